@@ -1,0 +1,124 @@
+"""What a person sees while work goes on: labelled lines, warnings and one progress bar, all on stderr.
+
+Silent by default, so that a library call prints nothing; the command line turns it on with ``enable()``. On a
+terminal the bar moves; elsewhere a plain line appears now and then, so that a log file stays readable.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_enabled = False
+LABEL_WIDTH = 11
+LOG_SECONDS = 30.0
+
+
+def enable(on: bool = True) -> None:
+    """Speak on stderr from now on (or fall silent again)."""
+    global _enabled
+    _enabled = on
+
+
+def say(label: str, text: str) -> None:
+    """One labelled line: ``reading     corpus/   3 files …``."""
+    if _enabled:
+        print(f"{label:<{LABEL_WIDTH}} {text}", file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """One line that the reader should not miss, and that stops nothing."""
+    if _enabled:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def count(number: float) -> str:
+    """A count as people read it: 412,118 up to a million, then 1.9 M, 2.4 B."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if number >= size:
+            value = number / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+    return f"{number:,.0f}"
+
+
+def size(octets: float) -> str:
+    """A size in bytes as people read it, in powers of ten: 4.2 kB, 1.93 GB."""
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if octets >= factor:
+            return f"{octets / factor:.3g} {unit}"
+    return f"{octets:.0f} bytes"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Running totals of one long piece of work; ``advance`` adds to them and now and then says so."""
+
+    description: str
+    total_bytes: int | None
+    resumed_bytes: int = 0
+    documents: int = 0
+    tokens: int = 0
+    done_bytes: int = 0
+    started: float = field(default_factory=time.monotonic)
+    _spoken: float = field(default_factory=time.monotonic)
+    _update: object = None
+
+    def advance(self, documents: int = 0, tokens: int = 0, done_bytes: int = 0) -> None:
+        """Add work that is finished (whole documents, their tokens, bytes of the source files)."""
+        self.documents += documents
+        self.tokens += tokens
+        self.done_bytes += done_bytes
+        if callable(self._update):
+            self._update(self)
+        elif _enabled and time.monotonic() - self._spoken >= LOG_SECONDS:
+            self._spoken = time.monotonic()
+            say(self.description, f"{self.share()}{self.line()}")
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self.started, 1e-9)
+
+    def share(self) -> str:
+        if not self.total_bytes:
+            return ""
+        return f"{min(1.0, (self.resumed_bytes + self.done_bytes) / self.total_bytes):.0%}   "
+
+    def line(self) -> str:
+        """``12,345 docs   210 docs/s   1.9 M tok/s   0:04:11 left``."""
+        text = f"{self.documents:,} docs   {count(self.documents / self.seconds)} docs/s"
+        if self.tokens:
+            text += f"   {count(self.tokens / self.seconds)} tok/s"
+        left = self.seconds_left()
+        return text + (f"   {clock(left)} left" if left is not None else f"   {clock(self.seconds)}")
+
+    def seconds_left(self) -> float | None:
+        if not self.total_bytes or self.done_bytes <= 0:
+            return None
+        rest = max(self.total_bytes - self.resumed_bytes - self.done_bytes, 0)
+        return rest * self.seconds / self.done_bytes
+
+
+@contextmanager
+def progress(description: str, total_bytes: int | None = None, resumed_bytes: int = 0) -> Iterator[Progress]:
+    """Show the progress of the block; ``total_bytes`` None when the size of the work is unknown."""
+    state = Progress(description, total_bytes, resumed_bytes)
+    if not (_enabled and sys.stderr.isatty()):
+        yield state
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.fields[line]}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+        label = f"{description:<{LABEL_WIDTH}}"
+        task = bar.add_task(label, total=total_bytes or None, completed=resumed_bytes, line="starting")
+        state._update = lambda now: bar.update(task, completed=now.resumed_bytes + now.done_bytes, line=now.line())
+        yield state

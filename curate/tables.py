@@ -1,0 +1,150 @@
+"""The tables of a run: their Arrow schemas, declared once, and parts that are whole or absent.
+
+A part is written beside its place and renamed, so that a part that exists is whole, whatever killed the writer. Its
+metadata name the slice that it covers and the fingerprint of what it was made from. ``nats``, ``tokens`` and the byte
+counts are sums, so that windows, documents and slices add up; ``perplexity`` and ``bits_per_byte`` are derived from
+them in ``curate.likelihood`` alone. Null, never 0 or infinity, stands where nothing was measured; ``status`` says why.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import StorageError, TableError
+
+KEY = (("file", pa.large_string()), ("row", pa.int64()))
+
+# What `--signals` can add to the scores; each is a column of the same name.
+SIGNALS = {
+    "zlib_ratio": pa.float32(),
+    "repeated_5grams": pa.float32(),
+    "repeated_lines": pa.float32(),
+    "max_nats": pa.float32(),
+}
+
+SCORES = pa.schema(
+    [
+        *KEY,
+        ("id", pa.large_string()),
+        ("hash", pa.uint64()),  # xxh3_64 of the UTF-8 text
+        ("status", pa.string()),  # ok | empty | unscorable | too_long | not_finite | unreadable
+        ("reason", pa.large_string()),
+        ("nats", pa.float64()),
+        ("tokens", pa.int64()),  # tokens that were scored
+        ("bytes", pa.int64()),  # UTF-8 length of the whole text
+        ("scored_bytes", pa.int64()),  # UTF-8 length of the text that the scored tokens spell
+        ("chars", pa.int64()),
+        ("windows", pa.int32()),
+        ("truncated", pa.bool_()),
+        ("first_nats", pa.float64()),
+        ("perplexity", pa.float64()),
+        ("bits_per_byte", pa.float64()),
+    ]
+)
+
+FILTER = pa.schema([*KEY, ("keep", pa.bool_()), ("reason", pa.large_string())])
+
+_META = b"curate"
+
+
+def scores_schema(signals: Sequence[str]) -> pa.Schema:
+    """The schema of the scores with the named signals appended, in the order of ``SIGNALS``."""
+    extra = [pa.field(name, kind) for name, kind in SIGNALS.items() if name in signals]
+    return pa.schema([*SCORES, *extra])
+
+
+def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None:
+    """Write one whole Parquet file with JSON ``metadata``: beside its place, flushed to the disk, then renamed.
+
+    The bytes depend on the table and the metadata alone. Raises StorageError when the disk refuses; what was
+    there before is then still there.
+    """
+    note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+    with replacing(path) as beside:
+        pq.write_table(table.replace_schema_metadata({_META: note}), beside, compression="zstd")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; on success flush it and rename it into place, on failure remove it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with open(beside, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """What the operating system refused, as one line and the thing that mends it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space, or name another run directory with --run; whole parts are kept"
+        return StorageError(f"the disk is full: {path} could not be written", hint)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StorageError(f"{path} may not be written: {error.strerror}", "name a directory of yours, with --run")
+    return StorageError(f"{path} could not be written: {error.strerror or error}")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all, keys in the order given."""
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The JSON metadata of a part. Raises TableError when the file is no whole part of ours."""
+    try:
+        note = (pq.read_schema(path).metadata or {}).get(_META)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path} is not a whole Parquet file: {error}", "start over with --restart") from error
+    if note is None:
+        raise TableError(f"{path} was not written by curate", "move it away, or name another run with --run")
+    value = json.loads(note)
+    return value if isinstance(value, dict) else {}
+
+
+def parts(directory: Path) -> list[Path]:
+    """The whole parts of a table, in order of their names, which is the order of the corpus."""
+    return sorted(directory.glob("*.parquet"))
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a killed writer left beside the parts (``.name.pid.tmp``)."""
+    for path in directory.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def connect(memory_limit: str | None = None, spill: Path | None = None) -> Any:
+    """A DuckDB connection over nothing, for narrow tables: it spills to ``spill`` beyond ``memory_limit``."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET preserve_insertion_order = true")
+    if memory_limit:
+        connection.execute(f"SET memory_limit = '{memory_limit}'")
+    if spill is not None:
+        connection.execute(f"SET temp_directory = {quote(str(spill))}")
+    return connection
+
+
+def quote(text: str) -> str:
+    """A string as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def parquet_source(path: Path) -> str:
+    """The SQL that reads a table (a file, or the parts in a directory, in order) in DuckDB."""
+    pattern = path if path.suffix == ".parquet" else path / "*.parquet"
+    return f"read_parquet({quote(str(pattern))})"
