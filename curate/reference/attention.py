@@ -1,0 +1,184 @@
+"""Attention that keeps to each document's own tokens when many travel in one pack.
+
+Registered with transformers as ``curate``: every model that goes through its ``AttentionInterface`` then calls
+``attend`` with the projections of a whole pack, and no mask is ever built. The bounds of the documents come from
+``within``, around the forward pass, since not every model hands keyword arguments down to its attention.
+
+Shapes: B batch, H query heads, G key/value heads, T places of a pack, K head width.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+NAME = "curate"
+QUERY_CHUNK = 512  # rows of scores made at a time where a mask or a soft cap rules the fused kernels out
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where the documents of a pack lie: runs of neighbours of one length, as (first place, length, how many)."""
+
+    runs: list[tuple[int, int, int]]
+    longest: int
+    edges_device: torch.Tensor | None = None  # 0 = b_0 < b_1 < … < b_n = T as int32, on CUDA
+
+
+def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Group neighbouring documents of equal length, which one call of the kernel can serve together."""
+    runs: list[tuple[int, int, int]] = []
+    for start, stop in zip(edges, edges[1:], strict=False):
+        if runs and runs[-1][1] == stop - start:
+            first, length, count = runs[-1]
+            runs[-1] = (first, length, count + 1)
+        else:
+            runs.append((start, stop - start, 1))
+    return runs
+
+
+_bounds: Bounds | None = None
+
+
+@contextmanager
+def within(bounds: Bounds | None) -> Iterator[None]:
+    """Attend within these bounds for the duration of the block; None: every row of the batch is one document."""
+    global _bounds
+    before, _bounds = _bounds, bounds
+    try:
+        yield
+    finally:
+        _bounds = before
+
+
+def register() -> None:
+    """Make ``attn_implementation="curate"`` known to transformers."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)
+
+
+def attend(
+    module: torch.nn.Module,
+    query_BHTK: torch.Tensor,
+    key_BGTK: torch.Tensor,
+    value_BGTK: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    position_bias: torch.Tensor | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention inside each document of the pack.  → B T H K
+
+    Honours the scale, sliding window, soft cap (Gemma 2) and sinks (GPT-OSS) that the model asks for; a position bias
+    is refused with NotImplementedError, upon which the self-check takes another way.
+    """
+    if position_bias is not None:
+        raise NotImplementedError("attention with a position bias")
+    scale = query_BHTK.shape[-1] ** -0.5 if scaling is None else float(scaling)
+    bounds = _bounds
+    if bounds is None:
+        out = _document(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, softcap, s_aux)
+        return out.transpose(1, 2).contiguous(), None
+    if bounds.edges_device is not None and softcap is None and s_aux is None and query_BHTK.dtype != torch.float32:
+        return _varlen(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, bounds), None
+    _one, heads, places, _width = query_BHTK.shape
+    out_THK = query_BHTK.new_empty((places, heads, value_BGTK.shape[-1]))
+    for start, length, count in bounds.runs:
+        query, key, value = (_documents(whole, start, length, count) for whole in (query_BHTK, key_BGTK, value_BGTK))
+        found_NHLK = _document(query, key, value, scale, sliding_window, softcap, s_aux)
+        out_THK[start : start + count * length].unflatten(0, (count, length)).copy_(found_NHLK.transpose(1, 2))
+    return out_THK.unsqueeze(0), None
+
+
+def _documents(whole_1HTK: torch.Tensor, start: int, length: int, count: int) -> torch.Tensor:
+    """Neighbouring documents of one length as a batch, without copying.  → N H L K"""
+    return whole_1HTK[0, :, start : start + count * length].unflatten(1, (count, length)).transpose(0, 1)
+
+
+def _varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None, bounds: Bounds
+) -> torch.Tensor:
+    """All documents in one call of torch's variable-length kernel (CUDA, half precision).  → 1 T H K"""
+    from torch.nn.attention.varlen import varlen_attn
+
+    edges = bounds.edges_device
+    left = -1 if window is None else window - 1
+    out_THK = varlen_attn(
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
+        edges,
+        edges,
+        bounds.longest,
+        bounds.longest,
+        scale=scale,
+        window_size=(left, 0),
+        enable_gqa=key.shape[1] != query.shape[1],
+    )
+    assert isinstance(out_THK, torch.Tensor)
+    return out_THK.unsqueeze(0)
+
+
+def _document(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """Causal attention of documents of one length.  → B H L K"""
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:  # the fused CPU kernel wants as many key heads as query heads
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    length = query.shape[2]
+    slides = window is not None and length > window
+    if softcap is None and sinks is None and not slides:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
+    chunks = [
+        _rows(query, key, value, scale, window if slides else None, softcap, sinks, at, min(at + QUERY_CHUNK, length))
+        for at in range(0, length, QUERY_CHUNK)
+    ]
+    return torch.cat(chunks, dim=2)
+
+
+def _rows(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+    start: int,
+    stop: int,
+) -> torch.Tensor:
+    """Queries start … stop-1 with their scores spelled out, for what the fused kernels do not know.
+
+    A sliding window of w lets a token see itself and the w - 1 before it.
+    """
+    low = 0 if window is None else max(0, start - window + 1)
+    places = torch.arange(start, stop, device=query.device)[:, None]
+    seen = torch.arange(low, stop, device=query.device)[None, :]
+    allowed = seen <= places
+    if window is not None:
+        allowed = allowed & (seen > places - window)
+    scores = (query[:, :, start:stop] @ key[:, :, low:stop].transpose(-1, -2)) * scale
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    scores = scores.float().masked_fill(~allowed, float("-inf"))
+    if sinks is not None:
+        column = sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:3], 1)
+        weights = torch.softmax(torch.cat([scores, column], dim=-1), dim=-1)[..., :-1]
+    else:
+        weights = torch.softmax(scores, dim=-1)
+    return weights.to(value.dtype) @ value[:, :, low:stop]

@@ -1,0 +1,110 @@
+"""From hidden states to nats, a few rows at a time: the full table of logits never exists.
+
+Logits and their log-sum-exp are float32 whatever the model runs in. On a CPU that multiplies bfloat16 in hardware,
+float32 operands that came from bfloat16 go through oneDNN's bf16 mode: the products are exact, the sums are float32,
+and it is three times as fast as a float32 product (PyTorch's ``mm`` on CPU has no ``out_dtype``).
+
+Shapes: N scored rows, D hidden width, V vocabulary, C rows of a chunk.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+CPU_CHUNK_OCTETS = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
+CUDA_CHUNK_OCTETS = 1_000_000_000
+
+
+@contextmanager
+def matmul_precision(bfloat16: bool) -> Iterator[None]:
+    """Let float32 products on the CPU round their operands to bfloat16 (sums stay float32), or forbid it."""
+    backend: Any = torch.backends.mkldnn.matmul
+    before = backend.fp32_precision
+    backend.fp32_precision = "bf16" if bfloat16 else "ieee"
+    try:
+        yield
+    finally:
+        backend.fp32_precision = before
+
+
+@dataclass(slots=True)
+class Head:
+    """The last linear layer of a model, with what it does to its logits (``scale``, then a soft ``cap``)."""
+
+    weight_VD: torch.Tensor
+    bias_V: torch.Tensor | None
+    scale: float
+    cap: float | None
+    rows: int
+    _buffer: torch.Tensor | None = None
+
+    def nats(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+        """-ln p(target) of each row in float32.  → N"""
+        out_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
+        for at in range(0, len(targets_N), self.rows):
+            cut = slice(at, at + self.rows)
+            out_N[cut] = F.cross_entropy(self._logits(hidden_ND[cut]), targets_N[cut], reduction="none")
+        return out_N
+
+    def _logits(self, hidden_CD: torch.Tensor) -> torch.Tensor:
+        """The model's logits of a chunk in float32.  → C V"""
+        if hidden_CD.device.type == "cpu":
+            logits = self._cpu_product(hidden_CD)
+        elif hidden_CD.dtype == torch.float32 or hidden_CD.device.type != "cuda":
+            logits = hidden_CD.float() @ self.weight_VD.float().t()
+        else:
+            logits = torch.mm(hidden_CD, self.weight_VD.t(), out_dtype=torch.float32)
+        if self.bias_V is not None:
+            logits += self.bias_V
+        if self.scale != 1.0:
+            logits *= self.scale
+        if self.cap is not None:
+            logits.div_(self.cap).tanh_().mul_(self.cap)
+        return logits
+
+    def _cpu_product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
+        if self._buffer is None or self._buffer.shape[0] < self.rows:
+            self._buffer = torch.empty(self.rows, self.weight_VD.shape[0], dtype=torch.float32)
+        out = self._buffer[: len(hidden_CD)]
+        with matmul_precision(bfloat16=hidden_CD.dtype == torch.bfloat16):
+            return torch.mm(hidden_CD.float(), self.weight_VD.t(), out=out)
+
+
+def find_head(model: Any) -> Head | None:
+    """The head of a transformers causal language model, or None where its output layer is not a plain linear one.
+
+    Gemma 2 and 3 cap their logits, Cohere multiplies and Granite divides them; whether this is all that the model
+    does is for the self-check to say.
+    """
+    layer = model.get_output_embeddings()
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
+        return None
+    config = model.config.get_text_config()
+    scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+    cap = getattr(config, "final_logit_softcapping", None)
+    bias = getattr(layer, "bias", None)
+    on_cpu = weight.device.type == "cpu"
+    return Head(
+        weight_VD=weight.detach().float() if on_cpu else weight.detach(),
+        bias_V=None if bias is None else bias.detach().float(),
+        scale=scale,
+        cap=None if cap is None else float(cap),
+        rows=chunk_rows(weight.shape[0], on_cpu),
+    )
+
+
+def chunk_rows(vocabulary: int, on_cpu: bool) -> int:
+    """How many rows of logits are made at a time."""
+    budget = CPU_CHUNK_OCTETS if on_cpu else CUDA_CHUNK_OCTETS
+    return max(16, min(8192, budget // (4 * vocabulary)))
+
+
+def full_nats(logits_BTV: torch.Tensor, rows_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    """The same from a whole table of logits, for models whose head we do not know.  → N"""
+    logits_NV = logits_BTV.reshape(-1, logits_BTV.shape[-1])[rows_N]
+    return F.cross_entropy(logits_NV.float(), targets_N, reduction="none")

@@ -1,0 +1,212 @@
+"""From a name and a way of reading to a reference that may be trusted: device, dtype, windows, self-check, pack size."""
+
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+import curate
+from curate import console
+from curate.errors import ModelError, UsageError
+from curate.packing import WindowPolicy
+from curate.reference import CONVENTIONS, HF_GUIDE_STRIDE, Reading, attention, selfcheck
+from curate.reference.causal import CausalModel, CausalReference, is_out_of_memory
+from curate.reference.checkpoint import DTYPES, Checkpoint, open_checkpoint, prefix_token, with_dtype
+
+UNKNOWN_LIMIT = 2048  # the window for a model that does not say how far it reads
+CPU_PACK = 4096  # tokens of a pack on CPU: larger ones gain nothing and leave the cache
+CUDA_PACKS = (65536, 32768, 16384, 8192, 4096, 2048)
+
+
+def load_causal(name: str, reading: Reading) -> CausalReference:
+    """Load, check, and settle how to run a causal language model."""
+    _require_sensible(reading)
+    attention.register()
+    device = choose_device(reading.device)
+    wanted = choose_dtype(reading, device)
+    checkpoint = open_checkpoint(name, reading.revision, reading.trust_remote_code, wanted)
+    prefix, policy = choose_policy(checkpoint, reading)
+    runner = _on_device(checkpoint, device)
+    found = selfcheck.check(checkpoint, runner, policy.window, prefix)
+    notes = list(found.notes)
+    if found.noise is not None and not found.noise <= selfcheck.NOISE:
+        far = f"{checkpoint.dtype} lies {found.noise:.2g} nats a token (rms) from fp32, more than {selfcheck.NOISE}"
+        if reading.dtype == "auto":
+            notes.append(f"{far}: running in fp32 instead")
+            checkpoint = replace(checkpoint, model=with_dtype(checkpoint, torch.float32))
+            runner = _on_device(checkpoint, device)
+            found = selfcheck.check(checkpoint, runner, policy.window, prefix)
+        else:
+            notes.append(f"{far}; you asked for it by --dtype")
+    pack_tokens = reading.pack_tokens or choose_pack(runner, policy.window)
+    identity = describe(checkpoint, runner, reading, policy, prefix, pack_tokens)
+    line = found.line(checkpoint.dtype)
+    return CausalReference(
+        runner, checkpoint.encoder, policy, prefix, pack_tokens, identity, checkpoint.parameters, line, notes
+    )
+
+
+def _require_sensible(reading: Reading) -> None:
+    if reading.convention not in CONVENTIONS:
+        raise UsageError(f"--convention {reading.convention} is unknown", f"one of {', '.join(CONVENTIONS)}")
+    if reading.dtype not in ("auto", *DTYPES):
+        raise UsageError(f"--dtype {reading.dtype} is unknown", f"one of auto, {', '.join(DTYPES)}")
+    if reading.exact and reading.dtype not in ("auto", "fp32"):
+        raise UsageError(f"--exact means fp32; it cannot go with --dtype {reading.dtype}", "leave one of them out")
+    set_by_convention = reading.overlap or reading.window_prefix or reading.prefix != "auto"
+    if reading.convention != "curate" and set_by_convention:
+        message = f"--convention {reading.convention} sets prefix and overlap itself"
+        raise UsageError(message, "leave out --prefix, --overlap and --window-prefix, or the convention")
+    if reading.convention == "evaluate" and reading.max_tokens is not None:
+        raise UsageError("--convention evaluate truncates to the window itself", "set --window instead of --max-tokens")
+    if reading.window_prefix and reading.prefix == "none":
+        raise UsageError("--window-prefix needs a prefix token, and --prefix none forbids it", "leave one of them out")
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA, then Apple's MPS, then the CPU."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {name} is not to be had here: {str(error).splitlines()[0]}", "--device cpu") from None
+    return device
+
+
+def choose_dtype(reading: Reading, device: torch.device) -> torch.dtype:
+    """bf16 where the hardware multiplies it faster than fp32, else fp32; ``--exact`` is fp32 and nothing else."""
+    if reading.exact:
+        return torch.float32
+    if reading.dtype != "auto":
+        return DTYPES[reading.dtype]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and cpu_multiplies_bfloat16() else torch.float32
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this CPU has AVX512_BF16 or AMX, which make bf16 products two to five times as fast as fp32."""
+    cpu: Any = torch.cpu
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(cpu, probe, lambda: False)()) for probe in probes)
+
+
+def choose_policy(checkpoint: Checkpoint, reading: Reading) -> tuple[int | None, WindowPolicy]:
+    """The prefix token and the windows: the user's, or those of a convention.
+
+    lm-eval      prefix, windows that do not overlap, the last one reaching back until it is full
+    evaluate     prefix, one window, the rest of the text cut off (``truncated``)
+    hf-guide     no prefix, the first token unscored, windows that move on by 512 tokens
+    """
+    limit = checkpoint.readable()
+    window = reading.window or limit or UNKNOWN_LIMIT
+    if reading.window and limit and reading.window > limit:
+        hint = f"--window {limit} or less"
+        raise UsageError(f"--window {reading.window}: {checkpoint.name} reads at most {limit} tokens", hint)
+    if window < 1 or not 0 <= reading.overlap < window:
+        raise UsageError(f"--overlap {reading.overlap} must be from 0 to --window less one, {window - 1}")
+    if reading.max_tokens is not None and reading.max_tokens < 1:
+        raise UsageError(f"--max-tokens must be at least 1, not {reading.max_tokens}")
+    kept = reading.max_tokens
+    if reading.convention == "lm-eval":
+        return prefix_token(checkpoint, "auto"), WindowPolicy(window, fill_last=True, max_tokens=kept)
+    if reading.convention == "evaluate":
+        if window < 2:
+            raise UsageError("--convention evaluate needs a window of at least 2 tokens")
+        return prefix_token(checkpoint, "bos"), WindowPolicy(window, max_tokens=window - 1)
+    if reading.convention == "hf-guide":
+        inputs = max(window - 1, 1)
+        policy = WindowPolicy(inputs, overlap=max(inputs - HF_GUIDE_STRIDE, 0), max_tokens=kept)
+        return prefix_token(checkpoint, "none"), policy
+    policy = WindowPolicy(window, reading.overlap, reading.window_prefix, False, kept)
+    return prefix_token(checkpoint, reading.prefix), policy
+
+
+def _on_device(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
+    model = checkpoint.model
+    try:
+        model = model.to(device)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            hint = "use a smaller model, another --device, or --dtype bf16"
+            raise ModelError(f"{checkpoint.name} does not fit into the memory of {device}", hint) from error
+        raise
+    parameters = inspect.signature(model.base_model.forward).parameters
+    own = getattr(model.config, "_attn_implementation", None)
+    return CausalModel(model, device, None, "alone", own, "position_ids" in parameters)
+
+
+def choose_pack(runner: CausalModel, window: int) -> int:
+    """Tokens of a forward pass. On the CPU a constant; on CUDA the largest whose trial run leaves a third free."""
+    if runner.device.type != "cuda":
+        return CPU_PACK
+    import numpy as np
+
+    from curate.reference.batches import Pack
+
+    for tokens in CUDA_PACKS:
+        length = min(window, tokens)
+        edges = np.unique(np.append(np.arange(0, tokens, length), tokens))
+        positions = np.concatenate([np.arange(n) for n in np.diff(edges)])[None]
+        rows = np.arange(tokens)
+        trial = Pack(np.zeros((1, tokens), np.int64), positions, edges, rows, rows * 0, edges[:-1], edges[:-1] * 0)
+        try:
+            torch.cuda.reset_peak_memory_stats(runner.device)
+            runner.nats(trial)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            free, total = torch.cuda.mem_get_info(runner.device)
+            if torch.cuda.max_memory_allocated(runner.device) <= total * 2 // 3:
+                return tokens
+        torch.cuda.empty_cache()
+    console.warn("little memory is left beside the model; the smallest packs are used")
+    return CUDA_PACKS[-1]
+
+
+def describe(
+    checkpoint: Checkpoint,
+    runner: CausalModel,
+    reading: Reading,
+    policy: WindowPolicy,
+    prefix: int | None,
+    pack_tokens: int,
+) -> dict[str, Any]:
+    """The identity of a table of scores: everything that its numbers depend on, JSON-able."""
+    import tokenizers
+    import transformers
+
+    config = checkpoint.model.config
+    return {
+        "model": checkpoint.name,
+        "revision": checkpoint.revision,
+        "architecture": (getattr(config, "architectures", None) or [type(checkpoint.model).__name__])[0],
+        "parameters": checkpoint.parameters,
+        "weights": checkpoint.weights,
+        "tokenizer": checkpoint.encoder.name,
+        "prefix": prefix,
+        "window": policy.window,
+        "overlap": policy.overlap,
+        "window_prefix": policy.prefix_each,
+        "fill_last": policy.fill_last,
+        "max_tokens": policy.max_tokens,
+        "convention": reading.convention,
+        "dtype": checkpoint.dtype,
+        "exact": reading.exact,
+        "device": runner.device.type,
+        "forward": runner.rung,
+        "head": "chunked" if runner.head is not None else "own",
+        "pack_tokens": pack_tokens,
+        "versions": {
+            "curate": curate.__version__,
+            "torch": torch.__version__.split("+")[0],
+            "transformers": transformers.__version__,
+            "tokenizers": tokenizers.__version__,
+        },
+    }

@@ -1,0 +1,517 @@
+"""The verb ``score``: one row of sums for every document of a corpus, written slice by slice."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curate.errors import Interrupted, ModelError, TableError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from curate.console import Progress
+    from curate.corpus import Corpus, Documents
+    from curate.likelihood import Likelihoods, Passage
+    from curate.reference import ReferenceModel
+    from curate.runs import Run
+
+SLICE_SECONDS = 30  # of forward pass on a CPU that a slice is sized for: what a kill may cost
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+BINS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSummary:
+    """What a corpus looked like to its reference model. Sums are over the documents whose status is ``ok``."""
+
+    run: str
+    model: str
+    documents: int
+    tokens: int
+    bytes: int
+    perplexity: float | None  # token-weighted: exp of the corpus' nats over its tokens
+    mean_perplexity: float | None  # the mean of the documents' perplexities, another number
+    bits_per_byte: float | None
+    quantiles: dict[str, float]
+    histogram: dict[str, list[float]]  # edges (n + 1) and counts (n), evenly spaced in the logarithm
+    not_scored: dict[str, int]
+    truncated: int
+    seconds: float
+    tokens_per_second: float | None
+    padding: float | None  # share of computed places that were padding
+
+    @property
+    def exit_code(self) -> int:
+        """3 when some rows could not be read, else 0."""
+        return 3 if self.not_scored.get("unreadable") else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def render(self) -> str:
+        """The summary as a person wants it, in at most 100 columns."""
+        from curate import statistics
+        from curate.console import count, size
+
+        lines = [f"{self.documents:,} documents   {count(self.tokens)} tokens   {size(self.bytes)} of text"]
+        if self.perplexity is not None:
+            lines += [
+                f"perplexity  {self.perplexity:.4g} token-weighted, {self.mean_perplexity:.4g} mean of documents     "
+                f"bits per byte {self.bits_per_byte:.3f}",
+                "            " + "".join(f"{share:>9}" for share in self.quantiles),
+                "perplexity  " + "".join(f"{value:>9.4g}" for value in self.quantiles.values()),
+            ]
+            bars = statistics.sparkline(self.histogram["counts"])
+            low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
+            lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
+        lines += self._left_out()
+        if self.tokens_per_second:
+            from curate.console import clock
+
+            lines.append(f"speed       {count(self.tokens_per_second)} tokens/s, {clock(self.seconds)}")
+        option = "" if self.run == "curated" else f" --run {self.run}"
+        lines += ["", f"next: curate filter --dry-run{option}     see what thresholds would keep"]
+        return "\n".join(lines)
+
+    def _left_out(self) -> list[str]:
+        found = []
+        if self.not_scored:
+            reasons = ", ".join(f"{number:,} {status}" for status, number in self.not_scored.items())
+            where = f" ({self.run}/unreadable.jsonl)" if "unreadable" in self.not_scored else ""
+            found.append(f"not scored  {reasons}{where}")
+        if self.truncated:
+            found.append(f"truncated   {self.truncated:,} documents were cut off by --max-tokens or the convention")
+        return found
+
+
+def score(
+    corpus: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT.")],
+    model: Annotated[str, typer.Option(help="A local folder or Hub id of a causal language model.")] = "builtin",
+    run: Annotated[str, typer.Option(help="The run directory.")] = "curated",
+    text_field: Annotated[str | None, typer.Option(help="The column with the text (detected when obvious).")] = None,
+    id_field: Annotated[str | None, typer.Option(help="The column with the document's id.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Read the first so many documents.")] = None,
+    sample: Annotated[float | None, typer.Option(help="Read this share of the documents, seeded, e.g. 0.01.")] = None,
+    seed: Annotated[int, typer.Option(help="The seed of --sample.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto",
+    exact: Annotated[bool, typer.Option("--exact", help="fp32 throughout: 1e-5 nats a token, slower.")] = False,
+    prefix: Annotated[str, typer.Option(help="The token read before each text: auto, bos, eos, none.")] = "auto",
+    window: Annotated[int | None, typer.Option(help="Tokens read at a time (default: all the model can).")] = None,
+    overlap: Annotated[int, typer.Option(help="Tokens that a later window re-reads without scoring them.")] = 0,
+    window_prefix: Annotated[
+        bool, typer.Option("--window-prefix", help="Put the prefix token first in every window.")
+    ] = False,
+    max_tokens: Annotated[int | None, typer.Option(help="Score the first so many tokens of a document.")] = None,
+    convention: Annotated[
+        str, typer.Option(help="Whose numbers to give: curate, lm-eval, evaluate, hf-guide.")
+    ] = "curate",
+    signals: Annotated[
+        str, typer.Option(help="Extra columns: zlib_ratio, repeated_5grams, repeated_lines, max_nats; all; none.")
+    ] = "zlib_ratio",
+    revision: Annotated[str | None, typer.Option(help="The revision of a Hub model.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let a Hub model run code of its own.")
+    ] = False,
+    pack_tokens: Annotated[int | None, typer.Option(help="Tokens of a forward pass (default: chosen).")] = None,
+    slice_bytes: Annotated[int | None, typer.Option(help="Text of a slice, the unit of resuming.")] = None,
+    on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away the scores of this run and begin.")] = False,
+) -> ScoreSummary:
+    """Score every document of a corpus by its perplexity under a reference model.
+
+    Writes the scores table of the run: one row a document, with nats, tokens and bytes as sums. Started again, it
+    goes on where it was; it refuses to mix scores of another corpus, model or reading (TableError). A row that cannot
+    be read or scored keeps its place with a status and a reason.
+    """
+    from curate import console, runs
+    from curate.corpus import open_corpus
+    from curate.reference import Reading, load
+
+    wanted_signals = choose_signals(signals)
+    for name, value in {"limit": limit, "pack-tokens": pack_tokens, "slice-bytes": slice_bytes}.items():
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} must be at least 1, not {value}")
+    place = runs.open_run(run, create=True)
+    before = (None if restart else place.stage("score")) or {}
+    read = open_corpus(
+        corpus, text_field=text_field, id_field=id_field, limit=limit, sample=sample, seed=seed, on_error=on_error
+    )
+    console.say("reading", read.describe())
+    settled = before.get("made_from", {}).get("model", {})
+    reading = Reading(
+        dtype=dtype,
+        exact=exact,
+        device=device,
+        prefix=prefix,
+        window=window,
+        overlap=overlap,
+        window_prefix=window_prefix,
+        max_tokens=max_tokens,
+        convention=convention,
+        pack_tokens=pack_tokens or (settled.get("pack_tokens") if settled.get("model") == model else None),
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    reference = load(model, reading)
+    announce(reference)
+    read = with_slices(read, slice_bytes or slice_for(reference))
+    made_from = {"corpus": read.fingerprint(), "model": reference.identity, "parameters": {"signals": wanted_signals}}
+    begin(place, read, made_from, restart)
+    seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from))
+    summary = summarise(place, reference.identity["model"], seconds, reference)
+    complete(place, read, made_from, summary)
+    return summary
+
+
+def choose_signals(text: str) -> list[str]:
+    """The signals that a user named, in the order of the table's columns."""
+    from curate.tables import SIGNALS
+
+    named = [name.strip() for name in text.split(",") if name.strip()]
+    if named in (["all"], ["none"]):
+        return list(SIGNALS) if named == ["all"] else []
+    unknown = [name for name in named if name not in SIGNALS]
+    if unknown:
+        raise UsageError(f"--signals {unknown[0]} is unknown", f"any of {', '.join(SIGNALS)}; or all, or none")
+    return [name for name in SIGNALS if name in named]
+
+
+def announce(reference: "ReferenceModel") -> None:
+    """Say which model reads, and what the self-check found."""
+    from curate import console
+
+    identity = reference.identity
+    said = f"{identity['model']} ({console.count(reference.parameters)} parameters"
+    if identity["model"] == "builtin":
+        said += ", English; small) — for real work name one: --model HuggingFaceTB/SmolLM2-135M"
+    else:
+        said += f", {identity['architecture']})"
+    console.say("reference", said)
+    console.say("self-check", getattr(reference, "check_line", ""))
+    for note in getattr(reference, "notes", ()):
+        console.say("", note)
+
+
+def slice_for(reference: "ReferenceModel") -> int:
+    """Bytes of text in a slice: some half a minute of work on a CPU, whole tens of megabytes on an accelerator.
+
+    A function of the model's size and the device alone, so that a resumed run cuts the corpus in the same places.
+    """
+    if reference.identity["device"] != "cpu":
+        return 64_000_000
+    flops = 3e11 if reference.identity["dtype"] == "bf16" else 1e11
+    tokens = SLICE_SECONDS * flops / (2 * max(reference.parameters, 1))
+    return int(min(4_000_000, max(250_000, 4 * tokens)))
+
+
+def with_slices(corpus: "Corpus", slice_bytes: int) -> "Corpus":
+    """The same corpus, cut into slices of another size."""
+    from dataclasses import replace
+
+    return replace(corpus, slice_bytes=slice_bytes)
+
+
+def begin(place: "Run", corpus: "Corpus", made_from: dict[str, Any], restart: bool) -> None:
+    """Open or reopen the scores of a run; TableError where they were made from anything else."""
+    import shutil
+
+    from curate import runs
+
+    if restart and place.scores.exists():
+        shutil.rmtree(place.scores)
+    before = None if restart else place.stage("score")
+    if before is not None and before["made_from"] != made_from:
+        changed = runs.differences(before["made_from"], made_from)
+        shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+        hint = f"score into another run (--run {place.path}-2), or start over (--restart)"
+        if before["made_from"]["model"].get("tokenizer") != made_from["model"]["tokenizer"]:
+            hint += "; perplexities of different tokenizers cannot be compared, bits per byte can"
+        raise TableError(f"{place.scores} was made otherwise: {shown}", hint)
+    if before is None and any(place.scores.glob("*.parquet")):
+        raise TableError(f"{place.scores} holds scores but run.json does not know them", "start over with --restart")
+    if before is None or not before.get("complete"):
+        fingerprint = runs.fingerprint(made_from)
+        record = {"complete": False, "made_from": made_from, "fingerprint": fingerprint, "corpus": corpus.spec()}
+        place.save("score", record)
+
+
+def score_slices(
+    place: "Run", corpus: "Corpus", reference: "ReferenceModel", signals: list[str], fingerprint: str
+) -> float:
+    """Score the slices that have no part yet, and write their parts.  → seconds of work"""
+    from curate import console, runs, tables
+
+    done = runs.done_slices(place, fingerprint)
+    resumed = sum(mark.documents for marks in done.values() for mark in marks)
+    if resumed:
+        console.say("resuming", f"{resumed:,} documents are scored already")
+    numbers = {source.name: number for number, source in enumerate(corpus.sources)}
+    sizes = [source.size for source in corpus.sources]
+    total = sum(size or 0 for size in sizes) if all(size is not None for size in sizes) else None
+    finished = sum(
+        source.size or 0 for source in corpus.sources if done.get(source.name) and done[source.name][-1].last
+    )
+    waiting: deque[tuple[Documents, list[int], list[Any]]] = deque()
+    with console.progress("scoring", total, finished) as progress:
+        try:
+            feed = passages(corpus, done, waiting, signals)
+            for found in reference.score(feed, lambda tokens, share: advance(progress, waiting, tokens, share)):
+                documents, scored, extra = waiting.popleft()
+                refuse_hopeless(found, reference)
+                table = assemble(documents, scored, found, extra, signals)
+                name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
+                note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
+                tables.write_part(place.scores / name, table, note)
+                progress.advance(documents=len(documents.rows), done_bytes=0 if scored else documents.read_bytes)
+        except KeyboardInterrupt:
+            message = f"stopped after {resumed + progress.documents:,} documents; whole parts are kept"
+            raise Interrupted(message, "the same command goes on from here") from None
+        return progress.seconds
+
+
+def passages(
+    corpus: "Corpus", done: Any, waiting: deque[Any], signals: list[str]
+) -> "Iterator[list[Passage]]":
+    """The scorable texts of each slice; what the part will need besides waits in ``waiting``, in the same order."""
+    from curate.likelihood import Passage
+
+    for documents in corpus.slices(done):
+        scored = [row for row, status in enumerate(documents.statuses) if status == "ok"]
+        waiting.append((documents, scored, text_columns(documents, signals)))
+        yield [Passage(documents.texts[row] or "") for row in scored]
+
+
+def text_columns(documents: "Documents", signals: list[str]) -> list[Any]:
+    """What the text alone gives: hash, bytes, characters, and the named signals; null where there is no text."""
+    import xxhash
+
+    from curate import signals as measures
+
+    columns: dict[str, list[Any]] = {name: [] for name in ("hash", "bytes", "chars", *signals)}
+    for text, status in zip(documents.texts, documents.statuses, strict=True):
+        if text is None or status == "unreadable":
+            for column in columns.values():
+                column.append(None)
+            continue
+        octets = text.encode()
+        columns["hash"].append(xxhash.xxh3_64_intdigest(octets))
+        columns["bytes"].append(len(octets))
+        columns["chars"].append(len(text))
+        for name in signals:
+            if name == "zlib_ratio":
+                columns[name].append(measures.zlib_ratio(octets))
+            elif name == "repeated_5grams":
+                columns[name].append(measures.repeated_5grams(text))
+            elif name == "repeated_lines":
+                columns[name].append(measures.repeated_lines(text))
+            else:
+                columns[name].append(None)  # from the model, filled when it has read the text
+    return [columns]
+
+
+def advance(progress: "Progress", waiting: deque[Any], tokens: int, share: float) -> None:
+    """Move the bar by one forward pass: the slice in hand is the oldest that waits."""
+    octets = waiting[0][0].read_bytes if waiting else 0
+    progress.advance(tokens=tokens, done_bytes=round(octets * share))
+
+
+def refuse_hopeless(found: "Likelihoods", reference: "ReferenceModel") -> None:
+    """A model that gives NaN for a whole slice of documents is broken, and going on would only fill a disk."""
+    broken = sum(status == "not_finite" for status in found.status)
+    if broken > 20 and broken == len(found.status):
+        message = f"{reference.identity['model']} gave NaN or infinity for all {broken} documents of a slice"
+        raise ModelError(message, "try --dtype fp32; if that does not help, the weights are damaged")
+
+
+def assemble(
+    documents: "Documents", scored: list[int], found: "Likelihoods", extra: list[Any], signals: list[str]
+) -> "pa.Table":
+    """One slice's rows of the scores table, in the order of the corpus; nulls where nothing was measured."""
+    import numpy as np
+    import pyarrow as pa
+
+    from curate.likelihood import bits_per_byte, perplexity
+    from curate.tables import scores_schema
+
+    count, at, schema = len(documents.rows), np.array(scored, dtype=np.int64), scores_schema(signals)
+    status, reason = list(documents.statuses), list(documents.reasons)
+    for place, row in enumerate(scored):
+        status[row], reason[row] = found.status[place], found.reason[place]
+    has = np.zeros(count, dtype=bool)
+    has[at] = [one == "ok" for one in found.status]
+
+    def spread(values: Any, kind: pa.DataType) -> pa.Array:
+        """Values of the scored rows in their places, null elsewhere and where NaN."""
+        whole = np.zeros(count, dtype=np.asarray(values).dtype)
+        whole[at] = values
+        empty = ~has | (np.isnan(whole) if whole.dtype.kind == "f" else False)
+        return pa.array(whole, mask=empty).cast(kind)
+
+    numbers = {
+        "nats": found.nats,
+        "tokens": found.tokens,
+        "scored_bytes": found.scored_bytes,
+        "windows": found.windows,
+        "truncated": found.truncated,
+        "first_nats": found.first_nats,
+        "perplexity": perplexity(found.nats, found.tokens),
+        "bits_per_byte": bits_per_byte(found.nats, found.scored_bytes),
+        "max_nats": found.max_nats,
+    }
+    plain = {
+        "file": pa.array([documents.mark.file] * count, pa.large_string()),
+        "row": pa.array(documents.rows, pa.int64()),
+        "id": documents.ids,
+        "status": status,
+        "reason": reason,
+        **extra[0],
+    }
+    columns = []
+    for column in schema:
+        if column.name in numbers:
+            columns.append(spread(numbers[column.name], column.type))
+        else:
+            values = plain[column.name]
+            whole = values if isinstance(values, pa.Array) else pa.array(values, column.type, from_pandas=True)
+            columns.append(whole)
+    return pa.table(columns, schema=schema)
+
+
+def complete(place: "Run", corpus: "Corpus", made_from: dict[str, Any], summary: ScoreSummary) -> None:
+    """Check that nothing was lost between the corpus and the table, and mark the table complete."""
+    from curate import console, runs, tables
+
+    fingerprint = runs.fingerprint(made_from)
+    marks = runs.done_slices(place, fingerprint)
+    unfinished = [source.name for source in corpus.sources if not (marks.get(source.name) or [None])[-1:]]
+    counts = count_rows(place)
+    read = sum(mark.documents for found in marks.values() for mark in found)
+    if read != counts["read"] or unfinished and corpus.limit is None:
+        detail = f"{read:,} documents were read, {counts['read']:,} are in the table; unfinished: {unfinished[:3]}"
+        raise TableError(f"the scores in {place.scores} do not add up: {detail}", "start over with --restart")
+    write_unreadable(place)
+    if counts.get("unreadable"):
+        console.warn(f"{counts['unreadable']:,} rows could not be read: {place.unreadable}")
+    record = {
+        "complete": True,
+        "made_from": made_from,
+        "fingerprint": fingerprint,
+        "corpus": corpus.spec(),
+        "counts": counts,
+        "summary": {
+            "perplexity": summary.perplexity,
+            "mean_perplexity": summary.mean_perplexity,
+            "bits_per_byte": summary.bits_per_byte,
+            "quantiles": summary.quantiles,
+        },
+    }
+    place.save("score", record)
+    tables.remove_leftovers(place.scores)
+
+
+def count_rows(place: "Run") -> dict[str, int]:
+    """Documents by status, their sum as ``read``, and the sums of tokens and bytes."""
+    from curate import tables
+
+    source = tables.parquet_source(place.scores)
+    rows = tables.connect().execute(f"SELECT status, count(*) FROM {source} GROUP BY 1 ORDER BY 1").fetchall()
+    sums = tables.connect().execute(f"SELECT sum(tokens), sum(bytes) FROM {source}").fetchone()
+    counts = {status: int(number) for status, number in rows}
+    return {"read": sum(counts.values()), **counts, "tokens": int(sums[0] or 0), "bytes": int(sums[1] or 0)}
+
+
+def write_unreadable(place: "Run") -> None:
+    """List the rows that could not be read, one JSON line each: file, row, reason."""
+    import json
+
+    from curate import tables
+
+    source = tables.parquet_source(place.scores)
+    query = f"SELECT file, row, reason FROM {source} WHERE status = 'unreadable'"
+    rows = tables.connect().execute(query)
+    with tables.replacing(place.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
+        while found := rows.fetchmany(10_000):
+            for file, row, reason in found:
+                handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
+
+
+def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:
+    """Read the summary of a run off its scores table; the same table gives the same summary to the last bit."""
+    from curate import tables
+    from curate.likelihood import bits_per_byte, perplexity
+
+    sums = sum_parts(place)
+    source = tables.parquet_source(place.scores)
+    others = (
+        tables.connect()
+        .execute(f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1")
+        .fetchall()
+    )
+    count = int(sums["documents"])
+    quantiles, histogram = distribution(source) if count else ({}, {"edges": [], "counts": []})
+    computed, done = getattr(reference, "places", 0), getattr(reference, "tokens", 0)
+    return ScoreSummary(
+        run=str(place.path),
+        model=model,
+        documents=count,
+        tokens=int(sums["tokens"]),
+        bytes=int(sums["bytes"]),
+        perplexity=float(perplexity(sums["nats"], sums["tokens"])) if count else None,
+        mean_perplexity=sums["perplexity"] / count if count else None,
+        bits_per_byte=float(bits_per_byte(sums["nats"], sums["scored_bytes"])) if count else None,
+        quantiles=quantiles,
+        histogram=histogram,
+        not_scored={status: int(number) for status, number in others},
+        truncated=int(sums["truncated"]),
+        seconds=seconds,
+        tokens_per_second=done / seconds if done else None,
+        padding=1 - done / computed if computed else None,
+    )
+
+
+def sum_parts(place: "Run") -> dict[str, float]:
+    """Sums over the ``ok`` rows: part by part, in order, so that the last bits depend on no thread."""
+    import math
+
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from curate import tables
+
+    names = ("nats", "tokens", "bytes", "scored_bytes", "truncated", "perplexity")
+    found: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
+    for path in tables.parts(place.scores):
+        part = pq.read_table(path, columns=["status", *names], use_threads=False)
+        part = part.filter(pc.equal(part["status"], "ok"))
+        found["documents"].append(part.num_rows)
+        for name in names:
+            found[name].append(math.fsum(value for value in part[name].to_numpy()))
+    return {name: math.fsum(values) for name, values in found.items()}
+
+
+def distribution(source: str) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Quantiles and a histogram of the documents' perplexities."""
+    import math
+
+    from curate import statistics, tables
+
+    database = tables.connect()
+
+    def ask(columns: str) -> Any:
+        return database.execute(f"SELECT {columns} FROM {source} WHERE status = 'ok'").fetchone()
+
+    lowest, highest = ask("min(perplexity), max(perplexity)")
+    (found,) = ask(f"quantile_cont(perplexity, {list(SHARES)})")
+    edges = statistics.log_edges(lowest, highest, BINS)
+    low, high = math.log(edges[0]), math.log(edges[-1])
+    place = f"floor((ln(perplexity) - {low!r}) / {high - low!r} * {BINS})"
+    bins = f"least({BINS - 1}, greatest(0, {place}))::INT"
+    query = f"SELECT {bins}, count(*) FROM {source} WHERE status = 'ok' GROUP BY 1"
+    filled = dict(database.execute(query).fetchall())
+    counts = [filled.get(at, 0) for at in range(BINS)]
+    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, found, strict=True)}
+    return quantiles, {"edges": edges.tolist(), "counts": counts}
