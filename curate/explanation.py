@@ -1,0 +1,247 @@
+"""``curate explain``: everything known about one document, and why it was kept or dropped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curate.errors import CurateError, TableError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from curate.corpus import Corpus
+    from curate.runs import Run
+
+SHOWN = 20  # documents of one id
+TEXT_CHARS = 200
+NEAR_ROWS = 1_000_000  # ids that a mistyped one is compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One document."""
+
+    file: str
+    row: int
+    id: str | None
+    decision: str
+    """kept, dropped, undecided or unreadable."""
+    reason: str | None
+    scores: Mapping[str, Any]
+    """Its row of the scores, without the key."""
+    percentile: float | None
+    """Share in percent of the scored documents with a lower perplexity."""
+    text: str | None
+    """How the text begins."""
+    text_missing: str | None
+    """Why the text cannot be shown."""
+
+    def lines(self) -> list[str]:
+        """What a person wants to know, a line each."""
+        octets, tokens = self.scores.get("bytes"), self.scores.get("tokens")
+        sizes = [f"{number:,} {unit}" for number, unit in ((octets, "bytes"), (tokens, "tokens")) if number is not None]
+        name = visible(self.id or f"{self.file}:{self.row}")
+        found = [f"{name}   {visible(self.file)}, row {self.row}   {', '.join(sizes)}".rstrip()]
+        found.append(f"{self.decision:<16}{visible(self.reason or '')}".rstrip())
+        found += self._numbers()
+        if self.text is not None:
+            found.append(f"{'text':<16}{visible(self.text)}{' …' if len(self.text) >= TEXT_CHARS else ''}")
+        elif self.text_missing:
+            found.append(f"{'text':<16}not shown: {visible(self.text_missing)}")
+        return found
+
+    def _numbers(self) -> list[str]:
+        lines, scores = [], self.scores
+        if scores.get("perplexity") is not None:
+            rank = "" if self.percentile is None else f" ({ordinal(int(self.percentile))} percentile)"
+            first = scores.get("first_nats")
+            tail = "" if first is None else f", first token {first:.3g} nats"
+            lines.append(
+                f"{'perplexity':<16}{scores['perplexity']:.4g}{rank}, bits per byte {scores['bits_per_byte']:.3f}{tail}"
+            )
+        elif scores.get("status") not in ("ok", "unreadable"):
+            lines.append(f"{'not scored':<16}{visible(str(scores.get('reason') or scores.get('status')))}")
+        signals = [f"{name} {scores[name]:.3g}" for name in _signals(scores)]
+        return [*lines, f"{'signals':<16}{', '.join(signals)}"] if signals else lines
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The documents that an id names; more than one where ids repeat."""
+
+    id: str
+    documents: tuple[Explained, ...]
+    more: int
+    """Documents of this id that are not shown."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def render(self) -> str:
+        blocks = ["\n".join(document.lines()) for document in self.documents]
+        if len(blocks) + self.more > 1:
+            blocks.insert(0, f"{len(blocks) + self.more:,} documents have the id {visible(self.id)}")
+        if self.more:
+            blocks.append(f"and {self.more:,} more")
+        return "\n\n".join(blocks)
+
+
+def explain(
+    id: Annotated[str, typer.Argument(help="The document's id, or its place as FILE:ROW.")],
+    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
+) -> Explanation:
+    """Show everything known about one document: its place, its numbers, its text, and why it was kept or dropped.
+
+    Several documents with the same id are all shown. An id that nothing has is an error that names the nearest ones.
+    """
+    from curate import decisions, runs
+
+    opened = runs.open_run(run)
+    if opened.stage("score") is None:
+        raise TableError(f"{opened.path} holds no scores", f"curate score CORPUS --run {opened.path}")
+    with decisions.open_scores(opened) as connection:
+        rows, more = _find(connection, id)
+        if not rows:
+            raise _unknown(connection, id)
+        percentiles = [_percentile(connection, row["perplexity"]) for row in rows]
+    return Explanation(id, tuple(map(_Teller(opened).explain, rows, percentiles)), more)
+
+
+def visible(text: str) -> str:
+    """Text on one line, with what a terminal would obey or hide spelled out."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th … 11th."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _signals(scores: Mapping[str, Any]) -> list[str]:
+    from curate.tables import SIGNALS
+
+    return [name for name in SIGNALS if scores.get(name) is not None]
+
+
+def _find(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict[str, Any]], int]:
+    """The rows of the scores that an id or FILE:ROW names, in corpus order, and how many more there are."""
+    file, _, row = name.rpartition(":")
+    place = [file, int(row)] if file and row.isdecimal() and len(row) < 18 else [None, None]
+    query = "FROM scores WHERE id = ? OR (file = ? AND row = ?)"
+    found = connection.execute(f"SELECT * {query} LIMIT {SHOWN}", [name, *place])
+    names = [column[0] for column in found.description]
+    rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+    total = connection.execute(f"SELECT count(*) {query}", [name, *place]).fetchall()[0][0]
+    return rows, total - len(rows)
+
+
+def _percentile(connection: "duckdb.DuckDBPyConnection", perplexity: float | None) -> float | None:
+    if perplexity is None:
+        return None
+    query = "SELECT count(*) FILTER (perplexity < ?), count(perplexity) FROM scores WHERE status = 'ok'"
+    below, total = connection.execute(query, [perplexity]).fetchall()[0]
+    return 100.0 * below / total if total else None
+
+
+def _unknown(connection: "duckdb.DuckDBPyConnection", name: str) -> UsageError:
+    """The error for an id that nothing has, with the nearest ones among the first million."""
+    near = f"SELECT DISTINCT id FROM (SELECT id FROM scores WHERE id IS NOT NULL LIMIT {NEAR_ROWS})"
+    query = f"SELECT id FROM ({near}) ORDER BY jaro_winkler_similarity(id, ?) DESC, id LIMIT 3"
+    found = [visible(str(row[0])) for row in connection.execute(query, [name]).fetchall()]
+    hint = f"the nearest ids are: {', '.join(found)}" if found else "name it by its place, as in a.jsonl:17"
+    return UsageError(f"no document has the id {visible(name)}", hint)
+
+
+class _Teller:
+    """Looks up decisions and texts for the rows of one run, opening table and corpus at most once."""
+
+    def __init__(self, run: "Run"):
+        self._run = run
+        self._corpus: Corpus | str = _open_corpus(run)
+        self._filter = _filter_state(run)
+
+    def explain(self, row: Mapping[str, Any], percentile: float | None) -> Explained:
+        decision, reason = self._decision(row)
+        text, missing = self._text(row)
+        scores = {name: value for name, value in row.items() if name not in ("file", "row", "id")}
+        return Explained(row["file"], row["row"], row["id"], decision, reason, scores, percentile, text, missing)
+
+    def _decision(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
+        import pyarrow.parquet as pq
+
+        if row["status"] == "unreadable":
+            return "unreadable", row["reason"]
+        if self._filter is not None:
+            return "undecided", self._filter
+        wanted = [("file", "==", row["file"]), ("row", "==", row["row"])]
+        found = pq.read_table(self._run.filter, filters=wanted, partitioning=None).to_pylist()
+        if len(found) != 1:
+            return "undecided", "the decision table does not know this document; run curate filter again"
+        return ("kept", None) if found[0]["keep"] else ("dropped", found[0]["reason"])
+
+    def _text(self, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        if row["status"] == "unreadable":
+            return None, None
+        if isinstance(self._corpus, str):
+            return None, self._corpus
+        try:
+            return read_text(self._run, self._corpus, row["file"], row["row"], row["hash"])[:TEXT_CHARS], None
+        except CurateError as error:
+            return None, error.message
+
+
+def _filter_state(run: "Run") -> str | None:
+    """Why the decision table says nothing, None where it does."""
+    from curate import decisions
+
+    try:
+        return "no filter was run" if decisions.open_filter(run) is None else None
+    except TableError as error:
+        return f"{error.message} (run curate filter again)"
+
+
+def _open_corpus(run: "Run") -> "Corpus | str":
+    """The corpus that was scored, or why it cannot be shown."""
+    from curate.corpus import Corpus
+
+    score = run.stage("score") or {}
+    try:
+        corpus = Corpus.from_spec(score["corpus"])
+        same = corpus.fingerprint() == score["made_from"]["corpus"]
+    except CurateError as error:
+        return error.message
+    return corpus if same else "the corpus has changed since it was scored"
+
+
+def read_text(run: "Run", corpus: "Corpus", file: str, row: int, digest: int) -> str:
+    """One text, from its slice of its file alone. TableError where it is not the text that was scored."""
+    from dataclasses import replace
+
+    import xxhash
+
+    number, source = next((place, one) for place, one in enumerate(corpus.sources) if one.name == file)
+    before = _marks_before(run, number, row)
+    alone = replace(corpus, sources=(source,), on_error="quarantine")
+    documents = next(alone.slices({file: before}))
+    places: Sequence[int] = documents.rows.tolist()
+    text = documents.texts[places.index(row)] if row in places else None
+    if text is None or xxhash.xxh3_64_intdigest(text.encode()) != digest:
+        raise TableError("the text at this place is not the one that was scored", "curate score … --restart")
+    return text
+
+
+def _marks_before(run: "Run", number: int, row: int) -> list[Any]:
+    """The slices of a file that end before a row, from the parts of that file alone."""
+    from curate import tables
+    from curate.corpus import SliceMark
+
+    marks = []
+    for path in sorted(run.scores.glob(f"{number:05d}-*.parquet")):
+        mark = SliceMark(**tables.read_metadata(path)["slice"])
+        if mark.next_row > row:
+            break
+        marks.append(mark)
+    return marks

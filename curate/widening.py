@@ -1,0 +1,201 @@
+"""One schema over all slices of a corpus, found while they stream by.
+
+Slices of one corpus may differ: a column that is absent here, whole numbers there and fractions elsewhere. A ``Shape``
+widens as it sees tables, and never loses a value: whole numbers become float64 only where float64 holds each of them,
+structs get the fields of both, and values that have no type in common become text: strings stay as they are, everything
+else becomes its JSON (the rule of ``curate.corpus`` inside one slice).
+"""
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT = pa.large_string()
+EXACT_FLOAT = 1 << 53
+UNITS = ("s", "ms", "us")
+Path = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Shape:
+    """The columns seen so far, in the order of their first sight, each as wide as all its values need."""
+
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+    texts: set[str] = field(default_factory=set)
+    """Columns in which values of different kinds met and became text."""
+    last: tuple[str, ...] = ()
+    """Columns that stand behind all others, whenever those appear."""
+    wide: set[Path] = field(default_factory=set)
+    """Places of whole numbers beyond ±2^53, which float64 does not hold."""
+
+    def see(self, table: pa.Table) -> bool:
+        """Widen for a table; True when that changed the schema."""
+        before = dict(self.types)
+        for column in table.schema:
+            path = (column.name,)
+            self._note_wide(table.column(column.name), path)
+            old, new = self.types.get(column.name, pa.null()), plain(column.type)
+            self.types[column.name] = self._widen(old, new, path)
+        return self.types != before
+
+    def schema(self) -> pa.Schema:
+        """The schema of everything seen."""
+        names = [name for name in self.types if name not in self.last]
+        return pa.schema([(name, self.types[name]) for name in [*names, *self.last] if name in self.types])
+
+    def _note_wide(self, values: pa.ChunkedArray | pa.Array, path: Path) -> None:
+        for chunk in values.chunks if isinstance(values, pa.ChunkedArray) else [values]:
+            kind = chunk.type
+            if pa.types.is_struct(kind):
+                for place, member in enumerate(kind):
+                    self._note_wide(chunk.field(place), (*path, member.name))
+            elif _is_list(kind):
+                self._note_wide(chunk.flatten(), (*path, "[]"))
+            elif kind in (pa.int64(), pa.uint64()) and _exceeds(chunk, EXACT_FLOAT):
+                self.wide.add(path)
+
+    def _widen(self, one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType:
+        """The narrowest type that holds the values of both."""
+        if one.equals(other):
+            return one
+        if pa.types.is_null(one) or pa.types.is_null(other):
+            return other if pa.types.is_null(one) else one
+        if pa.types.is_struct(one) and pa.types.is_struct(other):
+            return self._widen_struct(one, other, path)
+        if _is_list(one) and _is_list(other):
+            return pa.large_list(self._widen(one.value_type, other.value_type, (*path, "[]")))
+        found = _widen_leaf(one, other, path in self.wide)
+        if found is None:
+            self.texts.add(path[0])
+        return found or TEXT
+
+    def _widen_struct(self, one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType:
+        members = {member.name: member.type for member in one}
+        for member in other:
+            old = members.get(member.name, pa.null())
+            members[member.name] = self._widen(old, member.type, (*path, member.name))
+        return pa.struct(list(members.items()))
+
+
+def _exceeds(values: pa.Array, bound: int) -> bool:
+    ends = pc.min_max(values).as_py()
+    return ends["max"] is not None and (ends["max"] > bound or ends["min"] < -bound)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(check(kind) for check in checks)
+
+
+def _widen_leaf(one: pa.DataType, other: pa.DataType, wide: bool) -> pa.DataType | None:
+    """The type that holds both kinds of number, text, bytes or time without loss; None where only text does."""
+    if _is_text(one) and _is_text(other):
+        return TEXT
+    if _is_binary(one) and _is_binary(other):
+        return pa.large_binary()
+    if pa.types.is_integer(one) and pa.types.is_integer(other):
+        return _widen_integers(one, other)
+    numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other)]
+    if all(numbers):
+        return None if wide else pa.float64()
+    if pa.types.is_timestamp(one) and pa.types.is_timestamp(other) and one.tz == other.tz:
+        known = one.unit in UNITS and other.unit in UNITS  # Nanoseconds end in 2262; years beyond would not fit.
+        return pa.timestamp(max(one.unit, other.unit, key=UNITS.index), one.tz) if known else None
+    return None
+
+
+def _widen_integers(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    signed = [pa.types.is_signed_integer(kind) for kind in (one, other)]
+    if signed[0] == signed[1]:
+        return max(one, other, key=lambda kind: kind.bit_width)
+    unsigned = other if signed[0] else one
+    return pa.int64() if unsigned.bit_width < 64 else None
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """The type as every reader of a dataset knows it: no dictionaries, maps, views, extensions or unions."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return plain(kind.value_type)
+    if pa.types.is_map(kind):
+        return pa.large_list(pa.struct([("key", plain(kind.key_type)), ("value", plain(kind.item_type))]))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(plain(kind.value_type), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(plain(kind.value_type))
+    if pa.types.is_large_list(kind) or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return pa.large_list(plain(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(member.name, plain(member.type)) for member in kind])
+    if pa.types.is_string_view(kind):
+        return TEXT
+    if pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
+        return pa.large_binary()
+    return TEXT if pa.types.is_union(kind) or pa.types.is_interval(kind) else kind
+
+
+def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table under a schema that is at least as wide: absent columns are null, types are widened."""
+    columns = []
+    for column in schema:
+        if column.name in table.column_names:
+            columns.append(_fit_column(table.column(column.name), column.type))
+        else:
+            columns.append(pa.nulls(len(table), column.type))
+    return pa.table(columns, schema=schema)
+
+
+def _fit_column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if values.type.equals(kind):
+        return values
+    if not _spells(values.type, kind):
+        try:
+            return values.cast(kind)
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            pass  # Arrow casts no maps into lists, and some nested nulls not at all; the values themselves can move.
+    return pa.chunked_array([pa.array([respell(value, kind) for value in values.to_pylist()], kind)])
+
+
+def _spells(old: pa.DataType, new: pa.DataType) -> bool:
+    """Whether something that is no string becomes text somewhere inside."""
+    if _is_text(new):
+        return not (_is_text(old) or pa.types.is_null(old) or pa.types.is_dictionary(old))
+    if pa.types.is_struct(old) and pa.types.is_struct(new):
+        members = {member.name: member.type for member in new}
+        return any(_spells(member.type, members[member.name]) for member in old)
+    return _is_list(old) and _is_list(new) and _spells(old.value_type, new.value_type)
+
+
+def respell(value: Any, kind: pa.DataType) -> Any:
+    """One value as a wider type wants it: JSON where that is text and the value is no string."""
+    if value is None or (isinstance(value, str) and _is_text(kind)):
+        return value
+    if _is_text(kind):
+        return json.dumps(value, ensure_ascii=False, default=spell)
+    if _is_list(kind):
+        if value and isinstance(value[0], tuple):  # A map, as Arrow gives it to Python.
+            value = [{"key": key, "value": item} for key, item in value]
+        return [respell(item, kind.value_type) for item in value]
+    if pa.types.is_struct(kind):
+        return {member.name: respell(value.get(member.name), member.type) for member in kind}
+    return value
+
+
+def spell(value: Any) -> str:
+    """What JSON has no word for, as a string: bytes in base64, times in ISO 8601, anything else as it prints."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

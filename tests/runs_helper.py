@@ -1,0 +1,118 @@
+"""Runs with made-up numbers: a small corpus and the scores table that ``curate score`` would leave, without a model."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from curate import runs, tables
+from curate.corpus import Documents, open_corpus
+from curate.likelihood import LN2
+
+# perplexity, tokens and status of a document; any of them may be left out
+Numbers = Mapping[str, Any]
+
+
+def write_lines(path: Path, rows: Iterable[Any]) -> None:
+    """JSON lines; a row of bytes is written as it is (for what is no JSON)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def made_up(text: str) -> Numbers:
+    """Numbers that depend on the text alone: perplexity 2 … 102, a token for each word."""
+    return {"perplexity": 2 + xxhash.xxh3_64_intdigest(text.encode()) % 1000 / 10, "tokens": max(1, len(text.split()))}
+
+
+def make_run(
+    run: Path,
+    corpus_paths: Sequence[Path],
+    numbers: Callable[[str], Numbers] = made_up,
+    signals: Sequence[str] = ("zlib_ratio",),
+    slice_bytes: int = 4_000_000,
+    complete: bool = True,
+    only_slices: int | None = None,
+    **options: Any,
+) -> runs.Run:
+    """Score a corpus with made-up numbers: parts and ``run.json`` as the contract has them."""
+    corpus = open_corpus([str(path) for path in corpus_paths], slice_bytes=slice_bytes, **options)
+    identity = {"model": "made-up", "tokenizer": "none", "dtype": "fp32", "prefix_id": 0}
+    made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": list(signals)}}
+    fingerprint = runs.fingerprint(made_from)
+    place = runs.open_run(run, create=True)
+    counts: dict[str, int] = dict.fromkeys(("read", "ok", "empty", "unreadable", "tokens", "bytes"), 0)
+    index = {source.name: number for number, source in enumerate(corpus.sources)}
+    for written, documents in enumerate(corpus.slices()):
+        if only_slices is not None and written >= only_slices:
+            break
+        table = scores_of(documents, numbers, signals)
+        name = f"{index[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
+        note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
+        tables.write_part(place.scores / name, table, note)
+        counts["read"] += len(table)
+        for status in table.column("status").to_pylist():
+            counts[status] = counts.get(status, 0) + 1
+        for column in ("tokens", "bytes"):
+            counts[column] += sum(value or 0 for value in table.column(column).to_pylist())
+    record = {"complete": complete, "made_from": made_from, "fingerprint": fingerprint, "corpus": corpus.spec()}
+    place.save("score", {**record, "counts": counts, "summary": {}} if complete else record)
+    return place
+
+
+def scores_of(documents: Documents, numbers: Callable[[str], Numbers], signals: Sequence[str]) -> pa.Table:
+    """One part of the scores table."""
+    rows = []
+    columns = (documents.rows.tolist(), documents.ids, documents.texts, documents.statuses, documents.reasons)
+    for row, name, text, status, reason in zip(*columns, strict=True):
+        known = {"file": documents.mark.file, "row": row, "id": name, "status": status, "reason": reason}
+        rows.append({**known, **({} if text is None else of_text(text, status, numbers))})
+    return pa.Table.from_pylist(rows, schema=tables.scores_schema(signals))
+
+
+def of_text(text: str, status: str, numbers: Callable[[str], Numbers]) -> dict[str, Any]:
+    """The columns of a text: what it is itself, and what the made-up model said of it."""
+    octets = text.encode()
+    found: dict[str, Any] = {"hash": xxhash.xxh3_64_intdigest(octets), "bytes": len(octets), "chars": len(text)}
+    if status != "ok":
+        return found
+    said = {"perplexity": 10.0, "tokens": 10, "status": "ok", "zlib_ratio": 0.5, **numbers(text)}
+    if said["status"] != "ok":
+        return {**found, "status": said["status"], "reason": f"made up: {said['status']}"}
+    perplexity = said["perplexity"]
+    nats = math.log(perplexity) * said["tokens"] if perplexity is not None and perplexity > 0 else None
+    bits = None if nats is None else nats / LN2 / len(octets)
+    measured = {"nats": nats, "bits_per_byte": bits, "scored_bytes": len(octets), "windows": 1, "first_nats": 7.1}
+    return {**found, **measured, "truncated": False, **said}
+
+
+def numbered(values: Sequence[Numbers]) -> Callable[[str], Numbers]:
+    """Numbers by the document's own number: the text ``document 3`` gets the fourth."""
+    return lambda text: values[int(text.split()[1])]
+
+
+def numbered_run(folder: Path, values: Sequence[Numbers], **options: Any) -> runs.Run:
+    """A run over ``document 0``, ``document 1`` … with the ids ``d0``, ``d1`` … and the given numbers."""
+    corpus = folder / "corpus"
+    write_lines(corpus / "a.jsonl", ({"id": f"d{n}", "text": f"document {n} word"} for n in range(len(values))))
+    return make_run(folder / "run", [corpus], numbered(values), **options)
+
+
+def decisions_of(run: runs.Run) -> dict[tuple[str, int], str | None]:
+    """The decision table: the reason of each document by key, None for what is kept."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(run.filter).to_pylist()
+    assert all(row["keep"] == (row["reason"] is None) for row in rows)
+    assert len({(row["file"], row["row"]) for row in rows}) == len(rows)
+    return {(row["file"], row["row"]): row["reason"] for row in rows}
+
+
+def kept_of(run: runs.Run) -> list[int]:
+    """Rows of the only file that are kept."""
+    return [row for (_, row), reason in decisions_of(run).items() if reason is None]
