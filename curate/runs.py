@@ -116,6 +116,7 @@ def _shown(value: Any) -> str:
 
 def done_slices(run: Run, made_from: str) -> dict[str, list[SliceMark]]:
     """The slices whose parts are whole, by file, contiguous from the first; foreign parts are an error."""
+    tables.remove_leftovers(run.path)
     tables.remove_leftovers(run.scores)
     marks: dict[str, list[SliceMark]] = {}
     for path in tables.parts(run.scores):

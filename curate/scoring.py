@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.errors import Interrupted, ModelError, TableError, UsageError
+from curate.errors import Interrupted, ModelError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from curate.runs import Run
 
 SLICE_SECONDS = 30  # of forward pass on a CPU that a slice is sized for: what a kill may cost
-SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
-BINS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def score(
     goes on where it was; it refuses to mix scores of another corpus, model or reading (TableError). A row that cannot
     be read or scored keeps its place with a status and a reason.
     """
-    from curate import console, runs
+    from curate import console, runs, scorebook
     from curate.corpus import open_corpus
     from curate.reference import Reading, load
 
@@ -160,10 +158,11 @@ def score(
     announce(reference)
     read = with_slices(read, slice_bytes or slice_for(reference))
     made_from = {"corpus": read.fingerprint(), "model": reference.identity, "parameters": {"signals": wanted_signals}}
-    begin(place, read, made_from, restart)
+    scorebook.begin(place, read, made_from, restart)
     seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from))
     summary = summarise(place, reference.identity["model"], seconds, reference)
-    complete(place, read, made_from, summary)
+    kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
+    scorebook.complete(place, read, made_from, kept)
     return summary
 
 
@@ -215,30 +214,6 @@ def with_slices(corpus: "Corpus", slice_bytes: int) -> "Corpus":
     return replace(corpus, slice_bytes=slice_bytes)
 
 
-def begin(place: "Run", corpus: "Corpus", made_from: dict[str, Any], restart: bool) -> None:
-    """Open or reopen the scores of a run; TableError where they were made from anything else."""
-    import shutil
-
-    from curate import runs
-
-    if restart and place.scores.exists():
-        shutil.rmtree(place.scores)
-    before = None if restart else place.stage("score")
-    if before is not None and before["made_from"] != made_from:
-        changed = runs.differences(before["made_from"], made_from)
-        shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-        hint = f"score into another run (--run {place.path}-2), or start over (--restart)"
-        if before["made_from"]["model"].get("tokenizer") != made_from["model"]["tokenizer"]:
-            hint += "; perplexities of different tokenizers cannot be compared, bits per byte can"
-        raise TableError(f"{place.scores} was made otherwise: {shown}", hint)
-    if before is None and any(place.scores.glob("*.parquet")):
-        raise TableError(f"{place.scores} holds scores but run.json does not know them", "start over with --restart")
-    if before is None or not before.get("complete"):
-        fingerprint = runs.fingerprint(made_from)
-        record = {"complete": False, "made_from": made_from, "fingerprint": fingerprint, "corpus": corpus.spec()}
-        place.save("score", record)
-
-
 def score_slices(
     place: "Run", corpus: "Corpus", reference: "ReferenceModel", signals: list[str], fingerprint: str
 ) -> float:
@@ -273,9 +248,7 @@ def score_slices(
         return progress.seconds
 
 
-def passages(
-    corpus: "Corpus", done: Any, waiting: deque[Any], signals: list[str]
-) -> "Iterator[list[Passage]]":
+def passages(corpus: "Corpus", done: Any, waiting: deque[Any], signals: list[str]) -> "Iterator[list[Passage]]":
     """The scorable texts of each slice; what the part will need besides waits in ``waiting``, in the same order."""
     from curate.likelihood import Passage
 
@@ -381,70 +354,12 @@ def assemble(
     return pa.table(columns, schema=schema)
 
 
-def complete(place: "Run", corpus: "Corpus", made_from: dict[str, Any], summary: ScoreSummary) -> None:
-    """Check that nothing was lost between the corpus and the table, and mark the table complete."""
-    from curate import console, runs, tables
-
-    fingerprint = runs.fingerprint(made_from)
-    marks = runs.done_slices(place, fingerprint)
-    unfinished = [source.name for source in corpus.sources if not (marks.get(source.name) or [None])[-1:]]
-    counts = count_rows(place)
-    read = sum(mark.documents for found in marks.values() for mark in found)
-    if read != counts["read"] or unfinished and corpus.limit is None:
-        detail = f"{read:,} documents were read, {counts['read']:,} are in the table; unfinished: {unfinished[:3]}"
-        raise TableError(f"the scores in {place.scores} do not add up: {detail}", "start over with --restart")
-    write_unreadable(place)
-    if counts.get("unreadable"):
-        console.warn(f"{counts['unreadable']:,} rows could not be read: {place.unreadable}")
-    record = {
-        "complete": True,
-        "made_from": made_from,
-        "fingerprint": fingerprint,
-        "corpus": corpus.spec(),
-        "counts": counts,
-        "summary": {
-            "perplexity": summary.perplexity,
-            "mean_perplexity": summary.mean_perplexity,
-            "bits_per_byte": summary.bits_per_byte,
-            "quantiles": summary.quantiles,
-        },
-    }
-    place.save("score", record)
-    tables.remove_leftovers(place.scores)
-
-
-def count_rows(place: "Run") -> dict[str, int]:
-    """Documents by status, their sum as ``read``, and the sums of tokens and bytes."""
-    from curate import tables
-
-    source = tables.parquet_source(place.scores)
-    rows = tables.connect().execute(f"SELECT status, count(*) FROM {source} GROUP BY 1 ORDER BY 1").fetchall()
-    sums = tables.connect().execute(f"SELECT sum(tokens), sum(bytes) FROM {source}").fetchone()
-    counts = {status: int(number) for status, number in rows}
-    return {"read": sum(counts.values()), **counts, "tokens": int(sums[0] or 0), "bytes": int(sums[1] or 0)}
-
-
-def write_unreadable(place: "Run") -> None:
-    """List the rows that could not be read, one JSON line each: file, row, reason."""
-    import json
-
-    from curate import tables
-
-    source = tables.parquet_source(place.scores)
-    query = f"SELECT file, row, reason FROM {source} WHERE status = 'unreadable'"
-    rows = tables.connect().execute(query)
-    with tables.replacing(place.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
-        while found := rows.fetchmany(10_000):
-            for file, row, reason in found:
-                handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
-
-
 def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:
     """Read the summary of a run off its scores table; the same table gives the same summary to the last bit."""
-    from curate import tables
+    from curate import scorebook, tables
     from curate.likelihood import bits_per_byte, perplexity
 
-    sums = sum_parts(place)
+    sums = scorebook.sum_parts(place)
     source = tables.parquet_source(place.scores)
     others = (
         tables.connect()
@@ -452,7 +367,7 @@ def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceMod
         .fetchall()
     )
     count = int(sums["documents"])
-    quantiles, histogram = distribution(source) if count else ({}, {"edges": [], "counts": []})
+    quantiles, histogram = scorebook.distribution(source) if count else ({}, {"edges": [], "counts": []})
     computed, done = getattr(reference, "places", 0), getattr(reference, "tokens", 0)
     return ScoreSummary(
         run=str(place.path),
@@ -471,47 +386,3 @@ def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceMod
         tokens_per_second=done / seconds if done else None,
         padding=1 - done / computed if computed else None,
     )
-
-
-def sum_parts(place: "Run") -> dict[str, float]:
-    """Sums over the ``ok`` rows: part by part, in order, so that the last bits depend on no thread."""
-    import math
-
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    from curate import tables
-
-    names = ("nats", "tokens", "bytes", "scored_bytes", "truncated", "perplexity")
-    found: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
-    for path in tables.parts(place.scores):
-        part = pq.read_table(path, columns=["status", *names], use_threads=False)
-        part = part.filter(pc.equal(part["status"], "ok"))
-        found["documents"].append(part.num_rows)
-        for name in names:
-            found[name].append(math.fsum(value for value in part[name].to_numpy()))
-    return {name: math.fsum(values) for name, values in found.items()}
-
-
-def distribution(source: str) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Quantiles and a histogram of the documents' perplexities."""
-    import math
-
-    from curate import statistics, tables
-
-    database = tables.connect()
-
-    def ask(columns: str) -> Any:
-        return database.execute(f"SELECT {columns} FROM {source} WHERE status = 'ok'").fetchone()
-
-    lowest, highest = ask("min(perplexity), max(perplexity)")
-    (found,) = ask(f"quantile_cont(perplexity, {list(SHARES)})")
-    edges = statistics.log_edges(lowest, highest, BINS)
-    low, high = math.log(edges[0]), math.log(edges[-1])
-    place = f"floor((ln(perplexity) - {low!r}) / {high - low!r} * {BINS})"
-    bins = f"least({BINS - 1}, greatest(0, {place}))::INT"
-    query = f"SELECT {bins}, count(*) FROM {source} WHERE status = 'ok' GROUP BY 1"
-    filled = dict(database.execute(query).fetchall())
-    counts = [filled.get(at, 0) for at in range(BINS)]
-    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, found, strict=True)}
-    return quantiles, {"edges": edges.tolist(), "counts": counts}

@@ -29,12 +29,15 @@ SIGNALS = {
     "max_nats": pa.float32(),
 }
 
+# Why a row of the scores has numbers, or none.
+STATUSES = ("ok", "empty", "unscorable", "too_long", "not_finite", "unreadable")
+
 SCORES = pa.schema(
     [
         *KEY,
         ("id", pa.large_string()),
         ("hash", pa.uint64()),  # xxh3_64 of the UTF-8 text
-        ("status", pa.string()),  # ok | empty | unscorable | too_long | not_finite | unreadable
+        ("status", pa.string()),  # one of STATUSES
         ("reason", pa.large_string()),
         ("nats", pa.float64()),
         ("tokens", pa.int64()),  # tokens that were scored
@@ -133,7 +136,7 @@ def connect(memory_limit: str | None = None, spill: Path | None = None) -> Any:
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = true")
     if memory_limit:
-        connection.execute(f"SET memory_limit = '{memory_limit}'")
+        connection.execute(f"SET memory_limit = {quote(memory_limit)}")
     if spill is not None:
         connection.execute(f"SET temp_directory = {quote(str(spill))}")
     return connection
@@ -145,6 +148,9 @@ def quote(text: str) -> str:
 
 
 def parquet_source(path: Path) -> str:
-    """The SQL that reads a table (a file, or the parts in a directory, in order) in DuckDB."""
-    pattern = path if path.suffix == ".parquet" else path / "*.parquet"
-    return f"read_parquet({quote(str(pattern))})"
+    """The SQL that reads a table (a file, or the parts in a directory, in order) in DuckDB.
+
+    Parts are named one by one, since a pattern would misread a directory such as ``run[1]``.
+    """
+    files = [path] if path.is_file() else parts(path)
+    return f"read_parquet([{', '.join(quote(str(file)) for file in files)}])"

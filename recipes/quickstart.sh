@@ -18,7 +18,7 @@ curate status
 curate export "$OUT" --format hf --overwrite
 python -c "
 import datasets
-kept = datasets.load_from_disk('$OUT')
+kept = datasets.load_from_disk('$OUT')['train']
 print(kept)
 print({name: kept[0][name] for name in ('id', 'domain', 'curate_perplexity', 'curate_bits_per_byte')})
 print(kept[0]['text'][:200])

@@ -11,7 +11,6 @@ import torch
 torch.set_num_threads(1)  # the models here are so small that a second thread only waits
 
 
-
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch):
     """A test that reaches for the network fails at once, and says so."""

@@ -21,7 +21,7 @@ FLOORS = [
     {"console", "widening"},
     {"corpus", "tables", "shards"},
     {"runs", "dataset", "reference"},
-    {"decisions"},
+    {"decisions", "scorebook"},
     {"criteria"},
     {"scoring", "selection", "funnel", "explanation", "exporting", "pretraining"},
     {"cli"},

@@ -10,7 +10,8 @@ Shapes: B batch, H query heads, G key/value heads, T places of a pack, K head wi
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,7 @@ class Bounds:
 def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
     """Group neighbouring documents of equal length, which one call of the kernel can serve together."""
     runs: list[tuple[int, int, int]] = []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         if runs and runs[-1][1] == stop - start:
             first, length, count = runs[-1]
             runs[-1] = (first, length, count + 1)
@@ -87,8 +88,9 @@ def attend(
     if bounds is None:
         out = _document(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, softcap, s_aux)
         return out.transpose(1, 2).contiguous(), None
-    if bounds.edges_device is not None and softcap is None and s_aux is None and query_BHTK.dtype != torch.float32:
-        return _varlen(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, bounds), None
+    edges = bounds.edges_device
+    if edges is not None and softcap is None and s_aux is None and query_BHTK.dtype != torch.float32:
+        return _varlen(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, edges, bounds.longest), None
     _one, heads, places, _width = query_BHTK.shape
     out_THK = query_BHTK.new_empty((places, heads, value_BGTK.shape[-1]))
     for start, length, count in bounds.runs:
@@ -100,16 +102,22 @@ def attend(
 
 def _documents(whole_1HTK: torch.Tensor, start: int, length: int, count: int) -> torch.Tensor:
     """Neighbouring documents of one length as a batch, without copying.  → N H L K"""
-    return whole_1HTK[0, :, start : start + count * length].unflatten(1, (count, length)).transpose(0, 1)
+    places_HTK = whole_1HTK[0, :, start : start + count * length]
+    return places_HTK.reshape(places_HTK.shape[0], count, length, -1).transpose(0, 1)
 
 
 def _varlen(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None, bounds: Bounds
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    edges: torch.Tensor,
+    longest: int,
 ) -> torch.Tensor:
     """All documents in one call of torch's variable-length kernel (CUDA, half precision).  → 1 T H K"""
     from torch.nn.attention.varlen import varlen_attn
 
-    edges = bounds.edges_device
     left = -1 if window is None else window - 1
     out_THK = varlen_attn(
         query[0].transpose(0, 1),
@@ -117,14 +125,13 @@ def _varlen(
         value[0].transpose(0, 1),
         edges,
         edges,
-        bounds.longest,
-        bounds.longest,
+        longest,
+        longest,
         scale=scale,
         window_size=(left, 0),
         enable_gqa=key.shape[1] != query.shape[1],
     )
-    assert isinstance(out_THK, torch.Tensor)
-    return out_THK.unsqueeze(0)
+    return cast("torch.Tensor", out_THK).unsqueeze(0)
 
 
 def _document(

@@ -145,9 +145,9 @@ def build(prepared: Prepared, windows: NDArray[np.int64], rung: str, prefix: int
             for found, replaced in zip(inputs, prepared.replaced[windows], strict=True)
         ]
     ends = prepared.starts[windows] + lengths  # the last target of each window stands here
-    targets = np.concatenate(
-        [prepared.ids[end - n + 1 : end + 1] for end, n in zip(ends, scored, strict=True)]
-    ).astype(np.int64)
+    targets = np.concatenate([prepared.ids[end - n + 1 : end + 1] for end, n in zip(ends, scored, strict=True)]).astype(
+        np.int64
+    )
     if rung == "packed":
         edges = np.concatenate([[0], np.cumsum(lengths)])
         ids = np.concatenate(inputs).astype(np.int64)[None]

@@ -67,7 +67,7 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
     if local and not (Path(place) / "config.json").exists():
         held = ", ".join(sorted(path.name for path in Path(place).iterdir())[:8]) or "nothing"
         raise ModelError(f"{place} is no model folder: it has no config.json; it holds {held}", _which_model())
-    if not local and ("/" in name and Path(name).parent.is_dir() and name[0] in "./~" or name.startswith("/")):
+    if not local and (("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/")):
         raise ModelError(f"there is no folder {name}", _which_model())
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     with _quiet():

@@ -22,7 +22,8 @@ CUDA_CHUNK_OCTETS = 1_000_000_000
 @contextmanager
 def matmul_precision(bfloat16: bool) -> Iterator[None]:
     """Let float32 products on the CPU round their operands to bfloat16 (sums stay float32), or forbid it."""
-    backend: Any = torch.backends.mkldnn.matmul
+    mkldnn: Any = torch.backends.mkldnn
+    backend = mkldnn.matmul
     before = backend.fp32_precision
     backend.fp32_precision = "bf16" if bfloat16 else "ieee"
     try:

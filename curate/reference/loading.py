@@ -1,4 +1,4 @@
-"""From a name and a way of reading to a reference that may be trusted: device, dtype, windows, self-check, pack size."""
+"""From a name and a way of reading to a reference that may be trusted: device, dtype, windows, check, pack size."""
 
 import inspect
 from dataclasses import replace
@@ -74,7 +74,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name} is not to be had here: {str(error).splitlines()[0]}", "--device cpu") from None
+        raise UsageError(
+            f"--device {name} is not to be had here: {str(error).splitlines()[0]}", "--device cpu"
+        ) from None
     return device
 
 
@@ -162,7 +164,7 @@ def choose_pack(runner: CausalModel, window: int) -> int:
             if not is_out_of_memory(error):
                 raise
         else:
-            free, total = torch.cuda.mem_get_info(runner.device)
+            _free, total = torch.cuda.mem_get_info(runner.device)
             if torch.cuda.max_memory_allocated(runner.device) <= total * 2 // 3:
                 return tokens
         torch.cuda.empty_cache()
