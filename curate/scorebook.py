@@ -47,7 +47,7 @@ def complete(place: Run, corpus: Corpus, made_from: dict[str, Any], summary: dic
     unfinished = [name for name in (source.name for source in corpus.sources) if not ends(marks.get(name))]
     counts = count_rows(place)
     read = sum(mark.documents for found in marks.values() for mark in found)
-    if read != counts["read"] or (unfinished and corpus.limit is None):
+    if read != counts["read"] or unfinished:
         detail = f"{read:,} documents were read, {counts['read']:,} are in the table; unfinished: {unfinished[:3]}"
         raise TableError(f"the scores in {place.scores} do not add up: {detail}", "start over with --restart")
     write_unreadable(place)

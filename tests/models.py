@@ -84,7 +84,7 @@ def build(kind: str, seed: int = 0, **changes: object) -> torch.nn.Module:
     config = AutoConfig.for_model(kind, **{**COMMON, **SHAPES[kind], **changes})
     model = AutoModelForCausalLM.from_config(config).eval()
     for name, parameter in model.named_parameters():
-        if name.endswith("bias") or name.endswith("sinks"):  # often born as zeros, which would hide a forgotten bias
+        if name.endswith(("bias", "sinks")):  # often born as zeros, which would hide a forgotten bias
             torch.nn.init.normal_(parameter, std=0.2)
     return model
 

@@ -1,0 +1,15 @@
+"""A corpus is files of documents, read as slices: streaming, in bounded memory, the same slices every time.
+
+    corpus = open_corpus(["corpus/"])
+    for documents in corpus.slices():
+        documents.texts, documents.statuses, documents.mark
+
+JSON Lines, JSON arrays, Parquet, Arrow, CSV, TSV and plain text, compressed or not, in folders, globs, behind URLs
+and on the Hub. The key of a document is its place, ``(file, row)``. A row that cannot be read is a row with a status,
+a place and a reason; nothing is dropped unseen.
+"""
+
+from curate.corpus.corpus import Corpus, open_corpus
+from curate.corpus.values import Documents, SliceMark, Source
+
+__all__ = ["Corpus", "Documents", "SliceMark", "Source", "open_corpus"]

@@ -1,0 +1,269 @@
+"""The corpus: its sources, what is read of them, its fingerprint, and its slices."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import pyarrow as pa
+import xxhash
+
+from curate.corpus.fields import (
+    FILES_AHEAD,
+    REMOTE_AHEAD,
+    Columns,
+    check_field,
+    choose_id,
+    choose_text,
+    look_at,
+    merge_columns,
+)
+from curate.corpus.formats import read_blocks
+from curate.corpus.hub import find_revision, parse_hub_name
+from curate.corpus.slicing import Cutter, cut_slices
+from curate.corpus.sources import find_sources
+from curate.corpus.streams import filesystem_of, is_url, open_binary, read_edges
+from curate.corpus.values import UNREADABLE, BrokenSourceError, Documents, Reading, SliceMark, Source, Start
+from curate.errors import CorpusError, RowError, UsageError
+
+NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents in files, and how they are read. Made by ``open_corpus``; the fields hold what was found."""
+
+    paths: tuple[str, ...]
+    sources: tuple[Source, ...]
+    text_field: str
+    id_field: str | None
+    limit: int | None
+    sample: float | None
+    seed: int
+    slice_bytes: int
+    on_error: str
+    """quarantine (bad rows become rows with a status) or stop (the first one raises RowError)."""
+    columns: tuple[str, ...]
+    """Every column that the starts of the files show."""
+    passed_over: tuple[str, ...] = ()
+    """Files of the corpus folders that are no data."""
+    schema: pa.Schema | None = field(default=None, compare=False)
+    """Types of the columns of JSON, CSV and text files as their starts show them."""
+
+    def fingerprint(self) -> str:
+        """Hex digits of names, contents, fields and cuts: the same wherever it lies and however old it is."""
+        files = [[source.name, source.format, *fingerprint_source(source)] for source in self.sources]
+        sample = None if self.sample is None else [self.sample, self.seed]
+        parts = [files, self.text_field, self.id_field, self.limit, sample, self.slice_bytes]
+        return xxhash.xxh3_128_hexdigest(json.dumps(parts).encode())
+
+    def describe(self) -> str:
+        """One line for people: what is read, how much of it, and which column is the text."""
+        count = len(self.sources)
+        kinds = list(dict.fromkeys(suffix_of(source) for source in self.sources))
+        sizes = [source.size for source in self.sources if source.size is not None]
+        size = f", {format_bytes(sum(sizes))}" if sizes else ""
+        others = [name for name in self.columns if name not in (self.text_field, self.text_field.split(".")[0])]
+        also = f" (also: {', '.join(others[:8])}{', …' if len(others) > 8 else ''})" if others else ""
+        line = f"{' '.join(self.paths)}   {count} file{'s' if count != 1 else ''}{size} {', '.join(kinds)}; "
+        line += f'text in column "{self.text_field}"{also}'
+        return line + describe_passed_over(self.passed_over)
+
+    def spec(self) -> dict[str, Any]:
+        """What ``from_spec`` needs to open the same corpus from anywhere on this machine, as JSON."""
+        return {
+            "paths": [anchor(path) for path in self.paths],
+            "text_field": self.text_field,
+            "id_field": self.id_field,
+            "limit": self.limit,
+            "sample": self.sample,
+            "seed": self.seed,
+            "slice_bytes": self.slice_bytes,
+            "on_error": self.on_error,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Corpus:
+        """The corpus that ``spec`` was taken from. Compare fingerprints to know whether it is still the same."""
+        return open_corpus(**spec)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all files as stored, None where one of them does not say."""
+        sizes = [source.size for source in self.sources]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def slices(
+        self, done: Mapping[str, Sequence[SliceMark]] = NONE_DONE, columns: Literal["text", "all"] = "text"
+    ) -> Iterator[Documents]:
+        """The slices of all files in order, without those in ``done``.
+
+        ``done`` has marks by file name. Those that follow each other from number 0 on are passed over, and what comes
+        behind is exactly what an uninterrupted run would have given. A file gives at least one slice; its final one is
+        marked ``last``, also where the limit ends it.
+        """
+        left = self.limit
+        for index, source in enumerate(self.sources):
+            marks = lead_marks(done.get(source.name, ()))
+            if left is not None:
+                left -= sum(mark.documents for mark in marks)
+            if marks and marks[-1].last:
+                continue
+            if left is not None and left <= 0:
+                yield next(cut_slices([], self._cutter(source, marks, columns == "all"), self.slice_bytes, None))
+                continue
+            if index >= ahead(source) and not marks and source.format != "text":
+                check_field(source, look_at(source), self.text_field)
+            for documents in self._read(source, marks, columns == "all", left):
+                if left is not None:
+                    left -= documents.mark.documents
+                yield documents
+
+    def _cutter(self, source: Source, marks: Sequence[SliceMark], whole: bool) -> Cutter:
+        row = marks[-1].next_row if marks else 0
+        return Cutter(source.name, len(marks), row, None, self.schema if whole else None, whole)
+
+    def _read(self, source: Source, marks: Sequence[SliceMark], whole: bool, left: int | None) -> Iterator[Documents]:
+        start = Start(marks[-1].next_row, marks[-1].next_offset) if marks else Start()
+        keep = None if self.sample is None else partial(is_sampled, source.name, self.sample, self.seed)
+        blocks = read_blocks(source, start, Reading(self.text_field, self.id_field, whole, keep))
+        for documents in cut_slices(blocks, self._cutter(source, marks, whole), self.slice_bytes, left):
+            if self.on_error == "stop":
+                refuse_unreadable(documents)
+            yield documents
+
+
+def open_corpus(
+    paths: Sequence[str],
+    *,
+    text_field: str | None = None,
+    id_field: str | None = None,
+    limit: int | None = None,
+    sample: float | None = None,
+    seed: int = 0,
+    slice_bytes: int = 4_000_000,
+    on_error: str = "quarantine",
+) -> Corpus:
+    """Find the files, look at their starts, and settle which column is the text. Nothing else is read yet.
+
+    CorpusError where there is nothing to read or the column is not obvious, UsageError where an option means nothing.
+    """
+    check_options(limit, sample, slice_bytes, on_error)
+    paths = [str(path) for path in paths] if not isinstance(paths, str) else [paths]
+    sources, passed_over = find_sources(paths)
+    if len(sources) == len(paths) == 1:
+        check_open(paths[0], sources[0])
+    columns = [look_at(source) if index < ahead(source) else None for index, source in enumerate(sources)]
+    if any(source.format != "text" for source in sources):  # Text files bring no names of their own to the others.
+        columns = [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
+    seen = [column for column in columns if column is not None]
+    text_field = text_field or choose_text(seen, " ".join(paths))
+    for source, column in zip(sources, columns, strict=True):
+        check_field(source, column if source.format != "text" else None, text_field)
+    id_field = check_id(id_field, seen) if id_field else choose_id(seen)
+    names = dict.fromkeys(name for column in seen for name in column.schema.names)
+    schema = merge_columns(sources, columns)
+    return Corpus(
+        tuple(paths), sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, tuple(names),
+        passed_over, schema,
+    )  # fmt: skip
+
+
+def check_options(limit: int | None, sample: float | None, slice_bytes: int, on_error: str) -> None:
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: at least one document must be read", "leave it out to read them all")
+    if sample is not None and not 0 < sample <= 1:
+        raise UsageError(
+            f"--sample {sample}: a share above 0 and up to 1 is meant", "--sample 0.01 takes one in a hundred"
+        )
+    if slice_bytes < 1:
+        raise UsageError(f"slices of {slice_bytes} bytes hold nothing")
+    if on_error not in ("quarantine", "stop"):
+        raise UsageError(f"--on-error {on_error}: known are quarantine and stop")
+
+
+def check_open(path: str, source: Source) -> None:
+    """The only file of a corpus, named as such, must open."""
+    if source.format == "hub" or os.path.isdir(path):
+        return
+    try:
+        open_binary(source.path).close()
+    except BrokenSourceError as broken:
+        raise CorpusError(f"{source.path}: {broken}") from broken
+
+
+def check_id(field: str, seen: Sequence[Columns]) -> str:
+    names = dict.fromkeys(name for column in seen for name in column.schema.names)
+    if names and field.split(".")[0] not in names and field not in names:
+        raise CorpusError(f'no file has an id column "{field}"; there are: {", ".join(names)}', "--id-field NAME")
+    return field
+
+
+def ahead(source: Source) -> int:
+    return REMOTE_AHEAD if is_url(source.path) else FILES_AHEAD
+
+
+def lead_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
+    """The marks that follow each other from number 0 on."""
+    by_number = {mark.number: mark for mark in marks}
+    lead: list[SliceMark] = []
+    while len(lead) in by_number:
+        lead.append(by_number[len(lead)])
+    return lead
+
+
+def is_sampled(file: str, share: float, seed: int, row: int) -> bool:
+    """Whether a row is in the sample: by a hash of its place, so that neither slices nor other rows have a say."""
+    return xxhash.xxh3_64_intdigest(f"{file}\0{row}".encode("utf-8", "surrogateescape"), seed) < share * 2.0**64
+
+
+def refuse_unreadable(documents: Documents) -> None:
+    for row, status, reason in zip(documents.rows, documents.statuses, documents.reasons, strict=True):
+        if status == UNREADABLE:
+            raise RowError(f"{documents.mark.file}, row {row}: {reason}", "--on-error quarantine sets such rows aside")
+
+
+def fingerprint_source(source: Source) -> list[Any]:
+    """Size, start and end of a source as stored; what its server says of its version where there is one."""
+    if source.format == "hub":
+        return [find_revision(source.path)]
+    if is_url(source.path):
+        filesystem, inner = filesystem_of(source.path)
+        info = filesystem.info(inner)
+        tag = info.get("ETag") or info.get("etag") or info.get("checksum")
+        if tag:
+            return [source.size, str(tag)]
+    try:
+        return [source.size, *map(xxhash.xxh3_64_hexdigest, read_edges(source.path, source.size))]
+    except BrokenSourceError as broken:
+        return [source.size, str(broken)]
+
+
+def suffix_of(source: Source) -> str:
+    return f"{source.format}.{source.compression}" if source.compression else source.format
+
+
+def describe_passed_over(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"; ignored: {len(names)} other file{'s' if len(names) != 1 else ''} ({listed})"
+
+
+def format_bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def anchor(path: str) -> str:
+    """A local path made absolute; URLs and names of the Hub as they are."""
+    expanded = os.path.abspath(os.path.expanduser(path))
+    hub = None if os.path.exists(expanded) else parse_hub_name(path)
+    return path if is_url(path) or (hub and not os.path.isdir(hub.name)) else expanded

@@ -1,0 +1,330 @@
+"""Which files a corpus is made of, in which order, and under which names.
+
+A folder is walked, a glob is spread, a URL is listed. The name of a file is its path below the root that was given, in
+natural order (part-2 before part-10). Where two roots would give one name, all names take in as much of their roots as
+tells them apart. What is no data is passed over and listed: other suffixes, and the README of a folder that holds data
+in other formats.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from curate.corpus.hub import parse_hub_name
+from curate.corpus.streams import as_failure, filesystem_of, is_url, open_binary
+from curate.corpus.values import BrokenSourceError, Source
+from curate.errors import CorpusError
+
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+}
+COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".zstd": "zst", ".bz2": "bz2", ".xz": "xz"}
+COLUMNAR = {"parquet", "arrow", "hub"}
+MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
+SUFFIXES = ".jsonl .ndjson .json .csv .tsv .txt .text .md (also with .gz .zst .bz2 .xz), .parquet .arrow .feather .ipc"
+
+# What tools leave beside data: never documents.
+BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"} | {
+    "manifest.json",
+    "run.json",
+}
+SPARK = {"_SUCCESS", "_metadata", "_common_metadata", "_delta_log", "_committed", "_started"}
+PAPERS = re.compile(r"(readme|manifest|licen[cs]e|notice|changelog|citation|contributing)\b.*", re.IGNORECASE)
+RUN_FILE = "run.json"
+MAGIC_CHARACTERS = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file before it is known whether it is data."""
+
+    path: str
+    below: str
+    """Its path below the root."""
+    root: tuple[str, ...]
+    """The folders of the root, the last one nearest."""
+    size: int | None
+    named: bool
+    """Whether the user named this very file."""
+
+
+def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, ...]]:
+    """The sources of a corpus in their order, and the names of the files that were passed over."""
+    if isinstance(paths, str) or not paths:
+        raise CorpusError("no corpus is named", "curate score CORPUS…")
+    files = _drop_twins(file for path in paths for file in find_files(str(path)))
+    data, others = _sort_out(files)
+    if not data:
+        held = ", ".join(file.below for file in others[:10]) + (", …" if len(others) > 10 else "")
+        holds = f"it holds: {held}" if held else "it is empty"
+        raise CorpusError(f"{', '.join(paths)}: no file that could be read; {holds}", f"read are {SUFFIXES}")
+    names = name_files([file for file, _, _ in data])
+    sources = [
+        Source(file.path, name, kind, compression, file.size)
+        for name, (file, kind, compression) in zip(names, data, strict=True)
+    ]
+    return tuple(sorted(sources, key=lambda source: natural_key(source.name))), tuple(file.below for file in others)
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorts numbers by value: part-2 before part-10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts], name
+
+
+def _drop_twins(files: Iterator[Found]) -> list[Found]:
+    """A file that two of the paths lead to is read once."""
+    seen: dict[str, Found] = {}
+    for file in files:
+        known = seen.setdefault(file.path, file)
+        if file.named and not known.named:
+            seen[file.path] = replace(known, named=True)
+    return list(seen.values())
+
+
+def _sort_out(files: list[Found]) -> tuple[list[tuple[Found, str, str | None]], list[Found]]:
+    """Data with format and compression, and what is passed over."""
+    data: list[tuple[Found, str, str | None]] = []
+    others = []
+    for file in files:
+        if parse_hub_name(file.path) and file.named and not file.root:
+            data.append((file, "hub", None))
+            continue
+        kind, compression = sniff_format(file.path) if file.named else format_of(file.path)
+        if kind is None or (PurePosixPath(file.below).name in BOOKKEEPING and not file.named):
+            others.append(file)
+        else:
+            data.append((file, kind, compression))
+    if any(kind != "text" for _, kind, _ in data):
+        papers = [entry[0] for entry in data if entry[1] == "text" and is_paper(entry[0])]
+        data, others = [entry for entry in data if entry[0] not in papers], others + papers
+    return data, others
+
+
+def is_paper(file: Found) -> bool:
+    """README, MANIFEST, LICENSE and their kin, unless the user named the file itself."""
+    return not file.named and PAPERS.fullmatch(PurePosixPath(file.below).name) is not None
+
+
+def format_of(path: str) -> tuple[str | None, str | None]:
+    """Format and compression by suffix; (None, None) where the suffix is none of ours."""
+    name = PurePosixPath(urlsplit(path).path if is_url(path) else path).name.lower()
+    stem, suffix = os.path.splitext(name)
+    compression = COMPRESSIONS.get(suffix)
+    kind = FORMATS.get(os.path.splitext(stem)[1] if compression else suffix)
+    if kind is None or (compression and kind in COLUMNAR):
+        return None, None
+    return kind, compression
+
+
+def sniff_format(path: str) -> tuple[str, str | None]:
+    """Format and compression of a file that the user named: by suffix, else by its first bytes."""
+    kind, compression = format_of(path)
+    if kind is not None:
+        return kind, compression
+    try:
+        with open_binary(path) as file:
+            head = file.read(4096)
+    except BrokenSourceError as broken:
+        raise CorpusError(f"{path}: {broken}") from broken
+    except OSError as error:
+        raise CorpusError(f"{path}: {as_failure(path, error)}") from error
+    if head.startswith(b"PAR1"):
+        return "parquet", None
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow", None
+    for magic, name in MAGIC.items():
+        if head.startswith(magic):
+            return "json", name
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+        return "json", None
+    raise CorpusError(f"{path}: the suffix does not say what it holds", f"read are {SUFFIXES}")
+
+
+# ------------------------------------------------------------------------------------------------------ finding files
+
+
+def find_files(path: str) -> Iterator[Found]:
+    """Every file that one path of the user leads to."""
+    if is_url(path):
+        return find_remote(path)
+    path = os.path.expanduser(path)
+    if os.path.isdir(path):
+        root = os.path.abspath(path)
+        return _walk(root, root)
+    if os.path.exists(path):
+        return iter([_found(os.path.abspath(path), os.path.dirname(os.path.abspath(path)), named=True)])
+    if hub := parse_hub_name(path):
+        local = os.path.basename(os.path.abspath(hub.name)) if os.path.isdir(hub.name) else hub.name
+        return iter([Found(path, local + path[len(hub.name) :], (), None, True)])
+    if MAGIC_CHARACTERS.search(path):
+        return _spread(path)
+    raise CorpusError(f"{path} does not exist", hint_missing(path))
+
+
+def hint_missing(path: str) -> str:
+    """The nearest names that exist, or how a dataset of the Hub is named."""
+    parent, name = os.path.split(path.rstrip("/"))
+    while parent and not os.path.isdir(parent):
+        parent, name = os.path.split(parent)
+    try:
+        near = difflib.get_close_matches(name, os.listdir(parent or "."), n=3, cutoff=0.5)
+    except OSError:
+        near = []
+    if near:
+        return "did you mean " + " or ".join(os.path.join(parent, entry) for entry in near) + "?"
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
+        return f"a dataset of the Hub is named with its split: {path}:train"
+    return f"the nearest folder that exists is {parent or '.'}"
+
+
+def _spread(pattern: str) -> Iterator[Found]:
+    matches = sorted(glob.glob(pattern, recursive=True))
+    if not matches:
+        raise CorpusError(f"{pattern} matches no file", "quote the pattern, and see that its folder exists")
+    root = os.path.abspath(_fixed_part(pattern))
+    for match in matches:
+        match = os.path.abspath(match)
+        if os.path.isdir(match):
+            if "**" not in pattern:
+                yield from _walk(match, root)
+        elif not _is_hidden(os.path.basename(match)):
+            yield _found(match, root, named=False)
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder of a pattern above its first magic character."""
+    parts = pattern.split("/")
+    fixed = next(index for index, part in enumerate(parts) if MAGIC_CHARACTERS.search(part))
+    return "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in SPARK
+
+
+def _walk(top: str, root: str) -> Iterator[Found]:
+    """The files below a folder. Links are followed, each folder is entered once, hidden ones never."""
+    entered: set[tuple[int, int]] = set()
+
+    def refuse(error: OSError) -> None:
+        raise CorpusError(f"{error.filename}: the folder cannot be listed ({error.strerror})") from error
+
+    for folder, folders, files in os.walk(top, followlinks=True, onerror=refuse):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        if folder != top and _is_run(folder, files):
+            folders.clear()
+            continue
+        folders[:] = sorted((name for name in folders if not _is_hidden(name)), key=natural_key)
+        saved = _saved_files(folder, files)
+        for name in sorted(files, key=natural_key):
+            if not _is_hidden(name) and (saved is None or name in saved):
+                yield _found(os.path.join(folder, name), root, named=False)
+
+
+def _is_run(folder: str, files: list[str]) -> bool:
+    """A run directory of our own below the corpus: its tables are no documents."""
+    return RUN_FILE in files and os.path.isdir(os.path.join(folder, "scores"))
+
+
+def _saved_files(folder: str, files: list[str]) -> set[str] | None:
+    """The data of a ``save_to_disk`` folder: what its state names, nothing of its caches. None for any other folder."""
+    if "state.json" not in files or "dataset_info.json" not in files:
+        return None
+    try:
+        with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
+            state = json.load(file)
+        if state.get("_indices_data_files"):
+            raise CorpusError(f"{folder} keeps its rows behind indices", "dataset.flatten_indices().save_to_disk(…)")
+        return {entry["filename"] for entry in state["_data_files"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{folder}: state.json is no state of a saved dataset ({error})") from error
+
+
+def _found(path: str, root: str, named: bool) -> Found:
+    try:
+        size: int | None = os.stat(path).st_size
+    except OSError:
+        size = None  # A dangling link: reading says so.
+    below = os.path.relpath(path, root).replace(os.sep, "/")
+    below = below.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return Found(path, below, tuple(PurePosixPath(root.replace(os.sep, "/")).parts), size, named)
+
+
+def find_remote(url: str) -> Iterator[Found]:
+    """The files that a URL leads to: itself, those below it, or those that it matches."""
+    filesystem, inner = filesystem_of(url)
+    protocol = url.split("://")[0]
+    try:
+        if protocol in ("http", "https") and not MAGIC_CHARACTERS.search(url.split("?")[0]):
+            listing = {inner: filesystem.info(inner)}
+        elif MAGIC_CHARACTERS.search(url):
+            listing = filesystem.glob(inner, detail=True)
+            inner = _fixed_part(inner)
+        else:
+            listing = filesystem.find(inner, detail=True)
+    except FileNotFoundError as error:
+        raise CorpusError(f"{url} does not exist") from error
+    except Exception as error:
+        raise as_failure(url, error) from error
+    files = {path: info for path, info in listing.items() if info.get("type", "file") == "file"}
+    if not files:
+        raise CorpusError(f"{url} does not exist, or holds no file")
+    yield from _place_remote(files, inner.rstrip("/"), filesystem)
+
+
+def _place_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[Found]:
+    for path, info in sorted(files.items()):
+        named = path.rstrip("/") == inner
+        root = inner.rpartition("/")[0] if named else inner
+        below = path[len(root) :].lstrip("/")
+        if named:
+            below = PurePosixPath(urlsplit(below).path).name
+        if any(_is_hidden(part) for part in below.split("/")):
+            continue
+        size = info.get("size")
+        full = filesystem.unstrip_protocol(path)  # type: ignore[attr-defined]
+        parts = tuple(part for part in root.split("/") if part)
+        yield Found(full, below, parts, int(size) if isinstance(size, (int, float)) else None, named)
+
+
+# ------------------------------------------------------------------------------------------------------------- names
+
+
+def name_files(files: Sequence[Found]) -> list[str]:
+    """Unique names: the path below the root, with as many folders of the roots before it as tell all files apart."""
+    deepest = max((len(file.root) for file in files), default=0)
+    for depth in range(deepest + 1):
+        names = [_name(file, depth) for file in files]
+        if len(set(names)) == len(names):
+            return names
+    raise CorpusError("two files of the corpus have the same name", "put them below one folder")
+
+
+def _name(file: Found, depth: int) -> str:
+    folders = [part.strip("/") for part in file.root[len(file.root) - depth :]] if depth else []
+    return "/".join([*(part for part in folders if part), file.below])

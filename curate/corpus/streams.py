@@ -1,0 +1,218 @@
+"""Bytes of a source: opened where it lies, decompressed on the way, in chunks of bounded size.
+
+What breaks off or cannot be opened raises ``BrokenSourceError`` after all that came before it. A server that does not
+answer raises ``StorageError``: that is no property of the data, and must not be recorded as one.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import os
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+import zstandard
+from isal import isal_zlib
+
+from curate.corpus.values import BrokenSourceError, Source
+from curate.errors import CorpusError, StorageError
+
+# What a piece of an archive unfolds to is held in memory at once, and in repetitive text that is a thousandfold: pieces
+# begin small, and grow and shrink with what comes out of them.
+FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15
+UNFOLDED_BYTES = 1 << 18
+# zstd --long=31 declares windows of up to 2 GiB; the default limit refuses them.
+ZSTD_WINDOW = 1 << 31
+
+ISAL_ERROR: Any = isal_zlib.error
+DECODE_ERRORS = (ISAL_ERROR, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError, ValueError)
+
+
+def is_url(path: str) -> bool:
+    return "://" in path
+
+
+def filesystem_of(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it."""
+    import fsspec
+
+    try:
+        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+    except ImportError as error:
+        protocol = url.split("://")[0]
+        extra = {
+            "s3": "s3",
+            "s3a": "s3",
+            "gs": "gcs",
+            "gcs": "gcs",
+            "az": "azure",
+            "abfs": "azure",
+            "http": "http",
+            "https": "http",
+        }.get(protocol)
+        hint = f"pip install 'curate[{extra}]'" if extra else f"pip install the fsspec driver of {protocol}://"
+        raise CorpusError(f"{url}: {error}", hint) from error
+    except ValueError as error:
+        raise CorpusError(f"{url}: {error}", "known are s3://, gs://, https://, hf://, memory:// and others") from error
+
+
+def open_binary(path: str) -> IO[bytes]:
+    """Open for reading. BrokenSourceError where the file is gone or refused, StorageError where its server fails."""
+    try:
+        if is_url(path):
+            filesystem, inner = filesystem_of(path)
+            return RemoteFile(path, filesystem.open(inner, "rb"))  # type: ignore[return-value]
+        return open(path, "rb", buffering=0)
+    except Exception as error:
+        raise as_failure(path, error) from error
+
+
+class RemoteFile(io.RawIOBase):
+    """A file behind a URL. What its driver raises, also in the hands of Arrow, comes out as one of our errors."""
+
+    def __init__(self, url: str, file: Any):
+        self._url = url
+        self._file = file
+
+    def _try(self, function: Callable[..., Any], *values: int) -> Any:
+        try:
+            return function(*values)
+        except Exception as error:
+            raise as_failure(self._url, error) from error
+
+    def read(self, size: int = -1) -> bytes:
+        return self._try(self._file.read, size)  # type: ignore[no-any-return]
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._try(self._file.seek, offset, whence)  # type: ignore[no-any-return]
+
+    def tell(self) -> int:
+        return self._file.tell()  # type: ignore[no-any-return]
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def as_failure(path: str, error: Exception) -> Exception:
+    """What an exception of open or read means: the file's own fault, or that of its server."""
+    if isinstance(error, (CorpusError, StorageError, BrokenSourceError)):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return BrokenSourceError("the file is gone")
+    if isinstance(error, PermissionError):
+        return BrokenSourceError("permission denied")
+    if is_url(path):
+        return StorageError(f"{path}: {one_line(error)}", "the same command goes on from here")
+    if isinstance(error, OSError):
+        return BrokenSourceError(f"cannot be read: {error.strerror or one_line(error)}")
+    return error
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception without its later lines."""
+    lines = str(error).strip().splitlines()
+    return (lines[0].rstrip(" .:") if lines else "") or type(error).__name__
+
+
+def read_chunks(source: Source, offset: int = 0, size: int = 1 << 20) -> Iterator[tuple[bytes, int]]:
+    """Decompressed chunks, each with the number of stored bytes read so far.
+
+    ``offset`` counts decompressed bytes; only a plain file jumps there, others read up to it.
+    """
+    with open_binary(source.path) as file:
+        if source.compression is None:
+            yield from _read_plain(source, file, offset, size)
+        else:
+            yield from _drop_bytes(_decompress(source, file), offset)
+
+
+def _read_plain(source: Source, file: IO[bytes], offset: int, size: int) -> Iterator[tuple[bytes, int]]:
+    position = 0
+    if offset:
+        try:
+            position = file.seek(offset)
+        except StorageError:
+            position = 0  # A server without ranges: read up to the offset instead.
+    skip = offset - position
+    while chunk := _read_some(source, file, size):
+        position += len(chunk)
+        if skip:
+            chunk, skip = chunk[skip:], max(0, skip - len(chunk))
+        if chunk:
+            yield chunk, position
+
+
+def _drop_bytes(chunks: Iterator[tuple[bytes, int]], count: int) -> Iterator[tuple[bytes, int]]:
+    for chunk, position in chunks:
+        kept = chunk[count:] if count else chunk
+        count = max(0, count - len(chunk))
+        if kept:
+            yield kept, position
+
+
+def _read_some(source: Source, file: IO[bytes], size: int) -> bytes:
+    try:
+        return file.read(size)
+    except Exception as error:
+        raise as_failure(source.path, error) from error
+
+
+def _decompress(source: Source, file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Unfold every member of the archive; zero bytes between members are padding, as gzip and xz allow."""
+    decoder = make_decoder(source.compression)
+    position, started, size = 0, False, FIRST_PIECE
+    while piece := _read_some(source, file, size):
+        position += len(piece)
+        size = min(2 * size, LARGEST_PIECE)
+        while piece:
+            if decoder.eof:
+                piece = piece.lstrip(b"\0")
+                if not piece:
+                    break
+                decoder = make_decoder(source.compression)
+            started = True
+            try:
+                unfolded = decoder.decompress(piece)
+            except DECODE_ERRORS as error:
+                raise BrokenSourceError(f"the .{source.compression} archive is damaged ({one_line(error)})") from error
+            size = max(1, min(size, size * UNFOLDED_BYTES // max(1, len(unfolded))))
+            piece = decoder.unused_data if decoder.eof else b""
+            if unfolded:
+                yield unfolded, position
+    if started and not decoder.eof:
+        raise BrokenSourceError(f"the .{source.compression} archive breaks off")
+
+
+def make_decoder(compression: str | None) -> Any:
+    if compression == "gz":
+        return isal_zlib.decompressobj(wbits=31)
+    if compression == "zst":
+        return zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+    if compression == "bz2":
+        return bz2.BZ2Decompressor()
+    if compression == "xz":
+        return lzma.LZMADecompressor()
+    raise ValueError(f"unknown compression {compression!r}")
+
+
+def read_edges(path: str, size: int | None, length: int = 1 << 16) -> tuple[bytes, bytes]:
+    """The first and the last ``length`` bytes as stored."""
+    with open_binary(path) as file:
+        try:
+            first = file.read(length)
+            if size is None or size <= length:
+                return first, b""
+            file.seek(max(length, size - length), os.SEEK_SET)
+            return first, file.read(length)
+        except Exception as error:
+            raise as_failure(path, error) from error

@@ -1,0 +1,96 @@
+"""What the README shows is what happens: its commands are run, and its output compared."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
+VOLATILE = ("speed", "self-check", "scoring", " ▁")  # what depends on the machine
+
+
+def shown():
+    """The session of the README's block that begins with `$ curate score`: (command, the lines printed after it)."""
+    block = next(one for one in re.findall(r"```console\n(.*?)```", README, re.DOTALL) if "$ curate score" in one)
+    found = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif line.strip():
+            found[-1][1].append(line.rstrip())
+    return found
+
+
+def comparable(lines):
+    """Lines that any machine prints alike, their numbers taken out.  → texts, numbers"""
+    kept = [line for line in lines if not line.startswith(VOLATILE) and not set(line) & set("▁▂▃▄▅▆▇█")]
+    numbers = [float(number.replace(",", "")) for line in kept for number in NUMBER.findall(line)]
+    return [re.sub(r"\s+", " ", NUMBER.sub("#", line)).strip() for line in kept], numbers
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "recipes" / "sample", folder / "recipes" / "sample")
+    return folder
+
+
+def run(command, folder):
+    words = [sys.executable, "-W", "ignore", "-m", *shlex.split(command)]
+    if words[4] == "python":
+        words = [sys.executable, "-W", "ignore", *words[5:]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+def test_the_session_in_the_readme_is_what_a_fresh_run_prints(place):
+    session = shown()
+    assert len(session) >= 5
+    for command, expected in session:
+        done = run(command, place)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        printed = [line.rstrip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        texts, numbers = comparable(printed)
+        wanted_texts, wanted_numbers = comparable(expected)
+        assert texts == wanted_texts, f"{command}\n{done.stderr}{done.stdout}"
+        assert numbers == pytest.approx(wanted_numbers, rel=0.05, abs=0.02), f"{command}\n{done.stdout}"
+
+
+def test_the_quickstart_runs_the_commands_that_the_readme_shows():
+    script = (ROOT / "recipes" / "quickstart.sh").read_text()
+    commands = [line.strip() for line in script.splitlines() if line.startswith("curate ")]
+    plain = [re.sub(r'"\$OUT"', "out", command).replace(" --overwrite", "") for command in commands]
+    assert set(plain) <= {command for command, _ in shown()} and len(plain) >= 4
+
+
+def test_the_quickstart_runs_to_a_dataset_that_it_loads(place, tmp_path):
+    """The script itself, with an environment that stands already, as its second start finds it."""
+    copy = tmp_path / "clone"
+    (copy / ".venv" / "bin").mkdir(parents=True)
+    shutil.copytree(ROOT / "recipes", copy / "recipes")
+    for name, module in {"curate": ' -m curate "$@"', "python": ' "$@"'}.items():
+        script = copy / ".venv" / "bin" / name
+        script.write_text(f"#!/bin/sh\nexec {sys.executable} -W ignore{module}\n")
+        script.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = ["bash", "recipes/quickstart.sh", str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=copy, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "curate_perplexity" in done.stdout and (tmp_path / "out" / "README.md").exists()
+
+
+def test_the_two_commands_of_the_readme_are_there():
+    assert "bash recipes/quickstart.sh" in README and "bash .ci/run" in README
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_every_file_that_the_readme_links_to_exists():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert links and all((ROOT / link).exists() for link in links)
