@@ -5,6 +5,7 @@ terminal the bar moves; elsewhere a plain line appears now and then, so that a l
 """
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 _enabled = False
 LABEL_WIDTH = 11
+WIDTH = 100
 LOG_SECONDS = 30.0
 
 
@@ -22,9 +24,12 @@ def enable(on: bool = True) -> None:
 
 
 def say(label: str, text: str) -> None:
-    """One labelled line: ``reading     corpus/   3 files …``."""
+    """One labelled line: ``reading     corpus/   3 files …``; what does not fit goes below, indented."""
     if _enabled:
-        print(f"{label:<{LABEL_WIDTH}} {text}", file=sys.stderr, flush=True)
+        wide = textwrap.TextWrapper(WIDTH, f"{label:<{LABEL_WIDTH}} ", " " * (LABEL_WIDTH + 1), break_long_words=False)
+        wide.break_on_hyphens = wide.replace_whitespace = wide.drop_whitespace = False
+        lines = wide.wrap(text) or [f"{label:<{LABEL_WIDTH}}"]
+        print("\n".join(line.rstrip() for line in lines), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:

@@ -176,6 +176,29 @@ def test_truncation_is_explicit_and_takes_its_bytes_out(folder):
     assert cut.scored_bytes[1] == 5
 
 
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**6), st.integers(5_000, 30_000), st.integers(1, 12))
+def test_the_beginning_of_a_long_text_gives_the_same_first_tokens_as_the_whole(folder, seed, length, kept):
+    text = "".join(np.random.default_rng(seed).choice(list("ab \n1é東<|>endoftx"), length))
+    encoder = load(str(folder("llama"))).encoder
+    start = encoder.start_of(text, kept)
+    assert text.startswith(start)
+    assert encoder.encode([start])[0][:kept].tolist() == encoder.encode([text])[0][:kept].tolist()
+
+
+def test_max_tokens_of_a_huge_text_reads_only_its_beginning(folder, monkeypatch):
+    reference, read = load(str(folder("llama")), Reading(exact=True, max_tokens=5)), []
+    encode = type(reference.encoder).encode
+
+    def watched(self, texts):
+        read.extend(map(len, texts))
+        return encode(self, texts)
+
+    monkeypatch.setattr(type(reference.encoder), "encode", watched)
+    found = score(reference, ["plain words " * 100_000])
+    assert found.tokens[0] == 5 and found.truncated[0] and max(read) < 20_000
+
+
 def test_without_a_prefix_the_first_token_and_its_bytes_are_left_out(folder):
     reference = load(str(folder("llama")), Reading(exact=True, prefix="none"))
     found = score(reference, ["hello there", "h"])

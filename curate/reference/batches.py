@@ -67,14 +67,15 @@ def prepare(
     """
     found = Likelihoods.blank(len(passages))
     usable = [row for row, passage in enumerate(passages) if _fits(passage, row, found, longest)]
-    targets = encoder.encode([passages[row].target for row in usable])
+    texts = [_beginning(passages[row].target, policy, encoder) for row in usable]
+    targets = encoder.encode(texts)
     contexts = encoder.encode([passages[row].context for row in usable if passages[row].context])
     context_of = iter(contexts)
     parts: list[NDArray[np.int32]] = []
     tables: list[NDArray[np.int64]] = []
     place = 0
     lead = np.array([] if prefix is None else [prefix], dtype=np.int32)
-    for row, target in zip(usable, targets, strict=True):
+    for row, text, target in zip(usable, texts, targets, strict=True):
         passage = passages[row]
         context = next(context_of) if passage.context else lead[:0]
         kept = target if policy.max_tokens is None else target[: policy.max_tokens]
@@ -88,7 +89,7 @@ def prepare(
         windows = packing.cut_windows(length, policy, first)
         found.tokens[row], found.windows[row] = length - first, len(windows)
         found.truncated[row] = len(kept) < len(target)
-        found.scored_bytes[row] = _scored_bytes(passage.target, len(kept), len(target), first - before, encoder)
+        found.scored_bytes[row] = _scored_bytes(text, len(kept), len(target), first - before, encoder)
         is_head = (windows[:, 2] == first) & (first == before)
         tables.append(np.column_stack([windows, np.full(len(windows), row), np.full(len(windows), place), is_head]))
         parts += [lead, context, kept]
@@ -110,6 +111,11 @@ def prepare(
         firsts=np.full(count, np.nan),
         peaks=np.full(count, np.nan),
     )
+
+
+def _beginning(text: str, policy: WindowPolicy, encoder: TextEncoder) -> str:
+    """The part of a text that its kept tokens come from: all of it, unless ``max_tokens`` keeps only a beginning."""
+    return text if policy.max_tokens is None else encoder.start_of(text, policy.max_tokens)
 
 
 def _fits(passage: Passage, row: int, found: Likelihoods, longest: int) -> bool:

@@ -209,6 +209,8 @@ def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: Prepa
     """Another last input must leave every earlier prediction as it was."""
     window = int(np.argmax(prepared.lengths))
     pack = batches.build(prepared, np.array([window]), "alone", prefix)
+    if pack.ids_BL.size < 2:
+        return  # a window of one input leaves nothing to look ahead to
     changed = pack.ids_BL.copy()
     changed[0, -1] = changed[0, 0] if changed[0, -1] != changed[0, 0] else changed[0, 1]
     other = Pack(changed, pack.positions_BL, None, pack.rows_N, pack.targets_N, pack.offsets, pack.windows)

@@ -36,6 +36,20 @@ class TextEncoder:
             return [np.array(one.ids, dtype=np.int32) for one in found]
         return [np.array(self._slow_ids(text), dtype=np.int32) for text in texts]
 
+    def start_of(self, text: str, tokens: int) -> str:
+        """As much of a long text's beginning as decides its first ``tokens`` tokens; a short text whole.
+
+        A cut can only change tokens near it, so a beginning is long enough when one twice as long begins with the
+        same tokens. Saves reading fifty megabytes for the fifty tokens that ``--max-tokens 50`` keeps.
+        """
+        length = 64 * tokens + 4096
+        while 2 * length < len(text):
+            once, twice = self.encode([text[:length], text[: 2 * length]])
+            if len(once) > tokens and np.array_equal(once[:tokens], twice[:tokens]):
+                return text[: 2 * length]
+            length *= 2
+        return text
+
     def octets_until(self, text: str, token: int) -> int:
         """How many UTF-8 bytes of ``text`` end where its token number ``token`` (from 0) ends.
 

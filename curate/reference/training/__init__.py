@@ -1,0 +1,66 @@
+"""A reference model from the user's own text: tokenizer, small Llama, packed training, held-out bits per byte.
+
+    texts ──► tokenizer ──► tokens on disk ──► windows, packed ──► Muon + AdamW, decayed to zero ──► a folder
+                                                                                                     for transformers
+
+What binds:
+
+- One special token, ``<|endoftext|>``, stands before every document, where a scorer puts its prefix, and after it.
+- A document is cut into windows of ``context`` inputs, each predicting as many tokens; a later window sees the last
+  token before it. These are the windows of the scorer. They are packed together, and attention never crosses from
+  one into the next.
+- The rate of learning follows the share of the budget that is spent (time or tokens): a linear warm-up, then a straight
+  line to zero (Bergsma et al. 2025, arXiv 2502.15938).
+- Everything that has a part in the result is in ``Recipe``, in the corpus and in the checkpoint, so that under a budget
+  of tokens a stopped training goes on to the very weights that it would have had.
+
+Modules, each importing only from those before it: tokenizer, tokens, packs, recipe, model, loss, muon, learner,
+heldout, folder, checkpoints, budget, course.
+"""
+
+from curate.reference.training.checkpoints import save_checkpoint
+from curate.reference.training.course import train
+from curate.reference.training.folder import WORK
+from curate.reference.training.heldout import measure_bits_per_byte, split_held_out
+from curate.reference.training.learner import Learner, learn_packs, make_learner, make_workers
+from curate.reference.training.loss import HeadLoss
+from curate.reference.training.model import build_model, read_pack
+from curate.reference.training.muon import Muon, orthogonalise
+from curate.reference.training.packs import BLOCK, cut_windows, make_pack, make_packs, shuffled, take_spans
+from curate.reference.training.recipe import Recipe, Training, rate_at
+from curate.reference.training.tokenizer import END, END_OF_TEXT, sample_texts, token_bytes, train_tokenizer
+from curate.reference.training.tokens import Encoded, encode_corpus, open_encoded
+
+__all__ = [
+    "BLOCK",
+    "END",
+    "END_OF_TEXT",
+    "WORK",
+    "Encoded",
+    "HeadLoss",
+    "Learner",
+    "Muon",
+    "Recipe",
+    "Training",
+    "build_model",
+    "cut_windows",
+    "encode_corpus",
+    "learn_packs",
+    "make_learner",
+    "make_pack",
+    "make_packs",
+    "make_workers",
+    "measure_bits_per_byte",
+    "open_encoded",
+    "orthogonalise",
+    "rate_at",
+    "read_pack",
+    "sample_texts",
+    "save_checkpoint",
+    "shuffled",
+    "split_held_out",
+    "take_spans",
+    "token_bytes",
+    "train",
+    "train_tokenizer",
+]
