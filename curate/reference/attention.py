@@ -16,7 +16,10 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 
+from curate.reference.precision import matmul_precision
+
 NAME = "curate"
+LONG = 384  # from here on the CPU kernel is faster on float32 operands whose products are taken in bfloat16
 QUERY_CHUNK = 512  # rows of scores made at a time where a mask or a soft cap rules the fused kernels out
 
 
@@ -150,6 +153,10 @@ def _document(
     length = query.shape[2]
     slides = window is not None and length > window
     if softcap is None and sinks is None and not slides:
+        if length >= LONG and query.dtype == torch.bfloat16 and query.device.type == "cpu":
+            with matmul_precision(bfloat16=True):
+                wide = (query.float(), key.float(), value.float())
+                return F.scaled_dot_product_attention(*wide, is_causal=True, scale=scale).to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
     chunks = [
         _rows(query, key, value, scale, window if slides else None, softcap, sinks, at, min(at + QUERY_CHUNK, length))

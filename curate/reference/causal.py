@@ -24,7 +24,8 @@ from curate.likelihood import Likelihoods, Passage
 from curate.packing import WindowPolicy
 from curate.reference import attention, batches
 from curate.reference.batches import Pack, Prepared
-from curate.reference.head import Head, full_nats, matmul_precision
+from curate.reference.head import Head, full_nats
+from curate.reference.precision import matmul_precision
 from curate.reference.tokenisation import TextEncoder
 
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long

@@ -7,29 +7,16 @@ and it is three times as fast as a float32 product (PyTorch's ``mm`` on CPU has 
 Shapes: N scored rows, D hidden width, V vocabulary, C rows of a chunk.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from curate.reference.precision import matmul_precision
+
 CPU_CHUNK_OCTETS = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
 CUDA_CHUNK_OCTETS = 1_000_000_000
-
-
-@contextmanager
-def matmul_precision(bfloat16: bool) -> Iterator[None]:
-    """Let float32 products on the CPU round their operands to bfloat16 (sums stay float32), or forbid it."""
-    mkldnn: Any = torch.backends.mkldnn
-    backend = mkldnn.matmul
-    before = backend.fp32_precision
-    backend.fp32_precision = "bf16" if bfloat16 else "ieee"
-    try:
-        yield
-    finally:
-        backend.fp32_precision = before
 
 
 @dataclass(slots=True)
@@ -101,8 +88,8 @@ def find_head(model: Any) -> Head | None:
 
 def chunk_rows(vocabulary: int, on_cpu: bool) -> int:
     """How many rows of logits are made at a time."""
-    budget = CPU_CHUNK_OCTETS if on_cpu else CUDA_CHUNK_OCTETS
-    return max(16, min(8192, budget // (4 * vocabulary)))
+    budget, most = (CPU_CHUNK_OCTETS, 384) if on_cpu else (CUDA_CHUNK_OCTETS, 8192)
+    return max(16, min(most, budget // (4 * vocabulary)))
 
 
 def full_nats(logits_BTV: torch.Tensor, rows_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
