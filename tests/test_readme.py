@@ -30,7 +30,11 @@ def shown():
 
 def comparable(lines):
     """Lines that any machine prints alike, their numbers taken out.  → texts, numbers"""
-    kept = [line for line in lines if not line.startswith(VOLATILE) and not set(line) & set("▁▂▃▄▅▆▇█")]
+    kept, skipping = [], False
+    for line in lines:
+        skipping = line.startswith(VOLATILE) or (skipping and line.startswith(" " * 12))
+        if not skipping and not set(line) & set("▁▂▃▄▅▆▇█"):
+            kept.append(line)
     numbers = [float(number.replace(",", "")) for line in kept for number in NUMBER.findall(line)]
     return [re.sub(r"\s+", " ", NUMBER.sub("#", line)).strip() for line in kept], numbers
 

@@ -28,7 +28,7 @@ def load_causal(name: str, reading: Reading) -> CausalReference:
     checkpoint = open_checkpoint(name, reading.revision, reading.trust_remote_code, wanted)
     prefix, policy = choose_policy(checkpoint, reading)
     runner = _on_device(checkpoint, device)
-    found = selfcheck.check(checkpoint, runner, policy.window, prefix)
+    found = selfcheck.check(checkpoint, runner, prefix)
     notes = list(found.notes)
     if found.noise is not None and not found.noise <= selfcheck.NOISE:
         far = f"{checkpoint.dtype} lies {found.noise:.2g} nats a token (rms) from fp32, more than {selfcheck.NOISE}"
@@ -36,7 +36,7 @@ def load_causal(name: str, reading: Reading) -> CausalReference:
             notes.append(f"{far}: running in fp32 instead")
             checkpoint = replace(checkpoint, model=with_dtype(checkpoint, torch.float32))
             runner = _on_device(checkpoint, device)
-            found = selfcheck.check(checkpoint, runner, policy.window, prefix)
+            found = selfcheck.check(checkpoint, runner, prefix)
         else:
             notes.append(f"{far}; you asked for it by --dtype")
     pack_tokens = reading.pack_tokens or choose_pack(runner, policy.window)

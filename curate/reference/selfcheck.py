@@ -60,20 +60,21 @@ class SelfCheck:
         return ", ".join(said)
 
 
-def prepare_texts(checkpoint: Checkpoint, window: int, prefix: int | None) -> Prepared:
-    """The six texts as the scorer sees them, one window each."""
-    policy = WindowPolicy(window=min(window, MOST_TOKENS), max_tokens=min(window, MOST_TOKENS))
+def prepare_texts(checkpoint: Checkpoint, prefix: int | None) -> Prepared:
+    """The six texts as the scorer sees them, one window each, whatever the windows of the run."""
+    length = min(MOST_TOKENS, checkpoint.readable() or MOST_TOKENS)
+    policy = WindowPolicy(window=length, max_tokens=length)
     passages = [Passage(text) for text in TEXTS]
     return batches.prepare(passages, checkpoint.encoder, policy, prefix, LONGEST)
 
 
-def check(checkpoint: Checkpoint, runner: CausalModel, window: int, prefix: int | None) -> SelfCheck:
+def check(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None) -> SelfCheck:
     """Compare, and choose the highest rung and the head that agree; they are set on ``runner``.
 
     Structure (does packing leak? is our head the model's?) is judged in float32 where a float32 copy of the model
     may be loaded, since a half-precision run's noise would hide a small leak.
     """
-    prepared = prepare_texts(checkpoint, window, prefix)
+    prepared = prepare_texts(checkpoint, prefix)
     if not len(prepared.lengths):
         raise ModelError(f"the tokenizer of {checkpoint.name} makes no token of plain English text")
     half = next(runner.model.parameters()).dtype != torch.float32
@@ -210,7 +211,7 @@ def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: Prepa
     window = int(np.argmax(prepared.lengths))
     pack = batches.build(prepared, np.array([window]), "alone", prefix)
     if pack.ids_BL.size < 2:
-        return  # a window of one input leaves nothing to look ahead to
+        return  # a model that reads one token leaves nothing to look ahead to
     changed = pack.ids_BL.copy()
     changed[0, -1] = changed[0, 0] if changed[0, -1] != changed[0, 0] else changed[0, 1]
     other = Pack(changed, pack.positions_BL, None, pack.rows_N, pack.targets_N, pack.offsets, pack.windows)
