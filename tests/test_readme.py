@@ -98,3 +98,25 @@ def test_the_two_commands_of_the_readme_are_there():
 def test_every_file_that_the_readme_links_to_exists():
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert links and all((ROOT / link).exists() for link in links)
+
+
+def test_what_the_readme_says_of_the_junk_is_what_the_scores_say(place):
+    """Runs after the session above, on the scores that it left."""
+    import duckdb
+
+    kinds = {
+        "good documents": "good",
+        "shuffled words": "shuffled_words",
+        "base64": "base64",
+        "keyword spam": "keyword_spam",
+        "one line repeated": "repeated_lines",
+        "a wrong decoder": "mojibake",
+        "a table of random digits": "number_table",
+    }
+    kind = "CASE WHEN id LIKE 'junk-%' THEN regexp_extract(id, 'junk-([a-z0-9_]+)-', 1) ELSE 'good' END"
+    parts = f"'{place}/curated/scores/*.parquet'"
+    medians = dict(duckdb.sql(f"SELECT {kind}, median(perplexity) FROM {parts} GROUP BY 1").fetchall())
+    flat = re.sub(r"\s+", " ", README)
+    for name, one in kinds.items():
+        said = re.search(rf"{name}:? (\d+)", flat)
+        assert said and float(said[1]) == pytest.approx(medians[one], rel=0.05), (name, medians[one])

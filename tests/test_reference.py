@@ -265,6 +265,40 @@ def test_an_attention_that_leaks_between_documents_is_caught_and_packing_given_u
     np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
 
 
+def test_a_kernel_that_fails_in_half_precision_alone_is_caught_and_packing_given_up(folder, monkeypatch):
+    real = attention._documents
+
+    def fails(whole, *rest):
+        if whole.dtype == torch.bfloat16:
+            raise RuntimeError("no kernel for this chip")
+        return real(whole, *rest)
+
+    monkeypatch.setattr(attention, "_documents", fails)
+    reference = load(str(folder("llama")), Reading(dtype="bf16"))
+    assert reference.runner.rung == "padded" and reference.identity["forward"] == "padded"
+    assert "not packed in this dtype: no kernel for this chip" in reference.notes
+    noise = (score(reference, TEXTS).nats - naive(folder("llama"), TEXTS, 64)) / np.sqrt(score(reference, TEXTS).tokens)
+    assert np.sqrt(np.mean(noise**2)) <= 0.05
+
+
+def test_a_kernel_that_leaks_in_half_precision_alone_is_caught_too(folder, monkeypatch):
+    real = attention.attend
+
+    def leaks(module, query, *rest, **options):
+        if query.dtype == torch.bfloat16:
+            with attention.within(None):
+                return real(module, query, *rest, **options)
+        return real(module, query, *rest, **options)
+
+    from transformers import AttentionInterface
+
+    monkeypatch.setattr(attention, "register", lambda: AttentionInterface.register(attention.NAME, leaks))
+    reference = load(str(folder("llama")), Reading(dtype="bf16"))
+    monkeypatch.undo()
+    attention.register()
+    assert reference.runner.rung == "padded"
+
+
 def test_a_head_that_is_not_the_models_is_caught_and_given_up(folder, monkeypatch):
     def scaled(model):
         head = real(model)

@@ -88,11 +88,10 @@ def check(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None) -> Se
     tolerance = EXACT if in_fp32 else 10 * NOISE
     head_gap = _choose_head(exact, prepared, prefix, truth, tolerance, notes)
     gap = _choose_rung(exact, prepared, prefix, truth, tolerance, notes)
+    noise = None
     if exact is not runner:
-        runner.rung = exact.rung
-        _set_attention(runner, exact.rung)
         runner.head = find_head(runner.model) if exact.head is not None else None
-    noise = _noise(run(runner, prepared, prefix), truth) if exact is not runner else None
+        noise = _settle(runner, exact.rung, prepared, prefix, truth, notes)
     own_head = runner.head is not None
     return SelfCheck(runner.rung, own_head, gap, head_gap, noise, in_fp32, tuple(notes))
 
@@ -181,6 +180,36 @@ def _choose_rung(
         "the model does not repeat its own numbers on a single text, one by one",
         "it may use randomness or keep state between calls; its scores could not be trusted",
     )
+
+
+def _settle(
+    runner: CausalModel,
+    highest: str,
+    prepared: Prepared,
+    prefix: int | None,
+    truth: list[NDArray[np.float64]],
+    notes: list[str],
+) -> float:
+    """Set the rung in the run's own dtype, whose kernels may be others than float32's.  → rms distance from float32
+
+    From the highest rung that float32 allows, the first within ``NOISE``; if none is, the one that lies nearest.
+    """
+    found: dict[str, float] = {}
+    for rung in RUNGS[RUNGS.index(highest) :]:
+        runner.rung = rung
+        _set_attention(runner, rung)
+        try:
+            found[rung] = _noise(run(runner, prepared, prefix), truth)
+        except Exception as error:
+            if is_out_of_memory(error) or rung == RUNGS[-1]:
+                raise
+            notes.append(f"not {rung} in this dtype: {_first_line(error)}")
+            continue
+        if found[rung] <= NOISE:
+            break
+    runner.rung = next((rung for rung in found if found[rung] <= NOISE), None) or min(found, key=lambda one: found[one])
+    _set_attention(runner, runner.rung)
+    return found[runner.rung]
 
 
 def _set_attention(runner: CausalModel, rung: str) -> bool:
