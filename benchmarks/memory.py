@@ -3,8 +3,8 @@
     python benchmarks/memory.py [--times 100]
 
 Scores the sample corpus and as many copies of it with a tiny random model (the first 256 tokens of each document),
-each in a process of its own, and prints the largest resident size that the operating system saw. The tiny model makes the reading, tokenising and writing the
-bulk of the work, so that a leak in them would show.
+each in a process of its own, and prints the largest resident size that the operating system saw. The tiny model makes
+the reading, tokenising and writing the bulk of the work, so that a leak in them would show.
 """
 
 import argparse
