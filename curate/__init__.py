@@ -11,6 +11,8 @@ __version__ = "0.1.0"
 # verb → the module that holds it; loaded when first asked for, so that `import curate` costs nothing
 VERBS = {
     "score": "curate.scoring",
+    "decontaminate": "curate.decontamination",
+    "dedup": "curate.deduplication",
     "filter": "curate.selection",
     "status": "curate.funnel",
     "explain": "curate.explanation",
@@ -18,9 +20,11 @@ VERBS = {
     "train_reference": "curate.pretraining",
 }
 
-__all__ = ["explain", "export", "filter", "score", "status", "train_reference"]
+__all__ = ["decontaminate", "dedup", "explain", "export", "filter", "score", "status", "train_reference"]
 
 if TYPE_CHECKING:
+    from curate.decontamination import decontaminate
+    from curate.deduplication import dedup
     from curate.explanation import explain
     from curate.exporting import export
     from curate.funnel import status

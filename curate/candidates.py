@@ -1,9 +1,9 @@
 """Where in a batch of documents an eval item may be: an inverted index of the word triples of the eval side.
 
 A place is a candidate when the triples that it shares with a probe, along one diagonal, could come to a verdict by the
-bits and the words that they have at most. Triples of common English lead nowhere by themselves, unless most of a
-probe's are; all of them count once something has led to a place (``refine``). Of a triple that more than POSTINGS
-probes share, the template of a task, the first ones stand for all, always the same.
+bits and the words that they have at most: first by triples that lead to the probe, then, with the others around the
+place, exactly (``refine``). Of a triple that more than POSTINGS probes share, the template of a task or a common
+phrase, the first ones stand for all, always the same, so that a template is found by some item of its task.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,16 @@ import numpy as np
 
 from curate import words
 from curate.alignment import GAP_BITS
-from curate.background import Background
 from curate.probes import SIZE, Probes
 from curate.verdicts import LEAST_COVERAGE, least_bits
 from curate.words import Words
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-POSTINGS = 128
+POSTINGS = 128  # probes that a triple leads to
+BUCKETS = 262_139  # a prime; sums of the pairs of a probe and a document
 SIBLINGS = 8  # of the items of a set that one stretch may be, those of the most bits are aligned
-SLACK = 0.65  # of the bits that a verdict needs: triples of common English are not counted here
-RARE_SHARE = 0.8
+SLACK = 0.65  # of what a verdict needs: triples beyond POSTINGS are not counted at first
 DIAGONAL = 64  # words by which insertions may shift an item within one candidate
 
 
@@ -62,6 +61,8 @@ class Index:
     """For each posting, the word of the probes at which the triple begins."""
     owners: Array
     """For each posting, its probe."""
+    shares: Array
+    """For each posting, the share of its probe's words that it covers at most."""
     sieve: "Sieve"
     pairs: Array
     """uint64, sorted: the triple of each word of the probes, mixed with the number of its probe."""
@@ -101,21 +102,21 @@ def make_batch(texts: Sequence[str]) -> Batch:
     return Batch(found, shingles, words.inner(found.offsets, SIZE, len(shingles)))
 
 
-def make_index(probes: Probes, background: Background) -> Index:
-    """The inverted index of some probes: the triples that are not common English, of a probe that has too few of those
-    all its triples."""
-    every = np.flatnonzero(probes.valid)
-    pairs, first = np.unique(with_probe(probes.shingles[every], owners_of(probes, every)), return_index=True)
-    places = every[anchors(probes, every, background)]
+def make_index(probes: Probes) -> Index:
+    """The inverted index of some probes."""
+    places = np.flatnonzero(probes.valid)
     owners = owners_of(probes, places)
+    pairs, first = np.unique(with_probe(probes.shingles[places], owners), return_index=True)
     grams, inverse = np.unique(probes.shingles[places], return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     counts = np.bincount(inverse, minlength=len(grams))
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     kept = order[rank < POSTINGS]
     offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, POSTINGS))])
-    found = (grams, offsets, places[kept], owners[kept], make_sieve(grams))
-    return Index(probes, *found, pairs, every[first], make_sieve(pairs))
+    indexed = np.bincount(owners, minlength=len(probes.probes))
+    shares = SIZE / (indexed[owners[kept]] + SIZE - 1)
+    found = (grams, offsets, places[kept], owners[kept], shares, make_sieve(grams))
+    return Index(probes, *found, pairs, places[first], make_sieve(pairs))
 
 
 def owners_of(probes: Probes, places: Array) -> Array:
@@ -127,17 +128,6 @@ def owners_of(probes: Probes, places: Array) -> Array:
 def with_probe(shingles: Array, probe: Array) -> Array:
     """A key of a triple in one probe."""
     return words.mix(shingles + probe.astype(np.uint64) * words.JOIN)
-
-
-def anchors(probes: Probes, places: Array, background: Background) -> Array:
-    """Which triples lead to their probes."""
-    owners = owners_of(probes, places)
-    rare = background.count(SIZE, probes.shingles[places]) == 0
-    share = np.bincount(owners, rare, len(probes.probes)) / np.maximum(
-        np.bincount(owners, minlength=len(probes.probes)), 1
-    )
-    found: Array = rare | (share < RARE_SHARE)[owners]
-    return found
 
 
 def look_up(keys: Array, valid: Array | None, known: Array, sieve: Sieve) -> tuple[Array, Array]:
@@ -163,8 +153,9 @@ def find_by_ngrams(index: Index, batch: Batch) -> Candidates:
     """Every place that shares enough triples with a probe."""
     places, slots = look_up(batch.shingles, batch.valid, index.grams, index.sieve)
     numbers, postings = expand(slots, index.offsets)
-    at, here = index.places[postings], places[numbers]
-    pair = index.owners[postings] * len(batch.words.offsets) + document_of(batch, here)
+    pair = index.owners[postings] * len(batch.words.offsets) + document_of(batch, places)[numbers]
+    worthy = may_suffice(pair, index.shares[postings])
+    pair, at, here = pair[worthy], index.places[postings[worthy]], places[numbers[worthy]]
     diagonal = here - at + len(index.probes.words)
     order = np.argsort(pair * (len(batch.words) + len(index.probes.words)) + diagonal, kind="stable")
     pair, at, here, diagonal = pair[order], at[order], here[order], diagonal[order]
@@ -175,6 +166,16 @@ def find_by_ngrams(index: Index, batch: Batch) -> Candidates:
         found.append(_strong(index.probes, pair[firsts] // len(batch.words.offsets), firsts, at, here, bits))
     probe, first, last = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return refine(index, batch, gather(batch, index.probes, probe, first, last))
+
+
+def may_suffice(pair: Array, share: Array) -> Array:
+    """The rows of those pairs of a probe and a document that share enough triples to cover LEAST_COVERAGE.
+
+    Sums in a table of fixed size: pairs that meet there add up, which keeps some too many and none too few.
+    """
+    place = pair % BUCKETS
+    sums = np.bincount(place, share, BUCKETS)
+    return np.flatnonzero(sums[place] >= SLACK * LEAST_COVERAGE)
 
 
 def refine(index: Index, batch: Batch, candidates: Candidates) -> Candidates:

@@ -4,14 +4,16 @@ A document is asked in this order, and the first answer that rejects it is its r
 
     unreadable            counted apart: there was no document to judge
     unscored: STATUS      empty, too_long, unscorable, not_finite: never kept by accident, never given a best score
+    contaminated: SET     what ``curate decontaminate`` found in it (``curate.rejections``)
+    exact duplicate       near duplicate: what ``curate dedup`` found
     the bounds            perplexity > …, perplexity < …, bits_per_byte …, tokens …, zlib_ratio < …   (included)
     where is false        the user's SQL; ``where is null`` where it has no answer
     COLUMN above / below percentile P
 
-A null or NaN in a column that a criterion asks for rejects (``zlib_ratio is null``). Percentiles are those of all
-scored documents, whatever the other criteria reject, so that criteria do not depend on each other; ties go by key
-(file, row), so that the share that is kept is exact and ``low`` and ``high`` of rates that add up to 1 share no
-document.
+A null or NaN in a column that a criterion asks for rejects (``zlib_ratio is null``). Percentiles are those of the
+scored documents that are neither contaminated nor duplicates, whatever the other criteria reject, so that criteria do
+not depend on each other; the table that SQL sees as ``scores`` is without those documents, too. Ties go by key (file,
+row), so that the share that is kept is exact and ``low`` and ``high`` of rates that add up to 1 share no document.
 """
 
 import difflib
@@ -60,6 +62,9 @@ class Criteria:
 
     def __bool__(self) -> bool:
         return bool(self.bounds or self.where is not None or self.band)
+
+
+NOTHING = Criteria((), None, None)
 
 
 def criteria_of(options: Mapping[str, Any]) -> Criteria:
@@ -194,6 +199,9 @@ def _check_column(column: str, option: str, known: Mapping[str, str]) -> None:
 def _check_where(connection: duckdb.DuckDBPyConnection, where: str, known: Mapping[str, str]) -> None:
     """Bind the condition as a WHERE clause: DuckDB says what is wrong, the hint which columns there are."""
     hint = f"the columns are: {', '.join(known)}"
+    for column, verb in (("contaminated", "decontaminate"), ("eval_sets", "decontaminate"), ("duplicate", "dedup")):
+        if re.search(rf"\b{column}\b", where) and column not in known:
+            hint = f"{column} is a column once curate {verb} has run; {hint}"
     try:
         connection.execute(f"EXPLAIN SELECT 1 FROM scores WHERE (\n{where}\n)")
         kind = connection.execute(f"DESCRIBE SELECT (\n{where}\n) FROM scores").fetchall()[0][1]
@@ -216,9 +224,10 @@ def _check_steady(connection: duckdb.DuckDBPyConnection, where: str) -> None:
 
 
 def reason_of(connection: duckdb.DuckDBPyConnection, criteria: Criteria) -> str:
-    """The SQL expression of a row's reason: null for what is kept."""
+    """The SQL expression over ``documents`` of a row's reason: null for what is kept."""
     cases = ["WHEN status = 'unreadable' THEN 'unreadable'"]
     cases.append("WHEN status IS DISTINCT FROM 'ok' THEN 'unscored: ' || coalesce(status, 'no status')")
+    cases.append("WHEN rejection IS NOT NULL THEN rejection")
     for bound in criteria.bounds:
         cases += _bound_cases(bound)
     if criteria.where is not None:

@@ -1,8 +1,15 @@
 """What was decided about each document, and how the verbs after ``score`` read it.
 
-The scores are narrow, so DuckDB reads them, spilling to the run directory beyond a memory limit. A connection sees the
-view ``scores`` and nothing else: no other file, no network, no variable of the program, so that SQL written by a user
-can only compute. The decision table has one row for each row of the scores, in the same order.
+The scores are narrow, so DuckDB reads them, spilling to the run directory beyond a memory limit. A connection sees
+these views and nothing else: no other file, no network, no variable of the program, so that SQL written by a user can
+only compute.
+
+    documents   every row of the scores, with ``rejection``: why the hits or the duplicates reject it, else null
+    scores      the rows that neither rejects: what a user's SQL is about, and percentiles and medians are of
+
+Where the run has hits, both have ``contaminated`` (bool) and ``eval_sets`` (text with commas, null for none; what is for
+review does not count); where it has duplicates, ``duplicate`` (bool). The decision table has one row for each row of
+the scores, in the same order.
 """
 
 import json
@@ -16,8 +23,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import tables
+from curate import rejections, tables
 from curate.errors import StorageError, TableError, UsageError
+from curate.rejections import Rejections
 from curate.runs import Run
 
 UNREADABLE = "unreadable"
@@ -34,13 +42,20 @@ def conserve(stage: str, read: int, kept: int, rejected: int, unreadable: int) -
 
 
 @contextmanager
-def open_scores(run: Run, memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A closed-off DuckDB connection whose view ``scores`` is the parts of the run that exist now, in corpus order."""
+def open_scores(
+    run: Run, memory_limit: str | None = None, found: Rejections = rejections.NONE
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A closed-off DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
+
+    ``found`` are the tables that reject; without them nothing is rejected, and ``scores`` are all documents.
+    """
     spill = run.path / ".spill"
     try:
         with tables.connect(_checked_limit(memory_limit), spill) as connection:
+            if found:
+                rejections.create_relation(connection, run, found)
             _close_off(connection, run.scores)
-            _create_view(connection, run.scores)
+            _create_views(connection, run.scores, found)
             yield connection
     except duckdb.OutOfMemoryException as error:
         raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
@@ -72,32 +87,66 @@ def _close_off(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
-    """The view ``scores``, in which NaN is null: DuckDB takes NaN for the largest number, and now and then, judging by
-    Parquet statistics that leave it out, for one between the others."""
+def _create_views(connection: duckdb.DuckDBPyConnection, directory: Path, found: Rejections) -> None:
+    """The views, in which NaN is null: DuckDB takes NaN for the largest number, and now and then, judging by Parquet
+    statistics that leave it out, for one between the others."""
     select = _select(tables.parts(directory))
     try:
         kinds = {str(row[0]): row[1] for row in connection.execute(f"DESCRIBE {select}").fetchall()}
         numbers = [name for name, kind in kinds.items() if kind in ("DOUBLE", "FLOAT")]
         replaced = ", ".join(f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END AS {name}" for name in numbers)
-        connection.execute(f"CREATE VIEW scores AS SELECT * REPLACE ({replaced}) FROM ({select})")
+        connection.execute(f"CREATE VIEW measured AS SELECT * REPLACE ({replaced}) FROM ({select})")
     except duckdb.Error as error:
         hint = "score again with --restart, or name another run with --run"
         raise TableError(f"the scores in {directory} cannot be read: {first_line(error)}", hint) from error
+    if not found:
+        connection.execute("CREATE VIEW scores AS SELECT * EXCLUDE (part, place) FROM measured")
+        connection.execute("CREATE VIEW documents AS SELECT *, NULL::VARCHAR AS rejection FROM scores")
+        return
+    columns = ", ".join(["measured.*", *_evidence_columns(found), "rejections.rejection"])
+    key = "measured.file = rejections.file AND measured.row = rejections.row"
+    connection.execute(f"CREATE VIEW documents AS SELECT {columns} FROM measured LEFT JOIN rejections ON {key}")
+    left = "SELECT * EXCLUDE (part, place, rejection) FROM documents WHERE rejection IS NULL"
+    connection.execute(f"CREATE VIEW scores AS {left}")
+
+
+def _evidence_columns(found: Rejections) -> list[str]:
+    """What the tables say of a document, for those tables that the run has."""
+    columns = []
+    if found.hits is not None:
+        columns += ["rejections.eval_sets IS NOT NULL AS contaminated", "rejections.eval_sets"]
+    if found.duplicates is not None:
+        columns.append("coalesce(rejections.duplicate, false) AS duplicate")
+    return columns
 
 
 def _select(parts: Sequence[Path]) -> str:
-    """Reads the parts by their names; a pattern would misread a run directory named ``run[1]``."""
+    """Reads the parts by their names; a pattern would misread a run directory named ``run[1]``.
+
+    ``part`` and ``place`` are the place of a row in the order of the corpus.
+    """
     if parts:
-        return f"SELECT * FROM read_parquet([{', '.join(tables.quote(str(path)) for path in parts)}])"
-    columns = (f"NULL::{_sql_type(column.type)} AS {column.name}" for column in tables.SCORES)
-    return f"SELECT {', '.join(columns)} WHERE false"
+        listed = ", ".join(tables.quote(str(path)) for path in parts)
+        return f"SELECT *, file_index AS part, file_row_number AS place FROM read_parquet([{listed}])"
+    columns = [f"NULL::{_sql_type(column.type)} AS {column.name}" for column in tables.SCORES]
+    return f"SELECT {', '.join([*columns, '0 AS part', '0 AS place'])} WHERE false"
 
 
 def _sql_type(kind: pa.DataType) -> str:
     if pa.types.is_floating(kind):
         return "DOUBLE"
     return "BIGINT" if pa.types.is_integer(kind) else "VARCHAR"
+
+
+def check_met(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections) -> None:
+    """TableError where the hits or the duplicates speak of a document that the scores do not have."""
+    if not found:
+        return
+    known = connection.execute("SELECT count(*) FROM rejections").fetchall()[0][0]
+    met = connection.execute("SELECT count(*) FROM measured SEMI JOIN rejections USING (file, row)").fetchall()[0][0]
+    if met != known:
+        message = f"{known - met:,} documents of the hits or the duplicates are not in {run.scores}"
+        raise TableError(message, f"make them again: {', '.join(found.verbs())}, with --run {run.path}")
 
 
 def first_line(error: BaseException) -> str:
@@ -112,8 +161,24 @@ def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.Rec
 
 def columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The columns of the scores with their SQL types."""
-    found = connection.execute("DESCRIBE scores").fetchall()
-    return {str(row[0]): str(row[1]) for row in found}
+    return _columns_of(connection, "scores")
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, view: str) -> dict[str, str]:
+    return {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE {view}").fetchall()}
+
+
+def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
+    """The decision on every document: file, row, keep, reason, tokens, in the order of the scores.
+
+    ``reason`` is an SQL expression over ``documents``, null for what is kept. A join loses the order, so that it has to
+    be made again; without one the rows come as they stand in the parts.
+    """
+    joined = "place" in _columns_of(connection, "documents")
+    place = "part, place" if joined else "0"
+    decided = f"SELECT file, row, tokens, {reason} AS reason, {place} FROM documents AS scores"  # scores.tokens, too
+    order = " ORDER BY part, place" if joined else ""
+    return f"SELECT file, row, reason IS NULL AS keep, reason, coalesce(tokens, 0) AS tokens FROM ({decided}){order}"
 
 
 def order_statistics(connection: duckdb.DuckDBPyConnection, query: str, ranks: Iterable[int]) -> dict[int, float]:
@@ -142,11 +207,11 @@ def quantiles(connection: duckdb.DuckDBPyConnection, query: str, count: int, sha
     ]
 
 
-def write_filter(run: Run, batches: Iterable[pa.RecordBatch], metadata: Mapping[str, Any]) -> None:
-    """Write the decision table whole or not at all, batch by batch, with the fingerprint that ``run.json`` repeats."""
+def write_decisions(path: Path, batches: Iterable[pa.RecordBatch], metadata: Mapping[str, Any]) -> None:
+    """Write a decision table whole or not at all, batch by batch, with the fingerprint that ``run.json`` repeats."""
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     schema = tables.FILTER.with_metadata({b"curate": note})
-    with tables.replacing(run.filter) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
+    with tables.replacing(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
 
@@ -161,6 +226,9 @@ def open_filter(run: Run) -> dict[str, Any] | None:
         raise TableError(f"the last curate filter in {run.path} did not finish", hint)
     if score is None or record["made_from"] != score["fingerprint"]:
         raise TableError(f"{run.filter} is stale: it was made from other scores", hint)
+    for table, verb in (("hits", "decontaminate"), ("duplicates", "dedup")):
+        if record.get(table) != (run.stage(verb) or {}).get("fingerprint"):
+            raise TableError(f"{run.filter} is stale: curate {verb} has run since", hint)
     if tables.read_metadata(run.filter).get("fingerprint") != record["fingerprint"]:
         raise TableError(f"{run.filter} and run.json do not belong together", hint)
     return record

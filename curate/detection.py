@@ -56,7 +56,7 @@ def make_detector(items: Sequence[Item], method: Literal["ngram", "minhash"] = "
     background = load_background()
     probes = make_probes(items, background)
     signed = sign_probes(probes) if method == "minhash" else None
-    return Detector(method, probes, make_index(probes, background), signed)
+    return Detector(method, probes, make_index(probes), signed)
 
 
 def batches(texts: Sequence[str], overlap: int) -> Iterator[list[tuple[int, int, str]]]:

@@ -6,7 +6,7 @@ table stops here, with the command that mends it; it never mixes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import xxhash
 
 from curate import tables
-from curate.corpus import Corpus, SliceMark
+from curate.corpus import Corpus, SliceMark, open_corpus
 from curate.errors import TableError, UsageError
 
 FORMAT = 1
@@ -41,6 +41,14 @@ class Run:
     @property
     def filter(self) -> Path:
         return self.path / "filter.parquet"
+
+    @property
+    def hits(self) -> Path:
+        return self.path / "hits"
+
+    @property
+    def duplicates(self) -> Path:
+        return self.path / "duplicates.parquet"
 
     @property
     def unreadable(self) -> Path:
@@ -76,6 +84,34 @@ class Run:
             hint = "score it again (curate score … --restart), or bring the old files back"
             raise TableError("the corpus has changed since it was scored: a file's size or content differs", hint)
         return corpus
+
+
+def choose_corpus(place: Run, named: Sequence[str] | None, verb: str, **options: Any) -> Corpus:
+    """The corpus of a run: the one that was scored, else the one that an earlier verb read, else the one named here.
+
+    ``options`` are those of ``open_corpus`` for a corpus that is named. A named corpus that is not the run's own is a
+    UsageError: verbs of one run speak of one corpus. What was named is recorded for the verbs that follow.
+    """
+    known = place.stage("score") or place.stage("corpus")
+    if known is None and not named:
+        hint = f"name it: curate {verb} … --corpus CORPUS --run {place.path}; or score it first: curate score CORPUS"
+        raise TableError(f"{place.path} knows no corpus", hint)
+    if known is None:
+        corpus = open_corpus(list(named or ()), **options)
+        place.save("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()})
+        return corpus
+    corpus = place.corpus() if place.stage("score") else _reopen(known)
+    if named and open_corpus(list(named), **options).identity() != corpus.identity():
+        shown = " ".join(known["corpus"]["paths"])
+        raise UsageError(f"the corpus of {place.path} is {shown}; --corpus names another", "use another --run")
+    return corpus
+
+
+def _reopen(known: Mapping[str, Any]) -> Corpus:
+    corpus = Corpus.from_spec(known["corpus"])
+    if corpus.identity() != known["identity"]:
+        raise TableError("the corpus has changed since this run began", "use another --run, or bring the files back")
+    return corpus
 
 
 def open_run(path: str | Path, create: bool = False) -> Run:
@@ -114,12 +150,16 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def done_slices(run: Run, made_from: str) -> dict[str, list[SliceMark]]:
-    """The slices whose parts are whole, by file, contiguous from the first; foreign parts are an error."""
+def done_slices(run: Run, made_from: str, directory: Path | None = None) -> dict[str, list[SliceMark]]:
+    """The slices whose parts (of the scores, or in ``directory``) are whole, by file, contiguous from the first.
+
+    Foreign parts are an error.
+    """
+    place = run.scores if directory is None else directory
     tables.remove_leftovers(run.path)
-    tables.remove_leftovers(run.scores)
+    tables.remove_leftovers(place)
     marks: dict[str, list[SliceMark]] = {}
-    for path in tables.parts(run.scores):
+    for path in tables.parts(place):
         note = tables.read_metadata(path)
         if note.get("made_from") != made_from:
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")

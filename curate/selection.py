@@ -3,30 +3,23 @@
 ``curate.criteria`` says what can be asked and in which order; here the answers are written, counted and shown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from curate import ledger
 from curate.errors import UsageError
+from curate.ledger import Share
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
+    from curate.rejections import Rejections
     from curate.runs import Run
 
 SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Some documents: how many, their tokens, and the median of their perplexities (None for none)."""
-
-    documents: int = 0
-    tokens: int = 0
-    median_perplexity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +37,15 @@ class Selection:
     run: str
     read: Share
     scored: Share
+    """What the criteria are about: scored, and rejected by neither the hits nor the duplicates."""
     kept: Share
     rejected: Mapping[str, Share]
     unreadable: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
     dry_run: bool = False
     sweep: tuple[Trial, ...] = ()
+    verbs: tuple[str, ...] = ()
+    """The verbs whose tables rejected documents before."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,9 +54,6 @@ class Selection:
         if self.sweep:
             return "\n".join(_render_sweep(self))
         return "\n".join([*_render_counts(self), "", *_render_next(self)])
-
-
-Tally = dict[str | None, Share]
 
 
 def filter(
@@ -83,57 +76,51 @@ def filter(
 
     Replaces what an earlier filter decided. Without a criterion it explains the choice with the quantiles of this
     corpus; with ``dry_run`` alone it shows what a few thresholds would keep. The first criterion that fails is the
-    reason: not scored, the bounds in the order below, ``where``, ``keep``.
+    reason: not scored, contaminated, a duplicate, the bounds in the order below, ``where``, ``keep``. Percentiles,
+    medians, and the table ``scores`` that ``where`` may ask, are of the documents that are neither contaminated nor
+    duplicates. TableError where the hits or the duplicates of the run are stale or not complete.
     """
     options = dict(locals())
-    from curate import criteria, decisions, runs
+    from curate import criteria, decisions, rejections, runs
 
     asked = criteria.criteria_of(options)
     opened = runs.open_run(run)
     opened.finished_scores()
-    with decisions.open_scores(opened, memory_limit) as connection:
+    found = rejections.open_rejections(opened)
+    with decisions.open_scores(opened, memory_limit, found) as connection:
+        decisions.check_met(connection, opened, found)
         if not asked and not dry_run:
             raise _no_criterion(connection, run)
         if not asked:
-            return _sweep(opened, connection)
+            return replace(_sweep(opened, connection), verbs=found.verbs())
         criteria.check_columns(connection, asked)
         reason = criteria.reason_of(connection, asked)
         parameters = criteria.parameters_of(asked)
         if dry_run:
-            tally: Tally = {}
-            for _ in _counted(_decided(connection, reason), tally):
-                pass
-            return replace(_summary(opened, connection, reason, tally), dry_run=True, parameters=parameters)
-        return _write(opened, connection, reason, parameters)
+            summary = _summary(opened, connection, reason, ledger.count(connection, reason))
+        else:
+            summary = _write(opened, connection, reason, parameters, found)
+        return replace(summary, dry_run=dry_run, parameters=parameters, verbs=found.verbs())
 
 
 def _write(
-    run: "Run", connection: "duckdb.DuckDBPyConnection", reason: str, parameters: Mapping[str, Any]
+    run: "Run",
+    connection: "duckdb.DuckDBPyConnection",
+    reason: str,
+    parameters: Mapping[str, Any],
+    found: "Rejections",
 ) -> Selection:
     """Write the decision table, then its record; one fingerprint in both shows a reader a half replacement."""
     from curate import decisions, runs
 
-    note = {"made_from": run.finished_scores()["fingerprint"], "parameters": dict(parameters)}
+    made_from = {"made_from": run.finished_scores()["fingerprint"], **found.fingerprints()}
+    note: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
     note["fingerprint"] = runs.fingerprint(note)
-    tally: Tally = {}
-    decisions.write_filter(run, _counted(_decided(connection, reason), tally), note)
-    summary = replace(_summary(run, connection, reason, tally), parameters=parameters)
+    tally: ledger.Tally = {}
+    decisions.write_decisions(run.filter, ledger.decide(connection, reason, tally), note)
+    summary = _summary(run, connection, reason, tally)
     run.save("filter", {**note, "counts": _counts(summary), "summary": _medians(summary)})
     return summary
-
-
-def _decided(connection: "duckdb.DuckDBPyConnection", reason: str) -> Iterator["pa.RecordBatch"]:
-    """The decision on each row; what the user's SQL meets in a row (a failed cast) is a mistake of usage."""
-    import duckdb
-
-    from curate import decisions
-
-    try:
-        yield from decisions.stream(connection, _decision_query(reason))
-    except (duckdb.OutOfMemoryException, duckdb.IOException):
-        raise
-    except duckdb.Error as error:
-        raise UsageError(f"--where: {decisions.first_line(error)}", "try_cast(… as …) gives null instead") from error
 
 
 def _counts(summary: Selection) -> dict[str, Any]:
@@ -153,49 +140,25 @@ def _medians(summary: Selection) -> dict[str, Any]:
     return {"median_perplexity_before": before, "median_perplexity_after": after}
 
 
-def _decision_query(reason: str) -> str:
-    return (
-        "SELECT file, row, reason IS NULL AS keep, reason, coalesce(tokens, 0) AS tokens "
-        f"FROM (SELECT file, row, tokens, {reason} AS reason FROM scores)"
-    )
-
-
-# Counting.
-
-
-def _counted(batches: Iterable["pa.RecordBatch"], tally: Tally) -> Iterator["pa.RecordBatch"]:
-    """Give the batches on and add their documents and tokens to ``tally``, by reason."""
-    import pyarrow as pa
-
-    for batch in batches:
-        table = pa.table({"reason": batch.column("reason"), "tokens": batch.column("tokens")})
-        grouped = table.group_by("reason").aggregate([("tokens", "sum"), ([], "count_all")])
-        for row in grouped.to_pylist():
-            before = tally.get(row["reason"], Share())
-            documents, tokens = before.documents + row["count_all"], before.tokens + int(row["tokens_sum"] or 0)
-            tally[row["reason"]] = Share(documents, tokens)
-        yield batch
-
-
 def _summary(
-    run: "Run", connection: "duckdb.DuckDBPyConnection", reason: str, tally: Tally, scored: Share | None = None
+    run: "Run",
+    connection: "duckdb.DuckDBPyConnection",
+    reason: str,
+    tally: ledger.Tally,
+    scored: Share | None = None,
 ) -> Selection:
     """The tally as a selection; TableError when documents are missing from it."""
-    from curate import decisions
-
     read = run.finished_scores()["counts"]["read"]
-    kept, unreadable = tally.get(None, Share()), tally.get(decisions.UNREADABLE, Share()).documents
-    found = [(why, one) for why, one in tally.items() if why not in (None, decisions.UNREADABLE)]
-    rejected = {str(why): one for why, one in sorted(found, key=lambda pair: (-pair[1].documents, str(pair[0])))}
-    decisions.conserve("filter", read, kept.documents, sum(one.documents for one in rejected.values()), unreadable)
-    chosen = f"SELECT perplexity FROM (SELECT perplexity, {reason} AS reason FROM scores) WHERE reason IS NULL"
+    sums = ledger.sum_up("filter", tally, read)
+    chosen = f"SELECT perplexity FROM (SELECT perplexity, {reason} AS reason FROM documents AS scores)"
+    median = _median(connection, f"{chosen} WHERE reason IS NULL")
     return Selection(
         run=str(run.path),
         read=Share(read, sum(one.tokens for one in tally.values())),
         scored=scored or _scored(connection),
-        kept=Share(kept.documents, kept.tokens, _median(connection, chosen)),
-        rejected=rejected,
-        unreadable=unreadable,
+        kept=replace(sums.kept, median_perplexity=median),
+        rejected=sums.rejected,
+        unreadable=sums.unreadable,
     )
 
 
@@ -242,7 +205,7 @@ def _no_criterion(connection: "duckdb.DuckDBPyConnection", run: str) -> UsageErr
 
 def _sweep(run: "Run", connection: "duckdb.DuckDBPyConnection") -> Selection:
     """What upper bounds near the quartiles would keep, and the middle half."""
-    from curate import criteria, decisions
+    from curate import criteria
 
     trials: list[dict[str, Any]] = [
         {"max_ppl": float(figure(value))} for value in _perplexity_quantiles(connection)[2:]
@@ -250,17 +213,13 @@ def _sweep(run: "Run", connection: "duckdb.DuckDBPyConnection") -> Selection:
     found, scored = [], _scored(connection)
     for options in [*trials, {"keep": "middle", "rate": 0.5}]:
         asked = criteria.criteria_of(options)
-        tally: Tally = {}
         reason = criteria.reason_of(connection, asked)
-        for _ in _counted(decisions.stream(connection, _decision_query(reason)), tally):
-            pass
-        summary = _summary(run, connection, reason, tally, scored)
-        found.append(
-            Trial(
-                " ".join(f"--{name.replace('_', '-')} {_plain(value)}" for name, value in options.items()), summary.kept
-            )
-        )
-    return replace(summary, kept=Share(), rejected={}, dry_run=True, sweep=tuple(found))
+        summary = _summary(run, connection, reason, ledger.count(connection, reason), scored)
+        named = " ".join(f"--{name.replace('_', '-')} {_plain(value)}" for name, value in options.items())
+        found.append(Trial(named, summary.kept))
+    before = ledger.count(connection, criteria.reason_of(connection, criteria.NOTHING))
+    rejected = ledger.sum_up("filter", before, summary.read.documents).rejected
+    return replace(summary, kept=Share(), rejected=rejected, dry_run=True, sweep=tuple(found))
 
 
 # Showing.

@@ -54,6 +54,49 @@ SCORES = pa.schema(
 
 FILTER = pa.schema([*KEY, ("keep", pa.bool_()), ("reason", pa.large_string())])
 
+# One row for each eval item found in a document: the evidence, and what it amounts to.
+HITS = pa.schema(
+    [
+        *KEY,
+        ("id", pa.large_string()),  # the document's own
+        ("turn", pa.int32()),  # which turn of a conversation, from 0; null in plain text
+        ("role", pa.string()),  # whose turn it is
+        ("eval_set", pa.large_string()),
+        ("eval_id", pa.large_string()),
+        ("part", pa.string()),  # question, whole (with its context, choices, answer), context, answer
+        ("verdict", pa.string()),  # contaminated or review
+        ("action", pa.string()),  # drop (the document is rejected), mark, cut (the span goes), none (for review)
+        ("rule", pa.string()),
+        ("containment", pa.float64()),  # share of the item's distinct word 3-grams that lie in the matched span
+        ("coverage", pa.float64()),  # share of the item's words that were matched, in order
+        ("bits", pa.float64()),  # how unlikely the matched words are in ordinary English
+        ("longest_match", pa.int32()),  # words in the longest run
+        ("answer_found", pa.bool_()),  # null where the item has no answer to look for
+        ("start", pa.int64()),  # characters of the text (of the turn), from the first matched word
+        ("end", pa.int64()),
+        ("before", pa.large_string()),  # some characters around the match
+        ("matched_text", pa.large_string()),
+        ("after", pa.large_string()),
+        ("eval_text", pa.large_string()),
+    ]
+)
+
+# One row for each document that has copies; a document without copies has none.
+DUPLICATES = pa.schema(
+    [
+        *KEY,
+        ("id", pa.large_string()),
+        ("cluster", pa.int64()),  # numbered from 0 in the order of their first documents
+        ("keeper", pa.bool_()),  # the one of its cluster that stays
+        ("kind", pa.string()),  # keeper, exact (the same words) or near
+        ("keeper_source", pa.large_string()),  # null: this corpus; else the name of the --against corpus
+        ("keeper_file", pa.large_string()),
+        ("keeper_row", pa.int64()),
+        ("jaccard", pa.float64()),  # with the keeper, exact; 1 for the keeper
+        ("link", pa.float64()),  # the highest verified Jaccard with any document of the cluster
+    ]
+)
+
 _META = b"curate"
 
 

@@ -56,10 +56,16 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Hex digits of names, contents, fields and cuts: the same wherever it lies and however old it is."""
+        return xxhash.xxh3_128_hexdigest(json.dumps([*self._identity(), self.slice_bytes]).encode())
+
+    def identity(self) -> str:
+        """Hex digits of the documents alone, however they are cut into slices."""
+        return xxhash.xxh3_128_hexdigest(json.dumps(self._identity()).encode())
+
+    def _identity(self) -> list[Any]:
         files = [[source.name, source.format, *fingerprint_source(source)] for source in self.sources]
         sample = None if self.sample is None else [self.sample, self.seed]
-        parts = [files, self.text_field, self.id_field, self.limit, sample, self.slice_bytes]
-        return xxhash.xxh3_128_hexdigest(json.dumps(parts).encode())
+        return [files, self.text_field, self.id_field, self.limit, sample]
 
     def describe(self) -> str:
         """One line for people: what is read, how much of it, and which column is the text."""
