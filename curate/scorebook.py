@@ -8,6 +8,7 @@ import math
 import shutil
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -99,7 +100,7 @@ def sum_parts(place: Run) -> dict[str, float]:
         part = part.filter(pc.equal(part["status"], "ok"))
         found["documents"].append(part.num_rows)
         for name in names:
-            found[name].append(float(part[name].to_numpy().sum()))
+            found[name].append(float(pc.cast(part[name], pa.float64()).drop_null().to_numpy().sum()))
     return {name: math.fsum(values) for name, values in found.items()}
 
 

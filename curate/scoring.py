@@ -54,7 +54,8 @@ class ScoreSummary:
         from curate import statistics
         from curate.console import count, size
 
-        lines = [f"{self.documents:,} documents   {count(self.tokens)} tokens   {size(self.bytes)} of text"]
+        tokens = f"{count(self.tokens)} tokens   " if self.model != "none" else ""
+        lines = [f"{self.documents:,} documents   {tokens}{size(self.bytes)} of text"]
         if self.perplexity is not None:
             lines += [
                 f"perplexity  {self.perplexity:.4g} token-weighted, {self.mean_perplexity:.4g} mean of documents     "
@@ -71,6 +72,8 @@ class ScoreSummary:
 
             lines.append(f"speed       {count(self.tokens_per_second)} tokens/s, {clock(self.seconds)}")
         option = "" if self.run == "curated" else f" --run {self.run}"
+        if self.perplexity is None:
+            return "\n".join([*lines, "", f"next: curate decontaminate EVALS{option}", f"      curate dedup{option}"])
         lines += ["", f"next: curate filter --dry-run{option}     see what thresholds would keep"]
         return "\n".join(lines)
 
@@ -87,7 +90,9 @@ class ScoreSummary:
 
 def score(
     corpus: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT.")],
-    model: Annotated[str, typer.Option(help="A local folder or Hub id of a causal language model.")] = "builtin",
+    model: Annotated[
+        str, typer.Option(help="A local folder or Hub id of a causal language model; none: measure nothing.")
+    ] = "builtin",
     run: Annotated[str, typer.Option(help="The run directory.")] = "curated",
     text_field: Annotated[str | None, typer.Option(help="The column with the text (detected when obvious).")] = None,
     id_field: Annotated[str | None, typer.Option(help="The column with the document's id.")] = None,
@@ -184,6 +189,9 @@ def announce(reference: "ReferenceModel") -> None:
     from curate import console
 
     identity = reference.identity
+    if identity["model"] == "none":
+        console.say("reference", "none: documents are counted and hashed, nothing is measured")
+        return
     said = f"{identity['model']} ({console.count(reference.parameters)} parameters"
     if identity["model"] == "builtin":
         said += ", English; small) — for real work name one: --model HuggingFaceTB/SmolLM2-135M"
@@ -241,7 +249,8 @@ def score_slices(
                 name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
                 note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
                 tables.write_part(place.scores / name, table, note)
-                progress.advance(documents=len(documents.rows), done_bytes=0 if scored else documents.read_bytes)
+                unread = documents.read_bytes if not scored or not reference.parameters else 0
+                progress.advance(documents=len(documents.rows), done_bytes=unread)
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; whole parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
@@ -315,7 +324,7 @@ def assemble(
     for place, row in enumerate(scored):
         status[row], reason[row] = found.status[place], found.reason[place]
     has = np.zeros(count, dtype=bool)
-    has[at] = [one == "ok" for one in found.status]
+    has[at] = [one == "ok" for one in found.status] & ~np.isnan(found.nats)
 
     def spread(values: Any, kind: pa.DataType) -> pa.Array:
         """Values of the scored rows in their places, null elsewhere and where NaN."""
@@ -366,8 +375,8 @@ def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceMod
         .execute(f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1")
         .fetchall()
     )
-    count = int(sums["documents"])
-    quantiles, histogram = scorebook.distribution(source) if count else ({}, {"edges": [], "counts": []})
+    count, measured = int(sums["documents"]), sums["tokens"] > 0
+    quantiles, histogram = scorebook.distribution(source) if measured else ({}, {"edges": [], "counts": []})
     computed, done = getattr(reference, "places", 0), getattr(reference, "tokens", 0)
     return ScoreSummary(
         run=str(place.path),
@@ -375,9 +384,9 @@ def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceMod
         documents=count,
         tokens=int(sums["tokens"]),
         bytes=int(sums["bytes"]),
-        perplexity=float(perplexity(sums["nats"], sums["tokens"])) if count else None,
-        mean_perplexity=sums["perplexity"] / count if count else None,
-        bits_per_byte=float(bits_per_byte(sums["nats"], sums["scored_bytes"])) if count else None,
+        perplexity=float(perplexity(sums["nats"], sums["tokens"])) if measured else None,
+        mean_perplexity=sums["perplexity"] / count if measured else None,
+        bits_per_byte=float(bits_per_byte(sums["nats"], sums["scored_bytes"])) if measured else None,
         quantiles=quantiles,
         histogram=histogram,
         not_scored={status: int(number) for status, number in others},

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from curate import tables
 from curate.cli import app
 from curate.errors import ModelError, StorageError, TableError, UsageError
+from curate.exporting import export
 from curate.reference import causal
 from curate.scoring import score
 
@@ -302,3 +303,20 @@ def test_a_foreign_part_in_the_run_is_never_mixed_in(corpus, model, tmp_path):
 def test_options_that_mean_nothing_are_usage_errors(corpus, model, tmp_path, wrong):
     with pytest.raises(UsageError):
         score([str(corpus)], model=model, run=str(tmp_path / "run"), **wrong)
+
+
+def test_without_a_model_documents_are_counted_and_every_number_is_null(tmp_path):
+    """For decontaminating and deduplicating alone: nothing was measured, so nothing is 0."""
+    rows = [{"text": "Some words."}, {"text": ""}, {"text": "More words here."}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = tmp_path / "run"
+    found = score([str(tmp_path / "a.jsonl")], model="none", run=str(run))
+    assert (found.documents, found.perplexity, found.bits_per_byte, found.quantiles) == (2, None, None, {})
+    assert "decontaminate" in found.render()
+    [path] = (run / "scores").glob("*.parquet")
+    table = pq.read_table(path)
+    assert table.column("status").to_pylist() == ["ok", "empty", "ok"]
+    for name in ("nats", "tokens", "perplexity", "bits_per_byte", "windows", "scored_bytes", "first_nats"):
+        assert table.column(name).null_count == 3, name
+    assert table.column("bytes").to_pylist() == [11, 0, 16] and table.column("hash").null_count == 0
+    assert export(str(tmp_path / "out"), run=str(run)).documents == 2

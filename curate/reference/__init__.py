@@ -1,6 +1,7 @@
 """Reference models: the models that read a corpus and say how surprised they were.
 
-One seam: ``ReferenceModel``. ``load`` gives one for a name: ``builtin``, a local folder, or a Hub id.
+One seam: ``ReferenceModel``. ``load`` gives one for a name: ``builtin``, a local folder, or a Hub id; for ``none`` one
+that measures nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,6 +54,10 @@ def load(model: str, reading: Reading | None = None) -> ReferenceModel:
 
     Raises ModelError where the model cannot be loaded or trusted, UsageError for a reading that means nothing.
     """
+    from curate.reference.census import NAME, Census
+
+    if model == NAME:
+        return Census()
     from curate.reference.loading import load_causal
 
     return load_causal(model, reading or Reading())
