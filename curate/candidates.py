@@ -136,9 +136,15 @@ def look_up(keys: Array, valid: Array | None, known: Array, sieve: Sieve) -> tup
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     places = sieve.places(keys)
     places = places if valid is None else places[valid[places]]
-    slots = np.minimum(np.searchsorted(known, keys[places]), len(known) - 1)
-    same = known[slots] == keys[places]
-    return places[same], slots[same]
+    same, slots = search(keys[places], known)
+    return places[same], slots
+
+
+def search(keys: Array, known: Array) -> tuple[Array, Array]:
+    """Which keys are among the known, sorted ones, and where there."""
+    slots = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    same = np.flatnonzero(known[slots] == keys)
+    return same, slots[same]
 
 
 def expand(slots: Array, offsets: Array) -> tuple[Array, Array]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from curate import minhash
-from curate.candidates import POSTINGS, Batch, Candidates, Index, Sieve, expand, gather, look_up, make_sieve, refine
+from curate import kernels, minhash
+from curate.candidates import POSTINGS, Batch, Candidates, Index, Sieve, expand, gather, make_sieve, refine, search
 from curate.probes import Probes
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,6 +37,8 @@ class Signed:
     owners: Array
     """For each posting, its probe."""
     sieve: Sieve
+    small: Array
+    """A first, small sieve: see ``kernels.sift``."""
 
 
 def sign_probes(probes: Probes, seed: int = minhash.SEED) -> Signed:
@@ -52,15 +54,21 @@ def sign_probes(probes: Probes, seed: int = minhash.SEED) -> Signed:
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     ends = np.concatenate([[0], np.cumsum(np.minimum(counts, POSTINGS))])
     return Signed(
-        probes, table, signatures, distinct, ends, order[rank < POSTINGS] // BANDS.bands, make_sieve(distinct)
+        probes,
+        table,
+        signatures,
+        distinct,
+        ends,
+        order[rank < POSTINGS] // BANDS.bands,
+        make_sieve(distinct),
+        kernels.make_small(distinct),
     )
 
 
 def find_by_minhash(index: Signed, exact: Index, batch: Batch) -> Candidates:
     """Every window whose signature shares a band with a probe and agrees with it in enough values."""
     signatures, firsts, lasts = sign_windows(batch, index.permutations)
-    keys = minhash.band_keys(signatures, BANDS)
-    places, slots = look_up(keys.ravel(), None, index.keys, index.sieve)
+    places, slots = look_up_bands(signatures, index)
     numbers, postings = expand(slots, index.offsets)
     window, probe = places[numbers] // BANDS.bands, index.owners[postings]
     pairs = np.unique(window * len(index.signatures) + probe)
@@ -70,6 +78,23 @@ def find_by_minhash(index: Signed, exact: Index, batch: Batch) -> Candidates:
     return refine(
         exact, batch, gather(batch, index.probes, probe[enough], firsts[window[enough]], lasts[window[enough]])
     )
+
+
+def look_up_bands(signatures: Array, index: Signed) -> tuple[Array, Array]:
+    """The bands that some probe has too: their places, windows by bands, and where the index has them."""
+    if not len(index.keys):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if kernels.available():
+        sieve = index.sieve
+        found = kernels.sift(
+            signatures, BANDS.bands, BANDS.rows, minhash.MULTIPLIER, index.small, sieve.table, sieve.mask
+        )
+    else:
+        keys = minhash.band_keys(signatures, BANDS).ravel()
+        places = index.sieve.places(keys)
+        found = places, keys[places]
+    same, slots = search(found[1], index.keys)
+    return found[0][same], slots
 
 
 def sign_windows(batch: Batch, table: Array) -> tuple[Array, Array, Array]:

@@ -239,6 +239,18 @@ def test_signed_probes_are_those_of_datasketch_and_its_index_gives_the_same_cand
         assert set(signed.owners[postings].tolist()) == set(lsh.query(asked))
 
 
+def test_compiled_loops_and_their_numpy_twins_give_the_same_candidates(monkeypatch):
+    draw = random.Random(4)
+    one = detection.make_detector(made_up_items(30, draw), "minhash")
+    batch = candidates.make_batch([FILLER, *(canary.text for canary in canaries.plant(one.probes, [FILLER * 4], 30))])
+    compiled = one.find(batch)
+    monkeypatch.setattr("curate.kernels.available", lambda: False)
+    plain = one.find(batch)
+    assert len(plain.probes) >= 4 * 30
+    for name in ("probes", "documents", "firsts", "lasts"):
+        assert (getattr(plain, name) == getattr(compiled, name)).all(), name
+
+
 def test_a_sieve_lets_every_known_key_pass_and_few_others():
     draw = np.random.default_rng(1)
     known, strangers = (draw.integers(0, 2**64, 20_000, dtype=np.uint64) for _ in range(2))
