@@ -3,7 +3,8 @@
 A place is a candidate when the triples that it shares with a probe, along one diagonal, could come to a verdict by the
 bits and the words that they have at most: first by triples that lead to the probe, then, with the others around the
 place, exactly (``refine``). Of a triple that more than POSTINGS probes share, the template of a task or a common
-phrase, the first ones stand for all, always the same, so that a template is found by some item of its task.
+phrase, the first ones stand for all, always the same, so that a template is found by some item of its task; the rarest
+triples of a probe lead to it in any case.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,9 @@ from curate.words import Words
 Array = np.ndarray[Any, np.dtype[Any]]
 
 POSTINGS = 128  # probes that a triple leads to
+ANCHORS = 3  # triples that lead to their probe however many others have them, its rarest
 BUCKETS = 262_139  # a prime; sums of the pairs of a probe and a document
-SIBLINGS = 8  # of the items of a set that one stretch may be, those of the most bits are aligned
+SIBLINGS = 8  # of the items of a set that one stretch may be, those of which most is there are aligned
 SLACK = 0.65  # of what a verdict needs: triples beyond POSTINGS are not counted at first
 DIAGONAL = 64  # words by which insertions may shift an item within one candidate
 
@@ -62,7 +64,9 @@ class Index:
     owners: Array
     """For each posting, its probe."""
     shares: Array
-    """For each posting, the share of its probe's words that it covers at most."""
+    """For each posting, the share of its probe's words that it stands for at most."""
+    scale: Array
+    """For each probe, the bits of all its triples by those of its postings."""
     sieve: "Sieve"
     pairs: Array
     """uint64, sorted: the triple of each word of the probes, mixed with the number of its probe."""
@@ -111,12 +115,25 @@ def make_index(probes: Probes) -> Index:
     order = np.argsort(inverse, kind="stable")
     counts = np.bincount(inverse, minlength=len(grams))
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    kept = order[rank < POSTINGS]
-    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, POSTINGS))])
-    indexed = np.bincount(owners, minlength=len(probes.probes))
-    shares = SIZE / (indexed[owners[kept]] + SIZE - 1)
-    found = (grams, offsets, places[kept], owners[kept], shares, make_sieve(grams))
+    kept = order[(rank < POSTINGS) | rarest(owners, counts[inverse])[order]]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(inverse[kept], minlength=len(grams)))])
+    left = np.bincount(owners[kept], minlength=len(probes.probes))
+    worth = probes.surprise.first[places] + probes.surprise.second[places + 1] + probes.surprise.later[places + 2]
+    every, some = (np.bincount(owners[one], worth[one], len(left)) for one in (slice(None), kept))
+    scale = np.divide(every, some, out=np.ones(len(left)), where=some > 0)
+    shares = SIZE / (left[owners[kept]] + SIZE - 1)
+    found = (grams, offsets, places[kept], owners[kept], shares, scale, make_sieve(grams))
     return Index(probes, *found, pairs, places[first], make_sieve(pairs))
+
+
+def rarest(owners: Array, counts: Array) -> Array:
+    """Which postings are of the ANCHORS triples of their probe that the fewest probes have."""
+    order = np.lexsort((counts, owners))
+    firsts = starts_of(owners[order])
+    rank = np.arange(len(order)) - np.repeat(firsts, np.diff(np.append(firsts, len(order))))
+    found = np.zeros(len(order), bool)
+    found[order[rank < ANCHORS]] = True
+    return found
 
 
 def owners_of(probes: Probes, places: Array) -> Array:
@@ -169,7 +186,7 @@ def find_by_ngrams(index: Index, batch: Batch) -> Candidates:
     found = []
     for shift in (0, DIAGONAL // 2):
         firsts = starts_of(pair, (diagonal + shift) // DIAGONAL)
-        found.append(_strong(index.probes, pair[firsts] // len(batch.words.offsets), firsts, at, here, bits))
+        found.append(_strong(index, pair[firsts] // len(batch.words.offsets), firsts, at, here, bits))
     probe, first, last = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return refine(index, batch, gather(batch, index.probes, probe, first, last))
 
@@ -195,23 +212,37 @@ def refine(index: Index, batch: Batch, candidates: Candidates) -> Candidates:
     firsts = starts_of(number, here - at, here - np.arange(len(here)))
     if not len(firsts):
         return take(candidates, np.zeros(0, np.int64))
-    runs, of_run = np.add.reduceat(bits, firsts), number[firsts]
-    lengths = np.diff(np.append(firsts, len(number))) + SIZE - 1
     count = len(candidates.probes)
-    total = np.bincount(of_run, np.maximum(runs - GAP_BITS, 0), count) + GAP_BITS
-    coverage = np.bincount(of_run, lengths, count) / probes.words.counts[candidates.probes]
+    runs = np.bincount(number[firsts], np.maximum(np.add.reduceat(bits, firsts) - GAP_BITS, 0), count) + GAP_BITS
+    distinct, covered = most_once(number, at, bits, count)
+    total, coverage = np.minimum(runs, distinct), covered / probes.words.counts[candidates.probes]
     enough = (coverage >= LEAST_COVERAGE) & (total >= least_bits(np.minimum(coverage, 1.0)))
     kept = np.flatnonzero(enough)
-    return strongest(take(candidates, kept), probes.sets[candidates.probes[kept]], total[kept])
+    share = total[kept] / probes.bits[candidates.probes[kept]]
+    return strongest(take(candidates, kept), probes.sets[candidates.probes[kept]], share)
 
 
-def strongest(candidates: Candidates, sets: Array, bits: Array) -> Candidates:
-    """The SIBLINGS of the most bits among the candidates of one eval set that overlap in a document."""
+def most_once(number: Array, at: Array, bits: Array, count: int) -> tuple[Array, Array]:
+    """For each candidate the bits that its triples can give if each counts once, and the words that they cover.
+
+    A line that a document repeats meets the same words of a probe many times, and a chain takes each once.
+    """
+    order = np.lexsort((at, number))
+    firsts = starts_of(number[order], at[order])
+    owner, place = number[order][firsts], at[order][firsts]
+    best = np.maximum.reduceat(bits[order], firsts)
+    covers = np.full(len(place), SIZE)
+    covers[:-1] = np.where(owner[1:] == owner[:-1], np.minimum(place[1:] - place[:-1], SIZE), SIZE)
+    return np.bincount(owner, best, count), np.bincount(owner, covers, count)
+
+
+def strongest(candidates: Candidates, sets: Array, share: Array) -> Candidates:
+    """Of the candidates of one eval set that overlap in a document, the SIBLINGS of which the greatest share is there."""
     if not len(sets):
         return candidates
     pair = candidates.documents * (int(sets.max()) + 1) + sets
     group = overlapping(pair, candidates.firsts, candidates.lasts, np.zeros(len(pair), np.int64))
-    order = np.lexsort((candidates.probes, -bits, group))
+    order = np.lexsort((candidates.probes, -share, group))
     starts = starts_of(group[order])
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     kept = np.sort(order[rank < SIBLINGS])
@@ -276,14 +307,16 @@ def _weigh(probes: Probes, pair: Array, at: Array, here: Array, diagonal: Array)
 
 
 def _strong(
-    probes: Probes, probe: Array, firsts: Array, at: Array, here: Array, bits: Array
+    index: Index, probe: Array, firsts: Array, at: Array, here: Array, bits: Array
 ) -> tuple[Array, Array, Array]:
     """Probe, first and last word of the groups that could come to a verdict: the most bits and words they can have."""
     if not len(firsts):
         return probe, firsts, firsts
     spans = [np.maximum.reduceat(one, firsts) - np.minimum.reduceat(one, firsts) + SIZE for one in (at, here)]
-    coverage = np.minimum(np.minimum(*spans) / probes.words.counts[probe], 1.0)
-    enough = (coverage >= LEAST_COVERAGE) & (np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage))
+    coverage = np.minimum(np.minimum(*spans) / index.probes.words.counts[probe], 1.0)
+    enough = (coverage >= LEAST_COVERAGE) & (
+        index.scale[probe] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
+    )
     low, high = np.minimum.reduceat(here, firsts), np.maximum.reduceat(here, firsts)
     return probe[enough], low[enough], high[enough] + SIZE - 1
 

@@ -217,6 +217,24 @@ def test_the_index_leads_to_every_place_that_a_naive_search_finds():
     assert {(match.document, match.item, match.verdict) for match in one.scan(texts)} == key and len(key) >= 5 * 28
 
 
+def test_items_of_common_pieces_are_found_among_lines_that_repeat():
+    """Sums of digits share every triple with hundreds of others; a line that repeats matches many items many times."""
+    draw = random.Random(3)
+    sums = [
+        Item("sums", (f"(({draw.choice('123456789')} + " + " * ".join(draw.choices("0123456789", k=8)) + ")) =",))
+        for _ in range(700)
+    ]
+    lines = "It does not matter if they occurred at the same time, which of the following is true?\n" * 60
+    others = [
+        Item("sums", (f"Which of the following is true if they occurred at the same {word}?",))
+        for word in "abcdefghijkl"
+    ]
+    one = detection.make_detector([*sums, *others])
+    texts = [f"{lines}\n{item.questions[0]}\n{lines}" for item in sums[::35]]
+    found = {(match.document, match.item) for match in one.scan(texts) if match.rule == "exact"}
+    assert {(number, 35 * number) for number in range(len(texts))} <= found
+
+
 def test_signed_probes_are_those_of_datasketch_and_its_index_gives_the_same_candidates():
     from datasketch import MinHash, MinHashLSH
 
