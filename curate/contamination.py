@@ -67,66 +67,83 @@ class Place:
 
 
 def judge(probes: Probes, batch: Batch, texts: Sequence[str], candidates: Candidates) -> list[Match]:
-    """The matches among some candidates, the best one for each item and document, in the order of the documents."""
-    best: dict[tuple[int, int], Match] = {}
-    rows = zip(*(column.tolist() for column in (candidates.probes, candidates.documents)), strict=True)
-    regions = zip(candidates.firsts.tolist(), candidates.lasts.tolist(), strict=True)
-    for (probe, document), (first, last) in zip(rows, regions, strict=True):
-        found = examine(probes, batch, texts[document], probe, document, first, last)
-        if found is not None:
-            known = best.get((document, found.item))
-            if known is None or rank(found) > rank(known):
-                best[document, found.item] = found
-    return sorted(best.values(), key=lambda match: (match.document, -match.bits, match.item))
+    """The matches among some candidates (``settle``)."""
+    found: list[Match] = []
+    columns = (candidates.probes, candidates.documents, candidates.firsts, candidates.lasts)
+    for probe, document, first, last in zip(*(column.tolist() for column in columns), strict=True):
+        reach = int(probes.words.counts[probe]) + SIZE
+        low = max(int(batch.words.offsets[document]), first - reach)
+        high = min(int(batch.words.offsets[document + 1]), last + reach)
+        found += search(probes, batch, texts[document], probe, document, low, high)
+    return settle(found)
 
 
-def rank(match: Match) -> tuple[bool, float, float]:
+def settle(matches: Sequence[Match]) -> list[Match]:
+    """Of the matches of one item that overlap in a document the best one; in the order of documents, then of bits."""
+    kept: dict[tuple[int, int], list[Match]] = {}
+    for match in sorted(matches, key=rank, reverse=True):
+        others = kept.setdefault((match.document, match.item), [])
+        if all(match.end <= other.start or other.end <= match.start for other in others):
+            others.append(match)
+    flat = [match for group in kept.values() for match in group]
+    return sorted(flat, key=lambda match: (match.document, -match.bits, match.item, match.start))
+
+
+def rank(match: Match) -> tuple[bool, float, float, int]:
     """The order in which matches of one item are preferred."""
-    return match.verdict == CONTAMINATED, match.bits, match.coverage
+    return match.verdict == CONTAMINATED, match.bits, match.coverage, -match.start
 
 
-def examine(probes: Probes, batch: Batch, text: str, probe: int, document: int, first: int, last: int) -> Match | None:
-    """Align one probe with the words around a candidate, and judge. None where it is no match."""
+def search(probes: Probes, batch: Batch, text: str, probe: int, document: int, low: int, high: int) -> list[Match]:
+    """The matches of one probe among the words from ``low`` up to ``high``: the best, and those on both sides of it."""
+    found: list[Match] = []
+    regions = [(low, high)]
+    while regions:
+        low, high = regions.pop()
+        aligned = align_probe(probes, batch, probe, low, high)
+        place = None if aligned is None else locate(batch, text, document, low, aligned)
+        match = None if aligned is None or place is None else weigh(probes, batch, probe, document, aligned, place)
+        if match is not None and place is not None:
+            found.append(match)
+            regions += [(low, place.first), (place.last + 1, high)]
+    return found
+
+
+def align_probe(probes: Probes, batch: Batch, probe: int, low: int, high: int) -> Alignment | None:
+    """The best alignment of a probe with some words; None where they share no triple."""
     begin, length = int(probes.words.offsets[probe]), int(probes.words.counts[probe])
-    low = max(int(batch.words.offsets[document]), first - length - SIZE)
-    high = min(int(batch.words.offsets[document + 1]), last + length + SIZE)
-    if high - low < SIZE:
+    if high - low < max(SIZE, LEAST_COVERAGE * length):
         return None
     own = probes.shingles[begin : begin + length - SIZE + 1]
-    here = batch.shingles[low : high - SIZE + 1]
-    found = align(find_runs(own, here), probes.surprise, begin)
-    if found is None:
-        return None
-    place = locate(batch, text, document, low, found)
+    return align(find_runs(own, batch.shingles[low : high - SIZE + 1]), probes.surprise, begin)
+
+
+def weigh(probes: Probes, batch: Batch, probe: int, document: int, found: Alignment, place: Place) -> Match | None:
+    """The verdict on an alignment with its evidence; None where it is no match."""
+    begin, length = int(probes.words.offsets[probe]), int(probes.words.counts[probe])
     verdict = decide(found, length, float(probes.bits[probe]), place)
     if verdict is None:
         return None
     described = probes.probes[probe]
     if described.part not in LEAKS or not core_found(probes, probe, found):
         verdict = REVIEW
-    base = int(batch.words.offsets[document])
-    matched = batch.shingles[place.first : place.last - SIZE + 2]
+    own = np.unique(probes.shingles[begin : begin + length - SIZE + 1])
     answer = probes.answers[described.item]
-    return (
-        Match(
-            document,
-            described.item,
-            described.part,
-            verdict,
-            name_rule(found, length),
-            found.bits,
-            found.words / length,
-            float(np.isin(np.unique(own), matched).mean()),
-            found.longest,
-            None
-            if not len(answer)
-            else contains(batch.words.hashes[place.first : last_near(batch, document, place)], answer),
-            int(batch.words.starts[place.first]),
-            int(batch.words.ends[place.last]),
-            described.text,
-        )
-        if base <= place.first
-        else None
+    near = batch.words.hashes[place.first : last_near(batch, document, place)]
+    return Match(
+        document=document,
+        item=described.item,
+        part=described.part,
+        verdict=verdict,
+        rule=name_rule(found, length),
+        bits=found.bits,
+        coverage=found.words / length,
+        containment=float(np.isin(own, batch.shingles[place.first : place.last - SIZE + 2]).mean()),
+        longest=found.longest,
+        answer_found=contains(near, answer) if len(answer) else None,
+        start=int(batch.words.starts[place.first]),
+        end=int(batch.words.ends[place.last]),
+        text=described.text,
     )
 
 

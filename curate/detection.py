@@ -6,7 +6,7 @@ from typing import Literal
 
 from curate.background import load_background
 from curate.candidates import Batch, Candidates, Index, find_by_ngrams, make_batch, make_index
-from curate.contamination import Match, judge, rank
+from curate.contamination import Match, judge, settle
 from curate.probes import Item, Probes, make_probes
 from curate.windows import Signed, find_by_minhash, sign_probes
 
@@ -32,18 +32,15 @@ class Detector:
         return find_by_ngrams(self.index, batch)
 
     def scan(self, texts: Sequence[str]) -> list[Match]:
-        """The matches in some texts, the best for each text and item; ``Match.document`` counts the texts from 0."""
-        best: dict[tuple[int, int], Match] = {}
+        """The matches in some texts, of one item as many as lie apart; ``Match.document`` counts the texts from 0."""
+        found: list[Match] = []
         for pieces in batches(texts, self.overlap):
             shown = [piece for _, _, piece in pieces]
             batch = make_batch(shown)
             for match in judge(self.probes, batch, shown, self.find(batch)):
                 number, base, _ = pieces[match.document]
-                moved = replace(match, document=number, start=match.start + base, end=match.end + base)
-                known = best.get((number, match.item))
-                if known is None or rank(moved) > rank(known):
-                    best[number, match.item] = moved
-        return sorted(best.values(), key=lambda match: (match.document, -match.bits, match.item))
+                found.append(replace(match, document=number, start=match.start + base, end=match.end + base))
+        return settle(found)
 
     @property
     def overlap(self) -> int:

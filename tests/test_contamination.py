@@ -162,6 +162,12 @@ def test_a_long_document_is_looked_through_in_pieces_and_the_place_is_right(monk
         assert text[match.start : match.end] == ITEMS[match.item].questions[0].rstrip("?")
 
 
+def test_an_item_that_a_document_has_three_times_is_found_three_times(detector):
+    text = f"{PENS.questions[0]}\n{PENS.questions[0]}\n{FILLER}\n{PENS.questions[0]}"
+    found = detector.scan([text])
+    assert [match.start for match in found] == [at for at in range(len(text)) if text.startswith("Marguerite", at)]
+
+
 def test_text_without_spaces_is_compared_by_characters():
     question = "下列哪一项最能说明作者对港口城市历史变迁的态度和看法以及理由"
     one = detection.make_detector([Item("zh", (question,))])
