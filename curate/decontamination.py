@@ -48,7 +48,7 @@ def decontaminate(
     report: Annotated[str | None, typer.Option(help="Where the page goes (default: RUN/contamination.html).")] = None,
     canaries: Annotated[int, typer.Option(help="Eval items of each kind that are planted to measure recall.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the canaries.")] = 0,
-    text_field: Annotated[str | None, typer.Option(help="The column with the text, with --corpus.")] = None,
+    text_field: Annotated[str | None, typer.Option(help="The column with the text, or @SCHEMA, with --corpus.")] = None,
     id_field: Annotated[str | None, typer.Option(help="The column with the document's id, with --corpus.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads (default: the cores that there are).")] = None,
     on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
@@ -79,7 +79,7 @@ def decontaminate(
     items = [item for one in sets for item in one.items]
     detector = detection.make_detector(items, method)
     check_matchable(detector, sets)
-    found = Job(place, read, sets, items, detector, method, action, turns if conversational(read) else None)
+    found = Job(place, read, sets, items, detector, method, action, turns if read.conversation else None)
     recall = found.measure(canaries, seed, write=not verify)
     threads = workers or crew.cores()
     if verify:
@@ -103,14 +103,10 @@ def check_counts(canaries: int, workers: int | None) -> None:
         raise UsageError(f"--workers must be at least 1, not {workers}")
 
 
-def conversational(corpus: "Corpus") -> bool:
-    return corpus.text_field.startswith("@")
-
-
 def check_action(action: str, corpus: "Corpus") -> None:
     """UsageError where a passage could not be cut out of the text."""
-    if action == "cut-span" and (conversational(corpus) or "." in corpus.text_field):
-        what = "a conversation" if conversational(corpus) else f"the nested column {corpus.text_field}"
+    if action == "cut-span" and (corpus.conversation or "." in corpus.text_field):
+        what = "a conversation" if corpus.conversation else f"the nested column {corpus.text_field}"
         raise UsageError(f"--action cut-span cannot cut into {what}", "--action drop, or --action mark")
 
 

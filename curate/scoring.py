@@ -94,7 +94,9 @@ def score(
         str, typer.Option(help="A local folder or Hub id of a causal language model; none: measure nothing.")
     ] = "builtin",
     run: Annotated[str, typer.Option(help="The run directory.")] = "curated",
-    text_field: Annotated[str | None, typer.Option(help="The column with the text (detected when obvious).")] = None,
+    text_field: Annotated[
+        str | None, typer.Option(help="The column with the text, or @SCHEMA of conversations (detected).")
+    ] = None,
     id_field: Annotated[str | None, typer.Option(help="The column with the document's id.")] = None,
     limit: Annotated[int | None, typer.Option(help="Read the first so many documents.")] = None,
     sample: Annotated[float | None, typer.Option(help="Read this share of the documents, seeded, e.g. 0.01.")] = None,
@@ -324,7 +326,7 @@ def assemble(
     for place, row in enumerate(scored):
         status[row], reason[row] = found.status[place], found.reason[place]
     has = np.zeros(count, dtype=bool)
-    has[at] = [one == "ok" for one in found.status] & ~np.isnan(found.nats)
+    has[at] = np.array([one == "ok" for one in found.status], dtype=bool) & ~np.isnan(found.nats)
 
     def spread(values: Any, kind: pa.DataType) -> pa.Array:
         """Values of the scored rows in their places, null elsewhere and where NaN."""

@@ -4,6 +4,9 @@
     for documents in corpus.slices():
         documents.texts, documents.statuses, documents.mark
 
+A document is a row with a column of text, or a conversation: ``text_field="@messages"`` reads turns, and
+``documents.turns`` has them one by one.
+
 JSON Lines, JSON arrays, Parquet, Arrow, CSV, TSV and plain text, compressed or not, in folders, globs, behind URLs
 and on the Hub. The key of a document is its place, ``(file, row)``. A row that cannot be read is a row with a status,
 a place and a reason; nothing is dropped unseen.

@@ -9,9 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.conversation import joined
 from curate.corpus.columntypes import conform, is_string
+from curate.corpus.conversations import Turns, count_bytes, list_columns, take_turns
 from curate.corpus.gathering import ROW_COST
-from curate.corpus.records import as_id
+from curate.corpus.records import BadRowError, as_id
+from curate.corpus.streams import one_line
 from curate.corpus.values import Block, Reading, Source, Start
 
 # Texts become Python strings in runs of about this many bytes.
@@ -60,10 +63,16 @@ class BlockMaker:
             next_row, rows = self.row + len(rows), kept
         else:
             next_row = self.row + len(rows)
-        texts, sizes, causes = take_texts(table, self.reading.text_field)
+        turns = None
+        if self.reading.conversation is not None:
+            turns, texts, sizes, causes = take_conversations(table, self.reading.conversation)
+        else:
+            texts, sizes, causes = take_texts(table, self.reading.text_field)
         reasons = [None if cause is None else f"row {row}: {cause}" for row, cause in zip(rows, causes, strict=True)]
         content = as_content(table, schema, causes) if self.reading.whole else None
-        return self._block(rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content)
+        return self._block(
+            rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content, turns
+        )
 
     def refuse(self, count: int, cause: str) -> Iterator[Block]:
         """Blocks of unreadable rows."""
@@ -92,6 +101,7 @@ class BlockMaker:
         sizes: list[int],
         next_row: int,
         content: Any = None,
+        turns: list[Turns | None] | None = None,
     ) -> Block:
         begin = self.behind
         if next_row > self.row:
@@ -110,6 +120,7 @@ class BlockMaker:
             next_row=next_row,
             next_offset=None,
             content=[None] * len(rows) if self.reading.whole and content is None else content,
+            turns=turns,
         )
 
     def _position(self, row: int) -> int:
@@ -152,8 +163,10 @@ def is_sound(column: pa.Array) -> bool:
 
 
 def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], list[int], list[str | None]]:
-    """Texts, their UTF-8 lengths, and for each row the cause why it has no text."""
-    column = None if name is None else find_column(table, name)
+    """Texts, their UTF-8 lengths, and for each row the cause why it has no text; nothing where none is asked for."""
+    if name is None:
+        return [None] * len(table), [0] * len(table), [None] * len(table)
+    column = find_column(table, name)
     if column is None:
         cause = f'no column "{name}"; there are: {", ".join(table.column_names)}'
         return [None] * len(table), [0] * len(table), [cause] * len(table)
@@ -170,6 +183,37 @@ def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], lis
         column = column.cast(pa.large_binary())
     decoded = [decode(value, null) for value in column.to_pylist()]
     return [text for text, _ in decoded], sizes, [cause for _, cause in decoded]
+
+
+def take_conversations(
+    table: pa.Table, schema: str
+) -> tuple[list[Turns | None], list[str | None], list[int], list[str | None]]:
+    """Turns, texts, their UTF-8 lengths, and for each row the cause why it is no conversation."""
+    turns: list[Turns | None] = []
+    causes: list[str | None] = []
+    for record in to_records(table.select([name for name in list_columns(schema) if name in table.column_names])):
+        try:
+            if isinstance(record, BadRowError):
+                raise record
+            turns.append(take_turns(record, schema))
+            causes.append(None)
+        except BadRowError as bad:
+            turns.append(None)
+            causes.append(bad.cause)
+    texts = [None if found is None else joined(found) for found in turns]
+    return turns, texts, [count_bytes(text or "") for text in texts], causes
+
+
+def to_records(table: pa.Table) -> list[dict[str, Any] | BadRowError]:
+    """The rows as dicts; values that Python cannot hold, such as strings that are no UTF-8, cost their own rows."""
+    try:
+        records: list[dict[str, Any] | BadRowError] = table.to_pylist()
+        return records
+    except (ValueError, OverflowError) as error:
+        if len(table) > 1:
+            return [record for row in range(len(table)) for record in to_records(table.slice(row, 1))]
+        cause = f"invalid UTF-8 ({error.reason})" if isinstance(error, UnicodeDecodeError) else one_line(error)
+        return [BadRowError(cause)]
 
 
 def as_text(column: pa.Array) -> pa.Array | None:

@@ -12,15 +12,16 @@ from typing import Any, Literal
 import pyarrow as pa
 import xxhash
 
+from curate.corpus.conversations import find_conversation, list_columns
 from curate.corpus.fields import (
     FILES_AHEAD,
     REMOTE_AHEAD,
     Columns,
     check_field,
     choose_id,
-    choose_text,
     look_at,
     merge_columns,
+    settle_text,
 )
 from curate.corpus.formats import read_blocks
 from curate.corpus.hub import find_revision, parse_hub_name
@@ -40,6 +41,7 @@ class Corpus:
     paths: tuple[str, ...]
     sources: tuple[Source, ...]
     text_field: str
+    """A column, a path with dots within one, or ``@SCHEMA`` for conversations."""
     id_field: str | None
     limit: int | None
     sample: float | None
@@ -68,16 +70,24 @@ class Corpus:
         return [files, self.text_field, self.id_field, self.limit, sample]
 
     def describe(self) -> str:
-        """One line for people: what is read, how much of it, and which column is the text."""
+        """One line for people: what is read, how much of it, and which column is the text or which schema is read."""
         count = len(self.sources)
         kinds = list(dict.fromkeys(suffix_of(source) for source in self.sources))
         sizes = [source.size for source in self.sources if source.size is not None]
         size = f", {format_bytes(sum(sizes))}" if sizes else ""
-        others = [name for name in self.columns if name not in (self.text_field, self.text_field.split(".")[0])]
+        taken, what = self._describe_text()
+        others = [name for name in self.columns if name not in taken]
         also = f" (also: {', '.join(others[:8])}{', …' if len(others) > 8 else ''})" if others else ""
         line = f"{' '.join(self.paths)}   {count} file{'s' if count != 1 else ''}{size} {', '.join(kinds)}; "
-        line += f'text in column "{self.text_field}"{also}'
-        return line + describe_passed_over(self.passed_over)
+        return f"{line}{what}{also}{describe_passed_over(self.passed_over)}"
+
+    def _describe_text(self) -> tuple[Sequence[str], str]:
+        """The columns that the text is taken from, and how that is told."""
+        schema = self.conversation
+        if schema is None:
+            return (self.text_field, self.text_field.split(".")[0]), f'text in column "{self.text_field}"'
+        taken = [name for name in list_columns(schema) if name in self.columns]
+        return taken, f'conversations in the schema "{schema}"' + (f" ({', '.join(taken)})" if taken else "")
 
     def spec(self) -> dict[str, Any]:
         """What ``from_spec`` needs to open the same corpus from anywhere on this machine, as JSON."""
@@ -96,6 +106,11 @@ class Corpus:
     def from_spec(cls, spec: Mapping[str, Any]) -> Corpus:
         """The corpus that ``spec`` was taken from. Compare fingerprints to know whether it is still the same."""
         return open_corpus(**spec)
+
+    @property
+    def conversation(self) -> str | None:
+        """The schema of the conversations; None where the text is a column."""
+        return find_conversation(self.text_field)
 
     @property
     def size(self) -> int | None:
@@ -122,8 +137,8 @@ class Corpus:
             if left is not None and left <= 0:
                 yield next(cut_slices([], self._cutter(source, marks, columns == "all"), self.slice_bytes, None))
                 continue
-            if index >= ahead(source) and not marks and source.format != "text":
-                check_field(source, look_at(source), self.text_field)
+            if index >= ahead(source) and not marks:
+                check_field(source, None if source.format == "text" else look_at(source), self.text_field)
             for documents in self._read(source, marks, columns == "all", left):
                 if left is not None:
                     left -= documents.mark.documents
@@ -131,12 +146,16 @@ class Corpus:
 
     def _cutter(self, source: Source, marks: Sequence[SliceMark], whole: bool) -> Cutter:
         row = marks[-1].next_row if marks else 0
-        return Cutter(source.name, len(marks), row, None, self.schema if whole else None, whole)
+        return Cutter(
+            source.name, len(marks), row, None, self.schema if whole else None, whole, self.conversation is not None
+        )
 
     def _read(self, source: Source, marks: Sequence[SliceMark], whole: bool, left: int | None) -> Iterator[Documents]:
         start = Start(marks[-1].next_row, marks[-1].next_offset) if marks else Start()
         keep = None if self.sample is None else partial(is_sampled, source.name, self.sample, self.seed)
-        blocks = read_blocks(source, start, Reading(self.text_field, self.id_field, whole, keep))
+        field = None if self.conversation else self.text_field
+        reading = Reading(field, self.id_field, whole, keep, conversation=self.conversation)
+        blocks = read_blocks(source, start, reading)
         for documents in cut_slices(blocks, self._cutter(source, marks, whole), self.slice_bytes, left):
             if self.on_error == "stop":
                 refuse_unreadable(documents)
@@ -156,6 +175,8 @@ def open_corpus(
 ) -> Corpus:
     """Find the files, look at their starts, and settle which column is the text. Nothing else is read yet.
 
+    ``text_field`` is a column, a path with dots within one, or ``@SCHEMA`` for conversations in one of the schemas of
+    ``curate.conversation``, which are found by themselves where no column has the name of a text.
     CorpusError where there is nothing to read or the column is not obvious, UsageError where an option means nothing.
     """
     check_options(limit, sample, slice_bytes, on_error)
@@ -167,7 +188,7 @@ def open_corpus(
     if any(source.format != "text" for source in sources):  # Text files bring no names of their own to the others.
         columns = [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
     seen = [column for column in columns if column is not None]
-    text_field = text_field or choose_text(seen, " ".join(paths))
+    text_field = settle_text(text_field, sources, columns, " ".join(paths))
     for source, column in zip(sources, columns, strict=True):
         check_field(source, column if source.format != "text" else None, text_field)
     id_field = check_id(id_field, seen) if id_field else choose_id(seen)

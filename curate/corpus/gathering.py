@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from curate.conversation import joined
+from curate.corpus.conversations import Turns, count_bytes, take_turns
 from curate.corpus.records import BadRowError, take_id, take_text
 from curate.corpus.values import Block, Reading, Source, Start
 
@@ -42,6 +44,8 @@ class Builder:
     positions: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     content: list[dict[str, Any] | None] = field(default_factory=list)
+    turns: dict[int, Turns] = field(default_factory=dict)
+    """The turns of conversations by their place in the block."""
 
     def add(self, row: int, size: int, offset: int, position: int) -> None:
         """A document, unreadable until ``fill`` or ``refuse`` says more."""
@@ -56,6 +60,13 @@ class Builder:
         self.reasons.append(reason)
         if self.reading.whole:
             self.content.append(record if reason is None else None)
+
+    def speak(self, turns: Turns) -> str:
+        """The turns of the document added last, which then counts by its text.  → that text"""
+        text = joined(turns)
+        self.turns[len(self.rows) - 1] = turns
+        self.sizes[-1] = count_bytes(text) + ROW_COST
+        return text
 
     def build(self, next_row: int, next_offset: int, end: int) -> Block:
         """The rows so far; ``next_row``, ``next_offset`` and ``end`` say where the reader stands behind them."""
@@ -72,10 +83,11 @@ class Builder:
             next_row=next_row,
             next_offset=next_offset if self.seekable else None,
             content=self.content if self.reading.whole else None,
+            turns=list(map(self.turns.get, range(len(self.rows)))) if self.reading.conversation else None,
         )
         self.begin = end
         self.rows, self.ids, self.texts, self.reasons, self.sizes = [], [], [], [], []
-        self.positions, self.offsets, self.content = [], [], []
+        self.positions, self.offsets, self.content, self.turns = [], [], [], {}
         return block
 
 
@@ -134,6 +146,8 @@ def _parse_row(builder: Builder, raw: Any, parse: Callable[[Any], dict[str, Any]
         identifier = take_id(record, reading.id_field)
         if reading.text_field is not None:
             text = take_text(record, reading.text_field)
+        elif reading.conversation is not None:
+            text = builder.speak(take_turns(record, reading.conversation))
     except BadRowError as bad:
         reason = f"{name}, byte {begin + bad.byte}: {bad.cause}"
     builder.fill(record, identifier, text, reason)

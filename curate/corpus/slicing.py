@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.corpus.columntypes import join_tables, tabulate
+from curate.corpus.conversations import Turns
 from curate.corpus.values import EMPTY, OK, UNREADABLE, Block, Documents, SliceMark
 
 
@@ -37,6 +38,8 @@ class Cutter:
     schema: pa.Schema | None
     """Column types to begin with where a format has none of its own; None where the text alone is wanted."""
     whole: bool
+    conversational: bool = False
+    """Whether turns are gathered."""
     pieces: list[Piece] = field(default_factory=list)
 
     def take(self, block: Block, first: int, stop: int) -> None:
@@ -66,6 +69,7 @@ class Cutter:
             rows=np.array(rows, dtype=np.int64),
             ids=[value for block, first, stop in self.pieces for value in block.ids[first:stop]],
             texts=texts,
+            turns=gather_turns(self.pieces) if self.conversational else None,
             statuses=[status_of(text) for text in texts],
             reasons=[reason for block, first, stop in self.pieces for reason in block.reasons[first:stop]],
             read_bytes=read_bytes,
@@ -100,6 +104,12 @@ def status_of(text: str | None) -> str:
     if text is None:
         return UNREADABLE
     return EMPTY if not text or text.isspace() else OK
+
+
+def gather_turns(pieces: list[Piece]) -> list[Turns | None]:
+    """The turns of every document of the pieces, None where it could not be read."""
+    held = [(block.turns or [None] * len(block.rows), first, stop) for block, first, stop in pieces]
+    return [turns for found, first, stop in held for turns in found[first:stop]]
 
 
 def gather_table(pieces: list[Piece], schema: pa.Schema | None) -> pa.Table:

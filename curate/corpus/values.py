@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curate.corpus.conversations import Turns, list_columns
+
 OK = "ok"
 EMPTY = "empty"
 UNREADABLE = "unreadable"
@@ -58,9 +60,11 @@ class Documents:
     rows: np.ndarray[Any, np.dtype[np.int64]]
     ids: list[str | None]
     texts: list[str | None]
-    """None where the status is ``unreadable``."""
+    """None where the status is ``unreadable``; of conversations, all turns with a blank line between two."""
+    turns: list[Turns | None] | None
+    """The turns of conversations, each with some text, and None where the status is ``unreadable``; None for texts."""
     statuses: list[str]
-    """``ok``, ``empty`` (no text but white space) or ``unreadable``."""
+    """``ok``, ``empty`` (no text but white space; of conversations, no turn) or ``unreadable``."""
     reasons: list[str | None]
     """For unreadable rows, the place in the file and the cause."""
     read_bytes: int
@@ -77,17 +81,20 @@ class Reading:
     """What to take out of each row."""
 
     text_field: str | None
-    """None while the columns are still being looked at."""
+    """None while the columns are still being looked at, and for conversations."""
     id_field: str | None
     whole: bool = False
     """Keep every original column."""
     keep: Callable[[int], bool] | None = None
     """Whether a row is in the sample; None for all."""
     chunk_bytes: int = 1 << 20
+    conversation: str | None = None
+    """The schema of conversations; None for texts."""
 
     def project(self, names: list[str]) -> list[str]:
-        """The columns to read of those that a source has: the text and the id, or a struct that holds them."""
-        wanted = [field for field in (self.text_field, self.id_field) if field is not None]
+        """The columns to read of those that a source has: the text or the turns and the id, or a struct around one."""
+        spoken = list_columns(self.conversation) if self.conversation is not None else ()
+        wanted = [field for field in (self.text_field, *spoken, self.id_field) if field is not None]
         return [field for field in dict.fromkeys(wanted) if field in names or field.split(".")[0] in names]
 
 
@@ -121,6 +128,8 @@ class Block:
     next_offset: int | None
     content: list[dict[str, Any] | None] | pa.Table | None
     """The rows in full, when asked for."""
+    turns: list[Turns | None] | None = None
+    """The turns of conversations; None for texts, and where no row could be read."""
 
 
 class BrokenSourceError(Exception):
