@@ -7,9 +7,9 @@ only compute.
     documents   every row of the scores, with ``rejection``: why the hits or the duplicates reject it, else null
     scores      the rows that neither rejects: what a user's SQL is about, and percentiles and medians are of
 
-Where the run has hits, both have ``contaminated`` (bool) and ``eval_sets`` (text with commas, null for none; what is for
-review does not count); where it has duplicates, ``duplicate`` (bool). The decision table has one row for each row of
-the scores, in the same order.
+Where the run has hits, both have ``contaminated`` (bool) and ``eval_sets`` (text with commas, null for none), in which
+what is for review does not count; where it has duplicates, ``duplicate`` (bool). The decision table has one row for
+each row of the scores, in the same order.
 """
 
 import json
@@ -100,8 +100,8 @@ def _create_views(connection: duckdb.DuckDBPyConnection, directory: Path, found:
         hint = "score again with --restart, or name another run with --run"
         raise TableError(f"the scores in {directory} cannot be read: {first_line(error)}", hint) from error
     if not found:
+        connection.execute("CREATE VIEW documents AS SELECT *, NULL::VARCHAR AS rejection FROM measured")
         connection.execute("CREATE VIEW scores AS SELECT * EXCLUDE (part, place) FROM measured")
-        connection.execute("CREATE VIEW documents AS SELECT *, NULL::VARCHAR AS rejection FROM scores")
         return
     columns = ", ".join(["measured.*", *_evidence_columns(found), "rejections.rejection"])
     key = "measured.file = rejections.file AND measured.row = rejections.row"
@@ -161,11 +161,7 @@ def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.Rec
 
 def columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The columns of the scores with their SQL types."""
-    return _columns_of(connection, "scores")
-
-
-def _columns_of(connection: duckdb.DuckDBPyConnection, view: str) -> dict[str, str]:
-    return {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE {view}").fetchall()}
+    return {str(row[0]): str(row[1]) for row in connection.execute("DESCRIBE scores").fetchall()}
 
 
 def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
@@ -174,9 +170,10 @@ def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
     ``reason`` is an SQL expression over ``documents``, null for what is kept. A join loses the order, so that it has to
     be made again; without one the rows come as they stand in the parts.
     """
-    joined = "place" in _columns_of(connection, "documents")
-    place = "part, place" if joined else "0"
-    decided = f"SELECT file, row, tokens, {reason} AS reason, {place} FROM documents AS scores"  # scores.tokens, too
+    decided = (
+        f"SELECT file, row, tokens, {reason} AS reason, part, place FROM documents AS scores"  # scores.tokens, too
+    )
+    joined = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rejections'").fetchall()
     order = " ORDER BY part, place" if joined else ""
     return f"SELECT file, row, reason IS NULL AS keep, reason, coalesce(tokens, 0) AS tokens FROM ({decided}){order}"
 

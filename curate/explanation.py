@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from curate.dossier import Dossier, open_dossier, split_line
 from curate.errors import CurateError, TableError, UsageError
+from curate.evidence.screen import lay_out
 
 if TYPE_CHECKING:
     import duckdb
 
     from curate.corpus import Corpus
+    from curate.rejections import Rejections
     from curate.runs import Run
 
 SHOWN = 20  # documents of one id
 TEXT_CHARS = 200
+NO_SCORES = {"file", "row", "id", "part", "place", "refused", "contaminated", "eval_sets", "duplicate"}
 NEAR_ROWS = 1_000_000  # ids that a mistyped one is compared with
 
 
@@ -37,6 +41,8 @@ class Explained:
     """How the text begins."""
     text_missing: str | None
     """Why the text cannot be shown."""
+    dossier: Dossier
+    """What the hits and the duplicates say of it."""
 
     def lines(self) -> list[str]:
         """What a person wants to know, a line each."""
@@ -44,13 +50,22 @@ class Explained:
         sizes = [f"{number:,} {unit}" for number, unit in ((octets, "bytes"), (tokens, "tokens")) if number is not None]
         name = visible(self.id or f"{self.file}:{self.row}")
         found = [f"{name}   {visible(self.file)}, row {self.row}   {', '.join(sizes)}".rstrip()]
-        found.append(f"{self.decision:<16}{visible(self.reason or '')}".rstrip())
+        found += self._decided()
+        found += self.dossier.lines()
         found += self._numbers()
         if self.text is not None:
             found.append(f"{'text':<16}{visible(self.text)}{' …' if len(self.text) >= TEXT_CHARS else ''}")
         elif self.text_missing:
             found.append(f"{'text':<16}not shown: {visible(self.text_missing)}")
         return found
+
+    def _decided(self) -> list[str]:
+        """The decision; where it was made for a copy, with the document that is kept instead."""
+        copies = self.dossier.copies
+        dropped = copies is not None and self.reason == f"{copies.kind} duplicate"
+        reason = copies.reason() if copies is not None and dropped else visible(self.reason or "")
+        lines = [line.rstrip() for line in lay_out(self.decision, split_line(reason))]
+        return lines if copies is None or dropped else [*lines, *copies.lines()]
 
     def _numbers(self) -> list[str]:
         lines, scores = [], self.scores
@@ -94,19 +109,21 @@ def explain(
 ) -> Explanation:
     """Show everything known about one document: its place, its numbers, its text, and why it was kept or dropped.
 
-    Several documents with the same id are all shown. An id that nothing has is an error that names the nearest ones.
+    With the eval items that were found in it, and its copies. Several documents with the same id are all shown. An id
+    that nothing has is an error that names the nearest ones.
     """
     from curate import decisions, runs
 
     opened = runs.open_run(run)
     if opened.stage("score") is None:
         raise TableError(f"{opened.path} holds no scores", f"curate score CORPUS --run {opened.path}")
-    with decisions.open_scores(opened) as connection:
+    teller = _Teller(opened)
+    with decisions.open_scores(opened, found=teller.found) as connection:
         rows, more = _find(connection, id)
         if not rows:
             raise _unknown(connection, id)
         percentiles = [_percentile(connection, row["perplexity"]) for row in rows]
-    return Explanation(id, tuple(map(_Teller(opened).explain, rows, percentiles)), more)
+    return Explanation(id, tuple(map(teller.explain, rows, percentiles)), more)
 
 
 def visible(text: str) -> str:
@@ -127,11 +144,18 @@ def _signals(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _find(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict[str, Any]], int]:
-    """The rows of the scores that an id or FILE:ROW names, in corpus order, and how many more there are."""
+    """The rows of the scores that an id or FILE:ROW names, in corpus order, and how many more there are.
+
+    ``refused`` is why a document would be rejected before any criterion is asked.
+    """
+    from curate import criteria
+
     file, _, row = name.rpartition(":")
     place = [file, int(row)] if file and row.isdecimal() and len(row) < 18 else [None, None]
-    query = "FROM scores WHERE id = ? OR (file = ? AND row = ?)"
-    found = connection.execute(f"SELECT * {query} LIMIT {SHOWN}", [name, *place])
+    query = "FROM documents WHERE id = ? OR (file = ? AND row = ?)"
+    refused = criteria.reason_of(connection, criteria.NOTHING)
+    asked = f"SELECT * EXCLUDE (rejection), {refused} AS refused {query} ORDER BY part, place LIMIT {SHOWN}"
+    found = connection.execute(asked, [name, *place])
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
     total = connection.execute(f"SELECT count(*) {query}", [name, *place]).fetchall()[0][0]
@@ -141,14 +165,14 @@ def _find(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict
 def _percentile(connection: "duckdb.DuckDBPyConnection", perplexity: float | None) -> float | None:
     if perplexity is None:
         return None
-    query = "SELECT count(*) FILTER (perplexity < ?), count(perplexity) FROM scores WHERE status = 'ok'"
+    query = "SELECT count(*) FILTER (perplexity < ?), count(perplexity) FROM documents WHERE status = 'ok'"
     below, total = connection.execute(query, [perplexity]).fetchall()[0]
     return 100.0 * below / total if total else None
 
 
 def _unknown(connection: "duckdb.DuckDBPyConnection", name: str) -> UsageError:
     """The error for an id that nothing has, with the nearest ones among the first million."""
-    near = f"SELECT DISTINCT id FROM (SELECT id FROM scores WHERE id IS NOT NULL LIMIT {NEAR_ROWS})"
+    near = f"SELECT DISTINCT id FROM (SELECT id FROM documents WHERE id IS NOT NULL LIMIT {NEAR_ROWS})"
     query = f"SELECT id FROM ({near}) ORDER BY jaro_winkler_similarity(id, ?) DESC, id LIMIT 3"
     found = [visible(str(row[0])) for row in connection.execute(query, [name]).fetchall()]
     hint = f"the nearest ids are: {', '.join(found)}" if found else "name it by its place, as in a.jsonl:17"
@@ -156,18 +180,26 @@ def _unknown(connection: "duckdb.DuckDBPyConnection", name: str) -> UsageError:
 
 
 class _Teller:
-    """Looks up decisions and texts for the rows of one run, opening table and corpus at most once."""
+    """Looks up evidence, decisions and texts for the rows of one run, opening table and corpus at most once."""
 
     def __init__(self, run: "Run"):
+        from curate import rejections
+
         self._run = run
         self._corpus: Corpus | str = _open_corpus(run)
+        readable = None if isinstance(self._corpus, str) else self._corpus
+        identity = readable.identity() if readable is not None and rejections.is_there(run) else None
+        self.found: Rejections
+        self.found, self._problems = rejections.find_rejections(run, identity)
         self._filter = _filter_state(run)
 
     def explain(self, row: Mapping[str, Any], percentile: float | None) -> Explained:
         decision, reason = self._decision(row)
         text, missing = self._text(row)
-        scores = {name: value for name, value in row.items() if name not in ("file", "row", "id")}
-        return Explained(row["file"], row["row"], row["id"], decision, reason, scores, percentile, text, missing)
+        scores = {name: value for name, value in row.items() if name not in NO_SCORES}
+        evidence = open_dossier(self._run, self.found, row["file"], row["row"])
+        place = row["file"], row["row"], row["id"]
+        return Explained(*place, decision, reason, scores, percentile, text, missing, evidence)
 
     def _decision(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
         import pyarrow.parquet as pq
@@ -175,12 +207,18 @@ class _Teller:
         if row["status"] == "unreadable":
             return "unreadable", row["reason"]
         if self._filter is not None:
-            return "undecided", self._filter
+            return self._undecided(row, self._filter)
         wanted = [("file", "==", row["file"]), ("row", "==", row["row"])]
         found = pq.read_table(self._run.filter, filters=wanted, partitioning=None).to_pylist()
         if len(found) != 1:
             return "undecided", "the decision table does not know this document; run curate filter again"
         return ("kept", None) if found[0]["keep"] else ("dropped", found[0]["reason"])
+
+    def _undecided(self, row: Mapping[str, Any], why: str) -> tuple[str, str | None]:
+        """Without a decision table: what no filter would keep is dropped, unless a table is stale."""
+        if self._problems:
+            return "undecided", self._problems[0]
+        return ("undecided", why) if row["refused"] is None else ("dropped", row["refused"])
 
     def _text(self, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
         if row["status"] == "unreadable":

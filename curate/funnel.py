@@ -6,10 +6,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from curate import ledger
 from curate.errors import CurateError, TableError
 
 if TYPE_CHECKING:
+    from curate.corpus import Corpus
+    from curate.rejections import Rejections
     from curate.runs import Run
+
+LABEL_CHARS = 50  # of a reason on the screen
+WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Documents with eval items that are not rejected for it."""
+
+    review: int = 0
+    """Nothing happens to them; a person should look."""
+    page: str | None = None
+    """The page that shows them."""
+    marked: int = 0
+    cut: int = 0
+    passages: int = 0
+    """To be cut out of these documents; two that overlap count twice."""
+
+    def lines(self) -> list[str]:
+        found = []
+        if self.review:
+            where = self.page or "curate explain ID shows the evidence"
+            found.append(f"{self.review:,} document{_s(self.review)} for review: {where}")
+        if self.marked:
+            found.append(f"{self.marked:,} document{_s(self.marked)} with eval items marked, not rejected")
+        if self.cut:
+            what = f"{self.passages:,} passage{_s(self.passages)} of {self.cut:,} document{_s(self.cut)}"
+            found.append(f"{what} with eval items to be cut out by curate export")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +55,7 @@ class Funnel:
     read: int
     unreadable: int
     rejected: Mapping[str, int]
-    """By reason. Without a filter: what could not be scored."""
+    """By reason. Without a filter: what could not be scored, and what the hits and the duplicates reject."""
     kept: int
     tokens: int
     """Of the documents that are kept."""
@@ -31,28 +63,46 @@ class Funnel:
     parameters: Mapping[str, Any]
     stale: tuple[str, ...]
     """What is stale or half done, and why, one sentence each."""
+    verbs: tuple[str, ...] = ()
+    """The verbs whose tables reject documents here."""
+    keeper: str | None = None
+    """By which rule one document of each cluster of copies stays."""
+    aside: Aside = Aside()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def render(self) -> str:
-        return "\n".join([*self._counts(), *self._notes()])
+        return "\n".join([*self._counts(), *self.aside.lines(), *self._notes()])
 
     def _counts(self) -> list[str]:
         from curate.console import count
+        from curate.evidence.screen import shorten
+        from curate.evidence.wording import fold
 
-        width = max([22, *(len(reason) + 2 for reason in self.rejected)])
+        groups = [(shorten(fold(line.label), LABEL_CHARS), line) for line in ledger.group(self.rejected)]
+        width = max([22, *(len(label) + 2 for label, _ in groups)])
         share = f"{self.kept / self.read:.1%}".replace("%", " %") if self.read else ""
         lines = [f"{'read':<{width}}{self.read:>13,}   reference {self.model}"]
         if self.unreadable:
             lines.append(f"{'  unreadable':<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")
-        lines += [f"{'  ' + reason:<{width}}{number:>13,}" for reason, number in self.rejected.items()]
-        last = "kept" if self.filtered else "scored"
+        for label, line in groups:
+            note = self._note(line, WIDTH - width - 16)
+            lines.append(f"{'  ' + label:<{width}}{line.documents:>13,}   {note}".rstrip())
+        last = "kept" if self.filtered or self.verbs else "scored"
         return [*lines, f"{last:<{width}}{self.kept:>13,}   {share:>7}   {count(self.tokens)} tokens"]
+
+    def _note(self, line: ledger.Line, most: int) -> str:
+        """What stands behind a number: the eval sets, or by which rule one of the copies stays."""
+        if line.sets:
+            return list_sets(line.sets, most)
+        return f"keeper: {self.keeper}" if self.keeper and line.label.endswith(" duplicates") else ""
 
     def _notes(self) -> list[str]:
         at = "" if self.run == "curated" else f" --run {self.run}"
-        lines = [f"stale: {note}" for note in self.stale]
+        from curate.evidence.screen import lay_out
+
+        lines = [line for note in self.stale for line in lay_out("stale:", note.split(), indent=7)]
         if not self.complete:
             lines.append(
                 "scoring is not finished: these are the documents so far; the same curate score command goes on"
@@ -64,54 +114,94 @@ class Funnel:
         return lines
 
 
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
+
+
+def list_sets(sets: Mapping[str, int], most: int) -> str:
+    """``gsm8k 210, humaneval 12`` in at most so many characters, with ``and 3 more`` for those that do not fit."""
+    from curate.evidence.wording import fold
+
+    named = [f"{fold(name)} {many:,}" for name, many in sets.items()]
+    for shown in range(len(named), 0, -1):
+        rest = f", and {len(named) - shown} more" if shown < len(named) else ""
+        if len(text := ", ".join(named[:shown]) + rest) <= most:
+            return text
+    return f"{len(named)} eval sets"
+
+
 def status(run: Annotated[str, typer.Option(help="Run directory.")] = "curated") -> Funnel:
     """Show the funnel of a run: what was read, what was lost at each stage and why, and what is kept.
 
-    Works while scores are being made, and says which stages are stale. TableError where documents are missing from it.
+    Without a filter it shows what could be scored and is neither contaminated nor a duplicate. Works while scores are
+    being made, and says which stages are stale; what is stale is not counted. TableError where documents are missing.
     """
-    from curate import decisions, runs
+    from curate import rejections, runs
 
     opened = runs.open_run(run)
     score = opened.stage("score")
     if score is None:
         raise TableError(f"{opened.path} holds no scores", f"curate score CORPUS --run {opened.path}")
-    statuses = _statuses(opened)
-    read = sum(number for number, _ in statuses.values())
-    unreadable = statuses.pop("unreadable", (0, 0))[0]
-    kept, tokens = statuses.pop("ok", (0, 0))
-    rejected = {f"unscored: {name}": number for name, (number, _) in statuses.items()}
-    filtered, stale = _filter_of(opened), _stale_scores(opened)
+    corpus, stale = _look_at_corpus(opened)
+    identity = corpus.identity() if corpus is not None and rejections.is_there(opened) else None
+    found, problems = rejections.find_rejections(opened, identity)
+    filtered = _filter_of(opened)
+    stale += problems
     if isinstance(filtered, str):
         stale, filtered = [*stale, filtered], None
+    tally = _tally(opened, found)
+    read = sum(share.documents for share in tally.values())
+    sums = ledger.sum_up("status", tally, score["counts"]["read"] if score.get("complete") else read)
+    kept, tokens = sums.kept.documents, sums.kept.tokens
+    rejected = {reason: share.documents for reason, share in sums.rejected.items()}
     if filtered is not None:
         counts = filtered["counts"]
         kept, tokens, rejected = counts["kept"], counts["kept_tokens"], counts["rejected"]
-    expected = score["counts"]["read"] if score.get("complete") else read
-    decisions.conserve("status", expected, kept, sum(rejected.values()), unreadable)
+        _conserve(read, kept, rejected, sums.unreadable)
     return Funnel(
         run=str(opened.path),
         model=str(score["made_from"]["model"].get("model", "unknown")),
         complete=bool(score.get("complete")),
         read=read,
-        unreadable=unreadable,
+        unreadable=sums.unreadable,
         rejected=rejected,
         kept=kept,
         tokens=tokens,
         filtered=filtered is not None,
         parameters=filtered["parameters"] if filtered else {},
         stale=tuple(stale),
+        verbs=found.verbs(),
+        keeper=None if found.duplicates is None else found.duplicates["parameters"].get("keep"),
+        aside=Aside() if found.hits is None else _aside(opened, found.hits),
     )
 
 
-def _statuses(run: "Run") -> dict[str, tuple[int, int]]:
-    """Documents and tokens by status, over the parts that exist, the most frequent first."""
+def _conserve(read: int, kept: int, rejected: Mapping[str, int], unreadable: int) -> None:
     from curate import decisions
 
-    counted = "SELECT status, count(*) AS many, coalesce(sum(tokens), 0) FROM scores"
-    query = f"{counted} GROUP BY status ORDER BY many DESC, status"
-    with decisions.open_scores(run) as connection:
-        found = connection.execute(query).fetchall()
-    return {str(name): (int(number), int(tokens)) for name, number, tokens in found}
+    decisions.conserve("status", read, kept, sum(rejected.values()), unreadable)
+
+
+def _tally(run: "Run", found: "Rejections") -> ledger.Tally:
+    """What would be decided without a criterion, over the parts that exist."""
+    from curate import criteria, decisions
+
+    with decisions.open_scores(run, found=found) as connection:
+        return ledger.count(connection, criteria.reason_of(connection, criteria.NOTHING))
+
+
+def _aside(run: "Run", record: Mapping[str, Any]) -> Aside:
+    """Documents with hits that do not reject; the counts of ``mark`` and ``cut`` are of the hits themselves."""
+    from curate import tables
+
+    page = run.path / "contamination.html"
+    review, shown = record["counts"].get("review", 0), str(page) if page.exists() else None
+    if not tables.parts(run.hits):
+        return Aside(review, shown)
+    key = "count(DISTINCT (file, row)) FILTER (action = '{0}'), count(*) FILTER (action = '{0}')"
+    query = f"SELECT {key.format('mark')}, {key.format('cut')} FROM {tables.parquet_source(run.hits)}"
+    marked, _, cut, passages = tables.connect().execute(query).fetchall()[0]
+    return Aside(review, shown, marked, cut, passages)
 
 
 def _filter_of(run: "Run") -> "dict[str, Any] | str | None":
@@ -124,19 +214,20 @@ def _filter_of(run: "Run") -> "dict[str, Any] | str | None":
         return f"{error.message} (run curate filter again)"
 
 
-def _stale_scores(run: "Run") -> list[str]:
-    """Why the scores no longer speak of their corpus; only local files are looked at, a URL may be slow."""
+def _look_at_corpus(run: "Run") -> "tuple[Corpus | None, list[str]]":
+    """The corpus that was scored, or why the scores no longer speak of it; a URL may be slow and is not looked at."""
     import os
 
     from curate.corpus import Corpus
 
     score = run.stage("score") or {}
     if not all(os.path.isabs(path) for path in score["corpus"]["paths"]):
-        return []
+        return None, []
     try:
-        now = Corpus.from_spec(score["corpus"]).fingerprint()
+        corpus = Corpus.from_spec(score["corpus"])
+        now = corpus.fingerprint()
     except CurateError as error:
-        return [f"the corpus that was scored cannot be opened: {error.message}"]
+        return None, [f"the corpus that was scored cannot be opened: {error.message}"]
     if now == score["made_from"]["corpus"]:
-        return []
-    return ["the corpus has changed since it was scored (curate score … --restart)"]
+        return corpus, []
+    return None, ["the corpus has changed since it was scored (curate score … --restart)"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from curate.rejections import Rejections
     from curate.runs import Run
 
+LABEL_CHARS = 50  # of a reason on the screen
 SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
 
 
@@ -124,15 +125,18 @@ def _write(
 
 
 def _counts(summary: Selection) -> dict[str, Any]:
-    rejected = {reason: share.documents for reason, share in summary.rejected.items()}
     return {
         "read": summary.read.documents,
         "kept": summary.kept.documents,
         "kept_tokens": summary.kept.tokens,
-        "rejected": rejected,
+        "rejected": _documents(summary.rejected),
         "rejected_tokens": {reason: share.tokens for reason, share in summary.rejected.items()},
         "unreadable": summary.unreadable,
     }
+
+
+def _documents(rejected: Mapping[str, Share]) -> dict[str, int]:
+    return {reason: share.documents for reason, share in rejected.items()}
 
 
 def _medians(summary: Selection) -> dict[str, Any]:
@@ -240,10 +244,12 @@ def _median_text(share: Share) -> str:
 
 def _line(label: str, share: Share, total: Share, indent: str = "") -> str:
     from curate.console import count
+    from curate.evidence.screen import shorten
+    from curate.evidence.wording import fold
 
     documents = f"{share.documents:>13,}  {_share(share.documents, total.documents):>7}"
     tokens = f"{count(share.tokens):>10} tokens  {_share(share.tokens, total.tokens):>7}"
-    return f"{indent + label:<34}{documents}{tokens}".rstrip()
+    return f"{indent + shorten(fold(label), LABEL_CHARS):<34}{documents}{tokens}".rstrip()
 
 
 def _share(part: int, whole: int) -> str:
@@ -276,8 +282,13 @@ def _render_sweep(found: Selection) -> list[str]:
     from curate.console import count
 
     lines = [f"{'':<26}{'documents':>19}{'tokens':>17}{'median perplexity':>21}"]
-    for name, share in [("all that was scored", found.scored), *((one.criterion, one.kept) for one in found.sweep)]:
+    left = ", ".join(verb.removeprefix("curate ") for verb in found.verbs)
+    first = f"after {left}" if left else "all that was scored"
+    for name, share in [(first, found.scored), *((one.criterion, one.kept) for one in found.sweep)]:
         documents = f"{share.documents:>11,} {_share(share.documents, found.read.documents):>7}"
         tokens = f"{count(share.tokens):>9} {_share(share.tokens, found.read.tokens):>7}"
         lines.append(f"{name:<26}{documents}{tokens}{_median_text(share):>21}")
+    before = [line for line in ledger.group(_documents(found.rejected)) if not line.label.startswith("unscored: ")]
+    if before:
+        lines.append("rejected before: " + ", ".join(f"{line.label} {line.documents:,}" for line in before))
     return [*lines, "", "nothing was written; name a criterion to decide"]

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from curate import runs, tables
-from curate.corpus import Documents, open_corpus
+from curate.corpus import Corpus, Documents, open_corpus
 from curate.likelihood import LN2
 
 # perplexity, tokens and status of a document; any of them may be left out
@@ -116,3 +116,88 @@ def decisions_of(run: runs.Run) -> dict[tuple[str, int], str | None]:
 def kept_of(run: runs.Run) -> list[int]:
     """Rows of the only file that are kept."""
     return [row for (_, row), reason in decisions_of(run).items() if reason is None]
+
+
+# The hits and the duplicates, as ``curate decontaminate`` and ``curate dedup`` leave them.
+
+A_HIT: Mapping[str, Any] = {
+    "id": None, "turn": None, "role": None, "eval_set": "gsm8k", "eval_id": "test #417", "part": "question",
+    "verdict": "contaminated", "action": "drop", "rule": "aligned", "containment": 0.9, "coverage": 0.94, "bits": 82.4,
+    "longest_match": 9, "answer_found": None, "start": 0, "end": 8, "before": "", "matched_text": "document",
+    "after": "", "eval_text": "document",
+}  # fmt: skip
+
+
+def write_hits(
+    run: runs.Run,
+    hits: Iterable[Mapping[str, Any]],
+    action: str = "drop",
+    slice_bytes: int = 900,
+    only_slices: int | None = None,
+) -> None:
+    """Hits of some rows (of ``a.jsonl`` where they name no file), in slices that need not be those of the scores.
+
+    Without ``only_slices`` the record says complete; its counts are made up where no test looks at them.
+    """
+    run = runs.open_run(run.path)  # a verb may have written its record since
+    corpus = replace(Corpus.from_spec(run.stage("score")["corpus"]), slice_bytes=slice_bytes)
+    found = [{"file": "a.jsonl", **A_HIT, "action": "cut" if action == "cut-span" else action, **hit} for hit in hits]
+    made_from, parameters = {"corpus": corpus.identity(), "hits": found}, {"action": action}
+    note = {"made_from": made_from, "parameters": parameters, "fingerprint": runs.fingerprint([made_from, parameters])}
+    index = {source.name: number for number, source in enumerate(corpus.sources)}
+    read = 0
+    for number, documents in enumerate(corpus.slices()):
+        read += len(documents)
+        if only_slices is not None and number >= only_slices:
+            continue
+        mark, rows = documents.mark, set(documents.rows.tolist())
+        inside = [hit for hit in found if hit["file"] == mark.file and hit["row"] in rows]
+        inside.sort(key=lambda hit: hit["row"])
+        path = run.hits / f"{index[mark.file]:05d}-{mark.number:06d}.parquet"
+        metadata = {"made_from": note["fingerprint"], "slice": asdict(mark)}
+        tables.write_part(path, pa.Table.from_pylist(inside, schema=tables.HITS), metadata)
+    run.save("decontaminate", {**note, "complete": only_slices is None, "counts": count_hits(found, read)})
+
+
+def count_hits(hits: Sequence[Mapping[str, Any]], read: int) -> dict[str, Any]:
+    """The counts of the record of ``curate decontaminate``."""
+    leaks = {(hit["file"], hit["row"]) for hit in hits if hit["verdict"] == "contaminated"}
+    review = {(hit["file"], hit["row"]) for hit in hits} - leaks
+    names = sorted({hit["eval_set"] for hit in hits if hit["verdict"] == "contaminated"})
+    sets = {
+        name: len({(hit["file"], hit["row"]) for hit in hits if hit["eval_set"] == name and hit["action"] != "none"})
+        for name in names
+    }
+    clean = read - len(leaks) - len(review)
+    return {
+        "read": read, "scanned": read, "clean": clean, "review": len(review), "contaminated": len(leaks), "empty": 0,
+        "unreadable": 0, "sets": sets,
+    }  # fmt: skip
+
+
+def write_duplicates(
+    run: runs.Run, clusters: Iterable[Mapping[int, str]], keep: str = "longest", ids: str | None = "d{}"
+) -> None:
+    """Duplicates inside ``a.jsonl``: a cluster is its rows with their kinds, one of them ``keeper``."""
+    rows = []
+    for number, cluster in enumerate(clusters):
+        (keeper,) = (row for row, kind in cluster.items() if kind == "keeper")
+        for row, kind in cluster.items():
+            own = {"file": "a.jsonl", "row": row, "id": ids and ids.format(row), "cluster": number, "kind": kind}
+            kept = {"keeper": kind == "keeper", "keeper_source": None, "keeper_file": "a.jsonl", "keeper_row": keeper}
+            rows.append({**own, **kept, "jaccard": 0.937 if kind == "near" else 1.0, "link": 0.95})
+    write_duplicate_rows(run, sorted(rows, key=lambda row: row["row"]), keep)
+
+
+def write_duplicate_rows(run: runs.Run, rows: Sequence[Mapping[str, Any]], keep: str = "longest") -> None:
+    """The duplicates table with some rows, and its record."""
+    run = runs.open_run(run.path)
+    corpus = Corpus.from_spec(run.stage("score")["corpus"])
+    made_from, parameters = {"corpus": corpus.identity(), "against": {}}, {"threshold": 0.8, "keep": keep}
+    note = {"made_from": made_from, "parameters": parameters}
+    note["fingerprint"] = runs.fingerprint([note, rows])
+    tables.write_part(run.duplicates, pa.Table.from_pylist(list(rows), schema=tables.DUPLICATES), note)
+    kinds = [row["kind"] for row in rows]
+    read = sum(len(documents) for documents in corpus.slices())
+    counts = {"read": read, "exact": kinds.count("exact"), "near": kinds.count("near")}
+    run.save("dedup", {**note, "counts": counts})

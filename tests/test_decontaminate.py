@@ -229,3 +229,24 @@ def test_json_output_has_the_whole_report(tmp_path, evals, corpus):
     assert found["counts"]["contaminated"] == 4 and found["recall"]["verbatim"]["recall"] == 1.0
     assert [one["name"] for one in found["sets"]] == ["quiz"] and len(found["strongest"]) == 3
     assert leakage.BLIND
+
+
+def test_a_contaminated_copy_never_stays_in_the_place_of_a_clean_one(tmp_path, evals):
+    """The leak makes the copy the longer one; were it the keeper, both would be lost."""
+    clean = " ".join(f"word{number} of a text" for number in range(150))
+    rows = [{"text": f"{clean}\n\n{QUESTIONS[0]}"}, {"text": clean}, {"text": FILLER}]
+    corpus = write_lines(tmp_path / "c.jsonl", rows)
+    run = str(tmp_path / "run")
+    curate.score([corpus], model="none", run=run)
+    assert curate.dedup(run=run, workers=1).near == 1
+    assert keepers_of(run) == [0]
+    curate.decontaminate([evals], run=run, canaries=4, workers=1)
+    with pytest.raises(TableError, match="decontaminate has run since"):
+        curate.export(str(tmp_path / "out"), run=run)
+    curate.dedup(run=run, workers=1)
+    assert keepers_of(run) == [1]
+    assert curate.export(str(tmp_path / "out"), run=run).documents == 2
+
+
+def keepers_of(run):
+    return [row["row"] for row in pq.read_table(runs.open_run(run).duplicates).to_pylist() if row["keeper"]]

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
-VOLATILE = ("speed", "self-check", "scoring", " ▁")  # what depends on the machine
+VOLATILE = ("speed", "self-check", "scoring", "sketching", "scanning", "looked through", " ▁")  # what depends on the machine
 
 
 def shown():
@@ -39,10 +39,26 @@ def comparable(lines):
     return [re.sub(r"\s+", " ", NUMBER.sub("#", line)).strip() for line in kept], numbers
 
 
+def shortened(printed, expected):
+    """What was printed, with … where the README has a line of …: all before the line that it goes on with."""
+    lines, rest = [], list(printed)
+    for place, line in enumerate(expected):
+        if line.strip() != "…":
+            lines += rest[:1]
+            rest = rest[1:]
+            continue
+        lines.append(line)
+        following = [] if place + 1 == len(expected) else comparable(expected[place + 1 :])[0][:1]
+        while rest and (not following or comparable(rest[:1])[0] != following):
+            rest = rest[1:]
+    return [*lines, *rest]
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
-    shutil.copytree(ROOT / "recipes" / "sample", folder / "recipes" / "sample")
+    for name in ("sample", "sample-evals"):
+        shutil.copytree(ROOT / "recipes" / name, folder / "recipes" / name)
     return folder
 
 
@@ -61,7 +77,7 @@ def test_the_session_in_the_readme_is_what_a_fresh_run_prints(place):
         done = run(command, place)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         printed = [line.rstrip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        texts, numbers = comparable(printed)
+        texts, numbers = comparable(shortened(printed, expected))
         wanted_texts, wanted_numbers = comparable(expected)
         assert texts == wanted_texts, f"{command}\n{done.stderr}{done.stdout}"
         assert numbers == pytest.approx(wanted_numbers, rel=0.05, abs=0.02), f"{command}\n{done.stdout}"

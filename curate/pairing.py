@@ -1,0 +1,182 @@
+"""What an export reads: the corpus slice by slice, beside its scores, its decisions and its leaks.
+
+A document meets its decision by its place, and its bytes and hash are checked before anything is cut out of it, so that
+a corpus that changed is refused and not mislabelled.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from curate import criteria, decisions, ledger, passages, tables
+from curate.corpus import Corpus, Documents, SliceMark
+from curate.errors import CorpusError, TableError
+from curate.passages import Passages, Treatment
+from curate.rejections import Rejections
+from curate.runs import Run
+
+ADDED = ("file", "row", "perplexity", "bits_per_byte", "nats", "tokens", "bytes", "first_nats", "truncated")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was decided: by ``filter``, or without it by the hits and the duplicates alone."""
+
+    path: Path
+    """A decision table."""
+    filter: Mapping[str, Any] | None
+    """The record of ``filter``, None where it was not run."""
+    found: Rejections
+    kept: int
+    rejected: Mapping[str, int]
+    """By reason, the most frequent first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One export: what is read, what is written and how."""
+
+    run: Run
+    corpus: Corpus
+    choice: Choice
+    treatment: Treatment
+    rejected: bool
+    format: str
+    shard_bytes: int
+    prefix: str
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The columns that are added: from the name in the tables to the name in the dataset."""
+        signals = self.run.finished_scores()["made_from"]["parameters"].get("signals", ())
+        own = [*(("reason",) if self.rejected else ()), *ADDED, *(name for name in tables.SIGNALS if name in signals)]
+        own += ["eval_sets"] * self.treatment.marks + ["cut_characters"] * self.treatment.cuts
+        return {name: self.prefix + name for name in own}
+
+
+@dataclass(slots=True)
+class Counts:
+    """Running totals of one export."""
+
+    read: int = 0
+    kept: int = 0
+    rejected: int = 0
+    unreadable: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A slice of the corpus with what is known about its documents, row by row."""
+
+    documents: Documents
+    scores: pa.Table
+    choice: pa.Table
+    """keep, reason."""
+    hits: Mapping[int, Any]
+    """The leaks by row, where the export does something about them."""
+
+
+@contextmanager
+def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[Choice]:
+    """The decisions on all documents; without a filter they lie in ``folder`` as long as the block lasts."""
+    record = decisions.open_filter(run)
+    if record is not None:
+        yield Choice(run.filter, record, found, record["counts"]["kept"], record["counts"]["rejected"])
+        return
+    path, tally = folder / "decisions.parquet", ledger.Tally()
+    with decisions.open_scores(run, found=found) as connection:
+        decisions.check_met(connection, run, found)
+        reason = criteria.reason_of(connection, criteria.NOTHING)
+        decisions.write_decisions(path, ledger.decide(connection, reason, tally), {})
+    try:
+        sums = ledger.sum_up("export", tally, run.finished_scores()["counts"]["read"])
+        rejected = {why: share.documents for why, share in sums.rejected.items()}
+        yield Choice(path, None, found, sums.kept.documents, rejected)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def read_pieces(job: Job) -> Iterator[Piece]:
+    """Each slice of the corpus with its part of the tables, checked to belong together."""
+    score = job.run.finished_scores()
+    decided = decisions.Decisions(job.choice.path)
+    leaks = Passages(job.run) if job.treatment else None
+    parts = iter(tables.parts(job.run.scores))
+    for documents in job.corpus.slices(columns="all"):
+        path = next(parts, None)
+        if path is None:
+            raise changed(documents.mark.file, documents.mark.first_row, "it has more documents than were scored")
+        note = tables.read_metadata(path)
+        if note.get("made_from") != score["fingerprint"]:
+            raise TableError(f"{path} belongs to other scores", "score again with --restart")
+        scores = pq.read_table(path, partitioning=None)
+        if SliceMark(**note["slice"]) != documents.mark:
+            raise changed(documents.mark.file, documents.mark.first_row, "the documents lie elsewhere")
+        check_same(documents, scores)
+        yield Piece(documents, scores, take_choice(scores, decided), leaks.take(documents) if leaks else {})
+    rest = next(parts, None)
+    if rest is not None:
+        raise changed(rest.name, 0, "it has fewer documents than were scored")
+    if leaks:
+        leaks.check_end()
+
+
+def changed(file: str, row: int, what: str) -> CorpusError:
+    """The error for a corpus that is not the one that was scored, with the place that shows it."""
+    hint = "score it again (curate score … --restart), or bring the old files back"
+    return CorpusError(f"the corpus has changed since it was scored: {file}, row {row}: {what}", hint)
+
+
+def check_same(documents: Documents, scores: pa.Table) -> None:
+    """CorpusError, with the place, where a text is not the one that was scored."""
+    columns = (scores.column(name).to_pylist() for name in ("row", "bytes", "hash", "status"))
+    rows = zip(documents.rows.tolist(), documents.texts, *columns, strict=True)
+    for row, text, scored_row, octets, digest, status in rows:
+        encoded = None if text is None else text.encode()
+        if row != scored_row or (encoded is None) != (status == "unreadable"):
+            raise changed(documents.mark.file, row, "another document stands there")
+        if encoded is not None and (len(encoded) != octets or xxhash.xxh3_64_intdigest(encoded) != digest):
+            raise changed(documents.mark.file, row, "its text is another one")
+
+
+def take_choice(scores: pa.Table, decided: decisions.Decisions) -> pa.Table:
+    """Whether each row of a part is kept, and why not."""
+    choice = decided.take(len(scores))
+    if not (choice.column("file").equals(scores.column("file")) and choice.column("row").equals(scores.column("row"))):
+        raise TableError("the decision table does not follow the order of the scores", "run curate filter again")
+    return choice.select(["keep", "reason"])
+
+
+def count_piece(counts: Counts, piece: Piece, rejected: bool) -> pa.ChunkedArray:
+    """Count a slice, and give the mask of the rows to write."""
+    unreadable = pc.equal(piece.scores.column("status"), "unreadable")
+    keep = piece.choice.column("keep")
+    refused = pc.and_(pc.invert(keep), pc.invert(unreadable))
+    written = refused if rejected else keep
+    counts.read += len(piece.scores)
+    counts.kept += pc.sum(keep).as_py() or 0
+    counts.rejected += pc.sum(refused).as_py() or 0
+    counts.unreadable += pc.sum(unreadable).as_py() or 0
+    counts.tokens += pc.sum(piece.scores.column("tokens").filter(written)).as_py() or 0
+    return written
+
+
+def add_columns(table: pa.Table, piece: Piece, job: Job) -> pa.Table:
+    """The table of a slice with the columns that are added, and without the passages that are cut out."""
+    made: dict[str, Any] = {"reason": piece.choice.column("reason")}
+    if job.treatment.marks:
+        made["eval_sets"] = passages.name_sets(piece.documents.rows.tolist(), piece.hits)
+    if job.treatment.cuts:
+        field = job.corpus.text_field
+        table, made["cut_characters"] = passages.cut_passages(piece.documents, table, field, piece.hits)
+    for name, new in job.names.items():
+        table = table.append_column(new, made[name] if name in made else piece.scores.column(name))
+    return table

@@ -1,0 +1,137 @@
+"""The leaks of the documents that are exported: named in a column, or cut out of the text.
+
+Hits lie in the order of the corpus, so that those of a slice follow those of the slice before, however the hits
+themselves were sliced; memory holds one part of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate import spans, tables
+from curate.corpus import Corpus, Documents
+from curate.errors import TableError, UsageError
+from curate.rejections import Rejections
+from curate.runs import Run
+
+COLUMNS = ["file", "row", "turn", "eval_set", "verdict", "action", "start", "end"]
+ACTIONS = {"drop": "drop", "mark": "mark", "cut-span": "cut", "cut": "cut"}  # as asked for, as in the hits
+
+Hits = Mapping[int, Sequence[Mapping[str, Any]]]
+"""The leaks of each row that has any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What an export does about leaks, beside leaving documents out."""
+
+    marks: bool = False
+    cuts: bool = False
+
+    def __bool__(self) -> bool:
+        return self.marks or self.cuts
+
+
+def choose_treatment(run: Run, found: Rejections, corpus: Corpus) -> Treatment:
+    """What was asked for, or is in the hits. UsageError where a passage could not be cut out of the text."""
+    if found.hits is None:
+        return Treatment()
+    actions = {ACTIONS.get(found.hits["parameters"].get("action", "drop"), "drop"), *_find_actions(run)}
+    if "cut" in actions:
+        _check_column(corpus)
+    return Treatment("mark" in actions, "cut" in actions)
+
+
+def _find_actions(run: Run) -> set[str]:
+    parts = tables.parts(run.hits)
+    query = f"SELECT DISTINCT action FROM {tables.parquet_source(run.hits)}" if parts else "SELECT 'none'"
+    return {str(action) for (action,) in tables.connect().execute(query).fetchall()}
+
+
+def _check_column(corpus: Corpus) -> None:
+    field = corpus.text_field
+    if field.startswith("@") or ("." in field and field not in corpus.columns):
+        what = "a conversation" if field.startswith("@") else f"the nested column {field}"
+        message = f"passages cannot be cut out of {what}"
+        raise UsageError(message, "curate decontaminate … --action drop, or --action mark")
+
+
+class Passages:
+    """The leaks of a run, given out slice by slice."""
+
+    __slots__ = ("_hits", "_next", "_place")
+
+    def __init__(self, run: Run):
+        self._place = run.hits
+        self._hits = _read_leaks(run)
+        self._next = next(self._hits, None)
+
+    def take(self, documents: Documents) -> dict[int, list[dict[str, Any]]]:
+        """The leaks of a slice by row; slices come in the order of the corpus. TableError where a row is missing."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        mark = documents.mark
+        while self._next is not None and self._next["file"] == mark.file and self._next["row"] < mark.next_row:
+            found.setdefault(self._next["row"], []).append(self._next)
+            self._next = next(self._hits, None)
+        missing = found.keys() - set(documents.rows.tolist())
+        if missing:
+            raise self._refuse(mark.file, min(missing))
+        return found
+
+    def check_end(self) -> None:
+        """TableError where a hit was met by no document."""
+        if self._next is not None:
+            raise self._refuse(self._next["file"], self._next["row"])
+
+    def _refuse(self, file: str, row: int) -> TableError:
+        return TableError(f"{self._place} has a hit at {file}, row {row}, where no document is", "curate decontaminate")
+
+
+def _read_leaks(run: Run) -> Iterator[dict[str, Any]]:
+    for path in tables.parts(run.hits):
+        for hit in pq.read_table(path, columns=COLUMNS, partitioning=None).to_pylist():
+            if hit["verdict"] == "contaminated":
+                yield hit
+
+
+def name_sets(rows: Sequence[int], hits: Hits) -> pa.Array:
+    """The eval sets whose items each row contains, separated by commas; null for none."""
+    names = (", ".join(sorted({hit["eval_set"] for hit in hits[row]})) if row in hits else None for row in rows)
+    return pa.array(names, pa.large_string())
+
+
+def cut_passages(documents: Documents, table: pa.Table, column: str, hits: Hits) -> tuple[pa.Table, pa.Array]:
+    """The rows of a slice without the passages that are to be cut out of one column, and how many characters went.
+
+    TableError where a passage does not lie in the text.
+    """
+    removed, changed = [0] * len(documents), {}
+    for place, (row, text) in enumerate(zip(documents.rows.tolist(), documents.texts, strict=True)):
+        wanted = [hit for hit in hits.get(row, ()) if hit["action"] == "cut"]
+        if text is None or not wanted:
+            continue
+        changed[place], removed[place] = _cut(documents.mark.file, row, text, wanted)
+    counts = pa.array(removed, pa.int64())
+    return (_replace(table, column, changed) if changed else table), counts
+
+
+def _cut(file: str, row: int, text: str, hits: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
+    try:
+        merged = spans.merge_spans((hit["start"], hit["end"]) for hit in hits)
+        return spans.cut_spans(text, merged), spans.count_characters(merged)
+    except ValueError as error:
+        raise TableError(f"a hit does not lie in {file}, row {row}: {error}", "curate decontaminate again") from error
+
+
+def _replace(table: pa.Table, column: str, changed: Mapping[int, str]) -> pa.Table:
+    """The table with other texts in some rows of a column of strings or bytes."""
+    place, values = table.column_names.index(column), table.column(column).to_pylist()
+    kind = table.schema.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    octets = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    for row, text in changed.items():
+        values[row] = text.encode() if octets else text
+    return table.set_column(place, column, pa.array(values, pa.large_binary() if octets else pa.large_string()))
