@@ -75,6 +75,7 @@ class ScoreSummary:
         if self.perplexity is None:
             return "\n".join([*lines, "", f"next: curate decontaminate EVALS{option}", f"      curate dedup{option}"])
         lines += ["", f"next: curate filter --dry-run{option}     see what thresholds would keep"]
+        lines += [f"      curate decontaminate EVALS{option}  take eval items out first"]
         return "\n".join(lines)
 
     def _left_out(self) -> list[str]:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up .venv, scores and filters the sample corpus with the reference model in the box, and loads the result back.
+# Sets up .venv, scores the sample corpus with the reference model in the box, takes out eval items, copies and what the
+# filter rejects, and loads the result back.
 # The run goes to ./curated, the dataset to ./out (or to the folder given). Needs Python 3.11+ and a package index.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +14,8 @@ export PATH="$PWD/.venv/bin:$PATH"
 
 set -x
 curate score recipes/sample
+curate decontaminate recipes/sample-evals
+curate dedup
 curate filter --max-ppl 200 --min-zlib 0.2
 curate status
 curate export "$OUT" --format hf --overwrite
