@@ -237,7 +237,7 @@ def most_once(number: Array, at: Array, bits: Array, count: int) -> tuple[Array,
 
 
 def strongest(candidates: Candidates, sets: Array, share: Array) -> Candidates:
-    """Of the candidates of one eval set that overlap in a document, the SIBLINGS of which the greatest share is there."""
+    """Of the candidates of one eval set that overlap, the SIBLINGS of which the greatest share is there."""
     if not len(sets):
         return candidates
     pair = candidates.documents * (int(sets.max()) + 1) + sets

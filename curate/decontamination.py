@@ -302,7 +302,7 @@ class Job:
 
     def summarise(self, tally: "Tally", seconds: float, recall: tuple[Recall, ...], notes: tuple[str, ...]) -> Leakage:
         """What the hits come to."""
-        from curate import hitbook
+        from curate import console, hitbook
 
         if not tally.counts["scanned"]:
             raise GateError("no document was looked through, so a clean result would mean nothing", self.reason(tally))
@@ -310,6 +310,9 @@ class Job:
         for number in self.detector.probes.unmatchable:
             unmatchable.setdefault(self.items[number].set, []).append(self.items[number].id)
         strongest, weakest = hitbook.ends(self.place, SHOWN)
+        often = hitbook.frequent(self.place, tally.counts["scanned"])
+        for note in often:
+            console.warn(note)
         return Leakage(
             run=str(self.place.path),
             corpus=" ".join(self.corpus.paths),
@@ -327,7 +330,7 @@ class Job:
             strongest=strongest,
             weakest=weakest,
             report=None,
-            notes=notes,
+            notes=(*notes, *often),
             seconds=seconds,
         )
 

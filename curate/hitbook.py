@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONTEXT = 160  # characters shown around a match
 LEFT = 0.2  # share of a document that must be left after cutting, else it is dropped
+FREQUENT_SHARE, FREQUENT_DOCUMENTS = 0.01, 20  # of the documents, and at least so many
 COUNTED = ("read", "scanned", "clean", "review", "contaminated", "dropped", "empty", "unreadable", "bytes")
 
 
@@ -171,6 +172,19 @@ def by_set(place: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[s
     return [
         (*found.get(name, (0, 0, 0)), {rule: number for owner, rule, number in rules if owner == name})
         for name in names
+    ]
+
+
+def frequent(place: Run, scanned: int) -> list[str]:
+    """Items that leak into very many documents, in words: boilerplate of the corpus, or leaked at large."""
+    least = max(FREQUENT_DOCUMENTS, FREQUENT_SHARE * scanned)
+    rows = tables.connect().execute(
+        f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {tables.parquet_source(place.hits)} "
+        f"WHERE verdict = 'contaminated' GROUP BY 1, 2 HAVING many >= {least} ORDER BY many DESC, 1, 2 LIMIT 5"
+    )
+    return [
+        f"{name} {item} is in {many:,} documents ({many / scanned:.1%}): text of the corpus' own, or leaked at large"
+        for name, item, many in rows.fetchall()
     ]
 
 

@@ -250,3 +250,11 @@ def test_a_contaminated_copy_never_stays_in_the_place_of_a_clean_one(tmp_path, e
 
 def keepers_of(run):
     return [row["row"] for row in pq.read_table(runs.open_run(run).duplicates).to_pylist() if row["keeper"]]
+
+
+def test_an_item_in_very_many_documents_is_pointed_out(tmp_path, evals):
+    """A licence header that an eval set quotes, or a leak at large: a person should look, nothing is muted."""
+    rows = [{"text": f"{QUESTIONS[0]}\n\n{number} {FILLER}"} for number in range(25)] + [{"text": FILLER}] * 25
+    found = look(evals, write_lines(tmp_path / "c.jsonl", rows), tmp_path / "run")
+    assert found.counts["contaminated"] == 25
+    assert any("quiz q0 is in 25 documents (50.0%)" in note for note in found.notes)

@@ -13,7 +13,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
-VOLATILE = ("speed", "self-check", "scoring", "sketching", "scanning", "looked through", " ▁")  # what depends on the machine
+VOLATILE = (
+    "speed",
+    "self-check",
+    "scoring",
+    "sketching",
+    "scanning",
+    "looked through",
+    " ▁",
+)  # what depends on the machine
 
 
 def shown():
