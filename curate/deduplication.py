@@ -151,15 +151,15 @@ def work(job: "Job") -> Deduplication:
         found = duplicatebook.find_duplicates(job, parts)
         note: dict[str, Any] = {"made_from": job.made_from(), "parameters": job.parameters()}
         note["fingerprint"] = runs.fingerprint(note)
+        summary = summarise(job, parts, found, time.monotonic() - began)
         duplicatebook.write_table(job, parts, found, note)
+        duplicatebook.write_unreadable(job, parts)
+        job.place.save("dedup", {**note, "counts": summary.counts()})
     except KeyboardInterrupt:
         message = f"stopped; the sketches of {sketchbook.count_read(job.sketches):,} documents are kept"
         raise Interrupted(message, "the same command goes on from here") from None
     except OSError as error:
         raise tables.storage_error(error, job.folder) from error
-    summary = summarise(job, parts, found, time.monotonic() - began)
-    duplicatebook.write_unreadable(job, parts)
-    job.place.save("dedup", {**note, "counts": summary.counts()})
     duplicatebook.clear(job)
     return summary
 
@@ -199,6 +199,7 @@ def summarise(job: "Job", parts: "Sequence[Part]", found: "Findings", seconds: f
         parameters=job.parameters(),
         chances=chances(job),
         against=tuple(count_others(job, parts, found)),
+        scored=job.place.stage("score") is not None,
         seconds=seconds,
     )
 

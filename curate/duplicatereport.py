@@ -69,6 +69,8 @@ class Deduplication:
     chances: Mapping[str, float]
     """The probability that a pair is looked at, by its similarity."""
     against: tuple[Other, ...]
+    scored: bool
+    """Whether the run has scores, which the verbs that decide need."""
     seconds: float
 
     @property
@@ -82,7 +84,7 @@ class Deduplication:
 
     def counts(self) -> dict[str, int]:
         """Every count, as ``run.json`` has them."""
-        return {name: value for name, value in self.as_dict().items() if isinstance(value, int)}
+        return {name: value for name, value in self.as_dict().items() if type(value) is int}
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "kept": self.kept}
@@ -172,4 +174,6 @@ def _visible(text: str) -> str:
 
 def _render_next(found: Deduplication) -> list[str]:
     at = "" if found.run == "curated" else f" --run {found.run}"
+    if not found.scored:
+        return [f"next: curate score CORPUS{at}", "      (without a model: --model none)"]
     return [f"next: curate status{at}", f"      curate export out/{at}"]

@@ -101,6 +101,11 @@ def choose_corpus(place: Run, named: Sequence[str] | None, verb: str, **options:
         place.save("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()})
         return corpus
     corpus = place.corpus() if place.stage("score") else _reopen(known)
+    for name, has in (("text_field", corpus.text_field), ("id_field", corpus.id_field)):
+        if options.get(name) not in (None, has):
+            option = f"--{name.replace('_', '-')}"
+            message = f'{option} {options[name]}: in the corpus of {place.path} it is "{has}"'
+            raise UsageError(message, f"leave {option} out, or use another --run")
     if named and open_corpus(list(named), **options).identity() != corpus.identity():
         shown = " ".join(known["corpus"]["paths"])
         raise UsageError(f"the corpus of {place.path} is {shown}; --corpus names another", "use another --run")

@@ -208,7 +208,10 @@ def test_a_run_speaks_of_one_corpus(tmp_path, evals, corpus):
     other = write_lines(tmp_path / "other.jsonl", documents(3))
     with pytest.raises(UsageError, match="another"):
         look(evals, other, tmp_path / "run")
-    assert curate.decontaminate([evals], run=str(tmp_path / "run"), canaries=4, workers=1).counts["read"] == 40
+    again = {"run": str(tmp_path / "run"), "canaries": 4, "workers": 1}
+    assert curate.decontaminate([evals], **again).counts["read"] == 40
+    with pytest.raises(UsageError, match="--text-field id"):
+        curate.decontaminate([evals], text_field="id", **again)
 
 
 def test_the_lock_tells_when_an_eval_set_has_changed(tmp_path, evals, corpus):

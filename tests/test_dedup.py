@@ -362,6 +362,7 @@ def test_the_lowest_perplexity_stays_and_documents_without_one_come_last(tmp_pat
     found = dedup(run=str(tmp_path / "run"), keep="lowest-ppl", exact_only=True)
     assert kept_of(tmp_path) == [stays]
     assert found.exact == len(perplexities) - 1
+    assert "next: curate status --run" in found.render()
     place = runs.open_run(tmp_path / "run")
     assert place.stage("dedup")["made_from"]["scores"] == place.stage("score")["fingerprint"]
 
@@ -709,7 +710,8 @@ def test_a_full_disk_is_an_error_in_a_line(tmp_path, monkeypatch, place):
         run_on(tmp_path, [spelled(these), spelled(edited(these, 50))])
 
 
-def test_the_result_fits_the_screen_and_says_what_matters(tmp_path):
+def test_the_result_fits_the_screen_and_says_what_matters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     these, more = words_of(28), words_of(29)
     documents = [
         {"id": "first-of-many" * 9, "text": spelled(these)},
@@ -718,13 +720,14 @@ def test_the_result_fits_the_screen_and_says_what_matters(tmp_path):
         {"id": "shorter", "text": spelled(more[1:])},
         *({"id": "a\x1b[31m", "text": "bell \x07 rings"} for _ in range(3)),
     ]
-    found = run_on(tmp_path, documents)
+    write_lines(tmp_path / "corpus" / "a.jsonl", documents)
+    found = dedup(run="run", corpus=["corpus"])
     shown = found.render()
     assert max(map(len, shown.splitlines())) <= 100
     assert "18 bands × 7 rows" in shown and "0.986" in shown
     assert "\x1b" not in shown and "\x07" not in shown
     assert "a.jsonl:8" in shown and "bell" in shown
-    assert "next: curate status --run" in shown
+    assert "next: curate score CORPUS --run" in shown
     assert [(one.documents, one.near, one.exact) for one in found.largest] == [(8, 7, 0), (3, 0, 2), (2, 1, 0)]
     assert json.loads(json.dumps(found.as_dict()))["kept"] == 3
 

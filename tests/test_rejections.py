@@ -294,6 +294,9 @@ BROKEN_DUPLICATES = {
     "made from other scores": lambda run: change_record(
         run, "dedup", made_from={**run.stage("dedup")["made_from"], "scores": "other"}
     ),
+    "made with other hits": lambda run: change_record(
+        run, "dedup", made_from={**run.stage("dedup")["made_from"], "hits": "other"}
+    ),
     "of another fingerprint": lambda run: rewrite(run.duplicates, fingerprint="other"),
     "file gone": lambda run: run.duplicates.unlink(),
     "record gone": lambda run: forget(run, "dedup"),

@@ -248,7 +248,8 @@ def _walk(top: str, root: str) -> Iterator[Found]:
 
 def _is_run(folder: str, files: list[str]) -> bool:
     """A run directory of our own below the corpus: its tables are no documents."""
-    return RUN_FILE in files and os.path.isdir(os.path.join(folder, "scores"))
+    tables = any(os.path.isdir(os.path.join(folder, name)) for name in ("scores", "hits", "dedup"))
+    return RUN_FILE in files and (tables or "duplicates.parquet" in files)
 
 
 def _saved_files(folder: str, files: list[str]) -> set[str] | None:
