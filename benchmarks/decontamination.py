@@ -693,7 +693,8 @@ def tell(results: dict[str, Any]) -> str:
         f"{sum(corpus['ways'].values()):,} with a plant and {corpus['clean_documents']:,} clean; "
         f"{corpus['heldout_documents']:,} held-out documents ({corpus['heldout_megabytes']:.1f} MB). "
         f"Speed: {results['timed_megabytes']:.1f} MB, medians of {results['repeats']} turns, "
-        f"a CPU-second of one thread. Of the peak memory {results['base_bytes'] / 1e6:,.0f} MB are Python, the items and the texts."
+        "a CPU-second of one thread. "
+        f"Of the peak memory {results['base_bytes'] / 1e6:,.0f} MB are Python, the items and the texts."
     )
 
 
