@@ -51,6 +51,18 @@ class Run:
         return self.path / "duplicates.parquet"
 
     @property
+    def buckets(self) -> Path:
+        return self.path / "buckets.parquet"
+
+    @property
+    def order(self) -> Path:
+        return self.path / "order.parquet"
+
+    @property
+    def carried(self) -> Path:
+        return self.path / "carried"
+
+    @property
     def unreadable(self) -> Path:
         return self.path / "unreadable.jsonl"
 

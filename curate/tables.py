@@ -97,6 +97,10 @@ DUPLICATES = pa.schema(
     ]
 )
 
+# One row for each row of the scores, in the same order; null for what is not kept.
+BUCKETS = pa.schema([*KEY, ("bucket", pa.string())])
+ORDER = pa.schema([*KEY, ("position", pa.int64())])  # 0, 1, 2 … over the documents that are kept
+
 _META = b"curate"
 
 
