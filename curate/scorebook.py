@@ -23,8 +23,10 @@ BINS = 24
 
 def begin(place: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) -> None:
     """Open or reopen the scores of a run; TableError where they were made from anything else."""
-    if restart and place.scores.exists():
-        shutil.rmtree(place.scores)
+    if restart:
+        shutil.rmtree(place.scores, ignore_errors=True)
+        shutil.rmtree(place.carried, ignore_errors=True)
+        place.record.pop("carried", None)
     before = None if restart else place.stage("score")
     if before is not None and before["made_from"] != made_from:
         changed = runs.differences(before["made_from"], made_from)

@@ -118,6 +118,9 @@ def score(
     signals: Annotated[
         str, typer.Option(help="Extra columns: zlib_ratio, repeated_5grams, repeated_lines, max_nats; all; none.")
     ] = "zlib_ratio",
+    carry: Annotated[
+        str, typer.Option(help="Columns to keep beside the scores, for --within: auto (domain, source …), none, names.")
+    ] = "auto",
     revision: Annotated[str | None, typer.Option(help="The revision of a Hub model.")] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let a Hub model run code of its own.")
@@ -133,7 +136,7 @@ def score(
     goes on where it was; it refuses to mix scores of another corpus, model or reading (TableError). A row that cannot
     be read or scored keeps its place with a status and a reason.
     """
-    from curate import console, runs, scorebook
+    from curate import carried, console, runs, scorebook
     from curate.corpus import open_corpus
     from curate.reference import Reading, load
 
@@ -147,6 +150,7 @@ def score(
         corpus, text_field=text_field, id_field=id_field, limit=limit, sample=sample, seed=seed, on_error=on_error
     )
     console.say("reading", read.describe())
+    names = carried.choose(read, carry)
     settled = before.get("made_from", {}).get("model", {})
     reading = Reading(
         dtype=dtype,
@@ -167,7 +171,8 @@ def score(
     read = with_slices(read, slice_bytes or slice_for(reference))
     made_from = {"corpus": read.fingerprint(), "model": reference.identity, "parameters": {"signals": wanted_signals}}
     scorebook.begin(place, read, made_from, restart)
-    seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from))
+    seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from), names)
+    carried.settle(place, names, read.fingerprint())
     summary = summarise(place, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     scorebook.complete(place, read, made_from, kept)
@@ -226,10 +231,18 @@ def with_slices(corpus: "Corpus", slice_bytes: int) -> "Corpus":
 
 
 def score_slices(
-    place: "Run", corpus: "Corpus", reference: "ReferenceModel", signals: list[str], fingerprint: str
+    place: "Run",
+    corpus: "Corpus",
+    reference: "ReferenceModel",
+    signals: list[str],
+    fingerprint: str,
+    carry: tuple[str, ...] = (),
 ) -> float:
-    """Score the slices that have no part yet, and write their parts.  → seconds of work"""
-    from curate import console, runs, tables
+    """Score the slices that have no part yet, and write their parts.  → seconds of work
+
+    What is carried of a slice is written before its part, so that a part that exists has it.
+    """
+    from curate import carried, console, runs, tables
 
     done = runs.done_slices(place, fingerprint)
     resumed = sum(mark.documents for marks in done.values() for mark in marks)
@@ -242,15 +255,17 @@ def score_slices(
         source.size or 0 for source in corpus.sources if done.get(source.name) and done[source.name][-1].last
     )
     waiting: deque[tuple[Documents, list[int], list[Any]]] = deque()
+    made_from = corpus.fingerprint() if carry else ""
     with console.progress("scoring", total, finished) as progress:
         try:
-            feed = passages(corpus, done, waiting, signals)
+            feed = passages(corpus, done, waiting, signals, carry)
             for found in reference.score(feed, lambda tokens, share: advance(progress, waiting, tokens, share)):
                 documents, scored, extra = waiting.popleft()
                 refuse_hopeless(found, reference)
                 table = assemble(documents, scored, found, extra, signals)
                 name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
                 note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
+                carried.write(place, carry, documents, name, made_from)
                 tables.write_part(place.scores / name, table, note)
                 unread = documents.read_bytes if not scored or not reference.parameters else 0
                 progress.advance(documents=len(documents.rows), done_bytes=unread)
@@ -260,11 +275,13 @@ def score_slices(
         return progress.seconds
 
 
-def passages(corpus: "Corpus", done: Any, waiting: deque[Any], signals: list[str]) -> "Iterator[list[Passage]]":
+def passages(
+    corpus: "Corpus", done: Any, waiting: deque[Any], signals: list[str], carry: tuple[str, ...] = ()
+) -> "Iterator[list[Passage]]":
     """The scorable texts of each slice; what the part will need besides waits in ``waiting``, in the same order."""
     from curate.likelihood import Passage
 
-    for documents in corpus.slices(done):
+    for documents in corpus.slices(done, columns=carry or "text"):
         scored = [row for row, status in enumerate(documents.statuses) if status == "ok"]
         waiting.append((documents, scored, text_columns(documents, signals)))
         yield [Passage(documents.texts[row] or "") for row in scored]

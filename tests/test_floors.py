@@ -17,13 +17,13 @@ import curate
 ROOT = Path(curate.__file__).parent
 FLOORS = [
     {"errors", "kernels"},
-    {"likelihood", "packing", "statistics", "signals", "words", "minhash", "conversation", "verdicts"},
+    {"likelihood", "packing", "statistics", "cuts", "signals", "words", "minhash", "conversation", "verdicts"},
     {"console", "widening", "background", "crew", "duplicates", "clusters", "spans"},
     {"corpus", "tables", "shards", "alignment", "probes"},
     {"runs", "dataset", "reference", "evalsets", "candidates", "bucketing", "shinglebook", "sketching"},
-    {"scorebook", "rejections", "windows", "sketchbook", "evidence"},
+    {"scorebook", "rejections", "windows", "sketchbook", "evidence", "carried"},
     {"decisions", "contamination", "duplicatebook", "duplicatereport"},
-    {"criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries"},
+    {"narrow", "criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries"},
     {"pairing"},
     {"card"},
     {"scoring", "decontamination", "deduplication", "selection", "funnel", "explanation", "exporting", "pretraining"},

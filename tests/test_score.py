@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_whole_parts_stay(corpus, model, tmp_path, m
 
     monkeypatch.setattr(tables.pq, "write_table", full)
     with pytest.raises(StorageError, match="disk is full"):
-        score([str(corpus)], model=model, run=str(run), slice_bytes=3000)
+        score([str(corpus)], model=model, run=str(run), slice_bytes=3000, carry="none")
     assert len(list((run / "scores").iterdir())) == 2
     monkeypatch.undo()
     score([str(corpus)], model=model, run=str(run), slice_bytes=3000)

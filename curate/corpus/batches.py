@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,10 @@ class BlockMaker:
         else:
             texts, sizes, causes = take_texts(table, self.reading.text_field)
         reasons = [None if cause is None else f"row {row}: {cause}" for row, cause in zip(rows, causes, strict=True)]
-        content = as_content(table, schema, causes) if self.reading.whole else None
+        content = None
+        if self.reading.holds_content:
+            whole = self.reading.whole
+            content = as_content(table, schema, causes) if whole else pick_columns(table, self.reading.also, causes)
         return self._block(
             rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content, turns
         )
@@ -119,7 +122,7 @@ class BlockMaker:
             end=self.behind,
             next_row=next_row,
             next_offset=None,
-            content=[None] * len(rows) if self.reading.whole and content is None else content,
+            content=[None] * len(rows) if self.reading.holds_content and content is None else content,
             turns=turns,
         )
 
@@ -250,7 +253,19 @@ def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
 def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:
     """The original columns with strings as large_string, null in the rows that have a cause to be unreadable."""
     fields = [column.with_type(widen_string(column.type)).with_nullable(True) for column in schema]
-    table = conform(table, pa.schema(fields))
+    return empty_rows(conform(table, pa.schema(fields)), causes)
+
+
+def pick_columns(table: pa.Table, names: Sequence[str], causes: list[str | None]) -> pa.Table:
+    """Some columns, or fields within one, under the names that they are asked by; null where there is none."""
+    found = [find_column(table, name) for name in names]
+    held = [pa.nulls(len(table)) if column is None else column for column in found]
+    columns = [column.cast(widen_string(column.type)) if is_string(column.type) else column for column in held]
+    return empty_rows(pa.table(dict(zip(names, columns, strict=True))), causes)
+
+
+def empty_rows(table: pa.Table, causes: list[str | None]) -> pa.Table:
+    """The table with nulls in the rows that have a cause to be unreadable."""
     if any(cause is not None for cause in causes):
         indices = [index if cause is None else None for index, cause in enumerate(causes)]
         table = table.take(pa.array(indices, pa.int64()))

@@ -74,7 +74,7 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
             if not isinstance(failure, BrokenSourceError):
                 raise failure from error
             cause = str(failure)
-        if maker.reading.whole and not whole:
+        if maker.reading.holds_content and not whole:
             warn_of_nulls(maker, row, cause)
         if maker.row == stop:
             return
@@ -82,8 +82,8 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
 
 
 def passes(reading: Reading) -> list[bool]:
-    """Whether to read all columns: where that fails, the text alone is tried."""
-    return [True, False] if reading.whole else [False]
+    """Whether to read what is asked for beside the text: where that fails, the text alone is tried."""
+    return [True, False] if reading.holds_content else [False]
 
 
 def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
@@ -96,7 +96,8 @@ def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: in
     """The batches of a row group, from the row on that the maker stands at."""
     metadata = file.metadata.row_group(group)
     size = max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
-    names = None if whole else maker.reading.project(file.schema_arrow.names)
+    every = whole and maker.reading.whole
+    names = None if every else maker.reading.project(file.schema_arrow.names, whole)
     row = first
     for batch in file.iter_batches(batch_size=size, row_groups=[group], columns=names):
         done = maker.row - row
@@ -115,7 +116,7 @@ def read_arrow(source: Source, start: Start, reading: Reading) -> Iterator[Block
             yield from _read_ipc_rows(maker, whole)
         except BrokenSourceError as failure:
             cause, broken = str(failure), True
-        if reading.whole and not whole:
+        if reading.holds_content and not whole:
             warn_of_nulls(maker, row, cause)
         if not broken:
             yield maker.finish()
@@ -139,7 +140,8 @@ def _read_ipc(source: Source, reading: Reading, whole: bool) -> Iterator[tuple[p
     with open_binary(source.path) as file:
         try:
             schema = _open_ipc(file).schema
-            reader = _open_ipc(file, pa.ipc.IpcReadOptions() if whole else _project_ipc(schema, reading))
+            every = whole and reading.whole
+            reader = _open_ipc(file, pa.ipc.IpcReadOptions() if every else _project_ipc(schema, reading, whole))
             count = getattr(reader, "num_record_batches", None)
             number = 0
             while count is None or number < count:
@@ -165,8 +167,8 @@ def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> 
     return reader
 
 
-def _project_ipc(schema: pa.Schema, reading: Reading) -> pa.ipc.IpcReadOptions:
-    tops = {name.split(".")[0] if name not in schema.names else name for name in reading.project(schema.names)}
+def _project_ipc(schema: pa.Schema, reading: Reading, also: bool) -> pa.ipc.IpcReadOptions:
+    tops = {name.split(".")[0] if name not in schema.names else name for name in reading.project(schema.names, also)}
     return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(schema.names) if name in tops])
 
 

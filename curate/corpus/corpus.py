@@ -119,13 +119,16 @@ class Corpus:
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def slices(
-        self, done: Mapping[str, Sequence[SliceMark]] = NONE_DONE, columns: Literal["text", "all"] = "text"
+        self,
+        done: Mapping[str, Sequence[SliceMark]] = NONE_DONE,
+        columns: Literal["text", "all"] | tuple[str, ...] = "text",
     ) -> Iterator[Documents]:
         """The slices of all files in order, without those in ``done``.
 
         ``done`` has marks by file name. Those that follow each other from number 0 on are passed over, and what comes
         behind is exactly what an uninterrupted run would have given. A file gives at least one slice; its final one is
-        marked ``last``, also where the limit ends it.
+        marked ``last``, also where the limit ends it. ``columns`` is what ``Documents.table`` holds: nothing, every
+        original column, or some, by name or by a path with dots, null where a row does not have them.
         """
         left = self.limit
         for index, source in enumerate(self.sources):
@@ -135,28 +138,32 @@ class Corpus:
             if marks and marks[-1].last:
                 continue
             if left is not None and left <= 0:
-                yield next(cut_slices([], self._cutter(source, marks, columns == "all"), self.slice_bytes, None))
+                yield next(cut_slices([], self._cutter(source, marks, columns), self.slice_bytes, None))
                 continue
             if index >= ahead(source) and not marks:
                 check_field(source, None if source.format == "text" else look_at(source), self.text_field)
-            for documents in self._read(source, marks, columns == "all", left):
+            for documents in self._read(source, marks, columns, left):
                 if left is not None:
                     left -= documents.mark.documents
                 yield documents
 
-    def _cutter(self, source: Source, marks: Sequence[SliceMark], whole: bool) -> Cutter:
-        row = marks[-1].next_row if marks else 0
-        return Cutter(
-            source.name, len(marks), row, None, self.schema if whole else None, whole, self.conversation is not None
-        )
+    def _cutter(self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...]) -> Cutter:
+        row, schema = marks[-1].next_row if marks else 0, self.schema if columns == "all" else None
+        if not isinstance(columns, str):
+            schema = pa.schema([(name, pa.null()) for name in columns])
+        whole = columns not in ("text", ())
+        return Cutter(source.name, len(marks), row, None, schema, whole, self.conversation is not None)
 
-    def _read(self, source: Source, marks: Sequence[SliceMark], whole: bool, left: int | None) -> Iterator[Documents]:
+    def _read(
+        self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...], left: int | None
+    ) -> Iterator[Documents]:
         start = Start(marks[-1].next_row, marks[-1].next_offset) if marks else Start()
         keep = None if self.sample is None else partial(is_sampled, source.name, self.sample, self.seed)
         field = None if self.conversation else self.text_field
-        reading = Reading(field, self.id_field, whole, keep, conversation=self.conversation)
+        also = () if isinstance(columns, str) else columns
+        reading = Reading(field, self.id_field, columns == "all", keep, conversation=self.conversation, also=also)
         blocks = read_blocks(source, start, reading)
-        for documents in cut_slices(blocks, self._cutter(source, marks, whole), self.slice_bytes, left):
+        for documents in cut_slices(blocks, self._cutter(source, marks, columns), self.slice_bytes, left):
             if self.on_error == "stop":
                 refuse_unreadable(documents)
             yield documents

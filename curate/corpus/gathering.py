@@ -8,7 +8,7 @@ from typing import Any
 
 from curate.conversation import joined
 from curate.corpus.conversations import Turns, count_bytes, take_turns
-from curate.corpus.records import BadRowError, take_id, take_text
+from curate.corpus.records import BadRowError, pick, take_id, take_text
 from curate.corpus.values import Block, Reading, Source, Start
 
 # Every row counts a little, so that a million empty rows do not make one slice.
@@ -58,8 +58,11 @@ class Builder:
         self.ids.append(identifier)
         self.texts.append(text)
         self.reasons.append(reason)
-        if self.reading.whole:
-            self.content.append(record if reason is None else None)
+        if self.reading.holds_content:
+            self.content.append(self._keep(record) if reason is None else None)
+
+    def _keep(self, record: dict[str, Any] | None) -> dict[str, Any] | None:
+        return record if self.reading.whole or record is None else pick(record, self.reading.also)
 
     def speak(self, turns: Turns) -> str:
         """The turns of the document added last, which then counts by its text.  → that text"""
@@ -82,7 +85,7 @@ class Builder:
             end=end,
             next_row=next_row,
             next_offset=next_offset if self.seekable else None,
-            content=self.content if self.reading.whole else None,
+            content=self.content if self.reading.holds_content else None,
             turns=list(map(self.turns.get, range(len(self.rows)))) if self.reading.conversation else None,
         )
         self.begin = end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,12 @@ def look_up(record: dict[str, Any], field: str) -> Any:
         for name in field.split("."):
             value = value.get(name, MISSING) if isinstance(value, dict) else MISSING
     return value
+
+
+def pick(record: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Some fields of a record under the names or paths that they are asked by; None where there is none."""
+    found = ((field, look_up(record, field)) for field in fields)
+    return {field: None if value is MISSING else value for field, value in found}
 
 
 def take_text(record: dict[str, Any], field: str) -> str:

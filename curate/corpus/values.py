@@ -70,7 +70,7 @@ class Documents:
     read_bytes: int
     """Bytes of the file, as stored, that this slice took: they add up to the size of the file."""
     table: pa.Table | None
-    """Every original column, null in unreadable rows; None unless asked for."""
+    """Every original column, or those that were asked for, null in unreadable rows; None unless asked for."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -90,11 +90,25 @@ class Reading:
     chunk_bytes: int = 1 << 20
     conversation: str | None = None
     """The schema of conversations; None for texts."""
+    also: tuple[str, ...] = ()
+    """Columns, or paths with dots within one, to keep beside the text, each under this name; unless ``whole``."""
 
-    def project(self, names: list[str]) -> list[str]:
-        """The columns to read of those that a source has: the text or the turns and the id, or a struct around one."""
+    @property
+    def holds_content(self) -> bool:
+        """Whether more than the text and the id is kept of a row."""
+        return self.whole or bool(self.also)
+
+    def project(self, names: list[str], also: bool = True) -> list[str]:
+        """The columns to read of those that a source has: the text or the turns and the id, or a struct around one.
+
+        ``also`` is whether the columns beside the text are among them.
+        """
         spoken = list_columns(self.conversation) if self.conversation is not None else ()
-        wanted = [field for field in (self.text_field, *spoken, self.id_field) if field is not None]
+        wanted = [
+            field
+            for field in (self.text_field, *spoken, self.id_field, *(self.also if also else ()))
+            if field is not None
+        ]
         return [field for field in dict.fromkeys(wanted) if field in names or field.split(".")[0] in names]
 
 
@@ -127,7 +141,7 @@ class Block:
     """The row behind the block, counting blank and sampled-out rows at its end."""
     next_offset: int | None
     content: list[dict[str, Any] | None] | pa.Table | None
-    """The rows in full, when asked for."""
+    """The rows in full, or the columns that were asked for, when they were."""
     turns: list[Turns | None] | None = None
     """The turns of conversations; None for texts, and where no row could be read."""
 
