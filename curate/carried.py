@@ -8,6 +8,7 @@ JSON (as in ``curate.corpus``). Null stands where a document does not have it or
 """
 
 import difflib
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -37,7 +38,7 @@ def choose(corpus: Corpus, wanted: str) -> tuple[str, ...]:
         return ()
     if wanted == "auto":
         names = [inside + name for name in (*DOMAINS, *LANGUAGES) for inside in INSIDE]
-        return tuple(name for name in names if name != corpus.text_field and _holds(corpus, name))
+        return tuple(name for name in names if name != corpus.text_field and holds(corpus, name))
     return tuple(check(corpus, name) for name in split(wanted))
 
 
@@ -48,14 +49,22 @@ def split(text: str) -> list[str]:
 
 def check(corpus: Corpus, name: str) -> str:
     """The name, where the documents have such a column; else a UsageError with the nearest one."""
-    if _holds(corpus, name) or name.split(".")[0] in corpus.columns:
+    if holds(corpus, name) or name.split(".")[0] in corpus.columns:
         return name
     close = difflib.get_close_matches(name, corpus.columns, 1)
     meant = f"did you mean {close[0]}? " if close else ""
     raise UsageError(f"the documents have no column {name!r}", f"{meant}there are: {', '.join(corpus.columns)}")
 
 
-def _holds(corpus: Corpus, name: str) -> bool:
+def mentioned(corpus: Corpus, sql: str) -> list[str]:
+    """The columns of the documents, but for the text, that an SQL expression may speak of; those of the scores win."""
+    own = [name for name in corpus.columns if name != corpus.text_field and name not in tables.SCORES.names]
+    words = set(re.findall(r"\w+", sql))
+    paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and holds(corpus, name)]
+    return list(dict.fromkeys([*(name for name in own if name in words and name not in tables.SIGNALS), *paths]))
+
+
+def holds(corpus: Corpus, name: str) -> bool:
     """Whether the starts of the files show a column, or a field within one."""
     if name in corpus.columns:
         return True

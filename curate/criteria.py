@@ -1,4 +1,4 @@
-"""What ``filter`` can ask of a document, from options to one SQL expression that gives the reason.
+"""What ``filter`` can ask of a document, and in which order.
 
 A document is asked in this order, and the first answer that rejects it is its reason:
 
@@ -6,30 +6,56 @@ A document is asked in this order, and the first answer that rejects it is its r
     unscored: STATUS      empty, too_long, unscorable, not_finite: never kept by accident, never given a best score
     contaminated: SET     what ``curate decontaminate`` found in it (``curate.rejections``)
     exact duplicate       near duplicate: what ``curate dedup`` found
-    the bounds            perplexity > …, perplexity < …, bits_per_byte …, tokens …, zlib_ratio < …   (included)
+    the bounds            perplexity > …, perplexity < …, bits_per_byte …, tokens …, zlib_ratio < … (included)
     where is false        the user's SQL; ``where is null`` where it has no answer
-    COLUMN above / below percentile P
+    the band              COLUMN above / below percentile P, beyond a budget of tokens, or not drawn
 
 A null or NaN in a column that a criterion asks for rejects (``zlib_ratio is null``). Percentiles are those of the
 scored documents that are neither contaminated nor duplicates, whatever the other criteria reject, so that criteria do
-not depend on each other; the table that SQL sees as ``scores`` is without those documents, too. Ties go by key (file,
-row), so that the share that is kept is exact and ``low`` and ``high`` of rates that add up to 1 share no document.
+not depend on each other; the table that SQL sees as ``scores`` is without those documents, too. A budget of tokens is
+spent on the documents that every other criterion keeps. ``within`` counts shares in each group by itself, and gives
+each group its share of a budget. Ties go by the order of the corpus, so that the share that is kept is exact and
+``low`` and ``high`` of rates that add up to 1 share no document.
+
+A draw (``temperature`` T) keeps documents by chance, without replacement, each with odds that go with exp(z/T): z is
+how many standard deviations of its group the document lies toward the side that is asked for (of the mean nats a token
+where that is perplexity). T near 0 keeps the best, a large T draws evenly. Gumbel noise added to z/T and the highest
+sums taken give these odds (Kool et al. 2019, arXiv 1903.06059; for choosing training text Wettig et al. 2024, arXiv
+2402.09739).
 """
 
 import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
-from curate import decisions, tables
+from curate import carried, decisions
 from curate.errors import UsageError
+from curate.quantities import parse_tokens, spell_tokens
+from curate.tables import SIGNALS
 
 ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
+SINGLE = ("zlib_ratio", "repeated_5grams", "repeated_lines")
+"""Columns of single precision, whose bounds are compared in it, so that a bound of 0.7 includes its 0.7."""
+BOUNDS = {
+    "max_ppl": ">",
+    "min_ppl": "<",
+    "max_bpb": ">",
+    "min_bpb": "<",
+    "min_tokens": "<",
+    "max_tokens": ">",
+    "min_zlib": "<",
+    "max_repeated_5grams": ">",
+    "max_repeated_lines": ">",
+}
+NUMBERS = ("DOUBLE", "FLOAT", "BIGINT", "INTEGER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +68,78 @@ class Bound:
     """``>`` rejects what is above (an upper bound), ``<`` what is below."""
     value: float
 
+    @property
+    def limit(self) -> float:
+        """The value in the precision of the column."""
+        return float(np.float32(self.value)) if self.column in SINGLE else self.value
+
+    @property
+    def reason(self) -> str:
+        return f"{self.column} {self.sign} {self.value:.10g}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """How documents are drawn: toward which side, how strictly, and by which seed."""
+
+    toward: str
+    temperature: float
+    seed: int
+    middle: NDArray[np.float64]
+    """The mean of what is gone by, in each group; empty before the corpus was looked at."""
+    scale: NDArray[np.float64]
+    """Its standard deviation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The documents between two shares of the corpus, ordered by one column."""
+    """The documents between two shares of their group, ordered by one column."""
 
     column: str
     low: Fraction
     high: Fraction
+    within: tuple[str, ...] = ()
+    budget: int | None = None
+    """Tokens to keep, over all groups; ``low`` and ``high`` then say where the budget lies: from below, from above,
+    around the middle."""
+    draw: Draw | None = None
+
+    @property
+    def in_tokens(self) -> bool:
+        """Whether places are counted in tokens, and not in documents."""
+        return self.budget is not None
+
+    def with_draw(self, middle: NDArray[np.float64], scale: NDArray[np.float64]) -> "Band":
+        """The same band, with what the draw needs to know of the corpus."""
+        assert self.draw is not None
+        return replace(self, draw=replace(self.draw, middle=middle, scale=scale))
+
+    def ends(self, weights: Sequence[int]) -> list[tuple[int, int, int]]:
+        """The places [low, high) that are kept of each group, and how far places go, from the groups' weights."""
+        whole = sum(weights)
+        return [self._ends(weight, whole) for weight in weights]
+
+    def _ends(self, weight: int, whole: int) -> tuple[int, int, int]:
+        if self.budget is None:
+            first, last = (math.floor(share * weight + Fraction(1, 2)) for share in (self.low, self.high))
+            return first, last, weight
+        part = weight if self.budget >= whole else self.budget * weight // max(whole, 1)
+        if self.low == 0:
+            return 0, part, weight
+        first = weight - part if self.high == 1 else (weight - part) // 2
+        return first, first + part, weight
+
+    def reasons(self) -> tuple[str, str]:
+        """Why a document below the band is rejected, and why one above."""
+        of = f" of its {' and '.join(self.within)}" if self.within else ""
+        if self.draw is not None:
+            said = f"not drawn (temperature {self.draw.temperature:.10g}){of.replace(' of', ' in')}"
+            return said, said
+        if self.budget is not None:
+            budget = f"the budget of {spell_tokens(self.budget)} tokens"
+            return f"{self.column} below {budget}", f"{self.column} above {budget}"
+        low, high = _percent(self.low), _percent(self.high)
+        return f"{self.column} below percentile {low}{of}", f"{self.column} above percentile {high}{of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +153,43 @@ class Criteria:
     def __bool__(self) -> bool:
         return bool(self.bounds or self.where is not None or self.band)
 
+    def columns(self) -> tuple[str, ...]:
+        """The columns of numbers that are asked for."""
+        names = [bound.column for bound in self.bounds] + ([self.band.column] if self.band else [])
+        return tuple(dict.fromkeys(names))
+
 
 NOTHING = Criteria((), None, None)
+
+
+def trials_of(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a dry run tries: one set of options for each combination of the bounds that have several values."""
+    several = {name: value for name, value in options.items() if isinstance(value, (tuple, list))}
+    found = [{name: value for name, value in options.items() if name not in several}]
+    for name, values in several.items():
+        found = [{**one, name: value} for one in found for value in values]
+    return [{name: one[name] for name in options} for one in found]
 
 
 def criteria_of(options: Mapping[str, Any]) -> Criteria:
     """The options as criteria, in the order in which they reject. UsageError for those that mean nothing."""
     bounds = tuple(
         Bound(f"--{name.replace('_', '-')}", ALIASES.get(name[4:], name[4:]), sign, _number(name, options[name]))
-        for name, sign in (
-            ("max_ppl", ">"),
-            ("min_ppl", "<"),
-            ("max_bpb", ">"),
-            ("min_bpb", "<"),
-            ("min_tokens", "<"),
-            ("max_tokens", ">"),
-            ("min_zlib", "<"),
-        )
+        for name, sign in BOUNDS.items()
         if options.get(name) is not None
     )
     _check_order(bounds)
-    return Criteria(
-        bounds, _where(options.get("where")), _band(options.get("keep"), options.get("rate"), options.get("by"))
-    )
+    return Criteria(bounds, _where(options.get("where")), _band(options))
 
 
-def _number(name: str, value: float) -> float:
+def _number(name: str, value: Any) -> float:
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, (tuple, list)):
+        shown = ",".join(f"{one:.10g}" for one in value)
+        raise UsageError(f"{option} {shown}: a decision has one bound", f"try several with --dry-run {option} {shown}")
     if not math.isfinite(value) or value < 0:
-        option = f"--{name.replace('_', '-')}"
         raise UsageError(f"{option} {value} is no bound: it must be a number from 0 on", f"leave {option} out for none")
-    return value
+    return float(value)
 
 
 def _check_order(bounds: Sequence[Bound]) -> None:
@@ -116,15 +213,38 @@ def _where(text: str | None) -> str | None:
     return text
 
 
-def _band(keep: str | None, rate: float | None, by: str | None) -> Band | None:
+def _band(options: Mapping[str, Any]) -> Band | None:
+    keep, rate, by = (options.get(name) for name in ("keep", "rate", "by"))
+    within, budget, temperature = (options.get(name) for name in ("within", "tokens", "temperature"))
     if keep is None:
-        for option, value in (("--rate", rate), ("--by", by)):
-            if value is not None:
-                raise UsageError(f"{option} {value} says nothing without --keep", f"--keep middle {option} {value}")
+        _refuse_alone({"rate": rate, "by": by, "within": within, "tokens": budget, "temperature": temperature})
         return None
-    low, high = _shares(keep, rate)
     column = by or "ppl"
-    return Band(ALIASES.get(column, column), low, high)
+    named = carried.split(within) if within else ()
+    low, high = _shares(keep, rate)
+    if budget is not None and (rate is not None or ":" in keep):
+        said = f"--rate {rate}" if rate is not None else f"--keep {keep}"
+        raise UsageError(f"{said} and --tokens {budget} both say how much to keep", "leave one of them out")
+    band = Band(ALIASES.get(column, column), low, high, tuple(named), None if budget is None else parse_tokens(budget))
+    return band if temperature is None else _drawn(band, keep, temperature, options.get("seed") or 0)
+
+
+def _refuse_alone(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"--{name} {value} says nothing without --keep", f"--keep middle --{name} {value}")
+
+
+def _drawn(band: Band, keep: str, temperature: float, seed: int) -> Band:
+    """The band as a share that is drawn."""
+    if ":" in keep:
+        hint = f"--keep low, middle or high with --temperature {temperature}"
+        raise UsageError(f"--keep {keep}: a draw has no percentiles, for any document may be drawn", hint)
+    if not math.isfinite(temperature) or temperature <= 0:
+        hint = "1 draws softly, 0.1 nearly keeps the best; without --temperature nothing is left to chance"
+        raise UsageError(f"--temperature {temperature} is no temperature: above 0", hint)
+    draw = Draw(keep, temperature, seed, np.zeros(0), np.zeros(0))
+    return replace(band, low=Fraction(0), high=band.high - band.low, draw=draw)
 
 
 def _shares(keep: str, rate: float | None) -> tuple[Fraction, Fraction]:
@@ -153,42 +273,63 @@ def _percentiles(keep: str, rate: float | None) -> tuple[Fraction, Fraction]:
 
 def parameters_of(criteria: Criteria) -> dict[str, Any]:
     """The criteria as JSON, for the record, the card and the fingerprint."""
-    found: dict[str, Any] = {bound.option.lstrip("-").replace("-", "_"): bound.value for bound in criteria.bounds}
+    found: dict[str, Any] = {
+        bound.option.lstrip("-").replace("-", "_"): _plain(bound.value) for bound in criteria.bounds
+    }
     if criteria.where is not None:
         found["where"] = criteria.where
     if criteria.band is not None:
-        low, high = _percent(criteria.band.low), _percent(criteria.band.high)
-        found.update(keep=f"{low}:{high}", by=criteria.band.column)
+        found.update(_band_parameters(criteria.band))
     return found
+
+
+def _band_parameters(band: Band) -> dict[str, Any]:
+    found: dict[str, Any] = {"keep": f"{_percent(band.low)}:{_percent(band.high)}", "by": band.column}
+    if band.budget is not None or band.draw is not None:
+        ends = {(True, False): "low", (False, True): "high"}
+        found["keep"] = band.draw.toward if band.draw else ends.get((band.low == 0, band.high == 1), "middle")
+    if band.draw is not None:
+        found |= {"temperature": band.draw.temperature, "seed": band.draw.seed}
+        found |= {} if band.budget is not None else {"rate": float(band.high)}
+    if band.within:
+        found["within"] = ",".join(band.within)
+    return found if band.budget is None else {**found, "tokens": band.budget}
+
+
+def _plain(value: float) -> float | int:
+    return int(value) if value.is_integer() else value
 
 
 def _percent(share: Fraction) -> str:
     return f"{float(share * 100):.10g}"
 
 
-# From criteria to SQL.
+# Against a run.
 
 
-def check_columns(connection: duckdb.DuckDBPyConnection, criteria: Criteria) -> None:
-    """UsageError where a criterion asks for a column that the scores lack, or that is no number."""
+def check_columns(connection: duckdb.DuckDBPyConnection, criteria: Criteria, own: Mapping[str, str]) -> None:
+    """UsageError where a criterion asks for a column that neither the scores nor the documents have as numbers.
+
+    ``own`` are the columns of the documents that are carried, with their types.
+    """
     known = decisions.columns(connection)
     wanted = {bound.column: bound.option for bound in criteria.bounds}
     if criteria.band:
         wanted[criteria.band.column] = "--by"
     for column, option in wanted.items():
-        _check_column(column, option, known)
+        _check_column(column, option, known, own)
     if criteria.where is not None:
         _check_where(connection, criteria.where, known)
 
 
-def _check_column(column: str, option: str, known: Mapping[str, str]) -> None:
-    numbers = [
-        name for name, kind in known.items() if kind in ("DOUBLE", "FLOAT", "BIGINT", "INTEGER") and name != "row"
-    ]
-    if column in numbers:
+def _check_column(column: str, option: str, known: Mapping[str, str], own: Mapping[str, str]) -> None:
+    numbers = [name for name, kind in known.items() if kind in NUMBERS and name not in ("row", *own)]
+    if column in numbers or own.get(column) in ("int64", "double"):
         return
-    if column == "zlib_ratio":
-        raise UsageError(f"{option}: the scores have no zlib_ratio", "score again with --signals zlib_ratio")
+    if column in SIGNALS:
+        raise UsageError(f"{option}: the scores have no {column}", f"score again with --signals {column}, or all")
+    if column in own:
+        raise UsageError(f"{option}: the column {column} of the documents holds text, not numbers", "curate filter -h")
     close = difflib.get_close_matches(column, [*numbers, *ALIASES], 1)
     meant = f"did you mean {close[0]}? " if close else ""
     raise UsageError(
@@ -223,48 +364,17 @@ def _check_steady(connection: duckdb.DuckDBPyConnection, where: str) -> None:
             )
 
 
-def reason_of(connection: duckdb.DuckDBPyConnection, criteria: Criteria) -> str:
-    """The SQL expression over ``documents`` of a row's reason: null for what is kept."""
-    cases = ["WHEN status = 'unreadable' THEN 'unreadable'"]
-    cases.append("WHEN status IS DISTINCT FROM 'ok' THEN 'unscored: ' || coalesce(status, 'no status')")
-    cases.append("WHEN rejection IS NOT NULL THEN rejection")
-    for bound in criteria.bounds:
-        cases += _bound_cases(bound)
-    if criteria.where is not None:
-        cases.append(f"WHEN (\n{criteria.where}\n) IS NULL THEN 'where is null'")
-        cases.append(f"WHEN NOT (\n{criteria.where}\n) THEN 'where is false'")
-    if criteria.band is not None:
-        cases += _band_cases(connection, criteria.band)
-    return f"CASE {' '.join(cases)} END"
+def ask(criteria: Criteria) -> str:
+    """The SQL of what ``where`` says of each document, in the order of the corpus: 0 false, 1 true, 2 null."""
+    said = f"CASE WHEN (\n{criteria.where}\n) IS NULL THEN 2 WHEN (\n{criteria.where}\n) THEN 1 ELSE 0 END"
+    guarded = f"CASE WHEN status = 'ok' AND rejection IS NULL THEN {said} ELSE 2 END"  # no cast fails on the others
+    return f"SELECT {guarded}::TINYINT AS said, part, place FROM documents AS scores ORDER BY part, place"
 
 
-def _bound_cases(bound: Bound) -> list[str]:
-    """A value of a FLOAT column is compared in single precision, so that a bound of 0.7 includes its 0.7."""
-    value = f"CAST('{bound.value!r}' AS DOUBLE)"
-    passes = f"{bound.column} {bound.sign} {value}"
-    if bound.column == "zlib_ratio":
-        passes = f"{bound.column} {bound.sign} CAST({value} AS FLOAT)"
-    return [
-        f"WHEN {bound.column} IS NULL THEN '{bound.column} is null'",
-        f"WHEN {passes} THEN '{bound.column} {bound.sign} {bound.value:.10g}'",
-    ]
-
-
-def _band_cases(connection: duckdb.DuckDBPyConnection, band: Band) -> list[str]:
-    """The band as two places in the order (value, file, row): a comparison for each row instead of a rank."""
-    column = band.column
-    ranked = f"FROM scores WHERE status = 'ok' AND {column} IS NOT NULL"
-    count = connection.execute(f"SELECT count(*) {ranked}").fetchall()[0][0]
-    first, end = (math.floor(share * count + Fraction(1, 2)) for share in (band.low, band.high))
-    cases = [f"WHEN {column} IS NULL THEN '{column} is null'"]
-    for rank, sign, side, share in ((first, "<", "below", band.low), (end - 1, ">", "above", band.high)):
-        reason = f"THEN '{column} {side} percentile {_percent(share)}'"
-        if first >= end:
-            cases.append(f"WHEN true {reason}")
-            continue
-        order = f"ORDER BY {column}, file, row LIMIT 1 OFFSET {rank}"
-        value, file, row = connection.execute(f"SELECT {column}::DOUBLE, file, row {ranked} {order}").fetchall()[0]
-        here = f"CAST('{value!r}' AS DOUBLE)"
-        tie = f"(file {sign} {tables.quote(file)} OR (file = {tables.quote(file)} AND row {sign} {row}))"
-        cases.append(f"WHEN {column} {sign} {here} OR ({column} = {here} AND {tie}) {reason}")
-    return cases
+def reason_of(connection: duckdb.DuckDBPyConnection, criteria: Criteria = NOTHING) -> str:
+    """The SQL expression over ``documents`` of why a row is rejected before any criterion is asked; null for none."""
+    return (
+        "CASE WHEN status = 'unreadable' THEN 'unreadable' "
+        "WHEN status IS DISTINCT FROM 'ok' THEN 'unscored: ' || coalesce(status, 'no status') "
+        "WHEN rejection IS NOT NULL THEN rejection END"
+    )

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import rejections, tables
+from curate import carried, rejections, tables
 from curate.errors import StorageError, TableError, UsageError
 from curate.rejections import Rejections
 from curate.runs import Run
@@ -43,19 +44,20 @@ def conserve(stage: str, read: int, kept: int, rejected: int, unreadable: int) -
 
 @contextmanager
 def open_scores(
-    run: Run, memory_limit: str | None = None, found: Rejections = rejections.NONE
+    run: Run, memory_limit: str | None = None, found: Rejections = rejections.NONE, carry: Sequence[str] = ()
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A closed-off DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
 
-    ``found`` are the tables that reject; without them nothing is rejected, and ``scores`` are all documents.
+    ``found`` are the tables that reject; without them nothing is rejected, and ``scores`` are all documents. ``carry``
+    are columns of the documents that lie beside the scores already; the views then have them, too.
     """
     spill = run.path / ".spill"
     try:
         with tables.connect(_checked_limit(memory_limit), spill) as connection:
             if found:
                 rejections.create_relation(connection, run, found)
-            _close_off(connection, run.scores)
-            _create_views(connection, run.scores, found)
+            _close_off(connection, (run.scores, run.carried))
+            _create_views(connection, run, found, carry)
             yield connection
     except duckdb.OutOfMemoryException as error:
         raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
@@ -78,19 +80,23 @@ def _checked_limit(memory_limit: str | None) -> str | None:
     return memory_limit
 
 
-def _close_off(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
+def _close_off(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
-    connection.execute(f"SET allowed_directories = [{tables.quote(str(directory) + '/')}]")
+    allowed = ", ".join(tables.quote(f"{directory}/") for directory in directories)
+    connection.execute(f"SET allowed_directories = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, directory: Path, found: Rejections) -> None:
+def _create_views(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections, carry: Sequence[str]) -> None:
     """The views, in which NaN is null: DuckDB takes NaN for the largest number, and now and then, judging by Parquet
     statistics that leave it out, for one between the others."""
+    directory = run.scores
     select = _select(tables.parts(directory))
+    for name in carry:
+        select = _beside(select, run, name)
     try:
         kinds = {str(row[0]): row[1] for row in connection.execute(f"DESCRIBE {select}").fetchall()}
         numbers = [name for name, kind in kinds.items() if kind in ("DOUBLE", "FLOAT")]
@@ -108,6 +114,17 @@ def _create_views(connection: duckdb.DuckDBPyConnection, directory: Path, found:
     connection.execute(f"CREATE VIEW documents AS SELECT {columns} FROM measured LEFT JOIN rejections ON {key}")
     left = "SELECT * EXCLUDE (part, place, rejection) FROM documents WHERE rejection IS NULL"
     connection.execute(f"CREATE VIEW scores AS {left}")
+
+
+def _beside(select: str, run: Run, name: str) -> str:
+    """The rows of a query with a carried column, which meet by part and place."""
+    own = '"' + name.replace('"', '""') + '"'
+    parts = tables.parts(carried.folder(run, name))
+    if not parts:
+        return f"SELECT *, NULL AS {own} FROM ({select})"
+    listed = ", ".join(tables.quote(str(path)) for path in parts)
+    values = f"SELECT value AS {own}, file_index AS part, file_row_number AS place FROM read_parquet([{listed}])"
+    return f"SELECT * FROM ({select}) JOIN ({values}) USING (part, place)"
 
 
 def _evidence_columns(found: Rejections) -> list[str]:
@@ -211,6 +228,59 @@ def write_decisions(path: Path, batches: Iterable[pa.RecordBatch], metadata: Map
     with tables.replacing(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
+
+
+class CodedWriter:
+    """Writes a decision table from small numbers for reasons: 0 is kept, the others are places in ``names``."""
+
+    def __init__(self, path: Path, names: Sequence[str | None], metadata: Mapping[str, Any]):
+        note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+        self._names, self._files = names, list[str]()
+        self._held: list[tuple[Any, ...]] = []
+        self._count = 0
+        coded = pa.dictionary(pa.int32(), pa.large_string())
+        kinds = {"file": coded, "reason": coded}
+        self._schema = pa.schema([(one.name, kinds.get(one.name, one.type)) for one in tables.FILTER])
+        self._writer = pq.ParquetWriter(path, self._schema.with_metadata({b"curate": note}), compression="zstd")
+
+    def add(self, file: str, rows: Any, codes: Any) -> None:
+        """The next documents: all of one file."""
+        if file not in self._files[-1:]:
+            self._files.append(file)
+        self._held.append((np.full(len(rows), len(self._files) - 1, np.int32), rows, codes))
+        self._count += len(rows)
+        if self._count >= 4 * BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        files, rows, codes = (np.concatenate(columns) for columns in zip(*self._held, strict=True))
+        kept = codes == 0
+        file = pa.DictionaryArray.from_arrays(pa.array(files), pa.array(self._files, pa.large_string()))
+        why = pa.array(np.maximum(codes.astype(np.int32) - 1, 0), mask=kept)
+        reason = pa.DictionaryArray.from_arrays(why, pa.array(self._names[1:], pa.large_string()))
+        columns = [file, pa.array(rows), pa.array(kept), reason]
+        self._writer.write_table(pa.table(columns, schema=self._schema))
+        self._held, self._count, self._files = [], 0, []
+
+    def close(self, whole: bool) -> None:
+        """Close the file; ``whole`` writes what is left before."""
+        if whole:
+            self._flush()
+        self._writer.close()
+
+
+@contextmanager
+def coded_writer(path: Path, names: Sequence[str | None], metadata: Mapping[str, Any]) -> Iterator[CodedWriter]:
+    """A writer of a decision table at ``path``, closed in the end whatever happens."""
+    writer = CodedWriter(path, names, metadata)
+    try:
+        yield writer
+    except BaseException:
+        writer.close(whole=False)
+        raise
+    writer.close(whole=True)
 
 
 def open_filter(run: Run) -> dict[str, Any] | None:

@@ -21,6 +21,15 @@ class Share:
     median_perplexity: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One line of the ledger: what the criteria are about in a domain, and what is kept of it."""
+
+    name: str
+    before: Share
+    after: Share
+
+
 Tally = dict[str | None, Share]
 """By reason; None for what is kept."""
 

@@ -29,6 +29,8 @@ class Part:
 
     name: str
     """Of its file, in the scores and in the carried columns."""
+    file: str
+    """The file of the corpus that it is of."""
     table: pa.Table
     """The columns that were asked for."""
     keep: NDArray[np.bool_] | None
@@ -72,7 +74,8 @@ def read_parts(
                 raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
             table = table.append_column(name, beside.column("value"))
         keep = judge.judge(number, table) if judge is not None else None
-        yield Part(path.name, table.select([*columns, *kinds]), keep)
+        file = str(tables.read_metadata(path)["slice"]["file"])
+        yield Part(path.name, file, table.select([*columns, *kinds]), keep)
     if judge is not None:
         judge.check_end()
 
@@ -127,25 +130,28 @@ def _stream_keep(run: Run) -> Any:
     return stream_of
 
 
+def number_of(names: list[str | None], reason: str) -> int:
+    """The number of a reason in a list of them, to which a new one is added."""
+    if reason not in names:
+        names.append(reason)
+    return names.index(reason)
+
+
 class Refusals:
     """Why a document is rejected before any criterion is asked, as small numbers: 0 is not, others are in ``names``.
 
     The reasons are those of ``curate.criteria``: unreadable, unscored, contaminated, a duplicate.
     """
 
-    def __init__(self, run: Run, found: Rejections | None = None):
-        self.names: list[str | None] = [None]
-        self._numbers: dict[str, int] = {}
+    def __init__(self, run: Run, found: Rejections | None = None, names: list[str | None] | None = None):
+        self.names: list[str | None] = [None] if names is None else names
         self._found = rejections.open_rejections(run) if found is None else found
         self._rows = self._stream(run) if self._found else None
         self._next: tuple[int, int, str] | None = next(self._rows, None) if self._rows else None
 
     def number(self, reason: str) -> int:
         """The number of a reason, a new one where it is new."""
-        if reason not in self._numbers:
-            self._numbers[reason] = len(self.names)
-            self.names.append(reason)
-        return self._numbers[reason]
+        return number_of(self.names, reason)
 
     def take(self, part: int, status: pa.ChunkedArray) -> NDArray[np.int16]:
         """The numbers of the documents of the next part."""

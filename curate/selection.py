@@ -1,127 +1,288 @@
 """``curate filter``: which documents to keep, with one reason for each that is not.
 
-``curate.criteria`` says what can be asked and in which order; here the answers are written, counted and shown.
+``curate.criteria`` says what can be asked and in which order, ``curate.sieve`` asks it; here the answers are written,
+counted and given back. ``curate.choice`` puts them on the screen.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate import ledger
-from curate.errors import UsageError
+from curate.choice import Selection, Trial
+from curate.errors import GateError, UsageError
 from curate.ledger import Share
+from curate.quantities import figure, parse_numbers
 
 if TYPE_CHECKING:
-    import duckdb
+    import pyarrow as pa
 
+    from curate.criteria import Criteria
     from curate.rejections import Rejections
     from curate.runs import Run
+    from curate.sieve import Source
+    from curate.weighing import Count, Judgement, Weighed
 
-LABEL_CHARS = 50  # of a reason on the screen
 SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What one criterion would keep."""
-
-    criterion: str
-    kept: Share
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What ``filter`` decided, or with ``dry_run`` would have."""
-
-    run: str
-    read: Share
-    scored: Share
-    """What the criteria are about: scored, and rejected by neither the hits nor the duplicates."""
-    kept: Share
-    rejected: Mapping[str, Share]
-    unreadable: int
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    dry_run: bool = False
-    sweep: tuple[Trial, ...] = ()
-    verbs: tuple[str, ...] = ()
-    """The verbs whose tables rejected documents before."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def render(self) -> str:
-        if self.sweep:
-            return "\n".join(_render_sweep(self))
-        return "\n".join([*_render_counts(self), "", *_render_next(self)])
+NUMBERS = {"parser": parse_numbers, "metavar": "NUMBER"}
 
 
 def filter(
     run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
-    max_ppl: Annotated[float | None, typer.Option(help="Keep perplexity up to this, included.")] = None,
-    min_ppl: Annotated[float | None, typer.Option(help="Keep perplexity from this on, included.")] = None,
-    max_bpb: Annotated[float | None, typer.Option(help="Keep bits per byte up to this, included.")] = None,
-    min_bpb: Annotated[float | None, typer.Option(help="Keep bits per byte from this on, included.")] = None,
-    min_tokens: Annotated[int | None, typer.Option(help="Keep documents of at least so many scored tokens.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Keep documents of at most so many scored tokens.")] = None,
-    min_zlib: Annotated[float | None, typer.Option(help="Keep zlib ratios from this on: drops repetition.")] = None,
+    max_ppl: Annotated[float | None, typer.Option(help="Keep perplexity up to this, included.", **NUMBERS)] = None,
+    min_ppl: Annotated[float | None, typer.Option(help="Keep perplexity from this on, included.", **NUMBERS)] = None,
+    max_bpb: Annotated[float | None, typer.Option(help="Keep bits per byte up to this, included.", **NUMBERS)] = None,
+    min_bpb: Annotated[float | None, typer.Option(help="Keep bits per byte from this on, included.", **NUMBERS)] = None,
+    min_tokens: Annotated[
+        float | None, typer.Option(help="Keep documents of so many tokens or more.", **NUMBERS)
+    ] = None,
+    max_tokens: Annotated[
+        float | None, typer.Option(help="Keep documents of so many tokens or fewer.", **NUMBERS)
+    ] = None,
+    min_zlib: Annotated[
+        float | None, typer.Option(help="Keep zlib ratios from this on: drops repetition.", **NUMBERS)
+    ] = None,
+    max_repeated_5grams: Annotated[
+        float | None, typer.Option(help="Keep up to this share of repeated word 5-grams.", **NUMBERS)
+    ] = None,
+    max_repeated_lines: Annotated[
+        float | None, typer.Option(help="Keep up to this share of repeated lines.", **NUMBERS)
+    ] = None,
     keep: Annotated[str | None, typer.Option(help="Percentiles: low, middle, high or LO:HI, as in 10:60.")] = None,
     rate: Annotated[float | None, typer.Option(help="Share that --keep low|middle|high keeps.  [default: 0.5]")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Tokens that --keep keeps instead of a share, as in 2B.")] = None,
     by: Annotated[str | None, typer.Option(help="Column that --keep orders by.  [default: ppl]")] = None,
+    within: Annotated[
+        str | None, typer.Option(help="Columns whose groups --keep takes one by one, as in domain,language.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Let --keep draw by chance: 1 softly, near 0 strictly, 10 nearly evenly.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The seed of --temperature.")] = 0,
     where: Annotated[str | None, typer.Option(help="SQL condition over the columns of the scores.")] = None,
+    ledger: Annotated[
+        str | None, typer.Option(help="Column to count by, or none.  [default: --within, else the domain]")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
-    memory_limit: Annotated[str | None, typer.Option(help="Memory for DuckDB, as in 4GB; it spills beyond.")] = None,
+    memory_limit: Annotated[str | None, typer.Option(help="Memory for the tables, as in 4GB.")] = None,
 ) -> Selection:
-    """Choose documents by their scores: bounds, percentiles or SQL, with a reason for each that is dropped.
+    """Choose documents by their scores: bounds, percentiles, a token budget or SQL, with a reason for each dropped.
 
     Replaces what an earlier filter decided. Without a criterion it explains the choice with the quantiles of this
-    corpus; with ``dry_run`` alone it shows what a few thresholds would keep. The first criterion that fails is the
-    reason: not scored, contaminated, a duplicate, the bounds in the order below, ``where``, ``keep``. Percentiles,
-    medians, and the table ``scores`` that ``where`` may ask, are of the documents that are neither contaminated nor
-    duplicates. TableError where the hits or the duplicates of the run are stale or not complete.
+    corpus; with ``dry_run`` it writes nothing: alone it tries a few thresholds, and bounds may have several values
+    (``--max-ppl 20,30,50``), each of which is tried. The first criterion that fails is the reason: not scored,
+    contaminated, a duplicate, the bounds in the order below, ``where``, ``keep``. Percentiles, medians, and the table
+    ``scores`` that ``where`` may ask, are of the documents that are neither contaminated nor duplicates. TableError
+    where the hits or the duplicates of the run are stale or not complete, GateError where nothing would be kept.
     """
     options = dict(locals())
-    from curate import criteria, decisions, rejections, runs
+    from curate import criteria, rejections, runs
 
-    asked = criteria.criteria_of(options)
     opened = runs.open_run(run)
     opened.finished_scores()
-    found = rejections.open_rejections(opened)
-    with decisions.open_scores(opened, memory_limit, found) as connection:
-        decisions.check_met(connection, opened, found)
-        if not asked and not dry_run:
-            raise _no_criterion(connection, run)
-        if not asked:
-            return replace(_sweep(opened, connection), verbs=found.verbs())
-        criteria.check_columns(connection, asked)
-        reason = criteria.reason_of(connection, asked)
-        parameters = criteria.parameters_of(asked)
+    trials = [criteria.criteria_of(one) for one in criteria.trials_of(options)] if dry_run else []
+    asked = criteria.criteria_of(options) if len(trials) <= 1 else trials[0]
+    desk = _Desk(opened, rejections.open_rejections(opened), memory_limit, ledger)
+    source = desk.open(asked)
+    if not asked and not dry_run:
+        raise _no_criterion(source, run)
+    source.load()
+    if not asked or len(trials) > 1:
+        pairs = [(source, one) for one in trials] if asked else desk.suggest(source)
+        return desk.sweep(source, pairs)
+    return desk.decide(source, asked, dry_run, show)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One call of ``filter``: where it reads and writes."""
+
+    run: "Run"
+    found: "Rejections"
+    memory_limit: str | None
+    ledger: str | None
+    domain: list[str] = field(default_factory=list)
+
+    def open(self, asked: "Criteria") -> "Source":
+        """The narrow tables with the columns that are asked for, after a look whether these exist."""
+        from curate import carried, criteria, decisions
+        from curate.sieve import HELD_BYTES, Source
+        from curate.tables import SCORES, SIGNALS
+
+        within = list(asked.band.within) if asked.band else []
+        self.domain = self._choose_domain(within)
+        corpus = self.run.corpus() if asked.where or self.domain or within or asked.columns() else None
+        own = [name for name in asked.columns() if name not in SCORES.names and name not in SIGNALS]
+        own = [name for name in own if corpus is not None and carried.holds(corpus, name)]
+        named = carried.mentioned(corpus, asked.where) if asked.where and corpus is not None else []
+        kinds = carried.carry(self.run, list(dict.fromkeys([*self.domain, *within, *own, *named])))
+        with decisions.open_scores(self.run, self.memory_limit, self.found, named) as connection:
+            decisions.check_met(connection, self.run, self.found)
+            criteria.check_columns(connection, asked, {name: _kind(kinds[name]) for name in kinds})
+        columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
+        source = Source(self.run, self.found, columns, self.domain, within)
+        source.held_bytes = _half(self.memory_limit) or HELD_BYTES
+        if asked.where is not None:
+            source.where = lambda: self._answers(asked, named)
+        return source
+
+    def _choose_domain(self, within: list[str]) -> list[str]:
+        from curate import carried
+
+        if self.ledger == "none":
+            return []
+        if self.ledger is not None:
+            return carried.split(self.ledger)
+        found = carried.default_domain(self.run)
+        return within or ([found] if found else [])
+
+    def _answers(self, asked: "Criteria", named: list[str]) -> "Iterator[pa.RecordBatch]":
+        """What the user's SQL says of each row; what it meets in one (a failed cast) is a mistake of usage."""
+        from curate import criteria, decisions, ledger
+
+        with decisions.open_scores(self.run, self.memory_limit, self.found, named) as connection, ledger.blaming_sql():
+            yield from decisions.stream(connection, criteria.ask(asked))
+
+    def suggest(self, source: "Source") -> "list[tuple[Source, Criteria]]":
+        """Upper bounds near the quartiles, and the middle half: of all, and of each domain where there are several."""
+        from curate import criteria
+        from curate.sieve import Source
+
+        asked: list[dict[str, Any]] = [{"max_ppl": float(figure(value))} for value in _perplexity_quantiles(source)[2:]]
+        middle = {"keep": "middle", "rate": 0.5}
+        found = [(source, criteria.criteria_of(options)) for options in [*asked, middle]]
+        if len(source.domains.names) > 1:
+            grouped = Source(self.run, self.found, source.columns, self.domain, self.domain)
+            grouped.held_bytes = source.held_bytes
+            grouped.load()
+            found.append((grouped, criteria.criteria_of({**middle, "within": ",".join(self.domain)})))
+        return found
+
+    def sweep(self, source: "Source", trials: "list[tuple[Source, Criteria]]") -> Selection:
+        """What several sets of criteria would keep."""
+        from curate import criteria, sieve
+        from curate.weighing import Judgement, medians, weigh
+
+        nothing = Judgement(source, sieve.prepare(source, criteria.NOTHING))
+        before, found = medians(nothing, kept=False), []
+        for own, asked in trials:
+            judgement = Judgement(own, sieve.prepare(own, asked))
+            found.append(_trial(asked, weigh(judgement, before, _count(judgement))))
+        summary = self._summary(weigh(nothing, before, _count(nothing)), {})
+        return replace(summary, kept=Share(), dry_run=True, sweep=tuple(found), ledger=())
+
+    def decide(self, source: "Source", asked: "Criteria", dry_run: bool, show: bool) -> Selection:
+        """Decide on every document, write the table unless this is a dry run, and sum up."""
+        from curate import criteria, neighbours, sieve
+        from curate.weighing import Judgement
+
+        judgement, parameters = Judgement(source, sieve.prepare(source, asked)), criteria.parameters_of(asked)
         if dry_run:
-            summary = _summary(opened, connection, reason, ledger.count(connection, reason))
+            summary = replace(self._summarise(judgement, _count(judgement), parameters), dry_run=True)
         else:
-            summary = _write(opened, connection, reason, parameters, found)
-        return replace(summary, dry_run=dry_run, parameters=parameters, verbs=found.verbs())
+            summary = self._write(judgement, parameters)
+        return replace(summary, boundaries=neighbours.find(self.run, judgement)) if show else summary
+
+    def _write(self, judgement: "Judgement", parameters: Mapping[str, Any]) -> Selection:
+        """Write the decision table, then its record; one fingerprint in both shows a reader a half replacement.
+
+        GateError, with the old table left as it was, where nothing would be kept.
+        """
+        from curate import decisions, runs, tables
+        from curate.weighing import Count
+
+        made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.found.fingerprints()}
+        note: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
+        note["fingerprint"] = runs.fingerprint(note)
+        count = Count()
+        with tables.replacing(self.run.filter) as beside:
+            with decisions.coded_writer(beside, judgement.source.names, note) as writer:
+                for rows, codes in judgement.rows():
+                    count.add(rows, codes)
+                    writer.add(rows.file, rows.rows, codes)
+            summary = self._summarise(judgement, count, parameters)
+            if not summary.kept.documents:
+                raise _nothing_kept(judgement.source, summary)
+        self.run.save("filter", {**note, "counts": _counts(summary), "summary": _medians(summary)})
+        return summary
+
+    def _summarise(self, judgement: "Judgement", count: "Count", parameters: Mapping[str, Any]) -> Selection:
+        from curate.weighing import medians, weigh
+
+        return self._summary(weigh(judgement, medians(judgement, kept=False), count), parameters)
+
+    def _summary(self, weighed: "Weighed", parameters: Mapping[str, Any]) -> Selection:
+        """What was weighed as a selection; TableError when documents are missing from it."""
+        from curate import ledger
+
+        read = self.run.finished_scores()["counts"]["read"]
+        sums = ledger.sum_up("filter", weighed.tally, read)
+        return Selection(
+            run=str(self.run.path),
+            read=Share(read, sum(one.tokens for one in weighed.tally.values())),
+            scored=weighed.scored,
+            kept=weighed.kept,
+            rejected=sums.rejected,
+            unreadable=sums.unreadable,
+            parameters=parameters,
+            verbs=self.found.verbs(),
+            domain=" / ".join(self.domain) or None,
+            ledger=weighed.domains if self.domain else (),
+        )
 
 
-def _write(
-    run: "Run",
-    connection: "duckdb.DuckDBPyConnection",
-    reason: str,
-    parameters: Mapping[str, Any],
-    found: "Rejections",
-) -> Selection:
-    """Write the decision table, then its record; one fingerprint in both shows a reader a half replacement."""
-    from curate import decisions, runs
+def _count(judgement: "Judgement") -> "Count":
+    from curate.weighing import Count
 
-    made_from = {"made_from": run.finished_scores()["fingerprint"], **found.fingerprints()}
-    note: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
-    note["fingerprint"] = runs.fingerprint(note)
-    tally: ledger.Tally = {}
-    decisions.write_decisions(run.filter, ledger.decide(connection, reason, tally), note)
-    summary = _summary(run, connection, reason, tally)
-    run.save("filter", {**note, "counts": _counts(summary), "summary": _medians(summary)})
-    return summary
+    count = Count()
+    for rows, codes in judgement.rows():
+        count.add(rows, codes)
+    return count
+
+
+def _kind(kind: "pa.DataType") -> str:
+    return {"large_string": "string"}.get(str(kind), str(kind))
+
+
+def _half(memory_limit: str | None) -> int | None:
+    """Half of a memory limit in bytes, for rows that are held; DuckDB has the other half."""
+    from curate.shards import parse_size
+
+    return None if memory_limit is None else parse_size(memory_limit) // 2
+
+
+def _trial(asked: "Criteria", weighed: "Weighed") -> Trial:
+    from curate import criteria
+
+    parameters = criteria.parameters_of(asked)
+    named = " ".join(f"--{name.replace('_', '-')} {_plain(value)}" for name, value in _as_typed(asked).items())
+    changes = {}
+    for line in weighed.domains if len(weighed.domains) > 1 else ():
+        before = line.before.tokens / max(weighed.scored.tokens, 1)
+        after = line.after.tokens / max(weighed.kept.tokens, 1)
+        changes[line.name] = after / before - 1 if before else 0.0
+    ranked = dict(sorted(changes.items(), key=lambda pair: (-abs(pair[1]), pair[0])))
+    return Trial(named, weighed.kept, ranked, parameters)
+
+
+def _as_typed(asked: "Criteria") -> dict[str, Any]:
+    """The criteria as a person would type them."""
+    from curate import criteria
+
+    found = criteria.parameters_of(asked)
+    if found.get("keep") == "25:75":
+        found |= {"keep": "middle", "rate": 0.5}
+    found.pop("by", None) if found.get("by") == "perplexity" else None
+    order = ["keep", "rate", "tokens", "by", "within", "temperature", "seed", "where"]
+    names = [name for name in found if name not in order] + [name for name in order if name in found]
+    short = {"max_perplexity": "max_ppl"}
+    return {short.get(name, name): found[name] for name in names}
+
+
+def _plain(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _counts(summary: Selection) -> dict[str, Any]:
@@ -129,14 +290,10 @@ def _counts(summary: Selection) -> dict[str, Any]:
         "read": summary.read.documents,
         "kept": summary.kept.documents,
         "kept_tokens": summary.kept.tokens,
-        "rejected": _documents(summary.rejected),
+        "rejected": {reason: share.documents for reason, share in summary.rejected.items()},
         "rejected_tokens": {reason: share.tokens for reason, share in summary.rejected.items()},
         "unreadable": summary.unreadable,
     }
-
-
-def _documents(rejected: Mapping[str, Share]) -> dict[str, int]:
-    return {reason: share.documents for reason, share in rejected.items()}
 
 
 def _medians(summary: Selection) -> dict[str, Any]:
@@ -144,151 +301,39 @@ def _medians(summary: Selection) -> dict[str, Any]:
     return {"median_perplexity_before": before, "median_perplexity_after": after}
 
 
-def _summary(
-    run: "Run",
-    connection: "duckdb.DuckDBPyConnection",
-    reason: str,
-    tally: ledger.Tally,
-    scored: Share | None = None,
-) -> Selection:
-    """The tally as a selection; TableError when documents are missing from it."""
-    read = run.finished_scores()["counts"]["read"]
-    sums = ledger.sum_up("filter", tally, read)
-    chosen = f"SELECT perplexity FROM (SELECT perplexity, {reason} AS reason FROM documents AS scores)"
-    median = _median(connection, f"{chosen} WHERE reason IS NULL")
-    return Selection(
-        run=str(run.path),
-        read=Share(read, sum(one.tokens for one in tally.values())),
-        scored=scored or _scored(connection),
-        kept=replace(sums.kept, median_perplexity=median),
-        rejected=sums.rejected,
-        unreadable=sums.unreadable,
-    )
+# Without a criterion, or without a document that meets it: what this corpus is like.
 
 
-def _median(connection: "duckdb.DuckDBPyConnection", query: str) -> float | None:
-    """The median of a query's ``perplexity``, null and NaN left out; None for none."""
-    from curate import decisions
+def _perplexity_quantiles(source: "Source") -> list[float]:
+    from curate import weighing
 
-    measured = f"({query}) WHERE perplexity IS NOT NULL"
-    count = connection.execute(f"SELECT count(*) FROM {measured}").fetchall()[0][0]
-    ordered = f"SELECT perplexity FROM {measured} ORDER BY perplexity"
-    return decisions.quantiles(connection, ordered, count, [0.5])[0] if count else None
-
-
-def _scored(connection: "duckdb.DuckDBPyConnection") -> Share:
-    query = "SELECT count(*), coalesce(sum(tokens), 0) FROM scores WHERE status = 'ok'"
-    documents, tokens = connection.execute(query).fetchall()[0]
-    return Share(documents, int(tokens), _median(connection, "SELECT perplexity FROM scores WHERE status = 'ok'"))
-
-
-# Without a criterion: what this corpus is like, and what a few thresholds would keep.
-
-
-def _perplexity_quantiles(connection: "duckdb.DuckDBPyConnection") -> list[float]:
-    from curate import decisions
-
-    measured = "FROM scores WHERE status = 'ok' AND perplexity IS NOT NULL"
-    count = connection.execute(f"SELECT count(*) {measured}").fetchall()[0][0]
-    if not count:
+    found = weighing.quantiles(source, list(SHARES.values()))
+    if any(value != value for value in found):
         raise UsageError("no document of this run has a perplexity, so there is nothing to choose by", "curate status")
-    query = f"SELECT perplexity {measured} ORDER BY perplexity"
-    return decisions.quantiles(connection, query, count, list(SHARES.values()))
+    return found
 
 
-def _no_criterion(connection: "duckdb.DuckDBPyConnection", run: str) -> UsageError:
-    found = dict(zip(SHARES, _perplexity_quantiles(connection), strict=True))
-    listed = ", ".join(f"{name} {figure(value)}" for name, value in found.items())
+def _list_quantiles(found: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {figure(value)}" for name, value in found.items())
+
+
+def _no_criterion(source: "Source", run: str) -> UsageError:
+    found = dict(zip(SHARES, _perplexity_quantiles(source), strict=True))
     at = "" if run == "curated" else f" --run {run}"
     return UsageError(
-        f"no criterion given, and none suits every corpus. Perplexity of this one: {listed}",
+        f"no criterion given, and none suits every corpus. Perplexity of this one: {_list_quantiles(found)}",
         f"curate filter --dry-run{at} shows what thresholds keep; "
         f"then for example --max-ppl {figure(found['75 %'])}, or --keep middle --rate 0.5",
     )
 
 
-def _sweep(run: "Run", connection: "duckdb.DuckDBPyConnection") -> Selection:
-    """What upper bounds near the quartiles would keep, and the middle half."""
-    from curate import criteria
-
-    trials: list[dict[str, Any]] = [
-        {"max_ppl": float(figure(value))} for value in _perplexity_quantiles(connection)[2:]
-    ]
-    found, scored = [], _scored(connection)
-    for options in [*trials, {"keep": "middle", "rate": 0.5}]:
-        asked = criteria.criteria_of(options)
-        reason = criteria.reason_of(connection, asked)
-        summary = _summary(run, connection, reason, ledger.count(connection, reason), scored)
-        named = " ".join(f"--{name.replace('_', '-')} {_plain(value)}" for name, value in options.items())
-        found.append(Trial(named, summary.kept))
-    before = ledger.count(connection, criteria.reason_of(connection, criteria.NOTHING))
-    rejected = ledger.sum_up("filter", before, summary.read.documents).rejected
-    return replace(summary, kept=Share(), rejected=rejected, dry_run=True, sweep=tuple(found))
-
-
-# Showing.
-
-
-def figure(value: float) -> str:
-    """Three significant digits, never an exponent: 4.13, 38.9, 413, 90200."""
-    return f"{float(f'{value:.3g}'):.10g}" if value < 1e10 else f"{value:.3g}"
-
-
-def _plain(value: object) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
-def _median_text(share: Share) -> str:
-    return "–" if share.median_perplexity is None else figure(share.median_perplexity)
-
-
-def _line(label: str, share: Share, total: Share, indent: str = "") -> str:
-    from curate.console import count
-    from curate.evidence.screen import shorten
+def _nothing_kept(source: "Source", summary: Selection) -> GateError:
+    """What the criteria met, where no document meets them all."""
+    from curate import weighing
     from curate.evidence.wording import fold
 
-    documents = f"{share.documents:>13,}  {_share(share.documents, total.documents):>7}"
-    tokens = f"{count(share.tokens):>10} tokens  {_share(share.tokens, total.tokens):>7}"
-    return f"{indent + shorten(fold(label), LABEL_CHARS):<34}{documents}{tokens}".rstrip()
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}".replace("%", " %") if whole else ""
-
-
-def _render_counts(found: Selection) -> list[str]:
-    lines = [_line("read", found.read, found.read)]
-    if found.unreadable:
-        lines.append(_line("unreadable", Share(found.unreadable), found.read, "  "))
-    lines += [_line(reason, share, found.read, "  ") for reason, share in found.rejected.items()]
-    lines.append(_line("kept", found.kept, found.read))
-    lines.append(f"median perplexity {_median_text(found.scored)} before, {_median_text(found.kept)} after")
-    if not found.kept.documents:
-        lines.append("nothing is kept: the criteria together are too narrow")
-    return lines
-
-
-def _at(found: Selection) -> str:
-    return "" if found.run == "curated" else f" --run {found.run}"
-
-
-def _render_next(found: Selection) -> list[str]:
-    if found.dry_run:
-        return ["nothing was written; the same command without --dry-run decides"]
-    return [f"next: curate export out/{_at(found)}", f"      curate status{_at(found)}"]
-
-
-def _render_sweep(found: Selection) -> list[str]:
-    from curate.console import count
-
-    lines = [f"{'':<26}{'documents':>19}{'tokens':>17}{'median perplexity':>21}"]
-    left = ", ".join(verb.removeprefix("curate ") for verb in found.verbs)
-    first = f"after {left}" if left else "all that was scored"
-    for name, share in [(first, found.scored), *((one.criterion, one.kept) for one in found.sweep)]:
-        documents = f"{share.documents:>11,} {_share(share.documents, found.read.documents):>7}"
-        tokens = f"{count(share.tokens):>9} {_share(share.tokens, found.read.tokens):>7}"
-        lines.append(f"{name:<26}{documents}{tokens}{_median_text(share):>21}")
-    before = [line for line in ledger.group(_documents(found.rejected)) if not line.label.startswith("unscored: ")]
-    if before:
-        lines.append("rejected before: " + ", ".join(f"{line.label} {line.documents:,}" for line in before))
-    return [*lines, "", "nothing was written; name a criterion to decide"]
+    found = dict(zip(SHARES, weighing.quantiles(source, list(SHARES.values())), strict=True))
+    most = [f"{fold(why)}: {share.documents:,}" for why, share in list(summary.rejected.items())[:3]]
+    listed = f"; perplexity of this corpus: {_list_quantiles(found)}" if found["min"] == found["min"] else ""
+    message = f"nothing would be kept of {summary.read.documents:,} documents ({'; '.join(most)}){listed}"
+    return GateError(message, "nothing was written; curate filter --dry-run shows what thresholds keep")

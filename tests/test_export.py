@@ -691,10 +691,10 @@ def test_a_file_of_another_size_is_refused_before_the_work(tmp_path):
 
 
 def test_nothing_kept_is_an_error_and_no_empty_folder(tmp_path):
-    run = numbered_run(tmp_path, [{"perplexity": 10.0}])
-    choose(str(run.path), max_ppl=5)
+    run = numbered_run(tmp_path, [{"status": "too_long"}, {"status": "too_long"}])
     with pytest.raises(GateError, match="nothing was kept"):
         export(str(tmp_path / "out"), str(run.path))
+    run = numbered_run(tmp_path / "all", [{"perplexity": 10.0}])
     choose(str(run.path), max_ppl=50)
     with pytest.raises(GateError, match="nothing was rejected"):
         export(str(tmp_path / "out"), str(run.path), rejected=True)

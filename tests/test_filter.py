@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from runs_helper import decisions_of, kept_of, make_run, numbered_run, write_lines
 
 from curate import decisions, runs, tables
-from curate.errors import TableError, UsageError
+from curate.errors import GateError, TableError, UsageError
 from curate.selection import filter as choose
 
 
@@ -84,11 +84,11 @@ def test_empty_and_unreadable_rows_are_counted_apart_and_nothing_is_lost(tmp_pat
 
 
 def test_the_first_criterion_that_fails_is_the_only_reason(tmp_path):
-    run = numbered_run(tmp_path, ppl(90.0, tokens=1))
-    choose(str(run.path), max_ppl=50, min_tokens=5, where="false", keep="low", rate=0.5)
-    assert reasons_of(run) == ["perplexity > 50"]
-    choose(str(run.path), min_tokens=5, where="false")
-    assert reasons_of(run) == ["tokens < 5"]
+    run = numbered_run(tmp_path, [*ppl(90.0, tokens=1), *ppl(1.0)])
+    choose(str(run.path), max_ppl=50, min_tokens=5, where="id = 'd1'", keep="low", rate=0.5)
+    assert reasons_of(run) == ["perplexity > 50", None]
+    choose(str(run.path), min_tokens=5, where="id = 'd1'")
+    assert reasons_of(run) == ["tokens < 5", None]
 
 
 def test_running_it_again_replaces_what_was_decided(tmp_path):
@@ -145,10 +145,15 @@ def test_ties_over_several_files_go_by_file_then_row(tmp_path):
 )
 def test_low_and_high_of_rates_that_add_up_part_the_scored_documents(tmp_path_factory, values, percent):
     run = numbered_run(tmp_path_factory.mktemp("run"), ppl(*values))
-    choose(str(run.path), keep="low", rate=percent / 100)
-    low = set(kept_of(run))
-    choose(str(run.path), keep="high", rate=round(1 - percent / 100, 2))
-    high = set(kept_of(run))
+
+    def kept(keep, rate):
+        try:
+            choose(str(run.path), keep=keep, rate=rate)
+        except GateError:  # so small a share of so few is none
+            return set()
+        return set(kept_of(run))
+
+    low, high = kept("low", percent / 100), kept("high", round(1 - percent / 100, 2))
     scored = [row for row, value in enumerate(values) if value is not None]
     assert not low & high
     assert low | high == set(scored)
@@ -331,11 +336,15 @@ def test_the_summary_has_documents_tokens_and_medians(tmp_path):
     assert max(map(len, shown.splitlines())) <= 100
 
 
-def test_criteria_that_keep_nothing_say_so(tmp_path):
-    run = numbered_run(tmp_path, ppl(10.0))
-    found = choose(str(run.path), max_ppl=5)
-    assert found.kept.median_perplexity is None
-    assert "nothing is kept" in found.render()
+def test_criteria_that_keep_nothing_are_an_error_with_the_quantiles_and_leave_the_old_decision(tmp_path):
+    run = numbered_run(tmp_path, ppl(10.0, 30.0))
+    choose(str(run.path), max_ppl=20)
+    before = run.filter.read_bytes()
+    with pytest.raises(GateError, match=r"perplexity > 5: 2.*min 10.*50 % 20.*95 %"):
+        choose(str(run.path), max_ppl=5)
+    assert run.filter.read_bytes() == before and kept_of(run) == [0]
+    found = choose(str(run.path), max_ppl=5, dry_run=True)
+    assert found.kept.documents == 0 and found.kept.median_perplexity is None
 
 
 def test_the_table_follows_the_order_of_the_corpus_over_files_and_slices(tmp_path):

@@ -25,8 +25,7 @@ def make(tmp_path, rows, **options):
 
 
 def values_of(run, name):
-    found = [value for part in narrow.read_parts(run, ["row"], [name]) for value in part.table[name].to_pylist()]
-    return found
+    return [value for part in narrow.read_parts(run, ["row"], [name]) for value in part.table[name].to_pylist()]
 
 
 def test_a_column_is_read_from_the_corpus_once_and_then_stands_beside_the_scores(tmp_path):

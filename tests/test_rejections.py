@@ -56,12 +56,12 @@ def test_a_document_is_rejected_for_a_hit_to_be_dropped_and_for_a_copy_that_is_k
 
 def test_the_first_that_rejects_is_the_reason(tmp_path):
     """Unscored, then contaminated, then a duplicate, then the criteria, whatever else is true of a document."""
-    numbers = [{"status": "too_long"}, *ppl(90.0, 90.0, 90.0)]
+    numbers = [{"status": "too_long"}, *ppl(90.0, 90.0, 90.0, 1.0)]
     run = numbered_run(tmp_path, numbers)
     write_hits(run, [{"row": row} for row in (0, 1)])
     write_duplicates(run, [{0: "near", 1: "exact", 2: "near", 3: "keeper"}])
-    choose(str(run.path), max_ppl=50, where="false", keep="low")
-    assert reasons_of(run) == ["unscored: too_long", "contaminated: gsm8k", "near duplicate", "perplexity > 50"]
+    choose(str(run.path), max_ppl=50, where="id = 'd4'", keep="low")
+    assert reasons_of(run) == ["unscored: too_long", "contaminated: gsm8k", "near duplicate", "perplexity > 50", None]
 
 
 def test_an_unreadable_row_stays_unreadable_whatever_the_tables_say(tmp_path):
@@ -74,13 +74,13 @@ def test_an_unreadable_row_stays_unreadable_whatever_the_tables_say(tmp_path):
 
 
 def test_the_reason_names_the_set_of_the_strongest_hit_and_of_equals_the_first_by_name(tmp_path):
-    run = numbered_run(tmp_path, ppl(10.0, 10.0, 10.0))
+    run = numbered_run(tmp_path, ppl(10.0, 10.0, 10.0, 10.0))
     strong, weak = {"eval_set": "mbpp", "bits": 90.0}, {"eval_set": "gsm8k", "bits": 40.0}
     equals = [{"row": 1, "eval_set": name, "bits": 50.0} for name in ("zebra", "apple")]
     louder = {"row": 2, "eval_set": "loud", "bits": 99.0, "verdict": "review", "action": "none"}
     write_hits(run, [{"row": 0, **weak}, {"row": 0, **strong}, *equals, {"row": 2, **weak}, louder])
     choose(str(run.path), max_ppl=50)
-    assert reasons_of(run) == ["contaminated: mbpp", "contaminated: apple", "contaminated: gsm8k"]
+    assert reasons_of(run) == ["contaminated: mbpp", "contaminated: apple", "contaminated: gsm8k", None]
 
 
 def test_only_the_action_drop_rejects(tmp_path):

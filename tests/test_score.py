@@ -194,8 +194,8 @@ def test_a_full_disk_is_one_line_and_whole_parts_stay(corpus, model, tmp_path, m
         score([str(corpus)], model=model, run=str(run), slice_bytes=3000, carry="none")
     assert len(list((run / "scores").iterdir())) == 2
     monkeypatch.undo()
-    score([str(corpus)], model=model, run=str(run), slice_bytes=3000)
-    score([str(corpus)], model=model, run=str(tmp_path / "whole"), slice_bytes=3000)
+    score([str(corpus)], model=model, run=str(run), slice_bytes=3000, carry="none")
+    score([str(corpus)], model=model, run=str(tmp_path / "whole"), slice_bytes=3000, carry="none")
     assert everything(run) == everything(tmp_path / "whole")
 
 

@@ -154,7 +154,7 @@ def test_nothing_is_said_below_the_counts_where_everything_is_dropped(run):
 def test_many_eval_sets_and_hostile_names_stay_within_the_line(run):
     names = [f"benchmark \x1b[31m number {n} of many" for n in range(8)]
     write_hits(run, [{"row": n, "eval_set": name} for n, name in enumerate(names)])
-    for found in (status(str(run.path)), choose(str(run.path), max_ppl=70), status(str(run.path))):
+    for found in (status(str(run.path)), choose(str(run.path), max_ppl=92), status(str(run.path))):
         shown = found.render()
         assert "\x1b" not in shown
         assert max(len(line) for line in shown.splitlines() if str(run.path) not in line) <= 100
