@@ -221,7 +221,7 @@ def quantiles(
     def at(group: int, place: float) -> float:
         low, high = int(place), min(int(place) + 1, int(counts[group]) - 1)
         first, second = found[group, low].value, found[group, high].value
-        return first if place == low else first + (place - low) * (second - first)
+        return first if place == low or first == second else first + (place - low) * (second - first)
 
     nothing = [float("nan")] * len(shares)
     return {group: [at(group, place) for place in exact[group]] if group in exact else nothing for group in groups}

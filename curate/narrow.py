@@ -4,8 +4,11 @@ A part of the scores, the parts of carried columns with its name, and the next r
 same documents in the same order, so that nothing is joined. Memory goes with one part.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from curate import carried, decisions, rejections, tables
+from curate import carried, crew, decisions, rejections, tables
 from curate.errors import TableError
 from curate.rejections import Rejections
 from curate.runs import Run
@@ -66,18 +69,26 @@ def read_parts(
     kinds = carried.carry(run, carry) if carry else {}
     names = list(dict.fromkeys([*columns, *(["status"] if decided else [])]))
     judge = _Judge(run, found) if decided else None
-    for number, path in enumerate(tables.parts(run.scores)):
-        table = pq.read_table(path, columns=names, partitioning=None, read_dictionary=["status"])
-        for name in kinds:
-            beside = pq.read_table(carried.folder(run, name) / path.name, partitioning=None)
-            if len(beside) != len(table):
-                raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
-            table = table.append_column(name, beside.column("value"))
+    paths = tables.parts(run.scores)
+    read = crew.in_order(partial(_read_part, run, names, list(kinds)), paths, crew.cores())
+    for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
         keep = judge.judge(number, table) if judge is not None else None
-        file = str(tables.read_metadata(path)["slice"]["file"])
         yield Part(path.name, file, table.select([*columns, *kinds]), keep)
     if judge is not None:
         judge.check_end()
+
+
+def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], path: Path) -> tuple[str, pa.Table]:
+    """The file of the corpus that a part is of, and its columns."""
+    with pq.ParquetFile(path, read_dictionary=["status"]) as part:
+        note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
+        table = part.read(columns=list(names), use_threads=False)
+    for name in carry:
+        beside = pq.read_table(carried.folder(run, name) / path.name, partitioning=None, use_threads=False)
+        if len(beside) != len(table):
+            raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
+        table = table.append_column(name, beside.column("value"))
+    return str(note["slice"]["file"]), table
 
 
 class _Judge:

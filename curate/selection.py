@@ -113,8 +113,8 @@ class _Desk:
 
         within = list(asked.band.within) if asked.band else []
         self.domain = self._choose_domain(within)
-        corpus = self.run.corpus() if asked.where or self.domain or within or asked.columns() else None
         own = [name for name in asked.columns() if name not in SCORES.names and name not in SIGNALS]
+        corpus = self.run.corpus() if asked.where or own else None
         own = [name for name in own if corpus is not None and carried.holds(corpus, name)]
         named = carried.mentioned(corpus, asked.where) if asked.where and corpus is not None else []
         kinds = carried.carry(self.run, list(dict.fromkeys([*self.domain, *within, *own, *named])))
@@ -176,11 +176,12 @@ class _Desk:
     def decide(self, source: "Source", asked: "Criteria", dry_run: bool, show: bool) -> Selection:
         """Decide on every document, write the table unless this is a dry run, and sum up."""
         from curate import criteria, neighbours, sieve
-        from curate.weighing import Judgement
+        from curate.weighing import Judgement, medians
 
         judgement, parameters = Judgement(source, sieve.prepare(source, asked)), criteria.parameters_of(asked)
         if dry_run:
-            summary = replace(self._summarise(judgement, _count(judgement), parameters), dry_run=True)
+            before = medians(judgement, kept=False)
+            summary = replace(self._summarise(judgement, _count(judgement), parameters, before), dry_run=True)
         else:
             summary = self._write(judgement, parameters)
         return replace(summary, boundaries=neighbours.find(self.run, judgement)) if show else summary
@@ -190,28 +191,35 @@ class _Desk:
 
         GateError, with the old table left as it was, where nothing would be kept.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
         from curate import decisions, runs, tables
-        from curate.weighing import Count
+        from curate.weighing import Count, medians
 
         made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.found.fingerprints()}
         note: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
         note["fingerprint"] = runs.fingerprint(note)
         count = Count()
-        with tables.replacing(self.run.filter) as beside:
+        with ThreadPoolExecutor(1) as pool, tables.replacing(self.run.filter) as beside:
+            before = pool.submit(medians, judgement, False)
+            if not judgement.source.is_held():
+                before.result()  # both would read the tables again, and ask the same SQL
             with decisions.coded_writer(beside, judgement.source.names, note) as writer:
                 for rows, codes in judgement.rows():
                     count.add(rows, codes)
                     writer.add(rows.file, rows.rows, codes)
-            summary = self._summarise(judgement, count, parameters)
+            summary = self._summarise(judgement, count, parameters, before.result())
             if not summary.kept.documents:
                 raise _nothing_kept(judgement.source, summary)
         self.run.save("filter", {**note, "counts": _counts(summary), "summary": _medians(summary)})
         return summary
 
-    def _summarise(self, judgement: "Judgement", count: "Count", parameters: Mapping[str, Any]) -> Selection:
-        from curate.weighing import medians, weigh
+    def _summarise(
+        self, judgement: "Judgement", count: "Count", parameters: Mapping[str, Any], before: "list[float | None]"
+    ) -> Selection:
+        from curate.weighing import weigh
 
-        return self._summary(weigh(judgement, medians(judgement, kept=False), count), parameters)
+        return self._summary(weigh(judgement, before, count), parameters)
 
     def _summary(self, weighed: "Weighed", parameters: Mapping[str, Any]) -> Selection:
         """What was weighed as a selection; TableError when documents are missing from it."""

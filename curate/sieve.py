@@ -206,33 +206,30 @@ class Sieve:
     def _judge_band(self, fence: Fence, rows: Rows, found: Codes) -> None:
         """Those beyond the ends, and those that have no place in the order."""
         band, values = fence.band, order_values(fence.band, rows)
-        member = member_of(band, rows, found)
+        member = member_of(band, rows, found) & ~np.isnan(values)
         weights = rows.tokens if band.in_tokens else np.ones(len(values), np.int64)
-        lost = (found == 0) & np.isnan(values)
-        found[lost] = self._number(f"{band.column} is null")
-        for group in np.unique(rows.within[member]).tolist():
-            inside = np.flatnonzero(member & (rows.within == group) & ~np.isnan(values))
-            for edges, side in ((fence.low, "low"), (fence.high, "high")):
+        found[(found == 0) & np.isnan(values)] = self._number(f"{band.column} is null")
+        size = int(rows.within.max(initial=-1)) + 1
+        for edges, side, none in ((fence.low, "low", -np.inf), (fence.high, "high", np.inf)):
+            ends = np.array([edges[group].value if group in edges else none for group in range(size)])[rows.within]
+            beyond = member & (values < ends if side == "low" else values > ends)
+            for group, ties in _by_group(np.flatnonzero(member & (values == ends)), rows.within):
                 if group in edges:
-                    beyond = self._beyond(edges[group], (group, side), values[inside], weights[inside])
-                    places = inside[beyond]
-                    places = places[found[places] == 0]
-                    found[places] = self._number(band.reasons()[side == "high"])
+                    beyond[ties] = self._beyond(edges[group], (group, side), weights[ties])
+            found[beyond & (found == 0)] = self._number(band.reasons()[side == "high"])
 
-    def _beyond(
-        self, edge: Edge, key: tuple[int, str], values: Floats, weights: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Which lie beyond an end; of those at its value, by the order of the corpus."""
-        ties = np.flatnonzero(values == edge.value)
-        before = edge.below + self._passed.get(key, 0) + np.cumsum(weights[ties]) - weights[ties]
-        self._passed[key] = self._passed.get(key, 0) + int(weights[ties].sum())
-        if key[1] == "low":
-            beyond = values < edge.value
-            beyond[ties] = before < edge.place
-        else:
-            beyond = values > edge.value
-            beyond[ties] = before + weights[ties] > edge.place
-        return beyond
+    def _beyond(self, edge: Edge, key: tuple[int, str], weights: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the documents at the value of an end lie beyond it, by the order of the corpus."""
+        before = edge.below + self._passed.get(key, 0) + np.cumsum(weights) - weights
+        self._passed[key] = self._passed.get(key, 0) + int(weights.sum())
+        return np.asarray(before < edge.place if key[1] == "low" else before + weights > edge.place)
+
+
+def _by_group(places: NDArray[np.int64], groups: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Some places apart by their groups, each in order."""
+    own = groups[places]
+    for group in np.unique(own).tolist():
+        yield group, places[own == group]
 
 
 def judge_each(criteria: Criteria, rows: Rows, number: Callable[[str], int]) -> Codes:
