@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from curate.curriculum import Ranks
     from curate.ranking import Ranked, Scratch
+    from curate.rejections import Rejections
     from curate.runs import Run
     from curate.schedules import Schedule
     from curate.tenths import Tenth
@@ -85,7 +86,7 @@ class Arrangement:
         return lines
 
     def _tenths(self) -> list[str]:
-        from curate.selection import figure
+        from curate.tenths import figure
         from curate.statistics import sparkline
 
         medians = [one.median for one in self.tenths]
@@ -103,7 +104,9 @@ class Arrangement:
 
         lines = []
         if self.strata:
-            lines.append(f"{shorten(fold(self.parameters['stratify']), 32):<34}{'tokens':>14}{'share':>10}   in a tenth")
+            lines.append(
+                f"{shorten(fold(self.parameters['stratify']), 32):<34}{'tokens':>14}{'share':>10}   in a tenth"
+            )
         for one in self.strata[:STRATA]:
             name = "(none)" if one.value is None else shorten(fold(one.value), 30)
             tenths = f"{100 * one.lowest:.1f} … {100 * one.highest:.1f} %"
@@ -155,8 +158,8 @@ def order(
     an easiest share that grows; ``warmup`` does so for the first fifth and then shuffles. Shares are of tokens; folds,
     sections, bands and jitter count documents. Ties go by the order of the corpus. A document without a key is last.
     """
-    from curate import curriculum, ranking, rejections, runs, schedules, shards, tables
-    from curate.criteria import ALIASES
+    from curate import ranking, rejections, runs, schedules, shards, tables
+    from curate.placebook import ALIASES
 
     given = {"folds": folds, "segments": segments, "sections": sections, "band": band}
     asked = schedules.schedule_of(schedule, {**given, "warmup_share": warmup_share, "start": start})
@@ -189,3 +192,138 @@ def _check_options(direction: str, jitter: int | None, seed: int) -> None:
         raise UsageError(f"--jitter {jitter} is no window: it is a number of documents", "leave it out for none")
     if seed < 0:
         raise UsageError(f"--seed {seed} is negative", "any number from 0 on")
+
+
+def _rank(
+    run: "Run", by: str, stratify: str | None, descending: bool, scratch: "Scratch", read: int, found: "Rejections"
+) -> "Ranked":
+    """The kept documents by rank. GateError where nothing is kept, UsageError where nothing has a key."""
+    from curate import narrow, placebook, ranking
+
+    kind, own = placebook.kind_of(run, by)
+    carry = list(dict.fromkeys([*(() if own else (by,)), *((stratify,) if stratify else ())]))
+    collector = ranking.Collector(read, scratch, kind, stratify is not None)
+    columns = list(dict.fromkeys(["tokens", *((by,) if own else ())]))
+    for part in narrow.read_parts(run, columns, carry, found=found):
+        table = part.table.filter(part.keep)
+        collector.add(table.column(by), table.column("tokens"), table.column(stratify) if stratify else None)
+    ranked = collector.rank(descending)
+    if not ranked.kept:
+        raise GateError("nothing is kept, so there is nothing to order", f"curate status --run {run.path} says why")
+    if not len(ranked.places):
+        raise UsageError(f"no document that is kept has a {by}", "order by another column, as in --by bytes")
+    return ranked
+
+
+def arrange(ranked: "Ranked", asked: "Schedule", jitter: int | None, seed: int, scratch: "Scratch") -> "Ranks":
+    """The order as ranks: each stratum by itself, merged by tokens, then jittered. The same for the same seed."""
+    from curate import curriculum, ranking, schedules
+
+    orders = []
+    for number, ranks in enumerate(ranking.part_strata(ranked, scratch)):
+        tokens = take(ranked.tokens, ranks, scratch)
+        bits = curriculum.random_bits(seed, 0, number)
+        orders.append(take(ranks, schedules.arrange(asked, tokens, bits, scratch.empty), scratch))
+    found = orders[0] if len(orders) == 1 else curriculum.merge(orders, ranked.tokens, scratch.empty)
+    if jitter is not None:
+        curriculum.jitter(found, jitter, curriculum.random_bits(seed, 1))
+    return found
+
+
+def take(values: "Ranks", places: "Ranks", scratch: "Scratch") -> "Ranks":
+    """The values at some places."""
+    from curate.curriculum import blocks
+
+    out = scratch.empty(len(places))
+    for block in blocks(len(places)):
+        out[block] = values[places[block]]
+    return out
+
+
+def place(ranked: "Ranked", order: "Ranks", scratch: "Scratch") -> "Ranks":
+    """The position of each kept document, in the order of the corpus; TableError where it is no permutation.
+
+    As many documents as there are places take a place each; that no place is left empty proves that none was taken
+    twice.
+    """
+    from curate.curriculum import blocks
+
+    out = scratch.empty(ranked.kept)
+    for block in blocks(len(out)):
+        out[block] = -1
+    for block in blocks(len(order)):
+        out[ranked.places[order[block]]] = range(block.start, block.stop)
+    out[ranked.missing] = range(len(order), len(order) + len(ranked.missing))
+    empty = sum(int((out[block] < 0).sum()) for block in blocks(len(out)))
+    if empty or len(order) + len(ranked.missing) != ranked.kept:
+        raise TableError(f"the order is no permutation: {empty:,} of {ranked.kept:,} documents have no position")
+    return out
+
+
+def _write(run: "Run", positions: "Ranks", summary: Arrangement, found: "Rejections", read: int) -> None:
+    """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
+    from dataclasses import asdict
+
+    from curate import placebook, runs, tables
+
+    made_from = placebook.sources_of(run, found)
+    note: dict[str, Any] = {"made_from": made_from, "parameters": dict(summary.parameters)}
+    note["fingerprint"] = runs.fingerprint(note)
+    rows = placed_rows(run, found, positions)
+    placebook.write_placements(run.order, tables.ORDER, rows, note)
+    counts = {"read": read, "kept": summary.documents, "unmeasured": summary.unmeasured, "kept_tokens": summary.tokens}
+    tenths = [asdict(one) for one in summary.tenths]
+    run.save("order", {**note, "counts": counts, "summary": {"median": summary.median, "tenths": tenths}})
+
+
+def placed_rows(run: "Run", found: "Rejections", positions: "Ranks") -> "Iterator[pa.Table]":
+    """The rows of the table, part by part."""
+    import numpy as np
+    import pyarrow as pa
+
+    from curate import narrow
+
+    done = 0
+    for part in narrow.read_parts(run, ["file", "row"], found=found):
+        assert part.keep is not None
+        values = np.zeros(len(part), np.int64)
+        many = int(part.keep.sum())
+        values[part.keep] = positions[done : done + many]
+        done += many
+        yield part.table.append_column("position", pa.array(values, mask=~part.keep))
+    if done != len(positions):
+        raise TableError(f"{done:,} documents are kept, but {len(positions):,} were ordered", "run curate order again")
+
+
+def _summary(
+    run: "Run", ranked: "Ranked", ranks: "Ranks", parameters: Mapping[str, Any], asked: "Schedule"
+) -> Arrangement:
+    from curate import tenths
+
+    found = tenths.summarise(ranks, ranked.tokens, ranked.keys, ranked.strata, ranked.names)
+    middle = len(ranked.keys) - 1
+    median = (float(ranked.keys[middle // 2]) + float(ranked.keys[(middle + 1) // 2])) / 2
+    return Arrangement(
+        run=str(run.path),
+        documents=ranked.kept,
+        tokens=ranked.all_tokens,
+        by=str(parameters["by"]),
+        parameters={key: value for key, value in parameters.items() if value is not None},
+        described=asked.describe(),
+        median=median,
+        unmeasured=len(ranked.missing),
+        tenths=found,
+        strata=_strata(found, ranked.names) if ranked.strata is not None else (),
+    )
+
+
+def _strata(found: "tuple[Tenth, ...]", names: tuple[Any, ...]) -> tuple[Stratum, ...]:
+    """The strata, those of the most tokens first."""
+    total = sum(one.tokens for one in found) or 1
+    strata = []
+    for number, name in enumerate(names):
+        tokens = sum(one.strata[number] for one in found)
+        shares = [one.strata[number] / one.tokens for one in found if one.tokens]
+        text = None if name is None else str(name)
+        strata.append(Stratum(text, tokens, tokens / total, min(shares, default=0.0), max(shares, default=0.0)))
+    return tuple(sorted(strata, key=lambda one: (-one.tokens, one.value or "")))

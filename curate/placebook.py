@@ -6,6 +6,7 @@ the duplicates, each by its fingerprint, None for one that was never made. So a 
 since, and a table that was half replaced.
 """
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import decisions, tables
-from curate.errors import TableError
+from curate import carried, decisions, tables
+from curate.errors import TableError, UsageError
 from curate.rejections import Rejections
 from curate.runs import Run
 
@@ -60,3 +61,30 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
     if tables.read_metadata(path).get("fingerprint") != record["fingerprint"]:
         raise TableError(f"{path} and run.json do not belong together", hint)
     return record
+
+
+ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
+
+
+def kind_of(run: Run, by: str) -> tuple[pa.DataType, bool]:
+    """The type of the column that ``--by`` names, and whether it is a column of the scores; else it is carried from the documents.
+
+    UsageError, with the nearest name, for what is neither or no number.
+    """
+    parts = tables.parts(run.scores)
+    schema = pq.read_schema(parts[0]) if parts else tables.SCORES
+    kinds = {field.name: field.type for field in schema if field.name not in ("row", "hash")}
+    numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
+    if by in numbers:
+        return kinds[by], True
+    listed = f"there are: {', '.join(numbers)}, and the columns of the documents"
+    try:
+        kind = carried.carry(run, [by])[by]
+    except UsageError as error:
+        close = difflib.get_close_matches(by, [*numbers, *ALIASES], 1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        message = f"--by {by}: neither the scores nor the documents have such a column"
+        raise UsageError(message, f"{meant}{listed}") from error
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise UsageError(f"--by {by}: the column is text, not numbers", f"--stratify {by} keeps its shares; {listed}")
+    return kind, False

@@ -77,6 +77,8 @@ class Ranked:
     """Those values, by number."""
     kept: int
     """Documents that are kept, those without a key too."""
+    all_tokens: int
+    """Of the kept documents."""
     missing: Ranks
     """The kept documents whose key is null or NaN, in the order of the corpus."""
 
@@ -89,7 +91,7 @@ class Collector:
         self._keys, self._tokens, self._places = (scratch.empty(most) for _ in range(3))
         self._strata = scratch.empty(most) if stratified else None
         self._codes: dict[Any, int] = {}
-        self._count, self._kept = 0, 0
+        self._count, self._kept, self._all = 0, 0, 0
         self._missing: list[Ranks] = []
 
     def add(self, key: pa.ChunkedArray, tokens: pa.ChunkedArray, stratum: pa.ChunkedArray | None) -> None:
@@ -103,7 +105,9 @@ class Collector:
         self._missing.append(places[~has])
         here = slice(self._count, self._count + int(has.sum()))
         self._keys.view(values.dtype)[here] = values[has]
-        self._tokens[here] = pc.fill_null(tokens, 0).to_numpy()[has]
+        weights = pc.fill_null(tokens, 0).to_numpy()
+        self._all += int(weights.sum())
+        self._tokens[here] = weights[has]
         self._places[here] = places[has]
         if self._strata is not None and stratum is not None:
             self._strata[here] = self._encode(stratum)[has]
@@ -133,7 +137,7 @@ class Collector:
         strata = None if self._strata is None else self._take(self._strata, order)
         self._strata = None
         places = order if not len(missing) else self._take(self._places, order)
-        return Ranked(places, tokens, ranked_keys, strata, tuple(self._codes), self._kept, missing)
+        return Ranked(places, tokens, ranked_keys, strata, tuple(self._codes), self._kept, self._all, missing)
 
     def _take(self, values: Ranks, order: Ranks) -> Ranks:
         out = self._scratch.empty(len(order))

@@ -32,20 +32,27 @@ def summarise(
     """The tenths of an order of ranks; ``tokens``, ``keys`` and ``strata`` are given by rank."""
     borders = _borders(order, tokens)
     found = []
-    for begin, end in zip(borders, borders[1:], strict=False):
+    for begin, end in zip(borders[:-1], borders[1:], strict=True):
         ranks = order[begin:end]
         weights, parts = 0, np.zeros(len(names), np.int64)
         total = 0.0
         for block in blocks(len(ranks)):
             piece = ranks[block]
             weights += int(tokens[piece].sum())
-            total += float(keys[piece].sum())
+            with np.errstate(invalid="ignore"):  # ∞ − ∞
+                total += float(keys[piece].sum())
             if strata is not None:
                 shares = np.bincount(strata[piece], tokens[piece], len(names))
                 parts += np.rint(shares).astype(np.int64)
         mean = total / len(ranks) if len(ranks) else None
         found.append(Tenth(len(ranks), weights, _median(keys, ranks), mean, tuple(parts.tolist())))
     return tuple(found)
+
+
+def figure(value: float) -> str:
+    """Three significant digits: 4.13, 38.9, 413, 90200; with an exponent where that would be long."""
+    short = f"{float(f'{value:.3g}'):.10g}"
+    return short if len(short) <= 7 else f"{value:.2g}"
 
 
 def _borders(order: Ranks, tokens: Ranks) -> list[int]:
