@@ -142,7 +142,7 @@ def load(path: Path) -> Cutoffs:
         names = tuple(str(name) for name in found["buckets"])
         if not names or not groups or any(len(own) != len(names) - 1 for own in groups.values()):
             raise ValueError("cuts and buckets do not fit together")
-        if any(not low <= high for own in groups.values() for low, high in zip(own[:-1], own[1:], strict=True)):
+        if not all(list(own) == sorted(own) for own in groups.values()):
             raise ValueError("cuts that do not rise")
         within = tuple(str(name) for name in found["within"])
         return Cutoffs(str(found["scheme"]), str(found["by"]), within, names, groups, dict(found["reference"]))

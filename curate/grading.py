@@ -66,7 +66,9 @@ class Grades:
     def render(self) -> str:
         from curate.evidence.screen import lay_out
 
-        lines = [f"{self.documents:,} documents by {self.by}, {self.scheme}, {self.chosen}"]
+        many = "" if self.documents == 1 else "s"
+        said = f"{self.documents:,} document{many} by {self.by}, {self.scheme}, {self.chosen}"
+        lines = [line.rstrip() for line in lay_out("cut", said.split())]
         lines += [f"{'':<24}{'documents':>22}{'tokens':>20}   {self.by}", *self._rows(self.buckets, "", 22)]
         if self.unmeasured:
             lines.append(f"{'in no bucket':<24}{self.unmeasured:>13,}   without {self.by}")
@@ -89,9 +91,8 @@ class Grades:
         for one in buckets:
             span = "–" if one.lowest is None else f"{figure(one.lowest)} … {figure(one.highest or 0.0)}"
             documents = f"{one.documents:>13,} {_share(one.documents, many):>8}"
-            lines.append(
-                f"{indent}{one.name:<{width}}  {documents}{count(one.tokens):>11} {_share(one.tokens, tokens):>8}   {span}"
-            )
+            weight = f"{count(one.tokens):>11} {_share(one.tokens, tokens):>8}"
+            lines.append(f"{indent}{one.name:<{width}}  {documents}{weight}   {span}")
         return lines
 
 
@@ -203,6 +204,7 @@ class _Job:
         carry = list(dict.fromkeys([*self.within, *(() if self.own else (self.by,))]))
         columns = list(dict.fromkeys(["file", "row", "tokens", *((self.by,) if self.own else ())]))
         for part in narrow.read_parts(self.run, columns, carry, found=self.found):
+            assert part.keep is not None
             values = np.where(part.keep, part.numbers(self.by), np.nan)
             yield part, values, groups.take(part.table), groups.names
 
@@ -346,7 +348,7 @@ def _summary(
         groups=groups,
         unmeasured=kept - int(counts.sum()),
         cutoffs=str(job.run.path / "cutoffs.json"),
-        warnings=tuple([*([warning] if warning else []), *_warnings(buckets, counts, len(cut.names))]),
+        warnings=(*([warning] if warning else []), *_warnings(buckets, counts, len(cut.names))),
         parameters=parameters,
     )
 

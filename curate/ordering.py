@@ -86,8 +86,8 @@ class Arrangement:
         return lines
 
     def _tenths(self) -> list[str]:
-        from curate.tenths import figure
         from curate.statistics import sparkline
+        from curate.tenths import figure
 
         medians = [one.median for one in self.tenths]
         row = {"median": medians, "mean": [one.mean for one in self.tenths]}

@@ -67,9 +67,9 @@ ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
 
 
 def kind_of(run: Run, by: str) -> tuple[pa.DataType, bool]:
-    """The type of the column that ``--by`` names, and whether it is a column of the scores; else it is carried from the documents.
+    """The type of the column that ``--by`` names, and whether it is one of the scores; else it is carried.
 
-    UsageError, with the nearest name, for what is neither or no number.
+    It is then read from the documents once. UsageError, with the nearest name, for what is neither or no number.
     """
     parts = tables.parts(run.scores)
     schema = pq.read_schema(parts[0]) if parts else tables.SCORES

@@ -65,7 +65,7 @@ def open_scratch(folder: Path, documents: int, limit: int) -> Iterator[Scratch]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranked:
-    """The documents that have a key, by rank: 0 is the first of the direction asked; ties in the order of the corpus."""
+    """The documents that have a key, by rank, the first in the direction asked first; ties as in the corpus."""
 
     places: Ranks
     """Which of the kept documents it is, counted in the order of the corpus."""

@@ -32,9 +32,9 @@ def summarise(
     """The tenths of an order of ranks; ``tokens``, ``keys`` and ``strata`` are given by rank."""
     borders = _borders(order, tokens)
     found = []
-    for begin, end in zip(borders[:-1], borders[1:], strict=True):
-        ranks = order[begin:end]
-        weights, parts = 0, np.zeros(len(names), np.int64)
+    for part in range(PARTS):
+        ranks = order[borders[part] : borders[part + 1]]
+        weights, shares_of = 0, np.zeros(len(names), np.int64)
         total = 0.0
         for block in blocks(len(ranks)):
             piece = ranks[block]
@@ -43,9 +43,9 @@ def summarise(
                 total += float(keys[piece].sum())
             if strata is not None:
                 shares = np.bincount(strata[piece], tokens[piece], len(names))
-                parts += np.rint(shares).astype(np.int64)
+                shares_of += np.rint(shares).astype(np.int64)
         mean = total / len(ranks) if len(ranks) else None
-        found.append(Tenth(len(ranks), weights, _median(keys, ranks), mean, tuple(parts.tolist())))
+        found.append(Tenth(len(ranks), weights, _median(keys, ranks), mean, tuple(shares_of.tolist())))
     return tuple(found)
 
 
