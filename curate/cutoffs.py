@@ -71,7 +71,7 @@ def find(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The cuts of each group, and how many of the values that equal a cut stay below it.
 
-    A place beyond the last value is cut just above that value.
+    A place beyond the last value is cut just above that value; of infinity, which has nothing above, all stay below.
     """
     places = [places_of(int(count), quantiles) for count in counts]
     wanted = {
@@ -89,7 +89,7 @@ def find(
             cut = found[group, min(place, int(counts[group]) - 1)]
             beyond = place >= counts[group]
             values[group, number] = math.nextafter(cut.value, math.inf) if beyond else cut.value
-            ties[group, number] = 0 if beyond or quantiles is None else place - cut.below
+            ties[group, number] = counts[group] if beyond else 0 if quantiles is None else place - cut.below
     return values, ties
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from curate.errors import GateError, UsageError
+from curate.errors import CurateError, GateError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,10 +168,21 @@ def _choose_within(run: "Run", within: str | None) -> tuple[tuple[str, ...], str
         return (), "over all documents"
     if within is not None:
         return tuple(carried.split(within)), f"within {within}"
-    language = carried.default_language(run)
+    language = carried.default_language(run) or _find_language(run)
     if language is None:
         return (), "over all documents: they have no column of the language (--within COLUMN)"
     return (language,), f"within {language} (--within none for all together)"
+
+
+def _find_language(run: "Run") -> str | None:
+    """The language column of documents that were scored without carrying it."""
+    from curate import carried
+
+    try:
+        columns = run.corpus().columns
+    except CurateError:
+        return None
+    return next((name for name in carried.LANGUAGES if name in columns), None)
 
 
 def _reference(run: "Run") -> dict[str, Any]:

@@ -246,14 +246,16 @@ def place(ranked: "Ranked", order: "Ranks", scratch: "Scratch") -> "Ranks":
     As many documents as there are places take a place each; that no place is left empty proves that none was taken
     twice.
     """
+    import numpy as np
+
     from curate.curriculum import blocks
 
     out = scratch.empty(ranked.kept)
     for block in blocks(len(out)):
         out[block] = -1
     for block in blocks(len(order)):
-        out[ranked.places[order[block]]] = range(block.start, block.stop)
-    out[ranked.missing] = range(len(order), len(order) + len(ranked.missing))
+        out[ranked.places[order[block]]] = np.arange(block.start, block.stop)
+    out[ranked.missing] = np.arange(len(order), len(order) + len(ranked.missing))
     empty = sum(int((out[block] < 0).sum()) for block in blocks(len(out)))
     if empty or len(order) + len(ranked.missing) != ranked.kept:
         raise TableError(f"the order is no permutation: {empty:,} of {ranked.kept:,} documents have no position")

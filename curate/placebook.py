@@ -34,7 +34,10 @@ def write_placements(path: Path, schema: pa.Schema, rows: Iterable[pa.Table], me
     """Write a table whole or not at all, piece by piece, with the fingerprint that ``run.json`` repeats."""
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     noted = schema.with_metadata({b"curate": note})
-    with tables.replacing(path) as beside, pq.ParquetWriter(beside, noted, compression="zstd") as writer:
+    with (
+        tables.replacing(path) as beside,
+        pq.ParquetWriter(beside, noted, compression="zstd", use_dictionary=["file", "bucket"]) as writer,
+    ):
         for table in rows:
             writer.write_table(table.cast(noted))
 
