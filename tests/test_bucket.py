@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs_helper import make_run, numbered_run, write_lines
+from runs_helper import make_run, numbered_run, write_hits, write_lines
 
 from curate import runs
 from curate.errors import GateError, UsageError
@@ -176,7 +176,7 @@ def test_a_file_that_holds_no_cut_offs_is_refused(tmp_path, text):
 
 def test_nothing_kept_is_an_error(tmp_path):
     run = numbered_run(tmp_path, ppl(9.0))
-    choose(str(run.path), max_ppl=1)
+    write_hits(run, [{"row": 0}])
     with pytest.raises(GateError, match="nothing is kept"):
         bucket(str(run.path))
 

@@ -174,7 +174,7 @@ def test_nothing_kept_and_nothing_measured_are_errors(tmp_path):
     run = numbered_run(tmp_path, ppl(None, None))
     with pytest.raises(UsageError, match="no document that is kept has a perplexity"):
         order(str(run.path))
-    choose(str(run.path), max_ppl=1)
+    write_hits(run, [{"row": 0}, {"row": 1}])
     with pytest.raises(GateError, match="nothing is kept"):
         order(str(run.path))
 
