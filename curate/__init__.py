@@ -14,13 +14,26 @@ VERBS = {
     "decontaminate": "curate.decontamination",
     "dedup": "curate.deduplication",
     "filter": "curate.selection",
+    "bucket": "curate.grading",
+    "order": "curate.ordering",
     "status": "curate.funnel",
     "explain": "curate.explanation",
     "export": "curate.exporting",
     "train_reference": "curate.pretraining",
 }
 
-__all__ = ["decontaminate", "dedup", "explain", "export", "filter", "score", "status", "train_reference"]
+__all__ = [
+    "bucket",
+    "decontaminate",
+    "dedup",
+    "explain",
+    "export",
+    "filter",
+    "order",
+    "score",
+    "status",
+    "train_reference",
+]
 
 if TYPE_CHECKING:
     from curate.decontamination import decontaminate
@@ -28,6 +41,8 @@ if TYPE_CHECKING:
     from curate.explanation import explain
     from curate.exporting import export
     from curate.funnel import status
+    from curate.grading import bucket
+    from curate.ordering import order
     from curate.pretraining import train_reference
     from curate.scoring import score
     from curate.selection import filter

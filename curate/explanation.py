@@ -11,6 +11,8 @@ from curate.errors import CurateError, TableError, UsageError
 from curate.evidence.screen import lay_out
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
     from curate.corpus import Corpus
@@ -41,6 +43,11 @@ class Explained:
     """How the text begins."""
     text_missing: str | None
     """Why the text cannot be shown."""
+    bucket: str | None
+    position: int | None
+    """In the order, from 0; None where there is no order, or none for this document."""
+    positions: int
+    """Documents of the order."""
     dossier: Dossier
     """What the hits and the duplicates say of it."""
 
@@ -51,6 +58,10 @@ class Explained:
         name = visible(self.id or f"{self.file}:{self.row}")
         found = [f"{name}   {visible(self.file)}, row {self.row}   {', '.join(sizes)}".rstrip()]
         found += self._decided()
+        if self.bucket is not None:
+            found.append(f"{'bucket':<16}{visible(self.bucket)}")
+        if self.position is not None:
+            found.append(f"{'position':<16}{self.position + 1:,} of {self.positions:,}")
         found += self.dossier.lines()
         found += self._numbers()
         if self.text is not None:
@@ -192,6 +203,7 @@ class _Teller:
         self.found: Rejections
         self.found, self._problems = rejections.find_rejections(run, identity)
         self._filter = _filter_state(run)
+        self._buckets, self._order = (_open_place(run, verb) for verb in ("bucket", "order"))
 
     def explain(self, row: Mapping[str, Any], percentile: float | None) -> Explained:
         decision, reason = self._decision(row)
@@ -199,7 +211,18 @@ class _Teller:
         scores = {name: value for name, value in row.items() if name not in NO_SCORES}
         evidence = open_dossier(self._run, self.found, row["file"], row["row"])
         place = row["file"], row["row"], row["id"]
-        return Explained(*place, decision, reason, scores, percentile, text, missing, evidence)
+        bucket = self._look_up(self._run.buckets, row) if self._buckets is not None else None
+        position = self._look_up(self._run.order, row) if self._order is not None else None
+        many = 0 if self._order is None else self._order["counts"]["kept"]
+        placed = None if bucket is None else str(bucket), position, many
+        return Explained(*place, decision, reason, scores, percentile, text, missing, *placed, evidence)
+
+    def _look_up(self, path: "Path", row: Mapping[str, Any]) -> Any:
+        """The last column of a table of buckets or positions for a row of the scores."""
+        import pyarrow.parquet as pq
+
+        found = pq.read_table(path, filters=[("file", "==", row["file"]), ("row", "==", row["row"])], partitioning=None)
+        return found.column(2)[0].as_py() if len(found) == 1 else None
 
     def _decision(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
         import pyarrow.parquet as pq
@@ -239,6 +262,16 @@ def _filter_state(run: "Run") -> str | None:
         return "no filter was run" if decisions.open_filter(run) is None else None
     except TableError as error:
         return f"{error.message} (run curate filter again)"
+
+
+def _open_place(run: "Run", verb: str) -> dict[str, Any] | None:
+    """The record of the buckets or of the order; None where there is none, or it is stale (``status`` says so)."""
+    from curate import placebook
+
+    try:
+        return placebook.open_buckets(run) if verb == "bucket" else placebook.open_order(run)
+    except TableError:
+        return None
 
 
 def _open_corpus(run: "Run") -> "Corpus | str":

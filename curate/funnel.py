@@ -68,12 +68,31 @@ class Funnel:
     keeper: str | None = None
     """By which rule one document of each cluster of copies stays."""
     aside: Aside = Aside()
+    buckets: Mapping[str, int] | None = None
+    """Documents of each bucket; None where there are no buckets that may be used."""
+    order: Mapping[str, Any] | None = None
+    """The parameters of the order; None where there is none that may be used."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def render(self) -> str:
-        return "\n".join([*self._counts(), *self.aside.lines(), *self._notes()])
+        return "\n".join([*self._counts(), *self.aside.lines(), *self._places(), *self._notes()])
+
+    def _places(self) -> list[str]:
+        """A line for the buckets, a line for the order."""
+        from curate.evidence.screen import lay_out
+        from curate.evidence.wording import fold
+
+        lines = []
+        if self.buckets is not None:
+            named = [f"{fold(name)} {many:,}" for name, many in self.buckets.items()]
+            shown = ", ".join([*named[:8], *([f"and {len(named) - 8} more"] if len(named) > 8 else [])])
+            lines += [line.rstrip() for line in lay_out("buckets", shown.split())]
+        if self.order is not None:
+            found = f"{self.order['schedule']} by {fold(str(self.order['by']))}, {self.order['direction']}"
+            lines += [line.rstrip() for line in lay_out("order", found.split())]
+        return lines
 
     def _counts(self) -> list[str]:
         from curate.console import count
@@ -149,6 +168,7 @@ def status(run: Annotated[str, typer.Option(help="Run directory.")] = "curated")
     stale += problems
     if isinstance(filtered, str):
         stale, filtered = [*stale, filtered], None
+    buckets, order = _open_place(opened, "bucket", stale), _open_place(opened, "order", stale)
     tally = _tally(opened, found)
     read = sum(share.documents for share in tally.values())
     sums = ledger.sum_up("status", tally, score["counts"]["read"] if score.get("complete") else read)
@@ -173,6 +193,8 @@ def status(run: Annotated[str, typer.Option(help="Run directory.")] = "curated")
         verbs=found.verbs(),
         keeper=None if found.duplicates is None else found.duplicates["parameters"].get("keep"),
         aside=Aside() if found.hits is None else _aside(opened, found.hits),
+        buckets=None if buckets is None else buckets["counts"].get("buckets", {}),
+        order=None if order is None else order["parameters"],
     )
 
 
@@ -212,6 +234,17 @@ def _filter_of(run: "Run") -> "dict[str, Any] | str | None":
         return decisions.open_filter(run)
     except TableError as error:
         return f"{error.message} (run curate filter again)"
+
+
+def _open_place(run: "Run", verb: str, stale: list[str]) -> dict[str, Any] | None:
+    """The record of the buckets or of the order; ``stale`` grows by what is wrong with it."""
+    from curate import placebook
+
+    try:
+        return placebook.open_buckets(run) if verb == "bucket" else placebook.open_order(run)
+    except TableError as error:
+        stale.append(f"{error.message} (run curate {verb} again)")
+        return None
 
 
 def _look_at_corpus(run: "Run") -> "tuple[Corpus | None, list[str]]":

@@ -1,0 +1,187 @@
+"""The schedules: permutations all, small answers worked by hand, shares counted in tokens, a seed that fixes it all."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate import curriculum, schedules
+from curate.curriculum import random_bits
+from curate.errors import UsageError
+
+NAMES = list(schedules.DEFAULTS)
+RANDOM = ["shuffle", "segment", "competence", "warmup"]
+weights = st.lists(st.integers(0, 50), max_size=60).map(lambda found: np.array(found, np.int64))
+
+
+def arranged(name, tokens, seed=0, **options):
+    return schedules.arrange(schedules.schedule_of(name, options), np.asarray(tokens, np.int64), random_bits(seed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40, deadline=None)
+@given(tokens=weights, seed=st.integers(0, 2**40))
+def test_every_schedule_is_a_permutation_of_every_size(name, tokens, seed):
+    assert sorted(arranged(name, tokens, seed).tolist()) == list(range(len(tokens)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schedule_of_many_documents_is_a_permutation(name):
+    found = arranged(name, np.arange(1, 5_001) % 700)
+    assert np.array_equal(np.sort(found), np.arange(5_000))
+
+
+@pytest.mark.parametrize("name", ["fold", "zigzag", "stair", "saw"])
+def test_more_folds_than_documents_still_order_them_all(name):
+    assert sorted(arranged(name, [1] * 4, folds=9).tolist()) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_fixes_the_order_and_another_seed_changes_what_is_random(name):
+    tokens = np.full(300, 7)
+    assert np.array_equal(arranged(name, tokens, 5), arranged(name, tokens, 5))
+    assert np.array_equal(arranged(name, tokens, 5), arranged(name, tokens, 6)) == (name not in RANDOM)
+
+
+def test_a_seed_means_the_same_order_on_every_machine():
+    assert curriculum.shuffle(8, random_bits(0)).tolist() == SHUFFLED
+
+
+SHUFFLED = [3, 2, 1, 6, 0, 7, 4, 5]
+
+
+# Small answers, worked by hand.
+
+
+def test_fold_takes_every_third_rank_then_the_next():
+    assert arranged("fold", [1] * 8).tolist() == [0, 3, 6, 1, 4, 7, 2, 5]
+
+
+def test_zigzag_turns_every_second_rise():
+    assert arranged("zigzag", [1] * 8, folds=3).tolist() == [0, 3, 6, 7, 4, 1, 2, 5]
+
+
+def test_stair_folds_a_band_around_the_middle():
+    # ± .225 of 20 around rank 10: ranks 6 … 14 (5.5 and 14.5 rounded up)
+    band = [6, 9, 12, 7, 10, 13, 8, 11, 14]
+    assert arranged("stair", [1] * 20).tolist() == [0, 1, 2, 3, 4, 5, *band, *range(15, 20)]
+
+
+def test_saw_zigzags_a_band_around_each_third():
+    # ± .075 of 40 around 13.33 and 26.67: ranks 10 … 15 and 24 … 29 (10.33, 16.33; 23.67, 29.67)
+    first, second = [10, 12, 14, 15, 13, 11], [24, 26, 28, 29, 27, 25]
+    expected = [*range(10), *first, *range(16, 24), *second, *range(30, 40)]
+    assert arranged("saw", [1] * 40).tolist() == expected
+
+
+def test_segments_are_shares_of_the_tokens_not_of_the_documents():
+    # 100 tokens: the lowest tenth are five documents of two tokens, the highest tenth is one document of ten
+    tokens = [2] * 5 + [10] * 9
+    found = arranged("segment", tokens).tolist()
+    assert (set(found[:5]), found[-1], set(found[5:-1])) == (set(range(5)), 13, set(range(5, 13)))
+
+
+def test_competence_opens_one_document_after_the_other_by_the_square_root():
+    # four equal documents, c₀ → 0: c(0) opens the first; c(¼) = ½ two, with c₀ three; c(½) = .71 three; c(¾) = .87 four
+    for seed in range(20):
+        found = arranged("competence", [1] * 4, seed, start=0.0).tolist()
+        assert found == [0, 1, 2, 3]
+        wider = arranged("competence", [1] * 4, seed, start=0.01).tolist()
+        assert wider[0] == 0 and wider[3] == 3
+    assert {tuple(arranged("competence", [1] * 4, seed).tolist()) for seed in range(20)} == {(0, 1, 2, 3), (0, 2, 1, 3)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(tokens=weights, start=st.sampled_from([0.0, 0.01, 0.3, 1.0]), seed=st.integers(0, 99))
+def test_no_document_is_drawn_before_the_competence_reaches_it(tokens, start, seed):
+    found = curriculum.pace(tokens, random_bits(seed), start)
+    total, starts = int(tokens.sum()), np.cumsum(tokens) - tokens
+    read, most = 0, -1
+    for rank in found.tolist():
+        share = np.sqrt(read / total * (1 - start**2) + start**2) if total else 1.0
+        # below 1,000 documents the competence is looked at for each, unless it has fewer tokens than a thousandth
+        assert starts[rank] < np.ceil(share * total) or rank == most + 1 or rank == min(set(range(len(tokens))))
+        most = max(most, rank)
+        read += int(tokens[rank])
+
+
+def test_a_competence_of_one_from_the_start_is_a_shuffle():
+    firsts = {int(curriculum.pace(np.ones(9, np.int64), random_bits(seed), 1.0)[0]) for seed in range(60)}
+    assert firsts == set(range(9))
+
+
+def test_a_warm_up_is_easy_in_its_share_of_the_tokens_and_shuffled_after():
+    tokens = np.full(10_000, 5)
+    found = curriculum.warm_up(tokens, random_bits(1), 0.2)
+    tenths = [found[begin : begin + 100].mean() for begin in (0, 500, 1_000, 1_900)]
+    assert tenths == sorted(tenths) and tenths[0] < 1_500
+    rest = [found[begin : begin + 2_000].mean() for begin in range(2_000, 10_000, 2_000)]
+    assert max(rest) - min(rest) < 400
+
+
+def test_every_order_is_equally_likely():
+    counts = {}
+    for seed in range(3_000):
+        order = tuple(curriculum.shuffle(3, random_bits(seed)).tolist())
+        counts[order] = counts.get(order, 0) + 1
+    assert len(counts) == 6 and min(counts.values()) > 400
+
+
+# Jitter and strata.
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=st.integers(0, 200), window=st.integers(1, 70), seed=st.integers(0, 99))
+def test_jitter_moves_nothing_by_more_than_its_window(count, window, seed):
+    order = np.arange(count)
+    curriculum.jitter(order, window, random_bits(seed))
+    assert sorted(order.tolist()) == list(range(count))
+    assert all(place // window == rank // window for place, rank in enumerate(order.tolist()))
+
+
+def test_jitter_moves_things():
+    order = np.arange(64)
+    curriculum.jitter(order, 16, random_bits(0))
+    assert order.tolist() != list(range(64))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.lists(st.tuples(st.integers(1, 30), st.integers(0, 3)), min_size=1, max_size=80))
+def test_strata_go_equally_far_but_for_one_document(data):
+    tokens, codes = (np.array(column) for column in zip(*data, strict=True))
+    orders = [np.flatnonzero(codes == code) for code in range(4) if (codes == code).any()]
+    merged = curriculum.merge(orders, tokens)
+    assert sorted(merged.tolist()) == list(range(len(tokens)))
+    for order in orders:
+        assert [rank for rank in merged.tolist() if rank in set(order.tolist())] == order.tolist()
+    for end in range(len(merged) + 1):
+        gone = [tokens[np.isin(np.arange(len(tokens)), merged[:end]) & np.isin(np.arange(len(tokens)), order)].sum()
+                / tokens[order].sum() for order in orders]  # fmt: skip
+        slack = [tokens[order].max() / tokens[order].sum() for order in orders]
+        assert all(abs(a - b) <= (x + y) / 2 + 1e-9 for a, x in zip(gone, slack) for b, y in zip(gone, slack))  # noqa: B905
+
+
+def test_pieces_do_not_change_an_order(monkeypatch):
+    tokens = np.arange(1, 400) % 13
+    orders = [np.arange(0, 399, 2), np.arange(1, 399, 2)]
+    whole = [arranged(name, tokens) for name in NAMES] + [curriculum.merge(orders, tokens)]
+    monkeypatch.setattr(curriculum, "BLOCK", 32)
+    pieces = [arranged(name, tokens) for name in NAMES] + [curriculum.merge(orders, tokens)]
+    assert all(np.array_equal(one, other) for one, other in zip(whole, pieces, strict=True))
+
+
+# What means nothing.
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sort", {"folds": 3}), ("fold", {"folds": 0}), ("fold", {"segments": "1:2"}), ("stair", {"band": 0.3}),
+        ("segment", {"segments": "60:50"}), ("segment", {"segments": "x"}), ("segment", {"segments": "nan:1"}),
+        ("warmup", {"warmup_share": 1.5}), ("competence", {"start": -0.1}), ("saw", {"sections": 0}), ("stairs", {}),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_means_nothing_is_refused_with_a_hint(name, options):
+    with pytest.raises(UsageError) as caught:
+        schedules.schedule_of(name, options)
+    assert caught.value.hint
