@@ -16,20 +16,21 @@ import curate
 
 ROOT = Path(curate.__file__).parent
 FLOORS = [
-    {"errors", "kernels"},
+    {"errors", "kernels", "dependence"},
     {"likelihood", "packing", "statistics", "cuts", "signals", "words", "minhash", "conversation", "verdicts"},
-    {"console", "quantities", "widening", "background", "crew", "duplicates", "clusters", "spans"},
+    {"console", "quantities", "widening", "background", "crew", "duplicates", "clusters", "spans", "signatures"},
     {"corpus", "tables", "shards", "alignment", "probes"},
     {"runs", "dataset", "reference", "evalsets", "candidates", "bucketing", "shinglebook", "sketching"},
     {"scorebook", "rejections", "windows", "sketchbook", "evidence", "carried"},
-    {"decisions", "contamination", "duplicatebook", "duplicatereport"},
-    {"narrow", "criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries"},
-    {"pairing", "sieve"},
+    {"decisions", "contamination", "duplicatebook", "duplicatereport", "nodes", "stepbook"},
+    {"narrow", "criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries", "drafts"},
+    {"pairing", "sieve", "recipe"},
     {"weighing"},
     {"neighbours"},
     {"choice"},
     {"card"},
     {"scoring", "decontamination", "deduplication", "selection", "funnel", "explanation", "exporting", "pretraining"},
+    {"running"},
     {"cli"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
