@@ -64,9 +64,12 @@ class Reader:
         if not isinstance(root, MappingNode):
             self.note(root, f"a recipe is a list of steps, as in {EXAMPLE}; {describe(root)}")
             return None, None, []
-        found = dict(self.pairs(root, "the recipe"))
-        for key in found.keys() - set(TOP):
-            self.refuse_top(key, found[key])
+        found = {}
+        for name, key, value in self.pairs(root, "the recipe"):
+            if name in TOP:
+                found[name] = value
+            else:
+                self.refuse_top(name, key)
         texts = {key: self.text(key, found[key]) for key in ("run", "description") if key in found}
         steps = found.get("steps")
         if steps is None and not self.problems:
@@ -89,8 +92,8 @@ class Reader:
             return None
         return None if is_null(node) else str(node.value)
 
-    def pairs(self, node: "MappingNode", what: str) -> Iterator[tuple[str, "Node"]]:
-        """The keys of a mapping as they are typed, - for _, with their values; each key once."""
+    def pairs(self, node: "MappingNode", what: str) -> Iterator[tuple[str, "Node", "Node"]]:
+        """The keys of a mapping as they are typed, - for _, with the nodes of key and value; each key once."""
         from yaml import ScalarNode
 
         seen: dict[str, int] = {}
@@ -103,7 +106,7 @@ class Reader:
                 self.note(key, f"{what}: {name} is given twice, here and in line {seen[name]}")
                 continue
             seen[name] = line_of(key)
-            yield name, value
+            yield name, key, value
 
     def read_steps(self, node: "Node") -> list[Draft]:
         from yaml import SequenceNode
@@ -161,8 +164,8 @@ class Reader:
         from yaml import MappingNode
 
         if isinstance(node, MappingNode):
-            for name, value in self.pairs(node, draft.verb.replace("_", "-")):
-                self.read_option(draft, name, value)
+            for name, key, value in self.pairs(node, draft.verb.replace("_", "-")):
+                self.read_option(draft, name, key, value)
             return
         argument = next((one for one in self.options(draft.verb).values() if one.argument), None)
         if argument is None:
@@ -172,13 +175,13 @@ class Reader:
         else:
             self.take(draft, argument, node)
 
-    def read_option(self, draft: Draft, name: str, node: "Node") -> None:
+    def read_option(self, draft: Draft, name: str, key: "Node", value: "Node") -> None:
         options = self.options(draft.verb)
         if name in options:
-            self.take(draft, options[name], node)
+            self.take(draft, options[name], value)
         else:
             self.asked.append(draft.verb)
-            self.note(node, self.unknown(draft.verb, name))
+            self.note(key, self.unknown(draft.verb, name))
 
     def unknown(self, verb: str, name: str) -> str:
         """What to say of an option that a verb does not have."""

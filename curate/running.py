@@ -120,7 +120,7 @@ def read_signatures() -> "Verbs":
 
 
 def _find_refused(recipe: "Recipe", place: "Run", book: "StepBook") -> "Iterator[Problem]":
-    """What is right as a recipe, and yet cannot work: no scores, an option without a meaning, a folder that is taken."""
+    """What is a recipe, and yet cannot work: no scores, an option without a meaning, a folder that is taken."""
     from curate.dependence import reads
 
     scored = place.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
@@ -217,7 +217,7 @@ class Work:
         place, steps, moved = self.open(), [], set[str]()
         for step in self.recipe.steps:
             above = moved & {*reads(step), *follows(step)}
-            why = f"{min(above)} is run before" if above else self.book.why(place, step)
+            why = f"{min(above).replace('_', '-')} is run before" if above else self.book.why(place, step)
             if why is not None and not step.looks:
                 moved.add(step.verb)
             state = "unchanged" if why is None else "to do"
@@ -232,7 +232,7 @@ class Work:
         mark, command = f"[{number}/{len(self.recipe.steps)}]", self.command(step)
         why = self.book.why(self.open(), step)
         if why is None:
-            console.show(f"{mark} {step.name:<13} unchanged, skipped")
+            console.show(f"{mark} {step.name:<14} unchanged, skipped")
             code = self.book.exit_code(step)
             return Done(step.verb, step.line, step.values, command, "skipped", None, code)
         console.show(f"{mark} {command.removeprefix('curate ')}")

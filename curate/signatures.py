@@ -55,7 +55,8 @@ class Parameter:
         """The words of a command line that give this value."""
         if self.kind is bool and not self.many:
             return [f"--{self.option}"] if value else [self.negative] if self.negative else []
-        texts = [str(one) for one in (value if self.many else [value])]
+        plain = ".0" if self.kind is float else ""
+        texts = [str(one).removesuffix(plain) for one in (value if self.many else [value])]
         if self.argument:
             return texts
         # A value that begins with a dash would be taken for an option of its own.
