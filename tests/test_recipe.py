@@ -1,5 +1,7 @@
 """Recipes: every mistake is told with its line before any work; a step is run exactly when something changed for it."""
 
+import functools
+import inspect
 import json
 import re
 import shlex
@@ -136,7 +138,7 @@ def test_every_mistake_is_told_at_once_ten_of_them_by_line(tmp_path):
     found = mistakes(tmp_path, "".join(f"- verb{n}\n" for n in range(12)))
     assert "has 12 mistakes; nothing was started" in found and "and 2 more" in found
     assert re.findall(r"line (\d+) ", found) == [str(n) for n in range(1, 11)]
-    assert max(map(len, found.splitlines())) <= 100
+    assert max(map(len, found.splitlines()[1:])) <= 100  # the first names a path of any length
 
 
 @pytest.mark.parametrize(
@@ -385,6 +387,7 @@ def test_a_run_that_is_stopped_says_where_and_goes_on(made, monkeypatch):
     from curate import selection
     from curate.errors import Interrupted
 
+    @functools.wraps(selection.filter)
     def stop(**options):
         if options["run"] == "run":
             raise KeyboardInterrupt
@@ -398,12 +401,14 @@ def test_a_run_that_is_stopped_says_where_and_goes_on(made, monkeypatch):
 
 
 def test_a_gate_that_is_not_met_ends_the_run_with_its_exit_code(made):
+    from curate.cli import app
+
     write_lines(made / "evals" / "e.jsonl", [{"question": "which of the seven quick brown foxes jumped over the dog"}])
     rows = [{"id": "d0", "text": "so which of the seven quick brown foxes jumped over the dog then"}] * 2
     write_lines(made / "other" / "a.jsonl", rows)
     written(made, "run: leaky\nsteps:\n- decontaminate: {evals: evals, corpus: other, fail-on-hit: true}\n- dedup\n")
     for _ in range(2):
-        found = CliRunner().invoke(__import__("curate.cli").cli.app, ["run", "r.yaml"])
+        found = CliRunner().invoke(app, ["run", "r.yaml"])
         assert found.exit_code == 4 and "step 1 of 2, decontaminate: a gate is not met" in found.stderr
     assert not (made / "leaky" / "duplicates.parquet").exists()
 
@@ -414,7 +419,7 @@ def test_the_command_line_prints_commands_the_funnel_or_one_object(made):
     dry = CliRunner().invoke(app, ["run", "r.yaml", "--dry-run"])
     assert dry.stdout.splitlines() == [
         "curate dedup --run run",
-        "curate filter --run run --max-ppl 50",
+        "curate filter --max-ppl 50 --run run",
         "curate export out --run run",
         "curate status --run run",
     ]
@@ -423,7 +428,7 @@ def test_the_command_line_prints_commands_the_funnel_or_one_object(made):
     found = json.loads(done.stdout)
     assert [step["state"] for step in found["steps"]] == ["done"] * 4 and found["funnel"]["kept"] == 5
     assert found["steps"][1]["result"]["kept"]["documents"] == 5
-    assert "[2/4] filter --run run --max-ppl 50" in done.stderr and "next:" not in done.stderr
+    assert "[2/4] filter --max-ppl 50 --run run" in done.stderr and "next:" not in done.stderr
     again = CliRunner().invoke(app, ["run", "r.yaml"])
     assert re.search(r"\[2/4\] filter +unchanged, skipped", again.stderr) and again.stdout.startswith("read ")
 
@@ -455,7 +460,7 @@ def scoring(made, monkeypatch):
         make_run(place.path, [runs.Path(one) for one in corpus], numbered([*FOUR, *FOUR]), limit=limit)
         return curate.status(run)
 
-    score.__signature__ = __import__("inspect").signature(real)
+    score.__signature__ = inspect.signature(real)
     score.__annotations__ = real.__annotations__
     monkeypatch.setattr(scoring, "score", score)
     written(made, "run: fresh\nsteps:\n- score: corpus\n- dedup\n- filter: {max-ppl: 50}\n")
