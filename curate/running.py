@@ -286,7 +286,7 @@ class Work:
         if self.open().stage("score") is None:
             return course
         funnel = curate.status(self.run)
-        return replace(course, funnel=funnel.as_dict(), shown=funnel.render())
+        return replace(course, funnel=funnel.as_dict(), shown=_without_next(funnel.render()))
 
 
 def _without_next(text: str) -> str:

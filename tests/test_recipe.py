@@ -62,7 +62,7 @@ def test_an_argument_stands_alone_or_by_its_name_as_one_or_as_a_list(tmp_path):
         ("where: yes", "where", "yes"),  # true
         ("memory-limit: 2_0", "memory_limit", "2_0"),  # 20
         ("max-ppl: 1e-3", "max_ppl", 0.001),  # a text
-        ("min-tokens: 010", "min_tokens", 10),  # 8
+        ("seed: 010", "seed", 10),  # 8
         ("max-ppl: null", "max_ppl", None),
         ("max-ppl: .inf", "max_ppl", float("inf")),
         ("where: 'null'", "where", "null"),
@@ -86,7 +86,7 @@ def test_a_list_may_stand_under_steps_beside_a_run_and_a_description(tmp_path):
         ("- filtre: {max-ppl: 5}", 1, 'unknown verb "filtre"; did you mean "filter"?'),
         ("- dedup\n- filter: {max-pl: 5}", 2, 'filter has no option "max-pl"; did you mean "max-ppl"?'),
         ("- filter:\n    max-ppl: fifty", 2, 'max-ppl: expected a number, found "fifty"'),
-        ("- filter:\n    min-tokens: 1.5", 2, 'min-tokens: expected a whole number, found "1.5"'),
+        ("- dedup:\n    seed: 1.5", 2, 'seed: expected a whole number, found "1.5"'),
         ("- filter:\n    dry-run: maybe", 2, 'dry-run: expected true or false, found "maybe"'),
         ("- filter:\n    max-ppl: [1, 2]", 2, "max-ppl: expected a number, found a list"),
         ("- filter:\n    max-ppl: {a: 1}", 2, "max-ppl: expected a number, found options of its own"),
