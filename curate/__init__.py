@@ -18,7 +18,10 @@ VERBS = {
     "order": "curate.ordering",
     "status": "curate.funnel",
     "explain": "curate.explanation",
+    "report": "curate.reporting",
     "export": "curate.exporting",
+    "verify": "curate.verification",
+    "run": "curate.running",
     "train_reference": "curate.pretraining",
 }
 
@@ -30,9 +33,12 @@ __all__ = [
     "export",
     "filter",
     "order",
+    "report",
+    "run",
     "score",
     "status",
     "train_reference",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -44,8 +50,11 @@ if TYPE_CHECKING:
     from curate.grading import bucket
     from curate.ordering import order
     from curate.pretraining import train_reference
+    from curate.reporting import report
+    from curate.running import run
     from curate.scoring import score
     from curate.selection import filter
+    from curate.verification import verify
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,23 @@ def say(label: str, text: str) -> None:
         print("\n".join(line.rstrip() for line in lines), file=sys.stderr, flush=True)
 
 
+def show(text: str) -> None:
+    """A block of text as it stands."""
+    if _enabled:
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Say nothing while the block lasts."""
+    before = _enabled
+    enable(False)
+    try:
+        yield
+    finally:
+        enable(before)
+
+
 def warn(text: str) -> None:
     """One line that the reader should not miss, and that stops nothing."""
     if _enabled:

@@ -80,10 +80,10 @@ def filter(
     options = dict(locals())
     from curate import criteria, rejections, runs
 
-    opened = runs.open_run(run)
-    opened.finished_scores()
     trials = [criteria.criteria_of(one) for one in criteria.trials_of(options)] if dry_run else []
     asked = criteria.criteria_of(options) if len(trials) <= 1 else trials[0]
+    opened = runs.open_run(run)
+    opened.finished_scores()
     desk = _Desk(opened, rejections.open_rejections(opened), memory_limit, ledger)
     source = desk.open(asked)
     if not asked and not dry_run:

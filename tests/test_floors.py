@@ -16,54 +16,28 @@ import curate
 
 ROOT = Path(curate.__file__).parent
 FLOORS = [
-    {"errors", "kernels"},
-    {
-        "likelihood",
-        "packing",
-        "statistics",
-        "cuts",
-        "signals",
-        "words",
-        "minhash",
-        "conversation",
-        "verdicts",
-        "curriculum",
-    },
-    {
-        "console",
-        "quantities",
-        "widening",
-        "background",
-        "crew",
-        "duplicates",
-        "clusters",
-        "spans",
-        "schedules",
-        "tenths",
-    },
-    {"corpus", "tables", "shards", "alignment", "probes"},
-    {"runs", "dataset", "reference", "evalsets", "candidates", "bucketing", "shinglebook", "sketching", "ranking"},
-    {"scorebook", "rejections", "windows", "sketchbook", "evidence", "carried"},
-    {"decisions", "contamination", "duplicatebook", "duplicatereport"},
-    {"narrow", "criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries", "placebook"},
-    {"pairing", "sieve", "cutoffs"},
-    {"weighing"},
-    {"neighbours"},
-    {"choice"},
-    {"card"},
-    {
-        "scoring",
-        "decontamination",
-        "deduplication",
-        "selection",
-        "ordering",
-        "grading",
-        "funnel",
-        "explanation",
-        "exporting",
-        "pretraining",
-    },
-    {"cli"},
+    set(floor.split())
+    for floor in (
+        "errors kernels dependence",
+        "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures",
+        "console quantities widening background crew duplicates clusters spans schedules tenths signatures spill "
+        "tokenfiles trainingnotes",
+        "workers",
+        "corpus tables shards alignment probes",
+        "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
+        "scorebook rejections windows sketchbook evidence carried exportbook tokenshards",
+        "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders",
+        "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts",
+        "pairing sieve cutoffs recipe",
+        "weighing card routing",
+        "neighbours moving",
+        "choice",
+        "scoring decontamination deduplication selection ordering grading funnel explanation exporting pretraining "
+        "verification",
+        "overview running",
+        "reporting",
+        "cli",
+    )
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 OUTSIDE = {"__init__", "__main__"}
