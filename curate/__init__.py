@@ -17,10 +17,11 @@ VERBS = {
     "status": "curate.funnel",
     "explain": "curate.explanation",
     "export": "curate.exporting",
+    "report": "curate.reporting",
     "train_reference": "curate.pretraining",
 }
 
-__all__ = ["decontaminate", "dedup", "explain", "export", "filter", "score", "status", "train_reference"]
+__all__ = ["decontaminate", "dedup", "explain", "export", "filter", "report", "score", "status", "train_reference"]
 
 if TYPE_CHECKING:
     from curate.decontamination import decontaminate
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from curate.exporting import export
     from curate.funnel import status
     from curate.pretraining import train_reference
+    from curate.reporting import report
     from curate.scoring import score
     from curate.selection import filter
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate import cuts
-from curate.report.binning import MEASURES, Density, Drawn, Histogram, Measure
-from curate.report.sources import Part, Sources, name_domains, read_parts
+from curate.overview.binning import MEASURES, Density, Drawn, Histogram, Measure
+from curate.overview.sources import Part, Sources, name_domains, read_parts
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DOMAINS = 24  # that are drawn; the others together are one more
@@ -183,7 +183,7 @@ class Numbers:
     densities: Sequence[Density]
 
 
-def collect(sources: Sources) -> Numbers:
+def collect_numbers(sources: Sources) -> Numbers:
     """All the passes."""
     sums = sum_up(sources)
     groups = choose_groups(sums)

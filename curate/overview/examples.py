@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate import cuts, explanation
 from curate.errors import CurateError, UsageError
-from curate.report.sources import Sources, name_domains, read_parts
+from curate.overview.sources import Sources, name_domains, read_parts
 
 if TYPE_CHECKING:
     from curate.reference.surprise import Stretch

@@ -13,7 +13,7 @@ import curate
 from curate import cuts, tables
 from curate.errors import TableError
 from curate.likelihood import perplexity
-from curate.report.sources import Part, Sources, read_parts
+from curate.overview.sources import Part, Sources, read_parts
 
 STRONGEST = 5  # hits, and clusters, that are shown
 OPENING = 240  # characters of a keeper's text
@@ -94,6 +94,13 @@ def largest_clusters(sources: Sources) -> list[Cluster]:
         f"LIMIT {STRONGEST}"
     )
     return [Cluster(*row) for row in tables.connect().execute(query).fetchall()]
+
+
+def find_hash(sources: Sources, file: str, row: int) -> int | None:
+    """The hash of the text that was scored at a place."""
+    query = f"SELECT hash FROM {tables.parquet_source(sources.run.scores)} WHERE file = ? AND row = ? LIMIT 1"
+    found = tables.connect().execute(query, [file, row]).fetchall()
+    return int(found[0][0]) if found and found[0][0] is not None else None
 
 
 # Buckets and the order, seen in one pass over the kept documents.
@@ -178,7 +185,7 @@ def describe_order(sources: Sources, kept: int) -> list[Point]:
 
 def read_beside(sources: Sources, path: Any, column: str) -> Iterator[tuple[Part, Any]]:
     """The parts of the scores, each with the same rows of a column of another table. TableError where rows differ."""
-    from curate.report.sources import Rows
+    from curate.overview.sources import Rows
 
     rows = Rows(path, [column])
     for part in read_parts(sources, ["perplexity", "tokens", "nats"]):
