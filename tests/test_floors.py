@@ -27,6 +27,8 @@ FLOORS = [
     {"pairing"},
     {"card"},
     {"scoring", "decontamination", "deduplication", "selection", "funnel", "explanation", "exporting", "pretraining"},
+    {"overview"},
+    {"reporting"},
     {"cli"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

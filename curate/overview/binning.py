@@ -123,7 +123,6 @@ def coarsen(grid: Grid, counts: Counts, most: int) -> Drawn:
     used = np.flatnonzero(counts.reshape(-1, grid.bins).sum(axis=0))
     first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
     factor = -(-(end - first) // most)
-    first = max(0, first // factor * factor)
     length = -(-(end - first) // factor)
     wide = np.zeros((*counts.shape[:-1], length * factor), np.int64)
     taken = counts[..., first : first + length * factor]

@@ -119,6 +119,19 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _example(one: Any) -> dict[str, Any]:
-    shown = ("percentile", "file", "row", "id", "domain", "kept", "reason", "numbers", "text", "missing", "again_nats", "note")
+    shown = (
+        "percentile",
+        "file",
+        "row",
+        "id",
+        "domain",
+        "kept",
+        "reason",
+        "numbers",
+        "text",
+        "missing",
+        "again_nats",
+        "note",
+    )
     values = {name: getattr(one, name) for name in shown}
     return {**values, "surprising": [asdict(piece) for piece in one.surprising]}

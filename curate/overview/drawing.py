@@ -202,7 +202,7 @@ def _bands(density: Density, across: Drawn) -> Iterator[tuple[str, int, int, flo
         part = density.counts[:, :, first : min(end, grid.bins)]
         documents = int(part.sum())
         if documents:
-            name = f"{say(grid, first)} – {say(grid, end)}"
+            name = f"{say(grid, first)} – {say(grid, end)}" if end < grid.bins else f"{say(grid, first)} and more"
             yield name, documents, int(part[0].sum()), quantile(density.y.coarse, part.sum(axis=(0, 2)), 0.5)
 
 

@@ -7,13 +7,14 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 import curate
 from curate import cuts, tables
 from curate.errors import TableError
 from curate.likelihood import perplexity
-from curate.overview.sources import Part, Sources, read_parts
+from curate.overview.sources import Part, Rows, Sources, read_parts
 
 STRONGEST = 5  # hits, and clusters, that are shown
 OPENING = 240  # characters of a keeper's text
@@ -135,17 +136,12 @@ def describe_buckets(sources: Sources) -> list[Bucket]:
     """The buckets, that of the lowest median first."""
     names: dict[str, int] = {}
     sums: list[list[float]] = []
-    values: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
-    for part, column in read_beside(sources, sources.run.buckets, "bucket"):
-        coded = column.combine_chunks().dictionary_encode()
-        for name in coded.dictionary.to_pylist():
+    for ppl, tokens, labels in _bucketed(sources):
+        for name in labels.dictionary.to_pylist():
             if name not in names:
                 names[name] = len(sums)
                 sums.append([0, 0, np.inf, -np.inf])
-        table = np.array([names[name] for name in coded.dictionary.to_pylist()] or [0], np.int64)
-        known = part.keep & ~np.asarray(coded.is_null().to_numpy(zero_copy_only=False), np.bool_)
-        place = table[pc.fill_null(coded.indices, 0).to_numpy()][known]
-        ppl, tokens = part.numbers("perplexity")[known], np.nan_to_num(part.numbers("tokens"))[known].astype(np.int64)
+        place = _number(labels, names)
         for number in np.unique(place).tolist():
             own, inside = sums[number], place == number
             own[0] += int(inside.sum())
@@ -153,14 +149,33 @@ def describe_buckets(sources: Sources) -> list[Bucket]:
             held = ppl[inside][~np.isnan(ppl[inside])]
             if len(held):
                 own[2], own[3] = min(own[2], held.min()), max(own[3], held.max())
-        values.append((ppl[~np.isnan(ppl)], place[~np.isnan(ppl)]))
-    sizes = np.bincount(np.concatenate([place for _, place in values] or [[]]).astype(int), minlength=len(sums))
-    medians = cuts.quantiles(lambda: ((ppl, at, None) for ppl, at in values), range(len(sums)), [0.5], sizes)
+
+    def passes() -> Iterator[cuts.Batch]:
+        for ppl, _, labels in _bucketed(sources):
+            known = ~np.isnan(ppl)
+            yield ppl[known], _number(labels, names)[known], None
+
+    sizes = cuts.totals(passes, len(sums))
+    medians = cuts.quantiles(passes, range(len(sums)), [0.5], sizes)
     found = [
         Bucket(name, int(sums[at][0]), int(sums[at][1]), medians[at][0], float(sums[at][2]), float(sums[at][3]))
         for name, at in names.items()
     ]
     return sorted(found, key=lambda one: (np.nan_to_num(one.median, nan=np.inf), one.name))
+
+
+def _bucketed(sources: Sources) -> Iterator[tuple[Any, Any, Any]]:
+    """Perplexities, tokens and names of buckets of the kept documents that have one."""
+    for part, column in read_beside(sources, sources.run.buckets, "bucket"):
+        known = part.keep & ~np.asarray(column.combine_chunks().is_null().to_numpy(zero_copy_only=False), np.bool_)
+        tokens = np.nan_to_num(part.numbers("tokens"))[known].astype(np.int64)
+        labels = column.combine_chunks().cast("string").filter(pa.array(known)).dictionary_encode()
+        yield part.numbers("perplexity")[known], tokens, labels
+
+
+def _number(labels: Any, names: Mapping[str, int]) -> Any:
+    table = np.array([names[name] for name in labels.dictionary.to_pylist()] or [0], np.int64)
+    return table[labels.indices.to_numpy()]
 
 
 def cut_offs(buckets: Sequence[Bucket]) -> list[float]:
@@ -185,8 +200,6 @@ def describe_order(sources: Sources, kept: int) -> list[Point]:
 
 def read_beside(sources: Sources, path: Any, column: str) -> Iterator[tuple[Part, Any]]:
     """The parts of the scores, each with the same rows of a column of another table. TableError where rows differ."""
-    from curate.overview.sources import Rows
-
     rows = Rows(path, [column])
     for part in read_parts(sources, ["perplexity", "tokens", "nats"]):
         yield part, rows.take(len(part.table)).column(column)

@@ -285,4 +285,3 @@ def find_quantiles(
             yield values[~keep], zeros[~keep] + 2 * count + 2, None
 
     return cuts.quantiles(passes, range(2 * count + 3), SHARES, sizes)
-

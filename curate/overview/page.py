@@ -17,7 +17,7 @@ from curate.overview import drawing
 from curate.overview.collection import Report
 from curate.overview.digest import make_digest
 from curate.overview.findings import cut_offs
-from curate.overview.numbers import SHARES
+from curate.overview.numbers import SHARES, Threshold, bounds_of
 from curate.selection import figure
 
 SHADES = (2.0, 4.0, 6.0, 8.0, 10.0)  # nats from which a piece has the next shade
@@ -78,7 +78,9 @@ def list_values(found: Report) -> dict[str, Any]:
         ]
         figures.append((one, drawing.draw_bars(one.whole, 0, one.thresholds, own), domains))
     lines = [line for one in numbers.distributions for line in one.thresholds]
-    lines += [line for line in _others(found) if line.column not in {one.measure.column for one in numbers.distributions}]
+    lines += [
+        line for line in _others(found) if line.column not in {one.measure.column for one in numbers.distributions}
+    ]
     densities = [(one, drawing.draw_cells(one, lines)) for one in numbers.densities]
     return {
         "found": found,
@@ -89,6 +91,7 @@ def list_values(found: Report) -> dict[str, Any]:
         "figures": figures,
         "densities": densities,
         "totals": _totals(found),
+        "bar_scale": [_largest_share(found, place) for place in (0, 1)],
         "cuts": cuts,
         "order": drawing.draw_order(found.order) if found.order else None,
         "cards": make_cards(found.hits),
@@ -99,9 +102,7 @@ def list_values(found: Report) -> dict[str, Any]:
     }
 
 
-def _others(found: Report) -> list[Any]:
-    from curate.overview.numbers import bounds_of
-
+def _others(found: Report) -> list[Threshold]:
     return bounds_of(found.sources.filter)
 
 
@@ -113,6 +114,17 @@ def _totals(found: Report) -> dict[str, tuple[int, int]]:
         )
         for which in ("before", "after")
     }
+
+
+def _largest_share(found: Report, place: int) -> float:
+    """The largest share of a domain, before or after: the length of the longest bar."""
+    totals = _totals(found)
+    shares = [
+        getattr(row, which)[place] / max(totals[which][place], 1)
+        for row in found.ledger
+        for which in ("before", "after")
+    ]
+    return max(shares, default=0.0) or 1.0
 
 
 def list_losses(found: Report) -> list[Loss]:
