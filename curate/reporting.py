@@ -64,13 +64,12 @@ def report(
     ``run``, ``corpus``, ``model``, ``domain_column``; ``funnel`` (read, unreadable, rejected by reason, kept, tokens of
     each, stale); ``distributions`` by column (edges; kept and dropped counts, overall and by domain; quantiles of all,
     kept and dropped; thresholds); ``densities`` (x, y, their edges, counts as rows of y: kept and dropped); ``ledger``
-    (domain; before and after: documents, tokens, median); ``buckets``, ``order`` (null without); ``examples``, ``hits``,
-    ``duplicates``, ``provenance``. What was not measured is null.
+    (domain; before and after: documents, tokens, median); ``buckets``, ``cut_offs``, ``order`` (null without);
+    ``examples``, ``hits``, ``duplicates``, ``provenance``. What was not measured is null.
     """
     from pathlib import Path
 
-    from curate import overview
-    from curate import runs
+    from curate import overview, runs
     from curate.overview.examples import parse_percentiles
 
     shares = parse_percentiles(percentiles)

@@ -226,10 +226,13 @@ def test_a_run_without_a_model_shows_lengths_and_repetition(tmp_path):
 
 def test_when_the_corpus_is_gone_the_examples_say_so_and_the_rest_stands(tmp_path):
     run = numbered_run(tmp_path, NUMBERS)
-    write_lines(tmp_path / "corpus" / "a.jsonl", [{"text": "another"}])
+    write_lines(tmp_path / "corpus" / "a.jsonl", [{"id": "d0", "text": "another"}])
     page, found = digest_of(run)
     assert all(one["text"] is None and "changed" in one["missing"] for one in found["examples"])
     assert "The text is not shown" in page and sum(found["distributions"]["perplexity"]["kept"]) == 40
+    (tmp_path / "corpus" / "a.jsonl").unlink()
+    _, found = digest_of(run)
+    assert all(one["missing"] for one in found["examples"]) and found["funnel"]["stale"]
 
 
 def test_the_page_may_go_elsewhere_but_not_over_a_folder(tmp_path):

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from runs_helper import make_run, write_duplicates, write_hits, write_lines
+from runs_helper import make_run, write_hits, write_lines
 
 from curate.reporting import report
 from curate.selection import filter as choose

@@ -115,7 +115,7 @@ class Drawn:
 
     def share(self, value: float) -> float:
         """Where a value lies between the first edge (0) and the last (1)."""
-        return (self.grid.position(value) - self.first) / (self.factor * self.counts.shape[-1])
+        return float((self.grid.position(value) - self.first) / (self.factor * self.counts.shape[-1]))
 
 
 def coarsen(grid: Grid, counts: Counts, most: int) -> Drawn:
@@ -164,6 +164,6 @@ def quantile(grid: Grid, counts: Sequence[int] | Counts, share: float) -> float:
     wanted = share * sums[-1]
     number = int(np.searchsorted(sums, wanted))
     before = sums[number - 1] if number else 0.0
-    inside = (wanted - before) / max(sums[number] - before, 1.0)
+    inside = float((wanted - before) / max(sums[number] - before, 1.0))
     at = grid.low + (number + min(max(inside, 0.0), 1.0)) * grid.width
     return float(2.0**at) if grid.log else float(at)

@@ -101,8 +101,9 @@ def make_ledger(numbers: Numbers) -> list[Row]:
     rows = []
     for group, name in enumerate(numbers.groups.names):
         medians = perplexities.medians[group] if perplexities else (None, None)
-        before, after = ((*sums[group][place], medians[place]) for place in (0, 1))
-        rows.append(Row(MOVED.get(name, name), before, after))
+        (before, after) = sums[group]
+        first, second = (before[0], before[1], medians[0]), (after[0], after[1], medians[1])
+        rows.append(Row(MOVED.get(name, name), first, second))
     return rows
 
 

@@ -3,6 +3,7 @@
 Nothing here is text of the corpus. The number of elements depends on bins alone, never on documents.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -198,7 +199,7 @@ def _bands(density: Density, across: Drawn) -> Iterator[tuple[str, int, int, flo
     """The density as a table, from the fine counts."""
     grid, width = across.grid, across.factor * across.counts.shape[-1]
     edges = [across.first + width * number // BANDS for number in range(BANDS + 1)]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in itertools.pairwise(edges):
         part = density.counts[:, :, first : min(end, grid.bins)]
         documents = int(part.sum())
         if documents:

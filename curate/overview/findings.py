@@ -1,5 +1,6 @@
 """What other verbs left in the run: hits with their evidence, clusters of copies, buckets, the order, provenance."""
 
+import itertools
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,7 +181,7 @@ def _number(labels: Any, names: Mapping[str, int]) -> Any:
 
 def cut_offs(buckets: Sequence[Bucket]) -> list[float]:
     """The perplexities at which one bucket ends and the next begins, where they do not overlap."""
-    pairs = zip(buckets, buckets[1:], strict=False)
+    pairs = itertools.pairwise(buckets)
     return [right.low for left, right in pairs if np.isfinite(right.low) and left.high <= right.low]
 
 

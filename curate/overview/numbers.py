@@ -152,7 +152,7 @@ class Edges:
             held = held[np.isfinite(held)]
             if len(held):
                 value = float(held.min() if side == "above" else held.max())
-                found.append(Threshold(column, side, value, f"percentile {percentile}"))
+                found.append(Threshold(column, side, value, f"percentile {percentile}: {value:.3g}"))
         return found
 
 

@@ -149,9 +149,9 @@ def list_losses(found: Report) -> list[Loss]:
 def _tokens(reasons: Mapping[str | None, Any], label: str) -> int | None:
     """The tokens behind a line of the funnel, whatever it groups."""
     if label == "contaminated":
-        return sum(one.tokens for why, one in reasons.items() if why and why.startswith("contaminated: "))
+        return sum(int(one.tokens) for why, one in reasons.items() if why and why.startswith("contaminated: "))
     found = reasons.get(label) or reasons.get(label.removesuffix("s"))
-    return found.tokens if found else None
+    return int(found.tokens) if found else None
 
 
 def number(value: float | None) -> str:

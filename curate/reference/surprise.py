@@ -1,7 +1,8 @@
 """How surprised a reference model was by each token of a few texts, for a person to look at.
 
 The numbers are those of ``score``: the nats of a text's tokens add up to the nats of its row. Tokens of a byte-level
-tokenizer may split a character; where such tokens lie in a text is said in whole characters, so that neighbours overlap.
+tokenizer may split a character; where such tokens lie in a text is said in whole characters, so that
+neighbours overlap.
 """
 
 from collections.abc import Mapping, Sequence
