@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs_helper import make_run, numbered_run, write_duplicates, write_hits, write_lines
 
-from curate import runs, tables
+from curate import cuts, runs, tables
 from curate.errors import TableError, UsageError
 from curate.likelihood import Passage
 from curate.overview import drawing
 from curate.overview.binning import MEASURES, Grid, Histogram, coarsen, quantile
+from curate.overview.numbers import SHARES
 from curate.reference import Reading, load, surprise
 from curate.reporting import report
 from curate.selection import filter as choose
@@ -252,6 +253,18 @@ def test_a_page_stays_small_however_many_documents_there_are(tmp_path):
     page, found = digest_of(run, domain="domain")
     assert len(page) < 1_000_000 and page.count("<path") < 1_000
     assert sum(found["distributions"]["perplexity"]["kept"]) == 4000
+
+
+def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
+    run = domains_of(tmp_path)
+    choose(str(run.path), max_ppl=50)
+    _, fast = digest_of(run, domain="domain")
+    monkeypatch.setattr(cuts, "KEPT", 0)
+    _, slow = digest_of(run, domain="domain")
+    assert fast == slow
+    shares = list(fast["distributions"]["perplexity"]["quantiles"]["all"].values())
+    expected = np.quantile([2.0 * (n + 1) for n in range(40)], SHARES)
+    assert shares == pytest.approx(expected, rel=1e-12)
 
 
 # ---- drawing -------------------------------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ number of domains and of bins, never with that of the documents.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate import cuts
-from curate.overview.binning import MEASURES, Density, Drawn, Histogram, Measure
+from curate.overview.binning import MEASURES, Density, Drawn, Grid, Histogram, Measure
 from curate.overview.sources import Part, Sources, name_domains, read_parts
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -248,8 +249,7 @@ def describe(
     """A measure's counts as they are drawn, with its quantiles and thresholds."""
     drawn = Histogram(histogram.grid, 1)
     drawn.counts = histogram.counts.sum(axis=0, keepdims=True)
-    kept, dropped = histogram.counts[:, 0].sum(axis=1), histogram.counts[:, 1].sum(axis=1)
-    found = find_quantiles(sources, groups, measure.column, kept, dropped)
+    found = find_quantiles(sources, groups, measure.column, histogram)
     count = len(groups.names)
     own = [one for one in fixed if one.column == measure.column]
     common = [] if within else [one for one in edges.thresholds(None) if one.column == measure.column]
@@ -266,12 +266,100 @@ def describe(
     )
 
 
-def find_quantiles(
-    sources: Sources, groups: Groups, column: str, kept: NDArray[np.int64], dropped: NDArray[np.int64]
-) -> dict[int, list[float]]:
+def find_quantiles(sources: Sources, groups: Groups, column: str, histogram: Histogram) -> dict[int, list[float]]:
+    """Exact quantiles: of all and of the kept documents of each domain, then of all, kept and dropped ones.
+
+    The histogram says in which of its bins each lies, so that one more pass needs to keep the numbers of those bins
+    alone; where they are too many for that, ``curate.cuts`` takes as many passes as it needs.
+    """
+    count = len(groups.names)
+    kinds = np.concatenate([histogram.counts.sum(axis=1), histogram.counts[:, 0], _totals(histogram.counts)])
+    wanted = {key: _ranks(int(row.sum())) for key, row in enumerate(kinds)}
+    bins = {key: _bins(row, wanted[key]) for key, row in enumerate(kinds)}
+    mask = np.zeros(histogram.counts.shape, np.bool_)
+    for key, places in bins.items():
+        _members(mask, key, count)[..., sorted(set(places.values()))] = True
+    if int(histogram.counts[mask].sum()) > cuts.KEPT:
+        return _find_slowly(sources, groups, column, kinds.sum(axis=1))
+    held = _hold(sources, groups, column, histogram.grid, mask)
+    return {key: _quantiles(held, kinds[key], wanted[key], bins[key], key, count) for key in wanted}
+
+
+def _totals(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    whole = counts.sum(axis=0)
+    return np.stack([whole.sum(axis=0), whole[0], whole[1]])
+
+
+def _ranks(size: int) -> list[int]:
+    """The ranks between which the quantiles of so many numbers lie."""
+    places = [share * (size - 1) for share in SHARES] if size else []
+    return sorted({rank for place in places for rank in (int(place), min(int(place) + 1, size - 1))})
+
+
+def _bins(row: NDArray[np.int64], ranks: Sequence[int]) -> dict[int, int]:
+    return dict(zip(ranks, np.searchsorted(np.cumsum(row), ranks, side="right").tolist(), strict=True))
+
+
+def _members(values: NDArray[np.bool_], key: int, count: int) -> NDArray[np.bool_]:
+    """The part of group × (kept, dropped) × … that a key speaks of: a domain, its kept ones, all, kept, dropped."""
+    if key < 2 * count:
+        return values[key] if key < count else values[key - count, :1]
+    return values if key == 2 * count else values[:, key - 2 * count - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Numbers of some bins, ordered by bin."""
+
+    values: NDArray[np.float64]
+    bins: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    keep: NDArray[np.bool_]
+
+    def choose(self, number: int, key: int, count: int) -> NDArray[np.float64]:
+        """The numbers of one bin that a key speaks of."""
+        first, end = np.searchsorted(self.bins, [number, number + 1]).tolist()
+        values, groups, keep = self.values[first:end], self.groups[first:end], self.keep[first:end]
+        if key < 2 * count:
+            chosen = (groups == key % count) & (keep | (key < count))
+        else:
+            chosen = np.ones(len(keep), np.bool_) if key == 2 * count else keep == (key == 2 * count + 1)
+        return np.asarray(values[chosen])
+
+
+def _hold(sources: Sources, groups: Groups, column: str, grid: Grid, mask: NDArray[np.bool_]) -> _Held:
+    pieces: list[tuple[NDArray[Any], ...]] = [
+        (np.zeros(0), *(np.zeros(0, kind) for kind in (np.int64, np.int64, bool)))
+    ]
+    for part in read_parts(sources, [column]):
+        values, place = part.numbers(column), groups.place(part)
+        bins = grid.place(values)
+        chosen = part.is_scored() & (bins >= 0) & mask[place, (~part.keep).astype(np.int64), bins]
+        pieces.append((values[chosen], bins[chosen], place[chosen], part.keep[chosen]))
+    values, bins, place, keep = (np.concatenate([piece[number] for piece in pieces]) for number in range(4))
+    order = np.argsort(bins, kind="stable")
+    return _Held(values[order], bins[order], place[order], keep[order])
+
+
+def _quantiles(
+    held: _Held, row: NDArray[np.int64], ranks: Sequence[int], bins: Mapping[int, int], key: int, count: int
+) -> list[float]:
+    """Linear between order statistics; NaN for no numbers."""
+    size, below = int(row.sum()), np.concatenate([[0], np.cumsum(row)])
+    if not size:
+        return [float("nan")] * len(SHARES)
+    found: dict[int, float] = {}
+    for number in sorted(set(bins.values())):
+        values = np.sort(held.choose(number, key, count))
+        found |= {rank: float(values[rank - below[number]]) for rank in ranks if bins[rank] == number}
+    places = [share * (size - 1) for share in SHARES]
+    pairs = [(found[int(place)], found[min(int(place) + 1, size - 1)], place % 1) for place in places]
+    return [low + part * (high - low) if part else low for low, high, part in pairs]
+
+
+def _find_slowly(sources: Sources, groups: Groups, column: str, sizes: NDArray[np.int64]) -> dict[int, list[float]]:
     """Exact quantiles: of all and of the kept documents of each domain, then of all, kept and dropped ones."""
     count = len(groups.names)
-    sizes = np.concatenate([kept + dropped, kept, [kept.sum() + dropped.sum(), kept.sum(), dropped.sum()]])
 
     def passes() -> Iterator[cuts.Batch]:
         for part in read_parts(sources, [column]):
