@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs_helper import make_run, numbered_run, write_duplicates, write_hits, write_lines
 
-from curate import cuts, runs, tables
+from curate import runs, tables
 from curate.errors import TableError, UsageError
 from curate.likelihood import Passage
-from curate.overview import drawing
+from curate.overview import drawing, numbers
 from curate.overview.binning import MEASURES, Grid, Histogram, coarsen, quantile
 from curate.overview.numbers import SHARES
 from curate.reference import Reading, load, surprise
@@ -259,7 +259,7 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
     run = domains_of(tmp_path)
     choose(str(run.path), max_ppl=50)
     _, fast = digest_of(run, domain="domain")
-    monkeypatch.setattr(cuts, "KEPT", 0)
+    monkeypatch.setattr(numbers, "HELD", -1)
     _, slow = digest_of(run, domain="domain")
     assert fast == slow
     shares = list(fast["distributions"]["perplexity"]["quantiles"]["all"].values())

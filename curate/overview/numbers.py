@@ -18,6 +18,7 @@ from curate.overview.binning import MEASURES, Density, Drawn, Grid, Histogram, M
 from curate.overview.sources import Part, Sources, name_domains, read_parts
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+HELD = 4_000_000  # numbers that are kept to find quantiles among, 25 bytes each
 DOMAINS = 24  # that are drawn; the others together are one more
 OTHERS = "others"
 BINS, SMALL_BINS = 96, 48  # of a drawn histogram
@@ -279,7 +280,7 @@ def find_quantiles(sources: Sources, groups: Groups, column: str, histogram: His
     mask = np.zeros(histogram.counts.shape, np.bool_)
     for key, places in bins.items():
         _members(mask, key, count)[..., sorted(set(places.values()))] = True
-    if int(histogram.counts[mask].sum()) > cuts.KEPT:
+    if int(histogram.counts[mask].sum()) > HELD:
         return _find_slowly(sources, groups, column, kinds.sum(axis=1))
     held = _hold(sources, groups, column, histogram.grid, mask)
     return {key: _quantiles(held, kinds[key], wanted[key], bins[key], key, count) for key in wanted}
