@@ -103,6 +103,16 @@ class CausalReference:
 
     def _run(self, prepared: Prepared, advance: Callable[[int, float], None] | None) -> Likelihoods:
         whole = max(int(prepared.scored.sum()), 1)
+        for pack, nats in self.read(prepared):
+            batches.record(prepared, pack, nats)
+            self.places += pack.places
+            self.tokens += pack.tokens
+            if advance is not None:
+                advance(pack.tokens, pack.tokens / whole)
+        return batches.finish(prepared)
+
+    def read(self, prepared: Prepared) -> Iterator[tuple[Pack, NDArray[np.float32]]]:
+        """The nats of each scored token, pack by pack."""
         waiting = batches.split(prepared, self.runner.rung, self.pack_tokens)
         waiting.reverse()
         while waiting:
@@ -115,12 +125,7 @@ class CausalReference:
                     raise
                 waiting += self._smaller(windows, prepared, error)
                 continue
-            batches.record(prepared, pack, nats)
-            self.places += pack.places
-            self.tokens += pack.tokens
-            if advance is not None:
-                advance(pack.tokens, pack.tokens / whole)
-        return batches.finish(prepared)
+            yield pack, nats
 
     def _smaller(self, windows: NDArray[np.int64], prepared: Prepared, error: BaseException) -> list[NDArray[np.int64]]:
         """Halve what is run at a time: the pack, or for a single window the rows of the head; and say so."""

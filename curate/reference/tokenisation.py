@@ -11,6 +11,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from curate.errors import ModelError
+
 
 class TextEncoder:
     """The text side of a transformers tokenizer; ``name`` hashes everything that decides about its ids."""
@@ -59,6 +61,17 @@ class TextEncoder:
             return len(self._tokenizer.decode(self._slow_ids(text)[: token + 1]).encode())
         ends = self._fast.encode(text, add_special_tokens=False).token_to_chars(token)
         return len(text[: ends[1]].encode()) if ends is not None else 0
+
+    def spans(self, text: str) -> NDArray[np.int64]:
+        """Where the tokens of a text lie in it, in characters.  → N×2: begin, end (excluded)
+
+        A token that is a part of a character spans it whole; a tokenizer may leave white space out. ModelError for a
+        tokenizer that is not of the fast kind, which does not know.
+        """
+        if self._fast is None:
+            raise ModelError("this model's tokenizer does not say which characters a token stands for")
+        found = self._fast.encode(text, add_special_tokens=False).offsets
+        return np.array(found, dtype=np.int64).reshape(-1, 2)
 
     def largest_text_id(self) -> int:
         """The largest id that plain text can become."""

@@ -1,0 +1,12 @@
+"""A run as one page and one JSON file: numbers collected in bounded memory, drawn as inline SVG.
+
+sources    the tables of the run that may be used, part by part
+binning    counts on fixed grids            numbers    distributions, densities, the ledger
+examples   documents at percentiles         findings   hits, copies, buckets, order, provenance
+drawing    pictures as values               page       the HTML            digest   the JSON
+"""
+
+from curate.overview.collection import Report, collect
+from curate.overview.page import write
+
+__all__ = ["Report", "collect", "write"]

@@ -1,0 +1,169 @@
+"""Counts on fixed fine grids, so that one pass over any number of documents is enough; coarsened when drawn.
+
+A grid has bins of one width on its scale: even steps of the value, or of its logarithm. What lies outside counts in the
+first or the last bin; NaN counts nowhere. A drawn bin is a whole number of fine ones, so that its count is exact.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """``bins`` bins of ``width`` from ``low`` on; of a logarithmic grid both are powers of two."""
+
+    low: float
+    width: float
+    bins: int
+    log: bool = True
+
+    def place(self, values: Floats) -> Counts:
+        """The bin of each value, -1 for NaN and, on a logarithmic grid, for what is not above 0."""
+        known = ~np.isnan(values) & ((values > 0) if self.log else True)
+        scaled = np.log2(values, where=known, out=np.zeros(len(values))) if self.log else np.where(known, values, 0.0)
+        bins = np.clip((scaled - self.low) / self.width, 0, self.bins - 1).astype(np.int64)
+        return np.where(known, bins, -1)
+
+    def edge(self, number: int) -> float:
+        """The lower edge of a bin."""
+        at = self.low + number * self.width
+        return float(2.0**at) if self.log else float(at)
+
+    def position(self, value: float) -> float:
+        """Where a value lies, in bins; may be beyond the ends."""
+        if self.log:
+            return (float(np.log2(value)) - self.low) / self.width if value > 0 else -np.inf
+        return (value - self.low) / self.width
+
+
+FINE = 1 / 32  # octaves of a bin of a histogram
+COARSE = 1 / 8  # octaves of a bin of a density
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A column that is counted, and how it is said and scaled."""
+
+    column: str
+    label: str
+    unit: str
+    fine: Grid
+    coarse: Grid
+
+
+def _octaves(first: int, last: int, width: float) -> Grid:
+    return Grid(first, width, int((last - first) / width))
+
+
+def _logarithmic(column: str, label: str, unit: str, first: int, last: int) -> Measure:
+    return Measure(column, label, unit, _octaves(first, last, FINE), _octaves(first, last, COARSE))
+
+
+MEASURES = {
+    "perplexity": _logarithmic("perplexity", "perplexity", "perplexity", 0, 40),
+    "bits_per_byte": _logarithmic("bits_per_byte", "bits per byte", "bits per byte", -12, 12),
+    "tokens": _logarithmic("tokens", "length", "tokens", 0, 40),
+    "bytes": _logarithmic("bytes", "length", "bytes", 0, 44),
+    "zlib_ratio": Measure(
+        "zlib_ratio", "zlib ratio", "compressed / plain", Grid(0, 0.005, 240, log=False), Grid(0, 0.02, 60, log=False)
+    ),
+}
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Documents by bin, for each group, kept and dropped apart."""
+
+    grid: Grid
+    groups: int
+    counts: Counts = field(init=False)
+    """group × (kept, dropped) × bin"""
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros((self.groups, 2, self.grid.bins), np.int64)
+
+    def add(self, values: Floats, groups: Counts, keep: NDArray[np.bool_]) -> None:
+        bins = self.grid.place(values)
+        known = bins >= 0
+        index = ((groups * 2 + ~keep) * self.grid.bins + bins)[known]
+        self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def drawn(self, most: int) -> "Drawn":
+        """The same counts over the bins that are used, at most so many of them."""
+        return coarsen(self.grid, self.counts, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Counts over consecutive bins that are wide enough to be seen."""
+
+    grid: Grid
+    first: int
+    factor: int
+    counts: Counts
+    """… × bin"""
+
+    @property
+    def edges(self) -> list[float]:
+        return [self.grid.edge(self.first + self.factor * number) for number in range(self.counts.shape[-1] + 1)]
+
+    def share(self, value: float) -> float:
+        """Where a value lies between the first edge (0) and the last (1)."""
+        return float((self.grid.position(value) - self.first) / (self.factor * self.counts.shape[-1]))
+
+
+def coarsen(grid: Grid, counts: Counts, most: int) -> Drawn:
+    """Counts (… × bin) over the bins that are used, joined by a whole factor until they are at most ``most``."""
+    used = np.flatnonzero(counts.reshape(-1, grid.bins).sum(axis=0))
+    first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+    factor = -(-(end - first) // most)
+    length = -(-(end - first) // factor)
+    wide = np.zeros((*counts.shape[:-1], length * factor), np.int64)
+    taken = counts[..., first : first + length * factor]
+    wide[..., : taken.shape[-1]] = taken
+    return Drawn(grid, first, factor, wide.reshape(*counts.shape[:-1], length, factor).sum(axis=-1))
+
+
+@dataclass(slots=True)
+class Density:
+    """Documents by the bins of two measures, kept and dropped apart."""
+
+    x: Measure
+    y: Measure
+    counts: Counts = field(init=False)
+    """(kept, dropped) × y × x"""
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros((2, self.y.coarse.bins, self.x.coarse.bins), np.int64)
+
+    def add(self, x: Floats, y: Floats, keep: NDArray[np.bool_]) -> None:
+        across, up = self.x.coarse.place(x), self.y.coarse.place(y)
+        known = (across >= 0) & (up >= 0)
+        index = ((~keep * self.y.coarse.bins + up) * self.x.coarse.bins + across)[known]
+        self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def drawn(self, columns: int, rows: int) -> "tuple[Drawn, Drawn]":
+        """The counts (kept, dropped) × y × x over the used bins, and the same with the axes changed over."""
+        wide = coarsen(self.x.coarse, self.counts, columns)
+        tall = coarsen(self.y.coarse, np.swapaxes(wide.counts, 1, 2), rows)
+        across = Drawn(wide.grid, wide.first, wide.factor, np.swapaxes(tall.counts, 1, 2))
+        return across, tall
+
+
+def quantile(grid: Grid, counts: Sequence[int] | Counts, share: float) -> float:
+    """The value below which a share of the counts lies, even inside a bin; NaN for no counts."""
+    sums = np.cumsum(np.asarray(counts, np.float64))
+    if not len(sums) or sums[-1] <= 0:
+        return float("nan")
+    wanted = share * sums[-1]
+    number = int(np.searchsorted(sums, wanted))
+    before = sums[number - 1] if number else 0.0
+    inside = float((wanted - before) / max(sums[number] - before, 1.0))
+    at = grid.low + (number + min(max(inside, 0.0), 1.0)) * grid.width
+    return float(2.0**at) if grid.log else float(at)

@@ -1,0 +1,181 @@
+"""The page: values into a template that escapes all of them; what a browser would hide or obey is spelled out."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate import tables
+from curate.console import count, size
+from curate.evidence.page import make_cards, make_legible
+from curate.evidence.wording import fold, name_item, name_place, percent, share
+from curate.explanation import ordinal
+from curate.ledger import group
+from curate.overview import drawing
+from curate.overview.collection import Report
+from curate.overview.digest import make_digest
+from curate.overview.findings import cut_offs
+from curate.overview.numbers import SHARES, Threshold, bounds_of
+from curate.selection import figure
+
+SHADES = (2.0, 4.0, 6.0, 8.0, 10.0)  # nats from which a piece has the next shade
+SHOWN_REASON = 60  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A bar of the funnel."""
+
+    name: str
+    documents: int
+    tokens: int | None
+    left: float
+    """Where its bar begins, as a share of what was read."""
+    width: float
+    note: str
+    kind: str
+
+
+def write(page: Path, numbers: Path, found: Report) -> int:
+    """Write both files whole.  → bytes of the page. The same run gives the same bytes; StorageError where refused."""
+    text = make_page(found).encode("utf-8", "backslashreplace")
+    with tables.replacing(page) as beside:
+        beside.write_bytes(text)
+    with tables.replacing(numbers) as beside:
+        beside.write_text(json.dumps(make_digest(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return len(text)
+
+
+def make_page(found: Report) -> str:
+    """The page as text."""
+    import jinja2
+
+    space = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "data"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=make_legible,
+    )
+    space.filters |= {"share": share, "percent": percent, "size": size, "count": count, "fold": fold}
+    space.filters |= {"item": name_item, "place": name_place, "figure": number, "ordinal": order_of, "shade": shade}
+    space.filters |= {"say": say, "change": change}
+    return space.get_template("report.html.j2").render(list_values(found))
+
+
+def list_values(found: Report) -> dict[str, Any]:
+    """What the template is given."""
+    numbers, cuts = found.numbers, cut_offs(found.buckets or [])
+    figures = []
+    for one in numbers.distributions:
+        own = cuts if one.measure.column == "perplexity" else []
+        domains = [
+            drawing.draw_bars(one.domains, at, one.domain_thresholds[at], own, ticks=4)
+            for at in range(len(found.ledger))
+        ]
+        figures.append((one, drawing.draw_bars(one.whole, 0, one.thresholds, own), domains))
+    lines = [line for one in numbers.distributions for line in one.thresholds]
+    lines += [
+        line for line in _others(found) if line.column not in {one.measure.column for one in numbers.distributions}
+    ]
+    densities = [(one, drawing.draw_cells(one, lines)) for one in numbers.densities]
+    return {
+        "found": found,
+        "shown": found.sources.funnel,
+        "model": found.sources.score["made_from"]["model"],
+        "corpus": found.sources.score["corpus"]["paths"],
+        "losses": list_losses(found),
+        "figures": figures,
+        "densities": densities,
+        "totals": _totals(found),
+        "bar_scale": [_largest_share(found, place) for place in (0, 1)],
+        "cuts": cuts,
+        "order": drawing.draw_order(found.order) if found.order else None,
+        "cards": make_cards(found.hits),
+        "percents": [f"{100 * one:g} %" for one in SHARES],
+        "shades": SHADES,
+        "leaks": (found.sources.found.hits or {}).get("counts", {}),
+        "copies": (found.sources.found.duplicates or {}).get("counts", {}),
+    }
+
+
+def _others(found: Report) -> list[Threshold]:
+    return bounds_of(found.sources.filter)
+
+
+def _totals(found: Report) -> dict[str, tuple[int, int]]:
+    return {
+        which: (
+            sum(getattr(row, which)[0] for row in found.ledger),
+            sum(getattr(row, which)[1] for row in found.ledger),
+        )
+        for which in ("before", "after")
+    }
+
+
+def _largest_share(found: Report, place: int) -> float:
+    """The largest share of a domain, before or after: the length of the longest bar."""
+    totals = _totals(found)
+    shares = [
+        getattr(row, which)[place] / max(totals[which][place], 1)
+        for row in found.ledger
+        for which in ("before", "after")
+    ]
+    return max(shares, default=0.0) or 1.0
+
+
+def list_losses(found: Report) -> list[Loss]:
+    """The funnel as bars: what was read, what went at each stage from the right, and what is kept at the left."""
+    shown, reasons = found.sources.funnel, found.numbers.sums.reasons
+    whole, left = max(shown.read, 1), shown.read
+    total = sum(one.tokens for one in reasons.values())
+    lines = [Loss("read", shown.read, total, 0.0, 1.0 if shown.read else 0.0, "", "read")]
+    steps: list[tuple[str, int, int | None, str]] = []
+    if shown.unreadable:
+        steps.append(("unreadable", shown.unreadable, 0, ""))
+    for line in group(shown.rejected):
+        note = ", ".join(f"{name} {many:,}" for name, many in list(line.sets.items())[:4])
+        note += f" and {len(line.sets) - 4} more" if len(line.sets) > 4 else ""
+        steps.append((line.label, line.documents, _tokens(reasons, line.label), note))
+    for name, many, tokens, note in steps:
+        left -= many
+        lines.append(Loss(name, many, tokens, left / whole, many / whole, note, "lost"))
+    return [*lines, Loss("kept", shown.kept, shown.tokens, 0.0, shown.kept / whole, "", "kept")]
+
+
+def _tokens(reasons: Mapping[str | None, Any], label: str) -> int | None:
+    """The tokens behind a line of the funnel, whatever it groups."""
+    if label == "contaminated":
+        return sum(int(one.tokens) for why, one in reasons.items() if why and why.startswith("contaminated: "))
+    found = reasons.get(label) or reasons.get(label.removesuffix("s"))
+    return int(found.tokens) if found else None
+
+
+def number(value: float | None) -> str:
+    """Three digits; a dash where nothing was measured."""
+    return "–" if value is None or not math.isfinite(value) else figure(value)
+
+
+def order_of(value: float) -> str:
+    return ordinal(int(value)) if value == int(value) else f"{value:g}th"
+
+
+def shade(nats: float) -> int:
+    """0 for what was expected, up to 5."""
+    return sum(nats >= bound for bound in SHADES)
+
+
+def say(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def change(before: Sequence[int], after: Sequence[int], totals: Mapping[str, Sequence[int]], place: int) -> str:
+    """How a domain's share changed: ``+12 %``, as a part of its share before."""
+    first, second = totals["before"][place], totals["after"][place]
+    if not first or not second or not before[place]:
+        return ""
+    ratio = (after[place] / second) / (before[place] / first) - 1
+    return f"{ratio:+.0%}".replace("%", " %").replace("-", "−")
