@@ -232,22 +232,25 @@ def open_filter(run: Run) -> dict[str, Any] | None:
 
 
 class Decisions:
-    """The rows of the decision table, given out in order as the slices of the corpus ask for them."""
+    """The rows of the decision table, given out in order as the slices of the corpus ask for them.
 
-    __slots__ = ("_batches", "_path", "_rest")
+    With another ``schema`` those of the buckets or of the order, which have a row for each row of the scores, too.
+    """
 
-    def __init__(self, path: Path):
-        self._path = path
+    __slots__ = ("_batches", "_path", "_rest", "_schema")
+
+    def __init__(self, path: Path, schema: pa.Schema = tables.FILTER):
+        self._path, self._schema = path, schema
         self._batches = pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS)
-        self._rest = pa.Table.from_batches([], tables.FILTER)
+        self._rest = pa.Table.from_batches([], schema)
 
     def take(self, count: int) -> pa.Table:
         """The next ``count`` rows. TableError when the table ends before."""
         while self._rest.num_rows < count:
             batch = next(self._batches, None)
             if batch is None:
-                raise TableError(f"{self._path} has fewer rows than the scores", "run curate filter again")
-            table = pa.Table.from_batches([batch]).cast(tables.FILTER)
+                raise TableError(f"{self._path} has fewer rows than the scores", "run the verb that made it again")
+            table = pa.Table.from_batches([batch]).cast(self._schema)
             self._rest = pa.concat_tables([self._rest, table])
         found, self._rest = self._rest.slice(0, count), self._rest.slice(count)
         return found

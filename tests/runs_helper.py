@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import xxhash
 
-from curate import runs, tables
+from curate import placebook, rejections, runs, tables
 from curate.corpus import Corpus, Documents, open_corpus
 from curate.likelihood import LN2
 
@@ -105,8 +106,6 @@ def numbered_run(folder: Path, values: Sequence[Numbers], **options: Any) -> run
 
 def decisions_of(run: runs.Run) -> dict[tuple[str, int], str | None]:
     """The decision table: the reason of each document by key, None for what is kept."""
-    import pyarrow.parquet as pq
-
     rows = pq.read_table(run.filter).to_pylist()
     assert all(row["keep"] == (row["reason"] is None) for row in rows)
     assert len({(row["file"], row["row"]) for row in rows}) == len(rows)
@@ -116,6 +115,36 @@ def decisions_of(run: runs.Run) -> dict[tuple[str, int], str | None]:
 def kept_of(run: runs.Run) -> list[int]:
     """Rows of the only file that are kept."""
     return [row for (_, row), reason in decisions_of(run).items() if reason is None]
+
+
+# The buckets and the order, as ``curate bucket`` and ``curate order`` leave them.
+
+
+def write_buckets(run: runs.Run, buckets: Sequence[str | None], **parameters: Any) -> None:
+    """The buckets of all rows of the scores, in their order, None for what is not kept."""
+    names = sorted({name for name in buckets if name is not None})
+    counts = {"read": len(buckets), "kept": sum(name is not None for name in buckets), "unmeasured": 0}
+    own = {"scheme": "quantiles", "by": "perplexity", "within": [], "names": names, **parameters}
+    write_places(run, "bucket", pa.array(buckets, pa.string()), own, counts)
+
+
+def write_order(run: runs.Run, positions: Sequence[int | None], **parameters: Any) -> None:
+    """The positions of all rows of the scores, in their order, None for what is not kept."""
+    counts = {"read": len(positions), "kept": sum(place is not None for place in positions), "unmeasured": 0}
+    own = {"by": "perplexity", "direction": "ascending", "schedule": "sort", "seed": 0, **parameters}
+    write_places(run, "order", pa.array(positions, pa.int64()), own, counts)
+
+
+def write_places(run: runs.Run, verb: str, column: pa.Array, parameters: Numbers, counts: Numbers) -> None:
+    """A table of buckets or positions beside what the run has now, and its record."""
+    run = runs.open_run(run.path)
+    found = rejections.open_rejections(run)
+    note = {"made_from": placebook.sources_of(run, found), "parameters": dict(parameters)}
+    note["fingerprint"] = runs.fingerprint([note, column.to_pylist()])
+    path, schema = (run.buckets, tables.BUCKETS) if verb == "bucket" else (run.order, tables.ORDER)
+    keys = pa.concat_tables(pq.read_table(part, columns=["file", "row"]) for part in tables.parts(run.scores))
+    placebook.write_placements(path, schema, [keys.append_column(schema.names[2], column)], note)
+    run.save(verb, {**note, "counts": dict(counts)})
 
 
 # The hits and the duplicates, as ``curate decontaminate`` and ``curate dedup`` leave them.

@@ -23,7 +23,7 @@ FLOORS = [
     {"runs", "dataset", "reference", "evalsets", "candidates", "bucketing", "shinglebook", "sketching"},
     {"scorebook", "rejections", "windows", "sketchbook", "evidence"},
     {"decisions", "contamination", "duplicatebook", "duplicatereport"},
-    {"criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries"},
+    {"criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries", "placebook"},
     {"pairing"},
     {"card"},
     {"scoring", "decontamination", "deduplication", "selection", "funnel", "explanation", "exporting", "pretraining"},
