@@ -144,10 +144,18 @@ class Corpus:
                     left -= documents.mark.documents
                 yield documents
 
+    def slices_of(self, source: Source, behind: SliceMark | None, left: int | None = None) -> Iterator[Documents]:
+        """The slices of one file with all columns, from the one behind ``behind`` on, at most ``left`` documents."""
+        marks = [] if behind is None else [behind]
+        if left == 0:
+            yield next(cut_slices([], self._cutter(source, marks, True), self.slice_bytes, None))
+        else:
+            yield from self._read(source, marks, True, left)
+
     def _cutter(self, source: Source, marks: Sequence[SliceMark], whole: bool) -> Cutter:
-        row = marks[-1].next_row if marks else 0
+        row, number = (marks[-1].next_row, marks[-1].number + 1) if marks else (0, 0)
         return Cutter(
-            source.name, len(marks), row, None, self.schema if whole else None, whole, self.conversation is not None
+            source.name, number, row, None, self.schema if whole else None, whole, self.conversation is not None
         )
 
     def _read(self, source: Source, marks: Sequence[SliceMark], whole: bool, left: int | None) -> Iterator[Documents]:
