@@ -7,6 +7,7 @@ So any range of keys is read from the pieces that overlap it, in memory of its o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Spill:
         """The ranges of rows of one piece each."""
         bounds = [0, *(np.flatnonzero(np.diff(keys // self.cell)) + 1).tolist(), len(keys)]
         found = []
-        for first, stop in zip(bounds, bounds[1:], strict=False):
+        for first, stop in pairwise(bounds):
             found += [(first + a, first + b) for a, b in cut_rows(sizes[first:stop], PIECE_BYTES)]
         return found
 
