@@ -101,10 +101,11 @@ def export(
     text, and ``curate_cut_characters`` counts what went.
 
     After ``curate order`` the documents stand in its order, in shards whose sorted names are the reading order, and
-    ``order.parquet`` tells the place of each and the tokens read so far; ``curate_position`` is a column. After ``curate
-    bucket`` ``curate_bucket`` is one, and ``--by-bucket`` gives each bucket a folder, its order kept. Both work out of
-    core within ``--memory-limit`` and take about as much disk again for a while. What was rejected has no order. A corpus that has changed since it was scored is refused, with
-    the place; TableError where a table of the run is stale.
+    ``order.parquet`` tells the place of each and the tokens read so far; ``curate_position`` is a column. After
+    ``curate bucket`` ``curate_bucket`` is one, and ``--by-bucket`` gives each bucket a folder, its order kept. Both
+    work out of core within ``--memory-limit``, and take about as much disk again for a while. What was rejected has no
+    order. A corpus that has changed since it was scored is refused, with the place; TableError where a table of the run
+    is stale.
     """
     from pathlib import Path
 

@@ -204,8 +204,8 @@ def _place_rows(job: Job, laid: Laid, spill: Path) -> Iterator[pa.Table]:
             keys, tokens = batch.column(0).to_numpy(), batch.column(3).to_numpy()
             read = read if keys[0] // BUCKET_KEYS == bucket else 0
             bucket = keys[0] // BUCKET_KEYS
-            if not job.placed.by_bucket and (keys[0] != behind + 1 or keys[-1] - keys[0] != len(keys) - 1):
-                raise TableError(f"the order leaves out position {behind + 1:,} or one behind it", "curate order again")
+            if not job.placed.by_bucket:
+                _check_gapless(keys, behind + 1)
             totals, behind = np.cumsum(tokens) + read, int(keys[-1])
             read = int(totals[-1])
             columns = [
@@ -219,3 +219,10 @@ def _place_rows(job: Job, laid: Laid, spill: Path) -> Iterator[pa.Table]:
             ]
             done += len(keys)
             yield pa.table(columns, schema=ORDER)
+
+
+def _check_gapless(keys: Any, first: int) -> None:
+    """TableError, naming it, where a position is left out."""
+    wrong = np.flatnonzero(keys != np.arange(first, first + len(keys)))
+    if len(wrong):
+        raise TableError(f"the order leaves out position {first + int(wrong[0]):,}", "curate order again")
