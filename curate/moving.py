@@ -23,7 +23,7 @@ from curate.pairing import Counts, Job
 from curate.routing import BUCKET_KEYS, Route, Routed
 from curate.sequence import Planned, Writing
 from curate.shards import Written
-from curate.spill import Piece
+from curate.spill import Numbers, Piece
 from curate.widening import Shape
 
 # What the processes take before they hold a row, and what one of them needs to write a unit.
@@ -221,7 +221,7 @@ def _place_rows(job: Job, laid: Laid, spill: Path) -> Iterator[pa.Table]:
             yield pa.table(columns, schema=ORDER)
 
 
-def _check_gapless(keys: Any, first: int) -> None:
+def _check_gapless(keys: Numbers, first: int) -> None:
     """TableError, naming it, where a position is left out."""
     wrong = np.flatnonzero(keys != np.arange(first, first + len(keys)))
     if len(wrong):

@@ -123,7 +123,7 @@ def test_memory_tasks_and_workers_change_no_byte(tmp_path, kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_an_ordered_export_has_the_rows_of_one_in_the_order_of_the_corpus(tmp_path, kind):
-    """Slices that widen, two kinds of values, nested ones, bad rows, blank lines, a BOM: row by row as without order."""
+    """Slices that widen, two kinds of values, nested ones, bad rows, blank lines, a BOM: as without order."""
     early = [{"id": n, "text": f"document {n}", "mixed": n, "meta": {"a": n}, "real": 1.5} for n in range(40)]
     late = [{"text": f"document {n}", "mixed": "x", "meta": {"a": n, "b": ["y"]}, "real": 2} for n in range(40, 80)]
     huge = [{"text": "document 80", "huge": 2**70, "mixed": [1, "a", None]}, {"text": "document 81", "big": 2**53 + 1}]
