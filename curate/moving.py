@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,13 +28,15 @@ from curate.spill import Numbers, Piece
 from curate.widening import Shape
 
 # What the processes take before they hold a row, and what one of them needs to write a unit.
-PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 150_000_000, 150_000_000
-MOST_RUN_BYTES, LEAST_RUN_BYTES = 64_000_000, 8_000_000
+PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
+MOST_RUN_BYTES, LEAST_RUN_BYTES = 40_000_000, 8_000_000
 SMALL_BYTES = 64_000_000  # A corpus below is read faster than processes start.
 CELLS = 1024
 MAX_ORDER_ROWS = 1 << 16
 # What Windows, YAML patterns and datasets take for something else; names of folders that are no names.
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+Work = Callable[[Any], Any]
 
 ORDER = pa.schema(
     [
@@ -99,22 +102,29 @@ def lay_out(job: Job, folder: Path, means: Means) -> Laid:
     spill = folder / ".spill"
     spill.mkdir()
     cell = _choose_cell(job)
-    with console.progress("exporting", job.corpus.size) as progress:
-        routed = _route(job, Route(job, spill, means.run_bytes, cell), means, progress.advance)
-    laid = _gather(job, folder, routed)
-    pieces = [piece for one in routed for piece in one.pieces]
-    if sum(piece.rows for piece in pieces) != laid.counts.kept:
-        raise TableError(f"{laid.counts.kept:,} documents were kept, but other rows were spilled", "export again")
-    planned = _name(job, laid, sequence.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
-    texts = frozenset(laid.shape.texts)
-    shared = Writing(folder, job.format, laid.shape.schema(), texts, spill)
-    with workers.hired(sequence.write_shard, shared, min(means.workers, len(planned))) as work:
-        laid.files = list(crew.in_order(work, planned, min(means.workers, len(planned))))
+    with workers.hired(workers.call, None, means.workers) as work:
+        with console.progress("exporting", job.corpus.size) as progress:
+            routed = _route(job, work, Route(job, spill, means.run_bytes, cell), means, progress.advance)
+        laid = _gather(job, folder, routed)
+        _write_shards(job, work, laid, routed, spill, cell, means)
     laid.rows = sum(file.rows for file in laid.files)
     if job.placed.order is not None:
         _write_order(job, laid, spill)
     shutil.rmtree(spill)
     return laid
+
+
+def _write_shards(
+    job: Job, work: Work, laid: Laid, routed: Sequence[Routed], spill: Path, cell: int, means: Means
+) -> None:
+    pieces = [piece for one in routed for piece in one.pieces]
+    if sum(piece.rows for piece in pieces) != laid.counts.kept:
+        raise TableError(f"{laid.counts.kept:,} documents were kept, but other rows were spilled", "export again")
+    planned = _name(job, laid, sequence.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
+    texts = frozenset(laid.shape.texts)
+    shared = Writing(laid.folder, job.format, laid.shape.schema(), texts, spill)
+    asked = ((sequence.write_shard, shared, one) for one in planned)
+    laid.files = list(crew.in_order(work, asked, min(means.workers, len(planned))))
 
 
 def _choose_cell(job: Job) -> int:
@@ -126,12 +136,12 @@ def _choose_cell(job: Job) -> int:
     return int(1 << (wanted - 1).bit_length())  # A power of two, so that no cell crosses from one bucket to the next.
 
 
-def _route(job: Job, shared: Route, means: Means, advance: Callable[..., None]) -> list[Routed]:
+def _route(job: Job, work: Work, shared: Route, means: Means, advance: Callable[..., None]) -> list[Routed]:
     found = []
-    with workers.hired(routing.route, shared, means.workers) as work:
-        for one in crew.in_order(work, routing.list_tasks(job), means.workers):
-            found.append(one)
-            advance(documents=one.counts.read, done_bytes=one.read_bytes)
+    asked = ((routing.route, shared, task) for task in routing.list_tasks(job))
+    for one in crew.in_order(work, asked, means.workers):
+        found.append(one)
+        advance(documents=one.counts.read, done_bytes=one.read_bytes)
     return found
 
 

@@ -84,6 +84,11 @@ class Job:
     placed: "Placed" = field(default_factory=lambda: Placed())
 
     @property
+    def score_columns(self) -> list[str]:
+        """The columns of the scores that are added."""
+        return [name for name in self.names if name in ADDED or name in tables.SIGNALS]
+
+    @property
     def names(self) -> dict[str, str]:
         """The columns that are added: from the name in the tables to the name in the dataset."""
         signals = self.run.finished_scores()["made_from"]["parameters"].get("signals", ())

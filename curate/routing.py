@@ -173,9 +173,10 @@ def route(shared: Route, task: Task) -> Routed:
     found, job = Routed(), shared.job
     spill = Spill(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell)
     source, behind, left = job.corpus.sources[task.source], task.behind, task.left
+    wanted = list(dict.fromkeys(["row", "bytes", "hash", "status", "tokens", *job.score_columns]))
     slow: Iterator[Documents] | None = None
     for one in task.slices:
-        scores = pq.read_table(one.part, partitioning=None)
+        scores = pq.read_table(one.part, columns=wanted, partitioning=None)
         plain = None if one.hits and job.treatment.cuts else plainlines.read_plain(job.corpus, source, behind, one.mark)
         if plain is None:
             slow = slow or job.corpus.slices_of(source, behind, left)

@@ -45,11 +45,18 @@ def hired(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Itera
             process.communicate()
 
 
+def call(_: None, item: tuple[Callable[[Any, Any], Any], Any, Any]) -> Any:
+    """For processes that do several kinds of work: an item is a function, what it shares with others, and its item."""
+    function, shared, one = item
+    return function(shared, one)
+
+
 def _start(function: Callable[[Any, Any], Any], shared: Any) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     words = [sys.executable, "-c", STARTER]
+    threads = {"OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}  # Arrow computes in so many; each has a core.
     process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **threads, "PYTHONPATH": path}
     )
     _send(process, (function.__module__, function.__qualname__, shared, console.is_enabled()))
     return process

@@ -109,6 +109,7 @@ def test_memory_tasks_and_workers_change_no_byte(tmp_path, kind, monkeypatch):
     shuffled(run, list(range(200)), 200)
     taken = []
     settings = [("4GB", 1, 10**7, 10**6, 10**8), ("400MB", 1, 900, 300, 1), ("4GB", 2, 10**7, 10**6, 4000)]
+    settings = settings if kind == "jsonl" else settings[:2]  # Processes take a while to start.
     for name, (memory, count, run_bytes, piece_bytes, task_bytes) in enumerate(settings):
         monkeypatch.setattr(moving, "MOST_RUN_BYTES", run_bytes)
         monkeypatch.setattr(moving, "LEAST_RUN_BYTES", min(run_bytes, 900))
@@ -118,7 +119,7 @@ def test_memory_tasks_and_workers_change_no_byte(tmp_path, kind, monkeypatch):
         export(str(out), str(run.path), format=kind, shard_size="6kB", memory_limit=memory, workers=count)
         taken.append(files_of(out))
     assert len(taken[0]) > 5
-    assert taken[0] == taken[1] == taken[2]
+    assert all(files == taken[0] for files in taken)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -427,8 +428,8 @@ def test_workers_answer_in_order_and_their_errors_and_deaths_are_told():
 
 
 def test_an_export_that_is_killed_leaves_what_the_next_removes(tmp_path):
-    run, _ = plain_run(tmp_path, 4000)
-    write_order(run, list(range(4000)))
+    run, _ = plain_run(tmp_path, 1500)
+    write_order(run, list(range(1500)))
     code = "import sys, curate; curate.export(sys.argv[1], sys.argv[2], format='parquet', workers=2)"
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "out"), str(run.path)])
     while process.poll() is None and not list(tmp_path.glob(".out.*.tmp/.spill")):
@@ -439,4 +440,4 @@ def test_an_export_that_is_killed_leaves_what_the_next_removes(tmp_path):
     assert not (tmp_path / "out").exists()
     export(str(tmp_path / "out"), str(run.path), format="jsonl", workers=1)
     assert not list(tmp_path.glob(".out.*")) and not list((tmp_path / "out").glob(".*"))
-    assert len(read_in_order(tmp_path / "out")) == 4000
+    assert len(read_in_order(tmp_path / "out")) == 1500
