@@ -9,10 +9,10 @@ from curate.console import size
 from curate.pairing import Counts, Job
 
 if TYPE_CHECKING:
-    from curate.shards import Writer
+    from curate.dataset import Described
 
 
-def make_card(job: Job, writer: "Writer", counts: Counts) -> str:
+def make_card(job: Job, writer: "Described", counts: Counts) -> str:
     """The dataset card: what was read, which model scored it, what was asked and dropped, how to load it."""
     score, what = job.run.finished_scores(), "rejected" if job.rejected else "kept"
     sections = {
@@ -20,8 +20,10 @@ def make_card(job: Job, writer: "Writer", counts: Counts) -> str:
         "Which model scored it": _model_lines(score["made_from"]["model"]),
         "How it was chosen": _choice_lines(job, counts),
         "Columns": _column_lines(job, writer),
-        "How to load it": _load_lines(job),
+        "How to load it": _load_lines(job, list(getattr(writer, "buckets", {}).values())),
     }
+    if job.placed.order is not None:
+        sections["In which order"] = _order_lines(job)
     share = f"{writer.rows / counts.read:.1%}".replace("%", " %")
     head = f"{writer.rows:,} of {counts.read:,} documents ({share}), {counts.tokens:,} tokens: those that were {what}."
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
@@ -92,7 +94,7 @@ def _dedup_lines(record: Mapping[str, Any] | None) -> list[str]:
     return [f"- `curate dedup`: {', '.join(f'{name} {code(value)}' for name, value in asked.items())}"]
 
 
-def _column_lines(job: Job, writer: "Writer") -> list[str]:
+def _column_lines(job: Job, writer: "Described") -> list[str]:
     added, field = job.names, job.corpus.text_field
     original = [name for name in writer.shape.schema().names if name not in added.values()]
     cut = f" but for the passages that were cut out of {code(field)}" if job.treatment.cuts else ""
@@ -100,6 +102,8 @@ def _column_lines(job: Job, writer: "Writer") -> list[str]:
         f"- of the corpus, unchanged{cut}: {', '.join(map(code, original)) or 'none'}",
         f"- added: {', '.join(map(code, added.values()))}",
     ]
+    if job.placed.bucket is not None:
+        lines.append(f"- {code(added['bucket'])}: the bucket of `curate bucket`")
     if job.treatment.marks:
         lines.append(f"- {code(added['eval_sets'])}: the eval sets of which the document contains items, else null")
     if job.treatment.cuts:
@@ -108,14 +112,30 @@ def _column_lines(job: Job, writer: "Writer") -> list[str]:
     return [*lines, *(f"- {note}" for note in list_notes(writer))]
 
 
-def _load_lines(job: Job) -> list[str]:
-    lines = ["```python", "import datasets", "", 'documents = datasets.load_dataset("PATH_OR_NAME", split="train")']
+def _order_lines(job: Job) -> list[str]:
+    """How the order was made, and that a trainer has to be told to keep it."""
+    parameters = (job.placed.order or {"parameters": {}})["parameters"]
+    asked = [f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items() if value is not None]
+    what = "Read the shards of each bucket" if job.placed.by_bucket else "Read the shards"
+    told = f"{what} in the order of their names, and their rows as they stand: that is the order of `curate order`."
+    place = f"{code(job.names['position'])} is the place of a document in it, from 0; `order.parquet` has its shard,"
+    note = f"{told} {place} its row there, and the tokens read so far. Trainers shuffle by default: see TRAINING.md."
+    return [note, "", *asked]
+
+
+def _load_lines(job: Job, configs: list[str]) -> list[str]:
+    config = f', "{configs[0]}"' if configs else ""
+    lines = ["```python", "import datasets", ""]
+    lines.append(f'documents = datasets.load_dataset("PATH_OR_NAME"{config}, split="train")')
+    if configs:
+        told = ", ".join(map(code, [*configs, "default"]))
+        return [*lines, "```", "", f"Configs: {told}; the last has all of them, one after the other."]
     if job.format == "hf":
         lines.append('documents = datasets.load_from_disk("PATH")["train"]')
     return [*lines, "```"]
 
 
-def list_notes(writer: "Writer") -> list[str]:
+def list_notes(writer: "Described") -> list[str]:
     """What a reader of the columns should know."""
     notes = []
     if writer.shape.texts:

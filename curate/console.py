@@ -23,6 +23,11 @@ def enable(on: bool = True) -> None:
     _enabled = on
 
 
+def is_enabled() -> bool:
+    """Whether anything is said."""
+    return _enabled
+
+
 def say(label: str, text: str) -> None:
     """One labelled line: ``reading     corpus/   3 files …``; what does not fit goes below, indented."""
     if _enabled:

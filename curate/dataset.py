@@ -12,16 +12,17 @@ exists is whole.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from curate import tables
 from curate.errors import StorageError, UsageError
-from curate.shards import FORMATS, Writer, Written
+from curate.shards import FORMATS, Written
+from curate.widening import Shape
 
 MADE_BY = "curate export"
 
@@ -95,14 +96,29 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def write_states(
+    folder: Path, schema: pa.Schema, files: Sequence[Written], identity: str, buckets: Mapping[str, str]
+) -> None:
+    """What makes the folder one of ``DatasetDict.save_to_disk``; by bucket, each folder one of ``save_to_disk``."""
+    if not buckets:
+        write_state(folder, schema, files, identity)
+    for name in buckets.values():
+        own = [file for file in files if file.path.startswith(f"data/{name}/")]
+        _write_split(folder / "data" / name, schema, own, identity)
+
+
 def write_state(folder: Path, schema: pa.Schema, files: Sequence[Written], identity: str) -> None:
     """The three small files that make a folder of Arrow shards one of ``DatasetDict.save_to_disk``."""
+    write_json(folder / "dataset_dict.json", {"splits": ["train"]})
+    _write_split(folder / "train", schema, files, identity)
+
+
+def _write_split(place: Path, schema: pa.Schema, files: Sequence[Written], identity: str) -> None:
     import datasets
 
     features = datasets.Features.from_arrow_schema(schema).to_dict()
-    write_json(folder / "dataset_dict.json", {"splits": ["train"]})
     info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
-    write_json(folder / "train" / "dataset_info.json", info)
+    write_json(place / "dataset_info.json", info)
     state: dict[str, Any] = {
         "_data_files": [{"filename": Path(file.path).name} for file in files],
         "_fingerprint": identity[:16],
@@ -112,25 +128,43 @@ def write_state(folder: Path, schema: pa.Schema, files: Sequence[Written], ident
         "_output_all_columns": False,
         "_split": "train",
     }
-    write_json(folder / "train" / "state.json", state)
+    write_json(place / "state.json", state)
 
 
-def front_matter(writer: Writer) -> str:
+class Described(Protocol):
+    """What is told of shards that were written."""
+
+    kind: str
+    shape: Shape
+    misread: set[str]
+    rows: int
+
+
+def front_matter(writer: Described) -> str:
     """The head of a card, by which ``load_dataset`` finds the shards and, for JSON, the types of the columns."""
     from huggingface_hub.utils import yaml_dump
 
     kind = writer.kind
     pattern = FORMATS[kind].split("/")[0] + "/*." + FORMATS[kind].rsplit(".", 1)[1]
+    patterns = {"default": pattern}
+    buckets = getattr(writer, "buckets", {}).values()
+    if buckets:
+        suffix = pattern.rsplit(".", 1)[1]
+        patterns = {name: f"data/{name}/*.{suffix}" for name in buckets}
+        patterns["default"] = f"data/*/*.{suffix}"
+    files = {name: [{"split": "train", "path": path}] for name, path in patterns.items()}
     head: dict[str, Any] = {
         "tags": ["curate"],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": pattern}]}],
+        "configs": [{"config_name": name, "data_files": found} for name, found in files.items()],
     }
     if kind == "jsonl":
-        head["dataset_info"] = {"features": _json_features(writer)._to_yaml_list()}
+        features = _json_features(writer)._to_yaml_list()
+        named = [{"config_name": name, "features": features} for name in patterns]
+        head["dataset_info"] = named if buckets else {"features": features}
     return f"---\n{yaml_dump(head, allow_unicode=False, sort_keys=False)}---\n"
 
 
-def _json_features(writer: Writer) -> Any:
+def _json_features(writer: Described) -> Any:
     import datasets
 
     columns = [(column.name, written_in_json(column.type)) for column in writer.shape.schema()]

@@ -16,7 +16,9 @@ from curate.errors import GateError, Interrupted, TableError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from curate.pairing import Choice, Counts, Job
+    from curate.moving import Laid, Means
+    from curate.pairing import Choice, Counts, Job, Placed
+    from curate.runs import Run
     from curate.shards import Writer, Written
 
 
@@ -38,6 +40,10 @@ class Exported:
     """The verbs whose tables rejected documents."""
     prefix: str
     address: str | None
+    ordered: bool = False
+    """Whether the shards are to be read in the order of their names; ``order.parquet`` says what stands where."""
+    buckets: tuple[str, ...] = ()
+    """The configs of the dataset, where it has a folder for each bucket."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,7 +59,10 @@ class Exported:
         ]
         if not self.filtered:
             lines += self._say_unfiltered()
-        lines.append(f">>> datasets.load_dataset({self.out!r})")
+        if self.ordered:
+            lines.append("in order: order.parquet says what stands where; trainers shuffle by default, see TRAINING.md")
+        config = f", {self.buckets[0]!r}" if self.buckets else ""
+        lines.append(f">>> datasets.load_dataset({self.out!r}{config})")
         if self.address:
             lines.append(f"pushed to {self.address}")
         return "\n".join(lines)
@@ -75,6 +84,11 @@ def export(
     format: Annotated[Literal["hf", "parquet", "jsonl"], typer.Option(help="Arrow, Parquet or JSON lines.")] = "hf",
     shard_size: Annotated[str, typer.Option(help="Largest size of a shard, as in 500MB.")] = "500MB",
     rejected: Annotated[bool, typer.Option("--rejected", help="Write what was rejected, with the reasons.")] = False,
+    by_bucket: Annotated[bool, typer.Option("--by-bucket", help="A folder and a config for each bucket.")] = False,
+    no_order: Annotated[bool, typer.Option("--no-order", help="Ignore the order: as the corpus has them.")] = False,
+    no_buckets: Annotated[bool, typer.Option("--no-buckets", help="Ignore the buckets: no column of them.")] = False,
+    memory_limit: Annotated[str, typer.Option(help="Memory to order within, all processes.")] = "1GB",
+    workers: Annotated[int | None, typer.Option(help="Processes to order with.  [default: one a core]")] = None,
     push_to_hub: Annotated[str | None, typer.Option(help="Then upload it as this dataset, as in me/name.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub a private one.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
@@ -84,23 +98,31 @@ def export(
     ``datasets.load_dataset(OUT)`` reads every format, ``load_from_disk(OUT)`` reads ``hf``. Without a filter every
     scored document is written that is neither contaminated nor a duplicate. After ``decontaminate --action mark`` the
     column ``curate_eval_sets`` names the sets that a document leaks; after ``cut-span`` the passages are cut out of the
-    text, and ``curate_cut_characters`` counts what went. A corpus that has changed since it was scored is refused, with
-    the place; TableError where a table of the run is stale.
+    text, and ``curate_cut_characters`` counts what went.
+
+    After ``curate order`` the documents stand in its order, in shards whose sorted names are the reading order, and
+    ``order.parquet`` tells the place of each and the tokens read so far; ``curate_position`` is a column. After
+    ``curate bucket`` ``curate_bucket`` is one, and ``--by-bucket`` gives each bucket a folder, its order kept. Both
+    work out of core within ``--memory-limit``, and take about as much disk again for a while. What was rejected has no
+    order. A corpus that has changed since it was scored is refused, with the place; TableError where a table of the run
+    is stale.
     """
     from pathlib import Path
 
-    from curate import dataset, decisions, pairing, passages, rejections, runs
-    from curate.shards import FORMATS, parse_size
+    from curate import dataset, decisions, moving, pairing, passages, rejections, runs
+    from curate.shards import FORMATS, parse_memory, parse_size
 
     if format not in FORMATS:
         raise UsageError(f"--format {format} is not known", f"one of {', '.join(FORMATS)}")
     if private and push_to_hub is None:
         raise UsageError("--private says nothing without --push-to-hub", "--push-to-hub me/name --private")
-    shard_bytes, place = parse_size(shard_size), Path(out)
+    shard_bytes, place, memory = parse_size(shard_size), Path(out), parse_memory(memory_limit)
     opened = runs.open_run(run)
     decisions.open_filter(opened)
     corpus = opened.corpus()
     found = rejections.open_rejections(opened, corpus)
+    placed = choose_places(opened, rejected, by_bucket, no_order, no_buckets)
+    means = moving.choose_means(memory, workers, corpus)
     treatment = passages.choose_treatment(opened, found, corpus)
     dataset.check_place(place, overwrite)
     if push_to_hub is not None:
@@ -108,8 +130,8 @@ def export(
     with dataset.building(place, overwrite) as folder, pairing.open_choice(opened, found, folder) as choice:
         _check_some(choice, rejected)
         prefix = choose_prefix(corpus.columns)
-        job = pairing.Job(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix)
-        result = _build(job, folder, out)
+        job = pairing.Job(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed)
+        result = _build(job, folder, out, means)
     if push_to_hub is None:
         return result
     from dataclasses import replace
@@ -117,8 +139,28 @@ def export(
     return replace(result, address=dataset.push(place, push_to_hub, private))
 
 
-class _NameTakenError(Exception):
-    """A column of the corpus, met on the way, has the name of one that is added."""
+def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "Placed":
+    """The order and the buckets to follow. UsageError for options that mean nothing, TableError for a stale table."""
+    from curate import pairing, placebook
+
+    if by_bucket and (rejected or no_buckets):
+        other = "--rejected" if rejected else "--no-buckets"
+        raise UsageError(f"--by-bucket and {other} cannot go together", "leave one of them out")
+    if rejected:  # What is not kept has neither.
+        return pairing.Placed()
+    order = None if no_order else _open_table(run, placebook.open_order, "--no-order")
+    bucket = None if no_buckets else _open_table(run, placebook.open_buckets, "--no-buckets")
+    if by_bucket and bucket is None:
+        raise UsageError(f"--by-bucket: {run.path} has no buckets", f"curate bucket … --run {run.path}")
+    return pairing.Placed(order, bucket, by_bucket)
+
+
+def _open_table(run: "Run", opener: Any, option: str) -> Any:
+    """The record of a table; where it may not be used, the hint tells of the option that ignores it, too."""
+    try:
+        return opener(run)
+    except TableError as error:
+        raise TableError(error.message, f"{error.hint}; or leave it aside with {option}") from None
 
 
 def _check_some(choice: "Choice", rejected: bool) -> None:
@@ -138,11 +180,34 @@ def choose_prefix(columns: "tuple[str, ...] | list[str]", first: int = 1) -> str
         first += 1
 
 
-def _build(job: "Job", folder: "Path", out: str) -> Exported:
+def _build(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
     """Write shards, card and manifest into an empty folder; once more, should a name turn out to be taken."""
     import shutil
     from dataclasses import replace
 
+    from curate.pairing import NameTakenError
+
+    try:
+        return _lay_out(job, folder, out, means) if job.placed.moves else _stream(job, folder, out)
+    except NameTakenError as taken:
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        return _build(replace(job, prefix=choose_prefix([str(taken), job.prefix])), folder, out, means)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing was left behind", "the same command begins again") from None
+
+
+def _lay_out(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
+    """Documents in another order than that of the corpus."""
+    from curate import moving
+
+    laid = moving.lay_out(job, folder, means)
+    return _describe(job, laid, laid.counts, laid.files, out)
+
+
+def _stream(job: "Job", folder: "Path", out: str) -> Exported:
+    """Documents in the order of the corpus."""
     from curate.shards import Writer
     from curate.widening import Shape
 
@@ -150,53 +215,43 @@ def _build(job: "Job", folder: "Path", out: str) -> Exported:
     try:
         counts = _write_shards(job, writer)
         return _describe(job, writer, counts, writer.finish(), out)
-    except _NameTakenError as taken:
-        writer.abandon()
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-        return _build(replace(job, prefix=choose_prefix([str(taken), job.prefix])), folder, out)
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; nothing was left behind", "the same command begins again") from None
     finally:
         writer.abandon()
 
 
 def _write_shards(job: "Job", writer: "Writer") -> "Counts":
-    from curate import console, decisions, pairing
+    from curate import console, pairing
 
-    counts, names = pairing.Counts(), job.names
+    counts = pairing.Counts()
     with console.progress("exporting", job.corpus.size) as progress:
         for piece in pairing.read_pieces(job):
             mask, documents = pairing.count_piece(counts, piece, job.rejected), piece.documents
             table = documents.table
             if table is None:
                 raise TableError(f"{documents.mark.file} was read without its columns")
-            taken = set(table.column_names) & set(names.values())
-            if taken:
-                raise _NameTakenError(min(taken))
+            pairing.check_names(table.column_names, job)
             writer.add(pairing.add_columns(table, piece, job).filter(mask))
             progress.advance(documents=len(documents.rows), done_bytes=documents.read_bytes)
-    record = job.run.finished_scores()["counts"]
-    decisions.conserve("export", record["read"], counts.kept, counts.rejected, counts.unreadable)
-    if counts.kept != job.choice.kept:
-        raise TableError(f"{job.choice.kept:,} documents were to be kept, {counts.kept:,} were", "curate filter again")
+    pairing.check_counts(job, counts)
     return counts
 
 
 # The manifest, and what is said.
 
 
-def _describe(job: "Job", writer: "Writer", counts: "Counts", files: "list[Written]", out: str) -> Exported:
+def _describe(job: "Job", writer: "Writer | Laid", counts: "Counts", files: "list[Written]", out: str) -> Exported:
     """Write card, state and manifest, once the shards have their names."""
     from curate import card, dataset, runs
 
     score, folder, choice = job.run.finished_scores(), writer.folder, job.choice
     chosen = choice.filter["fingerprint"] if choice.filter else None
     others = list(choice.found.fingerprints().values())
-    identity = runs.fingerprint([score["fingerprint"], chosen, *others, job.rejected, job.format, job.shard_bytes])
+    made_from = [score["fingerprint"], chosen, *others, job.rejected, job.format, job.shard_bytes]
+    order, bucket, buckets = job.placed.order, job.placed.bucket, getattr(writer, "buckets", {})
+    made_from += [["placed", record["fingerprint"]] for record in (order, bucket) if record is not None]
+    identity = runs.fingerprint([*made_from, *(["by bucket"] * job.placed.by_bucket)])
     if job.format == "hf":
-        dataset.write_state(folder, writer.shape.schema(), files, identity)
+        dataset.write_states(folder, writer.shape.schema(), files, identity, buckets)
     dataset.write_text(folder / "README.md", dataset.front_matter(writer) + "\n" + card.make_card(job, writer, counts))
     totals = {"read": counts.read, "kept": counts.kept, "rejected": counts.rejected, "unreadable": counts.unreadable}
     manifest = {
@@ -214,6 +269,10 @@ def _describe(job: "Job", writer: "Writer", counts: "Counts", files: "list[Writt
         "turned_to_text": sorted(writer.shape.texts),
         "files": [asdict(file) for file in files],
     }
+    if order is not None:
+        manifest |= {"ordered": True, "order": dict(order["parameters"])}
+    if bucket is not None:
+        manifest |= {"buckets": {"parameters": dict(bucket["parameters"]), "folders": buckets or None}}
     dataset.write_json(folder / "manifest.json", manifest)
     _warn(writer)
     octets, filtered = sum(file.bytes for file in files), choice.filter is not None
@@ -230,6 +289,8 @@ def _describe(job: "Job", writer: "Writer", counts: "Counts", files: "list[Writt
         choice.found.verbs(),
         job.prefix,
         None,
+        order is not None,
+        tuple(buckets.values()),
     )
 
 
@@ -243,7 +304,7 @@ def _notes_of(choice: "Choice") -> dict[str, Any]:
     }
 
 
-def _warn(writer: "Writer") -> None:
+def _warn(writer: "Writer | Laid") -> None:
     from curate import card, console
 
     for note in card.list_notes(writer):

@@ -4,12 +4,13 @@ A document meets its decision by its place, and its bytes and hash are checked b
 a corpus that changed is refused and not mislabelled.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -40,6 +41,35 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """What ``bucket`` and ``order`` said, where the export follows them."""
+
+    order: Mapping[str, Any] | None = None
+    """The record of ``order``; None where there is none, or it is to be ignored."""
+    bucket: Mapping[str, Any] | None = None
+    by_bucket: bool = False
+
+    def columns(self) -> list[str]:
+        """The columns that are added for them."""
+        return ["position"] * (self.order is not None) + ["bucket"] * (self.bucket is not None)
+
+    def paths(self, run: Run) -> dict[str, Path]:
+        """Their tables by the name of the column."""
+        known = {"position": run.order, "bucket": run.buckets}
+        return {name: known[name] for name in self.columns()}
+
+    @property
+    def buckets(self) -> list[str]:
+        """The names of the buckets, in their order."""
+        return [] if self.bucket is None else list(self.bucket["parameters"]["names"])
+
+    @property
+    def moves(self) -> bool:
+        """Whether rows stand elsewhere in the export than in the corpus."""
+        return self.order is not None or self.by_bucket
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One export: what is read, what is written and how."""
 
@@ -51,12 +81,19 @@ class Job:
     format: str
     shard_bytes: int
     prefix: str
+    placed: "Placed" = field(default_factory=lambda: Placed())
+
+    @property
+    def score_columns(self) -> list[str]:
+        """The columns of the scores that are added."""
+        return [name for name in self.names if name in ADDED or name in tables.SIGNALS]
 
     @property
     def names(self) -> dict[str, str]:
         """The columns that are added: from the name in the tables to the name in the dataset."""
         signals = self.run.finished_scores()["made_from"]["parameters"].get("signals", ())
         own = [*(("reason",) if self.rejected else ()), *ADDED, *(name for name in tables.SIGNALS if name in signals)]
+        own += self.placed.columns()
         own += ["eval_sets"] * self.treatment.marks + ["cut_characters"] * self.treatment.cuts
         return {name: self.prefix + name for name in own}
 
@@ -109,6 +146,10 @@ def read_pieces(job: Job) -> Iterator[Piece]:
     score = job.run.finished_scores()
     decided = decisions.Decisions(job.choice.path)
     leaks = Passages(job.run) if job.treatment else None
+    placed = {
+        name: decisions.Decisions(path, tables.ORDER if name == "position" else tables.BUCKETS)
+        for name, path in job.placed.paths(job.run).items()
+    }
     parts = iter(tables.parts(job.run.scores))
     for documents in job.corpus.slices(columns="all"):
         path = next(parts, None)
@@ -121,7 +162,10 @@ def read_pieces(job: Job) -> Iterator[Piece]:
         if SliceMark(**note["slice"]) != documents.mark:
             raise changed(documents.mark.file, documents.mark.first_row, "the documents lie elsewhere")
         check_same(documents, scores)
-        yield Piece(documents, scores, take_choice(scores, decided), leaks.take(documents) if leaks else {})
+        choice = take_choice(scores, decided)
+        for name, rows in placed.items():
+            choice = choice.append_column(name, take_places(scores, rows, name))
+        yield Piece(documents, scores, choice, leaks.take(documents) if leaks else {})
     rest = next(parts, None)
     if rest is not None:
         raise changed(rest.name, 0, "it has fewer documents than were scored")
@@ -133,6 +177,21 @@ def changed(file: str, row: int, what: str) -> CorpusError:
     """The error for a corpus that is not the one that was scored, with the place that shows it."""
     hint = "score it again (curate score … --restart), or bring the old files back"
     return CorpusError(f"the corpus has changed since it was scored: {file}, row {row}: {what}", hint)
+
+
+def check_texts(file: str, scores: pa.Table, texts: Sequence[str]) -> None:
+    """``check_same`` for rows of which each has a text, all at once."""
+    encoded = list(map(str.encode, texts))
+    octets = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    digests = np.fromiter(map(xxhash.xxh3_64_intdigest, encoded), np.uint64, len(encoded))
+    if len(scores) == len(texts):
+        lengths, hashes = scores.column("bytes"), scores.column("hash")
+        if lengths.null_count == hashes.null_count == 0:
+            same = (lengths.to_numpy() == octets) & (hashes.to_numpy() == digests)
+            if bool(same.all()):
+                return
+            raise changed(file, scores.column("row")[int(np.argmin(same))].as_py(), "its text is another one")
+    raise changed(file, scores.column("row")[0].as_py() if len(scores) else 0, "another document stands there")
 
 
 def check_same(documents: Documents, scores: pa.Table) -> None:
@@ -155,23 +214,58 @@ def take_choice(scores: pa.Table, decided: decisions.Decisions) -> pa.Table:
     return choice.select(["keep", "reason"])
 
 
+def take_places(scores: pa.Table, placed: decisions.Decisions, name: str) -> pa.ChunkedArray:
+    """The bucket or the position of each row of a part."""
+    rows, verb = placed.take(len(scores)), "order" if name == "position" else name
+    if not (rows.column("file").equals(scores.column("file")) and rows.column("row").equals(scores.column("row"))):
+        raise TableError(f"the table of curate {verb} does not follow the scores", f"curate {verb} again")
+    return rows.column(name)
+
+
 def count_piece(counts: Counts, piece: Piece, rejected: bool) -> pa.ChunkedArray:
     """Count a slice, and give the mask of the rows to write."""
-    unreadable = pc.equal(piece.scores.column("status"), "unreadable")
-    keep = piece.choice.column("keep")
+    return count_rows(counts, piece.scores, piece.choice.column("keep"), rejected)
+
+
+def count_rows(counts: Counts, scores: pa.Table, keep: pa.ChunkedArray, rejected: bool) -> pa.ChunkedArray:
+    """Count the rows of a part, and give the mask of those to write."""
+    unreadable = pc.equal(scores.column("status"), "unreadable")
     refused = pc.and_(pc.invert(keep), pc.invert(unreadable))
     written = refused if rejected else keep
-    counts.read += len(piece.scores)
+    counts.read += len(scores)
     counts.kept += pc.sum(keep).as_py() or 0
     counts.rejected += pc.sum(refused).as_py() or 0
     counts.unreadable += pc.sum(unreadable).as_py() or 0
-    counts.tokens += pc.sum(piece.scores.column("tokens").filter(written)).as_py() or 0
+    counts.tokens += pc.sum(scores.column("tokens").filter(written)).as_py() or 0
     return written
+
+
+def check_counts(job: Job, counts: Counts) -> None:
+    """TableError where documents were lost or found on the way."""
+    record = job.run.finished_scores()["counts"]
+    decisions.conserve("export", record["read"], counts.kept, counts.rejected, counts.unreadable)
+    if counts.kept != job.choice.kept:
+        raise TableError(f"{job.choice.kept:,} documents were to be kept, {counts.kept:,} were", "curate filter again")
+
+
+class NameTakenError(Exception):
+    """A column of the corpus, met on the way, has the name of one that is added."""
+
+
+def check_names(names: Sequence[str], job: Job) -> None:
+    """NameTakenError where a column has the name of one that is added."""
+    taken = set(names) & set(job.names.values())
+    if taken:
+        raise NameTakenError(min(taken))
 
 
 def add_columns(table: pa.Table, piece: Piece, job: Job) -> pa.Table:
     """The table of a slice with the columns that are added, and without the passages that are cut out."""
-    made: dict[str, Any] = {"reason": piece.choice.column("reason")}
+    made: dict[str, Any] = {
+        name: piece.choice.column(name)
+        for name in ("reason", *job.placed.columns())
+        if name in piece.choice.column_names
+    }
     if job.treatment.marks:
         made["eval_sets"] = passages.name_sets(piece.documents.rows.tolist(), piece.hits)
     if job.treatment.cuts:

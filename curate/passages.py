@@ -6,13 +6,14 @@ themselves were sliced; memory holds one part of them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate import spans, tables
-from curate.corpus import Corpus, Documents
+from curate.corpus import Corpus, Documents, SliceMark
 from curate.errors import TableError, UsageError
 from curate.rejections import Rejections
 from curate.runs import Run
@@ -71,23 +72,33 @@ class Passages:
 
     def take(self, documents: Documents) -> dict[int, list[dict[str, Any]]]:
         """The leaks of a slice by row; slices come in the order of the corpus. TableError where a row is missing."""
+        found = self.collect(documents.mark)
+        check_rows(self._place, documents.mark.file, found, documents.rows.tolist())
+        return found
+
+    def collect(self, mark: SliceMark) -> dict[int, list[dict[str, Any]]]:
+        """The leaks between the ends of a slice by row, whether a document is there or not."""
         found: dict[int, list[dict[str, Any]]] = {}
-        mark = documents.mark
         while self._next is not None and self._next["file"] == mark.file and self._next["row"] < mark.next_row:
             found.setdefault(self._next["row"], []).append(self._next)
             self._next = next(self._hits, None)
-        missing = found.keys() - set(documents.rows.tolist())
-        if missing:
-            raise self._refuse(mark.file, min(missing))
         return found
 
     def check_end(self) -> None:
         """TableError where a hit was met by no document."""
         if self._next is not None:
-            raise self._refuse(self._next["file"], self._next["row"])
+            raise _refuse(self._place, self._next["file"], self._next["row"])
 
-    def _refuse(self, file: str, row: int) -> TableError:
-        return TableError(f"{self._place} has a hit at {file}, row {row}, where no document is", "curate decontaminate")
+
+def check_rows(place: Path, file: str, hits: Hits, rows: Sequence[int]) -> None:
+    """TableError where a hit has no document."""
+    missing = hits.keys() - set(rows)
+    if missing:
+        raise _refuse(place, file, min(missing))
+
+
+def _refuse(place: Path, file: str, row: int) -> TableError:
+    return TableError(f"{place} has a hit at {file}, row {row}, where no document is", "curate decontaminate")
 
 
 def _read_leaks(run: Run) -> Iterator[dict[str, Any]]:

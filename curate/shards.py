@@ -40,6 +40,14 @@ def parse_size(text: str) -> int:
     return int(octets)
 
 
+def parse_memory(text: str) -> int:
+    """``--memory-limit`` as bytes. UsageError, naming the option, when it is no size."""
+    try:
+        return parse_size(text)
+    except UsageError:
+        raise UsageError(f"--memory-limit {text}: that is no size", "for example --memory-limit 1GB") from None
+
+
 # Shards: one file each.
 
 
@@ -108,6 +116,10 @@ class LinesShard:
 
     def write_row(self, row: Mapping[str, Any]) -> None:
         self._sink.write(dump_line(row))
+
+    def write_bytes(self, lines: memoryview) -> None:
+        """Whole lines as they are."""
+        self._sink.write(lines)
 
     def size(self) -> int:
         return self._sink.tell()

@@ -42,6 +42,13 @@ class Shape:
             self.types[column.name] = self._widen(old, new, path)
         return self.types != before
 
+    def join(self, other: "Shape") -> None:
+        """Widen for all that another shape saw behind what this one saw."""
+        self.wide |= other.wide
+        self.texts |= other.texts
+        for name, kind in other.types.items():
+            self.types[name] = self._widen(self.types.get(name, pa.null()), kind, (name,))
+
     def schema(self) -> pa.Schema:
         """The schema of everything seen."""
         names = [name for name in self.types if name not in self.last]

@@ -147,12 +147,22 @@ class Corpus:
                     left -= documents.mark.documents
                 yield documents
 
+    def slices_of(self, source: Source, behind: SliceMark | None, left: int | None = None) -> Iterator[Documents]:
+        """The slices of one file with all columns, from the one behind ``behind`` on, at most ``left`` documents."""
+        marks = [] if behind is None else [behind]
+        if left == 0:
+            yield next(cut_slices([], self._cutter(source, marks, "all"), self.slice_bytes, None))
+        else:
+            yield from self._read(source, marks, "all", left)
+
     def _cutter(self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...]) -> Cutter:
-        row, schema = marks[-1].next_row if marks else 0, self.schema if columns == "all" else None
+        row, number = (marks[-1].next_row, marks[-1].number + 1) if marks else (0, 0)
+        schema = self.schema if columns == "all" else None
         if not isinstance(columns, str):
             schema = pa.schema([(name, pa.null()) for name in columns])
-        whole = columns not in ("text", ())
-        return Cutter(source.name, len(marks), row, None, schema, whole, self.conversation is not None)
+        return Cutter(
+            source.name, number, row, None, schema, columns not in ("text", ()), self.conversation is not None
+        )
 
     def _read(
         self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...], left: int | None
