@@ -17,10 +17,11 @@ VERBS = {
     "status": "curate.funnel",
     "explain": "curate.explanation",
     "export": "curate.exporting",
+    "verify": "curate.verification",
     "train_reference": "curate.pretraining",
 }
 
-__all__ = ["decontaminate", "dedup", "explain", "export", "filter", "score", "status", "train_reference"]
+__all__ = ["decontaminate", "dedup", "explain", "export", "filter", "score", "status", "train_reference", "verify"]
 
 if TYPE_CHECKING:
     from curate.decontamination import decontaminate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from curate.pretraining import train_reference
     from curate.scoring import score
     from curate.selection import filter
+    from curate.verification import verify
 
 
 def __getattr__(name: str) -> Any:

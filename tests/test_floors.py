@@ -17,16 +17,26 @@ import curate
 ROOT = Path(curate.__file__).parent
 FLOORS = [
     {"errors", "kernels"},
-    {"likelihood", "packing", "statistics", "signals", "words", "minhash", "conversation", "verdicts"},
-    {"console", "widening", "background", "crew", "duplicates", "clusters", "spans"},
+    {"likelihood", "packing", "statistics", "signals", "words", "minhash", "conversation", "verdicts", "departures"},
+    {"console", "widening", "background", "crew", "duplicates", "clusters", "spans", "tokenfiles", "trainingnotes"},
     {"corpus", "tables", "shards", "alignment", "probes"},
     {"runs", "dataset", "reference", "evalsets", "candidates", "bucketing", "shinglebook", "sketching"},
-    {"scorebook", "rejections", "windows", "sketchbook", "evidence"},
-    {"decisions", "contamination", "duplicatebook", "duplicatereport"},
+    {"scorebook", "rejections", "windows", "sketchbook", "evidence", "exportbook", "tokenshards"},
+    {"decisions", "contamination", "duplicatebook", "duplicatereport", "integrity", "loaders"},
     {"criteria", "ledger", "detection", "hitbook", "dossier", "passages", "canaries"},
     {"pairing"},
     {"card"},
-    {"scoring", "decontamination", "deduplication", "selection", "funnel", "explanation", "exporting", "pretraining"},
+    {
+        "scoring",
+        "decontamination",
+        "deduplication",
+        "selection",
+        "funnel",
+        "explanation",
+        "exporting",
+        "pretraining",
+        "verification",
+    },
     {"cli"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ModelError
-from curate.reference.checkpoint import BUILTIN, quiet, builtin_folder
+from curate.reference.checkpoint import BUILTIN, builtin_folder, quiet
 from curate.reference.tokenisation import TextEncoder
 
 HINT = "a folder with tokenizer.json, a Hub id as in openai-community/gpt2, or builtin"
