@@ -109,6 +109,8 @@ def _column_lines(job: Job, writer: "Writer") -> list[str]:
 
 
 def _load_lines(job: Job) -> list[str]:
+    if job.format == "tokens":
+        return ["Token ids; `manifest.json` names the tokenizer and the layout, `documents.parquet` places documents."]
     lines = ["```python", "import datasets", "", 'documents = datasets.load_dataset("PATH_OR_NAME", split="train")']
     if job.format == "hf":
         lines.append('documents = datasets.load_from_disk("PATH")["train"]')

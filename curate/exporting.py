@@ -16,8 +16,10 @@ from curate.errors import GateError, Interrupted, TableError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curate.corpus import Corpus
     from curate.pairing import Choice, Counts, Job
-    from curate.shards import Writer, Written
+    from curate.reference.vocabulary import Vocabulary
+    from curate.shards import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,10 @@ class Exported:
         ]
         if not self.filtered:
             lines += self._say_unfiltered()
-        lines.append(f">>> datasets.load_dataset({self.out!r})")
+        if self.format == "tokens":
+            lines.append(f"where each document lies: {self.out}/documents.parquet")
+        else:
+            lines.append(f">>> datasets.load_dataset({self.out!r})")
         if self.address:
             lines.append(f"pushed to {self.address}")
         return "\n".join(lines)
@@ -72,8 +77,15 @@ class Exported:
 def export(
     out: Annotated[str, typer.Argument(help="Folder to write; it must not exist yet.")],
     run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
-    format: Annotated[Literal["hf", "parquet", "jsonl"], typer.Option(help="Arrow, Parquet or JSON lines.")] = "hf",
+    format: Annotated[
+        Literal["hf", "parquet", "jsonl", "tokens"], typer.Option(help="Arrow, Parquet, JSON lines or ids.")
+    ] = "hf",
     shard_size: Annotated[str, typer.Option(help="Largest size of a shard, as in 500MB.")] = "500MB",
+    tokenizer: Annotated[str | None, typer.Option(help="For tokens: a folder, a Hub id, or builtin.")] = None,
+    layout: Annotated[
+        Literal["megatron", "numpy"], typer.Option(help="For tokens: .bin and .idx, or .npy.")
+    ] = "megatron",
+    append: Annotated[Literal["eos", "none"], typer.Option(help="For tokens: what ends each document.")] = "eos",
     rejected: Annotated[bool, typer.Option("--rejected", help="Write what was rejected, with the reasons.")] = False,
     push_to_hub: Annotated[str | None, typer.Option(help="Then upload it as this dataset, as in me/name.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub a private one.")] = False,
@@ -91,15 +103,18 @@ def export(
 
     from curate import dataset, decisions, pairing, passages, rejections, runs
     from curate.shards import FORMATS, parse_size
+    from curate.tokenfiles import TOKENS
 
-    if format not in FORMATS:
-        raise UsageError(f"--format {format} is not known", f"one of {', '.join(FORMATS)}")
+    if format not in (*FORMATS, TOKENS):
+        raise UsageError(f"--format {format} is not known", f"one of {', '.join((*FORMATS, TOKENS))}")
+    _check_tokens(format, tokenizer, layout, append, push_to_hub)
     if private and push_to_hub is None:
         raise UsageError("--private says nothing without --push-to-hub", "--push-to-hub me/name --private")
     shard_bytes, place = parse_size(shard_size), Path(out)
     opened = runs.open_run(run)
     decisions.open_filter(opened)
     corpus = opened.corpus()
+    spelling = _open_spelling(corpus, tokenizer, layout, append)
     found = rejections.open_rejections(opened, corpus)
     treatment = passages.choose_treatment(opened, found, corpus)
     dataset.check_place(place, overwrite)
@@ -109,12 +124,45 @@ def export(
         _check_some(choice, rejected)
         prefix = choose_prefix(corpus.columns)
         job = pairing.Job(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix)
-        result = _build(job, folder, out)
+        result = _build(job, folder, out, spelling)
     if push_to_hub is None:
         return result
     from dataclasses import replace
 
     return replace(result, address=dataset.push(place, push_to_hub, private))
+
+
+def _check_tokens(format: str, tokenizer: str | None, layout: str, append: str, push_to_hub: str | None) -> None:
+    """UsageError where the options of token files are asked of another format, or are missing."""
+    if format == "tokens":
+        if tokenizer is None:
+            raise UsageError("--format tokens needs a tokenizer", "--tokenizer FOLDER, a Hub id, or builtin")
+        if push_to_hub is not None:
+            raise UsageError(
+                "token files are no data set of the Hub", "leave out --push-to-hub, or use --format parquet"
+            )
+    elif tokenizer is not None or layout != "megatron" or append != "eos":
+        raise UsageError("--tokenizer, --layout and --append are about token files", "--format tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How ``--format tokens`` writes documents."""
+
+    vocabulary: "Vocabulary"
+    layout: str
+    append: str
+
+
+def _open_spelling(corpus: "Corpus", tokenizer: str | None, layout: str, append: str) -> Spelling | None:
+    from curate.reference.vocabulary import open_vocabulary
+
+    if tokenizer is None:
+        return None
+    if corpus.conversation is not None:
+        message = f"the corpus holds conversations ({corpus.conversation}); token files are made of one column of text"
+        raise UsageError(message, "--format parquet, and the chat template of your trainer")
+    return Spelling(open_vocabulary(tokenizer), layout, append)
 
 
 class _NameTakenError(Exception):
@@ -138,15 +186,27 @@ def choose_prefix(columns: "tuple[str, ...] | list[str]", first: int = 1) -> str
         first += 1
 
 
-def _build(job: "Job", folder: "Path", out: str) -> Exported:
+def _open_writer(job: "Job", folder: "Path", spelling: Spelling | None) -> Any:
+    from curate.widening import Shape
+
+    shape = Shape(last=tuple(job.names.values()))
+    if spelling is None:
+        from curate.shards import Writer
+
+        return Writer(folder, job.format, job.shard_bytes, shape)
+    from curate.tokenshards import TokenWriter
+
+    key, text = (job.names["file"], job.names["row"]), job.corpus.text_field
+    how = (spelling.vocabulary, spelling.layout, spelling.append)
+    return TokenWriter(folder, *how, text, key, job.shard_bytes, shape)
+
+
+def _build(job: "Job", folder: "Path", out: str, spelling: Spelling | None = None) -> Exported:
     """Write shards, card and manifest into an empty folder; once more, should a name turn out to be taken."""
     import shutil
     from dataclasses import replace
 
-    from curate.shards import Writer
-    from curate.widening import Shape
-
-    writer = Writer(folder, job.format, job.shard_bytes, Shape(last=tuple(job.names.values())))
+    writer = _open_writer(job, folder, spelling)
     try:
         counts = _write_shards(job, writer)
         return _describe(job, writer, counts, writer.finish(), out)
@@ -155,14 +215,14 @@ def _build(job: "Job", folder: "Path", out: str) -> Exported:
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-        return _build(replace(job, prefix=choose_prefix([str(taken), job.prefix])), folder, out)
+        return _build(replace(job, prefix=choose_prefix([str(taken), job.prefix])), folder, out, spelling)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing was left behind", "the same command begins again") from None
     finally:
         writer.abandon()
 
 
-def _write_shards(job: "Job", writer: "Writer") -> "Counts":
+def _write_shards(job: "Job", writer: Any) -> "Counts":
     from curate import console, decisions, pairing
 
     counts, names = pairing.Counts(), job.names
@@ -187,7 +247,7 @@ def _write_shards(job: "Job", writer: "Writer") -> "Counts":
 # The manifest, and what is said.
 
 
-def _describe(job: "Job", writer: "Writer", counts: "Counts", files: "list[Written]", out: str) -> Exported:
+def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]", out: str) -> Exported:
     """Write card, state and manifest, once the shards have their names."""
     from curate import card, dataset, runs
 
@@ -197,7 +257,8 @@ def _describe(job: "Job", writer: "Writer", counts: "Counts", files: "list[Writt
     identity = runs.fingerprint([score["fingerprint"], chosen, *others, job.rejected, job.format, job.shard_bytes])
     if job.format == "hf":
         dataset.write_state(folder, writer.shape.schema(), files, identity)
-    dataset.write_text(folder / "README.md", dataset.front_matter(writer) + "\n" + card.make_card(job, writer, counts))
+    head = "" if job.format == "tokens" else dataset.front_matter(writer) + "\n"
+    dataset.write_text(folder / "README.md", head + card.make_card(job, writer, counts))
     totals = {"read": counts.read, "kept": counts.kept, "rejected": counts.rejected, "unreadable": counts.unreadable}
     manifest = {
         "made_by": dataset.MADE_BY,
@@ -206,6 +267,8 @@ def _describe(job: "Job", writer: "Writer", counts: "Counts", files: "list[Writt
         "documents": "rejected" if job.rejected else "kept",
         "rows": writer.rows,
         "tokens": counts.tokens,
+        **({"tokenised": writer.describe()} if writer.kind == "tokens" else {}),
+        "text_field": job.corpus.text_field,
         "counts": totals,
         "rejected": dict(choice.rejected),
         "made_from": {"scores": score["made_from"], **_notes_of(choice)},
@@ -223,7 +286,7 @@ def _describe(job: "Job", writer: "Writer", counts: "Counts", files: "list[Writt
         writer.rows,
         counts.tokens,
         octets,
-        len(files),
+        len(writer.counts) if writer.kind == "tokens" else len(files),
         totals,
         job.rejected,
         filtered,
@@ -243,7 +306,7 @@ def _notes_of(choice: "Choice") -> dict[str, Any]:
     }
 
 
-def _warn(writer: "Writer") -> None:
+def _warn(writer: Any) -> None:
     from curate import card, console
 
     for note in card.list_notes(writer):

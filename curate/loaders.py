@@ -79,13 +79,18 @@ class Case:
             yield np.concatenate([batch for batch in batches if batch is not None])
 
 
-def list_cases(loader: str, settings: str, ranks: int) -> list[Case]:
+def list_cases(loader: str, settings: str, ranks: int, workers: int = 0) -> list[Case]:
     """The cases that a user asked for."""
     sampler = "DistributedSampler(shuffle=False)" if ranks > 1 else "shuffle=False (the default)"
     packed = {**WRAPPED, **ORDERED}
     cases = [
         Case("dataloader", "any" if ranks == 1 else "recommended", sampler, _read_dataloader),
-        Case("streaming", "any", "streaming=True, no shuffle()", _read_streaming),
+        Case(
+            "streaming",
+            "any" if ranks == 1 and not workers else "default",
+            "streaming=True, no shuffle()",
+            _read_streaming,
+        ),
         Case("trainer", "default", "as it is", _read_trainer),
         Case("trainer", "recommended", _spell(ORDERED), _read_trainer, options=ORDERED),
         Case("trl", "default", "as it is", _read_trl, True),
@@ -96,12 +101,8 @@ def list_cases(loader: str, settings: str, ranks: int) -> list[Case]:
     if ranks > 1:
         shuffled = {"shuffle": True}
         cases.insert(0, Case("dataloader", "default", "DistributedSampler()", _read_dataloader, options=shuffled))
-    return [
-        case
-        for case in cases
-        if loader in ("all", case.loader.split()[0])
-        and ("any" in (case.settings, settings) or settings == case.settings)
-    ]
+    wanted = ("any", "default", "recommended") if settings == "both" else ("any", settings)
+    return [case for case in cases if loader in ("all", case.loader.split()[0]) and case.settings in wanted]
 
 
 def _spell(options: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
 CODES = {"int32": 4, "uint16": 8}
 WIDE_VOCABULARY = 65_500
+TOKENS = "tokens"  # the name of the format
 HEADER_BYTES = 128  # of a .npy whose length is told when it is whole
 LAYOUTS = {"megatron": "tokens/train-{:05d}-of-{:05d}.bin", "numpy": "tokens/train-{:05d}-of-{:05d}.npy"}
 

@@ -117,14 +117,16 @@ def _say(replay: Replay) -> list[str]:
     head = f"{replay.loader:<13} {replay.settings if replay.settings != 'any' else '':<12}  "
     if replay.kept is None:
         return [head + SKIPPED + str(replay.note)]
-    note = f"; {replay.note}" if replay.note else ""
+    note = [" " * len(head) + replay.note] if replay.note else []
     if replay.kept:
-        return [f"{head}kept: {replay.documents:,} documents in {replay.steps:,} steps{note}"]
+        many = "step" if replay.steps == 1 else "steps"
+        return [f"{head}kept: {replay.documents:,} documents in {replay.steps:,} {many}", *note]
     indent, came = " " * len(head), "the documents end" if replay.found is None else f"{replay.found} comes"
     return [
-        f"{head}departs at step {replay.departs_at_step:,}{note}",
+        f"{head}departs at step {replay.departs_at_step:,}",
         f"{indent}{came} where {replay.expected}",
         f"{indent}(position {replay.position:,}, after {replay.tokens_before:,} tokens) is next",
+        *note,
     ]
 
 
@@ -170,7 +172,7 @@ def verify(
     if note is None:
         from curate import loaders
 
-        cases = loaders.list_cases(loader, settings, world_size)
+        cases = loaders.list_cases(loader, settings, world_size, workers)
         replays = list(_replay_cases(export, cases, batch_size, world_size, workers, steps))
     found: dict[str, str] = {}
     if replays:
@@ -222,7 +224,9 @@ def _replay_case(case: "Case", stage: "Stage", order: "pa.Table", steps: int | N
         total = min(total, count_trl(stage.tokens))
     course = follow(case.steps(stage), total, case.packed, steps)
     note = f"the first {total:,} documents" if total < len(order) else None
-    if course.filled:
+    if course.steps == 1 < total and course.kept and steps != 1:
+        note = "one step holds them all, which proves nothing: verify with a smaller --batch-size"
+    elif course.filled:
         note = f"the last step is filled with {course.filled:,} documents of the beginning"
     return _describe(case.loader, case.settings, case.shown, course, order, total, note)
 
