@@ -133,8 +133,8 @@ def _trl(field: str) -> list[str]:
         ")",
         "```",
         "",
-        '- `packing=True` alone packs by best fit decreasing (`packing_strategy="bfd"`; `"bfd_split"` too): the longest',
-        "  documents of each thousand come first. `wrapped` keeps the order, and cuts documents where a sequence ends.",
+        '- `packing=True` alone packs by best fit decreasing (`packing_strategy="bfd"`; `"bfd_split"` too): the',
+        "  longest documents of each thousand come first. `wrapped` keeps the order, and cuts documents where a sequence ends.",
         "- `max_length` (1024) cuts the rest of a longer document off, but for `wrapped` and `bfd_split`.",
     ]
 

@@ -10,7 +10,7 @@ from curate.errors import ModelError
 from curate.reference.checkpoint import BUILTIN, builtin_folder, quiet
 from curate.reference.tokenisation import TextEncoder
 
-HINT = "a folder with tokenizer.json, a Hub id as in openai-community/gpt2, or builtin"
+HINT = "--tokenizer takes a folder with tokenizer.json, a Hub id, or builtin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def open_vocabulary(name: str) -> Vocabulary:
     place = str(builtin_folder()) if name == BUILTIN else name
     meant = name[:1] in ("/", ".", "~") or (os.sep in name and Path(name).parent.is_dir())
     if meant and not Path(place).exists():
-        raise ModelError(f"there is no folder {name}", f"name a tokenizer with --tokenizer: {HINT}")
+        raise ModelError(f"there is no folder {name}", HINT)
     tokenizer = _load(place)
     known = [int(at) for at in tokenizer.get_vocab().values()]
     size = max([*known, len(tokenizer) - 1]) + 1
@@ -51,4 +51,4 @@ def _load(place: str) -> Any:
             return AutoTokenizer.from_pretrained(place)
         except (OSError, ValueError, KeyError, ImportError, TypeError, json.JSONDecodeError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"tokenizer {place}: it cannot be loaded: {first}", f"--tokenizer: {HINT}") from error
+            raise ModelError(f"tokenizer {place}: it cannot be loaded: {first}", HINT) from error
