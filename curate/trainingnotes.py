@@ -42,10 +42,16 @@ def make_training(manifest: Mapping[str, Any]) -> str:
 
 
 def _first(manifest: Mapping[str, Any]) -> str:
-    loss = "Most trainers shuffle unless they are told not to."
-    check = "Check with `curate verify` on this folder" + ("" if manifest["format"] == "tokens" else ", which replays")
-    more = "." if manifest["format"] == "tokens" else " the loaders of PyTorch, transformers and TRL over it."
-    return f"The documents of this folder stand in the order in which they are to be read. {loss}\n{check}{more}"
+    check = (
+        "checks the files."
+        if manifest["format"] == "tokens"
+        else "replays the loaders of PyTorch, transformers and TRL."
+    )
+    lines = (
+        "The documents of this folder stand in the order in which they are to be read.",
+        f"Most trainers shuffle unless they are told not to. `curate verify` {check}",
+    )
+    return "\n".join(lines)
 
 
 def _order(manifest: Mapping[str, Any]) -> list[str]:
@@ -134,7 +140,7 @@ def _trl(field: str) -> list[str]:
         "```",
         "",
         '- `packing=True` alone packs by best fit decreasing (`packing_strategy="bfd"`; `"bfd_split"` too): the',
-        "  longest documents of each thousand come first. `wrapped` keeps the order, and cuts documents where a sequence ends.",
+        "  longest of each thousand come first. `wrapped` keeps the order, and cuts documents where a sequence ends.",
         "- `max_length` (1024) cuts the rest of a longer document off, but for `wrapped` and `bfd_split`.",
     ]
 

@@ -225,7 +225,7 @@ def _replay_case(case: "Case", stage: "Stage", order: "pa.Table", steps: int | N
     course = follow(case.steps(stage), total, case.packed, steps)
     note = f"the first {total:,} documents" if total < len(order) else None
     if course.steps == 1 < total and course.kept and steps != 1:
-        note = "one step holds them all, which proves nothing: verify with a smaller --batch-size"
+        note = "one step holds them all: nothing is proved; use a smaller --batch-size"
     elif course.filled:
         note = f"the last step is filled with {course.filled:,} documents of the beginning"
     return _describe(case.loader, case.settings, case.shown, course, order, total, note)
