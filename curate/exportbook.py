@@ -48,6 +48,11 @@ class Export:
         return bool(self.manifest.get("ordered"))
 
     @property
+    def by_bucket(self) -> bool:
+        """Whether each bucket has a folder of its own, and an order of its own in it."""
+        return bool((self.manifest.get("buckets") or {}).get("folders"))
+
+    @property
     def order(self) -> Path:
         return self.folder / "order.parquet"
 
@@ -90,7 +95,8 @@ def open_export(out: str | Path) -> Export:
 def read_order(export: Export) -> pa.Table:
     """The order of an export, sorted by position, with ``shard`` and ``file`` as dictionaries.
 
-    TableError where there is none, or where it is no table of an order.
+    Of an export by bucket the rows stay as they stand, bucket by bucket. TableError where there is none, or where it is
+    no table of an order.
     """
     if not export.order.exists():
         hint = "curate order --by ppl, then curate export it again" if not export.ordered else "curate export it again"
@@ -103,7 +109,27 @@ def read_order(export: Export) -> pa.Table:
     if missing:
         raise TableError(f"{export.order} has no column {', '.join(missing)}", "curate export it again")
     positions = table.column("position").to_numpy()
-    return table if bool(np.all(np.diff(positions) >= 0)) else table.sort_by("position")
+    return table if export.by_bucket or bool(np.all(np.diff(positions) >= 0)) else table.sort_by("position")
+
+
+def read_sequence(export: Export) -> pa.Table:
+    """The order as a reader of all shards meets it: of an export by bucket, one bucket after the other."""
+    order = read_order(export)
+    if not export.by_bucket:
+        return order
+    sums = pa.array(np.cumsum(order.column("tokens").to_numpy()), pa.int64())
+    names = order.column_names
+    order = order.set_column(names.index("position"), "position", pa.array(np.arange(len(order)), pa.int64()))
+    return order.set_column(names.index("cumulative_tokens"), "cumulative_tokens", sums)
+
+
+def find_folders(order: pa.Table) -> NDArray[np.int64]:
+    """Where the folders of an order begin and, last, where it ends, row numbers."""
+    column = order.column("shard").combine_chunks()
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    tops = pa.array([str(Path(name).parent) for name in column.dictionary.to_pylist()]).dictionary_encode()
+    codes = tops.indices.to_numpy()[column.indices.to_numpy()]
+    return np.append(np.flatnonzero(np.diff(codes, prepend=-1)), len(codes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

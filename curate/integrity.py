@@ -1,6 +1,7 @@
 """An export checked against itself: its files, and that each document stands where the order says."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import xxhash
 
 from curate import tokenfiles
 from curate.errors import TableError
-from curate.exportbook import Export, read_columns, read_order
+from curate.exportbook import Export, find_folders, read_columns, read_order
 
 SHOWN = 5  # problems of one kind that are named
 
@@ -86,11 +87,19 @@ def _check_permutation(export: Export, order: pa.Table) -> Finding:
     positions = order.column("position").to_numpy()
     if len(positions) != export.rows:
         return Finding("order", f"order.parquet has {len(positions):,} rows, the export {export.rows:,}", False)
-    wrong = np.flatnonzero(positions != np.arange(len(positions)))
+    wrong = np.flatnonzero(np.sort(positions) != np.arange(len(positions)))
     if len(wrong):
         at = int(wrong[0])
         return Finding("order", f"no permutation: position {at:,} is missing, or another comes twice", False)
-    return Finding("order", f"a permutation of {len(positions):,} documents")
+    inside = ""
+    if export.by_bucket:
+        begins = find_folders(order)
+        for first, last in itertools.pairwise(begins.tolist()):
+            if np.any(np.diff(positions[first:last]) < 0):
+                name = order.column("shard")[first].as_py()
+                return Finding("order", f"the bucket of {name} is not in order", False)
+        inside = f", in order inside each of {len(begins) - 1:,} buckets"
+    return Finding("order", f"a permutation of {len(positions):,} documents{inside}")
 
 
 def _check_names(export: Export, order: pa.Table) -> Finding:
@@ -120,11 +129,13 @@ def _check_names(export: Export, order: pa.Table) -> Finding:
 
 def _check_tokens(export: Export, order: pa.Table) -> Finding:
     tokens, sums = order.column("tokens").to_numpy(), order.column("cumulative_tokens").to_numpy()
-    wrong = np.flatnonzero(np.cumsum(tokens) != sums)
+    begins = find_folders(order) if export.by_bucket else np.array([0, len(tokens)])
+    parts = [np.cumsum(tokens[first:last]) for first, last in itertools.pairwise(begins.tolist())]
+    wrong = np.flatnonzero(np.concatenate([*parts, np.zeros(0, np.int64)]) != sums)
     if len(wrong):
         at = int(wrong[0])
         return Finding("tokens", f"cumulative_tokens do not add up from position {at:,} on", False)
-    total = int(sums[-1]) if len(sums) else 0
+    total = int(tokens.sum())
     if export.format != "tokens" and total != export.manifest["tokens"]:
         detail = f"the order has {total:,} tokens, the manifest {export.manifest['tokens']:,}"
         return Finding("tokens", detail, False)

@@ -128,7 +128,7 @@ def load_dataset(export: Export, folder: Path, streaming: bool = False) -> Any:
     import datasets
 
     place = str(export.folder.resolve())
-    if export.format == "hf" and not streaming:
+    if export.format == "hf" and not streaming and not export.by_bucket:
         return datasets.load_from_disk(place)["train"]
     return datasets.load_dataset(place, split="train", cache_dir=str(folder / "cache"), streaming=streaming)
 

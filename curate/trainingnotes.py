@@ -66,10 +66,11 @@ def _order(manifest: Mapping[str, Any]) -> list[str]:
         "- the sorted names of the shards are the reading order, and the rows inside each",
         "- `order.parquet` has the position, shard, row and cumulative tokens of every document",
     ]
-    tops = sorted({path.split("/")[0] for path in shards})
-    if len(tops) > 1:
-        named = ", ".join(f"`{top}/`" for top in tops)
-        lines.append(f"- one folder a bucket: {named}; a mixer that draws from several makes an order of its own")
+    folders = (manifest.get("buckets") or {}).get("folders")
+    if folders:
+        named = ", ".join(f"`{name}`" for name in folders)
+        lines.append(f"- one folder and one config a bucket: {named}; each is in order, and `default` is one after the")
+        lines.append("  other; a mixer that draws from several makes an order of its own")
     return lines
 
 

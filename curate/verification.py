@@ -203,7 +203,7 @@ def _replay_cases(
 ) -> Iterator[Replay]:
     from curate import console, exportbook, loaders
 
-    order = exportbook.read_order(export)
+    order = exportbook.read_sequence(export)
     places = exportbook.index_places(order)
     lengths = order.column("tokens").to_numpy()
     console.say("replaying", f"{export.folder}   {len(cases)} loaders over {len(order):,} documents")
@@ -279,7 +279,7 @@ def replay(
     from curate.departures import follow
 
     export = exportbook.open_export(out)
-    order = exportbook.read_order(export)
+    order = exportbook.read_sequence(export)
     finder = _Finder(export, order, key)
     found = (finder.find(batch) for batch in batches)
     course = follow(_side_by_side(found, world_size), len(order), most=steps)
