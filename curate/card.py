@@ -124,6 +124,8 @@ def _order_lines(job: Job) -> list[str]:
 
 
 def _load_lines(job: Job, configs: list[str]) -> list[str]:
+    if job.format == "tokens":
+        return ["Token ids; `manifest.json` names the tokenizer and the layout, `documents.parquet` places documents."]
     config = f', "{configs[0]}"' if configs else ""
     lines = ["```python", "import datasets", ""]
     lines.append(f'documents = datasets.load_dataset("PATH_OR_NAME"{config}, split="train")')

@@ -16,10 +16,10 @@ from curate.errors import GateError, Interrupted, TableError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from curate.moving import Laid, Means
+    from curate.moving import Means
     from curate.pairing import Choice, Counts, Job, Placed
     from curate.runs import Run
-    from curate.shards import Writer, Written
+    from curate.shards import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,10 @@ class Exported:
         if self.ordered:
             lines.append("in order: order.parquet says what stands where; trainers shuffle by default, see TRAINING.md")
         config = f", {self.buckets[0]!r}" if self.buckets else ""
-        lines.append(f">>> datasets.load_dataset({self.out!r}{config})")
+        if self.format == "tokens":
+            lines.append(f"where each document lies: {self.out}/documents.parquet")
+        else:
+            lines.append(f">>> datasets.load_dataset({self.out!r}{config})")
         if self.address:
             lines.append(f"pushed to {self.address}")
         return "\n".join(lines)
@@ -81,8 +84,15 @@ class Exported:
 def export(
     out: Annotated[str, typer.Argument(help="Folder to write; it must not exist yet.")],
     run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
-    format: Annotated[Literal["hf", "parquet", "jsonl"], typer.Option(help="Arrow, Parquet or JSON lines.")] = "hf",
+    format: Annotated[
+        Literal["hf", "parquet", "jsonl", "tokens"], typer.Option(help="Arrow, Parquet, JSON lines or ids.")
+    ] = "hf",
     shard_size: Annotated[str, typer.Option(help="Largest size of a shard, as in 500MB.")] = "500MB",
+    tokenizer: Annotated[str | None, typer.Option(help="For tokens: a folder, a Hub id, or builtin.")] = None,
+    layout: Annotated[
+        Literal["megatron", "numpy"], typer.Option(help="For tokens: .bin and .idx, or .npy.")
+    ] = "megatron",
+    append: Annotated[Literal["eos", "none"], typer.Option(help="For tokens: what ends each document.")] = "eos",
     rejected: Annotated[bool, typer.Option("--rejected", help="Write what was rejected, with the reasons.")] = False,
     by_bucket: Annotated[bool, typer.Option("--by-bucket", help="A folder and a config for each bucket.")] = False,
     no_order: Annotated[bool, typer.Option("--no-order", help="Ignore the order: as the corpus has them.")] = False,
@@ -109,17 +119,20 @@ def export(
     """
     from pathlib import Path
 
-    from curate import dataset, decisions, moving, pairing, passages, rejections, runs
+    from curate import dataset, decisions, moving, pairing, passages, rejections, runs, spelling
     from curate.shards import FORMATS, parse_memory, parse_size
+    from curate.tokenfiles import TOKENS
 
-    if format not in FORMATS:
-        raise UsageError(f"--format {format} is not known", f"one of {', '.join(FORMATS)}")
+    if format not in (*FORMATS, TOKENS):
+        raise UsageError(f"--format {format} is not known", f"one of {', '.join((*FORMATS, TOKENS))}")
+    spelling.check(format, tokenizer, layout, append, push_to_hub)
     if private and push_to_hub is None:
         raise UsageError("--private says nothing without --push-to-hub", "--push-to-hub me/name --private")
     shard_bytes, place, memory = parse_size(shard_size), Path(out), parse_memory(memory_limit)
     opened = runs.open_run(run)
     decisions.open_filter(opened)
     corpus = opened.corpus()
+    spelled = spelling.open_spelling(corpus, tokenizer, layout, append)
     found = rejections.open_rejections(opened, corpus)
     placed = choose_places(opened, rejected, by_bucket, no_order, no_buckets)
     means = moving.choose_means(memory, workers, corpus)
@@ -130,7 +143,7 @@ def export(
     with dataset.building(place, overwrite) as folder, pairing.open_choice(opened, found, folder) as choice:
         _check_some(choice, rejected)
         prefix = choose_prefix(corpus.columns)
-        job = pairing.Job(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed)
+        job = pairing.Job(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled)
         result = _build(job, folder, out, means)
     if push_to_hub is None:
         return result
@@ -208,10 +221,9 @@ def _lay_out(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
 
 def _stream(job: "Job", folder: "Path", out: str) -> Exported:
     """Documents in the order of the corpus."""
-    from curate.shards import Writer
-    from curate.widening import Shape
+    from curate import spelling
 
-    writer = Writer(folder, job.format, job.shard_bytes, Shape(last=tuple(job.names.values())))
+    writer = spelling.open_writer(job, folder)
     try:
         counts = _write_shards(job, writer)
         return _describe(job, writer, counts, writer.finish(), out)
@@ -219,7 +231,7 @@ def _stream(job: "Job", folder: "Path", out: str) -> Exported:
         writer.abandon()
 
 
-def _write_shards(job: "Job", writer: "Writer") -> "Counts":
+def _write_shards(job: "Job", writer: Any) -> "Counts":
     from curate import console, pairing
 
     counts = pairing.Counts()
@@ -239,7 +251,7 @@ def _write_shards(job: "Job", writer: "Writer") -> "Counts":
 # The manifest, and what is said.
 
 
-def _describe(job: "Job", writer: "Writer | Laid", counts: "Counts", files: "list[Written]", out: str) -> Exported:
+def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]", out: str) -> Exported:
     """Write card, state and manifest, once the shards have their names."""
     from curate import card, dataset, runs
 
@@ -252,7 +264,8 @@ def _describe(job: "Job", writer: "Writer | Laid", counts: "Counts", files: "lis
     identity = runs.fingerprint([*made_from, *(["by bucket"] * job.placed.by_bucket)])
     if job.format == "hf":
         dataset.write_states(folder, writer.shape.schema(), files, identity, buckets)
-    dataset.write_text(folder / "README.md", dataset.front_matter(writer) + "\n" + card.make_card(job, writer, counts))
+    head = "" if job.format == "tokens" else dataset.front_matter(writer) + "\n"
+    dataset.write_text(folder / "README.md", head + card.make_card(job, writer, counts))
     totals = {"read": counts.read, "kept": counts.kept, "rejected": counts.rejected, "unreadable": counts.unreadable}
     manifest = {
         "made_by": dataset.MADE_BY,
@@ -261,6 +274,8 @@ def _describe(job: "Job", writer: "Writer | Laid", counts: "Counts", files: "lis
         "documents": "rejected" if job.rejected else "kept",
         "rows": writer.rows,
         "tokens": counts.tokens,
+        **({"tokenised": writer.describe()} if writer.kind == "tokens" else {}),
+        "text_field": job.corpus.text_field,
         "counts": totals,
         "rejected": dict(choice.rejected),
         "made_from": {"scores": score["made_from"], **_notes_of(choice)},
@@ -280,9 +295,9 @@ def _describe(job: "Job", writer: "Writer | Laid", counts: "Counts", files: "lis
         out,
         job.format,
         writer.rows,
-        counts.tokens,
+        writer.tokens if writer.kind == "tokens" else counts.tokens,
         octets,
-        len(files),
+        len(writer.counts) if writer.kind == "tokens" else len(files),
         totals,
         job.rejected,
         filtered,
@@ -304,7 +319,7 @@ def _notes_of(choice: "Choice") -> dict[str, Any]:
     }
 
 
-def _warn(writer: "Writer | Laid") -> None:
+def _warn(writer: Any) -> None:
     from curate import card, console
 
     for note in card.list_notes(writer):

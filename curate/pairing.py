@@ -70,6 +70,16 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Spelling:
+    """How ``--format tokens`` writes documents."""
+
+    vocabulary: Any
+    """A ``curate.reference.vocabulary.Vocabulary``."""
+    layout: str
+    append: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One export: what is read, what is written and how."""
 
@@ -82,6 +92,8 @@ class Job:
     shard_bytes: int
     prefix: str
     placed: "Placed" = field(default_factory=lambda: Placed())
+    spelling: "Spelling | None" = None
+    """How ids are written instead of text; None for text."""
 
     @property
     def score_columns(self) -> list[str]:

@@ -30,7 +30,7 @@ FLOORS = [
         "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts",
         "pairing sieve cutoffs recipe",
         "weighing card routing",
-        "neighbours moving",
+        "neighbours moving spelling",
         "choice",
         "scoring decontamination deduplication selection ordering grading funnel explanation exporting pretraining "
         "verification",

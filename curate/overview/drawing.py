@@ -15,7 +15,7 @@ from curate.console import count
 from curate.overview.binning import Density, Drawn, Grid, quantile
 from curate.overview.findings import Point
 from curate.overview.numbers import CELLS, Threshold
-from curate.selection import figure
+from curate.quantities import figure
 
 BOX = 1000
 LEVELS = 7  # shades of a density

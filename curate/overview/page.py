@@ -18,7 +18,7 @@ from curate.overview.collection import Report
 from curate.overview.digest import make_digest
 from curate.overview.findings import cut_offs
 from curate.overview.numbers import SHARES, Threshold, bounds_of
-from curate.selection import figure
+from curate.quantities import figure
 
 SHADES = (2.0, 4.0, 6.0, 8.0, 10.0)  # nats from which a piece has the next shade
 SHOWN_REASON = 60  # characters

@@ -70,7 +70,7 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
     if not local and (("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/")):
         raise ModelError(f"there is no folder {name}", _which_model())
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    with _quiet():
+    with quiet():
         tokenizer = _load_tokenizer(place, local, options)
         model = _load_model(place, local, options, dtype)
     encoder = TextEncoder(tokenizer)
@@ -85,7 +85,7 @@ def with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:
         options: dict[str, Any] = {"revision": None, "trust_remote_code": checkpoint.trust_remote_code}
     else:
         options = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
-    with _quiet():
+    with quiet():
         return _load_model(checkpoint.place, Path(checkpoint.place).is_dir(), options, dtype)
 
 
@@ -188,7 +188,7 @@ def _blocks(path: Path, whole: bool) -> Iterator[bytes]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' bars and warnings off the screen while it loads; what matters we say ourselves."""
     from transformers.utils import logging as hf
 
