@@ -34,6 +34,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate import carried, decisions
@@ -55,7 +56,6 @@ BOUNDS = {
     "max_repeated_5grams": ">",
     "max_repeated_lines": ">",
 }
-NUMBERS = ("DOUBLE", "FLOAT", "BIGINT", "INTEGER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,23 +307,21 @@ def _percent(share: Fraction) -> str:
 # Against a run.
 
 
-def check_columns(connection: duckdb.DuckDBPyConnection, criteria: Criteria, own: Mapping[str, str]) -> None:
+def check_columns(scores: pa.Schema, criteria: Criteria, own: Mapping[str, str]) -> None:
     """UsageError where a criterion asks for a column that neither the scores nor the documents have as numbers.
 
     ``own`` are the columns of the documents that are carried, with their types.
     """
-    known = decisions.columns(connection)
     wanted = {bound.column: bound.option for bound in criteria.bounds}
     if criteria.band:
         wanted[criteria.band.column] = "--by"
     for column, option in wanted.items():
-        _check_column(column, option, known, own)
-    if criteria.where is not None:
-        _check_where(connection, criteria.where, known)
+        _check_column(column, option, scores, own)
 
 
-def _check_column(column: str, option: str, known: Mapping[str, str], own: Mapping[str, str]) -> None:
-    numbers = [name for name, kind in known.items() if kind in NUMBERS and name not in ("row", *own)]
+def _check_column(column: str, option: str, scores: pa.Schema, own: Mapping[str, str]) -> None:
+    kinds = {one.name: one.type for one in scores if one.name not in ("row", "hash")}
+    numbers = [name for name, kind in kinds.items() if pa.types.is_floating(kind) or pa.types.is_integer(kind)]
     if column in numbers or own.get(column) in ("int64", "double"):
         return
     if column in SIGNALS:
@@ -337,8 +335,9 @@ def _check_column(column: str, option: str, known: Mapping[str, str], own: Mappi
     )
 
 
-def _check_where(connection: duckdb.DuckDBPyConnection, where: str, known: Mapping[str, str]) -> None:
+def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
     """Bind the condition as a WHERE clause: DuckDB says what is wrong, the hint which columns there are."""
+    known = decisions.columns(connection)
     hint = f"the columns are: {', '.join(known)}"
     for column, verb in (("contaminated", "decontaminate"), ("eval_sets", "decontaminate"), ("duplicate", "dedup")):
         if re.search(rf"\b{column}\b", where) and column not in known:

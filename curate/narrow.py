@@ -6,6 +6,7 @@ same documents in the same order, so that nothing is joined. Memory goes with on
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,7 +81,7 @@ def read_parts(
 
 def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], path: Path) -> tuple[str, pa.Table]:
     """The file of the corpus that a part is of, and its columns."""
-    with pq.ParquetFile(path, read_dictionary=["status"]) as part:
+    with naming(run), pq.ParquetFile(path, read_dictionary=["status"]) as part:
         note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
         table = part.read(columns=list(names), use_threads=False)
     for name in carry:
@@ -89,6 +90,23 @@ def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], path: Path)
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
         table = table.append_column(name, beside.column("value"))
     return str(note["slice"]["file"]), table
+
+
+def schema(run: Run) -> pa.Schema:
+    """The columns of the scores with their types; those of a run without parts are the declared ones."""
+    parts = tables.parts(run.scores)
+    with naming(run):
+        return pq.read_schema(parts[0]) if parts else tables.SCORES
+
+
+@contextmanager
+def naming(run: Run) -> Iterator[None]:
+    """A part that cannot be read is an error of ours, with the command that makes it again."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        hint = "score again with --restart, or name another run with --run"
+        raise TableError(f"the scores in {run.scores} cannot be read: {decisions.first_line(error)}", hint) from error
 
 
 class _Judge:

@@ -107,7 +107,7 @@ class _Desk:
 
     def open(self, asked: "Criteria") -> "Source":
         """The narrow tables with the columns that are asked for, after a look whether these exist."""
-        from curate import carried, criteria, decisions
+        from curate import carried, criteria, decisions, narrow
         from curate.sieve import HELD_BYTES, Source
         from curate.tables import SCORES, SIGNALS
 
@@ -118,9 +118,12 @@ class _Desk:
         own = [name for name in own if corpus is not None and carried.holds(corpus, name)]
         named = carried.mentioned(corpus, asked.where) if asked.where and corpus is not None else []
         kinds = carried.carry(self.run, list(dict.fromkeys([*self.domain, *within, *own, *named])))
-        with decisions.open_scores(self.run, self.memory_limit, self.found, named) as connection:
-            decisions.check_met(connection, self.run, self.found)
-            criteria.check_columns(connection, asked, {name: _kind(kinds[name]) for name in kinds})
+        criteria.check_columns(narrow.schema(self.run), asked, {name: _kind(kinds[name]) for name in kinds})
+        if asked.where is not None or self.found:
+            with decisions.open_scores(self.run, self.memory_limit, self.found, named) as connection:
+                decisions.check_met(connection, self.run, self.found)
+                if asked.where is not None:
+                    criteria.check_where(connection, asked.where)
         columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
         source = Source(self.run, self.found, columns, self.domain, within)
         source.held_bytes = _half(self.memory_limit) or HELD_BYTES

@@ -71,6 +71,8 @@ class Source:
     groups: narrow.Groups = field(init=False)
     names: list[str | None] = field(default_factory=lambda: [None])
     """Reasons by number: first those of the tables, then those of the criteria."""
+    refused: int = 0
+    """How many of the first reasons are of the tables; 0 before everything was read once."""
     _held: list[Rows] | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +97,7 @@ class Source:
         """Read everything once: all groups and reasons of the tables are known then, and rows are held that fit."""
         for _ in self.rows():
             pass
+        self.refused = self.refused or len(self.names)
 
     def is_held(self) -> bool:
         """Whether the rows stay in memory, once they were all read."""

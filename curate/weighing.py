@@ -63,11 +63,6 @@ class Count:
         return Share(sum(many for many, _ in held), sum(much for _, much in held))
 
 
-def base_codes(judgement: Judgement) -> set[int]:
-    """The reasons of the tables, which reject before any criterion is asked."""
-    return {code for rows in judgement.source.rows() for code in np.unique(rows.base).tolist()} - {0}
-
-
 def medians(judgement: Judgement, kept: bool) -> list[float | None]:
     """The median perplexity of each domain, and last of all; of what criteria are about, or of what they keep."""
     many = len(judgement.source.domains.names)
@@ -103,7 +98,8 @@ class Weighed:
 
 def weigh(judgement: Judgement, before: list[float | None], count: Count) -> Weighed:
     """The sums of a decision that was counted; ``before`` are the medians of what the criteria are about."""
-    source, refused = judgement.source, base_codes(judgement)
+    source = judgement.source
+    refused = set(range(1, source.refused))
     after = medians(judgement, kept=True)
     codes = {code for _, code in count.cells}
     lines = []
