@@ -81,7 +81,7 @@ def read_parts(
 
 def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], path: Path) -> tuple[str, pa.Table]:
     """The file of the corpus that a part is of, and its columns."""
-    with naming(run), pq.ParquetFile(path, read_dictionary=["status"]) as part:
+    with naming(path), pq.ParquetFile(path, read_dictionary=["status"]) as part:
         note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
         table = part.read(columns=list(names), use_threads=False)
     for name in carry:
@@ -95,18 +95,20 @@ def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], path: Path)
 def schema(run: Run) -> pa.Schema:
     """The columns of the scores with their types; those of a run without parts are the declared ones."""
     parts = tables.parts(run.scores)
-    with naming(run):
-        return pq.read_schema(parts[0]) if parts else tables.SCORES
+    if not parts:
+        return tables.SCORES
+    with naming(parts[0]):
+        return pq.read_schema(parts[0])
 
 
 @contextmanager
-def naming(run: Run) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """A part that cannot be read is an error of ours, with the command that makes it again."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         hint = "score again with --restart, or name another run with --run"
-        raise TableError(f"the scores in {run.scores} cannot be read: {decisions.first_line(error)}", hint) from error
+        raise TableError(f"{path} cannot be read: {decisions.first_line(error)}", hint) from error
 
 
 class _Judge:
