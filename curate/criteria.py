@@ -209,7 +209,7 @@ def _where(text: str | None) -> str | None:
         duckdb.SQLExpression(text)
     except duckdb.Error as error:
         hint = 'one condition over the columns, as in --where "perplexity < 50 and tokens >= 64"'
-        raise UsageError(f"--where is no SQL expression: {decisions.first_line(error)}", hint) from error
+        raise UsageError(f"--where is no SQL expression: {explain(error)}", hint) from error
     return text
 
 
@@ -346,10 +346,26 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
         connection.execute(f"EXPLAIN SELECT 1 FROM scores WHERE (\n{where}\n)")
         kind = connection.execute(f"DESCRIBE SELECT (\n{where}\n) FROM scores").fetchall()[0][1]
     except duckdb.Error as error:
-        raise UsageError(f"--where: {decisions.first_line(error)}", hint) from error
+        raise UsageError(f"--where: {explain(error)}", f"{_suggest(str(error), known)}{hint}") from error
     if kind != "BOOLEAN":
         raise UsageError(f"--where gives {kind}, not true or false", hint)
     _check_steady(connection, where)
+
+
+def explain(error: duckdb.Error) -> str:
+    """What DuckDB says of a condition, with the place that it points at."""
+    lines = str(error).splitlines()
+    for line, below in zip(lines, lines[1:], strict=False):
+        if line.startswith("LINE ") and set(below.strip()) == {"^"}:
+            found = line[below.index("^") :].strip()
+            return f"{decisions.first_line(error)}, at: {found[:40]}{'…' if len(found) > 40 else ''}"
+    return decisions.first_line(error)
+
+
+def _suggest(message: str, known: Mapping[str, str]) -> str:
+    named = re.search(r'column "([^"]+)" not found', message)
+    close = difflib.get_close_matches(named[1], known, 1) if named else []
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def _check_steady(connection: duckdb.DuckDBPyConnection, where: str) -> None:

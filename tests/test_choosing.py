@@ -266,6 +266,8 @@ def test_a_column_of_the_documents_orders_and_answers_sql(tmp_path):
         ({"max_repeated_5grams": 0.3}, "the scores have no repeated_5grams", "--signals repeated_5grams"),
         ({"max_ppl": 5, "ledger": "domian"}, "no column 'domian'", "did you mean domain?"),
         ({"where": "domian = 'web'"}, "domian", "columns are"),
+        ({"where": "tokens > 1 and perplexty < 5"}, "not found.*, at: perplexty < 5", "did you mean perplexity"),
+        ({"where": "tokens > 1 3"}, 'at or near "3"', "columns"),
         ({"max_ppl": 5, "memory_limit": "lots"}, "lots", "GB|2GiB"),
     ],
 )
