@@ -5,6 +5,7 @@ their positions (``curate.routing``), and read back range by range into shards (
 the limit, disk with the text that is kept: about as much again as the export, beside it, until it is done.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from curate.pairing import Counts, Job
 from curate.routing import BUCKET_KEYS, Route, Routed
 from curate.sequence import Planned, Writing
 from curate.shards import Written
-from curate.spill import Numbers, Piece
+from curate.spill import NARROW, Numbers, Piece
 from curate.widening import Shape
 
 # What the processes take before they hold a row, and what one of them needs to write a unit.
@@ -124,7 +125,15 @@ def _write_shards(
     texts = frozenset(laid.shape.texts)
     shared = Writing(laid.folder, job.format, laid.shape.schema(), texts, spill)
     asked = ((sequence.write_shard, shared, one) for one in planned)
-    laid.files = list(crew.in_order(work, asked, min(means.workers, len(planned))))
+    for written in crew.in_order(work, asked, min(means.workers, len(planned))):
+        _flush(laid.folder / written.path)  # While the others write.
+        laid.files.append(written)
+
+
+def _flush(path: Path) -> None:
+    """To the disk."""
+    with open(path, "rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def _choose_cell(job: Job) -> int:
@@ -209,9 +218,10 @@ def _place_rows(job: Job, laid: Laid, spill: Path) -> Iterator[pa.Table]:
     files = pa.array([source.name for source in job.corpus.sources], pa.large_string())
     read, bucket, behind = 0, None, -1
     for shard in laid.files:
-        path, done = spill / (shard.path.replace("/", "+") + ".places"), 0
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=MAX_ORDER_ROWS):
-            keys, tokens = batch.column(0).to_numpy(), batch.column(3).to_numpy()
+        path, done = sequence.places_of(spill, shard.path), 0
+        while done < shard.rows:
+            batch = np.fromfile(path, NARROW, MAX_ORDER_ROWS, offset=done * NARROW.itemsize)
+            keys, tokens = batch["key"], batch["tokens"]
             read = read if keys[0] // BUCKET_KEYS == bucket else 0
             bucket = keys[0] // BUCKET_KEYS
             if not job.placed.by_bucket:
@@ -222,9 +232,9 @@ def _place_rows(job: Job, laid: Laid, spill: Path) -> Iterator[pa.Table]:
                 pa.array(keys % BUCKET_KEYS),
                 pa.array([shard.path], pa.large_string()).take(pa.array(np.zeros(len(keys), np.int64))),
                 pa.array(np.arange(done, done + len(keys))),
-                pc.take(files, batch.column(1)),
-                batch.column(2),
-                batch.column(3),
+                pc.take(files, pa.array(batch["file"])),
+                pa.array(batch["row"]),
+                pa.array(tokens),
                 pa.array(totals),
             ]
             done += len(keys)

@@ -2,10 +2,15 @@
 
 The bytes of such a slice are known from its mark. Any other slice (a bad or blank line, a number that orjson would
 round, a text that is no string) is left to ``curate.corpus``, which knows what to do about it.
+
+Where JSON lines come out again, a line need not be spelled anew: its own bytes, short of the brace that closes it, are
+what its columns begin with (``Lines.heads``), numbers and escapes as they were written. That is right of a slice when
+each line is one object that ends in ``}``, with no key twice (readers differ in which one counts), of strings, numbers,
+truth values and nulls that a table would give back as they are.
 """
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -26,6 +31,8 @@ class Lines:
     octets: int
     columns: dict[str, pa.DataType]
     """The types that ``tabulate`` finds for them."""
+    heads: list[bytes] | None
+    """Each line without what closes it; None where the records have to be spelled anew."""
 
 
 def read_plain(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> Lines | None:
@@ -41,12 +48,9 @@ def read_plain(corpus: Corpus, source: Source, behind: SliceMark | None, mark: S
             data = file.read(mark.next_offset - begin)
     except OSError:
         return None
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    if len(data) != mark.next_offset - begin or len(lines) != mark.documents:
+    if len(data) != mark.next_offset - begin:
         return None
-    return _parse(lines, corpus, len(data))
+    return _parse(data, mark.documents, corpus)
 
 
 def _may_be_plain(corpus: Corpus, source: Source) -> bool:
@@ -54,7 +58,12 @@ def _may_be_plain(corpus: Corpus, source: Source) -> bool:
     return local and corpus.sample is None and corpus.conversation is None
 
 
-def _parse(lines: list[bytes], corpus: Corpus, octets: int) -> Lines | None:
+def _parse(data: bytes, documents: int, corpus: Corpus) -> Lines | None:
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    if len(lines) != documents:
+        return None
     try:
         records = list(map(orjson.loads, lines))
         texts = list(map(operator.itemgetter(corpus.text_field), records))
@@ -62,33 +71,73 @@ def _parse(lines: list[bytes], corpus: Corpus, octets: int) -> Lines | None:
         return None
     if set(map(type, records)) != {dict} or set(map(type, texts)) != {str}:
         return None
-    columns = _normalise(records, corpus.schema)
-    return None if columns is None else Lines(records, texts, octets, columns)
+    columns = _Columns()
+    if not columns.look(records, corpus.schema):
+        return None
+    heads = _cut_heads(data, documents) if columns.held and _count_strings(data) == columns.strings else None
+    return Lines(records, texts, len(data), columns.types, heads)
 
 
-def _normalise(records: list[dict[str, Any]], schema: pa.Schema | None) -> dict[str, pa.DataType] | None:
-    """The types of the columns; the values of those that a table would hold otherwise are replaced by what it holds.
+def _cut_heads(data: bytes, documents: int) -> list[bytes] | None:
+    """The lines without the brace that closes each; None where something stands behind one of them."""
+    heads = data.split(b"}\n")
+    last = heads.pop()
+    if last:
+        heads.append(last[:-1])
+    return heads if len(heads) == documents and (not last or last.endswith(b"}")) else None
 
-    None where a float is so large that it may have been a whole number.
+
+def _count_strings(data: bytes) -> int:
+    """How many strings, keys too, JSON holds; -1 where that is not easily told.
+
+    Each has two quotes that are not escaped. A backslash before ``\\"`` may be the escaped one.
     """
-    known = {column.name: column.type for column in schema} if schema is not None else {}
-    names = dict.fromkeys([*known, *(name for shape in dict.fromkeys(map(tuple, records)) for name in shape)])
-    types = {}
-    for name in names:
-        values = [record.get(name) for record in records]
-        kinds = set(map(type, values)) - {type(None)}
-        if (float in kinds and any(type(value) is float and abs(value) >= HUGE for value in values)) or (
-            kinds & {dict, list} and any(map(holds_huge, values))
-        ):
-            return None
-        kind = known.get(name) if kinds == {str} else None
-        types[name] = pa.large_string() if kind == pa.large_string() else infer_type(values, known.get(name))
-        if not _is_held(kinds, types[name]):
-            held = encode(values, types[name]).to_pylist()
-            for record, value in zip(records, held, strict=True):
-                if name in record:
-                    record[name] = value
-    return types
+    return -1 if b'\\\\"' in data else (data.count(b'"') - data.count(b'\\"')) // 2
+
+
+@dataclass(slots=True)
+class _Columns:
+    """What the columns of some records are."""
+
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+    held: bool = True
+    """Whether a table would give back all values as they are."""
+    strings: int = 0
+    """Keys and strings in the records: fewer than in their lines where one has a key twice."""
+
+    def look(self, records: list[dict[str, Any]], schema: pa.Schema | None) -> bool:
+        """See all columns; the values of those that a table would hold otherwise are replaced by what it holds.
+
+        False where a float is so large that it may have been a whole number.
+        """
+        known = {column.name: column.type for column in schema} if schema is not None else {}
+        shapes = dict.fromkeys(map(tuple, records))
+        for name in dict.fromkeys([*known, *(name for shape in shapes for name in shape)]):
+            values = [record.get(name) for record in records]
+            kinds = set(map(type, values)) - {type(None)}
+            if _may_be_huge(values, kinds):
+                return False
+            kind = known.get(name) if kinds == {str} else None
+            self.types[name] = pa.large_string() if kind == pa.large_string() else infer_type(values, known.get(name))
+            if kinds == {str}:  # Of values of several kinds none are held.
+                self.strings += len(values) - values.count(None)
+            if not _is_held(kinds, self.types[name]):
+                self.held = False
+                _hold(records, name, encode(values, self.types[name]).to_pylist())
+        self.strings += sum(map(len, records))
+        return True
+
+
+def _may_be_huge(values: list[Any], kinds: set[type]) -> bool:
+    if float in kinds and any(type(value) is float and abs(value) >= HUGE for value in values):
+        return True
+    return bool(kinds & {dict, list}) and any(map(holds_huge, values))
+
+
+def _hold(records: list[dict[str, Any]], name: str, values: list[Any]) -> None:
+    for record, value in zip(records, values, strict=True):
+        if name in record:
+            record[name] = value
 
 
 def _is_held(kinds: set[type], kind: pa.DataType) -> bool:

@@ -4,6 +4,7 @@ A task is some consecutive slices of one file with what the narrow tables say of
 what a slice gives depends on the slice alone, so that neither their number nor the memory changes what is written.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +22,12 @@ from curate.corpus.columntypes import tabulate
 from curate.errors import TableError
 from curate.pairing import Counts, Job, Piece
 from curate.passages import Passages
-from curate.spill import NARROW, Spill
+from curate.spill import NARROW, Narrow, Spill
 from curate.spill import Piece as Spilled
 from curate.widening import Shape, fit
 
 BUCKET_KEYS = 1 << 48  # A key is bucket · BUCKET_KEYS + position.
 TASK_BYTES = 64_000_000
-LINE = pa.schema([("line", pa.large_binary())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def route(shared: Route, task: Task) -> Routed:
     wanted = list(dict.fromkeys(["row", "bytes", "hash", "status", "tokens", *job.score_columns]))
     slow: Iterator[Documents] | None = None
     for one in task.slices:
-        scores = pq.read_table(one.part, columns=wanted, partitioning=None)
+        scores = _read_part(one.part, wanted)
         plain = None if one.hits and job.treatment.cuts else plainlines.read_plain(job.corpus, source, behind, one.mark)
         if plain is None:
             slow = slow or job.corpus.slices_of(source, behind, left)
@@ -190,6 +190,12 @@ def route(shared: Route, task: Task) -> Routed:
         left = None if left is None else left - one.mark.documents
     found.pieces = spill.finish()
     return found
+
+
+def _read_part(path: Path, columns: list[str]) -> pa.Table:
+    """As ``pq.read_table``, without what that loads for data sets of many files."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns, use_threads=False)
 
 
 def _count(found: Routed, one: Slice, scores: pa.Table, job: Job) -> Any:
@@ -238,13 +244,12 @@ def _spill_table(
     if job.format == "jsonl":
         found.misread |= {name for name in table.column_names if shards.is_misread(table.column(name))}
         lines = [shards.dump_line(row) for row in table.to_pylist()]
-        _spill_rows(spill, task, key, scores, lines)
+        sizes = np.fromiter(map(len, lines), np.int64, len(lines))
+        spill.add(_narrow(task, key, scores, sizes), lines)
         return
     octets = pc.fill_null(scores.column("bytes"), 0).to_numpy()
     beside = max(0, table.nbytes - int(octets.sum())) // max(1, len(table)) + 1
-    narrow = _narrow(task, key, scores, octets + beside)
-    if len(table):
-        spill.add(pa.table([*narrow, *table.columns], schema=pa.schema([*NARROW, *table.schema])))
+    spill.add(_narrow(task, key, scores, octets + beside), table)
 
 
 def _spill_lines(
@@ -266,15 +271,19 @@ def _spill_lines(
     shape.see(empty.empty_table())
     _note_wide(shape, plain)
     found.shapes.append(shape)
-    kept = keep.to_numpy(zero_copy_only=False)
-    records = (
-        plain.records if kept.all() else [record for record, wanted in zip(plain.records, kept, strict=True) if wanted]
-    )
+    kept = None if pc.all(keep).as_py() else keep.to_numpy(zero_copy_only=False)
+    records = _choose(plain.records, kept)
     found.misread |= {name for name in plain.columns if _is_misread(records, name, plain.columns[name])}
+    heads = [orjson.dumps(record)[:-1] for record in records] if plain.heads is None else _choose(plain.heads, kept)
     tails = _spell_tails({name: column.filter(keep) for name, column in added.items()}, len(records))
-    lines = [head[:-1] + tail for head, tail in zip(map(orjson.dumps, records), tails, strict=True)]
+    lines = list(map(b"".join, zip(heads, *tails, strict=True)))
     key = one.choice.column("key").filter(one.choice.column("keep"))
-    _spill_rows(spill, task, key, scores.filter(keep), lines)
+    sizes = np.fromiter(map(len, lines), np.int64, len(lines))
+    spill.add(_narrow(task, key, scores.filter(keep), sizes), lines)
+
+
+def _choose(values: list[Any], kept: Any) -> list[Any]:
+    return values if kept is None else list(itertools.compress(values, kept.tolist()))
 
 
 def _note_wide(shape: Shape, plain: plainlines.Lines) -> None:
@@ -297,39 +306,31 @@ def _is_misread(records: list[dict[str, Any]], name: str, kind: pa.DataType) -> 
     return shards.is_misread(pa.array([record.get(name) for record in records], kind))
 
 
-def _spell_tails(added: dict[str, Any], count: int) -> list[bytes]:
-    """What follows the columns of the corpus in each line, column by column."""
-    form, columns = [], []
-    for name, column in added.items():
-        form.append(b",%b:%%b" % orjson.dumps(name).replace(b"%", b"%%"))
-        columns.append(_spell_column(column, count))
-    return [(b"".join(form) + b"}\n") % row for row in zip(*columns, strict=True)]
+def _spell_tails(added: dict[str, Any], count: int) -> list[list[bytes]]:
+    """What follows the columns of the corpus in each line: lists of a piece for each row, to be joined."""
+    tails = [_spell_column(b",%b:" % orjson.dumps(name), column, count) for name, column in added.items()]
+    return [*tails, [b"}\n"] * count]
 
 
-def _spell_column(column: pa.ChunkedArray, count: int) -> list[bytes]:
-    """Each value as JSON."""
+def _spell_column(before: bytes, column: pa.ChunkedArray, count: int) -> list[bytes]:
+    """Each value as JSON, behind its name."""
     kind = column.type
     if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and column.null_count == 0 and count:
         # The widening to float64 is what Python's own numbers are.
         values = column.to_numpy().astype(np.float64 if pa.types.is_floating(kind) else np.int64)
-        return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        whole = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+        return (before + whole.replace(b",", b"\n" + before)).split(b"\n")
     known: dict[Any, bytes] = {}
     values = column.to_pylist()
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return list(map(orjson.dumps, values))
-    return [known[value] if value in known else known.setdefault(value, orjson.dumps(value)) for value in values]
+        return [before + orjson.dumps(value) for value in values]
+    return [
+        known[value] if value in known else known.setdefault(value, before + orjson.dumps(value)) for value in values
+    ]
 
 
-def _spill_rows(spill: Spill, task: Task, key: Any, scores: pa.Table, lines: list[bytes]) -> None:
-    if not lines:
-        return
-    column = pa.array(lines, pa.large_binary())
-    sizes = np.diff(np.frombuffer(column.buffers()[1], np.int64)[: len(lines) + 1])
-    narrow = _narrow(task, key, scores, sizes)
-    spill.add(pa.table([*narrow, column], schema=pa.schema([*NARROW, *LINE])))
-
-
-def _narrow(task: Task, key: Any, scores: pa.Table, sizes: Any) -> list[Any]:
-    tokens = pc.fill_null(scores.column("tokens"), 0)
-    file = pa.array(np.full(len(scores), task.source, np.int32))
-    return [key, file, scores.column("row"), tokens, pa.array(sizes.astype(np.int64))]
+def _narrow(task: Task, key: Any, scores: pa.Table, sizes: Any) -> Narrow:
+    found = np.empty(len(scores), NARROW)
+    found["key"], found["file"], found["row"] = key.to_numpy(), task.source, scores.column("row").to_numpy()
+    found["tokens"], found["size"] = pc.fill_null(scores.column("tokens"), 0).to_numpy(), sizes
+    return found

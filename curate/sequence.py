@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate import shards
 from curate.errors import TableError
 from curate.shards import Written
-from curate.spill import NARROW, Piece, cut_rows, read_range, sort_rows
+from curate.spill import Narrow, Piece, cut_rows, read_lines, read_narrow, read_tables, take_rows
 from curate.widening import fit, respell
 
 UNIT_BYTES = 32_000_000
-NARROW_COLUMNS = len(NARROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,9 @@ def _cut_cell(pieces: list[Piece], first: int, cell: int, most: int) -> Iterator
     if total <= most:
         yield Unit(first, first + cell, total)
         return
-    tables = read_range(pieces, first, first + cell, columns=(0, 4))
-    keys = np.concatenate([table.column(0).to_numpy() for table in tables])
-    order = np.argsort(keys)
-    keys, sizes = keys[order], np.concatenate([table.column(1).to_numpy() for table in tables])[order]
+    narrow = read_narrow(pieces, first, first + cell)
+    narrow = narrow[np.argsort(narrow["key"])]
+    keys, sizes = narrow["key"], narrow["size"]
     for start, stop in cut_rows(sizes, most):
         yield Unit(int(keys[start]), int(keys[stop - 1]) + 1, int(sizes[start:stop].sum()))
 
@@ -102,50 +99,50 @@ def _place(shards_: list[list[Unit]], unit: Unit, most: int, shard_bytes: int) -
 
 
 def write_shard(shared: Writing, planned: Planned) -> Written:
-    """Write one shard, and its narrow rows beside. TableError where two rows claim one place."""
+    """Write one shard, and its narrow rows beside. TableError where two rows claim one place.
+
+    The file is not flushed to the disk yet.
+    """
     path = shared.folder / planned.name
-    shard = shards.open_shard(path, shared.kind, shared.schema)
-    narrow, rows = [], 0
+    shard, rows, room = shards.open_shard(path, shared.kind, shared.schema), 0, bytearray()
     try:
-        for unit in planned.units:
-            table = _read_unit(shared, planned.pieces, unit)
-            keys = table.column(0).to_numpy()
-            if len(keys) > 1 and not bool((keys[1:] > keys[:-1]).all()):
-                raise TableError("two documents have one position", "curate order again")
-            narrow.append(table.select(list(range(NARROW_COLUMNS))))
-            _write(shard, shared, pa.table(table.columns[NARROW_COLUMNS:], schema=_beside(table.schema)))
-            rows += len(table)
+        with open(places_of(shared.places, planned.name), "wb") as places:
+            for unit in planned.units:
+                narrow = _write_unit(shard, shared, planned.pieces, unit, room)
+                if not bool((narrow["key"][1:] > narrow["key"][:-1]).all()):
+                    raise TableError("two documents have one position", "curate order again")
+                places.write(narrow.tobytes())
+                rows += len(narrow)
     finally:
         shard.close()
-    places = pa.concat_tables(narrow)
-    pq.write_table(places, shared.places / (planned.name.replace("/", "+") + ".places"), compression="lz4")
+    if isinstance(shard, shards.LinesShard):
+        return Written(planned.name, rows, path.stat().st_size, shard.checksum())
     return shards.describe_file(shared.folder, planned.name, rows)
 
 
-def _beside(schema: pa.Schema) -> pa.Schema:
-    return pa.schema(list(schema)[NARROW_COLUMNS:])
+def places_of(folder: Path, shard: str) -> Path:
+    """Where the narrow rows of a shard lie, in their order."""
+    return folder / (shard.replace("/", "+") + ".places")
 
 
-def _read_unit(shared: Writing, pieces: list[Piece], unit: Unit) -> pa.Table:
-    tables = read_range(pieces, unit.first, unit.stop)
-    if shared.kind != "jsonl":
-        for place, table in enumerate(tables):
-            wide = fit(pa.table(table.columns[NARROW_COLUMNS:], schema=_beside(table.schema)), shared.schema)
-            schema = pa.schema([*NARROW, *shared.schema])
-            tables[place] = pa.table([*table.columns[:NARROW_COLUMNS], *wide.columns], schema=schema)
-    return sort_rows(pa.concat_tables(tables))
+def _write_unit(shard: Any, shared: Writing, pieces: list[Piece], unit: Unit, room: bytearray) -> Narrow:
+    if shared.kind == "jsonl":
+        narrow, lines = read_lines(pieces, unit.first, unit.stop, room)
+        _write_lines(shard, shared, lines)
+        return narrow
+    found = read_tables(pieces, unit.first, unit.stop)
+    narrow = np.concatenate([one for one, _ in found])
+    order = np.argsort(narrow["key"], kind="stable")
+    shard.write(take_rows(pa.concat_tables([fit(table, shared.schema) for _, table in found]), order))
+    return narrow[order]
 
 
-def _write(shard: Any, shared: Writing, table: pa.Table) -> None:
-    if shared.kind != "jsonl":
-        shard.write(table)
-        return
+def _write_lines(shard: Any, shared: Writing, lines: pa.Array) -> None:
     if shared.texts:
         types = {column.name: column.type for column in shared.schema}
-        for line in table.column(0).to_pylist():
+        for line in lines.to_pylist():
             row = {name: respell(value, types[name]) for name, value in orjson.loads(line).items()}
             shard.write_row(row)
         return
-    for chunk in table.column(0).chunks:
-        offsets = np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
-        shard.write_bytes(memoryview(chunk.buffers()[2])[offsets[0] : offsets[-1]])
+    offsets = np.frombuffer(lines.buffers()[1], np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    shard.write_bytes(memoryview(lines.buffers()[2])[offsets[0] : offsets[-1]])

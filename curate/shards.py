@@ -109,17 +109,23 @@ class LinesShard:
 
     def __init__(self, path: Path):
         self._sink: BinaryIO = path.open("wb")
+        self._digest = hashlib.sha256()
 
     def write(self, table: pa.Table) -> None:
         for row in table.to_pylist():
             self.write_row(row)
 
     def write_row(self, row: Mapping[str, Any]) -> None:
-        self._sink.write(dump_line(row))
+        self.write_bytes(dump_line(row))
 
-    def write_bytes(self, lines: memoryview) -> None:
+    def write_bytes(self, lines: bytes | memoryview) -> None:
         """Whole lines as they are."""
         self._sink.write(lines)
+        self._digest.update(lines)
+
+    def checksum(self) -> str:
+        """SHA-256 of what was written."""
+        return self._digest.hexdigest()
 
     def size(self) -> int:
         return self._sink.tell()

@@ -20,6 +20,16 @@ from curate import console
 from curate.errors import StorageError
 
 STARTER = "from curate.workers import serve; serve()"
+ENVIRONMENT = {
+    # Arrow computes in so many threads; each process has a core.
+    "OMP_NUM_THREADS": "1",
+    "ARROW_IO_THREADS": "1",
+    # The next buffer takes the place of the last one: pages that are given back and asked for anew cost more than
+    # what is written on them.
+    "MIMALLOC_PURGE_DELAY": "100000",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_MMAP_THRESHOLD_": "268435456",
+}
 
 
 @contextmanager
@@ -54,10 +64,8 @@ def call(_: None, item: tuple[Callable[[Any, Any], Any], Any, Any]) -> Any:
 def _start(function: Callable[[Any, Any], Any], shared: Any) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     words = [sys.executable, "-c", STARTER]
-    threads = {"OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}  # Arrow computes in so many; each has a core.
-    process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **threads, "PYTHONPATH": path}
-    )
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     _send(process, (function.__module__, function.__qualname__, shared, console.is_enabled()))
     return process
 
