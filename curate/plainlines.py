@@ -88,11 +88,10 @@ def _cut_heads(data: bytes, documents: int) -> list[bytes] | None:
 
 
 def _count_strings(data: bytes) -> int:
-    """How many strings, keys too, JSON holds; -1 where that is not easily told.
-
-    Each has two quotes that are not escaped. A backslash before ``\\"`` may be the escaped one.
-    """
-    return -1 if b'\\\\"' in data else (data.count(b'"') - data.count(b'\\"')) // 2
+    """How many strings, keys too, lines of valid JSON hold: each has two quotes that are not escaped."""
+    if b'\\\\"' in data:  # The second backslash escapes nothing.
+        data = data.replace(b"\\\\", b"")
+    return (data.count(b'"') - data.count(b'\\"')) // 2
 
 
 @dataclass(slots=True)
