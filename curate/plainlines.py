@@ -10,9 +10,11 @@ truth values and nulls that a table would give back as they are.
 """
 
 import operator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -20,6 +22,9 @@ from curate.corpus import Corpus, SliceMark, Source
 from curate.corpus.columntypes import encode, infer_type
 from curate.corpus.records import HUGE, holds_huge
 from curate.corpus.streams import is_url
+
+LAST = operator.itemgetter(-1)
+MOST_BACKSLASHES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +79,29 @@ def _parse(data: bytes, documents: int, corpus: Corpus) -> Lines | None:
     columns = _Columns()
     if not columns.look(records, corpus.schema):
         return None
-    heads = _cut_heads(data, documents) if columns.held and _count_strings(data) == columns.strings else None
+    heads = _cut_heads(lines) if columns.held and _count_strings(data) == columns.strings else None
     return Lines(records, texts, len(data), columns.types, heads)
 
 
-def _cut_heads(data: bytes, documents: int) -> list[bytes] | None:
+def _cut_heads(lines: list[bytes]) -> list[bytes] | None:
     """The lines without the brace that closes each; None where something stands behind one of them."""
-    heads = data.split(b"}\n")
-    last = heads.pop()
-    if last:
-        heads.append(last[:-1])
-    return heads if len(heads) == documents and (not last or last.endswith(b"}")) else None
+    return [line[:-1] for line in lines] if set(map(LAST, lines)) == {ord("}")} else None
 
 
 def _count_strings(data: bytes) -> int:
-    """How many strings, keys too, lines of valid JSON hold: each has two quotes that are not escaped."""
-    if b'\\\\"' in data:  # The second backslash escapes nothing.
-        data = data.replace(b"\\\\", b"")
-    return (data.count(b'"') - data.count(b'\\"')) // 2
+    """How many strings, keys too, lines of valid JSON hold; -1 where that takes long to tell.
+
+    Each has two quotes that are not escaped: that stand behind an even number of backslashes.
+    """
+    octets = np.frombuffer(data, np.uint8)
+    behind = np.flatnonzero(octets == ord('"'))
+    count = len(behind)
+    for depth in range(1, MOST_BACKSLASHES + 1):  # Those behind so many at least are taken off and added in turn.
+        behind = behind[octets[behind - depth] == ord("\\")]
+        if not len(behind):
+            return count // 2
+        count += len(behind) if depth % 2 == 0 else -len(behind)
+    return -1
 
 
 @dataclass(slots=True)
@@ -110,9 +120,7 @@ class _Columns:
         False where a float is so large that it may have been a whole number.
         """
         known = {column.name: column.type for column in schema} if schema is not None else {}
-        shapes = dict.fromkeys(map(tuple, records))
-        for name in dict.fromkeys([*known, *(name for shape in shapes for name in shape)]):
-            values = [record.get(name) for record in records]
+        for name, values in _list_columns(records, known):
             kinds = set(map(type, values)) - {type(None)}
             if _may_be_huge(values, kinds):
                 return False
@@ -127,7 +135,18 @@ class _Columns:
         return True
 
 
-def _may_be_huge(values: list[Any], kinds: set[type]) -> bool:
+def _list_columns(records: list[dict[str, Any]], known: Iterable[str]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The values of each column, those of ``known`` first; None where a record has none."""
+    shapes = dict.fromkeys(map(tuple, records))
+    names = dict.fromkeys([*known, *(name for shape in shapes for name in shape)])
+    if len(shapes) > 1:
+        yield from ((name, [record.get(name) for record in records]) for name in names)
+        return
+    columns = dict(zip(next(iter(shapes)), zip(*map(dict.values, records), strict=True), strict=True))
+    yield from ((name, columns.get(name) or [None] * len(records)) for name in names)
+
+
+def _may_be_huge(values: Sequence[Any], kinds: set[type]) -> bool:
     if float in kinds and any(type(value) is float and abs(value) >= HUGE for value in values):
         return True
     return bool(kinds & {dict, list}) and any(map(holds_huge, values))

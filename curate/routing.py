@@ -5,7 +5,7 @@ what a slice gives depends on the slice alone, so that neither their number nor 
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -306,27 +306,26 @@ def _is_misread(records: list[dict[str, Any]], name: str, kind: pa.DataType) -> 
     return shards.is_misread(pa.array([record.get(name) for record in records], kind))
 
 
-def _spell_tails(added: dict[str, Any], count: int) -> list[list[bytes]]:
-    """What follows the columns of the corpus in each line: lists of a piece for each row, to be joined."""
-    tails = [_spell_column(b",%b:" % orjson.dumps(name), column, count) for name, column in added.items()]
-    return [*tails, [b"}\n"] * count]
+def _spell_tails(added: dict[str, Any], count: int) -> list[Iterable[bytes]]:
+    """What follows the columns of the corpus in each line: a piece for each row, to be joined."""
+    tails: list[Iterable[bytes]] = []
+    for name, column in added.items():
+        tails += [itertools.repeat(b",%b:" % orjson.dumps(name), count), _spell_column(column, count)]
+    return [*tails, itertools.repeat(b"}\n", count)]
 
 
-def _spell_column(before: bytes, column: pa.ChunkedArray, count: int) -> list[bytes]:
-    """Each value as JSON, behind its name."""
+def _spell_column(column: pa.ChunkedArray, count: int) -> list[bytes]:
+    """Each value as JSON."""
     kind = column.type
     if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and column.null_count == 0 and count:
         # The widening to float64 is what Python's own numbers are.
         values = column.to_numpy().astype(np.float64 if pa.types.is_floating(kind) else np.int64)
-        whole = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-        return (before + whole.replace(b",", b"\n" + before)).split(b"\n")
-    known: dict[Any, bytes] = {}
+        return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
     values = column.to_pylist()
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return [before + orjson.dumps(value) for value in values]
-    return [
-        known[value] if value in known else known.setdefault(value, before + orjson.dumps(value)) for value in values
-    ]
+        return list(map(orjson.dumps, values))
+    known = {value: orjson.dumps(value) for value in set(values)}
+    return list(map(known.__getitem__, values))
 
 
 def _narrow(task: Task, key: Any, scores: pa.Table, sizes: Any) -> Narrow:

@@ -4,6 +4,7 @@ For work that holds the interpreter, such as rows of JSON. The processes run thi
 so that a script needs no ``if __name__ == "__main__"``; they are gone when the block ends, whatever ended it.
 """
 
+import gc
 import os
 import pickle
 import signal
@@ -109,6 +110,8 @@ def serve() -> None:
     module, name, shared, speaks = pickle.load(sys.stdin.buffer)
     function = getattr(import_module(module), name)
     console.enable(speaks)
+    gc.freeze()
+    gc.disable()  # Going through millions of parsed rows for cycles takes a quarter of the time, and there are none.
     while True:
         try:
             item = pickle.load(sys.stdin.buffer)
@@ -120,3 +123,5 @@ def serve() -> None:
             answer = (False, error)
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()
+        del item, answer
+        gc.collect()
