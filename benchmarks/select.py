@@ -1,16 +1,25 @@
-"""Order a corpus and export it: ours beside ``sort`` and ``datasets``, on the same files.
+"""Filter ten million scores, order a corpus and export it: ours beside what one would write otherwise.
 
-    python benchmarks/select.py                          # 1 M documents, some minutes and 5 GB of disk
+    python benchmarks/select.py                          # 1 M documents, 10 M scores: some minutes and 6 GB of disk
     python benchmarks/select.py --documents 5_000_000    # the size of the goal: 3 GB of text, 18 GB of disk
     python benchmarks/select.py --only export --sides curate,sort --readme
 
-One made-up corpus of JSON lines (pieces of the sample corpus, log-normal lengths), one made-up score a document, no
-model. Every side writes all documents as JSON lines in ascending order of the score, each in processes of its own whose
-resident memory is watched, children included; the sides take turns.
+Every turn of a side is a process of its own, its start included, whose resident memory is watched, children too; the
+sides take turns. No model is needed: texts are pieces of the sample corpus of log-normal lengths, scores are made up.
 
-    curate     ``curate.export(OUT, run, format="jsonl", memory_limit="1GB")`` of a run with an order table: reads the
-               corpus, checks the hash of every text, adds its eleven columns, and writes shards, checksums, card,
-               manifest and order.parquet, flushed to the disk
+**filter**: 100 parts of scores with a carried column ``domain`` of 22 values. Two questions: the middle half by
+perplexity within each domain, of a zlib ratio of at least .2; and perplexity at most 60.
+
+    curate     ``python -m curate filter …``: writes the decision on each row with its reason, prints the ledger
+    duckdb     SQL over one Parquet file of the five columns it needs: ``quantile_disc`` by domain, or the threshold;
+               writes the decision on each row, prints documents, tokens and median perplexity by domain
+    pandas     the same of the same file, by ``groupby``
+
+**export**: all documents as JSON lines in ascending order of the perplexity.
+
+    curate     ``curate.order(run)`` and ``curate.export(OUT, run, format="jsonl", memory_limit="1GB")``: ranks, reads
+               the corpus, checks the hash of every text, adds its eleven columns (``curate_*``), and writes shards,
+               checksums, card, manifest and order.parquet, flushed to the disk
     sort       ``LC_ALL=C sort -S1G`` (GNU coreutils, as many threads as cores) of the same lines by the same key, which
                stands before each line with a tab, zero-padded; nothing is checked, added, cut off or flushed
     datasets   ``load_dataset("json")`` (not timed), then timed: a column with the scores, ``.sort``, ``.to_json``
@@ -36,6 +45,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,7 +86,7 @@ def make_line(place: int, octets: int, texts: Sequence[str], chance: random.Rand
 
 
 def make_run(run: Path, corpus: Path) -> None:
-    """The scores that ``curate score`` would leave, with made-up numbers, and an order table by perplexity."""
+    """The scores that ``curate score`` would leave, with made-up numbers."""
     from dataclasses import asdict
 
     from curate import runs, tables
@@ -101,7 +111,6 @@ def make_run(run: Path, corpus: Path) -> None:
             counts[column] += int(table.column(column).to_numpy().sum())
     record = {"complete": True, "made_from": made_from, "fingerprint": identity, "corpus": opened.spec()}
     place.save("score", {**record, "counts": counts, "summary": {}})
-    make_order(run)
 
 
 def make_scores(documents: Any, chance: np.random.Generator) -> pa.Table:
@@ -126,24 +135,6 @@ def make_scores(documents: Any, chance: np.random.Generator) -> pa.Table:
     return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)
 
 
-def make_order(run: Path) -> None:
-    """The table that ``curate order --by ppl`` leaves; made here, since only the export is timed."""
-    from curate import placebook, rejections, runs, tables
-
-    place = runs.open_run(run)
-    names = ["file", "row", "perplexity"]
-    keys = pa.concat_tables(pq.read_table(part, columns=names) for part in tables.parts(place.scores))
-    positions = np.empty(len(keys), np.int64)
-    positions[np.argsort(keys.column("perplexity").to_numpy(), kind="stable")] = np.arange(len(keys))
-    parameters = {"by": "perplexity", "direction": "ascending", "schedule": "sort"}
-    found = rejections.open_rejections(place)
-    note = {"made_from": placebook.sources_of(place, found), "parameters": parameters}
-    note["fingerprint"] = runs.fingerprint(note)
-    table = keys.select(["file", "row"]).append_column("position", pa.array(positions))
-    placebook.write_placements(place.order, tables.ORDER, [table], note)
-    place.save("order", {**note, "counts": {"read": len(keys), "kept": len(keys), "unmeasured": 0}})
-
-
 def key_lines(corpus: Path, run: Path, out: Path) -> None:
     """The lines of the corpus, each with its score and a tab before it; zero-padded, so that bytes sort as numbers."""
     from curate import tables
@@ -161,7 +152,9 @@ def key_lines(corpus: Path, run: Path, out: Path) -> None:
 
 
 def run_curate(scratch: Path) -> list[str]:
-    code = "import sys, curate; curate.export(sys.argv[1], sys.argv[2], format='jsonl', memory_limit=sys.argv[3])"
+    code = """import sys, curate
+curate.order(sys.argv[2])
+curate.export(sys.argv[1], sys.argv[2], format="jsonl", memory_limit=sys.argv[3])"""
     return [sys.executable, "-c", code, str(scratch / "out"), str(scratch / "run"), MEMORY]
 
 
@@ -194,9 +187,11 @@ def sort_dataset(scratch: Path) -> None:
 SIDES: dict[str, Callable[[Path], list[str]]] = {"curate": run_curate, "sort": run_sort, "datasets": run_datasets}
 
 
-def clean(scratch: Path) -> None:
-    for name in ("out", "sort", "sorted", "sorted.jsonl"):
-        path = scratch / name
+MADE = {"curate": ("out",), "sort": ("sort", "sorted"), "datasets": ("sorted.jsonl",)}
+
+
+def clean(scratch: Path, side: str) -> None:
+    for path in (scratch / name for name in MADE[side]):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
@@ -237,20 +232,32 @@ def resident(pid: int) -> int:
         return 0
 
 
-def measure(side: str, scratch: Path) -> dict[str, float]:
-    """One turn of one side: seconds and peak resident bytes."""
-    clean(scratch)
+def measure(words: Sequence[str]) -> dict[str, float]:
+    """One process: seconds, CPU seconds and peak resident bytes, with the load before."""
+    load = os.getloadavg()[0]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen(SIDES[side](scratch), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     with watched(process) as seen:
         said, _ = process.communicate()
     seconds = time.perf_counter() - began
     if process.returncode:
-        raise SystemExit(f"{side} failed with code {process.returncode}")
+        raise SystemExit(f"{' '.join(words)[:200]} failed with code {process.returncode}")
     told = re.search(r"^seconds ([0-9.]+)$", said, re.MULTILINE)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": float(told[1]) if told else seconds, "cpu_seconds": cpu, "peak_bytes": seen[0]}
+    return {"seconds": float(told[1]) if told else seconds, "cpu_seconds": cpu, "peak_bytes": seen[0], "load": load}
+
+
+def take_turns(sides: dict[str, Callable[[], list[str]]], repeats: int) -> dict[str, list[dict[str, float]]]:
+    """Turns of each side, which begin with another side each time; ``datasets`` has one."""
+    turns: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+    names = list(sides)
+    for turn in range(repeats):
+        for side in names[turn % len(names) :] + names[: turn % len(names)]:
+            if side != "datasets" or turn == 0:
+                turns[side].append(measure(sides[side]()))
+                print(f"turn {turn + 1}, {side}: {turns[side][-1]}", file=sys.stderr, flush=True)
+    return turns
 
 
 def check_same_order(scratch: Path) -> None:
@@ -266,54 +273,182 @@ def check_same_order(scratch: Path) -> None:
 
 
 def measure_export(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    make_corpus(scratch / "corpus", options.documents, options.bytes, options.corpus)
-    make_run(scratch / "run", scratch / "corpus")
-    key_lines(scratch / "corpus", scratch / "run", scratch / "keyed")
+    if not (scratch / "keyed").exists():
+        make_corpus(scratch / "corpus", options.documents, options.bytes, options.corpus)
+        make_run(scratch / "run", scratch / "corpus")
+        key_lines(scratch / "corpus", scratch / "run", scratch / "keyed")
     size = sum(path.stat().st_size for path in (scratch / "corpus").iterdir())
-    sides = options.sides.split(",")
-    turns: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
-    for turn in range(options.repeats):
-        for side in sides[turn % len(sides) :] + sides[: turn % len(sides)]:
-            if side != "datasets" or turn == 0:
-                turns[side].append(measure(side, scratch))
-                print(f"turn {turn + 1}, {side}: {turns[side][-1]}", file=sys.stderr, flush=True)
+
+    def begin(side: str) -> list[str]:
+        clean(scratch, side)
+        return SIDES[side](scratch)
+
+    turns = take_turns({side: partial(begin, side) for side in options.sides.split(",")}, options.repeats)
     if options.check:
-        for side in ("curate", "sort"):
-            process = subprocess.run(SIDES[side](scratch), check=False) if not made(side, scratch) else None
-            if process is not None and process.returncode:
-                raise SystemExit(f"{side} failed")
         check_same_order(scratch)
     return {"documents": options.documents, "bytes": size, "turns": turns, "checked": options.check}
 
 
-def made(side: str, scratch: Path) -> bool:
-    return (scratch / ("out" if side == "curate" else "sorted")).exists()
+# ---- filter ---------------------------------------------------------------------------------------------------------
+
+DOMAINS, PART_ROWS = 22, 100_000
+QUESTIONS = {
+    "the middle half within domain, zlib ratio ≥ .2": "--keep middle --rate 0.5 --within domain --min-zlib 0.2",
+    "a changed threshold: perplexity ≤ 60": "--max-ppl 60",
+}
+
+
+def make_scores_alone(scratch: Path, rows: int) -> None:
+    """A run of made-up scores with a carried domain, and a Parquet file of the columns that the others need."""
+    from curate import runs, tables
+    from curate.corpus import open_corpus
+
+    (scratch / "corpus.jsonl").write_text('{"text":"x","domain":"domain 00"}\n')
+    opened = open_corpus([str(scratch / "corpus.jsonl")])
+    corpus, place = opened.fingerprint(), runs.open_run(scratch / "run", create=True)
+    made_from = {"corpus": corpus, "model": {"model": "made-up"}, "parameters": {"signals": ["zlib_ratio"]}}
+    identity, chance, tokens = runs.fingerprint(made_from), np.random.default_rng(0), 0
+    names = np.array([f"domain {number:02d}" for number in range(DOMAINS)])
+    narrow = pa.schema([("file", pa.string()), ("row", pa.int64()), ("perplexity", pa.float64())])
+    narrow = pa.schema([*narrow, ("tokens", pa.int64()), ("zlib_ratio", pa.float32()), ("domain", pa.string())])
+    with pq.ParquetWriter(scratch / "narrow.parquet", narrow, compression="zstd") as writer:
+        for number, first in enumerate(range(0, rows, PART_ROWS)):
+            table = make_part(first, min(first + PART_ROWS, rows), chance)
+            domains = pa.array(names[chance.integers(0, DOMAINS, len(table))], pa.large_string())
+            mark = {"file": "corpus.jsonl", "number": number, "first_row": first, "next_row": first + len(table)}
+            mark |= {"next_offset": None, "documents": len(table), "last": first + len(table) == rows}
+            name = f"00000-{number:06d}.parquet"
+            tables.write_part(place.scores / name, table, {"made_from": identity, "slice": mark})
+            value = pa.table({"value": domains})
+            tables.write_part(place.carried / "domain" / name, value, {"made_from": corpus, "slice": mark})
+            held = [table.column(one.name) if one.name != "domain" else domains for one in narrow]
+            writer.write_table(pa.table(held, narrow.names).cast(narrow))
+            tokens += int(table.column("tokens").to_numpy().sum())
+    place.save("carried", {"columns": {"domain": {"made_from": corpus, "type": "string", "values": DOMAINS}}})
+    counts = {"read": rows, "ok": rows, "empty": 0, "unreadable": 0, "tokens": tokens, "bytes": 4 * tokens}
+    record = {"complete": True, "made_from": made_from, "fingerprint": identity, "corpus": opened.spec()}
+    place.save("score", {**record, "counts": counts, "summary": {}})
+
+
+def make_part(first: int, stop: int, chance: np.random.Generator) -> pa.Table:
+    from curate import tables
+
+    rows = stop - first
+    mean, tokens = chance.normal(4, 0.7, rows), np.maximum(1, chance.lognormal(5, 1, rows).astype(np.int64))
+    columns = {
+        "file": ["corpus.jsonl"] * rows, "row": np.arange(first, stop), "id": [f"d{row}" for row in range(first, stop)],
+        "hash": chance.integers(0, 2**63, rows).astype(np.uint64), "status": ["ok"] * rows,
+        "reason": pa.nulls(rows, pa.large_string()), "nats": mean * tokens, "tokens": tokens, "bytes": 4 * tokens,
+        "scored_bytes": 4 * tokens, "chars": 4 * tokens, "windows": np.ones(rows, np.int32),
+        "truncated": [False] * rows, "first_nats": mean, "perplexity": np.exp(mean), "bits_per_byte": mean / np.log(2) / 4,
+        "zlib_ratio": chance.uniform(0.1, 0.9, rows).astype(np.float32),
+    }  # fmt: skip
+    schema = tables.scores_schema(["zlib_ratio"])
+    return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)
+
+
+SQL = {
+    True: """create table decided as with cut as (
+        select domain, quantile_disc(perplexity, [.25, .75]) as bounds
+        from {path} where zlib_ratio >= .2 group by domain)
+        select file, row, domain, tokens, perplexity,
+               zlib_ratio >= .2 and perplexity between bounds[1] and bounds[2] as keep
+        from {path} join cut using (domain)""",
+    False: "create table decided as select file, row, domain, tokens, perplexity, perplexity <= 60 as keep from {path}",
+}
+LEDGER = """select domain, count(*), sum(tokens), median(perplexity), count(*) filter (keep),
+            sum(tokens) filter (keep), median(perplexity) filter (keep) from decided group by domain order by domain"""
+
+
+def filter_duckdb(scratch: Path, within: bool) -> None:
+    import duckdb
+
+    source = f"read_parquet('{scratch / 'narrow.parquet'}')"
+    duckdb.sql(SQL[within].format(path=source))
+    duckdb.sql(f"copy (select file, row, keep from decided) to '{scratch / 'decided.parquet'}' (compression zstd)")
+    print(duckdb.sql(LEDGER))
+
+
+def filter_pandas(scratch: Path, within: bool) -> None:
+    import pandas
+
+    frame = pandas.read_parquet(scratch / "narrow.parquet")
+    keep = frame["perplexity"] <= 60
+    if within:
+        fit = frame["zlib_ratio"] >= 0.2
+        rank = frame["perplexity"].where(fit).groupby(frame["domain"]).rank(pct=True)
+        keep = rank.between(0.25, 0.75)
+    frame = frame.assign(keep=keep)
+    frame[["file", "row", "keep"]].to_parquet(scratch / "decided.parquet", compression="zstd")
+    sums = {"documents": ("tokens", "size"), "tokens": ("tokens", "sum"), "median": ("perplexity", "median")}
+    print(frame.groupby("domain").agg(**sums), frame[keep].groupby("domain").agg(**sums))
+
+
+PEERS = {"duckdb": filter_duckdb, "pandas": filter_pandas}
+
+
+def measure_filter(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    make_scores_alone(scratch, options.scores)
+    found = {}
+    for question, words in QUESTIONS.items():
+        ours = [sys.executable, "-m", "curate", "filter", *words.split(), "--run", str(scratch / "run")]
+        sides: dict[str, Callable[[], list[str]]] = {"curate": lambda ours=ours: ours}  # type: ignore[misc]
+        for name in PEERS:
+            child = [
+                sys.executable,
+                __file__,
+                "--child",
+                str(scratch),
+                "--peer",
+                name,
+                *["--within"][: "within" in words],
+            ]
+            sides[name] = lambda child=child: child  # type: ignore[misc]
+        found[question] = take_turns(sides, options.repeats)
+    return {"scores": options.scores, "questions": found}
 
 
 # ---- the report -----------------------------------------------------------------------------------------------------
 
 
 def render(results: dict[str, Any]) -> str:
-    parts = [render_export(results["export"])] if "export" in results else []
+    parts = [render_filter(results["filter"])] if "filter" in results else []
+    parts += [render_export(results["export"])] if "export" in results else []
     return "\n\n".join([f"{results['machine']}.", *parts]) + "\n"
 
 
-def render_export(found: dict[str, Any]) -> str:
-    seconds = {side: statistics.median(turn["seconds"] for turn in turns) for side, turns in found["turns"].items()}
-    cpu = {side: statistics.median(turn["cpu_seconds"] for turn in turns) for side, turns in found["turns"].items()}
-    rows = [
-        f"| {side} | {seconds[side]:.1f} | {cpu[side]:.1f} | {found['documents'] / seconds[side]:,.0f} | "
-        f"{found['bytes'] / seconds[side] / 1e6:,.0f} | {max(turn['peak_bytes'] for turn in turns) / 1e6:,.0f} MB | "
-        f"{compare(side, seconds)} |"
-        for side, turns in found["turns"].items()
+def render_filter(found: dict[str, Any]) -> str:
+    tables = [
+        f"{question[0].upper()}{question[1:]} ({repeats(turns)}):\n\n{render_turns(turns, found['scores'])}"
+        for question, turns in found["questions"].items()
     ]
-    many = {side: len(turns) for side, turns in found["turns"].items()}
+    return f"### Filter\n\n{found['scores']:,} scores in parts of {PART_ROWS:,}.\n\n" + "\n\n".join(tables)
+
+
+def render_export(found: dict[str, Any]) -> str:
     checked = "; curate and sort agree on every document" if found["checked"] else ""
-    head = f"{found['documents']:,} documents, {found['bytes'] / 1e9:.2f} GB of JSON lines; medians of turns ({many})"
-    columns = "| side | seconds | CPU seconds | documents/s | MB/s | peak memory | curate is |\n| --- |" + 6 * " --: |"
-    return f"### Order and export\n\n{head.replace('{', '').replace('}', '')}{checked}.\n\n{columns}\n" + "\n".join(
-        rows
-    )
+    size = f"{found['documents']:,} documents, {found['bytes'] / 1e9:.2f} GB of JSON lines"
+    head = f"### Order and export\n\n{size} ({repeats(found['turns'])}){checked}."
+    return f"{head}\n\n{render_turns(found['turns'], found['documents'])}"
+
+
+def repeats(turns: dict[str, Any]) -> str:
+    return "medians of " + ", ".join(f"{len(many)} of {side}" for side, many in turns.items())
+
+
+def render_turns(turns: dict[str, Any], rows: int) -> str:
+    middle = {
+        kind: {side: statistics.median(turn[kind] for turn in many) for side, many in turns.items()}
+        for kind in ("seconds", "cpu_seconds", "load")
+    }
+    lines = [
+        f"| {side} | {seconds:.1f} | {middle['cpu_seconds'][side]:.1f} | {middle['load'][side]:.1f} | "
+        f"{rows / seconds:,.0f} | {max(turn['peak_bytes'] for turn in turns[side]) / 1e6:,.0f} MB | "
+        f"{compare(side, middle['seconds'])} | {compare(side, middle['cpu_seconds'])} |"
+        for side, seconds in middle["seconds"].items()
+    ]
+    head = "| side | seconds | CPU seconds | load before | rows/s | peak memory | curate is | by CPU |"
+    return "\n".join([head, "| --- |" + 7 * " --: |", *lines])
 
 
 def compare(side: str, seconds: dict[str, float]) -> str:
@@ -322,7 +457,9 @@ def compare(side: str, seconds: dict[str, float]) -> str:
 
 
 def describe_machine() -> str:
-    names = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "numpy", "orjson", "datasets"))
+    names = ", ".join(
+        f"{name} {version(name)}" for name in ("pyarrow", "numpy", "orjson", "datasets", "duckdb", "pandas")
+    )
     sort = subprocess.run(["sort", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     cores = len(os.sched_getaffinity(0))
     load = os.getloadavg()[0]
@@ -346,7 +483,9 @@ def read_options() -> argparse.Namespace:
     add("--documents", type=int, default=1_000_000, help="of the made-up corpus (1,000,000)")
     add("--bytes", type=int, default=600, help="of a document, about (600)")
     add("--corpus", type=Path, default=SAMPLE, help="JSON lines whose texts are cut up")
-    add("--only", choices=("export",), help="one part alone")
+    add("--scores", type=int, default=10_000_000, help="rows of the made-up scores to filter (10,000,000)")
+    add("--only", choices=tuple(PARTS), help="one part alone")
+    add("--made", type=Path, help="folder in which the corpus of export is made once, kept, and found again")
     add("--sides", default="curate,sort,datasets", help="curate,sort,datasets")
     add("--repeats", type=int, default=3, help="turns of each side; datasets has one (3)")
     add("--check", action="store_true", help="compare the order of curate and sort, document by document")
@@ -354,6 +493,8 @@ def read_options() -> argparse.Namespace:
     add("--out", type=Path, default=HERE / "results", help="folder for select.json and select.md (benchmarks/results)")
     add("--readme", action="store_true", help="put the table into benchmarks/README.md, too")
     add("--child", type=Path, help=argparse.SUPPRESS)
+    add("--peer", choices=tuple(PEERS), help=argparse.SUPPRESS)
+    add("--within", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.sides.split(",")) - set(SIDES)
     if unknown:
@@ -361,17 +502,25 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {"export": measure_export}
+PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
+    "filter": measure_filter,
+    "export": measure_export,
+}
 
 
 def main() -> None:
     options = read_options()
     if options.child:
-        sort_dataset(options.child)
+        PEERS[options.peer](options.child, options.within) if options.peer else sort_dataset(options.child)
         return
     results: dict[str, Any] = {"machine": describe_machine()}
     for name, part in PARTS.items():
-        if options.only in (None, name):
+        if options.only not in (None, name):
+            continue
+        if name == "export" and options.made:
+            options.made.mkdir(parents=True, exist_ok=True)
+            results[name] = part(options, options.made)
+        else:
             with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
                 results[name] = part(options, Path(scratch))
     print(render(results))
