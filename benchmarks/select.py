@@ -341,8 +341,8 @@ def make_part(first: int, stop: int, chance: np.random.Generator) -> pa.Table:
         "reason": pa.nulls(rows, pa.large_string()), "nats": mean * tokens, "tokens": tokens, "bytes": 4 * tokens,
         "scored_bytes": 4 * tokens, "chars": 4 * tokens,
         "windows": np.ones(rows, np.int32),
-        "truncated": [False] * rows, "first_nats": mean, "perplexity": np.exp(mean), "bits_per_byte": mean / np.log(2) / 4,
-        "zlib_ratio": chance.uniform(0.1, 0.9, rows).astype(np.float32),
+        "truncated": [False] * rows, "first_nats": mean, "perplexity": np.exp(mean),
+        "bits_per_byte": mean / np.log(2) / 4, "zlib_ratio": chance.uniform(0.1, 0.9, rows).astype(np.float32),
     }  # fmt: skip
     schema = tables.scores_schema(["zlib_ratio"])
     return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)

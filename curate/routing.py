@@ -275,11 +275,13 @@ def _spill_lines(
     records = _choose(plain.records, kept)
     found.misread |= {name for name in plain.columns if _is_misread(records, name, plain.columns[name])}
     heads = [orjson.dumps(record)[:-1] for record in records] if plain.heads is None else _choose(plain.heads, kept)
-    tails = _spell_tails({name: column.filter(keep) for name, column in added.items()}, len(records))
+    if kept is not None:
+        added, scores = {name: column.filter(keep) for name, column in added.items()}, scores.filter(keep)
+    tails = _spell_tails(added, len(records))
     lines = list(map(b"".join, zip(heads, *tails, strict=True)))
     key = one.choice.column("key").filter(one.choice.column("keep"))
     sizes = np.fromiter(map(len, lines), np.int64, len(lines))
-    spill.add(_narrow(task, key, scores.filter(keep), sizes), lines)
+    spill.add(_narrow(task, key, scores, sizes), lines)
 
 
 def _choose(values: list[Any], kept: Any) -> list[Any]:
