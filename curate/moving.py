@@ -30,7 +30,7 @@ from curate.widening import Shape
 
 # What the processes take before they hold a row, and what one of them needs to write a unit.
 PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
-MOST_RUN_BYTES, LEAST_RUN_BYTES = 40_000_000, 8_000_000
+MOST_RUN_BYTES, LEAST_RUN_BYTES = 32_000_000, 8_000_000
 SMALL_BYTES = 64_000_000  # A corpus below is read faster than processes start.
 CELLS = 1024
 MAX_ORDER_ROWS = 1 << 16

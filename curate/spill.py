@@ -119,12 +119,11 @@ def _write_lines(path: str, bodies: list[list[bytes]], order: Numbers, narrow: N
 def _write_tables(path: str, bodies: list[pa.Table], order: Numbers, narrow: Narrow, cuts: Cuts) -> Cuts:
     """A record batch a piece; → offset and length of each."""
     table = take_rows(pa.concat_tables(bodies), order)
-    with pa.OSFile(path, "wb") as sink:
-        sink.write(table.schema.serialize())
-        ends = [sink.tell()]
+    ends = [len(table.schema.serialize())]  # The writer begins with the schema, with the first batch at the latest.
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         for start, stop in cuts:
             (batch,) = table.slice(start, stop - start).to_batches()
-            sink.write(batch.serialize())
+            writer.write_batch(batch)
             ends.append(sink.tell())
     return [(start, stop - start) for start, stop in pairwise(ends)]
 

@@ -28,7 +28,7 @@ ENVIRONMENT = {
     # The next buffer takes the place of the last one: pages that are given back and asked for anew cost more than
     # what is written on them.
     "MIMALLOC_PURGE_DELAY": "100000",
-    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_TRIM_THRESHOLD_": "67108864",
     "MALLOC_MMAP_THRESHOLD_": "268435456",
 }
 
