@@ -111,7 +111,7 @@ def serve() -> None:
     function = getattr(import_module(module), name)
     console.enable(speaks)
     gc.freeze()
-    gc.disable()  # Going through millions of parsed rows for cycles takes a quarter of the time, and there are none.
+    gc.disable()  # Else a quarter of the time goes into looking for cycles among parsed rows; once an item will do.
     while True:
         try:
             item = pickle.load(sys.stdin.buffer)
