@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from curate.console import count
 from curate.overview.binning import Density, Drawn, Grid, quantile
 from curate.overview.findings import Point
-from curate.overview.numbers import CELLS, Threshold
+from curate.overview.numbers import CELLS
+from curate.overview.thresholds import Threshold
 from curate.quantities import figure
 
 BOX = 1000

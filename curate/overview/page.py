@@ -16,8 +16,7 @@ from curate.ledger import group
 from curate.overview import drawing
 from curate.overview.collection import Report
 from curate.overview.digest import make_digest
-from curate.overview.findings import cut_offs
-from curate.overview.numbers import SHARES, Threshold, bounds_of
+from curate.overview.numbers import SHARES
 from curate.quantities import figure
 
 SHADES = (2.0, 4.0, 6.0, 8.0, 10.0)  # nats from which a piece has the next shade
@@ -68,19 +67,17 @@ def make_page(found: Report) -> str:
 
 def list_values(found: Report) -> dict[str, Any]:
     """What the template is given."""
-    numbers, cuts = found.numbers, cut_offs(found.buckets or [])
+    numbers, buckets = found.numbers, found.buckets
     figures = []
     for one in numbers.distributions:
-        own = cuts if one.measure.column == "perplexity" else []
+        own = buckets if one.measure.column == "perplexity" else None
         domains = [
-            drawing.draw_bars(one.domains, at, one.domain_thresholds[at], own, ticks=4)
-            for at in range(len(found.ledger))
+            drawing.draw_bars(one.domains, at, lines, own.domain_cuts[at] if own else (), ticks=4)
+            for at, lines in enumerate(one.domain_thresholds)
         ]
-        figures.append((one, drawing.draw_bars(one.whole, 0, one.thresholds, own), domains))
+        figures.append((one, drawing.draw_bars(one.whole, 0, one.thresholds, own.cuts if own else ()), domains))
     lines = [line for one in numbers.distributions for line in one.thresholds]
-    lines += [
-        line for line in _others(found) if line.column not in {one.measure.column for one in numbers.distributions}
-    ]
+    lines += [line for line in numbers.bounds if line not in lines]
     densities = [(one, drawing.draw_cells(one, lines)) for one in numbers.densities]
     return {
         "found": found,
@@ -92,18 +89,15 @@ def list_values(found: Report) -> dict[str, Any]:
         "densities": densities,
         "totals": _totals(found),
         "bar_scale": [_largest_share(found, place) for place in (0, 1)],
-        "cuts": cuts,
-        "order": drawing.draw_order(found.order) if found.order else None,
+        "cuts": buckets.cuts if buckets else [],
+        "domain_cuts": bool(buckets and any(buckets.domain_cuts)),
+        "order": drawing.draw_order(found.order.points) if found.order else None,
         "cards": make_cards(found.hits),
         "percents": [f"{100 * one:g} %" for one in SHARES],
         "shades": SHADES,
         "leaks": (found.sources.found.hits or {}).get("counts", {}),
         "copies": (found.sources.found.duplicates or {}).get("counts", {}),
     }
-
-
-def _others(found: Report) -> list[Threshold]:
-    return bounds_of(found.sources.filter)
 
 
 def _totals(found: Report) -> dict[str, tuple[int, int]]:
