@@ -5,18 +5,18 @@ import math
 
 import models
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs_helper import make_run, numbered_run, write_duplicates, write_hits, write_lines
+from runs_helper import make_run, numbered_run, write_buckets, write_duplicates, write_hits, write_lines, write_order
 
-from curate import runs, tables
+from curate import runs
 from curate.errors import TableError, UsageError
 from curate.likelihood import Passage
-from curate.overview import drawing, numbers
+from curate.overview import drawing, findings, numbers, ranks
 from curate.overview.binning import MEASURES, Grid, Histogram, coarsen, quantile
 from curate.overview.numbers import SHARES
+from curate.overview.sources import Table, open_sources
 from curate.reference import Reading, load, surprise
 from curate.reporting import report
 from curate.selection import filter as choose
@@ -125,7 +125,7 @@ def test_thresholds_of_percentiles_are_where_the_documents_were_cut(tmp_path):
     choose(str(run.path), keep="25:75")
     _, found = digest_of(run)
     lines = found["distributions"]["perplexity"]["thresholds"]
-    assert [(line["side"], line["value"]) for line in lines] == [("above", 62.0), ("below", 20.0)]
+    assert [(line["side"], line["value"]) for line in lines] == [("below", 22.0), ("above", 60.0)]
 
 
 def test_examples_are_the_documents_at_the_percentiles_with_decision_and_text(tmp_path):
@@ -159,30 +159,33 @@ def test_hits_and_copies_are_counted_and_shown(tmp_path):
     assert found["funnel"]["kept"] == 36
 
 
-def write_beside(run, stage, path, schema, column, values):
-    """A table of buckets or an order, as its verb leaves it."""
-    rows = [{"file": "a.jsonl", "row": row, column: value} for row, value in enumerate(values)]
-    record = {"scores": run.stage("score")["fingerprint"], "filter": None, "hits": None, "duplicates": None}
-    note = {"made_from": record, "parameters": {}, "fingerprint": stage}
-    tables.write_part(path, pa.Table.from_pylist(rows, schema=schema), note)
-    run.save(stage, note)
-
-
 def test_buckets_and_the_order_are_shown_and_stale_ones_named(tmp_path):
     run = numbered_run(tmp_path, NUMBERS)
-    write_beside(run, "bucket", run.buckets, tables.BUCKETS, "bucket", ["head"] * 10 + ["tail"] * 30)
-    write_beside(run, "order", run.order, tables.ORDER, "position", range(39, -1, -1))
-    _, found = digest_of(run)
-    assert [(one["name"], one["documents"], one["median"]) for one in found["buckets"]] == [
-        ("head", 10, 11.0),
-        ("tail", 30, 51.0),
+    write_buckets(run, ["q1"] * 10 + ["q2"] * 30)
+    write_order(run, range(39, -1, -1), schedule="fold", folds=3)
+    page, found = digest_of(run)
+    assert [(one["name"], one["documents"], one["tokens"], one["median"]) for one in found["buckets"]] == [
+        ("q1", 10, 55, 11.0),
+        ("q2", 30, 765, 51.0),
     ]
-    assert found["cut_offs"] == [22.0]
+    assert found["cut_offs"] == [22.0] and found["funnel"]["stale"] == []
     assert found["order"][0]["perplexity"] == pytest.approx(80) and found["order"][-1]["tokens"] == sum(range(41))
+    assert "fold by perplexity, ascending; seed 0; folds 3" in page
     choose(str(run.path), max_ppl=50)
     page, found = digest_of(run)
     assert found["buckets"] is None and found["order"] is None
     assert len(found["funnel"]["stale"]) == 2 and "Stale, not counted" in page
+
+
+def test_the_cut_offs_of_a_domain_are_drawn_where_the_whole_has_none(tmp_path):
+    run = domains_of(tmp_path, kinds=2)
+    halves = ["low" if n < (20 if n % 2 else 10) else "high" for n in range(40)]
+    write_buckets(run, halves, names=["low", "high"], within=["domain"])
+    sources = open_sources(runs.open_run(run.path), "domain")
+    table = Table(sources, numbers.list_columns(sources))
+    found = findings.describe_buckets(table, sources.run, numbers.collect_numbers(sources, table, []).groups)
+    assert [one.name for one in found.rows] == ["low", "high"]
+    assert found.cuts == [] and sorted(found.domain_cuts) == [[22.0], [44.0]]
 
 
 def test_a_stale_filter_is_named_and_not_counted(tmp_path):
@@ -259,7 +262,7 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
     run = domains_of(tmp_path)
     choose(str(run.path), max_ppl=50)
     _, fast = digest_of(run, domain="domain")
-    monkeypatch.setattr(numbers, "HELD", -1)
+    monkeypatch.setattr(ranks, "HELD", -1)
     _, slow = digest_of(run, domain="domain")
     assert fast == slow
     shares = list(fast["distributions"]["perplexity"]["quantiles"]["all"].values())

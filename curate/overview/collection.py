@@ -7,10 +7,9 @@ from typing import Any
 from curate.errors import UsageError
 from curate.overview import examples as chosen
 from curate.overview import findings
-from curate.overview.binning import MEASURES
 from curate.overview.examples import Example
 from curate.overview.findings import Buckets, Cluster, Order, SetHits
-from curate.overview.numbers import Numbers, Sum, collect_numbers
+from curate.overview.numbers import Numbers, Sum, collect_numbers, list_columns
 from curate.overview.sources import Sources, Table, open_sources
 from curate.runs import Run
 
@@ -51,7 +50,7 @@ def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_o
     if tokens_of and run.finished_scores()["made_from"]["model"]["model"] == "none":
         raise UsageError("--tokens-of: this run was scored without a model", "leave --tokens-of out")
     sources = open_sources(run, domain)
-    table = Table(sources, list(MEASURES))
+    table = Table(sources, list_columns(sources))
     numbers = collect_numbers(sources, table, percentiles)
     first = numbers.distributions[0] if numbers.distributions else None
     picked = chosen.choose(sources, table, first.measure.column, first.at) if first else []

@@ -146,18 +146,24 @@ class Numbers:
     """The criteria that are no line in a picture."""
 
 
-def list_columns(sources: Sources) -> tuple[list[str], list[tuple[str, str]]]:
+def list_measures(sources: Sources) -> tuple[list[str], list[tuple[str, str]]]:
     """What distributions and densities are of: the model's numbers, or without a model those of the texts."""
     if sources.has_model:
         return ["perplexity", "bits_per_byte"], [("tokens", "perplexity"), ("zlib_ratio", "perplexity")]
     return ["bytes", "zlib_ratio"], [("bytes", "zlib_ratio")]
 
 
+def list_columns(sources: Sources) -> list[str]:
+    """The columns of the scores that are read."""
+    names, pairs = list_measures(sources)
+    return list(dict.fromkeys(["perplexity", *names, *(name for pair in pairs for name in pair)]))
+
+
 def collect_numbers(sources: Sources, table: Table, percentiles: Sequence[float]) -> Numbers:
     """All the passes; ``percentiles`` are those of the first measure that are looked at."""
     sums = sum_up(table)
     groups, asked = choose_groups(sums, table), read_criteria(sources.filter)
-    names, pairs = list_columns(sources)
+    names, pairs = list_measures(sources)
     histograms = {name: Histogram(MEASURES[name].fine, len(groups.names)) for name in names}
     densities = [Density(MEASURES[x], MEASURES[y]) for x, y in pairs]
     for block in table.blocks():

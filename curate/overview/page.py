@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,10 @@ def list_values(found: Report) -> dict[str, Any]:
         "bar_scale": [_largest_share(found, place) for place in (0, 1)],
         "cuts": buckets.cuts if buckets else [],
         "domain_cuts": bool(buckets and any(buckets.domain_cuts)),
+        "command": say_filter(found.sources.filter),
+        "left": say_left(found),
+        "buckets_said": say_buckets(buckets.parameters) if buckets else "",
+        "order_said": say_order(found.order.parameters) if found.order else "",
         "order": drawing.draw_order(found.order.points) if found.order else None,
         "cards": make_cards(found.hits),
         "percents": [f"{100 * one:g} %" for one in SHARES],
@@ -98,6 +103,40 @@ def list_values(found: Report) -> dict[str, Any]:
         "leaks": (found.sources.found.hits or {}).get("counts", {}),
         "copies": (found.sources.found.duplicates or {}).get("counts", {}),
     }
+
+
+def say_left(found: Report) -> str:
+    """What the page is not about, as the end of a clause."""
+    gone = {"curate decontaminate": "not contaminated", "curate dedup": "no duplicates"}
+    named = [gone[verb] for verb in found.sources.found.verbs()]
+    return f" and are {' and '.join(named)}" if named else ""
+
+
+def say_filter(record: Mapping[str, Any] | None) -> str:
+    """The filter as a command; empty where there is none."""
+    if record is None:
+        return ""
+    options = [f"--{name.replace('_', '-')} {_quote(value)}" for name, value in record["parameters"].items()]
+    return " ".join(["curate filter", *options])
+
+
+def _quote(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else shlex.quote(str(value))
+
+
+def say_buckets(parameters: Mapping[str, Any]) -> str:
+    """How buckets were cut: ``ccnet of perplexity, within language``."""
+    within = f", within {', '.join(parameters['within'])}" if parameters.get("within") else ""
+    applied = "; cut-offs of another corpus" if parameters.get("applied") else ""
+    return f"{parameters.get('scheme')} of {say(str(parameters.get('by')))}{within}{applied}"
+
+
+def say_order(parameters: Mapping[str, Any]) -> str:
+    """How documents were ordered: ``fold by perplexity, ascending; folds 3; seed 0``."""
+    first = f"{parameters.get('schedule')} by {say(str(parameters.get('by')))}, {parameters.get('direction')}"
+    known = ("schedule", "by", "direction", "generator")
+    rest = [f"{say(name)} {value}" for name, value in parameters.items() if name not in known]
+    return "; ".join([first, *rest])
 
 
 def _totals(found: Report) -> dict[str, tuple[int, int]]:

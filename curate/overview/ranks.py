@@ -27,7 +27,7 @@ Ranks = Mapping[tuple[int, int], float]
 
 def sizes_of(histogram: Histogram) -> NDArray[np.int64]:
     """How many documents each key has."""
-    return _kinds(histogram.counts).sum(axis=1)
+    return np.asarray(_kinds(histogram.counts).sum(axis=1))
 
 
 def _kinds(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -80,13 +80,14 @@ class _Held:
     """Numbers of some bins, ordered by bin."""
 
     values: NDArray[np.float64]
-    bins: NDArray[np.int32]
+    ends: NDArray[np.int64]
+    """Where each bin ends, after a 0."""
     lanes: NDArray[np.int32]
     """2 · group + (0 kept, 1 dropped)"""
 
     def choose(self, number: int, key: int, count: int) -> NDArray[np.float64]:
         """The numbers of one bin that a key speaks of."""
-        first, end = np.searchsorted(self.bins, [number, number + 1]).tolist()
+        first, end = self.ends[number : number + 2].tolist()
         values, lanes = self.values[first:end], self.lanes[first:end]
         if key < count:
             return np.asarray(values[lanes >> 1 == key])
@@ -101,12 +102,12 @@ def _hold(table: Table, groups: "Groups", histogram: Histogram, column: str, mas
     for block in table.blocks():
         values, lanes = block.numbers(column), groups.lanes(block)
         bins = histogram.grid.place(values)
-        chosen = (bins >= 0) & (lanes >= 0)
-        chosen &= flat[np.where(chosen, lanes * histogram.grid.bins + bins, 0)]
+        chosen = np.flatnonzero(flat[lanes * histogram.grid.bins + bins] & (bins >= 0) & (lanes >= 0))
         pieces.append((values[chosen], bins[chosen], lanes[chosen]))
     values, bins, lanes = (np.concatenate([piece[number] for piece in pieces]) for number in range(3))
     order = np.argsort(bins.astype(np.uint16), kind="stable")  # a grid has fewer bins than that holds
-    return _Held(values[order], bins[order], lanes[order])
+    ends = np.concatenate([[0], np.cumsum(np.bincount(bins, minlength=histogram.grid.bins))])
+    return _Held(values[order], ends, lanes[order])
 
 
 def _look(
