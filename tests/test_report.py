@@ -273,11 +273,29 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
 # ---- drawing -------------------------------------------------------------------------------------------------------
 
 
-def test_ticks_are_round_few_and_inside():
-    for low, high in ((1.3, 7.0), (0.2, 90_000), (5, 5e9)):
-        found = list(drawing._logarithmic(low, high, 7))
-        assert 1 <= len(found) <= 7 and all(low <= value <= high for value in found)
-    assert list(drawing._linear(0.0, 1.2, 6)) in ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2], [0.0, 0.5, 1.0])
+def is_round(value):
+    """Whether a number has two significant digits at most."""
+    return float(f"{value:.1e}") == value
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(1e-3, 1e9), st.floats(1.2, 1e9), st.integers(4, 9))
+def test_ticks_are_round_few_and_inside(low, ratio, most):
+    high = low * ratio
+    for found in (list(drawing._logarithmic(low, high, most)), list(drawing._linear(low, high, most))):
+        assert 1 + (most > 5) <= len(found) <= most and found == sorted(set(found))
+        assert all(low * (1 - 1e-6) <= value <= high * (1 + 1e-6) for value in found)
+    steps = np.diff(found)  # the even ones
+    assert all(is_round(float(f"{step:.3g}")) for step in steps)
+    assert steps.tolist() == pytest.approx(steps[:1].tolist() * len(steps), rel=1e-3)
+
+
+def test_ticks_of_known_axes():
+    assert list(drawing._linear(0.0, 1.2, 6)) == [0.0, 0.5, 1.0]
+    assert list(drawing._linear(0.0, 1.2, 7)) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2]
+    assert list(drawing._logarithmic(0.3, 5, 7)) == [0.5, 1.0, 2.0, 5.0]
+    assert list(drawing._logarithmic(0.2, 90_000, 7)) == [1.0, 10.0, 100.0, 1000.0, 10_000.0]
+    assert list(drawing._logarithmic(48, 77, 5)) == [50.0, 60.0, 70.0]
 
 
 # ---- tokens --------------------------------------------------------------------------------------------------------

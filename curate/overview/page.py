@@ -91,6 +91,7 @@ def list_values(found: Report) -> dict[str, Any]:
         "totals": _totals(found),
         "bar_scale": [_largest_share(found, place) for place in (0, 1)],
         "cuts": buckets.cuts if buckets else [],
+        "domain_lines": any(any(one.domain_thresholds) for one in numbers.distributions),
         "domain_cuts": bool(buckets and any(buckets.domain_cuts)),
         "command": say_filter(found.sources.filter),
         "left": say_left(found),
@@ -211,4 +212,5 @@ def change(before: Sequence[int], after: Sequence[int], totals: Mapping[str, Seq
     if not first or not second or not before[place]:
         return ""
     ratio = (after[place] / second) / (before[place] / first) - 1
-    return f"{ratio:+.0%}".replace("%", " %").replace("-", "−")
+    said = f"{ratio:+.0%}".replace("%", " %").replace("-", "−")
+    return "0 %" if said[1:] == "0 %" else said

@@ -88,19 +88,19 @@ def say_rest(asked: Criteria, drawn: Sequence[str], domains: Sequence[str]) -> l
 
 
 def _say_band(band: Band, drawn: Sequence[str], domains: Sequence[str]) -> str:
-    what = f"{float(band.high - band.low):.3g} of the documents"
+    much = f"{float(100 * (band.high - band.low)):.3g} % of the documents"
     if band.budget is not None:
-        what = f"{spell_tokens(band.budget)} tokens"
-    within = f" within {', '.join(band.within)}" if band.within else ""
+        much = f"{spell_tokens(band.budget)} tokens"
+    within = f", within {' and '.join(band.within)}" if band.within else ""
     if band.draw is not None:
         how = f"temperature {band.draw.temperature:g}, seed {band.draw.seed}, toward {band.draw.toward}"
-        said = f"{what} were drawn by chance by {band.column}{within} ({how})"
+        said = f"{much} were drawn by chance by {band.column}{within} ({how})"
         return f"{said}: kept and dropped ones lie side by side, so there is no threshold."
-    said = f"{what} are kept between two places by {band.column}{within}"
+    said = f"{much} were chosen by {band.column}{within}"
     if band.column not in drawn:
         return f"{said}: {band.column} is not drawn here."
     if not band.within:
-        return f"{said}; where they lie is drawn."
+        return f"{said}; the thresholds are drawn."
     if set(band.within) == set(domains):
         return f"{said}: each domain has its own thresholds, drawn in its picture below."
     return f"{said}: thresholds are shown by curate report --domain {','.join(band.within)}."
