@@ -169,7 +169,7 @@ def draw_cells(density: Density, thresholds: Sequence[Threshold]) -> Cells:
     return Cells(
         levels,
         _strokes(mostly),
-        scale_ticks(across, 6),
+        scale_ticks(across, 7),
         scale_ticks(up, 6),
         place_marks(lines["x"]),
         place_marks(lines["y"]),

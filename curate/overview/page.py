@@ -108,9 +108,9 @@ def list_values(found: Report) -> dict[str, Any]:
 
 def say_left(found: Report) -> str:
     """What the page is not about, as the end of a clause."""
-    gone = {"curate decontaminate": "not contaminated", "curate dedup": "no duplicates"}
+    gone = {"curate decontaminate": "contaminated", "curate dedup": "duplicates"}
     named = [gone[verb] for verb in found.sources.found.verbs()]
-    return f" and are {' and '.join(named)}" if named else ""
+    return f" and are {'neither' if len(named) > 1 else 'not'} {' nor '.join(named)}" if named else ""
 
 
 def say_filter(record: Mapping[str, Any] | None) -> str:
