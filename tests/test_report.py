@@ -1,17 +1,30 @@
 """``curate report``: the numbers add up, the page holds them, and nothing of a run makes it fail."""
 
+import dataclasses
 import json
 import math
 
 import models
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs_helper import make_run, numbered_run, write_buckets, write_duplicates, write_hits, write_lines, write_order
+from runs_helper import (
+    kept_of,
+    make_run,
+    numbered_run,
+    write_buckets,
+    write_duplicates,
+    write_hits,
+    write_lines,
+    write_order,
+)
 
-from curate import runs
+from curate import carried, runs
 from curate.errors import TableError, UsageError
+from curate.explanation import read_text
 from curate.likelihood import Passage
 from curate.overview import drawing, findings, numbers, ranks
 from curate.overview.binning import MEASURES, Grid, Histogram, coarsen, quantile
@@ -268,6 +281,111 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
     shares = list(fast["distributions"]["perplexity"]["quantiles"]["all"].values())
     expected = np.quantile([2.0 * (n + 1) for n in range(40)], SHARES)
     assert shares == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"max_ppl": 50}, {"keep": "middle", "within": "domain", "min_zlib": 0.15}])
+def test_the_ledger_is_the_one_that_filter_shows(tmp_path, options):
+    """Leaks and copies are in neither: the criteria are not about them."""
+    run = domains_of(tmp_path)
+    write_hits(run, [{"row": 3}, {"row": 30}])
+    write_duplicates(run, [{7: "keeper", 8: "exact", 9: "near"}])
+    carried.carry(run, ["domain"])  # as ``score`` does
+    chosen = choose(str(run.path), **options)
+    page, found = digest_of(run)
+    assert found["domain_column"] == chosen.domain == "domain" and len(chosen.ledger) == 3
+    for line, shown in zip(chosen.ledger, found["ledger"], strict=True):
+        assert shown["domain"] == line.name
+        assert shown["before"] == dataclasses.asdict(line.before) and shown["after"] == dataclasses.asdict(line.after)
+    whole = found["distributions"]["perplexity"]
+    assert sum(whole["kept"]) + sum(whole["dropped"]) == chosen.scored.documents == 36
+    assert whole["quantiles"]["all"]["0.5"] == chosen.scored.median_perplexity
+    assert whole["quantiles"]["kept"]["0.5"] == chosen.kept.median_perplexity
+    assert found["funnel"]["rejected"] == {why: one.documents for why, one in chosen.rejected.items()}
+    assert found["funnel"]["rejected_tokens"] == {why: one.tokens for why, one in chosen.rejected.items()}
+    assert "neither contaminated nor duplicates" in page
+
+
+def test_percentiles_within_a_domain_are_drawn_in_each_and_said_for_the_whole(tmp_path):
+    run = domains_of(tmp_path, kinds=2)
+    choose(str(run.path), keep="25:75", within="domain")
+    page, found = digest_of(run)
+    one = found["distributions"]["perplexity"]
+    assert one["thresholds"] == [] and "each domain has its own thresholds" in page
+    lines = {
+        name: [(line["side"], line["value"]) for line in own["thresholds"]] for name, own in one["domains"].items()
+    }
+    assert lines == {"kind-0": [("below", 22.0), ("above", 58.0)], "kind-1": [("below", 24.0), ("above", 60.0)]}
+    assert found["distributions"]["bits_per_byte"]["domains"]["kind-0"]["thresholds"] == []
+
+
+def test_a_budget_is_drawn_where_it_ended(tmp_path):
+    run = numbered_run(tmp_path, NUMBERS)
+    chosen = choose(str(run.path), keep="low", tokens=300, min_zlib=0.12)
+    _, found = digest_of(run)
+    lines = found["distributions"]["perplexity"]["thresholds"]
+    kept = [2.0 * (n + 1) for n in kept_of(run)]
+    assert chosen.kept.tokens <= 300 and [(one["side"], one["value"]) for one in lines] == [("above", max(kept))]
+    assert lines[0]["label"].startswith("budget of 300 tokens")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"keep": "low", "temperature": 1.0}, "temperature 1, seed 0, toward low"),
+        ({"where": "perplexity < 50 or tokens > 30"}, "--where perplexity < 50 or tokens > 30: a condition"),
+        ({"keep": "20:80", "by": "chars"}, "60 % of the documents were chosen by chars: chars is not drawn here."),
+        ({"keep": "low", "within": "domain"}, "thresholds are shown by curate report --domain domain"),
+    ],
+)
+def test_what_is_no_line_in_a_picture_is_said_in_words(tmp_path, options, said):
+    run = domains_of(tmp_path)
+    choose(str(run.path), **options)
+    _, found = digest_of(run, domain="id")
+    assert len(found["funnel"]["not_drawn"]) == 1 and said in found["funnel"]["not_drawn"][0]
+    assert found["distributions"]["perplexity"]["thresholds"] == []
+
+
+def test_a_bound_on_a_column_that_is_not_drawn_is_said(tmp_path):
+    run = numbered_run(tmp_path, [{**one, "repeated_5grams": 0.01 * n} for n, one in enumerate(NUMBERS)],
+                       signals=("zlib_ratio", "repeated_5grams"))  # fmt: skip
+    choose(str(run.path), max_repeated_5grams=0.2, min_zlib=0.15)
+    page, found = digest_of(run)
+    (line,) = found["funnel"]["not_drawn"]
+    assert line.startswith("--max-repeated-5grams 0.2: repeated_5grams is not drawn here") and "min zlib 0.15" in page
+
+
+@pytest.mark.parametrize("chosen", [{}, {"max_ppl": 50}])
+def test_what_does_not_fit_into_memory_is_read_again_with_the_same_result(tmp_path, monkeypatch, chosen):
+    run = domains_of(tmp_path)
+    write_hits(run, [{"row": 3}])
+    if chosen:
+        choose(str(run.path), **chosen)
+    held = digest_of(run)
+    monkeypatch.setattr("curate.overview.sources.HELD_BYTES", 100)
+    assert digest_of(run) == held
+    assert held[1]["funnel"]["rejected"]["contaminated: gsm8k"] == 1
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_decision_table_of_other_rows_is_refused(tmp_path, more):
+    run = numbered_run(tmp_path, NUMBERS)
+    choose(str(run.path), max_ppl=50)
+    table = pq.read_table(run.filter)
+    rows = pa.concat_tables([table, table])[: 40 + more]
+    pq.write_table(rows.replace_schema_metadata(table.schema.metadata), run.filter)
+    with pytest.raises(TableError, match="rows than the scores"):
+        report(str(run.path))
+
+
+def test_a_place_that_the_corpus_lacks_is_a_table_error(tmp_path):
+    run = numbered_run(tmp_path, NUMBERS[:3])
+    corpus = run.corpus()
+    for file, row in (("b.jsonl", 0), ("a.jsonl", 3), ("a.jsonl", 10**6)):
+        with pytest.raises(TableError, match="not the one that was scored"):
+            read_text(run, corpus, file, row, 0)
+    write_lines(tmp_path / "corpus" / "a.jsonl", [])
+    with pytest.raises(TableError, match="not the one that was scored"):
+        read_text(run, corpus, "a.jsonl", 0, 0)
 
 
 # ---- drawing -------------------------------------------------------------------------------------------------------

@@ -128,11 +128,11 @@ class Block:
 class Table:
     """The numbers of a run block by block, again and again; read once where they fit into memory."""
 
-    def __init__(self, sources: Sources, columns: Sequence[str], held_bytes: int = HELD_BYTES):
+    def __init__(self, sources: Sources, columns: Sequence[str]):
         self.names: list[str | None] = [None]
         """Reasons by number."""
         self.groups = narrow.Groups(sources.domains)
-        self._sources, self._room = sources, held_bytes
+        self._sources, self._room = sources, HELD_BYTES
         parts = tables.parts(sources.run.scores)
         known = pq.read_schema(parts[0]).names if parts else []
         self._columns = [name for name in columns if name in known and name != "tokens"]
