@@ -287,9 +287,9 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
 def test_the_ledger_is_the_one_that_filter_shows(tmp_path, options):
     """Leaks and copies are in neither: the criteria are not about them."""
     run = domains_of(tmp_path)
+    carried.carry(run, ["domain"])  # as ``score`` does
     write_hits(run, [{"row": 3}, {"row": 30}])
     write_duplicates(run, [{7: "keeper", 8: "exact", 9: "near"}])
-    carried.carry(run, ["domain"])  # as ``score`` does
     chosen = choose(str(run.path), **options)
     page, found = digest_of(run)
     assert found["domain_column"] == chosen.domain == "domain" and len(chosen.ledger) == 3
