@@ -99,7 +99,7 @@ def list_values(found: Report) -> dict[str, Any]:
         "order_said": say_order(found.order.parameters) if found.order else "",
         "order": drawing.draw_order(found.order.points) if found.order else None,
         "cards": make_cards(found.hits),
-        "percents": [f"{100 * one:g} %" for one in SHARES],
+        "percents": [f"{100 * one:g}\u00a0%" for one in SHARES],
         "shades": SHADES,
         "leaks": (found.sources.found.hits or {}).get("counts", {}),
         "copies": (found.sources.found.duplicates or {}).get("counts", {}),
