@@ -283,6 +283,31 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
     assert shares == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("held", [10**6, -1])
+def test_quantiles_are_those_of_their_own_documents_within_one_bin(tmp_path, monkeypatch, held):
+    """All numbers lie in one fine bin, in which kept and dropped documents of both domains mix."""
+    monkeypatch.setattr(ranks, "HELD", held)
+    ppl = [50 + (n * 17 % 40) / 1000 for n in range(40)]
+    rows = [{"id": f"d{n}", "text": f"document {n} word", "domain": f"kind-{n % 2}"} for n in range(40)]
+    write_lines(tmp_path / "c" / "a.jsonl", rows)
+    numbered_by = [{"perplexity": value, "tokens": 1 + n // 3 % 2} for n, value in enumerate(ppl)]
+    run = make_run(tmp_path / "run", [tmp_path / "c"], lambda text: numbered_by[int(text.split()[1])])
+    choose(str(run.path), min_tokens=2)
+    _, found = digest_of(run, domain="domain")
+    one = found["distributions"]["perplexity"]
+    assert np.count_nonzero(np.array(one["kept"]) + one["dropped"]) == 1
+    keep = {"all": range(40), "kept": kept_of(run), "dropped": [n for n in range(40) if n not in kept_of(run)]}
+    for which, places in keep.items():
+        expected = np.quantile([ppl[n] for n in places], SHARES)
+        assert list(one["quantiles"][which].values()) == pytest.approx(expected, rel=1e-12), which
+    for kind in (0, 1):
+        own = one["domains"][f"kind-{kind}"]
+        assert own["median"] == pytest.approx(np.median(ppl[kind::2]), rel=1e-12)
+        assert own["kept_median"] == pytest.approx(
+            np.median([ppl[n] for n in kept_of(run) if n % 2 == kind]), rel=1e-12
+        )
+
+
 @pytest.mark.parametrize("options", [{"max_ppl": 50}, {"keep": "middle", "within": "domain", "min_zlib": 0.15}])
 def test_the_ledger_is_the_one_that_filter_shows(tmp_path, options):
     """Leaks and copies are in neither: the criteria are not about them."""
