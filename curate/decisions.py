@@ -304,14 +304,15 @@ def open_filter(run: Run) -> dict[str, Any] | None:
 class Decisions:
     """The rows of the decision table, given out in order as the slices of the corpus ask for them.
 
-    With another ``schema`` those of the buckets or of the order, which have a row for each row of the scores, too.
+    With another ``schema`` those of the buckets or of the order, which have a row for each row of the scores, too; only
+    the columns of the schema are read.
     """
 
     __slots__ = ("_batches", "_path", "_rest", "_schema")
 
     def __init__(self, path: Path, schema: pa.Schema = tables.FILTER):
         self._path, self._schema = path, schema
-        self._batches = pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS)
+        self._batches = pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS, columns=schema.names)
         self._rest = pa.Table.from_batches([], schema)
 
     def take(self, count: int) -> pa.Table:
@@ -324,3 +325,8 @@ class Decisions:
             self._rest = pa.concat_tables([self._rest, table])
         found, self._rest = self._rest.slice(0, count), self._rest.slice(count)
         return found
+
+    def check_end(self) -> None:
+        """TableError when rows are left."""
+        if self._rest.num_rows or next(self._batches, None) is not None:
+            raise TableError(f"{self._path} has more rows than the scores", "run the verb that made it again")

@@ -293,12 +293,16 @@ def read_text(run: "Run", corpus: "Corpus", file: str, row: int, digest: int) ->
 
     import xxhash
 
-    number, source = next((place, one) for place, one in enumerate(corpus.sources) if one.name == file)
-    before = _marks_before(run, number, row)
-    alone = replace(corpus, sources=(source,), on_error="quarantine")
-    documents = next(alone.slices({file: before}))
-    places: Sequence[int] = documents.rows.tolist()
-    text = documents.texts[places.index(row)] if row in places else None
+    found = next(((place, one) for place, one in enumerate(corpus.sources) if one.name == file), None)
+    documents, text = None, None
+    if found is not None:
+        number, source = found
+        before = _marks_before(run, number, row)
+        alone = replace(corpus, sources=(source,), on_error="quarantine")
+        documents = next(alone.slices({file: before}), None)  # none where the file ends before
+    if documents is not None:
+        places: Sequence[int] = documents.rows.tolist()
+        text = documents.texts[places.index(row)] if row in places else None
     if text is None or xxhash.xxh3_64_intdigest(text.encode()) != digest:
         raise TableError("the text at this place is not the one that was scored", "curate score … --restart")
     return text

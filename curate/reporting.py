@@ -58,12 +58,14 @@ def report(
 
     The page works offline, prints, follows light and dark, and holds no script; texts are escaped. It shows the
     funnel, distributions with the thresholds, the ledger of domains, examples, buckets and order, hits and duplicates,
-    and provenance, as far as the run has them. Stale tables are named and not counted. TableError without scores.
+    and provenance, as far as the run has them. But for the funnel it is about the documents that criteria are about, as
+    the ledger of ``curate filter`` is. Stale tables are named and not counted. TableError without scores.
 
     The JSON file lies beside the page under its name. Its keys: ``format`` (1; it grows with any change of meaning),
     ``run``, ``corpus``, ``model``, ``domain_column``; ``funnel`` (read, unreadable, rejected by reason, kept, tokens of
-    each, stale); ``distributions`` by column (edges; kept and dropped counts, overall and by domain; quantiles of all,
-    kept and dropped; thresholds); ``densities`` (x, y, their edges, counts as rows of y: kept and dropped); ``ledger``
+    each, parameters of the filter, ``not_drawn``: its criteria that are no threshold; stale); ``distributions`` by
+    column (edges; kept and dropped counts, overall and by domain; quantiles of all, kept and dropped; thresholds);
+    ``densities`` (x, y, their edges, counts as rows of y: kept and dropped); ``ledger``
     (domain; before and after: documents, tokens, median); ``buckets``, ``cut_offs``, ``order`` (null without);
     ``examples``, ``hits``, ``duplicates``, ``provenance``. What was not measured is null.
     """

@@ -1,22 +1,35 @@
 """``curate report``: the numbers add up, the page holds them, and nothing of a run makes it fail."""
 
+import dataclasses
 import json
 import math
 
 import models
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs_helper import make_run, numbered_run, write_duplicates, write_hits, write_lines
+from runs_helper import (
+    kept_of,
+    make_run,
+    numbered_run,
+    write_buckets,
+    write_duplicates,
+    write_hits,
+    write_lines,
+    write_order,
+)
 
-from curate import runs, tables
+from curate import carried, runs
 from curate.errors import TableError, UsageError
+from curate.explanation import read_text
 from curate.likelihood import Passage
-from curate.overview import drawing, numbers
+from curate.overview import drawing, findings, numbers, ranks
 from curate.overview.binning import MEASURES, Grid, Histogram, coarsen, quantile
 from curate.overview.numbers import SHARES
+from curate.overview.sources import Table, open_sources
 from curate.reference import Reading, load, surprise
 from curate.reporting import report
 from curate.selection import filter as choose
@@ -125,7 +138,7 @@ def test_thresholds_of_percentiles_are_where_the_documents_were_cut(tmp_path):
     choose(str(run.path), keep="25:75")
     _, found = digest_of(run)
     lines = found["distributions"]["perplexity"]["thresholds"]
-    assert [(line["side"], line["value"]) for line in lines] == [("above", 62.0), ("below", 20.0)]
+    assert [(line["side"], line["value"]) for line in lines] == [("below", 22.0), ("above", 60.0)]
 
 
 def test_examples_are_the_documents_at_the_percentiles_with_decision_and_text(tmp_path):
@@ -159,30 +172,33 @@ def test_hits_and_copies_are_counted_and_shown(tmp_path):
     assert found["funnel"]["kept"] == 36
 
 
-def write_beside(run, stage, path, schema, column, values):
-    """A table of buckets or an order, as its verb leaves it."""
-    rows = [{"file": "a.jsonl", "row": row, column: value} for row, value in enumerate(values)]
-    record = {"scores": run.stage("score")["fingerprint"], "filter": None, "hits": None, "duplicates": None}
-    note = {"made_from": record, "parameters": {}, "fingerprint": stage}
-    tables.write_part(path, pa.Table.from_pylist(rows, schema=schema), note)
-    run.save(stage, note)
-
-
 def test_buckets_and_the_order_are_shown_and_stale_ones_named(tmp_path):
     run = numbered_run(tmp_path, NUMBERS)
-    write_beside(run, "bucket", run.buckets, tables.BUCKETS, "bucket", ["head"] * 10 + ["tail"] * 30)
-    write_beside(run, "order", run.order, tables.ORDER, "position", range(39, -1, -1))
-    _, found = digest_of(run)
-    assert [(one["name"], one["documents"], one["median"]) for one in found["buckets"]] == [
-        ("head", 10, 11.0),
-        ("tail", 30, 51.0),
+    write_buckets(run, ["q1"] * 10 + ["q2"] * 30)
+    write_order(run, range(39, -1, -1), schedule="fold", folds=3)
+    page, found = digest_of(run)
+    assert [(one["name"], one["documents"], one["tokens"], one["median"]) for one in found["buckets"]] == [
+        ("q1", 10, 55, 11.0),
+        ("q2", 30, 765, 51.0),
     ]
-    assert found["cut_offs"] == [22.0]
+    assert found["cut_offs"] == [22.0] and found["funnel"]["stale"] == []
     assert found["order"][0]["perplexity"] == pytest.approx(80) and found["order"][-1]["tokens"] == sum(range(41))
+    assert "fold by perplexity, ascending; seed 0; folds 3" in page
     choose(str(run.path), max_ppl=50)
     page, found = digest_of(run)
     assert found["buckets"] is None and found["order"] is None
     assert len(found["funnel"]["stale"]) == 2 and "Stale, not counted" in page
+
+
+def test_the_cut_offs_of_a_domain_are_drawn_where_the_whole_has_none(tmp_path):
+    run = domains_of(tmp_path, kinds=2)
+    halves = ["low" if n < (20 if n % 2 else 10) else "high" for n in range(40)]
+    write_buckets(run, halves, names=["low", "high"], within=["domain"])
+    sources = open_sources(runs.open_run(run.path), "domain")
+    table = Table(sources, numbers.list_columns(sources))
+    found = findings.describe_buckets(table, sources.run, numbers.collect_numbers(sources, table, []).groups)
+    assert [one.name for one in found.rows] == ["low", "high"]
+    assert found.cuts == [] and sorted(found.domain_cuts) == [[22.0], [44.0]]
 
 
 def test_a_stale_filter_is_named_and_not_counted(tmp_path):
@@ -259,7 +275,7 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
     run = domains_of(tmp_path)
     choose(str(run.path), max_ppl=50)
     _, fast = digest_of(run, domain="domain")
-    monkeypatch.setattr(numbers, "HELD", -1)
+    monkeypatch.setattr(ranks, "HELD", -1)
     _, slow = digest_of(run, domain="domain")
     assert fast == slow
     shares = list(fast["distributions"]["perplexity"]["quantiles"]["all"].values())
@@ -267,14 +283,162 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
     assert shares == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("held", [10**6, -1])
+def test_quantiles_are_those_of_their_own_documents_within_one_bin(tmp_path, monkeypatch, held):
+    """All numbers lie in one fine bin, in which kept and dropped documents of both domains mix."""
+    monkeypatch.setattr(ranks, "HELD", held)
+    ppl = [50 + (n * 17 % 40) / 1000 for n in range(40)]
+    rows = [{"id": f"d{n}", "text": f"document {n} word", "domain": f"kind-{n % 2}"} for n in range(40)]
+    write_lines(tmp_path / "c" / "a.jsonl", rows)
+    numbered_by = [{"perplexity": value, "tokens": 1 + n // 3 % 2} for n, value in enumerate(ppl)]
+    run = make_run(tmp_path / "run", [tmp_path / "c"], lambda text: numbered_by[int(text.split()[1])])
+    choose(str(run.path), min_tokens=2)
+    _, found = digest_of(run, domain="domain")
+    one = found["distributions"]["perplexity"]
+    assert np.count_nonzero(np.array(one["kept"]) + one["dropped"]) == 1
+    keep = {"all": range(40), "kept": kept_of(run), "dropped": [n for n in range(40) if n not in kept_of(run)]}
+    for which, places in keep.items():
+        expected = np.quantile([ppl[n] for n in places], SHARES)
+        assert list(one["quantiles"][which].values()) == pytest.approx(expected, rel=1e-12), which
+    for kind in (0, 1):
+        own = one["domains"][f"kind-{kind}"]
+        assert own["median"] == pytest.approx(np.median(ppl[kind::2]), rel=1e-12)
+        assert own["kept_median"] == pytest.approx(
+            np.median([ppl[n] for n in kept_of(run) if n % 2 == kind]), rel=1e-12
+        )
+
+
+@pytest.mark.parametrize("options", [{"max_ppl": 50}, {"keep": "middle", "within": "domain", "min_zlib": 0.15}])
+def test_the_ledger_is_the_one_that_filter_shows(tmp_path, options):
+    """Leaks and copies are in neither: the criteria are not about them."""
+    run = domains_of(tmp_path)
+    carried.carry(run, ["domain"])  # as ``score`` does
+    write_hits(run, [{"row": 3}, {"row": 30}])
+    write_duplicates(run, [{7: "keeper", 8: "exact", 9: "near"}])
+    chosen = choose(str(run.path), **options)
+    page, found = digest_of(run)
+    assert found["domain_column"] == chosen.domain == "domain" and len(chosen.ledger) == 3
+    for line, shown in zip(chosen.ledger, found["ledger"], strict=True):
+        assert shown["domain"] == line.name
+        assert shown["before"] == dataclasses.asdict(line.before) and shown["after"] == dataclasses.asdict(line.after)
+    whole = found["distributions"]["perplexity"]
+    assert sum(whole["kept"]) + sum(whole["dropped"]) == chosen.scored.documents == 36
+    assert whole["quantiles"]["all"]["0.5"] == chosen.scored.median_perplexity
+    assert whole["quantiles"]["kept"]["0.5"] == chosen.kept.median_perplexity
+    assert found["funnel"]["rejected"] == {why: one.documents for why, one in chosen.rejected.items()}
+    assert found["funnel"]["rejected_tokens"] == {why: one.tokens for why, one in chosen.rejected.items()}
+    assert "neither contaminated nor duplicates" in page
+
+
+def test_percentiles_within_a_domain_are_drawn_in_each_and_said_for_the_whole(tmp_path):
+    run = domains_of(tmp_path, kinds=2)
+    choose(str(run.path), keep="25:75", within="domain")
+    page, found = digest_of(run)
+    one = found["distributions"]["perplexity"]
+    assert one["thresholds"] == [] and "each domain has its own thresholds" in page
+    lines = {
+        name: [(line["side"], line["value"]) for line in own["thresholds"]] for name, own in one["domains"].items()
+    }
+    assert lines == {"kind-0": [("below", 22.0), ("above", 58.0)], "kind-1": [("below", 24.0), ("above", 60.0)]}
+    assert found["distributions"]["bits_per_byte"]["domains"]["kind-0"]["thresholds"] == []
+
+
+def test_a_budget_is_drawn_where_it_ended(tmp_path):
+    run = numbered_run(tmp_path, NUMBERS)
+    chosen = choose(str(run.path), keep="low", tokens=300, min_zlib=0.12)
+    _, found = digest_of(run)
+    lines = found["distributions"]["perplexity"]["thresholds"]
+    kept = [2.0 * (n + 1) for n in kept_of(run)]
+    assert chosen.kept.tokens <= 300 and [(one["side"], one["value"]) for one in lines] == [("above", max(kept))]
+    assert lines[0]["label"].startswith("budget of 300 tokens")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"keep": "low", "temperature": 1.0}, "temperature 1, seed 0, toward low"),
+        ({"where": "perplexity < 50 or tokens > 30"}, "--where perplexity < 50 or tokens > 30: a condition"),
+        ({"keep": "20:80", "by": "chars"}, "60 % of the documents were chosen by chars: chars is not drawn here."),
+        ({"keep": "low", "within": "domain"}, "thresholds are shown by curate report --domain domain"),
+    ],
+)
+def test_what_is_no_line_in_a_picture_is_said_in_words(tmp_path, options, said):
+    run = domains_of(tmp_path)
+    choose(str(run.path), **options)
+    _, found = digest_of(run, domain="id")
+    assert len(found["funnel"]["not_drawn"]) == 1 and said in found["funnel"]["not_drawn"][0]
+    assert found["distributions"]["perplexity"]["thresholds"] == []
+
+
+def test_a_bound_on_a_column_that_is_not_drawn_is_said(tmp_path):
+    run = numbered_run(tmp_path, [{**one, "repeated_5grams": 0.01 * n} for n, one in enumerate(NUMBERS)],
+                       signals=("zlib_ratio", "repeated_5grams"))  # fmt: skip
+    choose(str(run.path), max_repeated_5grams=0.2, min_zlib=0.15)
+    page, found = digest_of(run)
+    (line,) = found["funnel"]["not_drawn"]
+    assert line.startswith("--max-repeated-5grams 0.2: repeated_5grams is not drawn here") and "min zlib 0.15" in page
+
+
+@pytest.mark.parametrize("chosen", [{}, {"max_ppl": 50}])
+def test_what_does_not_fit_into_memory_is_read_again_with_the_same_result(tmp_path, monkeypatch, chosen):
+    run = domains_of(tmp_path)
+    write_hits(run, [{"row": 3}])
+    if chosen:
+        choose(str(run.path), **chosen)
+    held = digest_of(run)
+    monkeypatch.setattr("curate.overview.sources.HELD_BYTES", 100)
+    assert digest_of(run) == held
+    assert held[1]["funnel"]["rejected"]["contaminated: gsm8k"] == 1
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_decision_table_of_other_rows_is_refused(tmp_path, more):
+    run = numbered_run(tmp_path, NUMBERS)
+    choose(str(run.path), max_ppl=50)
+    table = pq.read_table(run.filter)
+    rows = pa.concat_tables([table, table])[: 40 + more]
+    pq.write_table(rows.replace_schema_metadata(table.schema.metadata), run.filter)
+    with pytest.raises(TableError, match="rows than the scores"):
+        report(str(run.path))
+
+
+def test_a_place_that_the_corpus_lacks_is_a_table_error(tmp_path):
+    run = numbered_run(tmp_path, NUMBERS[:3])
+    corpus = run.corpus()
+    for file, row in (("b.jsonl", 0), ("a.jsonl", 3), ("a.jsonl", 10**6)):
+        with pytest.raises(TableError, match="not the one that was scored"):
+            read_text(run, corpus, file, row, 0)
+    write_lines(tmp_path / "corpus" / "a.jsonl", [])
+    with pytest.raises(TableError, match="not the one that was scored"):
+        read_text(run, corpus, "a.jsonl", 0, 0)
+
+
 # ---- drawing -------------------------------------------------------------------------------------------------------
 
 
-def test_ticks_are_round_few_and_inside():
-    for low, high in ((1.3, 7.0), (0.2, 90_000), (5, 5e9)):
-        found = list(drawing._logarithmic(low, high, 7))
-        assert 1 <= len(found) <= 7 and all(low <= value <= high for value in found)
-    assert list(drawing._linear(0.0, 1.2, 6)) in ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2], [0.0, 0.5, 1.0])
+def is_round(value):
+    """Whether a number has two significant digits at most."""
+    return float(f"{value:.1e}") == value
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(1e-3, 1e9), st.floats(1.2, 1e9), st.integers(4, 9))
+def test_ticks_are_round_few_and_inside(low, ratio, most):
+    high = low * ratio
+    for found in (list(drawing._logarithmic(low, high, most)), list(drawing._linear(low, high, most))):
+        assert 1 + (most > 5) <= len(found) <= most and found == sorted(set(found))
+        assert all(low * (1 - 1e-6) <= value <= high * (1 + 1e-6) for value in found)
+    steps = np.diff(found)  # the even ones
+    assert all(is_round(float(f"{step:.3g}")) for step in steps)
+    assert steps.tolist() == pytest.approx(steps[:1].tolist() * len(steps), rel=1e-3)
+
+
+def test_ticks_of_known_axes():
+    assert list(drawing._linear(0.0, 1.2, 6)) == [0.0, 0.5, 1.0]
+    assert list(drawing._linear(0.0, 1.2, 7)) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2]
+    assert list(drawing._logarithmic(0.3, 5, 7)) == [0.5, 1.0, 2.0, 5.0]
+    assert list(drawing._logarithmic(0.2, 90_000, 7)) == [1.0, 10.0, 100.0, 1000.0, 10_000.0]
+    assert list(drawing._logarithmic(48, 77, 5)) == [50.0, 60.0, 70.0]
 
 
 # ---- tokens --------------------------------------------------------------------------------------------------------

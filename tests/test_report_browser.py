@@ -1,25 +1,32 @@
 """The report in a real browser: what strangers wrote is text, runs nothing and loads nothing."""
 
+import itertools
+import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
-from runs_helper import make_run, write_hits, write_lines
+from runs_helper import decisions_of, make_run, write_buckets, write_hits, write_lines, write_order
 
 from curate.reporting import report
 from curate.selection import filter as choose
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+    "--no-default-browser-check", "--disable-extensions", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-default-apps", "--metrics-recording-only",
 )  # fmt: skip
+PATIENCE = 25  # seconds for a page
 LINKS = ("src", "href", "srcset", "action", "data", "poster", "background", "xlink:href", "formaction", "ping")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (apt-get install chromium)")
+NAMES = ("text", "id", "domain", "set", "item", "matched", "eval", "bucket", "where")
 
 
 @pytest.fixture
@@ -87,8 +94,19 @@ def make_page(folder, port):
         "after": "</script>",
     }
     write_hits(run, [{**evil, **texts, "row": 3}])
-    choose(str(run.path), where="perplexity < 100 and '<script>document.title=''owned''</script>' <> ''")
+    said = hostile(port, "where").replace("'", "''").replace("\x00", "")
+    where = f"perplexity < 100 and '{said}' <> ''"
+    choose(str(run.path), where=where)
+    kept = decisions_of(run)
+    write_buckets(run, [None if why else f"{row % 2}{hostile(port, 'bucket')}" for (_, row), why in kept.items()])
+    write_order(run, count_kept(kept.values()), by="<img src=x>", stratify=hostile(port, "stratify"))
     return report(str(run.path), domain="domain", percentiles="0,25,50,75,100")
+
+
+def count_kept(reasons):
+    """Positions in the order of the corpus; None for what is not kept."""
+    places = itertools.count()
+    return [next(places) if why is None else None for why in reasons]
 
 
 class Elements(HTMLParser):
@@ -144,28 +162,36 @@ def test_the_page_has_nothing_that_runs_listens_or_points_outside(tmp_path):
     with open(found.page, encoding="utf-8") as handle:
         page = handle.read()
     text = "".join(assert_harmless(page).texts)
-    for name in ("text", "id", "domain", "set", "item", "matched", "eval"):
+    for name in NAMES:
         assert f"{name}-end" in text, name
     assert "{{ 7*7 }}" in text and "\x00" not in page and "\x1b" not in page and "\u202e" not in page
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert page.index(policy) < page.index("<style>")
 
 
-def open_page(page, profile, *more):
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *more, "--dump-dom", page.absolute().as_uri()]
-    return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout.decode("utf-8", "replace")
+def open_page(page, profile):
+    """The elements of a page after its scripts had two seconds; a browser that hangs is ended with all it started."""
+    flags = [*FLAGS, f"--user-data-dir={profile}", "--virtual-time-budget=2000", "--dump-dom"]
+    command = [CHROMIUM, *flags, page.absolute().as_uri()]
+    browser = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        found, said = browser.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(browser.pid, signal.SIGKILL)
+        _, said = browser.communicate()
+        pytest.fail(f"{CHROMIUM} gave no page within {PATIENCE} seconds: {said[-2000:].decode('utf-8', 'replace')}")
+    assert browser.returncode == 0, said[-2000:].decode("utf-8", "replace")
+    return found.decode("utf-8", "replace")
 
 
 @needs_browser
 def test_a_hostile_corpus_runs_and_loads_nothing_in_a_browser(tmp_path, beacon):
-    from pathlib import Path
-
     found = make_page(tmp_path, beacon.server_port)
-    dom = open_page(Path(found.page), tmp_path / "profile", "--virtual-time-budget=2000")
+    dom = open_page(Path(found.page), tmp_path / "profile")
     assert beacon.asked == []
     assert re.search(r"<title>([^<]*)</title>", dom)[1].startswith("curate report: ")
     text = "".join(assert_harmless(dom).texts)
-    for name in ("text", "id", "domain", "set", "item", "matched", "eval"):
+    for name in NAMES:
         assert f"{name}-end" in text, name
     assert "<script>document.title='owned'" in text and "onerror=" in text and "javascript:" in text
 
@@ -175,5 +201,5 @@ def test_the_beacon_hears_a_page_that_does_load_something(tmp_path, beacon):
     """The premise of the test above: this browser runs scripts and reaches this server."""
     page = tmp_path / "bad.html"
     page.write_text(f"<body><script>document.title='owned'</script><img src='http://127.0.0.1:{beacon.server_port}/x'>")
-    dom = open_page(page, tmp_path / "profile", "--virtual-time-budget=2000")
+    dom = open_page(page, tmp_path / "profile")
     assert "/x" in beacon.asked and "<title>owned</title>" in dom

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Bins = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,15 @@ class Grid:
     bins: int
     log: bool = True
 
-    def place(self, values: Floats) -> Counts:
+    def place(self, values: Floats) -> Bins:
         """The bin of each value, -1 for NaN and, on a logarithmic grid, for what is not above 0."""
-        known = ~np.isnan(values) & ((values > 0) if self.log else True)
+        known = (values > 0) if self.log else ~np.isnan(values)
         scaled = np.log2(values, where=known, out=np.zeros(len(values))) if self.log else np.where(known, values, 0.0)
-        bins = np.clip((scaled - self.low) / self.width, 0, self.bins - 1).astype(np.int64)
-        return np.where(known, bins, -1)
+        scaled -= self.low
+        scaled /= self.width
+        bins = np.clip(scaled, 0, self.bins - 1, out=scaled).astype(np.int32)
+        bins[~known] = -1
+        return bins
 
     def edge(self, number: int) -> float:
         """The lower edge of a bin."""
@@ -43,7 +47,8 @@ class Grid:
 
 
 FINE = 1 / 32  # octaves of a bin of a histogram
-COARSE = 1 / 8  # octaves of a bin of a density
+JOINED = 4  # fine bins that are one of a density
+COARSE = FINE * JOINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +94,14 @@ class Histogram:
         self.counts = np.zeros((self.groups, 2, self.grid.bins), np.int64)
 
     def add(self, values: Floats, groups: Counts, keep: NDArray[np.bool_]) -> None:
-        bins = self.grid.place(values)
+        self.add_placed(self.grid.place(values), groups * 2 + ~keep)
+
+    def add_placed(self, bins: Bins, lanes: NDArray[np.integer]) -> None:
+        """Documents by their bins (-1: not counted) and 2 · group + (0 kept, 1 dropped)."""
         known = bins >= 0
-        index = ((groups * 2 + ~keep) * self.grid.bins + bins)[known]
-        self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
+        index = lanes * self.grid.bins + bins
+        found = np.bincount(index if known.all() else index[known], minlength=self.counts.size)
+        self.counts += found.reshape(self.counts.shape)
 
     def drawn(self, most: int) -> "Drawn":
         """The same counts over the bins that are used, at most so many of them."""
@@ -142,11 +151,12 @@ class Density:
     def __post_init__(self) -> None:
         self.counts = np.zeros((2, self.y.coarse.bins, self.x.coarse.bins), np.int64)
 
-    def add(self, x: Floats, y: Floats, keep: NDArray[np.bool_]) -> None:
-        across, up = self.x.coarse.place(x), self.y.coarse.place(y)
-        known = (across >= 0) & (up >= 0)
-        index = ((~keep * self.y.coarse.bins + up) * self.x.coarse.bins + across)[known]
-        self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
+    def add_placed(self, x: Bins, y: Bins, dropped: NDArray[np.integer]) -> None:
+        """Documents by their bins on the fine grids (-1: not counted) and whether they are dropped (1) or kept (0)."""
+        known = (x >= 0) & (y >= 0)
+        index = (dropped * self.y.coarse.bins + y // JOINED) * self.x.coarse.bins + x // JOINED
+        found = np.bincount(index if known.all() else index[known], minlength=self.counts.size)
+        self.counts += found.reshape(self.counts.shape)
 
     def drawn(self, columns: int, rows: int) -> "tuple[Drawn, Drawn]":
         """The counts (kept, dropped) × y × x over the used bins, and the same with the axes changed over."""

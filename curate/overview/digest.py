@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from curate.overview.collection import Report, Row
-from curate.overview.findings import cut_offs
 from curate.overview.numbers import CELLS, SHARES, Distribution
 
 FORMAT = 1
@@ -26,9 +25,9 @@ def make_digest(found: Report) -> dict[str, Any]:
         "distributions": {one.measure.column: _distribution(found, one) for one in numbers.distributions},
         "densities": [_density(one) for one in numbers.densities],
         "ledger": [_row(row) for row in found.ledger],
-        "buckets": None if found.buckets is None else [asdict(one) for one in found.buckets],
-        "cut_offs": cut_offs(found.buckets or []),
-        "order": None if found.order is None else [asdict(one) for one in found.order],
+        "buckets": None if found.buckets is None else [asdict(one) for one in found.buckets.rows],
+        "cut_offs": [] if found.buckets is None else found.buckets.cuts,
+        "order": None if found.order is None else [asdict(one) for one in found.order.points],
         "examples": [_example(one) for one in found.examples],
         "hits": {
             "sets": [asdict(one) for one in found.sets],
@@ -66,6 +65,8 @@ def _funnel(found: Report) -> dict[str, Any]:
         "kept": shown.kept,
         "kept_tokens": kept.tokens if kept else 0,
         "filtered": shown.filtered,
+        "parameters": dict(shown.parameters),
+        "not_drawn": list(found.numbers.said),
         "stale": list(found.stale),
     }
 

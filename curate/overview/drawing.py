@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from curate.console import count
 from curate.overview.binning import Density, Drawn, Grid, quantile
 from curate.overview.findings import Point
-from curate.overview.numbers import CELLS, Threshold
+from curate.overview.numbers import CELLS
+from curate.overview.thresholds import Threshold
 from curate.quantities import figure
 
 BOX = 1000
@@ -107,22 +108,26 @@ def count_short(value: float) -> str:
     return f"{value:g}"
 
 
-def _logarithmic(low: float, high: float, most: int) -> Iterator[float]:
-    """1, 2, 5, 10 …; powers of ten alone where those would be too many."""
+def _logarithmic(low: float, high: float, most: int) -> Sequence[float]:
+    """1, 2, 5, 10 … or powers of ten alone where those would be too many; even steps within a narrow range."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    found: list[float] = []
     for digits in ((1, 2, 5), (1, 3), (1,)):
         found = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
         found = [value for value in found if low <= value <= high]
         if len(found) <= most:
             break
-    yield from found[:: -(-len(found) // most)] if found else ()
+    if len(found) < 3 and high < 10 * low:
+        return list(_linear(low, high, most))
+    return found[:: -(-len(found) // most)]
 
 
 def _linear(low: float, high: float, most: int) -> Iterator[float]:
     span = max(high - low, 1e-9)
-    width = next(w for power in range(-4, 4) for d in (1, 2, 5) if span / (w := d * 10.0**power) <= most)
+    unit = 10.0 ** math.floor(math.log10(span / (most - 1)))
+    width = next(unit * digit for digit in (1, 2, 5, 10) if span / (unit * digit) <= most - 1 + 1e-9)
     for number in range(math.ceil(low / width - 1e-9), math.floor(high / width + 1e-9) + 1):
-        yield round(number * width, 6)
+        yield float(f"{number * width:.6g}")
 
 
 def place_marks(found: Sequence[tuple[float, str]]) -> list[Mark]:
@@ -164,7 +169,7 @@ def draw_cells(density: Density, thresholds: Sequence[Threshold]) -> Cells:
     return Cells(
         levels,
         _strokes(mostly),
-        scale_ticks(across, 6),
+        scale_ticks(across, 7),
         scale_ticks(up, 6),
         place_marks(lines["x"]),
         place_marks(lines["y"]),

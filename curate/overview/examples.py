@@ -1,15 +1,15 @@
 """Some documents to look at: those at chosen percentiles, with their texts and, where asked for, their tokens' nats."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.parquet as pq
 
-from curate import cuts, explanation
+from curate import explanation
 from curate.errors import CurateError, UsageError
-from curate.overview.sources import Sources, name_domains, read_parts
+from curate.overview.sources import Block, Sources, Table
 
 if TYPE_CHECKING:
     from curate.reference.surprise import Stretch
@@ -68,43 +68,34 @@ def parse_percentiles(text: str) -> list[float]:
     return found
 
 
-def choose(sources: Sources, column: str, count: int, percentiles: Sequence[float]) -> list[Example]:
-    """The documents at some percentiles of a column of ``count`` numbers: of equal ones the first of the corpus."""
-    if not count or not percentiles:
-        return []
-    ranks = {share: min(count - 1, int(share / 100 * (count - 1) + 0.5)) for share in percentiles}
-
-    def passes() -> Iterator[cuts.Batch]:
-        for part in read_parts(sources, [column]):
-            values = part.numbers(column)
-            values = values[part.is_scored() & ~np.isnan(values)]
-            yield values, np.zeros(len(values), np.int64), None
-
-    found = cuts.find(passes, {0: list(ranks.values())})
-    return _look_up(sources, column, {share: found[0, rank].value for share, rank in ranks.items()})
-
-
-def _look_up(sources: Sources, column: str, values: dict[float, float]) -> list[Example]:
-    """The first document of each value."""
-    wanted, rows = sorted(set(values.values())), {}
-    for part in read_parts(sources, [*COLUMNS, column]):
-        here = np.where(part.is_scored(), part.numbers(column), np.nan)
-        at = np.minimum(np.searchsorted(wanted, here), len(wanted) - 1)
-        for row in np.flatnonzero(np.array(wanted)[at] == here).tolist():
-            if here[row] not in rows:
-                names, codes = name_domains(part)
-                domain = names[codes[row]] if part.domains is not None else None
-                reason = part.reasons[row].as_py()
-                rows[here[row]] = (part.table.slice(row, 1), bool(part.keep[row]), reason, domain)
+def choose(sources: Sources, table: Table, column: str, values: Mapping[float, float]) -> list[Example]:
+    """The documents with the numbers at some percentiles: of equal ones the first of the corpus."""
+    wanted, rows = np.unique(list(values.values())), dict[float, Example]()
+    for block in table.blocks() if len(wanted) else ():
+        here = np.where(block.asked, block.numbers(column), np.nan)
+        found = {float(here[place]): place for place in np.flatnonzero(np.isin(here, wanted))[::-1].tolist()}
+        new = {value: place for value, place in found.items() if value not in rows}
+        rows |= _look_up(sources, table, block, new)
         if len(rows) == len(wanted):
             break
-    return [_example(share, *rows[value]) for share, value in values.items()]
+    return [replace(rows[value], percentile=share) for share, value in values.items()]
 
 
-def _example(share: float, table: pa.Table, kept: bool, reason: str | None, domain: str | None) -> Example:
-    (row,) = table.to_pylist()
-    numbers = {name: row.get(name) for name in COLUMNS[4:]}
-    return Example(share, row["file"], row["row"], row["id"], domain, kept, reason, numbers, row["hash"])
+def _look_up(sources: Sources, table: Table, block: Block, places: Mapping[float, int]) -> dict[float, Example]:
+    """The examples at some places of a part."""
+    if not places:
+        return {}
+    path = sources.run.scores / block.part
+    known = [name for name in COLUMNS if name in pq.read_schema(path).names]
+    rows = pq.read_table(path, columns=known, partitioning=None).take(list(places.values())).to_pylist()
+    found = {}
+    for (value, place), row in zip(places.items(), rows, strict=True):
+        reason = table.names[block.codes[place]]
+        domain = table.groups.names[block.domain[place]] if sources.domains else None
+        numbers = {name: row.get(name) for name in COLUMNS[4:]}
+        own = row["file"], row["row"], row["id"], domain, reason is None, reason, numbers, row["hash"]
+        found[value] = Example(0.0, *own)
+    return found
 
 
 def add_texts(sources: Sources, examples: Sequence[Example], again: int) -> list[Example]:

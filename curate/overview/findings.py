@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 
 import curate
 from curate import cuts, tables
-from curate.errors import TableError
 from curate.likelihood import perplexity
-from curate.overview.sources import Part, Rows, Sources, read_parts
+from curate.overview.numbers import Groups
+from curate.overview.sources import TEXT, Sources, Table
+from curate.runs import Run
 
 STRONGEST = 5  # hits, and clusters, that are shown
 OPENING = 240  # characters of a keeper's text
@@ -105,7 +106,7 @@ def find_hash(sources: Sources, file: str, row: int) -> int | None:
     return int(found[0][0]) if found and found[0][0] is not None else None
 
 
-# Buckets and the order, seen in one pass over the kept documents.
+# Buckets and the order, each seen in one pass over the kept documents.
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,84 @@ class Bucket:
     """Of their perplexities; NaN for none."""
     low: float
     high: float
-    """The least and the largest perplexity."""
+    """The least and the largest perplexity; NaN for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The buckets, in the order in which they were cut, and where they part."""
+
+    rows: Sequence[Bucket]
+    parameters: Mapping[str, Any]
+    cuts: Sequence[float]
+    """The perplexities from which the next bucket begins, where it does so for all documents."""
+    domain_cuts: Sequence[Sequence[float]]
+    """The same in each domain."""
+
+
+def describe_buckets(table: Table, run: Run, groups: Groups) -> Buckets:
+    """The buckets of a run."""
+    parameters = (run.stage("bucket") or {}).get("parameters", {})
+    names = list(parameters.get("names", ()))
+    spans: dict[str, Span] = {name: Span(len(groups.names)) for name in names}
+    for block, column in table.beside(run.buckets, "bucket", TEXT):
+        labels, values, group = column.combine_chunks(), block.numbers("perplexity"), groups.places[block.domain]
+        codes = pc.fill_null(labels.indices, -1).to_numpy(zero_copy_only=False)
+        for code, name in enumerate(labels.dictionary.to_pylist()):
+            inside = np.flatnonzero((codes == code) & (block.codes == 0))
+            spans.setdefault(name, Span(len(groups.names))).add(values[inside], block.tokens[inside], group[inside])
+    ordered = list(spans.values())
+    medians = _medians(table, run, list(spans))
+    rows = [Bucket(name, *span.sums(), medians[name], *span.ends()) for name, span in spans.items()]
+    domain_cuts = [_cuts([span.ends(group) for span in ordered]) for group in range(len(groups.names))]
+    return Buckets(rows, parameters, _cuts([span.ends() for span in ordered]), domain_cuts)
+
+
+class Span:
+    """Documents of one bucket, their tokens, and the range of their perplexities in each domain."""
+
+    def __init__(self, groups: int):
+        self._documents, self._tokens = 0, 0
+        self._low, self._high = np.full(groups, np.inf), np.full(groups, -np.inf)
+
+    def add(self, values: Any, tokens: Any, groups: Any) -> None:
+        self._documents += len(values)
+        self._tokens += int(tokens.sum())
+        known = ~np.isnan(values)
+        np.minimum.at(self._low, groups[known], values[known])
+        np.maximum.at(self._high, groups[known], values[known])
+
+    def sums(self) -> tuple[int, int]:
+        return self._documents, self._tokens
+
+    def ends(self, group: int | None = None) -> tuple[float, float]:
+        """The least and the largest perplexity; NaN for none."""
+        low, high = (self._low.min(), self._high.max()) if group is None else (self._low[group], self._high[group])
+        return (float(low), float(high)) if low <= high else (np.nan, np.nan)
+
+
+def _cuts(ends: Sequence[tuple[float, float]]) -> list[float]:
+    """Where a range begins after the one before has ended; none where any two overlap."""
+    held = [pair for pair in ends if pair[0] == pair[0]]
+    pairs = list(itertools.pairwise(held))
+    return [right[0] for _, right in pairs] if all(left[1] <= right[0] for left, right in pairs) else []
+
+
+def _medians(table: Table, run: Run, names: Sequence[str]) -> dict[str, float]:
+    """The median perplexity of each bucket; NaN for none."""
+    places = {name: place for place, name in enumerate(names)}
+
+    def passes() -> Iterator[cuts.Batch]:
+        for block, column in table.beside(run.buckets, "bucket", TEXT):
+            labels, values = column.combine_chunks(), block.numbers("perplexity")
+            codes = pc.fill_null(labels.indices, -1).to_numpy(zero_copy_only=False)
+            inside = np.flatnonzero((codes >= 0) & (block.codes == 0) & ~np.isnan(values))
+            own = np.array([places[name] for name in labels.dictionary.to_pylist()] or [0], np.int64)
+            yield values[inside], own[codes[inside]], None
+
+    sizes = cuts.totals(passes, len(names))
+    found = cuts.quantiles(passes, range(len(names)), [0.5], sizes)
+    return {name: found[place][0] for name, place in places.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,109 +211,32 @@ class Point:
     """exp of their nats over their tokens."""
 
 
-def describe_buckets(sources: Sources) -> list[Bucket]:
-    """The buckets, that of the lowest median first."""
-    names: dict[str, int] = {}
-    sums: list[list[float]] = []
-    for ppl, tokens, labels in _bucketed(sources):
-        for name in labels.dictionary.to_pylist():
-            if name not in names:
-                names[name] = len(sums)
-                sums.append([0, 0, np.inf, -np.inf])
-        place = _number(labels, names)
-        for number in np.unique(place).tolist():
-            own, inside = sums[number], place == number
-            own[0] += int(inside.sum())
-            own[1] += int(tokens[inside].sum())
-            held = ppl[inside][~np.isnan(ppl[inside])]
-            if len(held):
-                own[2], own[3] = min(own[2], held.min()), max(own[3], held.max())
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of a run, in steps of equally many documents."""
 
-    def passes() -> Iterator[cuts.Batch]:
-        for ppl, _, labels in _bucketed(sources):
-            known = ~np.isnan(ppl)
-            yield ppl[known], _number(labels, names)[known], None
-
-    sizes = cuts.totals(passes, len(sums))
-    medians = cuts.quantiles(passes, range(len(sums)), [0.5], sizes)
-    found = [
-        Bucket(name, int(sums[at][0]), int(sums[at][1]), medians[at][0], float(sums[at][2]), float(sums[at][3]))
-        for name, at in names.items()
-    ]
-    return sorted(found, key=lambda one: (np.nan_to_num(one.median, nan=np.inf), one.name))
+    points: Sequence[Point]
+    parameters: Mapping[str, Any]
+    tenths: Sequence[Mapping[str, Any]]
+    """What ``curate order`` recorded of the key: its median and mean by tenths of the tokens."""
 
 
-def _bucketed(sources: Sources) -> Iterator[tuple[Any, Any, Any]]:
-    """Perplexities, tokens and names of buckets of the kept documents that have one."""
-    for part, column in read_beside(sources, sources.run.buckets, "bucket"):
-        known = part.keep & ~np.asarray(column.combine_chunks().is_null().to_numpy(zero_copy_only=False), np.bool_)
-        tokens = np.nan_to_num(part.numbers("tokens"))[known].astype(np.int64)
-        labels = column.combine_chunks().cast("string").filter(pa.array(known)).dictionary_encode()
-        yield part.numbers("perplexity")[known], tokens, labels
-
-
-def _number(labels: Any, names: Mapping[str, int]) -> Any:
-    table = np.array([names[name] for name in labels.dictionary.to_pylist()] or [0], np.int64)
-    return table[labels.indices.to_numpy()]
-
-
-def cut_offs(buckets: Sequence[Bucket]) -> list[float]:
-    """The perplexities at which one bucket ends and the next begins, where they do not overlap."""
-    pairs = itertools.pairwise(buckets)
-    return [right.low for left, right in pairs if np.isfinite(right.low) and left.high <= right.low]
-
-
-def describe_order(sources: Sources, kept: int) -> list[Point]:
-    """The perplexity along the order, over steps of equally many documents."""
-    steps = min(STEPS, kept)
-    sums = np.zeros((3, max(steps, 1)))
-    for part, column in read_beside(sources, sources.run.order, "position"):
+def describe_order(table: Table, run: Run, kept: int) -> Order:
+    """The perplexity along the order."""
+    steps = max(min(STEPS, kept), 1)
+    sums = np.zeros((3, steps))
+    for block, column in table.beside(run.order, "position", pa.int64()):
         positions = pc.fill_null(column, -1).to_numpy()
-        known = part.keep & (positions >= 0)
-        at = np.minimum(positions[known] * steps // max(kept, 1), max(steps - 1, 0))
-        for number, values in enumerate((np.ones(len(at)), part.numbers("tokens")[known], part.numbers("nats")[known])):
-            sums[number] += np.bincount(at, np.nan_to_num(values), minlength=max(steps, 1))
+        known = np.flatnonzero((block.codes == 0) & (positions >= 0))
+        at = np.minimum(positions[known] * steps // max(kept, 1), steps - 1)
+        tokens = block.tokens[known]
+        nats = np.nan_to_num(np.log(block.numbers("perplexity")[known])) * tokens
+        for number, values in enumerate((np.ones(len(at)), tokens, nats)):
+            sums[number] += np.bincount(at, values, minlength=steps)
     ends, means = np.cumsum(sums[1]), perplexity(sums[2], sums[1])
-    return [Point(int(ends[at]), int(sums[0][at]), float(means[at])) for at in range(steps)]
-
-
-def read_beside(sources: Sources, path: Any, column: str) -> Iterator[tuple[Part, Any]]:
-    """The parts of the scores, each with the same rows of a column of another table. TableError where rows differ."""
-    rows = Rows(path, [column])
-    for part in read_parts(sources, ["perplexity", "tokens", "nats"]):
-        yield part, rows.take(len(part.table)).column(column)
-    rows.check_end()
-
-
-def find_table(sources: Sources, stage: str) -> tuple[Mapping[str, Any] | None, str | None]:
-    """The record of the buckets or of the order; None, and why, where the table may not be used."""
-    run, record = sources.run, sources.run.stage(stage)
-    path = run.buckets if stage == "bucket" else run.order
-    if record is None and not path.exists():
-        return None, None
-    hint = f"(curate {stage} … --run {run.path})"
-    if record is None or not path.exists():
-        return None, f"the last curate {stage} did not finish {hint}"
-    if fingerprints(record) != now(sources):
-        return None, f"{path} is stale: the scores or the decisions have changed since {hint}"
-    try:
-        same = tables.read_metadata(path).get("fingerprint") == record.get("fingerprint")
-    except TableError as error:
-        return None, f"{error.message} {hint}"
-    return (record, None) if same else (None, f"{path} and run.json do not belong together {hint}")
-
-
-def fingerprints(record: Mapping[str, Any]) -> dict[str, str | None]:
-    """What a table of buckets or an order was made from."""
-    made = record.get("made_from")
-    known = dict(made) if isinstance(made, Mapping) else {**record, "scores": made}
-    return {name: known.get(name) for name in ("scores", "filter", "hits", "duplicates")}
-
-
-def now(sources: Sources) -> dict[str, str | None]:
-    """What such a table would be made from now."""
-    chosen = None if sources.filter is None else sources.filter["fingerprint"]
-    return {"scores": sources.score["fingerprint"], "filter": chosen, **sources.found.fingerprints()}
+    points = [Point(int(ends[at]), int(sums[0][at]), float(means[at])) for at in range(steps) if sums[0][at]]
+    record = run.stage("order") or {}
+    return Order(points, record.get("parameters", {}), record.get("summary", {}).get("tenths", ()))
 
 
 # Provenance.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,7 @@ from curate.ledger import group
 from curate.overview import drawing
 from curate.overview.collection import Report
 from curate.overview.digest import make_digest
-from curate.overview.findings import cut_offs
-from curate.overview.numbers import SHARES, Threshold, bounds_of
+from curate.overview.numbers import SHARES
 from curate.quantities import figure
 
 SHADES = (2.0, 4.0, 6.0, 8.0, 10.0)  # nats from which a piece has the next shade
@@ -68,19 +68,17 @@ def make_page(found: Report) -> str:
 
 def list_values(found: Report) -> dict[str, Any]:
     """What the template is given."""
-    numbers, cuts = found.numbers, cut_offs(found.buckets or [])
+    numbers, buckets = found.numbers, found.buckets
     figures = []
     for one in numbers.distributions:
-        own = cuts if one.measure.column == "perplexity" else []
+        own = buckets if one.measure.column == "perplexity" else None
         domains = [
-            drawing.draw_bars(one.domains, at, one.domain_thresholds[at], own, ticks=4)
-            for at in range(len(found.ledger))
+            drawing.draw_bars(one.domains, at, lines, own.domain_cuts[at] if own else (), ticks=4)
+            for at, lines in enumerate(one.domain_thresholds)
         ]
-        figures.append((one, drawing.draw_bars(one.whole, 0, one.thresholds, own), domains))
+        figures.append((one, drawing.draw_bars(one.whole, 0, one.thresholds, own.cuts if own else ()), domains))
     lines = [line for one in numbers.distributions for line in one.thresholds]
-    lines += [
-        line for line in _others(found) if line.column not in {one.measure.column for one in numbers.distributions}
-    ]
+    lines += [line for line in numbers.bounds if line not in lines]
     densities = [(one, drawing.draw_cells(one, lines)) for one in numbers.densities]
     return {
         "found": found,
@@ -92,18 +90,54 @@ def list_values(found: Report) -> dict[str, Any]:
         "densities": densities,
         "totals": _totals(found),
         "bar_scale": [_largest_share(found, place) for place in (0, 1)],
-        "cuts": cuts,
-        "order": drawing.draw_order(found.order) if found.order else None,
+        "cuts": buckets.cuts if buckets else [],
+        "domain_lines": any(any(one.domain_thresholds) for one in numbers.distributions),
+        "domain_cuts": bool(buckets and any(buckets.domain_cuts)),
+        "command": say_filter(found.sources.filter),
+        "left": say_left(found),
+        "buckets_said": say_buckets(buckets.parameters) if buckets else "",
+        "order_said": say_order(found.order.parameters) if found.order else "",
+        "order": drawing.draw_order(found.order.points) if found.order else None,
         "cards": make_cards(found.hits),
-        "percents": [f"{100 * one:g} %" for one in SHARES],
+        "percents": [f"{100 * one:g}\u00a0%" for one in SHARES],
         "shades": SHADES,
         "leaks": (found.sources.found.hits or {}).get("counts", {}),
         "copies": (found.sources.found.duplicates or {}).get("counts", {}),
     }
 
 
-def _others(found: Report) -> list[Threshold]:
-    return bounds_of(found.sources.filter)
+def say_left(found: Report) -> str:
+    """What the page is not about, as the end of a clause."""
+    gone = {"curate decontaminate": "contaminated", "curate dedup": "duplicates"}
+    named = [gone[verb] for verb in found.sources.found.verbs()]
+    return f" and are {'neither' if len(named) > 1 else 'not'} {' nor '.join(named)}" if named else ""
+
+
+def say_filter(record: Mapping[str, Any] | None) -> str:
+    """The filter as a command; empty where there is none."""
+    if record is None:
+        return ""
+    options = [f"--{name.replace('_', '-')} {_quote(value)}" for name, value in record["parameters"].items()]
+    return " ".join(["curate filter", *options])
+
+
+def _quote(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else shlex.quote(str(value))
+
+
+def say_buckets(parameters: Mapping[str, Any]) -> str:
+    """How buckets were cut: ``ccnet of perplexity, within language``."""
+    within = f", within {', '.join(parameters['within'])}" if parameters.get("within") else ""
+    applied = "; cut-offs of another corpus" if parameters.get("applied") else ""
+    return f"{parameters.get('scheme')} of {say(str(parameters.get('by')))}{within}{applied}"
+
+
+def say_order(parameters: Mapping[str, Any]) -> str:
+    """How documents were ordered: ``fold by perplexity, ascending; folds 3; seed 0``."""
+    first = f"{parameters.get('schedule')} by {say(str(parameters.get('by')))}, {parameters.get('direction')}"
+    known = ("schedule", "by", "direction", "generator")
+    rest = [f"{say(name)} {value}" for name, value in parameters.items() if name not in known]
+    return "; ".join([first, *rest])
 
 
 def _totals(found: Report) -> dict[str, tuple[int, int]]:
@@ -178,4 +212,5 @@ def change(before: Sequence[int], after: Sequence[int], totals: Mapping[str, Seq
     if not first or not second or not before[place]:
         return ""
     ratio = (after[place] / second) / (before[place] / first) - 1
-    return f"{ratio:+.0%}".replace("%", " %").replace("-", "−")
+    said = f"{ratio:+.0%}".replace("%", " %").replace("-", "−")
+    return "0 %" if said[1:] == "0 %" else said

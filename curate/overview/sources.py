@@ -1,12 +1,11 @@
-"""What a report reads of a run: its scores part by part, each with the domain and the decision of every document.
+"""What a report reads of a run: which of its tables may be used, and its numbers block by block.
 
 What is stale is not counted, as in ``curate status``: without a usable filter the decisions are those of the hits and
-the duplicates that may be used, and the page says so. Memory holds one part.
+the duplicates that may be used, and the page says so. The page is about the documents that criteria are about, as the
+ledger of ``curate filter`` is: those that were scored and that no table rejects.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from curate import carried, criteria, decisions, funnel, ledger, rejections, tables
+from curate import carried, decisions, funnel, narrow, rejections, tables
 from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
 from curate.rejections import Rejections
 from curate.runs import Run
 
-NO_DOMAIN = "(none)"  # of a document without a value in the column
-ROWS = 1_000_000  # of a part that are looked at at a time
+HELD_BYTES = 1_000_000_000  # of blocks that stay in memory; beyond, each pass reads the tables again
+TEXT = pa.dictionary(pa.int32(), pa.large_string())
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,52 +39,31 @@ class Sources:
     found: Rejections
     filter: Mapping[str, Any] | None
     """The record of the filter, None where there is none that may be used."""
-    decided: Path
-    """A decision table: a row for each row of the scores."""
     corpus: Corpus | None
     corpus_missing: str | None
     """Why texts cannot be shown."""
-    domain: str | None
-    """The column that tells domains apart."""
-    notes: tuple[str, ...] = ()
+    domains: tuple[str, ...]
+    """The columns that tell domains apart."""
+
+    @property
+    def domain(self) -> str | None:
+        """Their names as one."""
+        return " / ".join(self.domains) or None
+
+    @property
+    def has_model(self) -> bool:
+        return bool(self.score["made_from"]["model"]["model"] != "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some rows of the scores in order."""
-
-    table: pa.Table
-    keep: NDArray[np.bool_]
-    reasons: pa.DictionaryArray
-    """Why not; null for what is kept."""
-    domains: pa.DictionaryArray | None
-
-    def numbers(self, column: str) -> NDArray[np.float64]:
-        """A column as numbers, NaN for null; all NaN where the scores do not have it."""
-        if column not in self.table.column_names:
-            return np.full(len(self.table), np.nan)
-        values = self.table.column(column).combine_chunks().cast(pa.float64())
-        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-    def is_scored(self) -> NDArray[np.bool_]:
-        """Whether a document has the status ``ok``."""
-        known = pc.fill_null(pc.equal(self.table.column("status"), "ok"), False)
-        return np.asarray(known.to_numpy(), dtype=np.bool_)
-
-
-@contextmanager
-def open_sources(run: Run, domain: str | None) -> Iterator[Sources]:
+def open_sources(run: Run, domain: str | None) -> Sources:
     """Look at the tables of a run. TableError without complete scores; UsageError for a column that nothing has."""
     score = run.finished_scores()
     corpus, missing = _open_corpus(run)
     identity = corpus.identity() if corpus is not None and rejections.is_there(run) else None
     found, _ = rejections.find_rejections(run, identity)
-    column, notes = _choose_domain(run, domain)
     record = open_usable(run)
-    with tempfile.TemporaryDirectory(prefix=".report-", dir=run.path) as folder:
-        decided = run.filter if record is not None else _decide(run, found, Path(folder))
-        shown = funnel.status(str(run.path))
-        yield Sources(run, score, shown, found, record, decided, corpus, missing, column, notes)
+    domains = _choose_domains(run, domain, record)
+    return Sources(run, score, funnel.status(str(run.path)), found, record, corpus, missing, domains)
 
 
 def _open_corpus(run: Run) -> tuple[Corpus | None, str | None]:
@@ -92,12 +73,16 @@ def _open_corpus(run: Run) -> tuple[Corpus | None, str | None]:
         return None, error.message
 
 
-def _choose_domain(run: Run, named: str | None) -> tuple[str | None, tuple[str, ...]]:
-    """The column that is named, else the usual one; a column that was named and cannot be had is an error."""
-    if named is not None:
-        carried.carry(run, [named])
-        return named, ()
-    return carried.default_domain(run), ()
+def _choose_domains(run: Run, named: str | None, record: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The columns that are named, else those of the filter's ledger: what it took percentiles within, or the usual."""
+    if named is None:
+        named = (record or {}).get("parameters", {}).get("within")
+    if named is None:
+        found = carried.default_domain(run)
+        return (found,) if found else ()
+    names = carried.split(named)
+    carried.carry(run, names)
+    return tuple(names)
 
 
 def open_usable(run: Run) -> dict[str, Any] | None:
@@ -108,80 +93,109 @@ def open_usable(run: Run) -> dict[str, Any] | None:
         return None
 
 
-def _decide(run: Run, found: Rejections, folder: Path) -> Path:
-    """The decisions without a filter."""
-    path, tally = folder / "decisions.parquet", ledger.Tally()
-    with decisions.open_scores(run, found=found) as connection:
-        reason = criteria.reason_of(connection, criteria.NOTHING)
-        decisions.write_decisions(path, ledger.decide(connection, reason, tally), {})
-    return path
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The documents of one part of the scores in order; every array has one entry for each."""
+
+    part: str
+    """The name of its file."""
+    columns: Mapping[str, NDArray[Any]]
+    tokens: NDArray[np.int64]
+    codes: Codes
+    """The reason of each by its number in the table's ``names``; 0 for what is kept."""
+    asked: NDArray[np.bool_]
+    """Whether criteria are about it: scored, and rejected by no table."""
+    domain: NDArray[np.int32]
+    """Its number in the table's ``groups``."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def numbers(self, column: str) -> Floats:
+        """A column as numbers, NaN for null; all NaN where the scores do not have it."""
+        if column == "tokens":
+            return self.tokens.astype(np.float64)
+        if column not in self.columns:
+            return np.full(len(self), np.nan)
+        return self.columns[column].astype(np.float64, copy=False)
+
+    @property
+    def nbytes(self) -> int:
+        own = self.tokens.nbytes + self.codes.nbytes + self.asked.nbytes + self.domain.nbytes
+        return own + sum(column.nbytes for column in self.columns.values())
 
 
-def read_parts(sources: Sources, columns: Sequence[str]) -> Iterator[Part]:
-    """The named columns of the scores (those that they have) with domains and decisions, in order.
+class Table:
+    """The numbers of a run block by block, again and again; read once where they fit into memory."""
 
-    TableError where the tables do not have the same rows.
-    """
-    decided = Rows(sources.decided, ["keep", "reason"])
-    for path in tables.parts(sources.run.scores):
-        with pq.ParquetFile(path) as file:
-            known = [name for name in ("status", *columns) if name in file.schema_arrow.names]
-            beside = _open_domains(sources, path)
-            for batch in file.iter_batches(ROWS, columns=list(dict.fromkeys(known))):
-                choice = decided.take(batch.num_rows)
-                domains = None if beside is None else _encode(beside.take(batch.num_rows).column("value"), NO_DOMAIN)
-                keep = np.asarray(choice.column("keep").to_numpy(), dtype=np.bool_)
-                yield Part(pa.Table.from_batches([batch]), keep, _encode(choice.column("reason")), domains)
-    decided.check_end()
+    def __init__(self, sources: Sources, columns: Sequence[str]):
+        self.names: list[str | None] = [None]
+        """Reasons by number."""
+        self.groups = narrow.Groups(sources.domains)
+        self._sources, self._room = sources, HELD_BYTES
+        parts = tables.parts(sources.run.scores)
+        known = pq.read_schema(parts[0]).names if parts else []
+        self._columns = [name for name in columns if name in known and name != "tokens"]
+        self._held: list[Block] | None = None
+
+    def blocks(self) -> Iterator[Block]:
+        """All documents. TableError where the tables do not have the same rows."""
+        if self._held is not None:
+            yield from self._held
+            return
+        held, room = list[Block](), self._room
+        for block in self._read():
+            room -= block.nbytes
+            if room >= 0:
+                held.append(block)
+            else:
+                held.clear()
+            yield block
+        self._held = held if room >= 0 else None
+
+    def beside(self, path: Path, name: str, kind: pa.DataType) -> Iterator[tuple[Block, pa.ChunkedArray]]:
+        """The blocks, each with the same rows of a column of another table of the run."""
+        rows = decisions.Decisions(path, pa.schema([(name, kind)]))
+        for block in self.blocks():
+            yield block, rows.take(len(block)).column(name)
+        rows.check_end()
+
+    def _read(self) -> Iterator[Block]:
+        run, record = self._sources.run, self._sources.filter
+        reasons = decisions.Decisions(run.filter, pa.schema([("reason", TEXT)])) if record is not None else None
+        refusals = narrow.Refusals(run, self._sources.found, self.names) if record is None else None
+        columns = ["tokens", *self._columns, *(["status"] if refusals else [])]
+        for number, part in enumerate(narrow.read_parts(run, columns, self._sources.domains, decided=False)):
+            if refusals is not None:
+                codes = refusals.take(number, part.table.column("status"))
+            else:
+                assert reasons is not None
+                codes = self._number(reasons.take(len(part)).column("reason"))
+            numbers = {name: _plain(part.table.column(name)) for name in self._columns}
+            domain = self.groups.take(part.table).astype(np.int32)
+            yield Block(part.name, numbers, part.counts("tokens"), codes, self._asked(codes), domain)
+        if reasons is not None:
+            reasons.check_end()
+
+    def _number(self, reasons: pa.ChunkedArray) -> Codes:
+        pieces = [np.zeros(0, np.int16)]
+        for chunk in reasons.chunks:
+            names = [narrow.number_of(self.names, name) for name in chunk.dictionary.to_pylist()]
+            places = pc.fill_null(chunk.indices, len(names)).to_numpy(zero_copy_only=False)
+            pieces.append(np.array([*names, 0], np.int16)[places])
+        return np.concatenate(pieces)
+
+    def _asked(self, codes: Codes) -> NDArray[np.bool_]:
+        refused = np.array([name is not None and is_refusal(name) for name in self.names])
+        return np.asarray(~refused[codes])
 
 
-def name_domains(part: Part) -> tuple[list[str], NDArray[np.int64]]:
-    """The domains of a part, and which of them each row is of."""
-    if part.domains is None:
-        return [""], np.zeros(len(part.table), np.int64)
-    return [str(name) for name in part.domains.dictionary.to_pylist()], part.domains.indices.to_numpy()
+def _plain(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Numbers in the precision that they have, NaN for null."""
+    return np.asarray(column.to_numpy() if pa.types.is_floating(column.type) else column.cast("double").to_numpy())
 
 
-def _open_domains(sources: Sources, part: Path) -> "Rows | None":
-    if sources.domain is None:
-        return None
-    return Rows(carried.folder(sources.run, sources.domain) / part.name, ["value"])
-
-
-def _encode(values: pa.ChunkedArray, missing: str | None = None) -> pa.DictionaryArray:
-    """Values as text, each distinct one once."""
-    whole = values.combine_chunks()
-    if not pa.types.is_dictionary(whole.type):
-        whole = whole.dictionary_encode()
-    texts = whole.dictionary.cast(pa.large_string())
-    indices = whole.indices.cast(pa.int64())
-    if missing is None:
-        return pa.DictionaryArray.from_arrays(indices, texts)
-    filled = pc.fill_null(indices, len(texts))
-    return pa.DictionaryArray.from_arrays(filled, pa.concat_arrays([texts, pa.array([missing], pa.large_string())]))
-
-
-class Rows:
-    """The rows of a table, given out in order."""
-
-    def __init__(self, path: Path, columns: Sequence[str]):
-        self._path, texts = path, [name for name in columns if name in ("reason", "value")]
-        kinds = pq.read_schema(path)
-        texts = [name for name in texts if pa.types.is_large_string(kinds.field(name).type)]
-        self._file = pq.ParquetFile(path, read_dictionary=texts)
-        self._batches = self._file.iter_batches(ROWS, columns=list(columns))
-        self._rest: pa.Table | None = None
-
-    def take(self, count: int) -> pa.Table:
-        while self._rest is None or self._rest.num_rows < count:
-            batch = next(self._batches, None)
-            if batch is None:
-                raise TableError(f"{self._path} has fewer rows than the scores", "make it again")
-            more = pa.Table.from_batches([batch])
-            self._rest = more if self._rest is None else pa.concat_tables([self._rest, more]).unify_dictionaries()
-        found, self._rest = self._rest.slice(0, count), self._rest.slice(count)
-        return found.combine_chunks()
-
-    def check_end(self) -> None:
-        if (self._rest is not None and self._rest.num_rows) or next(self._batches, None) is not None:
-            raise TableError(f"{self._path} has more rows than the scores", "make it again")
+def is_refusal(reason: str) -> bool:
+    """Whether a reason is one of those for which a document is rejected before any criterion is asked."""
+    known = (decisions.UNREADABLE, *rejections.COPIES)
+    return reason in known or reason.startswith((narrow.UNSCORED, rejections.CONTAMINATED))
