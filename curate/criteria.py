@@ -25,6 +25,7 @@ sums taken give these odds (Kool et al. 2019, arXiv 1903.06059; for choosing tra
 """
 
 import difflib
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -355,7 +356,7 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
 def explain(error: duckdb.Error) -> str:
     """What DuckDB says of a condition, with the place that it points at."""
     lines = str(error).splitlines()
-    for line, below in zip(lines, lines[1:], strict=False):
+    for line, below in itertools.pairwise(lines):
         if line.startswith("LINE ") and set(below.strip()) == {"^"}:
             found = line[below.index("^") :].strip()
             return f"{decisions.first_line(error)}, at: {found[:40]}{'…' if len(found) > 40 else ''}"
