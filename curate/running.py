@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from curate.runs import Run
     from curate.stepbook import StepBook
 
-ASKED = ("filter", "bucket", "order", "report", "export", "decontaminate", "dedup")
+ASKED = ("filter", "bucket", "order", "report", "export", "decontaminate", "dedup", "verify")
 """Verbs that look at their options before anything else, and then find that a folder is no run."""
 
 
@@ -100,6 +100,7 @@ def run(
     problems = list(_find_refused(checked, place, book))
     if problems:
         raise recipes.refusal(recipe, problems, "mend the recipe; nothing was started")
+    _warn_of_others(checked, place)
     work = Work(checked, verbs, place.path.as_posix(), book, restart)
     if dry_run:
         return work.preview()
@@ -128,7 +129,8 @@ def _find_refused(recipe: "Recipe", place: "Run", book: "StepBook") -> "Iterator
         where = f"line {step.line}"
         if "score" in reads(step) and not scored:
             yield where, f"{step.name} reads scores, but {place.path} has none; begin with - score: CORPUS"
-        for error in (_ask(step), _check_place(step, book)):
+        checks = (_check_named(step, recipe.steps), _check_export(step, recipe.steps), _check_place(step, book))
+        for error in (_ask(step), *checks):
             if error is not None:
                 yield where, f"{step.name}: {error.message}" + (f" ({error.hint})" if error.hint else "")
 
@@ -144,10 +146,11 @@ def _ask(step: "Step") -> UsageError | None:
         return None
     unnamed = {name: None for name in ("corpus", "verify") if name in step.values}
     with TemporaryDirectory(prefix="curate-ask-") as folder, console.silence():
+        place = {"out": folder} if step.verb == "verify" else {"run": folder}
         try:
-            getattr(curate, step.verb)(**{**step.values, **unnamed}, run=folder)
+            getattr(curate, step.verb)(**{**step.values, **unnamed, **place})
         except UsageError as error:
-            return error
+            return None if folder in error.message else error
         except CurateError:
             return None
     return None
@@ -166,6 +169,58 @@ def _check_place(step: "Step", book: "StepBook") -> UsageError | None:
     except UsageError as error:
         return error
     return None
+
+
+def _check_named(step: "Step", steps: "Sequence[Step]") -> UsageError | None:
+    """Whether what a step is to read is there, as far as this machine can tell, or will be an export above it."""
+    import os
+    from pathlib import PurePath
+
+    from curate.dependence import folder_of
+    from curate.evalsets.opening import is_path, sort_names
+    from curate.nodes import suggest
+
+    made = {folder_of(one) for one in steps if one.verb == "export"}
+    for option in ("corpus", "against", "cutoffs"):
+        value = step.values.get(option) or []
+        for name in value if isinstance(value, list) else [value]:
+            if not is_path(name) and PurePath(name).as_posix() not in made:
+                folder = os.path.dirname(name) or "."
+                beside = os.listdir(folder) if os.path.isdir(folder) else []
+                near = suggest(os.path.basename(name.rstrip("/")), beside)
+                return UsageError(f"{option}: there is no {name}{near or ', seen from the working directory'}")
+    try:
+        sort_names(step.values["evals"]) if step.verb == "decontaminate" else None
+    except UsageError as error:
+        return error
+    return None
+
+
+def _check_export(step: "Step", steps: "Sequence[Step]") -> UsageError | None:
+    """Whether there is, or will be, an export where a step wants to verify one."""
+    from pathlib import Path
+
+    from curate.dependence import depends, folder_of
+
+    folder = folder_of(step)
+    looks = step.verb == "verify" or (step.verb == "decontaminate" and step.looks)
+    if not looks or folder is None or Path(folder).exists() or any(depends(step, one) for one in steps):
+        return None
+    made = [str(folder_of(one)) for one in steps if one.verb == "export"]
+    hint = f"the recipe exports to {', '.join(made)}" if made else f"put - export: {folder} above it"
+    return UsageError(f"there is no export {folder}, and no step writes it", hint)
+
+
+def _warn_of_others(recipe: "Recipe", place: "Run") -> None:
+    """Tell of tables that an earlier recipe or a hand has left in the run, where a step will follow them."""
+    from curate import console
+    from curate.dependence import reads
+
+    made = {step.verb for step in recipe.steps}
+    read = {name for step in recipe.steps for name in reads(step)} - {"score", "corpus"}
+    left = [name for name in sorted(read - made) if place.stage(name) is not None]
+    if left:
+        console.warn(f"the steps will follow what is in {place.path} and none of them makes: {', '.join(left)}")
 
 
 # The steps.
@@ -212,16 +267,16 @@ class Work:
     def preview(self) -> Course:
         """What would be done: a step runs, too, when one runs that it reads from."""
         from curate import console
-        from curate.dependence import follows, reads
+        from curate.dependence import depends
 
-        place, steps, moved = self.open(), [], set[str]()
+        place, steps, moved = self.open(), [], list["Step"]()
         for step in self.recipe.steps:
-            above = moved & {*reads(step), *follows(step)}
-            why = f"{min(above).replace('_', '-')} is run before" if above else self.book.why(place, step)
-            if why is not None and not step.looks:
-                moved.add(step.verb)
+            above = [one.name for one in moved if depends(step, one)]
+            why = f"{min(above)} is run before" if above else self.book.why(place, step)
+            if why is not None:
+                moved.append(step)
             state = "unchanged" if why is None else "to do"
-            console.say(step.name, state if why in (None, "not done yet") else f"{state}: {why}")
+            console.show(f"{step.name:<14} {state if why in (None, 'not done yet') else f'{state}: {why}'}")
             steps.append(Done(step.verb, step.line, step.values, self.command(step), state, why))
         return Course(self.recipe.path, self.run, tuple(steps), True, None)
 

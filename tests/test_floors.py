@@ -18,11 +18,11 @@ ROOT = Path(curate.__file__).parent
 FLOORS = [
     set(floor.split())
     for floor in (
-        "errors kernels dependence",
+        "errors kernels",
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures",
-        "console quantities widening background crew duplicates clusters spans schedules tenths signatures spill "
+        "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
         "tokenfiles trainingnotes",
-        "workers",
+        "workers signatures",
         "corpus tables shards alignment probes",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
         "scorebook rejections windows sketchbook evidence carried exportbook tokenshards",
