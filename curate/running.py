@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ASKED = ("filter", "bucket", "order", "report", "export", "decontaminate", "dedup", "verify")
 """Verbs that look at their options before anything else, and then find that a folder is no run."""
 
+MOST_HINT = 150
+"""Characters of a verb's own hint that are shown beside a mistake."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -99,7 +102,7 @@ def run(
     book = StepBook(place.path)
     problems = list(_find_refused(checked, place, book))
     if problems:
-        raise recipes.refusal(recipe, problems, "mend the recipe; nothing was started")
+        raise recipes.refusal(recipe, problems, recipes.MEND)
     _warn_of_others(checked, place)
     work = Work(checked, verbs, place.path.as_posix(), book, restart)
     if dry_run:
@@ -123,6 +126,7 @@ def read_signatures() -> "Verbs":
 def _find_refused(recipe: "Recipe", place: "Run", book: "StepBook") -> "Iterator[Problem]":
     """What is a recipe, and yet cannot work: no scores, an option without a meaning, a folder that is taken."""
     from curate.dependence import reads
+    from curate.evidence.screen import shorten
 
     scored = place.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
     for step in recipe.steps:
@@ -132,7 +136,10 @@ def _find_refused(recipe: "Recipe", place: "Run", book: "StepBook") -> "Iterator
         checks = (_check_named(step, recipe.steps), _check_export(step, recipe.steps), _check_place(step, book))
         for error in (_ask(step), *checks):
             if error is not None:
-                yield where, f"{step.name}: {error.message}" + (f" ({error.hint})" if error.hint else "")
+                yield (
+                    where,
+                    f"{step.name}: {error.message}" + (f" ({shorten(error.hint, MOST_HINT)})" if error.hint else ""),
+                )
 
 
 def _ask(step: "Step") -> UsageError | None:
@@ -187,7 +194,7 @@ def _check_named(step: "Step", steps: "Sequence[Step]") -> UsageError | None:
             if not is_path(name) and PurePath(name).as_posix() not in made:
                 folder = os.path.dirname(name) or "."
                 beside = os.listdir(folder) if os.path.isdir(folder) else []
-                near = suggest(os.path.basename(name.rstrip("/")), beside)
+                near = suggest(name.rstrip("/"), [os.path.join(os.path.dirname(name), one) for one in beside])
                 return UsageError(f"{option}: there is no {name}{near or ', seen from the working directory'}")
     try:
         sort_names(step.values["evals"]) if step.verb == "decontaminate" else None

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import curate
 from curate import runs
-from curate.errors import TableError, UsageError
+from curate.dependence import Step, reads
+from curate.errors import GateError, TableError, UsageError
 from curate.recipe import fill_in, read_recipe
 from curate.running import read_signatures
 from curate.signatures import write_command
@@ -135,6 +136,14 @@ def test_a_list_may_stand_under_steps_beside_a_run_and_a_description(tmp_path):
         ("- decontaminate: {evals: a, verify: b}\n- export: b", 1, "decontaminate stands above export (line 2)"),
         ("- dedup\n- dedup: {seed: 2}", 2, "dedup is named twice, here and in line 1"),
         ("- export: a\n- export: {out: a, format: jsonl}", 2, "export writes a as line 1 does"),
+        ("- export: a\n- export: a/", 2, "export writes a/ as line 1 does"),
+        ("- report\n- report", 2, "report is named twice, here and in line 1: it would replace its own page"),
+        ("- report: {out: p.html}\n- report: {out: ./p.html}", 2, "report writes ./p.html as line 1 does"),
+        ("- verify: a\n- verify: {out: a/}", 2, "verify is named twice, here and in line 1, with the same options"),
+        ("- verify: a\n- export: a", 1, "verify stands above export (line 2)"),
+        ("- export: a\n- bucket", 1, "export stands above bucket (line 2)"),
+        ("- order\n- filter: {max-ppl: 1}", 1, "order stands above filter (line 2)"),
+        ("- report\n- order", 1, "report stands above order (line 2)"),
         ("- dedup\n- run: other.yaml", 2, "a recipe runs no recipe, so that none can loop"),
         ("- dedup:\n\t- x", 2, "a tab; YAML is indented with spaces"),
         ("- dedup\n---\n- dedup", 2, "a second document begins"),
@@ -447,6 +456,125 @@ def test_the_command_line_prints_commands_the_funnel_or_one_object(made):
     assert "[2/4] filter --max-ppl 50 --run run" in done.stderr and "next:" not in done.stderr
     again = CliRunner().invoke(app, ["run", "r.yaml"])
     assert re.search(r"\[2/4\] filter +unchanged, skipped", again.stderr) and again.stdout.startswith("read ")
+
+
+# What reads what.
+
+
+LONG = """run: run
+steps:
+- dedup
+- filter: {max-ppl: 70}
+- bucket: {quantiles: 2, save-cutoffs: cuts.json}
+- order: {schedule: shuffle}
+- report
+- export: {out: plain, format: jsonl, no-order: true}
+- export: {out: out, format: jsonl}
+- verify: {out: plain, loader: none}
+- verify: {out: out, loader: none}
+- verify: {out: out/, loader: dataloader}
+"""
+NAMES = ["dedup", "filter", "bucket", "order", "report", "plain", "out", "plain?", "out?", "out??"]
+
+
+@pytest.fixture
+def long(made):
+    """A recipe with every verb that reads what another one leaves, done once."""
+    written(made, LONG)
+    assert set(states(curate.run("r.yaml"))) == {"done"}
+    return made
+
+
+def again(*settings):
+    """Which steps run, as a dry run says it and as it is."""
+    planned = states(curate.run("r.yaml", set=list(settings), dry_run=True))
+    done = states(curate.run("r.yaml", set=list(settings)))
+    assert planned == [{"done": "to do", "skipped": "unchanged"}[one] for one in done]
+    return " ".join(name for name, state in zip(NAMES, done, strict=True) if state == "done")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (None, ""),
+        ("dedup.seed=2", " ".join(NAMES)),
+        ("filter.max-ppl=60", "filter bucket order report plain out plain? out? out??"),
+        ("bucket.quantiles=3", "bucket report plain out plain? out? out??"),
+        ("order.seed=1", "order report out out? out??"),
+        ("report.percentiles=5,95", "report"),
+        ("6.rejected=true", "plain plain?"),
+        ("7.format=parquet", "out out? out??"),
+        ("10.batch-size=2", "out??"),
+    ],
+)
+def test_exactly_the_steps_run_again_that_read_what_has_changed(long, setting, expected):
+    assert again(*([setting] if setting else [])) == expected
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"),
+    [
+        ("run/report.html", "report"),
+        ("run/report.json", "report"),
+        ("cuts.json", "bucket"),
+        ("run/order.parquet", "order"),
+    ],
+)
+def test_what_a_step_left_and_is_gone_is_made_again_as_it_was(long, gone, expected):
+    (long / gone).unlink()
+    assert states(curate.run("r.yaml")).count("done") == 1 and (long / gone).exists()
+
+
+def test_an_export_is_verified_again_when_any_of_its_bytes_has_changed(long):
+    shard = next((long / "out" / "data").iterdir())
+    octets = bytearray(shard.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    shard.write_bytes(octets)
+    with pytest.raises(GateError, match="step 9 of 10, verify: a gate is not met"):
+        curate.run("r.yaml")
+
+
+def test_an_export_of_what_was_rejected_reads_neither_buckets_nor_the_order():
+    assert {"bucket", "order"} & set(reads(Step("export", {"out": "a"}, 1))) == {"bucket", "order"}
+    assert not {"bucket", "order"} & set(reads(Step("export", {"out": "a", "rejected": True}, 1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- export: out\n- verify: outt", "line 2: verify: there is no export outt, and no step writes it"),
+        ("- dedup: {against: corpsu}", 'line 1: dedup: against: there is no corpsu; did you mean "corpus"?'),
+        ("- bucket: {cutoffs: c.json}", "line 1: bucket: cutoffs: there is no c.json"),
+        ("- decontaminate: gsm9k", "line 1: decontaminate: gsm9k is no file"),
+        ("- filter: {max-ppl: [20, 30]}", "line 1: filter: --max-ppl 20,30: a decision has one bound"),
+        ("- export: out\n- verify: {out: out, batch-size: 0}", "line 2: verify: --batch-size must be at least 1"),
+    ],
+)
+def test_what_is_not_there_or_means_nothing_is_told_before_any_work(made, text, said):
+    written(made, text)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        curate.run("r.yaml", run="run")
+    assert not (made / "run" / "recipe.yaml").exists()
+
+
+def test_a_sweep_in_a_recipe_shows_each_of_its_bounds_and_writes_nothing(made):
+    written(made, "- filter: {max-ppl: '20,50', dry-run: true}")
+    found = curate.run("r.yaml", run="run")
+    assert [one["kept"]["documents"] for one in found.steps[0].result["sweep"]] == [2, 5]
+    assert not (made / "run" / "filter.parquet").exists()
+
+
+def test_what_another_recipe_left_in_the_run_is_named(made, capsys):
+    from curate import console
+
+    curate.run("r.yaml")
+    written(made, "- order\n- export: {out: other, no-buckets: true}")
+    console.enable()
+    try:
+        curate.run("r.yaml", run="run", dry_run=True)
+    finally:
+        console.enable(False)
+    assert "none of them makes: dedup, filter\n" in capsys.readouterr().err
 
 
 # Scoring again.
