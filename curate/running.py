@@ -4,26 +4,20 @@ A recipe is checked whole before any work starts (``curate.recipe``), its option
 unchanged is skipped (``curate.stepbook``), so that a run that was stopped goes on by the same command.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.errors import CurateError, GateError, Interrupted, TableError, UsageError
+from curate.errors import CurateError, GateError, Interrupted, TableError
 
 if TYPE_CHECKING:
-    from curate.dependence import Problem, Step
+    from curate.dependence import Step
     from curate.drafts import Verbs
     from curate.recipe import Recipe
     from curate.runs import Run
     from curate.stepbook import StepBook
-
-ASKED = ("filter", "bucket", "order", "report", "export", "decontaminate", "dedup", "verify")
-"""Verbs that look at their options before anything else, and then find that a folder is no run."""
-
-MOST_HINT = 150
-"""Characters of a verb's own hint that are shown beside a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +86,18 @@ def run(
     a step wrote itself is replaced when it changes; scores that were made otherwise are replaced only by ``restart``,
     or when nothing but the corpus has changed, which makes them useless.
     """
+    from curate import foresight, runs
     from curate import recipe as recipes
-    from curate import runs
     from curate.stepbook import StepBook
 
     verbs = read_signatures()
     checked = recipes.read_recipe(recipe, verbs, set or ())
     place = runs.open_run(run or checked.run or runs.DEFAULT_RUN, create=True)
     book = StepBook(place.path)
-    problems = list(_find_refused(checked, place, book))
+    problems = list(foresight.find_refused(checked, place, book))
     if problems:
         raise recipes.refusal(recipe, problems, recipes.MEND)
-    _warn_of_others(checked, place)
+    foresight.warn_of_others(checked, place)
     work = Work(checked, verbs, place.path.as_posix(), book, restart)
     if dry_run:
         return work.preview()
@@ -118,116 +112,6 @@ def read_signatures() -> "Verbs":
     from curate.signatures import parameters_of
 
     return {verb: parameters_of(getattr(curate, verb)) for verb in curate.VERBS if verb != "run"}
-
-
-# Before any work.
-
-
-def _find_refused(recipe: "Recipe", place: "Run", book: "StepBook") -> "Iterator[Problem]":
-    """What is a recipe, and yet cannot work: no scores, an option without a meaning, a folder that is taken."""
-    from curate.dependence import reads
-    from curate.evidence.screen import shorten
-
-    scored = place.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
-    for step in recipe.steps:
-        where = f"line {step.line}"
-        if "score" in reads(step) and not scored:
-            yield where, f"{step.name} reads scores, but {place.path} has none; begin with - score: CORPUS"
-        checks = (_check_named(step, recipe.steps), _check_export(step, recipe.steps), _check_place(step, book))
-        for error in (_ask(step), *checks):
-            if error is not None:
-                yield (
-                    where,
-                    f"{step.name}: {error.message}" + (f" ({shorten(error.hint, MOST_HINT)})" if error.hint else ""),
-                )
-
-
-def _ask(step: "Step") -> UsageError | None:
-    """What the verb itself says of its options, asked about a run that is not there."""
-    from tempfile import TemporaryDirectory
-
-    import curate
-    from curate import console
-
-    if step.verb not in ASKED:
-        return None
-    unnamed = {name: None for name in ("corpus", "verify") if name in step.values}
-    with TemporaryDirectory(prefix="curate-ask-") as folder, console.silence():
-        place = {"out": folder} if step.verb == "verify" else {"run": folder}
-        try:
-            getattr(curate, step.verb)(**{**step.values, **unnamed, **place})
-        except UsageError as error:
-            return None if folder in error.message else error
-        except CurateError:
-            return None
-    return None
-
-
-def _check_place(step: "Step", book: "StepBook") -> UsageError | None:
-    """Whether a folder may be written; one that the same step left may always be."""
-    from pathlib import Path
-
-    if step.verb != "export" or book.wrote(step):
-        return None
-    from curate import dataset
-
-    try:
-        dataset.check_place(Path(step.values["out"]), step.values["overwrite"])
-    except UsageError as error:
-        return error
-    return None
-
-
-def _check_named(step: "Step", steps: "Sequence[Step]") -> UsageError | None:
-    """Whether what a step is to read is there, as far as this machine can tell, or will be an export above it."""
-    import os
-    from pathlib import PurePath
-
-    from curate.dependence import folder_of
-    from curate.evalsets.opening import is_path, sort_names
-    from curate.nodes import suggest
-
-    made = {folder_of(one) for one in steps if one.verb == "export"}
-    for option in ("corpus", "against", "cutoffs"):
-        value = step.values.get(option) or []
-        for name in value if isinstance(value, list) else [value]:
-            if not is_path(name) and PurePath(name).as_posix() not in made:
-                folder = os.path.dirname(name) or "."
-                beside = os.listdir(folder) if os.path.isdir(folder) else []
-                near = suggest(name.rstrip("/"), [os.path.join(os.path.dirname(name), one) for one in beside])
-                return UsageError(f"{option}: there is no {name}{near or ', seen from the working directory'}")
-    try:
-        sort_names(step.values["evals"]) if step.verb == "decontaminate" else None
-    except UsageError as error:
-        return error
-    return None
-
-
-def _check_export(step: "Step", steps: "Sequence[Step]") -> UsageError | None:
-    """Whether there is, or will be, an export where a step wants to verify one."""
-    from pathlib import Path
-
-    from curate.dependence import depends, folder_of
-
-    folder = folder_of(step)
-    looks = step.verb == "verify" or (step.verb == "decontaminate" and step.looks)
-    if not looks or folder is None or Path(folder).exists() or any(depends(step, one) for one in steps):
-        return None
-    made = [str(folder_of(one)) for one in steps if one.verb == "export"]
-    hint = f"the recipe exports to {', '.join(made)}" if made else f"put - export: {folder} above it"
-    return UsageError(f"there is no export {folder}, and no step writes it", hint)
-
-
-def _warn_of_others(recipe: "Recipe", place: "Run") -> None:
-    """Tell of tables that an earlier recipe or a hand has left in the run, where a step will follow them."""
-    from curate import console
-    from curate.dependence import reads
-
-    made = {step.verb for step in recipe.steps}
-    read = {name for step in recipe.steps for name in reads(step)} - {"score", "corpus"}
-    left = [name for name in sorted(read - made) if place.stage(name) is not None]
-    if left:
-        console.warn(f"the steps will follow what is in {place.path} and none of them makes: {', '.join(left)}")
 
 
 # The steps.

@@ -29,7 +29,7 @@ FLOORS = [
         "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders",
         "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts",
         "pairing sieve cutoffs recipe",
-        "weighing card routing",
+        "weighing card routing foresight",
         "neighbours moving spelling",
         "choice",
         "scoring decontamination deduplication selection ordering grading funnel explanation exporting pretraining "
