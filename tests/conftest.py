@@ -1,5 +1,6 @@
 """No network, few threads, and no colours or bars from libraries: what every test may rely on."""
 
+import json
 import os
 import shutil
 import socket
@@ -12,8 +13,10 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HUB_DISABLE_PR
 
 import pytest
 import torch
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
+SCORE = ["curate", "score", "recipes/sample"]
 
 torch.set_num_threads(1)  # the models here are so small that a second thread only waits
 
@@ -49,12 +52,22 @@ class ScoredSample:
 
 @pytest.fixture(scope="session")
 def scored_sample(tmp_path_factory):
-    """The sample corpus, scored once for all tests that need it whole."""
-    folder = tmp_path_factory.mktemp("scored")
-    shutil.copytree(ROOT / "recipes", folder / "recipes")
-    words = ["curate", "score", "recipes/sample"]
+    """The sample corpus, scored once for all tests that need it whole, in all processes of pytest-xdist."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder, printed = shared / "scored-sample", shared / "scored-sample.json"
+    with FileLock(shared / "scored-sample.lock"):
+        if not printed.exists():
+            shutil.copytree(ROOT / "recipes", folder / "recipes")
+            done = score_sample(folder)
+            assert done.returncode == 0, done.stderr
+            printed.write_text(json.dumps([done.stdout, done.stderr]))
+    return ScoredSample(
+        folder, " ".join(SCORE), subprocess.CompletedProcess(SCORE, 0, *json.loads(printed.read_text()))
+    )
+
+
+def score_sample(folder):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    command = [sys.executable, "-W", "ignore", "-m", *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return ScoredSample(folder, " ".join(words), done)
+    words = [sys.executable, "-W", "ignore", "-m", *SCORE]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)
