@@ -7,8 +7,9 @@
 ``corpus`` stands for the documents themselves, whatever they were scored with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 Problem = tuple[str, str]
@@ -30,8 +31,11 @@ READS: Mapping[str, tuple[str, ...]] = {
 }
 """The stages of the run that a verb reads; a verb that is not named here leaves nothing that others read."""
 
-ONCE = frozenset(READS) - {"export"}
+ONCE = frozenset(READS) - {"export", "report"}
 """Verbs that own a table, which a second step would only replace."""
+
+IGNORED = {"no_order": "order", "no_buckets": "bucket"}
+"""Flags of ``export`` by which it does not look at a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,11 @@ class Step:
 def reads(step: Step) -> tuple[str, ...]:
     """The stages that a step reads, ``corpus`` among them."""
     by_perplexity = step.verb == "dedup" and step.values.get("keep") == "lowest-ppl"
-    return READS.get(step.verb, ()) + (("score",) if by_perplexity else ())
+    found = READS.get(step.verb, ()) + (("score",) if by_perplexity else ())
+    ignored = {stage for flag, stage in IGNORED.items() if step.values.get(flag)}
+    # What was rejected has neither a bucket nor a place in an order.
+    ignored |= set(IGNORED.values()) if step.values.get("rejected") else set()
+    return tuple(stage for stage in found if stage not in ignored)
 
 
 def follows(step: Step) -> tuple[str, ...]:
@@ -71,33 +79,54 @@ def follows(step: Step) -> tuple[str, ...]:
     return (*found, "score") if unnamed else found
 
 
+def depends(step: Step, other: Step) -> bool:
+    """Whether a step reads what the other one writes; an export is read by who names its folder."""
+    if other.looks or other.verb not in (*reads(step), *follows(step)):
+        return False
+    return other.verb != "export" or folder_of(step) == folder_of(other)
+
+
+def folder_of(step: Step) -> str | None:
+    """The folder or file that a step writes or, where it verifies, reads; None where it names none."""
+    name = "verify" if step.verb == "decontaminate" else "out"
+    return PurePath(str(step.values[name])).as_posix() if step.values.get(name) else None
+
+
 def check_sequence(steps: Sequence[Step]) -> list[Problem]:
     """What is wrong with steps as a sequence: a verb twice, a folder twice, what is read before it is written."""
     return [*_find_repeated(steps), *_find_early(steps)]
 
 
-def _find_repeated(steps: Sequence[Step]) -> list[Problem]:
-    seen: dict[tuple[str, str | None], Step] = {}
-    found = []
-    for step in steps:
-        if step.looks or (step.verb not in ONCE and "out" not in step.values):
-            continue
-        folder = None if step.verb in ONCE else str(step.values["out"])
-        first = seen.setdefault((step.verb, folder), step)
-        if first is not step and folder is None:
-            what = f"{step.name} is named twice, here and in line {first.line}: it would replace its own table"
-            found.append((f"line {step.line}", f"{what}; take one out"))
-        elif first is not step:
-            what = f"{step.name} writes {folder} as line {first.line} does; name another folder"
-            found.append((f"line {step.line}", what))
-    return found
+def _find_repeated(steps: Sequence[Step]) -> Iterator[Problem]:
+    for place, step in enumerate(steps):
+        above = (one for one in steps[:place] if one.verb == step.verb and not one.looks)
+        first = None if step.looks else next((one for one in above if _clashes(one, step)), None)
+        if first is not None:
+            yield f"line {step.line}", _say_repeated(first, step)
+
+
+def _clashes(one: Step, other: Step) -> bool:
+    """Whether the second of two steps of one verb undoes the first, or says it again."""
+    if one.verb == "verify":
+        return {**one.values, "out": folder_of(one)} == {**other.values, "out": folder_of(other)}
+    return one.verb in ONCE or (one.verb in (*READS, "train_reference") and folder_of(one) == folder_of(other))
+
+
+def _say_repeated(first: Step, step: Step) -> str:
+    twice = f"{step.name} is named twice, here and in line {first.line}"
+    if step.verb == "verify":
+        return f"{twice}, with the same options; take one out"
+    if step.verb in ONCE:
+        return f"{twice}: it would replace its own table; take one out"
+    if step.values.get("out"):
+        return f"{step.name} writes {step.values['out']} as line {first.line} does; name another place"
+    return f"{twice}: it would replace its own page; name another file with out"
 
 
 def _find_early(steps: Sequence[Step]) -> list[Problem]:
     found = []
     for place, step in enumerate(steps):
-        wanted = follows(step)
-        late = next((one for one in steps[place + 1 :] if one.verb in wanted and not one.looks), None)
+        late = next((one for one in steps[place + 1 :] if one.verb in follows(step) and depends(step, one)), None)
         if late is not None:
             what = f"{step.name} stands above {late.name} (line {late.line}), and reads what that writes"
             found.append((f"line {step.line}", f"{what}; move it below"))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from curate.dependence import Problem, Step
@@ -204,6 +204,10 @@ class Reader:
         try:
             if parameter.many and isinstance(node, SequenceNode):
                 draft.values[parameter.name] = [self.value(parameter, child) for child in node.value]
+            elif parameter.several and isinstance(node, SequenceNode) and node.value:
+                one = replace(parameter, several=False)
+                numbers = tuple(self.value(one, child) for child in node.value)
+                draft.values[parameter.name] = numbers[0] if len(numbers) == 1 else numbers
             else:
                 one = self.value(parameter, node)
                 draft.values[parameter.name] = [one] if parameter.many else one

@@ -24,6 +24,7 @@ from curate.errors import UsageError
 from curate.nodes import EXAMPLE, compose, find_foreign, read_text
 
 MOST_SHOWN = 10
+MEND = "mend the recipe; nothing was started"
 HEAD = "# Written by curate run: a recipe with every default filled in. Run again, it does what is left to do.\n"
 
 
@@ -49,11 +50,12 @@ def read_recipe(path: str, verbs: Verbs, settings: Sequence[str] = ()) -> Recipe
     run, description, drafts = reader.read_top(root)
     reader.apply(settings, drafts)
     steps = tuple(reader.finish(draft) for draft in drafts)
+    hint = reader.hint() if reader.problems or not steps else MEND
     reader.problems += check_sequence(steps)
     if not steps and not reader.problems:
         reader.problems.append(("line 1", f"there are no steps, as in {EXAMPLE}"))
     if reader.problems:
-        raise refusal(path, reader.problems, reader.hint())
+        raise refusal(path, reader.problems, hint)
     return Recipe(path, run, description, steps)
 
 

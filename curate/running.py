@@ -4,23 +4,20 @@ A recipe is checked whole before any work starts (``curate.recipe``), its option
 unchanged is skipped (``curate.stepbook``), so that a run that was stopped goes on by the same command.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.errors import CurateError, GateError, Interrupted, TableError, UsageError
+from curate.errors import CurateError, GateError, Interrupted, TableError
 
 if TYPE_CHECKING:
-    from curate.dependence import Problem, Step
+    from curate.dependence import Step
     from curate.drafts import Verbs
     from curate.recipe import Recipe
     from curate.runs import Run
     from curate.stepbook import StepBook
-
-ASKED = ("filter", "bucket", "order", "report", "export", "decontaminate", "dedup")
-"""Verbs that look at their options before anything else, and then find that a folder is no run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +86,18 @@ def run(
     a step wrote itself is replaced when it changes; scores that were made otherwise are replaced only by ``restart``,
     or when nothing but the corpus has changed, which makes them useless.
     """
+    from curate import foresight, runs
     from curate import recipe as recipes
-    from curate import runs
     from curate.stepbook import StepBook
 
     verbs = read_signatures()
     checked = recipes.read_recipe(recipe, verbs, set or ())
     place = runs.open_run(run or checked.run or runs.DEFAULT_RUN, create=True)
     book = StepBook(place.path)
-    problems = list(_find_refused(checked, place, book))
+    problems = list(foresight.find_refused(checked, place, book))
     if problems:
-        raise recipes.refusal(recipe, problems, "mend the recipe; nothing was started")
+        raise recipes.refusal(recipe, problems, recipes.MEND)
+    foresight.warn_of_others(checked, place)
     work = Work(checked, verbs, place.path.as_posix(), book, restart)
     if dry_run:
         return work.preview()
@@ -114,58 +112,6 @@ def read_signatures() -> "Verbs":
     from curate.signatures import parameters_of
 
     return {verb: parameters_of(getattr(curate, verb)) for verb in curate.VERBS if verb != "run"}
-
-
-# Before any work.
-
-
-def _find_refused(recipe: "Recipe", place: "Run", book: "StepBook") -> "Iterator[Problem]":
-    """What is a recipe, and yet cannot work: no scores, an option without a meaning, a folder that is taken."""
-    from curate.dependence import reads
-
-    scored = place.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
-    for step in recipe.steps:
-        where = f"line {step.line}"
-        if "score" in reads(step) and not scored:
-            yield where, f"{step.name} reads scores, but {place.path} has none; begin with - score: CORPUS"
-        for error in (_ask(step), _check_place(step, book)):
-            if error is not None:
-                yield where, f"{step.name}: {error.message}" + (f" ({error.hint})" if error.hint else "")
-
-
-def _ask(step: "Step") -> UsageError | None:
-    """What the verb itself says of its options, asked about a run that is not there."""
-    from tempfile import TemporaryDirectory
-
-    import curate
-    from curate import console
-
-    if step.verb not in ASKED:
-        return None
-    unnamed = {name: None for name in ("corpus", "verify") if name in step.values}
-    with TemporaryDirectory(prefix="curate-ask-") as folder, console.silence():
-        try:
-            getattr(curate, step.verb)(**{**step.values, **unnamed}, run=folder)
-        except UsageError as error:
-            return error
-        except CurateError:
-            return None
-    return None
-
-
-def _check_place(step: "Step", book: "StepBook") -> UsageError | None:
-    """Whether a folder may be written; one that the same step left may always be."""
-    from pathlib import Path
-
-    if step.verb != "export" or book.wrote(step):
-        return None
-    from curate import dataset
-
-    try:
-        dataset.check_place(Path(step.values["out"]), step.values["overwrite"])
-    except UsageError as error:
-        return error
-    return None
 
 
 # The steps.
@@ -212,16 +158,16 @@ class Work:
     def preview(self) -> Course:
         """What would be done: a step runs, too, when one runs that it reads from."""
         from curate import console
-        from curate.dependence import follows, reads
+        from curate.dependence import depends
 
-        place, steps, moved = self.open(), [], set[str]()
+        place, steps, moved = self.open(), [], list["Step"]()
         for step in self.recipe.steps:
-            above = moved & {*reads(step), *follows(step)}
-            why = f"{min(above).replace('_', '-')} is run before" if above else self.book.why(place, step)
-            if why is not None and not step.looks:
-                moved.add(step.verb)
+            above = [one.name for one in moved if depends(step, one)]
+            why = f"{min(above)} is run before" if above else self.book.why(place, step)
+            if why is not None:
+                moved.append(step)
             state = "unchanged" if why is None else "to do"
-            console.say(step.name, state if why in (None, "not done yet") else f"{state}: {why}")
+            console.show(f"{step.name:<14} {state if why in (None, 'not done yet') else f'{state}: {why}'}")
             steps.append(Done(step.verb, step.line, step.values, self.command(step), state, why))
         return Course(self.recipe.path, self.run, tuple(steps), True, None)
 

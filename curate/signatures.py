@@ -13,6 +13,8 @@ from typing import Any, Literal, Union
 
 from typer.models import ArgumentInfo, ParameterInfo
 
+from curate.quantities import parse_numbers
+
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 YES, NO = ("true", "yes", "on"), ("false", "no", "off")  # the words of YAML 1.1
 
@@ -36,6 +38,8 @@ class Parameter:
     """Typed by its place, without a name."""
     negative: str | None
     """The flag that says no; None where leaving it out is the only way."""
+    several: bool = False
+    """Whether one value may be several numbers, as in ``20,30,50``; they are read as a tuple."""
 
     def expected(self) -> str:
         """What one value of it has to be, in words."""
@@ -43,6 +47,11 @@ class Parameter:
 
     def read(self, text: str) -> Any:
         """A text as one value. ValueError, which says what was expected, where it is none."""
+        if self.several and "," in text:
+            return tuple(self._read_one(part) for part in text.split(","))
+        return self._read_one(text)
+
+    def _read_one(self, text: str) -> Any:
         try:
             value = _read_flag(text) if self.kind is bool else self.kind(_plain_number(text, self.kind))
         except ValueError:
@@ -56,7 +65,7 @@ class Parameter:
         if self.kind is bool and not self.many:
             return [f"--{self.option}"] if value else [self.negative] if self.negative else []
         plain = ".0" if self.kind is float else ""
-        texts = [str(one).removesuffix(plain) for one in (value if self.many else [value])]
+        texts = [_spell(one, plain) for one in (value if self.many else [value])]
         if self.argument:
             return texts
         # A value that begins with a dash would be taken for an option of its own.
@@ -68,6 +77,13 @@ def _read_flag(text: str) -> bool:
     if text.lower() not in YES + NO:
         raise ValueError
     return text.lower() in YES
+
+
+def _spell(value: Any, plain: str) -> str:
+    """A value as it is typed, several numbers with commas."""
+    if isinstance(value, tuple):
+        return ",".join(_spell(one, plain) for one in value)
+    return str(value).removesuffix(plain)
 
 
 def _plain_number(text: str, kind: type) -> str:
@@ -92,7 +108,8 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
     kind, many, choices = _kind_of(typing.get_args(hint)[0] if annotated else hint, name)
     yes, no = _flags(name, info)
     required, argument = default is inspect.Parameter.empty, isinstance(info, ArgumentInfo)
-    return Parameter(name, yes, kind, many, choices, required, None if required else default, argument, no)
+    several = getattr(info, "parser", None) is parse_numbers
+    return Parameter(name, yes, kind, many, choices, required, None if required else default, argument, no, several)
 
 
 def _flags(name: str, info: ParameterInfo | None) -> tuple[str, str | None]:

@@ -9,13 +9,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import xxhash
 
 from curate import runs, tables
 from curate.corpus import Corpus
-from curate.dependence import Step, reads
+from curate.dependence import Step, folder_of, reads
 from curate.errors import CurateError
 from curate.runs import Run
 
@@ -23,7 +23,7 @@ WHOLE_BYTES = 16_000_000  # files up to this are read whole, of larger ones thei
 EDGE_BYTES = 1 << 16
 TABLES = {"score": "scores", "decontaminate": "hits", "dedup": "duplicates", "bucket": "buckets"}
 """Where a stage keeps its table, by the name in ``Run``; elsewhere it is called like the verb."""
-WRITTEN = frozenset({"out", "report", "verify"})  # parameters that name no input
+WRITTEN = frozenset({"out", "report", "save_cutoffs", "verify"})  # parameters that name no input
 NO_MATTER = frozenset({"restart", "overwrite"})  # parameters that do not change what comes out
 
 Note = Mapping[str, Any]
@@ -52,7 +52,7 @@ class StepBook:
                 return f"{'the corpus' if name == 'corpus' else name} has changed"
         for name in now["files"]:
             if note["files"].get(name) != now["files"][name]:
-                return f"what {name} names has changed"
+                return "the export has changed" if step.verb == "verify" else f"what {name} names has changed"
         if now["left"] is None or note["left"] != now["left"]:
             return "what it left is not there as it was"
         return None
@@ -95,8 +95,10 @@ def _read_notes(path: Path) -> dict[str, Any]:
 
 
 def key_of(step: Step) -> str:
-    """By what a step is remembered: its verb, and the folder that it writes."""
-    return f"{step.name} {step.values['out']}" if step.values.get("out") else step.name
+    """By what a step is remembered: its verb, and what it writes; of one that only reads, all that it asks."""
+    if step.verb == "verify":
+        return f"{step.name} {folder_of(step)} {runs.fingerprint(step.values)}"
+    return f"{step.name} {folder_of(step)}" if folder_of(step) else step.name
 
 
 def describe_step(place: Run, step: Step) -> dict[str, Any]:
@@ -137,28 +139,40 @@ def _corpus_of(place: Run) -> str | None:
 def _files_of(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """The local files that the parameters name, but for the run's own corpus, which is looked at as such."""
     for name, value in step.values.items():
-        if name in WRITTEN or (name == "corpus" and "corpus" in read):
+        own = name in WRITTEN and step.verb != "verify"
+        if own or (name == "corpus" and "corpus" in read):
             continue
         paths = [
             os.path.expanduser(one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)
         ]
-        found = [fingerprint_path(Path(path)) for path in paths if "://" not in path and os.path.exists(path)]
+        # Who verifies an export wants to hear of any byte of it.
+        whole = step.verb == "verify"
+        found = [fingerprint_path(Path(path), whole) for path in paths if "://" not in path and os.path.exists(path)]
         if found:
             yield name, runs.fingerprint(found)
 
 
 def _left_by(place: Run, step: Step) -> dict[str, str] | None:
-    """The record, the table and the folder that a step left; None where it leaves none of them."""
+    """The record, the table and the files that a step left; None where it leaves none of them."""
+    if step.verb == "verify":
+        return {}  # its finding was true of the files as they were, and these are looked at
+    found = {name: fingerprint_left(path) for name, path in _written_by(place, step).items()}
     record = place.stage(step.verb)
-    found = {}
     if record is not None:
         found["record"] = runs.fingerprint(record)
         table = getattr(place, TABLES.get(step.verb, step.verb), None)
         if isinstance(table, Path):
             found["table"] = fingerprint_left(table)
-    if step.values.get("out"):
-        found["out"] = fingerprint_left(Path(step.values["out"]))
     return found or None
+
+
+def _written_by(place: Run, step: Step) -> dict[str, Path]:
+    """What a step writes beside its table, by the name of the parameter."""
+    if step.verb == "report":
+        page = Path(step.values.get("out") or place.path / "report.html")
+        return {"out": page, "numbers": page.with_suffix(".json")}
+    named = {name: Path(step.values[name]) for name in ("out", "save_cutoffs") if step.values.get(name)}
+    return {**named, "cutoffs": place.path / "cutoffs.json"} if step.verb == "bucket" else named
 
 
 # Files.
@@ -174,9 +188,9 @@ def _walk(path: Path) -> Iterator[tuple[str, Path]]:
             yield (Path(folder) / name).relative_to(path).as_posix(), Path(folder) / name
 
 
-def fingerprint_path(path: Path) -> str:
-    """Names, sizes and contents of a file or a folder."""
-    return runs.fingerprint(sorted([name, *_content(place)] for name, place in _walk(path)))
+def fingerprint_path(path: Path, whole: bool = False) -> str:
+    """Names, sizes and contents of a file or a folder; ``whole`` reads large files to their end, too."""
+    return runs.fingerprint(sorted([name, *_content(place, whole)] for name, place in _walk(path)))
 
 
 def fingerprint_left(path: Path) -> str:
@@ -189,14 +203,21 @@ def fingerprint_left(path: Path) -> str:
     return runs.fingerprint(sorted(rows))
 
 
-def _content(path: Path) -> list[Any]:
+def _content(path: Path, whole: bool = False) -> list[Any]:
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
-            if size <= WHOLE_BYTES:
-                return [size, xxhash.xxh3_64_hexdigest(file.read())]
+            if whole or size <= WHOLE_BYTES:
+                return [size, _hash(file)]
             first = file.read(EDGE_BYTES)
             file.seek(-EDGE_BYTES, os.SEEK_END)
             return [size, xxhash.xxh3_64_hexdigest(first + file.read())]
     except OSError as error:
         return [-1, str(error.strerror)]
+
+
+def _hash(file: BinaryIO) -> str:
+    found = xxhash.xxh3_64()
+    while block := file.read(WHOLE_BYTES):
+        found.update(block)
+    return found.hexdigest()

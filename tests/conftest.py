@@ -1,12 +1,22 @@
 """No network, few threads, and no colours or bars from libraries: what every test may rely on."""
 
+import json
 import os
+import shutil
 import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", NO_COLOR="1")
 
 import pytest
 import torch
+from filelock import FileLock
+
+ROOT = Path(__file__).parent.parent
+SCORE = ["curate", "score", "recipes/sample"]
 
 torch.set_num_threads(1)  # the models here are so small that a second thread only waits
 
@@ -27,6 +37,37 @@ def _no_network(monkeypatch):
 @pytest.fixture
 def sample_corpus():
     """The folder of the sample corpus."""
-    from pathlib import Path
+    return ROOT / "recipes" / "sample"
 
-    return Path(__file__).parent.parent / "recipes" / "sample"
+
+@dataclass(frozen=True)
+class ScoredSample:
+    """A copy of ``recipes`` whose sample was scored by the first command of the README, as a user does it."""
+
+    folder: Path
+    """Holds recipes/ and curated/. Others use it, too: copy it before anything is written there."""
+    command: str
+    done: subprocess.CompletedProcess
+
+
+@pytest.fixture(scope="session")
+def scored_sample(tmp_path_factory):
+    """The sample corpus, scored once for all tests that need it whole, in all processes of pytest-xdist."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder, printed = shared / "scored-sample", shared / "scored-sample.json"
+    with FileLock(shared / "scored-sample.lock"):
+        if not printed.exists():
+            shutil.copytree(ROOT / "recipes", folder / "recipes")
+            done = score_sample(folder)
+            assert done.returncode == 0, done.stderr
+            printed.write_text(json.dumps([done.stdout, done.stderr]))
+    return ScoredSample(
+        folder, " ".join(SCORE), subprocess.CompletedProcess(SCORE, 0, *json.loads(printed.read_text()))
+    )
+
+
+def score_sample(folder):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    words = [sys.executable, "-W", "ignore", "-m", *SCORE]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)

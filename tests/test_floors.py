@@ -18,18 +18,18 @@ ROOT = Path(curate.__file__).parent
 FLOORS = [
     set(floor.split())
     for floor in (
-        "errors kernels dependence",
+        "errors kernels",
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures",
-        "console quantities widening background crew duplicates clusters spans schedules tenths signatures spill "
+        "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
         "tokenfiles trainingnotes",
-        "workers",
+        "workers signatures",
         "corpus tables shards alignment probes",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
         "scorebook rejections windows sketchbook evidence carried exportbook tokenshards",
         "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders",
         "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts",
         "pairing sieve cutoffs recipe",
-        "weighing card routing",
+        "weighing card routing foresight",
         "neighbours moving spelling",
         "choice",
         "scoring decontamination deduplication selection ordering grading funnel explanation exporting pretraining "

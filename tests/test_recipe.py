@@ -8,19 +8,21 @@ import shlex
 
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import curate
 from curate import runs
-from curate.errors import TableError, UsageError
+from curate.dependence import Step, reads
+from curate.errors import GateError, TableError, UsageError
 from curate.recipe import fill_in, read_recipe
 from curate.running import read_signatures
 from curate.signatures import write_command
 from tests.runs_helper import numbered, numbered_run, write_lines
 
 VERBS = read_signatures()
+FORMATS = ", ".join(VERBS["export"]["format"].choices)
 FOUR = [{"perplexity": 10.0 * (n + 1), "tokens": 5} for n in range(8)]
 
 
@@ -72,6 +74,14 @@ def test_a_value_is_read_from_its_own_letters_and_not_as_yaml_has_it(tmp_path, t
     assert read(tmp_path, f"- filter: {{{text}}}").steps[0].values[name] == value
 
 
+@pytest.mark.parametrize("text", ["20,30", "'20, 30'", "[20, 30]", "\n    - 20\n    - 3e1"])
+def test_a_bound_may_have_several_values_and_they_are_typed_with_commas(tmp_path, text):
+    step = read(tmp_path, f"- filter:\n    dry-run: true\n    max-ppl: {text}").steps[0]
+    assert step.values["max_ppl"] == (20.0, 30.0)
+    assert write_command("filter", VERBS["filter"], step.values) == "curate filter --max-ppl 20,30 --dry-run"
+    assert read(tmp_path, "- filter: {max-ppl: [20]}").steps[0].values["max_ppl"] == 20.0
+
+
 def test_a_list_may_stand_under_steps_beside_a_run_and_a_description(tmp_path):
     found = read(tmp_path, "description: why\nrun: there\nsteps:\n  - dedup\n")
     assert (found.run, found.description, found.steps[0].line) == ("there", "why", 4)
@@ -88,10 +98,14 @@ def test_a_list_may_stand_under_steps_beside_a_run_and_a_description(tmp_path):
         ("- filter:\n    max-ppl: fifty", 2, 'max-ppl: expected a number, found "fifty"'),
         ("- dedup:\n    seed: 1.5", 2, 'seed: expected a whole number, found "1.5"'),
         ("- filter:\n    dry-run: maybe", 2, 'dry-run: expected true or false, found "maybe"'),
-        ("- filter:\n    max-ppl: [1, 2]", 2, "max-ppl: expected a number, found a list"),
+        ("- filter:\n    rate: [1, 2]", 2, "rate: expected a number, found a list"),
+        ("- filter:\n    max-ppl: []", 2, "max-ppl: expected a number, found a list"),
+        ("- filter:\n    max-ppl:\n    - 20\n    - fifty", 4, 'max-ppl: expected a number, found "fifty"'),
+        ("- filter:\n    max-ppl: ['2,3', 4]", 2, 'max-ppl: expected a number, found "2,3"'),
+        ("- filter: {max-ppl: '20,,30'}", 1, 'max-ppl: expected a number, found "20,,30"'),
         ("- filter:\n    max-ppl: {a: 1}", 2, "max-ppl: expected a number, found options of its own"),
         ("- filter:\n    max-ppl:", 2, "max-ppl: expected a number, found nothing"),
-        ("- export: {out: a, format: hff}", 1, 'format: expected one of hf, parquet, jsonl, found "hff"'),
+        ("- export: {out: a, format: hff}", 1, f'format: expected one of {FORMATS}, found "hff"'),
         ("- dedup\n- score:", 2, "score: corpus is missing, as in - score: CORPUS"),
         ("- score: []", 1, "score: corpus is missing"),
         ("- filter: {threshold: 1}", 1, 'filter has no option "threshold"; dedup has'),
@@ -122,6 +136,14 @@ def test_a_list_may_stand_under_steps_beside_a_run_and_a_description(tmp_path):
         ("- decontaminate: {evals: a, verify: b}\n- export: b", 1, "decontaminate stands above export (line 2)"),
         ("- dedup\n- dedup: {seed: 2}", 2, "dedup is named twice, here and in line 1"),
         ("- export: a\n- export: {out: a, format: jsonl}", 2, "export writes a as line 1 does"),
+        ("- export: a\n- export: a/", 2, "export writes a/ as line 1 does"),
+        ("- report\n- report", 2, "report is named twice, here and in line 1: it would replace its own page"),
+        ("- report: {out: p.html}\n- report: {out: ./p.html}", 2, "report writes ./p.html as line 1 does"),
+        ("- verify: a\n- verify: {out: a/}", 2, "verify is named twice, here and in line 1, with the same options"),
+        ("- verify: a\n- export: a", 1, "verify stands above export (line 2)"),
+        ("- export: a\n- bucket", 1, "export stands above bucket (line 2)"),
+        ("- order\n- filter: {max-ppl: 1}", 1, "order stands above filter (line 2)"),
+        ("- report\n- order", 1, "report stands above order (line 2)"),
         ("- dedup\n- run: other.yaml", 2, "a recipe runs no recipe, so that none can loop"),
         ("- dedup:\n\t- x", 2, "a tab; YAML is indented with spaces"),
         ("- dedup\n---\n- dedup", 2, "a second document begins"),
@@ -213,6 +235,7 @@ def value_of(parameter):
         bool: st.booleans(),
     }[parameter.kind]
     one = st.sampled_from(parameter.choices) if parameter.choices else one
+    one = one | st.lists(one, min_size=2, max_size=3).map(tuple) if parameter.several else one
     return st.lists(one, min_size=1, max_size=3) if parameter.many else one
 
 
@@ -241,16 +264,18 @@ def parsed(command):
     return words[1].replace("-", "_"), caught
 
 
+@settings(deadline=None)
 @given(steps())
 def test_a_command_gives_the_verb_the_very_values_of_the_step(step):
     verb, values = step
     found, given_ = parsed(write_command(verb, VERBS[verb], values))
     assert found == verb
     for name, value in values.items():
-        seen = list(given_[name]) if isinstance(given_[name], (list, tuple)) else given_[name]
+        seen = list(given_[name]) if isinstance(value, list) and given_[name] is not None else given_[name]
         assert seen == value or (value is None and not seen), name
 
 
+@settings(deadline=None)
 @given(steps())
 def test_the_kept_recipe_reads_back_as_the_same_steps(step):
     import tempfile
@@ -431,6 +456,125 @@ def test_the_command_line_prints_commands_the_funnel_or_one_object(made):
     assert "[2/4] filter --max-ppl 50 --run run" in done.stderr and "next:" not in done.stderr
     again = CliRunner().invoke(app, ["run", "r.yaml"])
     assert re.search(r"\[2/4\] filter +unchanged, skipped", again.stderr) and again.stdout.startswith("read ")
+
+
+# What reads what.
+
+
+LONG = """run: run
+steps:
+- dedup
+- filter: {max-ppl: 70}
+- bucket: {quantiles: 2, save-cutoffs: cuts.json}
+- order: {schedule: shuffle}
+- report
+- export: {out: plain, format: jsonl, no-order: true}
+- export: {out: out, format: jsonl}
+- verify: {out: plain, loader: none}
+- verify: {out: out, loader: none}
+- verify: {out: out/, loader: dataloader}
+"""
+NAMES = ["dedup", "filter", "bucket", "order", "report", "plain", "out", "plain?", "out?", "out??"]
+
+
+@pytest.fixture
+def long(made):
+    """A recipe with every verb that reads what another one leaves, done once."""
+    written(made, LONG)
+    assert set(states(curate.run("r.yaml"))) == {"done"}
+    return made
+
+
+def again(*settings):
+    """Which steps run, as a dry run says it and as it is."""
+    planned = states(curate.run("r.yaml", set=list(settings), dry_run=True))
+    done = states(curate.run("r.yaml", set=list(settings)))
+    assert planned == [{"done": "to do", "skipped": "unchanged"}[one] for one in done]
+    return " ".join(name for name, state in zip(NAMES, done, strict=True) if state == "done")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (None, ""),
+        ("dedup.seed=2", " ".join(NAMES)),
+        ("filter.max-ppl=60", "filter bucket order report plain out plain? out? out??"),
+        ("bucket.quantiles=3", "bucket report plain out plain? out? out??"),
+        ("order.seed=1", "order report out out? out??"),
+        ("report.percentiles=5,95", "report"),
+        ("6.rejected=true", "plain plain?"),
+        ("7.format=parquet", "out out? out??"),
+        ("10.batch-size=2", "out??"),
+    ],
+)
+def test_exactly_the_steps_run_again_that_read_what_has_changed(long, setting, expected):
+    assert again(*([setting] if setting else [])) == expected
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"),
+    [
+        ("run/report.html", "report"),
+        ("run/report.json", "report"),
+        ("cuts.json", "bucket"),
+        ("run/order.parquet", "order"),
+    ],
+)
+def test_what_a_step_left_and_is_gone_is_made_again_as_it_was(long, gone, expected):
+    (long / gone).unlink()
+    assert states(curate.run("r.yaml")).count("done") == 1 and (long / gone).exists()
+
+
+def test_an_export_is_verified_again_when_any_of_its_bytes_has_changed(long):
+    shard = next((long / "out" / "data").iterdir())
+    octets = bytearray(shard.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    shard.write_bytes(octets)
+    with pytest.raises(GateError, match="step 9 of 10, verify: a gate is not met"):
+        curate.run("r.yaml")
+
+
+def test_an_export_of_what_was_rejected_reads_neither_buckets_nor_the_order():
+    assert {"bucket", "order"} & set(reads(Step("export", {"out": "a"}, 1))) == {"bucket", "order"}
+    assert not {"bucket", "order"} & set(reads(Step("export", {"out": "a", "rejected": True}, 1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- export: out\n- verify: outt", "line 2: verify: there is no export outt, and no step writes it"),
+        ("- dedup: {against: corpsu}", 'line 1: dedup: against: there is no corpsu; did you mean "corpus"?'),
+        ("- bucket: {cutoffs: c.json}", "line 1: bucket: cutoffs: there is no c.json"),
+        ("- decontaminate: gsm9k", "line 1: decontaminate: gsm9k is no file"),
+        ("- filter: {max-ppl: [20, 30]}", "line 1: filter: --max-ppl 20,30: a decision has one bound"),
+        ("- export: out\n- verify: {out: out, batch-size: 0}", "line 2: verify: --batch-size must be at least 1"),
+    ],
+)
+def test_what_is_not_there_or_means_nothing_is_told_before_any_work(made, text, said):
+    written(made, text)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        curate.run("r.yaml", run="run")
+    assert not (made / "run" / "recipe.yaml").exists()
+
+
+def test_a_sweep_in_a_recipe_shows_each_of_its_bounds_and_writes_nothing(made):
+    written(made, "- filter: {max-ppl: '20,50', dry-run: true}")
+    found = curate.run("r.yaml", run="run")
+    assert [one["kept"]["documents"] for one in found.steps[0].result["sweep"]] == [2, 5]
+    assert not (made / "run" / "filter.parquet").exists()
+
+
+def test_what_another_recipe_left_in_the_run_is_named(made, capsys):
+    from curate import console
+
+    curate.run("r.yaml")
+    written(made, "- order\n- export: {out: other, no-buckets: true}")
+    console.enable()
+    try:
+        curate.run("r.yaml", run="run", dry_run=True)
+    finally:
+        console.enable(False)
+    assert "none of them makes: dedup, filter\n" in capsys.readouterr().err
 
 
 # Scoring again.
