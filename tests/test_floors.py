@@ -31,7 +31,7 @@ FLOORS = [
         "pairing sieve cutoffs recipe",
         "weighing card routing",
         "neighbours moving spelling",
-        "choice",
+        "choice tokenorder",
         "scoring decontamination deduplication selection ordering grading funnel explanation exporting pretraining "
         "verification",
         "overview running",
