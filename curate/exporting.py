@@ -194,6 +194,21 @@ def choose_prefix(columns: "tuple[str, ...] | list[str]", first: int = 1) -> str
         first += 1
 
 
+def write_choice(run: "Run", choice: "Choice", folder: "Path", out: str) -> Exported:
+    """The documents that a decision table keeps, as ``hf`` in the order of the corpus, into an empty folder.
+
+    ``out`` is what the folder will be called. Orders and buckets are left aside. GateError where nothing is kept.
+    """
+    from curate import moving, pairing, passages, shards
+
+    corpus = run.corpus()
+    _check_some(choice, False)
+    treatment = passages.choose_treatment(run, choice.found, corpus)
+    shard_bytes, prefix = shards.parse_size("500MB"), choose_prefix(corpus.columns)
+    job = pairing.Job(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
+    return _build(job, folder, out, moving.Means(0, 1))
+
+
 def _build(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
     """Write shards, card and manifest into an empty folder; once more, should a name turn out to be taken."""
     import shutil

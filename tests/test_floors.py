@@ -32,8 +32,9 @@ FLOORS = [
         "weighing card routing",
         "neighbours moving spelling",
         "choice tokenorder",
-        "scoring decontamination deduplication selection ordering grading funnel explanation exporting pretraining "
-        "verification",
+        "exporting",
+        "subsets",
+        "scoring decontamination deduplication selection ordering grading funnel explanation pretraining verification",
         "overview running",
         "reporting",
         "cli",
