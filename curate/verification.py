@@ -206,7 +206,8 @@ def _replay_cases(
     order = exportbook.read_sequence(export)
     places = exportbook.index_places(order)
     lengths = order.column("tokens").to_numpy()
-    console.say("replaying", f"{export.folder}   {len(cases)} loaders over {len(order):,} documents")
+    many = "1 loader" if len(cases) == 1 else f"{len(cases)} loaders"
+    console.say("replaying", f"{export.folder}   {many} over {len(order):,} documents")
     with loaders.staged(export, places, lengths, batch_size, ranks, workers) as stage:
         for case in cases:
             yield _replay_case(case, stage, order, steps)
