@@ -49,8 +49,8 @@ def _first(manifest: Mapping[str, Any]) -> str:
     )
     lines = (
         "The documents of this folder stand in the order in which they are to be read.",
-        f"Most trainers shuffle unless they are told not to. `curate verify OUT` {check}",
-        "Below, `OUT` stands for the path of this folder.",
+        "Most trainers shuffle unless they are told not to.",
+        f"`curate verify OUT` {check} `OUT` stands for the path of this folder.",
     )
     return "\n".join(lines)
 
@@ -125,7 +125,7 @@ def _dataloader(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _are(shards: int) -> str:
-    return "is one, which one worker reads alone" if shards == 1 else f"are {shards}: with workers the order is lost"
+    return "is one, read by one worker" if shards == 1 else f"are {shards}, and the order is lost"
 
 
 def _trainer() -> list[str]:
@@ -203,7 +203,7 @@ def _llama_factory(field: str) -> list[str]:
         "```",
         "",
         "- That entry of `dataset_info.json` goes to `datasets.load_dataset`, which reads a folder, too.",
-        "- `file_name` with a folder reads the files as `os.listdir` lists them, in no order; with one file it is safe.",
+        "- `file_name` with a folder reads the files as `os.listdir` lists them, in no order; one file is safe.",
         "  (These two were read in an earlier commit, 01d3ac6.)",
         "- `num_samples` in the entry draws documents at random: leave it out.",
         "- `stage: pt` packs by default, in order: it joins `preprocessing_batch_size` (1000) documents and drops what",
