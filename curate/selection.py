@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.choice import Selection, Trial
+from curate.choice import Probed, Selection, Trial
 from curate.errors import GateError, UsageError
 from curate.ledger import Share
 from curate.quantities import figure, parse_numbers
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from curate.rejections import Rejections
     from curate.runs import Run
     from curate.sieve import Source
-    from curate.subsets import Probed
     from curate.weighing import Count, Judgement, Weighed
 
 SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
@@ -71,7 +70,7 @@ def filter(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
     memory_limit: Annotated[str | None, typer.Option(help="Memory for the tables, as in 4GB.")] = None,
-) -> "Selection | Probed":
+) -> Selection | Probed:
     """Choose documents by their scores: bounds, percentiles, a token budget or SQL, with a reason for each dropped.
 
     Replaces what an earlier filter decided. Without a criterion it explains the choice with the quantiles of this
@@ -105,7 +104,7 @@ def filter(
     return desk.decide(source, asked, dry_run, show)
 
 
-def _probe(options: dict[str, Any], out: str) -> "Probed":
+def _probe(options: dict[str, Any], out: str) -> Probed:
     """Three subsets of equal tokens, written and not decided."""
     from curate import rejections, runs, subsets
 

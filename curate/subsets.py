@@ -6,16 +6,17 @@ but for less than one document of each group: all begin at a document, and end w
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from curate import criteria, cuts, dataset, decisions, exporting, ledger, pairing, runs, sieve
+from curate.choice import Probed, Subset
 from curate.criteria import Band, Criteria
 from curate.errors import GateError, UsageError
-from curate.quantities import figure, parse_tokens, spell_tokens
+from curate.quantities import parse_tokens, spell_tokens
 from curate.sieve import Edge, Fence, Sieve, Source
 from curate.weighing import Count, Judgement
 
@@ -25,66 +26,12 @@ MADE_BY = "curate filter --probe"
 REFUSED = ("keep", "rate", "temperature", "seed", "ledger", "show", "dry_run")
 
 
-@dataclass(frozen=True, slots=True)
-class Subset:
-    """One of the three."""
-
-    side: str
-    documents: int
-    tokens: int
-    lowest: float
-    """Of the column, over its documents."""
-    median: float
-    highest: float
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """Three exports for proxies."""
-
-    run: str
-    out: str
-    by: str
-    within: tuple[str, ...]
-    budget: int
-    """Tokens that none of them exceeds."""
-    documents: int
-    """What they were taken from: kept by the other criteria, with a number in the column."""
-    tokens: int
-    parameters: Mapping[str, Any]
-    """The other criteria."""
-    subsets: tuple[Subset, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def render(self) -> str:
-        from curate.console import count
-        from curate.evidence.screen import shorten
-        from curate.evidence.wording import fold
-
-        by = str(shorten(fold(self.by), 30))
-        within = str(shorten(fold(f" within {', '.join(self.within)}"), 40)) if self.within else ""
-        lines = [f"{self.out}   low, middle and high of {by}{within}"]
-        lines += [
-            f"up to {self.budget:,} tokens each, of {self.documents:,} documents with {count(self.tokens)} tokens", "",
-            f"{'':<10}{'documents':>12}{'tokens':>16}{'lowest':>12}{'median':>12}{'highest':>12}   {by}".rstrip(),
-        ]  # fmt: skip
-        for one in self.subsets:
-            numbers = "".join(f"{figure(value):>12}" for value in (one.lowest, one.median, one.highest))
-            lines.append(f"{one.side:<10}{one.documents:>12,}{one.tokens:>16,}{numbers}")
-        return "\n".join([*lines, "", "nothing was decided: what curate filter keeps is as it was", self._say_load()])
-
-    def _say_load(self) -> str:
-        return f">>> datasets.load_dataset({self.out!r}, 'low')    or 'middle', 'high'"
-
-
 def check(options: Mapping[str, Any], out: str) -> None:
     """UsageError for options that say nothing beside ``--probe``, and for a folder that is not empty."""
     for name in REFUSED:
         if options.get(name) not in (None, False) and not (name == "seed" and options[name] == 0):
             option = f"--{name.replace('_', '-')}"
-            hint = f"leave {option} out: low, middle and high are all written, by equal --tokens, and nothing is drawn"
+            hint = f"leave {option} out: low, middle and high are all written, of equal --tokens"
             raise UsageError(f"{option} says nothing with --probe", hint)
     place = Path(out)
     if place.is_symlink() or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
@@ -182,7 +129,8 @@ def write(source: Source, options: Mapping[str, Any], out: str) -> Probed:
         for side in SIDES:
             subsets.append(_write_side(source, side, sieves[side], folder, out))
         sums = (budget, *held, others, tuple(subsets))
-        result = Probed(str(source.run.path), out, band.column, band.within, *sums)
+        most = source.run.finished_scores()["made_from"]["model"].get("max_tokens")
+        result = Probed(str(source.run.path), out, band.column, band.within, *sums, most)
         _describe(result, source, folder)
     return result
 
@@ -242,6 +190,11 @@ def _make_readme(result: Probed) -> str:
         f"{result.budget:,} tokens. Train one small model on each with the same settings, and compare them on what "
         "matters to you."
     )
+    if result.read_tokens:
+        told += (
+            f" Only the first {result.read_tokens:,} tokens of a document were scored, and are counted here: give the "
+            "three models equal steps, and not one pass each."
+        )
     others = [f"- {name.replace('_', '-')}: {code(value)}" for name, value in result.parameters.items()]
     note = "Each folder is an export of its own, with a manifest and a card; `probe.json` has the numbers above."
     parts = [

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runs_helper import make_run, numbered, numbered_run, write_hits, write_lines
 
+import curate
 from curate import rejections, runs, sieve, subsets
 from curate.errors import GateError, UsageError
 from curate.selection import filter as choose
@@ -174,3 +175,30 @@ def test_nothing_kept_and_too_few_tokens_are_errors_and_leave_nothing(tmp_path):
     with pytest.raises(GateError, match="short enough"):
         choose(str(run.path), probe=str(tmp_path / "out"))  # a tenth of 400 tokens
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "run"]
+
+
+def test_a_middle_that_begins_late_leaves_the_high_its_tokens(tmp_path):
+    tokens = [20, 40, *[1] * 40]  # the long document lies where the middle would begin
+    run = numbered_run(tmp_path, [{"perplexity": 2.0 + n, "tokens": many} for n, many in enumerate(tokens)])
+    budget, found = chosen(run, tokens=33)
+    assert (budget, found["low"], found["middle"]) == (33, [0], list(range(2, 9)))
+    assert found["high"] == list(range(9, 42))
+
+
+def test_a_recipe_with_a_probe_is_refused_before_any_work(tmp_path):
+    run = numbered_run(tmp_path, drawn(30))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"run: {run.path}\nsteps:\n  - filter: {{probe: {tmp_path / 'out'}}}\n")
+    with pytest.raises(UsageError, match="line 3: filter: probe decides nothing"):
+        curate.run(str(recipe))
+    assert not (tmp_path / "out").exists()
+
+
+def test_scores_of_the_first_tokens_alone_are_said_to_be_that(tmp_path):
+    run = numbered_run(tmp_path, drawn(80))
+    record = json.loads((run.path / "run.json").read_text())
+    record["score"]["made_from"]["model"]["max_tokens"] = 256
+    (run.path / "run.json").write_text(json.dumps(record))
+    found = choose(str(run.path), probe=str(tmp_path / "out"))
+    assert "first 256 tokens" in found.render()
+    assert "first 256 tokens" in (tmp_path / "out" / "README.md").read_text()
