@@ -1,4 +1,4 @@
-"""What ``curate filter`` decided, as a value and on the screen: the funnel, the ledger of the domains, a sweep."""
+"""What ``curate filter`` decided, as a value and on the screen: the funnel, the domains, a sweep, a probe."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -61,6 +61,62 @@ class Selection:
 
         lines = [*_render_counts(self), *_render_ledger(self), *neighbours.describe(self.boundaries)]
         return "\n".join([*lines, "", *_render_next(self)])
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """One of the three."""
+
+    side: str
+    documents: int
+    tokens: int
+    lowest: float
+    """Of the column, over its documents."""
+    median: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Three exports for proxies."""
+
+    run: str
+    out: str
+    by: str
+    within: tuple[str, ...]
+    budget: int
+    """Tokens that none of them exceeds."""
+    documents: int
+    """What they were taken from: kept by the other criteria, with a number in the column."""
+    tokens: int
+    parameters: Mapping[str, Any]
+    """The other criteria."""
+    subsets: tuple[Subset, ...]
+    read_tokens: int | None = None
+    """How many tokens of each document were scored at most, and so are counted; None for all."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def render(self) -> str:
+        from curate.console import count
+
+        by = _short(self.by, 30)
+        within = _short(f" within {', '.join(self.within)}", 40) if self.within else ""
+        lines = [f"{self.out}   low, middle and high of {by}{within}"]
+        lines += [
+            f"up to {self.budget:,} tokens each, of {self.documents:,} documents with {count(self.tokens)} tokens", "",
+            f"{'':<10}{'documents':>12}{'tokens':>16}{'lowest':>12}{'median':>12}{'highest':>12}   {by}".rstrip(),
+        ]  # fmt: skip
+        for one in self.subsets:
+            numbers = "".join(f"{figure(value):>12}" for value in (one.lowest, one.median, one.highest))
+            lines.append(f"{one.side:<10}{one.documents:>12,}{one.tokens:>16,}{numbers}")
+        if self.read_tokens:
+            lines += ["", f"only the first {self.read_tokens:,} tokens of a document were scored, and are counted here"]
+        return "\n".join([*lines, "", "nothing was decided: what curate filter keeps is as it was", self._say_load()])
+
+    def _say_load(self) -> str:
+        return f">>> datasets.load_dataset({self.out!r}, 'low')    or 'middle', 'high'"
 
 
 def _short(text: str, most: int) -> str:

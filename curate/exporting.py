@@ -119,13 +119,14 @@ def export(
     """
     from pathlib import Path
 
-    from curate import dataset, decisions, moving, pairing, passages, rejections, runs, spelling
+    from curate import dataset, decisions, moving, pairing, passages, rejections, runs, spelling, tokenorder
     from curate.shards import FORMATS, parse_memory, parse_size
     from curate.tokenfiles import TOKENS
 
     if format not in (*FORMATS, TOKENS):
         raise UsageError(f"--format {format} is not known", f"one of {', '.join((*FORMATS, TOKENS))}")
     spelling.check(format, tokenizer, layout, append, push_to_hub)
+    tokenorder.check(format, by_bucket)
     if private and push_to_hub is None:
         raise UsageError("--private says nothing without --push-to-hub", "--push-to-hub me/name --private")
     shard_bytes, place, memory = parse_size(shard_size), Path(out), parse_memory(memory_limit)
@@ -193,6 +194,21 @@ def choose_prefix(columns: "tuple[str, ...] | list[str]", first: int = 1) -> str
         first += 1
 
 
+def write_choice(run: "Run", choice: "Choice", folder: "Path", out: str) -> Exported:
+    """The documents that a decision table keeps, as ``hf`` in the order of the corpus, into an empty folder.
+
+    ``out`` is what the folder will be called. Orders and buckets are left aside. GateError where nothing is kept.
+    """
+    from curate import moving, pairing, passages, shards
+
+    corpus = run.corpus()
+    _check_some(choice, False)
+    treatment = passages.choose_treatment(run, choice.found, corpus)
+    shard_bytes, prefix = shards.parse_size("500MB"), choose_prefix(corpus.columns)
+    job = pairing.Job(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
+    return _build(job, folder, out, moving.Means(0, 1))
+
+
 def _build(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
     """Write shards, card and manifest into an empty folder; once more, should a name turn out to be taken."""
     import shutil
@@ -213,10 +229,15 @@ def _build(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
 
 def _lay_out(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
     """Documents in another order than that of the corpus."""
-    from curate import moving
+    from curate import moving, tokenorder
 
-    laid = moving.lay_out(job, folder, means)
-    return _describe(job, laid, laid.counts, laid.files, out)
+    if job.spelling is None:
+        laid = moving.lay_out(job, folder, means)
+        return _describe(job, laid, laid.counts, laid.files, out)
+    writer, counts = tokenorder.lay_out(job, folder, means)
+    files = writer.finish()
+    tokenorder.write_order(writer)
+    return _describe(job, writer, counts, files, out)
 
 
 def _stream(job: "Job", folder: "Path", out: str) -> Exported:
@@ -253,7 +274,7 @@ def _write_shards(job: "Job", writer: Any) -> "Counts":
 
 def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]", out: str) -> Exported:
     """Write card, state and manifest, once the shards have their names."""
-    from curate import card, dataset, runs
+    from curate import card, dataset, runs, shards, trainingnotes
 
     score, folder, choice = job.run.finished_scores(), writer.folder, job.choice
     chosen = choice.filter["fingerprint"] if choice.filter else None
@@ -261,7 +282,10 @@ def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]",
     made_from = [score["fingerprint"], chosen, *others, job.rejected, job.format, job.shard_bytes]
     order, bucket, buckets = job.placed.order, job.placed.bucket, getattr(writer, "buckets", {})
     made_from += [["placed", record["fingerprint"]] for record in (order, bucket) if record is not None]
-    identity = runs.fingerprint([*made_from, *(["by bucket"] * job.placed.by_bucket)])
+    made_from += ["by bucket"] * job.placed.by_bucket
+    if job.spelling is not None:
+        made_from += [["spelled", writer.vocabulary.encoder.name, writer.layout, writer.append]]
+    identity = runs.fingerprint(made_from)
     if job.format == "hf":
         dataset.write_states(folder, writer.shape.schema(), files, identity, buckets)
     head = "" if job.format == "tokens" else dataset.front_matter(writer) + "\n"
@@ -286,8 +310,11 @@ def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]",
     }
     if order is not None:
         manifest |= {"ordered": True, "order": dict(order["parameters"])}
+        manifest["files"].append(asdict(shards.describe_file(folder, "order.parquet", writer.rows)))
     if bucket is not None:
         manifest |= {"buckets": {"parameters": dict(bucket["parameters"]), "folders": buckets or None}}
+    if order is not None:
+        trainingnotes.write_training(folder, manifest)
     dataset.write_json(folder / "manifest.json", manifest)
     _warn(writer)
     octets, filtered = sum(file.bytes for file in files), choice.filter is not None

@@ -30,6 +30,8 @@ def find_refused(recipe: "Recipe", place: "Run", book: "StepBook") -> "Iterator[
     scored = place.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
     for step in recipe.steps:
         where = f"line {step.line}"
+        if step.values.get("probe"):
+            yield where, f"{step.name}: probe decides nothing that a later step reads; run it beside the recipe"
         if "score" in reads(step) and not scored:
             yield where, f"{step.name} reads scores, but {place.path} has none; begin with - score: CORPUS"
         checks = (_check_named(step, recipe.steps), _check_export(step, recipe.steps), _check_place(step, book))

@@ -1,6 +1,6 @@
 """The kept documents of a run ranked by a column: narrow arrays, in memory or mapped to files beyond a limit.
 
-Memory holds five numbers a document at most (``BYTES``). Where that passes the limit, the arrays are mapped to files
+Memory holds ten numbers a document at most (``BYTES``). Where that passes the limit, the arrays are mapped to files
 in the run directory, which are gone when the program ends however it ends, and DuckDB sorts, spilling beyond the
 limit; everything else walks the arrays block by block. Both ways give the same ranks.
 """
@@ -23,7 +23,7 @@ from curate import curriculum, tables
 from curate.curriculum import Ranks, blocks
 from curate.errors import UsageError
 
-BYTES = 72  # a document needs at most, stratified; measured
+BYTES = 81  # a document needs at most: 80.4 with 20 strata, 66.1 without (tracemalloc, 4 million documents)
 MOST_STRATA = 10_000
 
 

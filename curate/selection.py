@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.choice import Selection, Trial
+from curate.choice import Probed, Selection, Trial
 from curate.errors import GateError, UsageError
 from curate.ledger import Share
 from curate.quantities import figure, parse_numbers
@@ -65,9 +65,12 @@ def filter(
         str | None, typer.Option(help="Column to count by, or none.  [default: --within, else the domain]")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")] = False,
+    probe: Annotated[
+        str | None, typer.Option(help="Decide nothing; write low, middle and high of equal --tokens into this folder.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
     memory_limit: Annotated[str | None, typer.Option(help="Memory for the tables, as in 4GB.")] = None,
-) -> Selection:
+) -> Selection | Probed:
     """Choose documents by their scores: bounds, percentiles, a token budget or SQL, with a reason for each dropped.
 
     Replaces what an earlier filter decided. Without a criterion it explains the choice with the quantiles of this
@@ -76,10 +79,16 @@ def filter(
     contaminated, a duplicate, the bounds in the order below, ``where``, ``keep``. Percentiles, medians, and the table
     ``scores`` that ``where`` may ask, are of the documents that are neither contaminated nor duplicates. TableError
     where the hits or the duplicates of the run are stale or not complete, GateError where nothing would be kept.
+
+    ``probe`` names a folder, new or empty, for three exports that share no document: the lowest, the middle and the
+    highest tokens ``by`` a column, of what the other criteria keep, each of ``tokens`` or a tenth of what is kept. They
+    are for small proxy models, trained to see which end suits a purpose; what an earlier filter decided stays.
     """
     options = dict(locals())
     from curate import criteria, rejections, runs
 
+    if probe is not None:
+        return _probe(options, probe)
     trials = [criteria.criteria_of(one) for one in criteria.trials_of(options)] if dry_run else []
     asked = criteria.criteria_of(options) if len(trials) <= 1 else trials[0]
     opened = runs.open_run(run)
@@ -93,6 +102,20 @@ def filter(
         pairs = [(source, one) for one in trials] if asked else desk.suggest(source)
         return desk.sweep(source, pairs)
     return desk.decide(source, asked, dry_run, show)
+
+
+def _probe(options: dict[str, Any], out: str) -> Probed:
+    """Three subsets of equal tokens, written and not decided."""
+    from curate import rejections, runs, subsets
+
+    subsets.check(options, out)
+    asked = subsets.criteria_for("low", options, 1)
+    opened = runs.open_run(options["run"])
+    opened.finished_scores()
+    desk = _Desk(opened, rejections.open_rejections(opened), options["memory_limit"], "none")
+    source = desk.open(asked)
+    source.load()
+    return subsets.write(source, options, out)
 
 
 @dataclass(slots=True)

@@ -295,11 +295,7 @@ def prepare(source: Source, criteria: Criteria) -> Sieve:
     chosen = Criteria(criteria.bounds, criteria.where, band)
 
     def passes() -> Iterator[cuts.Batch]:
-        for rows in source.rows():
-            found = judge_each(chosen, rows, lambda reason: narrow.number_of(source.names, reason))
-            values = order_values(band, rows)
-            inside = member_of(band, rows, found) & ~np.isnan(values)
-            yield values[inside], rows.within[inside], rows.tokens[inside] if band.in_tokens else None
+        return weigh_members(source, chosen, band)
 
     weights = cuts.totals(passes, len(source.groups.names))
     ends = band.ends(weights.tolist())
@@ -311,13 +307,23 @@ def prepare(source: Source, criteria: Criteria) -> Sieve:
     low, high = {}, {}
     for group, (first, last, total) in enumerate(ends):
         if first > 0:
-            low[group] = _edge(found.get((group, first)), first)
+            low[group] = edge_of(found.get((group, first)), first)
         if last < total:
-            high[group] = _edge(found.get((group, last)), last)
+            high[group] = edge_of(found.get((group, last)), last)
     return Sieve(chosen, Fence(band, low, high), source.names)
 
 
-def _edge(cut: cuts.Cut | None, place: int) -> Edge:
+def weigh_members(source: Source, criteria: Criteria, band: Band) -> Iterator[cuts.Batch]:
+    """What the documents that a band is about are ordered by, their groups, and their tokens where those count."""
+    for rows in source.rows():
+        found = judge_each(criteria, rows, lambda reason: narrow.number_of(source.names, reason))
+        values = order_values(band, rows)
+        inside = member_of(band, rows, found) & ~np.isnan(values)
+        yield values[inside], rows.within[inside], rows.tokens[inside] if band.in_tokens else None
+
+
+def edge_of(cut: cuts.Cut | None, place: int) -> Edge:
+    """The end at a place; beyond every number where there is none."""
     return Edge(np.inf, 0, place) if cut is None else Edge(cut.value, cut.below, place)
 
 

@@ -49,7 +49,8 @@ def _first(manifest: Mapping[str, Any]) -> str:
     )
     lines = (
         "The documents of this folder stand in the order in which they are to be read.",
-        f"Most trainers shuffle unless they are told not to. `curate verify` {check}",
+        "Most trainers shuffle unless they are told not to.",
+        f"`curate verify OUT` {check} `OUT` stands for the path of this folder.",
     )
     return "\n".join(lines)
 
@@ -62,6 +63,7 @@ def _order(manifest: Mapping[str, Any]) -> list[str]:
     total = manifest["tokenised"]["tokens"] if manifest["format"] == "tokens" else manifest["tokens"]
     lines = [
         f"- {manifest['rows']:,} documents, {total:,} tokens, {len(shards):,} {many} ({manifest['format']})",
+        *_whose(manifest),
         *([f"- made with `curate order`: {asked}"] if asked else []),
         "- the sorted names of the shards are the reading order, and the rows inside each",
         "- `order.parquet` has the position, shard, row and cumulative tokens of every document",
@@ -72,6 +74,16 @@ def _order(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(f"- one folder and one config a bucket: {named}; each is in order, and `default` is one after the")
         lines.append("  other; a mixer that draws from several makes an order of its own")
     return lines
+
+
+def _whose(manifest: Mapping[str, Any]) -> list[str]:
+    """By what the tokens of text are counted; a trainer counts others."""
+    if manifest["format"] == "tokens":
+        return []
+    model = ((manifest.get("made_from") or {}).get("scores") or {}).get("model") or {}
+    most = model.get("max_tokens")
+    first = f", of which it read the first {most:,} of each document" if most else ""
+    return [f"- tokens are those of the model that scored the documents{first}; your tokenizer counts others"]
 
 
 def _is_plain(value: Any) -> bool:
@@ -91,7 +103,7 @@ def _text_sections(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _dataloader(manifest: Mapping[str, Any]) -> list[str]:
     load = 'datasets.load_dataset("OUT", split="train")'
-    if manifest["format"] == "hf":
+    if manifest["format"] == "hf" and not (manifest.get("buckets") or {}).get("folders"):
         load = 'datasets.load_from_disk("OUT")["train"]'
     many = len([file for file in manifest["files"] if "/" in file["path"]])
     return [
@@ -100,7 +112,9 @@ def _dataloader(manifest: Mapping[str, Any]) -> list[str]:
         "```python",
         f"documents = {load}",
         "loader = DataLoader(documents, batch_size=8, shuffle=False)      # one process",
+        "",
         "sampler = DistributedSampler(documents, shuffle=False)           # several ranks; its default is True",
+        "loader = DataLoader(documents, batch_size=8, sampler=sampler)",
         "```",
         "",
         "- `num_workers` may be what you like: a map-style data set keeps its order (`in_order=True`, the default).",
@@ -111,7 +125,7 @@ def _dataloader(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _are(shards: int) -> str:
-    return "is one, so that only one worker reads" if shards == 1 else f"are {shards}, so that the order is lost"
+    return "is one, read by one worker" if shards == 1 else f"are {shards}, and the order is lost"
 
 
 def _trainer() -> list[str]:
@@ -119,13 +133,15 @@ def _trainer() -> list[str]:
         f"{REPLAYED} (`--loader trainer`). The default of `train_sampling_strategy` is `random`.",
         "",
         "```python",
-        'TrainingArguments(..., train_sampling_strategy="sequential")',
+        'arguments = TrainingArguments(..., train_sampling_strategy="sequential")',
+        "Trainer(model, arguments, train_dataset=documents.map(tokenize, batched=True))   # documents as above",
         "```",
         "",
         "- Not `group_by_length` and not `batch_rebalance`: both choose by length.",
         "- With several ranks accelerate deals whole batches in turns and fills the last step with documents of the",
         "  beginning (`accelerator_config={'even_batches': True}`, the default).",
-        "- Your own `dataset.map(tokenize)` keeps rows in place, with several processes too; `.shuffle()` does not.",
+        "- `map` keeps rows in place, with `num_proc` too: each process has consecutive rows, joined in their order",
+        "  (`Dataset.map` of datasets 5.2.0). `.shuffle()` does not.",
     ]
 
 
@@ -134,7 +150,7 @@ def _trl(field: str) -> list[str]:
         f"{REPLAYED} (`--loader trl`, with and without packing).",
         "",
         "```python",
-        "SFTConfig(",
+        "arguments = SFTConfig(",
         f'    ..., dataset_text_field="{field}", train_sampling_strategy="sequential", shuffle_dataset=False,',
         '    packing=False,                              # or packing=True with packing_strategy="wrapped"',
         ")",
@@ -174,14 +190,22 @@ def _llama_factory(field: str) -> list[str]:
         f"{NOT_REPLAYED}.",
         "",
         "```yaml",
-        "stage: pt                        # or sft; in dataset_info.json the prompt column of pt is the text: "
-        f'"{field}"',
+        "dataset: ordered                 # the name in dataset_info.json, see below",
+        "stage: pt                        # or sft",
         "disable_shuffling: true          # default false",
         "streaming: false                 # streaming shuffles with buffer_size and asks nobody",
         "mix_strategy: concat             # the default",
         "val_size: 0.0                    # the default; a split is drawn at random",
         "```",
         "",
+        "```json",
+        f'"ordered": {{"hf_hub_url": "OUT", "columns": {{"prompt": "{field}"}}}}',
+        "```",
+        "",
+        "- That entry of `dataset_info.json` goes to `datasets.load_dataset`, which reads a folder, too.",
+        "- `file_name` with a folder reads the files as `os.listdir` lists them, in no order; one file is safe.",
+        "  (These two were read in an earlier commit, 01d3ac6.)",
+        "- `num_samples` in the entry draws documents at random: leave it out.",
         "- `stage: pt` packs by default, in order: it joins `preprocessing_batch_size` (1000) documents and drops what",
         "  does not fill the last block of each group.",
         "- `stage: sft` with `packing` or `neat_packing` fills knapsacks longest first: `packing: false`.",

@@ -96,13 +96,13 @@ def test_competence_opens_one_document_after_the_other_by_the_square_root():
 def test_no_document_is_drawn_before_the_competence_reaches_it(tokens, start, seed):
     found = curriculum.pace(tokens, random_bits(seed), start)
     total, starts = int(tokens.sum()), np.cumsum(tokens) - tokens
-    read, most = 0, -1
-    for rank in found.tolist():
+    read, highest = 0, -1
+    for place, rank in enumerate(found.tolist()):
+        # The competence is looked at anew after each thousandth of the tokens, and only grows: what was eligible when
+        # it was looked at is eligible now. The only other document is the easiest left, where nothing is eligible.
         share = np.sqrt(read / total * (1 - start**2) + start**2) if total else 1.0
-        # below 1,000 documents the competence is looked at for each, unless it has fewer tokens than a thousandth
-        assert starts[rank] < np.ceil(share * total) or rank == most + 1 or rank == min(set(range(len(tokens))))
-        most = max(most, rank)
-        read += int(tokens[rank])
+        assert starts[rank] < np.ceil(share * total) or (rank == place and highest == place - 1)
+        read, highest = read + int(tokens[rank]), max(highest, rank)
 
 
 def test_a_competence_of_one_from_the_start_is_a_shuffle():

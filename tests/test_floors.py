@@ -31,9 +31,10 @@ FLOORS = [
         "pairing sieve cutoffs recipe",
         "weighing card routing foresight",
         "neighbours moving spelling",
-        "choice",
-        "scoring decontamination deduplication selection ordering grading funnel explanation exporting pretraining "
-        "verification",
+        "choice tokenorder",
+        "exporting",
+        "subsets",
+        "scoring decontamination deduplication selection ordering grading funnel explanation pretraining verification",
         "overview running",
         "reporting",
         "cli",

@@ -374,3 +374,57 @@ def test_the_settings_of_training_md_are_those_that_are_replayed_and_exist_in_wh
     for name, version in loaders.versions().items():
         shown = trainingnotes.SEEN.get(name, trainingnotes.SEEN["TRL"])
         assert version.split("+")[0].split(".")[0] == shown.split(".")[0], name
+
+
+# Exports that curate wrote.
+
+
+def a_written_export(folder, kind, by_bucket):
+    from runs_helper import write_buckets
+    from test_ordered_export import plain_run, shuffled
+
+    from curate.exporting import export
+
+    run, _ = plain_run(folder, 90)
+    shuffled(run, list(range(90)), 90)
+    if by_bucket:
+        write_buckets(run, [("head", "tail", "other")[n % 3] for n in range(90)])
+    export(str(folder / "out"), str(run.path), format=kind, shard_size="4kB", by_bucket=by_bucket)
+    return folder / "out"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("by_bucket", [False, True])
+def test_what_export_writes_is_verified_and_training_md_loads_it_and_names_what_is_replayed(tmp_path, kind, by_bucket):
+    out = a_written_export(tmp_path, kind, by_bucket)
+    found = verify(str(out), loader="trainer", batch_size=4)
+    assert found.whole and found.exit_code == 0
+    assert {one.settings: one.kept for one in found.replays} == {"default": False, "recommended": True}
+    assert verify(str(out), loader="dataloader", batch_size=4).replays[0].documents == 90
+    notes = (out / "TRAINING.md").read_text()
+    for case in loaders.list_cases("all", "recommended", 1):
+        assert all(f"{name}=" in notes and str(value) in notes for name, value in case.options.items())
+    (load,) = [line for line in notes.splitlines() if line.startswith("documents = ")]
+    space = {"datasets": datasets}
+    exec(load.replace("OUT", str(out)), space)
+    rows = space["documents"]
+    assert replay(str(out), DataLoader(rows, batch_size=4)).kept
+    torch.manual_seed(1)
+    assert not replay(str(out), DataLoader(rows, batch_size=4, shuffle=True)).kept
+
+
+def test_a_bucket_that_is_not_in_order_and_documents_that_changed_places_are_found(tmp_path):
+    out = a_written_export(tmp_path, "parquet", True)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["files"] = [file for file in manifest["files"] if file["path"] != "order.parquet"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    keep = (out / "order.parquet").read_bytes()
+    for name, check, word in (("position", "order", "not in order"), ("row", "documents", "should be")):
+
+        def swap(columns, name=name):
+            columns[name][3], columns[name][4] = columns[name][4], columns[name][3]
+
+        change_order(out, swap)
+        assert word in wrong(out)[check]
+        (out / "order.parquet").write_bytes(keep)
+    assert wrong(out) == {}
