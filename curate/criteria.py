@@ -41,11 +41,16 @@ from numpy.typing import NDArray
 from curate import carried, decisions
 from curate.errors import UsageError
 from curate.quantities import parse_tokens, spell_tokens
-from curate.tables import SIGNALS
+from curate.tables import ALIASES, SIGNALS
 
-ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
 SINGLE = ("zlib_ratio", "repeated_5grams", "repeated_lines")
 """Columns of single precision, whose bounds are compared in it, so that a bound of 0.7 includes its 0.7."""
+REFUSED = (
+    "CASE WHEN status = 'unreadable' THEN 'unreadable' "
+    "WHEN status IS DISTINCT FROM 'ok' THEN 'unscored: ' || coalesce(status, 'no status') "
+    "WHEN rejection IS NOT NULL THEN rejection END"
+)
+"""The SQL over ``documents`` of why a row is rejected before any criterion is asked; null for none."""
 BOUNDS = {
     "max_ppl": ">",
     "min_ppl": "<",
@@ -385,12 +390,3 @@ def ask(criteria: Criteria) -> str:
     said = f"CASE WHEN (\n{criteria.where}\n) IS NULL THEN 2 WHEN (\n{criteria.where}\n) THEN 1 ELSE 0 END"
     guarded = f"CASE WHEN status = 'ok' AND rejection IS NULL THEN {said} ELSE 2 END"  # no cast fails on the others
     return f"SELECT {guarded}::TINYINT AS said, part, place FROM documents AS scores ORDER BY part, place"
-
-
-def reason_of(connection: duckdb.DuckDBPyConnection, criteria: Criteria = NOTHING) -> str:
-    """The SQL expression over ``documents`` of why a row is rejected before any criterion is asked; null for none."""
-    return (
-        "CASE WHEN status = 'unreadable' THEN 'unreadable' "
-        "WHEN status IS DISTINCT FROM 'ok' THEN 'unscored: ' || coalesce(status, 'no status') "
-        "WHEN rejection IS NOT NULL THEN rejection END"
-    )

@@ -164,7 +164,7 @@ def _find(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict
     file, _, row = name.rpartition(":")
     place = [file, int(row)] if file and row.isdecimal() and len(row) < 18 else [None, None]
     query = "FROM documents WHERE id = ? OR (file = ? AND row = ?)"
-    refused = criteria.reason_of(connection, criteria.NOTHING)
+    refused = criteria.REFUSED
     asked = f"SELECT * EXCLUDE (rejection), {refused} AS refused {query} ORDER BY part, place LIMIT {SHOWN}"
     found = connection.execute(asked, [name, *place])
     names = [column[0] for column in found.description]

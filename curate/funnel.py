@@ -209,7 +209,7 @@ def _tally(run: "Run", found: "Rejections") -> ledger.Tally:
     from curate import criteria, decisions
 
     with decisions.open_scores(run, found=found) as connection:
-        return ledger.count(connection, criteria.reason_of(connection, criteria.NOTHING))
+        return ledger.count(connection, criteria.REFUSED)
 
 
 def _aside(run: "Run", record: Mapping[str, Any]) -> Aside:

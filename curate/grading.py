@@ -128,7 +128,7 @@ def bucket(
 
     from curate import cutoffs as files
     from curate import rejections, runs
-    from curate.placebook import ALIASES
+    from curate.tables import ALIASES
 
     _check_options(scheme, quantiles, by, within, cutoffs)
     opened = runs.open_run(run)

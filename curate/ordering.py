@@ -159,7 +159,7 @@ def order(
     sections, bands and jitter count documents. Ties go by the order of the corpus. A document without a key is last.
     """
     from curate import ranking, rejections, runs, schedules, shards, tables
-    from curate.placebook import ALIASES
+    from curate.tables import ALIASES
 
     given = {"folds": folds, "segments": segments, "sections": sections, "band": band}
     asked = schedules.schedule_of(schedule, {**given, "warmup_share": warmup_share, "start": start})

@@ -143,7 +143,7 @@ def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[Choice]:
     path, tally = folder / "decisions.parquet", ledger.Tally()
     with decisions.open_scores(run, found=found) as connection:
         decisions.check_met(connection, run, found)
-        reason = criteria.reason_of(connection, criteria.NOTHING)
+        reason = criteria.REFUSED
         decisions.write_decisions(path, ledger.decide(connection, reason, tally), {})
     try:
         sums = ledger.sum_up("export", tally, run.finished_scores()["counts"]["read"])

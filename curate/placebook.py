@@ -66,9 +66,6 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
     return record
 
 
-ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
-
-
 def kind_of(run: Run, by: str) -> tuple[pa.DataType, bool]:
     """The type of the column that ``--by`` names, and whether it is one of the scores; else it is carried.
 
@@ -84,7 +81,7 @@ def kind_of(run: Run, by: str) -> tuple[pa.DataType, bool]:
     try:
         kind = carried.carry(run, [by])[by]
     except UsageError as error:
-        close = difflib.get_close_matches(by, [*numbers, *ALIASES], 1)
+        close = difflib.get_close_matches(by, [*numbers, *tables.ALIASES], 1)
         meant = f"did you mean {close[0]}? " if close else ""
         message = f"--by {by}: neither the scores nor the documents have such a column"
         raise UsageError(message, f"{meant}{listed}") from error

@@ -29,6 +29,9 @@ SIGNALS = {
     "max_nats": pa.float32(),
 }
 
+# How people say the names of columns.
+ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
+
 # Why a row of the scores has numbers, or none.
 STATUSES = ("ok", "empty", "unscorable", "too_long", "not_finite", "unreadable")
 
