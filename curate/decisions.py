@@ -241,7 +241,13 @@ class CodedWriter:
         coded = pa.dictionary(pa.int32(), pa.large_string())
         kinds = {"file": coded, "reason": coded}
         self._schema = pa.schema([(one.name, kinds.get(one.name, one.type)) for one in tables.FILTER])
-        self._writer = pq.ParquetWriter(path, self._schema.with_metadata({b"curate": note}), compression="zstd")
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema.with_metadata({b"curate": note}),
+            compression="zstd",
+            use_dictionary=list(kinds),
+            column_encoding={"row": "DELTA_BINARY_PACKED"},
+        )
 
     def add(self, file: str, rows: Any, codes: Any) -> None:
         """The next documents: all of one file."""

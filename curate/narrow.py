@@ -85,7 +85,9 @@ def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], path: Path)
         note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
         table = part.read(columns=list(names), use_threads=False)
     for name in carry:
-        beside = pq.read_table(carried.folder(run, name) / path.name, partitioning=None, use_threads=False)
+        beside = pq.read_table(
+            carried.folder(run, name) / path.name, partitioning=None, use_threads=False, read_dictionary=["value"]
+        )
         if len(beside) != len(table):
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
         table = table.append_column(name, beside.column("value"))

@@ -16,6 +16,8 @@ from curate.ledger import Share
 from curate.quantities import figure, parse_numbers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from curate.criteria import Criteria
@@ -219,22 +221,19 @@ class _Desk:
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        from curate import decisions, runs, tables
-        from curate.weighing import Count, medians
+        from curate import runs, tables
+        from curate.weighing import medians
 
         made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.found.fingerprints()}
         note: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
         note["fingerprint"] = runs.fingerprint(note)
-        count = Count()
         with ThreadPoolExecutor(1) as pool, tables.replacing(self.run.filter) as beside:
-            before = pool.submit(medians, judgement, False)
+            judgement.settle()
+            writing = pool.submit(_write_codes, beside, judgement, note)
             if not judgement.source.is_held():
-                before.result()  # both would read the tables again, and ask the same SQL
-            with decisions.coded_writer(beside, judgement.source.names, note) as writer:
-                for rows, codes in judgement.rows():
-                    count.add(rows, codes)
-                    writer.add(rows.file, rows.rows, codes)
-            summary = self._summarise(judgement, count, parameters, before.result())
+                writing.result()  # both would read the tables again, and ask the same SQL
+            summary = self._summarise(judgement, _count(judgement), parameters, medians(judgement, kept=False))
+            writing.result()
             if not summary.kept.documents:
                 raise _nothing_kept(judgement.source, summary)
         self.run.save("filter", {**note, "counts": _counts(summary), "summary": _medians(summary)})
@@ -265,6 +264,14 @@ class _Desk:
             domain=" / ".join(self.domain) or None,
             ledger=weighed.domains if self.domain else (),
         )
+
+
+def _write_codes(path: "Path", judgement: "Judgement", note: Mapping[str, Any]) -> None:
+    from curate import decisions
+
+    with decisions.coded_writer(path, judgement.source.names, note) as writer:
+        for rows, codes in judgement.rows():
+            writer.add(rows.file, rows.rows, codes)
 
 
 def _count(judgement: "Judgement") -> "Count":

@@ -21,6 +21,12 @@ class Judgement:
     sieve: Sieve
     _held: list[Codes] | None = None
 
+    def settle(self) -> None:
+        """Decide now on rows that are held, so that several may ask for the decision at a time."""
+        if self.source.is_held():
+            for _ in self.rows():
+                pass
+
     def rows(self) -> Iterator[tuple[Rows, Codes]]:
         """All rows, part by part, with the reasons."""
         if self._held is not None:
