@@ -61,17 +61,19 @@ def read_parts(
     carry: Sequence[str] = (),
     decided: bool = True,
     found: Rejections | None = None,
+    coded: bool = False,
 ) -> Iterator[Part]:
     """Every part of the scores in the order of the corpus, with some of its columns and of those that are carried.
 
-    ``decided`` asks for ``keep`` too; ``found`` are the tables that reject, where they are open already. TableError
+    ``decided`` asks for ``keep`` too; ``found`` are the tables that reject, where they are open already; ``coded``
+    gives carried text as dictionaries, which is faster where it falls into groups (``Groups`` takes either). TableError
     where a decision is stale, UsageError where the documents have no such column to carry.
     """
     kinds = carried.carry(run, carry) if carry else {}
     names = list(dict.fromkeys([*columns, *(["status"] if decided else [])]))
     judge = _Judge(run, found) if decided else None
     paths = tables.parts(run.scores)
-    read = crew.in_order(partial(_read_part, run, names, list(kinds)), paths, crew.cores())
+    read = crew.in_order(partial(_read_part, run, names, list(kinds), coded), paths, crew.cores())
     for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
         keep = judge.judge(number, table) if judge is not None else None
         yield Part(path.name, file, table.select([*columns, *kinds]), keep)
@@ -79,14 +81,17 @@ def read_parts(
         judge.check_end()
 
 
-def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], path: Path) -> tuple[str, pa.Table]:
+def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], coded: bool, path: Path) -> tuple[str, pa.Table]:
     """The file of the corpus that a part is of, and its columns."""
     with naming(path), pq.ParquetFile(path, read_dictionary=["status"]) as part:
         note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
         table = part.read(columns=list(names), use_threads=False)
     for name in carry:
         beside = pq.read_table(
-            carried.folder(run, name) / path.name, partitioning=None, use_threads=False, read_dictionary=["value"]
+            carried.folder(run, name) / path.name,
+            partitioning=None,
+            use_threads=False,
+            read_dictionary=["value"] if coded else None,
         )
         if len(beside) != len(table):
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")

@@ -111,7 +111,7 @@ class Source:
         refusals = narrow.Refusals(self.run, self.found, self.names)
         answers = _Answers(self.where()) if self.where is not None else None
         asked = list(dict.fromkeys(["status", "row", "tokens", *columns]))
-        for number, part in enumerate(narrow.read_parts(self.run, asked, carry, decided=False)):
+        for number, part in enumerate(narrow.read_parts(self.run, asked, carry, decided=False, coded=True)):
             base = refusals.take(number, part.table.column("status"))
             yield Rows(
                 name=part.name,
