@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -230,3 +231,8 @@ def write_duplicate_rows(run: runs.Run, rows: Sequence[Mapping[str, Any]], keep:
     read = sum(len(documents) for documents in corpus.slices())
     counts = {"read": read, "exact": kinds.count("exact"), "near": kinds.count("near")}
     run.save("dedup", {**note, "counts": counts})
+
+
+def widest(shown: str) -> int:
+    """The characters of the longest line, a temporary folder in it counted as one: how long that is says nothing."""
+    return max(len(re.sub(r"/\S*pytest-\S+", "R", line)) for line in shown.splitlines())

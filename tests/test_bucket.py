@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs_helper import make_run, numbered_run, write_hits, write_lines
+from runs_helper import make_run, numbered_run, widest, write_hits, write_lines
 
 from curate import runs
 from curate.errors import GateError, UsageError
@@ -59,7 +59,7 @@ def test_the_language_is_what_is_cut_within_by_default_and_none_cuts_all(tmp_pat
         "en": [3, 3, 4],
         "de": [3, 3, 4],
     }
-    assert "within language" in found.render() and max(map(len, found.render().splitlines())) <= 100
+    assert "within language" in found.render() and widest(found.render()) <= 100
     found = bucket(str(run.path), within="none")
     assert set(buckets_of(run)[0::2]) == {"head", "middle"} or found.groups.keys() == {"all"}
     assert [one.documents for one in found.buckets] == [6, 6, 8]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs_helper import decisions_of, kept_of, make_run, write_hits, write_lines
+from runs_helper import decisions_of, kept_of, make_run, widest, write_hits, write_lines
 
 from curate import carried, sieve
 from curate.errors import GateError, UsageError
@@ -180,7 +180,7 @@ def test_several_bounds_are_tried_in_a_dry_run_and_nothing_is_written(tmp_path):
     ]
     assert not run.filter.exists()
     assert found.sweep[0].changes["code"] == pytest.approx((20 / 30) / 0.5 - 1)
-    assert "33 %" in found.render() and max(map(len, found.render().splitlines())) <= 100
+    assert "33 %" in found.render() and widest(found.render()) <= 100
     with pytest.raises(UsageError, match="a decision has one bound") as caught:
         choose(str(run.path), max_ppl=(2, 5))
     assert "--dry-run --max-ppl 2,5" in caught.value.hint
@@ -226,7 +226,7 @@ def test_what_the_tables_reject_is_in_no_ledger(tmp_path):
 def test_many_and_hostile_domains_stay_within_the_line(tmp_path):
     documents = [(float(n), f"domain \x1b[31m {n} of very many names", 1) for n in range(40)]
     shown = choose(str(run_of(tmp_path, documents).path), max_ppl=30, ledger="domain").render()
-    assert "\x1b" not in shown and "20 others" in shown and max(map(len, shown.splitlines())) <= 100
+    assert "\x1b" not in shown and "20 others" in shown and widest(shown) <= 100
 
 
 def test_a_ledger_is_kept_by_any_column_or_by_none(tmp_path):
@@ -316,14 +316,14 @@ def test_show_gives_the_ends_of_a_band_in_each_group(tmp_path):
         assert all("percentile" in one.reason for one in found.boundaries)
     shown = found.render()
     assert "in web: perplexity below percentile 25 of its domain" in shown
-    assert max(map(len, shown.splitlines())) <= 100
+    assert widest(shown) <= 100
 
 
 def test_a_text_beside_a_boundary_cannot_command_the_terminal(tmp_path):
     write_lines(tmp_path / "corpus" / "a.jsonl", [{"text": f"\x1b[2J evil {n}\n\n" + "x" * 500} for n in range(2)])
     run = make_run(tmp_path / "run", [tmp_path / "corpus"], lambda text: {"perplexity": 1.0 + ("1\n" in text)})
     shown = choose(str(run.path), max_ppl=1.5, show=True).render()
-    assert "\x1b" not in shown and "evil" in shown and max(map(len, shown.splitlines())) <= 100
+    assert "\x1b" not in shown and "evil" in shown and widest(shown) <= 100
 
 
 def test_the_selection_is_json(tmp_path):

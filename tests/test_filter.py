@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs_helper import decisions_of, kept_of, make_run, numbered_run, write_lines
+from runs_helper import decisions_of, kept_of, make_run, numbered_run, widest, write_lines
 
 from curate import decisions, runs, tables
 from curate.errors import GateError, TableError, UsageError
@@ -320,7 +320,7 @@ def test_a_dry_run_without_a_criterion_sweeps_thresholds(tmp_path):
         "--keep middle --rate 0.5": 51,
     }
     assert found.sweep[0].kept.median_perplexity == 13.5
-    assert max(map(len, found.render().splitlines())) <= 100
+    assert widest(found.render()) <= 100
     assert not run.filter.exists()
 
 
@@ -333,7 +333,7 @@ def test_the_summary_has_documents_tokens_and_medians(tmp_path):
     shown = found.render()
     assert "median perplexity 3 before, 2 after" in shown
     assert "next: curate export out/" in shown
-    assert max(map(len, shown.splitlines())) <= 100
+    assert widest(shown) <= 100
 
 
 def test_criteria_that_keep_nothing_are_an_error_with_the_quantiles_and_leave_the_old_decision(tmp_path):

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs_helper import make_run, numbered_run, write_duplicates, write_hits, write_lines
+from runs_helper import make_run, numbered_run, widest, write_duplicates, write_hits, write_lines
 
 from curate import placebook, ranking, runs, schedules
 from curate.errors import GateError, TableError, UsageError
@@ -101,7 +101,7 @@ def test_strata_keep_their_shares_in_every_tenth(tmp_path):
     for one in found.strata:
         assert one.share - 0.03 < one.lowest <= one.highest < one.share + 0.03
     shown = found.render()
-    assert "domain" in shown and max(map(len, shown.splitlines())) <= 100
+    assert "domain" in shown and widest(shown) <= 100
 
 
 def test_a_carried_column_of_numbers_orders_and_one_of_text_is_refused(tmp_path):
@@ -152,7 +152,7 @@ def test_the_tenths_are_of_tokens_with_their_medians_and_means(tmp_path):
     assert [one.median for one in found.tenths] == [0.5 + 2 * n for n in range(10)]
     assert [(one.documents, one.tokens) for one in found.tenths] == [(2, 20)] * 10
     assert (found.median, found.tokens) == (9.5, 200)
-    assert max(map(len, found.render().splitlines())) <= 100
+    assert widest(found.render()) <= 100
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from runs_helper import (
     kept_of,
     make_run,
     numbered_run,
+    widest,
     write_duplicate_rows,
     write_duplicates,
     write_hits,
@@ -51,7 +52,7 @@ def test_a_document_is_rejected_for_a_hit_to_be_dropped_and_for_a_copy_that_is_k
     assert (found.read.documents, found.scored.documents, found.kept.documents) == (6, 3, 3)
     shown = found.render()
     assert all(reason in shown for reason in counted)
-    assert max(map(len, shown.splitlines())) <= 100
+    assert widest(shown) <= 100
 
 
 def test_the_first_that_rejects_is_the_reason(tmp_path):
@@ -176,7 +177,7 @@ def test_a_sweep_is_of_the_documents_that_are_left_and_says_how_many_went(tmp_pa
     shown = found.render()
     assert "after decontaminate, dedup" in shown
     assert "rejected before: contaminated 2, near duplicates 1" in shown
-    assert max(map(len, shown.splitlines())) <= 100
+    assert widest(shown) <= 100
     assert not run.filter.exists()
 
 

@@ -227,7 +227,11 @@ def test_a_real_sigint_ends_a_real_process_with_130(corpus, model, tmp_path):
     words = ["-m", "curate", "score", str(corpus), "--model", model, "--run", str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(
-        [sys.executable, *words, "--slice-bytes", "20000"], stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, *words, "--slice-bytes", "20000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & makes it ignored
     )
     scores = tmp_path / "run" / "scores"
     for _ in range(600):
