@@ -27,6 +27,8 @@ from curate.evidence.wording import (
 )
 
 if TYPE_CHECKING:
+    import jinja2
+
     from curate.evidence.leakage import Leakage
 
 MOST = 1000  # hits on the page
@@ -80,19 +82,10 @@ def write_page(path: Path, found: "Leakage", hits: Sequence[Hit]) -> None:
 
 def make_page(found: "Leakage", hits: Sequence[Hit]) -> str:
     """The page as text; every value is escaped, and spelled out where a browser would hide or obey it."""
-    import jinja2
-
     from curate import verdicts
     from curate.evidence.leakage import BLIND
 
-    space = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "data"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=make_legible,
-    )
+    space = open_templates()
     space.filters |= {"share": share, "percent": percent, "size": size, "item": name_item, "place": name_place}
     space.filters["digest"] = digest
     known = {key(hit) for hit in hits}
@@ -103,6 +96,20 @@ def make_page(found: "Leakage", hits: Sequence[Hit]) -> str:
     values |= {"choices": count_choices(cards), "bound": verdicts, "blind": BLIND, "listed": LISTED}
     values |= {"rules": RULES, "parts": PARTS, "kinds": KINDS}
     return space.get_template("contamination.html.j2").render(values)
+
+
+def open_templates() -> "jinja2.Environment":
+    """The templates of pages: every value is printed escaped and legible, and one that is missing is an error."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "data"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=make_legible,
+    )
 
 
 def make_legible(value: object) -> object:

@@ -10,7 +10,7 @@ from typing import Any
 
 from curate import tables
 from curate.console import count, size
-from curate.evidence.page import make_cards, make_legible
+from curate.evidence.page import make_cards, open_templates
 from curate.evidence.wording import fold, name_item, name_place, percent, share
 from curate.explanation import ordinal
 from curate.ledger import group
@@ -50,16 +50,7 @@ def write(page: Path, numbers: Path, found: Report) -> int:
 
 def make_page(found: Report) -> str:
     """The page as text."""
-    import jinja2
-
-    space = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "data"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=make_legible,
-    )
+    space = open_templates()
     space.filters |= {"share": share, "percent": percent, "size": size, "count": count, "fold": fold}
     space.filters |= {"item": name_item, "place": name_place, "figure": number, "ordinal": order_of, "shade": shade}
     space.filters |= {"say": say, "change": change}
