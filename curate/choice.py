@@ -48,8 +48,8 @@ class Selection:
     """The column that the ledger is kept by."""
     ledger: tuple[Domain, ...] = ()
     """What the criteria are about and what is kept of it, by domain, the largest first."""
-    boundaries: "tuple[Boundary, ...]" = ()
-    """With ``show``: documents on both sides of what parts kept from rejected."""
+    boundaries: "tuple[Boundary, ...] | None" = None
+    """With ``show``: documents on both sides of what parts kept from rejected; None without."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

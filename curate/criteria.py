@@ -185,6 +185,9 @@ def criteria_of(options: Mapping[str, Any]) -> Criteria:
         if options.get(name) is not None
     )
     _check_order(bounds)
+    if options.get("seed") and options.get("temperature") is None:
+        seed = options["seed"]
+        raise UsageError(f"--seed {seed} says nothing without --temperature", f"--temperature 1 --seed {seed}")
     return Criteria(bounds, _where(options.get("where")), _band(options))
 
 

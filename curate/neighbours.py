@@ -141,8 +141,12 @@ def _mark(path: Any) -> SliceMark:
     return SliceMark(**tables.read_metadata(path)["slice"])
 
 
-def describe(boundaries: Sequence[Boundary]) -> list[str]:
-    """The boundaries as lines of at most 100 columns."""
+def describe(boundaries: Sequence[Boundary] | None) -> list[str]:
+    """The boundaries as lines of at most 100 columns; None where nobody asked for them."""
+    if boundaries is not None and not boundaries:
+        return ["", "no boundary to show: a draw and SQL have none"]
+    if boundaries is None:
+        return []
     from curate.evidence.wording import fold
     from curate.quantities import figure
 

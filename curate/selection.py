@@ -93,6 +93,8 @@ def filter(
         return _probe(options, probe)
     trials = [criteria.criteria_of(one) for one in criteria.trials_of(options)] if dry_run else []
     asked = criteria.criteria_of(options) if len(trials) <= 1 else trials[0]
+    if show and (len(trials) > 1 or not asked):
+        raise UsageError("--show is about the boundaries of one decision", "name one criterion, with one value each")
     opened = runs.open_run(run)
     opened.finished_scores()
     desk = _Desk(opened, rejections.open_rejections(opened), memory_limit, ledger)

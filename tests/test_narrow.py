@@ -142,7 +142,7 @@ def test_reasons_are_numbered_in_the_order_of_the_corpus(tmp_path):
 def test_groups_by_two_columns_are_their_pairs_and_none_is_a_group(tmp_path):
     groups = narrow.Groups(["a", "b"])
     first = pa.table({"a": pa.array(["x", "y", None], pa.large_string()), "b": pa.array(["1", "1", "2"])})
-    assert groups.take(first).tolist() == [0, 1, 2] or sorted(groups.take(first).tolist()) == [0, 1, 2]
+    assert sorted(groups.take(first).tolist()) == [0, 1, 2]
     again = pa.table({"a": pa.array(["y", "x"]), "b": pa.array(["1", "3"])})
     found = groups.take(again).tolist()
     assert [groups.names[number] for number in found] == ["y / 1", "x / 3"]
