@@ -34,6 +34,7 @@ class Prepared:
     nats: NDArray[np.float64]  # W, to be filled
     firsts: NDArray[np.float64]  # W, nats of the first scored token
     peaks: NDArray[np.float64]  # W, the largest nats of a token
+    wanted: NDArray[np.bool_] | None = None  # one for each of ``ids``: whether it is scored; None: all that windows say
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Pack:
     targets_N: NDArray[np.int64]
     offsets: NDArray[np.int64]  # where each window's predictions begin among N
     windows: NDArray[np.int64]  # the windows, as numbers in ``Prepared``
+    at_N: NDArray[np.int64]  # where each target stands in ``Prepared.ids``
 
     @property
     def tokens(self) -> int:
@@ -151,9 +153,7 @@ def build(prepared: Prepared, windows: NDArray[np.int64], rung: str, prefix: int
             for found, replaced in zip(inputs, prepared.replaced[windows], strict=True)
         ]
     ends = prepared.starts[windows] + lengths  # the last target of each window stands here
-    targets = np.concatenate([prepared.ids[end - n + 1 : end + 1] for end, n in zip(ends, scored, strict=True)]).astype(
-        np.int64
-    )
+    at = np.concatenate([np.arange(end - n + 1, end + 1) for end, n in zip(ends, scored, strict=True)])
     if rung == "packed":
         edges = np.concatenate([[0], np.cumsum(lengths)])
         ids = np.concatenate(inputs).astype(np.int64)[None]
@@ -167,8 +167,12 @@ def build(prepared: Prepared, windows: NDArray[np.int64], rung: str, prefix: int
         positions = np.broadcast_to(np.arange(width), ids.shape).copy()
         last = np.arange(len(windows)) * width + lengths
     rows = np.concatenate([np.arange(end - n, end) for end, n in zip(last, scored, strict=True)])
+    if prepared.wanted is not None:
+        kept = prepared.wanted[at]
+        of_window = np.repeat(np.arange(len(windows)), scored)[kept]
+        at, rows, scored = at[kept], rows[kept], np.bincount(of_window, minlength=len(windows))
     offsets = np.concatenate([[0], np.cumsum(scored)[:-1]])
-    return Pack(ids, positions, edges, rows, targets, offsets, windows)
+    return Pack(ids, positions, edges, rows, prepared.ids[at].astype(np.int64), offsets, windows, at)
 
 
 def record(prepared: Prepared, pack: Pack, nats: NDArray[np.float32]) -> None:

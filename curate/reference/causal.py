@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from curate.reference.tokenisation import TextEncoder
 
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long
 AHEAD = 2  # batches that are read and tokenised before they are needed
+Found = TypeVar("Found")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -46,6 +47,15 @@ class CausalModel:
 
     def nats(self, pack: Pack) -> NDArray[np.float32]:
         """-ln p of each scored token of a pack, float32.  → N"""
+        return self._read(pack, None)
+
+    def nats_and_ranks(self, pack: Pack) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same, and the rank of each scored token in the vocabulary, from 1.  → N, N"""
+        ranks_N = torch.zeros(pack.tokens, dtype=torch.int64, device=self.device)
+        nats_N = self._read(pack, ranks_N)
+        return nats_N, np.asarray(ranks_N.cpu().numpy())
+
+    def _read(self, pack: Pack, ranks_N: torch.Tensor | None) -> NDArray[np.float32]:
         with torch.inference_mode():
             ids_BL = torch.from_numpy(pack.ids_BL).to(self.device)
             rows_N = torch.from_numpy(pack.rows_N).to(self.device)
@@ -56,10 +66,10 @@ class CausalModel:
             with attention.within(self._bounds(pack)), matmul_precision(bfloat16=False):
                 if self.head is None:
                     logits = self.model(input_ids=ids_BL, **options).logits
-                    return np.asarray(full_nats(logits, rows_N, targets_N).cpu().numpy())
+                    return np.asarray(full_nats(logits, rows_N, targets_N, ranks_N).cpu().numpy())
                 hidden = self.model.base_model(input_ids=ids_BL, **options)[0]
                 hidden_ND = hidden.reshape(-1, hidden.shape[-1])[rows_N]
-                return np.asarray(self.head.nats(hidden_ND, targets_N).cpu().numpy())
+                return np.asarray(self.head.nats(hidden_ND, targets_N, ranks_N).cpu().numpy())
 
     def _bounds(self, pack: Pack) -> attention.Bounds | None:
         if pack.edges is None:
@@ -113,19 +123,23 @@ class CausalReference:
 
     def read(self, prepared: Prepared) -> Iterator[tuple[Pack, NDArray[np.float32]]]:
         """The nats of each scored token, pack by pack."""
+        return self.passes(prepared, self.runner.nats)
+
+    def passes(self, prepared: Prepared, run: Callable[[Pack], Found]) -> Iterator[tuple[Pack, Found]]:
+        """What ``run`` finds in each pack; where memory runs out, in smaller ones."""
         waiting = batches.split(prepared, self.runner.rung, self.pack_tokens)
         waiting.reverse()
         while waiting:
             windows = waiting.pop()
             pack = batches.build(prepared, windows, self.runner.rung, self.prefix)
             try:
-                nats = self.runner.nats(pack)
+                found = run(pack)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 waiting += self._smaller(windows, prepared, error)
                 continue
-            yield pack, nats
+            yield pack, found
 
     def _smaller(self, windows: NDArray[np.int64], prepared: Prepared, error: BaseException) -> list[NDArray[np.int64]]:
         """Halve what is run at a time: the pack, or for a single window the rows of the head; and say so."""

@@ -30,12 +30,17 @@ class Head:
     rows: int
     _buffer: torch.Tensor | None = None
 
-    def nats(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-        """-ln p(target) of each row in float32.  → N"""
+    def nats(
+        self, hidden_ND: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """-ln p(target) of each row in float32; ``ranks_N``, where given, takes the targets' ranks.  → N"""
         out_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
         for at in range(0, len(targets_N), self.rows):
             cut = slice(at, at + self.rows)
-            out_N[cut] = F.cross_entropy(self._logits(hidden_ND[cut]), targets_N[cut], reduction="none")
+            logits_CV = self._logits(hidden_ND[cut])
+            out_N[cut] = F.cross_entropy(logits_CV, targets_N[cut], reduction="none")
+            if ranks_N is not None:
+                ranks_N[cut] = rank_targets(logits_CV, targets_N[cut])
         return out_N
 
     def _logits(self, hidden_CD: torch.Tensor) -> torch.Tensor:
@@ -92,7 +97,17 @@ def chunk_rows(vocabulary: int, on_cpu: bool) -> int:
     return max(16, min(most, budget // (4 * vocabulary)))
 
 
-def full_nats(logits_BTV: torch.Tensor, rows_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+def full_nats(
+    logits_BTV: torch.Tensor, rows_N: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
+) -> torch.Tensor:
     """The same from a whole table of logits, for models whose head we do not know.  → N"""
-    logits_NV = logits_BTV.reshape(-1, logits_BTV.shape[-1])[rows_N]
-    return F.cross_entropy(logits_NV.float(), targets_N, reduction="none")
+    logits_NV = logits_BTV.reshape(-1, logits_BTV.shape[-1])[rows_N].float()
+    if ranks_N is not None:
+        ranks_N.copy_(rank_targets(logits_NV, targets_N))
+    return F.cross_entropy(logits_NV, targets_N, reduction="none")
+
+
+def rank_targets(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    """The rank of each target among all tokens, 1 for the most likely; of equals, each has the best rank.  → N"""
+    own_N1 = logits_NV.gather(1, targets_N[:, None])
+    return (logits_NV > own_N1).sum(dim=1) + 1

@@ -160,7 +160,9 @@ def choose_pack(runner: CausalModel, window: int) -> int:
         edges = np.unique(np.append(np.arange(0, tokens, length), tokens))
         positions = np.concatenate([np.arange(n) for n in np.diff(edges)])[None]
         rows = np.arange(tokens)
-        trial = Pack(np.zeros((1, tokens), np.int64), positions, edges, rows, rows * 0, edges[:-1], edges[:-1] * 0)
+        trial = Pack(
+            np.zeros((1, tokens), np.int64), positions, edges, rows, rows * 0, edges[:-1], edges[:-1] * 0, rows
+        )
         try:
             torch.cuda.reset_peak_memory_stats(runner.device)
             runner.nats(trial)

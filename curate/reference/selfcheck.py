@@ -6,7 +6,7 @@ depends on what follows it. Where packing fails, the ladder of ``batches.RUNGS``
 the model's own logits are taken. A model whose numbers cannot be trusted at all is refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -243,7 +243,7 @@ def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: Prepa
         return  # a model that reads one token leaves nothing to look ahead to
     changed = pack.ids_BL.copy()
     changed[0, -1] = changed[0, 0] if changed[0, -1] != changed[0, 0] else changed[0, 1]
-    other = Pack(changed, pack.positions_BL, None, pack.rows_N, pack.targets_N, pack.offsets, pack.windows)
+    other = replace(pack, ids_BL=changed)
     before, after = _own_nats(runner, pack)[:-1], _own_nats(runner, other)[:-1]
     if len(before) and np.abs(before - after).max() > 10 * NOISE:
         message = f"{checkpoint.name} is not causal: a token's prediction depends on what follows it"

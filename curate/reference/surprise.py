@@ -64,10 +64,7 @@ def measure(reference: CausalReference, texts: Sequence[str]) -> list[Surprise |
     prepared = reference.prepare([Passage(text) for text in texts])
     held, known = np.zeros(len(prepared.ids)), np.zeros(len(prepared.ids), np.bool_)
     for pack, nats in reference.read(prepared):
-        for place, window in enumerate(pack.windows.tolist()):
-            first, many = int(pack.offsets[place]), int(prepared.scored[window])
-            end = int(prepared.starts[window] + prepared.lengths[window]) + 1
-            held[end - many : end], known[end - many : end] = nats[first : first + many], True
+        held[pack.at_N], known[pack.at_N] = nats, True
     scored = held[known]
     ends = np.cumsum(prepared.found.tokens)
     unscored = 0 if reference.prefix is not None else 1
