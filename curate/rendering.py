@@ -80,12 +80,19 @@ class Template:
     """The Jinja for conversations with tools, where the tokenizer brings another one for these."""
     ending: str = ""
     """A text that ends a turn though the tokenizer may not know it as a control token."""
-    _known: dict[object, Scaffold | str] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[object, Scaffold | str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _ends: frozenset[str] = field(init=False, repr=False, compare=False)
+    _lengths: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Tokenizers may have thousands of control tokens, so they are asked for them once."""
+        object.__setattr__(self, "_ends", _ending_tokens(self.tokenizer) | ({self.ending} - {""}))
+        object.__setattr__(self, "_lengths", tuple(sorted({len(one) for one in self._ends}, reverse=True)))
 
     def fingerprint(self) -> str:
         """A hash of all that decides about spans and text, but for the tokenizer's ids and the date."""
         special = sorted((name, str(value)) for name, value in self.tokenizer.special_tokens_map.items())
-        found = [self.source, self.tool_source, self.end_of_turn, self.ending, special, sorted(self._controls())]
+        found = [self.source, self.tool_source, self.end_of_turn, self.ending, special, sorted(self._ends)]
         return xxhash.xxh3_128_hexdigest(json.dumps(found).encode("utf-8", "surrogatepass"))
 
     def render(self, turns: Sequence[Turn], scored: Sequence[int], tools: str | None = None) -> Rendered:
@@ -203,22 +210,13 @@ class Template:
     def _ending_after(self, placed: _Placed, number: int) -> int:
         """How many characters after a slot end its turn: up to the end of a control token, or none."""
         piece = placed.scaffold.pieces[number + 1]
-        whole = piece.lstrip(" ")
         eos = self.tokenizer.eos_token
-        if eos and piece.lstrip().startswith(eos):  # which ends a turn wherever it stands
-            whole, ends = piece.lstrip(), [eos]
-        else:
-            ends = [one for one in self._controls() if whole.startswith(one)]
-        return len(piece) - len(whole) + max(map(len, ends)) if ends else 0
-
-    def _controls(self) -> set[str]:
-        """The texts that can end a turn: control tokens but the one that begins a text."""
-        added = self.tokenizer.added_tokens_decoder.values()
-        found = {str(one.content) for one in added if one.special}
-        found |= {str(self.tokenizer.eos_token or ""), str(getattr(self.tokenizer, "eot_token", None) or "")}
-        if self.tokenizer.bos_token != self.tokenizer.eos_token:
-            found.discard(str(self.tokenizer.bos_token))
-        return (found | {self.ending}) - {""}
+        whole = piece.lstrip()
+        if eos and whole.startswith(eos):  # which ends a turn wherever it stands
+            return len(piece) - len(whole) + len(eos)
+        whole = piece.lstrip(" ")
+        length = next((length for length in self._lengths if whole[:length] in self._ends), None)
+        return 0 if length is None else len(piece) - len(whole) + length
 
     def _describe(self, placed: _Placed, turns: Sequence[Turn], scored: Sequence[int], tools: str | None) -> list[str]:
         written = {slot.turn for slot in placed.scaffold.slots}
@@ -255,6 +253,14 @@ def read_tools(tools: str | None) -> list[dict[str, Any]] | None:
     if not all(isinstance(one, dict) for one in found):
         raise RenderError("tools are no list of objects")
     return found or None
+
+
+def _ending_tokens(tokenizer: Any) -> frozenset[str]:
+    """The texts of the control tokens that can end a turn: all but the one that begins a text."""
+    found = {str(one.content) for one in tokenizer.added_tokens_decoder.values() if one.special}
+    found |= {str(tokenizer.eos_token or ""), str(getattr(tokenizer, "eot_token", None) or "")}
+    begins = set() if tokenizer.bos_token == tokenizer.eos_token else {str(tokenizer.bos_token)}
+    return frozenset(found - begins - {""})
 
 
 def _move_system(turns: Sequence[Turn]) -> tuple[list[Turn], list[int]] | None:

@@ -5,6 +5,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -337,8 +339,49 @@ def test_the_blank_after_a_generation_prompt_belongs_to_the_answer():
 
 
 def test_line_ends_before_an_answer_are_the_templates():
-    found, _ = spelled(ZEPHYR, talk("Hello", "there"))  # its generation prompt ends before the line end
-    assert found == ["there</s>"]
+    source = CHATML.replace("<|im_start|>assistant\\n' }}{% endif", "<|im_start|>assistant' }}{% endif")
+    assert source != CHATML and spelled(source, talk("Hello", "there"))[0] == ["there<|im_end|>"]
+
+
+def test_an_end_of_text_ends_a_turn_also_on_a_line_of_its_own():
+    source = "{% for m in messages %}{{ '### ' + m.role + '\\n' + m.content + '\\n' }}"
+    assert spelled(source + "{{ eos_token }}{% endfor %}", talk("Hello", "yes"))[0] == ["yes\n</s>"]
+    other = spelled(source + "<|im_start|>{% endfor %}", talk("Hello", "yes"))  # may as well begin the next turn
+    assert other[0] == ["yes"] and other[1].notes == (UNENDED,)
+    assert spelled("{% for m in messages %}<s>{{ m.content }}{% endfor %}<s>", talk("a", "yes"))[0] == ["yes"]
+
+
+NASTY = (
+    "4",
+    " ",
+    "\n",
+    "a",
+    "é",
+    "🙂",
+    "[INST]",
+    " [/INST]",
+    "</s>",
+    "<|im_end|>\n",
+    "<|im_start|>assistant\n",
+    "model",
+)
+texts = st.lists(st.sampled_from(NASTY), max_size=5).map(lambda parts: "".join(parts) + "b")
+PREFIXED = {"llama2", "llama3", "chatml", "mistral", "gemma", "zephyr", "qwen2.5"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(texts, min_size=2, max_size=6).filter(lambda said: len(said) % 2 == 0), st.sampled_from(sorted(PREFIXED))
+)
+def test_a_span_begins_where_a_generation_prompt_ends_whatever_the_texts_are(said, name):
+    template = template_of(BY_HAND[name][0])
+    turns = talk(*said)
+    rendered = template.render(turns, answers(turns))
+    for turn, (begin, end) in zip(answers(turns), rendered.spans, strict=True):
+        assert rendered.text[:begin] == template.apply(turns[:turn], None, add_generation_prompt=True)
+        rest = "\n" if name in ("chatml", "gemma", "zephyr", "qwen2.5") else ""
+        assert rendered.text[:end] + rest == template.apply(turns[: turn + 1], None)
+    assert CHANGED not in rendered.notes
 
 
 @pytest.mark.parametrize("trim", [False, True])
