@@ -392,6 +392,28 @@ def test_offsets_without_blanks_give_the_same_mask(trim):
     source = "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"
     rendered = template_of(source, tokenizer).render(talk("Hello", "there you"), [1])
     assert owned(rendered, tokenizer) == ["Ġyou"]
+    rendered = template_of(CHATML, tokenizer).render(talk("Hello", "Hello\n\nI am\n"), [1])
+    assert "".join(owned(rendered, tokenizer)) == "HelloĊĊIĠamĊ<|im_end|>"
+    assert mark(rendered, tokens_of(rendered, tokenizer)).endswith("assistant\n⟦Hello\n\nI am\n<|im_end|>⟧\n")
+
+
+def test_a_blank_that_belongs_to_the_token_before_does_not_make_the_first_word_straddle():
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {text: number for number, text in enumerate([*alphabet, ":Ġ"])}
+    backend = Tokenizer(models.BPE(vocabulary, [(":", "Ġ")]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.post_processor = processors.ByteLevel(trim_offsets=True)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    source = "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"
+    rendered = template_of(source, tokenizer).render(talk("Hello", "yes"), [1])
+    assert ":Ġ" in tokenizer.tokenize(rendered.text)
+    assert owned(rendered, tokenizer) == ["y", "e", "s"]
+
+
+def test_a_token_that_begins_in_the_answer_and_runs_out_of_it_is_scored():
+    source = "{% for m in messages %}{{ '<|im_start|>' + m.content + 're you' }}{% endfor %}"
+    rendered = template_of(source).render(talk("Hello", "Hello the"), [1])
+    assert owned(rendered) == ["Hello", "Ġthere"]
 
 
 def test_a_tokenizer_that_leaves_white_space_out_loses_no_first_word_after_a_line_end():
@@ -542,6 +564,16 @@ def test_a_think_tag_of_the_generation_prompt_is_not_scored():
     assert source != CHATML
     assert spelled(source, talk("Q", "<think>\na\n</think>\n\nb"))[0] == ["a\n</think>\n\nb<|im_end|>"]
     assert spelled(source, talk("Q", "b"))[0] == ["b<|im_end|>"]
+    thinking = QWEN3.replace("assistant\\n' }}{% endif %}", "assistant\\n<think>\\n' }}{% endif %}")
+    assert thinking != QWEN3
+    assert spelled(thinking, talk("Q", "<think>a</think>b"))[0] == ["a\n</think>\n\nb<|im_end|>"]
+
+
+def test_a_think_tag_is_scored_where_the_template_has_no_generation_prompt():
+    mute = QWEN3[: QWEN3.index("{%- if add_generation_prompt")]
+    assert spelled(mute, talk("Q", "<think>a</think>b"))[0] == ["<think>\na\n</think>\n\nb<|im_end|>"]
+    first = [Turn("assistant", "<think>a</think>b")]
+    assert spelled(QWEN3, first)[0] == ["<think>\na\n</think>\n\nb<|im_end|>"]
 
 
 def test_texts_that_a_template_changes_are_found_by_what_stands_around_them():
@@ -743,3 +775,4 @@ def test_a_place_between_pieces_is_none_where_it_could_be_another():
     assert place_between(scaffold, "<abc>") is None and place_between(scaffold, "a|b>") is None
     assert place(scaffold, "<a|b|c>", [Turn("user", "a|b"), Turn("assistant", "c")]) == [(1, 4), (5, 6)]
     assert place(scaffold, "<a|b|c>", [Turn("user", "a"), Turn("assistant", "b|c")]) == [(1, 2), (3, 6)]
+    assert place(scaffold, "<a|b>c>", [Turn("user", "a"), Turn("assistant", "b")]) is None
