@@ -21,9 +21,9 @@ FLOORS = [
         "errors kernels",
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures",
         "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
-        "tokenfiles trainingnotes",
-        "workers signatures",
-        "corpus tables shards alignment probes",
+        "scaffolds tokenfiles trainingnotes",
+        "workers signatures rendering",
+        "corpus tables shards alignment probes templates masking",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
         "scorebook rejections windows sketchbook evidence carried exportbook tokenshards",
         "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders",
