@@ -19,7 +19,7 @@ FLOORS = [
     set(floor.split())
     for floor in (
         "errors kernels",
-        "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures",
+        "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures measures",
         "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
         "tokenfiles trainingnotes",
         "workers signatures",
