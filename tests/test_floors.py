@@ -21,7 +21,7 @@ FLOORS = [
         "errors kernels",
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures measures",
         "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
-        "tokenfiles trainingnotes",
+        "tokenfiles trainingnotes uncertainty",
         "workers signatures",
         "corpus tables shards alignment probes",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
