@@ -22,7 +22,7 @@ FLOORS = [
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures measures",
         "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
         "tokenfiles trainingnotes uncertainty",
-        "workers signatures",
+        "workers signatures likeness",
         "corpus tables shards alignment probes",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
         "scorebook rejections windows sketchbook evidence carried exportbook tokenshards",
