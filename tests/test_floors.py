@@ -19,10 +19,10 @@ FLOORS = [
     set(floor.split())
     for floor in (
         "errors kernels",
-        "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures",
+        "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures measures",
         "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
-        "scaffolds tokenfiles trainingnotes",
-        "workers signatures rendering",
+        "scaffolds tokenfiles trainingnotes uncertainty",
+        "workers signatures rendering likeness",
         "corpus tables shards alignment probes templates masking",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
         "scorebook rejections windows sketchbook evidence carried exportbook tokenshards",
