@@ -28,7 +28,7 @@ Conventions that bind every schema:
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 TURNS = ("all", "user", "assistant")
@@ -153,6 +153,28 @@ def read_conversation(row: Mapping[str, object], schema: str) -> Conversation:
     return Conversation(tuple(turns), tuple(skipped))
 
 
+def walk_tree(row: Mapping[str, object]) -> Iterator[tuple[int, list[Turn]]]:
+    """Every message of a tree, depth first: how many messages it replies to, and its turn; no turn without text.
+
+    Raises ConversationError where ``read_turns`` does.
+    """
+    return _walk_tree(row, [])
+
+
+def list_instances(row: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The instances of a self-instruct task, each as the row of Alpaca that it stands for, without the task's system.
+
+    Raises ConversationError for instances that are no objects.
+    """
+    _require(row, ("instances",))
+    instances: list[Mapping[str, object]] = []
+    for number, instance in enumerate(_as_list(row["instances"], "instances")):
+        if not isinstance(instance, Mapping):
+            raise ConversationError(f"instances[{number}]", _describe(instance), "an object with input and output")
+        instances.append({"instruction": row.get("instruction"), **instance})
+    return instances
+
+
 def select_turns(turns: Iterable[Turn], wanted: str) -> list[Turn]:
     """The turns of one side: ``user`` is all that the model is given, ``assistant`` what it is trained to say.
 
@@ -200,17 +222,19 @@ def _is_readable(row: Mapping[str, object], schema: str) -> bool:
 
 
 def _read_tree(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    return [turn for _, turns in _walk_tree(row, skipped) for turn in turns]
+
+
+def _walk_tree(row: Mapping[str, object], skipped: list[str]) -> Iterator[tuple[int, list[Turn]]]:
     _require(row, ("prompt",))
-    turns = []
-    ahead = [(row["prompt"], "prompt")]  # a stack, since trees may lie deeper than Python recurses
+    ahead = [(row["prompt"], "prompt", 0)]  # a stack, since trees may lie deeper than Python recurses
     while ahead:
-        message, place = ahead.pop()
-        turns += _read_message(message, place, skipped)
+        message, place, depth = ahead.pop()
+        yield depth, _read_message(message, place, skipped)
         if isinstance(message, Mapping):
             place = f"{place}.replies"
             replies = list(enumerate(_as_list(message.get("replies"), place)))
-            ahead += [(reply, f"{place}[{number}]") for number, reply in reversed(replies)]
-    return turns
+            ahead += [(reply, f"{place}[{number}]", depth + 1) for number, reply in reversed(replies)]
 
 
 def _read_preference(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
@@ -232,16 +256,13 @@ def _read_messages(row: Mapping[str, object], columns: tuple[str, ...], skipped:
 
 def _read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
     """Each instance is what an Alpaca row is, so a task of several instances repeats its instruction."""
-    _require(row, ("instances",))
     turns = []
-    for number, instance in enumerate(_as_list(row["instances"], "instances")):
-        place = f"instances[{number}]"
-        if not isinstance(instance, Mapping):
-            raise ConversationError(place, _describe(instance), "an object with input and output")
+    for number, instance in enumerate(list_instances(row)):
         try:
-            turns += _read_pair({"instruction": row.get("instruction"), **instance}, PAIRS["alpaca"], skipped)
+            turns += _read_pair(instance, PAIRS["alpaca"], skipped)
         except ConversationError as error:
-            raise ConversationError(f"{place}.{error.place}", error.found, error.expected) from error
+            place = f"instances[{number}].{error.place}"
+            raise ConversationError(place, error.found, error.expected) from error
     return _read_system(row) + (turns or _read_column(row, "instruction", "user", skipped))
 
 

@@ -21,10 +21,11 @@ FLOORS = [
         "errors kernels",
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures measures",
         "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
-        "scaffolds tokenfiles trainingnotes uncertainty",
+        "scaffolds tokenfiles trainingnotes uncertainty instruction strata",
         "workers signatures rendering likeness",
         "corpus tables shards alignment probes templates masking",
-        "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence",
+        "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence "
+        "instructionsets",
         "scorebook rejections windows sketchbook evidence carried exportbook tokenshards",
         "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders",
         "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts",

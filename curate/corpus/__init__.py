@@ -7,12 +7,15 @@
 A document is a row with a column of text, or a conversation: ``text_field="@messages"`` reads turns, and
 ``documents.turns`` has them one by one.
 
+Rows without a text of their own, whatever their columns: ``open_records(paths).records()``.
+
 JSON Lines, JSON arrays, Parquet, Arrow, CSV, TSV and plain text, compressed or not, in folders, globs, behind URLs
 and on the Hub. The key of a document is its place, ``(file, row)``. A row that cannot be read is a row with a status,
 a place and a reason; nothing is dropped unseen.
 """
 
-from curate.corpus.corpus import Corpus, open_corpus
+from curate.corpus.corpus import Corpus, open_corpus, open_records
+from curate.corpus.rawrows import Row
 from curate.corpus.values import Documents, SliceMark, Source
 
-__all__ = ["Corpus", "Documents", "SliceMark", "Source", "open_corpus"]
+__all__ = ["Corpus", "Documents", "Row", "SliceMark", "Source", "open_corpus", "open_records"]

@@ -82,7 +82,9 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
 
 
 def passes(reading: Reading) -> list[bool]:
-    """Whether to read what is asked for beside the text: where that fails, the text alone is tried."""
+    """Whether to read what is asked for beside the text: where that fails, the text alone is tried if it is wanted."""
+    if reading.whole and reading.text_field is None and reading.conversation is None:
+        return [True]
     return [True, False] if reading.holds_content else [False]
 
 

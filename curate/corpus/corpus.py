@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from curate.corpus.conversations import find_conversation, list_columns
 from curate.corpus.fields import (
     FILES_AHEAD,
     REMOTE_AHEAD,
+    ROWS,
     Columns,
     check_field,
     choose_id,
@@ -25,6 +27,7 @@ from curate.corpus.fields import (
 )
 from curate.corpus.formats import read_blocks
 from curate.corpus.hub import find_revision, parse_hub_name
+from curate.corpus.rawrows import Row, read_rows
 from curate.corpus.slicing import Cutter, cut_slices
 from curate.corpus.sources import find_sources
 from curate.corpus.streams import filesystem_of, is_url, open_binary, read_edges
@@ -36,12 +39,12 @@ NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in files, and how they are read. Made by ``open_corpus``; the fields hold what was found."""
+    """Documents in files, and how they are read. Made by ``open_corpus`` or ``open_records``, with what was found."""
 
     paths: tuple[str, ...]
     sources: tuple[Source, ...]
     text_field: str
-    """A column, a path with dots within one, or ``@SCHEMA`` for conversations."""
+    """A column, a path with dots within one, ``@SCHEMA`` for conversations, or ``@rows`` where there is no text."""
     id_field: str | None
     limit: int | None
     sample: float | None
@@ -84,6 +87,8 @@ class Corpus:
     def _describe_text(self) -> tuple[Sequence[str], str]:
         """The columns that the text is taken from, and how that is told."""
         schema = self.conversation
+        if self.text_field == ROWS:
+            return (), "rows of any columns"
         if schema is None:
             return (self.text_field, self.text_field.split(".")[0]), f'text in column "{self.text_field}"'
         taken = [name for name in list_columns(schema) if name in self.columns]
@@ -105,6 +110,10 @@ class Corpus:
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Corpus:
         """The corpus that ``spec`` was taken from. Compare fingerprints to know whether it is still the same."""
+        if spec["text_field"] == ROWS:
+            return open_records(
+                **{name: value for name, value in spec.items() if name not in ("text_field", "slice_bytes")}
+            )
         return open_corpus(**spec)
 
     @property
@@ -130,6 +139,8 @@ class Corpus:
         marked ``last``, also where the limit ends it. ``columns`` is what ``Documents.table`` holds: nothing, every
         original column, or some, by name or by a path with dots, null where a row does not have them.
         """
+        if self.text_field == ROWS:
+            raise ValueError("a corpus that is opened as records has no text to cut into slices")
         left = self.limit
         for index, source in enumerate(self.sources):
             marks = lead_marks(done.get(source.name, ()))
@@ -155,6 +166,20 @@ class Corpus:
         else:
             yield from self._read(source, marks, "all", left)
 
+    def records(self) -> Iterator[Row]:
+        """Every row with all its columns as they are, those that cannot be read with their reason; at most ``limit``.
+
+        Neither a text nor a schema has a say in it. RowError at the first bad row under ``on_error="stop"``.
+        """
+        rows = (row for source in self.sources for row in read_rows(source, self.id_field, self._sampler(source)))
+        for row in itertools.islice(rows, self.limit):
+            if self.on_error == "stop" and row.reason is not None:
+                raise refuse_row(row.file, row.row, row.reason)
+            yield row
+
+    def _sampler(self, source: Source) -> Callable[[int], bool] | None:
+        return None if self.sample is None else partial(is_sampled, source.name, self.sample, self.seed)
+
     def _cutter(self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...]) -> Cutter:
         row, number = (marks[-1].next_row, marks[-1].number + 1) if marks else (0, 0)
         schema = self.schema if columns == "all" else None
@@ -168,7 +193,7 @@ class Corpus:
         self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...], left: int | None
     ) -> Iterator[Documents]:
         start = Start(marks[-1].next_row, marks[-1].next_offset) if marks else Start()
-        keep = None if self.sample is None else partial(is_sampled, source.name, self.sample, self.seed)
+        keep = self._sampler(source)
         field = None if self.conversation else self.text_field
         also = () if isinstance(columns, str) else columns
         reading = Reading(field, self.id_field, columns == "all", keep, conversation=self.conversation, also=also)
@@ -197,24 +222,62 @@ def open_corpus(
     CorpusError where there is nothing to read or the column is not obvious, UsageError where an option means nothing.
     """
     check_options(limit, sample, slice_bytes, on_error)
-    paths = [str(path) for path in paths] if not isinstance(paths, str) else [paths]
-    sources, passed_over = find_sources(paths)
-    if len(sources) == len(paths) == 1:
-        check_open(paths[0], sources[0])
-    columns = [look_at(source) if index < ahead(source) else None for index, source in enumerate(sources)]
-    if any(source.format != "text" for source in sources):  # Text files bring no names of their own to the others.
-        columns = [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
-    seen = [column for column in columns if column is not None]
+    paths, sources, passed_over = find_named(paths)
+    columns = look_ahead(sources)
     text_field = settle_text(text_field, sources, columns, " ".join(paths))
     for source, column in zip(sources, columns, strict=True):
         check_field(source, column if source.format != "text" else None, text_field)
+    seen = [column for column in columns if column is not None]
     id_field = check_id(id_field, seen) if id_field else choose_id(seen)
-    names = dict.fromkeys(name for column in seen for name in column.schema.names)
-    schema = merge_columns(sources, columns)
     return Corpus(
-        tuple(paths), sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, tuple(names),
-        passed_over, schema,
+        paths, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_seen(seen),
+        passed_over, merge_columns(sources, columns),
     )  # fmt: skip
+
+
+def open_records(
+    paths: Sequence[str],
+    *,
+    id_field: str | None = None,
+    limit: int | None = None,
+    sample: float | None = None,
+    seed: int = 0,
+    on_error: str = "quarantine",
+) -> Corpus:
+    """Find the files as ``open_corpus`` does, for ``Corpus.records`` alone: no column need be a text, nor a schema fit.
+
+    CorpusError where there is nothing to read, UsageError where an option means nothing.
+    """
+    check_options(limit, sample, 1, on_error)
+    paths, sources, passed_over = find_named(paths)
+    columns = look_ahead(sources)
+    seen = [column for column in columns if column is not None]
+    id_field = check_id(id_field, seen) if id_field else choose_id(seen)
+    return Corpus(
+        paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_seen(seen), passed_over,
+        merge_columns(sources, columns),
+    )  # fmt: skip
+
+
+def find_named(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]:
+    """The paths as a tuple, the sources that they lead to, and the names of the files that were passed over."""
+    paths = (paths,) if isinstance(paths, str) else tuple(map(str, paths))
+    sources, passed_over = find_sources(paths)
+    if len(sources) == len(paths) == 1:
+        check_open(paths[0], sources[0])
+    return paths, sources, passed_over
+
+
+def look_ahead(sources: Sequence[Source]) -> list[Columns | None]:
+    """The columns of the first sources; text files bring no names of their own to the others."""
+    columns = [look_at(source) if index < ahead(source) else None for index, source in enumerate(sources)]
+    if all(source.format == "text" for source in sources):
+        return columns
+    return [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
+
+
+def list_seen(seen: Sequence[Columns]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for column in seen for name in column.schema.names))
 
 
 def check_options(limit: int | None, sample: float | None, slice_bytes: int, on_error: str) -> None:
@@ -241,7 +304,7 @@ def check_open(path: str, source: Source) -> None:
 
 
 def check_id(field: str, seen: Sequence[Columns]) -> str:
-    names = dict.fromkeys(name for column in seen for name in column.schema.names)
+    names = list_seen(seen)
     if names and field.split(".")[0] not in names and field not in names:
         raise CorpusError(f'no file has an id column "{field}"; there are: {", ".join(names)}', "--id-field NAME")
     return field
@@ -268,7 +331,11 @@ def is_sampled(file: str, share: float, seed: int, row: int) -> bool:
 def refuse_unreadable(documents: Documents) -> None:
     for row, status, reason in zip(documents.rows, documents.statuses, documents.reasons, strict=True):
         if status == UNREADABLE:
-            raise RowError(f"{documents.mark.file}, row {row}: {reason}", "--on-error quarantine sets such rows aside")
+            raise refuse_row(documents.mark.file, row, reason)
+
+
+def refuse_row(file: str, row: int, reason: str | None) -> RowError:
+    return RowError(f"{file}, row {row}: {reason}", "--on-error quarantine sets such rows aside")
 
 
 def fingerprint_source(source: Source) -> list[Any]:

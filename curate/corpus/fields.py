@@ -24,6 +24,8 @@ TEXT_NAMES = (
     "text", "content", "document", "body", "raw_content", "passage", "article", "page_content", "raw_text", "full_text"
 )  # fmt: skip
 ID_NAMES = ("id", "doc_id", "_id", "uuid")
+# What stands for the text field of a corpus that is opened as rows, which has none.
+ROWS = "@rows"
 START_ROWS = 100
 START_BLOCKS = 32
 START_BYTES = 1 << 16
