@@ -23,6 +23,8 @@ VERBS = {
     "verify": "curate.verification",
     "run": "curate.running",
     "train_reference": "curate.pretraining",
+    "rank_sft": "curate.suitability",
+    "select_sft": "curate.exampleselection",
 }
 
 __all__ = [
@@ -33,9 +35,11 @@ __all__ = [
     "export",
     "filter",
     "order",
+    "rank_sft",
     "report",
     "run",
     "score",
+    "select_sft",
     "status",
     "train_reference",
     "verify",
@@ -44,6 +48,7 @@ __all__ = [
 if TYPE_CHECKING:
     from curate.decontamination import decontaminate
     from curate.deduplication import dedup
+    from curate.exampleselection import select_sft
     from curate.explanation import explain
     from curate.exporting import export
     from curate.funnel import status
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     from curate.running import run
     from curate.scoring import score
     from curate.selection import filter
+    from curate.suitability import rank_sft
     from curate.verification import verify
 
 

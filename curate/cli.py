@@ -7,7 +7,6 @@ Data go to stdout (with ``--json`` one JSON object), everything else to stderr. 
 import functools
 import inspect
 import json
-import math
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ import typer
 import curate
 from curate import console
 from curate.errors import CurateError
+from curate.quantities import finite
 
 app = typer.Typer(
     name="curate",
@@ -59,15 +59,6 @@ def show(result: Any, as_json: bool) -> None:
     text = json.dumps(finite(result.as_dict()), ensure_ascii=False) if as_json else result.render()
     print(text, flush=True)
     raise typer.Exit(getattr(result, "exit_code", 0))
-
-
-def finite(value: Any) -> Any:
-    """The same value with null in the place of NaN and infinity, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def with_errors(work: Callable[[], None]) -> None:

@@ -59,6 +59,11 @@ class ChatEncoder:
         # It only adds tokens, which we do not want, and takes white space out of the offsets, which we need.
         self._fast.post_processor = None
 
+    @property
+    def control(self) -> frozenset[int]:
+        """The ids of the control tokens."""
+        return frozenset(at for at, one in self._fast.get_added_tokens_decoder().items() if one.special)
+
     def encode(self, rendered: Sequence[Rendered]) -> list[Tokens]:
         """The tokens of each rendering; see ``require_scored`` for a mask that comes out empty."""
         found = self._fast.encode_batch([one.text for one in rendered], add_special_tokens=False)

@@ -26,7 +26,8 @@ LN2 = float(np.log(2.0))
 SUMS = (
     "nats",  # of the scored response tokens, given the prompt
     "tokens",  # as many
-    "bytes",  # of UTF-8 that they spell
+    "content_nats",  # without control tokens, such as the end of turn, which spell nothing
+    "bytes",  # of UTF-8 that the same tokens spell
     "unconditional_nats",  # of the same tokens, without the prompt
     "ranks",  # Σ min(rank, 100), rank 1 the most likely token
     "first_nats",  # of the first 64 scored tokens
@@ -91,7 +92,7 @@ MEASURES = {
             "bits a byte of response, comparable across tokenizers",
             "bits/byte",
             True,
-            "nats",
+            "content_nats",
             "bytes",
             _to_bits,
         ),
@@ -126,16 +127,6 @@ MEASURES = {
         ),
         Measure(
             "rsr",
-            "rank-surprisal ratio: clipped ranks over nats, all tokens of the dataset as one response",
-            "ranks/nat",
-            True,
-            "ranks",
-            "nats",
-            _same,
-            "arXiv 2601.14249, equation 7",
-        ),
-        Measure(
-            "mean_rsr",
             "rank-surprisal ratio of a dataset as published: mean rank over mean nats, each example weighing the same",
             "ranks/nat",
             True,
@@ -143,6 +134,16 @@ MEASURES = {
             "mean_nats",
             _same,
             "arXiv 2601.14249, equation 9",
+        ),
+        Measure(
+            "token_rsr",
+            "rank-surprisal ratio: clipped ranks over nats, all tokens of the dataset as one response",
+            "ranks/nat",
+            True,
+            "ranks",
+            "nats",
+            _same,
+            "arXiv 2601.14249, equation 7",
         ),
         Measure(
             "first_64",

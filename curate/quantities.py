@@ -1,7 +1,9 @@
 """How people write quantities: one number or several, tokens as 2B, a share as 12.5 %."""
 
+import math
 import re
 from fractions import Fraction
+from typing import Any
 
 import typer
 
@@ -48,3 +50,12 @@ def figure(value: float) -> str:
 def percent(part: float, whole: float) -> str:
     """A share with one decimal: 12.5 %; nothing of nothing is no text."""
     return f"{part / whole:.1%}".replace("%", " %") if whole else ""
+
+
+def finite(value: Any) -> Any:
+    """The same value with null in the place of NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

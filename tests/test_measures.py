@@ -12,6 +12,7 @@ LN2 = math.log(2)
 SMALL = {
     "nats": [2.0, 2.0],
     "tokens": [2, 4],
+    "content_nats": [1.5, 1.75],
     "bytes": [4, 12],
     "unconditional_nats": [4.0, 2.5],
     "ranks": [6, 10],
@@ -23,12 +24,12 @@ SMALL = {
 BY_HAND = {
     "perplexity": math.exp(4 / 6),
     "mean_perplexity": (math.exp(1) + math.exp(0.5)) / 2,
-    "bits_per_byte": 4 / (16 * LN2),
+    "bits_per_byte": 3.25 / (16 * LN2),
     "unconditional_nats": 6.5 / 6,
     "ifd_ppl": (math.exp(1) / math.exp(2) + math.exp(0.5) / math.exp(0.625)) / 2,
     "ifd_loss": (0.5 + 0.8) / 2,
-    "rsr": 16 / 4,
-    "mean_rsr": (3 + 2.5) / (1 + 0.5),
+    "token_rsr": 16 / 4,
+    "rsr": (3 + 2.5) / (1 + 0.5),
     "first_64": 3.5 / 5,
     "residual": math.exp(((1 + 0.5 * math.log(2 / 3)) + (0.5 + 0.5 * math.log(4 / 3))) / 2),
     "full_perplexity": math.exp(15 / 15),
@@ -47,7 +48,12 @@ def make_sums(generator, count, slope=0.0, level=1.0):
     nats = tokens * (level + slope * np.log(tokens) + generator.normal(0, 0.1, count))
     factors = {"bytes": 4, "ranks": 3, "first_tokens": 0.5, "full_tokens": 2}
     made = {name: tokens * factor for name, factor in factors.items()}
-    made |= {"unconditional_nats": nats * 1.5, "first_nats": nats * 0.6, "full_nats": nats * 2}
+    made |= {
+        "content_nats": nats * 0.9,
+        "unconditional_nats": nats * 1.5,
+        "first_nats": nats * 0.6,
+        "full_nats": nats * 2,
+    }
     return made | {"nats": nats, "tokens": tokens}
 
 
@@ -87,7 +93,7 @@ def test_a_prompt_that_changes_nothing_gives_both_ifd_ratios_one():
 
 def test_one_response_has_the_same_rank_surprisal_ratio_by_both_formulas():
     found = evaluate(columns(sums())[1])
-    assert found["rsr"] == found["mean_rsr"] == 5.0
+    assert found["token_rsr"] == found["rsr"] == 5.0
 
 
 @pytest.mark.parametrize("nothing", [0.0, math.nan])
@@ -101,7 +107,7 @@ def test_an_example_without_unconditional_nats_is_left_out_of_the_ratio_alone(no
 def test_a_missing_number_takes_its_denominator_out_with_it():
     found = value_of(sums(unconditional_nats=[4.0, math.nan], first_nats=[math.nan, 1.5]))
     assert found["unconditional_nats"] == 4 / 2 and found["first_64"] == 1.5 / 3
-    assert value_of(sums(nats=[2.0, math.nan]))["rsr"] == 6 / 2
+    assert value_of(sums(nats=[2.0, math.nan]))["token_rsr"] == 6 / 2
 
 
 def test_an_example_without_tokens_counts_in_no_mean_but_that_of_lengths():
@@ -112,11 +118,11 @@ def test_an_example_without_tokens_counts_in_no_mean_but_that_of_lengths():
 
 
 def test_what_is_fully_predicted_still_adds_its_ranks_and_its_nats():
-    found = columns(sums(nats=[2.0, 0.0], ranks=[6, 4], bytes=[0, 12]))
+    found = columns(sums(nats=[2.0, 0.0], content_nats=[2.0, 2.0], ranks=[6, 4], bytes=[0, 12]))
     values = evaluate(found.sum(axis=0))
-    assert values["rsr"] == 10 / 2 and values["mean_rsr"] == (3 + 1) / (1 + 0)
+    assert values["token_rsr"] == 10 / 2 and values["rsr"] == (3 + 1) / (1 + 0)
     assert values["bits_per_byte"] == pytest.approx(2 / (12 * LN2))
-    assert count_measured(found)["rsr"] == count_measured(found)["bits_per_byte"] == 2
+    assert count_measured(found)["token_rsr"] == count_measured(found)["bits_per_byte"] == 2
 
 
 def test_nothing_is_nan_and_never_a_value():

@@ -142,14 +142,18 @@ def test_measures_of_resampled_sums_have_intervals_around_their_values_but_those
     generator = np.random.default_rng(9)
     nats, tokens = make_columns(generator, 100).T
     sums = dict.fromkeys(SUMS, tokens * 2) | {"nats": nats, "tokens": tokens}
-    sums |= {"unconditional_nats": np.full(100, math.nan), "ranks": np.where(np.arange(100) == 3, tokens, math.nan)}
+    sums |= {
+        "content_nats": nats,
+        "unconditional_nats": np.full(100, math.nan),
+        "ranks": np.where(np.arange(100) == 3, tokens, math.nan),
+    }
     found = columns(sums, *fit_length([sums]))
     values = evaluate(found.sum(axis=0))
     for name, draws in evaluate(resample(found, 200, make_generator(0, "a"))).items():
         low, high = bound(draws)
         if name in ("ifd_ppl", "ifd_loss", "unconditional_nats"):
             assert math.isnan(values[name]) and math.isnan(low)
-        elif name in ("rsr", "mean_rsr"):
+        elif name in ("token_rsr", "rsr"):
             assert values[name] > 0 and math.isnan(low) and math.isnan(high)
         elif name in ("full_perplexity", "first_64"):  # premise: a nat each token
             assert float(low) == pytest.approx(float(high)) == pytest.approx(float(values[name]))

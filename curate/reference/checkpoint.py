@@ -60,15 +60,18 @@ def builtin_folder() -> Path:
     return Path(__file__).parent / BUILTIN
 
 
+def open_tokenizer(name: str, revision: str | None, trust_remote_code: bool) -> Any:
+    """The tokenizer of a model, without its weights."""
+    place = str(builtin_folder()) if name == BUILTIN else name
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    with quiet():
+        return _load_tokenizer(place, _require_place(name, place), options)
+
+
 def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dtype: Any) -> Checkpoint:
     """Load a causal language model and its tokenizer; ``dtype`` is a torch dtype, or "auto" for the checkpoint's."""
     place = str(builtin_folder()) if name == BUILTIN else name
-    local = Path(place).is_dir()
-    if local and not (Path(place) / "config.json").exists():
-        held = ", ".join(sorted(path.name for path in Path(place).iterdir())[:8]) or "nothing"
-        raise ModelError(f"{place} is no model folder: it has no config.json; it holds {held}", _which_model())
-    if not local and (("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/")):
-        raise ModelError(f"there is no folder {name}", _which_model())
+    local = _require_place(name, place)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     with quiet():
         tokenizer = _load_tokenizer(place, local, options)
@@ -77,6 +80,17 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
     _require_rows(model, encoder, place)
     found = getattr(model.config, "_commit_hash", None)
     return Checkpoint(model, tokenizer, encoder, name, place, found, _hash_weights(model, place), trust_remote_code)
+
+
+def _require_place(name: str, place: str) -> bool:
+    """Whether a model is a local folder; ModelError for a folder that is not there, or holds no model."""
+    local = Path(place).is_dir()
+    if local and not (Path(place) / "config.json").exists():
+        held = ", ".join(sorted(path.name for path in Path(place).iterdir())[:8]) or "nothing"
+        raise ModelError(f"{place} is no model folder: it has no config.json; it holds {held}", _which_model())
+    if not local and (("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/")):
+        raise ModelError(f"there is no folder {name}", _which_model())
+    return local
 
 
 def with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:

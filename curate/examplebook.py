@@ -1,0 +1,156 @@
+"""A run of each dataset, with the numbers of its examples beside its rows: what ``curate filter`` and ``export`` know.
+
+    OUT/NAME/scores/…            perplexity of the answers given what was asked; tokens and nats are theirs
+    OUT/NAME/carried/ifd_ppl/…   and ifd_loss, rsr, unconditional_nats, prompt_tokens, asked, best_of_asked
+
+A row of several examples (trees, instances) has their sums. A row that was not drawn, or has no example, says so by its
+status and reason, and is never kept by accident.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate import carried, console, runs, scorebook, scoring, tables
+from curate.contest import Contest
+from curate.conversation import ConversationError
+from curate.corpus import Corpus, Documents, open_corpus
+from curate.instructionsets import InstructionSet
+from curate.instructionsets.reading import read_record
+from curate.likelihood import Likelihoods
+from curate.responses import SUMS, Reader
+
+Key = tuple[str, int]
+NOT_SAMPLED = "not_sampled"
+NUMBERS = ("ifd_ppl", "ifd_loss", "rsr", "unconditional_nats", "prompt_tokens", "asked", "best_of_asked")
+
+
+def write_all(contest: Contest, reader: Reader, measured: Mapping[str, pa.Table], out: str) -> tuple[str, ...]:
+    """A run for each dataset, in a folder of its name.  → the run directories"""
+    return tuple(write(contest, reader, one, measured[one.name], Path(out) / one.name) for one in contest.sets)
+
+
+def write(contest: Contest, reader: Reader, one: InstructionSet, measured: pa.Table, path: Path) -> str:
+    """One dataset as a run: its scores are those of its answers."""
+    place = runs.open_run(path, create=True)
+    corpus = open_corpus(list(one.corpus.paths), text_field=f"@{one.schema}", id_field=one.corpus.id_field)
+    identity = reader.reference.identity | {
+        "template": reader.template.fingerprint(),
+        "turns": contest.wanted.turns,
+        "end_of_turn": contest.wanted.end_of_turn,
+    }
+    drawn = {"sample": contest.wanted.sample, "seed": contest.wanted.seed}
+    made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": []} | drawn}
+    scorebook.begin(place, corpus, made_from, restart=True)
+    rows = sum_rows(measured)
+    _write_parts(place, corpus, runs.fingerprint(made_from), rows, explain_rows(one))
+    carried.settle(place, NUMBERS, corpus.fingerprint())
+    summary = scoring.summarise(place, identity["model"], 1.0)
+    kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
+    scorebook.complete(place, corpus, made_from, kept)
+    console.say(
+        "examples",
+        f"{path}   {len(rows):,} rows with numbers of {summary.documents + sum(summary.not_scored.values()):,}",
+    )
+    return str(path)
+
+
+def sum_rows(measured: pa.Table) -> dict[Key, dict[str, Any]]:
+    """The sums of each row over its examples; the reason, where none of them could be scored."""
+    found: dict[Key, dict[str, Any]] = {}
+    for one in measured.to_pylist():
+        row = found.setdefault((one["file"], one["row"]), {"asked": one["asked"], "reason": one["reason"], "scored": 0})
+        if one["status"] == "ok":
+            row["scored"] += 1
+            for name in SUMS:
+                row[name] = row.get(name, 0) + one[name]
+    return found
+
+
+def explain_rows(one: InstructionSet) -> dict[Key, str]:
+    """Why rows that can be read hold no example, by their keys."""
+    found: dict[Key, str] = {}
+    for row in one.corpus.records():
+        if row.record is not None:
+            try:
+                refusal = read_record(row.record, one.schema, one.said).refusal
+            except ConversationError as error:
+                refusal = str(error)
+            if refusal is not None:
+                found[row.file, row.row] = refusal
+    return found
+
+
+def choose_best(rows: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
+    """Of the rows that ask the same, the one whose answers have the lowest perplexity; ties go to the first."""
+    groups: dict[int, list[tuple[float, Key]]] = defaultdict(list)
+    for key, row in rows.items():
+        if row["scored"]:
+            groups[row["asked"]].append((row["nats"] / row["tokens"], key))
+    return {min(found)[1] for found in groups.values()}
+
+
+def _write_parts(
+    place: runs.Run, corpus: Corpus, fingerprint: str, rows: Mapping[Key, dict[str, Any]], reasons: Mapping[Key, str]
+) -> None:
+    best = choose_best(rows)
+    numbers = {source.name: number for number, source in enumerate(corpus.sources)}
+    for documents in corpus.slices():
+        keys = [(documents.mark.file, row) for row in documents.rows.tolist()]
+        found = gather(documents, keys, rows, reasons)
+        scored = [at for at, status in enumerate(documents.statuses) if status == "ok"]
+        table = scoring.assemble(documents, scored, found, scoring.text_columns(documents, []), [])
+        part = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
+        for name in NUMBERS:
+            values = pa.array([number_of(name, rows.get(key), key in best) for key in keys], carried_type(name))
+            note = {"made_from": corpus.fingerprint(), "slice": asdict(documents.mark)}
+            tables.write_part(carried.folder(place, name) / part, pa.table({"value": values}), note)
+        tables.write_part(place.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
+
+
+def gather(
+    documents: Documents, keys: Sequence[Key], rows: Mapping[Key, Mapping[str, Any]], reasons: Mapping[Key, str]
+) -> Likelihoods:
+    """The likelihoods of the rows of one slice that have a text."""
+    wanted = [key for key, status in zip(keys, documents.statuses, strict=True) if status == "ok"]
+    found = Likelihoods.blank(len(wanted))
+    for at, key in enumerate(wanted):
+        row = rows.get(key)
+        if row is None:
+            status = "unscorable" if key in reasons else NOT_SAMPLED
+            found.refuse(at, status, reasons.get(key, "it was not drawn: --sample 0 measures every example"))
+        elif not row["scored"]:
+            found.refuse(at, "unscorable", row["reason"] or "nothing of it could be scored")
+        else:
+            found.nats[at], found.tokens[at] = row["nats"], row["tokens"]
+            found.scored_bytes[at], found.windows[at] = row["bytes"], row["windows"]
+    return found
+
+
+def number_of(name: str, row: Mapping[str, Any] | None, best: bool) -> float | int | str | None:
+    """A number of a row, null where it was not measured."""
+    if row is None or not row["scored"]:
+        return None
+    given, alone, tokens = row["nats"], row["unconditional_nats"], row["tokens"]
+    if name == "ifd_ppl":
+        return float(np.exp(min((given - alone) / tokens, 700.0)))
+    if name == "ifd_loss":
+        return given / alone if alone > 0 else None
+    if name == "rsr":
+        return row["ranks"] / given if given > 0 else None
+    if name == "asked":
+        return f"{row['asked']:016x}"
+    if name == "best_of_asked":
+        return int(best)
+    return float(row[name]) if name == "unconditional_nats" else int(row[name])
+
+
+def carried_type(name: str) -> pa.DataType:
+    return {"asked": pa.large_string(), "best_of_asked": pa.int64(), "prompt_tokens": pa.int64()}.get(
+        name, pa.float64()
+    )

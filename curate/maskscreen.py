@@ -1,0 +1,109 @@
+"""``--show-mask``: examples as the model reads them, with the scored part marked, before anything is measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from curate.errors import ModelError
+from curate.instruction import scored_turns
+from curate.rendering import RenderError
+
+if TYPE_CHECKING:
+    from curate.contest import Variant, Wanted
+    from curate.instruction import Which
+    from curate.instructionsets import Drawn, InstructionSet
+    from curate.masking import Audit, ChatEncoder
+    from curate.reference import Reading
+    from curate.rendering import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """One example with ⟦…⟧ around what is scored."""
+
+    name: str
+    place: str
+    text: str
+    """Empty where it cannot be rendered."""
+    scored: int
+    """Tokens."""
+    read: int
+    notes: tuple[str, ...]
+    reason: str | None
+    audit: str | None
+    """What the template's own ``{% generation %}`` says of the mask; None where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """What ``--show-mask`` prints."""
+
+    template: str
+    source: str
+    examples: tuple[Masked, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        from dataclasses import asdict
+
+        return asdict(self)
+
+    def render(self) -> str:
+        lines = [f"template   {self.template}"]
+        for one in self.examples:
+            lines += ["", f"{one.name}   {one.place}   {one.scored:,} of {one.read:,} tokens are scored"]
+            if one.reason:
+                lines.append(f"  not scored: {one.reason}")
+            lines += [f"  {line}" for line in one.text.splitlines()]
+            lines += [f"  note: {note}" for note in one.notes]
+            if one.audit:
+                lines.append(f"  {one.audit}")
+        return "\n".join(lines)
+
+
+def show(
+    sets: "Sequence[InstructionSet]", variant: "Variant", reading: "Reading", wanted: "Wanted", count: int
+) -> Masks:
+    """The first drawn examples of each dataset. ModelError where not one of them has anything that is scored."""
+    from curate.instructionsets import draw
+    from curate.masking import ChatEncoder
+    from curate.reference.checkpoint import open_tokenizer
+    from curate.templates import choose_template
+
+    tokenizer = open_tokenizer(variant.model, reading.revision, reading.trust_remote_code)
+    template = choose_template(tokenizer, variant.template, wanted.end_of_turn, variant.model)
+    encoder = ChatEncoder(tokenizer)
+    found = [
+        _mask(one.name, each, template, encoder, wanted.turns)
+        for one in sets
+        for each in draw(one, count, wanted.seed, wanted.turns).examples
+    ]
+    if found and not any(one.scored for one in found):
+        hint = "try another --template: plain, chatml, or a Jinja file"
+        raise ModelError(f"{template.name} leaves nothing to score: {found[0].reason}", hint)
+    return Masks(template.name, template.source, tuple(found))
+
+
+def _mask(name: str, one: "Drawn", template: "Template", encoder: "ChatEncoder", turns: "Which") -> Masked:
+    from curate import masking
+
+    place = f"{one.file}, row {one.row}"
+    try:
+        rendered = template.render(one.example.turns, scored_turns(one.example, turns), one.example.tools)
+        (tokens,) = encoder.encode([rendered])
+        masking.require_scored(template, tokens)
+    except RenderError as error:
+        return Masked(name, place, "", 0, 0, (), str(error), None)
+    found = masking.audit(template, one.example.turns, rendered, tokens, one.example.tools)
+    scored = int((tokens.owner >= 0).sum())
+    said = None if found is None else describe_audit(found)
+    return Masked(name, place, masking.mark(rendered, tokens), scored, len(tokens.ids), rendered.notes, None, said)
+
+
+def describe_audit(found: "Audit") -> str:
+    """What a template's own mask says of ours, in a line."""
+    said = f"the template's own {{% generation %}} mask agrees on {found.both:,} tokens"
+    for number, texts, whose in ((found.ours, found.ours_texts, "ours"), (found.theirs, found.theirs_texts, "its")):
+        if number:
+            shown = ", ".join(repr(text[:20]) for text in dict.fromkeys(texts))
+            said += f"; {number:,} are only {whose} ({shown[:60]})"
+    return said
