@@ -56,9 +56,16 @@ def check(corpus: Corpus, name: str) -> str:
     raise UsageError(f"the documents have no column {name!r}", f"{meant}there are: {', '.join(corpus.columns)}")
 
 
-def mentioned(corpus: Corpus, sql: str) -> list[str]:
-    """The columns of the documents, but for the text, that an SQL expression may speak of; those of the scores win."""
-    own = [name for name in corpus.columns if name != corpus.text_field and name not in tables.SCORES.names]
+def mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[str]:
+    """The columns of the documents, but for the text, that an SQL expression may speak of; those of the scores win.
+
+    ``known`` are columns that lie beside the scores already, whether or not the documents have them.
+    """
+    own = [
+        name
+        for name in dict.fromkeys([*corpus.columns, *known])
+        if name != corpus.text_field and name not in tables.SCORES.names
+    ]
     words = set(re.findall(r"\w+", sql))
     paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and holds(corpus, name)]
     return list(dict.fromkeys([*(name for name in own if name in words and name not in tables.SIGNALS), *paths]))
@@ -157,6 +164,11 @@ def carry(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
         _read(run, corpus, tuple(missing), made_from)
     found = (run.stage("carried") or {}).get("columns", {})
     return {name: KINDS[found[name]["type"]] for name in names}
+
+
+def list_carried(run: Run) -> tuple[str, ...]:
+    """The columns that lie beside the scores, for every part of them; ``rank-sft`` puts numbers of its own there."""
+    return tuple(name for name in (run.stage("carried") or {}).get("columns", {}) if is_carried(run, name))
 
 
 def is_carried(run: Run, name: str) -> bool:

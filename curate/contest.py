@@ -177,9 +177,8 @@ def refuse_hopeless(reader: Reader, name: str, table: pa.Table) -> None:
     if table.num_rows and not pc.any(pc.equal(table["status"], "ok")).as_py():
         reason, count = count_reasons(table).most_common(1)[0]
         message = f"{name}: none of {table.num_rows:,} examples can be scored; {count:,}: {reason}"
-        raise ModelError(
-            message, "try another --template: plain, chatml, or a Jinja file; --show-mask 2 shows what is scored"
-        )
+        hint = "try another --template: plain, chatml, or a Jinja file; --show-mask 2 shows what is scored"
+        raise ModelError(message, hint)
 
 
 def count_reasons(table: pa.Table) -> Counter[str]:

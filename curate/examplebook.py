@@ -1,7 +1,10 @@
 """A run of each dataset, with the numbers of its examples beside its rows: what ``curate filter`` and ``export`` know.
 
     OUT/NAME/scores/…            perplexity of the answers given what was asked; tokens and nats are theirs
-    OUT/NAME/carried/ifd_ppl/…   and ifd_loss, rsr, unconditional_nats, prompt_tokens, asked, best_of_asked
+    OUT/NAME/carried/…           ifd_ppl, ifd_loss, rsr, unconditional_nats, prompt_tokens, and
+                 ifd_below_1     ifd_ppl where the prompt helps, else null
+                 asked           text, equal where what is asked is equal
+                 best_of_prompt  the perplexity where it is the lowest of all rows that ask the same, else null
 
 A row of several examples (trees, instances) has their sums. A row that was not drawn, or has no example, says so by its
 status and reason, and is never kept by accident.
@@ -27,7 +30,17 @@ from curate.responses import SUMS, Reader
 
 Key = tuple[str, int]
 NOT_SAMPLED = "not_sampled"
-NUMBERS = ("ifd_ppl", "ifd_loss", "rsr", "unconditional_nats", "prompt_tokens", "asked", "best_of_asked")
+MOST = 700.0  # nats a token whose exponential is a number
+NUMBERS = {
+    "ifd_ppl": pa.float64(),
+    "ifd_loss": pa.float64(),
+    "ifd_below_1": pa.float64(),
+    "rsr": pa.float64(),
+    "unconditional_nats": pa.float64(),
+    "prompt_tokens": pa.int64(),
+    "asked": pa.large_string(),
+    "best_of_prompt": pa.float64(),
+}
 
 
 def write_all(contest: Contest, reader: Reader, measured: Mapping[str, pa.Table], out: str) -> tuple[str, ...]:
@@ -49,14 +62,14 @@ def write(contest: Contest, reader: Reader, one: InstructionSet, measured: pa.Ta
     scorebook.begin(place, corpus, made_from, restart=True)
     rows = sum_rows(measured)
     _write_parts(place, corpus, runs.fingerprint(made_from), rows, explain_rows(one))
-    carried.settle(place, NUMBERS, corpus.fingerprint())
+    carried.settle(place, tuple(NUMBERS), corpus.fingerprint())
     summary = scoring.summarise(place, identity["model"], 1.0)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     scorebook.complete(place, corpus, made_from, kept)
-    console.say(
-        "examples",
-        f"{path}   {len(rows):,} rows with numbers of {summary.documents + sum(summary.not_scored.values()):,}",
-    )
+    read = summary.documents + sum(summary.not_scored.values())
+    if summary.not_scored.get(NOT_SAMPLED):
+        console.warn(f"{one.name}: {summary.not_scored[NOT_SAMPLED]:,} rows were not drawn; --sample 0 measures all")
+    console.say("examples", f"{path}   {summary.documents:,} of {read:,} rows have numbers")
     return str(path)
 
 
@@ -102,13 +115,14 @@ def _write_parts(
     numbers = {source.name: number for number, source in enumerate(corpus.sources)}
     for documents in corpus.slices():
         keys = [(documents.mark.file, row) for row in documents.rows.tolist()]
-        found = gather(documents, keys, rows, reasons)
+        likelihoods = gather(documents, keys, rows, reasons)
         scored = [at for at, status in enumerate(documents.statuses) if status == "ok"]
-        table = scoring.assemble(documents, scored, found, scoring.text_columns(documents, []), [])
+        table = scoring.assemble(documents, scored, likelihoods, scoring.text_columns(documents, []), [])
         part = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
-        for name in NUMBERS:
-            values = pa.array([number_of(name, rows.get(key), key in best) for key in keys], carried_type(name))
-            note = {"made_from": corpus.fingerprint(), "slice": asdict(documents.mark)}
+        note = {"made_from": corpus.fingerprint(), "slice": asdict(documents.mark)}
+        numbers_of = [describe(rows.get(key), key in best) for key in keys]
+        for name, kind in NUMBERS.items():
+            values = pa.array([found.get(name) for found in numbers_of], kind)
             tables.write_part(carried.folder(place, name) / part, pa.table({"value": values}), note)
         tables.write_part(place.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
 
@@ -132,25 +146,19 @@ def gather(
     return found
 
 
-def number_of(name: str, row: Mapping[str, Any] | None, best: bool) -> float | int | str | None:
-    """A number of a row, null where it was not measured."""
+def describe(row: Mapping[str, Any] | None, best: bool) -> dict[str, Any]:
+    """The numbers of a row beside its scores; none where it was not measured."""
     if row is None or not row["scored"]:
-        return None
+        return {}
     given, alone, tokens = row["nats"], row["unconditional_nats"], row["tokens"]
-    if name == "ifd_ppl":
-        return float(np.exp(min((given - alone) / tokens, 700.0)))
-    if name == "ifd_loss":
-        return given / alone if alone > 0 else None
-    if name == "rsr":
-        return row["ranks"] / given if given > 0 else None
-    if name == "asked":
-        return f"{row['asked']:016x}"
-    if name == "best_of_asked":
-        return int(best)
-    return float(row[name]) if name == "unconditional_nats" else int(row[name])
-
-
-def carried_type(name: str) -> pa.DataType:
-    return {"asked": pa.large_string(), "best_of_asked": pa.int64(), "prompt_tokens": pa.int64()}.get(
-        name, pa.float64()
-    )
+    ifd = float(np.exp(min((given - alone) / tokens, MOST)))
+    return {
+        "ifd_ppl": ifd,
+        "ifd_loss": given / alone if alone > 0 else None,
+        "ifd_below_1": ifd if ifd < 1 else None,
+        "rsr": row["ranks"] / given if given > 0 else None,
+        "unconditional_nats": alone,
+        "prompt_tokens": row["prompt_tokens"],
+        "asked": f"{row['asked']:016x}",
+        "best_of_prompt": float(np.exp(min(given / tokens, MOST))) if best else None,
+    }

@@ -1,4 +1,4 @@
-"""``curate select-sft``: the examples of an instruction dataset to train on, by the numbers that ``rank-sft`` gave them."""
+"""``curate select-sft``: the examples of an instruction dataset to train on, by the numbers of ``rank-sft``."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,8 +29,9 @@ def select_sft(
 ) -> Selection:
     """Keep the best examples of an instruction dataset by a named criterion, with a reason for each dropped.
 
-    ``ifd`` keeps the highest instruction-following difficulty (perplexity with the prompt over without it) below 1: where
-    it is above, the prompt does not help. ``per-prompt`` keeps one answer for each prompt, the nearest to the base.
+    ``ifd`` keeps the highest instruction-following difficulty (perplexity with the prompt over without it) below 1:
+    where it is above, the prompt does not help. ``per-prompt`` keeps one answer for each prompt, the nearest to the
+    base. Shares are of the examples that have the number: with ``ifd``, of those below 1.
     Writes the decision table that ``curate filter`` writes: ``status``, ``explain`` and ``export`` go on from it.
     TableError where the run holds no numbers of ``rank-sft --examples``.
     """
@@ -48,9 +49,9 @@ def criterion(by: str, rate: float | None, tokens: str | None) -> dict[str, Any]
     if by == "per-prompt":
         if rate is not None or tokens is not None:
             raise UsageError("--by per-prompt keeps one answer for each prompt", "leave out --rate and --tokens")
-        return {"where": "best_of_asked = 1"}
+        return {"keep": "0:100", "by": "best_of_prompt"}
     kinds = {
-        "ifd": {"keep": "high", "by": "ifd_ppl", "where": "ifd_ppl < 1"},
+        "ifd": {"keep": "high", "by": "ifd_below_1"},
         "ppl": {"keep": "low"},
         "middle": {"keep": "middle"},
     }

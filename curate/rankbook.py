@@ -1,4 +1,4 @@
-"""The folder of a ranking: the answers as they were measured, kept so that nothing is read twice, and what came of them.
+"""The folder of a ranking: answers as they were measured, kept so that nothing is read twice, and what came of them.
 
     ranked/
       ranking.json  ranking.parquet  ranking.html     the ranking; see ``curate.standings``

@@ -90,8 +90,8 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One dataset read in three ways, in bits per byte: by the base as raw text, by a chat model as raw text, and by the
-    chat model in its own template, the assistant's tokens only."""
+    """One dataset read in three ways, in bits per byte: by the base as raw text, by a chat model as raw text, and by
+    the chat model in its own template, the assistant's tokens only."""
 
     name: str
     base_raw: Interval
@@ -335,7 +335,7 @@ def spread(one: Place) -> str:
 
 def round_up(number: float) -> int:
     """Two significant digits, upwards: 4,037 becomes 4,100."""
-    size = 10 ** max(len(str(int(number))) - 2, 0)
+    size = int(10 ** max(len(str(int(number))) - 2, 0))
     return math.ceil(number / size) * size
 
 

@@ -200,7 +200,7 @@ def _row(reader: Reader, one: Prompted, example: "Drawn", measured: "Sequence[Me
 def sum_up(
     rendered: Rendered, tokens: Tokens, given: "Measured", alone: "Sequence[Measured]", control: frozenset[int]
 ) -> dict[str, Any]:
-    """The sums of one example, from its tokens and what the model made of them: given the prompt, and each answer alone.
+    """The sums of one example, from what the model made of its tokens: given the prompt, and each answer alone.
 
     A token that could not be predicted for want of anything before it (no prefix token) is in no sum of nats or tokens,
     of answers with a prompt or without one, so that both speak of the same tokens.

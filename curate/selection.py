@@ -142,8 +142,9 @@ class _Desk:
         self.domain = self._choose_domain(within)
         own = [name for name in asked.columns() if name not in SCORES.names and name not in SIGNALS]
         corpus = self.run.corpus() if asked.where or own else None
-        own = [name for name in own if corpus is not None and carried.holds(corpus, name)]
-        named = carried.mentioned(corpus, asked.where) if asked.where and corpus is not None else []
+        known = carried.list_carried(self.run)
+        own = [name for name in own if name in known or (corpus is not None and carried.holds(corpus, name))]
+        named = carried.mentioned(corpus, asked.where, known) if asked.where and corpus is not None else []
         kinds = carried.carry(self.run, list(dict.fromkeys([*self.domain, *within, *own, *named])))
         criteria.check_columns(narrow.schema(self.run), asked, {name: _kind(kinds[name]) for name in kinds})
         if asked.where is not None or self.found:

@@ -1,6 +1,6 @@
 """A ranking of datasets: from the sums of their examples to places, with how sure each place is.
 
-Pure arithmetic over ``curate.measures`` and ``curate.uncertainty``; ``curate.suitability`` measures, ``curate.rankbook``
+Pure arithmetic over ``curate.measures`` and ``curate.uncertainty``; ``curate.contest`` measures, ``curate.rankbook``
 keeps, ``curate.rankingscreen`` shows. A dataset that repeats its answers is measured and set aside: a model can say one
 sentence perfectly, and such a dataset teaches little else, so that it has no place, whatever its perplexity.
 """
@@ -224,7 +224,7 @@ def find_flags(one: Entrant) -> tuple[str, ...]:
     """What a reader should know of a dataset before trusting its place."""
     count, flags = len(one.answered), []
     if is_set_aside(one):
-        flags.append(f"repeats its answers: {count_distinct(one):,} different ones in {count:,} examples")
+        flags.append(f"repeats its answers: {count_distinct(one):,} different among {count:,}")
     if count < FEW:
         flags.append(f"only {count} example{'s' if count != 1 else ''}: the intervals promise too much")
     middle = float(np.nanmedian(one.sums["tokens"])) if count else 0.0

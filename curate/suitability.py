@@ -1,11 +1,10 @@
 """``curate rank-sft``: which instruction dataset fits a base model, and how sure that is."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from curate.errors import UsageError
-from curate.rankingscreen import Dataset, Ranking
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from curate.contest import Contest, Variant
     from curate.instructionsets import InstructionSet
     from curate.maskscreen import Masks
+    from curate.rankingscreen import Dataset, Ranking
     from curate.reference import Reading
     from curate.responses import Reader
     from curate.standings import Table
@@ -39,7 +39,7 @@ def rank_sft(
     template: Annotated[
         str, typer.Option(help="auto (the model's own, else plain), plain, chatml, FILE.jinja; several with commas.")
     ] = "auto",
-    turns: Annotated[str, typer.Option(help="The assistant's turns that are scored: all, last.")] = "all",
+    turns: Annotated[Literal["all", "last"], typer.Option(help="Which of the assistant's turns are scored.")] = "all",
     end_of_turn: Annotated[
         bool, typer.Option("--end-of-turn/--no-end-of-turn", help="Score the token that ends an answer too.")
     ] = True,
@@ -92,7 +92,7 @@ def rank_sft(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    measure = check(by, turns, sample, draws, show_mask)
+    measure = check(by, sample, draws, show_mask)
     wanted = Wanted(turns, end_of_turn, sample or None, seed, draws, measure, overlap)
     variants = list_variants(model, models, template)
     sets = open_sets(data, schema, on_error)
@@ -105,15 +105,13 @@ def rank_sft(
     return compete(contest, variants, reading, chat_model, until_separated, examples)
 
 
-def check(by: str, turns: str, sample: int, draws: int, show_mask: int | None) -> str:
+def check(by: str, sample: int, draws: int, show_mask: int | None) -> str:
     """The measure to rank by; UsageError for an option that means nothing."""
     from curate.standings import RANKABLE
 
     measure = SHORT.get(by, by)
     if measure not in RANKABLE:
         raise UsageError(f"--by {by}: no dataset is better by that", f"one of ppl, bpb, {', '.join(RANKABLE)}")
-    if turns not in ("all", "last"):
-        raise UsageError(f"--turns {turns} is unknown", "all or last")
     if sample < 0:
         raise UsageError(f"--sample {sample}: at least one example must be drawn", "--sample 0 takes all of them")
     if draws < 100:
@@ -150,10 +148,11 @@ def compete(
     chat_model: str | None,
     until_separated: bool,
     examples: str | None,
-) -> Ranking:
+) -> "Ranking":
     """Measure under the first variant, for the ranking; then under the others, to compare; and write all down."""
     from curate import contest as contests
     from curate import examplebook, rankingfiles, standings, threeway
+    from curate.rankingscreen import Ranking
 
     reader = contests.open_reader(variants[0], reading, contest.wanted)
     announce(reader)
@@ -225,13 +224,14 @@ def title(variant: "Variant", variants: "list[Variant]") -> str:
     return ", ".join(parts) or variant.model
 
 
-def describe(contest: "Contest", one: "InstructionSet", table: "pa.Table") -> Dataset:
+def describe(contest: "Contest", one: "InstructionSet", table: "pa.Table") -> "Dataset":
     """What was read and measured of a dataset, and a few of its examples."""
     import numpy as np
     import pyarrow.compute as pc
 
     from curate import contest as contests
     from curate.examplescreen import choose_examples
+    from curate.rankingscreen import Dataset
 
     found = contest.drawn[one.name]
     ok = table.filter(pc.equal(table["status"], "ok"))

@@ -1,5 +1,5 @@
-"""The three-way reading: each dataset as raw text under the base, as raw text under a chat model, and as the chat model's
-own answers in its own template.
+"""The three-way reading: each dataset as raw text under the base, as raw text under a chat model, and as answers in the
+chat model's own template.
 
     base, raw       how near the text lies to what the base was trained on: familiarity with the domain
     chat, raw       the same after the chat model's training: what that training did to plain text
@@ -20,16 +20,18 @@ import pyarrow.compute as pc
 from curate import console, contest, uncertainty
 from curate.conversation import joined
 from curate.likelihood import LN2, Passage, perplexity
-from curate.rankingscreen import Interval, Reading
+from curate.rankingscreen import Reading
+from curate.standings import Interval
 
 if TYPE_CHECKING:
-    from curate.instructionsets import Drawn
     from curate.reference import Reading as ModelReading
     from curate.reference.causal import CausalReference
     from curate.responses import Reader
 
 BAND = 1.1  # a dataset is foreign (familiar) where its whole interval lies this factor above (below) the middle one
 LEAST = 3  # datasets that have a middle
+Measured = tuple[Interval, float]
+"""Bits per byte, and perplexity."""
 
 
 def read(one: contest.Contest, base: "Reader", chat_model: str, reading: "ModelReading") -> tuple[Reading, ...]:
@@ -37,9 +39,7 @@ def read(one: contest.Contest, base: "Reader", chat_model: str, reading: "ModelR
     chat = contest.open_reader(contest.Variant(chat_model, "auto"), reading, one.wanted)
     console.say("chat model", f"{chat_model}, {chat.template.name}")
     raw = {
-        model: {
-            each.name: _read_raw(reader.reference, one.drawn[each.name].examples, one, each.name) for each in one.sets
-        }
+        model: {each.name: _read_raw(reader.reference, one, each.name) for each in one.sets}
         for model, reader in (("base", base), ("chat", chat))
     }
     answers = one.measure(chat)
@@ -52,18 +52,16 @@ def read(one: contest.Contest, base: "Reader", chat_model: str, reading: "ModelR
     return interpret(found)
 
 
-def _read_raw(
-    reference: "CausalReference", drawn: "Sequence[Drawn]", one: contest.Contest, name: str
-) -> tuple[Interval, float]:
+def _read_raw(reference: "CausalReference", one: contest.Contest, name: str) -> Measured:
     """Bits per byte of the turns as plain text, all tokens."""
-    passages = [Passage(joined(each.example.turns)) for each in drawn]
-    (found,) = reference.score([passages]) if passages else ()
+    passages = [Passage(joined(each.example.turns)) for each in one.drawn[name].examples]
+    found = next(reference.score([passages]))
     ok = np.array([status == "ok" for status in found.status])
     columns = (found.nats[ok], found.scored_bytes[ok], found.nats[ok], found.tokens[ok])
     return _bound(np.stack(columns, axis=1).astype(np.float64), one, name)
 
 
-def _bound(columns_N4: Any, one: contest.Contest, name: str) -> tuple[Interval, float]:
+def _bound(columns_N4: Any, one: contest.Contest, name: str) -> Measured:
     """Bits per byte with its interval, and perplexity; of columns nats, bytes, nats, tokens."""
     sums = columns_N4.sum(axis=0)
     drawn = uncertainty.resample(columns_N4, one.wanted.draws, uncertainty.make_generator(one.wanted.seed, name))
@@ -72,25 +70,23 @@ def _bound(columns_N4: Any, one: contest.Contest, name: str) -> tuple[Interval, 
     return Interval(float(value), float(low), float(high)), float(perplexity(sums[2], sums[3]))
 
 
-def interpret(
-    found: Sequence[tuple[str, tuple[Interval, float], tuple[Interval, float], tuple[Interval, float]]],
-) -> tuple[Reading, ...]:
-    """What the numbers say of each dataset beside the others, in words."""
-    middles = [float(np.median([one[at][0].value for one in found])) for at in (1, 2, 3)]
+def interpret(found: Sequence[tuple[str, Measured, Measured, Measured]]) -> tuple[Reading, ...]:
+    """What the numbers say of each dataset beside the others, in words: base raw, chat raw, chat in its template."""
+    domains = float(np.median([base.value for _, (base, _), _, _ in found]))
+    answers = float(np.median([own.value for _, _, _, (own, _) in found]))
     readings = []
     for name, base, chat, own in found:
-        domain = _among(base[0], middles[0], ("familiar", "ordinary", "foreign"))
-        alignment = _among(own[0], middles[2], ("familiar", "ordinary", "foreign"))
+        domain, alignment = _among(base[0], domains), _among(own[0], answers)
         reading = Reading(name, base[0], chat[0], own[0], (base[1], chat[1], own[1]), domain, alignment, "")
         readings.append(replace(reading, advice=advise(reading)) if len(found) >= LEAST else _withhold(reading))
     return tuple(readings)
 
 
-def _among(one: Interval, middle: float, words: tuple[str, str, str]) -> str:
+def _among(one: Interval, middle: float) -> str:
     """Whether a whole interval lies clearly below or above the middle."""
     if one.low > middle * BAND:
-        return words[2]
-    return words[0] if one.high < middle / BAND else words[1]
+        return "foreign"
+    return "familiar" if one.high < middle / BAND else "ordinary"
 
 
 def advise(one: Reading) -> str:
@@ -108,6 +104,5 @@ def advise(one: Reading) -> str:
 
 
 def _withhold(one: Reading) -> Reading:
-    return replace(
-        one, domain="–", alignment="–", advice="with fewer than three datasets there is no middle to compare with"
-    )
+    advice = "with fewer than three datasets there is no middle to compare with"
+    return replace(one, domain="–", alignment="–", advice=advice)

@@ -51,7 +51,7 @@ def tiny(folder, kind="llama", **changes):
 
 
 def loop(place, ids, scored, prefix=0):
-    """The literature's loop: one sequence, labels −100 where it is not scored, full logits.  → nats of all, of the loss"""
+    """The literature's loop: one sequence, labels −100 where it is not scored, full logits.  → nats"""
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, attn_implementation="eager").eval()

@@ -118,7 +118,7 @@ def test_an_example_without_tokens_counts_in_no_mean_but_that_of_lengths():
 
 
 def test_what_is_fully_predicted_still_adds_its_ranks_and_its_nats():
-    found = columns(sums(nats=[2.0, 0.0], content_nats=[2.0, 2.0], ranks=[6, 4], bytes=[0, 12]))
+    found = columns(sums(nats=[2.0, 0.0], content_nats=[2.0, 0.0], ranks=[6, 4], bytes=[0, 12]))
     values = evaluate(found.sum(axis=0))
     assert values["token_rsr"] == 10 / 2 and values["rsr"] == (3 + 1) / (1 + 0)
     assert values["bits_per_byte"] == pytest.approx(2 / (12 * LN2))

@@ -44,7 +44,13 @@ def names(ranking):
     return [one.name for one in ranking.table.places]
 
 
-# ---- known orders, under the builtin ------------------------------------------------------------------------------------
+def read_responses(ranking, name):
+    """The measured examples of a dataset by the hash of their answers."""
+    table = pq.read_table(next((Path(ranking.out) / "responses").rglob(f"{name}.parquet")))
+    return {row["answered"]: row for row in table.to_pylist()}
+
+
+# ---- known orders, under the builtin -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +69,23 @@ def orders(tmp_path_factory):
 
 
 def test_a_dataset_ranks_above_its_answers_given_to_other_prompts_and_above_its_words_shuffled(orders):
+    found = names(orders)
+    assert max(found.index("maths"), found.index("as_messages")) < found.index("others_answers")
     ranks = {one.name: one for one in orders.table.places}
-    assert ranks["maths"].rank_high < ranks["others_answers"].rank_low
     assert ranks["others_answers"].rank_high < ranks["shuffled_words"].rank_low
-    for one in ("rsr", "residual", "first_64", "ifd_ppl"):
+    for one in ("rsr", "residual", "first_64", "ifd_ppl", "bits_per_byte"):
         own, others = (ranks[name].scores[one] for name in ("maths", "others_answers"))
         assert own.value < others.value, one
 
 
-def test_answers_of_other_prompts_are_as_likely_by_themselves(orders):
-    """Premise: the same answers, so that without a prompt nothing differs; only given the prompt does it."""
-    own, others = ({one.name: one for one in orders.table.places}[name] for name in ("maths", "others_answers"))
-    assert own.scores["unconditional_nats"].value == pytest.approx(others.scores["unconditional_nats"].value, abs=1e-3)
-    assert own.scores["perplexity"].high < others.scores["perplexity"].low
+def test_the_same_answers_are_likelier_after_their_own_prompts_and_as_likely_without_any(orders):
+    """Premise: the same answers, so that each has its twin: the difference is taken answer by answer."""
+    own, others = (read_responses(orders, name) for name in ("maths", "others_answers"))
+    assert own.keys() == others.keys() and len(own) == 60
+    gains = np.array([(others[at]["nats"] - own[at]["nats"]) / own[at]["tokens"] for at in own])
+    assert gains.mean() > 4 * gains.std(ddof=1) / np.sqrt(len(gains))
+    for at in own:
+        assert own[at]["unconditional_nats"] == pytest.approx(others[at]["unconditional_nats"], rel=0.01)
 
 
 def test_a_copy_in_another_schema_and_order_is_equal_and_not_told_apart(orders):
@@ -90,7 +100,7 @@ def test_a_dataset_that_repeats_one_answer_is_set_aside_and_not_crowned(orders):
     last = orders.table.places[-1]
     assert last.name == "one_answer" and last.set_aside and last.rank is None
     assert last.scores["perplexity"].value < 1000 and orders.table.places[0].name in ("maths", "as_messages")
-    assert "set aside   one_answer: repeats its answers: 1 different ones in 60 examples" in orders.render()
+    assert "set aside   one_answer: repeats its answers: 1 different among 60" in orders.render()
 
 
 def test_the_ranking_on_disk_is_the_ranking(orders):
@@ -108,13 +118,13 @@ def test_the_ranking_on_disk_is_the_ranking(orders):
 
 
 def test_the_screen_says_what_the_ranking_means_and_fits_in_100_columns(orders):
-    text = orders.render()
+    text = orders.render().replace(orders.out, "ranked").replace(str(Path(orders.out).parent), "out")
     assert max(map(len, text.splitlines())) <= 100
     assert "arXiv 2506.14681" in text and "not whether they are right" in text
     assert "cannot be told apart with 60 examples; they are the same" in text
 
 
-# ---- the loop of the literature -----------------------------------------------------------------------------------------
+# ---- the loop of the literature ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("turns", ["all", "last"])
@@ -165,7 +175,7 @@ def test_without_the_end_of_turn_one_token_less_is_scored(tmp_path, llama, maths
     assert tokens[0] - tokens[1] == pytest.approx(1)
 
 
-# ---- what was measured is kept ------------------------------------------------------------------------------------------
+# ---- what was measured is kept -------------------------------------------------------------------------------------
 
 
 def test_a_larger_sample_measures_only_what_is_new_and_gives_what_a_whole_run_gives(
@@ -215,7 +225,7 @@ def test_stopped_it_keeps_what_was_measured_and_goes_on(tmp_path, llama, monkeyp
     assert calls == [6, 6, 0, 6]
 
 
-# ---- models, templates, measures beside each other ----------------------------------------------------------------------
+# ---- models, templates, measures beside each other -----------------------------------------------------------------
 
 
 def test_models_and_templates_are_compared_with_the_first(tmp_path, llama):
@@ -242,12 +252,7 @@ def test_a_chat_model_gives_three_readings(tmp_path, llama):
     assert len(found.readings) == 3
     one = found.readings[0].as_dict()
     assert one["base_raw"]["bits_per_byte"] != one["chat_raw"]["bits_per_byte"] != one["chat_template"]["bits_per_byte"]
-    text = curate.conversation.joined(
-        [
-            curate.conversation.Turn("user", sft.MATHS[0]["question"]),
-            curate.conversation.Turn("assistant", sft.MATHS[0]["answer"]),
-        ]
-    )
+    text = f"{sft.MATHS[0]['question']}\n\n{sft.MATHS[0]['answer']}"
     alone = sft.write(tmp_path / "one.jsonl", [{"text": text}])
     scored = curate.score([alone], model=llama, run=str(tmp_path / "run"), exact=True)
     single = rank(
@@ -266,7 +271,7 @@ def test_until_separated_draws_more_and_stops(tmp_path, llama):
     assert [one.drawn for one in found.datasets] == [20, 20] and found.table.pairs[0].separated
 
 
-# ---- masks --------------------------------------------------------------------------------------------------------------
+# ---- masks ---------------------------------------------------------------------------------------------------------
 
 
 def test_show_mask_marks_what_is_scored_and_measures_nothing(tmp_path, llama, maths):
@@ -291,7 +296,7 @@ def test_a_template_with_generation_marks_is_audited(tmp_path, maths):
     assert "1 are only its ('<|endoftext|>')" in other.examples[0].audit
 
 
-# ---- what a person can get wrong ----------------------------------------------------------------------------------------
+# ---- what a person can get wrong -----------------------------------------------------------------------------------
 
 
 def invoke(*arguments):
@@ -329,7 +334,8 @@ def test_rows_without_anything_to_learn_are_counted_by_reason(tmp_path, llama):
 def test_a_row_that_a_template_refuses_is_counted_with_the_templates_words(tmp_path, maths):
     strict = (
         "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
-        "{{ raise_exception('Roles must alternate') }}{% endif %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}"
+        "{{ raise_exception('Roles must alternate') }}{% endif %}"
+        "[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}"
     )
     place = sft.tiny(tmp_path / "model", chat_template=strict)
     twice = [{"role": "user", "content": "Hi"}] * 2 + [{"role": "assistant", "content": "Hello there."}]
@@ -343,7 +349,10 @@ def test_a_row_that_a_template_refuses_is_counted_with_the_templates_words(tmp_p
 
 
 def test_a_template_that_drops_the_system_turn_says_so(tmp_path):
-    dropping = "{% for m in messages %}{% if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+    dropping = (
+        "{% for m in messages %}{% if m.role != 'system' %}"
+        "[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+    )
     place = sft.tiny(tmp_path / "model", chat_template=dropping)
     rows = [
         {"messages": [{"role": "system", "content": "Be brief."}, *row["messages"]]}
@@ -373,7 +382,7 @@ def test_mixed_schemas_in_one_file_are_all_read(tmp_path, llama):
     ("options", "said"),
     [
         (["--by", "ifd_ppl"], "no dataset is better by that"),
-        (["--turns", "first"], "--turns first is unknown"),
+        (["--turns", "first"], "first"),
         (["--sample", "-1"], "at least one example"),
         (["--draws", "3"], "give no interval"),
         (["--show-mask", "0"], "shows nothing"),
@@ -386,7 +395,7 @@ def test_mixed_schemas_in_one_file_are_all_read(tmp_path, llama):
 def test_a_mistake_is_one_line_and_a_hint(maths, tmp_path, options, said, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, text = invoke(maths, *options)
-    assert code in (1, 2) and "error: " in text and said in text and "Traceback" not in text
+    assert code in (1, 2) and "error: " in text.lower() and said in text and "Traceback" not in text
 
 
 def test_a_dataset_named_twice_and_a_folder_of_something_else_are_refused(maths, tmp_path, llama):
