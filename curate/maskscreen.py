@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from curate.masking import Audit, ChatEncoder
     from curate.reference import Reading
     from curate.rendering import Template
+    from curate.responses import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,26 @@ def _mask(name: str, one: "Drawn", template: "Template", encoder: "ChatEncoder",
     scored = int((tokens.owner >= 0).sum())
     said = None if found is None else describe_audit(found)
     return Masked(name, place, masking.mark(rendered, tokens), scored, len(tokens.ids), rendered.notes, None, said)
+
+
+def audit_drawn(reader: "Reader", drawn: "Sequence[Drawn]") -> "Audit | None":
+    """The template's own mask against ours over some examples, summed; None where there is none to compare with."""
+    from curate import masking
+    from curate.responses import prompt
+
+    found = [
+        masking.audit(reader.template, one.example.turns, prompted.rendered, prompted.tokens, one.example.tools)
+        for one, prompted in zip(drawn, prompt(reader, drawn), strict=True)
+        if prompted.rendered is not None and prompted.tokens is not None
+    ]
+    known = [one for one in found if one is not None]
+    if not known:
+        return None
+    both, ours, theirs = (sum(getattr(one, name) for one in known) for name in ("both", "ours", "theirs"))
+    ours_texts, theirs_texts = (
+        tuple(text for one in known for text in getattr(one, name)) for name in ("ours_texts", "theirs_texts")
+    )
+    return masking.Audit(both, ours, theirs, ours_texts, theirs_texts)
 
 
 def describe_audit(found: "Audit") -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from curate.errors import UsageError
+from curate.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from curate.standings import Table
 
 SHORT = {"ppl": "perplexity", "bpb": "bits_per_byte"}
+AUDITED = 10  # examples of each dataset whose masks are compared with the template's own
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -156,6 +157,7 @@ def compete(
 
     reader = contests.open_reader(variants[0], reading, contest.wanted)
     announce(reader)
+    audit(contest, reader)
     tables, table = settle(contest, reader, until_separated)
     runs = examplebook.write_all(contest, reader, tables, examples) if examples else ()
     shown = {variants[0]: title(variants[0], variants)}
@@ -212,6 +214,26 @@ def announce(reader: "Reader") -> None:
     scoring.announce(reader.reference)
     ends = "" if reader.template.end_of_turn else "; the end of turn is not scored"
     say("template", f"{reader.template.name}{ends}")
+
+
+def audit(contest: "Contest", reader: "Reader") -> None:
+    """Where the template marks what the assistant generates, say how far our mask is its own; warn where not."""
+    from curate import console, maskscreen
+
+    drawn = [one for name in contest.drawn for one in contest.drawn[name].examples[:AUDITED]]
+    try:
+        found = maskscreen.audit_drawn(reader, drawn)
+    except ModelError as error:
+        console.warn(f"the template's own mask cannot be compared: {error.message}")
+        return
+    if found is None:
+        return
+    said = maskscreen.describe_audit(found)
+    console.say("mask audit", said)
+    if found.theirs or found.ours:
+        console.warn(
+            "the template's own mask is another than ours; a trainer with assistant_only_loss would use its own"
+        )
 
 
 def title(variant: "Variant", variants: "list[Variant]") -> str:
