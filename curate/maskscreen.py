@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ModelError
-from curate.instruction import scored_turns
-from curate.rendering import RenderError
 
 if TYPE_CHECKING:
     from curate.contest import Variant, Wanted
@@ -86,6 +84,8 @@ def show(
 
 def _mask(name: str, one: "Drawn", template: "Template", encoder: "ChatEncoder", turns: "Which") -> Masked:
     from curate import masking
+    from curate.instruction import scored_turns
+    from curate.rendering import RenderError
 
     place = f"{one.file}, row {one.row}"
     try:

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.quantities import figure
-from curate.standings import Agreement, Interval, Pair, Place, Table, as_record
+
+if TYPE_CHECKING:
+    from curate.standings import Agreement, Interval, Pair, Place, Table
 
 NAME, SCHEMA = 22, 14
 MOST_PAIRS = 6
@@ -94,9 +96,9 @@ class Reading:
     the chat model in its own template, the assistant's tokens only."""
 
     name: str
-    base_raw: Interval
-    chat_raw: Interval
-    chat_template: Interval
+    base_raw: "Interval"
+    chat_raw: "Interval"
+    chat_template: "Interval"
     perplexities: tuple[float, float, float]
     domain: str
     alignment: str
@@ -124,12 +126,12 @@ class Ranking:
     draws: int
     out: str
     datasets: tuple[Dataset, ...]
-    table: Table
-    compared: tuple[Agreement, ...] = ()
+    table: "Table"
+    compared: "tuple[Agreement, ...]" = ()
     """Under other models and templates."""
-    definitions: tuple[Agreement, ...] = ()
+    definitions: "tuple[Agreement, ...]" = ()
     """By other measures."""
-    others: Mapping[str, Table] = field(default_factory=dict)
+    others: "Mapping[str, Table]" = field(default_factory=dict)
     """The ranking under each other model or template."""
     chat_model: str | None = None
     readings: tuple[Reading, ...] = ()
@@ -147,6 +149,8 @@ class Ranking:
 
     def as_dict(self) -> dict[str, Any]:
         """``datasets`` lists them best first; those set aside come last, without a rank."""
+        from curate.standings import as_record
+
         return {
             "model": self.model,
             "template": self.template,
@@ -183,7 +187,7 @@ class Ranking:
                 lines.append(self._line(one))
         return lines if len(lines) > 1 else []
 
-    def _line(self, one: Place) -> str:
+    def _line(self, one: "Place") -> str:
         own, dataset = one.scores[self.by], self.dataset(one.name)
         rsr = "" if self.by == "rsr" else f"{short(one.scores['rsr'].value):>6}"
         found = f"{one.rank:>2}  {clip(one.name, NAME - 1):<{NAME}}{clip(dataset.schema, SCHEMA - 1):<{SCHEMA}}"
@@ -211,7 +215,7 @@ class Ranking:
             lines.append(f"and {len(close) - MOST_PAIRS} more pairs of neighbours (ranking.json)")
         return ["", *lines] if lines else []
 
-    def _closeness(self, pair: Pair) -> str:
+    def _closeness(self, pair: "Pair") -> str:
         had = " and ".join(f"{number:,}" for number in dict.fromkeys(pair.examples))
         text = f"{pair.better} and {pair.worse} cannot be told apart with {had} examples; "
         if not all(map(math.isfinite, pair.needed)):
@@ -274,7 +278,7 @@ class Ranking:
         return lines
 
 
-def describe_pair(one: Pair) -> dict[str, Any]:
+def describe_pair(one: "Pair") -> dict[str, Any]:
     """A pair of neighbours as JSON."""
     return {
         "better": one.better,
@@ -286,7 +290,7 @@ def describe_pair(one: Pair) -> dict[str, Any]:
     }
 
 
-def describe_agreement(one: Agreement) -> dict[str, Any]:
+def describe_agreement(one: "Agreement") -> dict[str, Any]:
     """Two rankings beside each other as JSON."""
     return {
         "first": one.first,
@@ -298,14 +302,14 @@ def describe_agreement(one: Agreement) -> dict[str, Any]:
     }
 
 
-def tau(one: Agreement) -> str:
+def tau(one: "Agreement") -> str:
     """``Kendall's τ 0.82 [0.71, 0.93]``."""
     if math.isnan(one.tau):
         return "Kendall's τ cannot be said of fewer than two datasets"
     return f"Kendall's τ {one.tau:.2f} [{one.low:.2f}, {one.high:.2f}]"
 
 
-def changes(one: Agreement) -> str:
+def changes(one: "Agreement") -> str:
     """Which pairs really change places."""
     if one.changes:
         pairs = ", ".join(f"{better} before {worse} becomes the reverse" for better, worse in one.changes[:3])
@@ -324,11 +328,11 @@ def short(value: float) -> str:
     return f"{value:.{digits}f}" if abs(value) < 9999.5 else figure(value)
 
 
-def bracket(one: Interval) -> str:
+def bracket(one: "Interval") -> str:
     return "" if math.isnan(one.low) else f"[{short(one.low)}, {short(one.high)}]"
 
 
-def spread(one: Place) -> str:
+def spread(one: "Place") -> str:
     """The interval of a rank: 2–3."""
     return f"{one.rank_low}" if one.rank_low == one.rank_high else f"{one.rank_low}–{one.rank_high}"
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from curate.errors import ModelError, UsageError
+from curate.maskscreen import Masks
+from curate.rankingscreen import Dataset, Ranking
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from curate.contest import Contest, Variant
     from curate.instructionsets import InstructionSet
-    from curate.maskscreen import Masks
-    from curate.rankingscreen import Dataset, Ranking
     from curate.reference import Reading
     from curate.responses import Reader
     from curate.standings import Table
@@ -72,7 +72,7 @@ def rank_sft(
     ] = False,
     on_error: Annotated[str, typer.Option(help="A bad row: count it and go on (quarantine), or stop.")] = "quarantine",
     restart: Annotated[bool, typer.Option("--restart", help="Measure again what was measured before.")] = False,
-) -> "Ranking | Masks":
+) -> Ranking | Masks:
     """Rank instruction datasets by how near their answers lie to a base model, with error bars.
 
     Each dataset's examples are rendered as a trainer would, and the assistant's tokens are scored given what was asked.
@@ -149,11 +149,10 @@ def compete(
     chat_model: str | None,
     until_separated: bool,
     examples: str | None,
-) -> "Ranking":
+) -> Ranking:
     """Measure under the first variant, for the ranking; then under the others, to compare; and write all down."""
     from curate import contest as contests
     from curate import examplebook, rankingfiles, standings, threeway
-    from curate.rankingscreen import Ranking
 
     reader = contests.open_reader(variants[0], reading, contest.wanted)
     announce(reader)
@@ -246,14 +245,13 @@ def title(variant: "Variant", variants: "list[Variant]") -> str:
     return ", ".join(parts) or variant.model
 
 
-def describe(contest: "Contest", one: "InstructionSet", table: "pa.Table") -> "Dataset":
+def describe(contest: "Contest", one: "InstructionSet", table: "pa.Table") -> Dataset:
     """What was read and measured of a dataset, and a few of its examples."""
     import numpy as np
     import pyarrow.compute as pc
 
     from curate import contest as contests
     from curate.examplescreen import choose_examples
-    from curate.rankingscreen import Dataset
 
     found = contest.drawn[one.name]
     ok = table.filter(pc.equal(table["status"], "ok"))
