@@ -22,11 +22,12 @@ FLOORS = [
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures measures",
         "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
         "scaffolds tokenfiles trainingnotes uncertainty instruction strata",
-        "workers signatures rendering likeness",
+        "workers signatures rendering likeness axes",
         "corpus tables shards alignment probes templates masking standings",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence "
         "instructionsets rankingscreen",
-        "scorebook rejections windows sketchbook evidence carried exportbook tokenshards responses examplescreen",
+        "scorebook rejections windows sketchbook evidence carried exportbook tokenshards responses examplescreen "
+        "rankingplot",
         "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders rankbook",
         "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts contest rankingpage",
         "pairing sieve cutoffs recipe threeway maskscreen rankingfiles",

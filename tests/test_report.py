@@ -22,11 +22,11 @@ from runs_helper import (
     write_order,
 )
 
-from curate import carried, runs
+from curate import axes, carried, runs
 from curate.errors import TableError, UsageError
 from curate.explanation import read_text
 from curate.likelihood import Passage
-from curate.overview import drawing, findings, numbers, ranks
+from curate.overview import findings, numbers, ranks
 from curate.overview.binning import MEASURES, Grid, Histogram, coarsen, quantile
 from curate.overview.numbers import SHARES
 from curate.overview.sources import Table, open_sources
@@ -425,7 +425,7 @@ def is_round(value):
 @given(st.floats(1e-3, 1e9), st.floats(1.2, 1e9), st.integers(4, 9))
 def test_ticks_are_round_few_and_inside(low, ratio, most):
     high = low * ratio
-    for found in (list(drawing._logarithmic(low, high, most)), list(drawing._linear(low, high, most))):
+    for found in (list(axes.list_logarithmic(low, high, most)), list(axes.list_linear(low, high, most))):
         assert 1 + (most > 5) <= len(found) <= most and found == sorted(set(found))
         assert all(low * (1 - 1e-6) <= value <= high * (1 + 1e-6) for value in found)
     steps = np.diff(found)  # the even ones
@@ -434,11 +434,11 @@ def test_ticks_are_round_few_and_inside(low, ratio, most):
 
 
 def test_ticks_of_known_axes():
-    assert list(drawing._linear(0.0, 1.2, 6)) == [0.0, 0.5, 1.0]
-    assert list(drawing._linear(0.0, 1.2, 7)) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2]
-    assert list(drawing._logarithmic(0.3, 5, 7)) == [0.5, 1.0, 2.0, 5.0]
-    assert list(drawing._logarithmic(0.2, 90_000, 7)) == [1.0, 10.0, 100.0, 1000.0, 10_000.0]
-    assert list(drawing._logarithmic(48, 77, 5)) == [50.0, 60.0, 70.0]
+    assert list(axes.list_linear(0.0, 1.2, 6)) == [0.0, 0.5, 1.0]
+    assert list(axes.list_linear(0.0, 1.2, 7)) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2]
+    assert list(axes.list_logarithmic(0.3, 5, 7)) == [0.5, 1.0, 2.0, 5.0]
+    assert list(axes.list_logarithmic(0.2, 90_000, 7)) == [1.0, 10.0, 100.0, 1000.0, 10_000.0]
+    assert list(axes.list_logarithmic(48, 77, 5)) == [50.0, 60.0, 70.0]
 
 
 # ---- tokens --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.axes import Tick, count_short, label_value, list_linear, list_logarithmic
 from curate.console import count
 from curate.overview.binning import Density, Drawn, Grid, quantile
 from curate.overview.findings import Point
@@ -21,14 +22,6 @@ from curate.quantities import figure
 BOX = 1000
 LEVELS = 7  # shades of a density
 BANDS = 8  # rows of a density's table
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A labelled place on an axis: ``share`` from its beginning."""
-
-    share: float
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,37 +90,8 @@ def even(top: float) -> list[float]:
 def scale_ticks(drawn: Drawn, most: int) -> list[Tick]:
     """Round values along a drawn grid."""
     low, high = drawn.edges[0], drawn.edges[-1]
-    values = list(_logarithmic(low, high, most) if drawn.grid.log else _linear(low, high, most))
-    return [Tick(drawn.share(value), figure(value) if value < 10_000 else count_short(value)) for value in values]
-
-
-def count_short(value: float) -> str:
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
-
-
-def _logarithmic(low: float, high: float, most: int) -> Sequence[float]:
-    """1, 2, 5, 10 … or powers of ten alone where those would be too many; even steps within a narrow range."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    found: list[float] = []
-    for digits in ((1, 2, 5), (1, 3), (1,)):
-        found = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
-        found = [value for value in found if low <= value <= high]
-        if len(found) <= most:
-            break
-    if len(found) < 3 and high < 10 * low:
-        return list(_linear(low, high, most))
-    return found[:: -(-len(found) // most)]
-
-
-def _linear(low: float, high: float, most: int) -> Iterator[float]:
-    span = max(high - low, 1e-9)
-    unit = 10.0 ** math.floor(math.log10(span / (most - 1)))
-    width = next(unit * digit for digit in (1, 2, 5, 10) if span / (unit * digit) <= most - 1 + 1e-9)
-    for number in range(math.ceil(low / width - 1e-9), math.floor(high / width + 1e-9) + 1):
-        yield float(f"{number * width:.6g}")
+    values = list_logarithmic(low, high, most) if drawn.grid.log else list_linear(low, high, most)
+    return [Tick(drawn.share(value), label_value(value)) for value in values]
 
 
 def place_marks(found: Sequence[tuple[float, str]]) -> list[Mark]:
