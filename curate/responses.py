@@ -137,7 +137,7 @@ def _measure(reader: Reader, drawn: "Sequence[Drawn]", advance: Any) -> pa.Table
     for one in prompted:
         begins.append(len(transcripts))
         if one.tokens is not None:
-            transcripts.append(Transcript(one.tokens.ids, np.ones(len(one.tokens.ids), np.bool_)))
+            transcripts.append(_whole(one.tokens, reader.reference.prefix))
             transcripts += [_alone(one.tokens, span) for span in range(int(one.tokens.owner.max()) + 1)]
     whole = max(sum(len(one.ids) for one in transcripts), 1)
     characters = sum(len(turn.text) for one in drawn for turn in one.example.turns)
@@ -146,6 +146,15 @@ def _measure(reader: Reader, drawn: "Sequence[Drawn]", advance: Any) -> pa.Table
     progress.finish()
     rows = [_row(reader, one, example, measured[at:]) for one, example, at in zip(prompted, drawn, begins, strict=True)]
     return pa.Table.from_pylist(rows, RESPONSES)
+
+
+def _whole(tokens: Tokens, prefix: int | None) -> "Transcript":
+    """All tokens of an example; a prefix that the template wrote itself is not asked for, so that it is not put twice."""
+    from curate.reference.transcripts import Transcript
+
+    wanted = np.ones(len(tokens.ids), np.bool_)
+    wanted[:1] = tokens.ids[:1] != prefix
+    return Transcript(tokens.ids, wanted)
 
 
 def _alone(tokens: Tokens, span: int) -> "Transcript":
