@@ -149,11 +149,11 @@ def _measure(reader: Reader, drawn: "Sequence[Drawn]", advance: Any) -> pa.Table
 
 
 def _whole(tokens: Tokens, prefix: int | None) -> "Transcript":
-    """All tokens of an example; a prefix that the template wrote itself is not asked for, so that it is not put twice."""
+    """An example up to its last scored token. A prefix that the template writes is not asked for, or it came twice."""
     from curate.reference.transcripts import Transcript
 
-    wanted = np.ones(len(tokens.ids), np.bool_)
-    wanted[:1] = tokens.ids[:1] != prefix
+    wanted = np.arange(len(tokens.ids)) <= np.flatnonzero(tokens.owner >= 0)[-1]
+    wanted[0] &= tokens.ids[0] != prefix
     return Transcript(tokens.ids, wanted)
 
 
@@ -209,7 +209,7 @@ def _row(reader: Reader, one: Prompted, example: "Drawn", measured: "Sequence[Me
 def sum_up(
     rendered: Rendered, tokens: Tokens, given: "Measured", alone: "Sequence[Measured]", control: frozenset[int]
 ) -> dict[str, Any]:
-    """The sums of one example, from its tokens and what the model made of them: given the prompt, and each answer alone.
+    """The sums of one example, from its tokens and what the model made of them: given the prompt, each answer alone.
 
     A token that could not be predicted for want of anything before it (no prefix token) is in no sum of nats or tokens,
     of answers with a prompt or without one, so that both speak of the same tokens.
