@@ -137,7 +137,7 @@ def _measure(reader: Reader, drawn: "Sequence[Drawn]", advance: Any) -> pa.Table
     for one in prompted:
         begins.append(len(transcripts))
         if one.tokens is not None:
-            transcripts.append(Transcript(one.tokens.ids, np.ones(len(one.tokens.ids), np.bool_)))
+            transcripts.append(_whole(one.tokens, reader.reference.prefix))
             transcripts += [_alone(one.tokens, span) for span in range(int(one.tokens.owner.max()) + 1)]
     whole = max(sum(len(one.ids) for one in transcripts), 1)
     characters = sum(len(turn.text) for one in drawn for turn in one.example.turns)
@@ -146,6 +146,15 @@ def _measure(reader: Reader, drawn: "Sequence[Drawn]", advance: Any) -> pa.Table
     progress.finish()
     rows = [_row(reader, one, example, measured[at:]) for one, example, at in zip(prompted, drawn, begins, strict=True)]
     return pa.Table.from_pylist(rows, RESPONSES)
+
+
+def _whole(tokens: Tokens, prefix: int | None) -> "Transcript":
+    """An example up to its last scored token. A prefix that the template writes is not asked for, or it came twice."""
+    from curate.reference.transcripts import Transcript
+
+    wanted = np.arange(len(tokens.ids)) <= np.flatnonzero(tokens.owner >= 0)[-1]
+    wanted[0] &= tokens.ids[0] != prefix
+    return Transcript(tokens.ids, wanted)
 
 
 def _alone(tokens: Tokens, span: int) -> "Transcript":
