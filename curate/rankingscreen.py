@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.quantities import figure
+from curate.quantities import figure, percent
 
 if TYPE_CHECKING:
     from curate.standings import Agreement, Interval, Pair, Place, Table
@@ -28,6 +28,7 @@ MEANING = {
     "rsr": "A lower rank-surprisal ratio has gone with larger gains from reasoning traces "
     "(5 students × 11 teachers, arXiv 2601.14249)",
 }
+OTHERWISE = "this order is by another measure, of which that was not shown"
 CAUTION = (
     "That is a correlation over few datasets: it says which answers lie near the base, not whether they are right, "
     "safe, or what your task needs."
@@ -185,7 +186,24 @@ class Ranking:
         for one in self.table.places:
             if one.rank is not None:
                 lines.append(self._line(one))
-        return lines if len(lines) > 1 else []
+        return [*lines, *self._letters()] if len(lines) > 1 else []
+
+    def _letters(self) -> list[str]:
+        """How often the first one is first, and what the letters say."""
+        first = self.table.places[0]
+        lines = (
+            []
+            if math.isnan(first.best)
+            else wrap(f"{first.name} is first in {percent(first.best, 1)} of the draws", " " * 4)
+        )
+        shared = len({one.group for one in self.table.places}) < len(self.table.places) or any(
+            len(one.group) > 1 for one in self.table.places
+        )
+        return (
+            [*lines, "    datasets that share a letter cannot be told apart, all pairs held at once"]
+            if shared
+            else lines
+        )
 
     def _line(self, one: "Place") -> str:
         own, dataset = one.scores[self.by], self.dataset(one.name)
@@ -219,15 +237,12 @@ class Ranking:
         had = " and ".join(f"{number:,}" for number in dict.fromkeys(pair.examples))
         text = f"{pair.better} and {pair.worse} cannot be told apart with {had} examples; "
         if not all(map(math.isfinite, pair.needed)):
-            return text + (
-                "they are the same" if any(map(math.isinf, pair.needed)) else "there are too few to say more"
-            )
-        held = [self.dataset(name).available for name in (pair.better, pair.worse)]
+            same = any(map(math.isinf, pair.needed))
+            return text + ("they are the same" if same else "they are too few to say more")
         text += f"about {' and '.join(f'{round_up(number):,}' for number in dict.fromkeys(pair.needed))} would do"
-        beyond = [
-            name for name, has, need in zip((pair.better, pair.worse), held, pair.needed, strict=True) if need > has
-        ]
-        return text + (f" ({' and '.join(beyond)} {'has' if len(beyond) == 1 else 'have'} fewer)" if beyond else "")
+        names = (pair.better, pair.worse)
+        beyond = [name for name, need in zip(names, pair.needed, strict=True) if need > self.dataset(name).available]
+        return text + (f", more than {'both have' if len(beyond) == 2 else f'{beyond[0]} has'}" if beyond else "")
 
     def _left_out(self) -> list[str]:
         lines: list[str] = []
@@ -268,13 +283,15 @@ class Ranking:
         return lines
 
     def _meaning(self) -> str:
-        known = MEANING.get("rsr" if "rsr" in self.by else "perplexity", "")
-        return f"{known}. {CAUTION}"
+        known = MEANING["rsr" if "rsr" in self.by else "perplexity"]
+        other = "" if self.by in ("perplexity", "mean_perplexity", "rsr", "token_rsr") else f"; {OTHERWISE}"
+        return f"{known}{other}. {CAUTION}"
 
     def _next(self) -> list[str]:
         lines = [f"{self.out}/ranking.html   the same as a picture, with examples; ranking.json, ranking.parquet"]
-        for one in self.runs[:1]:
-            lines.append(f"next: curate select-sft --run {one} --by ifd --rate 0.1")
+        best = next((run for run in self.runs if run.endswith(f"/{self.table.places[0].name}")), None)
+        if best is not None:
+            lines.append(f"next: curate select-sft --run {best} --by ifd --rate 0.1")
         return lines
 
 

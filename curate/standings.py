@@ -225,8 +225,10 @@ def find_flags(one: Entrant) -> tuple[str, ...]:
     count, flags = len(one.answered), []
     if is_set_aside(one):
         flags.append(f"repeats its answers: {count_distinct(one):,} different among {count:,}")
-    if count < FEW:
-        flags.append(f"only {count} example{'s' if count != 1 else ''}: the intervals promise too much")
+    if count < 2:
+        flags.append("one example: nothing is known of how sure its numbers are" if count else "no example was scored")
+    elif count < FEW:
+        flags.append(f"only {count} examples: the intervals promise too much")
     middle = float(np.nanmedian(one.sums["tokens"])) if count else 0.0
     if count and middle < SHORT:
         flags.append(f"very short answers: {middle:.0f} tokens in the middle")

@@ -315,7 +315,7 @@ def test_one_example_has_no_interval_and_says_so(tmp_path, llama, maths):
     found = rank(maths, one, model=llama, out=str(tmp_path / "ranked"))
     place = next(each for each in found.table.places if each.name == "one")
     assert math.isnan(place.scores["perplexity"].low) and (place.rank_low, place.rank_high) == (1, 2)
-    assert "only 1 example: the intervals promise too much" in found.render()
+    assert "one: one example: nothing is known of how sure its numbers are" in found.render()
     assert found.as_dict()["datasets"][0]["scored"] in (1, 12)
 
 

@@ -24,9 +24,9 @@ VOLATILE = (
 )  # what depends on the machine
 
 
-def shown():
-    """The session of the README's block that begins with `$ curate score`: (command, the lines printed after it)."""
-    block = next(one for one in re.findall(r"```console\n(.*?)```", README, re.DOTALL) if "$ curate score" in one)
+def shown(first="score"):
+    """The session of the README's block that begins with a command of curate: (command, the lines printed after it)."""
+    block = next(one for one in re.findall(r"```console\n(.*?)```", README, re.DOTALL) if f"$ curate {first}" in one)
     found = []
     for line in block.splitlines():
         if line.startswith("$ "):
@@ -69,24 +69,39 @@ def place(scored_sample, tmp_path_factory):
 
 
 def run(command, folder):
-    words = [sys.executable, "-W", "ignore", "-m", *shlex.split(command)]
+    """Run a command as a shell would, its patterns spelled out."""
+    spelled = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in shlex.split(command)]
+    words = [sys.executable, "-W", "ignore", "-m", *(word for some in spelled for word in some)]
     if words[4] == "python":
         words = [sys.executable, "-W", "ignore", *words[5:]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)
 
 
+def compare(command, done, expected):
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    printed = [line.rstrip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    texts, numbers = comparable(shortened(printed, expected))
+    wanted_texts, wanted_numbers = comparable(expected)
+    assert texts == wanted_texts, f"{command}\n{done.stderr}{done.stdout}"
+    assert numbers == pytest.approx(wanted_numbers, rel=0.05, abs=0.02), f"{command}\n{done.stdout}"
+
+
 def test_the_session_in_the_readme_is_what_a_fresh_run_prints(place, scored_sample):
     session = shown()
     assert len(session) >= 5 and session[0][0] == scored_sample.command
     for command, expected in session:
-        done = scored_sample.done if command == scored_sample.command else run(command, place)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        printed = [line.rstrip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        texts, numbers = comparable(shortened(printed, expected))
-        wanted_texts, wanted_numbers = comparable(expected)
-        assert texts == wanted_texts, f"{command}\n{done.stderr}{done.stdout}"
-        assert numbers == pytest.approx(wanted_numbers, rel=0.05, abs=0.02), f"{command}\n{done.stdout}"
+        compare(command, scored_sample.done if command == scored_sample.command else run(command, place), expected)
+
+
+def test_the_ranking_in_the_readme_is_what_a_fresh_run_prints(tmp_path, monkeypatch):
+    """Its first command measures; the others know what it measured."""
+    shutil.copytree(ROOT / "recipes" / "sample-sft", tmp_path / "recipes" / "sample-sft")
+    monkeypatch.chdir(tmp_path)
+    session = shown("rank-sft")
+    assert len(session) >= 3
+    for command, expected in session:
+        compare(command, run(command, tmp_path), expected)
 
 
 def test_the_quickstart_runs_the_commands_that_the_readme_shows():
