@@ -7,10 +7,6 @@ The same examples, weights and dtype for every side; the sides take turns in one
 float32 every side measures every example once more, and the sums are held against each other. See benchmarks/README.md.
 """
 
-import sys
-
-sys.path.append(sys.path.pop(0))  # this folder last: its select.py would stand before Python's own
-
 import argparse
 import gc
 import json

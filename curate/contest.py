@@ -42,14 +42,15 @@ class Variant:
 class Wanted:
     """What is asked of every dataset."""
 
-    turns: Which
-    end_of_turn: bool
-    sample: int | None
+    turns: Which = "all"
+    end_of_turn: bool = True
+    sample: int | None = 1000
     """Examples of a dataset; None: all."""
-    seed: int
-    draws: int
-    by: str
-    overlap: int | None
+    seed: int = 0
+    draws: int = 1000
+    by: str = "perplexity"
+    overlap: int | None = None
+    """Tokens that a later window re-reads; None: half the window."""
 
 
 def open_reader(variant: Variant, reading: Reading, wanted: Wanted) -> Reader:

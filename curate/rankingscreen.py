@@ -10,7 +10,7 @@ from curate.quantities import figure, percent
 if TYPE_CHECKING:
     from curate.standings import Agreement, Interval, Pair, Place, Table
 
-NAME, SCHEMA = 22, 14
+NAME, SCHEMA = 20, 14
 MOST_PAIRS = 6
 TITLES = {
     "perplexity": "response ppl",
@@ -148,6 +148,10 @@ class Ranking:
     def dataset(self, name: str) -> Dataset:
         return next(one for one in self.datasets if one.name == name)
 
+    def place(self, name: str) -> "Place":
+        """Where a dataset stands."""
+        return next(one for one in self.table.places if one.name == name)
+
     def as_dict(self) -> dict[str, Any]:
         """``datasets`` lists them best first; those set aside come last, without a rank."""
         from curate.standings import as_record
@@ -181,46 +185,36 @@ class Ranking:
     def _table(self) -> list[str]:
         title = TITLES.get(self.by, self.by)
         rsr = "" if self.by == "rsr" else f"{'RSR':>6}"
-        head = f"{'#':>2}  {'dataset':<{NAME}}{'schema':<{SCHEMA}}{'examples':>8} {title:>15} {'':<9}{rsr}{'IFD':>6}"
-        lines = [f"{head}{'tokens':>7}  rank, 95 %"]
-        for one in self.table.places:
-            if one.rank is not None:
-                lines.append(self._line(one))
+        head = f"{'#':>2}  {'dataset':<{NAME}}{'schema':<{SCHEMA}}{'examples':>8} {title:>15} {'':<6}{rsr}{'IFD':>6}"
+        lines = [f"{head}{'tokens':>7}  rank"]
+        lines += [self._line(one) for one in self.table.places]
         return [*lines, *self._letters()] if len(lines) > 1 else []
 
     def _letters(self) -> list[str]:
         """How often the first one is first, and what the letters say."""
-        first = self.table.places[0]
-        lines = (
-            []
-            if math.isnan(first.best)
-            else wrap(f"{first.name} is first in {percent(first.best, 1)} of the draws", " " * 4)
-        )
-        shared = len({one.group for one in self.table.places}) < len(self.table.places) or any(
-            len(one.group) > 1 for one in self.table.places
-        )
-        return (
-            [*lines, "    datasets that share a letter cannot be told apart, all pairs held at once"]
-            if shared
-            else lines
-        )
+        ranked = [one for one in self.table.places if one.rank is not None]
+        lines = []
+        if ranked and not math.isnan(ranked[0].best):
+            lines += wrap(f"{ranked[0].name} is first in {percent(ranked[0].best, 1)} of the draws", " " * 4)
+        letters = "".join(one.group for one in ranked)
+        if len(set(letters)) < len(letters):
+            lines.append("    datasets that share a letter cannot be told apart, all pairs held at once")
+        return lines
 
     def _line(self, one: "Place") -> str:
         own, dataset = one.scores[self.by], self.dataset(one.name)
         rsr = "" if self.by == "rsr" else f"{short(one.scores['rsr'].value):>6}"
-        found = f"{one.rank:>2}  {clip(one.name, NAME - 1):<{NAME}}{clip(dataset.schema, SCHEMA - 1):<{SCHEMA}}"
-        found += (
-            f"{one.examples:>8,} {short(own.value):>7} {bracket(own):<17}{rsr}{short(one.scores['ifd_ppl'].value):>6}"
-        )
-        return f"{found}{one.scores['response_tokens'].value:>7,.0f}  {spread(one):<6}{one.group}".rstrip()
+        place = "set aside" if one.set_aside else f"{spread(one):<6}{one.group}".rstrip()
+        found = f"{one.rank or '–':>2}  {clip(one.name, NAME - 1):<{NAME}}{clip(dataset.schema, SCHEMA - 1):<{SCHEMA}}"
+        found += f"{one.examples:>8,} {short(own.value):>7} {bracket(own):<14}{rsr}"
+        found += f"{short(one.scores['ifd_ppl'].value):>6}{one.scores['response_tokens'].value:>7,.0f}"
+        return f"{found}  {place}"
 
     def _aside(self) -> list[str]:
         lines = []
         for one in self.table.places:
             if one.set_aside:
-                lines += wrap(
-                    f"{one.name}: {one.flags[0]} (perplexity {short(one.scores['perplexity'].value)})", "set aside   "
-                )
+                lines += wrap(f"{one.name}: {one.flags[0]}", "set aside   ")
             elif one.flags:
                 lines += wrap(f"{one.name}: {'; '.join(one.flags)}", "careful     ")
         return lines
@@ -240,9 +234,11 @@ class Ranking:
             same = any(map(math.isinf, pair.needed))
             return text + ("they are the same" if same else "they are too few to say more")
         text += f"about {' and '.join(f'{round_up(number):,}' for number in dict.fromkeys(pair.needed))} would do"
-        names = (pair.better, pair.worse)
-        beyond = [name for name, need in zip(names, pair.needed, strict=True) if need > self.dataset(name).available]
-        return text + (f", more than {'both have' if len(beyond) == 2 else f'{beyond[0]} has'}" if beyond else "")
+        held = {name: self.dataset(name).available for name in (pair.better, pair.worse)}
+        beyond = [
+            f"{name} has {has:,}" for (name, has), need in zip(held.items(), pair.needed, strict=True) if need > has
+        ]
+        return f"{text}; {' and '.join(beyond)} in all" if beyond else text
 
     def _left_out(self) -> list[str]:
         lines: list[str] = []

@@ -1,8 +1,8 @@
 """Filter ten million scores, order a corpus and export it: ours beside what one would write otherwise.
 
-    python benchmarks/select.py                          # 1 M documents, 10 M scores: some minutes and 6 GB of disk
-    python benchmarks/select.py --documents 5_000_000    # the size of the goal: 3 GB of text, 18 GB of disk
-    python benchmarks/select.py --only export --sides curate,sort --readme
+    python benchmarks/choosing.py                          # 1 M documents, 10 M scores: some minutes and 6 GB of disk
+    python benchmarks/choosing.py --documents 5_000_000    # the size of the goal: 3 GB of text, 18 GB of disk
+    python benchmarks/choosing.py --only export --sides curate,sort --readme
 
 Every turn of a side is a process of its own, its start included, whose resident memory is watched, children too; the
 sides take turns. No model is needed: texts are pieces of the sample corpus of log-normal lengths, scores are made up.
@@ -26,10 +26,6 @@ perplexity within each domain, of a zlib ratio of at least .2; and perplexity at
 
 """
 
-import sys
-
-sys.path.pop(0)  # The folder of this file, whose name is that of a module of Python's own.
-
 import argparse
 import json
 import os
@@ -40,6 +36,7 @@ import resource
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
