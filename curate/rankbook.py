@@ -50,8 +50,7 @@ class Book:
 
     def store(self, variant: Mapping[str, Any], name: str, made_from: str, found: pa.Table) -> None:
         """Write the responses of a dataset whole, in the order of its rows."""
-        ordered = found.sort_by([("file", "ascending"), ("row", "ascending"), ("part", "ascending")])
-        tables.write_part(self.place(variant, name), ordered, {"made_from": made_from, "variant": dict(variant)})
+        tables.write_part(self.place(variant, name), order(found), {"made_from": made_from, "variant": dict(variant)})
 
 
 def open_book(out: str) -> Book:
@@ -73,7 +72,12 @@ def keys(found: pa.Table) -> list[Key]:
     return list(zip(*(found.column(name).to_pylist() for name in ("file", "row", "part")), strict=True))
 
 
+def order(found: pa.Table) -> pa.Table:
+    """The rows by their keys, whatever was measured first: what is drawn of them later goes by their order."""
+    return found.sort_by([("file", "ascending"), ("row", "ascending"), ("part", "ascending")])
+
+
 def pick(found: pa.Table, wanted: Iterable[Key]) -> pa.Table:
-    """The rows of some keys, in the order of the table."""
-    chosen = set(wanted)
-    return found.filter(pa.array([key in chosen for key in keys(found)], pa.bool_()))
+    """The rows of some keys, in the order of all keys."""
+    chosen, ordered = set(wanted), order(found)
+    return ordered.filter(pa.array([key in chosen for key in keys(ordered)], pa.bool_()))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from curate.console import count
 from curate.quantities import figure, percent
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 NAME, SCHEMA = 20, 14
 MOST_PAIRS = 6
+FAR = 10_000  # times as many examples as there were, from which no sample is worth the name
 TITLES = {
     "perplexity": "response ppl",
     "mean_perplexity": "mean ppl",
@@ -233,7 +235,9 @@ class Ranking:
         if not all(map(math.isfinite, pair.needed)):
             same = any(map(math.isinf, pair.needed))
             return text + ("they are the same" if same else "they are too few to say more")
-        text += f"about {' and '.join(f'{round_up(number):,}' for number in dict.fromkeys(pair.needed))} would do"
+        if min(pair.needed) > FAR * min(pair.examples):
+            return text + "the difference is next to nothing"
+        text += f"about {' and '.join(count(round_up(number)) for number in dict.fromkeys(pair.needed))} would do"
         held = {name: self.dataset(name).available for name in (pair.better, pair.worse)}
         beyond = [
             f"{name} has {has:,}" for (name, has), need in zip(held.items(), pair.needed, strict=True) if need > has

@@ -22,6 +22,7 @@ Sums = Mapping[str, Floats]
 RANKABLE = tuple(name for name, measure in MEASURES.items() if measure.lower_is_better)
 FEW = 30  # examples below which intervals promise too much; see ``curate.uncertainty``
 DISTINCT = 0.5  # share of different answers below which a dataset is set aside
+HEAVY, OUTWEIGHS = 0.05, 10  # share of a dataset's tokens in one example, and times its fair share, that sway the rest
 SHORT = 5  # tokens of the middle answer
 ENOUGH = 5  # examples from which a repetition is no accident
 
@@ -229,7 +230,11 @@ def find_flags(one: Entrant) -> tuple[str, ...]:
         flags.append("one example: nothing is known of how sure its numbers are" if count else "no example was scored")
     elif count < FEW:
         flags.append(f"only {count} examples: the intervals promise too much")
-    middle = float(np.nanmedian(one.sums["tokens"])) if count else 0.0
+    tokens = one.sums["tokens"]
+    share = float(np.nanmax(tokens) / np.nansum(tokens)) if count >= FEW else 0.0
+    if share > max(HEAVY, OUTWEIGHS / max(count, 1)):
+        flags.append(f"one example holds {share:.0%} of its scored tokens".replace("%", " %"))
+    middle = float(np.nanmedian(tokens)) if count else 0.0
     if count and middle < SHORT:
         flags.append(f"very short answers: {middle:.0f} tokens in the middle")
     return tuple(flags)

@@ -194,9 +194,11 @@ def test_a_larger_sample_measures_only_what_is_new_and_gives_what_a_whole_run_gi
     rank(maths, model=llama, out=str(tmp_path / "a"), sample=9, by="rsr")
     assert measured == [5, 4, 0]
     whole = rank(maths, model=llama, out=str(tmp_path / "b"), sample=9)
-    assert grown.table.places[0].scores["perplexity"] == pytest.approx(whole.table.places[0].scores["perplexity"]) or (
-        grown.as_dict()["datasets"][0]["perplexity"] == pytest.approx(whole.as_dict()["datasets"][0]["perplexity"])
-    )
+    for name, score in whole.table.places[0].scores.items():
+        other = grown.table.places[0].scores[name]
+        assert (other.value, other.low, other.high) == pytest.approx((score.value, score.low, score.high), rel=1e-5), (
+            name
+        )
 
 
 def test_another_reading_measures_anew(tmp_path, llama, maths):
@@ -370,6 +372,14 @@ def test_an_example_longer_than_the_window_is_read_in_windows_and_counted(tmp_pa
     assert found.datasets[0].long >= 1 and "longer than the window, read in several" in found.render()
     rows = pq.read_table(next((tmp_path / "r" / "responses").rglob("long.parquet"))).to_pylist()
     assert rows[3]["windows"] > 1 and rows[3]["tokens"] > 512  # nothing was cut off
+
+
+def test_one_example_that_outweighs_its_dataset_is_named(tmp_path, llama):
+    heavy = {"question": "Say it.", "answer": "one two three four five six " * 1500}
+    found = rank(sft.write(tmp_path / "d.jsonl", [*sft.MATHS[:30], heavy]), model=llama, out=str(tmp_path / "r"))
+    tokens = pq.read_table(next((tmp_path / "r" / "responses").rglob("d.parquet")))["tokens"].to_numpy()
+    share = f"{tokens.max() / tokens.sum():.0%}".replace("%", " %")
+    assert tokens.max() / tokens.sum() > 10 / 31 and f"careful     d: one example holds {share} of" in found.render()
 
 
 def test_mixed_schemas_in_one_file_are_all_read(tmp_path, llama):
