@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 GROWTH = 2  # by which a sample grows where neighbours are to be told apart
 FURTHEST = 64  # times the first sample, at most
+HOPELESS = 20  # times the most that can be drawn, from which more is no use
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +152,31 @@ class Contest:
         return standings.rank(entrants, self.wanted.by, self.wanted.draws, self.wanted.seed)
 
     def grow(self, table: Table) -> bool:
-        """Draw more where neighbours cannot be told apart.  → whether anything was drawn
+        """Draw more where neighbours cannot be told apart and may yet be.  → whether anything was drawn
 
-        A dataset's sample doubles, up to all its examples and ``FURTHEST`` times the first sample.
+        A dataset's sample doubles, up to all its examples and ``FURTHEST`` times the first sample. A pair whose
+        difference is next to nothing, so that it would take ``HOPELESS`` times that, is let be. Who looks several times
+        is wrong more often than one in twenty; the intervals do not account for it.
         """
-        close = {name for pair in table.pairs if not pair.separated for name in (pair.better, pair.worse)}
+        close = [pair for pair in table.pairs if not pair.separated]
         more = False
-        for name in sorted(close):
-            found = self.drawn[name]
-            most = min(found.available, FURTHEST * (self.wanted.sample or found.available))
-            if len(found.examples) < most:
-                self.draw(name, min(most, GROWTH * max(len(found.examples), 1)))
+        for name in sorted({name for pair in close if self._may_part(pair) for name in (pair.better, pair.worse)}):
+            had, most = len(self.drawn[name].examples), self._most(name)
+            if had < most:
+                self.draw(name, min(most, GROWTH * max(had, 1)))
                 more = True
         return more
+
+    def _most(self, name: str) -> int:
+        """How large a dataset's sample may become."""
+        available = self.drawn[name].available
+        return min(available, FURTHEST * (self.wanted.sample or available))
+
+    def _may_part(self, pair: standings.Pair) -> bool:
+        return any(
+            not need > HOPELESS * self._most(name)
+            for name, need in zip((pair.better, pair.worse), pair.needed, strict=True)
+        )
 
 
 def enter(name: str, table: pa.Table) -> Entrant:

@@ -38,6 +38,8 @@ def read(one: contest.Contest, base: "Reader", chat_model: str, reading: "ModelR
     """The three readings of every dataset, on the examples that were drawn."""
     chat = contest.open_reader(contest.Variant(chat_model, "auto"), reading, one.wanted)
     console.say("chat model", f"{chat_model}, {chat.template.name}")
+    if chat.template.name == "plain":
+        console.warn(f"{chat_model} has no chat template: its answers are read in the plain one")
     raw = {
         model: {each.name: _read_raw(reader.reference, one, each.name) for each in one.sets}
         for model, reader in (("base", base), ("chat", chat))

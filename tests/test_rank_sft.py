@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import sft_helper as sft
 from typer.testing import CliRunner
 
 import curate
-from curate import contest, responses
+from curate import contest, rankbook, responses, standings
 from curate.cli import app
 from curate.errors import CorpusError, ModelError, UsageError
 from curate.instructionsets import draw, open_set
@@ -264,13 +265,36 @@ def test_a_chat_model_gives_three_readings(tmp_path, llama):
     assert "fewer than three" in single.readings[0].advice and math.isnan(single.readings[0].base_raw.low)
 
 
-def test_until_separated_draws_more_and_stops(tmp_path, llama):
+def test_until_separated_draws_more_where_it_may_help(tmp_path):
+    """Premise: under the builtin, answers with shuffled words are told apart from others with twenty examples."""
+    one = sft.write(tmp_path / "a.jsonl", sft.MATHS[:40])
+    apart = sft.write(tmp_path / "c.jsonl", sft.with_shuffled_words(sft.MATHS[:40]))
+    found = curate.rank_sft([one, apart], sample=20, until_separated=True, out=str(tmp_path / "apart"))
+    assert [one.drawn for one in found.datasets] == [20, 20] and found.table.pairs[0].separated
+
+
+@pytest.mark.parametrize(
+    ("separated", "needed", "drawn"),
+    [(False, 60, 10), (False, 300, 10), (False, 801, 5), (False, math.inf, 5), (False, math.nan, 10), (True, 9, 5)],
+)
+def test_samples_double_for_neighbours_that_may_yet_be_told_apart(tmp_path, separated, needed, drawn):
+    """Premise: five examples of each were drawn, there are forty."""
+    sets = [open_set(sft.write(tmp_path / f"{name}.jsonl", sft.MATHS[:40])) for name in ("a", "b")]
+    found = contest.Contest(sets, rankbook.open_book(str(tmp_path / "r")), contest.Wanted(sample=5))
+    found.draw_all()
+    pair = standings.Pair("a", "b", separated, 0.3, (5, 5), (needed, needed))
+    assert found.grow(SimpleNamespace(pairs=[pair])) == (drawn > 5)
+    assert [len(found.drawn[name].examples) for name in ("a", "b")] == [drawn, drawn]
+    if drawn > 5:
+        assert all(found.grow(SimpleNamespace(pairs=[pair])) for _ in range(2))
+        assert not found.grow(SimpleNamespace(pairs=[pair]))
+        assert len(found.drawn["a"].examples) == 40
+
+
+def test_copies_are_not_drawn_from_in_vain(tmp_path, llama):
     data = [sft.write(tmp_path / f"{name}.jsonl", sft.MATHS[:40]) for name in ("a", "b")]
     found = rank(*data, model=llama, sample=10, until_separated=True, out=str(tmp_path / "ranked"))
-    assert [one.drawn for one in found.datasets] == [40, 40]  # copies are never told apart: all that there are
-    apart = sft.write(tmp_path / "c.jsonl", sft.with_shuffled_words(sft.MATHS[:40]))
-    found = curate.rank_sft([data[0], apart], sample=20, until_separated=True, out=str(tmp_path / "other"))
-    assert [one.drawn for one in found.datasets] == [20, 20] and found.table.pairs[0].separated
+    assert [one.drawn for one in found.datasets] == [10, 10]
 
 
 # ---- masks ---------------------------------------------------------------------------------------------------------
