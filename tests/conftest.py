@@ -15,6 +15,8 @@ import pytest
 import torch
 from filelock import FileLock
 
+from curate import console
+
 ROOT = Path(__file__).parent.parent
 SCORE = ["curate", "score", "recipes/sample"]
 
@@ -32,6 +34,13 @@ def _no_network(monkeypatch):
 
     connect = socket.socket.connect
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(autouse=True)
+def _silence():
+    """A test that typed a command in this process leaves the console as silent as it was."""
+    yield
+    console.enable(False)
 
 
 @pytest.fixture
