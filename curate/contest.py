@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import console, rankbook, responses, runs, standings
-from curate.errors import Interrupted, ModelError
+from curate.errors import Interrupted, ModelError, UsageError
 from curate.instruction import Which
 from curate.instructionsets import Draw, InstructionSet, draw
 from curate.measures import SUMS
@@ -69,7 +69,10 @@ def open_reader(variant: Variant, reading: Reading, wanted: Wanted) -> Reader:
     tokenizer = open_tokenizer(variant.model, reading.revision, reading.trust_remote_code)
     template = choose_template(tokenizer, variant.template, wanted.end_of_turn, variant.model)
     window = reference.policy.window
-    reference.policy = replace(reference.policy, overlap=window // 2 if wanted.overlap is None else wanted.overlap)
+    overlap = window // 2 if wanted.overlap is None else wanted.overlap
+    if not 0 <= overlap < window:
+        raise UsageError(f"--overlap {overlap} must be from 0 to the window less one, {window - 1}")
+    reference.policy = replace(reference.policy, overlap=overlap)
     reference.identity |= {"overlap": reference.policy.overlap}
     return Reader(reference, template, ChatEncoder(tokenizer), wanted.turns)
 

@@ -422,6 +422,7 @@ def test_mixed_schemas_in_one_file_are_all_read(tmp_path, llama):
         (["--show-mask", "0"], "shows nothing"),
         (["--schema", "nonsense"], "no schema has that name"),
         (["--model", "none"], "needs a base model"),
+        (["--overlap", "99999"], "--overlap 99999 must be from 0"),
         (["--model", "./nowhere"], "there is no folder ./nowhere"),
         (["--template", "missing.jinja"], "missing.jinja"),
     ],
