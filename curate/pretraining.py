@@ -52,6 +52,9 @@ def train_reference(
     layers: Annotated[int, typer.Option(help="Layers of the model.")] = 4,
     heads: Annotated[int, typer.Option(help="Attention heads of a layer.")] = 4,
     document_tokens: Annotated[int | None, typer.Option(help="Read no more than this of one document.")] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="Hear the values of this column more evenly: by the root of their share.")
+    ] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of one step.")] = 4096,
     packs: Annotated[int, typer.Option(help="Parts of a step that are computed side by side.")] = 2,
     matrix_rate: Annotated[float, typer.Option(help="Peak rate of learning of the layers' matrices (Muon).")] = 0.02,
@@ -92,6 +95,7 @@ def train_reference(
         minutes=60.0 if minutes is None and tokens is None else minutes,
         tokens=tokens,
         document_tokens=document_tokens,
+        balance=balance,
         batch_tokens=batch_tokens,
         packs=packs,
         matrix_rate=matrix_rate,
@@ -101,14 +105,17 @@ def train_reference(
         compute=compute,
         weights=weights,
     )
-    texts, read = open_texts(corpus, text_field, limit, sample, seed)
-    measured, measured_read = open_texts([held_out], text_field, None, None, seed) if held_out else (None, None)
+    texts, groups, read = open_texts(corpus, text_field, limit, sample, seed, balance)
+    measured, _, measured_read = (
+        open_texts([held_out], text_field, None, None, seed, None) if held_out else (None, None, None)
+    )
     training = train(
         texts,
         Path(out),
         recipe,
         provenance={"corpus": read, **({"held_out": measured_read} if measured_read else {})},
         held_out=measured,
+        groups=groups if balance else None,
         device=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
         restart=restart,
     )
@@ -116,14 +123,17 @@ def train_reference(
 
 
 def open_texts(
-    paths: list[str], text_field: str | None, limit: int | None, sample: float | None, seed: int
-) -> tuple[Any, dict[str, str]]:
-    """A function that reads the texts from the beginning each time it is called, and what they are."""
+    paths: list[str], text_field: str | None, limit: int | None, sample: float | None, seed: int, column: str | None
+) -> tuple[Any, Any, dict[str, str]]:
+    """Functions that read the texts, and each one's value of ``column``, from the beginning; and what the texts are."""
+    from curate import carried
     from curate.console import say, warn
     from curate.corpus import open_corpus
 
     opened = open_corpus(paths, text_field=text_field, limit=limit, sample=sample, seed=seed)
     say("reading", opened.describe())
+    if column is not None:
+        carried.check(opened, column)
 
     def texts() -> Any:
         unreadable = 0
@@ -135,4 +145,11 @@ def open_texts(
         if unreadable:
             warn(f"{unreadable:,} unreadable rows were passed over")
 
-    return texts, {"description": opened.describe(), "fingerprint": opened.fingerprint()}
+    def groups() -> Any:
+        for documents in opened.slices(columns=(str(column),)):
+            values = documents.table[str(column)].to_pylist() if documents.table is not None else []
+            for value, status in zip(values, documents.statuses, strict=True):
+                if status == "ok":
+                    yield str(value)
+
+    return texts, groups, {"description": opened.describe(), "fingerprint": opened.fingerprint()}

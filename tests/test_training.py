@@ -424,3 +424,78 @@ def test_the_verb_trains_from_files_and_names_the_next_command(tmp_path: Path) -
         file.write("\n" + rows[0])
     with pytest.raises(TableError, match="corpus fingerprint"):
         run(held_out=str(tmp_path / "held.jsonl"))
+
+
+# ── groups that are heard more evenly ──
+
+
+@given(
+    lengths=some.lists(some.integers(1, 200), min_size=1, max_size=60),
+    groups=some.integers(1, 4),
+    seed=some.integers(0, 9),
+)
+def test_balancing_repeats_windows_of_small_groups_and_leaves_none_out(
+    lengths: list[int], groups: int, seed: int
+) -> None:
+    ends = np.cumsum(lengths)
+    windows = training.Windows(ends - lengths, ends)
+    group_of = np.arange(len(lengths)) % groups
+    balanced = training.balance_windows(windows, group_of, seed)
+    times = {begin: int((balanced.begins == begin).sum()) for begin in windows.begins}
+    tokens = np.bincount(group_of, weights=lengths)
+    assert len(balanced.begins) == sum(times.values())
+    for begin, group in zip(windows.begins, group_of, strict=True):
+        wanted = min(4.0, math.sqrt(tokens.max() / tokens[group]))
+        assert math.floor(wanted) <= times[begin] <= math.ceil(wanted), "and so never 0, and 1 in the largest group"
+
+
+def test_a_balanced_pass_hears_groups_by_the_root_of_their_share() -> None:
+    group_of = np.repeat([0, 1, 2], [9_000, 4_000, 1_000])
+    ends = np.cumsum(np.full(14_000, 10))
+    balanced = training.balance_windows(training.Windows(ends - 10, ends), group_of, 0)
+    heard = np.bincount(group_of[balanced.begins // 10])
+    assert heard / heard[0] == pytest.approx([1, math.sqrt(4 / 9), math.sqrt(1 / 9)], rel=0.03)
+
+
+def test_a_balanced_training_hears_the_small_group_more(tmp_path: Path) -> None:
+    """Premise: 1 document in 12 counts aloud; how it goes on is learned from these alone."""
+    texts = [text if place % 12 else "one two three four five six seven " * 3 for place, text in enumerate(SENTENCES)]
+    names = ["counting" if place % 12 == 0 else "sentences" for place in range(len(texts))]
+    told = [f"{place} {text}" for place, text in enumerate(texts)]
+    counting = ["one two three four five six seven " * 3]
+    recipe = replace(TINY, balance="kind", held_out_every=0)
+
+    def bits(out: str, **options: object) -> Training:
+        return train(
+            lambda: iter(told), tmp_path / out, recipe, provenance=CORPUS, held_out=lambda: iter(counting), **options
+        )  # type: ignore[arg-type]
+
+    plain, balanced = bits("plain"), bits("balanced", groups=lambda: iter(names))
+    assert balanced.held_out_bits_per_byte < plain.held_out_bits_per_byte - 0.05
+    assert balanced.corpus_tokens == plain.corpus_tokens and balanced.epochs < plain.epochs
+
+
+def test_groups_that_do_not_pair_with_the_texts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        learn(tmp_path / "model", groups=lambda: iter(["one", "two"]))
+
+
+def test_the_verb_balances_by_a_column_and_refuses_one_that_is_not_there(tmp_path: Path) -> None:
+    from curate.pretraining import train_reference
+
+    corpus = tmp_path / "corpus.jsonl"
+    rows = [json.dumps({"text": text, "kind": "odd" if place % 9 == 0 else 7}) for place, text in enumerate(SENTENCES)]
+    corpus.write_text("\n".join([rows[0], "{broken", json.dumps({"text": " "}), *rows[1:]]))
+
+    def run(out: str, column: str | None) -> Training:
+        found = train_reference(
+            [str(corpus)], str(tmp_path / out), tokens=2_000, vocabulary=320, context=64, width=32, layers=1, heads=2,
+            batch_tokens=512, compute="float32", balance=column,
+        )  # fmt: skip
+        return Training(**found.training)
+
+    plain, balanced = run("plain", None), run("balanced", "kind")
+    assert balanced.corpus_tokens == plain.corpus_tokens, "the same text"
+    assert balanced.epochs < 0.95 * plain.epochs, "but a pass is longer: some of it comes again"
+    with pytest.raises(UsageError, match=r"no column 'kin'"):
+        run("other", "kin")

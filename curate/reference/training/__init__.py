@@ -26,7 +26,16 @@ from curate.reference.training.learner import Learner, learn_packs, make_learner
 from curate.reference.training.loss import HeadLoss
 from curate.reference.training.model import build_model, read_pack
 from curate.reference.training.muon import Muon, orthogonalise
-from curate.reference.training.packs import BLOCK, cut_windows, make_pack, make_packs, shuffled, take_spans
+from curate.reference.training.packs import (
+    BLOCK,
+    Windows,
+    balance_windows,
+    cut_windows,
+    make_pack,
+    make_packs,
+    shuffled,
+    take_spans,
+)
 from curate.reference.training.recipe import Recipe, Training, rate_at
 from curate.reference.training.tokenizer import END, END_OF_TEXT, sample_texts, token_bytes, train_tokenizer
 from curate.reference.training.tokens import Encoded, encode_corpus, open_encoded
@@ -42,6 +51,8 @@ __all__ = [
     "Muon",
     "Recipe",
     "Training",
+    "Windows",
+    "balance_windows",
     "build_model",
     "cut_windows",
     "encode_corpus",

@@ -22,10 +22,10 @@ from curate.reference.training.heldout import (
     split_held_out,
 )
 from curate.reference.training.learner import Learner, make_learner, recent_loss
-from curate.reference.training.packs import Windows, cut_windows
+from curate.reference.training.packs import Windows, balance_windows, cut_windows
 from curate.reference.training.recipe import Recipe, Training
 from curate.reference.training.tokenizer import sample_texts, token_bytes, train_tokenizer
-from curate.reference.training.tokens import encode_corpus, open_encoded
+from curate.reference.training.tokens import encode_corpus, load_groups, open_encoded, save_groups
 
 Texts = Callable[[], Iterable[str]]
 """What reads the texts from the beginning each time that it is called."""
@@ -38,43 +38,47 @@ def train(
     *,
     provenance: Mapping[str, Any],
     held_out: Texts | None = None,
+    groups: Texts | None = None,
     device: str = "cpu",
     restart: bool = False,
     checkpoint_seconds: float = 120.0,
 ) -> Training:
     """Train a reference model on ``texts`` and write it to ``out``, or go on with the training that is there.
 
-    ``provenance`` says what the texts are (JSON-able); with another one, or another recipe, ``out`` is refused with a
-    ``TableError`` unless ``restart``. A finished training is not repeated. A killed one loses at most
-    ``checkpoint_seconds``.
+    ``groups`` names the group of every text, in the order of ``texts``; by them passes are balanced
+    (``balance_windows``). ``provenance`` says what the texts are (JSON-able); with another one, or another recipe,
+    ``out`` is refused with a ``TableError`` unless ``restart``. A finished training is not repeated. A killed one loses
+    at most ``checkpoint_seconds``.
     """
     premise = {"recipe": asdict(recipe), **provenance}
     claim_folder(out, premise, restart)
     if (out / "training.json").exists():
         return load_training(out)
     work = out / WORK
-    tokenizer = prepare_corpus(texts, work, recipe)
+    tokenizer = prepare_corpus(texts, work, recipe, groups)
     encoded = open_encoded(work, recipe.vocabulary)
     learned, kept_out = split_held_out(encoded.hashes, recipe.held_out_every)
     if len(learned) == 0:
         raise CorpusError(f"nothing to learn from: {len(encoded.hashes)} documents, {len(kept_out)} of them held out")
-    windows = cut_windows(encoded, learned, recipe.context)
+    whole = windows = cut_windows(encoded, learned, recipe.context)
+    if groups is not None:
+        windows = balance_windows(whole, load_groups(work)[encoded.documents_of(whole.begins)], recipe.seed)
     measured = choose_measured(encoded, kept_out) if held_out is None else encode_texts(held_out(), tokenizer)
     learner = make_learner(recipe, device)
     load_checkpoint(learner, work / "state.pt")
-    say("training", describe_start(learner, len(learned), windows, len(measured)))
+    say("training", describe_start(learner, len(learned), whole, len(measured)))
 
     def measure(model: LlamaForCausalLM) -> float:
         return measure_bits_per_byte(model, measured, token_bytes(tokenizer), learner.dtype, recipe.batch_tokens)
 
     spend_budget(learner, encoded, windows, recipe, measure, work / "state.pt", checkpoint_seconds)
     bits = finish_weights(learner, recipe, measure)
-    training = summarise(learner, windows, len(learned), bits, len(measured))
+    training = summarise(learner, whole, windows, len(learned), bits, len(measured))
     write_folder(out, learner.model, tokenizer, recipe, training, premise)
     return training
 
 
-def prepare_corpus(texts: Texts, work: Path, recipe: Recipe) -> Tokenizer:
+def prepare_corpus(texts: Texts, work: Path, recipe: Recipe, groups: Texts | None) -> Tokenizer:
     """Train the tokenizer and encode the corpus, or find both done."""
     if (work / "hashes.npy").exists() and (work / "tokenizer.json").exists():
         return Tokenizer.from_file(str(work / "tokenizer.json"))
@@ -84,6 +88,8 @@ def prepare_corpus(texts: Texts, work: Path, recipe: Recipe) -> Tokenizer:
         raise CorpusError("the corpus has no text to learn from", "name files with a text field: --text-field")
     tokenizer = train_tokenizer(sample, recipe.vocabulary)
     write_whole(work / "tokenizer.json", tokenizer.to_str())
+    if groups is not None:
+        save_groups((name for text, name in zip(texts(), groups(), strict=True) if text.strip()), work)
     encode_corpus((text for text in texts() if text.strip()), tokenizer, work, recipe.document_tokens)
     return tokenizer
 
@@ -109,10 +115,12 @@ def finish_weights(learner: Learner, recipe: Recipe, measure: Callable[[LlamaFor
     return bits
 
 
-def summarise(learner: Learner, windows: Windows, documents: int, bits: float, measured: int) -> Training:
+def summarise(
+    learner: Learner, whole: Windows, windows: Windows, documents: int, bits: float, measured: int
+) -> Training:
     return Training(
         documents=documents,
-        corpus_tokens=windows.tokens,
+        corpus_tokens=whole.tokens,
         tokens=learner.tokens,
         epochs=learner.places / windows.places,
         steps=learner.step,

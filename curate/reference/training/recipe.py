@@ -26,6 +26,8 @@ class Recipe:
     "The budget in tokens read."
     document_tokens: int | None = None
     "Read no more than this of one document, so that long ones do not crowd out the rest."
+    balance: str | None = None
+    "The column whose values are heard by the root of their share, small ones several times in a pass."
     batch_tokens: int = 4096
     packs: int = 2
     "Parts of a step that are read side by side, each by its share of the cores; gradients are added in order."

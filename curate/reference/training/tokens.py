@@ -24,6 +24,10 @@ class Encoded:
     def document(self, index: int) -> np.ndarray:
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
+    def documents_of(self, places: np.ndarray) -> np.ndarray:
+        """The documents that these places in the ids lie in."""
+        return np.searchsorted(self.starts, places, side="right") - 1
+
 
 def batches(texts: Iterable[str], characters: int = 4_000_000) -> Iterator[list[str]]:
     """Consecutive texts in lists of about so many characters."""
@@ -55,6 +59,18 @@ def encode_corpus(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, docu
             bar.advance(documents=len(group), tokens=sum(lengths[-len(group) :]))
     np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
     np.save(folder / "hashes.npy", np.array(hashes, dtype=np.uint64))
+
+
+def save_groups(groups: Iterable[str], folder: Path) -> None:
+    """Write the group of every encoded document as a whole number, by the order of the names."""
+    _, numbers = np.unique(np.array(list(groups), dtype=object).astype(str), return_inverse=True)
+    np.save(folder / "groups.npy", numbers.astype(np.int32))
+
+
+def load_groups(folder: Path) -> np.ndarray:
+    """What ``save_groups`` wrote, one number a document."""
+    found: np.ndarray = np.load(folder / "groups.npy")
+    return found
 
 
 def open_encoded(folder: Path, vocabulary: int) -> Encoded:
