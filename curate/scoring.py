@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from curate.reference import ReferenceModel
     from curate.runs import Run
 
+LARGER = "HuggingFaceTB/SmolLM2-135M"  # what to name for real work on a laptop
 SLICE_SECONDS = 30  # of forward pass on a CPU that a slice is sized for: what a kill may cost
 
 
@@ -195,14 +196,15 @@ def choose_signals(text: str) -> list[str]:
 def announce(reference: "ReferenceModel") -> None:
     """Say which model reads, and what the self-check found."""
     from curate import console
+    from curate.reference.checkpoint import BUILTIN, BUILTIN_TEXT
 
     identity = reference.identity
     if identity["model"] == "none":
         console.say("reference", "none: documents are counted and hashed, nothing is measured")
         return
     said = f"{identity['model']} ({console.count(reference.parameters)} parameters"
-    if identity["model"] == "builtin":
-        said += ", English; small) — for real work name one: --model HuggingFaceTB/SmolLM2-135M"
+    if identity["model"] == BUILTIN:
+        said += f", English, trained on {BUILTIN_TEXT}) — for real work name a larger one: --model {LARGER}"
     else:
         said += f", {identity['architecture']})"
     console.say("reference", said)

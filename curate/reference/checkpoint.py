@@ -20,6 +20,8 @@ from curate.errors import ModelError, UsageError
 from curate.reference.tokenisation import TextEncoder
 
 BUILTIN = "builtin"
+BUILTIN_TEXT = "books, reference works and documentation"
+"""What the model in the box was trained on, in a few words; its card says more."""
 HASHED_WHOLE = 2_000_000_000  # weights up to this size are hashed whole, larger ones by 64 blocks of 1 MiB a file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PREFIXES = ("auto", "bos", "eos", "none")
