@@ -8,7 +8,8 @@ each held-out document. builtin.py puts the result beside the builtin.
 - *xz -9*: LZMA of preset 9 with a dictionary that holds the whole training text, which the file format cannot carry and
   the encoder can: it compresses the training text, and is then forked for every document. A document costs what it adds
   to the output, coded by the state that the training text left.
-- *5-gram*: interpolated modified Kneser-Ney of order 5, unpruned (Heafield et al. 2013), over the builtin's tokens.
+- *5-gram*: interpolated modified Kneser-Ney of order 5, unpruned (Heafield et al. 2013), over the builtin's tokens. A
+  vocabulary made by merging has no rare tokens to take a discount from; for single ones it is KenLM's fixed one.
   Every byte is a token and every token is known (one that the text lacks stands once by itself), so that its bits are
   spread over the same bytes. `--kenlm` is a folder with `lmplz`, `build_binary` and `query`, built from
   https://github.com/kpu/kenlm (or the source distribution on PyPI).
@@ -19,10 +20,12 @@ import json
 import lzma
 import math
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -112,13 +115,19 @@ def measure_ngrams(
                     file.write(" ".join(map(str, encoding.ids)) + "\n")
                     unseen.difference_update(encoding.ids)
             file.writelines(f"{token}\n" for token in sorted(unseen))
-        command = [kenlm / "lmplz", "-o", ORDER, "-S", "40%", "-T", folder, "--text", folder / "text"]
-        subprocess.run([*map(str, command), "--arpa", str(folder / "arpa")], check=True, stderr=subprocess.DEVNULL)
+        run_tool(kenlm / "lmplz", "-o", ORDER, "--discount_fallback", "-S", "40%", "-T", folder, "--text",
+                 folder / "text", "--arpa", folder / "arpa")  # fmt: skip
         (folder / "text").unlink()
-        command = [kenlm / "build_binary", "-T", folder, "-S", "40%", "trie", folder / "arpa", folder / "model"]
-        subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run_tool(kenlm / "build_binary", "-T", folder, "-S", "40%", "trie", folder / "arpa", folder / "model")
         (folder / "arpa").unlink()
         return {kind: sum(query_bits(kenlm, folder / "model", rows)) for kind, rows in heads.items()}
+
+
+def run_tool(*words: object) -> None:
+    """Run a command; where it fails, what it said is the error."""
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{words[0]}: {done.stderr[-1000:]}")
 
 
 def query_bits(kenlm: Path, model: Path, rows: list[list[int]]) -> list[float]:
@@ -127,15 +136,13 @@ def query_bits(kenlm: Path, model: Path, rows: list[list[int]]) -> list[float]:
     done = subprocess.run(
         [str(kenlm / "query"), "-v", "word", str(model)], input=told, capture_output=True, text=True, check=True
     )
-    lines = [line for line in done.stdout.splitlines() if "\t" in line]
-    found = []
-    for ids, line in zip(rows, lines, strict=True):
-        words = [word.split() for word in line.split("\t") if "=" in word]  # e.g. 17=23 3 -1.25
-        if len(words) != len(ids) + 1 or any(word[0].endswith("=0") for word in words):
-            raise SystemExit(
-                f"{kenlm / 'query'}: {len(words)} words for {len(ids)} tokens, or one that it does not know"
-            )
-        found.append(-sum(float(word[2]) for word in words[:-1]) / math.log10(2))
+    words = re.findall(r"(\S+)=(\d+) \d+ (\S+)", done.stdout)  # e.g. 17=23 3 -1.25: word, its number, order, log10 p
+    if len(words) != sum(len(ids) + 1 for ids in rows) or any(number == "0" for _, number, _ in words):
+        raise SystemExit(f"{kenlm / 'query'}: {len(words):,} words for {len(rows):,} rows, or an unknown one")
+    found, at = [], 0
+    for ids in rows:
+        found.append(-sum(float(word[2]) for word in words[at : at + len(ids)]) / math.log10(2))
+        at += len(ids) + 1
     return found
 
 
@@ -150,12 +157,11 @@ def main() -> None:
     tokenizer = open_tokenizer(Path(options.tokenizer))
     heads, spelling = take_heads(options.held_out, tokenizer), spell_tokens(tokenizer)
     spelled = {kind: [b"".join(spelling[token] for token in ids) for ids in rows] for kind, rows in heads.items()}
-    with ProcessPoolExecutor(1) as apart:  # a process of its own: it is forked for every document, and must be small
-        waiting = apart.submit(measure_xz, options.reference, spelled)
-        bits = {}
-        if options.kenlm:
-            bits["5-gram"] = measure_ngrams(Path(options.kenlm), options.reference, tokenizer, heads)
-        bits["xz -9"] = waiting.result()
+    bits = {}
+    if options.kenlm:
+        bits["5-gram"] = measure_ngrams(Path(options.kenlm), options.reference, tokenizer, heads)
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # it is forked for every document: let it be small
+        bits["xz -9"] = apart.submit(measure_xz, options.reference, spelled).result()
     sizes = {kind: sum(map(len, rows)) for kind, rows in spelled.items()}
     found = {side: {kind: bits[side][kind] / sizes[kind] for kind in sizes} for side in bits}
     Path(options.out).write_text(json.dumps(found, indent=1) + "\n")

