@@ -110,6 +110,9 @@ def score(
     sample: Annotated[float | None, typer.Option(help="Read this share of the documents, seeded, e.g. 0.01.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of --sample.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    devices: Annotated[
+        str | None, typer.Option(help="Several at once, a process for each: 0,1 or all (CUDA), or cpu,cpu.")
+    ] = None,
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto",
     exact: Annotated[bool, typer.Option("--exact", help="fp32 throughout: 1e-5 nats a token, slower.")] = False,
     prefix: Annotated[str, typer.Option(help="The token read before each text: auto, bos, eos, none.")] = "auto",
@@ -174,13 +177,22 @@ def score(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    reference = load(model, reading)
-    announce(reference)
-    read = with_slices(read, slice_bytes or slice_for(reference))
-    made_from = {"corpus": read.fingerprint(), "model": reference.identity, "parameters": {"signals": wanted_signals}}
-    scorebook.begin(place, read, made_from, restart)
-    with stopwatch.measuring() if profile else nullcontext() as watch:
-        seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from), names)
+    if devices is not None and device != "auto":
+        raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
+    reference = load(model, reading, devices)
+    announce(reference, devices)
+    try:
+        read = with_slices(read, slice_bytes or slice_for(reference))
+        made_from = {
+            "corpus": read.fingerprint(),
+            "model": reference.identity,
+            "parameters": {"signals": wanted_signals},
+        }
+        scorebook.begin(place, read, made_from, restart)
+        with stopwatch.measuring() if profile else nullcontext() as watch:
+            seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from), names)
+    finally:
+        getattr(reference, "close", lambda: None)()
     carried.settle(place, names, read.fingerprint())
     summary = summarise(place, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
@@ -201,8 +213,8 @@ def choose_signals(text: str) -> list[str]:
     return [name for name in SIGNALS if name in named]
 
 
-def announce(reference: "ReferenceModel") -> None:
-    """Say which model reads, and what the self-check found."""
+def announce(reference: "ReferenceModel", devices: str | None = None) -> None:
+    """Say which model reads, on which devices where several were named, and what the self-check found."""
     from curate import console
     from curate.reference.checkpoint import BUILTIN, BUILTIN_TEXT
 
@@ -216,6 +228,8 @@ def announce(reference: "ReferenceModel") -> None:
     else:
         said += f", {identity['architecture']})"
     console.say("reference", said)
+    if devices is not None:
+        console.say("devices", ", ".join(worker.device for worker in getattr(reference, "workers", ())))
     console.say("self-check", getattr(reference, "check_line", ""))
     for note in getattr(reference, "notes", ()):
         console.say("", note)
