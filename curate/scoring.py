@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,6 +42,7 @@ class ScoreSummary:
     seconds: float
     tokens_per_second: float | None
     padding: float | None  # share of computed places that were padding
+    profile: dict[str, Any] | None = None  # with --profile, where the time went (``curate.stopwatch.describe``)
 
     @property
     def exit_code(self) -> int:
@@ -72,6 +74,10 @@ class ScoreSummary:
             from curate.console import clock
 
             lines.append(f"speed       {count(self.tokens_per_second)} tokens/s, {clock(self.seconds)}")
+        if self.profile is not None:
+            from curate import stopwatch
+
+            lines += stopwatch.render(self.profile)
         option = "" if self.run == "curated" else f" --run {self.run}"
         if self.perplexity is None:
             return "\n".join([*lines, "", f"next: curate decontaminate EVALS{option}", f"      curate dedup{option}"])
@@ -104,6 +110,9 @@ def score(
     sample: Annotated[float | None, typer.Option(help="Read this share of the documents, seeded, e.g. 0.01.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of --sample.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    devices: Annotated[
+        str | None, typer.Option(help="Several at once, a process for each: 0,1 or all (CUDA), or cpu,cpu.")
+    ] = None,
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto",
     exact: Annotated[bool, typer.Option("--exact", help="fp32 throughout: 1e-5 nats a token, slower.")] = False,
     prefix: Annotated[str, typer.Option(help="The token read before each text: auto, bos, eos, none.")] = "auto",
@@ -130,6 +139,7 @@ def score(
     slice_bytes: Annotated[int | None, typer.Option(help="Text of a slice, the unit of resuming.")] = None,
     on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away the scores of this run and begin.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went at the end.")] = False,
 ) -> ScoreSummary:
     """Score every document of a corpus by its perplexity under a reference model.
 
@@ -137,7 +147,7 @@ def score(
     goes on where it was; it refuses to mix scores of another corpus, model or reading (TableError). A row that cannot
     be read or scored keeps its place with a status and a reason.
     """
-    from curate import carried, console, runs, scorebook
+    from curate import carried, console, runs, scorebook, stopwatch
     from curate.corpus import open_corpus
     from curate.reference import Reading, load
 
@@ -167,17 +177,27 @@ def score(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    reference = load(model, reading)
-    announce(reference)
-    read = with_slices(read, slice_bytes or slice_for(reference))
-    made_from = {"corpus": read.fingerprint(), "model": reference.identity, "parameters": {"signals": wanted_signals}}
-    scorebook.begin(place, read, made_from, restart)
-    seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from), names)
+    if devices is not None and device != "auto":
+        raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
+    reference = load(model, reading, devices)
+    announce(reference, devices)
+    try:
+        read = with_slices(read, slice_bytes or slice_for(reference))
+        made_from = {
+            "corpus": read.fingerprint(),
+            "model": reference.identity,
+            "parameters": {"signals": wanted_signals},
+        }
+        scorebook.begin(place, read, made_from, restart)
+        with stopwatch.measuring() if profile else nullcontext() as watch:
+            seconds = score_slices(place, read, reference, wanted_signals, runs.fingerprint(made_from), names)
+    finally:
+        getattr(reference, "close", lambda: None)()
     carried.settle(place, names, read.fingerprint())
     summary = summarise(place, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     scorebook.complete(place, read, made_from, kept)
-    return summary
+    return summary if watch is None else replace(summary, profile=stopwatch.describe(watch))
 
 
 def choose_signals(text: str) -> list[str]:
@@ -193,8 +213,8 @@ def choose_signals(text: str) -> list[str]:
     return [name for name in SIGNALS if name in named]
 
 
-def announce(reference: "ReferenceModel") -> None:
-    """Say which model reads, and what the self-check found."""
+def announce(reference: "ReferenceModel", devices: str | None = None) -> None:
+    """Say which model reads, on which devices where several were named, and what the self-check found."""
     from curate import console
     from curate.reference.checkpoint import BUILTIN, BUILTIN_TEXT
 
@@ -208,6 +228,8 @@ def announce(reference: "ReferenceModel") -> None:
     else:
         said += f", {identity['architecture']})"
     console.say("reference", said)
+    if devices is not None:
+        console.say("devices", ", ".join(worker.device for worker in getattr(reference, "workers", ())))
     console.say("self-check", getattr(reference, "check_line", ""))
     for note in getattr(reference, "notes", ()):
         console.say("", note)
@@ -227,8 +249,6 @@ def slice_for(reference: "ReferenceModel") -> int:
 
 def with_slices(corpus: "Corpus", slice_bytes: int) -> "Corpus":
     """The same corpus, cut into slices of another size."""
-    from dataclasses import replace
-
     return replace(corpus, slice_bytes=slice_bytes)
 
 
@@ -244,7 +264,7 @@ def score_slices(
 
     What is carried of a slice is written before its part, so that a part that exists has it.
     """
-    from curate import carried, console, runs, tables
+    from curate import carried, console, runs, stopwatch, tables
 
     done = runs.done_slices(place, fingerprint)
     resumed = sum(mark.documents for marks in done.values() for mark in marks)
@@ -264,11 +284,12 @@ def score_slices(
             for found in reference.score(feed, lambda tokens, share: advance(progress, waiting, tokens, share)):
                 documents, scored, extra = waiting.popleft()
                 refuse_hopeless(found, reference)
-                table = assemble(documents, scored, found, extra, signals)
-                name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
-                note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
-                carried.write(place, carry, documents, name, made_from)
-                tables.write_part(place.scores / name, table, note)
+                with stopwatch.span("write"):
+                    table = assemble(documents, scored, found, extra, signals)
+                    name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
+                    note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
+                    carried.write(place, carry, documents, name, made_from)
+                    tables.write_part(place.scores / name, table, note)
                 unread = documents.read_bytes if not scored or not reference.parameters else 0
                 progress.advance(documents=len(documents.rows), done_bytes=unread)
         except KeyboardInterrupt:
@@ -281,11 +302,14 @@ def passages(
     corpus: "Corpus", done: Any, waiting: deque[Any], signals: list[str], carry: tuple[str, ...] = ()
 ) -> "Iterator[list[Passage]]":
     """The scorable texts of each slice; what the part will need besides waits in ``waiting``, in the same order."""
+    from curate import stopwatch
     from curate.likelihood import Passage
 
     for documents in corpus.slices(done, columns=carry or "text"):
         scored = [row for row, status in enumerate(documents.statuses) if status == "ok"]
-        waiting.append((documents, scored, text_columns(documents, signals)))
+        with stopwatch.span("signals"):
+            extra = text_columns(documents, signals)
+        waiting.append((documents, scored, extra))
         yield [Passage(documents.texts[row] or "") for row in scored]
 
 

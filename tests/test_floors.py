@@ -20,8 +20,8 @@ FLOORS = [
     for floor in (
         "errors kernels",
         "likelihood packing statistics cuts signals words minhash conversation verdicts curriculum departures measures",
-        "console dependence quantities widening background crew duplicates clusters spans schedules tenths spill "
-        "scaffolds tokenfiles trainingnotes uncertainty instruction strata",
+        "console stopwatch dependence quantities widening background crew duplicates clusters spans schedules tenths "
+        "spill scaffolds tokenfiles trainingnotes uncertainty instruction strata",
         "workers signatures rendering likeness axes",
         "corpus tables shards alignment probes templates masking standings",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence "

@@ -49,15 +49,21 @@ class Reading:
     trust_remote_code: bool = False
 
 
-def load(model: str, reading: Reading | None = None) -> ReferenceModel:
+def load(model: str, reading: Reading | None = None, devices: str | None = None) -> ReferenceModel:
     """Load a reference model, check it against itself, and settle how it is run.
 
-    Raises ModelError where the model cannot be loaded or trusted, UsageError for a reading that means nothing.
+    ``devices``, such as ``0,1`` or ``all``, reads on several at once, each in a process of its own; such a reference
+    has a ``close`` that ends them. Raises ModelError where the model cannot be loaded or trusted, UsageError for a
+    reading that means nothing.
     """
     from curate.reference.census import NAME, Census
 
     if model == NAME:
         return Census()
+    if devices is not None:
+        from curate.reference.fleet import load_fleet, name_devices
+
+        return load_fleet(model, reading or Reading(), name_devices(devices))
     from curate.reference.loading import load_causal
 
     return load_causal(model, reading or Reading())

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from curate import console
+from curate import console, stopwatch
 from curate.errors import ModelError
 from curate.likelihood import Likelihoods, Passage
 from curate.packing import WindowPolicy
@@ -65,11 +65,15 @@ class CausalModel:
                 options["position_ids"] = torch.from_numpy(pack.positions_BL).to(self.device)
             with attention.within(self._bounds(pack)), matmul_precision(bfloat16=False):
                 if self.head is None:
-                    logits = self.model(input_ids=ids_BL, **options).logits
-                    return np.asarray(full_nats(logits, rows_N, targets_N, ranks_N).cpu().numpy())
-                hidden = self.model.base_model(input_ids=ids_BL, **options)[0]
-                hidden_ND = hidden.reshape(-1, hidden.shape[-1])[rows_N]
-                return np.asarray(self.head.nats(hidden_ND, targets_N, ranks_N).cpu().numpy())
+                    with stopwatch.span("forward", self.device):
+                        logits = self.model(input_ids=ids_BL, **options).logits
+                    with stopwatch.span("head", self.device):
+                        return np.asarray(full_nats(logits, rows_N, targets_N, ranks_N).cpu().numpy())
+                with stopwatch.span("forward", self.device):
+                    hidden = self.model.base_model(input_ids=ids_BL, **options)[0]
+                with stopwatch.span("head", self.device):
+                    hidden_ND = hidden.reshape(-1, hidden.shape[-1])[rows_N]
+                    return np.asarray(self.head.nats(hidden_ND, targets_N, ranks_N).cpu().numpy())
 
     def _bounds(self, pack: Pack) -> attention.Bounds | None:
         if pack.edges is None:
@@ -131,7 +135,8 @@ class CausalReference:
         waiting.reverse()
         while waiting:
             windows = waiting.pop()
-            pack = batches.build(prepared, windows, self.runner.rung, self.prefix)
+            with stopwatch.span("pack"):
+                pack = batches.build(prepared, windows, self.runner.rung, self.prefix)
             try:
                 found = run(pack)
             except (RuntimeError, MemoryError) as error:
@@ -185,8 +190,15 @@ def _ahead(
 
     def work() -> None:
         try:
-            for batch in passages:
-                if not put(prepare(batch)):
+            each = iter(passages)
+            while True:
+                with stopwatch.span("read"):
+                    batch = next(each, None)
+                if batch is None:
+                    break
+                with stopwatch.span("tokenise"):
+                    prepared = prepare(batch)
+                if not put(prepared):
                     return
             put(None)
         except BaseException as error:
@@ -195,7 +207,11 @@ def _ahead(
     thread = threading.Thread(target=work, name="curate-prepare", daemon=True)
     thread.start()
     try:
-        while (item := ready.get()) is not None:
+        while True:
+            with stopwatch.span("wait"):
+                item = ready.get()
+            if item is None:
+                break
             if isinstance(item, BaseException):
                 raise item
             yield item
