@@ -101,7 +101,7 @@ def tabulate_junk(table: pa.Table) -> str:
         areas = [area_above(scored(part, name), scored(clean, name)) for name in ("perplexity", "bits_per_byte")]
         rows.append((kind, part, *areas))
     rows.sort(key=lambda row: (np.isnan(row[2]), row[2]))
-    halves = clean.take(range(0, len(clean), 2)), clean.take(range(1, len(clean), 2))
+    halves = tuple(clean.take(pa.array(range(at, len(clean), 2))) for at in (0, 1))
     chance = [area_above(scored(halves[0], name), scored(halves[1], name)) for name in ("perplexity", "bits_per_byte")]
     rows.append((f"*{CONTROL}*", clean, *chance))
     lines = [
