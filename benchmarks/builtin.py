@@ -3,8 +3,8 @@
     python benchmarks/builtin.py --held-out FOLDER --dirty FOLDER [--baselines FILE] [--card FILE]
 
 `--held-out` holds a file of documents for each domain, `--dirty` one for each kind of junk and `clean_control`, both as
-curate reads them. Of every document the first 1,024 tokens are read, in fp32, and every side is measured on the bytes
-that they spell.
+curate reads them. Of every document the first 1,024 tokens are read, in the dtype that curate takes here unless
+`--dtype fp32`, and every side is measured on the bytes that they spell.
 
 `--baselines` is what baselines.py wrote: bits per byte of xz -9 and of a 5-gram model after the same training text.
 
@@ -36,9 +36,9 @@ MARKS = ("<!-- builtin.py writes from here -->", "<!-- to here -->")
 Floats = NDArray[np.float64]
 
 
-def score_files(folder: str, model: str, run: Path) -> pa.Table:
+def score_files(folder: str, model: str, dtype: str, run: Path) -> pa.Table:
     """The score table of every file of a folder, with the file's bare name as ``kind``."""
-    curate.score([folder], model=model, run=str(run), max_tokens=FIRST_TOKENS, dtype="fp32")
+    curate.score([folder], model=model, run=str(run), max_tokens=FIRST_TOKENS, dtype=dtype)
     table = pa.concat_tables(pq.read_table(part) for part in sorted((run / "scores").glob("*.parquet")))
     kinds = [Path(name).name.split(".")[0] for name in table["file"].to_pylist()]
     return table.append_column("kind", pa.array(kinds))
@@ -136,11 +136,12 @@ def main() -> None:
     parser.add_argument("--dirty", required=True)
     parser.add_argument("--baselines", help="what baselines.py wrote")
     parser.add_argument("--model", default="builtin")
+    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--card", help="a model card with the marks")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        held_out = score_files(options.held_out, options.model, Path(folder) / "held-out")
-        dirty = score_files(options.dirty, options.model, Path(folder) / "dirty")
+        held_out = score_files(options.held_out, options.model, options.dtype, Path(folder) / "held-out")
+        dirty = score_files(options.dirty, options.model, options.dtype, Path(folder) / "dirty")
     sides = json.loads(Path(options.baselines).read_text()) if options.baselines else {}
     text = f"{tabulate_domains(held_out, sides)}\n\n{tabulate_junk(dirty)}"
     print(text)
