@@ -1,13 +1,14 @@
 """Bits per byte of held-out text by two baselines that need no network: xz -9 and a KenLM 5-gram.
 
-    python benchmarks/baselines.py --reference FOLDER --held-out FOLDER --kenlm FOLDER --out baselines.json
+    python benchmarks/baselines.py xz --reference FOLDER --held-out FOLDER --out baselines.json
+    python benchmarks/baselines.py 5-gram --reference FOLDER --held-out FOLDER --kenlm FOLDER --out baselines.json
 
 Both learn from the whole training text, `--reference`, and are measured on the first 1,024 of the builtin's tokens of
 each held-out document. builtin.py puts the result beside the builtin.
 
-- *xz -9*: LZMA of preset 9 with a dictionary that holds the whole training text, which the file format cannot carry and
-  the encoder can: it compresses the training text, and is then forked for every document. A document costs what it adds
-  to the output, coded by the state that the training text left.
+- *xz -9*: LZMA of preset 9 after the training text, which the file format cannot carry and the encoder can: it
+  compresses the text, whose last 64 MiB its dictionary holds, and is then forked for every domain. A domain costs what it
+  adds to the output; its documents share one stream, which is to the good of xz.
 - *5-gram*: interpolated modified Kneser-Ney of order 5, unpruned (Heafield et al. 2013), over the builtin's tokens. A
   vocabulary made by merging has no rare tokens to take a discount from; for single ones it is KenLM's fixed one.
   Every byte is a token and every token is known (one that the text lacks stands once by itself), so that its bits are
@@ -24,8 +25,6 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -35,6 +34,7 @@ from curate.reference.checkpoint import builtin_folder
 
 FIRST_TOKENS = 1024
 ORDER = 5
+DICTIONARY = 1 << 26  # of preset 9
 
 
 def read_texts(folder: str) -> Iterator[tuple[str, list[str]]]:
@@ -74,15 +74,15 @@ def spell_tokens(tokenizer: Tokenizer) -> dict[int, bytes]:
 
 
 def measure_xz(reference: str, heads: dict[str, list[bytes]]) -> dict[str, float]:
-    """Bits per kind, after the whole training text, each document for itself."""
-    text = b"".join("\n\n".join([*texts, ""]).encode("utf-8", "replace") for _, texts in read_texts(reference))
-    room = 1 << max(16, len(text) + max(len(head) for rows in heads.values() for head in rows)).bit_length()
-    chain = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": min(room, 1 << 30)}]
+    """Bits per kind after the training text, the documents of a kind end to end."""
+    chain = [{"id": lzma.FILTER_LZMA2, "preset": 9}]
     encoder = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=chain)
+    text = b"".join("\n\n".join([*texts, ""]).encode("utf-8", "replace") for _, texts in read_texts(reference))
+    text = text[-2 * DICTIONARY :]  # what lies farther back is out of reach; the rest is to warm the encoder's state up
     for begin in range(0, len(text), 1 << 20):
         encoder.compress(text[begin:][: 1 << 20])
     nothing = count_added(encoder, b"")
-    return {kind: 8.0 * sum(count_added(encoder, row) - nothing for row in rows) for kind, rows in heads.items()}
+    return {kind: 8.0 * (count_added(encoder, b"\n\n".join(rows)) - nothing) for kind, rows in heads.items()}
 
 
 def count_added(encoder: "lzma.LZMACompressor", text: bytes) -> int:
@@ -148,23 +148,27 @@ def query_bits(kenlm: Path, model: Path, rows: list[list[int]]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("side", choices=("xz", "5-gram"))
     parser.add_argument("--reference", required=True)
     parser.add_argument("--held-out", required=True)
-    parser.add_argument("--kenlm", help="a folder with lmplz, build_binary and query; without it xz alone")
+    parser.add_argument("--kenlm", help="a folder with lmplz, build_binary and query")
     parser.add_argument("--tokenizer", default=str(builtin_folder()))
-    parser.add_argument("--out", default="baselines.json")
+    parser.add_argument("--out", default="baselines.json", help="where the side is added to what is there")
     options = parser.parse_args()
     tokenizer = open_tokenizer(Path(options.tokenizer))
     heads, spelling = take_heads(options.held_out, tokenizer), spell_tokens(tokenizer)
     spelled = {kind: [b"".join(spelling[token] for token in ids) for ids in rows] for kind, rows in heads.items()}
-    bits = {}
-    if options.kenlm:
-        bits["5-gram"] = measure_ngrams(Path(options.kenlm), options.reference, tokenizer, heads)
-    with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # it is forked for every document: let it be small
-        bits["xz -9"] = apart.submit(measure_xz, options.reference, spelled).result()
+    if options.side == "xz":
+        name, bits = "xz -9", measure_xz(options.reference, spelled)
+    elif options.kenlm:
+        name, bits = "5-gram", measure_ngrams(Path(options.kenlm), options.reference, tokenizer, heads)
+    else:
+        raise SystemExit("5-gram needs --kenlm, a folder with lmplz, build_binary and query")
+    out = Path(options.out)
+    before = json.loads(out.read_text()) if out.exists() else {}
     sizes = {kind: sum(map(len, rows)) for kind, rows in spelled.items()}
-    found = {side: {kind: bits[side][kind] / sizes[kind] for kind in sizes} for side in bits}
-    Path(options.out).write_text(json.dumps(found, indent=1) + "\n")
+    found = {**before, name: {kind: bits[kind] / sizes[kind] for kind in sizes}}
+    out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
