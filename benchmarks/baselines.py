@@ -7,8 +7,8 @@ Both learn from the whole training text, `--reference`, and are measured on the 
 each held-out document. builtin.py puts the result beside the builtin.
 
 - *xz -9*: LZMA of preset 9 after the training text, which the file format cannot carry and the encoder can: it
-  compresses the text, whose last 64 MiB its dictionary holds, and is then forked for every domain. A domain costs what it
-  adds to the output; its documents share one stream, which is to the good of xz.
+  compresses the text, whose last 64 MiB its dictionary holds, and is then forked for every domain. A domain costs what
+  it adds to the output; its documents share one stream, which is to the good of xz.
 - *5-gram*: interpolated modified Kneser-Ney of order 5, unpruned (Heafield et al. 2013), over the builtin's tokens. A
   vocabulary made by merging has no rare tokens to take a discount from; for single ones it is KenLM's fixed one.
   Every byte is a token and every token is known (one that the text lacks stands once by itself), so that its bits are
