@@ -16,7 +16,7 @@ set -x
 curate score recipes/sample
 curate decontaminate recipes/sample-evals
 curate dedup
-curate filter --max-ppl 200 --min-zlib 0.2
+curate filter --max-ppl 100 --max-bpb 3 --min-zlib 0.2
 curate status
 curate export "$OUT" --format hf --overwrite
 python -c "

@@ -198,7 +198,7 @@ def test_mistakes_are_answered_with_what_to_do(tmp_path):
 
 
 def test_conversations_are_refused_and_the_builtin_tokenizer_works(tmp_path):
-    assert open_vocabulary("builtin").size == 8192
+    assert open_vocabulary("builtin").size == 4096
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     write_lines(tmp_path / "c" / "a.jsonl", [{"messages": turns}])
     run = str(make_run(tmp_path / "run", [tmp_path / "c"]).path)
