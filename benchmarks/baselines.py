@@ -3,8 +3,8 @@
     python benchmarks/baselines.py xz --reference FOLDER --held-out FOLDER --out baselines.json
     python benchmarks/baselines.py 5-gram --reference FOLDER --held-out FOLDER --kenlm FOLDER --out baselines.json
 
-Both learn from the whole training text, `--reference`, and are measured on the first 1,024 of the builtin's tokens of
-each held-out document. builtin.py puts the result beside the builtin.
+Both learn from the training text, `--reference` (the 5-gram from all of it), and are measured on the first 1,024 of the
+builtin's tokens of each held-out document. builtin.py puts the result beside the builtin.
 
 - *xz -9*: LZMA of preset 9 after the training text, which the file format cannot carry and the encoder can: it
   compresses the text, whose last 64 MiB its dictionary holds, and is then forked for every domain. A domain costs what
