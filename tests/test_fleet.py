@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import curate
+from curate import stopwatch
 from curate.errors import ModelError, UsageError
 from curate.likelihood import Passage
 from curate.reference import Reading, fleet, load
@@ -37,7 +38,9 @@ def write_batches(count=17):
 
 def test_answers_come_in_the_order_of_the_batches_and_are_those_of_one_device(pair, model):
     batches, told = write_batches(), []
-    found = list(pair.score(iter(batches), lambda tokens, share: told.append((tokens, share))))
+    with stopwatch.measuring() as watch:
+        found = list(pair.score(iter(batches), lambda tokens, share: told.append((tokens, share))))
+    assert watch.here["wait"] > watch.seconds / 2, "the time goes into waiting for the devices, and is said so"
     alone = load(model, READING)
     wanted = list(alone.score(iter(batches)))
     assert [len(one.nats) for one in found] == [len(batch) for batch in batches]

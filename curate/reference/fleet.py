@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from curate import console, crew
+from curate import console, crew, stopwatch
 from curate.errors import CurateError, ModelError, UsageError
 from curate.likelihood import Likelihoods, Passage
 from curate.reference import Reading
@@ -163,7 +163,7 @@ class Fleet:
         for batch in passages:
             while given and (given[0].has_said() or len(given) >= most):
                 yield self._take(given.popleft(), advance)
-            with self.changed:
+            with stopwatch.span("wait"), self.changed:
                 self.changed.wait_for(lambda: any(worker.free for worker in self.workers))
                 worker = min(self.workers, key=lambda one: (not one.ended, one.in_hand))
             worker.send(batch)
@@ -172,7 +172,8 @@ class Fleet:
             yield self._take(given.popleft(), advance)
 
     def _take(self, worker: Worker, advance: Callable[[int, float], None] | None) -> Likelihoods:
-        answer: Answer = worker.receive()
+        with stopwatch.span("wait"):  # for the devices; what they do meanwhile is their processes' own
+            answer: Answer = worker.receive()
         self.tokens += answer.tokens
         self.places += answer.places
         if advance is not None:
