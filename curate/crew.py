@@ -1,13 +1,14 @@
 """The same work on many things at once, in threads, with results in the order of what came in.
 
 NumPy, numba and the codecs let other threads run while they compute, so threads keep several cores busy without
-copying texts between processes.
+copying texts between processes. ``Behind`` does one thing after another while its caller goes on.
 """
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import BoundedSemaphore
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -41,3 +42,41 @@ def in_order(work: Callable[[Item], Result], feed: Iterable[Item], workers: int)
         finally:
             for future in waiting:
                 future.cancel()
+
+
+class Behind:
+    """Work done in a thread behind the caller, in order, at most ``most`` pieces waiting.
+
+    What a piece raises is raised by the next ``put``, or when the block ends; pieces after it are not begun. When the
+    block ends, whatever ended it, what was put is finished first.
+    """
+
+    def __init__(self, most: int = 2):
+        self._pool = ThreadPoolExecutor(1)
+        self._room = BoundedSemaphore(most)
+        self._failure: BaseException | None = None
+
+    def put(self, work: Callable[[], None]) -> None:
+        """Do this too, once there is room; raises what an earlier piece raised."""
+        self._room.acquire()
+        if self._failure is not None:
+            self._room.release()
+            raise self._failure
+        self._pool.submit(self._do, work)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            if self._failure is None:
+                work()
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._room.release()
+
+    def __enter__(self) -> "Behind":
+        return self
+
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
+        self._pool.shutdown(wait=True)
+        if self._failure is not None and kind is None:
+            raise self._failure

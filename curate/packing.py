@@ -6,6 +6,7 @@ is predicted exactly once.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,38 @@ def pack(lengths: NDArray[np.int64], capacity: int) -> list[NDArray[np.int64]]:
         if free > 0:
             insort(room, (free, -number))
     return [np.array(found, dtype=np.int64) for found in packs]
+
+
+def fit_size(used: int, sizes: Sequence[int]) -> int:
+    """The places of a pack of fixed size that holds ``used`` inputs: the smallest of the falling ``sizes`` that does.
+
+    What is longer than the largest takes whole multiples of it.
+    """
+    if used > sizes[0]:
+        return -(-used // sizes[0]) * sizes[0]
+    return min(size for size in sizes if size >= used)
+
+
+def pack_fixed(lengths: NDArray[np.int64], sizes: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Share windows out over packs that are filled up to one of a few ``sizes``, the largest first.
+
+    As ``pack`` with the largest capacity; what would leave a large pack mostly empty goes into several of a smaller
+    size where they have fewer places together. → indices into ``lengths``, each in exactly one pack.
+    """
+    if not sizes or any(size < 1 for size in sizes) or list(sizes) != sorted(set(sizes), reverse=True):
+        raise ValueError(f"sizes of packs must be positive and fall, not {tuple(sizes)}")
+    whole = np.asarray(lengths, dtype=np.int64)
+    return [part for found in pack(whole, sizes[0]) for part in _divide(found, whole, sizes)]
+
+
+def _divide(windows: NDArray[np.int64], lengths: NDArray[np.int64], sizes: Sequence[int]) -> list[NDArray[np.int64]]:
+    """One pack, or the same windows in packs of the next smaller size where that costs fewer places."""
+    used = int(lengths[windows].sum())
+    if len(sizes) == 1 or used > sizes[0] - sizes[1]:
+        return [windows]
+    parts = [part for found in pack(lengths[windows], sizes[1]) for part in _divide(windows[found], lengths, sizes[1:])]
+    places = sum(fit_size(int(lengths[part].sum()), sizes) for part in parts)
+    return parts if places < fit_size(used, sizes) or len(parts) == 1 else [windows]
 
 
 def batch(lengths: NDArray[np.int64], capacity: int, equal: bool) -> list[NDArray[np.int64]]:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -135,6 +136,9 @@ def score(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let a Hub model run code of its own.")
     ] = False,
+    compile: Annotated[
+        str, typer.Option(help="Compile the model before it reads: auto (where that saves time), on, off.")
+    ] = "auto",
     pack_tokens: Annotated[int | None, typer.Option(help="Tokens of a forward pass (default: chosen).")] = None,
     slice_bytes: Annotated[int | None, typer.Option(help="Text of a slice, the unit of resuming.")] = None,
     on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
@@ -176,6 +180,8 @@ def score(
         pack_tokens=pack_tokens or (settled.get("pack_tokens") if settled.get("model") == model else None),
         revision=revision,
         trust_remote_code=trust_remote_code,
+        compiled=settle_compiling(compile, settled if settled.get("model") == model else {}),
+        text_bytes=0 if limit or max_tokens else int(sum(source.size or 0 for source in read.sources) * (sample or 1)),
     )
     if devices is not None and device != "auto":
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
@@ -198,6 +204,13 @@ def score(
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     scorebook.complete(place, read, made_from, kept)
     return summary if watch is None else replace(summary, profile=stopwatch.describe(watch))
+
+
+def settle_compiling(wanted: str, settled: dict[str, Any]) -> str:
+    """What ``--compile auto`` means: what the run began with, where it has begun, since it shows in the last digits."""
+    if wanted != "auto" or "compiled" not in settled:
+        return wanted
+    return "on" if settled["compiled"] else "off"
 
 
 def choose_signals(text: str) -> list[str]:
@@ -264,7 +277,7 @@ def score_slices(
 
     What is carried of a slice is written before its part, so that a part that exists has it.
     """
-    from curate import carried, console, runs, stopwatch, tables
+    from curate import carried, console, crew, runs, stopwatch, tables
 
     done = runs.done_slices(place, fingerprint)
     resumed = sum(mark.documents for marks in done.values() for mark in marks)
@@ -278,28 +291,45 @@ def score_slices(
     )
     waiting: deque[tuple[Documents, list[int], list[Any]]] = deque()
     made_from = corpus.fingerprint() if carry else ""
+
+    def write(documents: "Documents", scored: list[int], found: "Likelihoods", extra: list[Any]) -> None:
+        with stopwatch.span("write"):
+            table = assemble(documents, scored, found, extra, signals)
+            name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
+            note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
+            carried.write(place, carry, documents, name, made_from)
+            tables.write_part(place.scores / name, table, note)
+        unread = documents.read_bytes if not scored or not reference.parameters else 0
+        progress.advance(documents=len(documents.rows), done_bytes=unread)
+
     with console.progress("scoring", total, finished) as progress:
         try:
-            feed = passages(corpus, done, waiting, signals, carry)
-            for found in reference.score(feed, lambda tokens, share: advance(progress, waiting, tokens, share)):
-                documents, scored, extra = waiting.popleft()
-                refuse_hopeless(found, reference)
-                with stopwatch.span("write"):
-                    table = assemble(documents, scored, found, extra, signals)
-                    name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
-                    note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
-                    carried.write(place, carry, documents, name, made_from)
-                    tables.write_part(place.scores / name, table, note)
-                unread = documents.read_bytes if not scored or not reference.parameters else 0
-                progress.advance(documents=len(documents.rows), done_bytes=unread)
+            with crew.Behind() as behind:
+                feed = passages(corpus, done, waiting, signals, carry, workers_for(reference))
+                for found in reference.score(feed, lambda tokens, share: advance(progress, waiting, tokens, share)):
+                    documents, scored, extra = waiting.popleft()
+                    refuse_hopeless(found, reference)
+                    behind.put(partial(write, documents, scored, found, extra))
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; whole parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
         return progress.seconds
 
 
+def workers_for(reference: "ReferenceModel") -> int:
+    """Threads that compute signals: one where the model itself runs on this machine's cores, else some of them."""
+    from curate import crew
+
+    return 1 if reference.identity["device"] == "cpu" else min(8, crew.cores())
+
+
 def passages(
-    corpus: "Corpus", done: Any, waiting: deque[Any], signals: list[str], carry: tuple[str, ...] = ()
+    corpus: "Corpus",
+    done: Any,
+    waiting: deque[Any],
+    signals: list[str],
+    carry: tuple[str, ...] = (),
+    workers: int = 1,
 ) -> "Iterator[list[Passage]]":
     """The scorable texts of each slice; what the part will need besides waits in ``waiting``, in the same order."""
     from curate import stopwatch
@@ -308,20 +338,37 @@ def passages(
     for documents in corpus.slices(done, columns=carry or "text"):
         scored = [row for row, status in enumerate(documents.statuses) if status == "ok"]
         with stopwatch.span("signals"):
-            extra = text_columns(documents, signals)
+            extra = text_columns(documents, signals, workers)
         waiting.append((documents, scored, extra))
         yield [Passage(documents.texts[row] or "") for row in scored]
 
 
-def text_columns(documents: "Documents", signals: list[str]) -> list[Any]:
-    """What the text alone gives: hash, bytes, characters, and the named signals; null where there is no text."""
+def text_columns(documents: "Documents", signals: list[str], workers: int = 1) -> list[Any]:
+    """What the text alone gives: hash, bytes, characters, and the named signals; null where there is no text.
+
+    The texts are shared out over ``workers`` threads, which pays since hashing and compressing let others run.
+    """
+    from curate import crew
+
+    texts = [
+        None if status == "unreadable" else text
+        for text, status in zip(documents.texts, documents.statuses, strict=True)
+    ]
+    share = max(1, -(-len(texts) // (4 * workers)))
+    shares = [texts[at : at + share] for at in range(0, len(texts), share)]
+    parts = list(crew.in_order(partial(measure_texts, signals=signals), shares, workers))
+    return [{name: [value for part in parts for value in part[name]] for name in ("hash", "bytes", "chars", *signals)}]
+
+
+def measure_texts(texts: list[str | None], signals: list[str]) -> dict[str, list[Any]]:
+    """The columns of ``text_columns`` for some texts."""
     import xxhash
 
     from curate import signals as measures
 
     columns: dict[str, list[Any]] = {name: [] for name in ("hash", "bytes", "chars", *signals)}
-    for text, status in zip(documents.texts, documents.statuses, strict=True):
-        if text is None or status == "unreadable":
+    for text in texts:
+        if text is None:
             for column in columns.values():
                 column.append(None)
             continue
@@ -338,7 +385,7 @@ def text_columns(documents: "Documents", signals: list[str]) -> list[Any]:
                 columns[name].append(measures.repeated_lines(text))
             else:
                 columns[name].append(None)  # from the model, filled when it has read the text
-    return [columns]
+    return columns
 
 
 def advance(progress: "Progress", waiting: deque[Any], tokens: int, share: float) -> None:

@@ -277,21 +277,21 @@ def test_a_corpus_with_nothing_to_score_says_so_without_a_number(tmp_path, model
 
 
 def test_nan_for_a_whole_slice_stops_the_run(corpus, model, tmp_path, monkeypatch):
-    from curate.reference.causal import CausalReference
+    from curate.reference import batches
 
-    monkeypatch.setattr(CausalReference, "_run", _all_nan(CausalReference._run))
+    monkeypatch.setattr(batches, "finish", _all_nan(batches.finish))
     with pytest.raises(ModelError, match="NaN or infinity for all"):
         score([str(corpus)], model=model, run=str(tmp_path / "run"))
 
 
 def _all_nan(real):
-    def run(self, prepared, advance):
-        found = real(self, prepared, advance)
+    def finish(prepared):
+        found = real(prepared)
         for row in range(len(found.status)):
             found.refuse(row, "not_finite", "NaN")
         return found
 
-    return run
+    return finish
 
 
 def test_a_foreign_part_in_the_run_is_never_mixed_in(corpus, model, tmp_path):

@@ -47,6 +47,8 @@ class Reading:
     pack_tokens: int | None = None
     revision: str | None = None
     trust_remote_code: bool = False
+    compiled: str = "off"  # auto | on | off; auto: where the text is enough to be worth the wait
+    text_bytes: int = 0  # how much text there is to read, as far as it is known; only ``auto`` asks
 
 
 def load(model: str, reading: Reading | None = None, devices: str | None = None) -> ReferenceModel:

@@ -4,6 +4,9 @@ Registered with transformers as ``curate``: every model that goes through its ``
 ``attend`` with the projections of a whole pack, and no mask is ever built. The bounds of the documents come from
 ``within``, around the forward pass, since not every model hands keyword arguments down to its attention.
 
+To ``torch.compile`` all of it is one operation, ``curate::attend``, which looks for the bounds when it runs: what is
+compiled knows the size of a pack and nothing of the documents in it, and is compiled once.
+
 Shapes: B batch, H query heads, G key/value heads, T places of a pack, K head width.
 """
 
@@ -23,13 +26,24 @@ LONG = 384  # from here on the CPU kernel is faster on float32 operands whose pr
 QUERY_CHUNK = 512  # rows of scores made at a time where a mask or a soft cap rules the fused kernels out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bounds:
-    """Where the documents of a pack lie: runs of neighbours of one length, as (first place, length, how many)."""
+    """Where the documents of a pack lie."""
 
-    runs: list[tuple[int, int, int]]
-    longest: int
-    edges_device: torch.Tensor | None = None  # 0 = b_0 < b_1 < … < b_n = T as int32, on CUDA
+    edges: list[int]  # 0 = b_0 < b_1 < … < b_n = T
+    edges_device: torch.Tensor | None = None  # the same as int32 on CUDA, where one kernel serves them all
+    _runs: list[tuple[int, int, int]] | None = None
+
+    @property
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Neighbours of one length, as (first place, length, how many); found when first asked for."""
+        if self._runs is None:
+            self._runs = find_runs(self.edges)
+        return self._runs
+
+    @property
+    def longest(self) -> int:
+        return max(stop - start for start, stop in pairwise(self.edges))
 
 
 def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -87,20 +101,61 @@ def attend(
     if position_bias is not None:
         raise NotImplementedError("attention with a position bias")
     scale = query_BHTK.shape[-1] ** -0.5 if scaling is None else float(scaling)
+    run = attend_as_one_operation if torch.compiler.is_compiling() else _attend
+    return run(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, softcap, s_aux), None
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
     bounds = _bounds
     if bounds is None:
-        out = _document(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, softcap, s_aux)
-        return out.transpose(1, 2).contiguous(), None
+        out = _document(query, key, value, scale, window, softcap, sinks)
+        return out.transpose(1, 2).contiguous()
     edges = bounds.edges_device
-    if edges is not None and softcap is None and s_aux is None and query_BHTK.dtype != torch.float32:
-        return _varlen(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, edges, bounds.longest), None
-    _one, heads, places, _width = query_BHTK.shape
-    out_THK = query_BHTK.new_empty((places, heads, value_BGTK.shape[-1]))
+    if edges is not None and softcap is None and sinks is None and query.dtype != torch.float32:
+        return _varlen(query, key, value, scale, window, edges, bounds.longest)
+    _one, heads, places, _width = query.shape
+    out_THK = query.new_empty((places, heads, value.shape[-1]))
     for start, length, count in bounds.runs:
-        query, key, value = (_documents(whole, start, length, count) for whole in (query_BHTK, key_BGTK, value_BGTK))
-        found_NHLK = _document(query, key, value, scale, sliding_window, softcap, s_aux)
+        own, keys, values = (_documents(whole, start, length, count) for whole in (query, key, value))
+        found_NHLK = _document(own, keys, values, scale, window, softcap, sinks)
         out_THK[start : start + count * length].unflatten(0, (count, length)).copy_(found_NHLK.transpose(1, 2))
-    return out_THK.unsqueeze(0), None
+    return out_THK.unsqueeze(0)
+
+
+@torch.library.custom_op("curate::attend", mutates_args=())
+def attend_as_one_operation(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """What ``attend`` does, opaque to the compiler.  → B T H K"""
+    return _attend(query, key, value, scale, window, softcap, sinks)
+
+
+@attend_as_one_operation.register_fake
+def _(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    batch, heads, places, _width = query.shape
+    return query.new_empty((batch, places, heads, value.shape[-1]))
 
 
 def _documents(whole_1HTK: torch.Tensor, start: int, length: int, count: int) -> torch.Tensor:

@@ -17,6 +17,7 @@ from curate.packing import WindowPolicy
 from curate.reference.tokenisation import TextEncoder
 
 RUNGS = ("packed", "padded", "equal", "alone")
+FILLER = 256  # places of a document of the filling: one long one would cost the attention of a long document
 
 
 @dataclass(slots=True)
@@ -134,45 +135,70 @@ def _scored_bytes(text: str, kept: int, tokens: int, unscored: int, encoder: Tex
     return end - (encoder.octets_until(text, unscored - 1) if unscored else 0)
 
 
-def split(prepared: Prepared, rung: str, capacity: int) -> list[NDArray[np.int64]]:
-    """Share the windows out over forward passes of at most ``capacity`` places, in the manner of a rung."""
+def split(prepared: Prepared, rung: str, capacity: int, sizes: Sequence[int] = ()) -> list[NDArray[np.int64]]:
+    """Share the windows out over forward passes of at most ``capacity`` places, in the manner of a rung.
+
+    ``sizes`` are those that packs are filled up to, where packs have fixed sizes.
+    """
     if rung == "packed":
-        return packing.pack(prepared.lengths, capacity)
+        return packing.pack_fixed(prepared.lengths, sizes) if sizes else packing.pack(prepared.lengths, capacity)
     if rung == "alone":
         return [np.array([window]) for window in range(len(prepared.lengths))]
     return packing.batch(prepared.lengths, capacity, equal=rung == "equal")
 
 
-def build(prepared: Prepared, windows: NDArray[np.int64], rung: str, prefix: int | None) -> Pack:
-    """The arrays of one forward pass over some windows."""
+def build(
+    prepared: Prepared, windows: NDArray[np.int64], rung: str, prefix: int | None, sizes: Sequence[int] = ()
+) -> Pack:
+    """The arrays of one forward pass over some windows; a pack is filled up to the smallest of ``sizes`` that holds it.
+
+    The filling is documents of the token 0, which nothing of the pack sees and of which nothing is scored.
+    """
     lengths, scored = prepared.lengths[windows], prepared.scored[windows]
-    inputs = [prepared.ids[at : at + n] for at, n in zip(prepared.starts[windows], lengths, strict=True)]
-    if prefix is not None and prepared.replaced[windows].any():
-        inputs = [
-            np.concatenate([np.array([prefix], np.int32), found[1:]]) if replaced else found
-            for found, replaced in zip(inputs, prepared.replaced[windows], strict=True)
-        ]
-    ends = prepared.starts[windows] + lengths  # the last target of each window stands here
-    at = np.concatenate([np.arange(end - n + 1, end + 1) for end, n in zip(ends, scored, strict=True)])
+    starts = prepared.starts[windows]
+    at = _count_up(starts + lengths - scored + 1, scored)  # the last target of a window stands behind its last input
+    first = np.cumsum(lengths) - lengths
     if rung == "packed":
-        edges = np.concatenate([[0], np.cumsum(lengths)])
-        ids = np.concatenate(inputs).astype(np.int64)[None]
-        positions = np.concatenate([np.arange(n) for n in lengths])[None]
-        last = edges[1:]
+        edges = np.append(first, lengths.sum())
+        positions = _count_up(np.zeros_like(lengths), lengths)[None]
+        ids = prepared.ids[_count_up(starts, lengths)].astype(np.int64)[None]
+        begins = first
     else:
         edges, width = None, int(lengths.max())
-        ids = np.zeros((len(windows), width), dtype=np.int64)
-        for row, found in enumerate(inputs):
-            ids[row, : len(found)] = found
+        inside = np.arange(width) < lengths[:, None]
+        ids = np.zeros(inside.shape, dtype=np.int64)
+        ids[inside] = prepared.ids[_count_up(starts, lengths)]
         positions = np.broadcast_to(np.arange(width), ids.shape).copy()
-        last = np.arange(len(windows)) * width + lengths
-    rows = np.concatenate([np.arange(end - n, end) for end, n in zip(last, scored, strict=True)])
+        begins = np.arange(len(windows)) * width
+    if prefix is not None:
+        ids.reshape(-1)[begins[prepared.replaced[windows]]] = prefix
+    rows = _count_up(begins + lengths - scored, scored)
+    if sizes and edges is not None:
+        ids, positions, edges = _fill(ids, positions, edges, packing.fit_size(ids.size, sizes))
     if prepared.wanted is not None:
         kept = prepared.wanted[at]
         of_window = np.repeat(np.arange(len(windows)), scored)[kept]
         at, rows, scored = at[kept], rows[kept], np.bincount(of_window, minlength=len(windows))
     offsets = np.concatenate([[0], np.cumsum(scored)[:-1]])
     return Pack(ids, positions, edges, rows, prepared.ids[at].astype(np.int64), offsets, windows, at)
+
+
+def _count_up(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """start, start + 1, … of each start, as many as its length, end to end."""
+    before = np.cumsum(lengths) - lengths
+    return np.asarray(np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(starts - before, lengths))
+
+
+def _fill(
+    ids_1L: NDArray[np.int64], positions_1L: NDArray[np.int64], edges: NDArray[np.int64], places: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Documents of the token 0 behind those of a pack, up to ``places``."""
+    used = ids_1L.size
+    more = np.arange(places - used, dtype=np.int64)
+    ids = np.concatenate([ids_1L[0], np.zeros_like(more)])[None]
+    positions = np.concatenate([positions_1L[0], more % FILLER])[None]
+    bounds = np.arange(used + FILLER, places, FILLER, dtype=np.int64)
+    return ids, positions, np.concatenate([edges, bounds, [places] if places > used else []]).astype(np.int64)
 
 
 def record(prepared: Prepared, pack: Pack, nats: NDArray[np.float32]) -> None:

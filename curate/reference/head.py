@@ -2,11 +2,14 @@
 
 Logits and their log-sum-exp are float32 whatever the model runs in. On a CPU that multiplies bfloat16 in hardware,
 float32 operands that came from bfloat16 go through oneDNN's bf16 mode: the products are exact, the sums are float32,
-and it is three times as fast as a float32 product (PyTorch's ``mm`` on CPU has no ``out_dtype``).
+and it is three times as fast as a float32 product (PyTorch's ``mm`` on CPU has no ``out_dtype``). On CUDA the product
+of half-precision operands is written out in float32 as it is accumulated; a device whose ``mm`` cannot do that has a
+float32 copy of the weights.
 
 Shapes: N scored rows, D hidden width, V vocabulary, C rows of a chunk.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +20,8 @@ import torch.nn.functional as F
 from curate.reference.precision import matmul_precision
 
 CPU_CHUNK_OCTETS = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
-CUDA_CHUNK_OCTETS = 1_000_000_000
+CUDA_CHUNK_OCTETS = 500_000_000  # what is made of the logits in between may take as much again
+CUDA_ROWS = 128  # a multiple of the rows that one block of a matrix product has
 
 
 @dataclass(slots=True)
@@ -29,6 +33,7 @@ class Head:
     scale: float
     cap: float | None
     rows: int
+    losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None  # compiled; None: PyTorch's own
     _buffer: torch.Tensor | None = None
 
     def nats(
@@ -39,7 +44,9 @@ class Head:
         for at in range(0, len(targets_N), self.rows):
             cut = slice(at, at + self.rows)
             logits_CV = self._logits(hidden_ND[cut])
-            out_N[cut] = F.cross_entropy(logits_CV, targets_N[cut], reduction="none")
+            whole = len(logits_CV) == self.rows  # what is compiled is compiled for chunks of that size
+            losses = self.losses if self.losses is not None and whole else own_losses
+            out_N[cut] = losses(logits_CV, targets_N[cut])
             if ranks_N is not None:
                 ranks_N[cut] = rank_targets(logits_CV, targets_N[cut])
         return out_N
@@ -48,10 +55,8 @@ class Head:
         """The model's logits of a chunk in float32.  → C V"""
         if hidden_CD.device.type == "cpu":
             logits = self._cpu_product(hidden_CD)
-        elif hidden_CD.dtype == torch.float32 or hidden_CD.device.type != "cuda":
-            logits = hidden_CD.float() @ self.weight_VD.float().t()
         else:
-            logits = torch.mm(hidden_CD, self.weight_VD.t(), out_dtype=torch.float32)
+            logits = self._product(hidden_CD)
         if self.bias_V is not None:
             logits += self.bias_V
         if self.scale != 1.0:
@@ -60,12 +65,32 @@ class Head:
             logits.div_(self.cap).tanh_().mul_(self.cap)
         return logits
 
+    def _product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
+        if self.weight_VD.dtype != torch.float32 and hidden_CD.device.type == "cuda":
+            try:
+                return torch.mm(hidden_CD, self.weight_VD.t(), out_dtype=torch.float32)
+            except (RuntimeError, NotImplementedError, TypeError) as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+        self.weight_VD = self.weight_VD.float()  # once; nothing to do where it is already
+        return hidden_CD.float() @ self.weight_VD.t()
+
     def _cpu_product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
         if self._buffer is None or self._buffer.shape[0] < self.rows:
             self._buffer = torch.empty(self.rows, self.weight_VD.shape[0], dtype=torch.float32)
         out = self._buffer[: len(hidden_CD)]
         with matmul_precision(bfloat16=hidden_CD.dtype == torch.bfloat16):
             return torch.mm(hidden_CD.float(), self.weight_VD.t(), out=out)
+
+
+def own_losses(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+    """-ln softmax(logits)[target] of each row by PyTorch's kernel, which writes all log-probabilities.  → C"""
+    return F.cross_entropy(logits_CV, targets_C, reduction="none")
+
+
+def spelled_losses(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+    """The same in operations that a compiler makes one reading of the logits of.  → C"""
+    return torch.logsumexp(logits_CV, dim=1) - logits_CV.gather(1, targets_C[:, None])[:, 0]
 
 
 def find_head(model: Any) -> Head | None:
@@ -94,8 +119,9 @@ def find_head(model: Any) -> Head | None:
 
 def chunk_rows(vocabulary: int, on_cpu: bool) -> int:
     """How many rows of logits are made at a time."""
-    budget, most = (CPU_CHUNK_OCTETS, 384) if on_cpu else (CUDA_CHUNK_OCTETS, 8192)
-    return max(16, min(most, budget // (4 * vocabulary)))
+    if on_cpu:
+        return max(16, min(384, CPU_CHUNK_OCTETS // (4 * vocabulary)))
+    return max(CUDA_ROWS, min(8192, CUDA_CHUNK_OCTETS // (4 * vocabulary) // CUDA_ROWS * CUDA_ROWS))
 
 
 def full_nats(

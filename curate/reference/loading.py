@@ -1,22 +1,23 @@
 """From a name and a way of reading to a reference that may be trusted: device, dtype, windows, check, pack size."""
 
-import inspect
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 import curate
-from curate import console
-from curate.errors import ModelError, UsageError
+from curate.errors import UsageError
 from curate.packing import WindowPolicy
 from curate.reference import CONVENTIONS, HF_GUIDE_STRIDE, Reading, attention, selfcheck
-from curate.reference.causal import CausalModel, CausalReference, is_out_of_memory
+from curate.reference.causal import CausalReference
 from curate.reference.checkpoint import DTYPES, Checkpoint, open_checkpoint, prefix_token, with_dtype
+from curate.reference.lane import Lane
+from curate.reference.runner import CausalModel
+from curate.reference.tuning import CPU_PACK, SLOTS, choose_pack, compile_model, fit_packs, put_on, wants_compiling
+
+__all__ = ["CPU_PACK", "load_causal"]
 
 UNKNOWN_LIMIT = 2048  # the window for a model that does not say how far it reads
-CPU_PACK = 2048  # tokens of a pack on CPU: at 4096 the temporaries are mapped anew each pass, a tenth slower
-CUDA_PACKS = (65536, 32768, 16384, 8192, 4096, 2048)
 
 
 def load_causal(name: str, reading: Reading) -> CausalReference:
@@ -27,7 +28,7 @@ def load_causal(name: str, reading: Reading) -> CausalReference:
     wanted = choose_dtype(reading, device)
     checkpoint = open_checkpoint(name, reading.revision, reading.trust_remote_code, wanted)
     prefix, policy = choose_policy(checkpoint, reading)
-    runner = _on_device(checkpoint, device)
+    runner = put_on(checkpoint, device)
     found = selfcheck.check(checkpoint, runner, prefix)
     notes = list(found.notes)
     if found.noise is not None and not found.noise <= selfcheck.NOISE:
@@ -35,11 +36,16 @@ def load_causal(name: str, reading: Reading) -> CausalReference:
         if reading.dtype == "auto":
             notes.append(f"{far}: running in fp32 instead")
             checkpoint = replace(checkpoint, model=with_dtype(checkpoint, torch.float32))
-            runner = _on_device(checkpoint, device)
+            runner = put_on(checkpoint, device)
             found = selfcheck.check(checkpoint, runner, prefix)
         else:
             notes.append(f"{far}; you asked for it by --dtype")
-    pack_tokens = reading.pack_tokens or choose_pack(runner, policy.window)
+    pack_tokens = reading.pack_tokens or choose_pack(checkpoint, device)
+    if device.type == "cuda":
+        pack_tokens = fit_packs(runner, pack_tokens)
+        runner.lane = Lane(device, SLOTS)
+    if runner.rung == "packed" and wants_compiling(checkpoint, reading, device):
+        runner = compile_model(checkpoint, runner, prefix, found, pack_tokens, notes)
     identity = describe(checkpoint, runner, reading, policy, prefix, pack_tokens)
     line = found.line(checkpoint.dtype)
     return CausalReference(
@@ -52,6 +58,10 @@ def _require_sensible(reading: Reading) -> None:
         raise UsageError(f"--convention {reading.convention} is unknown", f"one of {', '.join(CONVENTIONS)}")
     if reading.dtype not in ("auto", *DTYPES):
         raise UsageError(f"--dtype {reading.dtype} is unknown", f"one of auto, {', '.join(DTYPES)}")
+    if reading.compiled not in ("auto", "on", "off"):
+        raise UsageError(f"--compile {reading.compiled} is unknown", "one of auto, on, off")
+    if reading.exact and reading.compiled == "on":
+        raise UsageError("--exact runs the model as it is written; it cannot go with --compile on", "leave one out")
     if reading.exact and reading.dtype not in ("auto", "fp32"):
         raise UsageError(f"--exact means fp32; it cannot go with --dtype {reading.dtype}", "leave one of them out")
     set_by_convention = reading.overlap or reading.window_prefix or reading.prefix != "auto"
@@ -133,51 +143,6 @@ def choose_policy(checkpoint: Checkpoint, reading: Reading) -> tuple[int | None,
     return prefix_token(checkpoint, reading.prefix), policy
 
 
-def _on_device(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
-    model = checkpoint.model
-    try:
-        model = model.to(device)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            hint = "use a smaller model, another --device, or --dtype bf16"
-            raise ModelError(f"{checkpoint.name} does not fit into the memory of {device}", hint) from error
-        raise
-    parameters = inspect.signature(model.base_model.forward).parameters
-    own = getattr(model.config, "_attn_implementation", None)
-    return CausalModel(model, device, None, "alone", own, "position_ids" in parameters)
-
-
-def choose_pack(runner: CausalModel, window: int) -> int:
-    """Tokens of a forward pass. On the CPU a constant; on CUDA the largest whose trial run leaves a third free."""
-    if runner.device.type != "cuda":
-        return CPU_PACK
-    import numpy as np
-
-    from curate.reference.batches import Pack
-
-    for tokens in CUDA_PACKS:
-        length = min(window, tokens)
-        edges = np.unique(np.append(np.arange(0, tokens, length), tokens))
-        positions = np.concatenate([np.arange(n) for n in np.diff(edges)])[None]
-        rows = np.arange(tokens)
-        trial = Pack(
-            np.zeros((1, tokens), np.int64), positions, edges, rows, rows * 0, edges[:-1], edges[:-1] * 0, rows
-        )
-        try:
-            torch.cuda.reset_peak_memory_stats(runner.device)
-            runner.nats(trial)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        else:
-            _free, total = torch.cuda.mem_get_info(runner.device)
-            if torch.cuda.max_memory_allocated(runner.device) <= total * 2 // 3:
-                return tokens
-        torch.cuda.empty_cache()
-    console.warn("little memory is left beside the model; the smallest packs are used")
-    return CUDA_PACKS[-1]
-
-
 def describe(
     checkpoint: Checkpoint,
     runner: CausalModel,
@@ -209,6 +174,8 @@ def describe(
         "exact": reading.exact,
         "device": runner.device.type,
         "forward": runner.rung,
+        "attention": ("varlen" if runner.varlen else "documents") if runner.rung == "packed" else "own",
+        "compiled": runner.compiled,
         "head": "chunked" if runner.head is not None else "own",
         "pack_tokens": pack_tokens,
         "versions": {

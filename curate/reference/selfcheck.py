@@ -6,7 +6,7 @@ depends on what follows it. Where packing fails, the ladder of ``batches.RUNGS``
 the model's own logits are taken. A model whose numbers cannot be trusted at all is refused.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from curate.likelihood import Passage, token_nats
 from curate.packing import WindowPolicy
 from curate.reference import attention, batches
 from curate.reference.batches import RUNGS, Pack, Prepared
-from curate.reference.causal import LONGEST, CausalModel, is_out_of_memory
+from curate.reference.causal import LONGEST
 from curate.reference.checkpoint import Checkpoint, with_dtype
 from curate.reference.head import find_head
+from curate.reference.runner import CausalModel, is_out_of_memory
 
 TEXTS = (
     "A",
@@ -48,6 +49,7 @@ class SelfCheck:
     noise: float | None  # rms of the run's dtype against float32; None where it is float32, or was not compared
     structure_in_fp32: bool
     notes: tuple[str, ...]
+    truth: tuple[NDArray[np.float64], ...] = field(default=(), repr=False)  # nats of each text, alone
 
     def line(self, dtype: str) -> str:
         """``packed = alone to 3e-07, head = model to 1e-07, bf16 within 0.002 of fp32``."""
@@ -93,7 +95,22 @@ def check(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None) -> Se
         runner.head = find_head(runner.model) if exact.head is not None else None
         noise = _settle(runner, exact.rung, prepared, prefix, truth, notes)
     own_head = runner.head is not None
-    return SelfCheck(runner.rung, own_head, gap, head_gap, noise, in_fp32, tuple(notes))
+    return SelfCheck(runner.rung, own_head, gap, head_gap, noise, in_fp32, tuple(notes), tuple(truth))
+
+
+def confirm(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, found: SelfCheck) -> str | None:
+    """Whether the texts still have their numbers when the runner was changed since it was checked.  → what is wrong
+
+    They are run as packs of the largest size, filled up as the packs of a run are.
+    """
+    sizes, runner.sizes = runner.sizes, runner.sizes[:1]
+    try:
+        again = run(runner, prepare_texts(checkpoint, prefix), prefix)
+    finally:
+        runner.sizes = sizes
+    half = next(runner.model.parameters()).dtype != torch.float32
+    off = _noise(again, list(found.truth)) if half else _gap(again, list(found.truth))
+    return None if off <= (max(NOISE, found.noise or 0.0) if half else EXACT) else f"a token is off by {off:.1g} nats"
 
 
 def alone(runner: CausalModel, prepared: Prepared, prefix: int | None) -> list[NDArray[np.float64]]:
@@ -116,8 +133,8 @@ def _own_nats(runner: CausalModel, pack: Pack) -> NDArray[np.float64]:
 def run(runner: CausalModel, prepared: Prepared, prefix: int | None) -> list[NDArray[np.float64]]:
     """The same windows through the runner as it is set, all in as few passes as its rung allows."""
     found: list[NDArray[np.float64]] = [np.zeros(0)] * len(prepared.lengths)
-    for windows in batches.split(prepared, runner.rung, 10**6):
-        pack = batches.build(prepared, windows, runner.rung, prefix)
+    for windows in batches.split(prepared, runner.rung, 10**6, runner.sizes):
+        pack = batches.build(prepared, windows, runner.rung, prefix, runner.sizes)
         nats = runner.nats(pack).astype(np.float64)
         for window, part in zip(windows, np.split(nats, pack.offsets[1:]), strict=True):
             found[window] = part
@@ -164,17 +181,19 @@ def _choose_rung(
             why = "it takes no positions"
         if why is None and not _set_attention(runner, rung):
             why = "it does not take our attention"
-        if why is None:
-            runner.rung = rung
+        for varlen in () if why else kernels(runner, rung):
+            runner.rung, runner.varlen = rung, varlen
             try:
-                gap = _gap(run(runner, prepared, prefix), truth)
+                gap, found = _gap(run(runner, prepared, prefix), truth), None
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
-                gap, why = float("inf"), _first_line(error)
+                gap, found = float("inf"), _first_line(error)
             if gap <= tolerance:
                 return gap
-            why = why or f"a token is off by {gap:.1g} nats"
+            why = found or f"a token is off by {gap:.1g} nats"
+            if varlen:
+                notes.append(f"not in one kernel for all documents: {why}")
         notes.append(f"not {rung}: {why}")
     raise ModelError(
         "the model does not repeat its own numbers on a single text, one by one",
@@ -194,22 +213,34 @@ def _settle(
 
     From the highest rung that float32 allows, the first within ``NOISE``; if none is, the one that lies nearest.
     """
-    found: dict[str, float] = {}
-    for rung in RUNGS[RUNGS.index(highest) :]:
-        runner.rung = rung
+    found: dict[tuple[str, bool], float] = {}
+    manners = [(rung, one) for rung in RUNGS[RUNGS.index(highest) :] for one in kernels(runner, rung)]
+    for rung, varlen in manners:
+        runner.rung, runner.varlen = rung, varlen
         _set_attention(runner, rung)
         try:
-            found[rung] = _noise(run(runner, prepared, prefix), truth)
+            found[rung, varlen] = _noise(run(runner, prepared, prefix), truth)
         except Exception as error:
             if is_out_of_memory(error) or rung == RUNGS[-1]:
                 raise
-            notes.append(f"not {rung} in this dtype: {_first_line(error)}")
+            what = "in one kernel for all documents" if varlen else rung
+            notes.append(f"not {what} in this dtype: {_first_line(error)}")
             continue
-        if found[rung] <= NOISE:
+        if found[rung, varlen] <= NOISE:
             break
-    runner.rung = next((rung for rung in found if found[rung] <= NOISE), None) or min(found, key=lambda one: found[one])
+    good = next((manner for manner in found if found[manner] <= NOISE), None)
+    runner.rung, runner.varlen = good or min(found, key=lambda one: found[one])
     _set_attention(runner, runner.rung)
-    return found[runner.rung]
+    return found[runner.rung, runner.varlen]
+
+
+def kernels(runner: CausalModel, rung: str) -> tuple[bool, ...]:
+    """Whether the documents of a pack may go through one kernel (``varlen``): on CUDA in half precision; or apart.
+
+    That kernel is FlashAttention, which wants an Ampere or newer; a chip or build without it fails, and goes on apart.
+    """
+    half = next(runner.model.parameters()).dtype != torch.float32
+    return (True, False) if rung == "packed" and half and runner.device.type == "cuda" else (False,)
 
 
 def _set_attention(runner: CausalModel, rung: str) -> bool:

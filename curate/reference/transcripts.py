@@ -47,7 +47,7 @@ def measure(
     """
     prepared, begins = prepare(reference, transcripts)
     nats, ranks = np.full(len(prepared.ids), np.nan), np.zeros(len(prepared.ids), np.int64)
-    for pack, (found, places) in reference.passes(prepared, reference.runner.nats_and_ranks):
+    for pack, (found, places) in reference.passes(prepared, reference.runner.start_ranks):
         nats[pack.at_N], ranks[pack.at_N] = found, places
         reference.places += pack.places
         reference.tokens += pack.tokens

@@ -1,0 +1,134 @@
+"""How a checked model is run fast on its device: tokens of a pack, sizes of packs, layers compiled.
+
+Whatever is chosen here shows in the last bits of a score at most, and is part of the identity of a table. What is
+chosen by the machine's state, such as fewer tokens where memory is short, is said.
+"""
+
+import inspect
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from curate import console
+from curate.errors import ModelError
+from curate.reference import Reading, attention, compiled, selfcheck
+from curate.reference.batches import Pack
+from curate.reference.checkpoint import DTYPES, Checkpoint, with_dtype
+from curate.reference.head import find_head, spelled_losses
+from curate.reference.runner import CausalModel, is_out_of_memory
+
+CPU_PACK = 2048  # tokens of a pack on CPU: at 4096 the temporaries are mapped anew each pass, a tenth slower
+CUDA_PACKS = (65536, 32768, 16384, 8192)  # the largest whose activations take no more than
+CUDA_OCTETS = 1_250_000_000  # so many bytes
+SLOTS = 3  # packs on their way to a CUDA device, in it, or on their way back
+COMPILE_SECONDS = 300  # of forward passes that a corpus must be good for before its model is compiled unasked
+FLOPS = {"cuda": 3e14, "cpu": 3e11}  # a second, roughly, for that guess alone
+
+
+def put_on(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
+    model = checkpoint.model
+    try:
+        model = model.to(device)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            hint = "use a smaller model, another --device, or --dtype bf16"
+            raise ModelError(f"{checkpoint.name} does not fit into the memory of {device}", hint) from error
+        raise
+    parameters = inspect.signature(model.base_model.forward).parameters
+    own = getattr(model.config, "_attn_implementation", None)
+    return CausalModel(model, device, None, "alone", own, "position_ids" in parameters)
+
+
+def choose_pack(checkpoint: Checkpoint, device: torch.device) -> int:
+    """Tokens of a forward pass: on the CPU a constant, on CUDA as many as keep the activations of a layer small.
+
+    A function of the model alone, so that a table does not depend on what else is in the device's memory.
+    """
+    if device.type != "cuda":
+        return CPU_PACK
+    config = checkpoint.model.config.get_text_config()
+    hidden = int(getattr(config, "hidden_size", 0) or 1024)
+    inner = int(getattr(config, "intermediate_size", 0) or 4 * hidden)
+    place = (8 * hidden + 3 * inner) * (4 if checkpoint.dtype == "fp32" else 2)
+    return next((tokens for tokens in CUDA_PACKS if tokens * place <= CUDA_OCTETS), CUDA_PACKS[-1])
+
+
+def sizes_of(pack_tokens: int) -> tuple[int, ...]:
+    """The sizes of packs of fixed size: whole ones, and smaller ones for what is left of a batch."""
+    return tuple(sorted({max(1, pack_tokens // part) for part in (1, 4, 16)}, reverse=True))
+
+
+def fit_packs(runner: CausalModel, pack_tokens: int) -> int:
+    """Settle on packs of fixed size that a trial run has room for.  → tokens of the largest"""
+    if runner.rung != "packed":
+        return pack_tokens
+    while True:
+        runner.sizes = sizes_of(pack_tokens)
+        try:
+            runner.nats(trial_pack(pack_tokens))
+            return pack_tokens
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or pack_tokens <= 256:
+                raise
+        torch.cuda.empty_cache()
+        pack_tokens //= 2
+        console.warn(f"little memory is left beside the model: packs of {pack_tokens:,} tokens")
+
+
+def trial_pack(places: int) -> Pack:
+    """A pack of one token again and again, in documents of 1,024 places; all of it is scored."""
+    edges = np.unique(np.append(np.arange(0, places, 1024), places))
+    positions = (np.arange(places) % 1024)[None]
+    rows = np.arange(places)
+    return Pack(np.zeros((1, places), np.int64), positions, edges, rows, rows * 0, edges[:-1], edges[:-1] * 0, rows)
+
+
+def wants_compiling(checkpoint: Checkpoint, reading: Reading, device: torch.device) -> bool:
+    """Whether to compile: as the user says, or where there is so much to read that it pays. Exact runs never are."""
+    if reading.compiled != "auto":
+        return reading.compiled == "on"
+    seconds = 2 * checkpoint.parameters * reading.text_bytes / 4 / FLOPS.get(device.type, float("inf"))
+    return not reading.exact and seconds >= COMPILE_SECONDS
+
+
+def compile_model(
+    checkpoint: Checkpoint,
+    runner: CausalModel,
+    prefix: int | None,
+    found: selfcheck.SelfCheck,
+    pack_tokens: int,
+    notes: list[str],
+) -> CausalModel:
+    """The model with its products merged and its layers compiled, if it then still gives its own numbers.
+
+    Says how long it took, since nothing else moves meanwhile. Where it fails the model is loaded again as it was.
+    """
+    before = runner.sizes
+    why = compiled.why_not(runner.device)
+    if why is None:
+        console.say("compiling", f"packs of {pack_tokens:,} tokens; the first time takes longest, it is kept on disk")
+        began = time.monotonic()
+        try:
+            compiled.merge_projections(runner.model)
+            layers = compiled.compile_layers(runner.model)
+            if runner.head is not None and runner.device.type == "cuda":
+                runner.head.losses = compiled.compile_function(spelled_losses)
+            runner.sizes, runner.compiled = sizes_of(pack_tokens), True
+            runner.nats(trial_pack(pack_tokens))
+            why = selfcheck.confirm(checkpoint, runner, prefix, found)
+        except Exception as error:
+            why = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        if why is None:
+            notes.append(f"{layers} layers compiled in {time.monotonic() - began:.0f} s")
+            return runner
+        compiled.forget_compiled(runner.model)
+    notes.append(f"not compiled: {why}")
+    if not runner.compiled:
+        return runner
+    again = put_on(replace(checkpoint, model=with_dtype(checkpoint, DTYPES[checkpoint.dtype])), runner.device)
+    again.rung, again.varlen, again.sizes, again.lane = runner.rung, runner.varlen, before, runner.lane
+    again.head = None if runner.head is None else find_head(again.model)
+    again.model.set_attn_implementation(attention.NAME)
+    return again
