@@ -135,16 +135,16 @@ def _scored_bytes(text: str, kept: int, tokens: int, unscored: int, encoder: Tex
     return end - (encoder.octets_until(text, unscored - 1) if unscored else 0)
 
 
-def split(prepared: Prepared, rung: str, capacity: int, sizes: Sequence[int] = ()) -> list[NDArray[np.int64]]:
-    """Share the windows out over forward passes of at most ``capacity`` places, in the manner of a rung.
+def split(lengths: NDArray[np.int64], rung: str, capacity: int, sizes: Sequence[int] = ()) -> list[NDArray[np.int64]]:
+    """Share windows out over forward passes of at most ``capacity`` places, in the manner of a rung.
 
-    ``sizes`` are those that packs are filled up to, where packs have fixed sizes.
+    ``sizes`` are those that packs are filled up to, where packs have fixed sizes. → indices into ``lengths``
     """
     if rung == "packed":
-        return packing.pack_fixed(prepared.lengths, sizes) if sizes else packing.pack(prepared.lengths, capacity)
+        return packing.pack_fixed(lengths, sizes) if sizes else packing.pack(lengths, capacity)
     if rung == "alone":
-        return [np.array([window]) for window in range(len(prepared.lengths))]
-    return packing.batch(prepared.lengths, capacity, equal=rung == "equal")
+        return [np.array([window]) for window in range(len(lengths))]
+    return packing.batch(lengths, capacity, equal=rung == "equal")
 
 
 def build(

@@ -116,7 +116,7 @@ class CausalReference:
                     if flying:
                         yield land()
                     continue
-                waiting = self._split(prepared)
+                waiting = self._split(prepared, np.arange(len(prepared.lengths)))
                 if not waiting:
                     flying.append((prepared, None, None, True))
                 while waiting:
@@ -131,7 +131,7 @@ class CausalReference:
                             raise
                         while flying:
                             yield land()
-                        waiting += self._smaller(windows, prepared, error)
+                        waiting = self._smaller(pack, waiting, prepared, error)
                         continue
                     flying.append((prepared, pack, pending, not waiting))
                     while len(flying) > self.depth:
@@ -147,29 +147,35 @@ class CausalReference:
         """How many packs may be under way when the next is started: one less than the lane has slots."""
         return 0 if self.runner.lane is None else len(self.runner.lane.slots) - 1
 
-    def _split(self, prepared: Prepared) -> list[NDArray[np.int64]]:
-        """The windows of each pack, the first pack last."""
-        found = batches.split(prepared, self.runner.rung, self.pack_tokens, self.runner.sizes)
-        found.reverse()
-        return found
+    def _split(self, prepared: Prepared, windows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """These windows in packs, the first pack last."""
+        lengths = prepared.lengths[windows]
+        found = batches.split(lengths, self.runner.rung, self.pack_tokens, self.runner.sizes)
+        return [windows[part] for part in reversed(found)]
 
-    def _smaller(self, windows: NDArray[np.int64], prepared: Prepared, error: BaseException) -> list[NDArray[np.int64]]:
-        """Halve what is run at a time: the pack, or for a single window the rows of the head; and say so."""
+    def _smaller(
+        self, pack: Pack, waiting: list[NDArray[np.int64]], prepared: Prepared, error: BaseException
+    ) -> list[NDArray[np.int64]]:
+        """Halve what is run at a time, and say so.  → what of the batch is to be run, in packs of the new size
+
+        That is the tokens of a pack, or, where a single window is too much, the rows of the head.
+        """
         if self.runner.device.type == "cuda":
             torch.cuda.synchronize(self.runner.device)  # what the failed pack had begun to copy
             torch.cuda.empty_cache()
         head = self.runner.head
+        windows = pack.windows
         if len(windows) > 1:
-            self.pack_tokens = max(1, self.pack_tokens // 2)
-            self.runner.sizes = halve(self.runner.sizes)
+            self.pack_tokens = max(1, min(self.pack_tokens, pack.places) // 2)
+            while self.runner.sizes and self.runner.sizes[0] > self.pack_tokens:
+                self.runner.sizes = halve(self.runner.sizes)
             console.warn(f"out of memory: packs of {self.pack_tokens:,} tokens from here on")
-            half = len(windows) // 2
-            return [windows[half:], windows[:half]]
+            return self._split(prepared, np.concatenate([windows, *reversed(waiting)]))
         if head is not None and head.rows > 16:
             head.rows //= 2
             head._buffer = None
             console.warn(f"out of memory: {head.rows} rows of logits at a time from here on")
-            return [windows]
+            return [*waiting, windows]
         length = int(prepared.lengths[windows[0]])
         message = f"out of memory on {self.runner.device} with a single window of {length:,} tokens"
         raise ModelError(message, f"read less at a time: --window {max(1, length // 2)}") from error

@@ -133,7 +133,7 @@ def _own_nats(runner: CausalModel, pack: Pack) -> NDArray[np.float64]:
 def run(runner: CausalModel, prepared: Prepared, prefix: int | None) -> list[NDArray[np.float64]]:
     """The same windows through the runner as it is set, all in as few passes as its rung allows."""
     found: list[NDArray[np.float64]] = [np.zeros(0)] * len(prepared.lengths)
-    for windows in batches.split(prepared, runner.rung, 10**6, runner.sizes):
+    for windows in batches.split(prepared.lengths, runner.rung, 10**6, runner.sizes):
         pack = batches.build(prepared, windows, runner.rung, prefix, runner.sizes)
         nats = runner.nats(pack).astype(np.float64)
         for window, part in zip(windows, np.split(nats, pack.offsets[1:]), strict=True):
