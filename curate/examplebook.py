@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate import carried, console, runs, scorebook, scoring, tables
+from curate import carried, console, runs, scorebook, scorerows, scoring, tables
 from curate.contest import Contest
 from curate.conversation import ConversationError
 from curate.corpus import Corpus, Documents, open_corpus
@@ -117,7 +117,7 @@ def _write_parts(
         keys = [(documents.mark.file, row) for row in documents.rows.tolist()]
         likelihoods = gather(documents, keys, rows, reasons)
         scored = [at for at, status in enumerate(documents.statuses) if status == "ok"]
-        table = scoring.assemble(documents, scored, likelihoods, scoring.text_columns(documents, []), [])
+        table = scorerows.assemble(documents, scored, likelihoods, scorerows.text_columns(documents, []), [])
         part = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
         note = {"made_from": corpus.fingerprint(), "slice": asdict(documents.mark)}
         numbers_of = [describe(rows.get(key), key in best) for key in keys]

@@ -12,8 +12,6 @@ import typer
 from curate.errors import Interrupted, ModelError, UsageError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from curate.console import Progress
     from curate.corpus import Corpus, Documents
     from curate.likelihood import Likelihoods, Passage
@@ -277,7 +275,7 @@ def score_slices(
 
     What is carried of a slice is written before its part, so that a part that exists has it.
     """
-    from curate import carried, console, crew, runs, stopwatch, tables
+    from curate import carried, console, crew, runs, scorerows, stopwatch, tables
 
     done = runs.done_slices(place, fingerprint)
     resumed = sum(mark.documents for marks in done.values() for mark in marks)
@@ -294,7 +292,7 @@ def score_slices(
 
     def write(documents: "Documents", scored: list[int], found: "Likelihoods", extra: list[Any]) -> None:
         with stopwatch.span("write"):
-            table = assemble(documents, scored, found, extra, signals)
+            table = scorerows.assemble(documents, scored, found, extra, signals)
             name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
             note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
             carried.write(place, carry, documents, name, made_from)
@@ -332,60 +330,15 @@ def passages(
     workers: int = 1,
 ) -> "Iterator[list[Passage]]":
     """The scorable texts of each slice; what the part will need besides waits in ``waiting``, in the same order."""
-    from curate import stopwatch
+    from curate import scorerows, stopwatch
     from curate.likelihood import Passage
 
     for documents in corpus.slices(done, columns=carry or "text"):
         scored = [row for row, status in enumerate(documents.statuses) if status == "ok"]
         with stopwatch.span("signals"):
-            extra = text_columns(documents, signals, workers)
+            extra = scorerows.text_columns(documents, signals, workers)
         waiting.append((documents, scored, extra))
         yield [Passage(documents.texts[row] or "") for row in scored]
-
-
-def text_columns(documents: "Documents", signals: list[str], workers: int = 1) -> list[Any]:
-    """What the text alone gives: hash, bytes, characters, and the named signals; null where there is no text.
-
-    The texts are shared out over ``workers`` threads, which pays since hashing and compressing let others run.
-    """
-    from curate import crew
-
-    texts = [
-        None if status == "unreadable" else text
-        for text, status in zip(documents.texts, documents.statuses, strict=True)
-    ]
-    share = max(1, -(-len(texts) // (4 * workers)))
-    shares = [texts[at : at + share] for at in range(0, len(texts), share)]
-    parts = list(crew.in_order(partial(measure_texts, signals=signals), shares, workers))
-    return [{name: [value for part in parts for value in part[name]] for name in ("hash", "bytes", "chars", *signals)}]
-
-
-def measure_texts(texts: list[str | None], signals: list[str]) -> dict[str, list[Any]]:
-    """The columns of ``text_columns`` for some texts."""
-    import xxhash
-
-    from curate import signals as measures
-
-    columns: dict[str, list[Any]] = {name: [] for name in ("hash", "bytes", "chars", *signals)}
-    for text in texts:
-        if text is None:
-            for column in columns.values():
-                column.append(None)
-            continue
-        octets = text.encode()
-        columns["hash"].append(xxhash.xxh3_64_intdigest(octets))
-        columns["bytes"].append(len(octets))
-        columns["chars"].append(len(text))
-        for name in signals:
-            if name == "zlib_ratio":
-                columns[name].append(measures.zlib_ratio(octets))
-            elif name == "repeated_5grams":
-                columns[name].append(measures.repeated_5grams(text))
-            elif name == "repeated_lines":
-                columns[name].append(measures.repeated_lines(text))
-            else:
-                columns[name].append(None)  # from the model, filled when it has read the text
-    return columns
 
 
 def advance(progress: "Progress", waiting: deque[Any], tokens: int, share: float) -> None:
@@ -400,60 +353,6 @@ def refuse_hopeless(found: "Likelihoods", reference: "ReferenceModel") -> None:
     if broken > 20 and broken == len(found.status):
         message = f"{reference.identity['model']} gave NaN or infinity for all {broken} documents of a slice"
         raise ModelError(message, "try --dtype fp32; if that does not help, the weights are damaged")
-
-
-def assemble(
-    documents: "Documents", scored: list[int], found: "Likelihoods", extra: list[Any], signals: list[str]
-) -> "pa.Table":
-    """One slice's rows of the scores table, in the order of the corpus; nulls where nothing was measured."""
-    import numpy as np
-    import pyarrow as pa
-
-    from curate.likelihood import bits_per_byte, perplexity
-    from curate.tables import scores_schema
-
-    count, at, schema = len(documents.rows), np.array(scored, dtype=np.int64), scores_schema(signals)
-    status, reason = list(documents.statuses), list(documents.reasons)
-    for place, row in enumerate(scored):
-        status[row], reason[row] = found.status[place], found.reason[place]
-    has = np.zeros(count, dtype=bool)
-    has[at] = np.array([one == "ok" for one in found.status], dtype=bool) & ~np.isnan(found.nats)
-
-    def spread(values: Any, kind: pa.DataType) -> pa.Array:
-        """Values of the scored rows in their places, null elsewhere and where NaN."""
-        whole = np.zeros(count, dtype=np.asarray(values).dtype)
-        whole[at] = values
-        empty = ~has | (np.isnan(whole) if whole.dtype.kind == "f" else False)
-        return pa.array(whole, mask=empty).cast(kind)
-
-    numbers = {
-        "nats": found.nats,
-        "tokens": found.tokens,
-        "scored_bytes": found.scored_bytes,
-        "windows": found.windows,
-        "truncated": found.truncated,
-        "first_nats": found.first_nats,
-        "perplexity": perplexity(found.nats, found.tokens),
-        "bits_per_byte": bits_per_byte(found.nats, found.scored_bytes),
-        "max_nats": found.max_nats,
-    }
-    plain = {
-        "file": pa.array([documents.mark.file] * count, pa.large_string()),
-        "row": pa.array(documents.rows, pa.int64()),
-        "id": documents.ids,
-        "status": status,
-        "reason": reason,
-        **extra[0],
-    }
-    columns = []
-    for column in schema:
-        if column.name in numbers:
-            columns.append(spread(numbers[column.name], column.type))
-        else:
-            values = plain[column.name]
-            whole = values if isinstance(values, pa.Array) else pa.array(values, column.type, from_pandas=True)
-            columns.append(whole)
-    return pa.table(columns, schema=schema)
 
 
 def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:

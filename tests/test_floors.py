@@ -26,7 +26,7 @@ FLOORS = [
         "corpus tables shards alignment probes templates masking standings",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence "
         "instructionsets rankingscreen",
-        "scorebook rejections windows sketchbook evidence carried exportbook tokenshards responses examplescreen "
+        "scorebook scorerows rejections windows sketchbook evidence carried exportbook tokenshards responses examplescreen "
         "rankingplot",
         "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders rankbook",
         "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts contest rankingpage",
