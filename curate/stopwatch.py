@@ -6,7 +6,7 @@
 
 Spans may nest, and a span's seconds are its own: what an inner one took is not counted twice. On a CUDA device work is
 given out and done at different times, so a span that names one takes the seconds from events on the device's stream,
-which are read when the watch is, and never makes the device wait.
+which are read when they are long past or the watch is, and never makes the device wait.
 """
 
 import threading
@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+MANY = 1000  # spans of a device that are kept one by one; older ones are added up
 
 
 @dataclass(slots=True)
@@ -30,6 +32,9 @@ class Watch:
     _lock: Any = field(default_factory=threading.Lock)
     _events: list[tuple[str, Any, Any]] = field(default_factory=list)
     _busy: list[tuple[float, float]] = field(default_factory=list)
+    _first: Any = None  # the first event of the device
+    _past: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    apart: dict[str, dict[str, Any]] = field(default_factory=dict)  # what other processes measured, by their device
 
     @property
     def seconds(self) -> float:
@@ -43,15 +48,23 @@ class Watch:
 
     def add_events(self, name: str, begin: Any, end: Any) -> None:
         with self._lock:
+            self._first = begin if self._first is None else self._first
             self._events.append((name, begin, end))
+            if len(self._events) > MANY and self._events[MANY // 2][2].query():
+                for past, first, last in self._events[: MANY // 2]:
+                    self._past[past] += first.elapsed_time(last) / 1000
+                del self._events[: MANY // 2]
 
     def add_busy(self, begin: float, end: float) -> None:
         with self._lock:
             self._busy.append((begin, end))
+            if len(self._busy) > MANY:  # one span from the first begin, as long as all of them together
+                first = min(begin for begin, _ in self._busy[:-1])
+                self._busy[:-1] = [(first, first + sum(end - begin for begin, end in self._busy[:-1]))]
 
     def device_seconds(self) -> dict[str, float]:
         """Seconds by name on the device, from its events; empty where spans were timed by the clock."""
-        found: dict[str, float] = defaultdict(float)
+        found: dict[str, float] = defaultdict(float, self._past)
         for name, begin, end in self._events:
             end.synchronize()
             found[name] += begin.elapsed_time(end) / 1000
@@ -60,7 +73,7 @@ class Watch:
     def idle(self) -> float | None:
         """The share of the time between the device's first span and its last in which it had none; None without one."""
         if self._events:
-            first, last = self._events[0][1], self._events[-1][2]
+            first, last = self._first, self._events[-1][2]
             last.synchronize()
             whole, busy = first.elapsed_time(last) / 1000, sum(self.device_seconds().values())
         elif self._busy:
@@ -111,6 +124,17 @@ def span(name: str, device: Any = None) -> Iterator[None]:
             watch.add_busy(began, ended)
 
 
+def is_measuring() -> bool:
+    """Whether anybody measures."""
+    return _watch is not None
+
+
+def add_apart(name: str, found: dict[str, Any]) -> None:
+    """Keep what another process measured (``describe``) beside what is measured here."""
+    if _watch is not None:
+        _watch.apart[name if name not in _watch.apart else f"{name} ({len(_watch.apart) + 1})"] = found
+
+
 def _record_event(device: Any) -> Any:
     """An event on the stream of a CUDA device, now."""
     import torch
@@ -128,11 +152,15 @@ def describe(watch: Watch) -> dict[str, Any]:
         "beside": dict(watch.beside),
         "device": watch.device_seconds(),
         "idle": watch.idle(),
+        "apart": dict(watch.apart),
     }
 
 
 def render(found: dict[str, Any]) -> list[str]:
-    """Lines for a person: shares of the whole time, the largest first; what is in no span is ``other``."""
+    """Lines for a person: shares of the whole time, the largest first; what is in no span is ``other``.
+
+    Of each other process there is a line of its own: what its main thread, or its device, did.
+    """
     whole = max(found["seconds"], 1e-9)
     here = dict(found["here"])
     here["other"] = max(0.0, whole - sum(here.values()))
@@ -145,6 +173,10 @@ def render(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"            from its first pack to its last the device had none for {found['idle']:.1%} of the time"
         )
+    for name, other in found.get("apart", {}).items():
+        spent = _shares(other["device"] or other["here"], max(other["seconds"], 1e-9))
+        idle = "" if other["idle"] is None else f"   without a pack {other['idle']:.1%}"
+        lines.append(f"            {name}: {spent}{idle}")
     return lines
 
 

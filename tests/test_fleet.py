@@ -119,3 +119,16 @@ def test_devices_are_named_by_number_by_name_or_all(monkeypatch):
 def test_one_device_and_several_cannot_both_be_named(model, tmp_path, sample_corpus):
     with pytest.raises(UsageError, match="say different things"):
         curate.score([str(sample_corpus)], model=model, run=str(tmp_path / "run"), device="cpu", devices="cpu,cpu")
+
+
+def test_each_process_says_where_its_time_went_when_it_is_asked(pair):
+    with stopwatch.measuring() as watch:
+        list(pair.score(iter(write_batches(6))))
+    assert list(watch.apart) == ["cpu", "cpu (2)"]
+    for found in watch.apart.values():
+        assert found["here"]["forward"] > 0 and 0 <= found["idle"] <= 1 and not found["apart"]
+    lines = stopwatch.render(stopwatch.describe(watch))
+    assert [line.split(":")[0].strip() for line in lines[-2:]] == ["cpu", "cpu (2)"]
+    assert all("forward" in line and "without a pack" in line for line in lines[-2:])
+    list(pair.score(iter(write_batches(2))))
+    assert list(watch.apart) == ["cpu", "cpu (2)"], "nobody asked the second time"

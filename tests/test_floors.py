@@ -26,8 +26,8 @@ FLOORS = [
         "corpus tables shards alignment probes templates masking standings",
         "runs dataset reference evalsets candidates bucketing shinglebook sketching ranking plainlines sequence "
         "instructionsets rankingscreen",
-        "scorebook scorerows rejections windows sketchbook evidence carried exportbook tokenshards responses examplescreen "
-        "rankingplot",
+        "scorebook scorerows rejections windows sketchbook evidence carried exportbook tokenshards responses "
+        "examplescreen rankingplot",
         "decisions contamination duplicatebook duplicatereport nodes stepbook integrity loaders rankbook",
         "narrow criteria ledger detection hitbook dossier passages canaries placebook drafts contest rankingpage",
         "pairing sieve cutoffs recipe threeway maskscreen rankingfiles",

@@ -74,6 +74,28 @@ def test_the_time_of_a_device_is_taken_from_its_events(monkeypatch):
     assert "the device had none for 11.1% of the time" in stopwatch.render(found)[-1]
 
 
+def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
+    """Premise: each span takes 2 milliseconds of the device's time and 3 more pass until the next."""
+    clock = iter(range(10**6))
+
+    def record(device):
+        tick = next(clock)
+        now = 5.0 * (tick // 2) + 2.0 * (tick % 2)
+        later = {"query": lambda: True, "synchronize": lambda: None, "elapsed_time": lambda other: other.now - now}
+        return SimpleNamespace(now=now, **later)
+
+    monkeypatch.setattr(stopwatch, "_record_event", record)
+    with stopwatch.measuring() as watch:
+        for number in range(5000):
+            with stopwatch.span("forward" if number % 2 else "head", SimpleNamespace(type="cuda")):
+                pass
+            with stopwatch.span("forward", SimpleNamespace(type="cpu")):
+                pass
+        assert len(watch._events) <= stopwatch.MANY and len(watch._busy) <= stopwatch.MANY
+    assert watch.device_seconds() == pytest.approx({"forward": 5.0, "head": 5.0})
+    assert watch.idle() == pytest.approx(1 - 10 / (4999 * 0.005 + 0.002))
+
+
 def test_a_processor_idles_between_its_spans():
     with stopwatch.measuring() as watch:
         with stopwatch.span("forward", SimpleNamespace(type="cpu")):

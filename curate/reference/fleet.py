@@ -7,8 +7,9 @@ other; the first settles how many tokens a pack has, the rest take that. A batch
 read, so its numbers are those that one device gives. Processes tokenise the next batch while they read one: each is
 given up to ``IN_HAND`` at a time.
 
-Wire: pickles over stdin and stdout. What goes in is the name and the reading, then batches; what comes out is an
-``Opened``, then an ``Answer`` for each batch, or a ``CurateError`` in place of either.
+Wire: pickles over stdin and stdout. What goes in is the name and the reading, then rounds of batches, each between a
+``Begin`` and an ``End``; what comes out is an ``Opened``, then in each round an ``Answer`` for each batch and a
+``Report``, or a ``CurateError`` in place of any.
 """
 
 import os
@@ -20,7 +21,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,6 +52,26 @@ class Answer:
     likelihoods: Likelihoods
     tokens: int
     places: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Batches follow."""
+
+    measure: bool
+    """Whether to say at the end where the time went."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """No batch follows in this round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All batches of a round are answered; what was measured meanwhile (``stopwatch.describe``)."""
+
+    profile: dict[str, Any] | None
 
 
 # ---- one process, seen from outside ----------------------------------------------------------------------------------
@@ -88,6 +109,9 @@ class Worker:
         with self._changed:
             self.in_hand += 1
         self._outgoing.put(list(batch))
+
+    def tell(self, what: Begin | End) -> None:
+        self._outgoing.put(what)
 
     def receive(self) -> Any:
         """The next thing that the process says, once it does; what it raised is raised here."""
@@ -158,6 +182,8 @@ class Fleet:
         self, passages: Iterable[Sequence[Passage]], advance: Callable[[int, float], None] | None = None
     ) -> Iterator[Likelihoods]:
         """As ``CausalReference.score``; ``advance`` is called once for each batch."""
+        for worker in self.workers:
+            worker.tell(Begin(stopwatch.is_measuring()))
         given: deque[Worker] = deque()
         most = 2 * IN_HAND * len(self.workers)  # given or answered, and not yet asked for
         for batch in passages:
@@ -170,6 +196,12 @@ class Fleet:
             given.append(worker)
         while given:
             yield self._take(given.popleft(), advance)
+        for worker in self.workers:
+            worker.tell(End())
+        for worker in self.workers:
+            report: Report = worker.receive()
+            if report.profile is not None:
+                stopwatch.add_apart(worker.device, report.profile)
 
     def _take(self, worker: Worker, advance: Callable[[int, float], None] | None) -> Likelihoods:
         with stopwatch.span("wait"):  # for the devices; what they do meanwhile is their processes' own
@@ -254,10 +286,12 @@ def serve() -> None:
     except CurateError as error:
         pickle.dump(error, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()
-    os._exit(0)  # the thread that waits for the next batch holds stdin
+    except EOFError:
+        pass  # the one that asked is done
+    os._exit(0)
 
 
-def _answer(name: str, reading: Reading, threads: int | None) -> Iterator[Opened | Answer]:
+def _answer(name: str, reading: Reading, threads: int | None) -> Iterator[Opened | Answer | Report]:
     from curate.reference.loading import load_causal
 
     if threads is not None:
@@ -268,15 +302,16 @@ def _answer(name: str, reading: Reading, threads: int | None) -> Iterator[Opened
     notes = tuple(reference.notes)
     yield Opened(reference.identity, reference.parameters, reference.check_line, notes, reference.pack_tokens)
     tokens = places = 0
-    for found in reference.score(_batches()):
-        yield Answer(found, reference.tokens - tokens, reference.places - places)
-        tokens, places = reference.tokens, reference.places
+    while True:
+        begin: Begin = pickle.load(sys.stdin.buffer)
+        with stopwatch.measuring() if begin.measure else nullcontext() as watch:
+            for found in reference.score(_batches()):
+                yield Answer(found, reference.tokens - tokens, reference.places - places)
+                tokens, places = reference.tokens, reference.places
+        yield Report(None if watch is None else stopwatch.describe(watch))
 
 
 def _batches() -> Iterator[list[Passage]]:
-    """Batches from stdin until it ends."""
-    while True:
-        try:
-            yield pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
+    """The batches of one round."""
+    while not isinstance(batch := pickle.load(sys.stdin.buffer), End):
+        yield batch

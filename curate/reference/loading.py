@@ -15,18 +15,22 @@ from curate.reference.lane import Lane
 from curate.reference.runner import CausalModel
 from curate.reference.tuning import CPU_PACK, SLOTS, choose_pack, compile_model, fit_packs, put_on, wants_compiling
 
-__all__ = ["CPU_PACK", "load_causal"]
+__all__ = ["CPU_PACK", "load_causal", "settle"]
 
 UNKNOWN_LIMIT = 2048  # the window for a model that does not say how far it reads
 
 
 def load_causal(name: str, reading: Reading) -> CausalReference:
     """Load, check, and settle how to run a causal language model."""
-    _require_sensible(reading)
+    require_sensible(reading)
+    wanted = choose_dtype(reading, choose_device(reading.device))
+    return settle(open_checkpoint(name, reading.revision, reading.trust_remote_code, wanted), reading)
+
+
+def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
+    """Check a model that is loaded in the dtype of the run, and settle how to run it."""
     attention.register()
     device = choose_device(reading.device)
-    wanted = choose_dtype(reading, device)
-    checkpoint = open_checkpoint(name, reading.revision, reading.trust_remote_code, wanted)
     prefix, policy = choose_policy(checkpoint, reading)
     runner = put_on(checkpoint, device)
     found = selfcheck.check(checkpoint, runner, prefix)
@@ -53,7 +57,7 @@ def load_causal(name: str, reading: Reading) -> CausalReference:
     )
 
 
-def _require_sensible(reading: Reading) -> None:
+def require_sensible(reading: Reading) -> None:
     if reading.convention not in CONVENTIONS:
         raise UsageError(f"--convention {reading.convention} is unknown", f"one of {', '.join(CONVENTIONS)}")
     if reading.dtype not in ("auto", *DTYPES):
