@@ -26,6 +26,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 from rank_sides import NAMES, SUMS, Side
+from report import put_into
 
 from curate import responses, suitability
 from curate.contest import Variant, Wanted, open_reader
@@ -233,13 +234,6 @@ def render_gaps(name: str, gaps: dict[str, float]) -> str:
     )
 
 
-def put_into(readme: Path, text: str) -> None:
-    """Replace what stands between the two marks of the README."""
-    begin, end = "<!-- rank-sft -->", "<!-- /rank-sft -->"
-    before, rest = readme.read_text(encoding="utf-8").split(begin)
-    readme.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
-
-
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -293,7 +287,7 @@ def main() -> None:
         (options.out / "rank_sft.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (options.out / "rank_sft.md").write_text(render(results), encoding="utf-8")
     if options.readme:
-        put_into(HERE / "README.md", render(results))
+        put_into(HERE / "README.md", "<!-- rank-sft -->", "<!-- /rank-sft -->", render(results))
 
 
 if __name__ == "__main__":

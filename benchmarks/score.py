@@ -30,6 +30,7 @@ import peers
 import torch
 import torch.nn.functional as F
 import transformers
+from report import put_into
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -414,13 +415,6 @@ def write(results: dict[str, Any], out: Path) -> None:
     (out / "score.md").write_text(render(results), encoding="utf-8")
 
 
-def put_into(readme: Path, text: str) -> None:
-    """Replace what stands between the two marks of the README."""
-    begin, end = "<!-- score.py writes from here -->", "<!-- to here -->"
-    before, rest = readme.read_text(encoding="utf-8").split(begin)
-    readme.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
-
-
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -486,7 +480,7 @@ def main() -> None:
         write(results, options.out)
         say(f"written to {options.out}")
     if options.readme:
-        put_into(HERE / "README.md", render(results))
+        put_into(HERE / "README.md", "<!-- score.py writes from here -->", "<!-- to here -->", render(results))
 
 
 if __name__ == "__main__":

@@ -148,11 +148,17 @@ def split(lengths: NDArray[np.int64], rung: str, capacity: int, sizes: Sequence[
 
 
 def build(
-    prepared: Prepared, windows: NDArray[np.int64], rung: str, prefix: int | None, sizes: Sequence[int] = ()
+    prepared: Prepared,
+    windows: NDArray[np.int64],
+    rung: str,
+    prefix: int | None,
+    sizes: Sequence[int] = (),
+    least: int = 0,
 ) -> Pack:
     """The arrays of one forward pass over some windows; a pack is filled up to the smallest of ``sizes`` that holds it.
 
-    The filling is documents of the token 0, which nothing of the pack sees and of which nothing is scored.
+    The filling is documents of the token 0, which nothing of the pack sees and of which nothing is scored. A pack of
+    fewer than ``least`` inputs, or more than the largest size, is not filled where ``least`` is set.
     """
     lengths, scored = prepared.lengths[windows], prepared.scored[windows]
     starts = prepared.starts[windows]
@@ -173,7 +179,7 @@ def build(
     if prefix is not None:
         ids.reshape(-1)[begins[prepared.replaced[windows]]] = prefix
     rows = _count_up(begins + lengths - scored, scored)
-    if sizes and edges is not None:
+    if sizes and edges is not None and (not least or least <= ids.size <= sizes[0]):
         ids, positions, edges = _fill(ids, positions, edges, packing.fit_size(ids.size, sizes))
     if prepared.wanted is not None:
         kept = prepared.wanted[at]

@@ -122,8 +122,8 @@ class CausalReference:
                 while waiting:
                     windows = waiting.pop()
                     with stopwatch.span("pack"):
-                        sizes = self.runner.sizes
-                        pack = batches.build(prepared, windows, self.runner.rung, self.prefix, sizes)
+                        runner = self.runner
+                        pack = batches.build(prepared, windows, runner.rung, self.prefix, runner.sizes, runner.least)
                     try:
                         pending = start(pack)
                     except (RuntimeError, MemoryError) as error:
@@ -168,7 +168,7 @@ class CausalReference:
         if len(windows) > 1:
             self.pack_tokens = max(1, min(self.pack_tokens, pack.places) // 2)
             while self.runner.sizes and self.runner.sizes[0] > self.pack_tokens:
-                self.runner.sizes = halve(self.runner.sizes)
+                self.runner.sizes, self.runner.least = halve(self.runner.sizes), self.runner.least // 2
             console.warn(f"out of memory: packs of {self.pack_tokens:,} tokens from here on")
             return self._split(prepared, np.concatenate([windows, *reversed(waiting)]))
         if head is not None and head.rows > 16:

@@ -35,6 +35,7 @@ class CausalModel:
     takes_positions: bool = True
     varlen: bool = False  # packed: one kernel for all documents of a pack, where the device has one
     sizes: tuple[int, ...] = ()  # packed: the places that a pack is filled up to, falling; none: as many as it needs
+    least: int = 0  # packed: a pack with fewer inputs is not filled up (0: all are)
     compiled: bool = False  # its layers are compiled for packs of the largest size
     lane: Lane | None = None  # None: a pack is done when it is started
 

@@ -1,0 +1,519 @@
+"""The scorer beside the hardware and beside what people use, on a GPU; on a CPU the same, in small.
+
+    python benchmarks/score_gpu.py                    # on CUDA: four shapes, some minutes each
+    python benchmarks/score_gpu.py --shapes smollm2-135m --turns 5
+    python benchmarks/score_gpu.py --device cpu       # a small shape and the model in the box, some minutes
+    python benchmarks/score_gpu.py --small            # a toy, under a minute: does it work?
+
+One process: a matrix product is timed for the peak, then every side takes its turns over the same documents, ours over
+all of them and the others over as many as a turn is given. What the columns mean: benchmarks/README.md.
+"""
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import device_sides
+import numpy as np
+import score
+import torch
+import torch.nn.functional as F
+import transformers
+from device_sides import COMPILED, HOST, OURS, TORCH, Side
+from report import put_into
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from curate.likelihood import Passage
+from curate.reference import Reading
+from curate.reference.checkpoint import builtin_folder
+from curate.reference.loading import choose_dtype, load_causal
+
+HERE = Path(__file__).parent
+LLAMA_32, LLAMA_31, QWEN = 128256, 128256, 151936  # vocabularies
+SHAPES: dict[str, dict[str, Any]] = {
+    **score.SHAPES,
+    "qwen2.5-0.5b": {
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "vocab_size": QWEN,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+    },
+    "llama-3.2-1b": {
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": LLAMA_32,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+    },
+    "llama-3.1-8b": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": LLAMA_31,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": False,
+    },
+}
+GOALS = {  # tokens a second on one H200: floor, goal
+    "smollm2-135m": (730_000, 1_300_000),
+    "qwen2.5-0.5b": (300_000, 450_000),
+    "llama-3.2-1b": (186_000, 245_000),
+    "llama-3.1-8b": (38_000, 44_000),
+}
+MEDIAN, SPREAD, SHORTEST, LONGEST = 400, 1.0, 20, 8000  # tokens of a document: log-normal, as web pages are
+TURN_SECONDS = 6  # of work at the goal that a turn of ours is given
+CUDA_GEMM, CPU_GEMM = 8192, 1024
+BATCHES = 4  # slices that the documents come in, so that what happens between slices is in the time
+NUMERIC_DOCUMENTS = 200
+
+
+# ---- what is scored -----------------------------------------------------------------------------------------------
+
+
+def draw_documents(texts: Sequence[str], tokenizer: Any, tokens: int, longest: int, seed: int = 0) -> list[str]:
+    """Stretches of the texts with log-normal lengths, from random places, until they have so many tokens together."""
+    whole = "\n\n".join(texts)
+    ends = np.array(tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])[:, 1]
+    random, found, total = np.random.default_rng(seed), [], 0
+    while total < tokens:
+        length = int(np.clip(np.exp(random.normal(np.log(MEDIAN), SPREAD)), SHORTEST, min(longest, len(ends) // 2)))
+        at = int(random.integers(0, len(ends) - length))
+        found.append(whole[ends[at] : ends[at + length]])
+        total += length
+    return found
+
+
+def in_batches(texts: Sequence[str], count: int) -> list[list[str]]:
+    share = -(-len(texts) // count)
+    return [list(texts[at : at + share]) for at in range(0, len(texts), share)]
+
+
+def count_tokens(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
+    return np.array([len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]])
+
+
+def make_folder(shape: str, dtype: str, texts: Sequence[str], folder: Path, device: str) -> Path:
+    """Weights and tokenizer of a shape, made on the device and saved, so that every side loads the same numbers."""
+    if shape == "builtin":
+        return score.make_folder(shape, dtype, texts, folder)
+    tokenizer = score.train_tokenizer(texts, SHAPES[shape]["vocab_size"])
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(TORCH[dtype])
+    try:
+        with torch.device(device):
+            model = LlamaForCausalLM(LlamaConfig(**SHAPES[shape], bos_token_id=0, eos_token_id=0, pad_token_id=0))
+    finally:
+        torch.set_default_dtype(before)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+# ---- what it costs ------------------------------------------------------------------------------------------------
+
+
+def time_product(rows: int, out: int, into: int, dtype: torch.dtype, device: str) -> float:
+    """FLOP/s of one matrix product on random numbers: the median of some after a warm-up."""
+    left, right = (torch.randn(shape, device=device).to(dtype) for shape in ((rows, into), (out, into)))
+    seconds = []
+    for number in range(13):
+        if device.startswith("cuda"):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record()
+            F.linear(left, right)
+            end.record()
+            end.synchronize()
+            took = begin.elapsed_time(end) / 1000
+        else:
+            start = time.perf_counter()
+            F.linear(left, right)
+            took = time.perf_counter() - start
+        seconds += [took] if number >= 3 else []
+    return 2.0 * rows * out * into / statistics.median(seconds)
+
+
+def measure_peak(dtype: str, device: str) -> float:
+    """FLOP/s of a large square product in the dtype of the run: what MFU is a share of."""
+    size = CUDA_GEMM if device.startswith("cuda") else CPU_GEMM
+    return max(time_product(size, size, size, TORCH[dtype], device) for _ in range(2))
+
+
+def measure_mixture(shapes: dict[tuple[int, int], int], rows: int, dtype: str, device: str) -> float:
+    """FLOP/s of nothing but the model's own products at the rows of a pack: what no forward pass can exceed."""
+    rates = {f"{out}x{into}": time_product(rows, out, into, TORCH[dtype], device) for out, into in shapes}
+    return score.mixed_rate(shapes, rates)
+
+
+def take_turn(side: Side, batches: Sequence[list[str]], tokens: np.ndarray, device: str) -> dict[str, Any]:
+    """One pass of a side over the documents."""
+    gc.collect()
+    base = 0
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        base = torch.cuda.memory_allocated()
+    places, start = side.places(), time.perf_counter()
+    means = side.score(batches)
+    seconds = time.perf_counter() - start
+    computed = side.places() - places
+    return {
+        "seconds": seconds,
+        "tokens_per_second": int(tokens.sum()) / seconds,
+        "padding": 1 - int(tokens.sum()) / computed if computed else None,
+        "idle": side.profile.get("idle"),
+        "above_weights": torch.cuda.max_memory_allocated() - base if device.startswith("cuda") else None,
+        "means": means,
+    }
+
+
+def count_synchronisations(side: Side, batches: Sequence[list[str]]) -> int | None:
+    """How often the host made itself wait for CUDA in a turn, by torch's own watch; None without CUDA."""
+    if not torch.cuda.is_available():
+        return None
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            side.score(batches)
+        return sum("synchroniz" in str(one.message) for one in caught)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+# ---- one shape ----------------------------------------------------------------------------------------------------
+
+
+def compare(shape: str, texts: Sequence[str], options: argparse.Namespace, peak: float, root: Path) -> dict[str, Any]:
+    """All sides on one shape.  → what its table is made of"""
+    device, dtype = options.device, options.dtype
+    folder = make_folder(shape, dtype, texts, root / shape, device)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    plain = AutoModelForCausalLM.from_pretrained(folder, dtype=TORCH[dtype])
+    longest = min(LONGEST if device.startswith("cuda") else LONGEST // 4, plain.config.max_position_embeddings - 1)
+    documents = draw_documents(texts, tokenizer, options.tokens or tokens_for(shape, device), longest)
+    counts = count_tokens(tokenizer, documents)
+    cost, products = score.flops_per_token(plain, counts), score.matmul_shapes(plain)
+    parameters = sum(value.numel() for value in plain.parameters())
+    del plain
+    fewer = int(np.searchsorted(np.cumsum(counts), options.peer_tokens or counts.sum() // 8)) + 1
+    say(f"{shape}: {len(documents):,} documents, {counts.sum():,} tokens, the longest {counts.max():,}; {dtype}")
+    rows, truth = [], None
+    for name in options.sides:
+        why = device_sides.why_not(name, device)
+        if why:
+            say(f"  {name} is left out: {why}")
+            continue
+        given, own = (documents, counts) if name in OURS else (documents[:fewer], counts[:fewer])
+        try:
+            row = run_side(name, folder, options, in_batches(given, BATCHES), own)
+        except Exception as error:  # one side that fails is said, and the others run
+            traceback.print_exc()
+            say(f"  {name} failed: {error}")
+            continue
+        truth = row["means"] if truth is None and name != HOST else truth
+        row["mfu"] = None if name == HOST else row["tokens_per_second"] * cost / peak
+        row["difference"] = None if name == HOST or truth is None else difference(row.pop("means"), truth)
+        row.pop("means", None)
+        rows.append(row)
+    pack_rows = next((row["pack_tokens"] for row in rows if row["name"] == COMPILED), 2048)
+    return {
+        "documents": len(documents),
+        "tokens": int(counts.sum()),
+        "peer_tokens": int(counts[:fewer].sum()),
+        "median_tokens": float(np.median(counts)),
+        "longest_tokens": int(counts.max()),
+        "parameters": parameters,
+        "flops_per_token": cost,
+        "mixture": measure_mixture(products, min(pack_rows, 16384), dtype, device),
+        "sides": rows,
+    }
+
+
+def tokens_for(shape: str, device: str) -> int:
+    """Enough for a turn of some seconds at the goal; on a CPU a few thousand."""
+    if not device.startswith("cuda"):
+        return {"tiny": 20_000, "builtin": 60_000}.get(shape, 8_000)
+    return GOALS.get(shape, (0, 500_000))[1] * TURN_SECONDS
+
+
+def run_side(
+    name: str, folder: Path, options: argparse.Namespace, batches: list[list[str]], tokens: np.ndarray
+) -> dict[str, Any]:
+    """Open one side, warm it up, and let it take its turns."""
+    start = time.perf_counter()
+    side = device_sides.open_side(name, folder, options.dtype, options.device)
+    loading = time.perf_counter() - start
+    side.score([batches[0][:4]])
+    count = options.turns if name in OURS or options.device.startswith("cuda") else 1  # minutes each on a CPU
+    turns = [take_turn(side, batches, tokens, options.device) for _ in range(count)]
+    speeds = [turn["tokens_per_second"] for turn in turns]
+    middle = sorted(turns, key=lambda turn: turn["seconds"])[len(turns) // 2]
+    say(f"  {name:22} {statistics.median(speeds):12,.0f} tokens/s   loaded in {loading:.0f} s")
+    waits = count_synchronisations(side, batches[:1]) if name == COMPILED else None
+    side.close()
+    return {
+        "name": name,
+        "how": side.how,
+        "tokens_per_second": statistics.median(speeds),
+        "slowest": min(speeds),
+        "fastest": max(speeds),
+        "load_seconds": loading,
+        "padding": middle["padding"],
+        "idle": middle["idle"],
+        "above_weights": middle["above_weights"],
+        "synchronisations": waits,
+        "pack_tokens": pack_of(side),
+        "means": middle["means"],
+    }
+
+
+def pack_of(side: Side) -> int:
+    digits = side.how.split("packs of ")[1].split(" tokens")[0] if "packs of " in side.how else "0"
+    return int(digits.replace(",", ""))
+
+
+def difference(means: np.ndarray, truth: np.ndarray) -> float:
+    """The largest difference of a document's mean nats a token from those of our first side."""
+    return float(np.abs(means - truth[: len(means)]).max())
+
+
+# ---- the numbers themselves ---------------------------------------------------------------------------------------
+
+
+def numerics(options: argparse.Namespace, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The model in the box in each mode, beside float32, one document at a time, its own attention and logits.
+
+    ``noise`` is the root mean square over documents of their error in mean nats a token times √n; ``corpus`` the
+    relative error of the corpus' mean; ``worst`` the largest error of a document in nats a token.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
+    longest = 1000
+    documents = draw_documents(texts, tokenizer, options.numeric_tokens, longest, seed=1)[:NUMERIC_DOCUMENTS]
+    truth, tokens = naive(tokenizer, documents, options.device)
+    modes: list[tuple[str, Reading, bool]] = [
+        ("exact", Reading(exact=True, device=options.device), False),
+        ("default, packed", Reading(device=options.device, compiled="off"), False),
+        ("default, one document at a time", Reading(device=options.device, compiled="off"), True),
+        ("default, compiled", Reading(device=options.device, compiled="on"), False),
+    ]
+    if options.device.startswith("cuda"):
+        modes.append(("fp16, packed", Reading(device=options.device, dtype="fp16", compiled="off"), False))
+    rows = []
+    for name, reading, alone in modes:
+        reference = load_causal(str(builtin_folder()), reading)
+        nats = [read(reference, documents, alone) for _ in range(2)]
+        error = nats[0] - truth
+        rows.append(
+            {
+                "mode": name + (f" ({reference.identity['dtype']})" if "default" in name else ""),
+                "compiled": reference.identity["compiled"],
+                "noise": float(np.sqrt(np.mean(error**2 / tokens))),
+                "corpus": abs(float(nats[0].sum() / truth.sum()) - 1),
+                "worst": float(np.abs(error / tokens).max()),
+                "repeats": nats[0].tobytes() == nats[1].tobytes(),
+            }
+        )
+        say(f"  numerics: {name}")
+    return rows
+
+
+def read(reference: Any, documents: Sequence[str], alone: bool) -> np.ndarray:
+    batches = [[text] for text in documents] if alone else in_batches(documents, 2)
+    found = reference.score([Passage(text) for text in batch] for batch in batches)
+    return np.concatenate([one.nats for one in found])
+
+
+def naive(tokenizer: Any, documents: Sequence[str], device: str) -> tuple[np.ndarray, np.ndarray]:
+    """Nats and tokens of each document: the loop that one writes oneself, in float32."""
+    model = AutoModelForCausalLM.from_pretrained(builtin_folder(), dtype=torch.float32).eval().to(device)
+    prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    nats, tokens = [], []
+    for text in documents:
+        ids = torch.tensor([[prefix, *tokenizer.encode(text, add_special_tokens=False)]], device=device)
+        with torch.inference_mode():
+            logits = model(input_ids=ids[:, :-1], use_cache=False).logits[0].float()
+        losses = F.cross_entropy(logits, ids[0, 1:], reduction="none")
+        nats.append(float(losses.double().sum()))
+        tokens.append(ids.shape[1] - 1)
+    return np.array(nats), np.array(tokens)
+
+
+# ---- what is said -------------------------------------------------------------------------------------------------
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def machine(device: str) -> dict[str, Any]:
+    found = score.machine()
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else None
+    packages = ("torch", "transformers", "fastokens", "lm_eval", "vllm", "triton")
+    versions = {name: score.package_version(name) for name in packages}
+    return {**found, "device": name, "versions": versions}
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}%}"
+
+
+def render(results: dict[str, Any]) -> str:
+    """The whole of the results in Markdown."""
+    where = results["machine"]
+    versions = ", ".join(f"{name} {found}" for name, found in where["versions"].items() if found)
+    head = (
+        f"{where['device'] or where['cpu']}, {where['cores']} cores; {versions}; {where['date']}; {results['dtype']}, "
+    )
+    head += (
+        f"medians of {results['turns']} turns (of the others one on a CPU); " if results["turns"] > 1 else "one turn; "
+    )
+    head += f"matrix product {results['peak'] / 1e12:.3g} TFLOP/s"
+    if where["load_at_start"] > 0.5:
+        head += f"; load {where['load_at_start']:.1f} before it began"
+    parts = [f"    {results['command']}", head + "."]
+    parts += [render_shape(*pair) for pair in results["shapes"].items()]
+    if results["numerics"]:
+        parts.append(render_numerics(results["numerics"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def render_shape(name: str, found: dict[str, Any]) -> str:
+    ours = next((row["tokens_per_second"] for row in found["sides"] if row["name"] == COMPILED), None)
+    lines = [
+        f"### {name}",
+        "",
+        f"{found['documents']:,} documents, {found['tokens']:,} tokens (the others {found['peer_tokens']:,}), median "
+        f"{found['median_tokens']:.0f}, longest {found['longest_tokens']:,}; {found['parameters'] / 1e6:,.1f} M "
+        f"parameters, {found['flops_per_token'] / 1e9:.3g} GFLOP a token; the model's own products alone "
+        f"{found['mixture'] / 1e12:.3g} TFLOP/s.",
+        "",
+        "| side | tokens/s | curate is | MFU | device idle | padding | above the weights | largest Δ |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in found["sides"]:
+        ratio = "" if ours is None or row["name"] in (COMPILED, HOST) else f"{ours / row['tokens_per_second']:.2f} ×"
+        memory = "" if row["above_weights"] is None else f"{row['above_weights'] / 1e9:.2f} GB"
+        idle = "" if row["name"] == HOST else percent(row["idle"])
+        gap = "" if row["difference"] is None else f"{row['difference']:.0e}"
+        padding = "" if row["name"] == HOST else percent(row["padding"])
+        lines.append(
+            f"| {row['name']} | {row['tokens_per_second']:,.0f} | {ratio} | {percent(row['mfu'], 0)} | {idle} | "
+            f"{padding} | {memory} | {gap} |"
+        )
+    lines.append("")
+    if ours is not None and name in GOALS and found.get("cuda"):
+        floor, goal = GOALS[name]
+        verdict = "reached" if ours >= goal else "floor reached, goal missed" if ours >= floor else "floor **missed**"
+        lines += [f"On one H200 the floor is {floor:,} tokens/s and the goal {goal:,}: {verdict}.", ""]
+    waits = next((row["synchronisations"] for row in found["sides"] if row["name"] == COMPILED), None)
+    if waits is not None:
+        lines += [f"In a slice of ours the host waited for the device {waits} times by torch's own watch.", ""]
+    return "\n".join([*lines, *(f"- {row['name']}: {row['how']}" for row in found["sides"])])
+
+
+def render_numerics(rows: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        "### The numbers, on the model in the box",
+        "",
+        "| mode | rms·√n, nats | corpus mean, relative | worst document, nats a token | again, bit for bit |",
+        "|---|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['mode']} | {row['noise']:.1e} | {row['corpus']:.0e} | {row['worst']:.1e} | "
+            f"{'the same' if row['repeats'] else '**differs**'} |"
+        )
+    return "\n".join(lines)
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    add("--dtype", choices=("auto", *TORCH), default="auto", help="auto: what curate takes on this device")
+    add("--shapes", help=f"comma-separated, of {', '.join(SHAPES)}, builtin")
+    add("--sides", help=f"semicolon-separated, of {'; '.join(device_sides.NAMES)} (all)")
+    add("--turns", type=int, help="of each side (3; 1 with --small)")
+    add("--tokens", type=int, help="of ours in a turn (six seconds' worth at the goal; a few thousand on a CPU)")
+    add("--peer-tokens", type=int, help="of the others in a turn (an eighth of ours)")
+    add("--numeric-tokens", type=int, default=60_000, help="that the table of numerics is made from; 0: no table")
+    add("--corpus", type=Path, default=score.SAMPLE, help="JSON Lines with a text field (the repository's sample)")
+    add("--small", action="store_true", help="a toy, under a minute: shows that everything works, proves nothing")
+    add("--out", type=Path, help="folder for score_gpu.json and score_gpu.md")
+    add("--readme", action="store_true", help="put the tables into benchmarks/README.md too")
+    options = parser.parse_args()
+    if options.device == "auto":
+        options.device = "cuda" if torch.cuda.is_available() and not options.small else "cpu"
+    cuda = options.device.startswith("cuda")
+    options.turns = options.turns or (1 if options.small else 3)
+    default = "tiny" if options.small else ",".join(GOALS) if cuda else "smollm2-135m,builtin"
+    options.shapes = (options.shapes or default).split(",")
+    options.sides = [one.strip() for one in options.sides.split(";")] if options.sides else list(device_sides.NAMES)
+    unknown = [*{*options.shapes} - {*SHAPES, "builtin"}, *{*options.sides} - {*device_sides.NAMES}]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    if options.small:
+        options.numeric_tokens = min(options.numeric_tokens, 3_000)
+    if not cuda:
+        options.peer_tokens = options.peer_tokens or 8_000
+    if options.dtype == "auto":
+        wanted = choose_dtype(Reading(device=options.device), torch.device(options.device))
+        options.dtype = next(name for name, kind in TORCH.items() if kind == wanted)
+    return options
+
+
+def main() -> None:
+    options = read_options()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    where = machine(options.device)
+    texts = score.read_texts(options.corpus)
+    peak, shapes = measure_peak(options.dtype, options.device), {}
+    say(f"{where['device'] or where['cpu']}: {peak / 1e12:.3g} TFLOP/s in {options.dtype}")
+    with tempfile.TemporaryDirectory() as root:
+        for shape in options.shapes:
+            shapes[shape] = compare(shape, texts, options, peak, Path(root))
+            shapes[shape]["cuda"] = options.device.startswith("cuda")
+    results = {
+        "machine": where,
+        "command": " ".join(["python benchmarks/score_gpu.py", *sys.argv[1:]]),
+        "dtype": options.dtype,
+        "turns": options.turns,
+        "peak": peak,
+        "shapes": shapes,
+        "numerics": numerics(options, texts) if options.numeric_tokens else [],
+    }
+    print(render(results))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "score_gpu.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (options.out / "score_gpu.md").write_text(render(results), encoding="utf-8")
+    if options.readme:
+        kind = "cuda" if options.device.startswith("cuda") else "cpu"
+        marks = f"<!-- score_gpu.py {kind} -->", f"<!-- /score_gpu.py {kind} -->"
+        put_into(HERE / "README.md", *marks, render(results))
+
+
+if __name__ == "__main__":
+    main()
