@@ -34,8 +34,9 @@ from report import put_into
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from curate.likelihood import Passage
-from curate.reference import Reading
+from curate.reference import Reading, compiled
 from curate.reference.checkpoint import builtin_folder
+from curate.reference.head import spelled_losses
 from curate.reference.loading import choose_dtype, load_causal
 
 HERE = Path(__file__).parent
@@ -81,7 +82,7 @@ GOALS = {  # tokens a second on one H200: floor, goal
 }
 MEDIAN, SPREAD, SHORTEST, LONGEST = 400, 1.0, 20, 8000  # tokens of a document: log-normal, as web pages are
 TURN_SECONDS = 6  # of work at the goal that a turn of ours is given
-CUDA_GEMM, CPU_GEMM = 8192, 1024
+CUDA_GEMM, CPU_GEMM = 8192, 2048
 BATCHES = 4  # slices that the documents come in, so that what happens between slices is in the time
 NUMERIC_DOCUMENTS = 200
 
@@ -297,6 +298,75 @@ def difference(means: np.ndarray, truth: np.ndarray) -> float:
     return float(np.abs(means - truth[: len(means)]).max())
 
 
+# ---- what the constants should be ---------------------------------------------------------------------------------
+
+
+def sweep(shape: str, texts: Sequence[str], options: argparse.Namespace, root: Path) -> list[dict[str, Any]]:
+    """The choices of ``tuning`` and ``head``, tried: tokens of a pack, products merged, rows of the head.
+
+    The first are tokens a second of whole runs, the last of the head alone.
+    """
+    folder = make_folder(shape, options.dtype, texts, root / f"sweep-{shape}", options.device)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    budget = options.tokens or tokens_for(shape, options.device) // 3
+    documents = draw_documents(texts, tokenizer, budget, 2000)
+    tokens, rows = int(count_tokens(tokenizer, documents).sum()), []
+    cuda = options.device.startswith("cuda")
+    real = compiled.merge_projections
+    sizes = (8192, 16384, 32768, 65536) if cuda else (512, 1024, 2048, 4096)
+    manners = [("as written", "off", False, size) for size in sizes]
+    manners += [("compiled", "on", False, None), ("compiled and merged", "on", True, None)]
+    for name, wanted, merged, size in manners:
+        compiled.merge_projections = real if merged else lambda _model: 0
+        try:
+            reading = Reading(dtype=options.dtype, device=options.device, compiled=wanted, pack_tokens=size)
+            reference = load_causal(str(folder), reading)
+            rate = tokens / min(time_once(reference, documents) for _ in range(2))
+            said = f"{name}, packs of {reference.identity['pack_tokens']:,}"
+        except Exception as error:
+            say(f"  sweep: {name}, {size}: {error}")
+            continue
+        finally:
+            compiled.merge_projections = real
+        rows.append({"what": said, "tokens_per_second": rate})
+        say(f"  sweep: {said:40} {rate:12,.0f} tokens/s")
+        last = reference
+        del reference
+    return rows + sweep_head(last, options)
+
+
+def time_once(reference: Any, documents: Sequence[str]) -> float:
+    start = time.perf_counter()
+    read(reference, documents, False)
+    return time.perf_counter() - start
+
+
+def sweep_head(reference: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The head alone on random hidden states, by the rows of logits that it makes at a time."""
+    head, rows, cuda = reference.runner.head, [], options.device.startswith("cuda")
+    count = 32768 if cuda else 2048
+    hidden = torch.randn(count, head.weight_VD.shape[1], device=options.device).to(TORCH[options.dtype])
+    targets = torch.randint(0, head.weight_VD.shape[0], (count,), device=options.device)
+    losses = {"PyTorch's loss": None, "compiled loss": compiled.compile_function(spelled_losses)}
+    for size in (128, 256, 512, 1024, 2048, 4096, 8192) if cuda else (64, 128, 256, 512):
+        for name, function in losses.items():
+            head.rows, head.losses, head._buffer = size, function, None
+            seconds = []
+            for _ in range(4):
+                start = time.perf_counter()
+                with torch.inference_mode():
+                    float(head.nats(hidden, targets).sum())
+                seconds.append(time.perf_counter() - start)
+            rate = count / min(seconds[1:])
+            rows.append({"what": f"head alone, {size:,} rows at a time, {name}", "tokens_per_second": rate})
+    return rows
+
+
+def render_sweep(shape: str, rows: Sequence[dict[str, Any]]) -> str:
+    lines = [f"### Choices, on {shape}", "", "| | tokens/s |", "|---|--:|"]
+    return "\n".join([*lines, *(f"| {row['what']} | {row['tokens_per_second']:,.0f} |" for row in rows)])
+
+
 # ---- the numbers themselves ---------------------------------------------------------------------------------------
 
 
@@ -392,6 +462,7 @@ def render(results: dict[str, Any]) -> str:
         head += f"; load {where['load_at_start']:.1f} before it began"
     parts = [f"    {results['command']}", head + "."]
     parts += [render_shape(*pair) for pair in results["shapes"].items()]
+    parts += [render_sweep(shape, rows) for shape, rows in results["sweeps"].items()]
     if results["numerics"]:
         parts.append(render_numerics(results["numerics"]))
     return "\n\n".join(parts) + "\n"
@@ -456,6 +527,11 @@ def read_options() -> argparse.Namespace:
     add("--turns", type=int, help="of each side (3; 1 with --small)")
     add("--tokens", type=int, help="of ours in a turn (six seconds' worth at the goal; a few thousand on a CPU)")
     add("--peer-tokens", type=int, help="of the others in a turn (an eighth of ours)")
+    add(
+        "--sweep",
+        action="store_true",
+        help="try the constants too, on the first shape: packs, merging, the head's rows",
+    )
     add("--numeric-tokens", type=int, default=60_000, help="that the table of numerics is made from; 0: no table")
     add("--corpus", type=Path, default=score.SAMPLE, help="JSON Lines with a text field (the repository's sample)")
     add("--small", action="store_true", help="a toy, under a minute: shows that everything works, proves nothing")
@@ -491,7 +567,10 @@ def main() -> None:
     texts = score.read_texts(options.corpus)
     peak, shapes = measure_peak(options.dtype, options.device), {}
     say(f"{where['device'] or where['cpu']}: {peak / 1e12:.3g} TFLOP/s in {options.dtype}")
+    sweeps = {}
     with tempfile.TemporaryDirectory() as root:
+        if options.sweep:
+            sweeps[options.shapes[0]] = sweep(options.shapes[0], texts, options, Path(root))
         for shape in options.shapes:
             shapes[shape] = compare(shape, texts, options, peak, Path(root))
             shapes[shape]["cuda"] = options.device.startswith("cuda")
@@ -502,6 +581,7 @@ def main() -> None:
         "turns": options.turns,
         "peak": peak,
         "shapes": shapes,
+        "sweeps": sweeps,
         "numerics": numerics(options, texts) if options.numeric_tokens else [],
     }
     print(render(results))

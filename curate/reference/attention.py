@@ -10,9 +10,12 @@ compiled knows the size of a pack and nothing of the documents in it, and is com
 Shapes: B batch, H query heads, G key/value heads, T places of a pack, K head width.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, cast
 
@@ -177,6 +180,7 @@ def _varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     left = -1 if window is None else window - 1
+    grouped: dict[str, Any] = {"enable_gqa": key.shape[1] != query.shape[1]} if _wants_grouping_said() else {}
     out_THK = varlen_attn(
         query[0].transpose(0, 1),
         key[0].transpose(0, 1),
@@ -187,9 +191,37 @@ def _varlen(
         longest,
         scale=scale,
         window_size=(left, 0),
-        enable_gqa=key.shape[1] != query.shape[1],
+        **grouped,
     )
     return cast("torch.Tensor", out_THK).unsqueeze(0)
+
+
+@cache
+def _wants_grouping_said() -> bool:
+    """Whether this PyTorch (2.12 and newer) wants to be told that several query heads share a key head."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "enable_gqa" in inspect.signature(varlen_attn).parameters
+
+
+def activate_hopper_kernel(device: torch.device) -> bool:
+    """Let torch's variable-length attention run FlashAttention 3 on a Hopper that has it installed.
+
+    It is a package of its own (``flash_attn_interface``); without it, or where a trial fails, torch's FlashAttention 2
+    stays. → whether it is active
+    """
+    if torch.cuda.get_device_capability(device)[0] != 9 or find_spec("flash_attn_interface") is None:
+        return False
+    from torch.nn import attention as kernels
+
+    try:
+        kernels.activate_flash_attention_impl("FA3")
+        trial = torch.zeros(1, 2, 8, 64, dtype=torch.bfloat16, device=device)
+        _varlen(trial, trial, trial, 1.0, None, torch.tensor([0, 8], dtype=torch.int32, device=device), 8)
+    except Exception:
+        kernels.restore_flash_attention_impl()
+        return False
+    return True
 
 
 def _document(

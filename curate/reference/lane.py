@@ -75,13 +75,16 @@ class Slot:
         self.nats, self.ranks = torch.empty(0), torch.empty(0, dtype=torch.int64)
         self.kept: Any = None  # what the device still works with; let go when it has landed
 
-    def make_room(self, numbers: int, scored: int) -> None:
-        if len(self.staged) < numbers:
+    def make_room(self, numbers: int, scored: int) -> bool:
+        """Grow where there is too little.  → whether the memory on the device is new"""
+        grows = len(self.staged) < numbers
+        if grows:
             self.staged = torch.empty(numbers, dtype=torch.int32, pin_memory=self._pinned)
             self.held = torch.empty(numbers, dtype=torch.int32, device=self.device)
         if len(self.nats) < scored:
             self.nats = torch.empty(scored, dtype=torch.float32, pin_memory=self._pinned)
             self.ranks = torch.empty(scored, dtype=torch.int64, pin_memory=self._pinned)
+        return grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +147,16 @@ class Lane:
         bounds = np.zeros(0, np.int64) if pack.edges is None or not edges else pack.edges
         sizes = [pack.places, pack.places, filled, filled, len(bounds)]
         ends = np.cumsum(sizes).tolist()
-        slot.make_room(ends[-1], pack.tokens)
+        main = self._cuda.current_stream(self.device)
+        if slot.make_room(ends[-1], pack.tokens):  # what had that memory before may not be done with it
+            slot.computed.record(main)
+            self._there.wait_event(slot.computed)
         staged = slot.staged.numpy()
         staged[: ends[1]].reshape(2, -1)[:] = pack.ids_BL.reshape(-1), pack.positions_BL.reshape(-1)
         staged[ends[1] : ends[3]] = 0
         staged[ends[1] : ends[1] + pack.tokens] = pack.rows_N
         staged[ends[2] : ends[2] + pack.tokens] = pack.targets_N
         staged[ends[3] : ends[4]] = bounds
-        main = self._cuda.current_stream(self.device)
         with self._cuda.stream(self._there):
             slot.held[: ends[4]].copy_(slot.staged[: ends[4]], non_blocking=True)
             slot.copied.record(self._there)

@@ -31,6 +31,7 @@ def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
     """Check a model that is loaded in the dtype of the run, and settle how to run it."""
     attention.register()
     device = choose_device(reading.device)
+    third = device.type == "cuda" and attention.activate_hopper_kernel(device)
     prefix, policy = choose_policy(checkpoint, reading)
     runner = put_on(checkpoint, device)
     found = selfcheck.check(checkpoint, runner, prefix)
@@ -51,6 +52,8 @@ def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
     if runner.rung == "packed" and wants_compiling(checkpoint, reading, device):
         runner = compile_model(checkpoint, runner, prefix, found, pack_tokens, notes)
     identity = describe(checkpoint, runner, reading, policy, prefix, pack_tokens)
+    if third and runner.varlen:
+        identity["attention"] = "varlen, FlashAttention 3"
     line = found.line(checkpoint.dtype)
     return CausalReference(
         runner, checkpoint.encoder, policy, prefix, pack_tokens, identity, checkpoint.parameters, line, notes

@@ -64,7 +64,8 @@ class CausalModel:
 
     def _send(self, pack: Pack, ranked: bool) -> Any:
         assert self.lane is not None
-        rows = 1 if self.head is None else self.head.rows
+        whole = self.compiled and pack.places == self.sizes[0]
+        rows = self.head.rows if self.head is not None and whole else 1
         return self.lane.send(pack, lambda arrays: self._compute(arrays, pack, ranked), rows, self.varlen)
 
     def _compute(self, at: OnDevice, pack: Pack, ranked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -30,6 +30,8 @@ FLOPS = {"cuda": 3e14, "cpu": 3e11}  # a second, roughly, for that guess alone
 
 def put_on(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
     model = checkpoint.model
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # compiled kernels and events are made for the device that is current
     try:
         model = model.to(device)
     except RuntimeError as error:
