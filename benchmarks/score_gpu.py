@@ -219,23 +219,22 @@ def compare(shape: str, texts: Sequence[str], options: argparse.Namespace, peak:
     fewer = int(np.searchsorted(np.cumsum(counts), options.peer_tokens or counts.sum() // 8)) + 1
     say(f"{shape}: {len(documents):,} documents, {counts.sum():,} tokens, the longest {counts.max():,}; {dtype}")
     rows, truth = [], None
-    for name in options.sides:
-        why = device_sides.why_not(name, device)
-        if why:
-            say(f"  {name} is left out: {why}")
-            continue
-        given, own = (documents, counts) if name in OURS else (documents[:fewer], counts[:fewer])
+    for group in groups_of(options.sides, device):
+        ours = group[0] in OURS
+        given, own = (documents, counts) if ours else (documents[:fewer], counts[:fewer])
         try:
-            row = run_side(name, folder, options, in_batches(given, BATCHES), own)
+            found = run_sides(group, folder, options, in_batches(given, BATCHES), own)
         except Exception as error:  # one side that fails is said, and the others run
             traceback.print_exc()
-            say(f"  {name} failed: {error}")
+            say(f"  {', '.join(group)} failed: {error}")
             continue
-        truth = row["means"] if truth is None and name != HOST else truth
-        row["mfu"] = None if name == HOST else row["tokens_per_second"] * cost / peak
-        row["difference"] = None if name == HOST or truth is None else difference(row.pop("means"), truth)
-        row.pop("means", None)
-        rows.append(row)
+        for row in found:
+            means = row.pop("means")
+            host = row["name"] == HOST
+            truth = means if truth is None and not host else truth
+            row["mfu"] = None if host else row["tokens_per_second"] * cost / peak
+            row["difference"] = None if host or truth is None else difference(means, truth)
+            rows.append(row)
     pack_rows = next((row["pack_tokens"] for row in rows if row["name"] == COMPILED), 2048)
     return {
         "documents": len(documents),
@@ -257,34 +256,56 @@ def tokens_for(shape: str, device: str) -> int:
     return GOALS.get(shape, (0, 500_000))[1] * TURN_SECONDS
 
 
-def run_side(
-    name: str, folder: Path, options: argparse.Namespace, batches: list[list[str]], tokens: np.ndarray
-) -> dict[str, Any]:
-    """Open one side, warm it up, and let it take its turns."""
-    start = time.perf_counter()
-    side = device_sides.open_side(name, folder, options.dtype, options.device)
-    loading = time.perf_counter() - start
-    side.score([batches[0][:4]])
-    count = options.turns if name in OURS or options.device.startswith("cuda") else 1  # minutes each on a CPU
-    turns = [take_turn(side, batches, tokens, options.device) for _ in range(count)]
+def groups_of(names: Sequence[str], device: str) -> list[list[str]]:
+    """Sides that take turns with each other: all of ours, and each of the others by itself, for want of memory."""
+    there = []
+    for name in names:
+        why = device_sides.why_not(name, device)
+        if why:
+            say(f"  {name} is left out: {why}")
+        else:
+            there.append(name)
+    ours = [name for name in there if name in OURS]
+    return [group for group in [ours, *([name] for name in there if name not in OURS)] if group]
+
+
+def run_sides(
+    names: Sequence[str], folder: Path, options: argparse.Namespace, batches: list[list[str]], tokens: np.ndarray
+) -> list[dict[str, Any]]:
+    """Open some sides, warm them up, and let them take turns, another first each time."""
+    sides, loading = [], []
+    for name in names:
+        start = time.perf_counter()
+        sides.append(device_sides.open_side(name, folder, options.dtype, options.device))
+        sides[-1].score([batches[0][:4]])
+        loading.append(time.perf_counter() - start)
+    cheap = names[0] in OURS or options.device.startswith("cuda")  # a turn of the others takes minutes on a CPU
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for repeat in range(options.turns if cheap else 1):
+        for at in range(len(sides)):
+            side = sides[(at + repeat) % len(sides)]
+            turns[side.name].append(take_turn(side, batches, tokens, options.device))
+    rows = []
+    for side, seconds in zip(sides, loading, strict=True):
+        waits = count_synchronisations(side, batches[:1]) if side.name == COMPILED else None
+        rows.append({**describe(side, turns[side.name]), "load_seconds": seconds, "synchronisations": waits})
+        say(f"  {side.name:22} {rows[-1]['tokens_per_second']:12,.0f} tokens/s   loaded in {seconds:.0f} s")
+        side.close()
+    return rows
+
+
+def describe(side: Side, turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row: the middle turn, and the speeds of all."""
     speeds = [turn["tokens_per_second"] for turn in turns]
     middle = sorted(turns, key=lambda turn: turn["seconds"])[len(turns) // 2]
-    say(f"  {name:22} {statistics.median(speeds):12,.0f} tokens/s   loaded in {loading:.0f} s")
-    waits = count_synchronisations(side, batches[:1]) if name == COMPILED else None
-    side.close()
     return {
-        "name": name,
+        "name": side.name,
         "how": side.how,
         "tokens_per_second": statistics.median(speeds),
         "slowest": min(speeds),
         "fastest": max(speeds),
-        "load_seconds": loading,
-        "padding": middle["padding"],
-        "idle": middle["idle"],
-        "above_weights": middle["above_weights"],
-        "synchronisations": waits,
+        **{name: middle[name] for name in ("padding", "idle", "above_weights", "means")},
         "pack_tokens": pack_of(side),
-        "means": middle["means"],
     }
 
 
@@ -443,6 +464,15 @@ def machine(device: str) -> dict[str, Any]:
     return {**found, "device": name, "versions": versions}
 
 
+def command_of() -> str:
+    """What to type to have this again, but for where it is written."""
+    words = sys.argv[1:]
+    if "--out" in words:
+        at = words.index("--out")
+        words = words[:at] + words[at + 2 :]
+    return " ".join(["python benchmarks/score_gpu.py", *words])
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     return "" if value is None else f"{value:.{digits}%}"
 
@@ -576,7 +606,7 @@ def main() -> None:
             shapes[shape]["cuda"] = options.device.startswith("cuda")
     results = {
         "machine": where,
-        "command": " ".join(["python benchmarks/score_gpu.py", *sys.argv[1:]]),
+        "command": command_of(),
         "dtype": options.dtype,
         "turns": options.turns,
         "peak": peak,

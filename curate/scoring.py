@@ -135,7 +135,7 @@ def score(
         bool, typer.Option("--trust-remote-code", help="Let a Hub model run code of its own.")
     ] = False,
     compile: Annotated[
-        str, typer.Option(help="Compile the model before it reads: auto (where that saves time), on, off.")
+        str, typer.Option(help="Compile the model first: auto (on CUDA, where there is much to read), on, off.")
     ] = "auto",
     pack_tokens: Annotated[int | None, typer.Option(help="Tokens of a forward pass (default: chosen).")] = None,
     slice_bytes: Annotated[int | None, typer.Option(help="Text of a slice, the unit of resuming.")] = None,

@@ -171,22 +171,18 @@ def test_without_a_compiler_it_is_not_tried(folder, monkeypatch):
     assert not reference.identity["compiled"] and "not compiled: no C++ compiler" in reference.notes
 
 
-def test_auto_compiles_where_there_is_enough_to_read(folder, monkeypatch):
-    cpu = torch.device("cpu")
-
+def test_auto_compiles_on_cuda_where_there_is_enough_to_read():
     class Checkpoint:
         parameters = 135_000_000
 
-    def wants(**reading):
-        return tuning.wants_compiling(Checkpoint, Reading(**reading), cpu)
+    def wants(device="cuda", **reading):
+        return tuning.wants_compiling(Checkpoint, Reading(**reading), torch.device(device))
 
-    assert not wants(compiled="auto") and not wants(compiled="auto", text_bytes=500_000)
-    assert wants(compiled="auto", text_bytes=100_000_000) and not wants(text_bytes=100_000_000)
-    assert not wants(compiled="auto", exact=True, text_bytes=10**9), "exact runs the model as it is written"
-    assert wants(compiled="on") and not wants(compiled="off", text_bytes=10**12)
-    gpu = torch.device("cuda")
-    assert not tuning.wants_compiling(Checkpoint, Reading(compiled="auto", text_bytes=10**8), gpu)
-    assert tuning.wants_compiling(Checkpoint, Reading(compiled="auto", text_bytes=10**10), gpu)
+    assert not wants(compiled="auto") and not wants(compiled="auto", text_bytes=10**8)
+    assert wants(compiled="auto", text_bytes=10**10) and not wants(text_bytes=10**10)
+    assert not wants(compiled="auto", exact=True, text_bytes=10**12), "exact runs the model as it is written"
+    assert not wants("cpu", compiled="auto", text_bytes=10**12), "it gains little there"
+    assert wants("cpu", compiled="on") and not wants(compiled="off", text_bytes=10**12)
 
 
 def test_a_run_goes_on_as_it_began():

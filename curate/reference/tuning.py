@@ -24,8 +24,8 @@ CUDA_PACKS = (65536, 32768, 16384, 8192)  # the largest whose activations take n
 CUDA_OCTETS = 1_250_000_000  # so many bytes
 SLOTS = 3  # packs on their way to a CUDA device, in it, or on their way back
 COMPILE_SECONDS = 300  # of forward passes that a corpus must be good for before its model is compiled unasked
-FULL = 7 / 8  # of a pack, from which on it is filled up and runs compiled on a CPU, where that gains an eighth
-FLOPS = {"cuda": 3e14, "cpu": 3e11}  # a second, roughly, for that guess alone
+FULL = 7 / 8  # of a pack, from which on it is filled up and runs compiled on a CPU
+CUDA_FLOPS, OCTETS_PER_TOKEN = 3e14, 4  # roughly, for that guess alone
 
 
 def put_on(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
@@ -89,11 +89,15 @@ def trial_pack(places: int) -> Pack:
 
 
 def wants_compiling(checkpoint: Checkpoint, reading: Reading, device: torch.device) -> bool:
-    """Whether to compile: as the user says, or where there is so much to read that it pays. Exact runs never are."""
+    """Whether to compile: as the user says, or on CUDA where there is so much to read that it pays.
+
+    On a CPU it gains a few hundredths (benchmarks/README.md), and is not done unasked. Exact runs never are compiled.
+    """
     if reading.compiled != "auto":
         return reading.compiled == "on"
-    seconds = 2 * checkpoint.parameters * reading.text_bytes / 4 / FLOPS.get(device.type, float("inf"))
-    return not reading.exact and seconds >= COMPILE_SECONDS
+    if reading.exact or device.type != "cuda":
+        return False
+    return 2 * checkpoint.parameters * reading.text_bytes / OCTETS_PER_TOKEN / CUDA_FLOPS >= COMPILE_SECONDS
 
 
 def compile_model(
