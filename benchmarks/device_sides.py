@@ -20,20 +20,20 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from curate import stopwatch
+from curate import crew, stopwatch
 from curate.likelihood import Passage
-from curate.reference import Reading
+from curate.reference import Reading, load
 from curate.reference.causal import CausalReference
 from curate.reference.lane import Here
 from curate.reference.loading import load_causal
 
 TORCH = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCHES = {True: 16, False: 4}  # documents of a padded batch, on CUDA or not: four full tables fit a laptop
-COMPILED, PLAIN = "curate", "curate, not compiled"
+COMPILED, PLAIN, EVERY = "curate", "curate, not compiled", "curate, every device"
 HOST = "curate's host alone"
 PADDED, SORTED, HARNESS, VLLM = "padded loop", "padded loop, sorted", "lm-eval", "vLLM"
-NAMES = (COMPILED, PLAIN, HOST, PADDED, SORTED, HARNESS, VLLM)
-OURS = (COMPILED, PLAIN, HOST)
+NAMES = (COMPILED, PLAIN, EVERY, HOST, PADDED, SORTED, HARNESS, VLLM)
+OURS = (COMPILED, PLAIN, EVERY, HOST)
 
 
 @dataclass(slots=True)
@@ -54,6 +54,8 @@ def batch_for(device: str) -> int:
 
 def open_side(name: str, folder: Path, dtype: str, device: str) -> Side:
     """Open a side by its name."""
+    if name == EVERY:
+        return open_every(folder, dtype, device)
     if name in OURS:
         return open_ours(name, folder, dtype, device)
     if name in (PADDED, SORTED):
@@ -63,6 +65,8 @@ def open_side(name: str, folder: Path, dtype: str, device: str) -> Side:
 
 def why_not(name: str, device: str) -> str | None:
     """Why a side cannot run here; None where it can."""
+    if name == EVERY and devices_of(device).count(",") == 0:
+        return "there is one device"
     if name == HARNESS and not importlib.util.find_spec("lm_eval"):
         return "lm_eval is not installed (pip install -e '.[peers]')"
     if name == VLLM and not importlib.util.find_spec("vllm"):
@@ -82,6 +86,23 @@ def open_ours(name: str, folder: Path, dtype: str, device: str) -> Side:
         name, describe(name, reference), lambda batches: _score_ours(side, reference, batches), lambda: 0, _free
     )
     side.places = lambda: reference.places
+    return side
+
+
+def devices_of(device: str) -> str:
+    """All CUDA devices, or a process for each core up to four."""
+    if device.startswith("cuda"):
+        return ",".join(map(str, range(torch.cuda.device_count())))
+    return ",".join(["cpu"] * min(4, crew.cores()))
+
+
+def open_every(folder: Path, dtype: str, device: str) -> Side:
+    """``curate score --devices``: a process for each device; on a CPU for each core, which has one thread."""
+    devices = devices_of(device)
+    compiled = "on" if device.startswith("cuda") else "off"
+    fleet: Any = load(str(folder), Reading(dtype=dtype, compiled=compiled), devices)
+    how = f"--devices {devices}" + (", compiled" if fleet.identity["compiled"] else ", not compiled")
+    side = Side(EVERY, how, lambda batches: _score_ours(side, fleet, batches), lambda: fleet.places, fleet.close)
     return side
 
 
@@ -108,10 +129,13 @@ def describe(name: str, reference: CausalReference) -> str:
     return "; ".join([f"{said}, {identity['head']} head", reference.check_line, *reference.notes])
 
 
-def _score_ours(side: Side, reference: CausalReference, batches: Sequence[list[str]]) -> NDArray[np.float64]:
+def _score_ours(side: Side, reference: Any, batches: Sequence[list[str]]) -> NDArray[np.float64]:
     with stopwatch.measuring() as watch:
         found = list(reference.score([Passage(text) for text in batch] for batch in batches))
     side.profile = stopwatch.describe(watch)
+    idle = [one["idle"] for one in side.profile["apart"].values() if one["idle"] is not None]
+    if idle:
+        side.profile["idle"] = sum(idle) / len(idle)
     return np.concatenate([one.nats / np.maximum(one.tokens, 1) for one in found])
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import device_sides
+import fused_head
 import numpy as np
 import score
 import torch
@@ -83,7 +84,7 @@ GOALS = {  # tokens a second on one H200: floor, goal
 MEDIAN, SPREAD, SHORTEST, LONGEST = 400, 1.0, 20, 8000  # tokens of a document: log-normal, as web pages are
 TURN_SECONDS = 6  # of work at the goal that a turn of ours is given
 CUDA_GEMM, CPU_GEMM = 8192, 2048
-BATCHES = 4  # slices that the documents come in, so that what happens between slices is in the time
+BATCHES = 4 * max(1, torch.cuda.device_count())  # slices, so that what happens between them is in the time
 NUMERIC_DOCUMENTS = 200
 
 
@@ -380,6 +381,26 @@ def sweep_head(reference: Any, options: argparse.Namespace) -> list[dict[str, An
                 seconds.append(time.perf_counter() - start)
             rate = count / min(seconds[1:])
             rows.append({"what": f"head alone, {size:,} rows at a time, {name}", "tokens_per_second": rate})
+    return rows + (sweep_fused(hidden, head.weight_VD, targets) if cuda and fused_head.triton else [])
+
+
+def sweep_fused(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> list[dict[str, Any]]:
+    """The experiment of ``fused_head.py``, and how far its losses lie from those of float32 logits."""
+    wanted = spelled_losses(torch.mm(hidden[:1024], weight.t(), out_dtype=torch.float32), targets[:1024])
+    rows = []
+    for shape in fused_head.SHAPES:
+        try:
+            gap = float((fused_head.fused_losses(hidden[:1024], weight, targets[:1024], shape) - wanted).abs().max())
+            seconds = []
+            for _ in range(4):
+                start = time.perf_counter()
+                float(fused_head.fused_losses(hidden, weight, targets, shape).sum())
+                seconds.append(time.perf_counter() - start)
+        except Exception as error:  # too much shared memory for this chip, say
+            say(f"  sweep: fused head {shape}: {error}")
+            continue
+        what = f"head alone, fused, blocks of {shape[0]} × {shape[1]} (off by {gap:.0e})"
+        rows.append({"what": what, "tokens_per_second": len(targets) / min(seconds[1:])})
     return rows
 
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def test_the_gpu_benchmark_runs_in_small_and_its_numbers_are_of_one_kind(tmp_path):
-    sides = "curate, not compiled; curate's host alone; padded loop, sorted; vLLM"
+    sides = "curate, not compiled; curate, every device; curate's host alone; padded loop, sorted; vLLM"
     words = ["--small", "--tokens", "3000", "--peer-tokens", "1500", "--numeric-tokens", "600", "--sides", sides]
     command = [sys.executable, str(ROOT / "score_gpu.py"), *words, "--out", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore", "CXX": "none"}
@@ -24,7 +24,8 @@ def test_the_gpu_benchmark_runs_in_small_and_its_numbers_are_of_one_kind(tmp_pat
     found = json.loads((tmp_path / "score_gpu.json").read_text())
     assert (tmp_path / "score_gpu.md").read_text().strip() in done.stdout
     rows = {row["name"]: row for row in found["shapes"]["tiny"]["sides"]}
-    assert list(rows) == [name.strip() for name in sides.split(";")][:3]
+    assert list(rows) == [name.strip() for name in sides.split(";")][:4]
+    assert rows["curate, every device"]["difference"] < 1e-3
     ours, padded = rows["curate, not compiled"], rows["padded loop, sorted"]
     assert ours["padding"] == 0 and padded["padding"] > 0.05 and 0 <= ours["idle"] < 1
     assert 0 < padded["difference"] < 0.02, "both sides score the same texts under the same weights"
