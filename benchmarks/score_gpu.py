@@ -38,7 +38,9 @@ from curate.likelihood import Passage
 from curate.reference import Reading, compiled
 from curate.reference.checkpoint import builtin_folder
 from curate.reference.head import spelled_losses
+from curate.reference.lane import Here
 from curate.reference.loading import choose_dtype, load_causal
+from curate.reference.runner import CausalModel
 
 HERE = Path(__file__).parent
 LLAMA_32, LLAMA_31, QWEN = 128256, 128256, 151936  # vocabularies
@@ -320,6 +322,49 @@ def difference(means: np.ndarray, truth: np.ndarray) -> float:
     return float(np.abs(means - truth[: len(means)]).max())
 
 
+# ---- the host ------------------------------------------------------------------------------------------------------
+
+
+def measure_verb(texts: Sequence[str], options: argparse.Namespace) -> dict[str, Any] | None:
+    """``curate score`` of the model in the box with a device that answers at once: what is left is the host's own.
+
+    Reading JSON Lines, signals, tokenising, packing, sums, Parquet parts. None where the package is not all installed.
+    """
+    try:
+        from curate.scoring import score as run_score
+    except ImportError as error:
+        say(f"  the verb is left out: {error}")
+        return None
+    tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
+    documents = draw_documents(texts, tokenizer, options.host_tokens, 2000, seed=2)
+    real = CausalModel.start
+    with tempfile.TemporaryDirectory() as root:
+        corpus = Path(root) / "corpus.jsonl"
+        corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents), encoding="utf-8")
+        CausalModel.start = lambda self, pack: Here(np.ones(pack.tokens, np.float32))  # type: ignore[method-assign]
+        try:
+            summary = run_score([str(corpus)], run=f"{root}/run", profile=True, slice_bytes=16_000_000)
+        finally:
+            CausalModel.start = real  # type: ignore[method-assign]
+        octets = corpus.stat().st_size
+    profile = summary.profile or {}
+    spent = {name: seconds for kind in ("here", "beside") for name, seconds in profile.get(kind, {}).items()}
+    return {
+        "tokens_per_second": summary.tokens / summary.seconds,
+        "octets_per_second": octets / summary.seconds,
+        "spent": {name: spent[name] / summary.seconds for name in sorted(spent, key=lambda one: -spent[one])},
+    }
+
+
+def render_verb(found: dict[str, Any]) -> str:
+    spent = ", ".join(f"{name} {share:.0%}" for name, share in found["spent"].items() if share >= 0.005)
+    return (
+        f"### The host alone, as `curate score` has it\n\n{found['tokens_per_second'] / 1e6:.2f} M tokens/s, "
+        f"{found['octets_per_second'] / 1e6:.0f} MB/s of JSON Lines, with a device that answers at once. Shares of the "
+        f"time, in the threads that spend it: {spent}."
+    )
+
+
 # ---- what the constants should be ---------------------------------------------------------------------------------
 
 
@@ -514,6 +559,8 @@ def render(results: dict[str, Any]) -> str:
     parts = [f"    {results['command']}", head + "."]
     parts += [render_shape(*pair) for pair in results["shapes"].items()]
     parts += [render_sweep(shape, rows) for shape, rows in results["sweeps"].items()]
+    if results["verb"]:
+        parts.append(render_verb(results["verb"]))
     if results["numerics"]:
         parts.append(render_numerics(results["numerics"]))
     return "\n\n".join(parts) + "\n"
@@ -584,6 +631,7 @@ def read_options() -> argparse.Namespace:
         help="try the constants too, on the first shape: packs, merging, the head's rows",
     )
     add("--numeric-tokens", type=int, default=60_000, help="that the table of numerics is made from; 0: no table")
+    add("--host-tokens", type=int, default=8_000_000, help="that the host is measured with; 0: it is not")
     add("--corpus", type=Path, default=score.SAMPLE, help="JSON Lines with a text field (the repository's sample)")
     add("--small", action="store_true", help="a toy, under a minute: shows that everything works, proves nothing")
     add("--out", type=Path, help="folder for score_gpu.json and score_gpu.md")
@@ -601,6 +649,7 @@ def read_options() -> argparse.Namespace:
         parser.error(f"unknown: {', '.join(unknown)}")
     if options.small:
         options.numeric_tokens = min(options.numeric_tokens, 3_000)
+        options.host_tokens = min(options.host_tokens, 300_000)
     if not cuda:
         options.peer_tokens = options.peer_tokens or 8_000
     if options.dtype == "auto":
@@ -633,6 +682,7 @@ def main() -> None:
         "peak": peak,
         "shapes": shapes,
         "sweeps": sweeps,
+        "verb": measure_verb(texts, options) if options.host_tokens else None,
         "numerics": numerics(options, texts) if options.numeric_tokens else [],
     }
     print(render(results))

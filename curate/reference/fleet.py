@@ -3,9 +3,9 @@
     passages ──► the process with the least in hand ──► tokenise ahead, forward, head ──► likelihoods, in their order
 
 Each process loads the model and checks it as a single one would, so that a fleet is a ``ReferenceModel`` like any
-other; the first settles how many tokens a pack has, the rest take that. A batch is packed by itself wherever it is
-read, so its numbers are those that one device gives. Processes tokenise the next batch while they read one: each is
-given up to ``IN_HAND`` at a time.
+other; the first settles how many tokens a pack has and whether the model is compiled, and the rest take that. A batch
+is packed by itself wherever it is read, so its numbers are those that one device gives. Processes tokenise the next
+batch while they read one: each is given up to ``IN_HAND`` at a time.
 
 Wire: pickles over stdin and stdout. What goes in is the name and the reading, then rounds of batches, each between a
 ``Begin`` and an ``End``; what comes out is an ``Opened``, then in each round an ``Answer`` for each batch and a
@@ -249,7 +249,8 @@ def load_fleet(name: str, reading: Reading, devices: Sequence[str]) -> Fleet:
     workers = [Worker(name, replace(reading, device=devices[0]), threads, changed)]
     try:
         first: Opened = workers[0].receive()
-        settled = replace(reading, pack_tokens=first.pack_tokens)
+        compiled = "on" if first.identity["compiled"] else "off"
+        settled = replace(reading, pack_tokens=first.pack_tokens, compiled=compiled)
         workers += [Worker(name, replace(settled, device=device), threads, changed) for device in devices[1:]]
         for worker in workers[1:]:
             other: Opened = worker.receive()
