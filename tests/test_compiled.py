@@ -1,6 +1,5 @@
 """Products merged and layers compiled: the same numbers, one graph for all layers and all documents; else as it was."""
 
-import shutil
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -25,7 +24,7 @@ DENSE = ("llama", "qwen2", "gpt2", "mistral", "gemma2", "granite", "gpt_neox", "
 MERGED = {"gpt2": 0, "gpt_neox": 0, "opt": 2}  # GPT-2 and NeoX were born with one product; OPT has no gate
 GRAPHS = {"gemma2": 2}  # its layers are of two kinds, with and without a sliding window
 TEXTS = ["hello world", "Größe 東京 🙂", "def f(x):\n    return x + 1\n" * 4, "the same words again " * 20]
-needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ["g++", "clang++", "c++"])), reason="no C++ compiler")
+needs_compiler = pytest.mark.skipif(bool(compiled.why_not(torch.device("cpu"))), reason="no compiler for the CPU")
 
 
 @contextmanager
@@ -166,6 +165,12 @@ def test_without_a_compiler_it_is_not_tried(folder, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert compiled.why_not(torch.device("cpu")) == "no C++ compiler"
     assert "mps" in compiled.why_not(torch.device("mps"))
+    monkeypatch.delenv("CXX")
+    monkeypatch.setattr(compiled.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(compiled.sysconfig, "get_paths", lambda: {"include": "/nowhere"})
+    assert "no /nowhere/Python.h" in compiled.why_not(torch.device("cpu"))
+    monkeypatch.undo()
+    monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(compiled, "merge_projections", None)
     reference = load(str(folder), Reading(compiled="on"))
     assert not reference.identity["compiled"] and "not compiled: no C++ compiler" in reference.notes

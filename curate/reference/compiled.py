@@ -7,6 +7,7 @@ is kept on disk, and found there by the next run.
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -136,5 +137,8 @@ def why_not(device: torch.device) -> str | None:
         return None
     if device.type == "cpu":
         named = os.environ.get("CXX")
-        return None if any(map(shutil.which, [named] if named else ["g++", "clang++", "c++"])) else "no C++ compiler"
+        if not any(map(shutil.which, [named] if named else ["g++", "clang++", "c++"])):
+            return "no C++ compiler"
+        headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
+        return None if headers.exists() else f"no {headers} (the package python3-dev, often)"
     return f"torch does not compile for {device.type}"
