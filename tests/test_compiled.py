@@ -39,7 +39,8 @@ def watched(model):
     torch._dynamo.reset()
     compiled.compile_layers(model, keep)
     yield graphs
-    compiled.forget_compiled(model)
+    for layer in compiled.find_layers(model):
+        layer._compiled_call_impl = None
     torch._dynamo.reset()
 
 
@@ -174,6 +175,12 @@ def test_without_a_compiler_it_is_not_tried(folder, monkeypatch):
     monkeypatch.setattr(compiled, "merge_projections", None)
     reference = load(str(folder), Reading(compiled="on"))
     assert not reference.identity["compiled"] and "not compiled: no C++ compiler" in reference.notes
+
+
+def test_a_model_whose_texts_do_not_share_packs_is_not_compiled_and_says_why(tmp_path):
+    reference = load(str(models.save(tmp_path / "bloom", "bloom")), Reading(dtype="fp32", compiled="on"))
+    assert reference.runner.rung == "padded" and not reference.identity["compiled"]
+    assert "not compiled: its texts do not share packs of one size" in reference.notes
 
 
 def test_auto_compiles_on_cuda_where_there_is_enough_to_read():

@@ -115,12 +115,6 @@ def compile_function(function: Any, backend: Any = "inductor") -> Any:
     return torch.compile(function, backend=backend, dynamic=False)
 
 
-def forget_compiled(model: nn.Module) -> None:
-    """Let the layers run as they were written again."""
-    for layer in find_layers(model):
-        layer._compiled_call_impl = None
-
-
 def cache_folder() -> Path:
     """Where compiled code is kept between runs: the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -49,7 +49,7 @@ def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
     if device.type == "cuda":
         pack_tokens = fit_packs(runner, pack_tokens)
         runner.lane = Lane(device, SLOTS)
-    if runner.rung == "packed" and wants_compiling(checkpoint, reading, device):
+    if wants_compiling(checkpoint, reading, device):
         runner = compile_model(checkpoint, runner, prefix, found, pack_tokens, notes)
     identity = describe(checkpoint, runner, reading, policy, prefix, pack_tokens)
     if third and runner.varlen:

@@ -29,6 +29,7 @@ CUDA_FLOPS, OCTETS_PER_TOKEN = 3e14, 4  # roughly, for that guess alone
 
 
 def put_on(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
+    """A model on a device, to be run window by window until more is known; ModelError where it has no room."""
     model = checkpoint.model
     if device.type == "cuda":
         torch.cuda.set_device(device)  # compiled kernels and events are made for the device that is current
@@ -112,32 +113,37 @@ def compile_model(
 
     Says how long it took, since nothing else moves meanwhile. Where it fails the model is loaded again as it was.
     """
-    before = runner.sizes
-    why = compiled.why_not(runner.device)
-    if why is None:
-        console.say("compiling", f"packs of {pack_tokens:,} tokens; the first time takes longest, it is kept on disk")
-        began = time.monotonic()
-        try:
-            compiled.merge_projections(runner.model)
-            layers = compiled.compile_layers(runner.model)
-            if runner.head is not None and runner.device.type == "cuda":
-                runner.head.losses = compiled.compile_function(spelled_losses)
-            runner.compiled = True
-            if runner.device.type == "cpu":  # a pack of any size runs here; the last of a batch is not worth filling
-                runner.sizes, runner.least = (pack_tokens,), int(FULL * pack_tokens)
-            runner.nats(trial_pack(pack_tokens))
-            why = selfcheck.confirm(checkpoint, runner, prefix, found)
-        except Exception as error:
-            why = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        if why is None:
-            notes.append(f"{layers} layers compiled in {time.monotonic() - began:.0f} s")
-            return runner
-        compiled.forget_compiled(runner.model)
-    notes.append(f"not compiled: {why}")
-    if not runner.compiled:
+    why = compiled.why_not(runner.device) if runner.rung == "packed" else "its texts do not share packs of one size"
+    if why is not None:
+        notes.append(f"not compiled: {why}")
         return runner
-    again = put_on(replace(checkpoint, model=with_dtype(checkpoint, DTYPES[checkpoint.dtype])), runner.device)
-    again.rung, again.varlen, again.sizes, again.lane = runner.rung, runner.varlen, before, runner.lane
-    again.head = None if runner.head is None else find_head(again.model)
-    again.model.set_attn_implementation(attention.NAME)
-    return again
+    console.say("compiling", f"packs of {pack_tokens:,} tokens; the first time takes longest, it is kept on disk")
+    began, before = time.monotonic(), replace(runner)
+    try:
+        compiled.merge_projections(runner.model)
+        layers = compiled.compile_layers(runner.model)
+        if runner.head is not None and runner.device.type == "cuda":
+            runner.head.losses = compiled.compile_function(spelled_losses)
+        runner.compiled = True
+        if runner.device.type == "cpu":  # a pack of any size runs here; the last of a batch is not worth filling
+            runner.sizes, runner.least = (pack_tokens,), int(FULL * pack_tokens)
+        runner.nats(trial_pack(pack_tokens))
+        why = selfcheck.confirm(checkpoint, runner, prefix, found)
+    except Exception as error:
+        why = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    if why is None:
+        notes.append(f"{layers} layers compiled in {time.monotonic() - began:.0f} s")
+        return runner
+    notes.append(f"not compiled: {why}")
+    return load_again(checkpoint, before)
+
+
+def load_again(checkpoint: Checkpoint, before: CausalModel) -> CausalModel:
+    """The model as it was loaded, to be run as it was before, in place of one that was changed."""
+    has_head, before.head = before.head is not None, None
+    before.model.to("meta")  # its memory is needed for the one that takes its place
+    if before.device.type == "cuda":
+        torch.cuda.empty_cache()
+    fresh = put_on(replace(checkpoint, model=with_dtype(checkpoint, DTYPES[checkpoint.dtype])), before.device)
+    fresh.model.set_attn_implementation(attention.NAME)
+    return replace(before, model=fresh.model, head=find_head(fresh.model) if has_head else None)
