@@ -16,7 +16,8 @@ from curate.cli import app
 from curate.errors import UsageError
 from curate.likelihood import Passage
 from curate.reference import Reading, attention, compiled, load, tuning
-from curate.reference.head import own_losses, spelled_losses
+from curate.reference.head import Head, chunk_rows, own_losses, spelled_losses
+from curate.reference.runner import is_out_of_memory
 from curate.scoring import settle_compiling
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore::UserWarning:torch")
@@ -225,3 +226,50 @@ def test_score_compiles_when_asked_and_resumes_compiled(folder, tmp_path, sample
 def test_what_means_nothing_is_refused(options, tmp_path, sample_corpus):
     with pytest.raises(UsageError, match="--compile"):
         curate.score([str(sample_corpus / "leaks.jsonl")], run=str(tmp_path / "run"), **options)
+
+
+@pytest.mark.parametrize("why", [NotImplementedError("not for this device"), RuntimeError("out_dtype"), None])
+def test_half_precision_products_are_written_in_float32_or_made_in_float32(why, monkeypatch):
+    """Premise: a CPU's ``mm`` knows no ``out_dtype``; one that does is played by a product in float32."""
+    torch.manual_seed(0)
+    weight, hidden = (torch.randn(size, 16).bfloat16() for size in (50, 7))
+    wanted, asked, real = hidden.float() @ weight.float().t(), [], torch.mm
+
+    def mm(left, right, out_dtype):
+        asked.append(out_dtype)
+        if why is not None:
+            raise why
+        return real(left.float(), right.float())
+
+    monkeypatch.setattr(torch, "mm", mm)
+    head = Head(weight, None, 1.0, None, 128)
+    for _ in range(2):
+        torch.testing.assert_close(head._product(hidden), wanted)
+    assert asked == [torch.float32] * (2 if why is None else 1), "what cannot be done is tried once"
+    assert head.weight_VD.dtype == (torch.bfloat16 if why is None else torch.float32)
+
+
+def test_want_of_memory_in_a_product_is_not_taken_for_something_else(monkeypatch):
+    def mm(left, right, out_dtype):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "mm", mm)
+    with pytest.raises(torch.OutOfMemoryError):
+        Head(torch.zeros(5, 4).bfloat16(), None, 1.0, None, 128)._product(torch.zeros(2, 4).bfloat16())
+
+    def fails(left, right, out_dtype):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)")
+
+    monkeypatch.setattr(torch, "mm", fails)
+    head = Head(torch.zeros(5, 4).bfloat16(), None, 1.0, None, 128)
+    head._writes_wide = True
+    with pytest.raises(RuntimeError, match="ALLOC_FAILED") as caught:
+        head._product(torch.zeros(2, 4).bfloat16())
+    assert is_out_of_memory(caught.value), "and what could be done before is not given up for it"
+
+
+def test_the_rows_of_a_cuda_head_are_whole_blocks_that_keep_its_logits_small():
+    for vocabulary in (256, 4096, 49152, 128256, 151936, 256000):
+        rows = chunk_rows(vocabulary, on_cpu=False)
+        assert rows % 128 == 0 and 128 <= rows <= 8192
+        assert rows * vocabulary * 4 <= 500_000_000, "half of what may be held above the weights"

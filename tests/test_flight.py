@@ -4,6 +4,7 @@ There is no CUDA device here: ``Watched`` stands for ``torch.cuda``, does each c
 which streams record, wait for and are asked about events.
 """
 
+import functools
 import threading
 from collections import deque
 from contextlib import contextmanager
@@ -333,6 +334,51 @@ def test_where_the_kernel_fails_documents_go_apart_and_it_is_said(folder, monkey
     assert reference.runner.rung == "packed" and not reference.runner.varlen
     if fault == "raises":
         assert any("one kernel" in note and "Ampere" in note for note in reference.notes)
+
+
+@pytest.mark.parametrize("third", [False, True])
+@pytest.mark.parametrize("heads", [(6, 2), (4, 4)])
+@pytest.mark.parametrize("window", [None, 16])
+def test_torchs_own_kernel_is_asked_in_words_that_it_knows(monkeypatch, third, heads, window):
+    """On tensors without contents, where all is done but the computing."""
+    from torch.nn.attention import varlen
+
+    asked, real = [], varlen.varlen_attn
+
+    @functools.wraps(real)
+    def watched(*words, **named):
+        asked.append(named)
+        return real(*words, **named)
+
+    monkeypatch.setattr(varlen, "varlen_attn", watched)
+    monkeypatch.setattr(attention, "_third", third)
+    query, key = (torch.empty(1, count, 128, 64, dtype=torch.bfloat16, device="meta") for count in heads)
+    edges = torch.empty(3, dtype=torch.int32, device="meta")
+    found = attention._varlen(query, key, key, 0.1, window, edges, 78)
+    assert found.shape == (1, 128, heads[0], 64) and found.dtype == torch.bfloat16
+    (named,) = asked
+    assert named["window_size"] == ((-1, 0) if window is None else (15, 0)), "a window of 16 sees itself and 15 before"
+    assert named["scale"] == 0.1 and named.get("num_splits") == (1 if third else None)
+
+
+def test_the_hopper_kernel_is_left_alone_where_it_is_missing_or_fails(monkeypatch):
+    from torch.nn import attention as kernels
+
+    called = []
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    monkeypatch.setattr(kernels, "activate_flash_attention_impl", called.append)
+    monkeypatch.setattr(kernels, "restore_flash_attention_impl", lambda: called.append("restored"))
+    assert not attention.activate_hopper_kernel(torch.device("cuda")) and not called
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(attention, "find_spec", lambda name: None)
+    assert not attention.activate_hopper_kernel(torch.device("cuda")) and not called
+    monkeypatch.setattr(attention, "find_spec", lambda name: name)
+    monkeypatch.setattr(attention, "_varlen", lambda *words: (_ for _ in ()).throw(RuntimeError("no kernel image")))
+    assert not attention.activate_hopper_kernel(torch.device("cpu")) and called == ["FA3", "restored"]
+    assert not attention._third
+    monkeypatch.setattr(attention, "_varlen", lambda *words: None)
+    assert attention.activate_hopper_kernel(torch.device("cpu")) and called[-1] == "FA3"
+    monkeypatch.setattr(attention, "_third", False)
 
 
 def test_a_cpu_and_exact_numbers_take_no_kernel_for_half_precision(plain):

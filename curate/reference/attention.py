@@ -62,6 +62,7 @@ def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 _bounds: Bounds | None = None
+_third = False  # FlashAttention 3 is what the variable-length kernel runs
 
 
 @contextmanager
@@ -180,7 +181,11 @@ def _varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     left = -1 if window is None else window - 1
-    grouped: dict[str, Any] = {"enable_gqa": key.shape[1] != query.shape[1]} if _wants_grouping_said() else {}
+    options: dict[str, Any] = {}
+    if "enable_gqa" in _kernel_options():  # PyTorch 2.12 and newer want to be told that query heads share a key head
+        options["enable_gqa"] = key.shape[1] != query.shape[1]
+    if _third and "num_splits" in _kernel_options():  # else a document's bits depend on the others of its pack
+        options["num_splits"] = 1
     out_THK = varlen_attn(
         query[0].transpose(0, 1),
         key[0].transpose(0, 1),
@@ -191,17 +196,17 @@ def _varlen(
         longest,
         scale=scale,
         window_size=(left, 0),
-        **grouped,
+        **options,
     )
     return cast("torch.Tensor", out_THK).unsqueeze(0)
 
 
 @cache
-def _wants_grouping_said() -> bool:
-    """Whether this PyTorch (2.12 and newer) wants to be told that several query heads share a key head."""
+def _kernel_options() -> frozenset[str]:
+    """What this PyTorch's variable-length attention can be told."""
     from torch.nn.attention.varlen import varlen_attn
 
-    return "enable_gqa" in inspect.signature(varlen_attn).parameters
+    return frozenset(inspect.signature(varlen_attn).parameters)
 
 
 def activate_hopper_kernel(device: torch.device) -> bool:
@@ -214,14 +219,16 @@ def activate_hopper_kernel(device: torch.device) -> bool:
         return False
     from torch.nn import attention as kernels
 
+    global _third
     try:
         kernels.activate_flash_attention_impl("FA3")
+        _third = True
         trial = torch.zeros(1, 2, 8, 64, dtype=torch.bfloat16, device=device)
         _varlen(trial, trial, trial, 1.0, None, torch.tensor([0, 8], dtype=torch.int32, device=device), 8)
     except Exception:
+        _third = False
         kernels.restore_flash_attention_impl()
-        return False
-    return True
+    return _third
 
 
 def _document(

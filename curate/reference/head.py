@@ -35,6 +35,7 @@ class Head:
     rows: int
     losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None  # compiled; None: PyTorch's own
     _buffer: torch.Tensor | None = None
+    _writes_wide: bool = False  # the device has written a half-precision product out in float32
 
     def nats(
         self, hidden_ND: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
@@ -66,11 +67,13 @@ class Head:
         return logits
 
     def _product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
-        if self.weight_VD.dtype != torch.float32 and hidden_CD.device.type == "cuda":
+        if self.weight_VD.dtype != torch.float32:
             try:
-                return torch.mm(hidden_CD, self.weight_VD.t(), out_dtype=torch.float32)
+                logits_CV = torch.mm(hidden_CD, self.weight_VD.t(), out_dtype=torch.float32)
+                self._writes_wide = True
+                return logits_CV
             except (RuntimeError, NotImplementedError, TypeError) as error:
-                if isinstance(error, torch.OutOfMemoryError):
+                if self._writes_wide or isinstance(error, torch.OutOfMemoryError):
                     raise
         self.weight_VD = self.weight_VD.float()  # once; nothing to do where it is already
         return hidden_CD.float() @ self.weight_VD.t()

@@ -20,7 +20,7 @@ from curate.reference.lane import Here, Lane, OnDevice, Pending
 from curate.reference.precision import matmul_precision
 
 Ranked = tuple[NDArray[np.float32], NDArray[np.int64]]
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
 
 
 @dataclass(slots=True)
