@@ -70,8 +70,11 @@ def prepare(
     """
     found = Likelihoods.blank(len(passages))
     usable = [row for row, passage in enumerate(passages) if _fits(passage, row, found, longest)]
-    texts = [_beginning(passages[row].target, policy, encoder) for row in usable]
-    targets = encoder.encode(texts)
+    texts = [passages[row].target for row in usable]
+    if policy.max_tokens is None:
+        targets = encoder.encode(texts)
+    else:
+        texts, targets = encoder.encode_starts(texts, policy.max_tokens)
     contexts = encoder.encode([passages[row].context for row in usable if passages[row].context])
     context_of = iter(contexts)
     parts: list[NDArray[np.int32]] = []
@@ -114,11 +117,6 @@ def prepare(
         firsts=np.full(count, np.nan),
         peaks=np.full(count, np.nan),
     )
-
-
-def _beginning(text: str, policy: WindowPolicy, encoder: TextEncoder) -> str:
-    """The part of a text that its kept tokens come from: all of it, unless ``max_tokens`` keeps only a beginning."""
-    return text if policy.max_tokens is None else encoder.start_of(text, policy.max_tokens)
 
 
 def _fits(passage: Passage, row: int, found: Likelihoods, longest: int) -> bool:

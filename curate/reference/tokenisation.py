@@ -82,19 +82,24 @@ class TextEncoder:
         self._quick, self._may_be_quick = None, False
         console.warn(f"fastokens is not used from here on: {why}")
 
-    def start_of(self, text: str, tokens: int) -> str:
-        """As much of a long text's beginning as decides its first ``tokens`` tokens; a short text whole.
+    def encode_starts(self, texts: Sequence[str], tokens: int) -> tuple[list[str], list[NDArray[np.int32]]]:
+        """As much of each text's beginning as decides its first ``tokens`` tokens, a short text whole; and their ids.
 
         A cut can only change tokens near it, so a beginning is long enough when one twice as long begins with the
         same tokens. Saves reading fifty megabytes for the fifty tokens that ``--max-tokens 50`` keeps.
         """
-        length = 64 * tokens + 4096
-        while 2 * length < len(text):
-            once, twice = self.encode([text[:length], text[: 2 * length]])
-            if len(once) > tokens and np.array_equal(once[:tokens], twice[:tokens]):
-                return text[: 2 * length]
+        starts = list(texts)
+        length = 8 * tokens + 1024
+        open_texts = [at for at, text in enumerate(texts) if len(text) > 2 * length]
+        while open_texts:
+            once = self.encode([texts[at][:length] for at in open_texts])
+            twice = self.encode([texts[at][: 2 * length] for at in open_texts])
+            for at, short, long in zip(open_texts, once, twice, strict=True):
+                if len(short) > tokens and np.array_equal(short[:tokens], long[:tokens]):
+                    starts[at] = texts[at][:length]
             length *= 2
-        return text
+            open_texts = [at for at in open_texts if starts[at] is texts[at] and len(texts[at]) > 2 * length]
+        return starts, self.encode(starts)
 
     def octets_until(self, text: str, token: int) -> int:
         """How many UTF-8 bytes of ``text`` end where its token number ``token`` (from 0) ends.
