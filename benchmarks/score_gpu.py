@@ -330,11 +330,6 @@ def measure_verb(texts: Sequence[str], options: argparse.Namespace) -> dict[str,
 
     Reading JSON Lines, signals, tokenising, packing, sums, Parquet parts. None where the package is not all installed.
     """
-    try:
-        from curate.scoring import score as run_score
-    except ImportError as error:
-        say(f"  the verb is left out: {error}")
-        return None
     tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
     documents = draw_documents(texts, tokenizer, options.host_tokens, 2000, seed=2)
     real = CausalModel.start
@@ -343,7 +338,12 @@ def measure_verb(texts: Sequence[str], options: argparse.Namespace) -> dict[str,
         corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents), encoding="utf-8")
         CausalModel.start = lambda self, pack: Here(np.ones(pack.tokens, np.float32))  # type: ignore[method-assign]
         try:
+            from curate.scoring import score as run_score
+
             summary = run_score([str(corpus)], run=f"{root}/run", profile=True, slice_bytes=16_000_000)
+        except ImportError as error:
+            say(f"  the verb is left out: {error}")
+            return None
         finally:
             CausalModel.start = real  # type: ignore[method-assign]
         octets = corpus.stat().st_size

@@ -200,6 +200,29 @@ def test_max_tokens_of_a_huge_text_reads_only_its_beginning(folder, monkeypatch)
     assert found.tokens[0] == 5 and found.truncated[0] and max(read) < 20_000
 
 
+def test_the_beginnings_of_many_long_texts_are_tokenised_together_and_grow_alone(folder, monkeypatch):
+    """Premise: a token is a word; those of the second text are so long that its beginning must grow, twice."""
+    encoder, calls = load(str(folder("llama"))).encoder, []
+
+    def encode(self, given):
+        calls.append(len(given))
+        return [np.array([len(word) for word in text.split(" ")], np.int32) for text in given]
+
+    monkeypatch.setattr(type(encoder), "encode", encode)
+    texts = [
+        "plain words " * 900,
+        ("x" * 40 + " ") * 900,
+        "short",
+        *(f"{number} and more " * 900 for number in range(9)),
+    ]
+    starts, ids = encoder.encode_starts(texts, 300)
+    assert calls == [11, 11, 1, 1, 1, 1, 12]
+    for text, start, found in zip(texts, starts, ids, strict=True):
+        assert text.startswith(start)
+        assert found[:300].tolist() == [len(word) for word in text.split(" ")][:300]
+    assert starts[2] == "short" and len(starts[0]) < len(texts[0]) / 2 < len(starts[1]) < len(texts[1])
+
+
 def test_without_a_prefix_the_first_token_and_its_bytes_are_left_out(folder):
     reference = load(str(folder("llama")), Reading(exact=True, prefix="none"))
     found = score(reference, ["hello there", "h"])
