@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from curate.errors import TableError
+from curate.reference.checkpoint import quiet
 from curate.reference.training.recipe import Recipe, Training
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 
@@ -88,7 +89,8 @@ def write_folder(
     kind = torch.bfloat16 if recipe.weights == "bfloat16" else torch.float32
     model.config._attn_implementation = "sdpa"
     model.config.use_cache = True
-    model.to(kind).save_pretrained(out)
+    with quiet():
+        model.to(kind).save_pretrained(out)
     (out / "generation_config.json").unlink(missing_ok=True)
     save_tokenizer(tokenizer, out, recipe.context)
     write_whole(out / "README.md", card(recipe, training, premise))
