@@ -8,7 +8,7 @@ import gc
 import importlib.util
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -231,5 +231,4 @@ def open_vllm(folder: Path, dtype: str) -> Side:
 
 def _free() -> None:
     gc.collect()
-    with suppress(Exception):
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # nothing where there is no CUDA
