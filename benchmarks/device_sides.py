@@ -124,7 +124,7 @@ def describe(name: str, reference: CausalReference) -> str:
     identity = reference.identity
     said = f"{identity['forward']}, attention {identity['attention']}, packs of {identity['pack_tokens']:,} tokens"
     if name == HOST:
-        return f"reading, tokenising, packing, sums; no forward pass ({said})"
+        return f"tokenising, packing, sums; no forward pass ({said})"
     said += ", compiled" if identity["compiled"] else ""
     return "; ".join([f"{said}, {identity['head']} head", reference.check_line, *reference.notes])
 

@@ -19,8 +19,10 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import device_sides
@@ -35,7 +37,7 @@ from report import put_into
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from curate.likelihood import Passage
-from curate.reference import Reading, compiled
+from curate.reference import Reading, compiled, loading, tuning
 from curate.reference.checkpoint import builtin_folder
 from curate.reference.head import spelled_losses
 from curate.reference.lane import Here
@@ -88,6 +90,7 @@ TURN_SECONDS = 6  # of work at the goal that a turn of ours is given
 CUDA_GEMM, CPU_GEMM = 8192, 2048
 BATCHES = 4 * max(1, torch.cuda.device_count())  # slices, so that what happens between them is in the time
 NUMERIC_DOCUMENTS = 200
+OPERATIONS, PACED_PACK = 600, 65536  # of a paced device: thirty layers of twenty; the pack of the 135M shape
 
 
 # ---- what is scored -----------------------------------------------------------------------------------------------
@@ -326,26 +329,24 @@ def difference(means: np.ndarray, truth: np.ndarray) -> float:
 
 
 def measure_verb(texts: Sequence[str], options: argparse.Namespace) -> dict[str, Any] | None:
-    """``curate score`` of the model in the box with a device that answers at once: what is left is the host's own.
+    """``curate score`` of the model in the box without a forward pass: what is left is the host's own.
 
-    Reading JSON Lines, signals, tokenising, packing, sums, Parquet parts. None where the package is not all installed.
+    Reading JSON Lines, signals, tokenising, packing, sums, Parquet parts: first with a device that answers at once,
+    then with one that is as fast as the goal for the 135M shape, and how long that one had nothing to do. None where
+    the package is not all installed.
     """
     tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
     documents = draw_documents(texts, tokenizer, options.host_tokens, 2000, seed=2)
-    real = CausalModel.start
     with tempfile.TemporaryDirectory() as root:
         corpus = Path(root) / "corpus.jsonl"
         corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents), encoding="utf-8")
-        CausalModel.start = lambda self, pack: Here(np.ones(pack.tokens, np.float32))  # type: ignore[method-assign]
         try:
-            from curate.scoring import score as run_score
-
-            summary = run_score([str(corpus)], run=f"{root}/run", profile=True, slice_bytes=16_000_000)
+            summary = run_verb(corpus, lambda pack: Here(np.ones(pack.tokens, np.float32)))
+            device = PacedDevice(GOALS["smollm2-135m"][1])
+            run_verb(corpus, device.start, PACED_PACK)
         except ImportError as error:
             say(f"  the verb is left out: {error}")
             return None
-        finally:
-            CausalModel.start = real  # type: ignore[method-assign]
         octets = corpus.stat().st_size
     profile = summary.profile or {}
     spent = {name: seconds for kind in ("here", "beside") for name, seconds in profile.get(kind, {}).items()}
@@ -353,15 +354,72 @@ def measure_verb(texts: Sequence[str], options: argparse.Namespace) -> dict[str,
         "tokens_per_second": summary.tokens / summary.seconds,
         "octets_per_second": octets / summary.seconds,
         "spent": {name: spent[name] / summary.seconds for name in sorted(spent, key=lambda one: -spent[one])},
+        "paced": {"rate": device.rate, "idle": device.idle / (device.idle + device.busy)},
     }
+
+
+def run_verb(corpus: Path, start: Callable[[Any], Any], pack_tokens: int | None = None) -> Any:
+    """``curate score`` with another way to start a pack; in packs of fixed size, several in flight, if one is said."""
+    from curate.scoring import score as run_score
+
+    real_start, real_settle = CausalModel.start, loading.settle
+
+    def settle(checkpoint: Any, reading: Reading) -> Any:
+        reference = real_settle(checkpoint, reading)
+        if pack_tokens is not None:
+            reference.pack_tokens, reference.runner.sizes = pack_tokens, tuning.sizes_of(pack_tokens)
+            reference.runner.lane = SimpleNamespace(slots=[None] * tuning.SLOTS)  # its number is all that is asked
+        return reference
+
+    CausalModel.start = lambda self, pack: start(pack)  # type: ignore[method-assign]
+    loading.settle = settle
+    try:
+        with tempfile.TemporaryDirectory() as run:
+            return run_score([str(corpus)], run=f"{run}/run", profile=True, slice_bytes=16_000_000)
+    finally:
+        CausalModel.start, loading.settle = real_start, real_settle  # type: ignore[method-assign]
+
+
+class PacedDevice:
+    """Stands for a GPU: a pack is given out in many small operations, and is done when its time has passed.
+
+    The operations are PyTorch's, so that the thread that gives them out meets the other threads as it would on CUDA.
+    """
+
+    def __init__(self, rate: int):
+        self.rate, self.idle, self.busy = rate, 0.0, 0.0
+        self._until: float | None = None
+        self._number = torch.zeros(1)
+
+    def start(self, pack: Any) -> "_Paced":
+        for _ in range(OPERATIONS):
+            self._number.add_(0)
+        now = time.perf_counter()
+        self.idle += 0.0 if self._until is None else max(0.0, now - self._until)
+        seconds = pack.places / self.rate
+        self._until = (now if self._until is None else max(now, self._until)) + seconds
+        self.busy += seconds
+        return _Paced(pack.tokens, self._until)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paced:
+    tokens: int
+    until: float
+
+    def land(self) -> np.ndarray:
+        time.sleep(max(0.0, self.until - time.perf_counter()))
+        return np.ones(self.tokens, np.float32)
 
 
 def render_verb(found: dict[str, Any]) -> str:
     spent = ", ".join(f"{name} {share:.0%}" for name, share in found["spent"].items() if share >= 0.005)
+    paced = found["paced"]
     return (
         f"### The host alone, as `curate score` has it\n\n{found['tokens_per_second'] / 1e6:.2f} M tokens/s, "
         f"{found['octets_per_second'] / 1e6:.0f} MB/s of JSON Lines, with a device that answers at once. Shares of the "
-        f"time, in the threads that spend it: {spent}."
+        f"time, in the threads that spend it: {spent}. A device of {paced['rate'] / 1e6:.1f} M tokens/s that takes "
+        f"{OPERATIONS} operations a pack had nothing to do for {paced['idle']:.1%} of the time from its first pack on."
     )
 
 

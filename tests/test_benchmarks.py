@@ -30,6 +30,7 @@ def test_the_gpu_benchmark_runs_in_small_and_its_numbers_are_of_one_kind(tmp_pat
     assert ours["padding"] == 0 and padded["padding"] > 0.05 and 0 <= ours["idle"] < 1
     assert 0 < padded["difference"] < 0.02, "both sides score the same texts under the same weights"
     assert 0 < ours["mfu"] < 2 and rows["curate's host alone"]["tokens_per_second"] > ours["tokens_per_second"]
+    assert found["verb"]["tokens_per_second"] > 10_000 and 0 <= found["verb"]["paced"]["idle"] < 1
     exact, packed = found["numerics"][0], found["numerics"][1]
     assert exact["noise"] < 1e-5 < packed["noise"] < 0.05 and exact["repeats"] and packed["repeats"]
     modes = [row["mode"] for row in found["numerics"]]

@@ -361,9 +361,12 @@ def test_torchs_own_kernel_is_asked_in_words_that_it_knows(monkeypatch, third, h
     assert named["scale"] == 0.1 and named.get("num_splits") == (1 if third else None)
 
 
-def test_the_hopper_kernel_is_left_alone_where_it_is_missing_or_fails(monkeypatch):
+def test_the_hopper_kernel_is_left_alone_where_it_is_missing_or_fails(monkeypatch, capsys):
     from torch.nn import attention as kernels
 
+    from curate import console
+
+    console.enable(True)
     called = []
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(kernels, "activate_flash_attention_impl", called.append)
@@ -375,7 +378,7 @@ def test_the_hopper_kernel_is_left_alone_where_it_is_missing_or_fails(monkeypatc
     monkeypatch.setattr(attention, "find_spec", lambda name: name)
     monkeypatch.setattr(attention, "_varlen", lambda *words: (_ for _ in ()).throw(RuntimeError("no kernel image")))
     assert not attention.activate_hopper_kernel(torch.device("cpu")) and called == ["FA3", "restored"]
-    assert not attention._third
+    assert not attention._third and "installed and fails (no kernel image)" in capsys.readouterr().err
     monkeypatch.setattr(attention, "_varlen", lambda *words: None)
     assert attention.activate_hopper_kernel(torch.device("cpu")) and called[-1] == "FA3"
     monkeypatch.setattr(attention, "_third", False)

@@ -22,6 +22,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 
+from curate import console
 from curate.reference.precision import matmul_precision
 
 NAME = "curate"
@@ -212,8 +213,8 @@ def _kernel_options() -> frozenset[str]:
 def activate_hopper_kernel(device: torch.device) -> bool:
     """Let torch's variable-length attention run FlashAttention 3 on a Hopper that has it installed.
 
-    It is a package of its own (``flash_attn_interface``); without it, or where a trial fails, torch's FlashAttention 2
-    stays. → whether it is active
+    It is a package of its own (``flash_attn_interface``); without it torch's FlashAttention 2 stays, and where a trial
+    fails, which is said. → whether it is active
     """
     if torch.cuda.get_device_capability(device)[0] != 9 or find_spec("flash_attn_interface") is None:
         return False
@@ -225,9 +226,11 @@ def activate_hopper_kernel(device: torch.device) -> bool:
         _third = True
         trial = torch.zeros(1, 2, 8, 64, dtype=torch.bfloat16, device=device)
         _varlen(trial, trial, trial, 1.0, None, torch.tensor([0, 8], dtype=torch.int32, device=device), 8)
-    except Exception:
+    except Exception as error:
         _third = False
         kernels.restore_flash_attention_impl()
+        why = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        console.warn(f"FlashAttention 3 is installed and fails ({why}); PyTorch's own is used")
     return _third
 
 
