@@ -139,15 +139,15 @@ def read_conversation(row: Mapping[str, object], schema: str) -> Conversation:
     """The turns of one row as ``read_turns`` gives them, and the types of the parts that were skipped."""
     skipped: list[str] = []
     if schema == "tree":
-        turns = _read_tree(row, skipped)
+        turns = read_tree(row, skipped)
     elif schema == "preference":
-        turns = _read_preference(row, skipped)
+        turns = read_preference(row, skipped)
     elif schema in MESSAGE_COLUMNS:
-        turns = _read_messages(row, MESSAGE_COLUMNS[schema], skipped)
+        turns = read_messages(row, MESSAGE_COLUMNS[schema], skipped)
     elif schema == "instances":
-        turns = _read_instances(row, skipped)
+        turns = read_instances(row, skipped)
     elif schema in PAIRS:
-        turns = _read_pair(row, PAIRS[schema], skipped)
+        turns = read_pair(row, PAIRS[schema], skipped)
     else:
         raise ValueError(f"unknown schema {schema!r}; expected one of {', '.join(SCHEMAS)}")
     return Conversation(tuple(turns), tuple(skipped))
@@ -166,11 +166,11 @@ def list_instances(row: Mapping[str, object]) -> list[Mapping[str, object]]:
 
     Raises ConversationError for instances that are no objects.
     """
-    _require(row, ("instances",))
+    require_columns(row, ("instances",))
     instances: list[Mapping[str, object]] = []
-    for number, instance in enumerate(_as_list(row["instances"], "instances")):
+    for number, instance in enumerate(as_list(row["instances"], "instances")):
         if not isinstance(instance, Mapping):
-            raise ConversationError(f"instances[{number}]", _describe(instance), "an object with input and output")
+            raise ConversationError(f"instances[{number}]", describe_value(instance), "an object with input and output")
         instances.append({"instruction": row.get("instruction"), **instance})
     return instances
 
@@ -221,99 +221,99 @@ def _is_readable(row: Mapping[str, object], schema: str) -> bool:
         return False
 
 
-def _read_tree(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+def read_tree(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
     return [turn for _, turns in _walk_tree(row, skipped) for turn in turns]
 
 
 def _walk_tree(row: Mapping[str, object], skipped: list[str]) -> Iterator[tuple[int, list[Turn]]]:
-    _require(row, ("prompt",))
+    require_columns(row, ("prompt",))
     ahead = [(row["prompt"], "prompt", 0)]  # a stack, since trees may lie deeper than Python recurses
     while ahead:
         message, place, depth = ahead.pop()
-        yield depth, _read_message(message, place, skipped)
+        yield depth, read_message(message, place, skipped)
         if isinstance(message, Mapping):
             place = f"{place}.replies"
-            replies = list(enumerate(_as_list(message.get("replies"), place)))
+            replies = list(enumerate(as_list(message.get("replies"), place)))
             ahead += [(reply, f"{place}[{number}]", depth + 1) for number, reply in reversed(replies)]
 
 
-def _read_preference(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+def read_preference(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
     """A message that an answer repeats from the context, as where each holds the whole conversation, comes once."""
-    _require(row, PREFERENCE.answered)
-    turns = _extended(_read_system(row), _read_history(row) + _read_asked(row, PREFERENCE, skipped))
+    require_columns(row, PREFERENCE.answered)
+    turns = extend_turns(read_system(row), read_history(row) + _read_asked(row, PREFERENCE, skipped))
     for column in (name for names in MESSAGE_COLUMNS.values() for name in names):
-        turns = _extended(turns, _read_column(row, column, None, skipped))
+        turns = extend_turns(turns, read_column(row, column, None, skipped))
     for column in PREFERENCE.answered:
-        turns = _extended(turns, _read_column(row, column, "assistant", skipped))
+        turns = extend_turns(turns, read_column(row, column, "assistant", skipped))
     return turns
 
 
-def _read_messages(row: Mapping[str, object], columns: tuple[str, ...], skipped: list[str]) -> list[Turn]:
-    _require(row, columns)
-    said = [turn for column in columns for turn in _read_column(row, column, None, skipped)]
-    return _extended(_read_system(row), said)
+def read_messages(row: Mapping[str, object], columns: tuple[str, ...], skipped: list[str]) -> list[Turn]:
+    require_columns(row, columns)
+    said = [turn for column in columns for turn in read_column(row, column, None, skipped)]
+    return extend_turns(read_system(row), said)
 
 
-def _read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+def read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
     """Each instance is what an Alpaca row is, so a task of several instances repeats its instruction."""
     turns = []
     for number, instance in enumerate(list_instances(row)):
         try:
-            turns += _read_pair(instance, PAIRS["alpaca"], skipped)
+            turns += read_pair(instance, PAIRS["alpaca"], skipped)
         except ConversationError as error:
             place = f"instances[{number}].{error.place}"
             raise ConversationError(place, error.found, error.expected) from error
-    return _read_system(row) + (turns or _read_column(row, "instruction", "user", skipped))
+    return read_system(row) + (turns or read_column(row, "instruction", "user", skipped))
 
 
-def _read_pair(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list[Turn]:
-    _require(row, pair.asked[:1])
-    _require(row, pair.answered)
-    asked = _read_history(row) + _read_asked(row, pair, skipped)
-    answers = dict.fromkeys(tuple(_read_column(row, column, "assistant", skipped)) for column in pair.answered)
-    return _extended(_read_system(row), asked) + [turn for answer in answers for turn in answer]
+def read_pair(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list[Turn]:
+    require_columns(row, pair.asked[:1])
+    require_columns(row, pair.answered)
+    asked = read_history(row) + _read_asked(row, pair, skipped)
+    answers = dict.fromkeys(tuple(read_column(row, column, "assistant", skipped)) for column in pair.answered)
+    return extend_turns(read_system(row), asked) + [turn for answer in answers for turn in answer]
 
 
 def _read_asked(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list[Turn]:
-    columns = [_read_column(row, column, "user", skipped) for column in pair.asked]
+    columns = [read_column(row, column, "user", skipped) for column in pair.asked]
     texts = [turns[0] for turns in columns if len(turns) == 1 and turns[0].role == "user"]
     if len(texts) > 1 and len(texts) == sum(map(len, columns)):
         return [Turn("user", joined(dict.fromkeys(texts)))]
     return [turn for turns in columns for turn in turns]
 
 
-def _read_system(row: Mapping[str, object]) -> list[Turn]:
+def read_system(row: Mapping[str, object]) -> list[Turn]:
     found = {column: row.get(column) for column in SYSTEM_COLUMNS}
     texts = [_write(value, column) for column, value in found.items() if isinstance(value, str)]
     return [Turn("system", text) for text in texts if text.strip()][:1]
 
 
-def _read_history(row: Mapping[str, object]) -> list[Turn]:
+def read_history(row: Mapping[str, object]) -> list[Turn]:
     turns = []
-    for number, pair in enumerate(_as_list(row.get("history"), "history")):
+    for number, pair in enumerate(as_list(row.get("history"), "history")):
         place = f"history[{number}]"
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise ConversationError(place, _describe(pair), "a question and its answer")
+            raise ConversationError(place, describe_value(pair), "a question and its answer")
         turns += [Turn("user", _write(pair[0], place)), Turn("assistant", _write(pair[1], place))]
     return [turn for turn in turns if turn.text.strip()]
 
 
-def _read_column(row: Mapping[str, object], column: str, role: str | None, skipped: list[str]) -> list[Turn]:
+def read_column(row: Mapping[str, object], column: str, role: str | None, skipped: list[str]) -> list[Turn]:
     """Messages, or a text that ``role`` says; messages alone where the role is None."""
     value = row.get(column)
     if isinstance(value, str):
         value = _parse_messages(value, known=role is not None) or value
     if isinstance(value, Mapping):
-        return _read_message(value, column, skipped)
+        return read_message(value, column, skipped)
     if isinstance(value, list | tuple):
         return [
             turn
             for number, message in enumerate(value)
-            for turn in _read_message(message, f"{column}[{number}]", skipped)
+            for turn in read_message(message, f"{column}[{number}]", skipped)
         ]
     text = _write(value, column, "a string or messages" if role else "a list of messages")
     if role is None and text.strip() not in ("", "[]"):
-        raise ConversationError(column, _describe(value), "a list of messages")
+        raise ConversationError(column, describe_value(value), "a list of messages")
     return [Turn(role, text)] if role and text.strip() else []
 
 
@@ -330,19 +330,19 @@ def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None
     return found if not known or all(map(_find_role, found)) else None
 
 
-def _read_message(message: object, place: str, skipped: list[str]) -> list[Turn]:
+def read_message(message: object, place: str, skipped: list[str]) -> list[Turn]:
     if message is None:
         return []
     if not isinstance(message, Mapping):
-        raise ConversationError(place, _describe(message), "a message, an object with role and content")
+        raise ConversationError(place, describe_value(message), "a message, an object with role and content")
     if not any(key in message for key in (*CONTENT_KEYS, *REASONING_KEYS, *CALL_KEYS)):
-        raise ConversationError(place, _describe(message), f"one of {', '.join(CONTENT_KEYS)}")
+        raise ConversationError(place, describe_value(message), f"one of {', '.join(CONTENT_KEYS)}")
     said = [*_read_reasoning(message, place, skipped), *_read_content(message, place, skipped)]
     said += _read_calls(message, place)
     role = _find_role(message)
     if role is None:
         key = next((key for key in ROLE_KEYS if message.get(key) is not None), ROLE_KEYS[0])
-        raise ConversationError(f"{place}.{key}", _describe(message.get(key)), f"one of {', '.join(STANDARD)}")
+        raise ConversationError(f"{place}.{key}", describe_value(message.get(key)), f"one of {', '.join(STANDARD)}")
     text = "\n\n".join(part for part in said if part.strip())
     return [Turn(role, text)] if text else []
 
@@ -408,7 +408,7 @@ def _write_call(call: object, place: str) -> str:
     return _write(text, place)
 
 
-def _extended(turns: list[Turn], more: list[Turn]) -> list[Turn]:
+def extend_turns(turns: list[Turn], more: list[Turn]) -> list[Turn]:
     """``turns`` and ``more``, without what ``more`` repeats from the beginning of ``turns``."""
     first = 1 if turns and more and turns[0].role == "system" != more[0].role else 0
     same = 0
@@ -417,19 +417,19 @@ def _extended(turns: list[Turn], more: list[Turn]) -> list[Turn]:
     return turns + more[same:]
 
 
-def _require(row: Mapping[str, object], columns: tuple[str, ...]) -> None:
+def require_columns(row: Mapping[str, object], columns: tuple[str, ...]) -> None:
     if not any(column in row for column in columns):
         found = f"no such column among {', '.join(map(str, row)) or 'none'}"
         raise ConversationError(columns[0], found, " or ".join(columns))
 
 
-def _as_list(value: object, place: str) -> Sequence[object]:
+def as_list(value: object, place: str) -> Sequence[object]:
     if isinstance(value, str):
         value = _parse_messages(value, known=False) or value.strip() or None
     if value is None:
         return ()
     if not isinstance(value, list | tuple):
-        raise ConversationError(place, _describe(value), "a list")
+        raise ConversationError(place, describe_value(value), "a list")
     return value
 
 
@@ -437,7 +437,7 @@ def _write(value: object, place: str, expected: str = "a string") -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ConversationError(place, _describe(value), expected)
+        raise ConversationError(place, describe_value(value), expected)
     text = str(value)
     try:
         text.encode()
@@ -447,7 +447,7 @@ def _write(value: object, place: str, expected: str = "a string") -> str:
     return text
 
 
-def _describe(value: object) -> str:
+def describe_value(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):

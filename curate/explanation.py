@@ -128,12 +128,12 @@ def explain(
     opened = runs.open_run(run)
     if opened.stage("score") is None:
         raise TableError(f"{opened.path} holds no scores", f"curate score CORPUS --run {opened.path}")
-    teller = _Teller(opened)
+    teller = DocumentReader(opened)
     with decisions.open_scores(opened, found=teller.found) as connection:
-        rows, more = _find(connection, id)
+        rows, more = find_document(connection, id)
         if not rows:
-            raise _unknown(connection, id)
-        percentiles = [_percentile(connection, row["perplexity"]) for row in rows]
+            raise unknown_document(connection, id)
+        percentiles = [percentile_of(connection, row["perplexity"]) for row in rows]
     return Explanation(id, tuple(map(teller.explain, rows, percentiles)), more)
 
 
@@ -154,7 +154,7 @@ def _signals(scores: Mapping[str, Any]) -> list[str]:
     return [name for name in SIGNALS if scores.get(name) is not None]
 
 
-def _find(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict[str, Any]], int]:
+def find_document(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict[str, Any]], int]:
     """The rows of the scores that an id or FILE:ROW names, in corpus order, and how many more there are.
 
     ``refused`` is why a document would be rejected before any criterion is asked.
@@ -173,7 +173,7 @@ def _find(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict
     return rows, total - len(rows)
 
 
-def _percentile(connection: "duckdb.DuckDBPyConnection", perplexity: float | None) -> float | None:
+def percentile_of(connection: "duckdb.DuckDBPyConnection", perplexity: float | None) -> float | None:
     if perplexity is None:
         return None
     query = "SELECT count(*) FILTER (perplexity < ?), count(perplexity) FROM documents WHERE status = 'ok'"
@@ -181,7 +181,7 @@ def _percentile(connection: "duckdb.DuckDBPyConnection", perplexity: float | Non
     return 100.0 * below / total if total else None
 
 
-def _unknown(connection: "duckdb.DuckDBPyConnection", name: str) -> UsageError:
+def unknown_document(connection: "duckdb.DuckDBPyConnection", name: str) -> UsageError:
     """The error for an id that nothing has, with the nearest ones among the first million."""
     near = f"SELECT DISTINCT id FROM (SELECT id FROM documents WHERE id IS NOT NULL LIMIT {NEAR_ROWS})"
     query = f"SELECT id FROM ({near}) ORDER BY jaro_winkler_similarity(id, ?) DESC, id LIMIT 3"
@@ -190,7 +190,7 @@ def _unknown(connection: "duckdb.DuckDBPyConnection", name: str) -> UsageError:
     return UsageError(f"no document has the id {visible(name)}", hint)
 
 
-class _Teller:
+class DocumentReader:
     """Looks up evidence, decisions and texts for the rows of one run, opening table and corpus at most once."""
 
     def __init__(self, run: "Run"):

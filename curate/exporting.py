@@ -142,10 +142,10 @@ def export(
     if push_to_hub is not None:
         dataset.check_hub(push_to_hub)
     with dataset.building(place, overwrite) as folder, pairing.open_choice(opened, found, folder) as choice:
-        _check_some(choice, rejected)
+        check_any_kept(choice, rejected)
         prefix = choose_prefix(corpus.columns)
         job = pairing.Job(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled)
-        result = _build(job, folder, out, means)
+        result = build_export(job, folder, out, means)
     if push_to_hub is None:
         return result
     from dataclasses import replace
@@ -177,7 +177,7 @@ def _open_table(run: "Run", opener: Any, option: str) -> Any:
         raise TableError(error.message, f"{error.hint}; or leave it aside with {option}") from None
 
 
-def _check_some(choice: "Choice", rejected: bool) -> None:
+def check_any_kept(choice: "Choice", rejected: bool) -> None:
     """GateError where the export would be an empty folder."""
     if rejected and not choice.rejected:
         raise GateError("nothing was rejected, so there is nothing to export", "leave out --rejected")
@@ -202,14 +202,14 @@ def write_choice(run: "Run", choice: "Choice", folder: "Path", out: str) -> Expo
     from curate import moving, pairing, passages, shards
 
     corpus = run.corpus()
-    _check_some(choice, False)
+    check_any_kept(choice, False)
     treatment = passages.choose_treatment(run, choice.found, corpus)
     shard_bytes, prefix = shards.parse_size("500MB"), choose_prefix(corpus.columns)
     job = pairing.Job(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
-    return _build(job, folder, out, moving.Means(0, 1))
+    return build_export(job, folder, out, moving.Means(0, 1))
 
 
-def _build(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
+def build_export(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
     """Write shards, card and manifest into an empty folder; once more, should a name turn out to be taken."""
     import shutil
     from dataclasses import replace
@@ -222,7 +222,7 @@ def _build(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-        return _build(replace(job, prefix=choose_prefix([str(taken), job.prefix])), folder, out, means)
+        return build_export(replace(job, prefix=choose_prefix([str(taken), job.prefix])), folder, out, means)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing was left behind", "the same command begins again") from None
 

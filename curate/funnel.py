@@ -161,15 +161,15 @@ def status(run: Annotated[str, typer.Option(help="Run directory.")] = "curated")
     score = opened.stage("score")
     if score is None:
         raise TableError(f"{opened.path} holds no scores", f"curate score CORPUS --run {opened.path}")
-    corpus, stale = _look_at_corpus(opened)
+    corpus, stale = check_corpus(opened)
     identity = corpus.identity() if corpus is not None and rejections.is_there(opened) else None
     found, problems = rejections.find_rejections(opened, identity)
-    filtered = _filter_of(opened)
+    filtered = filter_record(opened)
     stale += problems
     if isinstance(filtered, str):
         stale, filtered = [*stale, filtered], None
-    buckets, order = _open_place(opened, "bucket", stale), _open_place(opened, "order", stale)
-    tally = _tally(opened, found)
+    buckets, order = open_scored_run(opened, "bucket", stale), open_scored_run(opened, "order", stale)
+    tally = count_reasons(opened, found)
     read = sum(share.documents for share in tally.values())
     sums = ledger.sum_up("status", tally, score["counts"]["read"] if score.get("complete") else read)
     kept, tokens = sums.kept.documents, sums.kept.tokens
@@ -177,7 +177,7 @@ def status(run: Annotated[str, typer.Option(help="Run directory.")] = "curated")
     if filtered is not None:
         counts = filtered["counts"]
         kept, tokens, rejected = counts["kept"], counts["kept_tokens"], counts["rejected"]
-        _conserve(read, kept, rejected, sums.unreadable)
+        check_conserved(read, kept, rejected, sums.unreadable)
     return Funnel(
         run=str(opened.path),
         model=str(score["made_from"]["model"].get("model", "unknown")),
@@ -192,19 +192,19 @@ def status(run: Annotated[str, typer.Option(help="Run directory.")] = "curated")
         stale=tuple(stale),
         verbs=found.verbs(),
         keeper=None if found.duplicates is None else found.duplicates["parameters"].get("keep"),
-        aside=Aside() if found.hits is None else _aside(opened, found.hits),
+        aside=Aside() if found.hits is None else count_aside(opened, found.hits),
         buckets=None if buckets is None else buckets["counts"].get("buckets", {}),
         order=None if order is None else order["parameters"],
     )
 
 
-def _conserve(read: int, kept: int, rejected: Mapping[str, int], unreadable: int) -> None:
+def check_conserved(read: int, kept: int, rejected: Mapping[str, int], unreadable: int) -> None:
     from curate import decisions
 
     decisions.conserve("status", read, kept, sum(rejected.values()), unreadable)
 
 
-def _tally(run: "Run", found: "Rejections") -> ledger.Tally:
+def count_reasons(run: "Run", found: "Rejections") -> ledger.Tally:
     """What would be decided without a criterion, over the parts that exist."""
     from curate import criteria, decisions
 
@@ -212,7 +212,7 @@ def _tally(run: "Run", found: "Rejections") -> ledger.Tally:
         return ledger.count(connection, criteria.REFUSED)
 
 
-def _aside(run: "Run", record: Mapping[str, Any]) -> Aside:
+def count_aside(run: "Run", record: Mapping[str, Any]) -> Aside:
     """Documents with hits that do not reject; the counts of ``mark`` and ``cut`` are of the hits themselves."""
     from curate import tables
 
@@ -226,7 +226,7 @@ def _aside(run: "Run", record: Mapping[str, Any]) -> Aside:
     return Aside(review, shown, marked, cut, passages)
 
 
-def _filter_of(run: "Run") -> "dict[str, Any] | str | None":
+def filter_record(run: "Run") -> "dict[str, Any] | str | None":
     """The record of a usable decision table, what is wrong with it, or None where there is none."""
     from curate import decisions
 
@@ -236,7 +236,7 @@ def _filter_of(run: "Run") -> "dict[str, Any] | str | None":
         return f"{error.message} (run curate filter again)"
 
 
-def _open_place(run: "Run", verb: str, stale: list[str]) -> dict[str, Any] | None:
+def open_scored_run(run: "Run", verb: str, stale: list[str]) -> dict[str, Any] | None:
     """The record of the buckets or of the order; ``stale`` grows by what is wrong with it."""
     from curate import placebook
 
@@ -247,7 +247,7 @@ def _open_place(run: "Run", verb: str, stale: list[str]) -> dict[str, Any] | Non
         return None
 
 
-def _look_at_corpus(run: "Run") -> "tuple[Corpus | None, list[str]]":
+def check_corpus(run: "Run") -> "tuple[Corpus | None, list[str]]":
     """The corpus that was scored, or why the scores no longer speak of it; a URL may be slow and is not looked at."""
     import os
 

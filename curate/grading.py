@@ -74,7 +74,7 @@ class Grades:
             lines.append(f"{'in no bucket':<24}{self.unmeasured:>13,}   without {self.by}")
         if self.within and 1 < len(self.groups) <= GROUPS:
             for name, own in self.groups.items():
-                lines += [_fold(name, 60), *self._rows(own, "  ", 20)]
+                lines += [fold_buckets(name, 60), *self._rows(own, "  ", 20)]
         elif self.within and len(self.groups) > GROUPS:
             lines.append(f"within {len(self.groups):,} groups; --json has them all")
         for text in self.warnings:
@@ -100,7 +100,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}".replace("%", " %") if whole else ""
 
 
-def _fold(text: str, most: int) -> str:
+def fold_buckets(text: str, most: int) -> str:
     from curate.evidence.screen import shorten
     from curate.evidence.wording import fold
 
@@ -136,13 +136,13 @@ def bucket(
     found = rejections.open_rejections(opened)
     if cutoffs is not None:
         known = files.load(Path(cutoffs))
-        warning = files.check_reference(known, _reference(opened), Path(cutoffs))
-        job = _Job(opened, found, known.by, known.within, f"cut as {cutoffs} says", None, known)
+        warning = files.check_reference(known, reference_of(opened), Path(cutoffs))
+        job = BucketJob(opened, found, known.by, known.within, f"cut as {cutoffs} says", None, known)
     else:
         names, chosen = _choose_within(opened, within)
         warning, known = None, None
-        job = _Job(opened, found, ALIASES.get(by or "ppl", by or "ppl"), names, chosen, quantiles, None)
-    return _grade(job, warning, save_cutoffs)
+        job = BucketJob(opened, found, ALIASES.get(by or "ppl", by or "ppl"), names, chosen, quantiles, None)
+    return assign_buckets(job, warning, save_cutoffs)
 
 
 def _check_options(
@@ -185,14 +185,14 @@ def _find_language(run: "Run") -> str | None:
     return next((name for name in carried.LANGUAGES if name in columns), None)
 
 
-def _reference(run: "Run") -> dict[str, Any]:
+def reference_of(run: "Run") -> dict[str, Any]:
     """The model that made the numbers, as far as cut-offs depend on it."""
     model = run.finished_scores()["made_from"].get("model") or {}
     return {name: model.get(name) for name in ("model", "revision", "weights", "tokenizer")}
 
 
 @dataclass(slots=True)
-class _Job:
+class BucketJob:
     """One grading: what is read, and how it is cut."""
 
     run: "Run"
@@ -220,7 +220,7 @@ class _Job:
             yield part, values, groups.take(part.table), groups.names
 
 
-def _grade(job: _Job, warning: str | None, save_to: str | None) -> Grades:
+def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> Grades:
     from pathlib import Path
 
     import numpy as np
@@ -237,7 +237,7 @@ def _grade(job: _Job, warning: str | None, save_to: str | None) -> Grades:
     if job.known is not None:
         lookup = files.groups_of(list(job.known.groups), names)
         if not counts[lookup >= 0].sum():
-            listed = ", ".join(_fold(name, 20) for name in list(job.known.groups)[:5])
+            listed = ", ".join(fold_buckets(name, 20) for name in list(job.known.groups)[:5])
             raise UsageError(f"the cut-offs know none of the groups of these documents, but {listed}", "make new ones")
         values = np.array(list(job.known.groups.values()), np.float64).reshape(len(job.known.groups), -1)
         ties = np.zeros(values.shape, np.int64)
@@ -248,7 +248,7 @@ def _grade(job: _Job, warning: str | None, save_to: str | None) -> Grades:
         made = {name: tuple(row.tolist()) for name, row, many in zip(names, values, counts, strict=True) if many}
         scheme = "ccnet" if job.quantiles is None else f"{job.quantiles} quantiles"
         bucket_names = files.names_of(job.quantiles)
-        cut = files.Cutoffs(scheme, job.by, job.within, bucket_names, made, _reference(job.run))
+        cut = files.Cutoffs(scheme, job.by, job.within, bucket_names, made, reference_of(job.run))
     parameters: dict[str, Any] = {"scheme": cut.scheme, "by": job.by, "within": list(job.within)}
     parameters |= {"names": [*cut.names, *((files.UNKNOWN,) if (lookup < 0).any() else ())]}
     parameters |= {"applied": job.known is not None, "cutoffs": runs.fingerprint(cut.as_json())}
@@ -267,7 +267,7 @@ def _grade(job: _Job, warning: str | None, save_to: str | None) -> Grades:
     return summary
 
 
-def _measured(job: _Job) -> Iterator[tuple[Any, Any, None]]:
+def _measured(job: BucketJob) -> Iterator[tuple[Any, Any, None]]:
     import numpy as np
 
     for _, values, groups, _ in job.read():
@@ -275,7 +275,7 @@ def _measured(job: _Job) -> Iterator[tuple[Any, Any, None]]:
         yield values[there], groups[there], None
 
 
-def _count(job: _Job) -> tuple[list[str], "NDArray[np.int64]", int]:
+def _count(job: BucketJob) -> tuple[list[str], "NDArray[np.int64]", int]:
     """The groups of all documents, how many numbers each has, and how many documents are kept."""
     import numpy as np
 
@@ -318,7 +318,7 @@ class _Tally:
         return tuple(found)
 
 
-def _rows(job: _Job, assigner: "Assigner", lookup: "NDArray[np.int64]", tally: _Tally) -> "Iterator[pa.Table]":
+def _rows(job: BucketJob, assigner: "Assigner", lookup: "NDArray[np.int64]", tally: _Tally) -> "Iterator[pa.Table]":
     """The rows of the table, part by part; ``tally`` grows by each."""
     import numpy as np
     import pyarrow as pa
@@ -336,7 +336,7 @@ def _rows(job: _Job, assigner: "Assigner", lookup: "NDArray[np.int64]", tally: _
 
 
 def _summary(
-    job: _Job,
+    job: BucketJob,
     cut: "Cutoffs",
     names: list[str],
     counts: "NDArray[np.int64]",

@@ -172,16 +172,16 @@ def order(
     parameters = {"by": column, "direction": direction, "schedule": schedule, **asked.parameters}
     parameters |= {"jitter": jitter, "stratify": stratify, "seed": seed, "generator": "PCG64"}
     with ranking.open_scratch(opened.path / ".scratch", read, limit) as scratch:
-        ranked = _rank(opened, column, stratify, direction == "descending", scratch, read, found)
+        ranked = rank_documents(opened, column, stratify, direction == "descending", scratch, read, found)
         ranks = arrange(ranked, asked, jitter, seed, scratch)
-        summary = _summary(opened, ranked, ranks, parameters, asked)
+        summary = summarise_order(opened, ranked, ranks, parameters, asked)
         if dry_run:
             from dataclasses import replace
 
             return replace(summary, dry_run=True)
         positions = place(ranked, ranks, scratch)
         tables.remove_leftovers(opened.path)
-        _write(opened, positions, summary, found, read)
+        write_positions(opened, positions, summary, found, read)
     return summary
 
 
@@ -194,7 +194,7 @@ def _check_options(direction: str, jitter: int | None, seed: int) -> None:
         raise UsageError(f"--seed {seed} is negative", "any number from 0 on")
 
 
-def _rank(
+def rank_documents(
     run: "Run", by: str, stratify: str | None, descending: bool, scratch: "Scratch", read: int, found: "Rejections"
 ) -> "Ranked":
     """The kept documents by rank. GateError where nothing is kept, UsageError where nothing has a key."""
@@ -262,7 +262,7 @@ def place(ranked: "Ranked", order: "Ranks", scratch: "Scratch") -> "Ranks":
     return out
 
 
-def _write(run: "Run", positions: "Ranks", summary: Arrangement, found: "Rejections", read: int) -> None:
+def write_positions(run: "Run", positions: "Ranks", summary: Arrangement, found: "Rejections", read: int) -> None:
     """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
     from dataclasses import asdict
 
@@ -297,7 +297,7 @@ def placed_rows(run: "Run", found: "Rejections", positions: "Ranks") -> "Iterato
         raise TableError(f"{done:,} documents are kept, but {len(positions):,} were ordered", "run curate order again")
 
 
-def _summary(
+def summarise_order(
     run: "Run", ranked: "Ranked", ranks: "Ranks", parameters: Mapping[str, Any], asked: "Schedule"
 ) -> Arrangement:
     from curate import tenths

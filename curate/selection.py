@@ -97,10 +97,10 @@ def filter(
         raise UsageError("--show is about the boundaries of one decision", "name one criterion, with one value each")
     opened = runs.open_run(run)
     opened.finished_scores()
-    desk = _Desk(opened, rejections.open_rejections(opened), memory_limit, ledger)
+    desk = FilterJob(opened, rejections.open_rejections(opened), memory_limit, ledger)
     source = desk.open(asked)
     if not asked and not dry_run:
-        raise _no_criterion(source, run)
+        raise no_criterion(source, run)
     source.load()
     if not asked or len(trials) > 1:
         pairs = [(source, one) for one in trials] if asked else desk.suggest(source)
@@ -116,14 +116,14 @@ def _probe(options: dict[str, Any], out: str) -> Probed:
     asked = subsets.criteria_for("low", options, 1)
     opened = runs.open_run(options["run"])
     opened.finished_scores()
-    desk = _Desk(opened, rejections.open_rejections(opened), options["memory_limit"], "none")
+    desk = FilterJob(opened, rejections.open_rejections(opened), options["memory_limit"], "none")
     source = desk.open(asked)
     source.load()
     return subsets.write(source, options, out)
 
 
 @dataclass(slots=True)
-class _Desk:
+class FilterJob:
     """One call of ``filter``: where it reads and writes."""
 
     run: "Run"
@@ -361,7 +361,7 @@ def _list_quantiles(found: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {figure(value)}" for name, value in found.items())
 
 
-def _no_criterion(source: "Source", run: str) -> UsageError:
+def no_criterion(source: "Source", run: str) -> UsageError:
     found = dict(zip(SHARES, _perplexity_quantiles(source), strict=True))
     at = "" if run == "curated" else f" --run {run}"
     return UsageError(

@@ -167,13 +167,13 @@ def verify(
         findings += integrity.check_tokens(export)
     if ordered and whole:
         findings += integrity.check_order(export)
-    note = _why_not(export, ordered, all(finding.ok for finding in findings), loader)
+    note = why_not_replayed(export, ordered, all(finding.ok for finding in findings), loader)
     replays: list[Replay] = []
     if note is None:
         from curate import loaders
 
         cases = loaders.list_cases(loader, settings, world_size, workers)
-        replays = list(_replay_cases(export, cases, batch_size, world_size, workers, steps))
+        replays = list(replay_cases(export, cases, batch_size, world_size, workers, steps))
     found: dict[str, str] = {}
     if replays:
         from curate.loaders import versions
@@ -185,7 +185,7 @@ def verify(
     )
 
 
-def _why_not(export: "Export", ordered: bool, whole: bool, loader: str) -> str | None:
+def why_not_replayed(export: "Export", ordered: bool, whole: bool, loader: str) -> str | None:
     """Why no loader is replayed, where none is."""
     if loader == "none":
         return "" if ordered else "there is no order to verify"
@@ -198,7 +198,7 @@ def _why_not(export: "Export", ordered: bool, whole: bool, loader: str) -> str |
     return None if export.rows else "there is no document to replay"
 
 
-def _replay_cases(
+def replay_cases(
     export: "Export", cases: "list[Case]", batch_size: int, ranks: int, workers: int, steps: int | None
 ) -> Iterator[Replay]:
     from curate import console, exportbook, loaders
