@@ -12,7 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
+import pytest
 import zstandard
+from hypothesis import strategies as st
+
+from curate.corpus import open_corpus
 
 Records = Sequence[dict[str, Any]]
 
@@ -168,3 +172,33 @@ def plant(toy: Toy, file: str, row: int, text: str | None, reason: str | None) -
         toy.texts[file, row] = text
     elif reason is not None:
         toy.unreadable[file, row] = reason
+
+
+def read(corpus, **options):
+    """Everything in a corpus by (file, row): status, text, reason, id."""
+    found = {}
+    for slice in corpus.slices(**options):
+        rows = zip(slice.rows.tolist(), slice.statuses, slice.texts, slice.reasons, slice.ids, strict=True)
+        for row, status, text, reason, identifier in rows:
+            assert (slice.mark.file, row) not in found
+            found[slice.mark.file, row] = (status, text, reason, identifier)
+    return found
+
+
+def texts_of(path, **options):
+    return [text for _, text, _, _ in read(open_corpus([str(path)], **options)).values()]
+
+
+def as_value(documents):
+    """A slice as plain values, to compare."""
+    table = None if documents.table is None else (documents.table.schema, repr(documents.table.to_pylist()))
+    plain = (documents.ids, documents.texts, documents.statuses, documents.reasons, documents.read_bytes, table)
+    return documents.mark, documents.rows.tolist(), *plain
+
+
+def file_name(format):
+    return format if format.partition(".")[2] in ("json", "arrow") else f"part.{format}"
+
+
+each_format = pytest.mark.parametrize("format", FORMATS)
+nasty = st.text(st.sampled_from("ab\\\"{}[],\n\r\t é🙂:'\u2028\x85"), max_size=30) | st.text(max_size=8)
