@@ -1,4 +1,4 @@
-"""Instruction files as corpora: whatever the schema and the format, a document is all its turns, in the same slices."""
+"""Conversations in a corpus: every schema in every format, bad rows in their places, the same slices after any cut."""
 
 import json
 import pickle
@@ -11,67 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 from helpers import models
+from helpers.conversations import NAMES, OF_EACH, ROWS, corpus_of, each_name, gathered, rows_of, said
 from helpers.corpora import write_columns, write_lines, write_records
 
 from curate.conversation import SCHEMAS, SYSTEM_COLUMNS, ConversationError, Turn, joined, read_conversation, read_turns
 from curate.corpus import Corpus, columnar, open_corpus
-from curate.corpus import corpus as corpus_module
 from curate.corpus.conversations import list_columns
 from curate.corpus.formats import read_blocks
 from curate.corpus.values import Reading, Start
-from curate.errors import CorpusError, RowError, UsageError
+from curate.errors import RowError
 from curate.scoring import score
 
-
-def said(*texts):
-    return [{"role": role, "content": text} for role, text in zip(("user", "assistant") * 9, texts, strict=False)]
-
-
-def shared(*texts):
-    return [{"from": name, "value": text} for name, text in zip(("human", "gpt") * 9, texts, strict=False)]
-
-
-def tree(number):
-    last = {"text": f"leaf {number}", "role": "prompter", "replies": []}
-    reply = {"text": f"répond {number}", "role": "assistant", "replies": [last]}
-    return {"text": f"root {number}", "role": "prompter", "replies": [reply]}
-
-
-# What a row of each schema looks like; the column `source` is what lies beside a conversation.
-ROWS = {
-    "tree": lambda n: {"message_tree_id": f"t{n}", "prompt": tree(n)},
-    "preference": lambda n: {"prompt": f"why {n}?", "chosen": said("é", f"so {n}")[1:], "rejected": said("", "no")[1:]},
-    "messages": lambda n: {"messages": said(f"why {n}?", f"so {n} 🙂", "and?"), "source": "web"},
-    "conversations": lambda n: {"conversations": shared(f"why {n}?", f"so {n}"), "system": "be brief"},
-    "instances": lambda n: {"instruction": f"add {n}", "instances": [{"input": "1", "output": "2"}], "name": "sum"},
-    "alpaca": lambda n: {"id": f"a{n}", "instruction": f"add {n}", "input": "1 and 2", "output": "3", "source": "web"},
-    "prompt": lambda n: {"prompt": f"why {n}?", "completion": f"so {n}"},
-    "question": lambda n: {"question": f"why {n}?", "answer": f"so {n}", "source": "web"},
-    "query": lambda n: {"query": f"why {n}?", "response": f"so {n}"},
-    "problem": lambda n: {"problem": f"why {n}?", "solution": f"so {n}"},
-}
-NAMES = ("part.jsonl", "part.json", "pretty.json", "part.jsonl.zst", "part.parquet", "file.arrow", "stream.arrow")
-
 each_schema = pytest.mark.parametrize("schema", SCHEMAS)
-each_name = pytest.mark.parametrize("name", NAMES)
-
-
-def rows_of(schema, count=7):
-    return [ROWS[schema](number) for number in range(count)]
-
-
-def corpus_of(folder, name, records, **options):
-    write_records(folder / name, records)
-    return open_corpus([str(folder / name)], **options)
-
-
-def gathered(corpus, **options):
-    """All slices of a corpus as one: turns, texts, statuses, reasons."""
-    slices = list(corpus.slices(**options))
-    return tuple([value for one in slices for value in getattr(one, name)] for name in OF_EACH)
-
-
-OF_EACH = ("turns", "texts", "statuses", "reasons")
 
 
 def as_value(documents):
@@ -187,6 +138,7 @@ def test_plain_corpora_have_no_turns(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------- bad rows
+
 
 ODD = [
     said("why?", "so"),
@@ -311,96 +263,6 @@ def test_describe_says_which_schema_is_read_and_which_columns(tmp_path):
     assert said_of["alpaca"].endswith('"alpaca" (instruction, input, output) (also: id, source)')
     assert said_of["conversations"].endswith('conversations in the schema "conversations" (system, conversations)')
     assert said_of["tree"].endswith('conversations in the schema "tree" (prompt) (also: message_tree_id)')
-
-
-@pytest.mark.parametrize("column", ["text", "content"])
-@each_name
-def test_an_obvious_text_column_wins_unless_the_schema_is_named(tmp_path, name, column):
-    records = [{column: f"a text {n}", **record} for n, record in enumerate(rows_of("messages"))]
-    corpus = corpus_of(tmp_path, name, records)
-    assert corpus.text_field == column and corpus.conversation is None
-    assert [documents.texts[0] for documents in corpus.slices()] == ["a text 0"]
-    named = open_corpus([str(tmp_path / name)], text_field="@messages")
-    assert gathered(named)[0] == [tuple(read_turns(record, "messages")) for record in records]
-
-
-@pytest.mark.parametrize("beside", ["source", "tools", "system", "conversation_id"])
-def test_the_only_column_of_strings_gives_way_to_the_conversations_beside_it(tmp_path, beside):
-    corpus = corpus_of(tmp_path, "part.jsonl", [{beside: "web", "conversations": shared("a", "b")}])
-    assert corpus.text_field == "@conversations"
-
-
-@pytest.mark.parametrize(
-    "record",
-    [{"prose": "a text", "messages": 3}, {"messages": "a text"}, {"prose": "a text", "messages": None}],
-    ids=str,
-)
-def test_the_only_column_of_strings_is_the_text_where_nothing_is_said(tmp_path, record):
-    name = next(name for name, value in record.items() if value == "a text")
-    assert corpus_of(tmp_path, "part.jsonl", [record]).text_field == name
-
-
-def test_a_file_whose_first_rows_say_nothing_is_one_of_conversations_all_the_same(tmp_path):
-    corpus = corpus_of(tmp_path, "part.jsonl", [{"messages": []}, {"messages": None}])
-    assert corpus.text_field == "@messages" and gathered(corpus)[2] == ["empty", "empty"]
-
-
-def test_first_rows_that_cannot_be_read_stop_at_once_and_may_be_asked_for(tmp_path):
-    write_records(tmp_path / "part.jsonl", [{"messages": [{"role": "narrator", "content": "once"}], "n": 1}])
-    with pytest.raises(CorpusError, match=r'no obvious text column.*in the schema "messages".*narrator'):
-        open_corpus([str(tmp_path)])
-    assert gathered(open_corpus([str(tmp_path)], text_field="@messages"))[2] == ["unreadable"]
-
-
-def test_an_unknown_schema_is_refused_and_the_known_ones_are_named(tmp_path):
-    write_records(tmp_path / "part.jsonl", rows_of("messages"))
-    with pytest.raises(UsageError, match="@chat") as caught:
-        open_corpus([str(tmp_path)], text_field="@chat")
-    assert all(f"@{schema}" in caught.value.hint for schema in SCHEMAS)
-
-
-def test_a_column_whose_name_begins_with_an_at_is_a_column(tmp_path):
-    corpus = corpus_of(tmp_path, "part.jsonl", [{"@value": "a text", "n": 1}])
-    assert corpus.text_field == "@value" and corpus.conversation is None
-    assert [one.texts for one in Corpus.from_spec(corpus.spec()).slices()] == [["a text"]]
-
-
-@pytest.mark.parametrize("name", ["b.jsonl", "b.parquet", "b.csv", "b.arrow"])
-def test_files_of_another_schema_are_refused_by_name(tmp_path, name):
-    write_records(tmp_path / "a.jsonl", rows_of("messages"))
-    write_records(tmp_path / name, rows_of("question"))
-    with pytest.raises(CorpusError, match=rf'{name} has no column messages.*"messages".*question, answer') as caught:
-        open_corpus([str(tmp_path)])
-    assert "leave the file out" in caught.value.hint
-
-
-def test_plain_text_beside_conversations_is_refused(tmp_path):
-    write_records(tmp_path / "a.jsonl", rows_of("messages"))
-    (tmp_path / "notes.txt").write_text("a text")
-    with pytest.raises(CorpusError, match=r"notes\.txt is plain text"):
-        open_corpus([str(tmp_path)])
-
-
-@pytest.mark.parametrize("values", [[3], [True], [b"why?"]], ids=str)
-def test_a_column_that_can_hold_no_turns_is_refused(tmp_path, values):
-    write_columns(tmp_path / "part.parquet", pa.table({"messages": values, "text": ["a"]}), 1)
-    with pytest.raises(CorpusError, match=r'part\.parquet holds \w+ in "messages", not a list of messages'):
-        open_corpus([str(tmp_path)], text_field="@messages")
-
-
-def test_numbers_may_be_an_answer_in_a_column_too(tmp_path):
-    corpus = corpus_of(tmp_path, "part.parquet", [{"question": "6 times 7?", "answer": 42}], text_field="@question")
-    assert gathered(corpus)[1] == ["6 times 7?\n\n42"]
-
-
-def test_files_not_looked_at_ahead_are_checked_when_their_turn_comes(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "FILES_AHEAD", 1)
-    write_records(tmp_path / "a.jsonl", rows_of("messages"))
-    write_records(tmp_path / "b.jsonl", rows_of("question"))
-    slices = open_corpus([str(tmp_path)]).slices()
-    assert len(next(slices)) == 7
-    with pytest.raises(CorpusError, match=r"b\.jsonl has no column messages"):
-        next(slices)
 
 
 # --------------------------------------------------------------------------------------------- identity, and a verb
