@@ -67,3 +67,7 @@ def order_table(documents, files, hashed=False):
         texts = documents.column("text").to_pylist()
         columns["hash"] = pa.array([xxhash.xxh3_64_intdigest(text.encode()) for text in texts], pa.uint64())
     return pa.table(columns)
+
+
+def an_export(folder, kind="parquet", count=60, **options):
+    return write_ordered(folder / "out", kind, make_documents(count), **options)
