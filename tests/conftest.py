@@ -45,6 +45,15 @@ def _silence():
 
 
 @pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A cache of datasets for each test; the library would otherwise meet an earlier test's folder of the same name."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+
+
+@pytest.fixture
 def sample_corpus():
     """The folder of the sample corpus."""
     return ROOT / "recipes" / "sample"

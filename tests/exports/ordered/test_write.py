@@ -1,71 +1,32 @@
 """Export in order: what is written is the order table, whatever the memory, the workers and the format."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import datasets
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+from helpers.exports import (
+    FORMATS,
+    LEAKY,
+    QUESTION,
+    files_of,
+    leaky_run,
+    plain_run,
+    read_in_order,
+    rich_table,
+    shards_of,
+    shuffled,
+)
 from helpers.runs import kept_of, make_run, numbered_run, write_buckets, write_hits, write_lines, write_order
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from test_export import FORMATS, LEAKY, QUESTION, files_of, leaky_run, rich_table
 
-from curate import crew, moving, routing, spill, workers
-from curate.errors import CorpusError, GateError, StorageError, TableError, UsageError
+from curate import moving, routing, spill
+from curate.errors import CorpusError, GateError, TableError, UsageError
 from curate.exporting import export
-from curate.moving import folder_names
 from curate.selection import filter as choose
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    datasets.disable_progress_bars()
-
-
-def rows_of(path):
-    """The rows of one shard, read without curate."""
-    if path.suffix == ".jsonl":
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    if path.suffix == ".parquet":
-        return pq.read_table(path, partitioning=None).to_pylist()
-    with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as reader:
-        return reader.read_all().to_pylist()
-
-
-def shards_of(out):
-    """Every shard by its path, in the order of the names."""
-    ends = (".arrow", ".jsonl", ".parquet")
-    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*-of-*") if path.suffix in ends)
-    return {name: rows_of(out / name) for name in names}
-
-
-def read_in_order(out):
-    return [row for rows in shards_of(out).values() for row in rows]
-
-
-def shuffled(run, kept, count, seed=0):
-    """An order of the kept rows, written; → the rows in that order."""
-    order = np.random.default_rng(seed).permutation(kept).tolist()
-    places = {row: place for place, row in enumerate(order)}
-    write_order(run, [places.get(row) for row in range(count)])
-    return order
-
-
-def plain_run(folder, count=200, **options):
-    rows = [{"id": n, "text": f"document {n} " + "wörter " * (n % 23), "tag": "x" * (n % 7)} for n in range(count)]
-    write_lines(folder / "c" / "a.jsonl", rows)
-    return make_run(folder / "run", [folder / "c"], slice_bytes=1500, **options), rows
-
 
 # The laws.
 
@@ -150,42 +111,6 @@ def test_an_ordered_export_has_the_rows_of_one_in_the_order_of_the_corpus(tmp_pa
     assert (tmp_path / "out" / "order.parquet").exists() and not (tmp_path / "plain" / "order.parquet").exists()
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.integers(1, 400), min_size=1, max_size=60),
-    st.integers(1, 900),
-    st.integers(0, 4),
-    st.integers(40, 3000),
-)
-def test_any_spill_gives_every_range_back_sorted(tmp_path_factory, sizes, limit, exponent, most):
-    folder = tmp_path_factory.mktemp("spill")
-    narrow = np.zeros(len(sizes), spill.NARROW)
-    narrow["key"] = narrow["row"] = np.random.default_rng(len(sizes)).permutation(len(sizes))
-    narrow["size"] = sizes
-    bodies = [bytes([65 + row % 26]) * size for row, size in zip(narrow["row"].tolist(), sizes, strict=True)]
-    by_key = dict(zip(narrow["key"].tolist(), bodies, strict=True))
-    for kind in ("lines", "tables"):
-        held = spill.Spill(folder / kind, limit, 1 << exponent)
-        for start in range(0, len(sizes), 7):
-            some = bodies[start : start + 7]
-            held.add(narrow[start : start + 7], some if kind == "lines" else pa.table({"line": some}))
-        pieces, room = held.finish(), bytearray()
-        for first, stop in ((0, len(sizes)), (1, 3), (len(sizes) // 2, len(sizes))):
-            wanted = range(first, min(stop, len(sizes)))
-            assert sorted(spill.read_narrow(pieces, first, stop)["key"].tolist()) == list(wanted)
-            if kind == "lines":
-                keys, lines = spill.read_lines(pieces, first, stop, room)
-                assert (keys["key"].tolist(), lines.to_pylist()) == (list(wanted), [by_key[key] for key in wanted])
-                continue
-            found = {}
-            for rows, table in spill.read_tables(pieces, first, stop):
-                found |= dict(zip(rows["key"].tolist(), table.column("line").to_pylist(), strict=True))
-            assert found == {key: by_key[key] for key in wanted}
-    cut = spill.cut_rows(np.array(sizes), most)
-    assert [row for start, stop in cut for row in range(start, stop)] == list(range(len(sizes)))
-    assert all(stop == start + 1 or sum(sizes[start:stop]) <= most for start, stop in cut)
-
-
 @pytest.mark.parametrize("kind", FORMATS)
 def test_one_document_and_rows_larger_than_a_shard_or_a_run(tmp_path, kind, monkeypatch):
     monkeypatch.setattr(moving, "MOST_RUN_BYTES", 700)
@@ -263,63 +188,6 @@ def test_a_taken_name_moves_the_columns_of_an_ordered_export_too(tmp_path):
     assert export(str(tmp_path / "out"), str(run.path), format="jsonl").prefix == "curate2_"
     (row,) = read_in_order(tmp_path / "out")
     assert (row["curate_position"], row["curate2_position"]) == ("mine", 0)
-
-
-# Buckets.
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("ordered", [True, False])
-def test_each_bucket_is_a_config_with_its_order_kept(tmp_path, kind, ordered):
-    run, _ = plain_run(tmp_path, 90)
-    names = ["head" if n % 3 else "tail" for n in range(90)]
-    write_buckets(run, names)
-    order = shuffled(run, list(range(90)), 90) if ordered else list(range(90))
-    found = export(str(tmp_path / "out"), str(run.path), format=kind, shard_size="3kB", by_bucket=True)
-    assert found.buckets == ("head", "tail")
-    for name in ("head", "tail"):
-        rows = datasets.load_dataset(str(tmp_path / "out"), name, split="train").to_list()
-        assert [row["curate_row"] for row in rows] == [row for row in order if names[row] == name]
-        assert {row["curate_bucket"] for row in rows} == {name}
-        if kind == "hf":
-            assert len(datasets.load_from_disk(str(tmp_path / "out" / "data" / name))) == len(rows)
-    assert len(datasets.load_dataset(str(tmp_path / "out"), "default", split="train")) == 90
-    assert (tmp_path / "out" / "order.parquet").exists() is ordered
-    if ordered:
-        shards = shards_of(tmp_path / "out")
-        for told in pq.read_table(tmp_path / "out" / "order.parquet").to_pylist():
-            assert shards[told["shard"]][told["shard_row"]]["curate_position"] == told["position"]
-
-
-def test_buckets_are_a_column_and_one_bucket_makes_one_folder(tmp_path):
-    run, _ = plain_run(tmp_path, 20)
-    write_buckets(run, ["only"] * 20)
-    export(str(tmp_path / "plain"), str(run.path), format="jsonl")
-    assert {row["curate_bucket"] for row in read_in_order(tmp_path / "plain")} == {"only"}
-    export(str(tmp_path / "none"), str(run.path), format="jsonl", no_buckets=True)
-    assert "curate_bucket" not in read_in_order(tmp_path / "none")[0]
-    export(str(tmp_path / "out"), str(run.path), format="jsonl", by_bucket=True)
-    assert list(shards_of(tmp_path / "out")) == ["data/only/train-00000-of-00001.jsonl"]
-
-
-@given(st.lists(st.text(max_size=12), unique=True))
-def test_names_of_folders_are_harmless_and_apart(buckets):
-    names = list(folder_names(buckets).values())
-    assert len({name.lower() for name in names}) == len(buckets)
-    for name in names:
-        assert name and not name.startswith((".", "-")) and Path(name).name == name
-        assert name.isascii() and not set(name) & set('/\\:*?"<>|\n ')
-
-
-def test_hostile_buckets_do_not_leave_the_folder(tmp_path):
-    run, _ = plain_run(tmp_path, 4)
-    names = ["../../evil", "/etc/passwd", "a\n---\nb: *", "default"]
-    write_buckets(run, names)
-    found = export(str(tmp_path / "out"), str(run.path), format="jsonl", by_bucket=True)
-    assert sorted(path.name for path in tmp_path.iterdir() if "cache" not in path.name) == ["c", "out", "run"]
-    for bucket, folder in zip(sorted(names), found.buckets, strict=True):
-        (row,) = datasets.load_dataset(str(tmp_path / "out"), folder, split="train").to_list()
-        assert row["curate_bucket"] == bucket
 
 
 # What is refused.
@@ -415,25 +283,6 @@ def test_a_document_that_was_inserted_is_refused_in_order_too(tmp_path):
 
 
 # Workers.
-
-
-def fail_or_die(shared, item):
-    if item == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if item == "fail":
-        raise TableError("what", "how")
-    print("noise on stdout")
-    return shared + item
-
-
-def test_workers_answer_in_order_and_their_errors_and_deaths_are_told():
-    with workers.hired(fail_or_die, 10, 2) as work:
-        assert list(crew.in_order(work, range(9), 2)) == list(range(10, 19))
-        with pytest.raises(TableError) as caught:
-            work("fail")
-        assert (caught.value.message, caught.value.hint) == ("what", "how")
-        with pytest.raises(StorageError, match="signal 9"):
-            work("die")
 
 
 def test_an_export_that_is_killed_leaves_what_the_next_removes(tmp_path):

@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.exports import LEAKY, QUESTION, plain_run, read_in_order, shuffled
 from helpers.runs import kept_of, make_run, write_buckets, write_hits, write_lines
-from test_export import LEAKY, QUESTION
-from test_ordered_export import plain_run, read_in_order, shuffled
-from test_tokens import READERS, a_tokenizer, plain_ids, read_all
+from helpers.tokens import READERS, a_tokenizer, plain_ids, read_all
 
 from curate import moving
 from curate.errors import UsageError
