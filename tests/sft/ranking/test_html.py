@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from helpers.browser import assert_harmless, hostile, needs_browser, open_page
 from helpers.rankings import LONG, NAMES, make_dataset, make_pairs, make_place, make_ranking, make_table
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report_browser import assert_harmless, hostile, needs_browser, open_page
 
 from curate import axes
 from curate.evidence.wording import fold
