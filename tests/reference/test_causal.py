@@ -1,75 +1,19 @@
 """The scorer against a naive fp32 loop, for architectures of many kinds; and what it does when a model misbehaves."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 import torch
 from helpers import models
+from helpers.scoring import TEXTS, naive, score
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.errors import ModelError, UsageError
+from curate.errors import ModelError
 from curate.likelihood import Passage
-from curate.reference import Reading, attention, causal, load, loading, selfcheck
+from curate.reference import Reading, causal, load, loading
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-
-TEXTS = [
-    "hello world",
-    "a",
-    "Größe 東京 🙂 and some plain words after it",
-    "def f(x):\n    return x + 1\n" * 5,
-    "x y z <|endoftext|> next " * 5,
-    "the same words again and again " * 40,  # several windows of 64
-]
 EXPECTED = dict.fromkeys(models.SHAPES, "packed") | {"bloom": "padded", "mamba": "padded"}
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """Gives the folder of a tiny model of a kind, made once."""
-    root, made = tmp_path_factory.mktemp("models"), {}
-
-    def get(kind, **changes):
-        key = kind + json.dumps(changes, sort_keys=True)
-        if key not in made:
-            made[key] = models.save(root / str(len(made)), kind, **changes)
-        return made[key]
-
-    return get
-
-
-def naive(place, texts, window, prefix=0, overlap=0, prefix_each=False):
-    """Nats of each text, one window at a time, full logits, fp32, the model's own (eager) attention."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, attn_implementation="eager").eval()
-    tokenizer = AutoTokenizer.from_pretrained(place)  # some model types bring a tokenizer of their own over the file's
-    found = []
-    for text in texts:
-        ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        sequence = ([] if prefix is None else [prefix]) + ids
-        total, at = 0.0, 1
-        while at < len(sequence):
-            begin = max(0, at - 1 - overlap) if at > 1 else 0
-            end = min(len(sequence), begin + window + 1)
-            read = sequence[begin : end - 1]
-            if prefix_each and begin > 0:
-                read = [prefix, *read[1:]]
-            with torch.no_grad():
-                logs = model(torch.tensor([read])).logits[0].float().log_softmax(-1)
-            for position in range(at, end):
-                total -= float(logs[position - 1 - begin, sequence[position]])
-            at = end
-        found.append(total)
-    return np.array(found)
-
-
-def score(reference, texts):
-    (found,) = reference.score([[Passage(text) for text in texts]])
-    return found
 
 
 @pytest.mark.parametrize("kind", sorted(models.SHAPES))
@@ -278,106 +222,6 @@ def test_a_failure_of_the_model_is_not_swallowed_by_the_thread(folder):
         list(load(str(folder("llama"))).score(broken()))
 
 
-# ---- the self-check -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_an_attention_that_leaks_between_documents_is_caught_and_packing_given_up(folder, monkeypatch):
-    monkeypatch.setattr(attention, "find_runs", lambda edges: [(0, edges[-1], 1)])
-    reference = load(str(folder("llama")), Reading(exact=True))
-    assert reference.runner.rung == "padded" and any("not packed: a token is off" in note for note in reference.notes)
-    np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
-
-
-def test_a_kernel_that_fails_in_half_precision_alone_is_caught_and_packing_given_up(folder, monkeypatch):
-    real = attention._documents
-
-    def fails(whole, *rest):
-        if whole.dtype == torch.bfloat16:
-            raise RuntimeError("no kernel for this chip")
-        return real(whole, *rest)
-
-    monkeypatch.setattr(attention, "_documents", fails)
-    reference = load(str(folder("llama")), Reading(dtype="bf16"))
-    assert reference.runner.rung == "padded" and reference.identity["forward"] == "padded"
-    assert "not packed in this dtype: no kernel for this chip" in reference.notes
-    noise = (score(reference, TEXTS).nats - naive(folder("llama"), TEXTS, 64)) / np.sqrt(score(reference, TEXTS).tokens)
-    assert np.sqrt(np.mean(noise**2)) <= 0.05
-
-
-def test_a_kernel_that_leaks_in_half_precision_alone_is_caught_too(folder, monkeypatch):
-    real = attention.attend
-
-    def leaks(module, query, *rest, **options):
-        if query.dtype == torch.bfloat16:
-            with attention.within(None):
-                return real(module, query, *rest, **options)
-        return real(module, query, *rest, **options)
-
-    from transformers import AttentionInterface
-
-    monkeypatch.setattr(attention, "register", lambda: AttentionInterface.register(attention.NAME, leaks))
-    reference = load(str(folder("llama")), Reading(dtype="bf16"))
-    monkeypatch.undo()
-    attention.register()
-    assert reference.runner.rung == "padded"
-
-
-def test_a_head_that_is_not_the_models_is_caught_and_given_up(folder, monkeypatch):
-    def scaled(model):
-        head = real(model)
-        head.scale = 0.9
-        return head
-
-    real = selfcheck.find_head
-    monkeypatch.setattr(selfcheck, "find_head", scaled)
-    reference = load(str(folder("llama")), Reading(exact=True))
-    assert reference.runner.head is None and reference.identity["head"] == "own"
-    np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
-
-
-def test_every_rung_gives_the_same_numbers(folder):
-    reference = load(str(folder("llama")), Reading(exact=True))
-    truth = naive(folder("llama"), TEXTS, 64)
-    for rung in ("packed", "padded", "equal", "alone"):
-        reference.runner.rung = rung
-        selfcheck._set_attention(reference.runner, rung)
-        np.testing.assert_allclose(score(reference, TEXTS).nats, truth, rtol=2e-6, err_msg=rung)
-
-
-def test_half_precision_that_is_too_coarse_gives_way_to_fp32(folder, monkeypatch):
-    monkeypatch.setattr(selfcheck, "NOISE", 1e-9)
-    monkeypatch.setattr(loading, "cpu_multiplies_bfloat16", lambda: True)
-    reference = load(str(folder("llama")))
-    assert reference.identity["dtype"] == "fp32" and any("running in fp32 instead" in note for note in reference.notes)
-
-
-def test_a_model_that_looks_ahead_is_refused(tmp_path):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.for_model(
-        "bert", **models.COMMON, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32
-    )
-    torch.manual_seed(0)
-    config.initializer_range, config.is_decoder = 0.5, False
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    models.tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="not causal"):
-        load(str(tmp_path), Reading(exact=True))
-
-
-# ---- models that cannot be used -----------------------------------------------------------------------------------
-
-
-def test_nan_from_the_model_is_refused_at_load(tmp_path):
-    model = models.build("llama")
-    torch.nn.init.constant_(model.model.layers[0].mlp.down_proj.weight, float("nan"))
-    model.save_pretrained(tmp_path)
-    models.tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="NaN or infinity"):
-        load(str(tmp_path))
-
-
 def test_nan_for_some_documents_gives_them_a_status_and_no_number(folder):
     reference, real = load(str(folder("llama")), Reading(exact=True)), causal.CausalModel.nats
 
@@ -392,86 +236,6 @@ def test_nan_for_some_documents_gives_them_a_status_and_no_number(folder):
         found = score(reference, texts)
     assert 300 in reference.encoder.encode(texts[1:])[0]
     assert found.status == ["ok", "not_finite"] and np.isnan(found.nats).tolist() == [False, True]
-
-
-def test_a_folder_without_a_tokenizer_is_named(folder, tmp_path):
-    models.build("llama").save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="has no tokenizer") as caught:
-        load(str(tmp_path))
-    assert "tokenizer.json" in caught.value.hint
-
-
-def test_a_folder_that_holds_no_model_says_what_it_holds(tmp_path):
-    (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ModelError, match=r"no config.json; it holds notes.txt"):
-        load(str(tmp_path))
-
-
-def test_a_path_that_is_not_there_is_no_hub_name(tmp_path):
-    with pytest.raises(ModelError, match="there is no folder"):
-        load(str(tmp_path / "nowhere"))
-
-
-def test_a_hub_model_out_of_reach_is_one_line_with_a_way_out():
-    with pytest.raises(ModelError) as caught:
-        load("nobody/no-such-model")
-    assert "\n" not in caught.value.message and "--model PATH" in caught.value.hint
-
-
-def test_a_model_that_is_no_causal_language_model_is_refused(tmp_path):
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    config = T5Config(**models.COMMON, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
-    T5ForConditionalGeneration(config).save_pretrained(tmp_path)
-    models.tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="no causal language model"):
-        load(str(tmp_path))
-
-
-def test_a_tokenizer_whose_ids_the_model_has_no_rows_for_is_refused(tmp_path):
-    models.save(tmp_path, "llama", vocab_size=300)
-    with pytest.raises(ModelError, match="ids up to 383, but the model has only 300 rows"):
-        load(str(tmp_path))
-
-
-def test_missing_weights_are_refused_and_not_drawn_at_random(folder, tmp_path):
-    from safetensors.torch import load_file, save_file
-
-    shutil.copytree(folder("qwen2"), tmp_path / "m")
-    weights = load_file(tmp_path / "m" / "model.safetensors")
-    del weights["lm_head.weight"]
-    save_file(weights, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="lacks 1 weights"):
-        load(str(tmp_path / "m"))
-
-
-def test_damaged_weights_are_one_line(folder, tmp_path):
-    shutil.copytree(folder("llama"), tmp_path / "m")
-    (tmp_path / "m" / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(ModelError) as caught:
-        load(str(tmp_path / "m"))
-    assert "\n" not in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        ({"dtype": "int3"}, "--dtype"),
-        ({"convention": "mine"}, "--convention"),
-        ({"exact": True, "dtype": "bf16"}, "--exact"),
-        ({"window": 65}, "reads at most 64"),
-        ({"window": 8, "overlap": 8}, "--overlap"),
-        ({"max_tokens": 0}, "--max-tokens"),
-        ({"prefix": "nobody"}, "--prefix"),
-        ({"window_prefix": True, "prefix": "none"}, "--window-prefix"),
-        ({"convention": "lm-eval", "overlap": 3}, "sets prefix and overlap"),
-        ({"device": "cuda:99"}, "--device"),
-    ],
-)
-def test_a_reading_that_means_nothing_is_refused(folder, wrong, says):
-    with pytest.raises(UsageError) as caught:
-        load(str(folder("llama")), Reading(**wrong))
-    assert says in caught.value.message
 
 
 def test_identity_tells_two_models_two_tokenizers_and_two_readings_apart(folder):
