@@ -1,4 +1,4 @@
-"""Known answers for the formulas, and for the numbers that need no model."""
+"""Known answers for the formulas of likelihood."""
 
 import math
 
@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.likelihood import Likelihoods, bits_per_byte, perplexity, token_nats
-from curate.signals import repeated_5grams, repeated_lines, zlib_ratio
-from curate.statistics import histogram, log_edges, quantiles, sparkline
 
 
 def test_a_uniform_model_over_v_tokens_has_perplexity_v_exactly():
@@ -39,22 +37,3 @@ def test_a_refused_row_keeps_no_number():
     rows.refuse(1, "not_finite", "NaN")
     assert np.isnan(rows.nats[1]) and rows.tokens[1] == 0 and rows.scored_bytes[1] == 0
     assert rows.nats[0] == 3.0 and rows.status == ["ok", "not_finite"]
-
-
-def test_repetition_is_a_share_of_what_has_occurred_before():
-    assert repeated_lines("a\nb\na\n\n a ") == 0.5
-    assert repeated_5grams("a b c d e a b c d e") == 1 / 6
-    assert math.isnan(repeated_5grams("a b c d")) and math.isnan(repeated_lines(" \n"))
-    assert zlib_ratio(b"x" * 1000) < 0.05 < 0.9 < zlib_ratio(bytes(range(256)))
-    assert math.isnan(zlib_ratio(b""))
-
-
-def test_quantiles_leave_nan_out_and_say_nan_for_nothing():
-    assert quantiles([1, 2, 3, np.nan], [0, 0.5, 1]).tolist() == [1, 2, 3]
-    assert np.isnan(quantiles([], [0.5])).all()
-
-
-def test_a_histogram_counts_every_value_once_and_its_line_shows_every_filled_bin():
-    edges = log_edges(1, 1000, 3)
-    assert histogram([0.5, 5, 50, 500, 1000, 5000, np.nan], edges).tolist() == [2, 1, 3]
-    assert sparkline([0, 1, 1000]) == " ▁█"
