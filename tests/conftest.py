@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.paths import ROOT
+
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", NO_COLOR="1")
 
 import pytest
@@ -17,7 +19,6 @@ from filelock import FileLock
 
 from curate import console
 
-ROOT = Path(__file__).parent.parent
 SCORE = ["curate", "score", "recipes/sample"]
 
 torch.set_num_threads(1)  # the models here are so small that a second thread only waits
@@ -41,6 +42,15 @@ def _silence():
     """A test that typed a command in this process leaves the console as silent as it was."""
     yield
     console.enable(False)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A cache of datasets for each test; the library would otherwise meet an earlier test's folder of the same name."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""Columns beside the text: their types are kept, and values without a common type become JSON."""
+
+import json
+
+import pyarrow as pa
+from helpers.corpora import write_columns, write_lines, write_records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.corpus import columntypes, open_corpus
+
+
+def test_columns_keep_their_types_and_values_without_a_common_type_become_json(tmp_path):
+    records = [
+        {
+            "text": "a",
+            "n": 1,
+            "x": 1,
+            "mixed": "s",
+            "tags": ["a"],
+            "meta": {"k": 1},
+            "map": {},
+            "big": 2**70,
+            "y": 2**60,
+        },
+        {
+            "text": "b",
+            "n": 2,
+            "x": 0.5,
+            "mixed": 5,
+            "tags": [],
+            "meta": {"k": 2, "new": ["y"]},
+            "map": {"z": 1},
+            "big": 1,
+            "y": 0.5,
+        },
+        {"text": "c", "n": None, "x": None, "mixed": {"k": "é"}, "tags": None, "meta": None, "late": True},
+    ]
+    write_records(tmp_path / "a.jsonl", records)
+    for slice_bytes in (1, 10_000):
+        tables = [d.table for d in open_corpus([str(tmp_path)], slice_bytes=slice_bytes).slices(columns="all")]
+        assert len({str(table.schema) for table in tables}) == 1
+        rows = pa.concat_tables(tables).to_pylist()
+        kinds = {column.name: str(column.type) for column in tables[0].schema}
+    assert kinds["n"] == "int64" and kinds["x"] == "double" and kinds["mixed"] == kinds["big"] == "large_string"
+    assert kinds["tags"] == "large_list<item: large_string>" and kinds["late"] == "bool"
+    assert [row["mixed"] for row in rows] == ["s", "5", '{"k": "é"}']
+    assert [row["meta"] for row in rows] == [{"k": 1, "new": None}, {"k": 2, "new": ["y"]}, None]
+    assert [row["x"] for row in rows] == [1.0, 0.5, None] and rows[1]["map"] == {"z": 1}
+    assert [row["y"] for row in rows] == [str(2**60), "0.5", None] and rows[0]["big"] == str(2**70)
+    assert [row["late"] for row in rows] == [None, None, True]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(first=st.lists(json_values, max_size=3), second=st.lists(json_values, max_size=4))
+def test_any_values_make_a_column_and_none_is_lost(first, second):
+    known = columntypes.tabulate([{"x": value} for value in first], None).schema
+    table = columntypes.tabulate([{"x": value} for value in second], known)
+    held = table.column("x").to_pylist() if second or first else []
+    for value, kept in zip(second, held, strict=True):
+        assert is_same(value, kept)
+
+
+def is_same(value, kept):
+    """Equal, or its JSON; fields that an object lacks are null."""
+    if isinstance(kept, str) and not isinstance(value, str):
+        return json.loads(kept) == value
+    if isinstance(value, dict) and isinstance(kept, dict):
+        return set(value) <= set(kept) and all(is_same(value.get(name), kept[name]) for name in kept)
+    if isinstance(value, list) and isinstance(kept, list):
+        return len(value) == len(kept) and all(map(is_same, value, kept))
+    return value == kept
+
+
+def test_lone_surrogates_beside_the_text_become_replacement_characters(tmp_path):
+    write_lines(tmp_path / "a.jsonl", [b'{"text": "fine", "title": "a\\ud800b", "\\udc00": {"k": "\\udc01"}}'])
+    (documents,) = open_corpus([str(tmp_path)]).slices(columns="all")
+    assert documents.table.to_pylist() == [{"text": "fine", "title": "a\ufffdb", "\ufffd": {"k": "\ufffd"}}]
+
+
+def test_columnar_types_travel_untouched(tmp_path):
+    table = pa.table(
+        {
+            "text": pa.array(["a", "b"]).dictionary_encode(),
+            "when": pa.array([1, 2], pa.timestamp("us")),
+            "vector": pa.array([[1.0], [2.0]], pa.list_(pa.float32())),
+            "small": pa.array([1, None], pa.int8()),
+        }
+    )
+    for name in ("a.parquet", "file.arrow"):
+        write_columns(tmp_path / name, table, 100)
+        (documents,) = open_corpus([str(tmp_path / name)]).slices(columns="all")
+        assert documents.texts == ["a", "b"]
+        assert documents.table.drop_columns("text").equals(table.drop_columns("text"))

@@ -1,0 +1,93 @@
+"""``export --format tokens``: the ids of every document, and what is said where there can be none."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from helpers.models import tokenizer
+from helpers.runs import make_run, write_lines
+from helpers.tokens import TEXTS, a_run, a_tokenizer, plain_ids, read_all
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate import tokenshards
+from curate.errors import ModelError, TableError, UsageError
+from curate.exporting import export
+from curate.reference.vocabulary import open_vocabulary
+from curate.tokenfiles import TokenShard
+from curate.verification import verify
+
+
+@pytest.mark.parametrize("layout", ["megatron", "numpy"])
+@pytest.mark.parametrize("append", ["eos", "none"])
+def test_every_document_comes_back_as_its_ids_and_text_that_spells_a_special_token_is_text(tmp_path, layout, append):
+    run, out = a_run(tmp_path), tmp_path / "out"
+    spoken = {"tokenizer": a_tokenizer(tmp_path), "layout": layout, "append": append}
+    result = export(str(out), run, format="tokens", shard_size="900B", **spoken)
+    expected = plain_ids(TEXTS, [0] if append == "eos" else [])
+    assert read_all(out, layout) == expected
+    assert result.shards > 2 and result.tokens == sum(map(len, expected))
+    manifest = json.loads((out / "manifest.json").read_text())
+    notes = manifest["tokenised"]
+    assert (notes["tokens"], notes["dtype"], notes["layout"]) == (result.tokens, "uint16", layout)
+    assert notes["tokenizer"] == "tok" and str(tmp_path) not in json.dumps(notes)
+    assert all(file["bytes"] <= 900 for file in manifest["files"] if file["path"].endswith(".bin"))
+    documents = pq.read_table(out / "documents.parquet").to_pylist()
+    assert [row["row"] for row in documents] == list(range(40))
+    found = verify(str(out))
+    assert found.exit_code == 0 and "token files" in found.render() and "no order" in found.render()
+
+
+@given(st.lists(st.integers(0, 3_000_000), max_size=50))
+def test_batches_are_bounded_and_cover_every_document_once(lengths):
+    batches = tokenshards.cut_batches(np.array(lengths, np.int64))
+    assert [n for first, last in batches for n in range(first, last)] == list(range(len(lengths)))
+    for first, last in batches:
+        assert sum(lengths[first:last]) <= tokenshards.BATCH_CHARACTERS or last - first == 1
+
+
+def test_the_text_may_lie_inside_a_column(tmp_path):
+    rows = [{"body": {"text": text}} for text in TEXTS[:5]]
+    write_lines(tmp_path / "c" / "a.jsonl", rows)
+    run = str(make_run(tmp_path / "run", [tmp_path / "c"], text_field="body.text").path)
+    export(str(tmp_path / "out"), run, format="tokens", tokenizer=a_tokenizer(tmp_path))
+    assert read_all(tmp_path / "out", "megatron") == plain_ids(TEXTS[:5], [0])
+
+
+def test_ids_that_were_lost_on_the_way_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(TokenShard, "size", lambda self: 0)
+    run, write = a_run(tmp_path), TokenShard.write
+    monkeypatch.setattr(TokenShard, "write", lambda self, documents: write(self, documents[1:]))
+    with pytest.raises(TableError, match="ids"):
+        export(str(tmp_path / "out"), run, format="tokens", tokenizer=a_tokenizer(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_mistakes_are_answered_with_what_to_do(tmp_path):
+    run, out = a_run(tmp_path), str(tmp_path / "out")
+    with pytest.raises(UsageError, match="needs a tokenizer"):
+        export(out, run, format="tokens")
+    for options in ({"tokenizer": "builtin"}, {"layout": "numpy"}, {"append": "none"}):
+        with pytest.raises(UsageError, match="are about token files"):
+            export(out, run, **options)
+    with pytest.raises(ModelError, match="there is no folder"):
+        export(out, run, format="tokens", tokenizer="./nope")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        export(out, run, format="tokens", tokenizer=str(tmp_path / "empty"))
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    tokenizer().backend_tokenizer.save(str(bare / "tokenizer.json"))
+    with pytest.raises(UsageError, match="no EOS"):
+        export(out, run, format="tokens", tokenizer=str(bare))
+    assert export(out, run, format="tokens", tokenizer=str(bare), append="none").documents == 40
+
+
+def test_conversations_are_refused_and_the_builtin_tokenizer_works(tmp_path):
+    assert open_vocabulary("builtin").size == 4096
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    write_lines(tmp_path / "c" / "a.jsonl", [{"messages": turns}])
+    run = str(make_run(tmp_path / "run", [tmp_path / "c"]).path)
+    with pytest.raises(UsageError, match="conversations"):
+        export(str(tmp_path / "out"), run, format="tokens", tokenizer="builtin")

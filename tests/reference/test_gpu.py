@@ -1,0 +1,76 @@
+"""What only a CUDA device can show. Skipped where there is none; ``python benchmarks/score_gpu.py`` measures the rest.
+
+pytest -m gpu
+"""
+
+import numpy as np
+import pytest
+import torch
+from helpers import models
+
+from curate.likelihood import Passage
+from curate.reference import Reading, load, selfcheck
+from curate.reference.compiled import why_not
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    pytest.mark.filterwarnings("ignore"),
+]
+WORDS = "the same words again and some others "
+BATCHES = [[Passage(WORDS[number % 9 :] * (1 + number % 40)) for number in range(at, at + 60)] for at in (0, 60, 120)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(models.save(tmp_path_factory.mktemp("models") / "llama", "llama", head_dim=64))
+
+
+def score(reference):
+    return np.concatenate([one.nats for one in reference.score(iter(BATCHES))])
+
+
+def test_exact_numbers_are_those_of_the_cpu(folder):
+    found, wanted = (score(load(folder, Reading(exact=True, device=device))) for device in ("cuda", "cpu"))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", ["off", "on"])
+def test_the_default_mode_is_packed_near_fp32_and_bitwise_the_same_again(folder, compiled):
+    if compiled == "on" and why_not(torch.device("cuda")):
+        pytest.skip(str(why_not(torch.device("cuda"))))
+    reference = load(folder, Reading(device="cuda", compiled=compiled))
+    assert reference.identity["forward"] == "packed" and reference.identity["compiled"] == (compiled == "on")
+    if torch.cuda.get_device_capability()[0] >= 8:
+        assert reference.identity["attention"].startswith("varlen"), reference.notes
+    first, again = score(reference), score(reference)
+    assert first.tobytes() == again.tobytes()
+    exact = load(folder, Reading(exact=True, device="cuda"))
+    truth = list(exact.score(iter(BATCHES)))
+    tokens = np.concatenate([one.tokens for one in truth])
+    error = first - np.concatenate([one.nats for one in truth])
+    assert np.sqrt(np.mean(error**2 / tokens)) <= selfcheck.NOISE
+
+
+def test_the_host_never_waits_for_the_device_but_for_its_nats(folder):
+    reference = load(folder, Reading(device="cuda"))
+    score(reference)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        score(reference)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_out_of_memory_halves_and_loses_nothing(folder):
+    wanted = score(load(folder, Reading(exact=True, device="cuda")))
+    reference = load(folder, Reading(exact=True, device="cuda", pack_tokens=16384))
+    used = torch.cuda.memory_allocated() + 20_000_000
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(used / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        found = score(reference)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert reference.pack_tokens < 16384

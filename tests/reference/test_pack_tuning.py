@@ -1,0 +1,44 @@
+"""How many tokens a pack has: activations near a gigabyte, and halved where there is no room."""
+
+import numpy as np
+import pytest
+import torch
+
+from curate.reference import Reading, load, tuning
+from curate.reference.runner import CausalModel
+
+
+@pytest.fixture
+def plain(folder):
+    return load(str(folder("llama")), Reading(exact=True))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "inner", "wanted"), [(576, 1536, 65536), (896, 4864, 16384), (2048, 8192, 8192), (4096, 14336, 8192)]
+)
+def test_the_activations_of_a_pack_stay_near_a_gigabyte_whatever_the_model(plain, hidden, inner, wanted):
+    from dataclasses import replace
+
+    from curate.reference.checkpoint import open_checkpoint
+
+    checkpoint = open_checkpoint("builtin", None, False, torch.bfloat16)
+    checkpoint.model.config.hidden_size, checkpoint.model.config.intermediate_size = hidden, inner
+    assert tuning.choose_pack(replace(checkpoint), torch.device("cuda")) == wanted
+    assert tuning.choose_pack(checkpoint, torch.device("cpu")) == tuning.CPU_PACK
+
+
+def test_packs_that_a_trial_has_no_room_for_are_halved(plain, monkeypatch):
+    tried = []
+
+    def nats(self, pack_):
+        tried.append(pack_.places)
+        if pack_.places > 1024:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return np.zeros(pack_.tokens, np.float32)
+
+    monkeypatch.setattr(CausalModel, "nats", nats)
+    assert tuning.fit_packs(plain.runner, 4096) == 1024 and tried == [4096, 2048, 1024]
+    assert plain.runner.sizes == (1024, 256, 64)
+    monkeypatch.setattr(CausalModel, "nats", lambda self, pack_: (_ for _ in ()).throw(RuntimeError("no kernel image")))
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        tuning.fit_packs(plain.runner, 4096)

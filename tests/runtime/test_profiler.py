@@ -1,0 +1,125 @@
+"""Where the time went: spans are counted once, in the thread that does the work, and change nothing."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from helpers import models
+from typer.testing import CliRunner
+
+import curate
+from curate import stopwatch
+from curate.cli import app
+
+
+def test_an_inner_span_is_not_counted_twice():
+    with stopwatch.measuring() as watch:
+        with stopwatch.span("outer"):
+            time.sleep(0.03)
+            with stopwatch.span("inner"):
+                time.sleep(0.06)
+            time.sleep(0.03)
+        time.sleep(0.02)
+    assert watch.here["inner"] >= 0.06 and watch.here["outer"] >= 0.06
+    assert watch.here["inner"] + watch.here["outer"] <= watch.seconds - 0.02
+    assert watch.seconds == watch.seconds, "it has stopped"
+
+
+def test_other_threads_are_told_apart():
+    def work():
+        with stopwatch.span("tokenise"):
+            time.sleep(0.02)
+
+    with stopwatch.measuring() as watch:
+        thread = threading.Thread(target=work)
+        thread.start()
+        with stopwatch.span("wait"):
+            thread.join()
+    assert list(watch.here) == ["wait"] and list(watch.beside) == ["tokenise"]
+
+
+def test_a_span_that_fails_is_counted_and_its_failure_passes():
+    with stopwatch.measuring() as watch, pytest.raises(KeyError), stopwatch.span("forward"):
+        raise KeyError
+    assert watch.here["forward"] > 0
+
+
+def test_nobody_measures_nothing_is_kept():
+    with stopwatch.span("before"):
+        pass
+    with stopwatch.measuring() as watch:
+        pass
+    with stopwatch.span("after"):
+        pass
+    assert not watch.here and watch.idle() is None
+
+
+def test_the_time_of_a_device_is_taken_from_its_events(monkeypatch):
+    """Premise: events on the stream of the device stand at 0, 400, 500, 900 milliseconds of its own time."""
+    clock = iter([0.0, 400.0, 500.0, 900.0])
+
+    def record(device):
+        now = next(clock)
+        return SimpleNamespace(now=now, synchronize=lambda: None, elapsed_time=lambda later: later.now - now)
+
+    monkeypatch.setattr(stopwatch, "_record_event", record)
+    cuda = SimpleNamespace(type="cuda")
+    with stopwatch.measuring() as watch:
+        for name in ("forward", "head"):
+            with stopwatch.span(name, cuda):
+                pass
+    found = stopwatch.describe(watch)
+    assert found["device"] == pytest.approx({"forward": 0.4, "head": 0.4}) and found["idle"] == pytest.approx(1 / 9)
+    assert "the device had none for 11.1% of the time" in stopwatch.render(found)[-1]
+
+
+def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
+    """Premise: each span takes 2 milliseconds of the device's time and 3 more pass until the next."""
+    clock = iter(range(10**6))
+
+    def record(device):
+        tick = next(clock)
+        now = 5.0 * (tick // 2) + 2.0 * (tick % 2)
+        later = {"query": lambda: True, "synchronize": lambda: None, "elapsed_time": lambda other: other.now - now}
+        return SimpleNamespace(now=now, **later)
+
+    monkeypatch.setattr(stopwatch, "_record_event", record)
+    with stopwatch.measuring() as watch:
+        for number in range(5000):
+            with stopwatch.span("forward" if number % 2 else "head", SimpleNamespace(type="cuda")):
+                pass
+            with stopwatch.span("forward", SimpleNamespace(type="cpu")):
+                pass
+        assert len(watch._events) <= stopwatch.MANY and len(watch._busy) <= stopwatch.MANY
+    assert watch.device_seconds() == pytest.approx({"forward": 5.0, "head": 5.0})
+    assert watch.idle() == pytest.approx(1 - 10 / (4999 * 0.005 + 0.002))
+
+
+def test_a_processor_idles_between_its_spans():
+    with stopwatch.measuring() as watch:
+        with stopwatch.span("forward", SimpleNamespace(type="cpu")):
+            pass
+        assert watch.idle() == pytest.approx(0)
+        (begin, end), length = watch._busy[0], 1.0
+        watch._busy[:] = [(begin, begin + length), (begin + 1.5 * length, begin + 2 * length)]
+    assert end > begin and watch.idle() == pytest.approx(0.25)
+
+
+def test_score_prints_where_the_time_went_and_scores_the_same(tmp_path, sample_corpus):
+    model = str(models.save(tmp_path / "model", "llama"))
+    words = ["score", str(sample_corpus / "leaks.jsonl"), "--model", model, "--exact", "--max-tokens", "64"]
+    done = CliRunner().invoke(app, [*words, "--run", str(tmp_path / "told"), "--profile"])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("profile"))
+    told = " ".join(lines[first : first + 6])
+    for name in ("forward", "head", "wait", "pack", "write", "other", "read", "tokenise", "signals"):
+        assert f"{name} " in told, name
+    assert "in other threads:" in told and "the device had none for" in told
+    plain = curate.score(
+        [str(sample_corpus / "leaks.jsonl")], model=model, run=str(tmp_path / "plain"), exact=True, max_tokens=64
+    )
+    assert plain.profile is None and plain.as_dict()["profile"] is None
+    parts = [sorted((tmp_path / name / "scores").glob("*.parquet")) for name in ("told", "plain")]
+    assert parts[0] and [one.read_bytes() for one in parts[0]] == [one.read_bytes() for one in parts[1]]

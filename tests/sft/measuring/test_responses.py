@@ -1,0 +1,35 @@
+"""Answers, measured: a prefix that the template writes itself stands once, as in training."""
+
+import numpy as np
+import pytest
+from helpers import sft_datasets as sft
+
+from curate import contest, responses
+from curate.instructionsets import draw, open_set
+from curate.reference import Reading
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+WITH_BOS = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+
+
+def test_a_prefix_that_the_template_writes_is_read_once(tmp_path):
+    """Premise: the rendering begins with the id that the model takes as its prefix, and fits into one window."""
+    llama = sft.tiny(tmp_path / "llama", chat_template=WITH_BOS)
+    short = [row for row in sft.MATHS if len(row["question"] + row["answer"]) < 400]
+    data = sft.write(tmp_path / "maths.jsonl", short[:3])
+    wanted = contest.Wanted("all", True, None, 0, 100, "perplexity", None)
+    reader = contest.open_reader(contest.Variant(llama, "auto"), Reading(exact=True), wanted)
+    drawn = draw(open_set(data), None, 0).examples
+    (table,) = responses.measure_examples(reader, drawn)
+    for row, one in zip(table.to_pylist(), responses.prompt(reader, drawn), strict=True):
+        assert one.tokens.ids[0] == reader.reference.prefix and row["windows"] == 1
+        ids, scored = one.tokens.ids[1:], one.tokens.owner[1:] >= 0
+        nats = sft.loop(llama, ids.tolist(), scored)
+        assert row["nats"] == pytest.approx(nats, abs=1e-5 * row["tokens"])
+        last = int(np.flatnonzero(scored)[-1]) + 1
+        whole = sft.loop(llama, ids[:last].tolist(), np.ones(last, bool))
+        assert row["full_nats"] == pytest.approx(whole, abs=1e-5 * last) and row["full_tokens"] == last

@@ -1,0 +1,300 @@
+"""The page of a ranking: every number on it, whiskers where they belong, and what strangers wrote is text."""
+
+import dataclasses
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from helpers.browser import assert_harmless, hostile, needs_browser, open_page
+from helpers.rankings import LONG, NAMES, make_dataset, make_pairs, make_place, make_ranking, make_table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate import axes
+from curate.evidence.wording import fold
+from curate.measures import MEASURES
+from curate.rankingpage import draw_page, list_best, list_reasons, rank_by, say_command, split_letters
+from curate.rankingplot import plot_places
+from curate.rankingscreen import bracket, short
+from curate.standings import Interval, Table
+
+VOID = {"meta", "br", "hr", "img", "input", "line", "path"}
+OPTIONAL = {"td", "th", "li", "dt", "dd"}  # whose end tags HTML lets be left out
+
+
+class Tree(HTMLParser):
+    """Checks that what is opened is closed, and keeps elements, the text of all, and the rows of tables."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.found, self.rows, self.styles, self.texts = [], [], [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in OPTIONAL:
+            self._leave()
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in OPTIONAL:
+            self._leave()
+        assert self.open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data):
+        (self.styles if self.open[-1:] == ["style"] else self.texts).append(data)
+        if "table" in self.open and self.rows and self.rows[-1] and "title" not in self.open:
+            self.rows[-1][-1] += data
+
+    def _leave(self):
+        if self.open and self.open[-1] in OPTIONAL:
+            self.open.pop()
+
+
+@pytest.fixture(scope="module")
+def full():
+    """A ranking with everything, and its page."""
+    ranking = make_ranking()
+    return ranking, draw_page(ranking)
+
+
+def places_of(page):
+    """The rows of the first table, by the name in them."""
+    part = page[page.index('<tbody role="rowgroup">') : page.index("</tbody>")]
+    rows = Tree(part.replace("<tbody", "<table", 1) + "</table>").rows
+    return {row[1].strip(): row for row in rows}
+
+
+def marks_of(page):
+    """Of each row of the first picture: the numbers of its marks' dots and whiskers, in percent."""
+    rows = re.findall(r'<svg class="marks".*?\n</svg>', page[: page.index("</tbody>")], re.DOTALL)
+    return [[read_mark(one) for one in re.findall(r"<g .*?</g>", row, re.DOTALL)] for row in rows]
+
+
+def read_mark(text):
+    dot = re.search(r'class="dot" x="([\d.]+)%"', text)
+    ends = re.search(r'class="whisker" x1="([\d.]+)%" x2="([\d.]+)%"', text)
+    return float(dot[1]), tuple(map(float, ends.groups())) if ends else None
+
+
+# ---- what is on the page -------------------------------------------------------------------------------------------
+
+
+def test_what_is_opened_is_closed_and_every_id_is_there_once(full):
+    tree = Tree(full[1])
+    assert not tree.open
+    ids = [attrs["id"] for _, attrs in tree.found if "id" in attrs]
+    targets = {attrs["href"] for tag, attrs in tree.found if tag == "a"}
+    assert len(ids) == len(set(ids)) and targets <= {f"#{one}" for one in ids}
+
+
+def test_every_dataset_is_there_with_all_its_numbers(full):
+    ranking, page = full
+    text, rows = "".join(Tree(page).texts), places_of(page)
+    for one, row in zip(ranking.table.places, rows.values(), strict=True):
+        assert fold(one.name) in row[1] and fold(one.name) in text
+        own = one.scores["perplexity"]
+        assert short(own.value) in row[3] and bracket(own) in row[3]
+        assert row[0].strip() == str(one.rank or "–") and row[6].strip() == (one.group or "–")
+        assert all(flag in row[1] for flag in one.flags)
+        for score in one.scores.values():
+            assert short(score.value) in text and bracket(score) in text
+
+
+def test_set_aside_ones_come_last_and_say_why(full):
+    last = list(places_of(full[1]).values())[-1]
+    assert "identity" in last[1] and "set aside: repeats its answers" in last[1] and last[4].strip() == "–"
+
+
+def test_a_table_holds_the_words_of_each_reading_and_of_each_agreement(full):
+    text = "".join(Tree(full[1]).texts)
+    assert "domain foreign, answers ordinary; continued pre-training on its domain first" in text
+    assert "Kendall’s τ −1.00 [−1.00, −0.80]; 18 of 171 pairs that stand otherwise really change" in text
+    assert "maths before a-very-long-name-of-a-dataset" in text
+    assert "no number: they are the same" in text and "about 1,300" in text and "too few to say" in text
+
+
+def test_what_was_read_is_counted_with_its_reasons(full):
+    rows = [[cell.strip() for cell in row] for row in Tree(full[1]).rows]
+    assert ["no example", "90", "no answer It is 4."] in rows and ["unreadable", "5", "no object It is 4."] in rows
+    assert ["template", "7", "the system turn is dropped It is 4."] in rows and ["schema", "5", "messages"] in rows
+    assert ["windows", "3", "longer than the model’s window, read in several"] in rows
+
+
+def test_many_reasons_are_bounded_and_none_is_lost_from_the_count():
+    reasons = {f"reason {number} " + "x" * 1000: number for number in range(1, 101)}
+    found = list_reasons(reasons)
+    assert sum(number for _, number in found) == sum(reasons.values()) and found[0][1] == 100
+    assert len(found) == 13 and found[-1][0] == "88 other reasons" and all(len(text) <= 400 for text, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("groups", "best"),
+    [(("a", "b"), 1), (("a", "ab", "b"), 2), (("b", "a", "b"), 2), (("(53)", "(53)c", "(5)"), 2), ((), 0)],
+)
+def test_the_headline_names_those_that_share_a_letter_with_the_best(groups, best):
+    places = [make_place(f"set{at}", at + 1, 4.0 + at, group=group) for at, group in enumerate(groups)]
+    table = dataclasses.replace(make_table(), places=(*places, make_place("aside", None, 1.0)))
+    assert len(list_best(table)) == best
+    assert split_letters("ab(53)(7)") == {"a", "b", "(53)", "(7)"}
+
+
+def test_headlines_of_one_of_several_and_of_none():
+    def headline(*places):
+        table = dataclasses.replace(make_table(), places=places, pairs=())
+        datasets = tuple(make_dataset(one.name) for one in places)
+        page = draw_page(make_ranking(table=table, datasets=datasets, others={}, compared=(), readings=()))
+        return "".join(Tree(re.search(r"<h1>.*?</h1>", page)[0]).texts)
+
+    places = [make_place(name, at, 4.0, group="a") for at, name in enumerate("tuvwxyz", 1)]
+    aside = make_place("aside", None, 1.0)
+    assert headline(aside) == "No dataset has a place" and headline(places[0], aside) == "Only t has a place"
+    assert headline(*places[:3]) == "Nearest to acme/base-7B: t, u or v, which cannot be told apart"
+    assert headline(*places) == "Nearest to acme/base-7B: one of 7 datasets that cannot be told apart"
+    assert headline(places[0], make_place("u", 2, 9.0, group="b")) == "Nearest to acme/base-7B: t"
+
+
+# ---- whiskers ------------------------------------------------------------------------------------------------------
+
+
+def test_dots_lie_within_their_whiskers_in_the_order_of_their_values(full):
+    rows = marks_of(full[1])
+    assert [len(row) for row in rows] == [2] * len(NAMES)
+    for series in (0, 1):
+        marks = [row[series] for row in rows[:-1]]
+        whole = [(dot, ends) for dot, ends in marks if ends]
+        assert len(whole) == len(marks) - 1  # premise: one has a single example in either ranking
+        assert all(0 <= low < dot < high <= 100 for dot, (low, high) in whole)
+        assert [dot for dot, _ in marks] == sorted((dot for dot, _ in marks), reverse=series == 1)
+
+
+def test_dots_of_a_perplexity_are_even_on_a_log_scale(full):
+    """Premise: each value is 1.17 times the one before."""
+    dots = [row[0][0] for row in marks_of(full[1])[:-1]]
+    assert np.diff(dots) == pytest.approx([np.diff(dots).mean()] * (len(dots) - 1), abs=0.02)
+
+
+def test_a_measure_that_is_no_perplexity_has_an_even_scale():
+    ranking = make_ranking(by="bits_per_byte")
+    plot, places = plot_places(ranking), ranking.table.places[:3]
+    first, second, third = (plot.rows[one.name][0].at for one in places)
+    values = [one.scores["bits_per_byte"].value for one in places]
+    assert not plot.log
+    assert (second - first) / (third - first) == pytest.approx((values[1] - values[0]) / (values[2] - values[0]))
+
+
+def test_an_interval_of_nan_draws_a_dot_without_a_whisker(full):
+    at = NAMES.index("one-example")
+    assert marks_of(full[1])[at][0][1] is None and "[" not in places_of(full[1])[list(places_of(full[1]))[at]][3]
+
+
+def test_infinite_and_missing_values_are_said_and_the_others_keep_their_scale():
+    places = [
+        make_place("low", 1, 4.0),
+        make_place("high", 2, 9.0),
+        make_place("infinite", 3, math.inf),
+        make_place("none", 4, 5.0, scores={name: Interval(math.nan, math.nan, math.nan) for name in MEASURES}),
+    ]
+    table = Table("perplexity", tuple(places), make_pairs(places), make_table(tuple("abcde")).values, {}, tuple("abcd"))
+    datasets = tuple(make_dataset(one.name) for one in places)
+    page = draw_page(make_ranking(table=table, datasets=datasets, others={}, compared=(), definitions=(), readings=()))
+    low, high, infinite, none = marks_of(page)
+    assert low[0][0] < high[0][0] - 20 and infinite == [(100.0, None)] and none == []
+    assert page.count('<path class="arrow"') == 1 and "∞" in places_of(page)["infinite"][3]
+
+
+def test_one_that_is_set_aside_far_away_is_an_arrow_and_squeezes_nothing():
+    places = (make_place("a", 1, 100.0), make_place("b", 2, 150.0), make_place("c", None, 1.01))
+    table = dataclasses.replace(make_table(), places=places, names=("a", "b"), pairs=())
+    plot = plot_places(make_ranking(table=table, others={}))
+    assert [plot.rows[name][0].beyond for name in "abc"] == [0, 0, -1]
+    assert plot.rows["b"][0].at - plot.rows["a"][0].at > 0.4
+
+
+@given(st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=9), st.booleans())
+def test_a_scale_holds_its_values_and_never_falls(values, log):
+    scale = axes.hold(values, log)
+    shares = [scale.share(value) for value in sorted(values)]
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1
+    assert not any(scale.beyond(value) for value in values)
+    assert scale.share(math.inf) == 1 and scale.share(-math.inf) == 0 and math.isnan(scale.share(math.nan))
+    assert 1 <= len(scale.list_ticks(9)) <= 9
+
+
+def test_a_scale_of_nothing_is_a_scale():
+    for log in (True, False):
+        assert axes.hold([math.nan, math.inf], log).list_ticks(9)
+
+
+# ---- strangers' text -----------------------------------------------------------------------------------------------
+
+
+def test_what_strangers_wrote_runs_nothing_points_nowhere_and_stays_legible():
+    names = tuple(f"{number}{hostile(1, 'name')}" for number in range(4))
+    ranking = make_ranking(names, hostile(1, "text"), model=hostile(1, "model"), template=hostile(1, "template"))
+    page = draw_page(dataclasses.replace(ranking, others={hostile(1, "other"): ranking.table}))
+    text = "".join(assert_harmless(page).texts)
+    for name in ("name", "text", "model", "template", "other"):
+        assert f"{name}-end" in text
+    assert "{{ 7*7 }}" in text and not set("\x00\x1b\u202e\u2066\u2028") & set(page)
+    page.encode("utf-8")
+
+
+def test_no_address_is_on_the_page_and_nothing_of_it_comes_from_elsewhere(full):
+    assert not re.search(r"https?://|//www|@import|url\(|<script|<link|<img", full[1])
+    assert "default-src 'none'" in full[1] and "<script>alert" not in full[1] and "&lt;script&gt;alert" in full[1]
+
+
+def test_lone_surrogates_are_spelled_out():
+    draw_page(make_ranking(("a\udc80", "b", "c"))).encode("utf-8")
+
+
+def test_twenty_datasets_make_a_page_of_less_than_300_kilobytes(full):
+    assert len(full[1].encode()) < 300_000 and fold(LONG) in full[1]
+
+
+def test_the_same_ranking_gives_the_same_page(full):
+    assert draw_page(make_ranking()) == full[1]
+
+
+@needs_browser
+def test_a_hostile_ranking_runs_nothing_in_a_browser(tmp_path):
+    page = tmp_path / "ranking.html"
+    names = tuple(f"{number}{hostile(1, 'name')}" for number in range(3))
+    page.write_text(draw_page(make_ranking(names, hostile(1, "text"))), encoding="utf-8")
+    dom = open_page(page, tmp_path / "profile")
+    assert re.search(r"<title>([^<]*)</title>", dom)[1] == "curate rank-sft: 3 datasets under acme/base-7B"
+    assert "name-end" in "".join(assert_harmless(dom).texts)
+
+
+# ---- orders and provenance -----------------------------------------------------------------------------------------
+
+
+def test_ranks_by_another_measure_leave_out_what_has_no_number():
+    table = make_table(("a", "b", "c", "aside"))
+    table.values["rsr"] = np.array([3.0, math.nan, 1.0])
+    assert rank_by(table, "rsr") == {"c": 1, "a": 2}
+
+
+def test_the_command_makes_the_same_ranking_again():
+    datasets = (make_dataset("maths"), dataclasses.replace(make_dataset("é"), data="/data/other name.json"))
+    said = say_command(make_ranking(datasets=datasets, end_of_turn=False, chat_model=None))
+    assert said == (
+        "curate rank-sft /data/maths.jsonl 'é=/data/other name.json' --model acme/base-7B --template plain "
+        "--by perplexity --turns all --sample 1000 --seed 7 --draws 1000 --window 2048 --overlap 1024 --revision main "
+        "--dtype bf16 --out ranked --no-end-of-turn"
+    )
+    grown = (dataclasses.replace(datasets[0], drawn=2000),)
+    own = say_command(make_ranking(datasets=grown, template="chat template of acme", identity={"exact": True}))
+    assert "--template auto" in own and own.endswith("--out ranked --exact --until-separated")

@@ -1,0 +1,196 @@
+"""``curate order``: a position for each kept document, nothing lost, the same in memory and out of it."""
+
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from helpers.runs import make_run, numbered_run, widest, write_duplicates, write_hits, write_lines
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from curate import placebook, ranking, runs, schedules
+from curate.errors import GateError, TableError, UsageError
+from curate.explanation import explain
+from curate.funnel import status
+from curate.ordering import order
+from curate.selection import filter as choose
+
+
+def ppl(*values, **more):
+    return [{"perplexity": value, **more} for value in values]
+
+
+def positions_of(run):
+    return pq.read_table(run.order).column("position").to_pylist()
+
+
+def domain_run(tmp_path, count=120):
+    rows = [{"text": f"document {n} word", "domain": "ab"[n % 3 == 0], "year": 2000 + n % 7} for n in range(count)]
+    write_lines(tmp_path / "c" / "a.jsonl", rows)
+    numbers = [{"perplexity": float((n * 37) % 101), "tokens": 1 + n % 9} for n in range(count)]
+    return make_run(tmp_path / "run", [tmp_path / "c"], lambda text: numbers[int(text.split()[1])], slice_bytes=900)
+
+
+def test_positions_follow_the_key_and_what_is_not_kept_has_none(tmp_path):
+    run = numbered_run(tmp_path, ppl(30.0, 90.0, 10.0, 20.0))
+    choose(str(run.path), max_ppl=50)
+    order(str(run.path))
+    assert positions_of(run) == [2, None, 0, 1]
+    order(str(run.path), direction="descending")
+    assert positions_of(run) == [0, None, 2, 1]
+
+
+def test_without_a_filter_leaks_and_copies_have_no_position(tmp_path):
+    run = numbered_run(tmp_path, ppl(4.0, 3.0, 2.0, 1.0))
+    write_hits(run, [{"row": 1}])
+    write_duplicates(run, [{0: "keeper", 3: "near"}])
+    order(str(run.path))
+    assert positions_of(run) == [1, None, 0, None]
+
+
+@pytest.mark.parametrize("direction", ["ascending", "descending"])
+def test_ties_go_by_the_order_of_the_corpus_in_both_directions(tmp_path, direction):
+    run = numbered_run(tmp_path, ppl(*[5.0] * 9))
+    order(str(run.path), direction=direction)
+    assert positions_of(run) == list(range(9))
+
+
+@pytest.mark.parametrize("schedule", list(schedules.DEFAULTS))
+def test_a_document_without_a_key_is_last_and_counted(tmp_path, schedule):
+    run = numbered_run(tmp_path, ppl(None, 3.0, math.nan, 1.0, math.inf))
+    found = order(str(run.path), schedule=schedule)
+    assert (found.documents, found.unmeasured) == (5, 2)
+    assert positions_of(run)[0::2][:2] == [3, 4]
+    assert sorted(positions_of(run)) == [0, 1, 2, 3, 4]
+    assert "2 documents without perplexity" in found.render()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=st.lists(st.sampled_from([1.0, 2.0, 3.0, -0.0, 0.0, math.inf, None, math.nan]), min_size=1, max_size=30),
+    schedule=st.sampled_from(list(schedules.DEFAULTS)),
+    direction=st.sampled_from(["ascending", "descending"]),
+)
+def test_out_of_core_gives_the_order_of_memory(tmp_path_factory, values, schedule, direction):
+    run = numbered_run(tmp_path_factory.mktemp("run"), ppl(*values))
+    asked = {"run": str(run.path), "by": "zlib_ratio" if all(v is None or v != v for v in values) else "ppl"}
+    asked |= {"schedule": schedule, "direction": direction, "jitter": 3}
+    found = []
+    for limit in ("1GB", "1B"):
+        order(**asked, memory_limit=limit)
+        found.append(run.order.read_bytes())
+    assert found[0] == found[1]
+    assert not (run.path / ".scratch").exists()
+
+
+def test_out_of_core_gives_the_order_of_memory_with_strata_and_whole_numbers(tmp_path):
+    run = domain_run(tmp_path)
+    for by in ("year", "ppl"):
+        found = []
+        for limit in ("1GB", "1B"):
+            order(str(run.path), by=by, schedule="warmup", stratify="domain", memory_limit=limit)
+            found.append(positions_of(run))
+        assert found[0] == found[1]
+        assert sorted(found[0]) == list(range(120))
+
+
+def test_strata_keep_their_shares_in_every_tenth(tmp_path):
+    found = order(str(domain_run(tmp_path, 600).path), stratify="domain")
+    assert [one.value for one in found.strata] == ["a", "b"]
+    for one in found.strata:
+        assert one.share - 0.03 < one.lowest <= one.highest < one.share + 0.03
+    shown = found.render()
+    assert "domain" in shown and widest(shown) <= 100
+
+
+def test_a_carried_column_of_numbers_orders_and_one_of_text_is_refused(tmp_path):
+    run = domain_run(tmp_path, 20)
+    order(str(run.path), by="year")
+    years = [2000 + n % 7 for n in range(20)]
+    expected = sorted(range(20), key=lambda n: (years[n], n))
+    assert positions_of(run) == [expected.index(n) for n in range(20)]
+    with pytest.raises(UsageError, match="text, not numbers"):
+        order(str(run.path), by="domain")
+    with pytest.raises(UsageError) as caught:
+        order(str(run.path), stratify="domian")
+    assert "domain" in caught.value.hint
+
+
+def test_the_same_command_gives_the_same_bytes_and_another_seed_other_positions(tmp_path):
+    run = numbered_run(tmp_path, ppl(*map(float, range(40))))
+    taken = []
+    for seed in (1, 1, 2):
+        order(str(run.path), schedule="shuffle", seed=seed)
+        taken.append((run.order.read_bytes(), (run.path / "run.json").read_bytes()))
+    assert taken[0] == taken[1] and taken[0][0] != taken[2][0]
+
+
+def test_an_order_that_is_no_permutation_is_not_written(tmp_path, monkeypatch):
+    run = numbered_run(tmp_path, ppl(1.0, 2.0, 3.0))
+    order(str(run.path))
+    before = run.order.read_bytes()
+    monkeypatch.setattr(schedules, "arrange", lambda *_: np.array([0, 0, 2]))
+    with pytest.raises(TableError, match="no permutation: 1 of 3"):
+        order(str(run.path), schedule="shuffle")
+    assert run.order.read_bytes() == before
+    assert placebook.open_order(runs.open_run(run.path)) is not None
+
+
+def test_a_dry_run_shows_the_same_and_writes_nothing(tmp_path):
+    run = numbered_run(tmp_path, ppl(1.0, 2.0, 3.0))
+    tried = order(str(run.path), dry_run=True)
+    assert not run.order.exists() and runs.open_run(run.path).stage("order") is None
+    done = order(str(run.path))
+    assert (tried.tenths, tried.median, tried.parameters) == (done.tenths, done.median, done.parameters)
+    assert "nothing was written" in tried.render() and "next: curate export" in done.render()
+
+
+def test_the_tenths_are_of_tokens_with_their_medians_and_means(tmp_path):
+    run = numbered_run(tmp_path, [{"perplexity": float(n), "tokens": 10} for n in range(20)])
+    found = order(str(run.path))
+    assert [one.median for one in found.tenths] == [0.5 + 2 * n for n in range(10)]
+    assert [(one.documents, one.tokens) for one in found.tenths] == [(2, 20)] * 10
+    assert (found.median, found.tokens) == (9.5, 200)
+    assert widest(found.render()) <= 100
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"by": "perplexty"}, {"by": "id"}, {"by": "row"}, {"schedule": "sorted"}, {"direction": "up"}, {"jitter": 0},
+        {"seed": -1}, {"memory_limit": "much"}, {"folds": 3}, {"stratify": "nothing"},
+    ],
+)  # fmt: skip
+def test_what_means_nothing_is_refused_with_a_hint_and_writes_nothing(tmp_path, asked):
+    run = numbered_run(tmp_path, ppl(1.0))
+    with pytest.raises(UsageError) as caught:
+        order(str(run.path), **asked)
+    assert caught.value.hint
+    assert not run.order.exists()
+
+
+def test_nothing_kept_and_nothing_measured_are_errors(tmp_path):
+    run = numbered_run(tmp_path, ppl(None, None))
+    with pytest.raises(UsageError, match="no document that is kept has a perplexity"):
+        order(str(run.path))
+    write_hits(run, [{"row": 0}, {"row": 1}])
+    with pytest.raises(GateError, match="nothing is kept"):
+        order(str(run.path))
+
+
+def test_too_many_strata_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(ranking, "MOST_STRATA", 3)
+    with pytest.raises(UsageError, match="more than 3 values"):
+        order(str(domain_run(tmp_path).path), stratify="year")
+
+
+def test_status_and_explain_tell_the_order_and_a_stale_one_is_listed(tmp_path):
+    run = numbered_run(tmp_path, ppl(30.0, 10.0, 20.0))
+    order(str(run.path), schedule="fold")
+    assert "fold by perplexity, ascending" in status(str(run.path)).render()
+    assert f"{'position':<16}2 of 3" in explain("d2", str(run.path)).render()
+    choose(str(run.path), max_ppl=25)
+    shown = status(str(run.path)).render()
+    assert "fold by perplexity" not in shown and "order.parquet is stale" in " ".join(shown.split())
+    assert "position" not in explain("d2", str(run.path)).render()
