@@ -1,31 +1,18 @@
 """The report in a real browser: what strangers wrote is text, runs nothing and loads nothing."""
 
 import itertools
-import os
 import re
-import shutil
-import signal
-import subprocess
 import threading
-from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from helpers.browser import assert_harmless, hostile, needs_browser, open_page
 from helpers.runs import decisions_of, make_run, write_buckets, write_hits, write_lines, write_order
 
 from curate.reporting import report
 from curate.selection import filter as choose
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
-    "--no-default-browser-check", "--disable-extensions", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-default-apps", "--metrics-recording-only",
-)  # fmt: skip
-PATIENCE = 25  # seconds for a page
-LINKS = ("src", "href", "srcset", "action", "data", "poster", "background", "xlink:href", "formaction", "ping")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (apt-get install chromium)")
 NAMES = ("text", "id", "domain", "set", "item", "matched", "eval", "bucket", "where")
 
 
@@ -51,19 +38,6 @@ def beacon():
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-def hostile(port, name):
-    """Everything that a document might try, with a beacon in each."""
-    here = f"http://127.0.0.1:{port}/{name}"
-    return (
-        f"<script>document.title='owned';fetch('{here}-script')</script><img src=\"{here}-img\" "
-        f"onerror=\"document.title='owned'\"></style></title></textarea><style>body{{background:url({here}-css)}}"
-        f"</style><link rel=stylesheet href={here}-link><iframe src='{here}-frame'></iframe><svg onload="
-        f"\"document.title='owned'\"><a href=\"javascript:document.title='owned'\">x</a><!-- --><base href='{here}/'>"
-        f"\"' onmouseover=alert(1) ' {{{{ 7*7 }}}} {{% raw %}} {{# c #}} \u202egnp\u2066 \x1b[31m\x00\u2028 &lt;b&gt; "
-        f"<meta http-equiv=refresh content='0;url={here}-meta'>]]>{name}-end"
-    )
 
 
 def make_page(folder, port):
@@ -109,54 +83,6 @@ def count_kept(reasons):
     return [next(places) if why is None else None for why in reasons]
 
 
-class Elements(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.found, self.styles, self.texts, self._in = [], [], [], ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self._in = tag
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        (self.styles if self._in == "style" else self.texts).append(data)
-
-    def handle_endtag(self, tag):
-        self._in = ""
-
-
-def assert_harmless(page):
-    """No element that runs, no attribute that listens, no address but within the page."""
-    elements = Elements(page)
-    tags = {tag for tag, _ in elements.found}
-    assert not tags & {
-        "script",
-        "iframe",
-        "img",
-        "link",
-        "base",
-        "object",
-        "embed",
-        "form",
-        "image",
-        "use",
-        "foreignobject",
-    }
-    for _, attributes in elements.found:
-        assert not [name for name in attributes if name.startswith("on")]
-        for name in LINKS:
-            assert attributes.get(name, "#") is None or attributes.get(name, "#").startswith("#")
-        assert "url(" not in (attributes.get("style") or "")
-    assert not re.search(r"url\(|@import", "".join(elements.styles))
-    refresh = [
-        one for tag, one in elements.found if tag == "meta" and (one.get("http-equiv") or "").lower() == "refresh"
-    ]
-    assert not refresh
-    return elements
-
-
 def test_the_page_has_nothing_that_runs_listens_or_points_outside(tmp_path):
     found = make_page(tmp_path, 1)
     with open(found.page, encoding="utf-8") as handle:
@@ -167,21 +93,6 @@ def test_the_page_has_nothing_that_runs_listens_or_points_outside(tmp_path):
     assert "{{ 7*7 }}" in text and "\x00" not in page and "\x1b" not in page and "\u202e" not in page
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert page.index(policy) < page.index("<style>")
-
-
-def open_page(page, profile):
-    """The elements of a page after its scripts had two seconds; a browser that hangs is ended with all it started."""
-    flags = [*FLAGS, f"--user-data-dir={profile}", "--virtual-time-budget=2000", "--dump-dom"]
-    command = [CHROMIUM, *flags, page.absolute().as_uri()]
-    browser = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    try:
-        found, said = browser.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(browser.pid, signal.SIGKILL)
-        _, said = browser.communicate()
-        pytest.fail(f"{CHROMIUM} gave no page within {PATIENCE} seconds: {said[-2000:].decode('utf-8', 'replace')}")
-    assert browser.returncode == 0, said[-2000:].decode("utf-8", "replace")
-    return found.decode("utf-8", "replace")
 
 
 @needs_browser
