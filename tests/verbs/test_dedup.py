@@ -24,6 +24,8 @@ from curate import runs, tables
 from curate.deduplication import dedup
 from curate.errors import RowError, StorageError, TableError, UsageError
 
+# What is a copy.
+
 
 def test_the_same_words_are_exact_copies_whatever_the_case_space_and_punctuation(tmp_path):
     text = spelled(words_of(1))
@@ -134,6 +136,9 @@ def test_copies_lie_in_several_files_and_the_table_follows_the_corpus(tmp_path):
     assert (found.exact, found.unique, found.keepers) == (3, 1, 3)
 
 
+# Who stays.
+
+
 def of_sizes(*extra):
     """Exact copies of different length in bytes: punctuation makes no word."""
     return [spelled(words_of(15)) + "!" * count for count in extra]
@@ -220,6 +225,9 @@ def test_rows_that_cannot_be_read_are_listed_where_no_scores_list_them(tmp_path)
 def test_a_bad_row_ends_the_run_only_where_it_is_asked_to(tmp_path):
     with pytest.raises(RowError, match="row 1"):
         run_on(tmp_path, ["one", b"{broken"], on_error="stop")
+
+
+# What means nothing, and what is shown.
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,6 @@ def run(tmp_path):
     return make_mixed_run(tmp_path)
 
 
-# explain
-
-
 def test_a_kept_document_is_told_in_full(run):
     choose(str(run.path), max_ppl=70)
     found = explain("web-2", str(run.path))
@@ -118,7 +115,7 @@ def test_an_undecided_document_says_that_no_filter_was_run(tmp_path):
     assert (document.decision, document.reason) == ("undecided", "no filter was run")
 
 
-# explain: hits and copies
+# Hits and copies.
 
 
 TEXT = "Some words stand before. Marguerite bought five boxes of pens at two dollars each and gave the cashier a note."

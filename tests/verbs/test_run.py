@@ -98,9 +98,6 @@ def test_the_command_line_prints_commands_the_funnel_or_one_object(made):
     assert re.search(r"\[2/4\] filter +unchanged, skipped", again.stderr) and again.stdout.startswith("read ")
 
 
-# What reads what.
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [

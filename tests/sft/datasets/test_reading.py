@@ -30,9 +30,6 @@ def is_conserved(found):
     )
 
 
-# ------------------------------------------------------------------------------------------------------------ reading
-
-
 @each_schema
 def test_every_row_gives_examples_or_is_counted_under_the_reason_why_not(tmp_path, schema):
     good = [json.dumps(record).encode() for record in rows_of(schema)]
@@ -152,9 +149,6 @@ def test_a_dataset_without_an_example_says_what_was_found_and_what_is_expected(t
     with pytest.raises(CorpusError, match=found) as raised:
         draw(open_set(str(path), said_schema), None, 0)
     assert "empty: " in str(raised.value) or "none of its rows" in found or "--schema" in raised.value.hint
-
-
-# ------------------------------------------------------------------------------------------------------------ drawing
 
 
 def test_the_limit_is_that_of_the_rows(tmp_path):
