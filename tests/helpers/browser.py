@@ -1,4 +1,4 @@
-"""Pages of hostile names in a real browser, and whether a page holds anything that runs, listens or loads."""
+"""Pages in a real browser, what a hostile text tries in them, and a check that nothing of it can run."""
 
 import os
 import re

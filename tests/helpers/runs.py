@@ -98,6 +98,11 @@ def numbered(values: Sequence[Numbers]) -> Callable[[str], Numbers]:
     return lambda text: values[int(text.split()[1])]
 
 
+def ppl(*values: float | None, **more: Any) -> list[Numbers]:
+    """Numbers of a document for each perplexity."""
+    return [{"perplexity": value, **more} for value in values]
+
+
 def numbered_run(folder: Path, values: Sequence[Numbers], **options: Any) -> runs.Run:
     """A run over ``document 0``, ``document 1`` … with the ids ``d0``, ``d1`` … and the given numbers."""
     corpus = folder / "corpus"
@@ -111,6 +116,11 @@ def decisions_of(run: runs.Run) -> dict[tuple[str, int], str | None]:
     assert all(row["keep"] == (row["reason"] is None) for row in rows)
     assert len({(row["file"], row["row"]) for row in rows}) == len(rows)
     return {(row["file"], row["row"]): row["reason"] for row in rows}
+
+
+def reasons_of(run: runs.Run) -> list[str | None]:
+    """The reason of each document, in the order of the corpus."""
+    return list(decisions_of(run).values())
 
 
 def kept_of(run: runs.Run) -> list[int]:

@@ -1,11 +1,11 @@
-"""``curate bucket``: CCNet's cuts and quantiles, cut-offs that serve a later corpus, nothing lost."""
+"""``curate bucket``: CCNet's cuts and quantiles, within a language or over all, nothing lost."""
 
 import json
 import math
 
-import pyarrow.parquet as pq
 import pytest
-from helpers.runs import make_run, numbered_run, widest, write_hits, write_lines
+from helpers.buckets import buckets_of, language_run
+from helpers.runs import numbered_run, ppl, widest, write_hits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,24 +15,6 @@ from curate.explanation import explain
 from curate.funnel import status
 from curate.grading import bucket
 from curate.selection import filter as choose
-
-
-def ppl(*values, **more):
-    return [{"perplexity": value, **more} for value in values]
-
-
-def buckets_of(run):
-    return pq.read_table(run.buckets).column("bucket").to_pylist()
-
-
-def language_run(folder, languages, values, model=None):
-    rows = [{"text": f"document {n} word", "language": name} for n, name in enumerate(languages)]
-    write_lines(folder / "c" / "a.jsonl", rows)
-    run = make_run(folder / "run", [folder / "c"], lambda text: ppl(*values)[int(text.split()[1])], slice_bytes=400)
-    score = run.stage("score")
-    score["made_from"]["model"] |= model or {}
-    run.save("score", score)
-    return run
 
 
 def test_ccnet_cuts_at_the_30th_and_the_60th_percentile(tmp_path):
@@ -92,47 +74,6 @@ def test_quantiles_differ_by_one_document_at_most_and_ties_are_parted_in_order(t
     assert found.unmeasured == len(values) - len(measured)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    values=st.lists(st.integers(0, 40).map(float), min_size=1, max_size=40),
-    asked=st.sampled_from([{}, {"quantiles": 4}, {"quantiles": 1}]),
-)
-def test_applied_to_their_own_corpus_cut_offs_change_nothing_but_ties(tmp_path_factory, values, asked):
-    run = numbered_run(tmp_path_factory.mktemp("run"), ppl(*values))
-    bucket(str(run.path), **asked)
-    made = buckets_of(run)
-    saved = (run.path / "cutoffs.json").read_bytes()
-    bucket(str(run.path), cutoffs=str(run.path / "cutoffs.json"))
-    assert (run.path / "cutoffs.json").read_bytes() == saved
-    cuts = json.loads(saved)["groups"]["all"]
-    for value, before, after in zip(values, made, buckets_of(run), strict=True):
-        assert before == after or (value in cuts and asked)
-
-
-def test_frozen_cut_offs_serve_a_later_corpus_and_a_new_language_is_unknown(tmp_path):
-    first = language_run(tmp_path / "1", ["en"] * 10, [float(n) for n in range(10)])
-    bucket(str(first.path), save_cutoffs=str(tmp_path / "cut.json"))
-    later = language_run(tmp_path / "2", ["en", "en", "en", "xx"], [2.9, 3.0, 99.0, 1.0])
-    found = bucket(str(later.path), cutoffs=str(tmp_path / "cut.json"))
-    assert buckets_of(later) == ["head", "middle", "tail", "unknown"]
-    assert "do not know" in " ".join(found.render().split())
-    other = language_run(tmp_path / "3", ["xx"], [1.0])
-    with pytest.raises(UsageError, match="none of the groups"):
-        bucket(str(other.path), cutoffs=str(tmp_path / "cut.json"))
-
-
-def test_cut_offs_of_perplexity_under_another_tokenizer_are_refused_and_of_bits_not(tmp_path):
-    first = language_run(tmp_path / "1", ["en"] * 4, [1.0, 2.0, 3.0, 4.0])
-    later = language_run(tmp_path / "2", ["en"] * 4, [1.0, 2.0, 3.0, 4.0], {"model": "m", "tokenizer": "other"})
-    bucket(str(first.path))
-    with pytest.raises(UsageError) as caught:
-        bucket(str(later.path), cutoffs=str(first.path / "cutoffs.json"))
-    assert "cannot be compared" in caught.value.message and "--by bpb" in caught.value.hint
-    assert not later.buckets.exists()
-    bucket(str(first.path), by="bpb")
-    assert "another model" in " ".join(bucket(str(later.path), cutoffs=str(first.path / "cutoffs.json")).warnings)
-
-
 def test_what_is_not_kept_is_in_no_bucket(tmp_path):
     run = numbered_run(tmp_path, ppl(1.0, 2.0, 900.0, None))
     choose(str(run.path), min_tokens=1, where="perplexity is null or perplexity < 50")
@@ -164,14 +105,6 @@ def test_what_means_nothing_is_refused_with_a_hint_and_writes_nothing(tmp_path, 
         bucket(str(run.path), **asked)
     assert caught.value.hint
     assert not run.buckets.exists()
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "curate cut-offs 1", "groups": {"all": [2, 1]}}'])
-def test_a_file_that_holds_no_cut_offs_is_refused(tmp_path, text):
-    run = numbered_run(tmp_path, ppl(1.0))
-    (tmp_path / "cut.json").write_text(text)
-    with pytest.raises(UsageError, match="cannot be used as cut-offs"):
-        bucket(str(run.path), cutoffs=str(tmp_path / "cut.json"))
 
 
 def test_nothing_kept_is_an_error(tmp_path):

@@ -4,22 +4,13 @@ import math
 
 import pyarrow.parquet as pq
 import pytest
-from helpers.runs import decisions_of, kept_of, make_run, numbered_run, widest, write_lines
+from helpers.runs import decisions_of, kept_of, make_run, numbered_run, ppl, reasons_of, widest, write_lines
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate import decisions, runs, tables
 from curate.errors import GateError, TableError, UsageError
 from curate.selection import filter as choose
-
-
-def ppl(*values, **more):
-    """A document for each perplexity."""
-    return [{"perplexity": value, **more} for value in values]
-
-
-def reasons_of(run):
-    return list(decisions_of(run).values())
 
 
 def test_bounds_are_included_and_the_next_number_is_not(tmp_path):

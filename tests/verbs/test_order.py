@@ -1,35 +1,18 @@
-"""``curate order``: a position for each kept document, nothing lost, the same in memory and out of it."""
+"""``curate order``: a position for each kept document, nothing lost, strata in their shares."""
 
 import math
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from helpers.runs import make_run, numbered_run, widest, write_duplicates, write_hits, write_lines
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from helpers.orders import domain_run, positions_of
+from helpers.runs import numbered_run, ppl, widest, write_duplicates, write_hits
 
-from curate import placebook, ranking, runs, schedules
+from curate import placebook, runs, schedules
 from curate.errors import GateError, TableError, UsageError
 from curate.explanation import explain
 from curate.funnel import status
 from curate.ordering import order
 from curate.selection import filter as choose
-
-
-def ppl(*values, **more):
-    return [{"perplexity": value, **more} for value in values]
-
-
-def positions_of(run):
-    return pq.read_table(run.order).column("position").to_pylist()
-
-
-def domain_run(tmp_path, count=120):
-    rows = [{"text": f"document {n} word", "domain": "ab"[n % 3 == 0], "year": 2000 + n % 7} for n in range(count)]
-    write_lines(tmp_path / "c" / "a.jsonl", rows)
-    numbers = [{"perplexity": float((n * 37) % 101), "tokens": 1 + n % 9} for n in range(count)]
-    return make_run(tmp_path / "run", [tmp_path / "c"], lambda text: numbers[int(text.split()[1])], slice_bytes=900)
 
 
 def test_positions_follow_the_key_and_what_is_not_kept_has_none(tmp_path):
@@ -49,13 +32,6 @@ def test_without_a_filter_leaks_and_copies_have_no_position(tmp_path):
     assert positions_of(run) == [1, None, 0, None]
 
 
-@pytest.mark.parametrize("direction", ["ascending", "descending"])
-def test_ties_go_by_the_order_of_the_corpus_in_both_directions(tmp_path, direction):
-    run = numbered_run(tmp_path, ppl(*[5.0] * 9))
-    order(str(run.path), direction=direction)
-    assert positions_of(run) == list(range(9))
-
-
 @pytest.mark.parametrize("schedule", list(schedules.DEFAULTS))
 def test_a_document_without_a_key_is_last_and_counted(tmp_path, schedule):
     run = numbered_run(tmp_path, ppl(None, 3.0, math.nan, 1.0, math.inf))
@@ -64,35 +40,6 @@ def test_a_document_without_a_key_is_last_and_counted(tmp_path, schedule):
     assert positions_of(run)[0::2][:2] == [3, 4]
     assert sorted(positions_of(run)) == [0, 1, 2, 3, 4]
     assert "2 documents without perplexity" in found.render()
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    values=st.lists(st.sampled_from([1.0, 2.0, 3.0, -0.0, 0.0, math.inf, None, math.nan]), min_size=1, max_size=30),
-    schedule=st.sampled_from(list(schedules.DEFAULTS)),
-    direction=st.sampled_from(["ascending", "descending"]),
-)
-def test_out_of_core_gives_the_order_of_memory(tmp_path_factory, values, schedule, direction):
-    run = numbered_run(tmp_path_factory.mktemp("run"), ppl(*values))
-    asked = {"run": str(run.path), "by": "zlib_ratio" if all(v is None or v != v for v in values) else "ppl"}
-    asked |= {"schedule": schedule, "direction": direction, "jitter": 3}
-    found = []
-    for limit in ("1GB", "1B"):
-        order(**asked, memory_limit=limit)
-        found.append(run.order.read_bytes())
-    assert found[0] == found[1]
-    assert not (run.path / ".scratch").exists()
-
-
-def test_out_of_core_gives_the_order_of_memory_with_strata_and_whole_numbers(tmp_path):
-    run = domain_run(tmp_path)
-    for by in ("year", "ppl"):
-        found = []
-        for limit in ("1GB", "1B"):
-            order(str(run.path), by=by, schedule="warmup", stratify="domain", memory_limit=limit)
-            found.append(positions_of(run))
-        assert found[0] == found[1]
-        assert sorted(found[0]) == list(range(120))
 
 
 def test_strata_keep_their_shares_in_every_tenth(tmp_path):
@@ -177,12 +124,6 @@ def test_nothing_kept_and_nothing_measured_are_errors(tmp_path):
     write_hits(run, [{"row": 0}, {"row": 1}])
     with pytest.raises(GateError, match="nothing is kept"):
         order(str(run.path))
-
-
-def test_too_many_strata_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(ranking, "MOST_STRATA", 3)
-    with pytest.raises(UsageError, match="more than 3 values"):
-        order(str(domain_run(tmp_path).path), stratify="year")
 
 
 def test_status_and_explain_tell_the_order_and_a_stale_one_is_listed(tmp_path):

@@ -1,72 +1,17 @@
-"""A dataset is read to the last row, each accounted for, and the sample of it is the same wherever its rows lie."""
+"""A dataset is read to the last row, and each row gives examples or is counted under the reason why not."""
 
 import json
-from collections import Counter
 
-import numpy as np
 import pytest
-from helpers.corpora import write_lines, write_records
+from helpers.corpora import write_lines
+from helpers.instruction_rows import NOTHING, ROWS, rows_of, said, set_of, texts_of
 
-from curate.conversation import SCHEMAS, joined, read_turns
+from curate.conversation import SCHEMAS, read_turns
 from curate.errors import CorpusError, RowError, UsageError
 from curate.instruction import EMPTY_ANSWER, LABELLED_FALSE, NOT_ASKED, scored_turns
-from curate.instructionsets import draw, drawing, name_sets, open_set
+from curate.instructionsets import draw, open_set
 
-
-def said(*texts):
-    return [{"role": role, "content": text} for role, text in zip(("user", "assistant") * 9, texts, strict=False)]
-
-
-def tree(number):
-    replies = [{"role": "assistant", "text": f"so {number} {part}", "replies": []} for part in range(number % 3 + 1)]
-    return {"role": "prompter", "text": f"why {number}?", "replies": replies}
-
-
-# A row of each schema, and how many examples it gives.
-ROWS = {
-    "tree": lambda n: ({"message_tree_id": n, "prompt": tree(n)}, n % 3 + 1),
-    "preference": lambda n: ({"prompt": f"why {n}?", "chosen": f"so {n}", "rejected": "no"}, 1),
-    "messages": lambda n: ({"messages": said(f"why {n}?", f"so {n}", "and?")}, 1),
-    "conversations": lambda n: ({"conversations": said(f"why {n}?", f"so {n}")}, 1),
-    "instances": lambda n: ({"instruction": f"add {n}", "instances": [{"output": "1"}, {"output": "2"}]}, 2),
-    "alpaca": lambda n: ({"instruction": f"why {n}?", "input": "", "output": f"so {n}", "text": "all of it"}, 1),
-    "prompt": lambda n: ({"prompt": f"why {n}?", "completion": f"so {n}"}, 1),
-    "question": lambda n: ({"question": f"why {n}?", "answer": f"so {n}"}, 1),
-    "query": lambda n: ({"query": f"why {n}?", "response": f"so {n}"}, 1),
-    "problem": lambda n: ({"problem": f"why {n}?", "solution": f"so {n}"}, 1),
-}
-# A row of each schema that has nothing to learn.
-NOTHING = {
-    "tree": {"message_tree_id": 1, "prompt": {"role": "assistant", "text": "so", "replies": []}},
-    "preference": {"prompt": "why?", "chosen": "", "rejected": "no"},
-    "messages": {"messages": said("", "so")},
-    "conversations": {"conversations": said("why?")},
-    "instances": {"instruction": "add", "instances": []},
-    "alpaca": {"instruction": "why?", "input": "", "output": "", "text": "all of it"},
-    "prompt": {"prompt": "why?", "completion": "so", "label": False},
-    "question": {"question": "", "answer": "so"},
-    "query": {"query": "why?", "response": None},
-    "problem": {"problem": "why?", "solution": " "},
-}
 each_schema = pytest.mark.parametrize("schema", SCHEMAS)
-
-
-def rows_of(schema, count=12):
-    return [ROWS[schema](number)[0] for number in range(count)]
-
-
-def pairs(count=400, seed=0):
-    """Questions with answers of very different lengths."""
-    lengths = np.random.default_rng(seed).geometric(0.02, count)
-    return [(f"why {n}?", "x" * int(length) + str(n)) for n, length in enumerate(lengths)]
-
-
-def set_of(folder, name, records, schema=None, **options):
-    return open_set(str(write_records(folder / name, records)), schema, **options)
-
-
-def texts_of(found):
-    return [joined(one.example.turns) for one in found.examples]
 
 
 def counts(tallies):
@@ -83,9 +28,6 @@ def is_conserved(found):
         == found.giving + total(found.refused) + total(found.unreadable)
         == (sum(found.schemas.values()) + total(found.unreadable))
     )
-
-
-# ------------------------------------------------------------------------------------------------------------ reading
 
 
 @each_schema
@@ -209,133 +151,6 @@ def test_a_dataset_without_an_example_says_what_was_found_and_what_is_expected(t
     assert "empty: " in str(raised.value) or "none of its rows" in found or "--schema" in raised.value.hint
 
 
-# ------------------------------------------------------------------------------------------------------------ drawing
-
-
-def test_one_example_is_a_sample_of_any_size(tmp_path):
-    dataset = set_of(tmp_path, "a.jsonl", rows_of("alpaca", 1))
-    for count in (1, 1000, None):
-        assert texts_of(draw(dataset, count, 0)) == ["why 0?\n\nso 0"]
-    with pytest.raises(ValueError, match="a sample of 0"):
-        draw(dataset, 0, 0)
-
-
-def as_alpaca(asked, answered):
-    return {"instruction": asked, "output": answered}
-
-
-def test_a_sample_has_its_size_and_its_order_and_holds_every_smaller_one(tmp_path):
-    dataset = set_of(tmp_path, "a.jsonl", [as_alpaca(*pair) for pair in pairs()])
-    larger = None
-    for count in (400, 399, 200, 101, 100, 10, 1):
-        found = draw(dataset, count, 7)
-        rows = [one.row for one in found.examples]
-        assert len(rows) == count and rows == sorted(rows) and found.available == 400
-        assert larger is None or set(rows) < larger
-        larger = set(rows)
-
-
-def test_the_seed_chooses_the_sample_and_the_same_seed_the_same(tmp_path):
-    dataset = set_of(tmp_path, "a.jsonl", [as_alpaca(*pair) for pair in pairs()])
-    assert draw(dataset, 50, 1) == draw(dataset, 50, 1)
-    common = set(texts_of(draw(dataset, 50, 1))) & set(texts_of(draw(dataset, 50, 2)))
-    assert len(common) < 20  # 6 expected of two independent samples
-    assert draw(dataset, 50, -1).examples  # any whole number is a seed
-
-
-@pytest.mark.parametrize("count", [10, 37, 100, 250])
-def test_every_tenth_of_the_lengths_gives_its_share(tmp_path, count):
-    dataset = set_of(tmp_path, "a.jsonl", [as_alpaca(*pair) for pair in pairs()])
-    lengths = sorted(len(answer) for _, answer in pairs())
-    drawn = [len(one.example.turns[-1].text) for one in draw(dataset, count, 5).examples]
-    for tenth in range(1, 10):
-        edge = lengths[40 * tenth]
-        ties = lengths.count(edge)
-        below = sum(length < edge for length in drawn)
-        assert abs(below - count * tenth / 10) <= 2 + ties
-
-
-def test_what_is_scored_makes_the_length(tmp_path):
-    """The last answers grow with the row; the first ones are longer, and in no order."""
-    records = [{"messages": said("why?", "x" * (n * 37 % 200 * 10 + 1), "and?", "y" * (n + 1))} for n in range(200)]
-    dataset = set_of(tmp_path, "a.jsonl", records)
-    tenths = {which: sorted(one.row // 20 for one in draw(dataset, 10, 0, which).examples) for which in ("last", "all")}
-    assert tenths["last"] == list(range(10)) != tenths["all"]
-
-
-COPIES = {
-    "alpaca": as_alpaca,
-    "messages": lambda asked, answered: {"messages": said(asked, answered)},
-    "conversations": lambda asked, answered: {
-        "conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": answered}]
-    },
-    "question": lambda asked, answered: {"question": asked, "answer": answered},
-    "preference": lambda asked, answered: {"prompt": asked, "chosen": answered, "rejected": "no"},
-    "instances": lambda asked, answered: {"instruction": asked, "instances": [{"input": "", "output": answered}]},
-}
-
-
-@pytest.mark.parametrize("schema", COPIES)
-@pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
-def test_a_copy_in_another_schema_order_or_format_gives_the_same_sample(tmp_path, schema, name):
-    known = pairs(150) + pairs(30)  # thirty are there twice
-    original = set_of(tmp_path, "original.jsonl", [as_alpaca(*pair) for pair in known])
-    order = np.random.default_rng(1).permutation(len(known))
-    copy = set_of(tmp_path, name, [COPIES[schema](*known[place]) for place in order])
-    assert copy.schema == schema
-    for count in (20, 100):
-        assert Counter(texts_of(draw(copy, count, 3))) == Counter(texts_of(draw(original, count, 3)))
-
-
-def test_copies_of_one_example_are_not_drawn_together(tmp_path):
-    """Of 20 examples in 20 copies each, 40 draws meet 17 or 18; two or three if copies came along."""
-    dataset = set_of(tmp_path, "a.jsonl", [as_alpaca(f"why {n % 20}?", f"so {n % 20}") for n in range(400)])
-    found = draw(dataset, 40, 0)
-    assert len(set(texts_of(found))) > 12 and len({one.row for one in found.examples}) == 40
-
-
-@pytest.mark.parametrize("schema", ["tree", "instances", "alpaca"])
-def test_a_dataset_that_is_too_large_to_be_held_is_read_again_and_gives_the_same(tmp_path, monkeypatch, schema):
-    dataset = set_of(tmp_path, "a.jsonl", [*rows_of(schema, 60), NOTHING[schema]])
-    for count in (10, None):
-        held = draw(dataset, count, 1)
-        with monkeypatch.context() as patch:
-            patch.setattr(drawing, "HELD_CHARACTERS", 300)
-            assert draw(dataset, count, 1) == held
-
-
-def test_no_more_than_the_room_is_held(tmp_path):
-    dataset = set_of(tmp_path, "a.jsonl", rows_of("alpaca", 60))
-    shelf = drawing.Shelf(100)
-    most = 0
-    for one in draw(dataset, None, 0).examples:
-        shelf.add(one)
-        most = max(most, sum(len(turn.text) for kept in shelf.held or () for turn in kept.example.turns))
-    assert shelf.held is None and 50 < most <= 100
-
-
-def test_a_dataset_that_changes_between_two_readings_is_an_error(tmp_path, monkeypatch):
-    path = write_records(tmp_path / "a.jsonl", rows_of("alpaca"))
-    dataset = open_set(str(path))
-    monkeypatch.setattr(drawing, "HELD_CHARACTERS", 0)
-    order = drawing.order_evenly
-
-    for records in (rows_of("question"), [as_alpaca("why?", "x")] * 12, rows_of("alpaca", 3)):
-
-        def change(*numbers, records=records):
-            write_records(path, records)
-            return order(*numbers)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(drawing, "order_evenly", change)
-            if records == rows_of("question"):
-                assert len(draw(dataset, 5, 0).examples) == 5  # the same turns, so the same sample
-            else:
-                with pytest.raises(CorpusError, match="changed while it was read"):
-                    draw(dataset, 12, 0)
-        write_records(path, rows_of("alpaca"))
-
-
 def test_the_limit_is_that_of_the_rows(tmp_path):
     dataset = set_of(tmp_path, "a.jsonl", rows_of("alpaca"), limit=5)
     found = draw(dataset, None, 0)
@@ -349,63 +164,3 @@ def test_the_examples_of_a_row_are_what_its_turns_say(tmp_path):
     for one, record in zip(found.examples, records, strict=True):
         assert list(one.example.turns) == read_turns(record, "messages")[:2]
         assert scored_turns(one.example, "all") == (1,)
-
-
-# ------------------------------------------------------------------------------------------------------------- names
-
-
-@pytest.mark.parametrize(
-    ("data", "names"),
-    [
-        (["a/x.json", "b/y.jsonl.gz"], ["x", "y"]),
-        (["a/x.json", "b/x.json", "mine=c/y.json", "d/z.json"], ["a/x", "b/x", "mine", "z"]),
-        (["p/a/x.json", "q/a/x.json", "r/b/x.json"], ["p/a/x", "q/a/x", "b/x"]),
-        (["a/x.json", "a/x.jsonl"], ["a/x.json", "a/x.jsonl"]),
-        (["x=a/y.json", "b/x.json"], ["x", "b/x"]),
-        (["some/folder/", "other"], ["folder", "other"]),
-        (["tatsu-lab/alpaca:train", "yahma/alpaca:train"], ["tatsu-lab/alpaca", "yahma/alpaca"]),
-        (["tatsu-lab/alpaca:train"], ["alpaca"]),
-        (["o/set:train", "o/set:test"], ["set:train", "set:test"]),
-        (["o/set@en:train", "o/set@de:train"], ["set@en:train", "set@de:train"]),
-        (["data/*.json", "data/train-*.parquet"], ["data", "train"]),
-        (["https://host/a/x.jsonl?download=true", "s3://bucket/b/x.jsonl"], ["a/x", "b/x"]),
-        (["v1.5/x.json", "alpaca-v1.5.json"], ["x", "alpaca-v1.5"]),
-    ],
-)
-def test_a_dataset_is_called_by_its_stem_and_by_its_folders_where_stems_are_the_same(data, names):
-    found = name_sets(data)
-    assert list(found) == names
-    assert list(found.values()) == [one.partition("=")[2] if one[:5] in ("mine=", "x=a/y") else one for one in data]
-
-
-def test_a_path_that_exists_is_a_path_whatever_is_in_its_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_records(tmp_path / "lang=en" / "x.jsonl", rows_of("alpaca"))
-    assert name_sets(["lang=en/x.jsonl"]) == {"x": "lang=en/x.jsonl"}
-    assert name_sets(["lang=*/x.jsonl"]) == {"x": "lang=*/x.jsonl"}
-    dataset = open_set("mine=lang=en/x.jsonl")
-    assert dataset.name == "mine" and draw(dataset, None, 0).rows == 12
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        ([], "no dataset is named"),
-        (["a.json", "a.json"], "a.json is given twice"),
-        (["m=o/set:train", "n=o/set:train"], "o/set:train is given twice"),
-        (["m=a.json", "m=b.json"], "two datasets are called m"),
-        (["data/a*.json", "data/a?.json"], "two datasets are called"),
-    ],
-)
-def test_a_dataset_twice_and_a_name_twice_are_refused(data, found):
-    with pytest.raises(UsageError, match=found):
-        name_sets(data)
-
-
-def test_one_file_by_two_paths_is_one_dataset(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = write_records(tmp_path / "a.jsonl", rows_of("alpaca"))
-    (tmp_path / "link.jsonl").symlink_to(path)
-    for other in ("./a.jsonl", str(path), "link.jsonl", "mine=a.jsonl"):
-        with pytest.raises(UsageError, match="given twice"):
-            name_sets(["a.jsonl", other])

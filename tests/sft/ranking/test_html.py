@@ -1,92 +1,18 @@
-"""The page of a ranking: every number on it, whiskers where they belong, and what strangers wrote is text."""
+"""The page of a ranking: every number on it, and what strangers wrote is text."""
 
 import dataclasses
 import math
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from helpers.browser import assert_harmless, hostile, needs_browser, open_page
-from helpers.rankings import LONG, NAMES, make_dataset, make_pairs, make_place, make_ranking, make_table
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers.ranking_page import Tree, places_of
+from helpers.rankings import LONG, make_dataset, make_place, make_ranking, make_table
 
-from curate import axes
 from curate.evidence.wording import fold
-from curate.measures import MEASURES
 from curate.rankingpage import draw_page, list_best, list_reasons, rank_by, say_command, split_letters
-from curate.rankingplot import plot_places
 from curate.rankingscreen import bracket, short
-from curate.standings import Interval, Table
-
-VOID = {"meta", "br", "hr", "img", "input", "line", "path"}
-OPTIONAL = {"td", "th", "li", "dt", "dd"}  # whose end tags HTML lets be left out
-
-
-class Tree(HTMLParser):
-    """Checks that what is opened is closed, and keeps elements, the text of all, and the rows of tables."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.open, self.found, self.rows, self.styles, self.texts = [], [], [], [], []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        if tag in OPTIONAL:
-            self._leave()
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        if tag not in OPTIONAL:
-            self._leave()
-        assert self.open.pop() == tag, (tag, self.getpos())
-
-    def handle_data(self, data):
-        (self.styles if self.open[-1:] == ["style"] else self.texts).append(data)
-        if "table" in self.open and self.rows and self.rows[-1] and "title" not in self.open:
-            self.rows[-1][-1] += data
-
-    def _leave(self):
-        if self.open and self.open[-1] in OPTIONAL:
-            self.open.pop()
-
-
-@pytest.fixture(scope="module")
-def full():
-    """A ranking with everything, and its page."""
-    ranking = make_ranking()
-    return ranking, draw_page(ranking)
-
-
-def places_of(page):
-    """The rows of the first table, by the name in them."""
-    part = page[page.index('<tbody role="rowgroup">') : page.index("</tbody>")]
-    rows = Tree(part.replace("<tbody", "<table", 1) + "</table>").rows
-    return {row[1].strip(): row for row in rows}
-
-
-def marks_of(page):
-    """Of each row of the first picture: the numbers of its marks' dots and whiskers, in percent."""
-    rows = re.findall(r'<svg class="marks".*?\n</svg>', page[: page.index("</tbody>")], re.DOTALL)
-    return [[read_mark(one) for one in re.findall(r"<g .*?</g>", row, re.DOTALL)] for row in rows]
-
-
-def read_mark(text):
-    dot = re.search(r'class="dot" x="([\d.]+)%"', text)
-    ends = re.search(r'class="whisker" x1="([\d.]+)%" x2="([\d.]+)%"', text)
-    return float(dot[1]), tuple(map(float, ends.groups())) if ends else None
-
 
 # ---- what is on the page -------------------------------------------------------------------------------------------
 
@@ -163,78 +89,6 @@ def test_headlines_of_one_of_several_and_of_none():
     assert headline(*places[:3]) == "Nearest to acme/base-7B: t, u or v, which cannot be told apart"
     assert headline(*places) == "Nearest to acme/base-7B: one of 7 datasets that cannot be told apart"
     assert headline(places[0], make_place("u", 2, 9.0, group="b")) == "Nearest to acme/base-7B: t"
-
-
-# ---- whiskers ------------------------------------------------------------------------------------------------------
-
-
-def test_dots_lie_within_their_whiskers_in_the_order_of_their_values(full):
-    rows = marks_of(full[1])
-    assert [len(row) for row in rows] == [2] * len(NAMES)
-    for series in (0, 1):
-        marks = [row[series] for row in rows[:-1]]
-        whole = [(dot, ends) for dot, ends in marks if ends]
-        assert len(whole) == len(marks) - 1  # premise: one has a single example in either ranking
-        assert all(0 <= low < dot < high <= 100 for dot, (low, high) in whole)
-        assert [dot for dot, _ in marks] == sorted((dot for dot, _ in marks), reverse=series == 1)
-
-
-def test_dots_of_a_perplexity_are_even_on_a_log_scale(full):
-    """Premise: each value is 1.17 times the one before."""
-    dots = [row[0][0] for row in marks_of(full[1])[:-1]]
-    assert np.diff(dots) == pytest.approx([np.diff(dots).mean()] * (len(dots) - 1), abs=0.02)
-
-
-def test_a_measure_that_is_no_perplexity_has_an_even_scale():
-    ranking = make_ranking(by="bits_per_byte")
-    plot, places = plot_places(ranking), ranking.table.places[:3]
-    first, second, third = (plot.rows[one.name][0].at for one in places)
-    values = [one.scores["bits_per_byte"].value for one in places]
-    assert not plot.log
-    assert (second - first) / (third - first) == pytest.approx((values[1] - values[0]) / (values[2] - values[0]))
-
-
-def test_an_interval_of_nan_draws_a_dot_without_a_whisker(full):
-    at = NAMES.index("one-example")
-    assert marks_of(full[1])[at][0][1] is None and "[" not in places_of(full[1])[list(places_of(full[1]))[at]][3]
-
-
-def test_infinite_and_missing_values_are_said_and_the_others_keep_their_scale():
-    places = [
-        make_place("low", 1, 4.0),
-        make_place("high", 2, 9.0),
-        make_place("infinite", 3, math.inf),
-        make_place("none", 4, 5.0, scores={name: Interval(math.nan, math.nan, math.nan) for name in MEASURES}),
-    ]
-    table = Table("perplexity", tuple(places), make_pairs(places), make_table(tuple("abcde")).values, {}, tuple("abcd"))
-    datasets = tuple(make_dataset(one.name) for one in places)
-    page = draw_page(make_ranking(table=table, datasets=datasets, others={}, compared=(), definitions=(), readings=()))
-    low, high, infinite, none = marks_of(page)
-    assert low[0][0] < high[0][0] - 20 and infinite == [(100.0, None)] and none == []
-    assert page.count('<path class="arrow"') == 1 and "∞" in places_of(page)["infinite"][3]
-
-
-def test_one_that_is_set_aside_far_away_is_an_arrow_and_squeezes_nothing():
-    places = (make_place("a", 1, 100.0), make_place("b", 2, 150.0), make_place("c", None, 1.01))
-    table = dataclasses.replace(make_table(), places=places, names=("a", "b"), pairs=())
-    plot = plot_places(make_ranking(table=table, others={}))
-    assert [plot.rows[name][0].beyond for name in "abc"] == [0, 0, -1]
-    assert plot.rows["b"][0].at - plot.rows["a"][0].at > 0.4
-
-
-@given(st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=9), st.booleans())
-def test_a_scale_holds_its_values_and_never_falls(values, log):
-    scale = axes.hold(values, log)
-    shares = [scale.share(value) for value in sorted(values)]
-    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1
-    assert not any(scale.beyond(value) for value in values)
-    assert scale.share(math.inf) == 1 and scale.share(-math.inf) == 0 and math.isnan(scale.share(math.nan))
-    assert 1 <= len(scale.list_ticks(9)) <= 9
-
-
-def test_a_scale_of_nothing_is_a_scale():
-    for log in (True, False):
-        assert axes.hold([math.nan, math.inf], log).list_ticks(9)
 
 
 # ---- strangers' text -----------------------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""Shingle sets, hashes of word sequences and Jaccard, held against sets of Python."""
+
+from itertools import combinations, pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate import duplicates, words
+
+
+def test_a_short_text_has_one_shingle_of_another_kind():
+    texts = ["a b c d e", "a b c d", "a b c d", "a", "", "a b", "b a", "e a b c d"]
+    hashes, offsets = duplicates.shingle_sets(words.split_words(texts), 5)
+    sets = [set(hashes[begin:end].tolist()) for begin, end in pairwise(offsets)]
+    assert list(map(len, sets)) == [1, 1, 1, 1, 0, 1, 1, 1]
+    assert sets[1] == sets[2]
+    assert len(set.union(*sets)) == 6
+    whole = words.shingle(words.split_words(["a b c d"]).hashes, 4)
+    assert set(whole.tolist()) != sets[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.text("ab ", max_size=14), max_size=8))
+def test_two_texts_have_the_same_sequence_hash_if_and_only_if_they_have_the_same_words(texts):
+    high, low = duplicates.hash_sequences(words.split_words(texts))
+    for first, second in combinations(range(len(texts)), 2):
+        same = texts[first].split() == texts[second].split()
+        assert (high[first] == high[second]) == (low[first] == low[second]) == same
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=st.sets(st.integers(0, 30)), second=st.sets(st.integers(0, 30)))
+def test_jaccard_is_that_of_sets(first, second):
+    arrays = [np.array(sorted(one), np.uint64) for one in (first, second)]
+    union = len(first | second)
+    assert duplicates.jaccard(*arrays) == (len(first & second) / union if union else 0)

@@ -1,0 +1,5 @@
+"""Fixtures of helpers that tests of recipes ask for."""
+
+from helpers.recipe_fixtures import made
+
+__all__ = ["made"]

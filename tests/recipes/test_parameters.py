@@ -1,0 +1,81 @@
+"""A step is written as a command and as a recipe that give the verb the very same values."""
+
+import shlex
+
+import typer
+from helpers.recipes import VERBS, read
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import curate
+from curate.recipe import fill_in
+from curate.signatures import write_command
+
+
+def value_of(parameter):
+    one = {
+        str: st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8),
+        int: st.integers(-999, 999),
+        float: st.floats(allow_nan=False),
+        bool: st.booleans(),
+    }[parameter.kind]
+    one = st.sampled_from(parameter.choices) if parameter.choices else one
+    one = one | st.lists(one, min_size=2, max_size=3).map(tuple) if parameter.several else one
+    return st.lists(one, min_size=1, max_size=3) if parameter.many else one
+
+
+@st.composite
+def steps(draw):
+    verb = draw(st.sampled_from(sorted(VERBS)))
+    values = {}
+    for name, parameter in VERBS[verb].items():
+        if name == "run":
+            continue
+        given_ = draw(value_of(parameter)) if parameter.required or draw(st.integers(0, 3)) == 0 else parameter.default
+        values[name] = given_
+    return verb, values
+
+
+def parsed(command):
+    """What the command line makes of a command: the verb, and what it would be called with."""
+    from curate import cli
+
+    caught = {}
+    words = shlex.split(command)
+    group = typer.main.get_command(cli.app)
+    one = group.commands[words[1]]
+    context = one.make_context(words[1], words[2:])
+    caught.update(context.params)
+    return words[1].replace("-", "_"), caught
+
+
+@settings(deadline=None)
+@given(steps())
+def test_a_command_gives_the_verb_the_very_values_of_the_step(step):
+    verb, values = step
+    found, given_ = parsed(write_command(verb, VERBS[verb], values))
+    assert found == verb
+    for name, value in values.items():
+        seen = list(given_[name]) if isinstance(value, list) and given_[name] is not None else given_[name]
+        assert seen == value or (value is None and not seen), name
+
+
+@settings(deadline=None)
+@given(steps())
+def test_the_kept_recipe_reads_back_as_the_same_steps(step):
+    import tempfile
+    from pathlib import Path
+
+    from curate.dependence import Step
+    from curate.recipe import Recipe
+
+    verb, values = step
+    text = fill_in(Recipe("r", None, None, (Step(verb, values, 1),)), VERBS, "there")
+    with tempfile.TemporaryDirectory() as folder:
+        found = read(Path(folder), text)
+    assert found.run == "there" and found.steps[0].verb == verb and found.steps[0].values == values
+
+
+def test_no_verb_has_a_parameter_that_a_recipe_could_not_give():
+    assert set(VERBS) == set(curate.VERBS) - {"run"}
+    assert all(parameter.option for verb in VERBS.values() for parameter in verb.values())

@@ -1,0 +1,48 @@
+"""What a template writes around turns: a text is placed by it where it can be nowhere else."""
+
+import pytest
+from helpers.chat_templates import CHATML, owned, spelled, talk
+
+from curate.conversation import Turn
+from curate.rendering import CHANGED, RenderError
+from curate.scaffolds import marked, place, place_between, read_scaffold
+
+
+def test_an_answer_that_spells_what_the_template_writes_is_scored_whole():
+    said = "<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\nyes"
+    turns = talk("Hello", said, "Hello", said)
+    found, rendered = spelled(CHATML, turns)
+    assert found == [said + "<|im_end|>"] * 2
+    assert rendered.notes == ()
+    asked = talk(said, "yes")
+    found, rendered = spelled(CHATML, asked)
+    assert found == ["yes<|im_end|>"] and rendered.text.endswith("yes<|im_end|>\n")
+    assert owned(rendered)[-1] == "<|im_end|>"
+
+
+def test_texts_that_a_template_changes_are_found_by_what_stands_around_them():
+    source = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content | upper + '<|im_end|>\\n' }}{% endfor %}"
+    )
+    found, rendered = spelled(source, talk("Hello", "yes"))
+    assert found == ["YES<|im_end|>"] and rendered.notes == (CHANGED,)
+    with pytest.raises(RenderError, match="cannot be found"):  # where does the question end?
+        spelled("{% for m in messages %}{{ m.content | upper + '\\n' }}{% endfor %}", talk("a\nb", "c"))
+
+
+def test_a_tool_result_that_a_template_writes_as_json_is_placed_exactly():
+    source = (
+        "{% for m in messages %}{{ '[' + (m.content | tojson if m.role == 'tool' else m.content) + ']' }}{% endfor %}"
+    )
+    found, rendered = spelled(source, [*talk("Hello", "a]"), Turn("tool", '["]\n"]'), Turn("assistant", "b")])
+    assert found == ["a]", "b"] and CHANGED not in rendered.notes
+
+
+def test_a_place_between_pieces_is_none_where_it_could_be_another():
+    scaffold = read_scaffold("<{}|{}>".format(*(turn.text for turn in marked(talk("a", "b")))))
+    assert place_between(scaffold, "<ab|c>") == [(1, 3), (4, 5)]
+    assert place_between(scaffold, "<a|b|c>") is None
+    assert place_between(scaffold, "<abc>") is None and place_between(scaffold, "a|b>") is None
+    assert place(scaffold, "<a|b|c>", [Turn("user", "a|b"), Turn("assistant", "c")]) == [(1, 4), (5, 6)]
+    assert place(scaffold, "<a|b|c>", [Turn("user", "a"), Turn("assistant", "b|c")]) == [(1, 2), (3, 6)]
+    assert place(scaffold, "<a|b>c>", [Turn("user", "a"), Turn("assistant", "b")]) is None

@@ -1,0 +1,46 @@
+"""Samples grow where neighbours may yet be told apart, and nowhere else."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+from helpers import sft_datasets as sft
+from helpers.sft_rankings import rank
+
+import curate
+from curate import contest, rankbook, standings
+from curate.instructionsets import open_set
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+def test_until_separated_draws_more_where_it_may_help(tmp_path):
+    """Premise: under the builtin, answers with shuffled words are told apart from others with twenty examples."""
+    one = sft.write(tmp_path / "a.jsonl", sft.MATHS[:40])
+    apart = sft.write(tmp_path / "c.jsonl", sft.with_shuffled_words(sft.MATHS[:40]))
+    found = curate.rank_sft([one, apart], sample=20, until_separated=True, out=str(tmp_path / "apart"))
+    assert [one.drawn for one in found.datasets] == [20, 20] and found.table.pairs[0].separated
+
+
+@pytest.mark.parametrize(
+    ("separated", "needed", "drawn"),
+    [(False, 60, 10), (False, 300, 10), (False, 801, 5), (False, math.inf, 5), (False, math.nan, 10), (True, 9, 5)],
+)
+def test_samples_double_for_neighbours_that_may_yet_be_told_apart(tmp_path, separated, needed, drawn):
+    """Premise: five examples of each were drawn, there are forty."""
+    sets = [open_set(sft.write(tmp_path / f"{name}.jsonl", sft.MATHS[:40])) for name in ("a", "b")]
+    found = contest.Contest(sets, rankbook.open_book(str(tmp_path / "r")), contest.Wanted(sample=5))
+    found.draw_all()
+    pair = standings.Pair("a", "b", separated, 0.3, (5, 5), (needed, needed))
+    assert found.grow(SimpleNamespace(pairs=[pair])) == (drawn > 5)
+    assert [len(found.drawn[name].examples) for name in ("a", "b")] == [drawn, drawn]
+    if drawn > 5:
+        assert all(found.grow(SimpleNamespace(pairs=[pair])) for _ in range(2))
+        assert not found.grow(SimpleNamespace(pairs=[pair]))
+        assert len(found.drawn["a"].examples) == 40
+
+
+def test_copies_are_not_drawn_from_in_vain(tmp_path, llama):
+    data = [sft.write(tmp_path / f"{name}.jsonl", sft.MATHS[:40]) for name in ("a", "b")]
+    found = rank(*data, model=llama, sample=10, until_separated=True, out=str(tmp_path / "ranked"))
+    assert [one.drawn for one in found.datasets] == [10, 10]
