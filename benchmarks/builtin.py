@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import curate
-from curate import likelihood
+from curate.reference import likelihood
 
 FIRST_TOKENS = 1024
 CONTROL = "clean_control"

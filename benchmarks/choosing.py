@@ -86,8 +86,9 @@ def make_run(run: Path, corpus: Path) -> None:
     """The scores that ``curate score`` would leave, with made-up numbers."""
     from dataclasses import asdict
 
-    from curate import runs, tables
     from curate.corpus import open_corpus
+    from curate.rundir import parquet
+    from curate.rundir.run import fingerprint, open_run
 
     opened = open_corpus([str(corpus)])
     made_from = {
@@ -95,13 +96,13 @@ def make_run(run: Path, corpus: Path) -> None:
         "model": {"model": "made-up"},
         "parameters": {"signals": ["zlib_ratio"]},
     }
-    identity, place, chance = runs.fingerprint(made_from), runs.open_run(run, create=True), np.random.default_rng(0)
+    identity, place, chance = fingerprint(made_from), open_run(run, create=True), np.random.default_rng(0)
     counts = dict.fromkeys(("read", "ok", "empty", "unreadable", "tokens", "bytes"), 0)
     index = {source.name: number for number, source in enumerate(opened.sources)}
     for documents in opened.slices():
         table = make_scores(documents, chance)
         name = f"{index[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
-        tables.write_part(place.scores / name, table, {"made_from": identity, "slice": asdict(documents.mark)})
+        parquet.write_part(place.scores / name, table, {"made_from": identity, "slice": asdict(documents.mark)})
         counts["read"] += len(table)
         counts["ok"] += len(table)
         for column in ("tokens", "bytes"):
@@ -113,7 +114,7 @@ def make_run(run: Path, corpus: Path) -> None:
 def make_scores(documents: Any, chance: np.random.Generator) -> pa.Table:
     import xxhash
 
-    from curate import tables
+    from curate.rundir import schemas
 
     encoded = [text.encode() for text in documents.texts]
     octets, rows = np.array(list(map(len, encoded))), len(encoded)
@@ -128,15 +129,15 @@ def make_scores(documents: Any, chance: np.random.Generator) -> pa.Table:
         "truncated": [False] * rows, "first_nats": chance.normal(7, 1, rows), "perplexity": perplexity,
         "bits_per_byte": nats / np.log(2) / octets, "zlib_ratio": chance.random(rows, np.float32),
     }  # fmt: skip
-    schema = tables.scores_schema(["zlib_ratio"])
+    schema = schemas.scores_schema(["zlib_ratio"])
     return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)
 
 
 def key_lines(corpus: Path, run: Path, out: Path) -> None:
     """The lines of the corpus, each with its score and a tab before it; zero-padded, so that bytes sort as numbers."""
-    from curate import tables
+    from curate.rundir import parquet
 
-    parts = tables.parts(run / "scores")
+    parts = parquet.parts(run / "scores")
     scores = np.concatenate([pq.read_table(part, columns=["perplexity"])["perplexity"].to_numpy() for part in parts])
     keys = iter(scores)
     with out.open("wb") as sink:
@@ -297,14 +298,15 @@ QUESTIONS = {
 
 def make_scores_alone(scratch: Path, rows: int) -> None:
     """A run of made-up scores with a carried domain, and a Parquet file of the columns that the others need."""
-    from curate import runs, tables
     from curate.corpus import open_corpus
+    from curate.rundir import parquet
+    from curate.rundir.run import fingerprint, open_run
 
     (scratch / "corpus.jsonl").write_text('{"text":"x","domain":"domain 00"}\n')
     opened = open_corpus([str(scratch / "corpus.jsonl")])
-    corpus, place = opened.fingerprint(), runs.open_run(scratch / "run", create=True)
+    corpus, place = opened.fingerprint(), open_run(scratch / "run", create=True)
     made_from = {"corpus": corpus, "model": {"model": "made-up"}, "parameters": {"signals": ["zlib_ratio"]}}
-    identity, chance, tokens = runs.fingerprint(made_from), np.random.default_rng(0), 0
+    identity, chance, tokens = fingerprint(made_from), np.random.default_rng(0), 0
     names = np.array([f"domain {number:02d}" for number in range(DOMAINS)])
     narrow = pa.schema([("file", pa.string()), ("row", pa.int64()), ("perplexity", pa.float64())])
     narrow = pa.schema([*narrow, ("tokens", pa.int64()), ("zlib_ratio", pa.float32()), ("domain", pa.string())])
@@ -315,9 +317,9 @@ def make_scores_alone(scratch: Path, rows: int) -> None:
             mark = {"file": "corpus.jsonl", "number": number, "first_row": first, "next_row": first + len(table)}
             mark |= {"next_offset": None, "documents": len(table), "last": first + len(table) == rows}
             name = f"00000-{number:06d}.parquet"
-            tables.write_part(place.scores / name, table, {"made_from": identity, "slice": mark})
+            parquet.write_part(place.scores / name, table, {"made_from": identity, "slice": mark})
             value = pa.table({"value": domains})
-            tables.write_part(place.carried / "domain" / name, value, {"made_from": corpus, "slice": mark})
+            parquet.write_part(place.carried / "domain" / name, value, {"made_from": corpus, "slice": mark})
             held = [table.column(one.name) if one.name != "domain" else domains for one in narrow]
             writer.write_table(pa.table(held, narrow.names).cast(narrow))
             tokens += int(table.column("tokens").to_numpy().sum())
@@ -328,7 +330,7 @@ def make_scores_alone(scratch: Path, rows: int) -> None:
 
 
 def make_part(first: int, stop: int, chance: np.random.Generator) -> pa.Table:
-    from curate import tables
+    from curate.rundir import schemas
 
     rows = stop - first
     mean, tokens = chance.normal(4, 0.7, rows), np.maximum(1, chance.lognormal(5, 1, rows).astype(np.int64))
@@ -341,7 +343,7 @@ def make_part(first: int, stop: int, chance: np.random.Generator) -> pa.Table:
         "truncated": [False] * rows, "first_nats": mean, "perplexity": np.exp(mean),
         "bits_per_byte": mean / np.log(2) / 4, "zlib_ratio": chance.uniform(0.1, 0.9, rows).astype(np.float32),
     }  # fmt: skip
-    schema = tables.scores_schema(["zlib_ratio"])
+    schema = schemas.scores_schema(["zlib_ratio"])
     return pa.table([pa.array(columns[column.name], column.type) for column in schema], schema=schema)
 
 

@@ -119,7 +119,7 @@ def grams(words: Sequence[str], size: int) -> list[str]:
 
 def open_curate(items: Sequence[Asked], method: Any) -> Scan:
     """``curate decontaminate``, without its reading and writing."""
-    from curate.detection import make_detector
+    from curate.stages.decontaminate.detector import make_detector
 
     detector = make_detector(items, method)
 
@@ -273,7 +273,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def read_corpus(options: argparse.Namespace) -> Corpus:
     """The files of the options; documents that the truth does not tell of are left out."""
-    from curate.evalsets import open_evals
+    from curate.stages.decontaminate.evalsets import open_evals
 
     sets = open_evals([str(options.evals)])
     items = [
@@ -581,27 +581,27 @@ def sign(sets: Sequence[set[Any]], batch: bool, hashfunc: Callable[[Any], int] |
 
 
 def without_numba(work: Callable[[], Any]) -> Any:
-    from curate import kernels
+    from curate.matching import numba_kernels
 
-    compiled, kernels.available = kernels.available, lambda: False  # type: ignore[assignment]
+    compiled, numba_kernels.available = numba_kernels.available, lambda: False  # type: ignore[assignment]
     try:
         return work()
     finally:
-        kernels.available = compiled
+        numba_kernels.available = compiled
 
 
 def open_stages(texts: Sequence[str]) -> dict[str, dict[str, Callable[[], Any]]]:
     """What is timed, by stage and side."""
-    from curate import duplicates, kernels, minhash, words
+    from curate.matching import minhash, numba_kernels, shingles, words
 
     found = words.split_words(texts)
-    hashes, offsets = duplicates.shingle_sets(found, SHINGLE)
+    hashes, offsets = shingles.shingle_sets(found, SHINGLE)
     bounds, permutations = pairwise(offsets.tolist()), minhash.permutations(PERMUTATIONS, minhash.SEED)
     sets = [set(hashes[first:last].astype(np.uint32).tolist()) for first, last in bounds]
     tokens = tokenise(texts)
 
     def prepare() -> Any:
-        return duplicates.shingle_sets(words.split_words(texts), SHINGLE)
+        return shingles.shingle_sets(words.split_words(texts), SHINGLE)
 
     def alone() -> Any:
         return minhash.signatures(hashes, offsets, permutations)
@@ -609,7 +609,7 @@ def open_stages(texts: Sequence[str]) -> dict[str, dict[str, Callable[[], Any]]]
     def whole() -> Any:
         return minhash.signatures(*prepare(), permutations)
 
-    fast = kernels.available()
+    fast = numba_kernels.available()
     return {
         "text to signature": {
             **({"curate, numba": whole} if fast else {}),
@@ -618,7 +618,7 @@ def open_stages(texts: Sequence[str]) -> dict[str, dict[str, Callable[[], Any]]]
             "datasketch, update, sha1": lambda: sign(tokenise(texts), False),
         },
         "words": {"curate": lambda: words.split_words(texts)},
-        "shingles of words": {"curate": lambda: duplicates.shingle_sets(found, SHINGLE)},
+        "shingles of words": {"curate": lambda: shingles.shingle_sets(found, SHINGLE)},
         "words and shingles": {"curate": prepare, "re and join": lambda: tokenise(texts)},
         "signatures of bytes": {
             "datasketch, update_batch, sha1": lambda: sign(tokens, True),

@@ -119,7 +119,7 @@ def curate_pairs(texts: Sequence[str]) -> set[Pair]:
     """``curate dedup``: each document that has a copy, and the one that is kept in its place."""
     import pyarrow.parquet as pq
 
-    from curate.deduplication import dedup
+    from curate.verbs.dedup import dedup
 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "corpus.jsonl"
@@ -226,9 +226,10 @@ def measure_signatures(texts: Sequence[str], repeats: int) -> dict[str, float]:
     """Signatures a second by each way, on the same sets of 32-bit hashes; the values must be the same."""
     from datasketch import MinHash
 
-    from curate import duplicates, kernels, minhash, words
+    from curate.matching import minhash, numba_kernels, words
+    from curate.matching.shingles import shingle_sets
 
-    hashes, offsets = duplicates.shingle_sets(words.split_words(texts), SHINGLE)
+    hashes, offsets = shingle_sets(words.split_words(texts), SHINGLE)
     sets = [np.unique(hashes[begin:end].astype(np.uint32)) for begin, end in pairwise(offsets)]
     flat, bounds = np.concatenate(sets), np.cumsum([0, *map(len, sets)])
     table = minhash.permutations(PERMUTATIONS, minhash.SEED)
@@ -247,18 +248,18 @@ def measure_signatures(texts: Sequence[str], repeats: int) -> dict[str, float]:
         return np.array(found)
 
     def numpy_alone() -> np.ndarray:
-        compiled, kernels.available = kernels.available, lambda: False  # type: ignore[assignment]
+        compiled, numba_kernels.available = numba_kernels.available, lambda: False  # type: ignore[assignment]
         try:
             return minhash.signatures(flat, bounds, table)
         finally:
-            kernels.available = compiled
+            numba_kernels.available = compiled
 
     ways: dict[str, Callable[[], np.ndarray]] = {
         "curate, NumPy alone": numpy_alone,
         "datasketch, update_batch": lambda: theirs("batch"),
         "datasketch, update": lambda: theirs("one"),
     }
-    if kernels.available():
+    if numba_kernels.available():
         ways = {"curate, with numba": lambda: minhash.signatures(flat, bounds, table)} | ways
     rates, expected = {}, theirs("batch")
     for name, way in ways.items():
@@ -351,8 +352,8 @@ def run_child(side: str, folder: str, run: str) -> None:
     """In a process of its own: one side over a corpus.  → JSON on stdout"""
     began = time.perf_counter()
     if side == "curate":
-        from curate import console
-        from curate.deduplication import dedup
+        from curate.runtime import console
+        from curate.verbs.dedup import dedup
 
         console.enable()
         dropped = dedup(run=run, corpus=[folder]).as_dict()

@@ -20,12 +20,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from curate import crew, stopwatch
-from curate.likelihood import Passage
-from curate.reference import Reading, load
+from curate.reference import load
 from curate.reference.causal import CausalReference
-from curate.reference.lane import Here
+from curate.reference.forward_pass.device_transfer import Here
+from curate.reference.likelihood import Passage
 from curate.reference.loading import load_causal
+from curate.reference.protocol import Reading
+from curate.runtime import profiler, threads
 
 TORCH = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCHES = {True: 16, False: 4}  # documents of a padded batch, on CUDA or not: four full tables fit a laptop
@@ -93,7 +94,7 @@ def devices_of(device: str) -> str:
     """All CUDA devices, or a process for each core up to four."""
     if device.startswith("cuda"):
         return ",".join(map(str, range(torch.cuda.device_count())))
-    return ",".join(["cpu"] * min(4, crew.cores()))
+    return ",".join(["cpu"] * min(4, threads.cores()))
 
 
 def open_every(folder: Path, dtype: str, device: str) -> Side:
@@ -130,9 +131,9 @@ def describe(name: str, reference: CausalReference) -> str:
 
 
 def _score_ours(side: Side, reference: Any, batches: Sequence[list[str]]) -> NDArray[np.float64]:
-    with stopwatch.measuring() as watch:
+    with profiler.measuring() as watch:
         found = list(reference.score([Passage(text) for text in batch] for batch in batches))
-    side.profile = stopwatch.describe(watch)
+    side.profile = profiler.describe(watch)
     idle = [one["idle"] for one in side.profile["apart"].values() if one["idle"] is not None]
     if idle:
         side.profile["idle"] = sum(idle) / len(idle)

@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import models
+from helpers import models
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import curate

@@ -38,7 +38,7 @@ def main() -> None:
     if options.child:
         score(*options.child)
         return
-    import models
+    from helpers import models
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -53,8 +53,9 @@ NAMES = ("curate", "one by one", "lm-eval, batch 8", "lm-eval, batch 1", "evalua
 
 def open_ours(folder: Path, dtype: str) -> Side:
     """``curate.reference``, as ``curate score`` runs it."""
-    from curate.likelihood import Passage
-    from curate.reference import Reading, load
+    from curate.reference import load
+    from curate.reference.likelihood import Passage
+    from curate.reference.protocol import Reading
 
     reference = load(str(folder), Reading(dtype=dtype, device="cpu"))
 

@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 from rank_sides import NAMES, SUMS, Side
 from report import put_into
 
-from curate import responses, suitability
-from curate.contest import Variant, Wanted, open_reader
-from curate.instructionsets import Drawn, draw
-from curate.reference import Reading
 from curate.reference.loading import choose_dtype
+from curate.reference.protocol import Reading
+from curate.sft.datasets import Drawn, draw
+from curate.sft.measuring import responses
+from curate.sft.measuring.reader import Variant, Wanted, open_reader
+from curate.verbs import rank_sft
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "recipes" / "sample-sft"
@@ -56,7 +57,7 @@ class Turn:
 
 def read_examples(paths: Sequence[Path], count: int) -> list[Drawn]:
     """A sample of each dataset, as ``rank-sft`` draws it."""
-    datasets = suitability.open_sets([str(path) for path in paths], None, "quarantine")
+    datasets = rank_sft.open_sets([str(path) for path in paths], None, "quarantine")
     return [one for dataset in datasets for one in draw(dataset, count, 0, "all").examples]
 
 

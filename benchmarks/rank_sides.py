@@ -20,14 +20,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from curate import responses
-from curate.contest import Variant, Wanted, open_reader
-from curate.instruction import scored_turns
-from curate.instructionsets import Drawn
-from curate.reference import Reading
-from curate.rendering import Template
-from curate.responses import RANK_CLIP
-from curate.templates import choose_template
+from curate.reference.protocol import Reading
+from curate.sft.chat_template.choose import choose_template
+from curate.sft.chat_template.render import Template
+from curate.sft.datasets import Drawn
+from curate.sft.examples import scored_turns
+from curate.sft.measuring import responses
+from curate.sft.measuring.reader import Variant, Wanted, open_reader
+from curate.sft.measuring.responses import RANK_CLIP
 
 SUMS = ("nats", "tokens", "unconditional_nats", "ranks", "full_nats", "full_tokens")
 NAMES = ("curate", "one by one", "batches of 8")
@@ -68,7 +68,7 @@ def open_side(name: str, folder: Path, dtype: str, exact: bool = False) -> Side:
 
 
 def open_ours(folder: Path, dtype: str, exact: bool) -> Side:
-    """``curate.responses``, as ``curate rank-sft`` runs it."""
+    """``curate.sft.measuring.responses``, as ``curate rank-sft`` runs it."""
     wanted = Wanted("all", True, None, 0, 1000, "perplexity", None)
     reading = Reading(exact=True, device="cpu") if exact else Reading(dtype=dtype, device="cpu")
     reader = open_reader(Variant(str(folder), "auto"), reading, wanted)

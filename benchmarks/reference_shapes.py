@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM
 
 from curate.corpus import open_corpus
 from curate.reference.training import Recipe, Training, measure_bits_per_byte, token_bytes, train
-from curate.reference.training.heldout import encode_texts, is_held_out
+from curate.reference.training.held_out import encode_texts, is_held_out
 from curate.reference.training.model import ATTENTION, compute_dtype
 
 VARIANTS = ("2048:4x256", "4096:4x256", "8192:4x256")

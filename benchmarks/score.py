@@ -34,9 +34,9 @@ from report import put_into
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from curate.reference import Reading
 from curate.reference.checkpoint import builtin_folder
 from curate.reference.loading import choose_dtype
+from curate.reference.protocol import Reading
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "recipes" / "sample" / "documents.jsonl"

@@ -36,13 +36,15 @@ from device_sides import COMPILED, HOST, OURS, TORCH, Side
 from report import put_into
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from curate.likelihood import Passage
-from curate.reference import Reading, compiled, loading, tuning
+from curate.reference import loading, pack_tuning
 from curate.reference.checkpoint import builtin_folder
-from curate.reference.head import spelled_losses
-from curate.reference.lane import Here
+from curate.reference.forward_pass import compilation
+from curate.reference.forward_pass.device_transfer import Here
+from curate.reference.forward_pass.forward import CausalModel
+from curate.reference.forward_pass.lm_head import spelled_losses
+from curate.reference.likelihood import Passage
 from curate.reference.loading import choose_dtype, load_causal
-from curate.reference.runner import CausalModel
+from curate.reference.protocol import Reading
 
 HERE = Path(__file__).parent
 LLAMA_32, LLAMA_31, QWEN = 128256, 128256, 151936  # vocabularies
@@ -360,15 +362,15 @@ def measure_verb(texts: Sequence[str], options: argparse.Namespace) -> dict[str,
 
 def run_verb(corpus: Path, start: Callable[[Any], Any], pack_tokens: int | None = None) -> Any:
     """``curate score`` with another way to start a pack; in packs of fixed size, several in flight, if one is said."""
-    from curate.scoring import score as run_score
+    from curate.verbs.score import score as run_score
 
     real_start, real_settle = CausalModel.start, loading.settle
 
     def settle(checkpoint: Any, reading: Reading) -> Any:
         reference = real_settle(checkpoint, reading)
         if pack_tokens is not None:
-            reference.pack_tokens, reference.runner.sizes = pack_tokens, tuning.sizes_of(pack_tokens)
-            reference.runner.lane = SimpleNamespace(slots=[None] * tuning.SLOTS)  # its number is all that is asked
+            reference.pack_tokens, reference.runner.sizes = pack_tokens, pack_tuning.sizes_of(pack_tokens)
+            reference.runner.lane = SimpleNamespace(slots=[None] * pack_tuning.SLOTS)  # its number is all that is asked
         return reference
 
     CausalModel.start = lambda self, pack: start(pack)  # type: ignore[method-assign]
@@ -437,12 +439,12 @@ def sweep(shape: str, texts: Sequence[str], options: argparse.Namespace, root: P
     documents = draw_documents(texts, tokenizer, budget, 2000)
     tokens, rows = int(count_tokens(tokenizer, documents).sum()), []
     cuda = options.device.startswith("cuda")
-    real = compiled.merge_projections
+    real = compilation.merge_projections
     sizes = (8192, 16384, 32768, 65536) if cuda else (512, 1024, 2048, 4096)
     manners = [("as written", "off", False, size) for size in sizes]
     manners += [("compiled", "on", False, None), ("compiled and merged", "on", True, None)]
     for name, wanted, merged, size in manners:
-        compiled.merge_projections = real if merged else lambda _model: 0
+        compilation.merge_projections = real if merged else lambda _model: 0
         try:
             reading = Reading(dtype=options.dtype, device=options.device, compiled=wanted, pack_tokens=size)
             reference = load_causal(str(folder), reading)
@@ -452,7 +454,7 @@ def sweep(shape: str, texts: Sequence[str], options: argparse.Namespace, root: P
             say(f"  sweep: {name}, {size}: {error}")
             continue
         finally:
-            compiled.merge_projections = real
+            compilation.merge_projections = real
         rows.append({"what": said, "tokens_per_second": rate})
         say(f"  sweep: {said:40} {rate:12,.0f} tokens/s")
         last = reference
@@ -472,7 +474,7 @@ def sweep_head(reference: Any, options: argparse.Namespace) -> list[dict[str, An
     count = 32768 if cuda else 2048
     hidden = torch.randn(count, head.weight_VD.shape[1], device=options.device).to(TORCH[options.dtype])
     targets = torch.randint(0, head.weight_VD.shape[0], (count,), device=options.device)
-    losses = {"PyTorch's loss": None, "compiled loss": compiled.compile_function(spelled_losses)}
+    losses = {"PyTorch's loss": None, "compiled loss": compilation.compile_function(spelled_losses)}
     for size in (128, 256, 512, 1024, 2048, 4096, 8192) if cuda else (64, 128, 256, 512):
         for name, function in losses.items():
             head.rows, head.losses, head._buffer = size, function, None

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-import curate
-from curate import console
 from curate.errors import CurateError
-from curate.quantities import finite
+from curate.runtime import console
+from curate.runtime.numbers import finite
+from curate.runtime.version import __version__
+from curate.verbs import VERBS, load_verb
 
 app = typer.Typer(
     name="curate",
@@ -80,7 +81,7 @@ def with_errors(work: Callable[[], None]) -> None:
 
 def version(wanted: bool) -> None:
     if wanted:
-        print(f"curate {curate.__version__}")
+        print(f"curate {__version__}")
         raise typer.Exit
 
 
@@ -93,5 +94,5 @@ def main(
     """Decide which text to train on, by the numbers of a reference language model."""
 
 
-for _verb in curate.VERBS:
-    app.command(name=command_name(_verb))(command(getattr(curate, _verb)))
+for _verb in VERBS:
+    app.command(name=command_name(_verb))(command(load_verb(_verb)))

@@ -1,4 +1,4 @@
-"""Make curate/data/english.npz, the counts of common English words, pairs and triples (see curate/background.py).
+"""Make curate/stages/decontaminate/english.npz: counts of common English words, pairs and triples (see surprisal.py).
 
     python recipes/count-english.py CORPUS… [--without IDS]
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from curate import background
 from curate.corpus import open_corpus
+from curate.stages.decontaminate import surprisal
 
 LEAST = (8, 20, 20)  # uses from which a run of one, two, three words is kept
 BATCH = 64_000
@@ -22,17 +22,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", nargs="+")
     parser.add_argument("--without", type=Path)
-    parser.add_argument("--out", type=Path, default=background.TABLE)
+    parser.add_argument("--out", type=Path, default=surprisal.TABLE)
     options = parser.parse_args()
     left_out = set(options.without.read_text().splitlines()) if options.without else set()
     runs, total, documents = [[], [], []], 0, 0
     for batch in batches(options.corpus, left_out):
-        found, words = background.count_runs(batch)
+        found, words = surprisal.count_runs(batch)
         total += words
         documents += len(batch)
         for one, more in zip(runs, found, strict=True):
             one.append(more.astype(np.uint32))
-    packed = background.pack([np.concatenate(one) for one in runs], total, LEAST)
+    packed = surprisal.pack([np.concatenate(one) for one in runs], total, LEAST)
     options.out.parent.mkdir(exist_ok=True)
     np.savez_compressed(options.out, **packed)
     sizes = [len(packed[f"logs{order}"]) for order in (1, 2, 3)]

@@ -17,7 +17,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from curate import console
+from curate.runtime import console
 
 SCORE = ["curate", "score", "recipes/sample"]
 

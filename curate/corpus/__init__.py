@@ -15,7 +15,7 @@ a place and a reason; nothing is dropped unseen.
 """
 
 from curate.corpus.corpus import Corpus, open_corpus, open_records
-from curate.corpus.rawrows import Row
-from curate.corpus.values import Documents, SliceMark, Source
+from curate.corpus.readers.raw_rows import Row
+from curate.corpus.types import Documents, SliceMark, Source
 
 __all__ = ["Corpus", "Documents", "Row", "SliceMark", "Source", "open_corpus", "open_records"]

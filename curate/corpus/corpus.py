@@ -13,8 +13,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import xxhash
 
-from curate.corpus.conversations import find_conversation, list_columns
-from curate.corpus.fields import (
+from curate.corpus.chat.rows import find_conversation, list_columns
+from curate.corpus.detect_columns import (
     FILES_AHEAD,
     REMOTE_AHEAD,
     ROWS,
@@ -25,13 +25,13 @@ from curate.corpus.fields import (
     merge_columns,
     settle_text,
 )
-from curate.corpus.formats import read_blocks
 from curate.corpus.hub import find_revision, parse_hub_name
-from curate.corpus.rawrows import Row, read_rows
+from curate.corpus.readers import read_blocks
+from curate.corpus.readers.raw_rows import Row, read_rows
 from curate.corpus.slicing import Cutter, cut_slices
 from curate.corpus.sources import find_sources
 from curate.corpus.streams import filesystem_of, is_url, open_binary, read_edges
-from curate.corpus.values import UNREADABLE, BrokenSourceError, Documents, Reading, SliceMark, Source, Start
+from curate.corpus.types import UNREADABLE, BrokenSourceError, Documents, Reading, SliceMark, Source, Start
 from curate.errors import CorpusError, RowError, UsageError
 
 NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
@@ -218,7 +218,7 @@ def open_corpus(
     """Find the files, look at their starts, and settle which column is the text. Nothing else is read yet.
 
     ``text_field`` is a column, a path with dots within one, or ``@SCHEMA`` for conversations in one of the schemas of
-    ``curate.conversation``, which are found by themselves where no column has the name of a text.
+    ``curate.corpus.chat.schemas``, which are found by themselves where no column has the name of a text.
     CorpusError where there is nothing to read or the column is not obvious, UsageError where an option means nothing.
     """
     check_options(limit, sample, slice_bytes, on_error)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from curate.corpus.columntypes import join_tables, tabulate
-from curate.corpus.conversations import Turns
-from curate.corpus.values import EMPTY, OK, UNREADABLE, Block, Documents, SliceMark
+from curate.corpus.arrow_types import join_tables, tabulate
+from curate.corpus.chat.rows import Turns
+from curate.corpus.types import EMPTY, OK, UNREADABLE, Block, Documents, SliceMark
 
 
 class Piece(NamedTuple):

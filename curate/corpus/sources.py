@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from curate.corpus.hub import parse_hub_name
 from curate.corpus.streams import as_failure, filesystem_of, is_url, open_binary
-from curate.corpus.values import BrokenSourceError, Source
+from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
 
 FORMATS = {

@@ -16,7 +16,7 @@ from typing import IO, Any
 import zstandard
 from isal import isal_zlib
 
-from curate.corpus.values import BrokenSourceError, Source
+from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, StorageError
 
 # What a piece of an archive unfolds to is held in memory at once, and in repetitive text that is a thousandfold: pieces

@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from curate import console, stopwatch
 from curate.errors import ModelError
-from curate.likelihood import Likelihoods, Passage
-from curate.packing import WindowPolicy
-from curate.reference import batches
-from curate.reference.ahead import prepare_ahead
-from curate.reference.batches import Pack, Prepared
-from curate.reference.lane import Pending
-from curate.reference.runner import CausalModel, is_out_of_memory
-from curate.reference.tokenisation import TextEncoder
+from curate.reference.forward_pass import batches
+from curate.reference.forward_pass.batches import Pack, Prepared
+from curate.reference.forward_pass.device_transfer import Pending
+from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
+from curate.reference.forward_pass.prefetch import prepare_ahead
+from curate.reference.likelihood import Likelihoods, Passage
+from curate.reference.packing import WindowPolicy
+from curate.reference.tokenizer import TextEncoder
+from curate.runtime import console, profiler
 
 __all__ = ["LONGEST", "CausalModel", "CausalReference", "Read", "is_out_of_memory"]
 
@@ -107,7 +107,7 @@ class CausalReference:
 
         def land() -> Read[Found]:
             batch, pack, pending, last = flying.popleft()
-            with stopwatch.span("land"):
+            with profiler.span("land"):
                 return Read(batch, pack, None if pending is None else pending.land(), last)
 
         try:
@@ -121,7 +121,7 @@ class CausalReference:
                     flying.append((prepared, None, None, True))
                 while waiting:
                     windows = waiting.pop()
-                    with stopwatch.span("pack"):
+                    with profiler.span("pack"):
                         runner = self.runner
                         pack = batches.build(prepared, windows, runner.rung, self.prefix, runner.sizes, runner.least)
                     try:

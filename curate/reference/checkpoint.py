@@ -17,7 +17,7 @@ import torch
 import xxhash
 
 from curate.errors import ModelError, UsageError
-from curate.reference.tokenisation import TextEncoder
+from curate.reference.tokenizer import TextEncoder
 
 BUILTIN = "builtin"
 BUILTIN_TEXT = "books, reference works and documentation"

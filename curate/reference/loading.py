@@ -5,15 +5,25 @@ from typing import Any
 
 import torch
 
-import curate
 from curate.errors import UsageError
-from curate.packing import WindowPolicy
-from curate.reference import CONVENTIONS, HF_GUIDE_STRIDE, Reading, attention, selfcheck
+from curate.reference import self_check
 from curate.reference.causal import CausalReference
 from curate.reference.checkpoint import DTYPES, Checkpoint, open_checkpoint, prefix_token, with_dtype
-from curate.reference.lane import Lane
-from curate.reference.runner import CausalModel
-from curate.reference.tuning import CPU_PACK, SLOTS, choose_pack, compile_model, fit_packs, put_on, wants_compiling
+from curate.reference.forward_pass import packed_attention
+from curate.reference.forward_pass.device_transfer import Lane
+from curate.reference.forward_pass.forward import CausalModel
+from curate.reference.pack_tuning import (
+    CPU_PACK,
+    SLOTS,
+    choose_pack,
+    compile_model,
+    fit_packs,
+    put_on,
+    wants_compiling,
+)
+from curate.reference.packing import WindowPolicy
+from curate.reference.protocol import CONVENTIONS, HF_GUIDE_STRIDE, Reading
+from curate.runtime.version import __version__
 
 __all__ = ["CPU_PACK", "load_causal", "settle"]
 
@@ -29,20 +39,20 @@ def load_causal(name: str, reading: Reading) -> CausalReference:
 
 def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
     """Check a model that is loaded in the dtype of the run, and settle how to run it."""
-    attention.register()
+    packed_attention.register()
     device = choose_device(reading.device)
-    third = device.type == "cuda" and attention.activate_hopper_kernel(device)
+    third = device.type == "cuda" and packed_attention.activate_hopper_kernel(device)
     prefix, policy = choose_policy(checkpoint, reading)
     runner = put_on(checkpoint, device)
-    found = selfcheck.check(checkpoint, runner, prefix)
+    found = self_check.check(checkpoint, runner, prefix)
     notes = list(found.notes)
-    if found.noise is not None and not found.noise <= selfcheck.NOISE:
-        far = f"{checkpoint.dtype} lies {found.noise:.2g} nats a token (rms) from fp32, more than {selfcheck.NOISE}"
+    if found.noise is not None and not found.noise <= self_check.NOISE:
+        far = f"{checkpoint.dtype} lies {found.noise:.2g} nats a token (rms) from fp32, more than {self_check.NOISE}"
         if reading.dtype == "auto":
             notes.append(f"{far}: running in fp32 instead")
             checkpoint = replace(checkpoint, model=with_dtype(checkpoint, torch.float32))
             runner = put_on(checkpoint, device)
-            found = selfcheck.check(checkpoint, runner, prefix)
+            found = self_check.check(checkpoint, runner, prefix)
         else:
             notes.append(f"{far}; you asked for it by --dtype")
     pack_tokens = reading.pack_tokens or choose_pack(checkpoint, device)
@@ -186,7 +196,7 @@ def describe(
         "head": "chunked" if runner.head is not None else "own",
         "pack_tokens": pack_tokens,
         "versions": {
-            "curate": curate.__version__,
+            "curate": __version__,
             "torch": torch.__version__.split("+")[0],
             "transformers": transformers.__version__,
             "tokenizers": tokenizers.__version__,

@@ -7,7 +7,7 @@ from helpers.corpora import write_columns, write_lines, write_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus import columntypes, open_corpus
+from curate.corpus import arrow_types, open_corpus
 
 
 def test_columns_keep_their_types_and_values_without_a_common_type_become_json(tmp_path):
@@ -61,8 +61,8 @@ json_values = st.recursive(
 @settings(max_examples=80, deadline=None)
 @given(first=st.lists(json_values, max_size=3), second=st.lists(json_values, max_size=4))
 def test_any_values_make_a_column_and_none_is_lost(first, second):
-    known = columntypes.tabulate([{"x": value} for value in first], None).schema
-    table = columntypes.tabulate([{"x": value} for value in second], known)
+    known = arrow_types.tabulate([{"x": value} for value in first], None).schema
+    table = arrow_types.tabulate([{"x": value} for value in second], known)
     held = table.column("x").to_pylist() if second or first else []
     for value, kept in zip(second, held, strict=True):
         assert is_same(value, kept)

@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import widening
+from curate.corpus import schema_widening
 
 
 @settings(max_examples=60, deadline=None)
@@ -32,13 +32,13 @@ from curate import widening
 )
 def test_one_schema_over_any_pieces_keeps_every_value(pieces):
     """The law of ``Shape``: whatever pieces meet, a value comes back equal, or as its JSON in a column that says so."""
-    from curate.corpus.columntypes import tabulate
+    from curate.corpus.arrow_types import tabulate
 
-    shape = widening.Shape()
+    shape = schema_widening.Shape()
     made = [tabulate(rows, None) for rows in pieces]
     for table in made:
         shape.see(table)
-    whole = pa.concat_tables([widening.fit(table, shape.schema()) for table in made]).to_pylist()
+    whole = pa.concat_tables([schema_widening.fit(table, shape.schema()) for table in made]).to_pylist()
     for row, was in zip(whole, [row for table in made for row in table.to_pylist()], strict=True):
         for name, value in was.items():
             if name in shape.texts and value is not None and not isinstance(value, (dict, list)):

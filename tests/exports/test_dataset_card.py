@@ -5,9 +5,9 @@ from helpers.runs import make_run, numbered_run, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.card import code
-from curate.exporting import export
-from curate.selection import filter as choose
+from curate.exports.dataset_card import code
+from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
 
 
 def test_the_card_says_what_was_read_which_model_and_what_was_dropped(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from curate import spans
+from curate.exports import leaked_passages
 
 
 @pytest.mark.parametrize(
@@ -25,5 +25,5 @@ from curate import spans
     ],
 )
 def test_a_passage_is_cut_out_and_nothing_else(text, passages, expected):
-    merged = spans.merge_spans((text.index(part), text.index(part) + len(part)) for part in passages)
-    assert spans.cut_spans(text, merged) == expected
+    merged = leaked_passages.merge_spans((text.index(part), text.index(part) + len(part)) for part in passages)
+    assert leaked_passages.cut_spans(text, merged) == expected

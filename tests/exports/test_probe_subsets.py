@@ -10,12 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import curate
-from curate import rejections, runs, sieve, subsets
 from curate.errors import GateError, UsageError
-from curate.selection import filter as choose
-from curate.verification import verify
+from curate.exports import probe_subsets
+from curate.rundir import rejections
+from curate.rundir.run import open_run
+from curate.stages.filter import apply
+from curate.verbs.filter import filter as choose
+from curate.verbs.verify import verify
 
-SIDES = subsets.SIDES
+SIDES = probe_subsets.SIDES
 
 
 @pytest.fixture(autouse=True)
@@ -68,13 +71,13 @@ def test_three_exports_of_equal_tokens_share_no_document_and_replace_no_decision
 
 def chosen(run, **options):
     """The rows of each side, without an export."""
-    asked = subsets.criteria_for("low", options, 1)
+    asked = probe_subsets.criteria_for("low", options, 1)
     columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
-    opened = runs.open_run(run.path)
+    opened = open_run(run.path)
     within = list(asked.band.within)
-    source = sieve.Source(opened, rejections.open_rejections(opened), columns, [], within)
+    source = apply.Source(opened, rejections.open_rejections(opened), columns, [], within)
     source.load()
-    budget, _, sieves = subsets.choose(source, options)
+    budget, _, sieves = probe_subsets.choose(source, options)
     found = {}
     for side in SIDES:
         judge = sieves[side].afresh()

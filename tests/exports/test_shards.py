@@ -12,8 +12,8 @@ from helpers.exports import FORMATS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import shards
-from curate.shards import Writer
+from curate.exports import shards
+from curate.exports.shards import Writer
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -5,9 +5,9 @@ from functools import cache
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from curate.conversation import Turn
-from curate.masking import ChatEncoder
-from curate.rendering import Template
+from curate.corpus.chat.types import Turn
+from curate.sft.chat_template.loss_mask import ChatEncoder
+from curate.sft.chat_template.render import Template
 
 LLAMA2 = """\
 {% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% set system = messages[0]['content'] %}\

@@ -3,8 +3,8 @@
 import pytest
 from helpers.corpora import write_records
 
-from curate.conversation import Turn
 from curate.corpus import open_corpus
+from curate.corpus.chat.types import Turn
 
 
 def system(text):

@@ -2,7 +2,7 @@
 
 from helpers.runs import made_up, make_run, write_lines
 
-from curate import narrow
+from curate.rundir import aligned_parts
 
 
 def rows_of(count, **more):
@@ -15,4 +15,4 @@ def make(tmp_path, rows, **options):
 
 
 def values_of(run, name):
-    return [value for part in narrow.read_parts(run, ["row"], [name]) for value in part.table[name].to_pylist()]
+    return [value for part in aligned_parts.read_parts(run, ["row"], [name]) for value in part.table[name].to_pylist()]

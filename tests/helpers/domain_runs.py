@@ -6,9 +6,9 @@ from helpers.runs import kept_of, make_run, write_lines
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from curate import carried
 from curate.errors import GateError
-from curate.selection import filter as choose
+from curate.rundir import document_columns
+from curate.verbs.filter import filter as choose
 
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DOCUMENTS = st.lists(
@@ -33,7 +33,7 @@ def run_of(folder, documents, slice_bytes=400, **columns):
     numbers = values.__getitem__
     paths, places = [folder / "corpus"], lambda text: numbers(int(text.split()[1]))
     run = make_run(folder / "run", paths, places, slice_bytes=slice_bytes)
-    carried.carry(run, ["domain"])  # as curate score does
+    document_columns.carry(run, ["domain"])  # as curate score does
     return run
 
 

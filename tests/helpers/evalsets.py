@@ -2,7 +2,7 @@
 
 from helpers.corpora import write_records
 
-from curate.evalsets import open_evals, parse_fields
+from curate.stages.decontaminate.evalsets import open_evals, parse_fields
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 

@@ -4,7 +4,8 @@ import pyarrow.parquet as pq
 from helpers import sft_datasets as sft
 
 import curate
-from curate import carried, runs
+from curate.rundir import document_columns
+from curate.rundir.run import open_run
 
 SAID = ["Because the sky is wide and blue.", "It depends on what you ask me today.", "Nobody knows, and that is fine."]
 
@@ -26,5 +27,5 @@ def make_example_run(tmp_path, llama, rows):
 
 def read(run, name):
     """A column beside the scores, row by row."""
-    opened = runs.open_run(run)
-    return pq.read_table(carried.folder(opened, name), partitioning=None)["value"].to_pylist()
+    opened = open_run(run)
+    return pq.read_table(document_columns.folder(opened, name), partitioning=None)["value"].to_pylist()

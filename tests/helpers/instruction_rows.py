@@ -2,8 +2,8 @@
 
 from helpers.corpora import write_records
 
-from curate.conversation import joined
-from curate.instructionsets import open_set
+from curate.corpus.chat.types import joined
+from curate.sft.datasets import open_set
 
 
 def said(*texts):

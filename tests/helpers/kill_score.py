@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
 import curate.corpus
 import curate.reference.loading  # noqa: F401
-from curate.scoring import score
+from curate.verbs.score import score
 
 
 def attempt(corpus: str, model: str, run: str) -> int:

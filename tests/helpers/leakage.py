@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from curate import tables
-from curate.evidence.leakage import Leakage, Recall, SetReport
+from curate.rundir import schemas
+from curate.stages.decontaminate.summary import Leakage, Recall, SetReport
 
 PENS = "Mia bought 5 boxes of pens at $2 each and gave the cashier a twenty. How much change did she get?"
 HOSTILE = "</script><b>\"'&quot;<!--\x00\x1b[31m\u202e\u2028\r\n\ud800{{ 7*7 }}<img src=x onerror=alert(1)>"
@@ -13,7 +13,7 @@ COUNTS |= {"empty": 7, "unreadable": 3, "bytes": 12_300_000}
 
 def make_hit(number=0, **changes):
     """One hit, as a row of the table."""
-    hit = dict.fromkeys(tables.HITS.names) | {
+    hit = dict.fromkeys(schemas.HITS.names) | {
         "file": "web.jsonl.zst", "row": number, "id": f"web-{number}", "eval_set": "gsm8k",
         "eval_id": f"gsm8k/{number}", "part": "question", "verdict": "contaminated", "action": "drop",
         "rule": "exact", "containment": 1.0, "coverage": 1.0, "bits": 100.0 + number, "longest_match": 20,

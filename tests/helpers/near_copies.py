@@ -5,7 +5,7 @@ import random
 import pyarrow.parquet as pq
 from helpers.runs import write_lines
 
-from curate.deduplication import dedup
+from curate.verbs.dedup import dedup
 
 CHANCE = random.Random(11)
 VOCABULARY = ["".join(CHANCE.choices("abcdefghijklmnoprstuvw", k=7)) for _ in range(5000)]

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from curate import dataset
-from curate.shards import Writer
-from curate.widening import Shape
+from curate.corpus.schema_widening import Shape
+from curate.exports import dataset_folder
+from curate.exports.shards import Writer
 
 ADDED = ["curate_file", "curate_row", "curate_tokens"]
 
@@ -31,12 +31,12 @@ def write_ordered(folder, kind, documents, shard_bytes=2000, hashed=False, order
     writer.add(documents)
     files = writer.finish()
     if kind == "hf":
-        dataset.write_state(folder, writer.shape.schema(), files, "0123456789abcdef0123")
-    dataset.write_text(folder / "README.md", dataset.front_matter(writer))
+        dataset_folder.write_state(folder, writer.shape.schema(), files, "0123456789abcdef0123")
+    dataset_folder.write_text(folder / "README.md", dataset_folder.front_matter(writer))
     if ordered:
         pq.write_table(order_table(documents, files, hashed), folder / "order.parquet")
     manifest = {
-        "made_by": dataset.MADE_BY,
+        "made_by": dataset_folder.MADE_BY,
         "format": kind,
         "rows": len(documents),
         "tokens": sum(documents.column("curate_tokens").to_pylist()),
@@ -46,7 +46,7 @@ def write_ordered(folder, kind, documents, shard_bytes=2000, hashed=False, order
         "files": [asdict(file) for file in files],
         **({"ordered": True, "order": {"by": "perplexity", "schedule": "sort"}} if ordered else {}),
     }
-    dataset.write_json(folder / "manifest.json", manifest)
+    dataset_folder.write_json(folder / "manifest.json", manifest)
     return folder
 
 

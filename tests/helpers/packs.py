@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curate.likelihood import Passage
+from curate.reference.likelihood import Passage
 
 SIZES = (256, 64, 16)
 TEXTS = [

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from curate.measures import MEASURES
-from curate.rankingscreen import Dataset, Ranking, Reading
-from curate.standings import RANKABLE, Agreement, Interval, Pair, Place, Table
+from curate.sft.ranking.measures import MEASURES
+from curate.sft.ranking.summary import Dataset, Ranking, Reading
+from curate.sft.ranking.table import RANKABLE, Agreement, Interval, Pair, Place, Table
 
 LONG = "a-very-long-name-of-a-dataset-that-somebody-downloaded-and-never-renamed-" * 3
 NAMES = (

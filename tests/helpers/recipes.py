@@ -3,10 +3,11 @@
 import pytest
 
 from curate.errors import UsageError
-from curate.recipe import read_recipe
-from curate.running import read_signatures
+from curate.recipes.parameters import parameters_of
+from curate.recipes.recipe import read_recipe
+from curate.verbs.run import load_functions
 
-VERBS = read_signatures()
+VERBS = {verb: parameters_of(function) for verb, function in load_functions().items()}
 FOUR = [{"perplexity": 10.0 * (n + 1), "tokens": 5} for n in range(8)]
 
 

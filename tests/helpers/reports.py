@@ -4,7 +4,7 @@ import json
 
 from helpers.runs import make_run, write_lines
 
-from curate.reporting import report
+from curate.verbs.report import report
 
 NUMBERS = [{"perplexity": 2.0 * (n + 1), "tokens": n + 1, "zlib_ratio": 0.1 + n / 100} for n in range(40)]
 

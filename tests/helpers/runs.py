@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from curate import placebook, rejections, runs, tables
 from curate.corpus import Corpus, Documents, open_corpus
-from curate.likelihood import LN2
+from curate.reference.likelihood import LN2
+from curate.rundir import parquet, placements, rejections, schemas
+from curate.rundir import run as rundir_run
 
 # perplexity, tokens and status of a document; any of them may be left out
 Numbers = Mapping[str, Any]
@@ -41,13 +42,13 @@ def make_run(
     complete: bool = True,
     only_slices: int | None = None,
     **options: Any,
-) -> runs.Run:
+) -> rundir_run.Run:
     """Score a corpus with made-up numbers: parts and ``run.json`` as the contract has them."""
     corpus = open_corpus([str(path) for path in corpus_paths], slice_bytes=slice_bytes, **options)
     identity = {"model": "made-up", "tokenizer": "none", "dtype": "fp32", "prefix_id": 0}
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": list(signals)}}
-    fingerprint = runs.fingerprint(made_from)
-    place = runs.open_run(run, create=True)
+    fingerprint = rundir_run.fingerprint(made_from)
+    place = rundir_run.open_run(run, create=True)
     counts: dict[str, int] = dict.fromkeys(("read", "ok", "empty", "unreadable", "tokens", "bytes"), 0)
     index = {source.name: number for number, source in enumerate(corpus.sources)}
     for written, documents in enumerate(corpus.slices()):
@@ -56,7 +57,7 @@ def make_run(
         table = scores_of(documents, numbers, signals)
         name = f"{index[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
         note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
-        tables.write_part(place.scores / name, table, note)
+        parquet.write_part(place.scores / name, table, note)
         counts["read"] += len(table)
         for status in table.column("status").to_pylist():
             counts[status] = counts.get(status, 0) + 1
@@ -74,7 +75,7 @@ def scores_of(documents: Documents, numbers: Callable[[str], Numbers], signals: 
     for row, name, text, status, reason in zip(*columns, strict=True):
         known = {"file": documents.mark.file, "row": row, "id": name, "status": status, "reason": reason}
         rows.append({**known, **({} if text is None else of_text(text, status, numbers))})
-    return pa.Table.from_pylist(rows, schema=tables.scores_schema(signals))
+    return pa.Table.from_pylist(rows, schema=schemas.scores_schema(signals))
 
 
 def of_text(text: str, status: str, numbers: Callable[[str], Numbers]) -> dict[str, Any]:
@@ -103,14 +104,14 @@ def ppl(*values: float | None, **more: Any) -> list[Numbers]:
     return [{"perplexity": value, **more} for value in values]
 
 
-def numbered_run(folder: Path, values: Sequence[Numbers], **options: Any) -> runs.Run:
+def numbered_run(folder: Path, values: Sequence[Numbers], **options: Any) -> rundir_run.Run:
     """A run over ``document 0``, ``document 1`` … with the ids ``d0``, ``d1`` … and the given numbers."""
     corpus = folder / "corpus"
     write_lines(corpus / "a.jsonl", ({"id": f"d{n}", "text": f"document {n} word"} for n in range(len(values))))
     return make_run(folder / "run", [corpus], numbered(values), **options)
 
 
-def decisions_of(run: runs.Run) -> dict[tuple[str, int], str | None]:
+def decisions_of(run: rundir_run.Run) -> dict[tuple[str, int], str | None]:
     """The decision table: the reason of each document by key, None for what is kept."""
     rows = pq.read_table(run.filter).to_pylist()
     assert all(row["keep"] == (row["reason"] is None) for row in rows)
@@ -118,12 +119,12 @@ def decisions_of(run: runs.Run) -> dict[tuple[str, int], str | None]:
     return {(row["file"], row["row"]): row["reason"] for row in rows}
 
 
-def reasons_of(run: runs.Run) -> list[str | None]:
+def reasons_of(run: rundir_run.Run) -> list[str | None]:
     """The reason of each document, in the order of the corpus."""
     return list(decisions_of(run).values())
 
 
-def kept_of(run: runs.Run) -> list[int]:
+def kept_of(run: rundir_run.Run) -> list[int]:
     """Rows of the only file that are kept."""
     return [row for (_, row), reason in decisions_of(run).items() if reason is None]
 
@@ -131,7 +132,7 @@ def kept_of(run: runs.Run) -> list[int]:
 # The buckets and the order, as ``curate bucket`` and ``curate order`` leave them.
 
 
-def write_buckets(run: runs.Run, buckets: Sequence[str | None], **parameters: Any) -> None:
+def write_buckets(run: rundir_run.Run, buckets: Sequence[str | None], **parameters: Any) -> None:
     """The buckets of all rows of the scores, in their order, None for what is not kept."""
     names = sorted({name for name in buckets if name is not None})
     counts = {"read": len(buckets), "kept": sum(name is not None for name in buckets), "unmeasured": 0}
@@ -139,22 +140,22 @@ def write_buckets(run: runs.Run, buckets: Sequence[str | None], **parameters: An
     write_places(run, "bucket", pa.array(buckets, pa.string()), own, counts)
 
 
-def write_order(run: runs.Run, positions: Sequence[int | None], **parameters: Any) -> None:
+def write_order(run: rundir_run.Run, positions: Sequence[int | None], **parameters: Any) -> None:
     """The positions of all rows of the scores, in their order, None for what is not kept."""
     counts = {"read": len(positions), "kept": sum(place is not None for place in positions), "unmeasured": 0}
     own = {"by": "perplexity", "direction": "ascending", "schedule": "sort", "seed": 0, **parameters}
     write_places(run, "order", pa.array(positions, pa.int64()), own, counts)
 
 
-def write_places(run: runs.Run, verb: str, column: pa.Array, parameters: Numbers, counts: Numbers) -> None:
+def write_places(run: rundir_run.Run, verb: str, column: pa.Array, parameters: Numbers, counts: Numbers) -> None:
     """A table of buckets or positions beside what the run has now, and its record."""
-    run = runs.open_run(run.path)
+    run = rundir_run.open_run(run.path)
     found = rejections.open_rejections(run)
-    note = {"made_from": placebook.sources_of(run, found), "parameters": dict(parameters)}
-    note["fingerprint"] = runs.fingerprint([note, column.to_pylist()])
-    path, schema = (run.buckets, tables.BUCKETS) if verb == "bucket" else (run.order, tables.ORDER)
-    keys = pa.concat_tables(pq.read_table(part, columns=["file", "row"]) for part in tables.parts(run.scores))
-    placebook.write_placements(path, schema, [keys.append_column(schema.names[2], column)], note)
+    note = {"made_from": placements.sources_of(run, found), "parameters": dict(parameters)}
+    note["fingerprint"] = rundir_run.fingerprint([note, column.to_pylist()])
+    path, schema = (run.buckets, schemas.BUCKETS) if verb == "bucket" else (run.order, schemas.ORDER)
+    keys = pa.concat_tables(pq.read_table(part, columns=["file", "row"]) for part in parquet.parts(run.scores))
+    placements.write_placements(path, schema, [keys.append_column(schema.names[2], column)], note)
     run.save(verb, {**note, "counts": dict(counts)})
 
 
@@ -169,7 +170,7 @@ A_HIT: Mapping[str, Any] = {
 
 
 def write_hits(
-    run: runs.Run,
+    run: rundir_run.Run,
     hits: Iterable[Mapping[str, Any]],
     action: str = "drop",
     slice_bytes: int = 900,
@@ -179,11 +180,15 @@ def write_hits(
 
     Without ``only_slices`` the record says complete; its counts are made up where no test looks at them.
     """
-    run = runs.open_run(run.path)  # a verb may have written its record since
+    run = rundir_run.open_run(run.path)  # a verb may have written its record since
     corpus = replace(Corpus.from_spec(run.stage("score")["corpus"]), slice_bytes=slice_bytes)
     found = [{"file": "a.jsonl", **A_HIT, "action": "cut" if action == "cut-span" else action, **hit} for hit in hits]
     made_from, parameters = {"corpus": corpus.identity(), "hits": found}, {"action": action}
-    note = {"made_from": made_from, "parameters": parameters, "fingerprint": runs.fingerprint([made_from, parameters])}
+    note = {
+        "made_from": made_from,
+        "parameters": parameters,
+        "fingerprint": rundir_run.fingerprint([made_from, parameters]),
+    }
     index = {source.name: number for number, source in enumerate(corpus.sources)}
     read = 0
     for number, documents in enumerate(corpus.slices()):
@@ -195,7 +200,7 @@ def write_hits(
         inside.sort(key=lambda hit: hit["row"])
         path = run.hits / f"{index[mark.file]:05d}-{mark.number:06d}.parquet"
         metadata = {"made_from": note["fingerprint"], "slice": asdict(mark)}
-        tables.write_part(path, pa.Table.from_pylist(inside, schema=tables.HITS), metadata)
+        parquet.write_part(path, pa.Table.from_pylist(inside, schema=schemas.HITS), metadata)
     run.save("decontaminate", {**note, "complete": only_slices is None, "counts": count_hits(found, read)})
 
 
@@ -216,7 +221,7 @@ def count_hits(hits: Sequence[Mapping[str, Any]], read: int) -> dict[str, Any]:
 
 
 def write_duplicates(
-    run: runs.Run, clusters: Iterable[Mapping[int, str]], keep: str = "longest", ids: str | None = "d{}"
+    run: rundir_run.Run, clusters: Iterable[Mapping[int, str]], keep: str = "longest", ids: str | None = "d{}"
 ) -> None:
     """Duplicates inside ``a.jsonl``: a cluster is its rows with their kinds, one of them ``keeper``."""
     rows = []
@@ -229,14 +234,14 @@ def write_duplicates(
     write_duplicate_rows(run, sorted(rows, key=lambda row: row["row"]), keep)
 
 
-def write_duplicate_rows(run: runs.Run, rows: Sequence[Mapping[str, Any]], keep: str = "longest") -> None:
+def write_duplicate_rows(run: rundir_run.Run, rows: Sequence[Mapping[str, Any]], keep: str = "longest") -> None:
     """The duplicates table with some rows, and its record."""
-    run = runs.open_run(run.path)
+    run = rundir_run.open_run(run.path)
     corpus = Corpus.from_spec(run.stage("score")["corpus"])
     made_from, parameters = {"corpus": corpus.identity(), "against": {}}, {"threshold": 0.8, "keep": keep}
     note = {"made_from": made_from, "parameters": parameters}
-    note["fingerprint"] = runs.fingerprint([note, rows])
-    tables.write_part(run.duplicates, pa.Table.from_pylist(list(rows), schema=tables.DUPLICATES), note)
+    note["fingerprint"] = rundir_run.fingerprint([note, rows])
+    parquet.write_part(run.duplicates, pa.Table.from_pylist(list(rows), schema=schemas.DUPLICATES), note)
     kinds = [row["kind"] for row in rows]
     read = sum(len(documents) for documents in corpus.slices())
     counts = {"read": read, "exact": kinds.count("exact"), "near": kinds.count("near")}

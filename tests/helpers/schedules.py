@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from curate import schedules
-from curate.curriculum import random_bits
+from curate.stages.order import schedules
+from curate.stages.order.permutations import random_bits
 
 weights = st.lists(st.integers(0, 50), max_size=60).map(lambda found: np.array(found, np.int64))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from curate.likelihood import Passage
+from curate.reference.likelihood import Passage
 
 TEXTS = [
     "hello world",

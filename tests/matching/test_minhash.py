@@ -8,7 +8,7 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import kernels, minhash
+from curate.matching import minhash, numba_kernels
 
 HALF = [pytest.param(False, id="numpy"), pytest.param(True, id="numba")]
 
@@ -16,9 +16,9 @@ HALF = [pytest.param(False, id="numpy"), pytest.param(True, id="numba")]
 @pytest.fixture
 def way(request, monkeypatch):
     """Signatures by plain NumPy, or by the compiled kernel where numba is installed."""
-    if request.param and not kernels.available():
+    if request.param and not numba_kernels.available():
         pytest.skip("numba is not installed")
-    monkeypatch.setattr(kernels, "available", lambda: request.param)
+    monkeypatch.setattr(numba_kernels, "available", lambda: request.param)
 
 
 def flat(sets):

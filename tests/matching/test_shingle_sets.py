@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import duplicates, words
+from curate.matching import shingles, words
 
 
 def test_a_short_text_has_one_shingle_of_another_kind():
     texts = ["a b c d e", "a b c d", "a b c d", "a", "", "a b", "b a", "e a b c d"]
-    hashes, offsets = duplicates.shingle_sets(words.split_words(texts), 5)
+    hashes, offsets = shingles.shingle_sets(words.split_words(texts), 5)
     sets = [set(hashes[begin:end].tolist()) for begin, end in pairwise(offsets)]
     assert list(map(len, sets)) == [1, 1, 1, 1, 0, 1, 1, 1]
     assert sets[1] == sets[2]
@@ -23,7 +23,7 @@ def test_a_short_text_has_one_shingle_of_another_kind():
 @settings(max_examples=60, deadline=None)
 @given(texts=st.lists(st.text("ab ", max_size=14), max_size=8))
 def test_two_texts_have_the_same_sequence_hash_if_and_only_if_they_have_the_same_words(texts):
-    high, low = duplicates.hash_sequences(words.split_words(texts))
+    high, low = shingles.hash_sequences(words.split_words(texts))
     for first, second in combinations(range(len(texts)), 2):
         same = texts[first].split() == texts[second].split()
         assert (high[first] == high[second]) == (low[first] == low[second]) == same
@@ -34,4 +34,4 @@ def test_two_texts_have_the_same_sequence_hash_if_and_only_if_they_have_the_same
 def test_jaccard_is_that_of_sets(first, second):
     arrays = [np.array(sorted(one), np.uint64) for one in (first, second)]
     union = len(first | second)
-    assert duplicates.jaccard(*arrays) == (len(first & second) / union if union else 0)
+    assert shingles.jaccard(*arrays) == (len(first & second) / union if union else 0)

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import words
+from curate.matching import words
 
 
 @settings(max_examples=60, deadline=None)

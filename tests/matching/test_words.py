@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import words
+from curate.matching import words
 
 
 def naive_words(text):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import curate
-from curate.recipe import fill_in
-from curate.signatures import write_command
+from curate.recipes.parameters import write_command
+from curate.recipes.recipe import fill_in
 
 
 def value_of(parameter):
@@ -66,8 +66,8 @@ def test_the_kept_recipe_reads_back_as_the_same_steps(step):
     import tempfile
     from pathlib import Path
 
-    from curate.dependence import Step
-    from curate.recipe import Recipe
+    from curate.recipes.recipe import Recipe
+    from curate.recipes.stage_graph import Step
 
     verb, values = step
     text = fill_in(Recipe("r", None, None, (Step(verb, values, 1),)), VERBS, "there")

@@ -6,8 +6,8 @@ import pytest
 from helpers.recipes import VERBS, mistakes, read, written
 
 from curate.errors import UsageError
-from curate.recipe import read_recipe
-from curate.signatures import write_command
+from curate.recipes.parameters import write_command
+from curate.recipes.recipe import read_recipe
 
 FORMATS = ", ".join(VERBS["export"]["format"].choices)
 

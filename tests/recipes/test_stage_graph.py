@@ -4,8 +4,8 @@ import pytest
 from helpers.recipes import states, written
 
 import curate
-from curate.dependence import Step, reads
 from curate.errors import GateError
+from curate.recipes.stage_graph import Step, reads
 
 LONG = """run: run
 steps:

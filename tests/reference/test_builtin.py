@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 from tokenizers import Tokenizer
 
-from curate.likelihood import Passage
-from curate.reference import Reading, load
+from curate.reference import load
 from curate.reference.checkpoint import builtin_folder
+from curate.reference.likelihood import Passage
+from curate.reference.protocol import Reading
 
 FOLDER = builtin_folder()
 CARD = (FOLDER / "README.md").read_text(encoding="utf-8")

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import ModelError
-from curate.likelihood import Passage
-from curate.reference import Reading, causal, load, loading
+from curate.reference import causal, load, loading
+from curate.reference.likelihood import Passage
+from curate.reference.protocol import Reading
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 EXPECTED = dict.fromkeys(models.SHAPES, "packed") | {"bloom": "padded", "mamba": "padded"}

@@ -18,8 +18,9 @@ from helpers import models
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
-from curate.likelihood import Passage
-from curate.reference import Reading, load
+from curate.reference import load
+from curate.reference.likelihood import Passage
+from curate.reference.protocol import Reading
 
 KINDS = ("gpt2", "llama")
 WINDOW = 64

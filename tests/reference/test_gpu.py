@@ -8,9 +8,10 @@ import pytest
 import torch
 from helpers import models
 
-from curate.likelihood import Passage
-from curate.reference import Reading, load, selfcheck
-from curate.reference.compiled import why_not
+from curate.reference import load, self_check
+from curate.reference.forward_pass.compilation import why_not
+from curate.reference.likelihood import Passage
+from curate.reference.protocol import Reading
 
 pytestmark = [
     pytest.mark.gpu,
@@ -49,7 +50,7 @@ def test_the_default_mode_is_packed_near_fp32_and_bitwise_the_same_again(folder,
     truth = list(exact.score(iter(BATCHES)))
     tokens = np.concatenate([one.tokens for one in truth])
     error = first - np.concatenate([one.nats for one in truth])
-    assert np.sqrt(np.mean(error**2 / tokens)) <= selfcheck.NOISE
+    assert np.sqrt(np.mean(error**2 / tokens)) <= self_check.NOISE
 
 
 def test_the_host_never_waits_for_the_device_but_for_its_nats(folder):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.likelihood import Likelihoods, bits_per_byte, perplexity, token_nats
+from curate.reference.likelihood import Likelihoods, bits_per_byte, perplexity, token_nats
 
 
 def test_a_uniform_model_over_v_tokens_has_perplexity_v_exactly():

@@ -7,7 +7,8 @@ import torch
 from helpers import models
 
 from curate.errors import ModelError, UsageError
-from curate.reference import Reading, load
+from curate.reference import load
+from curate.reference.protocol import Reading
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 

@@ -8,10 +8,11 @@ import pytest
 from helpers import models
 
 import curate
-from curate import stopwatch
 from curate.errors import ModelError, UsageError
-from curate.likelihood import Passage
-from curate.reference import Reading, fleet, load
+from curate.reference import load, multi_device
+from curate.reference.likelihood import Passage
+from curate.reference.protocol import Reading
+from curate.runtime import profiler
 
 READING = Reading(exact=True, device="cpu")
 
@@ -38,7 +39,7 @@ def write_batches(count=17):
 
 def test_answers_come_in_the_order_of_the_batches_and_are_those_of_one_device(pair, model):
     batches, told = write_batches(), []
-    with stopwatch.measuring() as watch:
+    with profiler.measuring() as watch:
         found = list(pair.score(iter(batches), lambda tokens, share: told.append((tokens, share))))
     assert watch.here["wait"] > watch.seconds / 2, "the time goes into waiting for the devices, and is said so"
     alone = load(model, READING)
@@ -58,11 +59,11 @@ def test_no_process_has_more_in_hand_than_it_should_and_little_is_read_ahead(pai
         nonlocal taken
         for batch in write_batches(60):
             taken += 1
-            assert all(worker.in_hand <= fleet.IN_HAND for worker in pair.workers)
+            assert all(worker.in_hand <= multi_device.IN_HAND for worker in pair.workers)
             yield batch
 
     for number, _ in enumerate(pair.score(feed()), 1):
-        assert taken - number <= 2 * fleet.IN_HAND * len(pair.workers) + 1
+        assert taken - number <= 2 * multi_device.IN_HAND * len(pair.workers) + 1
     assert taken == 60
 
 
@@ -105,15 +106,15 @@ def test_what_is_wrong_with_a_model_is_told_as_on_one_device(tmp_path):
 
 def test_devices_are_named_by_number_by_name_or_all(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    assert fleet.name_devices("all") == ["cuda:0", "cuda:1", "cuda:2"]
-    assert fleet.name_devices("0, 2") == ["cuda:0", "cuda:2"]
-    assert fleet.name_devices("cpu,cpu") == ["cpu", "cpu"]
+    assert multi_device.name_devices("all") == ["cuda:0", "cuda:1", "cuda:2"]
+    assert multi_device.name_devices("0, 2") == ["cuda:0", "cuda:2"]
+    assert multi_device.name_devices("cpu,cpu") == ["cpu", "cpu"]
     for text, message in {"0,cpu": "mixes cpu and cuda", "1,1": "names cuda:1 twice", " , ": "names no device"}.items():
         with pytest.raises(UsageError, match=message):
-            fleet.name_devices(text)
+            multi_device.name_devices(text)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(UsageError, match="there is no CUDA device here"):
-        fleet.name_devices("all")
+        multi_device.name_devices("all")
 
 
 def test_one_device_and_several_cannot_both_be_named(model, tmp_path, sample_corpus):
@@ -122,12 +123,12 @@ def test_one_device_and_several_cannot_both_be_named(model, tmp_path, sample_cor
 
 
 def test_each_process_says_where_its_time_went_when_it_is_asked(pair):
-    with stopwatch.measuring() as watch:
+    with profiler.measuring() as watch:
         list(pair.score(iter(write_batches(6))))
     assert list(watch.apart) == ["cpu", "cpu (2)"]
     for found in watch.apart.values():
         assert found["here"]["forward"] > 0 and 0 <= found["idle"] <= 1 and not found["apart"]
-    lines = stopwatch.render(stopwatch.describe(watch))
+    lines = profiler.render(profiler.describe(watch))
     assert [line.split(":")[0].strip() for line in lines[-2:]] == ["cpu", "cpu (2)"]
     assert all("forward" in line and "without a pack" in line for line in lines[-2:])
     list(pair.score(iter(write_batches(2))))

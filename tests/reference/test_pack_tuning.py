@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from curate.reference import Reading, load, tuning
-from curate.reference.runner import CausalModel
+from curate.reference import load, pack_tuning
+from curate.reference.forward_pass.forward import CausalModel
+from curate.reference.protocol import Reading
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def test_the_activations_of_a_pack_stay_near_a_gigabyte_whatever_the_model(plain
 
     checkpoint = open_checkpoint("builtin", None, False, torch.bfloat16)
     checkpoint.model.config.hidden_size, checkpoint.model.config.intermediate_size = hidden, inner
-    assert tuning.choose_pack(replace(checkpoint), torch.device("cuda")) == wanted
-    assert tuning.choose_pack(checkpoint, torch.device("cpu")) == tuning.CPU_PACK
+    assert pack_tuning.choose_pack(replace(checkpoint), torch.device("cuda")) == wanted
+    assert pack_tuning.choose_pack(checkpoint, torch.device("cpu")) == pack_tuning.CPU_PACK
 
 
 def test_packs_that_a_trial_has_no_room_for_are_halved(plain, monkeypatch):
@@ -37,8 +38,8 @@ def test_packs_that_a_trial_has_no_room_for_are_halved(plain, monkeypatch):
         return np.zeros(pack_.tokens, np.float32)
 
     monkeypatch.setattr(CausalModel, "nats", nats)
-    assert tuning.fit_packs(plain.runner, 4096) == 1024 and tried == [4096, 2048, 1024]
+    assert pack_tuning.fit_packs(plain.runner, 4096) == 1024 and tried == [4096, 2048, 1024]
     assert plain.runner.sizes == (1024, 256, 64)
     monkeypatch.setattr(CausalModel, "nats", lambda self, pack_: (_ for _ in ()).throw(RuntimeError("no kernel image")))
     with pytest.raises(RuntimeError, match="no kernel image"):
-        tuning.fit_packs(plain.runner, 4096)
+        pack_tuning.fit_packs(plain.runner, 4096)

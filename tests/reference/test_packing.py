@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.packing import WindowPolicy, batch, cut_windows, pack
+from curate.reference.packing import WindowPolicy, batch, cut_windows, pack
 
 
 @st.composite

@@ -7,28 +7,30 @@ from helpers import models
 from helpers.scoring import TEXTS, naive, score
 
 from curate.errors import ModelError
-from curate.reference import Reading, attention, load, loading, selfcheck
+from curate.reference import load, loading, self_check
+from curate.reference.forward_pass import packed_attention
+from curate.reference.protocol import Reading
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_an_attention_that_leaks_between_documents_is_caught_and_packing_given_up(folder, monkeypatch):
-    monkeypatch.setattr(attention, "find_runs", lambda edges: [(0, edges[-1], 1)])
+    monkeypatch.setattr(packed_attention, "find_runs", lambda edges: [(0, edges[-1], 1)])
     reference = load(str(folder("llama")), Reading(exact=True))
     assert reference.runner.rung == "padded" and any("not packed: a token is off" in note for note in reference.notes)
     np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
 
 
 def test_a_kernel_that_fails_in_half_precision_alone_is_caught_and_packing_given_up(folder, monkeypatch):
-    real = attention._documents
+    real = packed_attention._documents
 
     def fails(whole, *rest):
         if whole.dtype == torch.bfloat16:
             raise RuntimeError("no kernel for this chip")
         return real(whole, *rest)
 
-    monkeypatch.setattr(attention, "_documents", fails)
+    monkeypatch.setattr(packed_attention, "_documents", fails)
     reference = load(str(folder("llama")), Reading(dtype="bf16"))
     assert reference.runner.rung == "padded" and reference.identity["forward"] == "padded"
     assert "not packed in this dtype: no kernel for this chip" in reference.notes
@@ -37,20 +39,20 @@ def test_a_kernel_that_fails_in_half_precision_alone_is_caught_and_packing_given
 
 
 def test_a_kernel_that_leaks_in_half_precision_alone_is_caught_too(folder, monkeypatch):
-    real = attention.attend
+    real = packed_attention.attend
 
     def leaks(module, query, *rest, **options):
         if query.dtype == torch.bfloat16:
-            with attention.within(None):
+            with packed_attention.within(None):
                 return real(module, query, *rest, **options)
         return real(module, query, *rest, **options)
 
     from transformers import AttentionInterface
 
-    monkeypatch.setattr(attention, "register", lambda: AttentionInterface.register(attention.NAME, leaks))
+    monkeypatch.setattr(packed_attention, "register", lambda: AttentionInterface.register(packed_attention.NAME, leaks))
     reference = load(str(folder("llama")), Reading(dtype="bf16"))
     monkeypatch.undo()
-    attention.register()
+    packed_attention.register()
     assert reference.runner.rung == "padded"
 
 
@@ -60,8 +62,8 @@ def test_a_head_that_is_not_the_models_is_caught_and_given_up(folder, monkeypatc
         head.scale = 0.9
         return head
 
-    real = selfcheck.find_head
-    monkeypatch.setattr(selfcheck, "find_head", scaled)
+    real = self_check.find_head
+    monkeypatch.setattr(self_check, "find_head", scaled)
     reference = load(str(folder("llama")), Reading(exact=True))
     assert reference.runner.head is None and reference.identity["head"] == "own"
     np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
@@ -72,12 +74,12 @@ def test_every_rung_gives_the_same_numbers(folder):
     truth = naive(folder("llama"), TEXTS, 64)
     for rung in ("packed", "padded", "equal", "alone"):
         reference.runner.rung = rung
-        selfcheck._set_attention(reference.runner, rung)
+        self_check._set_attention(reference.runner, rung)
         np.testing.assert_allclose(score(reference, TEXTS).nats, truth, rtol=2e-6, err_msg=rung)
 
 
 def test_half_precision_that_is_too_coarse_gives_way_to_fp32(folder, monkeypatch):
-    monkeypatch.setattr(selfcheck, "NOISE", 1e-9)
+    monkeypatch.setattr(self_check, "NOISE", 1e-9)
     monkeypatch.setattr(loading, "cpu_multiplies_bfloat16", lambda: True)
     reference = load(str(folder("llama")))
     assert reference.identity["dtype"] == "fp32" and any("running in fp32 instead" in note for note in reference.notes)

@@ -5,9 +5,10 @@ import pytest
 import torch
 from helpers import models
 
-from curate.packing import WindowPolicy
-from curate.reference import Reading, load
-from curate.reference.transcripts import Transcript, measure
+from curate.reference import load
+from curate.reference.packing import WindowPolicy
+from curate.reference.protocol import Reading
+from curate.reference.token_sequences import Transcript, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 

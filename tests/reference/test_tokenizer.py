@@ -13,9 +13,9 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, trainer
 from tokenizers import models as kinds
 from transformers import PreTrainedTokenizerFast
 
-from curate.reference import tokenisation
+from curate.reference import tokenizer
 from curate.reference.checkpoint import BUILTIN, open_tokenizer
-from curate.reference.tokenisation import TextEncoder, choose_probe
+from curate.reference.tokenizer import TextEncoder, choose_probe
 
 fastokens = pytest.importorskip("fastokens", reason="the extra fast is not installed")
 ODD = [
@@ -62,7 +62,7 @@ MADE = {
 @pytest.fixture
 def eager(monkeypatch):
     """Any batch is large enough to be worth it."""
-    monkeypatch.setattr(tokenisation, "QUICK_FROM", 0)
+    monkeypatch.setattr(tokenizer, "QUICK_FROM", 0)
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -107,10 +107,10 @@ class Liar:
 
 @pytest.mark.parametrize("how", ["lies", "raises"])
 def test_one_that_differs_or_fails_on_a_text_is_dropped_and_it_is_said(how, eager, monkeypatch, capsys):
-    from curate import console
+    from curate.runtime import console
 
     console.enable(True)
-    monkeypatch.setattr(tokenisation, "open_quick", lambda backend: Liar("wrong", how))
+    monkeypatch.setattr(tokenizer, "open_quick", lambda backend: Liar("wrong", how))
     encoder = TextEncoder(models.tokenizer())
     fine = ["some fine words"] * 5
     assert encoder.encode(fine)[0].tolist() == encoder._encode_surely(fine)[0].tolist()
@@ -125,7 +125,7 @@ def test_one_that_differs_or_fails_on_a_text_is_dropped_and_it_is_said(how, eage
 
 
 def test_without_it_or_with_a_tokenizer_that_it_does_not_know_nothing_is_said(eager, monkeypatch, capsys):
-    from curate import console
+    from curate.runtime import console
 
     console.enable(True)
     monkeypatch.setitem(sys.modules, "fastokens", None)
@@ -137,7 +137,7 @@ def test_without_it_or_with_a_tokenizer_that_it_does_not_know_nothing_is_said(ea
         def to_str(self):
             return json.dumps({"model": {"type": "Something"}})
 
-    assert tokenisation.open_quick(Unknown()) is None and not capsys.readouterr().err
+    assert tokenizer.open_quick(Unknown()) is None and not capsys.readouterr().err
 
 
 @given(st.lists(st.integers(0, 50_000), min_size=1, max_size=300), st.sampled_from([100, 20_000, 1_000_000]))

@@ -5,7 +5,7 @@ from helpers.reports import NUMBERS
 from helpers.runs import numbered_run, write_lines
 
 from curate.errors import TableError
-from curate.explanation import read_text
+from curate.reports.document import read_text
 
 
 def test_a_place_that_the_corpus_lacks_is_a_table_error(tmp_path):

@@ -6,9 +6,10 @@ import pytest
 from helpers.document_columns import make, rows_of
 from helpers.runs import write_duplicates, write_hits
 
-from curate import narrow, runs
 from curate.errors import TableError
-from curate.selection import filter as choose
+from curate.rundir import aligned_parts
+from curate.rundir.run import open_run
+from curate.verbs.filter import filter as choose
 
 
 def test_kept_is_what_filter_decided_and_without_it_what_no_table_rejects(tmp_path):
@@ -16,7 +17,7 @@ def test_kept_is_what_filter_decided_and_without_it_what_no_table_rejects(tmp_pa
     run = make(tmp_path, rows, slice_bytes=300)
 
     def kept():
-        parts = narrow.read_parts(runs.open_run(run.path), ["row"])
+        parts = aligned_parts.read_parts(open_run(run.path), ["row"])
         return [row for part in parts for row in np.array(part.table["row"])[part.keep].tolist()]
 
     assert kept() == list(range(9))
@@ -33,15 +34,15 @@ def test_kept_is_what_filter_decided_and_without_it_what_no_table_rejects(tmp_pa
 def test_reasons_are_numbered_in_the_order_of_the_corpus(tmp_path):
     run = make(tmp_path, [*rows_of(3), b"{", {"id": "e", "text": ""}])
     write_hits(run, [{"row": 0}, {"row": 4}])
-    run = runs.open_run(run.path)
-    refusals = narrow.Refusals(run)
-    (part,) = narrow.read_parts(run, ["status"], decided=False)
+    run = open_run(run.path)
+    refusals = aligned_parts.Refusals(run)
+    (part,) = aligned_parts.read_parts(run, ["status"], decided=False)
     named = [refusals.names[number] for number in refusals.take(0, part.table["status"]).tolist()]
     assert named == ["contaminated: gsm8k", None, None, "unreadable", "unscored: empty"]
 
 
 def test_groups_by_two_columns_are_their_pairs_and_none_is_a_group(tmp_path):
-    groups = narrow.Groups(["a", "b"])
+    groups = aligned_parts.Groups(["a", "b"])
     first = pa.table({"a": pa.array(["x", "y", None], pa.large_string()), "b": pa.array(["1", "1", "2"])})
     assert sorted(groups.take(first).tolist()) == [0, 1, 2]
     again = pa.table({"a": pa.array(["y", "x"]), "b": pa.array(["1", "3"])})

@@ -9,9 +9,10 @@ import pytest
 from helpers.document_columns import make, rows_of, values_of
 from helpers.runs import make_run, write_lines
 
-from curate import carried, runs
 from curate.corpus import open_corpus
 from curate.errors import CorpusError, TableError, UsageError
+from curate.rundir import document_columns
+from curate.rundir.run import open_run
 
 
 def test_a_column_is_read_from_the_corpus_once_and_then_stands_beside_the_scores(tmp_path):
@@ -20,15 +21,15 @@ def test_a_column_is_read_from_the_corpus_once_and_then_stands_beside_the_scores
     assert values_of(run, "domain") == ["a", "b"] * 20
     corpus = tmp_path / "corpus" / "a.jsonl"
     corpus.rename(tmp_path / "away")  # a second reading would fail
-    again = runs.open_run(run.path)
-    assert values_of(again, "domain") == ["a", "b"] * 20 and carried.default_domain(again) == "domain"
+    again = open_run(run.path)
+    assert values_of(again, "domain") == ["a", "b"] * 20 and document_columns.default_domain(again) == "domain"
 
 
 def test_parts_of_one_column_have_one_type_though_their_slices_differ(tmp_path):
     rows = [{"text": f"document {n} word", "n": n, "mixed": n} for n in range(9)]
     rows += [{"text": f"document {n} word", "n": n + 0.5, "mixed": ["x", n]} for n in range(9)]
     run = make(tmp_path, [*rows, {"text": "document 1 last"}], slice_bytes=300)
-    assert carried.carry(run, ["n", "mixed"]) == {"n": pa.float64(), "mixed": pa.large_string()}
+    assert document_columns.carry(run, ["n", "mixed"]) == {"n": pa.float64(), "mixed": pa.large_string()}
     assert values_of(run, "n") == [*range(9), *(n + 0.5 for n in range(9)), None]
     assert values_of(run, "mixed")[8:10] == ["8", '["x", 0]'] and values_of(run, "mixed")[-1] is None
 
@@ -65,7 +66,7 @@ def test_a_damaged_column_costs_no_document_its_text(tmp_path):
 def test_an_unknown_column_is_answered_with_the_nearest(tmp_path):
     run = make(tmp_path, rows_of(2))
     with pytest.raises(UsageError) as caught:
-        carried.carry(run, ["domian"])
+        document_columns.carry(run, ["domian"])
     assert "did you mean domain?" in caught.value.hint and "text" in caught.value.hint
 
 
@@ -77,29 +78,32 @@ def test_columns_of_another_corpus_are_never_taken(tmp_path):
     record["carried"] = json.loads((run.path / "run.json").read_text())["carried"]
     (other.path / "run.json").write_text(json.dumps(record))
     run.carried.rename(other.carried)
-    assert values_of(runs.open_run(other.path), "domain") == ["z"] * 4
+    assert values_of(open_run(other.path), "domain") == ["z"] * 4
 
 
 def test_no_column_name_leaves_the_run_directory(tmp_path):
     run = make(tmp_path, [])
     for name in ("..", "../x", "/etc/passwd", ".", "a\0b", "c:d"):
-        place = carried.folder(run, name)
+        place = document_columns.folder(run, name)
         assert place.parent == run.carried and place.name not in ("..", ".", "")
 
 
 def test_columns_are_chosen_by_well_known_names_by_name_or_not_at_all(tmp_path):
     write_lines(tmp_path / "a.jsonl", [{"text": "x", "source": "s", "metadata": {"lang": "de"}, "n": 1}])
     corpus = open_corpus([str(tmp_path / "a.jsonl")])
-    assert carried.choose(corpus, "auto") == ("source", "metadata.lang")
-    assert carried.choose(corpus, "none") == () and carried.choose(corpus, "n, source,n") == ("n", "source")
+    assert document_columns.choose(corpus, "auto") == ("source", "metadata.lang")
+    assert document_columns.choose(corpus, "none") == () and document_columns.choose(corpus, "n, source,n") == (
+        "n",
+        "source",
+    )
     with pytest.raises(UsageError):
-        carried.choose(corpus, "sauce")
+        document_columns.choose(corpus, "sauce")
 
 
 def test_a_part_that_is_missing_of_a_carried_column_is_read_again(tmp_path):
     run = make(tmp_path, rows_of(30), slice_bytes=500)
     assert values_of(run, "domain") == ["a", "b"] * 15
-    next(iter(carried.folder(run, "domain").iterdir())).unlink()
+    next(iter(document_columns.folder(run, "domain").iterdir())).unlink()
     assert values_of(run, "domain") == ["a", "b"] * 15
 
 
@@ -107,4 +111,4 @@ def test_a_corpus_that_changed_is_not_read_for_columns(tmp_path):
     run = make(tmp_path, rows_of(4))
     Path(tmp_path / "corpus" / "a.jsonl").write_text('{"text": "other", "domain": "q"}\n')
     with pytest.raises((TableError, CorpusError)):
-        carried.carry(run, ["domain"])
+        document_columns.carry(run, ["domain"])

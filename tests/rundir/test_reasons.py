@@ -14,7 +14,7 @@ from helpers.runs import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.selection import filter as choose
+from curate.verbs.filter import filter as choose
 
 
 def test_a_document_is_rejected_for_a_hit_to_be_dropped_and_for_a_copy_that_is_kept_elsewhere(tmp_path):

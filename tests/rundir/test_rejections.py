@@ -8,29 +8,30 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.runs import numbered_run, ppl, reasons_of, write_duplicate_rows, write_duplicates, write_hits, write_lines
 
-from curate import decisions, runs, tables
 from curate.errors import TableError
-from curate.explanation import explain
-from curate.exporting import export
-from curate.funnel import status
-from curate.selection import filter as choose
+from curate.rundir import decision_table, parquet, schemas
+from curate.rundir.run import open_run
+from curate.verbs.explain import explain
+from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
+from curate.verbs.status import status
 
 
 def change_record(run, verb, **changes):
-    opened = runs.open_run(run.path)
+    opened = open_run(run.path)
     opened.save(verb, {**opened.stage(verb), **changes})
 
 
 def forget(run, verb):
-    runs.open_run(run.path).save(verb, None)
+    open_run(run.path).save(verb, None)
 
 
 def rewrite(path, **note):
-    tables.write_part(path, pq.read_table(path), {**tables.read_metadata(path), **note})
+    parquet.write_part(path, pq.read_table(path), {**parquet.read_metadata(path), **note})
 
 
 def only_part(run):
-    return tables.parts(run.hits)[0]
+    return parquet.parts(run.hits)[0]
 
 
 ELSEWHERE = {"corpus": "another"}
@@ -70,9 +71,9 @@ def both(tmp_path):
     """Five documents: 0 is contaminated, 1 a copy of 2."""
     run = numbered_run(tmp_path, ppl(*[10.0] * 5), slice_bytes=100)
     write_hits(run, [{"row": 0}], slice_bytes=100)
-    assert len(tables.parts(run.hits)) > 1
+    assert len(parquet.parts(run.hits)) > 1
     write_duplicates(run, [{1: "near", 2: "keeper"}])
-    return runs.open_run(run.path)
+    return open_run(run.path)
 
 
 @pytest.mark.parametrize(("command", "case", "act"), CASES, ids=[f"{verb[:5]} {name}" for verb, name, _ in CASES])
@@ -101,9 +102,9 @@ def test_a_table_that_may_not_be_used_stops_filter_and_export_and_status_says_so
 
 
 def test_hits_of_documents_that_the_scores_do_not_have_are_refused(both, tmp_path):
-    part = tables.parts(both.hits)[-1]
+    part = parquet.parts(both.hits)[-1]
     rows = [{**row, "row": 77} for row in pq.read_table(only_part(both)).to_pylist()]
-    tables.write_part(part, pa.Table.from_pylist(rows, schema=tables.HITS), tables.read_metadata(part))
+    parquet.write_part(part, pa.Table.from_pylist(rows, schema=schemas.HITS), parquet.read_metadata(part))
     for verb in (
         lambda: choose(str(both.path), max_ppl=50),
         lambda: export(str(tmp_path / "out"), str(both.path)),
@@ -157,10 +158,10 @@ def test_hits_that_were_sliced_otherwise_than_the_scores_serve_as_well(tmp_path)
 )
 def test_a_filter_is_stale_once_another_table_stands_beside_it(both, tmp_path, verb, again):
     choose(str(both.path), max_ppl=50)
-    assert decisions.open_filter(runs.open_run(both.path)) is not None
+    assert decision_table.open_filter(open_run(both.path)) is not None
     again(both)
     with pytest.raises(TableError, match=f"stale: curate {verb} has run since") as caught:
-        decisions.open_filter(runs.open_run(both.path))
+        decision_table.open_filter(open_run(both.path))
     assert "curate filter" in caught.value.hint
     with pytest.raises(TableError, match="stale"):
         export(str(tmp_path / "out"), str(both.path))
@@ -172,7 +173,7 @@ def test_a_first_decontaminate_makes_an_older_filter_stale(tmp_path):
     choose(str(run.path), max_ppl=50)
     write_hits(run, [])
     with pytest.raises(TableError, match="curate decontaminate has run since"):
-        decisions.open_filter(runs.open_run(run.path))
+        decision_table.open_filter(open_run(run.path))
 
 
 def test_the_same_decision_from_the_same_tables_is_the_same_bytes(both):

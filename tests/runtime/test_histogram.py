@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curate.statistics import histogram, log_edges, quantiles, sparkline
+from curate.runtime.histogram import histogram, log_edges, quantiles, sparkline
 
 
 def test_quantiles_leave_nan_out_and_say_nan_for_nothing():

@@ -3,7 +3,7 @@
 import pytest
 
 from curate.errors import UsageError
-from curate.shards import parse_size
+from curate.runtime.numbers import parse_size
 
 
 def test_sizes_are_read_as_people_write_them():

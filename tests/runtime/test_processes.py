@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from curate import crew, workers
 from curate.errors import StorageError, TableError
+from curate.runtime import processes, threads
 
 
 def fail_or_die(shared, item):
@@ -19,8 +19,8 @@ def fail_or_die(shared, item):
 
 
 def test_workers_answer_in_order_and_their_errors_and_deaths_are_told():
-    with workers.hired(fail_or_die, 10, 2) as work:
-        assert list(crew.in_order(work, range(9), 2)) == list(range(10, 19))
+    with processes.hired(fail_or_die, 10, 2) as work:
+        assert list(threads.in_order(work, range(9), 2)) == list(range(10, 19))
         with pytest.raises(TableError) as caught:
             work("fail")
         assert (caught.value.message, caught.value.hint) == ("what", "how")

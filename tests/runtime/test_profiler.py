@@ -9,15 +9,15 @@ from helpers import models
 from typer.testing import CliRunner
 
 import curate
-from curate import stopwatch
 from curate.cli import app
+from curate.runtime import profiler
 
 
 def test_an_inner_span_is_not_counted_twice():
-    with stopwatch.measuring() as watch:
-        with stopwatch.span("outer"):
+    with profiler.measuring() as watch:
+        with profiler.span("outer"):
             time.sleep(0.03)
-            with stopwatch.span("inner"):
+            with profiler.span("inner"):
                 time.sleep(0.06)
             time.sleep(0.03)
         time.sleep(0.02)
@@ -28,29 +28,29 @@ def test_an_inner_span_is_not_counted_twice():
 
 def test_other_threads_are_told_apart():
     def work():
-        with stopwatch.span("tokenise"):
+        with profiler.span("tokenise"):
             time.sleep(0.02)
 
-    with stopwatch.measuring() as watch:
+    with profiler.measuring() as watch:
         thread = threading.Thread(target=work)
         thread.start()
-        with stopwatch.span("wait"):
+        with profiler.span("wait"):
             thread.join()
     assert list(watch.here) == ["wait"] and list(watch.beside) == ["tokenise"]
 
 
 def test_a_span_that_fails_is_counted_and_its_failure_passes():
-    with stopwatch.measuring() as watch, pytest.raises(KeyError), stopwatch.span("forward"):
+    with profiler.measuring() as watch, pytest.raises(KeyError), profiler.span("forward"):
         raise KeyError
     assert watch.here["forward"] > 0
 
 
 def test_nobody_measures_nothing_is_kept():
-    with stopwatch.span("before"):
+    with profiler.span("before"):
         pass
-    with stopwatch.measuring() as watch:
+    with profiler.measuring() as watch:
         pass
-    with stopwatch.span("after"):
+    with profiler.span("after"):
         pass
     assert not watch.here and watch.idle() is None
 
@@ -63,15 +63,15 @@ def test_the_time_of_a_device_is_taken_from_its_events(monkeypatch):
         now = next(clock)
         return SimpleNamespace(now=now, synchronize=lambda: None, elapsed_time=lambda later: later.now - now)
 
-    monkeypatch.setattr(stopwatch, "_record_event", record)
+    monkeypatch.setattr(profiler, "_record_event", record)
     cuda = SimpleNamespace(type="cuda")
-    with stopwatch.measuring() as watch:
+    with profiler.measuring() as watch:
         for name in ("forward", "head"):
-            with stopwatch.span(name, cuda):
+            with profiler.span(name, cuda):
                 pass
-    found = stopwatch.describe(watch)
+    found = profiler.describe(watch)
     assert found["device"] == pytest.approx({"forward": 0.4, "head": 0.4}) and found["idle"] == pytest.approx(1 / 9)
-    assert "the device had none for 11.1% of the time" in stopwatch.render(found)[-1]
+    assert "the device had none for 11.1% of the time" in profiler.render(found)[-1]
 
 
 def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
@@ -84,21 +84,21 @@ def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
         later = {"query": lambda: True, "synchronize": lambda: None, "elapsed_time": lambda other: other.now - now}
         return SimpleNamespace(now=now, **later)
 
-    monkeypatch.setattr(stopwatch, "_record_event", record)
-    with stopwatch.measuring() as watch:
+    monkeypatch.setattr(profiler, "_record_event", record)
+    with profiler.measuring() as watch:
         for number in range(5000):
-            with stopwatch.span("forward" if number % 2 else "head", SimpleNamespace(type="cuda")):
+            with profiler.span("forward" if number % 2 else "head", SimpleNamespace(type="cuda")):
                 pass
-            with stopwatch.span("forward", SimpleNamespace(type="cpu")):
+            with profiler.span("forward", SimpleNamespace(type="cpu")):
                 pass
-        assert len(watch._events) <= stopwatch.MANY and len(watch._busy) <= stopwatch.MANY
+        assert len(watch._events) <= profiler.MANY and len(watch._busy) <= profiler.MANY
     assert watch.device_seconds() == pytest.approx({"forward": 5.0, "head": 5.0})
     assert watch.idle() == pytest.approx(1 - 10 / (4999 * 0.005 + 0.002))
 
 
 def test_a_processor_idles_between_its_spans():
-    with stopwatch.measuring() as watch:
-        with stopwatch.span("forward", SimpleNamespace(type="cpu")):
+    with profiler.measuring() as watch:
+        with profiler.span("forward", SimpleNamespace(type="cpu")):
             pass
         assert watch.idle() == pytest.approx(0)
         (begin, end), length = watch._busy[0], 1.0

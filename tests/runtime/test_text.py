@@ -1,6 +1,6 @@
 """Texts for people: what cannot be seen is spelled out."""
 
-from curate.evidence.wording import spell_out
+from curate.runtime.text import spell_out
 
 
 def test_spelling_out_leaves_what_can_be_seen():

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.conversation import SCHEMAS, ConversationError, Turn, read_turns
-from curate.instruction import (
+from curate.corpus.chat.schemas import SCHEMAS, read_turns
+from curate.corpus.chat.types import ConversationError, Turn
+from curate.sft.examples import (
     EMPTY_ANSWER,
     LABELLED_FALSE,
     NO_ANSWER,

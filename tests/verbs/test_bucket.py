@@ -9,12 +9,12 @@ from helpers.runs import numbered_run, ppl, widest, write_hits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import runs
 from curate.errors import GateError, UsageError
-from curate.explanation import explain
-from curate.funnel import status
-from curate.grading import bucket
-from curate.selection import filter as choose
+from curate.rundir.run import open_run
+from curate.verbs.bucket import bucket
+from curate.verbs.explain import explain
+from curate.verbs.filter import filter as choose
+from curate.verbs.status import status
 
 
 def test_ccnet_cuts_at_the_30th_and_the_60th_percentile(tmp_path):
@@ -128,6 +128,6 @@ def test_status_and_explain_tell_the_bucket(tmp_path):
     bucket(str(run.path))
     assert "head 1, middle 1, tail 1" in " ".join(status(str(run.path)).render().split())
     assert f"{'bucket':<16}middle" in explain("d1", str(run.path)).render()
-    opened = runs.open_run(run.path)
+    opened = open_run(run.path)
     opened.save("bucket", {**opened.stage("bucket"), "fingerprint": "other"})
     assert "do not belong together" in " ".join(status(str(run.path)).render().split())

@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 import curate
-from curate import hitbook, runs, tables
 from curate.cli import app
 from curate.errors import CorpusError, GateError, Interrupted, TableError, UsageError
-from curate.evidence import leakage
+from curate.rundir import parquet
+from curate.rundir.run import open_run
+from curate.stages.decontaminate import hits_table, summary
 
 QUESTIONS = [
     "Marguerite bought five boxes of pens at two dollars each; how much did she give the cashier?",
@@ -52,7 +53,7 @@ def corpus(tmp_path):
 
 
 def hits_of(run):
-    return [row for path in tables.parts(runs.open_run(run).hits) for row in pq.read_table(path).to_pylist()]
+    return [row for path in parquet.parts(open_run(run).hits) for row in pq.read_table(path).to_pylist()]
 
 
 def look(evals, corpus, run, **options):
@@ -90,16 +91,16 @@ def test_every_run_measures_its_recall_and_keeps_the_plants(tmp_path, evals, cor
         json.loads(line) for line in (tmp_path / "run" / "canaries.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert len(planted) == 20 and {one["kind"] for one in planted} == set(recall)
-    record = runs.open_run(tmp_path / "run").stage("decontaminate")
+    record = open_run(tmp_path / "run").stage("decontaminate")
     assert record["complete"] and record["recall"]["verbatim"] == {"planted": 4, "found": 4}
 
 
 def test_a_missed_verbatim_plant_is_an_error_and_nothing_is_called_clean(tmp_path, evals, corpus, monkeypatch):
-    monkeypatch.setattr("curate.detection.Detector.scan", lambda self, texts: [])
+    monkeypatch.setattr("curate.stages.decontaminate.detector.Detector.scan", lambda self, texts: [])
     with pytest.raises(GateError, match="verbatim plants were not found") as caught:
         look(evals, corpus, tmp_path / "run")
     assert caught.value.exit_code == 4
-    assert (runs.open_run(tmp_path / "run", create=True).stage("decontaminate") or {}).get("complete") is not True
+    assert (open_run(tmp_path / "run", create=True).stage("decontaminate") or {}).get("complete") is not True
 
 
 @pytest.mark.parametrize("method", ["ngram", "minhash"])
@@ -142,7 +143,7 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_hits(tmp_path, evals, m
         write_lines(tmp_path / "corpus" / f"{name}.jsonl", documents())
     corpus = str(tmp_path / "corpus")
     look(evals, corpus, tmp_path / "whole")
-    write, written = hitbook.write, []
+    write, written = hits_table.write, []
 
     def stop(*arguments):
         if len(written) == 2:
@@ -150,10 +151,10 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_hits(tmp_path, evals, m
         written.append(arguments)
         write(*arguments)
 
-    monkeypatch.setattr(hitbook, "write", stop)
+    monkeypatch.setattr(hits_table, "write", stop)
     with pytest.raises(Interrupted, match="stopped after 80 documents"):
         look(evals, corpus, tmp_path / "run")
-    monkeypatch.setattr(hitbook, "write", write)
+    monkeypatch.setattr(hits_table, "write", write)
     look(evals, corpus, tmp_path / "run")
     assert hits_of(tmp_path / "run") == hits_of(tmp_path / "whole")
 
@@ -231,7 +232,7 @@ def test_json_output_has_the_whole_report(tmp_path, evals, corpus):
     found = json.loads(CliRunner().invoke(app, command).stdout)
     assert found["counts"]["contaminated"] == 4 and found["recall"]["verbatim"]["recall"] == 1.0
     assert [one["name"] for one in found["sets"]] == ["quiz"] and len(found["strongest"]) == 3
-    assert leakage.BLIND
+    assert summary.BLIND
 
 
 def test_a_contaminated_copy_never_stays_in_the_place_of_a_clean_one(tmp_path, evals):
@@ -252,7 +253,7 @@ def test_a_contaminated_copy_never_stays_in_the_place_of_a_clean_one(tmp_path, e
 
 
 def keepers_of(run):
-    return [row["row"] for row in pq.read_table(runs.open_run(run).duplicates).to_pylist() if row["keeper"]]
+    return [row["row"] for row in pq.read_table(open_run(run).duplicates).to_pylist() if row["keeper"]]
 
 
 def test_an_item_in_very_many_documents_is_pointed_out(tmp_path, evals):

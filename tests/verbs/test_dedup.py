@@ -20,9 +20,10 @@ from helpers.near_copies import (
 )
 from helpers.runs import make_run, write_lines
 
-from curate import runs, tables
-from curate.deduplication import dedup
 from curate.errors import RowError, StorageError, TableError, UsageError
+from curate.rundir import schemas
+from curate.rundir.run import open_run
+from curate.verbs.dedup import dedup
 
 # What is a copy.
 
@@ -85,7 +86,7 @@ def test_texts_without_a_word_are_kept_and_are_copies_of_nothing(tmp_path):
 def test_a_corpus_without_a_single_word_has_an_empty_table(tmp_path):
     found = run_on(tmp_path, ["…", "?"])
     assert (found.read, found.kept, found.clusters) == (2, 2, 0)
-    assert pq.read_schema(tmp_path / "run" / "duplicates.parquet").names == tables.DUPLICATES.names
+    assert pq.read_schema(tmp_path / "run" / "duplicates.parquet").names == schemas.DUPLICATES.names
 
 
 def test_scripts_without_spaces_are_shingled_by_characters_and_counted(tmp_path):
@@ -106,7 +107,7 @@ def test_exact_only_finds_the_same_words_alone(tmp_path):
     assert groups_of(tmp_path) == [[0, 1]]
     assert (found.exact, found.near, found.chances) == (1, 0, {})
     assert "near" not in found.render()
-    assert runs.open_run(tmp_path / "run").stage("dedup")["parameters"]["bands"] is None
+    assert open_run(tmp_path / "run").stage("dedup")["parameters"]["bands"] is None
 
 
 @pytest.mark.parametrize("size", [1, 2, 8])
@@ -183,7 +184,7 @@ def test_the_lowest_perplexity_stays_and_documents_without_one_come_last(tmp_pat
     assert kept_of(tmp_path) == [stays]
     assert found.exact == len(perplexities) - 1
     assert "next: curate status --run" in found.render()
-    place = runs.open_run(tmp_path / "run")
+    place = open_run(tmp_path / "run")
     assert place.stage("dedup")["made_from"]["scores"] == place.stage("score")["fingerprint"]
 
 
@@ -267,7 +268,9 @@ def test_a_run_without_a_corpus_and_a_corpus_of_another_run_are_refused(tmp_path
         dedup(run=str(tmp_path / "run"), text_field="body")
 
 
-@pytest.mark.parametrize("place", ["curate.tables.pq.write_table", "curate.shinglebook.ShingleBook.add"])
+@pytest.mark.parametrize(
+    "place", ["curate.rundir.parquet.pq.write_table", "curate.stages.dedup.shingle_store.ShingleBook.add"]
+)
 def test_a_full_disk_is_an_error_in_a_line(tmp_path, monkeypatch, place):
     def refuse(*arguments, **options):
         raise OSError(28, "No space left on device")

@@ -6,9 +6,9 @@ import pytest
 from helpers.near_copies import edited, far, is_conserved, rows_of, run_on, shared, spelled, words_of
 from helpers.runs import write_lines
 
-from curate import sketchbook
-from curate.deduplication import dedup
 from curate.errors import UsageError
+from curate.stages.dedup import sketch_table
+from curate.verbs.dedup import dedup
 
 
 def against(folder, own, other, **options):
@@ -39,8 +39,8 @@ def test_what_has_a_copy_in_another_corpus_is_dropped_for_it(tmp_path):
 
 
 def test_the_documents_of_another_corpus_are_not_compared_among_themselves(tmp_path, monkeypatch):
-    read, asked = sketchbook.read_sets, []
-    monkeypatch.setattr(sketchbook, "read_sets", lambda *given: asked.append(given[2]) or read(*given))
+    read, asked = sketch_table.read_sets, []
+    monkeypatch.setattr(sketch_table, "read_sets", lambda *given: asked.append(given[2]) or read(*given))
     these = words_of(19)
     other = [spelled(edited(these, place)) for place in range(10, 90, 10)]
     found = against(tmp_path, ["something else", "and more"], [*other, *other])

@@ -7,9 +7,11 @@ import pytest
 from helpers.near_copies import edited, far, random_documents, rows_of, run_on, spelled, words_of
 from helpers.runs import write_lines
 
-from curate import clusters, runs, sketchbook, tables
-from curate.deduplication import dedup
 from curate.errors import Interrupted, TableError
+from curate.rundir import parquet
+from curate.rundir.run import open_run
+from curate.stages.dedup import clusters, sketch_table
+from curate.verbs.dedup import dedup
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def corpus_and_run(tmp_path_factory):
     write_lines(folder / "corpus" / "a.jsonl", [*({"text": one} for one in documents[:40]), b"{"])
     write_lines(folder / "corpus" / "b.jsonl", [{"text": one} for one in documents[40:]])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sketchbook, "SLICE_BYTES", 4000)
+        patched.setattr(sketch_table, "SLICE_BYTES", 4000)
         dedup(run=str(folder / "whole"), corpus=[str(folder / "corpus")])
     return folder / "corpus", folder / "whole"
 
@@ -28,7 +30,7 @@ def corpus_and_run(tmp_path_factory):
 @pytest.fixture
 def many(corpus_and_run, tmp_path, monkeypatch):
     """The same corpus and slices for a run of one's own."""
-    monkeypatch.setattr(sketchbook, "SLICE_BYTES", 4000)
+    monkeypatch.setattr(sketch_table, "SLICE_BYTES", 4000)
     return Many(*corpus_and_run, tmp_path / "run")
 
 
@@ -61,7 +63,7 @@ class Many:
 
 def stop_after(monkeypatch, parts):
     """Let Ctrl-C come when so many parts are written."""
-    write, written = sketchbook.write_part, []
+    write, written = sketch_table.write_part, []
 
     def write_or_stop(*arguments):
         if len(written) == parts:
@@ -69,13 +71,13 @@ def stop_after(monkeypatch, parts):
         written.append(write(*arguments))
         return written[-1]
 
-    monkeypatch.setattr(sketchbook, "write_part", write_or_stop)
+    monkeypatch.setattr(sketch_table, "write_part", write_or_stop)
     return written
 
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(many, monkeypatch):
     written = [part for stops in (3, 4, 1) for part in many.interrupt(monkeypatch, stops)]
-    assert len(tables.parts(many.sketches)) == len(written) == 8
+    assert len(parquet.parts(many.sketches)) == len(written) == 8
     rest = stop_after(monkeypatch, 10**6)
     many.dedup()
     names = [part.path.name for part in [*written, *rest]]
@@ -100,7 +102,7 @@ def test_an_interruption_while_pairs_are_verified_keeps_the_sketches(many, monke
 
 def test_a_part_that_is_missing_costs_what_lies_behind_it_alone(many, monkeypatch):
     many.interrupt(monkeypatch, 9)
-    tables.parts(many.sketches)[4].unlink()
+    parquet.parts(many.sketches)[4].unlink()
     (many.sketches / ".000000.1.tmp").write_text("left by a killed writer")
     written = stop_after(monkeypatch, 10**6)
     many.dedup()
@@ -118,7 +120,7 @@ def test_what_was_sketched_otherwise_is_begun_anew(many, monkeypatch, change):
 
 @pytest.mark.parametrize(("workers", "limit"), [(1, "1GB"), (3, "100MB")])
 def test_neither_threads_nor_slices_nor_the_memory_limit_change_the_result(many, monkeypatch, workers, limit):
-    monkeypatch.setattr(sketchbook, "SLICE_BYTES", 50_000)
+    monkeypatch.setattr(sketch_table, "SLICE_BYTES", 50_000)
     many.dedup(workers=workers, memory_limit=limit)
     assert many.has_the_bytes_of_the_whole()
 
@@ -129,16 +131,16 @@ def test_running_it_again_replaces_the_table(tmp_path):
     taken = []
     for threshold in (0.8, 0.9, 0.8):
         run_on(tmp_path, documents, threshold=threshold)
-        record = runs.open_run(tmp_path / "run").stage("dedup")
+        record = open_run(tmp_path / "run").stage("dedup")
         taken.append((record, (tmp_path / "run" / "duplicates.parquet").read_bytes()))
-        assert tables.read_metadata(tmp_path / "run" / "duplicates.parquet")["fingerprint"] == record["fingerprint"]
+        assert parquet.read_metadata(tmp_path / "run" / "duplicates.parquet")["fingerprint"] == record["fingerprint"]
     assert [record["counts"]["near"] for record, _ in taken] == [1, 0, 1]
     assert taken[0] == taken[2]
 
 
 def test_the_record_names_what_the_table_was_made_from(tmp_path):
     run_on(tmp_path, ["one", "two", "One"], keep="first")
-    place = runs.open_run(tmp_path / "run")
+    place = open_run(tmp_path / "run")
     record = place.stage("dedup")
     assert record["made_from"]["corpus"] == place.stage("corpus")["identity"]
     assert record["parameters"]["keep"] == "first" and record["parameters"]["bands"] == {"bands": 18, "rows": 7}
@@ -147,7 +149,7 @@ def test_the_record_names_what_the_table_was_made_from(tmp_path):
 
 def test_a_damaged_sketch_is_an_error_with_a_way_out(many, monkeypatch):
     many.interrupt(monkeypatch, 5)
-    part = tables.parts(many.sketches)[2]
+    part = parquet.parts(many.sketches)[2]
     part.write_bytes(part.read_bytes()[:-50])
     with pytest.raises(TableError) as caught:
         many.dedup()

@@ -4,10 +4,11 @@ import pytest
 from helpers.mixed_runs import make_mixed_run
 from helpers.runs import make_run, numbered_run, write_duplicate_rows, write_duplicates, write_hits, write_lines
 
-from curate import tables
 from curate.errors import UsageError
-from curate.explanation import explain, ordinal, visible
-from curate.selection import filter as choose
+from curate.reports.document import ordinal, visible
+from curate.rundir import parquet
+from curate.verbs.explain import explain
+from curate.verbs.filter import filter as choose
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_a_changed_corpus_shows_no_text(run, tmp_path):
 def test_a_sampled_and_limited_corpus_is_read_at_the_right_place(tmp_path):
     write_lines(tmp_path / "c" / "a.jsonl", [{"id": f"d{n}", "text": f"document {n}"} for n in range(60)])
     run = make_run(tmp_path / "run", [tmp_path / "c"], sample=0.5, limit=20, slice_bytes=500)
-    known = [row for part in tables.parts(run.scores) for row in tables.pq.read_table(part).to_pylist()]
+    known = [row for part in parquet.parts(run.scores) for row in parquet.pq.read_table(part).to_pylist()]
     assert len(known) == 20
     for row in known[:: len(known) // 4]:
         (document,) = explain(row["id"], str(run.path)).documents
@@ -207,7 +208,7 @@ def test_a_keeper_names_the_first_of_its_copies(leaky):
 
 def test_a_copy_of_a_document_of_another_corpus_names_that(leaky):
     write_duplicates(leaky, [{2: "keeper", 3: "near"}])
-    rows = tables.pq.read_table(leaky.duplicates).to_pylist()
+    rows = parquet.pq.read_table(leaky.duplicates).to_pylist()
     other = {"keeper": False, "kind": "near", "keeper_source": "wiki/", "keeper_file": "b.jsonl", "keeper_row": 8}
     write_duplicate_rows(leaky, [{**row, **other} for row in rows])
     assert "near duplicate of wiki/ b.jsonl:8, Jaccard" in explain("d3", str(leaky.path)).render()

@@ -8,8 +8,8 @@ from helpers.exports import FORMATS, files_of, load
 from helpers.runs import decisions_of, kept_of, make_run, numbered_run, write_lines
 
 from curate.corpus import Corpus
-from curate.exporting import export
-from curate.selection import filter as choose
+from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

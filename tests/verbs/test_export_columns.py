@@ -9,9 +9,9 @@ import pytest
 from helpers.exports import BIG, FORMATS, load, original, rich_table
 from helpers.runs import kept_of, make_run, write_lines
 
-from curate import console
-from curate.exporting import export
-from curate.selection import filter as choose
+from curate.runtime import console
+from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

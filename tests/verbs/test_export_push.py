@@ -7,7 +7,7 @@ from helpers.exports import load
 from helpers.runs import numbered_run
 
 from curate.errors import StorageError
-from curate.exporting import export
+from curate.verbs.export import export
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -8,10 +8,11 @@ import pytest
 from helpers.exports import FORMATS, files_of, load
 from helpers.runs import make_run, numbered_run, write_lines
 
-from curate import shards, tables
 from curate.errors import CorpusError, GateError, Interrupted, StorageError, TableError, UsageError
-from curate.exporting import export
-from curate.selection import filter as choose
+from curate.exports import shards
+from curate.rundir import parquet
+from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -43,18 +44,18 @@ def test_a_document_that_was_inserted_after_scoring_is_refused(tmp_path):
 
 def test_a_part_that_covers_another_slice_is_refused(tmp_path):
     run = numbered_run(tmp_path, [{}, {}])
-    (part,) = tables.parts(run.scores)
-    note = tables.read_metadata(part)
+    (part,) = parquet.parts(run.scores)
+    note = parquet.read_metadata(part)
     note["slice"]["next_row"] += 1
-    tables.write_part(part, pq.read_table(part), note)
+    parquet.write_part(part, pq.read_table(part), note)
     with pytest.raises(CorpusError, match="lie elsewhere"):
         export(str(tmp_path / "out"), str(run.path))
 
 
 def test_a_part_of_another_run_is_refused(tmp_path):
     run = numbered_run(tmp_path, [{}, {}])
-    (part,) = tables.parts(run.scores)
-    tables.write_part(part, pq.read_table(part), {**tables.read_metadata(part), "made_from": "elsewhere"})
+    (part,) = parquet.parts(run.scores)
+    parquet.write_part(part, pq.read_table(part), {**parquet.read_metadata(part), "made_from": "elsewhere"})
     with pytest.raises(TableError, match="belongs to other scores"):
         export(str(tmp_path / "out"), str(run.path))
 

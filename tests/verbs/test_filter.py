@@ -8,9 +8,10 @@ from helpers.runs import decisions_of, kept_of, make_run, numbered_run, ppl, rea
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import decisions, runs, tables
 from curate.errors import GateError, TableError, UsageError
-from curate.selection import filter as choose
+from curate.rundir import decision_table, parquet, scores_view
+from curate.rundir.run import open_run
+from curate.verbs.filter import filter as choose
 
 
 def test_bounds_are_included_and_the_next_number_is_not(tmp_path):
@@ -88,7 +89,7 @@ def test_running_it_again_replaces_what_was_decided(tmp_path):
     assert kept_of(run) == [0]
     choose(str(run.path), max_ppl=60)
     assert kept_of(run) == [0, 1]
-    assert runs.open_run(run.path).stage("filter")["parameters"] == {"max_ppl": 60}
+    assert open_run(run.path).stage("filter")["parameters"] == {"max_ppl": 60}
 
 
 def test_the_same_criteria_give_the_same_bytes(tmp_path):
@@ -206,7 +207,7 @@ def test_sql_that_is_no_condition_over_the_columns_is_refused(tmp_path, where, s
 
 def test_sql_cannot_see_the_variables_of_the_program(tmp_path):
     run = numbered_run(tmp_path, ppl(10.0))
-    with decisions.open_scores(run) as connection:
+    with scores_view.open_scores(run) as connection:
         secret = pq.read_table(run.scores / "00000-000000.parquet")
         assert len(secret) == 1
         with pytest.raises(Exception, match="secret"):
@@ -219,7 +220,7 @@ def test_sql_that_fails_in_a_row_is_an_error_and_leaves_the_old_decision(tmp_pat
     with pytest.raises(UsageError, match="Conversion Error"):
         choose(str(run.path), where="cast(id as int) > 3")
     assert kept_of(run) == [0]
-    assert decisions.open_filter(runs.open_run(run.path)) is not None
+    assert decision_table.open_filter(open_run(run.path)) is not None
 
 
 # What means nothing.
@@ -343,9 +344,11 @@ def test_the_table_follows_the_order_of_the_corpus_over_files_and_slices(tmp_pat
         write_lines(tmp_path / "c" / name, [{"text": f"{name} line {row}"} for row in range(40)])
     paths = [tmp_path / "c" / name for name in ("z.jsonl", "a.jsonl", "m.jsonl")]
     run = make_run(tmp_path / "run", paths, slice_bytes=800)
-    assert len(tables.parts(run.scores)) > 6
+    assert len(parquet.parts(run.scores)) > 6
     choose(str(run.path), keep="middle")
-    scored = [(row["file"], row["row"]) for part in tables.parts(run.scores) for row in pq.read_table(part).to_pylist()]
+    scored = [
+        (row["file"], row["row"]) for part in parquet.parts(run.scores) for row in pq.read_table(part).to_pylist()
+    ]
     assert list(decisions_of(run)) == scored
 
 
@@ -359,7 +362,7 @@ def test_a_run_directory_with_a_hostile_name_works(tmp_path):
 def test_a_missing_part_breaks_the_conservation_law_and_stops(tmp_path):
     write_lines(tmp_path / "c" / "a.jsonl", [{"text": f"line {row}"} for row in range(40)])
     run = make_run(tmp_path / "run", [tmp_path / "c"], slice_bytes=800)
-    tables.parts(run.scores)[1].unlink()
+    parquet.parts(run.scores)[1].unlink()
     with pytest.raises(TableError, match="40 documents read"):
         choose(str(run.path), max_ppl=50)
 
@@ -372,7 +375,7 @@ def test_unfinished_scores_are_refused(tmp_path):
 
 def test_a_damaged_part_is_an_error_that_names_it(tmp_path):
     run = numbered_run(tmp_path, ppl(10.0))
-    part = tables.parts(run.scores)[0]
+    part = parquet.parts(run.scores)[0]
     part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(TableError, match=part.name):
         choose(str(run.path), max_ppl=50)
@@ -385,4 +388,4 @@ def test_a_filter_that_died_between_table_and_record_is_noticed(tmp_path):
     choose(str(run.path), max_ppl=70)
     (run.path / "run.json").write_bytes(old)
     with pytest.raises(TableError, match="do not belong together"):
-        decisions.open_filter(runs.open_run(run.path))
+        decision_table.open_filter(open_run(run.path))

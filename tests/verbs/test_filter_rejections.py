@@ -3,9 +3,10 @@
 import pytest
 from helpers.runs import kept_of, numbered_run, ppl, widest, write_duplicates, write_hits
 
-from curate import runs, tables
 from curate.errors import UsageError
-from curate.selection import filter as choose
+from curate.rundir import parquet
+from curate.rundir.run import open_run
+from curate.verbs.filter import filter as choose
 
 
 def test_percentiles_medians_and_shares_are_of_the_documents_that_are_left(tmp_path):
@@ -78,7 +79,7 @@ def test_a_column_that_a_verb_would_bring_is_answered_with_the_verb(tmp_path):
 def test_sql_reaches_neither_the_files_of_the_tables_nor_our_own_columns(tmp_path):
     run = numbered_run(tmp_path, ppl(10.0))
     write_hits(run, [{"row": 0}], action="mark")
-    (part,) = tables.parts(run.hits)
+    (part,) = parquet.parts(run.hits)
     for where in (f"0 < (select count(*) from read_parquet('{part}'))", "rejection is null", "place = 0"):
         with pytest.raises(UsageError):
             choose(str(run.path), where=where)
@@ -98,13 +99,13 @@ def test_tables_without_rows_reject_nothing_and_are_recorded(tmp_path):
     write_duplicates(run, [])
     found = choose(str(run.path), max_ppl=50)
     assert (found.kept.documents, found.verbs) == (2, ("curate decontaminate", "curate dedup"))
-    record = runs.open_run(run.path).stage("filter")
-    assert record["hits"] == runs.open_run(run.path).stage("decontaminate")["fingerprint"]
-    assert record["duplicates"] == runs.open_run(run.path).stage("dedup")["fingerprint"]
+    record = open_run(run.path).stage("filter")
+    assert record["hits"] == open_run(run.path).stage("decontaminate")["fingerprint"]
+    assert record["duplicates"] == open_run(run.path).stage("dedup")["fingerprint"]
 
 
 def test_without_the_tables_the_record_says_null(tmp_path):
     run = numbered_run(tmp_path, ppl(10.0))
     choose(str(run.path), max_ppl=50)
-    record = runs.open_run(run.path).stage("filter")
+    record = open_run(run.path).stage("filter")
     assert (record["hits"], record["duplicates"]) == (None, None)

@@ -5,7 +5,7 @@ import json
 from helpers.domain_runs import run_of
 from helpers.runs import make_run, widest, write_lines
 
-from curate.selection import filter as choose
+from curate.verbs.filter import filter as choose
 
 
 def test_show_gives_the_nearest_documents_on_both_sides_of_a_bound(tmp_path):

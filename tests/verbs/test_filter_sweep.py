@@ -7,7 +7,7 @@ from helpers.runs import widest, write_hits
 from hypothesis import given
 
 from curate.errors import GateError, UsageError
-from curate.selection import filter as choose
+from curate.verbs.filter import filter as choose
 
 
 def test_several_bounds_are_tried_in_a_dry_run_and_nothing_is_written(tmp_path):

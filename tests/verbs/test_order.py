@@ -7,12 +7,14 @@ import pytest
 from helpers.orders import domain_run, positions_of
 from helpers.runs import numbered_run, ppl, widest, write_duplicates, write_hits
 
-from curate import placebook, runs, schedules
 from curate.errors import GateError, TableError, UsageError
-from curate.explanation import explain
-from curate.funnel import status
-from curate.ordering import order
-from curate.selection import filter as choose
+from curate.rundir import placements
+from curate.rundir.run import open_run
+from curate.stages.order import schedules
+from curate.verbs.explain import explain
+from curate.verbs.filter import filter as choose
+from curate.verbs.order import order
+from curate.verbs.status import status
 
 
 def test_positions_follow_the_key_and_what_is_not_kept_has_none(tmp_path):
@@ -81,13 +83,13 @@ def test_an_order_that_is_no_permutation_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(TableError, match="no permutation: 1 of 3"):
         order(str(run.path), schedule="shuffle")
     assert run.order.read_bytes() == before
-    assert placebook.open_order(runs.open_run(run.path)) is not None
+    assert placements.open_order(open_run(run.path)) is not None
 
 
 def test_a_dry_run_shows_the_same_and_writes_nothing(tmp_path):
     run = numbered_run(tmp_path, ppl(1.0, 2.0, 3.0))
     tried = order(str(run.path), dry_run=True)
-    assert not run.order.exists() and runs.open_run(run.path).stage("order") is None
+    assert not run.order.exists() and open_run(run.path).stage("order") is None
     done = order(str(run.path))
     assert (tried.tenths, tried.median, tried.parameters) == (done.tenths, done.median, done.parameters)
     assert "nothing was written" in tried.render() and "next: curate export" in done.render()

@@ -8,10 +8,10 @@ from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import make_run, numbered_run, write_lines
 from helpers.texts import TEXTS
 
-from curate import runs
 from curate.errors import TableError, UsageError
-from curate.reporting import report
-from curate.selection import filter as choose
+from curate.rundir.run import open_run
+from curate.verbs.filter import filter as choose
+from curate.verbs.report import report
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
@@ -46,7 +46,7 @@ def test_what_is_no_percentile_is_refused(tmp_path, wrong):
 def test_a_stale_filter_is_named_and_not_counted(tmp_path):
     run = numbered_run(tmp_path, NUMBERS)
     choose(str(run.path), max_ppl=50)
-    run = runs.open_run(run.path)
+    run = open_run(run.path)
     run.save("filter", {**run.stage("filter"), "made_from": "other"})
     page, found = digest_of(run)
     assert found["funnel"]["kept"] == 40 and not found["funnel"]["filtered"]
@@ -125,12 +125,12 @@ def test_a_decision_table_of_other_rows_is_refused(tmp_path, more):
 
 
 def test_shown_texts_are_shaded_by_the_runs_own_model_and_their_sums_agree(tmp_path):
-    from curate.scoring import score
+    from curate.verbs.score import score
 
     place = models.save(tmp_path / "m", "llama")
     write_lines(tmp_path / "c" / "a.jsonl", [{"id": f"d{n}", "text": text} for n, text in enumerate(TEXTS)])
     score([str(tmp_path / "c")], model=str(place), run=str(tmp_path / "run"), exact=True, device="cpu")
-    page, found = digest_of(runs.open_run(tmp_path / "run"), tokens_of=2, percentiles="0,50,100")
+    page, found = digest_of(open_run(tmp_path / "run"), tokens_of=2, percentiles="0,50,100")
     read = [one for one in found["examples"] if one["again_nats"] is not None]
     assert len(read) == 2 and all(one["note"] is None and one["surprising"] for one in read)
     assert all(one["again_nats"] == pytest.approx(one["numbers"]["nats"], rel=1e-4) for one in read)

@@ -11,8 +11,8 @@ from helpers.runs import numbered, write_lines
 from typer.testing import CliRunner
 
 import curate
-from curate import runs
 from curate.errors import TableError, UsageError
+from curate.rundir.run import Path, open_run
 
 # Running.
 
@@ -49,17 +49,17 @@ def test_a_step_that_fails_names_itself_and_what_is_done_and_the_same_command_go
 
 
 def test_a_run_that_is_stopped_says_where_and_goes_on(made, monkeypatch):
-    from curate import selection
     from curate.errors import Interrupted
+    from curate.verbs import filter as verbs_filter
 
-    @functools.wraps(selection.filter)
+    @functools.wraps(verbs_filter.filter)
     def stop(**options):
         if options["run"] == "run":
             raise KeyboardInterrupt
         raise TableError("no run")
 
     with monkeypatch.context() as patched:
-        patched.setattr(selection, "filter", stop)
+        patched.setattr(verbs_filter, "filter", stop)
         with pytest.raises(Interrupted, match="step 2 of 4, filter"):
             curate.run("r.yaml")
     assert states(curate.run("r.yaml")) == ["skipped", "done", "done", "done"]
@@ -124,7 +124,7 @@ def test_a_sweep_in_a_recipe_shows_each_of_its_bounds_and_writes_nothing(made):
 
 
 def test_what_another_recipe_left_in_the_run_is_named(made, capsys):
-    from curate import console
+    from curate.runtime import console
 
     curate.run("r.yaml")
     written(made, "- order\n- export: {out: other, no-buckets: true}")
@@ -144,13 +144,13 @@ def scoring(made, monkeypatch):
     """A recipe that scores, with made-up numbers in the place of a model."""
     from helpers.runs import make_run
 
-    from curate import scoring
+    from curate.verbs import score as verbs_score
 
-    real = scoring.score
+    real = verbs_score.score
     calls = []
 
     def score(corpus, run, restart, limit, **options):
-        place = runs.open_run(run, create=True)
+        place = open_run(run, create=True)
         before = place.stage("score")
         calls.append(restart)
         from curate.corpus import open_corpus
@@ -161,12 +161,12 @@ def scoring(made, monkeypatch):
             and before["made_from"]["corpus"] != open_corpus(corpus, slice_bytes=4_000_000, limit=limit).fingerprint()
         ):
             raise TableError("made otherwise", "start over (--restart)")
-        make_run(place.path, [runs.Path(one) for one in corpus], numbered([*FOUR, *FOUR]), limit=limit)
+        make_run(place.path, [Path(one) for one in corpus], numbered([*FOUR, *FOUR]), limit=limit)
         return curate.status(run)
 
     score.__signature__ = inspect.signature(real)
     score.__annotations__ = real.__annotations__
-    monkeypatch.setattr(scoring, "score", score)
+    monkeypatch.setattr(verbs_score, "score", score)
     written(made, "run: fresh\nsteps:\n- score: corpus\n- dedup\n- filter: {max-ppl: 50}\n")
     return calls
 

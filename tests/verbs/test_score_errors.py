@@ -10,8 +10,8 @@ import pytest
 from helpers import models
 from typer.testing import CliRunner
 
-from curate import tables
 from curate.cli import app
+from curate.rundir import parquet
 
 GOOD = [{"id": f"d{n}", "text": f"a plain document number {n}"} for n in range(5)]
 
@@ -38,7 +38,7 @@ def score(*words, model):
 
 
 def rows():
-    return [row for part in tables.parts(Path("curated/scores")) for row in pq.read_table(part).to_pylist()]
+    return [row for part in parquet.parts(Path("curated/scores")) for row in pq.read_table(part).to_pylist()]
 
 
 def by_status():

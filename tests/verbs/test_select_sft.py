@@ -7,8 +7,8 @@ import pytest
 from helpers.example_runs import make_example_run, make_rows, read
 
 import curate
-from curate import runs
 from curate.errors import TableError, UsageError
+from curate.rundir.run import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -24,11 +24,11 @@ def run(tmp_path, llama, rows):
 
 
 def kept(run):
-    return np.array(pq.read_table(runs.open_run(run).filter)["keep"].to_pylist())
+    return np.array(pq.read_table(open_run(run).filter)["keep"].to_pylist())
 
 
 def reasons(run):
-    return pq.read_table(runs.open_run(run).filter)["reason"].to_pylist()
+    return pq.read_table(open_run(run).filter)["reason"].to_pylist()
 
 
 def test_ifd_keeps_the_highest_share_of_those_below_one(run):
@@ -51,7 +51,7 @@ def test_ifd_keeps_the_highest_share_of_those_below_one(run):
 
 def test_per_prompt_keeps_the_likeliest_answer_of_each_prompt(run):
     curate.select_sft(run=run, by="per-prompt")
-    nats = pq.read_table(runs.open_run(run).scores, partitioning=None).select(["nats", "tokens"]).to_pylist()
+    nats = pq.read_table(open_run(run).scores, partitioning=None).select(["nats", "tokens"]).to_pylist()
     means = [one["nats"] / one["tokens"] for one in nats[:26]]
     wanted = [True] * 20
     for begin in (20, 23):
@@ -64,9 +64,7 @@ def test_per_prompt_keeps_the_likeliest_answer_of_each_prompt(run):
 @pytest.mark.parametrize(("by", "middle"), [("ppl", 0.25), ("middle", 0.5)])
 def test_lowest_and_middle_keep_half_by_the_perplexity_of_the_answers(run, by, middle):
     curate.select_sft(run=run, by=by)
-    perplexity = np.array(
-        pq.read_table(runs.open_run(run).scores, partitioning=None)["perplexity"].to_pylist()[:26], float
-    )
+    perplexity = np.array(pq.read_table(open_run(run).scores, partitioning=None)["perplexity"].to_pylist()[:26], float)
     ranks = np.argsort(np.argsort(perplexity)) / 25
     assert kept(run).sum() == 13 and np.mean(ranks[kept(run)[:26]]) == pytest.approx(middle, abs=0.03)
 

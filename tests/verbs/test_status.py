@@ -4,11 +4,13 @@ import pytest
 from helpers.mixed_runs import make_mixed_run
 from helpers.runs import make_run, write_duplicates, write_hits, write_lines
 
-from curate import runs, tables
 from curate.errors import TableError
-from curate.explanation import explain
-from curate.funnel import list_sets, status
-from curate.selection import filter as choose
+from curate.reports.funnel import list_sets
+from curate.rundir import parquet
+from curate.rundir.run import open_run
+from curate.verbs.explain import explain
+from curate.verbs.filter import filter as choose
+from curate.verbs.status import status
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_a_run_that_has_just_begun_reads_as_nothing_yet(tmp_path):
 
 def test_a_filter_of_other_scores_is_stale_and_not_counted(run):
     choose(str(run.path), max_ppl=70)
-    opened = runs.open_run(run.path)
+    opened = open_run(run.path)
     opened.save("score", {**opened.stage("score"), "fingerprint": "other"})
     found = status(str(run.path))
     assert not found.filtered
@@ -78,7 +80,7 @@ def test_a_corpus_that_changed_makes_the_scores_stale(run, tmp_path):
 
 
 def test_documents_that_vanish_from_the_table_are_an_error(run):
-    tables.parts(run.scores)[0].unlink()
+    parquet.parts(run.scores)[0].unlink()
     with pytest.raises(TableError, match="documents read"):
         status(str(run.path))
 

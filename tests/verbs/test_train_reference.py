@@ -11,7 +11,7 @@ from curate.reference.training import Training
 
 
 def test_the_verb_trains_from_files_and_names_the_next_command(tmp_path: Path) -> None:
-    from curate.pretraining import train_reference
+    from curate.verbs.train_reference import train_reference
 
     corpus, out = tmp_path / "corpus.jsonl", tmp_path / "model"
     rows = [json.dumps({"text": text}) for text in SENTENCES]
@@ -39,7 +39,7 @@ def test_the_verb_trains_from_files_and_names_the_next_command(tmp_path: Path) -
 
 
 def test_the_verb_balances_by_a_column_and_refuses_one_that_is_not_there(tmp_path: Path) -> None:
-    from curate.pretraining import train_reference
+    from curate.verbs.train_reference import train_reference
 
     corpus = tmp_path / "corpus.jsonl"
     rows = [json.dumps({"text": text, "kind": "odd" if place % 9 == 0 else 7}) for place, text in enumerate(SENTENCES)]

@@ -13,10 +13,10 @@ from helpers.ordered_exports import an_export, make_documents, order_table, writ
 from helpers.runs import write_buckets
 from torch.utils.data import DataLoader
 
-from curate import loaders
 from curate.errors import TableError, UsageError
-from curate.exporting import export
-from curate.verification import replay, verify
+from curate.exports.verify import loaders, replay
+from curate.verbs.export import export
+from curate.verbs.verify import verify
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -73,7 +73,7 @@ def test_a_text_under_the_key_of_another_is_found_by_its_hash(tmp_path):
 
 
 def argument(file):
-    from curate.shards import Written
+    from curate.exports.shards import Written
 
     return Written(**file)
 

@@ -18,14 +18,12 @@ Modules, each importing only from those before it: tokenizer, tokens, packs, rec
 heldout, folder, checkpoints, budget, course.
 """
 
-from curate.reference.training.checkpoints import save_checkpoint
-from curate.reference.training.course import train
-from curate.reference.training.folder import WORK
-from curate.reference.training.heldout import measure_bits_per_byte, split_held_out
-from curate.reference.training.learner import Learner, learn_packs, make_learner, make_workers
+from curate.reference.training.config import Recipe, Training, rate_at
+from curate.reference.training.held_out import measure_bits_per_byte, split_held_out
 from curate.reference.training.loss import HeadLoss
 from curate.reference.training.model import build_model, read_pack
 from curate.reference.training.muon import Muon, orthogonalise
+from curate.reference.training.output_folder import WORK, save_checkpoint
 from curate.reference.training.packs import (
     BLOCK,
     Windows,
@@ -36,9 +34,10 @@ from curate.reference.training.packs import (
     shuffled,
     take_spans,
 )
-from curate.reference.training.recipe import Recipe, Training, rate_at
+from curate.reference.training.token_cache import Encoded, encode_corpus, open_encoded
 from curate.reference.training.tokenizer import END, END_OF_TEXT, sample_texts, token_bytes, train_tokenizer
-from curate.reference.training.tokens import Encoded, encode_corpus, open_encoded
+from curate.reference.training.train import train
+from curate.reference.training.train_step import Learner, learn_packs, make_learner, make_workers
 
 __all__ = [
     "BLOCK",

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from transformers import LlamaForCausalLM
 
-from curate.console import progress, say
 from curate.errors import Interrupted
-from curate.reference.training.checkpoints import save_checkpoint
-from curate.reference.training.learner import Learner, learn_packs, recent_loss
+from curate.reference.training.config import Recipe
+from curate.reference.training.output_folder import save_checkpoint
 from curate.reference.training.packs import Pack, Windows, make_packs, shuffled, take_spans
-from curate.reference.training.recipe import Recipe
-from curate.reference.training.tokens import Encoded
+from curate.reference.training.token_cache import Encoded
+from curate.reference.training.train_step import Learner, learn_packs, recent_loss
+from curate.runtime.console import progress, say
 
 MEASUREMENTS = 10  # held-out measurements in one training, the last one included
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM
 
+from curate.reference.training.config import Recipe
 from curate.reference.training.packs import Pack
-from curate.reference.training.recipe import Recipe
 from curate.reference.training.tokenizer import END
 
 ATTENTION = "curate_training"

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from curate.reference.training.token_cache import Encoded
 from curate.reference.training.tokenizer import END
-from curate.reference.training.tokens import Encoded
 
 BLOCK = 64
 """Windows are rounded up to so many tokens, and packs are of one size, so that the matrix library, which compiles for

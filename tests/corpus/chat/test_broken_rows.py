@@ -5,7 +5,8 @@ import pickle
 import pytest
 from helpers.conversations import QUESTION, openai, sharegpt
 
-from curate.conversation import ConversationError, read_turns
+from curate.corpus.chat.schemas import read_turns
+from curate.corpus.chat.types import ConversationError
 
 # Each broken row with its schema, the place in it, and words of what was found there and of what was expected.
 BROKEN = {

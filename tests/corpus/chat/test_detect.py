@@ -3,7 +3,7 @@
 import pytest
 from helpers.conversations import openai
 
-from curate.conversation import detect_schema
+from curate.corpus.chat.detect import detect_schema
 
 
 @pytest.mark.parametrize(

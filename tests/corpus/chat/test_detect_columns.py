@@ -5,9 +5,9 @@ import pytest
 from helpers.conversations import corpus_of, each_name, gathered, rows_of, shared
 from helpers.corpora import write_columns, write_records
 
-from curate.conversation import SCHEMAS, read_turns
 from curate.corpus import Corpus, open_corpus
-from curate.corpus import corpus as corpus_module
+from curate.corpus import corpus as corpus_corpus
+from curate.corpus.chat.schemas import SCHEMAS, read_turns
 from curate.errors import CorpusError, UsageError
 
 
@@ -92,7 +92,7 @@ def test_numbers_may_be_an_answer_in_a_column_too(tmp_path):
 
 
 def test_files_not_looked_at_ahead_are_checked_when_their_turn_comes(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "FILES_AHEAD", 1)
+    monkeypatch.setattr(corpus_corpus, "FILES_AHEAD", 1)
     write_records(tmp_path / "a.jsonl", rows_of("messages"))
     write_records(tmp_path / "b.jsonl", rows_of("question"))
     slices = open_corpus([str(tmp_path)]).slices()

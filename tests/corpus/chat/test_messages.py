@@ -5,7 +5,8 @@ import json
 import pytest
 from helpers.conversations import assistant, openai, user
 
-from curate.conversation import ROLES, STANDARD, read_conversation, read_turns
+from curate.corpus.chat.messages import ROLES, STANDARD
+from curate.corpus.chat.schemas import read_conversation, read_turns
 
 
 @pytest.mark.parametrize("name", STANDARD)

@@ -4,7 +4,7 @@ import json
 
 from helpers.conversations import ANSWER, QUESTION, assistant, openai, user
 
-from curate.conversation import read_turns
+from curate.corpus.chat.schemas import read_turns
 
 
 def test_texts_are_kept_as_they_are():

@@ -14,13 +14,15 @@ from helpers import models
 from helpers.conversations import NAMES, OF_EACH, ROWS, corpus_of, each_name, gathered, rows_of, said
 from helpers.corpora import write_columns, write_lines, write_records
 
-from curate.conversation import SCHEMAS, SYSTEM_COLUMNS, ConversationError, Turn, joined, read_conversation, read_turns
-from curate.corpus import Corpus, columnar, open_corpus
-from curate.corpus.conversations import list_columns
-from curate.corpus.formats import read_blocks
-from curate.corpus.values import Reading, Start
+from curate.corpus import Corpus, open_corpus
+from curate.corpus.chat.messages import SYSTEM_COLUMNS
+from curate.corpus.chat.rows import list_columns
+from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
+from curate.corpus.chat.types import ConversationError, Turn, joined
+from curate.corpus.readers import arrow, read_blocks
+from curate.corpus.types import Reading, Start
 from curate.errors import RowError
-from curate.scoring import score
+from curate.verbs.score import score
 
 each_schema = pytest.mark.parametrize("schema", SCHEMAS)
 
@@ -118,7 +120,7 @@ def test_only_the_columns_of_the_schema_are_read_of_a_parquet_file(tmp_path, mon
             asked.append(options["columns"])
             return super().iter_batches(**options)
 
-    monkeypatch.setattr(columnar.pq, "ParquetFile", File)
+    monkeypatch.setattr(arrow.pq, "ParquetFile", File)
     list(corpus.slices())
     assert asked and all(set(columns) == {"id", "instruction", "input", "output"} for columns in asked)
 

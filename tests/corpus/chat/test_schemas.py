@@ -8,19 +8,11 @@ from helpers.conversations import ANSWER, QUESTION, assistant, openai, sharegpt,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.conversation import (
-    PAIRS,
-    ROLES,
-    SCHEMAS,
-    STANDARD,
-    TURNS,
-    ConversationError,
-    Turn,
-    detect_schema,
-    joined,
-    read_turns,
-    select_turns,
-)
+from curate.corpus.chat.detect import detect_schema
+from curate.corpus.chat.messages import ROLES, STANDARD
+from curate.corpus.chat.pairs import PAIRS
+from curate.corpus.chat.schemas import SCHEMAS, read_turns
+from curate.corpus.chat.types import TURNS, ConversationError, Turn, joined, select_turns
 
 NESTED = {
     "text": "1",

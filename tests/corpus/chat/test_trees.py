@@ -2,7 +2,7 @@
 
 from helpers.conversations import assistant
 
-from curate.conversation import read_turns
+from curate.corpus.chat.schemas import read_turns
 
 
 def test_a_tree_deeper_than_python_recurses_is_read():

@@ -9,11 +9,12 @@ from helpers.corpora import nasty, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus import open_corpus, values
-from curate.corpus.elements import split_elements
-from curate.corpus.formats import read_blocks
-from curate.corpus.lines import split_lines
-from curate.corpus.values import Reading, Source, Start
+from curate.corpus import open_corpus
+from curate.corpus import types as corpus_types
+from curate.corpus.readers import read_blocks
+from curate.corpus.readers.json import split_elements
+from curate.corpus.readers.jsonl import split_lines
+from curate.corpus.types import Reading, Source, Start
 
 
 @settings(max_examples=40, deadline=None)
@@ -34,7 +35,7 @@ def test_the_size_of_the_chunks_is_invisible(texts, chunk, indent):
 
 
 def test_a_line_longer_than_a_document_may_be_is_a_row_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(values, "MAX_DOCUMENT_BYTES", 1000)
+    monkeypatch.setattr(corpus_types, "MAX_DOCUMENT_BYTES", 1000)
     long = b'{"text": "' + b"x" * 5000 + b'"}'
     path = write_lines(tmp_path / "a.jsonl", [b'{"text": "a"}', long, b'{"text": "b"}', long])
     array = tmp_path / "a.json"

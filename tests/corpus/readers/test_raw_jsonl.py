@@ -8,8 +8,8 @@ from helpers.runs import make_run, write_lines, write_order
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from curate import plainlines
-from curate.exporting import export
+from curate.corpus.readers import raw_jsonl
+from curate.verbs.export import export
 
 # Each with whether its own bytes may stand in the export.
 LINES = {
@@ -61,11 +61,11 @@ def test_an_unusual_line_has_the_same_content_spliced_or_not(tmp_path, monkeypat
     lines = export_lines(tmp_path / "out", run)
     assert len(lines) == 2
     assert lines[1].startswith(line[:-1] + b",") is spliced
-    monkeypatch.setattr(plainlines, "_cut_heads", lambda *_: None)
+    monkeypatch.setattr(raw_jsonl, "_cut_heads", lambda *_: None)
     anew = export_lines(tmp_path / "out", run)
     found = [[json.loads(line, object_pairs_hook=unique) for line in many] for many in (lines, anew)]
     assert repr(found[0]) == repr(found[1])
-    monkeypatch.setattr(plainlines, "read_plain", lambda *_: None)
+    monkeypatch.setattr(raw_jsonl, "read_plain", lambda *_: None)
     slowly = [json.loads(line, object_pairs_hook=unique) for line in export_lines(tmp_path / "out", run)]
     for one, other in zip(found[0], slowly, strict=True):
         assert {key: value for key, value in other.items() if value is not None} == {
@@ -126,7 +126,7 @@ def spell(record, spaced, ascii_only):
 def test_a_head_is_its_record_and_has_no_key_twice(records, spaced, ascii_only):
     records = [[("text", "t"), *record] for record in records]
     data = b"".join(spell(record, spaced, ascii_only) for record in records)
-    found = plainlines._parse(data, len(records), SimpleNamespace(text_field="text", schema=None))
+    found = raw_jsonl._parse(data, len(records), SimpleNamespace(text_field="text", schema=None))
     if found is None or found.heads is None:
         return
     assert len(found.heads) == len(records)

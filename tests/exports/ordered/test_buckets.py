@@ -10,8 +10,8 @@ from helpers.runs import write_buckets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.exporting import export
-from curate.moving import folder_names
+from curate.exports.ordered.write import folder_names
+from curate.verbs.export import export
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import spill
+from curate.exports.ordered import spill
 
 
 @settings(max_examples=25, deadline=None)

@@ -23,10 +23,10 @@ from helpers.exports import (
 )
 from helpers.runs import kept_of, make_run, numbered_run, write_buckets, write_hits, write_lines, write_order
 
-from curate import moving, routing, spill
 from curate.errors import CorpusError, GateError, TableError, UsageError
-from curate.exporting import export
-from curate.selection import filter as choose
+from curate.exports.ordered import partition, spill, write
+from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
 
 # The laws.
 
@@ -47,7 +47,7 @@ def test_the_shards_by_name_are_the_order_and_order_parquet_tells_the_truth(tmp_
     assert all(row["text"] == source[row["curate_row"]]["text"] for row in rows)
     scored = {row["row"]: row for part in sorted(run.scores.iterdir()) for row in pq.read_table(part).to_pylist()}
     table, total = pq.read_table(tmp_path / "out" / "order.parquet"), 0
-    assert table.schema.equals(moving.ORDER)
+    assert table.schema.equals(write.ORDER)
     assert len(table) == len(order) == found.documents
     for place, told in enumerate(table.to_pylist()):
         row = shards[told["shard"]][told["shard_row"]]
@@ -72,10 +72,10 @@ def test_memory_tasks_and_workers_change_no_byte(tmp_path, kind, monkeypatch):
     settings = [("4GB", 1, 10**7, 10**6, 10**8), ("400MB", 1, 900, 300, 1), ("4GB", 2, 10**7, 10**6, 4000)]
     settings = settings if kind == "jsonl" else settings[:2]  # Processes take a while to start.
     for name, (memory, count, run_bytes, piece_bytes, task_bytes) in enumerate(settings):
-        monkeypatch.setattr(moving, "MOST_RUN_BYTES", run_bytes)
-        monkeypatch.setattr(moving, "LEAST_RUN_BYTES", min(run_bytes, 900))
+        monkeypatch.setattr(write, "MOST_RUN_BYTES", run_bytes)
+        monkeypatch.setattr(write, "LEAST_RUN_BYTES", min(run_bytes, 900))
         monkeypatch.setattr(spill, "PIECE_BYTES", piece_bytes)
-        monkeypatch.setattr(routing.list_tasks, "__defaults__", (task_bytes,))
+        monkeypatch.setattr(partition.list_tasks, "__defaults__", (task_bytes,))
         out = tmp_path / str(name)
         export(str(out), str(run.path), format=kind, shard_size="6kB", memory_limit=memory, workers=count)
         taken.append(files_of(out))
@@ -113,8 +113,8 @@ def test_an_ordered_export_has_the_rows_of_one_in_the_order_of_the_corpus(tmp_pa
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_one_document_and_rows_larger_than_a_shard_or_a_run(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(moving, "MOST_RUN_BYTES", 700)
-    monkeypatch.setattr(moving, "LEAST_RUN_BYTES", 700)
+    monkeypatch.setattr(write, "MOST_RUN_BYTES", 700)
+    monkeypatch.setattr(write, "LEAST_RUN_BYTES", 700)
     one = numbered_run(tmp_path / "one", [{}])
     write_order(one, [0])
     export(str(tmp_path / "single"), str(one.path), format=kind)

@@ -10,10 +10,10 @@ from helpers.tokens import a_run, a_tokenizer, read_all, read_megatron, read_num
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import tokenfiles
-from curate.exporting import export
-from curate.tokenfiles import TokenShard, choose_dtype
-from curate.verification import verify
+from curate.exports.tokens import formats
+from curate.exports.tokens.formats import TokenShard, choose_dtype
+from curate.verbs.export import export
+from curate.verbs.verify import verify
 
 
 def test_the_real_reader_of_megatron_reads_the_same(tmp_path):
@@ -73,7 +73,7 @@ def test_token_files_give_back_what_was_written_empty_documents_too(tmp_path_fac
     shard.close()
     found = (read_megatron if suffix == ".bin" else read_numpy)(path)
     assert found == documents
-    index = tokenfiles.read_index(path)
+    index = formats.read_index(path)
     assert index.dtype == dtype and np.diff(index.offsets).tolist() == [len(ids) for ids in documents]
 
 

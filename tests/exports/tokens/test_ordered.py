@@ -10,11 +10,11 @@ from helpers.exports import LEAKY, QUESTION, plain_run, read_in_order, shuffled
 from helpers.runs import kept_of, make_run, write_buckets, write_hits, write_lines
 from helpers.tokens import READERS, a_tokenizer, plain_ids, read_all
 
-from curate import moving
 from curate.errors import UsageError
-from curate.exporting import export
-from curate.selection import filter as choose
-from curate.verification import verify
+from curate.exports.ordered import write
+from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
+from curate.verbs.verify import verify
 
 
 def spell(folder, run, out="out", **options):
@@ -33,7 +33,7 @@ def test_documents_are_read_back_in_their_order_and_order_parquet_tells_the_trut
     expected = plain_ids([source[row]["text"] for row in order], [0] if append == "eos" else [])
     assert read_all(out, layout) == expected and found.ordered
     table, total = pq.read_table(out / "order.parquet"), 0
-    assert table.schema.equals(moving.ORDER) and len(table) == len(order)
+    assert table.schema.equals(write.ORDER) and len(table) == len(order)
     assert len(set(table["shard"].to_pylist())) == found.shards > 2
     held = {name: READERS[layout][0](out / name) for name in set(table["shard"].to_pylist())}
     for place, told in enumerate(table.to_pylist()):

@@ -11,12 +11,12 @@ from helpers.tokens import TEXTS, a_run, a_tokenizer, plain_ids, read_all
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import tokenshards
 from curate.errors import ModelError, TableError, UsageError
-from curate.exporting import export
-from curate.reference.vocabulary import open_vocabulary
-from curate.tokenfiles import TokenShard
-from curate.verification import verify
+from curate.exports.tokens import writer
+from curate.exports.tokens.formats import TokenShard
+from curate.reference.tokenizer_only import open_vocabulary
+from curate.verbs.export import export
+from curate.verbs.verify import verify
 
 
 @pytest.mark.parametrize("layout", ["megatron", "numpy"])
@@ -41,10 +41,10 @@ def test_every_document_comes_back_as_its_ids_and_text_that_spells_a_special_tok
 
 @given(st.lists(st.integers(0, 3_000_000), max_size=50))
 def test_batches_are_bounded_and_cover_every_document_once(lengths):
-    batches = tokenshards.cut_batches(np.array(lengths, np.int64))
+    batches = writer.cut_batches(np.array(lengths, np.int64))
     assert [n for first, last in batches for n in range(first, last)] == list(range(len(lengths)))
     for first, last in batches:
-        assert sum(lengths[first:last]) <= tokenshards.BATCH_CHARACTERS or last - first == 1
+        assert sum(lengths[first:last]) <= writer.BATCH_CHARACTERS or last - first == 1
 
 
 def test_the_text_may_lie_inside_a_column(tmp_path):

@@ -12,10 +12,10 @@ import torch
 from helpers.exports import FORMATS
 from helpers.ordered_exports import an_export, make_documents, write_ordered
 
-from curate import loaders
-from curate.departures import follow
-from curate.exportbook import index_places
-from curate.verification import verify
+from curate.exports.verify import loaders
+from curate.exports.verify.order_check import follow
+from curate.exports.verify.reader import index_places
+from curate.verbs.verify import verify
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -64,10 +64,10 @@ def test_trl_packs_longest_first_even_where_the_sampler_is_sequential(tmp_path):
 
 
 def staged(out, **options):
-    from curate import exportbook
+    from curate.exports.verify import reader
 
-    export = exportbook.open_export(out)
-    order = exportbook.read_order(export)
+    export = reader.open_export(out)
+    order = reader.read_order(export)
     known = {"batch_size": 1, "ranks": 1, "workers": 0, **options}
     return loaders.staged(export, index_places(order), order.column("tokens").to_numpy(), *known.values())
 

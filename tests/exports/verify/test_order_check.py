@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.departures import UNKNOWN, follow
+from curate.exports.verify.order_check import UNKNOWN, follow
 
 
 def cut(positions, size):

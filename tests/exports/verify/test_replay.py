@@ -9,7 +9,7 @@ from helpers.ordered_exports import an_export, make_documents, write_ordered
 from torch.utils.data import DataLoader
 
 from curate.errors import UsageError
-from curate.verification import replay
+from curate.exports.verify import replay
 
 
 @pytest.mark.parametrize("kind", FORMATS)

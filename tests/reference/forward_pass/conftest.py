@@ -11,8 +11,9 @@ import torch
 from helpers import models
 from helpers.packs import SIZES
 
-from curate.reference import Reading, load
-from curate.reference.lane import Lane
+from curate.reference import load
+from curate.reference.forward_pass.device_transfer import Lane
+from curate.reference.protocol import Reading
 
 
 class Watched:

@@ -7,10 +7,11 @@ from helpers.packs import SIZES, TEXTS, batches_of, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.likelihood import Passage
-from curate.packing import fit_size, pack, pack_fixed
-from curate.reference import Reading, load
-from curate.reference.runner import CausalModel
+from curate.reference import load
+from curate.reference.forward_pass.forward import CausalModel
+from curate.reference.likelihood import Passage
+from curate.reference.packing import fit_size, pack, pack_fixed
+from curate.reference.protocol import Reading
 
 
 @given(st.lists(st.integers(1, 200), max_size=80), st.sampled_from([(64, 16, 4), (100, 25), (256, 64, 16), (7,)]))

@@ -11,21 +11,23 @@ from torch import nn
 from typer.testing import CliRunner
 
 import curate
-from curate import runs
 from curate.cli import app
 from curate.errors import UsageError
-from curate.likelihood import Passage
-from curate.reference import Reading, attention, compiled, load, tuning
-from curate.reference.head import Head, chunk_rows, own_losses, spelled_losses
-from curate.reference.runner import is_out_of_memory
-from curate.scoring import settle_compiling
+from curate.reference import load, pack_tuning
+from curate.reference.forward_pass import compilation, packed_attention
+from curate.reference.forward_pass.forward import is_out_of_memory
+from curate.reference.forward_pass.lm_head import Head, chunk_rows, own_losses, spelled_losses
+from curate.reference.likelihood import Passage
+from curate.reference.protocol import Reading
+from curate.rundir import run
+from curate.verbs.score import settle_compiling
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore::UserWarning:torch")
 DENSE = ("llama", "qwen2", "gpt2", "mistral", "gemma2", "granite", "gpt_neox", "opt", "cohere")
 MERGED = {"gpt2": 0, "gpt_neox": 0, "opt": 2}  # GPT-2 and NeoX were born with one product; OPT has no gate
 GRAPHS = {"gemma2": 2}  # its layers are of two kinds, with and without a sliding window
 TEXTS = ["hello world", "Größe 東京 🙂", "def f(x):\n    return x + 1\n" * 4, "the same words again " * 20]
-needs_compiler = pytest.mark.skipif(bool(compiled.why_not(torch.device("cpu"))), reason="no compiler for the CPU")
+needs_compiler = pytest.mark.skipif(bool(compilation.why_not(torch.device("cpu"))), reason="no compiler for the CPU")
 
 
 @contextmanager
@@ -38,9 +40,9 @@ def watched(model):
         return graph.forward
 
     torch._dynamo.reset()
-    compiled.compile_layers(model, keep)
+    compilation.compile_layers(model, keep)
     yield graphs
-    for layer in compiled.find_layers(model):
+    for layer in compilation.find_layers(model):
         layer._compiled_call_impl = None
     torch._dynamo.reset()
 
@@ -48,14 +50,14 @@ def watched(model):
 def hidden(model, edges, places=48):
     ids = torch.arange(places)[None] * 7 % 384
     positions = torch.cat([torch.arange(end - begin) for begin, end in pairwise(edges)])[None]
-    with torch.inference_mode(), attention.within(attention.Bounds(edges)):
+    with torch.inference_mode(), packed_attention.within(packed_attention.Bounds(edges)):
         return model.base_model(input_ids=ids, position_ids=positions, use_cache=False)[0]
 
 
 def build(kind):
-    attention.register()
+    packed_attention.register()
     model = models.build(kind)
-    model.set_attn_implementation(attention.NAME)
+    model.set_attn_implementation(packed_attention.NAME)
     return model
 
 
@@ -63,8 +65,8 @@ def build(kind):
 def test_a_model_is_compiled_once_for_all_its_layers_and_all_documents(kind):
     model = build(kind)
     plain = {edges: hidden(model, list(edges)) for edges in [(0, 48), (0, 20, 48), (0, 5, 6, 30, 48)]}
-    assert compiled.merge_projections(model) == MERGED.get(kind, 4)
-    assert len(compiled.find_layers(model)) == 2
+    assert compilation.merge_projections(model) == MERGED.get(kind, 4)
+    assert len(compilation.find_layers(model)) == 2
     with watched(model) as graphs:
         for edges, wanted in plain.items():
             np.testing.assert_allclose(hidden(model, list(edges)), wanted, atol=5e-6, rtol=1e-5)
@@ -83,11 +85,11 @@ def test_merged_layers_share_one_product_and_are_each_themselves():
     x, other = torch.randn(5, 8), torch.randn(5, 8)
     layers = (parent.q_proj, parent.k_proj, parent.v_proj)
     wanted = [[layer(one) for layer in layers] for one in (x, other)]
-    assert compiled.merge_projections(parent) == 1 and compiled.merge_projections(parent) == 0
+    assert compilation.merge_projections(parent) == 1 and compilation.merge_projections(parent) == 0
     merged, calls = parent.q_proj.merged, []
-    real = compiled.F.linear
+    real = compilation.F.linear
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled.F, "linear", lambda *words: (calls.append(1), real(*words))[1])
+        patch.setattr(compilation.F, "linear", lambda *words: (calls.append(1), real(*words))[1])
         found = [getattr(parent, name)(x) for name in ("q_proj", "k_proj", "v_proj")]
         assert len(calls) == 1 and merged.seen is None, "and nothing is kept when all were asked"
     for one, two in zip(found, wanted[0], strict=True):
@@ -107,7 +109,7 @@ def test_layers_that_do_not_fit_together_are_left_alone():
     for odd in (Other(8, 4), nn.Linear(9, 4), nn.Linear(8, 4, bias=False), nn.Linear(8, 4).half(), None):
         parent = nn.Module()
         parent.gate_proj, parent.up_proj = nn.Linear(8, 4), odd
-        assert compiled.merge_projections(parent) == 0 and parent.up_proj is odd
+        assert compilation.merge_projections(parent) == 0 and parent.up_proj is odd
 
 
 def test_two_ways_of_a_loss_are_one():
@@ -150,10 +152,10 @@ def test_where_compiling_fails_the_model_runs_as_it_was_and_it_is_said(folder, m
             raise RuntimeError("no such instruction\nand more lines")
         return lambda *words: tuple(one * 1.5 for one in graph.forward(*words))
 
-    real = compiled.compile_layers
+    real = compilation.compile_layers
     torch._dynamo.reset()
-    monkeypatch.setattr(compiled, "compile_layers", lambda model: real(model, broken))
-    monkeypatch.setattr(compiled, "why_not", lambda device: None)
+    monkeypatch.setattr(compilation, "compile_layers", lambda model: real(model, broken))
+    monkeypatch.setattr(compilation, "why_not", lambda device: None)
     reference = load(str(folder), Reading(dtype="fp32", compiled="on", pack_tokens=256))
     torch._dynamo.reset()
     assert not reference.identity["compiled"] and reference.runner.sizes == () and not reference.runner.compiled
@@ -165,15 +167,15 @@ def test_where_compiling_fails_the_model_runs_as_it_was_and_it_is_said(folder, m
 
 def test_without_a_compiler_it_is_not_tried(folder, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert compiled.why_not(torch.device("cpu")) == "no C++ compiler"
-    assert "mps" in compiled.why_not(torch.device("mps"))
+    assert compilation.why_not(torch.device("cpu")) == "no C++ compiler"
+    assert "mps" in compilation.why_not(torch.device("mps"))
     monkeypatch.delenv("CXX")
-    monkeypatch.setattr(compiled.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(compiled.sysconfig, "get_paths", lambda: {"include": "/nowhere"})
-    assert "no /nowhere/Python.h" in compiled.why_not(torch.device("cpu"))
+    monkeypatch.setattr(compilation.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(compilation.sysconfig, "get_paths", lambda: {"include": "/nowhere"})
+    assert "no /nowhere/Python.h" in compilation.why_not(torch.device("cpu"))
     monkeypatch.undo()
     monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setattr(compiled, "merge_projections", None)
+    monkeypatch.setattr(compilation, "merge_projections", None)
     reference = load(str(folder), Reading(compiled="on"))
     assert not reference.identity["compiled"] and "not compiled: no C++ compiler" in reference.notes
 
@@ -189,7 +191,7 @@ def test_auto_compiles_on_cuda_where_there_is_enough_to_read():
         parameters = 135_000_000
 
     def wants(device="cuda", **reading):
-        return tuning.wants_compiling(Checkpoint, Reading(**reading), torch.device(device))
+        return pack_tuning.wants_compiling(Checkpoint, Reading(**reading), torch.device(device))
 
     assert not wants(compiled="auto") and not wants(compiled="auto", text_bytes=10**8)
     assert wants(compiled="auto", text_bytes=10**10) and not wants(text_bytes=10**10)
@@ -215,7 +217,7 @@ def test_score_compiles_when_asked_and_resumes_compiled(folder, tmp_path, sample
     found = CliRunner().invoke(app, [*words, "--compile", "on"])
     assert found.exit_code == 0, found.stderr
     assert "compiling" in found.stderr and "layers compiled in" in found.stderr
-    assert runs.open_run("curated").stage("score")["made_from"]["model"]["compiled"] is True
+    assert run.open_run("curated").stage("score")["made_from"]["model"]["compiled"] is True
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 0 and "layers compiled in" in again.stderr, again.stderr
     refused = CliRunner().invoke(app, [*words, "--compile", "off"])

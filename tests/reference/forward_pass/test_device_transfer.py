@@ -11,10 +11,11 @@ import torch
 from helpers.packs import SIZES, TEXTS, batches_of, same
 
 from curate.errors import ModelError
-from curate.likelihood import Passage
-from curate.reference import batches, causal
-from curate.reference.lane import Here
-from curate.reference.runner import CausalModel
+from curate.reference import causal
+from curate.reference.forward_pass import batches
+from curate.reference.forward_pass.device_transfer import Here
+from curate.reference.forward_pass.forward import CausalModel
+from curate.reference.likelihood import Passage
 
 
 def test_what_comes_through_the_lane_is_what_a_cpu_gives_at_once(flying, plain):

@@ -7,7 +7,9 @@ import pytest
 import torch
 from helpers.packs import batches_of
 
-from curate.reference import Reading, attention, load, selfcheck
+from curate.reference import load, self_check
+from curate.reference.forward_pass import packed_attention
+from curate.reference.protocol import Reading
 
 
 def looped(query, key, value, scale, window, edges, longest):
@@ -16,13 +18,13 @@ def looped(query, key, value, scale, window, edges, longest):
     parts = []
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         one = (whole[:, :, begin:end] for whole in (query, key, value))
-        parts.append(attention._document(*one, scale, window, None, None).transpose(1, 2))
+        parts.append(packed_attention._document(*one, scale, window, None, None).transpose(1, 2))
     return torch.cat(parts, dim=1)
 
 
 def with_kernel(monkeypatch, kernel):
-    monkeypatch.setattr(attention, "_varlen", kernel)
-    monkeypatch.setattr(selfcheck, "kernels", lambda runner, rung: (True, False) if rung == "packed" else (False,))
+    monkeypatch.setattr(packed_attention, "_varlen", kernel)
+    monkeypatch.setattr(self_check, "kernels", lambda runner, rung: (True, False) if rung == "packed" else (False,))
 
 
 def test_one_kernel_for_all_documents_is_used_where_it_gives_the_numbers(folder, monkeypatch):
@@ -42,7 +44,9 @@ def test_where_the_kernel_fails_documents_go_apart_and_it_is_said(folder, monkey
     def broken(query, key, value, scale, window, edges, longest):
         if fault == "raises":
             raise RuntimeError("FlashAttention only supports Ampere GPUs or newer.")
-        return attention._document(query, key, value, scale, window, None, None).transpose(1, 2)  # one long document
+        return packed_attention._document(query, key, value, scale, window, None, None).transpose(
+            1, 2
+        )  # one long document
 
     with_kernel(monkeypatch, broken)
     reference = load(str(folder), Reading(dtype="bf16"))
@@ -66,10 +70,10 @@ def test_torchs_own_kernel_is_asked_in_words_that_it_knows(monkeypatch, third, h
         return real(*words, **named)
 
     monkeypatch.setattr(varlen, "varlen_attn", watched)
-    monkeypatch.setattr(attention, "_third", third)
+    monkeypatch.setattr(packed_attention, "_third", third)
     query, key = (torch.empty(1, count, 128, 64, dtype=torch.bfloat16, device="meta") for count in heads)
     edges = torch.empty(3, dtype=torch.int32, device="meta")
-    found = attention._varlen(query, key, key, 0.1, window, edges, 78)
+    found = packed_attention._varlen(query, key, key, 0.1, window, edges, 78)
     assert found.shape == (1, 128, heads[0], 64) and found.dtype == torch.bfloat16
     (named,) = asked
     assert named["window_size"] == ((-1, 0) if window is None else (15, 0)), "a window of 16 sees itself and 15 before"
@@ -79,30 +83,32 @@ def test_torchs_own_kernel_is_asked_in_words_that_it_knows(monkeypatch, third, h
 def test_the_hopper_kernel_is_left_alone_where_it_is_missing_or_fails(monkeypatch, capsys):
     from torch.nn import attention as kernels
 
-    from curate import console
+    from curate.runtime import console
 
     console.enable(True)
     called = []
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(kernels, "activate_flash_attention_impl", called.append)
     monkeypatch.setattr(kernels, "restore_flash_attention_impl", lambda: called.append("restored"))
-    assert not attention.activate_hopper_kernel(torch.device("cuda")) and not called
+    assert not packed_attention.activate_hopper_kernel(torch.device("cuda")) and not called
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(attention, "find_spec", lambda name: None)
-    assert not attention.activate_hopper_kernel(torch.device("cuda")) and not called
-    monkeypatch.setattr(attention, "find_spec", lambda name: name)
-    monkeypatch.setattr(attention, "_varlen", lambda *words: (_ for _ in ()).throw(RuntimeError("no kernel image")))
-    assert not attention.activate_hopper_kernel(torch.device("cpu")) and called == ["FA3", "restored"]
-    assert not attention._third and "installed and fails (no kernel image)" in capsys.readouterr().err
-    monkeypatch.setattr(attention, "_varlen", lambda *words: None)
-    assert attention.activate_hopper_kernel(torch.device("cpu")) and called[-1] == "FA3"
-    monkeypatch.setattr(attention, "_third", False)
+    monkeypatch.setattr(packed_attention, "find_spec", lambda name: None)
+    assert not packed_attention.activate_hopper_kernel(torch.device("cuda")) and not called
+    monkeypatch.setattr(packed_attention, "find_spec", lambda name: name)
+    monkeypatch.setattr(
+        packed_attention, "_varlen", lambda *words: (_ for _ in ()).throw(RuntimeError("no kernel image"))
+    )
+    assert not packed_attention.activate_hopper_kernel(torch.device("cpu")) and called == ["FA3", "restored"]
+    assert not packed_attention._third and "installed and fails (no kernel image)" in capsys.readouterr().err
+    monkeypatch.setattr(packed_attention, "_varlen", lambda *words: None)
+    assert packed_attention.activate_hopper_kernel(torch.device("cpu")) and called[-1] == "FA3"
+    monkeypatch.setattr(packed_attention, "_third", False)
 
 
 def test_a_cpu_and_exact_numbers_take_no_kernel_for_half_precision(plain):
-    assert selfcheck.kernels(plain.runner, "packed") == (False,)
+    assert self_check.kernels(plain.runner, "packed") == (False,)
     plain.runner.device = torch.device("cuda")
-    assert selfcheck.kernels(plain.runner, "packed") == (False,), "float32"
+    assert self_check.kernels(plain.runner, "packed") == (False,), "float32"
     plain.runner.model.to(torch.bfloat16)
-    assert selfcheck.kernels(plain.runner, "packed") == (True, False)
-    assert selfcheck.kernels(plain.runner, "padded") == (False,)
+    assert self_check.kernels(plain.runner, "packed") == (True, False)
+    assert self_check.kernels(plain.runner, "padded") == (False,)

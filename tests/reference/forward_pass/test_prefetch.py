@@ -2,7 +2,7 @@
 
 import threading
 
-from curate.reference import ahead
+from curate.reference.forward_pass import prefetch
 
 
 def test_the_reader_says_that_nothing_is_ready_to_one_who_is_busy():
@@ -14,7 +14,7 @@ def test_the_reader_says_that_nothing_is_ready_to_one_who_is_busy():
         yield ["b"]
 
     busy = False
-    feed = ahead.prepare_ahead(slow(), lambda _: prepared, lambda: busy)
+    feed = prefetch.prepare_ahead(slow(), lambda _: prepared, lambda: busy)
     assert next(feed) is prepared, "one who is not busy waits"
     busy = True
     assert next(feed) is None, "the second batch cannot be there"

@@ -10,8 +10,8 @@ import pytest
 from helpers.browser import assert_harmless, hostile, needs_browser, open_page
 from helpers.runs import decisions_of, make_run, write_buckets, write_hits, write_lines, write_order
 
-from curate.reporting import report
-from curate.selection import filter as choose
+from curate.verbs.filter import filter as choose
+from curate.verbs.report import report
 
 NAMES = ("text", "id", "domain", "set", "item", "matched", "eval", "bucket", "where")
 

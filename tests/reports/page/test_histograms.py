@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.overview.binning import MEASURES, Grid, Histogram, coarsen, quantile
+from curate.reports.page.histograms import MEASURES, Grid, Histogram, coarsen, quantile
 
 
 @settings(max_examples=60, deadline=None)

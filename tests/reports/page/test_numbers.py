@@ -7,10 +7,10 @@ import pytest
 from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import kept_of, make_run, numbered_run, write_duplicates, write_hits, write_lines
 
-from curate import carried
-from curate.overview import ranks
-from curate.overview.numbers import SHARES
-from curate.selection import filter as choose
+from curate.reports.page import exact_quantiles
+from curate.reports.page.numbers import SHARES
+from curate.rundir import document_columns
+from curate.verbs.filter import filter as choose
 
 
 def test_the_numbers_are_those_of_the_filter_and_add_up(tmp_path):
@@ -53,7 +53,7 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
     run = domains_of(tmp_path)
     choose(str(run.path), max_ppl=50)
     _, fast = digest_of(run, domain="domain")
-    monkeypatch.setattr(ranks, "HELD", -1)
+    monkeypatch.setattr(exact_quantiles, "HELD", -1)
     _, slow = digest_of(run, domain="domain")
     assert fast == slow
     shares = list(fast["distributions"]["perplexity"]["quantiles"]["all"].values())
@@ -64,7 +64,7 @@ def test_quantiles_are_exact_and_the_same_by_either_way(tmp_path, monkeypatch):
 @pytest.mark.parametrize("held", [10**6, -1])
 def test_quantiles_are_those_of_their_own_documents_within_one_bin(tmp_path, monkeypatch, held):
     """All numbers lie in one fine bin, in which kept and dropped documents of both domains mix."""
-    monkeypatch.setattr(ranks, "HELD", held)
+    monkeypatch.setattr(exact_quantiles, "HELD", held)
     ppl = [50 + (n * 17 % 40) / 1000 for n in range(40)]
     rows = [{"id": f"d{n}", "text": f"document {n} word", "domain": f"kind-{n % 2}"} for n in range(40)]
     write_lines(tmp_path / "c" / "a.jsonl", rows)
@@ -90,7 +90,7 @@ def test_quantiles_are_those_of_their_own_documents_within_one_bin(tmp_path, mon
 def test_the_ledger_is_the_one_that_filter_shows(tmp_path, options):
     """Leaks and copies are in neither: the criteria are not about them."""
     run = domains_of(tmp_path)
-    carried.carry(run, ["domain"])  # as ``score`` does
+    document_columns.carry(run, ["domain"])  # as ``score`` does
     write_hits(run, [{"row": 3}, {"row": 30}])
     write_duplicates(run, [{7: "keeper", 8: "exact", 9: "near"}])
     chosen = choose(str(run.path), **options)
@@ -115,6 +115,6 @@ def test_what_does_not_fit_into_memory_is_read_again_with_the_same_result(tmp_pa
     if chosen:
         choose(str(run.path), **chosen)
     held = digest_of(run)
-    monkeypatch.setattr("curate.overview.sources.HELD_BYTES", 100)
+    monkeypatch.setattr("curate.reports.page.sources.HELD_BYTES", 100)
     assert digest_of(run) == held
     assert held[1]["funnel"]["rejected"]["contaminated: gsm8k"] == 1

@@ -4,10 +4,10 @@ import pytest
 from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import numbered_run, write_buckets, write_duplicates, write_hits, write_order
 
-from curate import runs
-from curate.overview import findings, numbers
-from curate.overview.sources import Table, open_sources
-from curate.selection import filter as choose
+from curate.reports.page import numbers, tables
+from curate.reports.page.sources import Table, open_sources
+from curate.rundir.run import open_run
+from curate.verbs.filter import filter as choose
 
 
 def test_hits_and_copies_are_counted_and_shown(tmp_path):
@@ -45,8 +45,8 @@ def test_the_cut_offs_of_a_domain_are_drawn_where_the_whole_has_none(tmp_path):
     run = domains_of(tmp_path, kinds=2)
     halves = ["low" if n < (20 if n % 2 else 10) else "high" for n in range(40)]
     write_buckets(run, halves, names=["low", "high"], within=["domain"])
-    sources = open_sources(runs.open_run(run.path), "domain")
+    sources = open_sources(open_run(run.path), "domain")
     table = Table(sources, numbers.list_columns(sources))
-    found = findings.describe_buckets(table, sources.run, numbers.collect_numbers(sources, table, []).groups)
+    found = tables.describe_buckets(table, sources.run, numbers.collect_numbers(sources, table, []).groups)
     assert [one.name for one in found.rows] == ["low", "high"]
     assert found.cuts == [] and sorted(found.domain_cuts) == [[22.0], [44.0]]

@@ -4,7 +4,7 @@ import pytest
 from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import kept_of, numbered_run
 
-from curate.selection import filter as choose
+from curate.verbs.filter import filter as choose
 
 
 def test_thresholds_of_percentiles_are_where_the_documents_were_cut(tmp_path):

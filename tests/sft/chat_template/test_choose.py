@@ -17,10 +17,10 @@ from helpers.chat_templates import (
     tokens_of,
 )
 
-from curate.conversation import Turn
+from curate.corpus.chat.types import Turn
 from curate.errors import UsageError
-from curate.masking import mark
-from curate.templates import choose_template
+from curate.sft.chat_template.choose import choose_template
+from curate.sft.chat_template.loss_mask import mark
 
 
 def test_the_plain_template_writes_this():

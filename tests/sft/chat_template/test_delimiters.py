@@ -3,9 +3,9 @@
 import pytest
 from helpers.chat_templates import CHATML, owned, spelled, talk
 
-from curate.conversation import Turn
-from curate.rendering import CHANGED, RenderError
-from curate.scaffolds import marked, place, place_between, read_scaffold
+from curate.corpus.chat.types import Turn
+from curate.sft.chat_template.delimiters import marked, place, place_between, read_scaffold
+from curate.sft.chat_template.render import CHANGED, RenderError
 
 
 def test_an_answer_that_spells_what_the_template_writes_is_scored_whole():

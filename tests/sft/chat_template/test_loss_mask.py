@@ -26,9 +26,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from curate.errors import ModelError
-from curate.masking import ChatEncoder, audit, mark, require_scored
-from curate.rendering import UNENDED, RenderError
-from curate.templates import choose_template
+from curate.sft.chat_template.choose import choose_template
+from curate.sft.chat_template.loss_mask import ChatEncoder, audit, mark, require_scored
+from curate.sft.chat_template.render import UNENDED, RenderError
 
 
 @pytest.mark.parametrize("name", BY_HAND)

@@ -21,8 +21,8 @@ from helpers.chat_templates import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.conversation import Turn
-from curate.rendering import CHANGED, MOVED, TOOLLESS, UNENDED, UNREASONED, RenderError, Template
+from curate.corpus.chat.types import Turn
+from curate.sft.chat_template.render import CHANGED, MOVED, TOOLLESS, UNENDED, UNREASONED, RenderError, Template
 
 
 @pytest.mark.parametrize("name", BY_HAND)

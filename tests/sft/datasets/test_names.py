@@ -5,7 +5,7 @@ from helpers.corpora import write_records
 from helpers.instruction_rows import rows_of
 
 from curate.errors import UsageError
-from curate.instructionsets import draw, name_sets, open_set
+from curate.sft.datasets import draw, name_sets, open_set
 
 
 @pytest.mark.parametrize(

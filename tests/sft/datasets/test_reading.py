@@ -6,10 +6,10 @@ import pytest
 from helpers.corpora import write_lines
 from helpers.instruction_rows import NOTHING, ROWS, rows_of, said, set_of, texts_of
 
-from curate.conversation import SCHEMAS, read_turns
+from curate.corpus.chat.schemas import SCHEMAS, read_turns
 from curate.errors import CorpusError, RowError, UsageError
-from curate.instruction import EMPTY_ANSWER, LABELLED_FALSE, NOT_ASKED, scored_turns
-from curate.instructionsets import draw, open_set
+from curate.sft.datasets import draw, open_set
+from curate.sft.examples import EMPTY_ANSWER, LABELLED_FALSE, NOT_ASKED, scored_turns
 
 each_schema = pytest.mark.parametrize("schema", SCHEMAS)
 

@@ -8,7 +8,7 @@ from helpers.corpora import write_records
 from helpers.instruction_rows import NOTHING, rows_of, said, set_of, texts_of
 
 from curate.errors import CorpusError
-from curate.instructionsets import draw, drawing, open_set
+from curate.sft.datasets import draw, open_set, sampling
 
 
 def pairs(count=400, seed=0):
@@ -105,13 +105,13 @@ def test_a_dataset_that_is_too_large_to_be_held_is_read_again_and_gives_the_same
     for count in (10, None):
         held = draw(dataset, count, 1)
         with monkeypatch.context() as patch:
-            patch.setattr(drawing, "HELD_CHARACTERS", 300)
+            patch.setattr(sampling, "HELD_CHARACTERS", 300)
             assert draw(dataset, count, 1) == held
 
 
 def test_no_more_than_the_room_is_held(tmp_path):
     dataset = set_of(tmp_path, "a.jsonl", rows_of("alpaca", 60))
-    shelf = drawing.Shelf(100)
+    shelf = sampling.Shelf(100)
     most = 0
     for one in draw(dataset, None, 0).examples:
         shelf.add(one)
@@ -122,8 +122,8 @@ def test_no_more_than_the_room_is_held(tmp_path):
 def test_a_dataset_that_changes_between_two_readings_is_an_error(tmp_path, monkeypatch):
     path = write_records(tmp_path / "a.jsonl", rows_of("alpaca"))
     dataset = open_set(str(path))
-    monkeypatch.setattr(drawing, "HELD_CHARACTERS", 0)
-    order = drawing.order_evenly
+    monkeypatch.setattr(sampling, "HELD_CHARACTERS", 0)
+    order = sampling.order_evenly
 
     for records in (rows_of("question"), [as_alpaca("why?", "x")] * 12, rows_of("alpaca", 3)):
 
@@ -132,7 +132,7 @@ def test_a_dataset_that_changes_between_two_readings_is_an_error(tmp_path, monke
             return order(*numbers)
 
         with monkeypatch.context() as patch:
-            patch.setattr(drawing, "order_evenly", change)
+            patch.setattr(sampling, "order_evenly", change)
             if records == rows_of("question"):
                 assert len(draw(dataset, 5, 0).examples) == 5  # the same turns, so the same sample
             else:

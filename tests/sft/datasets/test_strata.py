@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.strata import STRATA, cut_strata, order_evenly, tell_copies_apart
+from curate.sft.datasets.strata import STRATA, cut_strata, order_evenly, tell_copies_apart
 
 
 def examples(count, seed=0, distinct=10**9):

@@ -5,7 +5,7 @@ from helpers import sft_datasets as sft
 from helpers.sft_rankings import rank
 
 import curate
-from curate import responses
+from curate.sft.measuring import responses
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 

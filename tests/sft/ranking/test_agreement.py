@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from curate.likeness import agree, bound_agreement, count_reversals, find_changes, group, label
+from curate.sft.ranking.agreement import agree, bound_agreement, count_reversals, find_changes, group, label
 
 CHAIN = np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], dtype=bool)  # a like b, b like c, a unlike c
 

@@ -6,8 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from curate.measures import SUMS, columns, evaluate, fit_length
-from curate.uncertainty import (
+from curate.sft.ranking.bootstrap import (
     bound,
     compare,
     count_needed,
@@ -19,6 +18,7 @@ from curate.uncertainty import (
     separate,
     stand,
 )
+from curate.sft.ranking.measures import SUMS, columns, evaluate, fit_length
 
 
 def make_columns(generator, count, mean=1.0):
@@ -63,7 +63,7 @@ def test_the_draws_are_those_of_multinomial_counts():
 def test_the_counts_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
     found = np.round(make_columns(np.random.default_rng(0), 101))  # premise: whole numbers, whose sums are exact
     whole = resample(found, 50, make_generator(0, "a"))
-    monkeypatch.setattr("curate.uncertainty.BLOCK", 250)
+    monkeypatch.setattr("curate.sft.ranking.bootstrap.BLOCK", 250)
     assert (resample(found, 50, make_generator(0, "a")) == whole).all()
 
 

@@ -9,10 +9,10 @@ import pytest
 from helpers.ranking_page import places_of
 from helpers.rankings import NAMES, make_dataset, make_pairs, make_place, make_ranking, make_table
 
-from curate.measures import MEASURES
-from curate.rankingpage import draw_page
-from curate.rankingplot import plot_places
-from curate.standings import Interval, Table
+from curate.sft.ranking.chart import plot_places
+from curate.sft.ranking.html import draw_page
+from curate.sft.ranking.measures import MEASURES
+from curate.sft.ranking.table import Interval, Table
 
 
 def marks_of(page):

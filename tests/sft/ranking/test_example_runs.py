@@ -7,7 +7,7 @@ from helpers import sft_datasets as sft
 from helpers.example_runs import SAID, make_example_run, make_rows, read
 
 import curate
-from curate import runs
+from curate.rundir.run import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -23,7 +23,7 @@ def run(tmp_path, llama, rows):
 
 
 def test_the_run_of_a_dataset_has_every_row_and_the_numbers_of_its_examples(run, tmp_path, rows):
-    scores = pq.read_table(runs.open_run(run).scores, partitioning=None)
+    scores = pq.read_table(open_run(run).scores, partitioning=None)
     measured = pq.read_table(next((tmp_path / "ranked" / "responses").rglob("asked.parquet"))).to_pylist()
     assert scores.num_rows == len(rows) == 28 and len(measured) == 26
     assert scores["status"].to_pylist() == ["ok"] * 26 + ["unscorable", "unreadable"]
@@ -42,7 +42,7 @@ def test_rows_that_were_not_drawn_say_so_and_are_never_kept(tmp_path, llama, row
     data = sft.write(tmp_path / "some.jsonl", rows[:20])
     options = {"model": llama, "exact": True, "draws": 100, "out": str(tmp_path / "ranked")}
     found = curate.rank_sft([data], sample=8, examples=str(tmp_path / "runs"), **options)
-    table = pq.read_table(runs.open_run(found.runs[0]).scores, partitioning=None)
+    table = pq.read_table(open_run(found.runs[0]).scores, partitioning=None)
     assert table["status"].to_pylist().count("not_sampled") == 12
     chosen = curate.select_sft(run=found.runs[0], by="ppl", rate=0.5)
     assert chosen.kept.documents == 4 and chosen.rejected["unscored: not_sampled"].documents == 12
@@ -57,7 +57,7 @@ def test_every_answer_of_a_tree_counts_to_its_row(tmp_path, llama):
     options = {"model": llama, "exact": True, "draws": 100, "sample": 0, "out": str(tmp_path / "ranked")}
     found = curate.rank_sft([data], examples=str(tmp_path / "runs"), **options)
     parts = pq.read_table(next((tmp_path / "ranked" / "responses").rglob("trees.parquet"))).to_pylist()
-    scores = pq.read_table(runs.open_run(found.runs[0]).scores, partitioning=None).to_pylist()
+    scores = pq.read_table(open_run(found.runs[0]).scores, partitioning=None).to_pylist()
     assert len(parts) == 2 and len(scores) == 1
     assert scores[0]["tokens"] == sum(one["tokens"] for one in parts)
     assert scores[0]["nats"] == pytest.approx(sum(one["nats"] for one in parts))

@@ -10,9 +10,9 @@ from helpers.browser import assert_harmless, hostile, needs_browser, open_page
 from helpers.ranking_page import Tree, places_of
 from helpers.rankings import LONG, make_dataset, make_place, make_ranking, make_table
 
-from curate.evidence.wording import fold
-from curate.rankingpage import draw_page, list_best, list_reasons, rank_by, say_command, split_letters
-from curate.rankingscreen import bracket, short
+from curate.runtime.text import fold
+from curate.sft.ranking.html import draw_page, list_best, list_reasons, rank_by, say_command, split_letters
+from curate.sft.ranking.summary import bracket, short
 
 # ---- what is on the page -------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from curate.measures import MEASURES, SUMS, columns, count_measured, evaluate, fit_length
+from curate.sft.ranking.measures import MEASURES, SUMS, columns, count_measured, evaluate, fit_length
 
 LN2 = math.log(2)
 # Two examples. A: 2 tokens, 4 bytes, a nat of conditional surprise a token, 2 without the prompt. B: 4 tokens …

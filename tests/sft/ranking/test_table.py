@@ -22,7 +22,7 @@ def test_models_and_templates_are_compared_with_the_first(tmp_path, llama):
     ]  # fmt: skip
     for one in found.compared:
         assert -1 <= one.low <= one.high <= 1 and -1 <= one.tau <= 1
-    same = curate.standings.compare_tables(found.table, found.table, ("a", "b"))
+    same = curate.sft.ranking.table.compare_tables(found.table, found.table, ("a", "b"))
     assert same.tau == 1 and same.reversals == 0 and same.changes == ()
     rows = pq.read_table(tmp_path / "ranked" / "ranking.parquet").to_pylist()
     assert len(rows) == 16 and {row["variant"] for row in rows} == {None, *found.others}

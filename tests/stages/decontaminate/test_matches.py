@@ -3,12 +3,12 @@
 import pytest
 from helpers.eval_items import AUTHOR, COMMON, FILLER, ITEMS, LAKE, PENS, POET, TINY, Item
 
-from curate import detection
+from curate.stages.decontaminate.detector import make_detector
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return detection.make_detector(ITEMS)
+    return make_detector(ITEMS)
 
 
 def verdict_of(detector, text, item):
@@ -101,7 +101,7 @@ def test_an_item_that_a_document_has_three_times_is_found_three_times(detector):
 
 def test_text_without_spaces_is_compared_by_characters():
     question = "下列哪一项最能说明作者对港口城市历史变迁的态度和看法以及理由"
-    one = detection.make_detector([Item("zh", (question,))])
+    one = make_detector([Item("zh", (question,))])
     text = "会议在星期二举行，大家都来了。" * 20
     assert one.scan([text]) == []
     [match] = one.scan([text + question + text])

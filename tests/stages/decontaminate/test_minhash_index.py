@@ -6,14 +6,14 @@ from itertools import pairwise
 import numpy as np
 from helpers.eval_items import FILLER, made_up_items
 
-from curate import background, canaries, candidates, detection, probes, windows
+from curate.stages.decontaminate import canaries, detector, minhash_index, ngram_index, queries, surprisal
 
 
 def test_minhash_finds_what_the_exact_index_finds_on_planted_items():
     """The inverted index is the oracle; whole, edited and shortened items in documents of filler."""
     draw = random.Random(7)
     items = made_up_items(60, draw)
-    exact, estimate = detection.make_detector(items), detection.make_detector(items, "minhash")
+    exact, estimate = detector.make_detector(items), detector.make_detector(items, "minhash")
     planted_ones = canaries.plant(exact.probes, [FILLER * 6, FILLER * 20], each=60, seed=3)
     texts = [canary.text for canary in planted_ones]
     by_index, by_minhash = exact.scan(texts), estimate.scan(texts)
@@ -27,9 +27,9 @@ def test_signed_probes_are_those_of_datasketch_and_its_index_gives_the_same_cand
     from datasketch import MinHash, MinHashLSH
 
     draw = random.Random(2)
-    made = probes.make_probes(made_up_items(40, draw), background.load_background())
-    signed = windows.sign_probes(made)
-    lsh = MinHashLSH(num_perm=128, params=(windows.BANDS.bands, windows.BANDS.rows))
+    made = queries.make_probes(made_up_items(40, draw), surprisal.load_background())
+    signed = minhash_index.sign_probes(made)
+    lsh = MinHashLSH(num_perm=128, params=(minhash_index.BANDS.bands, minhash_index.BANDS.rows))
     hashed = [made.shingles[first:last][made.valid[first:last]] for first, last in pairwise(made.words.offsets)]
     for number, shingles in enumerate(hashed):
         theirs = MinHash(num_perm=128, scheme="affine32", hashfunc=int)
@@ -39,18 +39,18 @@ def test_signed_probes_are_those_of_datasketch_and_its_index_gives_the_same_cand
     for shingles in hashed:
         asked = MinHash(num_perm=128, scheme="affine32", hashfunc=int)
         asked.update_batch((shingles & np.uint64(0xFFFFFFFF)).tolist()[: len(shingles) * 2 // 3])
-        keys = windows.minhash.band_keys(asked.hashvalues[None, :], windows.BANDS).ravel()
-        _, slots = candidates.look_up(keys, None, signed.keys, signed.sieve)
-        _, postings = candidates.expand(slots, signed.offsets)
+        keys = minhash_index.minhash.band_keys(asked.hashvalues[None, :], minhash_index.BANDS).ravel()
+        _, slots = ngram_index.look_up(keys, None, signed.keys, signed.sieve)
+        _, postings = ngram_index.expand(slots, signed.offsets)
         assert set(signed.owners[postings].tolist()) == set(lsh.query(asked))
 
 
 def test_compiled_loops_and_their_numpy_twins_give_the_same_candidates(monkeypatch):
     draw = random.Random(4)
-    one = detection.make_detector(made_up_items(30, draw), "minhash")
-    batch = candidates.make_batch([FILLER, *(canary.text for canary in canaries.plant(one.probes, [FILLER * 4], 30))])
+    one = detector.make_detector(made_up_items(30, draw), "minhash")
+    batch = ngram_index.make_batch([FILLER, *(canary.text for canary in canaries.plant(one.probes, [FILLER * 4], 30))])
     compiled = one.find(batch)
-    monkeypatch.setattr("curate.kernels.available", lambda: False)
+    monkeypatch.setattr("curate.matching.numba_kernels.available", lambda: False)
     plain = one.find(batch)
     assert len(plain.probes) >= 4 * 30
     for name in ("probes", "documents", "firsts", "lasts"):

@@ -5,25 +5,25 @@ import random
 import numpy as np
 from helpers.eval_items import FILLER, LAKE, PENS, POET, Item, made_up_items
 
-from curate import canaries, candidates, contamination, detection
+from curate.stages.decontaminate import canaries, detector, matches, ngram_index
 
 
 def test_the_index_leads_to_every_place_that_a_naive_search_finds():
     """Nothing is filtered before the verdict that the verdict would have taken: every probe against every document."""
     draw = random.Random(11)
     items = [*made_up_items(25, draw), PENS, LAKE, POET]
-    one = detection.make_detector(items)
+    one = detector.make_detector(items)
     texts = [FILLER] + [canary.text for canary in canaries.plant(one.probes, [FILLER * 3], each=28, seed=5)]
-    batch = candidates.make_batch(texts)
+    batch = ngram_index.make_batch(texts)
     firsts, lasts = batch.words.offsets[:-1], batch.words.offsets[1:] - 1
     pairs = [(probe, document) for probe in range(len(one.probes.probes)) for document in range(len(texts))]
-    everything = candidates.Candidates(
+    everything = ngram_index.Candidates(
         np.array([probe for probe, _ in pairs]),
         np.array([document for _, document in pairs]),
         np.array([firsts[document] for _, document in pairs]),
         np.array([lasts[document] for _, document in pairs]),
     )
-    naive = contamination.judge(one.probes, batch, texts, everything)
+    naive = matches.judge(one.probes, batch, texts, everything)
     key = {(match.document, match.item, match.verdict) for match in naive}
     assert {(match.document, match.item, match.verdict) for match in one.scan(texts)} == key and len(key) >= 5 * 28
 
@@ -40,7 +40,7 @@ def test_items_of_common_pieces_are_found_among_lines_that_repeat():
         Item("sums", (f"Which of the following is true if they occurred at the same {word}?",))
         for word in "abcdefghijkl"
     ]
-    one = detection.make_detector([*sums, *others])
+    one = detector.make_detector([*sums, *others])
     texts = [f"{lines}\n{item.questions[0]}\n{lines}" for item in sums[::35]]
     found = {(match.document, match.item) for match in one.scan(texts) if match.rule == "exact"}
     assert {(number, 35 * number) for number in range(len(texts))} <= found
@@ -49,6 +49,6 @@ def test_items_of_common_pieces_are_found_among_lines_that_repeat():
 def test_a_sieve_lets_every_known_key_pass_and_few_others():
     draw = np.random.default_rng(1)
     known, strangers = (draw.integers(0, 2**64, 20_000, dtype=np.uint64) for _ in range(2))
-    sieve = candidates.make_sieve(known)
+    sieve = ngram_index.make_sieve(known)
     assert len(sieve.places(known)) == len(known)
     assert len(sieve.places(strangers)) < 0.1 * len(strangers)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from helpers.eval_items import ITEMS
 
-from curate import background, canaries, detection, probes, words
+from curate.matching import words
+from curate.stages.decontaminate import canaries, detector, queries, surprisal
 
 
 def test_common_english_is_less_surprising_than_rare_words_and_more_so_in_order():
-    known = background.load_background()
+    known = surprisal.load_background()
     text = words.split_words(["one of the most important things", "zygomorphic quokka vellichor palimpsest"])
-    bits = probes.total_bits(text, background.surprise(text.hashes, np.zeros(len(text), bool), known))
+    bits = queries.total_bits(text, surprisal.surprise(text.hashes, np.zeros(len(text), bool), known))
     assert bits[0] < 35 < 60 < bits[1]
     with pytest.raises(ValueError):
-        canaries.plant(detection.make_detector(ITEMS).probes, [])
+        canaries.plant(detector.make_detector(ITEMS).probes, [])

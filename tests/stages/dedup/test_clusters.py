@@ -7,7 +7,7 @@ from helpers.near_copies import components, edited, far, groups_of, rows_of, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import clusters
+from curate.stages.dedup import clusters
 
 
 def test_a_chain_is_one_cluster_and_says_who_lies_below_the_threshold(tmp_path):

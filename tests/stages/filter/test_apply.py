@@ -9,9 +9,9 @@ from helpers.runs import decisions_of, kept_of, make_run, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import sieve
 from curate.errors import UsageError
-from curate.selection import filter as choose
+from curate.stages.filter import apply
+from curate.verbs.filter import filter as choose
 
 # Groups.
 
@@ -51,7 +51,7 @@ def test_the_same_decision_is_made_when_rows_do_not_fit_into_memory(tmp_path, mo
     asked = {"keep": "middle", "tokens": "150", "within": "domain", "where": "tokens > 1", "max_ppl": 8}
     whole = choose(str(run.path), **asked)
     table = run.filter.read_bytes()
-    monkeypatch.setattr(sieve, "HELD_BYTES", 10)
+    monkeypatch.setattr(apply, "HELD_BYTES", 10)
     assert choose(str(run.path), **asked) == whole
     assert run.filter.read_bytes() == table
 
@@ -115,11 +115,11 @@ def test_a_low_temperature_keeps_the_best_and_a_high_one_draws_evenly(tmp_path):
 def test_drawn_odds_go_with_the_temperature():
     """Of two documents the nearer is drawn first with odds exp(z/T): a known answer for Gumbel noise."""
     many = 20_000
-    rows = sieve.Rows(
+    rows = apply.Rows(
         "00000-000000.parquet", "a", np.arange(many), np.zeros(many, np.int16), np.ones(many, np.int64), {},
         np.zeros(many, np.int64), np.zeros(many, np.int64), None,
     )  # fmt: skip
-    noise = sieve.gumbel(3, rows)
+    noise = apply.gumbel(3, rows)
     assert noise.mean() == pytest.approx(0.5772, abs=0.03) and noise.var() == pytest.approx(math.pi**2 / 6, abs=0.08)
     wins = np.mean(1.0 + noise[::2] > noise[1::2])
     assert wins == pytest.approx(math.e / (1 + math.e), abs=0.02)

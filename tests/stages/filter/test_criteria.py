@@ -7,7 +7,7 @@ import pytest
 from helpers.domain_runs import run_of
 
 from curate.errors import UsageError
-from curate.selection import filter as choose
+from curate.verbs.filter import filter as choose
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from helpers.schedules import arranged, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import curriculum
-from curate.curriculum import random_bits
+from curate.stages.order import permutations
+from curate.stages.order.permutations import random_bits
 
 
 def test_a_seed_means_the_same_order_on_every_machine():
-    assert curriculum.shuffle(8, random_bits(0)).tolist() == SHUFFLED
+    assert permutations.shuffle(8, random_bits(0)).tolist() == SHUFFLED
 
 
 SHUFFLED = [3, 2, 1, 6, 0, 7, 4, 5]
@@ -60,7 +60,7 @@ def test_competence_opens_one_document_after_the_other_by_the_square_root():
 @settings(max_examples=40, deadline=None)
 @given(tokens=weights, start=st.sampled_from([0.0, 0.01, 0.3, 1.0]), seed=st.integers(0, 99))
 def test_no_document_is_drawn_before_the_competence_reaches_it(tokens, start, seed):
-    found = curriculum.pace(tokens, random_bits(seed), start)
+    found = permutations.pace(tokens, random_bits(seed), start)
     total, starts = int(tokens.sum()), np.cumsum(tokens) - tokens
     read, highest = 0, -1
     for place, rank in enumerate(found.tolist()):
@@ -72,13 +72,13 @@ def test_no_document_is_drawn_before_the_competence_reaches_it(tokens, start, se
 
 
 def test_a_competence_of_one_from_the_start_is_a_shuffle():
-    firsts = {int(curriculum.pace(np.ones(9, np.int64), random_bits(seed), 1.0)[0]) for seed in range(60)}
+    firsts = {int(permutations.pace(np.ones(9, np.int64), random_bits(seed), 1.0)[0]) for seed in range(60)}
     assert firsts == set(range(9))
 
 
 def test_a_warm_up_is_easy_in_its_share_of_the_tokens_and_shuffled_after():
     tokens = np.full(10_000, 5)
-    found = curriculum.warm_up(tokens, random_bits(1), 0.2)
+    found = permutations.warm_up(tokens, random_bits(1), 0.2)
     tenths = [found[begin : begin + 100].mean() for begin in (0, 500, 1_000, 1_900)]
     assert tenths == sorted(tenths) and tenths[0] < 1_500
     rest = [found[begin : begin + 2_000].mean() for begin in range(2_000, 10_000, 2_000)]
@@ -88,7 +88,7 @@ def test_a_warm_up_is_easy_in_its_share_of_the_tokens_and_shuffled_after():
 def test_every_order_is_equally_likely():
     counts = {}
     for seed in range(3_000):
-        order = tuple(curriculum.shuffle(3, random_bits(seed)).tolist())
+        order = tuple(permutations.shuffle(3, random_bits(seed)).tolist())
         counts[order] = counts.get(order, 0) + 1
     assert len(counts) == 6 and min(counts.values()) > 400
 
@@ -100,14 +100,14 @@ def test_every_order_is_equally_likely():
 @given(count=st.integers(0, 200), window=st.integers(1, 70), seed=st.integers(0, 99))
 def test_jitter_moves_nothing_by_more_than_its_window(count, window, seed):
     order = np.arange(count)
-    curriculum.jitter(order, window, random_bits(seed))
+    permutations.jitter(order, window, random_bits(seed))
     assert sorted(order.tolist()) == list(range(count))
     assert all(place // window == rank // window for place, rank in enumerate(order.tolist()))
 
 
 def test_jitter_moves_things():
     order = np.arange(64)
-    curriculum.jitter(order, 16, random_bits(0))
+    permutations.jitter(order, 16, random_bits(0))
     assert order.tolist() != list(range(64))
 
 
@@ -116,7 +116,7 @@ def test_jitter_moves_things():
 def test_strata_go_equally_far_but_for_one_document(data):
     tokens, codes = (np.array(column) for column in zip(*data, strict=True))
     orders = [np.flatnonzero(codes == code) for code in range(4) if (codes == code).any()]
-    merged = curriculum.merge(orders, tokens)
+    merged = permutations.merge(orders, tokens)
     assert sorted(merged.tolist()) == list(range(len(tokens)))
     for order in orders:
         assert [rank for rank in merged.tolist() if rank in set(order.tolist())] == order.tolist()

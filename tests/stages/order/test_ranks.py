@@ -8,9 +8,9 @@ from helpers.runs import numbered_run, ppl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate import ranking, schedules
 from curate.errors import UsageError
-from curate.ordering import order
+from curate.stages.order import ranks, schedules
+from curate.verbs.order import order
 
 
 @pytest.mark.parametrize("direction", ["ascending", "descending"])
@@ -50,6 +50,6 @@ def test_out_of_core_gives_the_order_of_memory_with_strata_and_whole_numbers(tmp
 
 
 def test_too_many_strata_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(ranking, "MOST_STRATA", 3)
+    monkeypatch.setattr(ranks, "MOST_STRATA", 3)
     with pytest.raises(UsageError, match="more than 3 values"):
         order(str(domain_run(tmp_path).path), stratify="year")

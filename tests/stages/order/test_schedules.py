@@ -6,8 +6,8 @@ from helpers.schedules import arranged, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import curriculum, schedules
 from curate.errors import UsageError
+from curate.stages.order import permutations, schedules
 
 NAMES = list(schedules.DEFAULTS)
 RANDOM = ["shuffle", "segment", "competence", "warmup"]
@@ -41,9 +41,9 @@ def test_a_seed_fixes_the_order_and_another_seed_changes_what_is_random(name):
 def test_pieces_do_not_change_an_order(monkeypatch):
     tokens = np.arange(1, 400) % 13
     orders = [np.arange(0, 399, 2), np.arange(1, 399, 2)]
-    whole = [arranged(name, tokens) for name in NAMES] + [curriculum.merge(orders, tokens)]
-    monkeypatch.setattr(curriculum, "BLOCK", 32)
-    pieces = [arranged(name, tokens) for name in NAMES] + [curriculum.merge(orders, tokens)]
+    whole = [arranged(name, tokens) for name in NAMES] + [permutations.merge(orders, tokens)]
+    monkeypatch.setattr(permutations, "BLOCK", 32)
+    pieces = [arranged(name, tokens) for name in NAMES] + [permutations.merge(orders, tokens)]
     assert all(np.array_equal(one, other) for one, other in zip(whole, pieces, strict=True))
 
 

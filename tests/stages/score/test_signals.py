@@ -2,7 +2,7 @@
 
 import math
 
-from curate.signals import repeated_5grams, repeated_lines, zlib_ratio
+from curate.stages.score.signals import repeated_5grams, repeated_lines, zlib_ratio
 
 
 def test_repetition_is_a_share_of_what_has_occurred_before():

@@ -2,7 +2,14 @@
 
 from helpers.evalsets import read_item, read_rows
 
-from curate.evalsets.options import UNSURE, Options, as_options, find_base, split_options, strip_letters
+from curate.stages.decontaminate.evalsets.choices import (
+    UNSURE,
+    Options,
+    as_options,
+    find_base,
+    split_options,
+    strip_letters,
+)
 
 
 def test_letters_are_stripped_from_options_only_where_each_has_its_own():

@@ -4,7 +4,7 @@ import pytest
 from helpers.evalsets import read_item, read_rows
 
 from curate.errors import CorpusError
-from curate.evalsets.columns import alike
+from curate.stages.decontaminate.evalsets.column_names import alike
 
 # What one row of each benchmark's layout becomes: questions, context, choices, answer.
 LAYOUTS = {

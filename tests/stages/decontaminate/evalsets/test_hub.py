@@ -4,9 +4,9 @@ import pytest
 from helpers.evalsets import COMMIT, GSM8K, OTHER
 
 from curate.errors import CorpusError, StorageError
-from curate.evalsets import open_evals, parse_fields, write_lock
-from curate.evalsets.hub import pin_url, unpin_url
-from curate.evalsets.known import read_known
+from curate.stages.decontaminate.evalsets import open_evals, parse_fields, write_lock
+from curate.stages.decontaminate.evalsets.hub import pin_url, unpin_url
+from curate.stages.decontaminate.evalsets.known import read_known
 
 
 @pytest.mark.parametrize("name", ["gsm8k", "GSM8K"])

@@ -2,7 +2,7 @@
 
 from helpers.evalsets import read_item, read_rows
 
-from curate.evalsets import hash_item
+from curate.stages.decontaminate.evalsets import hash_item
 
 
 def test_the_hash_of_an_item_is_of_what_it_says_alone(tmp_path):

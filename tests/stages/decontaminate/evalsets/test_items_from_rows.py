@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import CorpusError
-from curate.evalsets import check_lock, hash_item, open_evals, read_lock, write_lock
+from curate.stages.decontaminate.evalsets import check_lock, hash_item, open_evals, read_lock, write_lock
 
 
 def test_odd_values_become_text_or_nothing(tmp_path):

@@ -1,7 +1,7 @@
 """The packaged list of well-known eval sets is sound."""
 
-from curate.evalsets.columns import alike
-from curate.evalsets.known import read_known
+from curate.stages.decontaminate.evalsets.column_names import alike
+from curate.stages.decontaminate.evalsets.known import read_known
 
 
 def test_the_packaged_list_is_sound():

@@ -5,7 +5,7 @@ from helpers.corpora import write_records
 from helpers.evalsets import read_item, read_rows
 
 from curate.errors import CorpusError, UsageError
-from curate.evalsets import open_evals, parse_fields
+from curate.stages.decontaminate.evalsets import open_evals, parse_fields
 
 
 def test_fields_are_parsed_for_all_sets_and_for_one():

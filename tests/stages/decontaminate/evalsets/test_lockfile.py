@@ -6,7 +6,7 @@ import pytest
 from helpers.evalsets import COMMIT, GSM8K, OTHER, read_rows
 
 from curate.errors import CorpusError
-from curate.evalsets import check_lock, hash_item, open_evals, read_lock, write_lock
+from curate.stages.decontaminate.evalsets import check_lock, hash_item, open_evals, read_lock, write_lock
 
 
 def test_a_lock_says_nothing_of_sets_that_are_the_same(tmp_path):

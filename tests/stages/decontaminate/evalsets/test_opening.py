@@ -4,9 +4,9 @@ import datasets
 import pytest
 from helpers.corpora import write_records
 
-from curate import console
 from curate.errors import CorpusError, UsageError
-from curate.evalsets import known_names, open_evals
+from curate.runtime import console
+from curate.stages.decontaminate.evalsets import known_names, open_evals
 
 
 def test_a_folder_and_a_pattern_give_a_set_for_each_file(tmp_path, capsys):

@@ -7,7 +7,7 @@ from helpers.corpora import FORMATS, write_records
 from helpers.evalsets import read_rows
 
 from curate.errors import CorpusError
-from curate.evalsets import open_evals
+from curate.stages.decontaminate.evalsets import open_evals
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -4,7 +4,7 @@ from helpers.leakage import PENS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.evidence.marks import find_marks, split_marked
+from curate.stages.decontaminate.report.highlights import find_marks, split_marked
 
 
 def marked(document, item):

@@ -7,14 +7,14 @@ from html.parser import HTMLParser
 import pytest
 from helpers.leakage import COUNTS, HOSTILE, make_found, make_hit
 
-from curate import evidence
-from curate.evidence.leakage import BLIND, SetReport
-from curate.evidence.page import LEAST_CHARS
-from curate.evidence.wording import RULES
+from curate.stages.decontaminate import report
+from curate.stages.decontaminate.report.html import LEAST_CHARS
+from curate.stages.decontaminate.report.wording import RULES
+from curate.stages.decontaminate.summary import BLIND, SetReport
 
 
 def write(tmp_path, found, hits):
-    evidence.write_page(tmp_path / "page.html", found, hits)
+    report.write_page(tmp_path / "page.html", found, hits)
     return (tmp_path / "page.html").read_bytes().decode()
 
 
@@ -164,7 +164,7 @@ def test_long_texts_are_cut_where_there_are_many_and_a_thousand_hits_fit_three_m
     long = " ".join(f"word{number}" for number in range(1200))
     lead = "nothing like it at all " * 100
     hits = [
-        make_hit(number, matched_text=long, eval_text=lead + long, before="b " * 80) for number in range(evidence.MOST)
+        make_hit(number, matched_text=long, eval_text=lead + long, before="b " * 80) for number in range(report.MOST)
     ]
     text = write(tmp_path, make_found(), hits)
     assert len(text.encode()) < 3_100_000

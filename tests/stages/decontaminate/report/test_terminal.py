@@ -5,14 +5,14 @@ import re
 import pytest
 from helpers.leakage import COUNTS, HOSTILE, PENS, make_found, make_hit
 
-from curate import hitbook
-from curate.evidence.leakage import BLIND, SetReport
-from curate.evidence.screen import columns
-from curate.evidence.wording import AROUND
+from curate.runtime.text import columns
+from curate.stages.decontaminate import hits_table
+from curate.stages.decontaminate.report.wording import AROUND
+from curate.stages.decontaminate.summary import BLIND, SetReport
 
 
 def test_the_context_that_hits_keep_is_the_one_that_the_ellipses_go_by():
-    assert AROUND == hitbook.CONTEXT
+    assert AROUND == hits_table.CONTEXT
 
 
 def test_the_screen_tells_everything_in_a_hundred_columns():

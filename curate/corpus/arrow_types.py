@@ -1,0 +1,155 @@
+"""Arrow types for values that come without any, and tables that differ in them.
+
+The rule: whole numbers are int64, numbers float64, strings large_string, lists and objects keep their structure. Values
+of one column (or of one field deeper down) that have no type in common make it large_string: strings stay as they are,
+everything else becomes its JSON. So do objects of more than ``MAX_FIELDS`` fields or none, and whole numbers that int64
+does not hold, or float64 where fractions stand beside them. A type only ever widens: what was seen at the start of the
+corpus is kept, also where a slice holds nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from curate.corpus.json_records import clean_string
+
+MAX_FIELDS = 100
+INT64 = 1 << 63
+EXACT_FLOAT = 1 << 53
+
+
+def tabulate(records: Sequence[dict[str, Any] | None], schema: pa.Schema | None) -> pa.Table:
+    """Records as a table: the columns of ``schema`` first, then new ones in the order in which they appear."""
+    known = {column.name: column.type for column in schema} if schema is not None else {}
+    names = dict.fromkeys([*known, *(name for record in records if record is not None for name in record)])
+    arrays = {}
+    for name in names:
+        values = [None if record is None else record.get(name) for record in records]
+        arrays[clean_string(name)] = encode(values, infer_type(values, known.get(name)))
+    return pa.table(arrays) if arrays else pa.table({"": pa.nulls(len(records))}).select([])
+
+
+def infer_type(values: Iterable[Any], known: pa.DataType | None = None) -> pa.DataType:
+    """The narrowest type, no narrower than ``known``, that holds all values unchanged; null where there are none."""
+    known = None if known is None or pa.types.is_null(known) else known
+    held = [value for value in values if value is not None]
+    kinds = {type(value) for value in held} | python_kinds(known)
+    if not kinds:
+        return pa.null()
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds == {int}:
+        return pa.int64() if all(-INT64 <= value < INT64 for value in held) else pa.large_string()
+    if kinds == {int, float} or kinds == {float}:
+        exact = all(type(value) is float or abs(value) <= EXACT_FLOAT for value in held)
+        return pa.float64() if exact else pa.large_string()
+    if kinds == {list}:
+        inner = None if known is None else known.value_type
+        return pa.large_list(infer_type((item for value in held for item in value), inner))
+    if kinds == {dict}:
+        return _infer_struct(held, known)
+    return pa.large_string()
+
+
+def python_kinds(kind: pa.DataType | None) -> set[type]:
+    """The Python type whose values a type of ours was found for."""
+    if kind is None:
+        return set()
+    if pa.types.is_boolean(kind):
+        return {bool}
+    if pa.types.is_int64(kind):
+        return {int}
+    if pa.types.is_float64(kind):
+        return {float}
+    if pa.types.is_large_list(kind):
+        return {list}
+    return {dict} if pa.types.is_struct(kind) else {str}
+
+
+def _infer_struct(values: list[dict[str, Any]], known: pa.DataType | None) -> pa.DataType:
+    types = {} if known is None else {column.name: column.type for column in known}
+    names = {name: name if name in types else clean_string(name) for value in values for name in value}
+    for name, clean in names.items():
+        types[clean] = infer_type((value.get(name) for value in values), types.get(clean))
+    return pa.struct(list(types.items())) if 0 < len(types) <= MAX_FIELDS else pa.large_string()
+
+
+def merge_types(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """The type that holds the values of both."""
+    if one.equals(other) or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    if {one, other} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if pa.types.is_large_list(one) and pa.types.is_large_list(other):
+        return pa.large_list(merge_types(one.value_type, other.value_type))
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        fields = {column.name: column.type for column in one}
+        for column in other:
+            fields[column.name] = merge_types(fields.get(column.name, pa.null()), column.type)
+        return pa.struct(list(fields.items())) if len(fields) <= MAX_FIELDS else pa.large_string()
+    return pa.large_string()
+
+
+def merge_schemas(one: pa.Schema | None, other: pa.Schema) -> pa.Schema:
+    """The columns of both, each wide enough for both."""
+    types = {column.name: column.type for column in one} if one is not None else {}
+    for column in other:
+        types[column.name] = merge_types(types.get(column.name, pa.null()), column.type)
+    return pa.schema(list(types.items()))
+
+
+def encode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values as an array of a type that ``infer_type`` found for them, or of a wider one."""
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, TypeError, ValueError):
+        return pa.array([shape(value, kind) for value in values], kind)
+
+
+def shape(value: Any, kind: pa.DataType) -> Any:
+    """The value as the type wants it: JSON where it is a string and the value is none, U+FFFD for lone surrogates."""
+    if value is None:
+        return None
+    if pa.types.is_large_string(kind):
+        return clean_string(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    if pa.types.is_large_list(kind):
+        return [shape(item, kind.value_type) for item in value]
+    if pa.types.is_struct(kind):
+        held = {clean_string(name): item for name, item in value.items()}
+        return {column.name: shape(held.get(column.name), column.type) for column in kind}
+    return value
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of a wider schema (``merge_schemas``): absent columns are null, types are widened."""
+    columns = []
+    for column in schema:
+        if column.name not in table.column_names:
+            columns.append(pa.chunked_array([pa.nulls(len(table), column.type)]))
+        elif table.schema.field(column.name).type.equals(column.type):
+            columns.append(table.column(column.name))
+        elif is_string(table.schema.field(column.name).type) and pa.types.is_large_string(column.type):
+            columns.append(table.column(column.name).cast(column.type))
+        else:
+            columns.append(pa.chunked_array([encode(table.column(column.name).to_pylist(), column.type)]))
+    return pa.table(columns, schema=schema)
+
+
+def is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
+    """One table after the other; types that differ between batches of one file are widened."""
+    if all(table.schema.equals(tables[0].schema) for table in tables):
+        return pa.concat_tables(tables)
+    schema: pa.Schema | None = None
+    for table in tables:
+        schema = merge_schemas(schema, table.schema)
+    return pa.concat_tables([conform(table, schema) for table in tables])

@@ -1,0 +1,211 @@
+"""Messages of a conversation: roles, typed content, reasoning and tool calls, each message one turn."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from curate.corpus.chat.types import ConversationError, Turn
+
+# Roles of: OpenAI (developer, function, tool), ShareGPT and FastChat (human, gpt, chatgpt, bing, bard), OpenAssistant
+# (prompter), LLaMA-Factory (function_call, observation), Gemini and Gemma (model), Llama 3.1 (ipython), Qwen and
+# Hermes (tool_call, tool_response), OLMo (environment).
+ROLES = {
+    "system": ("system", "developer"),
+    "user": ("user", "human", "prompter"),
+    "assistant": ("assistant", "gpt", "chatgpt", "bing", "bard", "model", "function_call", "tool_call"),
+    "tool": ("tool", "function", "observation", "tool_response", "ipython", "environment"),
+}
+STANDARD = {name: role for role, names in ROLES.items() for name in names}
+
+ROLE_KEYS = ("role", "from")
+CONTENT_KEYS = ("content", "value", "text")
+REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+CALL_KEYS = ("tool_calls", "function_call")
+PART_KEYS = ("text", "value", "content", "thinking", "reasoning")
+SPOKEN_PARTS = ("text", "input_text", "output_text", "reasoning", "thinking", "tool_call", None)
+
+SYSTEM_COLUMNS = ("system", "system_prompt")
+MESSAGE_COLUMNS = {"messages": ("messages",), "conversations": ("conversations", "conversation")}
+
+
+def read_messages(row: Mapping[str, object], columns: tuple[str, ...], skipped: list[str]) -> list[Turn]:
+    require_columns(row, columns)
+    said = [turn for column in columns for turn in read_column(row, column, None, skipped)]
+    return extend_turns(read_system(row), said)
+
+
+def read_system(row: Mapping[str, object]) -> list[Turn]:
+    found = {column: row.get(column) for column in SYSTEM_COLUMNS}
+    texts = [_write(value, column) for column, value in found.items() if isinstance(value, str)]
+    return [Turn("system", text) for text in texts if text.strip()][:1]
+
+
+def read_history(row: Mapping[str, object]) -> list[Turn]:
+    turns = []
+    for number, pair in enumerate(as_list(row.get("history"), "history")):
+        place = f"history[{number}]"
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ConversationError(place, describe_value(pair), "a question and its answer")
+        turns += [Turn("user", _write(pair[0], place)), Turn("assistant", _write(pair[1], place))]
+    return [turn for turn in turns if turn.text.strip()]
+
+
+def read_column(row: Mapping[str, object], column: str, role: str | None, skipped: list[str]) -> list[Turn]:
+    """Messages, or a text that ``role`` says; messages alone where the role is None."""
+    value = row.get(column)
+    if isinstance(value, str):
+        value = _parse_messages(value, known=role is not None) or value
+    if isinstance(value, Mapping):
+        return read_message(value, column, skipped)
+    if isinstance(value, list | tuple):
+        return [
+            turn
+            for number, message in enumerate(value)
+            for turn in read_message(message, f"{column}[{number}]", skipped)
+        ]
+    text = _write(value, column, "a string or messages" if role else "a list of messages")
+    if role is None and text.strip() not in ("", "[]"):
+        raise ConversationError(column, describe_value(value), "a list of messages")
+    return [Turn(role, text)] if role and text.strip() else []
+
+
+def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None:
+    """The messages that a JSON string holds. ``known`` asks for a known role in each, since an answer may be JSON."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, list) or not all(isinstance(message, Mapping) for message in found):
+        return None
+    return found if not known or all(map(_find_role, found)) else None
+
+
+def read_message(message: object, place: str, skipped: list[str]) -> list[Turn]:
+    if message is None:
+        return []
+    if not isinstance(message, Mapping):
+        raise ConversationError(place, describe_value(message), "a message, an object with role and content")
+    if not any(key in message for key in (*CONTENT_KEYS, *REASONING_KEYS, *CALL_KEYS)):
+        raise ConversationError(place, describe_value(message), f"one of {', '.join(CONTENT_KEYS)}")
+    said = [*_read_reasoning(message, place, skipped), *_read_content(message, place, skipped)]
+    said += _read_calls(message, place)
+    role = _find_role(message)
+    if role is None:
+        key = next((key for key in ROLE_KEYS if message.get(key) is not None), ROLE_KEYS[0])
+        raise ConversationError(f"{place}.{key}", describe_value(message.get(key)), f"one of {', '.join(STANDARD)}")
+    text = "\n\n".join(part for part in said if part.strip())
+    return [Turn(role, text)] if text else []
+
+
+def _find_role(message: Mapping[str, object]) -> str | None:
+    names = [message[key] for key in ROLE_KEYS if message.get(key) is not None]
+    return STANDARD.get(names[0].strip().lower()) if names and isinstance(names[0], str) else None
+
+
+def _read_reasoning(message: Mapping[str, object], place: str, skipped: list[str]) -> list[str]:
+    found = {key: message[key] for key in REASONING_KEYS if message.get(key)}
+    skipped += [key for key, value in found.items() if not isinstance(value, str)]
+    texts = [_write(value, f"{place}.{key}") for key, value in found.items() if isinstance(value, str)]
+    return list(dict.fromkeys(texts))
+
+
+def _read_content(message: Mapping[str, object], place: str, skipped: list[str]) -> list[str]:
+    key = next((key for key in CONTENT_KEYS if message.get(key) not in (None, "")), CONTENT_KEYS[0])
+    content, place = message.get(key), f"{place}.{key}"
+    if not isinstance(content, list | tuple):
+        return [_write(content, place, "a string or a list of typed parts")]
+    parts = [_read_part(part, f"{place}[{number}]", skipped) for number, part in enumerate(content)]
+    return [part for part in parts if part]
+
+
+def _read_part(part: object, place: str, skipped: list[str]) -> str:
+    if not isinstance(part, Mapping):
+        return _write(part, place, "a typed part")
+    kind = part.get("type")
+    text = next((part[key] for key in PART_KEYS if isinstance(part.get(key), str)), None)
+    if kind in SPOKEN_PARTS and text is not None:
+        return _write(text, place)
+    skipped.append(str(kind))
+    return ""
+
+
+def _read_calls(message: Mapping[str, object], place: str) -> list[str]:
+    texts = []
+    for key in CALL_KEYS:
+        calls = message.get(key) or []
+        for call in calls if isinstance(calls, list | tuple) else [calls]:
+            texts.append(_write_call(call, f"{place}.{key}"))
+    return texts
+
+
+def _write_call(call: object, place: str) -> str:
+    """The name and the arguments as chat templates write them: one JSON object, whose arguments are no string."""
+    if not isinstance(call, Mapping):
+        return _write(call, place, "a tool call, an object with name and arguments")
+    function = call.get("function")
+    named = function if isinstance(function, Mapping) else call
+    arguments = named.get("arguments")
+    try:
+        if isinstance(arguments, str) and arguments.lstrip().startswith("{"):
+            arguments = json.loads(arguments)
+    except (ValueError, RecursionError):
+        pass  # the model is trained to say even what is no JSON
+    said = {"name": named["name"], "arguments": arguments} if named.get("name") else call
+    try:
+        text = json.dumps(said, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConversationError(place, f"arguments that JSON cannot hold ({error})", "an object") from error
+    return _write(text, place)
+
+
+def extend_turns(turns: list[Turn], more: list[Turn]) -> list[Turn]:
+    """``turns`` and ``more``, without what ``more`` repeats from the beginning of ``turns``."""
+    first = 1 if turns and more and turns[0].role == "system" != more[0].role else 0
+    same = 0
+    while same < min(len(turns) - first, len(more)) and turns[first + same] == more[same]:
+        same += 1
+    return turns + more[same:]
+
+
+def require_columns(row: Mapping[str, object], columns: tuple[str, ...]) -> None:
+    if not any(column in row for column in columns):
+        found = f"no such column among {', '.join(map(str, row)) or 'none'}"
+        raise ConversationError(columns[0], found, " or ".join(columns))
+
+
+def as_list(value: object, place: str) -> Sequence[object]:
+    if isinstance(value, str):
+        value = _parse_messages(value, known=False) or value.strip() or None
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise ConversationError(place, describe_value(value), "a list")
+    return value
+
+
+def _write(value: object, place: str, expected: str = "a string") -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ConversationError(place, describe_value(value), expected)
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        found = f"a lone surrogate at character {error.start}"
+        raise ConversationError(place, found, expected) from error
+    return text
+
+
+def describe_value(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return f'the string "{value[:40]}{"…" if len(value) > 40 else ""}"'
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, Mapping):
+        return f"an object with {', '.join(map(str, list(value)[:5])) or 'nothing in it'}"
+    return f"the {type(value).__name__} {str(value)[:40]}"

@@ -1,0 +1,88 @@
+"""Questions with their answers: Alpaca and its relatives, self-instruct tasks, preference pairs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from curate.corpus.chat.messages import (
+    MESSAGE_COLUMNS,
+    as_list,
+    describe_value,
+    extend_turns,
+    read_column,
+    read_history,
+    read_system,
+    require_columns,
+)
+from curate.corpus.chat.types import ConversationError, Turn, joined
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The columns of a schema of questions and answers."""
+
+    asked: tuple[str, ...]
+    """The first makes the schema; the others add to it."""
+    answered: tuple[str, ...]
+
+
+PAIRS = {
+    "alpaca": Pair(("instruction", "input", "context"), ("output", "response")),
+    "prompt": Pair(("prompt",), ("completion", "response")),
+    "question": Pair(("question", "context"), ("answer", "response")),
+    "query": Pair(("query", "context"), ("response", "answer")),
+    "problem": Pair(("problem",), ("solution", "answer")),
+}
+PREFERENCE = Pair(("prompt", "question", "query", "instruction", "input", "context"), ("chosen", "rejected"))
+
+
+def list_instances(row: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The instances of a self-instruct task, each as the row of Alpaca that it stands for, without the task's system.
+
+    Raises ConversationError for instances that are no objects.
+    """
+    require_columns(row, ("instances",))
+    instances: list[Mapping[str, object]] = []
+    for number, instance in enumerate(as_list(row["instances"], "instances")):
+        if not isinstance(instance, Mapping):
+            raise ConversationError(f"instances[{number}]", describe_value(instance), "an object with input and output")
+        instances.append({"instruction": row.get("instruction"), **instance})
+    return instances
+
+
+def read_preference(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    """A message that an answer repeats from the context, as where each holds the whole conversation, comes once."""
+    require_columns(row, PREFERENCE.answered)
+    turns = extend_turns(read_system(row), read_history(row) + _read_asked(row, PREFERENCE, skipped))
+    for column in (name for names in MESSAGE_COLUMNS.values() for name in names):
+        turns = extend_turns(turns, read_column(row, column, None, skipped))
+    for column in PREFERENCE.answered:
+        turns = extend_turns(turns, read_column(row, column, "assistant", skipped))
+    return turns
+
+
+def read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    """Each instance is what an Alpaca row is, so a task of several instances repeats its instruction."""
+    turns = []
+    for number, instance in enumerate(list_instances(row)):
+        try:
+            turns += read_pair(instance, PAIRS["alpaca"], skipped)
+        except ConversationError as error:
+            place = f"instances[{number}].{error.place}"
+            raise ConversationError(place, error.found, error.expected) from error
+    return read_system(row) + (turns or read_column(row, "instruction", "user", skipped))
+
+
+def read_pair(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list[Turn]:
+    require_columns(row, pair.asked[:1])
+    require_columns(row, pair.answered)
+    asked = read_history(row) + _read_asked(row, pair, skipped)
+    answers = dict.fromkeys(tuple(read_column(row, column, "assistant", skipped)) for column in pair.answered)
+    return extend_turns(read_system(row), asked) + [turn for answer in answers for turn in answer]
+
+
+def _read_asked(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list[Turn]:
+    columns = [read_column(row, column, "user", skipped) for column in pair.asked]
+    texts = [turns[0] for turns in columns if len(turns) == 1 and turns[0].role == "user"]
+    if len(texts) > 1 and len(texts) == sum(map(len, columns)):
+        return [Turn("user", joined(dict.fromkeys(texts)))]
+    return [turn for turns in columns for turn in turns]

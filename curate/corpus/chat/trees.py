@@ -1,0 +1,30 @@
+"""Trees of messages (OpenAssistant), read depth first."""
+
+from collections.abc import Iterator, Mapping
+
+from curate.corpus.chat.messages import as_list, read_message, require_columns
+from curate.corpus.chat.types import Turn
+
+
+def walk_tree(row: Mapping[str, object]) -> Iterator[tuple[int, list[Turn]]]:
+    """Every message of a tree, depth first: how many messages it replies to, and its turn; no turn without text.
+
+    Raises ConversationError where ``read_turns`` does.
+    """
+    return _walk_tree(row, [])
+
+
+def read_tree(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    return [turn for _, turns in _walk_tree(row, skipped) for turn in turns]
+
+
+def _walk_tree(row: Mapping[str, object], skipped: list[str]) -> Iterator[tuple[int, list[Turn]]]:
+    require_columns(row, ("prompt",))
+    ahead = [(row["prompt"], "prompt", 0)]  # a stack, since trees may lie deeper than Python recurses
+    while ahead:
+        message, place, depth = ahead.pop()
+        yield depth, read_message(message, place, skipped)
+        if isinstance(message, Mapping):
+            place = f"{place}.replies"
+            replies = list(enumerate(as_list(message.get("replies"), place)))
+            ahead += [(reply, f"{place}[{number}]", depth + 1) for number, reply in reversed(replies)]

@@ -1,0 +1,213 @@
+"""Formats that have columns of their own: Parquet, Arrow (file, stream, Feather, save_to_disk), datasets of the Hub.
+
+Read as batches, never row by row, and only the text and the id where nothing else is asked for. A row group that cannot
+be decoded makes its rows unreadable, a file that cannot be opened makes one unreadable row. Where another column than
+the text is damaged, the text is read and the other columns of those rows are null, with a warning. Memory goes with the
+batches: those of a Parquet row group are cut small here, those of an Arrow file are as large as they were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.corpus.hub import stream_hub
+from curate.corpus.readers.arrow_blocks import BlockMaker, is_sound
+from curate.corpus.streams import as_failure, one_line, open_binary
+from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+from curate.runtime.console import warn
+
+# A batch of a Parquet row group is about this large, however large the group is.
+BATCH_BYTES = 4 << 20
+BATCH_ROWS = 2048
+HUB_ROWS = 256
+BUFFER_BYTES = 1 << 20
+# A damaged length asks for more memory than there is.
+DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
+ARROW_FILE_MAGIC = b"ARROW1"
+
+
+def open_parquet(source: Source, file: IO[bytes]) -> pq.ParquetFile:
+    """The footer of an open file. BrokenSourceError where it cannot be read."""
+    try:
+        opened = pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
+        spell_names(opened.schema_arrow)
+        return opened
+    except DAMAGE as error:
+        raise _as_broken(source, error, "the Parquet file is damaged") from error
+
+
+def read_parquet(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+    """Blocks of the rows from ``start`` on; row groups before it are passed over unread."""
+    maker = BlockMaker(source, start, reading)
+    try:
+        with open_binary(source.path) as file:
+            yield from _read_groups(open_parquet(source, file), maker)
+    except BrokenSourceError as broken:
+        yield from maker.refuse(1, str(broken))
+
+
+def _read_groups(file: pq.ParquetFile, maker: BlockMaker) -> Iterator[Block]:
+    maker.total_rows = file.metadata.num_rows
+    for group in range(file.metadata.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if maker.row + rows <= maker.start.row:
+            maker.skip(rows)
+        else:
+            yield from _read_group(file, group, maker)
+    yield maker.finish()
+
+
+def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator[Block]:
+    first = maker.row
+    stop = first + file.metadata.row_group(group).num_rows
+    cause = f"row group {group} ends early"
+    for whole in passes(maker.reading):
+        row = maker.row
+        try:
+            yield from _read_batches(file, group, maker, first, whole)
+        except DAMAGE as error:
+            failure = _as_broken(maker.source, error, f"row group {group} cannot be decoded")
+            if not isinstance(failure, BrokenSourceError):
+                raise failure from error
+            cause = str(failure)
+        if maker.reading.holds_content and not whole:
+            warn_of_nulls(maker, row, cause)
+        if maker.row == stop:
+            return
+    yield from maker.refuse(stop - maker.row, cause)
+
+
+def passes(reading: Reading) -> list[bool]:
+    """Whether to read what is asked for beside the text: where that fails, the text alone is tried if it is wanted."""
+    if reading.whole and reading.text_field is None and reading.conversation is None:
+        return [True]
+    return [True, False] if reading.holds_content else [False]
+
+
+def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
+    if maker.row > row:
+        rows = f"rows {row} to {maker.row - 1}"
+        warn(f"{maker.source.name}, {rows}: {cause}; their columns beside the text are null")
+
+
+def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: int, whole: bool) -> Iterator[Block]:
+    """The batches of a row group, from the row on that the maker stands at."""
+    metadata = file.metadata.row_group(group)
+    size = max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
+    every = whole and maker.reading.whole
+    names = None if every else maker.reading.project(file.schema_arrow.names, whole)
+    row = first
+    for batch in file.iter_batches(batch_size=size, row_groups=[group], columns=names):
+        done = maker.row - row
+        row += batch.num_rows
+        if done < batch.num_rows:
+            yield from maker.make(pa.Table.from_batches([batch.slice(done)]), file.schema_arrow)
+
+
+def read_arrow(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+    """Blocks of the rows from ``start`` on, of an IPC file (Feather) or an IPC stream (``datasets`` writes these)."""
+    maker = BlockMaker(source, start, reading)
+    cause = ""
+    for whole in passes(reading):
+        row, broken = maker.row, False
+        try:
+            yield from _read_ipc_rows(maker, whole)
+        except BrokenSourceError as failure:
+            cause, broken = str(failure), True
+        if reading.holds_content and not whole:
+            warn_of_nulls(maker, row, cause)
+        if not broken:
+            yield maker.finish()
+            return
+    yield from maker.refuse(1, f"{cause} after row {maker.row - 1}" if maker.row else cause)
+
+
+def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[Block]:
+    """The rows from the one on that the maker stands at."""
+    row = 0
+    for schema, batch, position in _read_ipc(maker.source, maker.reading, whole):
+        done = maker.row - row
+        row += batch.num_rows
+        if done < batch.num_rows:
+            maker.position = position
+            yield from maker.make(pa.Table.from_batches([batch.slice(done)]), schema)
+
+
+def _read_ipc(source: Source, reading: Reading, whole: bool) -> Iterator[tuple[pa.Schema, pa.RecordBatch, int]]:
+    """Sound record batches with the schema of the whole file and the stored bytes read so far."""
+    with open_binary(source.path) as file:
+        try:
+            schema = _open_ipc(file).schema
+            every = whole and reading.whole
+            reader = _open_ipc(file, pa.ipc.IpcReadOptions() if every else _project_ipc(schema, reading, whole))
+            count = getattr(reader, "num_record_batches", None)
+            number = 0
+            while count is None or number < count:
+                try:
+                    batch = reader.read_next_batch() if count is None else reader.get_batch(number)
+                except StopIteration:
+                    return
+                if not all(map(is_sound, batch.columns)):
+                    raise BrokenSourceError("the Arrow file is damaged (a column does not hold together)")
+                number += 1
+                yield schema, batch, (source.size or 0) * number // count if count else file.tell()
+        except DAMAGE as error:
+            raise _as_broken(source, error, "the Arrow file is damaged") from error
+
+
+def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> Any:
+    """A reader of an IPC file, which knows its ``num_record_batches``, or of an IPC stream."""
+    file.seek(0)
+    is_file = file.read(len(ARROW_FILE_MAGIC)) == ARROW_FILE_MAGIC
+    file.seek(0)
+    reader = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(file, options=options)
+    spell_names(reader.schema)
+    return reader
+
+
+def _project_ipc(schema: pa.Schema, reading: Reading, also: bool) -> pa.ipc.IpcReadOptions:
+    tops = {name.split(".")[0] if name not in schema.names else name for name in reading.project(schema.names, also)}
+    return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(schema.names) if name in tops])
+
+
+def read_hub(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+    """Blocks of the rows from ``start`` on, streamed through ``datasets`` as Arrow batches."""
+    maker = BlockMaker(source, start, reading)
+    maker.skip(start.row)
+    for table in stream_hub(source.path, start.row, HUB_ROWS):
+        yield from maker.make(table, table.schema)
+    yield maker.finish()
+
+
+def read_schema(source: Source) -> pa.Schema:
+    """The columns of a source and their types, without reading its rows where the format allows."""
+    if source.format == "parquet":
+        with open_binary(source.path) as file:
+            return open_parquet(source, file).schema_arrow
+    if source.format == "hub":
+        first = next(stream_hub(source.path, 0, 16), None)
+        return pa.schema([]) if first is None else first.schema
+    with open_binary(source.path) as file:
+        try:
+            return _open_ipc(file).schema
+        except DAMAGE as error:
+            raise _as_broken(source, error, "the Arrow file is damaged") from error
+
+
+def spell_names(fields: Iterable[pa.Field]) -> None:
+    """Read the name of every column and of every field within. UnicodeDecodeError where damage made one unreadable."""
+    for column in fields:
+        str(column.name)
+        spell_names(column.type.field(place) for place in range(column.type.num_fields))
+
+
+def _as_broken(source: Source, error: Exception, what: str) -> Exception:
+    """An error of Arrow as the fault of the file; an error of a server stays one."""
+    if not isinstance(error, OSError) or isinstance(error, pa.ArrowException):
+        return BrokenSourceError(f"{what} ({one_line(error)})")
+    failure = as_failure(source.path, error)
+    return BrokenSourceError(f"{what} ({failure})") if isinstance(failure, BrokenSourceError) else failure

@@ -1,0 +1,276 @@
+"""Arrow batches as blocks of rows: texts and ids taken out of their columns, the rest left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.corpus.arrow_types import conform, is_string
+from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
+from curate.corpus.chat.types import joined
+from curate.corpus.json_records import BadRowError, as_id
+from curate.corpus.readers.row_blocks import ROW_COST
+from curate.corpus.streams import one_line
+from curate.corpus.types import Block, Reading, Source, Start
+
+# Texts become Python strings in runs of about this many bytes.
+RUN_BYTES = 4 << 20
+RUN_ROWS = 1024
+
+
+@dataclass(slots=True)
+class BlockMaker:
+    """Counts the rows of a columnar source and makes blocks of those from ``start`` on that are in the sample."""
+
+    source: Source
+    start: Start
+    reading: Reading
+    total_rows: int | None = None
+    """Where it is known, the position in the source is told from the row."""
+    row: int = 0
+    position: int = 0
+    """Stored bytes read, where the reader knows better than from the row."""
+    behind: int = field(default=0)
+    """Position behind the last row that was passed."""
+
+    def skip(self, rows: int) -> None:
+        """Pass over rows that are not wanted."""
+        self.row += rows
+        self.behind = self._position(self.row - 1) if rows else self.behind
+
+    def make(self, table: pa.Table, schema: pa.Schema) -> Iterator[Block]:
+        """Blocks of the next rows. ``schema`` is that of the file; columns that the table lacks of it become null."""
+        if self.row + len(table) <= self.start.row:
+            self.skip(len(table))
+            return
+        if self.row < self.start.row:
+            table = table.slice(self.start.row - self.row)
+            self.skip(self.start.row - self.row)
+        run = max(1, min(RUN_ROWS, RUN_BYTES * len(table) // max(1, table.nbytes)))
+        for first in range(0, len(table), run):
+            yield self._make_run(table.slice(first, run), schema)
+
+    def _make_run(self, table: pa.Table, schema: pa.Schema) -> Block:
+        rows = list(range(self.row, self.row + len(table)))
+        keep = self.reading.keep
+        if keep is not None:
+            kept = [row for row in rows if keep(row)]
+            table = table.take(pa.array([row - self.row for row in kept], pa.int64()))
+            next_row, rows = self.row + len(rows), kept
+        else:
+            next_row = self.row + len(rows)
+        turns = None
+        if self.reading.conversation is not None:
+            turns, texts, sizes, causes = take_conversations(table, self.reading.conversation)
+        else:
+            texts, sizes, causes = take_texts(table, self.reading.text_field)
+        reasons = [None if cause is None else f"row {row}: {cause}" for row, cause in zip(rows, causes, strict=True)]
+        content = None
+        if self.reading.holds_content:
+            whole = self.reading.whole
+            content = as_content(table, schema, causes) if whole else pick_columns(table, self.reading.also, causes)
+        return self._block(
+            rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content, turns
+        )
+
+    def refuse(self, count: int, cause: str) -> Iterator[Block]:
+        """Blocks of unreadable rows."""
+        stop = self.row + count
+        if self.row < self.start.row:
+            self.skip(min(stop, self.start.row) - self.row)
+        while self.row < stop:
+            next_row = min(self.row + RUN_ROWS, stop)
+            keep = self.reading.keep
+            rows = [row for row in range(self.row, next_row) if keep is None or keep(row)]
+            self.position = self.source.size or self.position
+            nothing: list[str | None] = [None] * len(rows)
+            yield self._block(rows, nothing, nothing, [cause] * len(rows), [0] * len(rows), next_row)
+
+    def finish(self) -> Block:
+        """The end of the source, without rows."""
+        self.behind = self.source.size or self.behind
+        return self._block([], [], [], [], [], self.row)
+
+    def _block(
+        self,
+        rows: list[int],
+        ids: list[str | None],
+        texts: list[str | None],
+        reasons: list[str | None],
+        sizes: list[int],
+        next_row: int,
+        content: Any = None,
+        turns: list[Turns | None] | None = None,
+    ) -> Block:
+        begin = self.behind
+        if next_row > self.row:
+            self.behind = self._position(next_row - 1)
+        self.row = next_row
+        return Block(
+            rows=rows,
+            ids=ids,
+            texts=texts,
+            reasons=reasons,
+            sizes=[size + ROW_COST for size in sizes],
+            positions=[self._position(row) for row in rows],
+            offsets=None,
+            begin=begin,
+            end=self.behind,
+            next_row=next_row,
+            next_offset=None,
+            content=[None] * len(rows) if self.reading.holds_content and content is None else content,
+            turns=turns,
+        )
+
+    def _position(self, row: int) -> int:
+        if self.total_rows:
+            return (self.source.size or 0) * (row + 1) // self.total_rows
+        return self.position
+
+
+def find_column(table: pa.Table, name: str) -> pa.Array | None:
+    """A column by its name, or a field of a struct by its path with dots."""
+    if name in table.column_names:
+        return join_chunks(table.column(name))
+    first, *rest = name.split(".")
+    if not rest or first not in table.column_names:
+        return None
+    column = join_chunks(table.column(first))
+    for part in rest:
+        if not pa.types.is_struct(column.type) or column.type.get_field_index(part) < 0:
+            return None
+        column = pc.struct_field(column, part)
+    return column
+
+
+def join_chunks(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def is_sound(column: pa.Array) -> bool:
+    """Whether a column may be read at all: Arrow trusts the offsets of a file, and a bad one would end the process.
+
+    Strings that are no UTF-8 are sound; they cost their own rows.
+    """
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if not is_string(column.type) or pa.types.is_string_view(column.type):
+            return False
+        return is_sound(column.view(pa.binary() if pa.types.is_string(column.type) else pa.large_binary()))
+    return True
+
+
+def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], list[int], list[str | None]]:
+    """Texts, their UTF-8 lengths, and for each row the cause why it has no text; nothing where none is asked for."""
+    if name is None:
+        return [None] * len(table), [0] * len(table), [None] * len(table)
+    column = find_column(table, name)
+    if column is None:
+        cause = f'no column "{name}"; there are: {", ".join(table.column_names)}'
+        return [None] * len(table), [0] * len(table), [cause] * len(table)
+    column = as_text(column)
+    if column is None:
+        return [None] * len(table), [0] * len(table), [f'"{name}" is no column of strings'] * len(table)
+    sizes = pc.fill_null(pc.binary_length(column), 0).to_pylist()
+    null = f'"{name}" is null'
+    try:
+        if pa.types.is_large_string(column.type):
+            texts = column.to_pylist()
+            return texts, sizes, [null if text is None else None for text in texts]
+    except UnicodeDecodeError:
+        column = column.cast(pa.large_binary())
+    decoded = [decode(value, null) for value in column.to_pylist()]
+    return [text for text, _ in decoded], sizes, [cause for _, cause in decoded]
+
+
+def take_conversations(
+    table: pa.Table, schema: str
+) -> tuple[list[Turns | None], list[str | None], list[int], list[str | None]]:
+    """Turns, texts, their UTF-8 lengths, and for each row the cause why it is no conversation."""
+    turns: list[Turns | None] = []
+    causes: list[str | None] = []
+    for record in to_records(table.select([name for name in list_columns(schema) if name in table.column_names])):
+        try:
+            if isinstance(record, BadRowError):
+                raise record
+            turns.append(take_turns(record, schema))
+            causes.append(None)
+        except BadRowError as bad:
+            turns.append(None)
+            causes.append(bad.cause)
+    texts = [None if found is None else joined(found) for found in turns]
+    return turns, texts, [count_bytes(text or "") for text in texts], causes
+
+
+def to_records(table: pa.Table) -> list[dict[str, Any] | BadRowError]:
+    """The rows as dicts; values that Python cannot hold, such as strings that are no UTF-8, cost their own rows."""
+    try:
+        records: list[dict[str, Any] | BadRowError] = table.to_pylist()
+        return records
+    except (ValueError, OverflowError) as error:
+        if len(table) > 1:
+            return [record for row in range(len(table)) for record in to_records(table.slice(row, 1))]
+        cause = f"invalid UTF-8 ({error.reason})" if isinstance(error, UnicodeDecodeError) else one_line(error)
+        return [BadRowError(cause)]
+
+
+def as_text(column: pa.Array) -> pa.Array | None:
+    """A column of strings or bytes as large_string or large_binary; None where it is neither."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_null(kind) or is_string(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return column.cast(pa.large_binary())
+    return None
+
+
+def decode(value: bytes | None, null: str) -> tuple[str | None, str | None]:
+    if value is None:
+        return None, null
+    try:
+        return value.decode(), None
+    except UnicodeDecodeError as error:
+        return None, f"invalid UTF-8 at byte {error.start} of the text ({error.reason})"
+
+
+def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
+    """Ids as strings, null where there are none."""
+    column = None if name is None else find_column(table, name)
+    if column is None:
+        return [None] * len(table)
+    try:
+        return [as_id(value) for value in column.to_pylist()]
+    except UnicodeDecodeError:
+        values = column.cast(pa.large_binary()).to_pylist()
+        return [None if value is None else value.decode("utf-8", "replace") for value in values]
+
+
+def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:
+    """The original columns with strings as large_string, null in the rows that have a cause to be unreadable."""
+    fields = [column.with_type(widen_string(column.type)).with_nullable(True) for column in schema]
+    return empty_rows(conform(table, pa.schema(fields)), causes)
+
+
+def pick_columns(table: pa.Table, names: Sequence[str], causes: list[str | None]) -> pa.Table:
+    """Some columns, or fields within one, under the names that they are asked by; null where there is none."""
+    found = [find_column(table, name) for name in names]
+    held = [pa.nulls(len(table)) if column is None else column for column in found]
+    columns = [column.cast(widen_string(column.type)) if is_string(column.type) else column for column in held]
+    return empty_rows(pa.table(dict(zip(names, columns, strict=True))), causes)
+
+
+def empty_rows(table: pa.Table, causes: list[str | None]) -> pa.Table:
+    """The table with nulls in the rows that have a cause to be unreadable."""
+    if any(cause is not None for cause in causes):
+        indices = [index if cause is None else None for index, cause in enumerate(causes)]
+        table = table.take(pa.array(indices, pa.int64()))
+    return table
+
+
+def widen_string(kind: pa.DataType) -> pa.DataType:
+    return pa.large_string() if is_string(kind) else kind

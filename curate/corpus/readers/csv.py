@@ -1,0 +1,139 @@
+"""CSV and TSV: a header, then records. Quoted fields may hold line ends. The row is the record's number from zero."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from curate.corpus import types
+from curate.corpus.json_records import BadRowError
+from curate.corpus.readers.jsonl import BOM
+from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.streams import read_chunks
+from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+RECORDS_PER_BATCH = 256
+# A quote that is never closed swallows what follows; the csv module gives up here and goes on with the next line.
+MAX_FIELD_CHARACTERS = 1 << 28
+
+
+def read_separated(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+    """Blocks of the rows from ``start`` on."""
+    header: list[str] = []
+    try:
+        header, top = read_header(source)
+        batches = split_records(source, enter(source, start).offset or top, reading.chunk_bytes)
+    except BrokenSourceError as broken:
+        batches = iter([Items([], source.size or 0, str(broken))])
+    return gather_rows(batches, source, start, reading, partial(_as_record, header), "record")
+
+
+def read_header(source: Source) -> tuple[list[str], int]:
+    """The names of the columns, and the byte at which the first record begins."""
+    for item, _ in _parse(source, 0, 1 << 16):
+        fields, _, end = item
+        if isinstance(fields, BadRowError):
+            raise BrokenSourceError(f"the header cannot be read ({fields.cause})")
+        if fields is not None:
+            return name_apart(fields), end
+    return [], 0
+
+
+def name_apart(names: list[str]) -> list[str]:
+    """Columns of one name become name, name_2, name_3, so that none is lost."""
+    counts: dict[str, int] = {}
+    apart = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        apart.append(name if counts[name] == 1 else f"{name}_{counts[name]}")
+    return apart
+
+
+def split_records(source: Source, offset: int, chunk_bytes: int) -> Iterator[Items]:
+    """The records of a source from a byte on."""
+    items: list[Item] = []
+    position = offset
+    try:
+        for item, position in _parse(source, offset, chunk_bytes):
+            items.append(item)
+            if len(items) == RECORDS_PER_BATCH:
+                yield Items(items, position)
+                items = []
+    except BrokenSourceError as broken:
+        yield Items(items, source.size or position, str(broken))
+        return
+    yield Items(items, source.size or position)
+
+
+def _parse(source: Source, offset: int, chunk_bytes: int) -> Iterator[tuple[Item, int]]:
+    """Records as lists of fields, None for a blank line, a BadRowError for a bad one; with the stored bytes read."""
+    csv.field_size_limit(min(MAX_FIELD_CHARACTERS, types.MAX_DOCUMENT_BYTES))
+    feed = _Feed(source, offset, chunk_bytes)
+    reader = csv.reader(feed, delimiter=DELIMITERS[source.format], strict=True)
+    begin = offset
+    while True:
+        fields: Any
+        try:
+            fields = next(reader) or None
+        except StopIteration:
+            return
+        except csv.Error as error:
+            fields = BadRowError(f"not a record ({error})")
+        yield (fields, begin, feed.end), feed.position
+        begin = feed.end
+
+
+class _Feed:
+    """The lines of a source as the csv module wants them; ``end`` is the byte behind the last one it took."""
+
+    def __init__(self, source: Source, offset: int, chunk_bytes: int):
+        self.end = self.position = offset
+        self._lines = self._split(source, offset, chunk_bytes)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if self.end == 0:
+            length, line = len(line), line.removeprefix(BOM)
+            self.end = length
+        else:
+            self.end += len(line)
+        return line.decode("utf-8", "surrogateescape")
+
+    def _split(self, source: Source, offset: int, chunk_bytes: int) -> Iterator[bytes]:
+        tail: list[bytes] = []
+        for chunk, position in read_chunks(source, offset, chunk_bytes):
+            first, feed, rest = chunk.partition(b"\n")
+            tail.append(first + feed)
+            if not feed:
+                continue
+            self.position = position
+            yield b"".join(tail)
+            *lines, last = rest.split(b"\n")
+            for line in lines:
+                yield line + b"\n"
+            tail = [last]
+        self.position = position if any(tail) else self.position
+        if any(tail):
+            yield b"".join(tail)
+
+
+def _as_record(header: list[str], fields: list[str]) -> dict[str, Any]:
+    if len(fields) != len(header):
+        raise BadRowError(f"{len(fields)} fields, but the header names {len(header)}")
+    for name, value in zip(header, fields, strict=True):
+        if not value.isascii():
+            _check(name, value)
+    return dict(zip(header, fields, strict=True))
+
+
+def _check(name: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadRowError(f'invalid UTF-8 in "{name}" at character {error.start}') from error

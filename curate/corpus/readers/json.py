@@ -1,0 +1,175 @@
+"""JSON files: one array of any size, objects one after the other, or JSON Lines under another suffix.
+
+The row is the number of the element from zero. The file is cut into elements by brackets and quotes alone, in chunks:
+an array needs no more memory than its longest element, and an element that is no valid JSON costs its own row alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from curate.corpus import types
+from curate.corpus.json_records import BadRowError, parse_record
+from curate.corpus.readers.jsonl import BOM, read_lines
+from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.streams import read_chunks
+from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+
+BETWEEN = re.compile(rb'["\[\]{},]')
+INSIDE = re.compile(rb'["\[\]{}]')
+PEEK_BYTES = 1 << 16
+BACKSLASH = ord("\\")
+
+
+@dataclass(slots=True)
+class Splitter:
+    """Cuts chunks into the elements of one array (``level`` 1) or into a sequence of values (``level`` 0)."""
+
+    level: int
+    offset: int
+    """Bytes of the file before the chunk at hand."""
+    depth: int = 0
+    in_string: bool = False
+    escapes: int = 0
+    """Backslashes at the end of the chunks so far, while inside a string."""
+    begin: int = 0
+    """Byte of the file at which the element at hand begins."""
+    parts: list[bytes] = field(default_factory=list)
+    held_bytes: int = 0
+    opened: bool = False
+    """The bracket of the array is behind us."""
+    closed: bool = False
+
+    def feed(self, chunk: bytes) -> Iterator[Item]:
+        """The elements that end in this chunk."""
+        at = mark = 0
+        while not self.closed:
+            if self.in_string:
+                at = self._find_quote(chunk, at)
+                if at < 0:
+                    break
+                self.in_string, at = False, at + 1
+                continue
+            found = (BETWEEN if self.depth <= self.level else INSIDE).search(chunk, at)
+            if found is None:
+                break
+            at = found.end()
+            token = found.group()
+            if token == b'"':
+                self.in_string, self.escapes = True, 0
+            elif self._count(token):
+                stop = at - 1 if self.level else at
+                yield from self._take(chunk[mark:stop], self.offset + (stop if self.closed else at))
+                mark, self.begin = at, self.offset + at
+            elif self.depth == 1 and self.level == 1 and not self.opened:
+                mark, self.begin, self.opened, self.parts, self.held_bytes = at, self.offset + at, True, [], 0
+        self._hold(chunk[mark:])
+        self.offset += len(chunk)
+
+    def _count(self, token: bytes) -> bool:
+        """Follow a bracket or a comma; whether it ends an element."""
+        self.depth = max(0, self.depth + (token in b"[{") - (token in b"]}"))
+        if self.level == 0:
+            return self.depth == 0 and token in b"]}"
+        self.closed = self.depth == 0
+        return self.closed or (self.depth == 1 and token == b",")
+
+    def _find_quote(self, chunk: bytes, at: int) -> int:
+        """The quote that ends the string at hand, -1 where it is not in this chunk."""
+        first = at
+        while (at := chunk.find(b'"', at)) >= 0:
+            if self._count_escapes(chunk, first, at) % 2 == 0:
+                self.escapes = 0
+                return at
+            at += 1
+        self.escapes = self._count_escapes(chunk, first, len(chunk))
+        return -1
+
+    def _count_escapes(self, chunk: bytes, first: int, at: int) -> int:
+        """Backslashes right before ``at``, those of the chunk before included."""
+        begin = at
+        while begin > first and chunk[begin - 1] == BACKSLASH:
+            begin -= 1
+        return at - begin + (self.escapes if begin == 0 else 0)
+
+    def _take(self, piece: bytes, end: int) -> Iterator[Item]:
+        self._hold(piece)
+        raw, begin, length = b"".join(self.parts), self.begin, self.held_bytes
+        self.parts, self.held_bytes = [], 0
+        text = raw.lstrip()
+        if length > types.MAX_DOCUMENT_BYTES:
+            yield BadRowError(f"{length:,} bytes without an end, more than a document may have"), begin, end
+        elif text:
+            yield text, begin + len(raw) - len(text), end
+
+    def _hold(self, piece: bytes) -> None:
+        """Keep a piece of an element that has not ended; nothing of it once it is too long."""
+        self.held_bytes += len(piece)
+        if self.held_bytes > types.MAX_DOCUMENT_BYTES:
+            self.parts.clear()
+        else:
+            self.parts.append(piece)
+
+    def finish(self) -> list[Item]:
+        """The element that is whole where the array breaks off behind it."""
+        whole = self.level == self.depth == 1 and self.opened and not self.in_string
+        return list(self._take(b"", self.offset)) if whole else []
+
+    def explain_end(self) -> str | None:
+        """Why the source may not end here, None where it may."""
+        rest = b"".join(self.parts).strip()
+        if self.closed:
+            return "there is more text than the array, which ends" if rest else None
+        open_end = self.level and self.offset
+        return "the JSON breaks off" if rest or open_end or self.held_bytes > types.MAX_DOCUMENT_BYTES else None
+
+
+def read_json(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+    """Blocks of the rows from ``start`` on, whatever of the three a .json file is."""
+    try:
+        head = peek(source)
+    except BrokenSourceError:
+        head = b""
+    if head.startswith(b"["):
+        return read_elements(source, start, reading, level=1)
+    if looks_like_lines(head):
+        return read_lines(source, start, reading)
+    return read_elements(source, start, reading, level=0)
+
+
+def peek(source: Source) -> bytes:
+    """The first bytes from the first that is no white space on."""
+    head = b""
+    for chunk, _ in read_chunks(source, 0, PEEK_BYTES):
+        head = (head + chunk).removeprefix(BOM).lstrip()
+        if len(head) >= PEEK_BYTES:
+            break
+    return head
+
+
+def looks_like_lines(head: bytes) -> bool:
+    """One object a line: the first line ends with its bracket, or the second begins with one."""
+    first, _, rest = head.partition(b"\n")
+    return first.rstrip().endswith(b"}") or rest.lstrip().startswith(b"{")
+
+
+def read_elements(source: Source, start: Start, reading: Reading, level: int) -> Iterator[Block]:
+    """Blocks of the elements of an array (``level`` 1) or of a sequence of values (``level`` 0) from ``start`` on."""
+    entered = enter(source, start)
+    batches = split_elements(source, level, entered.offset or 0, reading.chunk_bytes)
+    return gather_rows(batches, source, start, reading, parse_record, "element")
+
+
+def split_elements(source: Source, level: int, offset: int, chunk_bytes: int) -> Iterator[Items]:
+    """The elements of a source from a byte on: 0, or the end of an element."""
+    splitter = Splitter(level, offset, depth=level if offset else 0, begin=offset, opened=offset > 0)
+    position = offset
+    try:
+        for chunk, position in read_chunks(source, offset, chunk_bytes):
+            yield Items(list(splitter.feed(chunk)), position)
+    except BrokenSourceError as broken:
+        yield Items(splitter.finish(), source.size or position, str(broken))
+        return
+    yield Items(splitter.finish(), source.size or position, splitter.explain_end())

@@ -1,0 +1,165 @@
+"""Slices of plain JSON lines, read at once where every line is an ordinary document.
+
+The bytes of such a slice are known from its mark. Any other slice (a bad or blank line, a number that orjson would
+round, a text that is no string) is left to ``curate.corpus``, which knows what to do about it.
+
+Where JSON lines come out again, a line need not be spelled anew: its own bytes, short of the brace that closes it, are
+what its columns begin with (``Lines.heads``), numbers and escapes as they were written. That is right of a slice when
+each line is one object that ends in ``}``, with no key twice (readers differ in which one counts), of strings, numbers,
+truth values and nulls that a table would give back as they are.
+"""
+
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from curate.corpus.arrow_types import encode, infer_type
+from curate.corpus.corpus import Corpus
+from curate.corpus.json_records import HUGE, holds_huge
+from curate.corpus.streams import is_url
+from curate.corpus.types import SliceMark, Source
+
+LAST = operator.itemgetter(-1)
+MOST_BACKSLASHES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The documents of a slice."""
+
+    records: list[dict[str, Any]]
+    texts: list[str]
+    octets: int
+    columns: dict[str, pa.DataType]
+    """The types that ``tabulate`` finds for them."""
+    heads: list[bytes] | None
+    """Each line without what closes it; None where the records have to be spelled anew."""
+
+
+def read_plain(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> Lines | None:
+    """The slice of a mark, None where it has to be read with more care."""
+    if not _may_be_plain(corpus, source) or mark.next_offset is None or mark.documents == 0:
+        return None
+    begin = 0 if behind is None else behind.next_offset
+    if begin is None or mark.next_row - mark.first_row != mark.documents:
+        return None
+    try:
+        with open(source.path, "rb", buffering=0) as file:
+            file.seek(begin)
+            data = file.read(mark.next_offset - begin)
+    except OSError:
+        return None
+    if len(data) != mark.next_offset - begin:
+        return None
+    return _parse(data, mark.documents, corpus)
+
+
+def _may_be_plain(corpus: Corpus, source: Source) -> bool:
+    local = source.format == "jsonl" and source.compression is None and not is_url(source.path)
+    return local and corpus.sample is None and corpus.conversation is None
+
+
+def _parse(data: bytes, documents: int, corpus: Corpus) -> Lines | None:
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    if len(lines) != documents:
+        return None
+    try:
+        records = list(map(orjson.loads, lines))
+        texts = list(map(operator.itemgetter(corpus.text_field), records))
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        return None
+    if set(map(type, records)) != {dict} or set(map(type, texts)) != {str}:
+        return None
+    columns = _Columns()
+    if not columns.look(records, corpus.schema):
+        return None
+    heads = _cut_heads(lines) if columns.held and _count_strings(data) == columns.strings else None
+    return Lines(records, texts, len(data), columns.types, heads)
+
+
+def _cut_heads(lines: list[bytes]) -> list[bytes] | None:
+    """The lines without the brace that closes each; None where something stands behind one of them."""
+    return [line[:-1] for line in lines] if set(map(LAST, lines)) == {ord("}")} else None
+
+
+def _count_strings(data: bytes) -> int:
+    """How many strings, keys too, lines of valid JSON hold; -1 where that takes long to tell.
+
+    Each has two quotes that are not escaped: that stand behind an even number of backslashes.
+    """
+    octets = np.frombuffer(data, np.uint8)
+    behind = np.flatnonzero(octets == ord('"'))
+    count = len(behind)
+    for depth in range(1, MOST_BACKSLASHES + 1):  # Those behind so many at least are taken off and added in turn.
+        behind = behind[octets[behind - depth] == ord("\\")]
+        if not len(behind):
+            return count // 2
+        count += len(behind) if depth % 2 == 0 else -len(behind)
+    return -1
+
+
+@dataclass(slots=True)
+class _Columns:
+    """What the columns of some records are."""
+
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+    held: bool = True
+    """Whether a table would give back all values as they are."""
+    strings: int = 0
+    """Keys and strings in the records: fewer than in their lines where one has a key twice."""
+
+    def look(self, records: list[dict[str, Any]], schema: pa.Schema | None) -> bool:
+        """See all columns; the values of those that a table would hold otherwise are replaced by what it holds.
+
+        False where a float is so large that it may have been a whole number.
+        """
+        known = {column.name: column.type for column in schema} if schema is not None else {}
+        for name, values in _list_columns(records, known):
+            kinds = set(map(type, values)) - {type(None)}
+            if _may_be_huge(values, kinds):
+                return False
+            kind = known.get(name) if kinds == {str} else None
+            self.types[name] = pa.large_string() if kind == pa.large_string() else infer_type(values, known.get(name))
+            if kinds == {str}:  # Of values of several kinds none are held.
+                self.strings += len(values) - values.count(None)
+            if not _is_held(kinds, self.types[name]):
+                self.held = False
+                _hold(records, name, encode(values, self.types[name]).to_pylist())
+        self.strings += sum(map(len, records))
+        return True
+
+
+def _list_columns(records: list[dict[str, Any]], known: Iterable[str]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The values of each column, those of ``known`` first; None where a record has none."""
+    shapes = dict.fromkeys(map(tuple, records))
+    names = dict.fromkeys([*known, *(name for shape in shapes for name in shape)])
+    if len(shapes) > 1:
+        yield from ((name, [record.get(name) for record in records]) for name in names)
+        return
+    columns = dict(zip(next(iter(shapes)), zip(*map(dict.values, records), strict=True), strict=True))
+    yield from ((name, columns.get(name) or [None] * len(records)) for name in names)
+
+
+def _may_be_huge(values: Sequence[Any], kinds: set[type]) -> bool:
+    if float in kinds and any(type(value) is float and abs(value) >= HUGE for value in values):
+        return True
+    return bool(kinds & {dict, list}) and any(map(holds_huge, values))
+
+
+def _hold(records: list[dict[str, Any]], name: str, values: list[Any]) -> None:
+    for record, value in zip(records, values, strict=True):
+        if name in record:
+            record[name] = value
+
+
+def _is_held(kinds: set[type], kind: pa.DataType) -> bool:
+    """Whether a column gives back the values as they are."""
+    plain = {str: pa.large_string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    return not kinds or (len(kinds) == 1 and plain.get(next(iter(kinds))) == kind)

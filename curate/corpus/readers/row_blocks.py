@@ -1,0 +1,156 @@
+"""Rows gathered into blocks, for the formats that are read record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from curate.corpus.chat.rows import Turns, count_bytes, take_turns
+from curate.corpus.chat.types import joined
+from curate.corpus.json_records import BadRowError, pick, take_id, take_text
+from curate.corpus.types import Block, Reading, Source, Start
+
+# Every row counts a little, so that a million empty rows do not make one slice.
+ROW_COST = 64
+
+Item = tuple[Any, int, int]
+"""A row before parsing, the byte it begins at, the byte behind it. None is a blank row, a BadRowError a bad one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Some consecutive rows before parsing."""
+
+    items: list[Item]
+    position: int
+    """Stored bytes read so far."""
+    broken: str | None = None
+    """Why nothing follows, where that is not the end of the source."""
+
+
+@dataclass(slots=True)
+class Builder:
+    """A block under construction: documents are added in order; ``build`` gives the block and begins the next one."""
+
+    reading: Reading
+    begin: int
+    seekable: bool
+    rows: list[int] = field(default_factory=list)
+    ids: list[str | None] = field(default_factory=list)
+    texts: list[str | None] = field(default_factory=list)
+    reasons: list[str | None] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    content: list[dict[str, Any] | None] = field(default_factory=list)
+    turns: dict[int, Turns] = field(default_factory=dict)
+    """The turns of conversations by their place in the block."""
+
+    def add(self, row: int, size: int, offset: int, position: int) -> None:
+        """A document, unreadable until ``fill`` or ``refuse`` says more."""
+        self.rows.append(row)
+        self.sizes.append(size + ROW_COST)
+        self.offsets.append(offset)
+        self.positions.append(position)
+
+    def fill(self, record: dict[str, Any] | None, identifier: str | None, text: str | None, reason: str | None) -> None:
+        self.ids.append(identifier)
+        self.texts.append(text)
+        self.reasons.append(reason)
+        if self.reading.holds_content:
+            self.content.append(self._keep(record) if reason is None else None)
+
+    def _keep(self, record: dict[str, Any] | None) -> dict[str, Any] | None:
+        return record if self.reading.whole or record is None else pick(record, self.reading.also)
+
+    def speak(self, turns: Turns) -> str:
+        """The turns of the document added last, which then counts by its text.  → that text"""
+        text = joined(turns)
+        self.turns[len(self.rows) - 1] = turns
+        self.sizes[-1] = count_bytes(text) + ROW_COST
+        return text
+
+    def build(self, next_row: int, next_offset: int, end: int) -> Block:
+        """The rows so far; ``next_row``, ``next_offset`` and ``end`` say where the reader stands behind them."""
+        block = Block(
+            rows=self.rows,
+            ids=self.ids,
+            texts=self.texts,
+            reasons=self.reasons,
+            sizes=self.sizes,
+            positions=self.positions,
+            offsets=self.offsets if self.seekable else None,
+            begin=self.begin,
+            end=end,
+            next_row=next_row,
+            next_offset=next_offset if self.seekable else None,
+            content=self.content if self.reading.holds_content else None,
+            turns=list(map(self.turns.get, range(len(self.rows)))) if self.reading.conversation else None,
+        )
+        self.begin = end
+        self.rows, self.ids, self.texts, self.reasons, self.sizes = [], [], [], [], []
+        self.positions, self.offsets, self.content, self.turns = [], [], [], {}
+        return block
+
+
+def is_seekable(source: Source) -> bool:
+    """Whether a reader can enter the source at a byte."""
+    return source.compression is None
+
+
+def enter(source: Source, start: Start) -> Start:
+    """Where reading really begins: at the row itself where its byte is known, else at the top of the file."""
+    if is_seekable(source) and start.offset is not None:
+        return start
+    return Start(0, 0)
+
+
+def gather_rows(
+    batches: Iterable[Items],
+    source: Source,
+    start: Start,
+    reading: Reading,
+    parse: Callable[[Any], dict[str, Any]],
+    unit: str,
+) -> Iterator[Block]:
+    """Blocks of the rows from ``start`` on. ``unit`` is what the reasons call a row: line, element or record."""
+    entered = enter(source, start)
+    row, behind = entered.row, entered.offset or 0
+    seekable = is_seekable(source)
+    position = behind
+    builder = Builder(reading, position, seekable)
+    for batch in batches:
+        for raw, begin, end in batch.items:
+            if row == start.row:
+                builder.begin = position
+            behind, position = end, end if seekable else batch.position
+            if raw is not None and row >= start.row and (reading.keep is None or reading.keep(row)):
+                builder.add(row, end - begin, end, position)
+                _parse_row(builder, raw, parse, f"{unit} {row + 1}", begin)
+            row += 1
+        if batch.broken is not None and row >= start.row:
+            if row == start.row:
+                builder.begin = position
+            builder.add(row, 0, behind, batch.position)
+            builder.fill(None, None, None, f"{batch.broken} after {unit} {row}" if row else batch.broken)
+            row += 1
+        if row > start.row:
+            yield builder.build(row, behind, batch.position)
+
+
+def _parse_row(builder: Builder, raw: Any, parse: Callable[[Any], dict[str, Any]], name: str, begin: int) -> None:
+    record = identifier = text = reason = None
+    reading = builder.reading
+    try:
+        if isinstance(raw, BadRowError):
+            raise raw
+        record = parse(raw)
+        identifier = take_id(record, reading.id_field)
+        if reading.text_field is not None:
+            text = take_text(record, reading.text_field)
+        elif reading.conversation is not None:
+            text = builder.speak(take_turns(record, reading.conversation))
+    except BadRowError as bad:
+        reason = f"{name}, byte {begin + bad.byte}: {bad.cause}"
+    builder.fill(record, identifier, text, reason)

@@ -1,0 +1,47 @@
+"""Plain text: a file is a document. It has one column, which is the text, whatever that is called in other files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from curate.corpus import types
+from curate.corpus.json_records import BadRowError
+from curate.corpus.readers.jsonl import BOM
+from curate.corpus.readers.row_blocks import Items, gather_rows
+from curate.corpus.streams import read_chunks
+from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+
+TEXT = "text"
+
+
+def read_whole(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+    """One block of one row."""
+    parse = partial(_as_record, reading.text_field or TEXT)
+    return gather_rows(_read(source, reading.chunk_bytes), source, start, reading, parse, "document")
+
+
+def _read(source: Source, chunk_bytes: int) -> Iterator[Items]:
+    pieces: list[bytes] = []
+    length = 0
+    try:
+        for chunk, _ in read_chunks(source, 0, chunk_bytes):
+            length += len(chunk)
+            if length > types.MAX_DOCUMENT_BYTES:
+                pieces.clear()
+            else:
+                pieces.append(chunk)
+    except BrokenSourceError as broken:
+        yield Items([], source.size or 0, str(broken))
+        return
+    long = length > types.MAX_DOCUMENT_BYTES
+    raw = BadRowError(f"{length:,} bytes, more than a document may have") if long else b"".join(pieces)
+    yield Items([(raw, 0, length)], source.size or length)
+
+
+def _as_record(field: str, raw: bytes) -> dict[str, Any]:
+    try:
+        return {field: raw.removeprefix(BOM).decode()}
+    except UnicodeDecodeError as error:
+        raise BadRowError(f"invalid UTF-8 ({error.reason})", error.start) from error

@@ -1,0 +1,149 @@
+"""The dataset card of an export: what was read, which model scored it, what was asked and dropped, how to load it."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from curate.exports.joined_slices import Counts, Job
+from curate.runtime.console import size
+
+if TYPE_CHECKING:
+    from curate.exports.dataset_folder import Described
+
+
+def make_card(job: Job, writer: "Described", counts: Counts) -> str:
+    """The dataset card: what was read, which model scored it, what was asked and dropped, how to load it."""
+    score, what = job.run.finished_scores(), "rejected" if job.rejected else "kept"
+    sections = {
+        "What was read": _read_lines(job, score),
+        "Which model scored it": _model_lines(score["made_from"]["model"]),
+        "How it was chosen": _choice_lines(job, counts),
+        "Columns": _column_lines(job, writer),
+        "How to load it": _load_lines(job, list(getattr(writer, "buckets", {}).values())),
+    }
+    if job.placed.order is not None:
+        sections["In which order"] = _order_lines(job)
+    share = f"{writer.rows / counts.read:.1%}".replace("%", " %")
+    head = f"{writer.rows:,} of {counts.read:,} documents ({share}), {counts.tokens:,} tokens: those that were {what}."
+    body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
+    return "\n\n".join(["# Curated text" if not job.rejected else "# Rejected text", head, *body]) + "\n"
+
+
+def code(text: object) -> str:
+    """Any text as inline code of Markdown: on one line, its control characters escaped, whatever backticks it has."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if len(fence) > 1 or not shown.strip() else f"`{shown}`"
+
+
+def _read_lines(job: Job, score: Mapping[str, Any]) -> list[str]:
+    sources, counts = job.corpus.sources, score["counts"]
+    lines = [f"- {code(source.name)}" + (f", {size(source.size)}" if source.size else "") for source in sources[:20]]
+    if len(sources) > 20:
+        lines.append(f"- and {len(sources) - 20:,} more files")
+    text = f"The text is the column {code(job.corpus.text_field)}."
+    return [*lines, "", f"{counts['read']:,} documents, {counts['bytes']:,} bytes of text. {text}"]
+
+
+def _model_lines(identity: Mapping[str, Any]) -> list[str]:
+    """All that identifies the model; of a local folder the name alone, for the card may be published."""
+    shown = {key: value for key, value in identity.items() if not isinstance(value, (dict, list))}
+    model = shown.get("model")
+    if isinstance(model, str) and os.path.isabs(model):
+        shown["model"] = os.path.basename(model.rstrip("/"))
+    lines = [f"- {key}: {code(value)}" for key, value in shown.items() if value is not None]
+    note = "Perplexities compare only under one tokenizer, bits per byte across tokenizers."
+    return [
+        *lines,
+        "",
+        f"`perplexity` is exp(nats / tokens) of a document, `bits_per_byte` is nats / (ln 2 · bytes). {note}",
+    ]
+
+
+def _choice_lines(job: Job, counts: Counts) -> list[str]:
+    choice = job.choice
+    tables = [*_decontaminate_lines(choice.found.hits), *_dedup_lines(choice.found.duplicates)]
+    if choice.filter is None:
+        but = " and that the tables of these verbs do not reject" if tables else ""
+        asked = [f"No filter was run: every document that could be scored{but} is kept.", "", *tables]
+    else:
+        parameters = choice.filter["parameters"]
+        asked = [*tables, *(f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items())]
+    lines = [f"- rejected, {code(reason)}: {number:,}" for reason, number in choice.rejected.items()]
+    unreadable = [f"- unreadable: {counts.unreadable:,}"] if counts.unreadable else []
+    between = [""] if asked[-1] else []
+    return [*asked, *between, f"- read: {counts.read:,}", *unreadable, *lines, f"- kept: {counts.kept:,}"]
+
+
+def _decontaminate_lines(record: Mapping[str, Any] | None) -> list[str]:
+    """What was looked for, and what became of the documents that have it."""
+    if record is None:
+        return []
+    counts, action = record["counts"], record["parameters"].get("action", "drop")
+    sets = [f"{code(name)} {number:,}" for name, number in counts.get("sets", {}).items()]
+    found = f"{counts.get('contaminated', 0):,} documents with items of eval sets"
+    found += f" ({', '.join(sets)})" if sets else ""
+    return [f"- `curate decontaminate`: {found}; {counts.get('review', 0):,} for review, kept; action: {code(action)}"]
+
+
+def _dedup_lines(record: Mapping[str, Any] | None) -> list[str]:
+    if record is None:
+        return []
+    asked = {name: value for name, value in record["parameters"].items() if isinstance(value, (str, int, float))}
+    return [f"- `curate dedup`: {', '.join(f'{name} {code(value)}' for name, value in asked.items())}"]
+
+
+def _column_lines(job: Job, writer: "Described") -> list[str]:
+    added, field = job.names, job.corpus.text_field
+    original = [name for name in writer.shape.schema().names if name not in added.values()]
+    cut = f" but for the passages that were cut out of {code(field)}" if job.treatment.cuts else ""
+    lines = [
+        f"- of the corpus, unchanged{cut}: {', '.join(map(code, original)) or 'none'}",
+        f"- added: {', '.join(map(code, added.values()))}",
+    ]
+    if job.placed.bucket is not None:
+        lines.append(f"- {code(added['bucket'])}: the bucket of `curate bucket`")
+    if job.treatment.marks:
+        lines.append(f"- {code(added['eval_sets'])}: the eval sets of which the document contains items, else null")
+    if job.treatment.cuts:
+        what = "characters of passages with eval items that were cut out of the text; every other number, perplexity"
+        lines.append(f"- {code(added['cut_characters'])}: {what} and tokens among them, is that of the uncut text")
+    return [*lines, *(f"- {note}" for note in list_notes(writer))]
+
+
+def _order_lines(job: Job) -> list[str]:
+    """How the order was made, and that a trainer has to be told to keep it."""
+    parameters = (job.placed.order or {"parameters": {}})["parameters"]
+    asked = [f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items() if value is not None]
+    what = "Read the shards of each bucket" if job.placed.by_bucket else "Read the shards"
+    told = f"{what} in the order of their names, and their rows as they stand: that is the order of `curate order`."
+    place = f"{code(job.names['position'])} is the place of a document in it, from 0; `order.parquet` has its shard,"
+    note = f"{told} {place} its row there, and the tokens read so far. Trainers shuffle by default: see TRAINING.md."
+    return [note, "", *asked]
+
+
+def _load_lines(job: Job, configs: list[str]) -> list[str]:
+    if job.format == "tokens":
+        return ["Token ids; `manifest.json` names the tokenizer and the layout, `documents.parquet` places documents."]
+    config = f', "{configs[0]}"' if configs else ""
+    lines = ["```python", "import datasets", ""]
+    lines.append(f'documents = datasets.load_dataset("PATH_OR_NAME"{config}, split="train")')
+    if configs:
+        told = ", ".join(map(code, [*configs, "default"]))
+        return [*lines, "```", "", f"Configs: {told}; the last has all of them, one after the other."]
+    if job.format == "hf":
+        lines.append('documents = datasets.load_from_disk("PATH")["train"]')
+    return [*lines, "```"]
+
+
+def list_notes(writer: "Described") -> list[str]:
+    """What a reader of the columns should know."""
+    notes = []
+    if writer.shape.texts:
+        names = ", ".join(map(code, sorted(writer.shape.texts)))
+        notes.append(f"values of different kinds met in {names}: those that are no strings were written as their JSON")
+    if writer.misread:
+        names = ", ".join(map(code, sorted(writer.misread)))
+        notes.append(f"load_dataset takes {names} of JSON lines for times and rewrites them; hf and parquet keep them")
+    return notes

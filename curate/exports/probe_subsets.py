@@ -1,0 +1,227 @@
+"""``curate filter --probe``: the low, the middle and the high of a column in equal tokens, as three exports.
+
+Which end of perplexity suits a purpose depends on the corpus (Marion et al. 2023, arXiv 2309.04564; Ankner et al. 2024,
+arXiv 2405.20541), and small proxies trained on each end tell. The three share no document, and each holds the budget
+but for less than one document of each group: all begin at a document, and end with the last that fits whole.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.errors import GateError, UsageError
+from curate.exports import dataset_folder, joined_slices
+from curate.exports.write import write_choice
+from curate.rundir import decision_table, quantiles, run, tally
+from curate.runtime.numbers import parse_tokens, spell_tokens
+from curate.stages.filter import apply, criteria
+from curate.stages.filter.apply import Edge, Fence, Sieve, Source
+from curate.stages.filter.counts import Count, Judgement
+from curate.stages.filter.criteria import Band, Criteria
+from curate.stages.filter.summary import Probed, Subset
+
+SIDES = ("low", "middle", "high")
+PARTS = 10  # by default each has a tenth of the tokens
+MADE_BY = "curate filter --probe"
+REFUSED = ("keep", "rate", "temperature", "seed", "ledger", "show", "dry_run")
+
+
+def check(options: Mapping[str, Any], out: str) -> None:
+    """UsageError for options that say nothing beside ``--probe``, and for a folder that is not empty."""
+    for name in REFUSED:
+        if options.get(name) not in (None, False) and not (name == "seed" and options[name] == 0):
+            option = f"--{name.replace('_', '-')}"
+            hint = f"leave {option} out: low, middle and high are all written, of equal --tokens"
+            raise UsageError(f"{option} says nothing with --probe", hint)
+    place = Path(out)
+    if place.is_symlink() or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
+        raise UsageError(f"--probe {out}: something is there already", "name a new folder, or one that is empty")
+
+
+def criteria_for(side: str, options: Mapping[str, Any], budget: int) -> Criteria:
+    """What keeps one side: the other criteria, and a budget."""
+    return criteria.criteria_of({**options, "keep": side, "tokens": budget, "seed": 0})
+
+
+# Which documents.
+
+
+def choose(source: Source, options: Mapping[str, Any]) -> tuple[int, tuple[int, int], dict[str, Sieve]]:
+    """The budget, the documents and tokens that there are, and a sieve for each side.
+
+    GateError where nothing is kept, UsageError where three times the budget is more than there is.
+    """
+    held = _count_members(source, criteria_for("low", options, 1))
+    if not held[0]:
+        raise GateError("the other criteria keep nothing, so there is nothing to probe", "curate filter --dry-run")
+    budget = held[1] // PARTS if options.get("tokens") is None else parse_tokens(options["tokens"])
+    if 3 * budget > held[1]:
+        told = f"three subsets of {spell_tokens(budget)} tokens need {spell_tokens(3 * budget)}, {held[1]:,} are kept"
+        raise UsageError(f"--tokens: {told}", f"--tokens {held[1] // PARTS} is a tenth of them, the default")
+    found = {side: apply.prepare(source, criteria_for(side, options, max(budget, 1))) for side in SIDES}
+    return budget, held, {**found, "middle": settle(source, found["middle"])}
+
+
+def _count_members(source: Source, asked: Criteria) -> tuple[int, int]:
+    """Documents that the other criteria keep and that have a number to go by, and their tokens."""
+    batches = [(len(values), int(tokens.sum())) for values, _, tokens in _members(source, asked) if tokens is not None]
+    return sum(many for many, _ in batches), sum(tokens for _, tokens in batches)
+
+
+def _members(source: Source, asked: Criteria) -> Iterator[quantiles.Batch]:
+    return apply.weigh_members(source, asked, _band(asked))
+
+
+def _band(asked: Criteria) -> Band:
+    if asked.band is None:
+        raise ValueError("a probe goes by a band")
+    return asked.band
+
+
+def settle(source: Source, middle: Sieve) -> Sieve:
+    """The middle with its upper end counted from the document with which it begins.
+
+    A budget around the middle as ``filter`` spends it may lose a document at both ends; so it loses less than one.
+    """
+    asked = middle.criteria
+    fence, band = middle.fence, _band(asked)
+    if fence is None:
+        raise ValueError("a sieve without its ends")
+    weights = quantiles.totals(lambda: _members(source, asked), len(source.groups.names))
+    begins = _find_begins(source, asked, fence)
+    ends = {}
+    for group, (first, last, total) in enumerate(band.ends(weights.tolist())):
+        part = last - first
+        ends[group] = min(begins.get(group, first) + part, total - part)  # the high begins there
+    found = quantiles.find(lambda: _members(source, asked), {group: [end] for group, end in ends.items()})
+    high: dict[int, Edge] = {group: apply.edge_of(found.get((group, end)), end) for group, end in ends.items()}
+    return Sieve(asked, replace(fence, high=high), middle.names)
+
+
+def _find_begins(source: Source, asked: Criteria, fence: Fence) -> dict[int, int]:
+    """The tokens of each group that lie before the first document of its middle."""
+    passed: dict[int, int] = {group: edge.below for group, edge in fence.low.items()}
+    found: dict[int, int] = {}
+    for values, groups, tokens in _members(source, asked):
+        for group in np.unique(groups).tolist() if tokens is not None else ():
+            if group not in fence.low or tokens is None:
+                continue
+            edge = fence.low[group]
+            own = tokens[(groups == group) & (values == edge.value)]
+            starts = passed[group] + np.cumsum(own) - own
+            later = starts[starts >= edge.place]
+            if len(later):
+                found.setdefault(group, int(later[0]))
+            passed[group] += int(own.sum())
+    return {**passed, **found}
+
+
+# What is written.
+
+
+def write(source: Source, options: Mapping[str, Any], out: str) -> Probed:
+    """The three exports, and what they are, into a folder that is there whole or not at all."""
+    budget, held, sieves = choose(source, options)
+    band = _band(sieves["low"].criteria)
+    others = criteria.parameters_of(replace(sieves["low"].criteria, band=None))
+    subsets = []
+    with dataset_folder.building(Path(out), overwrite=False) as folder:
+        for side in SIDES:
+            subsets.append(_write_side(source, side, sieves[side], folder, out))
+        sums = (budget, *held, others, tuple(subsets))
+        most = source.run.finished_scores()["made_from"]["model"].get("max_tokens")
+        result = Probed(str(source.run.path), out, band.column, band.within, *sums, most)
+        _describe(result, source, folder)
+    return result
+
+
+def _write_side(source: Source, side: str, chosen: Sieve, folder: Path, out: str) -> Subset:
+    path, count = folder / ".decisions.parquet", Count()
+    parameters = {"probe": side, **criteria.parameters_of(chosen.criteria)}
+    made_from = {"made_from": source.run.finished_scores()["fingerprint"], **source.found.fingerprints()}
+    note: dict[str, Any] = {**made_from, "parameters": parameters}
+    note["fingerprint"] = run.fingerprint(note)
+    judgement = Judgement(source, chosen)
+    with decision_table.coded_writer(path, source.names, note) as writer:
+        for rows, codes in judgement.rows():
+            count.add(rows, codes)
+            writer.add(rows.file, rows.rows, codes)
+    read = source.run.finished_scores()["counts"]["read"]
+    sums = tally.sum_up("filter --probe", count.tally(source.names), read)
+    if not sums.kept.documents:
+        raise GateError(f"no document is short enough for the {side} of so few tokens", "give more: --tokens 10M")
+    rejected = {why: share.documents for why, share in sums.rejected.items()}
+    record = {**note, "counts": {"read": read, "kept": sums.kept.documents, "rejected": rejected}}
+    choice = joined_slices.Choice(path, record, source.found, sums.kept.documents, rejected)
+    (folder / side).mkdir()
+    write_choice(source.run, choice, folder / side, f"{out}/{side}")
+    path.unlink()
+    return Subset(side, sums.kept.documents, sums.kept.tokens, *_measure(judgement, _band(chosen.criteria).column))
+
+
+def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
+    """The lowest number of what is kept, the median, the highest."""
+
+    def passes() -> Iterator[quantiles.Batch]:
+        for rows, codes in judgement.rows():
+            own = rows.numbers[column][codes == 0]
+            yield own, np.zeros(len(own), np.int64), None
+
+    counts = quantiles.totals(passes, 1)
+    lowest, median, highest = quantiles.quantiles(passes, [0], [0.0, 0.5, 1.0], counts)[0]
+    return lowest, median, highest
+
+
+def _describe(result: Probed, source: Source, folder: Path) -> None:
+    """``probe.json`` for programs, ``README.md`` for people and for ``load_dataset``."""
+    told = {name: value for name, value in result.as_dict().items() if name not in ("run", "out")}
+    made_from = {"scores": source.run.finished_scores()["fingerprint"], **source.found.fingerprints()}
+    dataset_folder.write_json(folder / "probe.json", {"made_by": MADE_BY, "made_from": made_from, **told})
+    dataset_folder.write_text(folder / "README.md", _make_readme(result))
+
+
+def _make_readme(result: Probed) -> str:
+    from curate.exports.dataset_card import code
+
+    within = f", each group of {', '.join(map(code, result.within))} by itself" if result.within else ""
+    told = (
+        f"Three data sets by {code(result.by)}{within}: the lowest, the middle and the highest tokens of "
+        f"{result.documents:,} documents with {result.tokens:,} tokens. They share no document, and none has more than "
+        f"{result.budget:,} tokens. Train one small model on each with the same settings, and compare them on what "
+        "matters to you."
+    )
+    if result.read_tokens:
+        told += (
+            f" Only the first {result.read_tokens:,} tokens of a document were scored, and are counted here: give the "
+            "three models equal steps, and not one pass each."
+        )
+    others = [f"- {name.replace('_', '-')}: {code(value)}" for name, value in result.parameters.items()]
+    note = "Each folder is an export of its own, with a manifest and a card; `probe.json` has the numbers above."
+    parts = [
+        "# Low, middle and high, to train small proxies on",
+        told,
+        *(["The documents are those that these keep:", "\n".join(others)] if others else []),
+        "\n".join(_tabulate(result)),
+        '```python\ndatasets.load_dataset("OUT", "low", split="train")\n```',
+        note,
+    ]
+    return _front_matter() + "\n" + "\n\n".join(parts) + "\n"
+
+
+def _tabulate(result: Probed) -> Iterator[str]:
+    yield "| | documents | tokens | lowest | median | highest |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for one in result.subsets:
+        numbers = " | ".join(f"{value:.4g}" for value in (one.lowest, one.median, one.highest))
+        yield f"| {one.side} | {one.documents:,} | {one.tokens:,} | {numbers} |"
+
+
+def _front_matter() -> str:
+    """By which ``load_dataset`` finds each side."""
+    files = [
+        f"- config_name: {side}\n  data_files:\n  - {{split: train, path: {side}/train/*.arrow}}" for side in SIDES
+    ]
+    return "\n".join(["---", "tags: [curate]", "configs:", *files, "---", ""])

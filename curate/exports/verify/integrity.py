@@ -1,0 +1,238 @@
+"""An export checked against itself: its files, and that each document stands where the order says."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from curate.errors import TableError
+from curate.exports.tokens import formats
+from curate.exports.verify.reader import Export, find_folders, read_columns, read_order
+
+SHOWN = 5  # problems of one kind that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what it looked at, what it found, and whether that is right."""
+
+    check: str
+    detail: str
+    ok: bool = True
+
+
+def check_files(export: Export) -> list[Finding]:
+    """Whether the files of the manifest are there with their sizes and checksums, and hold the rows it counts."""
+    problems = [problem for file in export.files if (problem := _judge_file(export.folder, file))]
+    listed = {file["path"] for file in export.files}
+    ends = tuple({Path(path).suffix for path in listed})
+    strange = sorted(_walk(export) - listed)
+    problems += [f"{name} is not in the manifest" for name in strange if name.endswith(ends)]
+    rows = sum(int(shard["rows"]) for shard in export.shards)
+    if rows != export.rows:
+        problems.append(f"the shards have {rows:,} documents, the manifest counts {export.rows:,}")
+    if problems:
+        return [Finding("files", problem, False) for problem in _shorten(problems)]
+    what = "1 file is" if len(listed) == 1 else f"all {len(listed):,} files are"
+    return [Finding("files", f"{what} there; sizes and checksums are those of the manifest")]
+
+
+def _walk(export: Export) -> set[str]:
+    tops = {path.split("/")[0] for path in (file["path"] for file in export.files) if "/" in path}
+    found = (path for top in tops for path in (export.folder / top).rglob("*") if path.is_file())
+    return {path.relative_to(export.folder).as_posix() for path in found}
+
+
+def _judge_file(folder: Path, file: Any) -> str | None:
+    """What is wrong with a file, or None."""
+    place = folder / file["path"]
+    if not place.is_file():
+        return f"{file['path']} is missing"
+    held = place.stat().st_size
+    if held != file["bytes"]:
+        return f"{file['path']} has {held:,} bytes, the manifest says {file['bytes']:,}"
+    with open(place, "rb") as handle:
+        if hashlib.file_digest(handle, "sha256").hexdigest() != file["sha256"]:
+            return f"{file['path']} has changed: its sha256 is not that of the manifest"
+    return None
+
+
+def _shorten(problems: list[str]) -> list[str]:
+    more = len(problems) - SHOWN
+    return problems if more <= 0 else [*problems[:SHOWN], f"and {more:,} more"]
+
+
+def check_order(export: Export) -> list[Finding]:
+    """Whether the order is one: a permutation that the shards follow, row by row, with tokens that add up."""
+    try:
+        order = read_order(export)
+    except TableError as error:
+        return [Finding("order", error.message, False)]
+    checks = (_check_permutation, _check_names, _check_tokens)
+    found = [check(export, order) for check in checks]
+    if not all(finding.ok for finding in found):
+        return found
+    return [*found, _check_documents(export, order)]
+
+
+def _check_permutation(export: Export, order: pa.Table) -> Finding:
+    positions = order.column("position").to_numpy()
+    if len(positions) != export.rows:
+        return Finding("order", f"order.parquet has {len(positions):,} rows, the export {export.rows:,}", False)
+    wrong = np.flatnonzero(np.sort(positions) != np.arange(len(positions)))
+    if len(wrong):
+        at = int(wrong[0])
+        return Finding("order", f"no permutation: position {at:,} is missing, or another comes twice", False)
+    inside = ""
+    if export.by_bucket:
+        begins = find_folders(order)
+        for first, last in itertools.pairwise(begins.tolist()):
+            if np.any(np.diff(positions[first:last]) < 0):
+                name = order.column("shard")[first].as_py()
+                return Finding("order", f"the bucket of {name} is not in order", False)
+        inside = f", in order inside each of {len(begins) - 1:,} buckets"
+    return Finding("order", f"a permutation of {len(positions):,} documents{inside}")
+
+
+def _check_names(export: Export, order: pa.Table) -> Finding:
+    """The sorted names of the shards are the reading order, and the rows of each stand as in its file."""
+    column = order.column("shard").combine_chunks()
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    codes, rows = column.indices.to_numpy(), order.column("shard_row").to_numpy()
+    begins = np.flatnonzero(np.diff(codes, prepend=-1))
+    names = [column.dictionary[int(codes[at])].as_py() for at in begins]
+    held = [(str(shard["path"]), int(shard["rows"])) for shard in export.shards if shard["rows"]]
+    lengths = np.diff(np.append(begins, len(codes))).tolist()
+    for place, (name, length) in enumerate(zip(names, lengths, strict=True)):
+        if place >= len(held) or (name, length) != held[place]:
+            there = f"{held[place][0]} with {held[place][1]:,}" if place < len(held) else "none"
+            detail = f"shard {place + 1} of the order is {name} with {length:,} documents; by its sorted names it is "
+            return Finding("shards", detail + there, False)
+    if len(names) != len(held):
+        return Finding("shards", f"the order names {len(names):,} shards, the manifest {len(held):,}", False)
+    wrong = np.flatnonzero(rows != np.arange(len(rows)) - np.repeat(begins, lengths))
+    if len(wrong):
+        at = int(wrong[0])
+        return Finding(
+            "shards", f"position {at:,} should be row {rows[at]:,} of its shard: not in reading order", False
+        )
+    return Finding("shards", f"their sorted names are the reading order ({len(held):,})")
+
+
+def _check_tokens(export: Export, order: pa.Table) -> Finding:
+    tokens, sums = order.column("tokens").to_numpy(), order.column("cumulative_tokens").to_numpy()
+    begins = find_folders(order) if export.by_bucket else np.array([0, len(tokens)])
+    parts = [np.cumsum(tokens[first:last]) for first, last in itertools.pairwise(begins.tolist())]
+    wrong = np.flatnonzero(np.concatenate([*parts, np.zeros(0, np.int64)]) != sums)
+    if len(wrong):
+        at = int(wrong[0])
+        return Finding("tokens", f"cumulative_tokens do not add up from position {at:,} on", False)
+    total, manifest = int(tokens.sum()), export.manifest
+    told = int(manifest["tokenised"]["tokens"] if export.format == "tokens" else manifest["tokens"])
+    if total != told:
+        return Finding("tokens", f"the order has {total:,} tokens, the manifest {told:,}", False)
+    return Finding("tokens", f"cumulative tokens add up to {total:,}")
+
+
+def _check_documents(export: Export, order: pa.Table) -> Finding:
+    """Every row of every shard is the document that the order says: its key, and where the order has it, its hash."""
+    hashed = "hash" in order.column_names and export.format != "tokens" and _text_column(export) is not None
+    done = 0
+    try:
+        for name, part in _document_parts(export, hashed):
+            expected = order.slice(done, len(part))
+            wrong = _first_difference(export, part, expected, hashed)
+            if wrong is not None:
+                return Finding("documents", _say_difference(part, expected, name, done, wrong), False)
+            done += len(part)
+    except (pa.ArrowException, orjson.JSONDecodeError, ValueError, OSError) as error:
+        return Finding("documents", f"a shard cannot be read: {str(error).splitlines()[0]}", False)
+    if done != len(order):
+        return Finding("documents", f"the shards hold {done:,} documents, the order {len(order):,}", False)
+    with_hash = ", by file, row and the hash of its text" if hashed else ", by file and row"
+    return Finding("documents", "each stands where order.parquet says" + with_hash)
+
+
+def _document_parts(export: Export, hashed: bool) -> Iterator[tuple[str, pa.Table]]:
+    """The keys of the documents as they stand in the shards, in the order of the shards' names."""
+    if export.format == "tokens":
+        with pq.ParquetFile(export.folder / "documents.parquet") as file:
+            for batch in file.iter_batches(columns=["file", "row", "tokens"]):
+                yield "documents.parquet", pa.Table.from_batches([batch])
+        return
+    names = [export.column("file"), export.column("row"), *([_text_column(export)] if hashed else [])]
+    for shard in export.shards:
+        for part in read_columns(export, shard["path"], [name for name in names if name]):
+            yield shard["path"], part.rename_columns(["file", "row", "text"][: part.num_columns])
+
+
+def _text_column(export: Export) -> str | None:
+    name = export.manifest.get("text_field")
+    return name if name in export.manifest.get("columns", {}) else None
+
+
+def _first_difference(export: Export, part: pa.Table, expected: pa.Table, hashed: bool) -> int | None:
+    if len(expected) != len(part):
+        return len(expected)
+    rows = part.column("row").to_numpy() != expected.column("row").to_numpy()
+    files = np.array(part.column("file").to_pylist(), object) != np.array(expected.column("file").to_pylist(), object)
+    wrong = rows | files
+    if "tokens" in part.column_names:
+        wrong |= part.column("tokens").to_numpy() != expected.column("tokens").to_numpy()
+    if hashed:
+        digests = [xxhash.xxh3_64_intdigest(text.encode()) for text in part.column("text").to_pylist()]
+        wrong |= np.array(digests, np.uint64) != expected.column("hash").to_numpy()
+    found = np.flatnonzero(wrong)
+    return int(found[0]) if len(found) else None
+
+
+def _say_difference(part: pa.Table, expected: pa.Table, name: str, done: int, at: int) -> str:
+    stands = f"{part.column('file')[at].as_py()}, row {part.column('row')[at].as_py()}"
+    if at >= len(expected):
+        return f"{name} goes on with {stands} after the last position of the order"
+    should = f"{expected.column('file')[at].as_py()}, row {expected.column('row')[at].as_py()}"
+    if stands == should:
+        tokens = "tokens" in part.column_names
+        return f"position {done + at:,} ({should}): its " + ("tokens are not so many" if tokens else "text has changed")
+    return f"position {done + at:,} should be {should}; in {name} stands {stands}"
+
+
+def check_tokens(export: Export) -> list[Finding]:
+    """Whether the token files are what their indexes and ``documents.parquet`` say."""
+    try:
+        problem = _judge_tokens(export)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        problem = str(error).splitlines()[0]
+    if problem is not None:
+        return [Finding("token files", problem, False)]
+    notes = export.manifest["tokenised"]
+    total = f"{notes['tokens']:,} {notes['dtype']} ids of {export.rows:,} documents"
+    return [Finding("token files", f"{total}, as their indexes and documents.parquet say")]
+
+
+def _judge_tokens(export: Export) -> str | None:
+    notes, documents = export.manifest["tokenised"], pq.read_table(export.folder / "documents.parquet")
+    shards, total, done = documents.column("shard").to_numpy(), 0, 0
+    for number, shard in enumerate(export.shards):
+        index = formats.read_index(export.folder / shard["path"])
+        mine = documents.slice(done, int(shard["rows"]))
+        if index.dtype != notes["dtype"] or len(index.offsets) - 1 != shard["rows"]:
+            held = f"{len(index.offsets) - 1:,} documents of {index.dtype} ids"
+            return f"{shard['path']} has {held}, the manifest says {shard['rows']:,} of {notes['dtype']}"
+        starts, lengths = mine.column("start").to_numpy(), mine.column("tokens").to_numpy()
+        if not (np.array_equal(starts, index.offsets[:-1]) and np.array_equal(lengths, np.diff(index.offsets))):
+            return f"{shard['path']}: documents.parquet and the index differ in where documents lie"
+        if np.any(shards[done : done + len(mine)] != number):
+            return f"{shard['path']}: documents.parquet has documents of another shard there"
+        done, total = done + len(mine), total + int(index.offsets[-1])
+    if total != notes["tokens"] or done != len(documents):
+        return f"the files hold {total:,} ids of {done:,} documents, the manifest says {notes['tokens']:,}"
+    return None

@@ -1,0 +1,191 @@
+"""An export as its reader meets it: its manifest, its shards, and the order that it says it is in.
+
+``order.parquet`` has a row for each document, sorted by position: position, shard (its path below the export),
+shard_row, file, row, tokens, cumulative_tokens (this document included).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from curate.errors import TableError, UsageError
+from curate.exports import dataset_folder
+from curate.exports.verify.order_check import UNKNOWN, Positions
+
+ORDER_COLUMNS = ("position", "shard", "shard_row", "file", "row", "tokens", "cumulative_tokens")
+DATA = {"hf": ".arrow", "parquet": ".parquet", "jsonl": ".jsonl", "tokens": (".bin", ".npy")}
+BATCH_ROWS = 4096
+ROW_BITS = 40  # of a key that packs the number of a file and a row: rows up to a million million
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A folder that ``curate export`` wrote."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def format(self) -> str:
+        return str(self.manifest["format"])
+
+    @property
+    def rows(self) -> int:
+        return int(self.manifest["rows"])
+
+    @property
+    def ordered(self) -> bool:
+        return bool(self.manifest.get("ordered"))
+
+    @property
+    def by_bucket(self) -> bool:
+        """Whether each bucket has a folder of its own, and an order of its own in it."""
+        return bool((self.manifest.get("buckets") or {}).get("folders"))
+
+    @property
+    def order(self) -> Path:
+        return self.folder / "order.parquet"
+
+    @property
+    def files(self) -> list[Mapping[str, Any]]:
+        return list(self.manifest["files"])
+
+    @property
+    def shards(self) -> list[Mapping[str, Any]]:
+        """The files that hold documents, in the order of their names."""
+        held = [file for file in self.files if file["path"].endswith(DATA[self.format]) and _is_data(file["path"])]
+        return sorted(held, key=lambda file: str(file["path"]))
+
+    def column(self, name: str) -> str:
+        """The name that an added column (``file``, ``row`` …) has in this export. TableError where it has none."""
+        for added in self.manifest.get("added", ()):
+            if re.fullmatch(rf"curate\d*_{name}", added):
+                return str(added)
+        raise TableError(f"{self.folder} has no column that says {name}", "curate export it again")
+
+
+def _is_data(path: str) -> bool:
+    return not path.endswith(".offsets.npy") and "/" in path
+
+
+def open_export(out: str | Path) -> Export:
+    """Open an export. UsageError where there is none, TableError where its manifest is not whole."""
+    folder = Path(out)
+    if not folder.is_dir():
+        raise UsageError(f"there is no export {folder}", f"curate export {folder}")
+    if not dataset_folder.is_export(folder):
+        raise UsageError(f"{folder} is no export of curate: it has no manifest.json of ours", "curate export OUT")
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    needed = {"format", "rows", "files", "tokens"} - manifest.keys()
+    if needed or manifest["format"] not in DATA:
+        raise TableError(f"{folder / 'manifest.json'} is not whole", "curate export it again with --overwrite")
+    return Export(folder, manifest)
+
+
+def read_order(export: Export) -> pa.Table:
+    """The order of an export, sorted by position, with ``shard`` and ``file`` as dictionaries.
+
+    Of an export by bucket the rows stay as they stand, bucket by bucket. TableError where there is none, or where it is
+    no table of an order.
+    """
+    if not export.order.exists():
+        hint = "curate order --by ppl, then curate export it again" if not export.ordered else "curate export it again"
+        raise TableError(f"{export.folder} has no order: order.parquet is not there", hint)
+    try:
+        table = pq.read_table(export.order, read_dictionary=["shard", "file"], partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{export.order} cannot be read: {str(error).splitlines()[0]}", "export it again") from error
+    missing = [name for name in ORDER_COLUMNS if name not in table.column_names]
+    if missing:
+        raise TableError(f"{export.order} has no column {', '.join(missing)}", "curate export it again")
+    positions = table.column("position").to_numpy()
+    return table if export.by_bucket or bool(np.all(np.diff(positions) >= 0)) else table.sort_by("position")
+
+
+def read_sequence(export: Export) -> pa.Table:
+    """The order as a reader of all shards meets it: of an export by bucket, one bucket after the other."""
+    order = read_order(export)
+    if not export.by_bucket:
+        return order
+    sums = pa.array(np.cumsum(order.column("tokens").to_numpy()), pa.int64())
+    names = order.column_names
+    order = order.set_column(names.index("position"), "position", pa.array(np.arange(len(order)), pa.int64()))
+    return order.set_column(names.index("cumulative_tokens"), "cumulative_tokens", sums)
+
+
+def find_folders(order: pa.Table) -> NDArray[np.int64]:
+    """Where the folders of an order begin and, last, where it ends, row numbers."""
+    column = order.column("shard").combine_chunks()
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    tops = pa.array([str(Path(name).parent) for name in column.dictionary.to_pylist()]).dictionary_encode()
+    codes = tops.indices.to_numpy()[column.indices.to_numpy()]
+    return np.append(np.flatnonzero(np.diff(codes, prepend=-1)), len(codes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """The positions of documents by their keys, file and row. 16 bytes a document."""
+
+    files: pa.Array
+    keys: NDArray[np.int64]
+    positions: Positions
+
+    def find(self, files: Sequence[str] | pa.Array | pa.ChunkedArray, rows: Any) -> Positions:
+        """The position of each document, ``UNKNOWN`` where the order has no such key."""
+        column = files.combine_chunks() if isinstance(files, pa.ChunkedArray) else files
+        column = column if isinstance(column, pa.Array) else pa.array(column, pa.large_string())
+        codes = pc.index_in(column.cast(pa.large_string()), self.files).fill_null(-1).to_numpy(zero_copy_only=False)
+        wanted = _pack(codes.astype(np.int64), np.asarray(rows, dtype=np.int64))
+        at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[at] == wanted, self.positions[at], UNKNOWN)
+
+
+def _pack(codes: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return (codes << ROW_BITS) | rows
+
+
+def index_places(order: pa.Table) -> Places:
+    """Places of an order with at least one document."""
+    column = order.column("file").combine_chunks()
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    keys = _pack(column.indices.to_numpy().astype(np.int64), order.column("row").to_numpy())
+    ranks = np.argsort(keys, kind="stable")
+    return Places(column.dictionary.cast(pa.large_string()), keys[ranks], order.column("position").to_numpy()[ranks])
+
+
+def read_columns(export: Export, path: str, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Some columns of a shard, a bounded piece at a time. Bytes that are no such shard raise ValueError or OSError."""
+    place = export.folder / path
+    if export.format == "hf":
+        with pa.memory_map(str(place)) as source, pa.ipc.open_stream(source) as reader:
+            for batch in reader:
+                yield pa.Table.from_batches([batch]).select(list(names))
+    elif export.format == "parquet":
+        with pq.ParquetFile(place) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(names)):
+                yield pa.Table.from_batches([batch]).select(list(names))
+    else:
+        yield from _read_lines(place, names)
+
+
+def _read_lines(place: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    rows: list[dict[str, Any]] = []
+    with open(place, "rb") as lines:
+        for line in lines:
+            row = orjson.loads(line)
+            rows.append({name: row.get(name) for name in names})
+            if len(rows) == BATCH_ROWS:
+                yield pa.Table.from_pylist(rows)
+                rows = []
+    if rows:
+        yield pa.Table.from_pylist(rows)

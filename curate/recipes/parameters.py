@@ -1,0 +1,148 @@
+"""What verbs take, told from their signatures: names, types, choices, defaults; texts as values, values as texts.
+
+A text is read as the command line reads it: ``1e-3`` is a number, ``10:60`` a text, ``010`` the whole number ten.
+"""
+
+import inspect
+import shlex
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union
+
+from typer.models import ArgumentInfo, ParameterInfo
+
+from curate.runtime.numbers import parse_numbers
+
+EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+YES, NO = ("true", "yes", "on"), ("false", "no", "off")  # the words of YAML 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a verb, which is one option or argument of its command."""
+
+    name: str
+    """As in Python."""
+    option: str
+    """As it is typed, without the leading dashes."""
+    kind: type
+    """str, int, float or bool; of each item where there are many."""
+    many: bool
+    choices: tuple[str, ...]
+    """The only values that it may have; empty where there is no such list."""
+    required: bool
+    default: Any
+    argument: bool
+    """Typed by its place, without a name."""
+    negative: str | None
+    """The flag that says no; None where leaving it out is the only way."""
+    several: bool = False
+    """Whether one value may be several numbers, as in ``20,30,50``; they are read as a tuple."""
+
+    def expected(self) -> str:
+        """What one value of it has to be, in words."""
+        return f"one of {', '.join(self.choices)}" if self.choices else EXPECTED[self.kind]
+
+    def read(self, text: str) -> Any:
+        """A text as one value. ValueError, which says what was expected, where it is none."""
+        if self.several and "," in text:
+            return tuple(self._read_one(part) for part in text.split(","))
+        return self._read_one(text)
+
+    def _read_one(self, text: str) -> Any:
+        try:
+            value = _read_flag(text) if self.kind is bool else self.kind(_plain_number(text, self.kind))
+        except ValueError:
+            raise ValueError(f"expected {self.expected()}") from None
+        if self.choices and value not in self.choices:
+            raise ValueError(f"expected {self.expected()}")
+        return value
+
+    def write(self, value: Any) -> list[str]:
+        """The words of a command line that give this value."""
+        if self.kind is bool and not self.many:
+            return [f"--{self.option}"] if value else [self.negative] if self.negative else []
+        plain = ".0" if self.kind is float else ""
+        texts = [_spell(one, plain) for one in (value if self.many else [value])]
+        if self.argument:
+            return texts
+        # A value that begins with a dash would be taken for an option of its own.
+        pairs = ([f"--{self.option}={text}"] if text.startswith("-") else [f"--{self.option}", text] for text in texts)
+        return [word for pair in pairs for word in pair]
+
+
+def _read_flag(text: str) -> bool:
+    if text.lower() not in YES + NO:
+        raise ValueError
+    return text.lower() in YES
+
+
+def _spell(value: Any, plain: str) -> str:
+    """A value as it is typed, several numbers with commas."""
+    if isinstance(value, tuple):
+        return ",".join(_spell(one, plain) for one in value)
+    return str(value).removesuffix(plain)
+
+
+def _plain_number(text: str, kind: type) -> str:
+    """YAML's own way to write infinity and NaN as Python writes it."""
+    return text.lower().replace(".inf", "inf").replace(".nan", "nan") if kind is float else text
+
+
+def parameters_of(verb: Callable[..., Any]) -> dict[str, Parameter]:
+    """The parameters of a verb by their Python names, in the order of its signature."""
+    parameters = inspect.signature(verb).parameters
+    return {name: _parameter(name, parameter.annotation, parameter.default) for name, parameter in parameters.items()}
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    """TypeError for an annotation that no verb has: a bug of ours, which a test looks for."""
+    annotated = typing.get_origin(hint) is typing.Annotated
+    extras = typing.get_args(hint)[1:] if annotated else ()
+    info = next((one for one in extras if isinstance(one, ParameterInfo)), None)
+    kind, many, choices = _kind_of(typing.get_args(hint)[0] if annotated else hint, name)
+    yes, no = _flags(name, info)
+    required, argument = default is inspect.Parameter.empty, isinstance(info, ArgumentInfo)
+    several = getattr(info, "parser", None) is parse_numbers
+    return Parameter(name, yes, kind, many, choices, required, None if required else default, argument, no, several)
+
+
+def _flags(name: str, info: ParameterInfo | None) -> tuple[str, str | None]:
+    """How an option is typed, without its dashes, and the flag that denies it."""
+    # In an annotation the first word given to typer.Option lands where a default would.
+    words = () if info is None else (info.default, *(info.param_decls or ()))
+    typed = next((one for one in words if isinstance(one, str) and one.startswith("--")), None)
+    if typed is None:
+        return name.replace("_", "-"), f"--no-{name.replace('_', '-')}"
+    yes, _, no = typed.partition("/")
+    return yes.removeprefix("--"), no.strip() or None
+
+
+def _kind_of(hint: Any, name: str) -> tuple[type, bool, tuple[str, ...]]:
+    """type, whether there are many, choices"""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        (hint,) = (one for one in inner if one is not type(None))
+        return _kind_of(hint, name)
+    if origin is Literal:
+        return str, False, tuple(inner)
+    if origin is list:
+        kind, _, choices = _kind_of(inner[0], name)
+        return kind, True, choices
+    if hint not in EXPECTED:
+        raise TypeError(f"{name}: no option has the type {hint}")
+    return hint, False, ()
+
+
+def write_command(verb: str, parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> str:
+    """The shell command, quoted, that gives a verb these values; those that are its defaults are left out."""
+    words: dict[bool, list[str]] = {True: [], False: []}
+    for name, value in values.items():
+        if value is not None and value != parameters[name].default:
+            words[parameters[name].argument] += parameters[name].write(value)
+    arguments, options = words[True], words[False]
+    dashed = any(word.startswith("-") for word in arguments)
+    rest = [*options, "--", *arguments] if dashed else [*arguments, *options]
+    return shlex.join(["curate", verb.replace("_", "-"), *rest])

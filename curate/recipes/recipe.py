@@ -1,0 +1,98 @@
+"""Recipes: a YAML list of verbs with their options, read whole and checked whole before any work starts.
+
+    description: both tails cut, then a dataset        (may be left out, as may run)
+    run: curated
+    steps:
+      - score: recipes/sample                          a verb with its argument
+      - dedup                                          a verb with its defaults
+      - filter: {max-ppl: 200, min_zlib: 0.2}          a verb with options; - and _ are the same
+      - export: {out: out, format: parquet}            an argument by its name
+
+A list of steps alone is a recipe, too. A value is read from its own letters as the command line reads it, and not as
+YAML 1.1 would have it, where ``10:60`` is 660 and ``1e-3`` a text; ``null`` leaves an option at its default. Paths are
+relative to the working directory, as on the command line. A recipe runs no other recipe, so that none can loop.
+"""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curate.errors import UsageError
+from curate.recipes.parser import Reader, Verbs
+from curate.recipes.stage_graph import Problem, Step, check_sequence
+from curate.recipes.yaml_nodes import EXAMPLE, compose, find_foreign, read_text
+
+MOST_SHOWN = 10
+MEND = "mend the recipe; nothing was started"
+HEAD = "# Written by curate run: a recipe with every default filled in. Run again, it does what is left to do.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe that was checked."""
+
+    path: str
+    run: str | None
+    description: str | None
+    steps: tuple[Step, ...]
+
+
+def read_recipe(path: str, verbs: Verbs, settings: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe. UsageError with up to ten mistakes, each with its line, where there are any.
+
+    ``settings`` replace single values, as in ``filter.max-ppl=60`` or ``2.max-ppl=60``, and are checked alike.
+    """
+    reader = Reader(path, verbs)
+    root = compose(path, read_text(path))
+    for problem in find_foreign(root):
+        reader.problems.append(problem)
+    run, description, drafts = reader.read_top(root)
+    reader.apply(settings, drafts)
+    steps = tuple(reader.finish(draft) for draft in drafts)
+    hint = reader.hint() if reader.problems or not steps else MEND
+    reader.problems += check_sequence(steps)
+    if not steps and not reader.problems:
+        reader.problems.append(("line 1", f"there are no steps, as in {EXAMPLE}"))
+    if reader.problems:
+        raise refusal(path, reader.problems, hint)
+    return Recipe(path, run, description, steps)
+
+
+def refusal(path: str, problems: Sequence[Problem], hint: str) -> UsageError:
+    """One mistake on one line, several as a list."""
+    if len(problems) == 1:
+        return UsageError(f"{path}, {problems[0][0]}: {problems[0][1]}", hint)
+    ordered = sorted(problems, key=lambda one: (not one[0].startswith("line "), _number(one[0])))
+    lines = [f"{path} has {len(problems)} mistakes; nothing was started"]
+    for place, what in ordered[:MOST_SHOWN]:
+        lines += textwrap.wrap(f"{place:<9} {what}", 96, initial_indent="  ", subsequent_indent=" " * 12)
+    if len(problems) > MOST_SHOWN:
+        lines.append(f"  and {len(problems) - MOST_SHOWN} more")
+    return UsageError("\n".join(lines), hint)
+
+
+def _number(place: str) -> int:
+    digits = re.search(r"^line (\d+)", place)
+    return int(digits[1]) if digits else 0
+
+
+# The recipe that is kept.
+
+
+def fill_in(recipe: Recipe, verbs: Verbs, run: str) -> str:
+    """The recipe as YAML with every default, which ``read_recipe`` reads as the same steps."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        def ignore_aliases(self, data: object) -> bool:
+            return True  # the same list twice is written twice
+
+    top = {} if recipe.description is None else {"description": recipe.description}
+    steps = [
+        {step.name: {verbs[step.verb][name].option: value for name, value in step.values.items()} or None}
+        for step in recipe.steps
+    ]
+    whole = {**top, "run": run, "steps": steps}
+    text: str = yaml.dump(whole, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return HEAD + text

@@ -1,0 +1,168 @@
+"""The way of a pack to a CUDA device and of its nats back, so that neither side waits for the other.
+
+    pack → pinned memory ═ own stream ═► device → forward, head → nats ═ own stream ═► pinned memory → NumPy
+
+A ring of slots, each with pinned memory, memory on the device, and an event at each hand-over. A slot is written again
+only when what it brought has been taken, so the host never overwrites what is still on its way; the device's stream
+waits for a copy by an event, and the host waits for nothing but the event of the nats that it takes. Nothing else in
+the steady state makes the two meet.
+
+Everything of CUDA comes through one object (``torch.cuda`` itself), so that the order of events can be watched.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from curate.reference.forward_pass.batches import Pack
+
+Landed = tuple[NDArray[np.float32], NDArray[np.int64] | None]
+Kind = TypeVar("Kind", covariant=True)
+
+
+class Pending(Protocol[Kind]):
+    """What a device has been asked for; ``land`` waits for it."""
+
+    def land(self) -> Kind: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What was there at once, as on a CPU."""
+
+    found: Any
+
+    def land(self) -> Any:
+        return self.found
+
+
+@dataclass(frozen=True, slots=True)
+class OnDevice:
+    """The arrays of a pack on its device. B rows, L places, M rows of the head (the scored ones and a filling)."""
+
+    ids_BL: torch.Tensor
+    positions_BL: torch.Tensor
+    rows_M: torch.Tensor
+    targets_M: torch.Tensor
+    edges: torch.Tensor | None  # int32
+
+
+def put(pack: Pack, device: torch.device, edges: bool) -> OnDevice:
+    """The arrays of a pack on a device, copied there and then."""
+    bounds = pack.edges if edges else None
+    return OnDevice(
+        torch.from_numpy(pack.ids_BL).to(device),
+        torch.from_numpy(pack.positions_BL).to(device),
+        torch.from_numpy(pack.rows_N).to(device),
+        torch.from_numpy(pack.targets_N).to(device),
+        None if bounds is None else torch.from_numpy(bounds.astype(np.int32)).to(device),
+    )
+
+
+class Slot:
+    """One place of the ring: memory on both sides, which grows where a pack needs more."""
+
+    def __init__(self, cuda: Any, device: torch.device, pinned: bool):
+        self.free = True
+        self.copied, self.computed = cuda.Event(), cuda.Event()
+        self.landed = cuda.Event(blocking=True)  # the host sleeps until it is there, and does not spin
+        self.device, self._pinned = device, pinned
+        self.staged = self.held = torch.empty(0, dtype=torch.int32)
+        self.nats, self.ranks = torch.empty(0), torch.empty(0, dtype=torch.int64)
+        self.kept: Any = None  # what the device still works with; let go when it has landed
+
+    def make_room(self, numbers: int, scored: int) -> bool:
+        """Grow where there is too little.  → whether the memory on the device is new"""
+        grows = len(self.staged) < numbers
+        if grows:
+            self.staged = torch.empty(numbers, dtype=torch.int32, pin_memory=self._pinned)
+            self.held = torch.empty(numbers, dtype=torch.int32, device=self.device)
+        if len(self.nats) < scored:
+            self.nats = torch.empty(scored, dtype=torch.float32, pin_memory=self._pinned)
+            self.ranks = torch.empty(scored, dtype=torch.int64, pin_memory=self._pinned)
+        return grows
+
+
+@dataclass(frozen=True, slots=True)
+class OnItsWay:
+    """The nats of one pack, on the way to the host."""
+
+    slot: Slot
+    tokens: int
+    ranked: bool
+
+    def land(self) -> Landed:
+        """Wait for them, take them, and give the slot back."""
+        slot = self.slot
+        slot.landed.synchronize()
+        nats = slot.nats[: self.tokens].numpy().copy()
+        ranks = slot.ranks[: self.tokens].numpy().copy() if self.ranked else None
+        slot.kept, slot.free = None, True
+        return nats, ranks
+
+
+class Lane:
+    """A ring of ``slots`` between the host and one CUDA device; at most so many packs are in flight."""
+
+    def __init__(self, device: torch.device, slots: int, cuda: Any = torch.cuda, pinned: bool = True):
+        self.device, self._cuda = device, cuda
+        self._there, self._back = cuda.Stream(device), cuda.Stream(device)
+        self.slots = [Slot(cuda, device, pinned) for _ in range(slots)]
+
+    def send(
+        self,
+        pack: Pack,
+        compute: Callable[[OnDevice], tuple[torch.Tensor, torch.Tensor | None]],
+        rows: int,
+        edges: bool,
+    ) -> OnItsWay:
+        """Start a pack: copy it there, give ``compute`` to the device, and send what it finds on its way back.
+
+        The rows of the head are filled up to a multiple of ``rows``. RuntimeError where all slots are in flight.
+        """
+        slot = next((one for one in self.slots if one.free), None)
+        if slot is None:
+            raise RuntimeError(f"all {len(self.slots)} slots are in flight; land one first")
+        arrays = self._copy_there(slot, pack, rows, edges)
+        nats_M, ranks_M = compute(arrays)
+        main = self._cuda.current_stream(self.device)
+        slot.computed.record(main)
+        slot.kept = (arrays, nats_M, ranks_M)
+        with self._cuda.stream(self._back):
+            self._back.wait_event(slot.computed)
+            slot.nats[: pack.tokens].copy_(nats_M[: pack.tokens], non_blocking=True)
+            if ranks_M is not None:
+                slot.ranks[: pack.tokens].copy_(ranks_M[: pack.tokens], non_blocking=True)
+            slot.landed.record(self._back)
+        slot.free = False
+        return OnItsWay(slot, pack.tokens, ranks_M is not None)
+
+    def _copy_there(self, slot: Slot, pack: Pack, rows: int, edges: bool) -> OnDevice:
+        """One block of 32-bit numbers, in one copy: ids, positions, rows, targets, edges."""
+        filled = -(-pack.tokens // rows) * rows
+        bounds = np.zeros(0, np.int64) if pack.edges is None or not edges else pack.edges
+        sizes = [pack.places, pack.places, filled, filled, len(bounds)]
+        ends = np.cumsum(sizes).tolist()
+        main = self._cuda.current_stream(self.device)
+        if slot.make_room(ends[-1], pack.tokens):  # what had that memory before may not be done with it
+            slot.computed.record(main)
+            self._there.wait_event(slot.computed)
+        staged = slot.staged.numpy()
+        staged[: ends[1]].reshape(2, -1)[:] = pack.ids_BL.reshape(-1), pack.positions_BL.reshape(-1)
+        staged[ends[1] : ends[3]] = 0
+        staged[ends[1] : ends[1] + pack.tokens] = pack.rows_N
+        staged[ends[2] : ends[2] + pack.tokens] = pack.targets_N
+        staged[ends[3] : ends[4]] = bounds
+        with self._cuda.stream(self._there):
+            slot.held[: ends[4]].copy_(slot.staged[: ends[4]], non_blocking=True)
+            slot.copied.record(self._there)
+        main.wait_event(slot.copied)
+        whole = slot.held[: ends[3]].long()
+        ids, positions, at, targets = torch.split(whole, sizes[:4])
+        shape = pack.ids_BL.shape
+        held = slot.held[ends[3] : ends[4]] if len(bounds) else None
+        return OnDevice(ids.view(shape), positions.view(shape), at, targets, held)

@@ -1,0 +1,146 @@
+"""From hidden states to nats, a few rows at a time: the full table of logits never exists.
+
+Logits and their log-sum-exp are float32 whatever the model runs in. On a CPU that multiplies bfloat16 in hardware,
+float32 operands that came from bfloat16 go through oneDNN's bf16 mode: the products are exact, the sums are float32,
+and it is three times as fast as a float32 product (PyTorch's ``mm`` on CPU has no ``out_dtype``). On CUDA the product
+of half-precision operands is written out in float32 as it is accumulated; a device whose ``mm`` cannot do that has a
+float32 copy of the weights.
+
+Shapes: N scored rows, D hidden width, V vocabulary, C rows of a chunk.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from curate.reference.forward_pass.precision import matmul_precision
+
+CPU_CHUNK_OCTETS = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
+CUDA_CHUNK_OCTETS = 500_000_000  # what is made of the logits in between may take as much again
+CUDA_ROWS = 128  # a multiple of the rows that one block of a matrix product has
+
+
+@dataclass(slots=True)
+class Head:
+    """The last linear layer of a model, with what it does to its logits (``scale``, then a soft ``cap``)."""
+
+    weight_VD: torch.Tensor
+    bias_V: torch.Tensor | None
+    scale: float
+    cap: float | None
+    rows: int
+    losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None  # compiled; None: PyTorch's own
+    _buffer: torch.Tensor | None = None
+    _writes_wide: bool = False  # the device has written a half-precision product out in float32
+
+    def nats(
+        self, hidden_ND: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """-ln p(target) of each row in float32; ``ranks_N``, where given, takes the targets' ranks.  → N"""
+        out_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
+        for at in range(0, len(targets_N), self.rows):
+            cut = slice(at, at + self.rows)
+            logits_CV = self._logits(hidden_ND[cut])
+            whole = len(logits_CV) == self.rows  # what is compiled is compiled for chunks of that size
+            losses = self.losses if self.losses is not None and whole else own_losses
+            out_N[cut] = losses(logits_CV, targets_N[cut])
+            if ranks_N is not None:
+                ranks_N[cut] = rank_targets(logits_CV, targets_N[cut])
+        return out_N
+
+    def _logits(self, hidden_CD: torch.Tensor) -> torch.Tensor:
+        """The model's logits of a chunk in float32.  → C V"""
+        if hidden_CD.device.type == "cpu":
+            logits = self._cpu_product(hidden_CD)
+        else:
+            logits = self._product(hidden_CD)
+        if self.bias_V is not None:
+            logits += self.bias_V
+        if self.scale != 1.0:
+            logits *= self.scale
+        if self.cap is not None:
+            logits.div_(self.cap).tanh_().mul_(self.cap)
+        return logits
+
+    def _product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
+        if self.weight_VD.dtype != torch.float32:
+            try:
+                logits_CV = torch.mm(hidden_CD, self.weight_VD.t(), out_dtype=torch.float32)
+                self._writes_wide = True
+                return logits_CV
+            except (RuntimeError, NotImplementedError, TypeError) as error:
+                if self._writes_wide or isinstance(error, torch.OutOfMemoryError):
+                    raise
+        self.weight_VD = self.weight_VD.float()  # once; nothing to do where it is already
+        return hidden_CD.float() @ self.weight_VD.t()
+
+    def _cpu_product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
+        if self._buffer is None or self._buffer.shape[0] < self.rows:
+            self._buffer = torch.empty(self.rows, self.weight_VD.shape[0], dtype=torch.float32)
+        out = self._buffer[: len(hidden_CD)]
+        with matmul_precision(bfloat16=hidden_CD.dtype == torch.bfloat16):
+            return torch.mm(hidden_CD.float(), self.weight_VD.t(), out=out)
+
+
+def own_losses(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+    """-ln softmax(logits)[target] of each row by PyTorch's kernel, which writes all log-probabilities.  → C"""
+    return F.cross_entropy(logits_CV, targets_C, reduction="none")
+
+
+def spelled_losses(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+    """The same in operations that a compiler makes one reading of the logits of.  → C"""
+    return torch.logsumexp(logits_CV, dim=1) - logits_CV.gather(1, targets_C[:, None])[:, 0]
+
+
+def find_head(model: Any) -> Head | None:
+    """The head of a transformers causal language model, or None where its output layer is not a plain linear one.
+
+    Gemma 2 and 3 cap their logits, Cohere multiplies and Granite divides them; whether this is all that the model
+    does is for the self-check to say.
+    """
+    layer = model.get_output_embeddings()
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
+        return None
+    config = model.config.get_text_config()
+    scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+    cap = getattr(config, "final_logit_softcapping", None)
+    bias = getattr(layer, "bias", None)
+    on_cpu = weight.device.type == "cpu"
+    return Head(
+        weight_VD=weight.detach().float() if on_cpu else weight.detach(),
+        bias_V=None if bias is None else bias.detach().float(),
+        scale=scale,
+        cap=None if cap is None else float(cap),
+        rows=chunk_rows(weight.shape[0], on_cpu),
+    )
+
+
+def chunk_rows(vocabulary: int, on_cpu: bool) -> int:
+    """How many rows of logits are made at a time."""
+    if on_cpu:
+        return max(16, min(384, CPU_CHUNK_OCTETS // (4 * vocabulary)))
+    return max(CUDA_ROWS, min(8192, CUDA_CHUNK_OCTETS // (4 * vocabulary) // CUDA_ROWS * CUDA_ROWS))
+
+
+def full_nats(
+    logits_BTV: torch.Tensor, rows_N: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The same from a whole table of logits, for models whose head we do not know.  → N"""
+    logits_NV = logits_BTV.reshape(-1, logits_BTV.shape[-1])[rows_N].float()
+    if ranks_N is not None:
+        ranks_N.copy_(rank_targets(logits_NV, targets_N))
+    return F.cross_entropy(logits_NV, targets_N, reduction="none")
+
+
+def rank_targets(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    """The rank of each target among all tokens, 1 for the most likely; of equals, each has the best rank.  → N"""
+    likelier_NV = logits_NV > logits_NV.gather(1, targets_N[:, None])
+    if likelier_NV.device.type != "cpu":
+        return likelier_NV.sum(dim=1) + 1
+    # On the CPU a sum writes eight octets for each octet of the comparison; NumPy counts ten times as fast.
+    return torch.tensor([np.count_nonzero(row) for row in likelier_NV.numpy()], dtype=torch.int64) + 1

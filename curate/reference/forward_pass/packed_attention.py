@@ -1,0 +1,295 @@
+"""Attention that keeps to each document's own tokens when many travel in one pack.
+
+Registered with transformers as ``curate``: every model that goes through its ``AttentionInterface`` then calls
+``attend`` with the projections of a whole pack, and no mask is ever built. The bounds of the documents come from
+``within``, around the forward pass, since not every model hands keyword arguments down to its attention.
+
+To ``torch.compile`` all of it is one operation, ``curate::attend``, which looks for the bounds when it runs: what is
+compiled knows the size of a pack and nothing of the documents in it, and is compiled once.
+
+Shapes: B batch, H query heads, G key/value heads, T places of a pack, K head width.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+
+from curate.reference.forward_pass.precision import matmul_precision
+from curate.runtime import console
+
+NAME = "curate"
+LONG = 384  # from here on the CPU kernel is faster on float32 operands whose products are taken in bfloat16
+QUERY_CHUNK = 512  # rows of scores made at a time where a mask or a soft cap rules the fused kernels out
+
+
+@dataclass(slots=True)
+class Bounds:
+    """Where the documents of a pack lie."""
+
+    edges: list[int]  # 0 = b_0 < b_1 < … < b_n = T
+    edges_device: torch.Tensor | None = None  # the same as int32 on CUDA, where one kernel serves them all
+    _runs: list[tuple[int, int, int]] | None = None
+
+    @property
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Neighbours of one length, as (first place, length, how many); found when first asked for."""
+        if self._runs is None:
+            self._runs = find_runs(self.edges)
+        return self._runs
+
+    @property
+    def longest(self) -> int:
+        return max(stop - start for start, stop in pairwise(self.edges))
+
+
+def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Group neighbouring documents of equal length, which one call of the kernel can serve together."""
+    runs: list[tuple[int, int, int]] = []
+    for start, stop in pairwise(edges):
+        if runs and runs[-1][1] == stop - start:
+            first, length, count = runs[-1]
+            runs[-1] = (first, length, count + 1)
+        else:
+            runs.append((start, stop - start, 1))
+    return runs
+
+
+_bounds: Bounds | None = None
+_third = False  # FlashAttention 3 is what the variable-length kernel runs
+
+
+@contextmanager
+def within(bounds: Bounds | None) -> Iterator[None]:
+    """Attend within these bounds for the duration of the block; None: every row of the batch is one document."""
+    global _bounds
+    before, _bounds = _bounds, bounds
+    try:
+        yield
+    finally:
+        _bounds = before
+
+
+def register() -> None:
+    """Make ``attn_implementation="curate"`` known to transformers."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)
+
+
+def attend(
+    module: torch.nn.Module,
+    query_BHTK: torch.Tensor,
+    key_BGTK: torch.Tensor,
+    value_BGTK: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    position_bias: torch.Tensor | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention inside each document of the pack.  → B T H K
+
+    Honours the scale, sliding window, soft cap (Gemma 2) and sinks (GPT-OSS) that the model asks for; a position bias
+    is refused with NotImplementedError, upon which the self-check takes another way.
+    """
+    if position_bias is not None:
+        raise NotImplementedError("attention with a position bias")
+    scale = query_BHTK.shape[-1] ** -0.5 if scaling is None else float(scaling)
+    run = attend_as_one_operation if torch.compiler.is_compiling() else _attend
+    return run(query_BHTK, key_BGTK, value_BGTK, scale, sliding_window, softcap, s_aux), None
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    bounds = _bounds
+    if bounds is None:
+        out = _document(query, key, value, scale, window, softcap, sinks)
+        return out.transpose(1, 2).contiguous()
+    edges = bounds.edges_device
+    if edges is not None and softcap is None and sinks is None and query.dtype != torch.float32:
+        return _varlen(query, key, value, scale, window, edges, bounds.longest)
+    _one, heads, places, _width = query.shape
+    out_THK = query.new_empty((places, heads, value.shape[-1]))
+    for start, length, count in bounds.runs:
+        own, keys, values = (_documents(whole, start, length, count) for whole in (query, key, value))
+        found_NHLK = _document(own, keys, values, scale, window, softcap, sinks)
+        out_THK[start : start + count * length].unflatten(0, (count, length)).copy_(found_NHLK.transpose(1, 2))
+    return out_THK.unsqueeze(0)
+
+
+@torch.library.custom_op("curate::attend", mutates_args=())
+def attend_as_one_operation(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """What ``attend`` does, opaque to the compiler.  → B T H K"""
+    return _attend(query, key, value, scale, window, softcap, sinks)
+
+
+@attend_as_one_operation.register_fake
+def _(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    batch, heads, places, _width = query.shape
+    return query.new_empty((batch, places, heads, value.shape[-1]))
+
+
+def _documents(whole_1HTK: torch.Tensor, start: int, length: int, count: int) -> torch.Tensor:
+    """Neighbouring documents of one length as a batch, without copying.  → N H L K"""
+    places_HTK = whole_1HTK[0, :, start : start + count * length]
+    return places_HTK.reshape(places_HTK.shape[0], count, length, -1).transpose(0, 1)
+
+
+def _varlen(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    edges: torch.Tensor,
+    longest: int,
+) -> torch.Tensor:
+    """All documents in one call of torch's variable-length kernel (CUDA, half precision).  → 1 T H K"""
+    from torch.nn.attention.varlen import varlen_attn
+
+    left = -1 if window is None else window - 1
+    options: dict[str, Any] = {}
+    if "enable_gqa" in _kernel_options():  # PyTorch 2.12 and newer want to be told that query heads share a key head
+        options["enable_gqa"] = key.shape[1] != query.shape[1]
+    if _third and "num_splits" in _kernel_options():  # else a document's bits depend on the others of its pack
+        options["num_splits"] = 1
+    out_THK = varlen_attn(
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
+        edges,
+        edges,
+        longest,
+        longest,
+        scale=scale,
+        window_size=(left, 0),
+        **options,
+    )
+    return cast("torch.Tensor", out_THK).unsqueeze(0)
+
+
+@cache
+def _kernel_options() -> frozenset[str]:
+    """What this PyTorch's variable-length attention can be told."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return frozenset(inspect.signature(varlen_attn).parameters)
+
+
+def activate_hopper_kernel(device: torch.device) -> bool:
+    """Let torch's variable-length attention run FlashAttention 3 on a Hopper that has it installed.
+
+    It is a package of its own (``flash_attn_interface``); without it torch's FlashAttention 2 stays, and where a trial
+    fails, which is said. → whether it is active
+    """
+    if torch.cuda.get_device_capability(device)[0] != 9 or find_spec("flash_attn_interface") is None:
+        return False
+    from torch.nn import attention as kernels
+
+    global _third
+    try:
+        kernels.activate_flash_attention_impl("FA3")
+        _third = True
+        trial = torch.zeros(1, 2, 8, 64, dtype=torch.bfloat16, device=device)
+        _varlen(trial, trial, trial, 1.0, None, torch.tensor([0, 8], dtype=torch.int32, device=device), 8)
+    except Exception as error:
+        _third = False
+        kernels.restore_flash_attention_impl()
+        why = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        console.warn(f"FlashAttention 3 is installed and fails ({why}); PyTorch's own is used")
+    return _third
+
+
+def _document(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """Causal attention of documents of one length.  → B H L K"""
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:  # the fused CPU kernel wants as many key heads as query heads
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    length = query.shape[2]
+    slides = window is not None and length > window
+    if softcap is None and sinks is None and not slides:
+        if length >= LONG and query.dtype == torch.bfloat16 and query.device.type == "cpu":
+            with matmul_precision(bfloat16=True):
+                wide = (query.float(), key.float(), value.float())
+                return F.scaled_dot_product_attention(*wide, is_causal=True, scale=scale).to(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
+    chunks = [
+        _rows(query, key, value, scale, window if slides else None, softcap, sinks, at, min(at + QUERY_CHUNK, length))
+        for at in range(0, length, QUERY_CHUNK)
+    ]
+    return torch.cat(chunks, dim=2)
+
+
+def _rows(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+    start: int,
+    stop: int,
+) -> torch.Tensor:
+    """Queries start … stop-1 with their scores spelled out, for what the fused kernels do not know.
+
+    A sliding window of w lets a token see itself and the w - 1 before it.
+    """
+    low = 0 if window is None else max(0, start - window + 1)
+    places = torch.arange(start, stop, device=query.device)[:, None]
+    seen = torch.arange(low, stop, device=query.device)[None, :]
+    allowed = seen <= places
+    if window is not None:
+        allowed = allowed & (seen > places - window)
+    scores = (query[:, :, start:stop] @ key[:, :, low:stop].transpose(-1, -2)) * scale
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    scores = scores.float().masked_fill(~allowed, float("-inf"))
+    if sinks is not None:
+        column = sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:3], 1)
+        weights = torch.softmax(torch.cat([scores, column], dim=-1), dim=-1)[..., :-1]
+    else:
+        weights = torch.softmax(scores, dim=-1)
+    return weights.to(value.dtype) @ value[:, :, low:stop]

@@ -1,0 +1,70 @@
+"""Batches read and tokenised before the model asks for them, in a thread and through a bounded queue.
+
+The tokenizer, the parsers and the codecs are compiled code that lets other threads run, so that one thread keeps ahead
+of a model, and the cores of the machine tokenise at its side.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from curate.reference.forward_pass.batches import Prepared
+from curate.reference.likelihood import Passage
+from curate.runtime import profiler
+
+AHEAD = 2  # batches that are read and tokenised before they are needed
+
+
+def prepare_ahead(
+    passages: Iterable[Sequence[Passage]],
+    prepare: Callable[[Sequence[Passage]], Prepared],
+    busy: Callable[[], bool] = lambda: False,
+) -> Iterator[Prepared | None]:
+    """Each batch, prepared, in order; at most ``AHEAD`` are ready before they are asked for. Failures arrive in place.
+
+    Where nothing is ready and the caller is ``busy``, None is given, so that it can go on with what it has in hand.
+    """
+    ready: queue.Queue[Prepared | BaseException | None] = queue.Queue(maxsize=AHEAD)
+    stop = threading.Event()
+
+    def put(item: Prepared | BaseException | None) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            each = iter(passages)
+            while True:
+                with profiler.span("read"):
+                    batch = next(each, None)
+                if batch is None:
+                    break
+                with profiler.span("tokenise"):
+                    prepared = prepare(batch)
+                if not put(prepared):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=work, name="curate-prepare", daemon=True)
+    thread.start()
+    try:
+        while True:
+            while busy() and ready.empty():
+                yield None
+            with profiler.span("wait"):
+                item = ready.get()
+            if item is None:
+                break
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join(timeout=5)

@@ -1,0 +1,84 @@
+"""Held-out text: which documents are kept out of a training, and what the model makes of them in bits per byte.
+
+Shapes: T tokens of a pack, D width.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import LlamaForCausalLM
+
+from curate.errors import CorpusError
+from curate.reference.training.config import Recipe
+from curate.reference.training.loss import target_nats
+from curate.reference.training.model import read_pack
+from curate.reference.training.packs import Windows, make_pack, take_spans
+from curate.reference.training.token_cache import Encoded
+from curate.reference.training.tokenizer import END, hash_text
+
+MEASURED_DOCUMENTS = 128
+
+
+def is_held_out(text: str, recipe: Recipe) -> bool:
+    """Whether a text is kept away from the tokenizer too (blank ones are)."""
+    every = recipe.held_out_every
+    chosen = every > 0 and hash_text(text) % every == 0
+    return chosen or not text.strip()
+
+
+def split_held_out(hashes: np.ndarray, every: int) -> tuple[np.ndarray, np.ndarray]:
+    """Documents to learn from and documents kept out, by hash, so that copies of a text fall on one side.
+
+    With ``every`` 0 nothing is kept out; otherwise at least the document of smallest hash is.
+    """
+    if every == 0:
+        return np.arange(len(hashes)), np.arange(0)
+    out = hashes % np.uint64(every) == 0
+    if not out.any():
+        out = hashes == hashes.min()
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def choose_measured(encoded: Encoded, kept_out: np.ndarray) -> list[np.ndarray]:
+    """The documents that are measured: of those kept out, up to 128 of smallest hash."""
+    chosen = kept_out[np.argsort(encoded.hashes[kept_out], kind="stable")][:MEASURED_DOCUMENTS]
+    return [np.array(encoded.document(int(index)), dtype=np.int64) for index in chosen]
+
+
+def encode_texts(texts: Iterable[str], tokenizer: Tokenizer, most: int = 2000) -> list[np.ndarray]:
+    """Texts named to be measured, the first ``most`` of them, each behind the prefix token."""
+    tokenizer.encode_special_tokens = True
+    found = [text for text, _ in zip((text for text in texts if text.strip()), range(most), strict=False)]
+    if not found:
+        raise CorpusError("the held-out set has no text")
+    return [np.array([END, *encoding.ids]) for encoding in tokenizer.encode_batch_fast(found, add_special_tokens=False)]
+
+
+@torch.no_grad()
+def measure_bits_per_byte(
+    model: LlamaForCausalLM, documents: Sequence[np.ndarray], sizes: np.ndarray, dtype: torch.dtype, room: int
+) -> float:
+    """Nats over ln 2 times bytes, both summed over the first window of each document.
+
+    ``documents`` begin with the prefix token; what follows is predicted, apart from a closing ``<|endoftext|>``.
+    NaN when no byte is predicted.
+    """
+    device = str(model.device)
+    window = model.config.max_position_embeddings
+    texts = [document[: window + 1] for document in documents]
+    texts = [text[:-1] if len(text) > 1 and text[-1] == END else text for text in texts]
+    texts = [text for text in texts if len(text) > 1]
+    if not texts:
+        return math.nan
+    ids = np.concatenate(texts)
+    ends = np.cumsum([len(text) for text in texts])
+    windows = Windows(ends - [len(text) for text in texts], ends - 1)
+    nats = 0.0
+    for first in range(0, windows.places, room):
+        pack = make_pack(ids, *take_spans(windows, np.arange(len(texts)), first, first + room), device)
+        hidden_TD = read_pack(model, pack, dtype)
+        nats += float(target_nats(hidden_TD, model.lm_head.weight, pack.targets).double().sum())
+    return nats / (math.log(2) * int(sizes[ids].sum()))

@@ -1,0 +1,207 @@
+"""Pictures as values: paths in a box of 1000 × 1000, ticks and marks as shares of it; the template draws them.
+
+Nothing here is text of the corpus. The number of elements depends on bins alone, never on documents.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.reports.page.histograms import Density, Drawn, Grid, quantile
+from curate.reports.page.numbers import CELLS
+from curate.reports.page.tables import Point
+from curate.reports.page.thresholds import Threshold
+from curate.runtime.chart_axes import Tick, count_short, label_value, list_linear, list_logarithmic
+from curate.runtime.console import count
+from curate.runtime.numbers import figure
+
+BOX = 1000
+LEVELS = 7  # shades of a density
+BANDS = 8  # rows of a density's table
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A line across a picture; ``flip`` puts its label on the left."""
+
+    share: float
+    label: str
+    flip: bool
+    height: int = 0
+    """Row of its label, so that labels do not lie on each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A histogram: what is kept below, what is dropped on top of it."""
+
+    kept: str
+    dropped: str
+    x: Sequence[Tick]
+    y: Sequence[Tick]
+    marks: Sequence[Mark]
+    cuts: Sequence[float]
+
+
+def draw_bars(
+    drawn: Drawn, group: int, thresholds: Sequence[Threshold] = (), cuts: Sequence[float] = (), ticks: int = 7
+) -> Bars:
+    """One group of a histogram."""
+    kept, dropped = drawn.counts[group]
+    top = max(int((kept + dropped).max()), 1)
+    return Bars(
+        kept=step(np.zeros(len(kept)), kept / top),
+        dropped=step(kept / top, (kept + dropped) / top),
+        x=scale_ticks(drawn, ticks),
+        y=[Tick(value / top, tally(value)) for value in even(top)],
+        marks=place_marks([(drawn.share(one.value), f"{one.label}") for one in thresholds]),
+        cuts=[share for value in cuts if 0 <= (share := drawn.share(value)) <= 1],
+    )
+
+
+def step(low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
+    """The area between two step functions, as path data; bins without area are left out."""
+    width = BOX / max(len(low), 1)
+    pieces = []
+    for at in np.flatnonzero(high > low).tolist():
+        height = max((high[at] - low[at]) * BOX, 4)  # what is there is seen
+        left, top = at * width, BOX - low[at] * BOX - height
+        pieces.append(f"M{left:.0f} {top:.0f}h{width:.1f}v{height:.0f}h-{width:.1f}z")
+    return "".join(pieces)
+
+
+def tally(value: float) -> str:
+    """A count on an axis."""
+    return f"{value / 1000:g}k" if 10_000 <= value < 1_000_000 else count(value)
+
+
+def even(top: float) -> list[float]:
+    """Two to four round numbers up to ``top``."""
+    unit = 10 ** math.floor(math.log10(max(top, 1)))
+    width = next(one for one in (unit / 5, unit / 2, unit, 2 * unit, 5 * unit) if top / one <= 4)
+    width = max(width, 1)
+    return [width * number for number in range(1, int(top / width) + 1)]
+
+
+def scale_ticks(drawn: Drawn, most: int) -> list[Tick]:
+    """Round values along a drawn grid."""
+    low, high = drawn.edges[0], drawn.edges[-1]
+    values = list_logarithmic(low, high, most) if drawn.grid.log else list_linear(low, high, most)
+    return [Tick(drawn.share(value), label_value(value)) for value in values]
+
+
+def place_marks(found: Sequence[tuple[float, str]]) -> list[Mark]:
+    """Lines with labels that do not lie on each other: each has a row of its own."""
+    inside = sorted((share, label) for share, label in found if 0 <= share <= 1)
+    return [Mark(share, label, share > 0.6, row) for row, (share, label) in enumerate(inside)]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A density: a path for each shade, from few documents to many; crosses where most are dropped."""
+
+    levels: Sequence[tuple[str, str]]
+    """Path data and how many documents a cell of the shade has."""
+    crossed: str
+    x: Sequence[Tick]
+    y: Sequence[Tick]
+    x_marks: Sequence[Mark]
+    y_marks: Sequence[Mark]
+    rows: Sequence[tuple[str, int, int, float]]
+    """Bands of x: from … to, documents, kept ones, the median of y."""
+
+
+def draw_cells(density: Density, thresholds: Sequence[Threshold]) -> Cells:
+    across, up = density.drawn(*CELLS)
+    counts = across.counts.sum(axis=0)
+    top = max(int(counts.max()), 1)
+    bounds = sorted({max(1, round(top ** (level / LEVELS))) for level in range(LEVELS)})
+    levels = []
+    for low, high in zip(bounds, [*bounds[1:], top + 1], strict=True):
+        said = f"{low:,}" if high - low <= 1 else f"{low:,} – {high - 1:,}"
+        levels.append((_squares((counts >= low) & (counts < high)), said))
+    mostly = (across.counts[1] * 2 > counts) & (counts > 0)
+    own = [(one, across if one.column == density.x.column else up) for one in thresholds]
+    lines = {
+        name: [(drawn.share(one.value), one.label) for one, drawn in own if one.column == measure.column]
+        for name, measure in (("x", density.x), ("y", density.y))
+    }
+    return Cells(
+        levels,
+        _strokes(mostly),
+        scale_ticks(across, 7),
+        scale_ticks(up, 6),
+        place_marks(lines["x"]),
+        place_marks(lines["y"]),
+        list(_bands(density, across)),
+    )
+
+
+def _squares(chosen: NDArray[np.bool_]) -> str:
+    """Rectangles, neighbours in a row joined."""
+    rows, columns = chosen.shape
+    width, height = BOX / columns, BOX / rows
+    pieces = []
+    for row in range(rows):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen[row].astype(np.int8), [0]])))
+        for first, end in edges.reshape(-1, 2).tolist():
+            wide = (end - first) * width
+            y = BOX - (row + 1) * height
+            pieces.append(f"M{first * width:.1f} {y:.1f}h{wide:.1f}v{height:.1f}h-{wide:.1f}z")
+    return "".join(pieces)
+
+
+def _strokes(chosen: NDArray[np.bool_]) -> str:
+    rows, columns = chosen.shape
+    width, height = BOX / columns, BOX / rows
+    return "".join(
+        f"M{column * width:.1f} {BOX - row * height:.1f}l{width:.1f} -{height:.1f}"
+        for row, column in np.argwhere(chosen).tolist()
+    )
+
+
+def _bands(density: Density, across: Drawn) -> Iterator[tuple[str, int, int, float]]:
+    """The density as a table, from the fine counts."""
+    grid, width = across.grid, across.factor * across.counts.shape[-1]
+    edges = [across.first + width * number // BANDS for number in range(BANDS + 1)]
+    for first, end in itertools.pairwise(edges):
+        part = density.counts[:, :, first : min(end, grid.bins)]
+        documents = int(part.sum())
+        if documents:
+            name = f"{say(grid, first)} – {say(grid, end)}" if end < grid.bins else f"{say(grid, first)} and more"
+            yield name, documents, int(part[0].sum()), quantile(density.y.coarse, part.sum(axis=(0, 2)), 0.5)
+
+
+def say(grid: Grid, edge: int) -> str:
+    value = grid.edge(edge)
+    return count_short(float(f"{value:.2g}")) if value >= 1000 else figure(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A curve."""
+
+    path: str
+    x: Sequence[Tick]
+    y: Sequence[Tick]
+
+
+def draw_order(points: Sequence[Point]) -> Line | None:
+    """Perplexity along the order, on a logarithmic scale, against tokens read."""
+    held = [point for point in points if math.isfinite(point.perplexity)]
+    if len(held) < 2:
+        return None
+    lows, highs = min(one.perplexity for one in held), max(one.perplexity for one in held)
+    first, last = math.floor(math.log2(lows) * 8), math.ceil(math.log2(highs) * 8 + 1e-6)
+    drawn = Drawn(Grid(first / 8, 1 / 8, max(last - first, 1)), 0, 1, np.zeros((1, max(last - first, 1)), np.int64))
+    total, before, places = max(held[-1].tokens, 1), 0, []
+    for one in held:
+        places.append(((before + one.tokens) / 2 / total * BOX, BOX - drawn.share(one.perplexity) * BOX))
+        before = one.tokens
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    steps = [value for value in even(total) if value <= total]
+    return Line(path, [Tick(value / total, count_short(value)) for value in [0, *steps]], scale_ticks(drawn, 5))

@@ -1,0 +1,94 @@
+"""Everything that a report shows, as one value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from curate.errors import UsageError
+from curate.reports.page import tables
+from curate.reports.page.examples import Example, add_texts, choose, read_text
+from curate.reports.page.numbers import Numbers, Sum, collect_numbers, list_columns
+from curate.reports.page.sources import Sources, Table, open_sources
+from curate.reports.page.tables import Buckets, Cluster, Order, SetHits
+from curate.rundir.run import Run
+
+MOVED = {"all": "all documents"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One domain of the ledger."""
+
+    domain: str
+    before: tuple[int, int, float | None]
+    """What criteria are about, scored and rejected by no table: documents, tokens, the median of the perplexities."""
+    after: tuple[int, int, float | None]
+    """Of those that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a page shows."""
+
+    sources: Sources
+    numbers: Numbers
+    ledger: Sequence[Row]
+    examples: Sequence[Example]
+    sets: Sequence[SetHits]
+    hits: Sequence[Mapping[str, Any]]
+    clusters: Sequence[Cluster]
+    buckets: Buckets | None
+    order: Order | None
+    stale: tuple[str, ...]
+    stages: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int) -> Report:
+    """Read a run. TableError without scores; UsageError for a domain or a model that it does not have."""
+    if tokens_of and run.finished_scores()["made_from"]["model"]["model"] == "none":
+        raise UsageError("--tokens-of: this run was scored without a model", "leave --tokens-of out")
+    sources = open_sources(run, domain)
+    table = Table(sources, list_columns(sources))
+    numbers = collect_numbers(sources, table, percentiles)
+    first = numbers.distributions[0] if numbers.distributions else None
+    picked = choose(sources, table, first.measure.column, first.at) if first else []
+    shown = sources.funnel
+    return Report(
+        sources=sources,
+        numbers=numbers,
+        ledger=make_ledger(numbers),
+        examples=add_texts(sources, picked, tokens_of),
+        sets=tables.count_hits(sources),
+        hits=tables.strongest_hits(sources),
+        clusters=[_opening(sources, one) for one in tables.largest_clusters(sources)],
+        buckets=None if shown.buckets is None else tables.describe_buckets(table, run, numbers.groups),
+        order=None if shown.order is None else tables.describe_order(table, run, shown.kept),
+        stale=shown.stale,
+        stages=tables.list_stages(sources),
+        versions=tables.list_versions(),
+    )
+
+
+def make_ledger(numbers: Numbers) -> list[Row]:
+    """The domains before and after, as they are drawn: the ones of the most tokens, then the others."""
+    perplexities = next((one for one in numbers.distributions if one.measure.column == "perplexity"), None)
+    sums = [(Sum(), Sum()) for _ in numbers.groups.names]
+    for name, pair in numbers.sums.domains.items():
+        for own, one in zip(sums[numbers.groups.index.get(name, len(sums) - 1)], pair, strict=True):
+            own.add(one.documents, one.tokens)
+    rows = []
+    for group, name in enumerate(numbers.groups.names):
+        medians = perplexities.medians[group] if perplexities else (None, None)
+        before, after = ((one.documents, one.tokens, median) for one, median in zip(sums[group], medians, strict=True))
+        rows.append(Row(MOVED.get(name, name), before, after))
+    return rows
+
+
+def _opening(sources: Sources, cluster: Cluster) -> Cluster:
+    """A cluster with the beginning of its keeper's text, where that is a document of this run."""
+    if cluster.source is not None:
+        return cluster
+    digest = tables.find_hash(sources, cluster.file, cluster.row)
+    text, _ = read_text(sources, cluster.file, cluster.row, digest) if digest is not None else (None, None)
+    return replace(cluster, opening=None if text is None else text[: tables.OPENING])

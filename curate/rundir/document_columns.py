@@ -1,0 +1,212 @@
+"""Columns of the documents beside their scores: what percentiles are taken within, and what a ledger is kept by.
+
+    carried/domain/00000-000000.parquet      one column, ``value``; row by row the part of the scores of the same name
+
+``score`` carries columns with well-known names as it reads; any other is read from the corpus once, when a verb first
+asks for it. A column has one type over all parts: whole numbers, numbers, or text, in which everything else is its
+JSON (as in ``curate.corpus``). Null stands where a document does not have it or could not be read.
+"""
+
+import difflib
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.corpus import Corpus, Documents
+from curate.corpus.schema_widening import respell
+from curate.errors import TableError, UsageError
+from curate.rundir import parquet, schemas
+from curate.rundir.run import Run
+from curate.runtime import console
+
+DOMAINS = ("domain", "subset", "category", "topic", "source")
+LANGUAGES = ("language", "lang")
+INSIDE = ("", "meta.", "metadata.")
+MANY = 1000  # values of a column beyond which it names documents rather than kinds of them
+KINDS = {"string": pa.large_string(), "int64": pa.int64(), "double": pa.float64()}
+
+
+def choose(corpus: Corpus, wanted: str) -> tuple[str, ...]:
+    """The columns to carry: those named, with commas; ``none``; or ``auto``, which takes well-known names."""
+    if wanted == "none":
+        return ()
+    if wanted == "auto":
+        names = [inside + name for name in (*DOMAINS, *LANGUAGES) for inside in INSIDE]
+        return tuple(name for name in names if name != corpus.text_field and holds(corpus, name))
+    return tuple(check(corpus, name) for name in split(wanted))
+
+
+def split(text: str) -> list[str]:
+    """``domain,language`` as names, each once."""
+    return list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+
+
+def check(corpus: Corpus, name: str) -> str:
+    """The name, where the documents have such a column; else a UsageError with the nearest one."""
+    if holds(corpus, name) or name.split(".")[0] in corpus.columns:
+        return name
+    close = difflib.get_close_matches(name, corpus.columns, 1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise UsageError(f"the documents have no column {name!r}", f"{meant}there are: {', '.join(corpus.columns)}")
+
+
+def mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[str]:
+    """The columns of the documents, but for the text, that an SQL expression may speak of; those of the scores win.
+
+    ``known`` are columns that lie beside the scores already, whether or not the documents have them.
+    """
+    own = [
+        name
+        for name in dict.fromkeys([*corpus.columns, *known])
+        if name != corpus.text_field and name not in schemas.SCORES.names
+    ]
+    words = set(re.findall(r"\w+", sql))
+    paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and holds(corpus, name)]
+    return list(dict.fromkeys([*(name for name in own if name in words and name not in schemas.SIGNALS), *paths]))
+
+
+def holds(corpus: Corpus, name: str) -> bool:
+    """Whether the starts of the files show a column, or a field within one."""
+    if name in corpus.columns:
+        return True
+    first, *rest = name.split(".")
+    if not rest or corpus.schema is None or first not in corpus.schema.names:
+        return False
+    kind = corpus.schema.field(first).type
+    for part in rest:
+        if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
+            return False
+        kind = kind.field(part).type
+    return True
+
+
+def folder(run: Run, name: str) -> Path:
+    """Where the parts of a column lie; no name leaves the run directory."""
+    spelled = quote(name, safe="")
+    return run.carried / (spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
+
+
+def write(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: str) -> None:
+    """Write the columns of one slice beside its part of the scores; not complete before ``settle``."""
+    note = {"made_from": made_from, "slice": asdict(documents.mark)}
+    for name in names:
+        if documents.table is None:
+            raise TableError(f"{documents.mark.file} was read without its column {name}")
+        values = simplify(documents.table.column(name))
+        parquet.write_part(folder(run, name) / part, pa.table({"value": values}), note)
+
+
+def simplify(values: pa.ChunkedArray) -> pa.Array:
+    """Values as int64, float64 or text."""
+    kind, whole = values.type, values.combine_chunks()
+    if pa.types.is_dictionary(kind):
+        return simplify(pa.chunked_array([whole.cast(kind.value_type)]))
+    if pa.types.is_null(kind):
+        return whole
+    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
+        return whole.cast(pa.int64())
+    if pa.types.is_floating(kind):
+        return whole.cast(pa.float64())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return whole.cast(pa.large_string())
+    return pa.array([respell(value, pa.large_string()) for value in whole.to_pylist()], pa.large_string())
+
+
+def settle(run: Run, names: Sequence[str], made_from: str) -> None:
+    """Give the parts of each column one type, and record them as complete."""
+    known = dict((run.stage("carried") or {}).get("columns", {}))
+    for name in names:
+        parquet.remove_leftovers(folder(run, name))
+        paths = [folder(run, name) / path.name for path in parquet.parts(run.scores)]
+        if not all(path.exists() for path in paths):
+            continue  # begun before the column was asked for; ``carry`` reads it when it is needed
+        kind = _widest({pq.read_schema(path).field("value").type for path in paths})
+        seen: set[Any] = set()
+        for path in paths:
+            _retype(path, KINDS[kind])
+            if len(seen) <= MANY:
+                seen.update(pq.read_table(path, partitioning=None).column("value").unique().to_pylist())
+        known[name] = {"made_from": made_from, "type": kind, "values": min(len(seen - {None}), MANY + 1)}
+    run.save("carried", {"columns": dict(sorted(known.items()))})
+
+
+def _widest(kinds: set[pa.DataType]) -> str:
+    held = {kind for kind in kinds if not pa.types.is_null(kind)}
+    if held and held <= {pa.int64(), pa.float64()}:
+        return "int64" if held == {pa.int64()} else "double"
+    return "string"
+
+
+def _retype(path: Path, kind: pa.DataType) -> None:
+    if pq.read_schema(path).field("value").type.equals(kind):
+        return
+    table, note = pq.read_table(path, partitioning=None), parquet.read_metadata(path)
+    parquet.write_part(path, pa.table({"value": table.column("value").cast(kind)}), note)
+
+
+def carry(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
+    """The type of each named column, once all of them are beside the scores; those that are not yet are read now.
+
+    UsageError, with the nearest name, where the documents have no such column.
+    """
+    made_from = run.finished_scores()["made_from"]["corpus"]
+    missing = [name for name in names if not is_carried(run, name)]
+    if missing:
+        corpus = run.corpus()
+        for name in missing:
+            check(corpus, name)
+        _read(run, corpus, tuple(missing), made_from)
+    found = (run.stage("carried") or {}).get("columns", {})
+    return {name: KINDS[found[name]["type"]] for name in names}
+
+
+def list_carried(run: Run) -> tuple[str, ...]:
+    """The columns that lie beside the scores, for every part of them; ``rank-sft`` puts numbers of its own there."""
+    return tuple(name for name in (run.stage("carried") or {}).get("columns", {}) if is_carried(run, name))
+
+
+def is_carried(run: Run, name: str) -> bool:
+    """Whether a column lies beside the scores, for every part of them."""
+    record = (run.stage("carried") or {}).get("columns", {}).get(name)
+    score = run.stage("score")
+    if record is None or score is None or record["made_from"] != score["made_from"]["corpus"]:
+        return False
+    return [path.name for path in parquet.parts(folder(run, name))] == [path.name for path in parquet.parts(run.scores)]
+
+
+def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> None:
+    """Read columns of the whole corpus; a slice meets its part of the scores by its place."""
+    for name in names:
+        shutil.rmtree(folder(run, name), ignore_errors=True)
+    console.say("carrying", f"{', '.join(names)}: read from the corpus once, then beside the scores")
+    parts = iter(parquet.parts(run.scores))
+    with console.progress("carrying", corpus.size) as progress:
+        for documents in corpus.slices(columns=names):
+            path = next(parts, None)
+            if path is None or parquet.read_metadata(path)["slice"] != asdict(documents.mark):
+                place = f"{documents.mark.file}, row {documents.mark.first_row}"
+                raise TableError(f"{run.scores} does not follow the corpus at {place}", "curate score … --restart")
+            write(run, names, documents, path.name, made_from)
+            progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
+    settle(run, names, made_from)
+
+
+def default_domain(run: Run) -> str | None:
+    """The column that tells kinds of documents apart: of the well-known ones the first with 2 to ``MANY`` values."""
+    found = (run.stage("carried") or {}).get("columns", {})
+    names = [inside + name for name in DOMAINS for inside in INSIDE]
+    kinds = [name for name in names if name in found and 2 <= found[name]["values"] <= MANY]
+    return next((name for name in kinds if is_carried(run, name)), None)
+
+
+def default_language(run: Run) -> str | None:
+    """The column of the language, where the documents carry one."""
+    names = [inside + name for name in LANGUAGES for inside in INSIDE]
+    return next((name for name in names if is_carried(run, name)), None)

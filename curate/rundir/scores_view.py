@@ -1,0 +1,182 @@
+"""What was decided about each document, and how the verbs after ``score`` read it.
+
+The scores are narrow, so DuckDB reads them, spilling to the run directory beyond a memory limit. A connection sees
+these views and nothing else: no other file, no network, no variable of the program, so that SQL written by a user can
+only compute.
+
+    documents   every row of the scores, with ``rejection``: why the hits or the duplicates reject it, else null
+    scores      the rows that neither rejects: what a user's SQL is about, and percentiles and medians are of
+
+Where the run has hits, both have ``contaminated`` (bool) and ``eval_sets`` (text with commas, null for none), in which
+what is for review does not count; where it has duplicates, ``duplicate`` (bool). The decision table has one row for
+each row of the scores, in the same order.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from curate.errors import StorageError, TableError, UsageError
+from curate.rundir import document_columns, parquet, rejections, schemas, sql
+from curate.rundir.rejections import Rejections
+from curate.rundir.run import Run
+from curate.rundir.sql import first_line, stream
+
+
+@contextmanager
+def open_scores(
+    run: Run, memory_limit: str | None = None, found: Rejections = rejections.NONE, carry: Sequence[str] = ()
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A closed-off DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
+
+    ``found`` are the tables that reject; without them nothing is rejected, and ``scores`` are all documents. ``carry``
+    are columns of the documents that lie beside the scores already; the views then have them, too.
+    """
+    spill = run.path / ".spill"
+    try:
+        with sql.connect(_checked_limit(memory_limit), spill) as connection:
+            if found:
+                rejections.create_relation(connection, run, found)
+            _close_off(connection, (run.scores, run.carried))
+            _create_views(connection, run, found, carry)
+            yield connection
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
+    except duckdb.IOException as error:
+        raise StorageError(f"the scores in {run.scores} cannot be read: {first_line(error)}") from error
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _checked_limit(memory_limit: str | None) -> str | None:
+    if memory_limit is None:
+        return None
+    try:
+        with duckdb.connect(":memory:") as connection:
+            connection.execute(f"SET memory_limit = {sql.quote(memory_limit)}")
+    except duckdb.Error as error:
+        raise UsageError(
+            f"--memory-limit {memory_limit}: {first_line(error)}", "for example --memory-limit 4GB"
+        ) from error
+    return memory_limit
+
+
+def _close_off(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    allowed = ", ".join(sql.quote(f"{directory}/") for directory in directories)
+    connection.execute(f"SET allowed_directories = [{allowed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections, carry: Sequence[str]) -> None:
+    """The views, in which NaN is null: DuckDB takes NaN for the largest number, and now and then, judging by Parquet
+    statistics that leave it out, for one between the others."""
+    directory = run.scores
+    select = _select(parquet.parts(directory))
+    for name in carry:
+        select = _beside(select, run, name)
+    try:
+        kinds = {str(row[0]): row[1] for row in connection.execute(f"DESCRIBE {select}").fetchall()}
+        numbers = [name for name, kind in kinds.items() if kind in ("DOUBLE", "FLOAT")]
+        replaced = ", ".join(f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END AS {name}" for name in numbers)
+        connection.execute(f"CREATE VIEW measured AS SELECT * REPLACE ({replaced}) FROM ({select})")
+    except duckdb.Error as error:
+        hint = "score again with --restart, or name another run with --run"
+        raise TableError(f"the scores in {directory} cannot be read: {first_line(error)}", hint) from error
+    if not found:
+        connection.execute("CREATE VIEW documents AS SELECT *, NULL::VARCHAR AS rejection FROM measured")
+        connection.execute("CREATE VIEW scores AS SELECT * EXCLUDE (part, place) FROM measured")
+        return
+    columns = ", ".join(["measured.*", *_evidence_columns(found), "rejections.rejection"])
+    key = "measured.file = rejections.file AND measured.row = rejections.row"
+    connection.execute(f"CREATE VIEW documents AS SELECT {columns} FROM measured LEFT JOIN rejections ON {key}")
+    left = "SELECT * EXCLUDE (part, place, rejection) FROM documents WHERE rejection IS NULL"
+    connection.execute(f"CREATE VIEW scores AS {left}")
+
+
+def _beside(select: str, run: Run, name: str) -> str:
+    """The rows of a query with a carried column, which meet by part and place."""
+    own = '"' + name.replace('"', '""') + '"'
+    parts = parquet.parts(document_columns.folder(run, name))
+    if not parts:
+        return f"SELECT *, NULL AS {own} FROM ({select})"
+    listed = ", ".join(sql.quote(str(path)) for path in parts)
+    values = f"SELECT value AS {own}, file_index AS part, file_row_number AS place FROM read_parquet([{listed}])"
+    return f"SELECT * FROM ({select}) JOIN ({values}) USING (part, place)"
+
+
+def _evidence_columns(found: Rejections) -> list[str]:
+    """What the tables say of a document, for those tables that the run has."""
+    columns = []
+    if found.hits is not None:
+        columns += ["rejections.eval_sets IS NOT NULL AS contaminated", "rejections.eval_sets"]
+    if found.duplicates is not None:
+        columns.append("coalesce(rejections.duplicate, false) AS duplicate")
+    return columns
+
+
+def _select(parts: Sequence[Path]) -> str:
+    """Reads the parts by their names; a pattern would misread a run directory named ``run[1]``.
+
+    ``part`` and ``place`` are the place of a row in the order of the corpus.
+    """
+    if parts:
+        listed = ", ".join(sql.quote(str(path)) for path in parts)
+        return f"SELECT *, file_index AS part, file_row_number AS place FROM read_parquet([{listed}])"
+    columns = [f"NULL::{_sql_type(column.type)} AS {column.name}" for column in schemas.SCORES]
+    return f"SELECT {', '.join([*columns, '0 AS part', '0 AS place'])} WHERE false"
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    if pa.types.is_floating(kind):
+        return "DOUBLE"
+    return "BIGINT" if pa.types.is_integer(kind) else "VARCHAR"
+
+
+def check_met(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections) -> None:
+    """TableError where the hits or the duplicates speak of a document that the scores do not have."""
+    if not found:
+        return
+    known = connection.execute("SELECT count(*) FROM rejections").fetchall()[0][0]
+    met = connection.execute("SELECT count(*) FROM measured SEMI JOIN rejections USING (file, row)").fetchall()[0][0]
+    if met != known:
+        message = f"{known - met:,} documents of the hits or the duplicates are not in {run.scores}"
+        raise TableError(message, f"make them again: {', '.join(found.verbs())}, with --run {run.path}")
+
+
+def columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The columns of the scores with their SQL types."""
+    return {str(row[0]): str(row[1]) for row in connection.execute("DESCRIBE scores").fetchall()}
+
+
+def order_statistics(connection: duckdb.DuckDBPyConnection, query: str, ranks: Iterable[int]) -> dict[int, float]:
+    """The values at some ranks (0 is the lowest) of a query of one sorted column: one external sort, exact."""
+    wanted, found, passed = sorted(set(ranks)), {}, 0
+    for batch in stream(connection, query):
+        while wanted and wanted[0] < passed + batch.num_rows:
+            rank = wanted.pop(0)
+            found[rank] = float(batch.column(0)[rank - passed].as_py())
+        passed += batch.num_rows
+        if not wanted:
+            break
+    return found
+
+
+def quantiles(connection: duckdb.DuckDBPyConnection, query: str, count: int, shares: Sequence[float]) -> list[float]:
+    """The quantiles of a query of one sorted column of ``count`` values, linear between order statistics."""
+    if count == 0:
+        return [float("nan")] * len(shares)
+    places = [share * (count - 1) for share in shares]
+    ranks = [(int(place), min(int(place) + 1, count - 1)) for place in places]
+    values = order_statistics(connection, query, (rank for pair in ranks for rank in pair))
+    return [
+        values[low] if place == low else values[low] + (place - low) * (values[high] - values[low])
+        for place, (low, high) in zip(places, ranks, strict=True)
+    ]

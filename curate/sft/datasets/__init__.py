@@ -1,0 +1,14 @@
+"""Instruction datasets: named, opened with their schema, and a sample drawn of each.
+
+    for name, path in name_sets(["alpaca.json", "oasst=data/oasst.jsonl"]).items():
+        drawn = draw(open_set(path, name=name), count=1000, seed=0)
+        drawn.examples, drawn.refused, drawn.unreadable
+
+Every row is accounted for: it gives examples, or is refused since there is nothing to learn, or is unreadable.
+"""
+
+from curate.sft.datasets.names import name_sets
+from curate.sft.datasets.reading import Drawn, InstructionSet, Tally, open_set
+from curate.sft.datasets.sampling import Draw, draw, hash_example
+
+__all__ = ["Draw", "Drawn", "InstructionSet", "Tally", "draw", "hash_example", "name_sets", "open_set"]

@@ -1,0 +1,170 @@
+"""Cut-offs between buckets: values of a column within groups of documents, saved to be used on a later corpus.
+
+A value below the first cut is in the first bucket; one that equals a cut is in the bucket above it: head < cut₁ ≤
+middle < cut₂ ≤ tail. CCNet's cuts (Wenzek et al. 2020, arXiv 1911.00359) are the 30th and the 60th percentile of
+perplexity, within a language: the value at place ⌊p·n + ½⌋ of the n values of the group, counted from 0. k quantiles
+cut at the places ⌈j·n / k⌉, so that sizes differ by at most one; where equal values lie on both sides of such a place,
+the first of them in the order of the corpus stay below. Values alone cannot say which: cut-offs that are applied, be it
+to the corpus that they were made of, put all values that equal a cut above it.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.errors import UsageError
+from curate.rundir import quantiles as rundir_quantiles
+
+FORMAT = "curate cut-offs 1"
+CCNET = {"head": Fraction(3, 10), "middle": Fraction(6, 10), "tail": Fraction(1)}
+UNKNOWN = "unknown"
+TOKENISED = {"perplexity", "nats", "first_nats", "max_nats", "tokens", "windows"}  # mean another thing by tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """Where buckets end, for each group."""
+
+    scheme: str
+    by: str
+    within: tuple[str, ...]
+    names: tuple[str, ...]
+    """Of the buckets, the lowest values first."""
+    groups: Mapping[str, tuple[float, ...]]
+    """For each group one cut fewer than there are buckets."""
+    reference: Mapping[str, Any]
+    """The model and the tokenizer whose numbers were cut."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "scheme": self.scheme,
+            "by": self.by,
+            "within": list(self.within),
+            "buckets": list(self.names),
+            "reference": dict(self.reference),
+            "groups": {name: list(values) for name, values in self.groups.items()},
+        }
+
+
+def names_of(quantiles: int | None) -> tuple[str, ...]:
+    """head, middle, tail; or q1 … qk."""
+    return tuple(CCNET) if quantiles is None else tuple(f"q{number}" for number in range(1, quantiles + 1))
+
+
+def places_of(count: int, quantiles: int | None) -> list[int]:
+    """At which places of a group of so many values its buckets begin, but for the first."""
+    if quantiles is None:
+        return [math.floor(share * count + Fraction(1, 2)) for share in list(CCNET.values())[:-1]]
+    return [-(-number * count // quantiles) for number in range(1, quantiles)]
+
+
+def find(
+    passes: rundir_quantiles.Passes, counts: NDArray[np.int64], quantiles: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The cuts of each group, and how many of the values that equal a cut stay below it.
+
+    A place beyond the last value is cut just above that value; of infinity, which has nothing above, all stay below.
+    """
+    places = [places_of(int(count), quantiles) for count in counts]
+    wanted = {
+        group: [min(place, int(counts[group]) - 1) for place in own]
+        for group, own in enumerate(places)
+        if counts[group]
+    }
+    found = rundir_quantiles.find(passes, wanted)
+    size = (len(counts), len(names_of(quantiles)) - 1)
+    values, ties = np.full(size, np.inf), np.zeros(size, np.int64)
+    for group, own in enumerate(places):
+        for number, place in enumerate(own):
+            if not counts[group]:
+                continue
+            cut = found[group, min(place, int(counts[group]) - 1)]
+            beyond = place >= counts[group]
+            values[group, number] = math.nextafter(cut.value, math.inf) if beyond else cut.value
+            ties[group, number] = counts[group] if beyond else 0 if quantiles is None else place - cut.below
+    return values, ties
+
+
+class Assigner:
+    """Gives the bucket of each document, part by part: its number, or the number of buckets for an unknown group."""
+
+    def __init__(self, values: NDArray[np.float64], ties: NDArray[np.int64]):
+        self._values, self._ties = values, ties
+        self._seen = np.zeros_like(ties)
+
+    def assign(self, values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The buckets of some values without NaN; a group of −1 is not known."""
+        out = np.full(len(values), self._values.shape[1] + 1, np.int64)
+        order = np.argsort(group, kind="stable")
+        present, begins = np.unique(group[order], return_index=True)
+        for own, places in zip(present.tolist(), np.split(order, begins[1:]), strict=True):
+            if own >= 0:
+                out[places] = self._assign(values[places], own)
+        return out
+
+    def _assign(self, values: NDArray[np.float64], group: int) -> NDArray[np.int64]:
+        found = np.zeros(len(values), np.int64)
+        for number, cut in enumerate(self._values[group]):
+            above = values > cut
+            equal = np.flatnonzero(values == cut)
+            first = self._ties[group, number] - self._seen[group, number]
+            above[equal[max(int(first), 0) :]] = True
+            self._seen[group, number] += len(equal)
+            found += above
+        return found
+
+
+# The file.
+
+
+def save(path: Path, found: Cutoffs) -> None:
+    from curate.runtime import files
+
+    files.write_json(path, found.as_json())
+
+
+def load(path: Path) -> Cutoffs:
+    """UsageError where the file is not there, or not one of ours."""
+    hint = "a file that curate bucket wrote: curated/cutoffs.json, or that of --save-cutoffs"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["format"] != FORMAT:
+            raise ValueError("another format")
+        groups = {str(name): tuple(float(value) for value in own) for name, own in found["groups"].items()}
+        names = tuple(str(name) for name in found["buckets"])
+        if not names or not groups or any(len(own) != len(names) - 1 for own in groups.values()):
+            raise ValueError("cuts and buckets do not fit together")
+        if not all(list(own) == sorted(own) for own in groups.values()):
+            raise ValueError("cuts that do not rise")
+        within = tuple(str(name) for name in found["within"])
+        return Cutoffs(str(found["scheme"]), str(found["by"]), within, names, groups, dict(found["reference"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} cannot be used as cut-offs: {type(error).__name__}: {error}", hint) from error
+
+
+def check_reference(found: Cutoffs, reference: Mapping[str, Any], path: Path) -> str | None:
+    """What to warn of: another model. UsageError where numbers under another tokenizer would be compared."""
+    theirs, ours = found.reference, reference
+    if found.by in TOKENISED and theirs.get("tokenizer") != ours.get("tokenizer"):
+        message = (
+            f"{path} cuts {found.by} under {theirs.get('model')} (tokenizer {str(theirs.get('tokenizer'))[:8]}…); the "
+            f"scores are of {ours.get('model')} (tokenizer {str(ours.get('tokenizer'))[:8]}…): they cannot be compared"
+        )
+        raise UsageError(message, "make cut-offs of bits per byte (--by bpb), or of these scores")
+    if found.by in TOKENISED | {"bits_per_byte"} and theirs != dict(ours):
+        return f"the cut-offs are of {theirs.get('model')}, another model: it may find everything easier or harder"
+    return None
+
+
+def groups_of(known: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """For each of ``names`` its place among the groups that a file knows, −1 for none."""
+    places = {name: place for place, name in enumerate(known)}
+    return np.array([places.get(name, -1) for name in names], np.int64)

@@ -1,0 +1,10 @@
+"""``curate decontaminate``: eval items found in documents, with the evidence and the recall.
+
+evalsets/       benchmarks read: items, columns, lock     queries         what an item is searched by
+ngram_index     candidates by word triples                minhash_index   candidates by MinHash windows
+alignment       candidate and document word by word       surprisal       bits of surprise of common words
+matches         verdict and evidence                      thresholds      the bits that a verdict needs
+canaries        planted items: the recall                 detector        the above in one
+scan            all slices of a corpus                    hits_table      the table
+summary         what the verb returns                     report/         terminal and page
+"""

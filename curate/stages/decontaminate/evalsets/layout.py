@@ -1,0 +1,125 @@
+"""Which columns serve which role: as the user says (``--eval-fields``), else as ``detection`` finds."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from curate.errors import CorpusError, UsageError
+from curate.stages.decontaminate.evalsets.column_names import Record, find_column, list_columns
+from curate.stages.decontaminate.evalsets.items import ROLES
+
+Roles = Mapping[str, tuple[str, ...]]
+Fields = Mapping[str, Roles]
+"""Name of an eval set, or "" for all, to the columns of its roles; no columns where a role is to be left out."""
+
+NO_FIELDS: Fields = MappingProxyType({})
+NO_ROLES: Roles = MappingProxyType({})
+EXAMPLE = "--eval-fields question=COLUMN,answer=COLUMN, or NAME:question=COLUMN for one set"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of each role, as the rows spell them; a path with dots leads into nested values."""
+
+    question: tuple[str, ...]
+    """Joined to one text, but for a single column of turns."""
+    context: tuple[str, ...]
+    choices: tuple[str, ...]
+    """One column that lists all options, or one for each."""
+    answers: tuple[tuple[str, ...], ...]
+    """Groups of columns: the first group that holds an answer gives it, its columns joined."""
+    id: tuple[str, ...]
+    joint: str = " "
+    """What stands between the columns of a question."""
+
+
+def parse_fields(text: str | None) -> Fields:
+    """The columns that ``--eval-fields`` names: ``question=problem,answer=solution`` for all sets.
+
+    ``gsm8k_test:question=question,context=passage`` is for one set, several are parted by semicolons. A role takes
+    several columns as ``question=Body+Question``, nested values as ``answer=answers.text``, and none as ``context=``;
+    roles that are not named are found by themselves. UsageError where the text is nothing of that kind.
+    """
+    fields: dict[str, dict[str, tuple[str, ...]]] = {}
+    for clause in filter(str.strip, (text or "").split(";")):
+        head, equals, rest = clause.partition("=")
+        if not equals:
+            raise UsageError(f'--eval-fields "{clause.strip()}" is not of the form ROLE=COLUMN', EXAMPLE)
+        name, _, role = head.rpartition(":")
+        roles = fields.setdefault(name.strip(), {})
+        for pair in f"{role}={rest}".split(","):
+            role, columns = _parse_pair(pair, clause)
+            if role in roles:
+                raise UsageError(f'--eval-fields "{text}" names the {role} twice', EXAMPLE)
+            roles[role] = columns
+    return fields
+
+
+def _parse_pair(pair: str, clause: str) -> tuple[str, tuple[str, ...]]:
+    role, equals, named = (part.strip() for part in pair.partition("="))
+    columns = tuple(column.strip() for column in named.split("+")) if named else ()
+    if not equals or not all(columns) or "=" in named:
+        raise UsageError(f'--eval-fields "{clause.strip()}": "{pair.strip()}" is not of the form ROLE=COLUMN', EXAMPLE)
+    if role not in ROLES:
+        near = difflib.get_close_matches(role, ROLES, n=1)
+        raise UsageError(
+            f'--eval-fields "{clause.strip()}": there is no role "{role}"; there are: {", ".join(ROLES)}',
+            f"did you mean {near[0]}?" if near else EXAMPLE,
+        )
+    if role == "question" and not columns:
+        raise UsageError(f'--eval-fields "{clause.strip()}": an eval set without questions is none', EXAMPLE)
+    return role, columns
+
+
+def check_names(fields: Fields, names: Sequence[str]) -> None:
+    """UsageError where the fields are for an eval set that is not there."""
+    for name in fields:
+        if name and name not in names:
+            near = difflib.get_close_matches(name, names, n=3)
+            raise UsageError(
+                f'--eval-fields is for "{name}", which is none of the eval sets: {", ".join(names)}',
+                f"did you mean {' or '.join(near)}?" if near else EXAMPLE,
+            )
+
+
+def find_given(given: Roles, records: Sequence[Record], where: str) -> dict[str, tuple[str, ...]]:
+    """The columns that the user named, as the rows spell them. CorpusError where a set has no such column."""
+    found = {}
+    for role, names in given.items():
+        spelled = [(name, find_column(name, records)) for name in names]
+        for name, column in spelled:
+            if column is None:
+                raise CorpusError(
+                    f'{where} has no column "{name}" for the {role}; there are: {tell_columns(records)}',
+                    hint_column(name, list_columns(records), role),
+                )
+        found[role] = tuple(column for _, column in spelled if column is not None)
+    return found
+
+
+def hint_column(name: str, columns: Iterable[str], role: str) -> str:
+    near = difflib.get_close_matches(name, list(columns), n=1)
+    return f"--eval-fields {role}={near[0] if near else 'COLUMN'}"
+
+
+def tell_columns(records: Sequence[Record], most: int = 30) -> str:
+    names = list_columns(records)
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "") if names else "none"
+
+
+def join_roles(*layers: Roles) -> Roles:
+    """The columns of each role, a later layer before an earlier one."""
+    joined: dict[str, tuple[str, ...]] = {}
+    for layer in layers:
+        joined.update(layer)
+    return joined
+
+
+def numbered_from(columns: Sequence[str]) -> int | None:
+    """The number in the name of the first of the columns of options; PIQA numbers sol1 and sol2, and counts from 0."""
+    found = re.fullmatch(r"(.*?)_?([0-9])", columns[0]) if len(columns) > 1 else None
+    return int(found[2]) if found and found[1].lower() != "sol" else None

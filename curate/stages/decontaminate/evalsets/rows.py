@@ -1,0 +1,158 @@
+"""The rows of an eval set as whole records, each with its place, or with the reason why it cannot be read.
+
+The corpus' own readers, but with no column for the text: which one that is shows when all rows are there. A JSON file
+that holds one object around its rows (BIG-Bench Hard's ``examples``, SQuAD's ``data``) gives those rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, NamedTuple
+
+import pyarrow as pa
+
+from curate.corpus.readers import read_blocks
+from curate.corpus.readers.arrow import ARROW_FILE_MAGIC, DAMAGE, open_parquet, spell_names
+from curate.corpus.readers.arrow_blocks import is_sound
+from curate.corpus.streams import as_failure, one_line, open_binary
+from curate.corpus.types import BrokenSourceError, Reading, Source, Start
+
+WRAPPERS = ("examples", "data", "questions", "rows", "items", "problems", "entries")
+BATCH_ROWS = 256
+
+
+class Row(NamedTuple):
+    """A record and its place; no record where it cannot be read."""
+
+    file: str
+    row: int
+    record: dict[str, Any] | None
+    reason: str = ""
+
+
+def read_rows(source: Source) -> list[Row]:
+    """All rows of a file, read or not. StorageError where a server fails."""
+    if source.format == "parquet":
+        return list(_read_parquet(source))
+    if source.format == "arrow":
+        return list(_read_arrow(source))
+    rows = list(_read_records(source))
+    return unwrap(rows) if source.format == "json" else rows
+
+
+def _read_records(source: Source) -> Iterator[Row]:
+    for block in read_blocks(source, Start(), Reading(None, None, whole=True)):
+        records = block.content if isinstance(block.content, list) else []
+        for row, record, reason in zip(block.rows, records, block.reasons, strict=True):
+            yield Row(source.name, row, record, reason or "")
+
+
+def unwrap(rows: list[Row]) -> list[Row]:
+    """The rows within a file's only object, where all it does is to hold them."""
+    if len(rows) != 1 or rows[0].record is None:
+        return rows
+    held = [value for name, value in rows[0].record.items() if name in WRAPPERS and _holds_records(value)]
+    if len(held) != 1 or any(_holds_records(value) for value in rows[0].record.values() if value is not held[0]):
+        return rows
+    records = [inner for record in held[0] for inner in flatten_paragraphs(record)]
+    return [Row(rows[0].file, number, record) for number, record in enumerate(records)]
+
+
+def _holds_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def flatten_paragraphs(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """An article of SQuAD as its questions, each with the passage before it; any other record as it is."""
+    paragraphs = record.get("paragraphs")
+    if not _holds_records(paragraphs) or not all(_holds_records(one.get("qas")) for one in paragraphs or []):
+        return [record]
+    return [{"context": one.get("context"), **asked} for one in paragraphs or [] for asked in one["qas"]]
+
+
+# ------------------------------------------------------------------------------------------------------ Arrow's formats
+
+
+def _read_parquet(source: Source) -> Iterator[Row]:
+    try:
+        with open_binary(source.path) as handle:
+            file = open_parquet(source, handle)
+            row = 0
+            for group in range(file.metadata.num_row_groups):
+                stop = row + file.metadata.row_group(group).num_rows
+                batches = file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group])
+                yield from _take_all(source, batches, row, stop)
+                row = stop
+    except BrokenSourceError as broken:
+        yield Row(source.name, 0, None, str(broken))
+
+
+def _take_all(source: Source, batches: Iterable[pa.RecordBatch], row: int, stop: int) -> Iterator[Row]:
+    """The rows of a row group; those behind its damage are unreadable."""
+    reason = "the row group ends early"
+    try:
+        for batch in batches:
+            yield from take_batch(source.name, batch, row)
+            row += batch.num_rows
+    except DAMAGE as error:
+        reason = explain_damage(source, error)
+    for lost in range(row, stop):
+        yield Row(source.name, lost, None, reason)
+
+
+def _read_arrow(source: Source) -> Iterator[Row]:
+    row = 0
+    try:
+        with open_binary(source.path) as file:
+            for batch in _read_batches(file):
+                if not all(map(is_sound, batch.columns)):
+                    raise BrokenSourceError("the Arrow file is damaged (a column does not hold together)")
+                yield from take_batch(source.name, batch, row)
+                row += batch.num_rows
+    except BrokenSourceError as broken:
+        yield Row(source.name, row, None, str(broken))
+    except DAMAGE as error:
+        yield Row(source.name, row, None, explain_damage(source, error))
+
+
+def _read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """The batches of an IPC file (Feather) or of an IPC stream (``save_to_disk``)."""
+    is_file = file.read(len(ARROW_FILE_MAGIC)) == ARROW_FILE_MAGIC
+    file.seek(0)
+    if not is_file:
+        stream = pa.ipc.open_stream(file)
+        spell_names(stream.schema)
+        yield from stream
+        return
+    reader = pa.ipc.open_file(file)
+    spell_names(reader.schema)
+    for number in range(reader.num_record_batches):
+        yield reader.get_batch(number)
+
+
+def take_batch(name: str, batch: Any, row: int) -> Iterator[Row]:
+    """The rows of a batch or table; where a text is no UTF-8, its row alone is unreadable."""
+    try:
+        records = batch.to_pylist()
+    except UnicodeDecodeError:
+        for place in range(batch.num_rows):
+            yield _take_one(name, batch.slice(place, 1), row + place)
+        return
+    for place, record in enumerate(records):
+        yield Row(name, row + place, record)
+
+
+def _take_one(name: str, batch: Any, row: int) -> Row:
+    try:
+        return Row(name, row, batch.to_pylist()[0])
+    except UnicodeDecodeError as error:
+        return Row(name, row, None, f"invalid UTF-8 at byte {error.start} of a text ({error.reason})")
+
+
+def explain_damage(source: Source, error: Exception) -> str:
+    """What is wrong with a file, in one line; an error of a server is raised."""
+    if isinstance(error, OSError) and not isinstance(error, pa.ArrowException):
+        failure = as_failure(source.path, error)
+        if not isinstance(failure, BrokenSourceError):
+            raise failure from error
+    return f"the file is damaged ({one_line(error)})"

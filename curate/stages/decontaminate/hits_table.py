@@ -1,0 +1,213 @@
+"""The hits of a run: parts slice by slice, begun or gone on with, completed, and summed."""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from curate.errors import TableError
+from curate.rundir import parquet, reasons, run, schemas, sql
+from curate.rundir.run import Run
+from curate.stages.decontaminate.matches import CONTAMINATED, Match
+
+if TYPE_CHECKING:
+    from curate.corpus import Documents, SliceMark
+    from curate.stages.decontaminate.evalsets import EvalItem
+
+CONTEXT = 160  # characters shown around a match
+LEFT = 0.2  # share of a document that must be left after cutting, else it is dropped
+FREQUENT_SHARE, FREQUENT_DOCUMENTS = 0.01, 20  # of the documents, and at least so many
+COUNTED = ("read", "scanned", "clean", "review", "contaminated", "dropped", "empty", "unreadable", "bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One text that was looked through: a document, or a turn of one."""
+
+    document: int
+    """Place in its slice."""
+    text: str
+    turn: int | None = None
+    role: str | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one slice, or of all."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    sets: Counter[str] = field(default_factory=Counter)
+    """Contaminated documents by eval set."""
+
+    def add(self, other: Mapping[str, Any]) -> None:
+        self.counts.update(other["counts"])
+        self.sets.update(other["sets"])
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"counts": {name: self.counts[name] for name in COUNTED}, "sets": dict(sorted(self.sets.items()))}
+
+
+def begin(place: Run, made_from: dict[str, Any], parameters: dict[str, Any], restart: bool) -> str:
+    """Take up hits that were made from the same, or begin anew in their place.  → their fingerprint"""
+    fingerprint = run.fingerprint([made_from, parameters])
+    before = place.stage("decontaminate")
+    if restart or before is None or before.get("fingerprint") != fingerprint:
+        shutil.rmtree(place.hits, ignore_errors=True)
+        record = {"complete": False, "fingerprint": fingerprint, "made_from": made_from, "parameters": parameters}
+        place.save("decontaminate", record)
+    return fingerprint
+
+
+def write(place: Run, number: int, documents: "Documents", table: pa.Table, tally: Tally, fingerprint: str) -> None:
+    """One slice's part: its hits, and in its metadata what was counted."""
+    mark: SliceMark = documents.mark
+    note = {"made_from": fingerprint, "slice": asdict(mark), **tally.as_dict()}
+    parquet.write_part(place.hits / f"{number:05d}-{mark.number:06d}.parquet", table, note)
+
+
+def complete(place: Run, fingerprint: str, unfinished: list[str]) -> Tally:
+    """Check that every document of the corpus was looked at, and mark the hits complete."""
+    total = Tally()
+    for path in parquet.parts(place.hits):
+        total.add(parquet.read_metadata(path))
+    counts = total.counts
+    reasons.conserve("decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"])
+    reasons.conserve("decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0)
+    if unfinished:
+        raise TableError(f"the hits in {place.hits} end before the corpus does: {unfinished[:3]}", "add --restart")
+    record = dict(place.stage("decontaminate") or {})
+    found = total.as_dict()
+    place.save(
+        "decontaminate",
+        {**record, "complete": True, "fingerprint": fingerprint, "counts": {**found["counts"], "sets": found["sets"]}},
+    )
+    parquet.remove_leftovers(place.hits)
+    return total
+
+
+def tabulate(
+    documents: "Documents", scanned: list[Scanned], matches: list[Match], items: "list[EvalItem]", action: str
+) -> tuple[pa.Table, Tally]:
+    """The hits of one slice as rows, and its counts."""
+    by_document: dict[int, list[Match]] = {}
+    for match in matches:
+        by_document.setdefault(scanned[match.document].document, []).append(match)
+    statuses = Counter(documents.statuses)
+    tally = Tally(Counter(read=len(documents), empty=statuses["empty"], unreadable=statuses["unreadable"]))
+    tally.counts["bytes"] = sum(len(one.text.encode()) for one in scanned)
+    rows: list[dict[str, Any]] = []
+    for place in range(len(documents)):
+        if documents.statuses[place] != "ok":
+            continue
+        found = by_document.get(place, [])
+        tally.counts["scanned"] += 1
+        leaks = [match for match in found if match.verdict == CONTAMINATED]
+        taken = choose_action(action, leaks, [one for one in scanned if one.document == place] if leaks else [])
+        tally.counts["contaminated" if leaks else "review" if found else "clean"] += 1
+        tally.counts["dropped"] += taken == "drop" and bool(leaks)
+        tally.sets.update({items[match.item].set for match in leaks})
+        rows += [_row(documents, place, scanned[match.document], match, items[match.item], taken) for match in found]
+    return pa.Table.from_pylist(rows, schema=schemas.HITS), tally
+
+
+def choose_action(action: str, leaks: list[Match], texts: list[Scanned]) -> str:
+    """drop, mark or cut; a document of which cutting would leave little is dropped."""
+    if action != "cut-span":
+        return action
+    whole = sum(len(one.text) for one in texts)
+    covered, reach = 0, 0
+    for match in sorted(leaks, key=lambda one: one.start):
+        covered += max(0, match.end - max(match.start, reach))
+        reach = max(reach, match.end)
+    return "cut" if whole - covered >= LEFT * whole else "drop"
+
+
+def _row(
+    documents: "Documents", place: int, scanned: Scanned, match: Match, item: "EvalItem", taken: str
+) -> dict[str, Any]:
+    text = scanned.text
+    return {
+        "file": documents.mark.file,
+        "row": int(documents.rows[place]),
+        "id": documents.ids[place],
+        "turn": scanned.turn,
+        "role": scanned.role,
+        "eval_set": item.set,
+        "eval_id": item.id,
+        "part": match.part,
+        "verdict": match.verdict,
+        "action": taken if match.verdict == CONTAMINATED else "none",
+        "rule": match.rule,
+        "containment": match.containment,
+        "coverage": match.coverage,
+        "bits": match.bits,
+        "longest_match": match.longest,
+        "answer_found": match.answer_found,
+        "start": match.start,
+        "end": match.end,
+        "before": text[max(0, match.start - CONTEXT) : match.start],
+        "matched_text": text[match.start : match.end],
+        "after": text[match.end : match.end + CONTEXT],
+        "eval_text": match.text,
+    }
+
+
+def by_set(place: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
+    """For each eval set: items hit, documents contaminated, documents for review alone, and leaks by rule."""
+    source, leak = sql.parquet_source(place.hits), "verdict = 'contaminated'"
+    database = sql.connect()
+    sums = database.execute(
+        f"SELECT eval_set, count(DISTINCT eval_id) FILTER ({leak}), "
+        f"count(DISTINCT (file, row)) FILTER ({leak}), count(DISTINCT (file, row)) FROM {source} GROUP BY 1"
+    ).fetchall()
+    rules = database.execute(
+        f"SELECT eval_set, rule, count(*) FROM {source} WHERE {leak} GROUP BY 1, 2 ORDER BY 1, 2"
+    ).fetchall()
+    found = {name: (items, leaks, every - leaks) for name, items, leaks, every in sums}
+    return [
+        (*found.get(name, (0, 0, 0)), {rule: number for owner, rule, number in rules if owner == name})
+        for name in names
+    ]
+
+
+def frequent(place: Run, scanned: int) -> list[str]:
+    """Items that leak into very many documents, in words: boilerplate of the corpus, or leaked at large."""
+    least = max(FREQUENT_DOCUMENTS, FREQUENT_SHARE * scanned)
+    rows = sql.connect().execute(
+        f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {sql.parquet_source(place.hits)} "
+        f"WHERE verdict = 'contaminated' GROUP BY 1, 2 HAVING many >= {least} ORDER BY many DESC, 1, 2 LIMIT 5"
+    )
+    return [
+        f"{name} {item} is in {many:,} documents ({many / scanned:.1%}): text of the corpus' own, or leaked at large"
+        for name, item, many in rows.fetchall()
+    ]
+
+
+def ends(place: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+    """The leaks of the most bits, one a document, and those of the fewest that are not among them."""
+    best = f"SELECT * FROM {sql.parquet_source(place.hits)} WHERE verdict = 'contaminated'"
+    best += " QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id) = 1"
+    strongest = rows_of(f"{best} ORDER BY bits DESC, file, row LIMIT {most}")
+    weakest = rows_of(f"{best} ORDER BY bits, file, row LIMIT {most}")
+    taken = {(hit["file"], hit["row"]) for hit in strongest}
+    return tuple(strongest), tuple(hit for hit in weakest if (hit["file"], hit["row"]) not in taken)
+
+
+def for_page(place: Run, most: int) -> list[dict[str, Any]]:
+    """At most so many hits, those that a person should judge: leaks of the documents whose strongest hit is weakest,
+    then those for review, which have a fifth of the places and what the leaks leave."""
+    source = sql.parquet_source(place.hits)
+    order = "max(bits) OVER (PARTITION BY file, row), file, row, bits DESC, eval_set, eval_id"
+    review = rows_of(f"SELECT * FROM {source} WHERE verdict = 'review' ORDER BY bits DESC, file, row LIMIT {most}")
+    room = max(most - len(review), most - most // 5)
+    leaks = rows_of(f"SELECT * FROM {source} WHERE verdict = 'contaminated' ORDER BY {order} LIMIT {room}")
+    return [*leaks, *review[: most - len(leaks)]]
+
+
+def rows_of(query: str) -> list[dict[str, Any]]:
+    """The rows of a query as dicts."""
+    found: list[dict[str, Any]] = sql.connect().sql(query).to_arrow_table().to_pylist()
+    return found

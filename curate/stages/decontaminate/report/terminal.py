@@ -1,0 +1,155 @@
+"""What ``decontaminate`` found, as lines for a terminal or a log file."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from curate.runtime.console import WIDTH, clock, size
+from curate.runtime.text import LABEL, columns, fit, fold, lay_out, percent, share, shorten, spell_out
+from curate.stages.decontaminate.report.highlights import Span, find_marks, split_marked
+from curate.stages.decontaminate.report.wording import (
+    AROUND,
+    RULES,
+    Hit,
+    describe_excess,
+    describe_method,
+    list_funnel,
+    name_item,
+    name_place,
+)
+
+if TYPE_CHECKING:
+    from curate.runtime.text import columns
+    from curate.stages.decontaminate.summary import Leakage, SetReport
+
+
+NAMED = 3  # unmatchable items of a set
+LEAD = 40  # columns before the first marked word
+BREAK = 20  # characters of a word that is not broken at the end of a line
+SHOWN = 2 * (WIDTH - LABEL) - BREAK  # columns of a text: two lines
+
+
+def render(found: "Leakage") -> str:
+    """What was found, in lines of at most 100 columns (a path may make one longer), without colour."""
+    blocks = [
+        [*_render_scan(found), *_render_funnel(found)],
+        _render_sets(found.sets),
+        _render_canaries(found),
+        _render_hits("strongest hits", found.strongest),
+        _render_hits("weakest hits", found.weakest),
+        _render_end(found),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _render_scan(found: "Leakage") -> list[str]:
+    octets, seconds = found.counts["bytes"], found.seconds
+    parts = [f"{found.counts['scanned']:,} documents", f"{size(octets)} of text"]
+    parts += [f"{size(octets / seconds)}/s", clock(seconds)] if seconds else []
+    return lay_out("looked through", [*parts, describe_method(found)], "   ")
+
+
+def _render_funnel(found: "Leakage") -> list[str]:
+    read = found.counts["read"]
+    rows = [("read", read, ""), *(("  " + name, number, note) for name, number, note in list_funnel(found))]
+    return [f"{name:<{LABEL}}{many:>11,}  {share(many, read):>7}   {note}".rstrip() for name, many, note in rows]
+
+
+def _render_sets(sets: "Sequence[SetReport]") -> list[str]:
+    names = ("items", "unmatchable", "items hit", "documents", "review", *RULES)
+    widths = [7, 13, 11, 11, 8, 8, 9, 9]
+    wide = WIDTH - sum(widths)
+    lines = [f"{'eval set':<{wide}}" + "".join(f"{name:>{each}}" for name, each in zip(names, widths, strict=True))]
+    for one in sets:
+        name = shorten(fold(one.name), wide - 1)
+        rules = (one.rules.get(rule, 0) for rule in RULES)
+        numbers = [one.items, len(one.unmatchable), one.items_hit, one.documents, one.review, *rules]
+        row = "".join(f"{number:>{each},}" for number, each in zip(numbers, widths, strict=True))
+        lines.append(name + " " * (wide - columns(name)) + row)
+    return [*lines, *(line for one in sets if one.unmatchable for line in _render_unmatchable(one))]
+
+
+def _render_unmatchable(one: "SetReport") -> list[str]:
+    more = len(one.unmatchable) - NAMED
+    ids = ", ".join(shorten(fold(name), LEAD) for name in one.unmatchable[:NAMED])
+    text = f"too short or too common to be looked for, in {shorten(fold(one.name), LEAD)}: {ids}"
+    return lay_out("unmatchable", (text + (f" and {more:,} more" if more > 0 else "")).split())
+
+
+def _render_canaries(found: "Leakage") -> list[str]:
+    from curate.stages.decontaminate.summary import BLIND
+
+    planted = sum(one.planted for one in found.recall)
+    what = f"found of eval items planted in {planted:,} copies of your documents, as they are and edited;"
+    recall = [f"{one.kind} {one.found:,}/{one.planted:,}" for one in found.recall]
+    notes = [line for note in found.notes for line in lay_out("note", fold(note).split())]
+    return [*lay_out("canaries", recall, "   "), *lay_out("", what.split()), *lay_out("", BLIND.split()), *notes]
+
+
+def _render_hits(label: str, hits: Sequence[Hit]) -> list[str]:
+    lines = [label] if hits else []
+    for hit in hits:
+        figures = [fold(hit["rule"]), f"coverage {percent(hit['coverage'])}", f"{hit['bits']:,.0f} bits"]
+        names = [shorten(fold(name), WIDTH - LABEL) for name in (name_item(hit), name_place(hit), hit["id"] or "")]
+        parts = [names[0], *figures, *(name for name in names[1:] if name)]
+        lines += lay_out("", parts, "   ", 2)
+        here, there = find_marks(hit["matched_text"], hit["eval_text"])
+        before, text = len(hit["before"]), hit["before"] + hit["matched_text"] + hit["after"]
+        moved = [(first + before, last + before) for first, last in here]
+        begun, ended = hit["start"] > before, len(hit["after"]) < AROUND
+        lines += _render_text("    document", excerpt(text, moved, begun, ended))
+        lines += _render_text("    eval item", excerpt(hit["eval_text"], there, False, True))
+    return lines
+
+
+def excerpt(text: str, spans: Sequence[Span], begun: bool, ended: bool) -> str:
+    """A text from shortly before its first marked word, the marked ones in ⟦ ⟧, in as many columns as are shown.
+
+    ``begun``: more stands before the text; ``ended``: nothing behind it.
+    """
+    first = spans[0][0] if spans else 0
+    lead, rest = fold(text[:first]), split_marked(text, spans, first, len(text))
+    if columns(lead) > LEAD:
+        kept = lead[-fit(lead[::-1], LEAD) :]
+        lead, begun = kept.partition(" ")[2] or kept, True
+    marked = "".join(f"⟦{fold(piece.text)}⟧" if piece.kind == "mark" else fold(piece.text) for piece in rest)
+    whole = f"{'… ' * begun}{lead}{marked}{' …' * (not ended)}".strip()
+    shown = shorten(whole, SHOWN)
+    return shown + "⟧" * (shown != whole and shown.rfind("⟦") > shown.rfind("⟧"))
+
+
+def _render_text(label: str, text: str) -> list[str]:
+    """A text beside a label, broken between words, and in words of more than BREAK characters."""
+    lines = []
+    while fit(text, WIDTH - LABEL) < len(text):
+        most = fit(text, WIDTH - LABEL)
+        place = text.rfind(" ", most - BREAK, most + 1)
+        place = place if place > 0 else most
+        lines.append(text[:place])
+        text = text[place:].lstrip()
+    return [f"{one:<{LABEL}}{line}" for one, line in zip([label, *[""] * len(lines)], [*lines, text], strict=True)]
+
+
+def _render_end(found: "Leakage") -> list[str]:
+    """What to make of it, and what to do next."""
+    lines = _render_verdict(found) if found.verified or not found.counts["contaminated"] else []
+    question = describe_excess(found)
+    lines += lay_out("question", question.split()) if question else []
+    return lines if found.verified else [*lines, *_render_next(found)]
+
+
+def _render_verdict(found: "Leakage") -> list[str]:
+    counts, where = found.counts, fold(found.corpus)
+    sought = sum(one.items - len(one.unmatchable) for one in found.sets)
+    text = f"clean: none of {counts['scanned']:,} documents of {where} contains any of {sought:,} eval items"
+    text += f"; {counts['review']:,} are for review" if counts["review"] else ""
+    if counts["contaminated"]:
+        text = f"{counts['contaminated']:,} of {counts['scanned']:,} documents of {where} still contain eval items"
+    return lay_out("verdict", text.split())
+
+
+def _render_next(found: "Leakage") -> list[str]:
+    at = "" if found.run == "curated" else f" --run {shlex.quote(found.run)}"
+    lines = [f"open {shlex.quote(found.report)}   to judge what was found"] if found.report else []
+    lines += [f"curate {command}{at}" for command in ("filter --dry-run", "status", "export out/")]
+    return [("next: " if number == 0 else "      ") + spell_out(line) for number, line in enumerate(lines)]

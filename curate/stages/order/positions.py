@@ -1,0 +1,157 @@
+"""A position for each kept document: ranked, arranged by a schedule, checked to be a permutation, written."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from curate.errors import GateError, TableError, UsageError
+from curate.stages.order.summary import Arrangement, Stratum
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from curate.rundir.rejections import Rejections
+    from curate.rundir.run import Run
+    from curate.stages.order.permutations import Ranks
+    from curate.stages.order.profile import Tenth
+    from curate.stages.order.ranks import Ranked, Scratch
+    from curate.stages.order.schedules import Schedule
+
+
+def rank_documents(
+    run: "Run", by: str, stratify: str | None, descending: bool, scratch: "Scratch", read: int, found: "Rejections"
+) -> "Ranked":
+    """The kept documents by rank. GateError where nothing is kept, UsageError where nothing has a key."""
+    from curate.rundir import aligned_parts, placements
+    from curate.stages.order.ranks import Collector
+
+    kind, own = placements.kind_of(run, by)
+    carry = list(dict.fromkeys([*(() if own else (by,)), *((stratify,) if stratify else ())]))
+    collector = Collector(read, scratch, kind, stratify is not None)
+    columns = list(dict.fromkeys(["tokens", *((by,) if own else ())]))
+    for part in aligned_parts.read_parts(run, columns, carry, found=found):
+        table = part.table.filter(part.keep)
+        collector.add(table.column(by), table.column("tokens"), table.column(stratify) if stratify else None)
+    ranked = collector.rank(descending)
+    if not ranked.kept:
+        raise GateError("nothing is kept, so there is nothing to order", f"curate status --run {run.path} says why")
+    if not len(ranked.places):
+        raise UsageError(f"no document that is kept has a {by}", "order by another column, as in --by bytes")
+    return ranked
+
+
+def arrange(ranked: "Ranked", asked: "Schedule", jitter: int | None, seed: int, scratch: "Scratch") -> "Ranks":
+    """The order as ranks: each stratum by itself, merged by tokens, then jittered. The same for the same seed."""
+    from curate.stages.order import permutations, schedules
+    from curate.stages.order.ranks import part_strata
+
+    orders = []
+    for number, ranks in enumerate(part_strata(ranked, scratch)):
+        tokens = take(ranked.tokens, ranks, scratch)
+        bits = permutations.random_bits(seed, 0, number)
+        orders.append(take(ranks, schedules.arrange(asked, tokens, bits, scratch.empty), scratch))
+    found = orders[0] if len(orders) == 1 else permutations.merge(orders, ranked.tokens, scratch.empty)
+    if jitter is not None:
+        permutations.jitter(found, jitter, permutations.random_bits(seed, 1))
+    return found
+
+
+def take(values: "Ranks", places: "Ranks", scratch: "Scratch") -> "Ranks":
+    """The values at some places."""
+    from curate.stages.order.permutations import blocks
+
+    out = scratch.empty(len(places))
+    for block in blocks(len(places)):
+        out[block] = values[places[block]]
+    return out
+
+
+def place(ranked: "Ranked", order: "Ranks", scratch: "Scratch") -> "Ranks":
+    """The position of each kept document, in the order of the corpus; TableError where it is no permutation.
+
+    As many documents as there are places take a place each; that no place is left empty proves that none was taken
+    twice.
+    """
+    import numpy as np
+
+    from curate.stages.order.permutations import blocks
+
+    out = scratch.empty(ranked.kept)
+    for block in blocks(len(out)):
+        out[block] = -1
+    for block in blocks(len(order)):
+        out[ranked.places[order[block]]] = np.arange(block.start, block.stop)
+    out[ranked.missing] = np.arange(len(order), len(order) + len(ranked.missing))
+    empty = sum(int((out[block] < 0).sum()) for block in blocks(len(out)))
+    if empty or len(order) + len(ranked.missing) != ranked.kept:
+        raise TableError(f"the order is no permutation: {empty:,} of {ranked.kept:,} documents have no position")
+    return out
+
+
+def write_positions(run: "Run", positions: "Ranks", summary: Arrangement, found: "Rejections", read: int) -> None:
+    """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
+
+    from curate.rundir import placements, schemas
+    from curate.rundir.run import fingerprint
+
+    made_from = placements.sources_of(run, found)
+    note: dict[str, Any] = {"made_from": made_from, "parameters": dict(summary.parameters)}
+    note["fingerprint"] = fingerprint(note)
+    rows = placed_rows(run, found, positions)
+    placements.write_placements(run.order, schemas.ORDER, rows, note)
+    counts = {"read": read, "kept": summary.documents, "unmeasured": summary.unmeasured, "kept_tokens": summary.tokens}
+    tenths = [asdict(one) for one in summary.tenths]
+    run.save("order", {**note, "counts": counts, "summary": {"median": summary.median, "tenths": tenths}})
+
+
+def placed_rows(run: "Run", found: "Rejections", positions: "Ranks") -> "Iterator[pa.Table]":
+    """The rows of the table, part by part."""
+    import numpy as np
+    import pyarrow as pa
+
+    from curate.rundir import aligned_parts
+
+    done = 0
+    for part in aligned_parts.read_parts(run, ["file", "row"], found=found):
+        assert part.keep is not None
+        values = np.zeros(len(part), np.int64)
+        many = int(part.keep.sum())
+        values[part.keep] = positions[done : done + many]
+        done += many
+        yield part.table.append_column("position", pa.array(values, mask=~part.keep))
+    if done != len(positions):
+        raise TableError(f"{done:,} documents are kept, but {len(positions):,} were ordered", "run curate order again")
+
+
+def summarise_order(
+    run: "Run", ranked: "Ranked", ranks: "Ranks", parameters: Mapping[str, Any], asked: "Schedule"
+) -> Arrangement:
+    from curate.stages.order import profile
+
+    found = profile.summarise(ranks, ranked.tokens, ranked.keys, ranked.strata, ranked.names)
+    middle = len(ranked.keys) - 1
+    median = (float(ranked.keys[middle // 2]) + float(ranked.keys[(middle + 1) // 2])) / 2
+    return Arrangement(
+        run=str(run.path),
+        documents=ranked.kept,
+        tokens=ranked.all_tokens,
+        by=str(parameters["by"]),
+        parameters={key: value for key, value in parameters.items() if value is not None},
+        described=asked.describe(),
+        median=median,
+        unmeasured=len(ranked.missing),
+        tenths=found,
+        strata=_strata(found, ranked.names) if ranked.strata is not None else (),
+    )
+
+
+def _strata(found: "tuple[Tenth, ...]", names: tuple[Any, ...]) -> tuple[Stratum, ...]:
+    """The strata, those of the most tokens first."""
+    total = sum(one.tokens for one in found) or 1
+    strata = []
+    for number, name in enumerate(names):
+        tokens = sum(one.strata[number] for one in found)
+        shares = [one.strata[number] / one.tokens for one in found if one.tokens]
+        text = None if name is None else str(name)
+        strata.append(Stratum(text, tokens, tokens / total, min(shares, default=0.0), max(shares, default=0.0)))
+    return tuple(sorted(strata, key=lambda one: (-one.tokens, one.value or "")))

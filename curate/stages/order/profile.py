@@ -1,0 +1,71 @@
+"""What an order is like along the way: ten parts of equal tokens, and the strata in each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.stages.order.permutations import Ranks, blocks
+
+PARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Tenth:
+    """A tenth of the order, by tokens; a document belongs to the one in which its middle token lies."""
+
+    documents: int
+    tokens: int
+    median: float | None
+    """Of the key; None where no document lies in it."""
+    mean: float | None
+    """Of the documents, not of the tokens."""
+    strata: tuple[int, ...]
+    """Tokens of each stratum."""
+
+
+def summarise(
+    order: Ranks, tokens: Ranks, keys: NDArray[Any], strata: Ranks | None = None, names: Sequence[Any] = ()
+) -> tuple[Tenth, ...]:
+    """The tenths of an order of ranks; ``tokens``, ``keys`` and ``strata`` are given by rank."""
+    borders = _borders(order, tokens)
+    found = []
+    for part in range(PARTS):
+        ranks = order[borders[part] : borders[part + 1]]
+        weights, shares_of = 0, np.zeros(len(names), np.int64)
+        total = 0.0
+        for block in blocks(len(ranks)):
+            piece = ranks[block]
+            weights += int(tokens[piece].sum())
+            with np.errstate(invalid="ignore"):  # ∞ − ∞
+                total += float(keys[piece].sum())
+            if strata is not None:
+                shares = np.bincount(strata[piece], tokens[piece], len(names))
+                shares_of += np.rint(shares).astype(np.int64)
+        mean = total / len(ranks) if len(ranks) else None
+        found.append(Tenth(len(ranks), weights, _median(keys, ranks), mean, tuple(shares_of.tolist())))
+    return tuple(found)
+
+
+def _borders(order: Ranks, tokens: Ranks) -> list[int]:
+    """Where each tenth begins, and where the last ends."""
+    total = sum(int(tokens[block].sum()) for block in blocks(len(tokens)))
+    found, passed = np.zeros(PARTS + 1, np.int64), 0
+    limits = np.array([-(-2 * total * part // PARTS) for part in range(PARTS)] + [2 * total + 1])
+    for block in blocks(len(order)):
+        weights = tokens[order[block]]
+        ends = np.cumsum(weights) + passed
+        found += np.searchsorted(2 * ends - weights, limits)
+        passed = int(ends[-1])
+    return [int(place) for place in found]
+
+
+def _median(keys: NDArray[Any], ranks: Ranks) -> float | None:
+    """The median of some keys, which stand in the order of their ranks: that of the middle ranks."""
+    if not len(ranks):
+        return None
+    middle = [(len(ranks) - 1) // 2, len(ranks) // 2]
+    low, high = np.partition(ranks, middle)[middle]
+    return (float(keys[low]) + float(keys[high])) / 2

@@ -1,0 +1,114 @@
+"""What ``curate order`` returns, and how it prints."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curate.stages.order.profile import Tenth
+
+
+WIDTH = 100
+LABEL = 16
+STRATA = 12  # shown
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """The documents of one value of the column that is stratified by."""
+
+    value: str | None
+    tokens: int
+    share: float
+    """Of all tokens."""
+    lowest: float
+    """The lowest share that it has in a tenth of the order."""
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """An order that was written, or with ``dry_run`` would have been."""
+
+    run: str
+    documents: int
+    """That are kept, and so have a position."""
+    tokens: int
+    by: str
+    parameters: Mapping[str, Any]
+    described: str
+    """The schedule and its parameters in words."""
+    median: float
+    """Of the key."""
+    unmeasured: int
+    """Kept documents without a key; they stand last."""
+    tenths: "tuple[Tenth, ...]"
+    strata: tuple[Stratum, ...] = ()
+    dry_run: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def render(self) -> str:
+        return "\n".join([*self._head(), *self._tenths(), *self._strata(), *self._next()])
+
+    def _head(self) -> list[str]:
+        from curate.runtime.console import count
+        from curate.runtime.text import lay_out
+
+        asked = self.parameters
+        how = f"by {self.by}, {asked['direction']}; {self.described}; seed {asked['seed']}"
+        if asked.get("jitter"):
+            how += f"; jitter in windows of {asked['jitter']:,} documents"
+        lines = [f"{self.documents:,} document{'' if self.documents == 1 else 's'}, {count(self.tokens)} tokens"]
+        lines += [line.rstrip() for line in lay_out("order", how.split())]
+        if self.unmeasured:
+            many = "" if self.unmeasured == 1 else "s"
+            lines.append(
+                f"{'not measured':<{LABEL}}{self.unmeasured:,} document{many} without {self.by}: last, as in the corpus"
+            )
+        return lines
+
+    def _tenths(self) -> list[str]:
+        from curate.runtime.histogram import sparkline
+        from curate.runtime.numbers import figure
+
+        medians = [one.median for one in self.tenths]
+        row = {"median": medians, "mean": [one.mean for one in self.tenths]}
+        lines = [f"{self.by:<{LABEL}}median {figure(self.median)}; along the order, by tenths of its tokens:"]
+        for name, values in row.items():
+            cells = "".join(f"{'–' if value is None else figure(value):>8}" for value in values)
+            lines.append(f"{'  ' + name:<{LABEL}}{cells}")
+        return [*lines, f"{'':<{LABEL}}" + "".join(f"{bar:>8}" for bar in sparkline(_heights(medians))).rstrip()]
+
+    def _strata(self) -> list[str]:
+        from curate.runtime.console import count
+        from curate.runtime.text import fold, shorten
+
+        lines = []
+        if self.strata:
+            lines.append(
+                f"{shorten(fold(self.parameters['stratify']), 32):<34}{'tokens':>14}{'share':>10}   in a tenth"
+            )
+        for one in self.strata[:STRATA]:
+            name = "(none)" if one.value is None else shorten(fold(one.value), 30)
+            tenths = f"{100 * one.lowest:.1f} … {100 * one.highest:.1f} %"
+            lines.append(f"  {name:<32}{count(one.tokens):>14}{100 * one.share:>8.1f} %   {tenths}")
+        more = len(self.strata) - STRATA
+        return [*lines, f"  and {more:,} more"] if more > 0 else lines
+
+    def _next(self) -> list[str]:
+        if self.dry_run:
+            return ["", "nothing was written; the same command without --dry-run writes the order"]
+        at = "" if self.run == "curated" else f" --run {self.run}"
+        return ["", f"next: curate export out/{at}", "      curate verify out/     does your trainer keep the order?"]
+
+
+def _heights(medians: list[float | None]) -> list[float]:
+    """Medians as heights from 1 to 8, so that the lowest shows, too; 0 for none."""
+    import math
+
+    known = [value for value in medians if value is not None and math.isfinite(value)]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    spread = (high - low) or 1.0
+    return [0.0 if value is None else 1 + 7 * min(max((value - low) / spread, 0), 1) for value in medians]

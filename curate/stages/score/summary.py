@@ -1,0 +1,116 @@
+"""What ``curate score`` returns, and how it prints."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curate.reference.protocol import ReferenceModel
+    from curate.rundir.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSummary:
+    """What a corpus looked like to its reference model. Sums are over the documents whose status is ``ok``."""
+
+    run: str
+    model: str
+    documents: int
+    tokens: int
+    bytes: int
+    perplexity: float | None  # token-weighted: exp of the corpus' nats over its tokens
+    mean_perplexity: float | None  # the mean of the documents' perplexities, another number
+    bits_per_byte: float | None
+    quantiles: dict[str, float]
+    histogram: dict[str, list[float]]  # edges (n + 1) and counts (n), evenly spaced in the logarithm
+    not_scored: dict[str, int]
+    truncated: int
+    seconds: float
+    tokens_per_second: float | None
+    padding: float | None  # share of computed places that were padding
+    profile: dict[str, Any] | None = None  # with --profile, where the time went (``curate.runtime.profiler.describe``)
+
+    @property
+    def exit_code(self) -> int:
+        """3 when some rows could not be read, else 0."""
+        return 3 if self.not_scored.get("unreadable") else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def render(self) -> str:
+        """The summary as a person wants it, in at most 100 columns."""
+        from curate.runtime.console import count, size
+        from curate.runtime.histogram import sparkline
+
+        tokens = f"{count(self.tokens)} tokens   " if self.model != "none" else ""
+        lines = [f"{self.documents:,} documents   {tokens}{size(self.bytes)} of text"]
+        if self.perplexity is not None:
+            lines += [
+                f"perplexity  {self.perplexity:.4g} token-weighted, {self.mean_perplexity:.4g} mean of documents     "
+                f"bits per byte {self.bits_per_byte:.3f}",
+                "            " + "".join(f"{share:>9}" for share in self.quantiles),
+                "perplexity  " + "".join(f"{value:>9.4g}" for value in self.quantiles.values()),
+            ]
+            bars = sparkline(self.histogram["counts"])
+            low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
+            lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
+        lines += self._left_out()
+        if self.tokens_per_second:
+            from curate.runtime.console import clock
+
+            lines.append(f"speed       {count(self.tokens_per_second)} tokens/s, {clock(self.seconds)}")
+        if self.profile is not None:
+            from curate.runtime import profiler
+
+            lines += profiler.render(self.profile)
+        option = "" if self.run == "curated" else f" --run {self.run}"
+        if self.perplexity is None:
+            return "\n".join([*lines, "", f"next: curate decontaminate EVALS{option}", f"      curate dedup{option}"])
+        lines += ["", f"next: curate filter --dry-run{option}     see what thresholds would keep"]
+        lines += [f"      curate decontaminate EVALS{option}  take eval items out first"]
+        return "\n".join(lines)
+
+    def _left_out(self) -> list[str]:
+        found = []
+        if self.not_scored:
+            reasons = ", ".join(f"{number:,} {status}" for status, number in self.not_scored.items())
+            where = f" ({self.run}/unreadable.jsonl)" if "unreadable" in self.not_scored else ""
+            found.append(f"not scored  {reasons}{where}")
+        if self.truncated:
+            found.append(f"truncated   {self.truncated:,} documents were cut off by --max-tokens or the convention")
+        return found
+
+
+def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:
+    """Read the summary of a run off its scores table; the same table gives the same summary to the last bit."""
+    from curate.reference.likelihood import bits_per_byte, perplexity
+    from curate.rundir import sql
+    from curate.stages.score.table import distribution, sum_parts
+
+    sums = sum_parts(place)
+    source = sql.parquet_source(place.scores)
+    others = (
+        sql.connect()
+        .execute(f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1")
+        .fetchall()
+    )
+    count, measured = int(sums["documents"]), sums["tokens"] > 0
+    quantiles, histogram = distribution(source) if measured else ({}, {"edges": [], "counts": []})
+    computed, done = getattr(reference, "places", 0), getattr(reference, "tokens", 0)
+    return ScoreSummary(
+        run=str(place.path),
+        model=model,
+        documents=count,
+        tokens=int(sums["tokens"]),
+        bytes=int(sums["bytes"]),
+        perplexity=float(perplexity(sums["nats"], sums["tokens"])) if measured else None,
+        mean_perplexity=sums["perplexity"] / count if measured else None,
+        bits_per_byte=float(bits_per_byte(sums["nats"], sums["scored_bytes"])) if measured else None,
+        quantiles=quantiles,
+        histogram=histogram,
+        not_scored={status: int(number) for status, number in others},
+        truncated=int(sums["truncated"]),
+        seconds=seconds,
+        tokens_per_second=done / seconds if done else None,
+        padding=1 - done / computed if computed else None,
+    )

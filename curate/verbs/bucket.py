@@ -1,0 +1,98 @@
+"""``curate bucket``: head, middle and tail of the kept documents, or k quantiles, and the cut-offs to use again.
+
+What the buckets mean is in ``curate.stages.bucket.cutoffs``. A kept document whose number is null or NaN is in no
+bucket: its bucket is null, and it is counted. With ``--cutoffs`` a document of a group that the file does not know is
+in the bucket ``unknown``.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from curate.errors import CurateError, UsageError
+from curate.stages.bucket.summary import Grades
+
+if TYPE_CHECKING:
+    from curate.rundir.run import Run
+
+MOST = 1000  # quantiles
+
+
+def bucket(
+    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
+    scheme: Annotated[
+        Literal["ccnet"] | None, typer.Option(help="head < 30 % <= middle < 60 % <= tail; default.")
+    ] = None,
+    quantiles: Annotated[int | None, typer.Option(help="Instead, so many buckets of equal size: q1, q2 …")] = None,
+    by: Annotated[str | None, typer.Option(help="Column to cut: ppl (default), bpb, or any column of numbers.")] = None,
+    within: Annotated[str | None, typer.Option(help="Columns to cut within; the language by default; or none.")] = None,
+    cutoffs: Annotated[str | None, typer.Option(help="Use the cut-offs of this file, made of another corpus.")] = None,
+    save_cutoffs: Annotated[str | None, typer.Option(help="Save the cut-offs here, too.")] = None,
+) -> Grades:
+    """Put the kept documents into buckets: CCNet's head, middle and tail by perplexity, or quantiles of equal size.
+
+    The cut-offs are saved beside the buckets (``cutoffs.json``), and ``--cutoffs`` applies them to a later corpus:
+    a value that equals a cut is then above it. Quantiles differ in size by one document at most, and equal values are
+    parted in the order of the corpus. TableError where a table of the run is stale.
+    """
+    from pathlib import Path
+
+    from curate.rundir import rejections
+    from curate.rundir.run import open_run
+    from curate.rundir.schemas import ALIASES
+    from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
+    from curate.stages.bucket.cutoffs import check_reference, load
+
+    _check_options(scheme, quantiles, by, within, cutoffs)
+    opened = open_run(run)
+    opened.finished_scores()
+    found = rejections.open_rejections(opened)
+    if cutoffs is not None:
+        known = load(Path(cutoffs))
+        warning = check_reference(known, reference_of(opened), Path(cutoffs))
+        job = BucketJob(opened, found, known.by, known.within, f"cut as {cutoffs} says", None, known)
+    else:
+        names, chosen = _choose_within(opened, within)
+        warning, known = None, None
+        job = BucketJob(opened, found, ALIASES.get(by or "ppl", by or "ppl"), names, chosen, quantiles, None)
+    return assign_buckets(job, warning, save_cutoffs)
+
+
+def _check_options(
+    scheme: str | None, quantiles: int | None, by: str | None, within: str | None, cutoffs: str | None
+) -> None:
+    if scheme not in (None, "ccnet"):
+        raise UsageError(f"--scheme {scheme} is not known", "--scheme ccnet, or --quantiles 4")
+    if scheme is not None and quantiles is not None:
+        raise UsageError("--scheme ccnet and --quantiles are two ways to cut", "leave out one of them")
+    if quantiles is not None and not 1 <= quantiles <= MOST:
+        raise UsageError(f"--quantiles {quantiles}: from 1 to {MOST:,} buckets can be made", "--quantiles 4")
+    given = {"--scheme": scheme, "--quantiles": quantiles, "--by": by, "--within": within}
+    for option, value in given.items():
+        if cutoffs is not None and value is not None:
+            raise UsageError(f"{option} says nothing with --cutoffs: the file says it", f"leave out {option}")
+
+
+def _choose_within(run: "Run", within: str | None) -> tuple[tuple[str, ...], str]:
+    """The columns to cut within, and how that came about."""
+    from curate.rundir import document_columns
+
+    if within == "none":
+        return (), "over all documents"
+    if within is not None:
+        return tuple(document_columns.split(within)), f"within {within}"
+    language = document_columns.default_language(run) or _find_language(run)
+    if language is None:
+        return (), "over all documents: they have no column of the language (--within COLUMN)"
+    return (language,), f"within {language} (--within none for all together)"
+
+
+def _find_language(run: "Run") -> str | None:
+    """The language column of documents that were scored without carrying it."""
+    from curate.rundir import document_columns
+
+    try:
+        columns = run.corpus().columns
+    except CurateError:
+        return None
+    return next((name for name in document_columns.LANGUAGES if name in columns), None)

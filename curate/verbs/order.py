@@ -1,0 +1,84 @@
+"""``curate order``: the order in which the kept documents are to be read, as a position for each.
+
+The narrow table is ranked (``curate.stages.order.ranks``), arranged by a schedule
+(``curate.stages.order.permutations``), and written as one position for each row of the scores; no text is touched. A
+kept document whose key is null or NaN is not lost: such documents stand last, in the order of the corpus, whatever the
+schedule, and are counted.
+"""
+
+from typing import Annotated, Literal
+
+import typer
+
+from curate.errors import UsageError
+from curate.stages.order.summary import Arrangement
+
+Name = Literal["sort", "shuffle", "fold", "zigzag", "segment", "stair", "saw", "competence", "warmup"]
+
+
+def order(
+    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
+    by: Annotated[str, typer.Option(help="Column to rank by: ppl, bpb, or any column of numbers.")] = "ppl",
+    direction: Annotated[Literal["ascending", "descending"], typer.Option(help="Lowest or highest first.")] = (
+        "ascending"
+    ),
+    schedule: Annotated[Name, typer.Option(help="Rule for the order; see below.")] = "sort",
+    folds: Annotated[int | None, typer.Option(help="Of fold (3), zigzag (5), stair (3) and saw (2).")] = None,
+    segments: Annotated[str | None, typer.Option(help="Of segment: LOW:HIGH percent of the tokens (10:10).")] = None,
+    sections: Annotated[int | None, typer.Option(help="Of stair (2) and saw (3).")] = None,
+    band: Annotated[float | None, typer.Option(help="Of stair (.225) and saw (.075): ± share of N.")] = None,
+    warmup_share: Annotated[float | None, typer.Option(help="Of warmup: share of the tokens (.2).")] = None,
+    start: Annotated[float | None, typer.Option(help="Of competence and warmup: share open at first (.01).")] = None,
+    jitter: Annotated[int | None, typer.Option(help="Shuffle inside consecutive windows of so many documents.")] = None,
+    stratify: Annotated[str | None, typer.Option(help="Column whose values keep their shares along the order.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    memory_limit: Annotated[str, typer.Option(help="Memory for the ranking; files beyond.")] = "1GB",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the order and write nothing.")] = False,
+) -> Arrangement:
+    """Decide the order in which the kept documents are read: a curriculum, seeded, and checked to be a permutation.
+
+    ``sort`` from the lowest key to the highest; ``shuffle``; ``fold`` rises over the whole range L times; ``zigzag``
+    folds with every second rise turned; ``segment`` puts the lowest 10 % first, the highest last, each shuffled;
+    ``stair`` and ``saw`` sort, with bands around the borders of sections folded or zigzagged; ``competence`` draws from
+    an easiest share that grows; ``warmup`` does so for the first fifth and then shuffles. Shares are of tokens; folds,
+    sections, bands and jitter count documents. Ties go by the order of the corpus. A document without a key is last.
+    """
+    from curate.rundir import parquet, rejections
+    from curate.rundir.run import open_run
+    from curate.rundir.schemas import ALIASES
+    from curate.runtime import numbers
+    from curate.stages.order import schedules
+    from curate.stages.order.positions import arrange, place, rank_documents, summarise_order, write_positions
+    from curate.stages.order.ranks import open_scratch
+
+    given = {"folds": folds, "segments": segments, "sections": sections, "band": band}
+    asked = schedules.schedule_of(schedule, {**given, "warmup_share": warmup_share, "start": start})
+    _check_options(direction, jitter, seed)
+    limit = numbers.parse_size(memory_limit)
+    opened = open_run(run)
+    read = opened.finished_scores()["counts"]["read"]
+    found = rejections.open_rejections(opened)
+    column = ALIASES.get(by, by)
+    parameters = {"by": column, "direction": direction, "schedule": schedule, **asked.parameters}
+    parameters |= {"jitter": jitter, "stratify": stratify, "seed": seed, "generator": "PCG64"}
+    with open_scratch(opened.path / ".scratch", read, limit) as scratch:
+        ranked = rank_documents(opened, column, stratify, direction == "descending", scratch, read, found)
+        ranks = arrange(ranked, asked, jitter, seed, scratch)
+        summary = summarise_order(opened, ranked, ranks, parameters, asked)
+        if dry_run:
+            from dataclasses import replace
+
+            return replace(summary, dry_run=True)
+        positions = place(ranked, ranks, scratch)
+        parquet.remove_leftovers(opened.path)
+        write_positions(opened, positions, summary, found, read)
+    return summary
+
+
+def _check_options(direction: str, jitter: int | None, seed: int) -> None:
+    if direction not in ("ascending", "descending"):
+        raise UsageError(f"--direction {direction} is not known", "ascending or descending")
+    if jitter is not None and jitter < 1:
+        raise UsageError(f"--jitter {jitter} is no window: it is a number of documents", "leave it out for none")
+    if seed < 0:
+        raise UsageError(f"--seed {seed} is negative", "any number from 0 on")

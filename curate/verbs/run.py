@@ -1,0 +1,66 @@
+"""The verb ``run``: the steps of a recipe, one after the other, each one only where something has changed for it.
+
+A recipe is checked whole before any work starts (``curate.recipes.recipe``), its options by the verbs themselves, too.
+What is unchanged is skipped (``curate.recipes.step_records``), so that a run that was stopped goes on by the same
+command.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.verbs import VERBS, load_verb
+
+if TYPE_CHECKING:
+    from curate.recipes.parser import VerbFunctions
+    from curate.recipes.runner import Course
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe: YAML, a list of verbs with their options.")],
+    run: Annotated[str | None, typer.Option(help="Run directory, before the recipe's own.  [default: curated]")] = None,
+    set: Annotated[
+        list[str] | None, typer.Option(help="Another value for one option, as in filter.max-ppl=60; repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe, print its shell commands, and do nothing.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Where the scores were made otherwise, throw them away and score again.")
+    ] = False,
+) -> "Course":
+    """Run the steps of a recipe, after checking it whole; steps whose inputs have not changed are skipped.
+
+    Every mistake is told with its line before any work starts (UsageError). A step is skipped when its parameters, what
+    it reads and what it left are as they were. The run directory keeps the recipe with all defaults as ``recipe.yaml``.
+    A step that fails ends the run with its own error and exit code; the same command goes on from there. An export that
+    a step wrote itself is replaced when it changes; scores that were made otherwise are replaced only by ``restart``,
+    or when nothing but the corpus has changed, which makes them useless.
+    """
+    from curate.recipes import preflight
+    from curate.recipes.parameters import parameters_of
+    from curate.recipes.recipe import MEND, read_recipe, refusal
+    from curate.recipes.runner import Work
+    from curate.recipes.step_records import StepBook
+    from curate.rundir.run import DEFAULT_RUN, open_run
+
+    functions = load_functions()
+    verbs = {verb: parameters_of(function) for verb, function in functions.items()}
+    checked = read_recipe(recipe, verbs, set or ())
+    place = open_run(run or checked.run or DEFAULT_RUN, create=True)
+    book = StepBook(place.path)
+    problems = list(preflight.find_refused(checked, place, book, functions))
+    if problems:
+        raise refusal(recipe, problems, MEND)
+    preflight.warn_of_others(checked, place)
+    work = Work(checked, verbs, functions, place.path.as_posix(), book, restart)
+    if dry_run:
+        return work.preview()
+    work.keep()
+    steps = tuple(work.do(number, step) for number, step in enumerate(checked.steps, start=1))
+    return work.conclude(steps)
+
+
+def load_functions() -> "VerbFunctions":
+    """Return the functions of the verbs that a recipe may name, by name."""
+    return {verb: load_verb(verb) for verb in VERBS if verb != "run"}

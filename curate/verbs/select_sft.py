@@ -1,0 +1,72 @@
+"""``curate select-sft``: the examples of an instruction dataset to train on, by the numbers of ``rank-sft``."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curate.errors import TableError, UsageError
+from curate.stages.filter.summary import Selection
+
+if TYPE_CHECKING:
+    from curate.rundir.run import Run
+
+RATE = 0.1
+"""Share kept by ``ifd``: the papers keep 5 to 15 % (arXiv 2308.12032, 2402.00530)."""
+HALF = 0.5
+
+
+def select_sft(
+    run: Annotated[str, typer.Option(help="The run of a dataset, as rank-sft --examples wrote it.")] = "curated",
+    by: Annotated[
+        str, typer.Option(help="ifd, ppl (the lowest), middle (of ppl), or per-prompt (the lowest of each prompt).")
+    ] = "ifd",
+    rate: Annotated[float | None, typer.Option(help="Share to keep.  [default: 0.1 for ifd, else 0.5]")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Response tokens to keep instead of a share, as in 2M.")] = None,
+    max_ppl: Annotated[float | None, typer.Option(help="Keep response perplexity up to this, included.")] = None,
+    min_tokens: Annotated[float | None, typer.Option(help="Keep answers of so many tokens or more.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show ten examples on each side of every boundary.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
+) -> Selection:
+    """Keep the best examples of an instruction dataset by a named criterion, with a reason for each dropped.
+
+    ``ifd`` keeps the highest instruction-following difficulty (perplexity with the prompt over without it) below 1:
+    where it is above, the prompt does not help. ``per-prompt`` keeps one answer for each prompt, the nearest to the
+    base. Shares are of the examples that have the number: with ``ifd``, of those below 1.
+    Writes the decision table that ``curate filter`` writes: ``status``, ``explain`` and ``export`` go on from it.
+    TableError where the run holds no numbers of ``rank-sft --examples``.
+    """
+    from curate.rundir.run import open_run
+    from curate.stages.filter.decide import decide_documents
+
+    require_numbers(open_run(run))
+    options = {"max_ppl": max_ppl, "min_tokens": min_tokens, **criterion(by, rate, tokens)}
+    return decide_documents(run, options, ledger="none", show=show, dry_run=dry_run)
+
+
+def criterion(by: str, rate: float | None, tokens: str | None) -> dict[str, Any]:
+    """A named criterion in the words of ``filter``."""
+    if by == "per-prompt":
+        if rate is not None or tokens is not None:
+            raise UsageError("--by per-prompt keeps one answer for each prompt", "leave out --rate and --tokens")
+        return {"keep": "0:100", "by": "best_of_prompt"}
+    kinds = {
+        "ifd": {"keep": "high", "by": "ifd_below_1"},
+        "ppl": {"keep": "low"},
+        "middle": {"keep": "middle"},
+    }
+    if by not in kinds:
+        raise UsageError(f"--by {by} is no criterion", f"one of {', '.join(kinds)}, per-prompt")
+    if rate is not None and tokens is not None:
+        raise UsageError("--rate and --tokens both say how much to keep", "leave one of them out")
+    amount = {"tokens": tokens} if tokens is not None else {"rate": rate or (RATE if by == "ifd" else HALF)}
+    return kinds[by] | amount
+
+
+def require_numbers(opened: "Run") -> None:
+    """TableError where the run was not made by ``rank-sft``."""
+    from curate.rundir import document_columns
+
+    opened.finished_scores()
+    if not document_columns.is_carried(opened, "ifd_ppl"):
+        hint = "curate rank-sft DATA --model BASE --sample 0 --examples OUT, then --run OUT/NAME"
+        raise TableError(f"{opened.path} has no numbers of answers given what was asked", hint)

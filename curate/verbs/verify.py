@@ -1,0 +1,64 @@
+"""``curate verify``: whether an export is whole, and whether a trainer that reads it keeps its order."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from curate.errors import UsageError
+from curate.exports.verify.summary import Replay, Verified
+
+
+def verify(
+    out: Annotated[str, typer.Argument(help="Folder that curate export wrote.")],
+    loader: Annotated[
+        Literal["all", "dataloader", "streaming", "trainer", "trl", "none"],
+        typer.Option(help="Which loaders to replay; none checks the files alone."),
+    ] = "all",
+    settings: Annotated[
+        Literal["both", "default", "recommended"],
+        typer.Option(help="Settings to replay; under both, only the recommended ones have to keep the order."),
+    ] = "both",
+    batch_size: Annotated[int, typer.Option(help="Documents (or packed sequences) of a batch.")] = 8,
+    world_size: Annotated[int, typer.Option(help="Ranks that the documents are dealt to.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes of each loader (num_workers).")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Stop each replay after so many steps.")] = None,
+) -> Verified:
+    """Check an export against itself, and replay what trainers would read of it.
+
+    First its files: all there, unchanged, in reading order, each document where ``order.parquet`` says. Then the real
+    loaders of PyTorch, transformers and TRL are built over it, without a model and without training, and the first
+    step is told at which the documents that they give leave the order. A step is one batch on every rank; gradient
+    accumulation changes nothing. Exit code 4 where a file is wrong, or the order is lost under the settings asked for.
+    """
+    from curate.exports.verify import integrity, reader
+    from curate.exports.verify.replays import replay_cases, why_not_replayed
+
+    for name, value, least in (("batch-size", batch_size, 1), ("world-size", world_size, 1), ("workers", workers, 0)):
+        if value < least:
+            raise UsageError(f"--{name} must be at least {least}, not {value}")
+    if steps is not None and steps < 1:
+        raise UsageError(f"--steps must be at least 1, not {steps}")
+    export = reader.open_export(out)
+    ordered = export.ordered or export.order.exists()
+    findings = integrity.check_files(export)
+    whole = all(finding.ok for finding in findings)
+    if whole and export.format == "tokens":
+        findings += integrity.check_tokens(export)
+    if ordered and whole:
+        findings += integrity.check_order(export)
+    note = why_not_replayed(export, ordered, all(finding.ok for finding in findings), loader)
+    replays: list[Replay] = []
+    if note is None:
+        from curate.exports.verify import loaders
+
+        cases = loaders.list_cases(loader, settings, world_size, workers)
+        replays = list(replay_cases(export, cases, batch_size, world_size, workers, steps))
+    found: dict[str, str] = {}
+    if replays:
+        from curate.exports.verify.loaders import versions
+
+        found = versions()
+    shown = f"batches of {batch_size}" + (f" on {world_size} ranks" if world_size > 1 else "")
+    return Verified(
+        out, export.format, ordered, export.rows, tuple(findings), tuple(replays), settings, shown, found, note
+    )
