@@ -1,0 +1,53 @@
+"""``import curate`` and ``curate --help`` load nothing heavy, and the pure modules touch no disk, no GPU, no clock."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from helpers.paths import ROOT
+
+HEAVY = {"torch", "transformers", "duckdb", "datasets", "numpy", "pyarrow", "tokenizers", "scipy"}
+PURE = (
+    "errors",
+    "matching/numba_kernels",
+    "matching/words",
+    "matching/minhash",
+    "matching/shingles",
+    "reference/likelihood",
+    "reference/packing",
+    "runtime/histogram",
+    "rundir/quantiles",
+    "corpus/chat/types",
+    "corpus/chat/messages",
+    "corpus/chat/pairs",
+    "corpus/chat/trees",
+    "corpus/chat/schemas",
+    "corpus/chat/detect",
+    "stages/score/signals",
+    "stages/decontaminate/thresholds",
+    "stages/order/permutations",
+    "exports/verify/order_check",
+    "sft/ranking/measures",
+)
+ALLOWED = {"numpy", "curate", "collections", "dataclasses", "bisect", "zlib", "typing", "math", "json", "sys"} | {
+    "unicodedata", "functools", "numba", "datasketch",  # Unicode's tables; compiled loops; permutations
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ["import curate; dir(curate)", "from curate.cli import app"])
+def test_help_is_instant_and_imports_nothing_heavy(code):
+    code = f"import sys; {code}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert HEAVY & set(loaded) == set()
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_touches_no_disk_no_gpu_and_no_clock(module):
+    for node in ast.walk(ast.parse((ROOT / "curate" / f"{module}.py").read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        assert all(name.split(".")[0] in ALLOWED for name in names), names
