@@ -22,10 +22,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curate.reference import load
 from curate.reference.causal import CausalReference
-from curate.reference.forward_pass.device_transfer import Here
+from curate.reference.forward_pass.device_transfer import HostResult
 from curate.reference.likelihood import Passage
 from curate.reference.loading import load_causal
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.runtime import profiler, threads
 
 TORCH = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -80,7 +80,7 @@ def why_not(name: str, device: str) -> str | None:
 def open_ours(name: str, folder: Path, dtype: str, device: str) -> Side:
     """``curate.reference``, as ``curate score`` runs it; the host alone has a device that answers at once."""
     wanted = "on" if name == COMPILED else "off"
-    reference = load_causal(str(folder), Reading(dtype=dtype, device=device, compiled=wanted))
+    reference = load_causal(str(folder), ScoringConfig(dtype=dtype, device=device, compiled=wanted))
     if name == HOST:
         reference.runner = _Nothing(reference.runner)  # type: ignore[assignment]
     side = Side(
@@ -101,7 +101,7 @@ def open_every(folder: Path, dtype: str, device: str) -> Side:
     """``curate score --devices``: a process for each device; on a CPU for each core, which has one thread."""
     devices = devices_of(device)
     compiled = "on" if device.startswith("cuda") else "off"
-    fleet: Any = load(str(folder), Reading(dtype=dtype, compiled=compiled), devices)
+    fleet: Any = load(str(folder), ScoringConfig(dtype=dtype, compiled=compiled), devices)
     how = f"--devices {devices}" + (", compiled" if fleet.identity["compiled"] else ", not compiled")
     side = Side(EVERY, how, lambda batches: _score_ours(side, fleet, batches), lambda: fleet.places, fleet.close)
     return side
@@ -116,8 +116,8 @@ class _Nothing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runner, name)
 
-    def start(self, pack: Any) -> Here:
-        return Here(np.ones(pack.tokens, np.float32))
+    def start(self, pack: Any) -> HostResult:
+        return HostResult(np.ones(pack.tokens, np.float32))
 
 
 def describe(name: str, reference: CausalReference) -> str:

@@ -55,9 +55,9 @@ def open_ours(folder: Path, dtype: str) -> Side:
     """``curate.reference``, as ``curate score`` runs it."""
     from curate.reference import load
     from curate.reference.likelihood import Passage
-    from curate.reference.protocol import Reading
+    from curate.reference.protocol import ScoringConfig
 
-    reference = load(str(folder), Reading(dtype=dtype, device="cpu"))
+    reference = load(str(folder), ScoringConfig(dtype=dtype, device="cpu"))
 
     def score(texts: list[str], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         (found,) = reference.score([[Passage(text) for text in texts]])

@@ -29,10 +29,10 @@ from rank_sides import NAMES, SUMS, Side
 from report import put_into
 
 from curate.reference.loading import choose_dtype
-from curate.reference.protocol import Reading
-from curate.sft.datasets import Drawn, draw
+from curate.reference.protocol import ScoringConfig
+from curate.sft.datasets import DrawnExample, draw
 from curate.sft.measuring import responses
-from curate.sft.measuring.reader import Variant, Wanted, open_reader
+from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 from curate.verbs import rank_sft
 
 HERE = Path(__file__).parent
@@ -55,24 +55,26 @@ class Turn:
     sums: NDArray[np.float64]
 
 
-def read_examples(paths: Sequence[Path], count: int) -> list[Drawn]:
+def read_examples(paths: Sequence[Path], count: int) -> list[DrawnExample]:
     """A sample of each dataset, as ``rank-sft`` draws it."""
     datasets = rank_sft.open_sets([str(path) for path in paths], None, "quarantine")
     return [one for dataset in datasets for one in draw(dataset, count, 0, "all").examples]
 
 
-def sort_out(folder: Path, examples: Sequence[Drawn]) -> dict[str, list[Drawn]]:
+def sort_out(folder: Path, examples: Sequence[DrawnExample]) -> dict[str, list[DrawnExample]]:
     """The examples by kind, without those that cannot be read in one window: every side reads every token once."""
-    reading = Reading(dtype="fp32", device="cpu")
-    reader = open_reader(Variant(str(folder), "auto"), reading, Wanted("all", True, None, 0, 1000, "perplexity", None))
-    kinds: dict[str, list[Drawn]] = {kind: [] for kind in KINDS}
+    reading = ScoringConfig(dtype="fp32", device="cpu")
+    reader = open_reader(
+        ModelVariant(str(folder), "auto"), reading, RankingOptions("all", True, None, 0, 1000, "perplexity", None)
+    )
+    kinds: dict[str, list[DrawnExample]] = {kind: [] for kind in KINDS}
     for one, prompted in zip(examples, responses.prompt(reader, examples), strict=True):
         if prompted.tokens is not None and len(prompted.tokens.ids) < reader.reference.policy.window:
             kinds[KINDS[int(prompted.tokens.owner.max() > 0)]].append(one)
     return {kind: found for kind, found in kinds.items() if found}
 
 
-def take_turn(side: Side, examples: Sequence[Drawn]) -> Turn:
+def take_turn(side: Side, examples: Sequence[DrawnExample]) -> Turn:
     """Let one side measure the examples, and time it."""
     gc.collect()
     places, cpu, start = side.places(), time.process_time(), time.perf_counter()
@@ -81,7 +83,9 @@ def take_turn(side: Side, examples: Sequence[Drawn]) -> Turn:
     return Turn(seconds, cpu_seconds, side.places() - places, sums)
 
 
-def take_turns(sides: Sequence[Side], kinds: dict[str, list[Drawn]], repeats: int) -> dict[tuple[str, str], list[Turn]]:
+def take_turns(
+    sides: Sequence[Side], kinds: dict[str, list[DrawnExample]], repeats: int
+) -> dict[tuple[str, str], list[Turn]]:
     """Warm up, then let the sides take turns, another first each time.  → turns by side and kind"""
     turns: dict[tuple[str, str], list[Turn]] = {(side.name, kind): [] for side in sides for kind in kinds}
     for side in sides:
@@ -123,7 +127,7 @@ def compare(shape: str, dtype: str, options: argparse.Namespace, root: Path) -> 
 
 
 def hold_together(
-    folder: Path, kinds: dict[str, list[Drawn]], names: Sequence[str]
+    folder: Path, kinds: dict[str, list[DrawnExample]], names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Turn]]:
     """Every side in float32, ours in exact mode: how far each lies from the loop; and the turns of the loop.
 
@@ -268,7 +272,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if where["load_at_start"] > 0.5:
         score.say(f"warning: the machine is busy (load {where['load_at_start']:.1f}); trust no wall-clock number here")
     if dtype == "auto":
-        dtype = "bf16" if choose_dtype(Reading(), torch.device("cpu")) == torch.bfloat16 else "fp32"
+        dtype = "bf16" if choose_dtype(ScoringConfig(), torch.device("cpu")) == torch.bfloat16 else "fp32"
     with tempfile.TemporaryDirectory() as root:
         shapes = {shape: compare(shape, dtype, options, Path(root)) for shape in options.shapes}
     return {"machine": where, "dtype": dtype, "repeats": options.repeats, "shapes": shapes}

@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.sft.chat_template.choose import choose_template
-from curate.sft.chat_template.render import Template
-from curate.sft.datasets import Drawn
+from curate.sft.chat_template.render import ChatTemplate
+from curate.sft.datasets import DrawnExample
 from curate.sft.examples import scored_turns
 from curate.sft.measuring import responses
-from curate.sft.measuring.reader import Variant, Wanted, open_reader
+from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 from curate.sft.measuring.responses import RANK_CLIP
 
 SUMS = ("nats", "tokens", "unconditional_nats", "ranks", "full_nats", "full_tokens")
@@ -42,7 +42,7 @@ class Side:
 
     name: str
     how: str
-    measure: Callable[[Sequence[Drawn]], NDArray[np.float64]]
+    measure: Callable[[Sequence[DrawnExample]], NDArray[np.float64]]
     places: Callable[[], int]
 
 
@@ -69,12 +69,12 @@ def open_side(name: str, folder: Path, dtype: str, exact: bool = False) -> Side:
 
 def open_ours(folder: Path, dtype: str, exact: bool) -> Side:
     """``curate.sft.measuring.responses``, as ``curate rank-sft`` runs it."""
-    wanted = Wanted("all", True, None, 0, 1000, "perplexity", None)
-    reading = Reading(exact=True, device="cpu") if exact else Reading(dtype=dtype, device="cpu")
-    reader = open_reader(Variant(str(folder), "auto"), reading, wanted)
+    wanted = RankingOptions("all", True, None, 0, 1000, "perplexity", None)
+    reading = ScoringConfig(exact=True, device="cpu") if exact else ScoringConfig(dtype=dtype, device="cpu")
+    reader = open_reader(ModelVariant(str(folder), "auto"), reading, wanted)
     reference = reader.reference
 
-    def measure(examples: Sequence[Drawn]) -> NDArray[np.float64]:
+    def measure(examples: Sequence[DrawnExample]) -> NDArray[np.float64]:
         rows = [row for table in responses.measure_examples(reader, examples) for row in table.to_pylist()]
         if bad := [row["reason"] for row in rows if row["status"] != "ok"]:
             raise SystemExit(f"error: {len(bad)} examples cannot be scored, the first since {bad[0]}")
@@ -94,7 +94,7 @@ def open_loop(name: str, folder: Path, dtype: str) -> Side:
     template, places = choose_template(tokenizer), peers._count_places(model)
     careful = name == "batches of 8"
 
-    def measure(examples: Sequence[Drawn]) -> NDArray[np.float64]:
+    def measure(examples: Sequence[DrawnExample]) -> NDArray[np.float64]:
         sums = np.zeros((len(examples), len(SUMS)))
         found = (lay_out(template, tokenizer, one, at, careful) for at, one in enumerate(examples))
         if not careful:
@@ -113,7 +113,7 @@ def open_loop(name: str, folder: Path, dtype: str) -> Side:
     return Side(name, f"{how}; full logits", measure, lambda: places[0])
 
 
-def lay_out(template: Template, tokenizer: Any, one: Drawn, example: int, careful: bool) -> list[Strand]:
+def lay_out(template: ChatTemplate, tokenizer: Any, one: DrawnExample, example: int, careful: bool) -> list[Strand]:
     """What a loop reads for an example: up to each answer (careful: once for all), and each answer alone."""
     rendered = template.render(one.example.turns, scored_turns(one.example, "all"), one.example.tools)
     encoded = tokenizer(rendered.text, add_special_tokens=False, return_offsets_mapping=True)

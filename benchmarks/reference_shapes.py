@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from curate.corpus import open_corpus
-from curate.reference.training import Recipe, Training, measure_bits_per_byte, token_bytes, train
+from curate.reference.training import TrainingConfig, TrainingRun, measure_bits_per_byte, token_bytes, train
 from curate.reference.training.held_out import encode_texts, is_held_out
 from curate.reference.training.model import ATTENTION, compute_dtype
 
@@ -32,13 +32,13 @@ VARIANTS = ("2048:4x256", "4096:4x256", "8192:4x256")
 OF_THE_CORPUS, OF_A_FILE, DOCUMENTS = 2000, 2500, 40
 
 
-def read_variant(text: str, minutes: float) -> Recipe:
+def read_variant(text: str, minutes: float) -> TrainingConfig:
     """The recipe of a variant; heads are 64 wide."""
     found = re.fullmatch(r"(\d+):(\d+)x(\d+)(?::(\d+))?(?::(\w+))?", text)
     if not found:
         raise SystemExit(f"{text} is no variant; expected e.g. 8192:4x256 or 8192:4x256:4096:domain")
     vocabulary, layers, width, batch = (int(part or 4096) for part in found.groups()[:4])
-    return Recipe(
+    return TrainingConfig(
         vocabulary=vocabulary,
         layers=layers,
         width=width,
@@ -60,7 +60,7 @@ def read_documents(corpus: str, limit: int | None, column: str | None) -> Iterat
                 yield text, str(value), name
 
 
-def choose_held_out(folder: str | None, corpus: list[str], recipe: Recipe) -> dict[str, list[str]]:
+def choose_held_out(folder: str | None, corpus: list[str], recipe: TrainingConfig) -> dict[str, list[str]]:
     """The texts that are measured, cut: those of the corpus itself, or of each file of a folder."""
     if folder is None:
         return {"corpus": [text[:OF_THE_CORPUS] for text in corpus if is_held_out(text, recipe)]}
@@ -72,8 +72,8 @@ def choose_held_out(folder: str | None, corpus: list[str], recipe: Recipe) -> di
 
 
 def train_variant(
-    documents: list[tuple[str, str, str]], recipe: Recipe, held_out: dict[str, list[str]]
-) -> tuple[Training, float, float, float]:
+    documents: list[tuple[str, str, str]], recipe: TrainingConfig, held_out: dict[str, list[str]]
+) -> tuple[TrainingRun, float, float, float]:
     """→ the training, bits per byte, bytes a token of the held-out text, megabytes of weights"""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model"

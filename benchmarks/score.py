@@ -36,7 +36,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from curate.reference.checkpoint import builtin_folder
 from curate.reference.loading import choose_dtype
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "recipes" / "sample" / "documents.jsonl"
@@ -451,7 +451,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         say(f"warning: the machine is busy (load {where['load_at_start']:.1f}); trust no wall-clock number of this run")
     dtype = options.dtype
     if dtype == "auto":
-        dtype = "bf16" if choose_dtype(Reading(), torch.device("cpu")) == torch.bfloat16 else "fp32"
+        dtype = "bf16" if choose_dtype(ScoringConfig(), torch.device("cpu")) == torch.bfloat16 else "fp32"
     texts, shapes = read_texts(options.corpus), {}
     with tempfile.TemporaryDirectory() as root:
         for shape in options.shapes:

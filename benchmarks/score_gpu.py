@@ -39,12 +39,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from curate.reference import loading, pack_tuning
 from curate.reference.checkpoint import builtin_folder
 from curate.reference.forward_pass import compilation
-from curate.reference.forward_pass.device_transfer import Here
+from curate.reference.forward_pass.device_transfer import HostResult
 from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.forward_pass.lm_head import spelled_losses
 from curate.reference.likelihood import Passage
 from curate.reference.loading import choose_dtype, load_causal
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 HERE = Path(__file__).parent
 LLAMA_32, LLAMA_31, QWEN = 128256, 128256, 151936  # vocabularies
@@ -343,7 +343,7 @@ def measure_verb(texts: Sequence[str], options: argparse.Namespace) -> dict[str,
         corpus = Path(root) / "corpus.jsonl"
         corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents), encoding="utf-8")
         try:
-            summary = run_verb(corpus, lambda pack: Here(np.ones(pack.tokens, np.float32)))
+            summary = run_verb(corpus, lambda pack: HostResult(np.ones(pack.tokens, np.float32)))
             device = PacedDevice(GOALS["smollm2-135m"][1])
             run_verb(corpus, device.start, PACED_PACK)
         except ImportError as error:
@@ -366,7 +366,7 @@ def run_verb(corpus: Path, start: Callable[[Any], Any], pack_tokens: int | None 
 
     real_start, real_settle = CausalModel.start, loading.settle
 
-    def settle(checkpoint: Any, reading: Reading) -> Any:
+    def settle(checkpoint: Any, reading: ScoringConfig) -> Any:
         reference = real_settle(checkpoint, reading)
         if pack_tokens is not None:
             reference.pack_tokens, reference.runner.sizes = pack_tokens, pack_tuning.sizes_of(pack_tokens)
@@ -446,7 +446,7 @@ def sweep(shape: str, texts: Sequence[str], options: argparse.Namespace, root: P
     for name, wanted, merged, size in manners:
         compilation.merge_projections = real if merged else lambda _model: 0
         try:
-            reading = Reading(dtype=options.dtype, device=options.device, compiled=wanted, pack_tokens=size)
+            reading = ScoringConfig(dtype=options.dtype, device=options.device, compiled=wanted, pack_tokens=size)
             reference = load_causal(str(folder), reading)
             rate = tokens / min(time_once(reference, documents) for _ in range(2))
             said = f"{name}, packs of {reference.identity['pack_tokens']:,}"
@@ -527,14 +527,14 @@ def numerics(options: argparse.Namespace, texts: Sequence[str]) -> list[dict[str
     longest = 1000
     documents = draw_documents(texts, tokenizer, options.numeric_tokens, longest, seed=1)[:NUMERIC_DOCUMENTS]
     truth, tokens = naive(tokenizer, documents, options.device)
-    modes: list[tuple[str, Reading, bool]] = [
-        ("exact", Reading(exact=True, device=options.device), False),
-        ("default, packed", Reading(device=options.device, compiled="off"), False),
-        ("default, one document at a time", Reading(device=options.device, compiled="off"), True),
-        ("default, compiled", Reading(device=options.device, compiled="on"), False),
+    modes: list[tuple[str, ScoringConfig, bool]] = [
+        ("exact", ScoringConfig(exact=True, device=options.device), False),
+        ("default, packed", ScoringConfig(device=options.device, compiled="off"), False),
+        ("default, one document at a time", ScoringConfig(device=options.device, compiled="off"), True),
+        ("default, compiled", ScoringConfig(device=options.device, compiled="on"), False),
     ]
     if options.device.startswith("cuda"):
-        modes.append(("fp16, packed", Reading(device=options.device, dtype="fp16", compiled="off"), False))
+        modes.append(("fp16, packed", ScoringConfig(device=options.device, dtype="fp16", compiled="off"), False))
     rows = []
     for name, reading, alone in modes:
         reference = load_causal(str(builtin_folder()), reading)
@@ -713,7 +713,7 @@ def read_options() -> argparse.Namespace:
     if not cuda:
         options.peer_tokens = options.peer_tokens or 8_000
     if options.dtype == "auto":
-        wanted = choose_dtype(Reading(device=options.device), torch.device(options.device))
+        wanted = choose_dtype(ScoringConfig(device=options.device), torch.device(options.device))
         options.dtype = next(name for name, kind in TORCH.items() if kind == wanted)
     return options
 

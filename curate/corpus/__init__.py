@@ -15,7 +15,7 @@ a place and a reason; nothing is dropped unseen.
 """
 
 from curate.corpus.corpus import Corpus, open_corpus, open_records
-from curate.corpus.readers.raw_rows import Row
+from curate.corpus.readers.raw_rows import RawRow
 from curate.corpus.types import Documents, SliceMark, Source
 
-__all__ = ["Corpus", "Documents", "Row", "SliceMark", "Source", "open_corpus", "open_records"]
+__all__ = ["Corpus", "Documents", "RawRow", "SliceMark", "Source", "open_corpus", "open_records"]

@@ -18,7 +18,7 @@ from curate.corpus.detect_columns import (
     FILES_AHEAD,
     REMOTE_AHEAD,
     ROWS,
-    Columns,
+    DetectedColumns,
     check_field,
     choose_id,
     look_at,
@@ -27,11 +27,11 @@ from curate.corpus.detect_columns import (
 )
 from curate.corpus.hub import find_revision, parse_hub_name
 from curate.corpus.readers import read_blocks
-from curate.corpus.readers.raw_rows import Row, read_rows
-from curate.corpus.slicing import Cutter, cut_slices
+from curate.corpus.readers.raw_rows import RawRow, read_rows
+from curate.corpus.slicing import SliceCutter, cut_slices
 from curate.corpus.sources import find_sources
 from curate.corpus.streams import filesystem_of, is_url, open_binary, read_edges
-from curate.corpus.types import UNREADABLE, BrokenSourceError, Documents, Reading, SliceMark, Source, Start
+from curate.corpus.types import UNREADABLE, BrokenSourceError, Documents, ReadOptions, ReadStart, SliceMark, Source
 from curate.errors import CorpusError, RowError, UsageError
 
 NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
@@ -166,7 +166,7 @@ class Corpus:
         else:
             yield from self._read(source, marks, "all", left)
 
-    def records(self) -> Iterator[Row]:
+    def records(self) -> Iterator[RawRow]:
         """Every row with all its columns as they are, those that cannot be read with their reason; at most ``limit``.
 
         Neither a text nor a schema has a say in it. RowError at the first bad row under ``on_error="stop"``.
@@ -180,23 +180,23 @@ class Corpus:
     def _sampler(self, source: Source) -> Callable[[int], bool] | None:
         return None if self.sample is None else partial(is_sampled, source.name, self.sample, self.seed)
 
-    def _cutter(self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...]) -> Cutter:
+    def _cutter(self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...]) -> SliceCutter:
         row, number = (marks[-1].next_row, marks[-1].number + 1) if marks else (0, 0)
         schema = self.schema if columns == "all" else None
         if not isinstance(columns, str):
             schema = pa.schema([(name, pa.null()) for name in columns])
-        return Cutter(
+        return SliceCutter(
             source.name, number, row, None, schema, columns not in ("text", ()), self.conversation is not None
         )
 
     def _read(
         self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...], left: int | None
     ) -> Iterator[Documents]:
-        start = Start(marks[-1].next_row, marks[-1].next_offset) if marks else Start()
+        start = ReadStart(marks[-1].next_row, marks[-1].next_offset) if marks else ReadStart()
         keep = self._sampler(source)
         field = None if self.conversation else self.text_field
         also = () if isinstance(columns, str) else columns
-        reading = Reading(field, self.id_field, columns == "all", keep, conversation=self.conversation, also=also)
+        reading = ReadOptions(field, self.id_field, columns == "all", keep, conversation=self.conversation, also=also)
         blocks = read_blocks(source, start, reading)
         for documents in cut_slices(blocks, self._cutter(source, marks, columns), self.slice_bytes, left):
             if self.on_error == "stop":
@@ -268,7 +268,7 @@ def find_named(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...
     return paths, sources, passed_over
 
 
-def look_ahead(sources: Sequence[Source]) -> list[Columns | None]:
+def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:
     """The columns of the first sources; text files bring no names of their own to the others."""
     columns = [look_at(source) if index < ahead(source) else None for index, source in enumerate(sources)]
     if all(source.format == "text" for source in sources):
@@ -276,7 +276,7 @@ def look_ahead(sources: Sequence[Source]) -> list[Columns | None]:
     return [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
 
 
-def list_seen(seen: Sequence[Columns]) -> tuple[str, ...]:
+def list_seen(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for column in seen for name in column.schema.names))
 
 
@@ -303,7 +303,7 @@ def check_open(path: str, source: Source) -> None:
         raise CorpusError(f"{source.path}: {broken}") from broken
 
 
-def check_id(field: str, seen: Sequence[Columns]) -> str:
+def check_id(field: str, seen: Sequence[DetectedColumns]) -> str:
     names = list_seen(seen)
     if names and field.split(".")[0] not in names and field not in names:
         raise CorpusError(f'no file has an id column "{field}"; there are: {", ".join(names)}', "--id-field NAME")

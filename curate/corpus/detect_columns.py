@@ -19,7 +19,7 @@ from curate.corpus.readers.arrow import read_schema
 from curate.corpus.readers.arrow_blocks import as_text, to_records
 from curate.corpus.readers.csv import DELIMITERS
 from curate.corpus.sources import COLUMNAR
-from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.errors import CorpusError, UsageError
 
 TEXT_NAMES = (
@@ -37,7 +37,7 @@ REMOTE_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class DetectedColumns:
     """The columns of a source as its start shows them."""
 
     schema: pa.Schema
@@ -56,12 +56,12 @@ class Guess:
     """Why the first row cannot be read, where none can."""
 
 
-def look_at(source: Source) -> Columns | None:
+def look_at(source: Source) -> DetectedColumns | None:
     """The columns of a source; None where its start has no row that could be read."""
     try:
         if source.format in COLUMNAR:
             schema = read_schema(source)
-            return Columns(schema, {column.name: 0.0 for column in schema if holds_text(column.type)})
+            return DetectedColumns(schema, {column.name: 0.0 for column in schema if holds_text(column.type)})
         records = read_start(source)
     except BrokenSourceError:
         return None
@@ -70,18 +70,18 @@ def look_at(source: Source) -> Columns | None:
 
 def read_start(source: Source) -> list[dict[str, Any]]:
     """The first rows of a source, without those that could not be read."""
-    blocks = read_blocks(source, Start(), Reading(None, None, whole=True, chunk_bytes=START_BYTES))
+    blocks = read_blocks(source, ReadStart(), ReadOptions(None, None, whole=True, chunk_bytes=START_BYTES))
     rows = (row for block in itertools.islice(blocks, START_BLOCKS) for row in list_records(block))
     return list(itertools.islice(rows, START_ROWS))
 
 
-def list_records(block: Block) -> Iterable[dict[str, Any]]:
+def list_records(block: RowBlock) -> Iterable[dict[str, Any]]:
     held = block.content
     rows = to_records(held.slice(0, START_ROWS)) if isinstance(held, pa.Table) else held or []
     return (row for row in rows if isinstance(row, dict))
 
 
-def columns_of(records: Sequence[dict[str, object]], untyped: bool) -> Columns:
+def columns_of(records: Sequence[dict[str, object]], untyped: bool) -> DetectedColumns:
     """Columns and their types. In ``untyped`` files (CSV) a column of spelled numbers is text by its name alone."""
     schema = tabulate(records, None).schema
     lengths = {}
@@ -90,7 +90,7 @@ def columns_of(records: Sequence[dict[str, object]], untyped: bool) -> Columns:
             texts = [value for record in records if isinstance(value := record.get(column.name), str)]
             if texts and not (untyped and column.name not in TEXT_NAMES and all(map(is_number, texts))):
                 lengths[column.name] = sum(map(len, texts)) / len(texts)
-    return Columns(schema, lengths)
+    return DetectedColumns(schema, lengths)
 
 
 def is_number(text: str) -> bool:
@@ -105,7 +105,9 @@ def holds_text(kind: pa.DataType) -> bool:
     return not pa.types.is_null(kind) and as_text(pa.nulls(0, kind)) is not None
 
 
-def settle_text(wanted: str | None, sources: Sequence[Source], columns: Sequence[Columns | None], where: str) -> str:
+def settle_text(
+    wanted: str | None, sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str
+) -> str:
     """The text field: the one that is wanted, else the column or ``@SCHEMA`` that is obvious, else a CorpusError."""
     if not wanted:
         return choose_text(sources, columns, where)
@@ -116,7 +118,7 @@ def settle_text(wanted: str | None, sources: Sequence[Source], columns: Sequence
     return wanted
 
 
-def choose_text(sources: Sequence[Source], columns: Sequence[Columns | None], where: str) -> str:
+def choose_text(sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str) -> str:
     """A column with the name of a text, else conversations, else the only column of strings, else a CorpusError.
 
     The only column of strings comes last because it may be what lies beside the conversations, such as their source.
@@ -139,7 +141,7 @@ def choose_text(sources: Sequence[Source], columns: Sequence[Columns | None], wh
     raise CorpusError(found, f"curate score … --text-field {likely}")
 
 
-def measure_texts(columns: Iterable[Columns]) -> dict[str, float]:
+def measure_texts(columns: Iterable[DetectedColumns]) -> dict[str, float]:
     """The greatest mean length of each column of strings."""
     texts: dict[str, float] = {}
     for seen in columns:
@@ -148,7 +150,7 @@ def measure_texts(columns: Iterable[Columns]) -> dict[str, float]:
     return texts
 
 
-def guess_schema(sources: Sequence[Source], columns: Sequence[Columns | None]) -> Guess | None:
+def guess_schema(sources: Sequence[Source], columns: Sequence[DetectedColumns | None]) -> Guess | None:
     """The schema of the first source that has rows; None where they look like no conversations."""
     for source, seen in zip(sources, columns, strict=True):
         try:
@@ -172,7 +174,7 @@ def weigh_schema(schema: str, rows: Sequence[Mapping[str, object]]) -> Guess:
     return Guess(schema, False, problems[0] if len(problems) == len(rows) else None)
 
 
-def choose_id(columns: Sequence[Columns]) -> str | None:
+def choose_id(columns: Sequence[DetectedColumns]) -> str | None:
     names = {name for seen in columns for name in seen.schema.names}
     return next((name for name in ID_NAMES if name in names), None)
 
@@ -181,7 +183,7 @@ def list_names(names: Sequence[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
-def check_field(source: Source, seen: Columns | None, field: str) -> None:
+def check_field(source: Source, seen: DetectedColumns | None, field: str) -> None:
     """CorpusError where no row at the start of a source has the field, or its column cannot hold text.
 
     For ``@SCHEMA``, where the columns of the schema are missing or cannot hold what it reads.
@@ -193,7 +195,7 @@ def check_field(source: Source, seen: Columns | None, field: str) -> None:
         check_column(source, seen, field)
 
 
-def check_column(source: Source, seen: Columns, field: str) -> None:
+def check_column(source: Source, seen: DetectedColumns, field: str) -> None:
     kind = find_type(seen.schema, field)
     if kind is None:
         raise CorpusError(
@@ -207,7 +209,7 @@ def check_column(source: Source, seen: Columns, field: str) -> None:
         )
 
 
-def check_conversation(source: Source, seen: Columns | None, schema: str) -> None:
+def check_conversation(source: Source, seen: DetectedColumns | None, schema: str) -> None:
     hint = "curate score … --text-field NAME, or leave the file out"
     if source.format == "text":
         raise CorpusError(f'{source.name} is plain text, not conversations in the schema "{schema}"', hint)
@@ -251,7 +253,7 @@ def find_type(schema: pa.Schema, field: str) -> pa.DataType | None:
     return kind
 
 
-def merge_columns(sources: Sequence[Source], columns: Sequence[Columns | None]) -> pa.Schema | None:
+def merge_columns(sources: Sequence[Source], columns: Sequence[DetectedColumns | None]) -> pa.Schema | None:
     """The types that the columns of sources without types of their own begin with."""
     schema = None
     for source, seen in zip(sources, columns, strict=True):

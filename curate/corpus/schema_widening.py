@@ -1,9 +1,9 @@
 """One schema over all slices of a corpus, found while they stream by.
 
-Slices of one corpus may differ: a column that is absent here, whole numbers there and fractions elsewhere. A ``Shape``
-widens as it sees tables, and never loses a value: whole numbers become float64 only where float64 holds each of them,
-structs get the fields of both, and values that have no type in common become text: strings stay as they are, everything
-else becomes its JSON (the rule of ``curate.corpus`` inside one slice).
+Slices of one corpus may differ: a column that is absent here, whole numbers there and fractions elsewhere. A
+``SchemaShape`` widens as it sees tables, and never loses a value: whole numbers become float64 only where float64 holds
+each of them, structs get the fields of both, and values that have no type in common become text: strings stay as they
+are, everything else becomes its JSON (the rule of ``curate.corpus`` inside one slice).
 """
 
 import base64
@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Shape:
+class SchemaShape:
     """The columns seen so far, in the order of their first sight, each as wide as all its values need."""
 
     types: dict[str, pa.DataType] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Shape:
             self.types[column.name] = self._widen(old, new, path)
         return self.types != before
 
-    def join(self, other: "Shape") -> None:
+    def join(self, other: "SchemaShape") -> None:
         """Widen for all that another shape saw behind what this one saw."""
         self.wide |= other.wide
         self.texts |= other.texts

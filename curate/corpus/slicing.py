@@ -15,19 +15,19 @@ import pyarrow as pa
 
 from curate.corpus.arrow_types import join_tables, tabulate
 from curate.corpus.chat.rows import Turns
-from curate.corpus.types import EMPTY, OK, UNREADABLE, Block, Documents, SliceMark
+from curate.corpus.types import EMPTY, OK, UNREADABLE, Documents, RowBlock, SliceMark
 
 
-class Piece(NamedTuple):
+class BlockSpan(NamedTuple):
     """Documents [first, stop) of a block."""
 
-    block: Block
+    block: RowBlock
     first: int
     stop: int
 
 
 @dataclass(slots=True)
-class Cutter:
+class SliceCutter:
     """Where the next slice of a file begins, and the pieces that it has so far."""
 
     file: str
@@ -40,13 +40,13 @@ class Cutter:
     whole: bool
     conversational: bool = False
     """Whether turns are gathered."""
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[BlockSpan] = field(default_factory=list)
 
-    def take(self, block: Block, first: int, stop: int) -> None:
+    def take(self, block: RowBlock, first: int, stop: int) -> None:
         if first < stop:
-            self.pieces.append(Piece(block, first, stop))
+            self.pieces.append(BlockSpan(block, first, stop))
 
-    def close(self, end: Block | None = None, last: bool = False) -> Documents:
+    def close(self, end: RowBlock | None = None, last: bool = False) -> Documents:
         """The slice of the pieces taken, up to its last document, or to the end of the file behind ``end``."""
         next_row, next_offset, position = self.row, None, self.position or 0
         if end is not None:
@@ -77,7 +77,9 @@ class Cutter:
         )
 
 
-def cut_slices(blocks: Iterable[Block], cutter: Cutter, slice_bytes: int, limit: int | None) -> Iterator[Documents]:
+def cut_slices(
+    blocks: Iterable[RowBlock], cutter: SliceCutter, slice_bytes: int, limit: int | None
+) -> Iterator[Documents]:
     """The slices of one file, at most ``limit`` documents; there always is a final one, marked ``last``."""
     filled, left, block = 0, limit, None
     for block in blocks:
@@ -106,13 +108,13 @@ def status_of(text: str | None) -> str:
     return EMPTY if not text or text.isspace() else OK
 
 
-def gather_turns(pieces: list[Piece]) -> list[Turns | None]:
+def gather_turns(pieces: list[BlockSpan]) -> list[Turns | None]:
     """The turns of every document of the pieces, None where it could not be read."""
     held = [(block.turns or [None] * len(block.rows), first, stop) for block, first, stop in pieces]
     return [turns for found, first, stop in held for turns in found[first:stop]]
 
 
-def gather_table(pieces: list[Piece], schema: pa.Schema | None) -> pa.Table:
+def gather_table(pieces: list[BlockSpan], schema: pa.Schema | None) -> pa.Table:
     """Every original column of the pieces: of Arrow's types where the format has them, else of types found by value."""
     contents = [(block.content, first, stop) for block, first, stop in pieces]
     tables = [held.slice(first, stop - first) for held, first, stop in contents if isinstance(held, pa.Table)]

@@ -55,7 +55,7 @@ MAGIC_CHARACTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileCandidate:
     """A file before it is known whether it is data."""
 
     path: str
@@ -92,9 +92,9 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts], name
 
 
-def _drop_twins(files: Iterator[Found]) -> list[Found]:
+def _drop_twins(files: Iterator[FileCandidate]) -> list[FileCandidate]:
     """A file that two of the paths lead to is read once."""
-    seen: dict[str, Found] = {}
+    seen: dict[str, FileCandidate] = {}
     for file in files:
         known = seen.setdefault(file.path, file)
         if file.named and not known.named:
@@ -102,9 +102,9 @@ def _drop_twins(files: Iterator[Found]) -> list[Found]:
     return list(seen.values())
 
 
-def _sort_out(files: list[Found]) -> tuple[list[tuple[Found, str, str | None]], list[Found]]:
+def _sort_out(files: list[FileCandidate]) -> tuple[list[tuple[FileCandidate, str, str | None]], list[FileCandidate]]:
     """Data with format and compression, and what is passed over."""
-    data: list[tuple[Found, str, str | None]] = []
+    data: list[tuple[FileCandidate, str, str | None]] = []
     others = []
     for file in files:
         if parse_hub_name(file.path) and file.named and not file.root:
@@ -121,7 +121,7 @@ def _sort_out(files: list[Found]) -> tuple[list[tuple[Found, str, str | None]], 
     return data, others
 
 
-def is_paper(file: Found) -> bool:
+def is_paper(file: FileCandidate) -> bool:
     """README, MANIFEST, LICENSE and their kin, unless the user named the file itself."""
     return not file.named and PAPERS.fullmatch(PurePosixPath(file.below).name) is not None
 
@@ -164,7 +164,7 @@ def sniff_format(path: str) -> tuple[str, str | None]:
 # ------------------------------------------------------------------------------------------------------ finding files
 
 
-def find_files(path: str) -> Iterator[Found]:
+def find_files(path: str) -> Iterator[FileCandidate]:
     """Every file that one path of the user leads to."""
     if is_url(path):
         return find_remote(path)
@@ -176,7 +176,7 @@ def find_files(path: str) -> Iterator[Found]:
         return iter([_found(os.path.abspath(path), os.path.dirname(os.path.abspath(path)), named=True)])
     if hub := parse_hub_name(path):
         local = os.path.basename(os.path.abspath(hub.name)) if os.path.isdir(hub.name) else hub.name
-        return iter([Found(path, local + path[len(hub.name) :], (), None, True)])
+        return iter([FileCandidate(path, local + path[len(hub.name) :], (), None, True)])
     if MAGIC_CHARACTERS.search(path):
         return _spread(path)
     raise CorpusError(f"{path} does not exist", hint_missing(path))
@@ -198,7 +198,7 @@ def hint_missing(path: str) -> str:
     return f"the nearest folder that exists is {parent or '.'}"
 
 
-def _spread(pattern: str) -> Iterator[Found]:
+def _spread(pattern: str) -> Iterator[FileCandidate]:
     matches = sorted(glob.glob(pattern, recursive=True))
     if not matches:
         raise CorpusError(f"{pattern} matches no file", "quote the pattern, and see that its folder exists")
@@ -223,7 +223,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in SPARK
 
 
-def _walk(top: str, root: str) -> Iterator[Found]:
+def _walk(top: str, root: str) -> Iterator[FileCandidate]:
     """The files below a folder. Links are followed, each folder is entered once, hidden ones never."""
     entered: set[tuple[int, int]] = set()
 
@@ -266,17 +266,17 @@ def _saved_files(folder: str, files: list[str]) -> set[str] | None:
         raise CorpusError(f"{folder}: state.json is no state of a saved dataset ({error})") from error
 
 
-def _found(path: str, root: str, named: bool) -> Found:
+def _found(path: str, root: str, named: bool) -> FileCandidate:
     try:
         size: int | None = os.stat(path).st_size
     except OSError:
         size = None  # A dangling link: reading says so.
     below = os.path.relpath(path, root).replace(os.sep, "/")
     below = below.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return Found(path, below, tuple(PurePosixPath(root.replace(os.sep, "/")).parts), size, named)
+    return FileCandidate(path, below, tuple(PurePosixPath(root.replace(os.sep, "/")).parts), size, named)
 
 
-def find_remote(url: str) -> Iterator[Found]:
+def find_remote(url: str) -> Iterator[FileCandidate]:
     """The files that a URL leads to: itself, those below it, or those that it matches."""
     filesystem, inner = filesystem_of(url)
     protocol = url.split("://")[0]
@@ -298,7 +298,7 @@ def find_remote(url: str) -> Iterator[Found]:
     yield from _place_remote(files, inner.rstrip("/"), filesystem)
 
 
-def _place_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[Found]:
+def _place_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[FileCandidate]:
     for path, info in sorted(files.items()):
         named = path.rstrip("/") == inner
         root = inner.rpartition("/")[0] if named else inner
@@ -310,13 +310,13 @@ def _place_remote(files: dict[str, dict[str, object]], inner: str, filesystem: o
         size = info.get("size")
         full = filesystem.unstrip_protocol(path)  # type: ignore[attr-defined]
         parts = tuple(part for part in root.split("/") if part)
-        yield Found(full, below, parts, int(size) if isinstance(size, (int, float)) else None, named)
+        yield FileCandidate(full, below, parts, int(size) if isinstance(size, (int, float)) else None, named)
 
 
 # ------------------------------------------------------------------------------------------------------------- names
 
 
-def name_files(files: Sequence[Found]) -> list[str]:
+def name_files(files: Sequence[FileCandidate]) -> list[str]:
     """Unique names: the path below the root, with as many folders of the roots before it as tell all files apart."""
     deepest = max((len(file.root) for file in files), default=0)
     for depth in range(deepest + 1):
@@ -326,6 +326,6 @@ def name_files(files: Sequence[Found]) -> list[str]:
     raise CorpusError("two files of the corpus have the same name", "put them below one folder")
 
 
-def _name(file: Found, depth: int) -> str:
+def _name(file: FileCandidate, depth: int) -> str:
     folders = [part.strip("/") for part in file.root[len(file.root) - depth :]] if depth else []
     return "/".join([*(part for part in folders if part), file.below])

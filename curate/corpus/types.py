@@ -77,7 +77,7 @@ class Documents:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """What to take out of each row."""
 
     text_field: str | None
@@ -113,7 +113,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ReadStart:
     """Where reading begins: a row, and its byte where the file can be entered there."""
 
     row: int = 0
@@ -121,7 +121,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class RowBlock:
     """Some consecutive rows, as a reader hands them over; one entry per document in each list."""
 
     rows: list[int]

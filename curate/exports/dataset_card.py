@@ -5,14 +5,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from curate.exports.joined_slices import Counts, Job
+from curate.exports.joined_slices import ExportCounts, ExportJob
 from curate.runtime.console import size
 
 if TYPE_CHECKING:
-    from curate.exports.dataset_folder import Described
+    from curate.exports.dataset_folder import DatasetDescription
 
 
-def make_card(job: Job, writer: "Described", counts: Counts) -> str:
+def make_card(job: ExportJob, writer: "DatasetDescription", counts: ExportCounts) -> str:
     """The dataset card: what was read, which model scored it, what was asked and dropped, how to load it."""
     score, what = job.run.finished_scores(), "rejected" if job.rejected else "kept"
     sections = {
@@ -37,7 +37,7 @@ def code(text: object) -> str:
     return f"{fence} {shown} {fence}" if len(fence) > 1 or not shown.strip() else f"`{shown}`"
 
 
-def _read_lines(job: Job, score: Mapping[str, Any]) -> list[str]:
+def _read_lines(job: ExportJob, score: Mapping[str, Any]) -> list[str]:
     sources, counts = job.corpus.sources, score["counts"]
     lines = [f"- {code(source.name)}" + (f", {size(source.size)}" if source.size else "") for source in sources[:20]]
     if len(sources) > 20:
@@ -61,7 +61,7 @@ def _model_lines(identity: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _choice_lines(job: Job, counts: Counts) -> list[str]:
+def _choice_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
     choice = job.choice
     tables = [*_decontaminate_lines(choice.found.hits), *_dedup_lines(choice.found.duplicates)]
     if choice.filter is None:
@@ -94,7 +94,7 @@ def _dedup_lines(record: Mapping[str, Any] | None) -> list[str]:
     return [f"- `curate dedup`: {', '.join(f'{name} {code(value)}' for name, value in asked.items())}"]
 
 
-def _column_lines(job: Job, writer: "Described") -> list[str]:
+def _column_lines(job: ExportJob, writer: "DatasetDescription") -> list[str]:
     added, field = job.names, job.corpus.text_field
     original = [name for name in writer.shape.schema().names if name not in added.values()]
     cut = f" but for the passages that were cut out of {code(field)}" if job.treatment.cuts else ""
@@ -112,7 +112,7 @@ def _column_lines(job: Job, writer: "Described") -> list[str]:
     return [*lines, *(f"- {note}" for note in list_notes(writer))]
 
 
-def _order_lines(job: Job) -> list[str]:
+def _order_lines(job: ExportJob) -> list[str]:
     """How the order was made, and that a trainer has to be told to keep it."""
     parameters = (job.placed.order or {"parameters": {}})["parameters"]
     asked = [f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items() if value is not None]
@@ -123,7 +123,7 @@ def _order_lines(job: Job) -> list[str]:
     return [note, "", *asked]
 
 
-def _load_lines(job: Job, configs: list[str]) -> list[str]:
+def _load_lines(job: ExportJob, configs: list[str]) -> list[str]:
     if job.format == "tokens":
         return ["Token ids; `manifest.json` names the tokenizer and the layout, `documents.parquet` places documents."]
     config = f', "{configs[0]}"' if configs else ""
@@ -137,7 +137,7 @@ def _load_lines(job: Job, configs: list[str]) -> list[str]:
     return [*lines, "```"]
 
 
-def list_notes(writer: "Described") -> list[str]:
+def list_notes(writer: "DatasetDescription") -> list[str]:
     """What a reader of the columns should know."""
     notes = []
     if writer.shape.texts:

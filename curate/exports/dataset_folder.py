@@ -19,9 +19,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from curate.corpus.schema_widening import Shape
+from curate.corpus.schema_widening import SchemaShape
 from curate.errors import StorageError, UsageError
-from curate.exports.shards import FORMATS, Written
+from curate.exports.shards import FORMATS, WrittenShard
 from curate.runtime.files import storage_error
 
 MADE_BY = "curate export"
@@ -97,7 +97,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_states(
-    folder: Path, schema: pa.Schema, files: Sequence[Written], identity: str, buckets: Mapping[str, str]
+    folder: Path, schema: pa.Schema, files: Sequence[WrittenShard], identity: str, buckets: Mapping[str, str]
 ) -> None:
     """What makes the folder one of ``DatasetDict.save_to_disk``; by bucket, each folder one of ``save_to_disk``."""
     if not buckets:
@@ -107,13 +107,13 @@ def write_states(
         _write_split(folder / "data" / name, schema, own, identity)
 
 
-def write_state(folder: Path, schema: pa.Schema, files: Sequence[Written], identity: str) -> None:
+def write_state(folder: Path, schema: pa.Schema, files: Sequence[WrittenShard], identity: str) -> None:
     """The three small files that make a folder of Arrow shards one of ``DatasetDict.save_to_disk``."""
     write_json(folder / "dataset_dict.json", {"splits": ["train"]})
     _write_split(folder / "train", schema, files, identity)
 
 
-def _write_split(place: Path, schema: pa.Schema, files: Sequence[Written], identity: str) -> None:
+def _write_split(place: Path, schema: pa.Schema, files: Sequence[WrittenShard], identity: str) -> None:
     import datasets
 
     features = datasets.Features.from_arrow_schema(schema).to_dict()
@@ -131,16 +131,16 @@ def _write_split(place: Path, schema: pa.Schema, files: Sequence[Written], ident
     write_json(place / "state.json", state)
 
 
-class Described(Protocol):
+class DatasetDescription(Protocol):
     """What is told of shards that were written."""
 
     kind: str
-    shape: Shape
+    shape: SchemaShape
     misread: set[str]
     rows: int
 
 
-def front_matter(writer: Described) -> str:
+def front_matter(writer: DatasetDescription) -> str:
     """The head of a card, by which ``load_dataset`` finds the shards and, for JSON, the types of the columns."""
     from huggingface_hub.utils import yaml_dump
 
@@ -164,7 +164,7 @@ def front_matter(writer: Described) -> str:
     return f"---\n{yaml_dump(head, allow_unicode=False, sort_keys=False)}---\n"
 
 
-def _json_features(writer: Described) -> Any:
+def _json_features(writer: DatasetDescription) -> Any:
     import datasets
 
     columns = [(column.name, written_in_json(column.type)) for column in writer.shape.schema()]

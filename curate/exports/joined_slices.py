@@ -19,7 +19,7 @@ import xxhash
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.errors import CorpusError, TableError
 from curate.exports import leaked_passages
-from curate.exports.leaked_passages import Passages, Treatment
+from curate.exports.leaked_passages import LeakedPassages, LeakTreatment
 from curate.rundir import decision_table, parquet, reasons, schemas, scores_view
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
@@ -29,7 +29,7 @@ ADDED = ("file", "row", "perplexity", "bits_per_byte", "nats", "tokens", "bytes"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ExportChoice:
     """What was decided: by ``filter``, or without it by the hits and the duplicates alone."""
 
     path: Path
@@ -43,7 +43,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedTable:
     """What ``bucket`` and ``order`` said, where the export follows them."""
 
     order: Mapping[str, Any] | None = None
@@ -72,29 +72,29 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class TokenSpelling:
     """How ``--format tokens`` writes documents."""
 
     vocabulary: Any
-    """A ``curate.reference.tokenizer_only.Vocabulary``."""
+    """A ``curate.reference.tokenizer_only.TokenizerOnly``."""
     layout: str
     append: str
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ExportJob:
     """One export: what is read, what is written and how."""
 
     run: Run
     corpus: Corpus
-    choice: Choice
-    treatment: Treatment
+    choice: ExportChoice
+    treatment: LeakTreatment
     rejected: bool
     format: str
     shard_bytes: int
     prefix: str
-    placed: "Placed" = field(default_factory=lambda: Placed())
-    spelling: "Spelling | None" = None
+    placed: "PlacedTable" = field(default_factory=lambda: PlacedTable())
+    spelling: "TokenSpelling | None" = None
     """How ids are written instead of text; None for text."""
 
     @property
@@ -113,7 +113,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Counts:
+class ExportCounts:
     """Running totals of one export."""
 
     read: int = 0
@@ -124,7 +124,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class JoinedSlice:
     """A slice of the corpus with what is known about its documents, row by row."""
 
     documents: Documents
@@ -136,11 +136,11 @@ class Piece:
 
 
 @contextmanager
-def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[Choice]:
+def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[ExportChoice]:
     """The decisions on all documents; without a filter they lie in ``folder`` as long as the block lasts."""
     record = decision_table.open_filter(run)
     if record is not None:
-        yield Choice(run.filter, record, found, record["counts"]["kept"], record["counts"]["rejected"])
+        yield ExportChoice(run.filter, record, found, record["counts"]["kept"], record["counts"]["rejected"])
         return
     path, tally = folder / "decisions.parquet", Tally()
     with scores_view.open_scores(run, found=found) as connection:
@@ -150,18 +150,18 @@ def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[Choice]:
     try:
         sums = sum_up("export", tally, run.finished_scores()["counts"]["read"])
         rejected = {why: share.documents for why, share in sums.rejected.items()}
-        yield Choice(path, None, found, sums.kept.documents, rejected)
+        yield ExportChoice(path, None, found, sums.kept.documents, rejected)
     finally:
         path.unlink(missing_ok=True)
 
 
-def read_pieces(job: Job) -> Iterator[Piece]:
+def read_pieces(job: ExportJob) -> Iterator[JoinedSlice]:
     """Each slice of the corpus with its part of the tables, checked to belong together."""
     score = job.run.finished_scores()
-    decided = decision_table.Decisions(job.choice.path)
-    leaks = Passages(job.run) if job.treatment else None
+    decided = decision_table.DecisionReader(job.choice.path)
+    leaks = LeakedPassages(job.run) if job.treatment else None
     placed = {
-        name: decision_table.Decisions(path, schemas.ORDER if name == "position" else schemas.BUCKETS)
+        name: decision_table.DecisionReader(path, schemas.ORDER if name == "position" else schemas.BUCKETS)
         for name, path in job.placed.paths(job.run).items()
     }
     parts = iter(parquet.parts(job.run.scores))
@@ -179,7 +179,7 @@ def read_pieces(job: Job) -> Iterator[Piece]:
         choice = take_choice(scores, decided)
         for name, rows in placed.items():
             choice = choice.append_column(name, take_places(scores, rows, name))
-        yield Piece(documents, scores, choice, leaks.take(documents) if leaks else {})
+        yield JoinedSlice(documents, scores, choice, leaks.take(documents) if leaks else {})
     rest = next(parts, None)
     if rest is not None:
         raise changed(rest.name, 0, "it has fewer documents than were scored")
@@ -220,7 +220,7 @@ def check_same(documents: Documents, scores: pa.Table) -> None:
             raise changed(documents.mark.file, row, "its text is another one")
 
 
-def take_choice(scores: pa.Table, decided: decision_table.Decisions) -> pa.Table:
+def take_choice(scores: pa.Table, decided: decision_table.DecisionReader) -> pa.Table:
     """Whether each row of a part is kept, and why not."""
     choice = decided.take(len(scores))
     if not (choice.column("file").equals(scores.column("file")) and choice.column("row").equals(scores.column("row"))):
@@ -228,7 +228,7 @@ def take_choice(scores: pa.Table, decided: decision_table.Decisions) -> pa.Table
     return choice.select(["keep", "reason"])
 
 
-def take_places(scores: pa.Table, placed: decision_table.Decisions, name: str) -> pa.ChunkedArray:
+def take_places(scores: pa.Table, placed: decision_table.DecisionReader, name: str) -> pa.ChunkedArray:
     """The bucket or the position of each row of a part."""
     rows, verb = placed.take(len(scores)), "order" if name == "position" else name
     if not (rows.column("file").equals(scores.column("file")) and rows.column("row").equals(scores.column("row"))):
@@ -236,12 +236,12 @@ def take_places(scores: pa.Table, placed: decision_table.Decisions, name: str) -
     return rows.column(name)
 
 
-def count_piece(counts: Counts, piece: Piece, rejected: bool) -> pa.ChunkedArray:
+def count_piece(counts: ExportCounts, piece: JoinedSlice, rejected: bool) -> pa.ChunkedArray:
     """Count a slice, and give the mask of the rows to write."""
     return count_rows(counts, piece.scores, piece.choice.column("keep"), rejected)
 
 
-def count_rows(counts: Counts, scores: pa.Table, keep: pa.ChunkedArray, rejected: bool) -> pa.ChunkedArray:
+def count_rows(counts: ExportCounts, scores: pa.Table, keep: pa.ChunkedArray, rejected: bool) -> pa.ChunkedArray:
     """Count the rows of a part, and give the mask of those to write."""
     unreadable = pc.equal(scores.column("status"), "unreadable")
     refused = pc.and_(pc.invert(keep), pc.invert(unreadable))
@@ -254,7 +254,7 @@ def count_rows(counts: Counts, scores: pa.Table, keep: pa.ChunkedArray, rejected
     return written
 
 
-def check_counts(job: Job, counts: Counts) -> None:
+def check_counts(job: ExportJob, counts: ExportCounts) -> None:
     """TableError where documents were lost or found on the way."""
     record = job.run.finished_scores()["counts"]
     reasons.conserve("export", record["read"], counts.kept, counts.rejected, counts.unreadable)
@@ -266,14 +266,14 @@ class NameTakenError(Exception):
     """A column of the corpus, met on the way, has the name of one that is added."""
 
 
-def check_names(names: Sequence[str], job: Job) -> None:
+def check_names(names: Sequence[str], job: ExportJob) -> None:
     """NameTakenError where a column has the name of one that is added."""
     taken = set(names) & set(job.names.values())
     if taken:
         raise NameTakenError(min(taken))
 
 
-def add_columns(table: pa.Table, piece: Piece, job: Job) -> pa.Table:
+def add_columns(table: pa.Table, piece: JoinedSlice, job: ExportJob) -> pa.Table:
     """The table of a slice with the columns that are added, and without the passages that are cut out."""
     made: dict[str, Any] = {
         name: piece.choice.column(name)

@@ -26,7 +26,7 @@ Hits = Mapping[int, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
+class LeakTreatment:
     """What an export does about leaks, beside leaving documents out."""
 
     marks: bool = False
@@ -36,14 +36,14 @@ class Treatment:
         return self.marks or self.cuts
 
 
-def choose_treatment(run: Run, found: Rejections, corpus: Corpus) -> Treatment:
+def choose_treatment(run: Run, found: Rejections, corpus: Corpus) -> LeakTreatment:
     """What was asked for, or is in the hits. UsageError where a passage could not be cut out of the text."""
     if found.hits is None:
-        return Treatment()
+        return LeakTreatment()
     actions = {ACTIONS.get(found.hits["parameters"].get("action", "drop"), "drop"), *_find_actions(run)}
     if "cut" in actions:
         _check_column(corpus)
-    return Treatment("mark" in actions, "cut" in actions)
+    return LeakTreatment("mark" in actions, "cut" in actions)
 
 
 def _find_actions(run: Run) -> set[str]:
@@ -60,7 +60,7 @@ def _check_column(corpus: Corpus) -> None:
         raise UsageError(message, "curate decontaminate … --action drop, or --action mark")
 
 
-class Passages:
+class LeakedPassages:
     """The leaks of a run, given out slice by slice."""
 
     __slots__ = ("_hits", "_next", "_place")

@@ -18,10 +18,10 @@ from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles, run, tally
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter import apply, criteria
-from curate.stages.filter.apply import Edge, Fence, Sieve, Source
-from curate.stages.filter.counts import Count, Judgement
+from curate.stages.filter.apply import CompiledBand, CompiledBound, CompiledCriteria, DocumentRows
+from curate.stages.filter.counts import DecisionCount, Judgement
 from curate.stages.filter.criteria import Band, Criteria
-from curate.stages.filter.summary import Probed, Subset
+from curate.stages.filter.summary import ProbeSubset, ProbeSummary
 
 SIDES = ("low", "middle", "high")
 PARTS = 10  # by default each has a tenth of the tokens
@@ -49,7 +49,9 @@ def criteria_for(side: str, options: Mapping[str, Any], budget: int) -> Criteria
 # Which documents.
 
 
-def choose(source: Source, options: Mapping[str, Any]) -> tuple[int, tuple[int, int], dict[str, Sieve]]:
+def choose(
+    source: DocumentRows, options: Mapping[str, Any]
+) -> tuple[int, tuple[int, int], dict[str, CompiledCriteria]]:
     """The budget, the documents and tokens that there are, and a sieve for each side.
 
     GateError where nothing is kept, UsageError where three times the budget is more than there is.
@@ -65,13 +67,13 @@ def choose(source: Source, options: Mapping[str, Any]) -> tuple[int, tuple[int, 
     return budget, held, {**found, "middle": settle(source, found["middle"])}
 
 
-def _count_members(source: Source, asked: Criteria) -> tuple[int, int]:
+def _count_members(source: DocumentRows, asked: Criteria) -> tuple[int, int]:
     """Documents that the other criteria keep and that have a number to go by, and their tokens."""
     batches = [(len(values), int(tokens.sum())) for values, _, tokens in _members(source, asked) if tokens is not None]
     return sum(many for many, _ in batches), sum(tokens for _, tokens in batches)
 
 
-def _members(source: Source, asked: Criteria) -> Iterator[quantiles.Batch]:
+def _members(source: DocumentRows, asked: Criteria) -> Iterator[quantiles.Batch]:
     return apply.weigh_members(source, asked, _band(asked))
 
 
@@ -81,7 +83,7 @@ def _band(asked: Criteria) -> Band:
     return asked.band
 
 
-def settle(source: Source, middle: Sieve) -> Sieve:
+def settle(source: DocumentRows, middle: CompiledCriteria) -> CompiledCriteria:
     """The middle with its upper end counted from the document with which it begins.
 
     A budget around the middle as ``filter`` spends it may lose a document at both ends; so it loses less than one.
@@ -97,11 +99,11 @@ def settle(source: Source, middle: Sieve) -> Sieve:
         part = last - first
         ends[group] = min(begins.get(group, first) + part, total - part)  # the high begins there
     found = quantiles.find(lambda: _members(source, asked), {group: [end] for group, end in ends.items()})
-    high: dict[int, Edge] = {group: apply.edge_of(found.get((group, end)), end) for group, end in ends.items()}
-    return Sieve(asked, replace(fence, high=high), middle.names)
+    high: dict[int, CompiledBand] = {group: apply.edge_of(found.get((group, end)), end) for group, end in ends.items()}
+    return CompiledCriteria(asked, replace(fence, high=high), middle.names)
 
 
-def _find_begins(source: Source, asked: Criteria, fence: Fence) -> dict[int, int]:
+def _find_begins(source: DocumentRows, asked: Criteria, fence: CompiledBound) -> dict[int, int]:
     """The tokens of each group that lie before the first document of its middle."""
     passed: dict[int, int] = {group: edge.below for group, edge in fence.low.items()}
     found: dict[int, int] = {}
@@ -122,7 +124,7 @@ def _find_begins(source: Source, asked: Criteria, fence: Fence) -> dict[int, int
 # What is written.
 
 
-def write(source: Source, options: Mapping[str, Any], out: str) -> Probed:
+def write(source: DocumentRows, options: Mapping[str, Any], out: str) -> ProbeSummary:
     """The three exports, and what they are, into a folder that is there whole or not at all."""
     budget, held, sieves = choose(source, options)
     band = _band(sieves["low"].criteria)
@@ -133,13 +135,13 @@ def write(source: Source, options: Mapping[str, Any], out: str) -> Probed:
             subsets.append(_write_side(source, side, sieves[side], folder, out))
         sums = (budget, *held, others, tuple(subsets))
         most = source.run.finished_scores()["made_from"]["model"].get("max_tokens")
-        result = Probed(str(source.run.path), out, band.column, band.within, *sums, most)
+        result = ProbeSummary(str(source.run.path), out, band.column, band.within, *sums, most)
         _describe(result, source, folder)
     return result
 
 
-def _write_side(source: Source, side: str, chosen: Sieve, folder: Path, out: str) -> Subset:
-    path, count = folder / ".decisions.parquet", Count()
+def _write_side(source: DocumentRows, side: str, chosen: CompiledCriteria, folder: Path, out: str) -> ProbeSubset:
+    path, count = folder / ".decisions.parquet", DecisionCount()
     parameters = {"probe": side, **criteria.parameters_of(chosen.criteria)}
     made_from = {"made_from": source.run.finished_scores()["fingerprint"], **source.found.fingerprints()}
     note: dict[str, Any] = {**made_from, "parameters": parameters}
@@ -155,11 +157,11 @@ def _write_side(source: Source, side: str, chosen: Sieve, folder: Path, out: str
         raise GateError(f"no document is short enough for the {side} of so few tokens", "give more: --tokens 10M")
     rejected = {why: share.documents for why, share in sums.rejected.items()}
     record = {**note, "counts": {"read": read, "kept": sums.kept.documents, "rejected": rejected}}
-    choice = joined_slices.Choice(path, record, source.found, sums.kept.documents, rejected)
+    choice = joined_slices.ExportChoice(path, record, source.found, sums.kept.documents, rejected)
     (folder / side).mkdir()
     write_choice(source.run, choice, folder / side, f"{out}/{side}")
     path.unlink()
-    return Subset(side, sums.kept.documents, sums.kept.tokens, *_measure(judgement, _band(chosen.criteria).column))
+    return ProbeSubset(side, sums.kept.documents, sums.kept.tokens, *_measure(judgement, _band(chosen.criteria).column))
 
 
 def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
@@ -175,7 +177,7 @@ def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
     return lowest, median, highest
 
 
-def _describe(result: Probed, source: Source, folder: Path) -> None:
+def _describe(result: ProbeSummary, source: DocumentRows, folder: Path) -> None:
     """``probe.json`` for programs, ``README.md`` for people and for ``load_dataset``."""
     told = {name: value for name, value in result.as_dict().items() if name not in ("run", "out")}
     made_from = {"scores": source.run.finished_scores()["fingerprint"], **source.found.fingerprints()}
@@ -183,7 +185,7 @@ def _describe(result: Probed, source: Source, folder: Path) -> None:
     dataset_folder.write_text(folder / "README.md", _make_readme(result))
 
 
-def _make_readme(result: Probed) -> str:
+def _make_readme(result: ProbeSummary) -> str:
     from curate.exports.dataset_card import code
 
     within = f", each group of {', '.join(map(code, result.within))} by itself" if result.within else ""
@@ -211,7 +213,7 @@ def _make_readme(result: Probed) -> str:
     return _front_matter() + "\n" + "\n\n".join(parts) + "\n"
 
 
-def _tabulate(result: Probed) -> Iterator[str]:
+def _tabulate(result: ProbeSummary) -> Iterator[str]:
     yield "| | documents | tokens | lowest | median | highest |"
     yield "|---|---:|---:|---:|---:|---:|"
     for one in result.subsets:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.corpus.schema_widening import Shape, fit, respell, spell
+from curate.corpus.schema_widening import SchemaShape, fit, respell, spell
 
 FORMATS = {"hf": "train/data-{:05d}-of-{:05d}.arrow", "parquet": "data/train-{:05d}-of-{:05d}.parquet"}
 FORMATS["jsonl"] = "data/train-{:05d}-of-{:05d}.jsonl"
@@ -165,7 +165,7 @@ def _respell_lines(old: Path, new: Path, schema: pa.Schema) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenShard:
     """A finished file of a dataset."""
 
     path: str
@@ -186,13 +186,13 @@ class _Begun:
 
 
 @dataclass(slots=True)
-class Writer:
+class ShardWriter:
     """Writes the tables that it is given, in order, as shards of about ``shard_bytes`` at most (or one larger row)."""
 
     folder: Path
     kind: str
     shard_bytes: int
-    shape: Shape = field(default_factory=Shape)
+    shape: SchemaShape = field(default_factory=SchemaShape)
     misread: set[str] = field(default_factory=set)
     """Columns whose strings datasets' JSON reader takes for times (in JSON lines alone)."""
     rows: int = 0
@@ -251,7 +251,7 @@ class Writer:
             self._open.close()
             self._open = None
 
-    def finish(self) -> list[Written]:
+    def finish(self) -> list[WrittenShard]:
         """Write what is left, bring all shards under one schema and give them their names."""
         self._flush()
         self._close()
@@ -261,7 +261,7 @@ class Writer:
                 widen_shard(shard.path, self.kind, schema)
         return [self._name(place, shard) for place, shard in enumerate(self._begun)]
 
-    def _name(self, place: int, shard: _Begun) -> Written:
+    def _name(self, place: int, shard: _Begun) -> WrittenShard:
         name = FORMATS[self.kind].format(place, len(self._begun))
         os.replace(shard.path, self.folder / name)
         return describe_file(self.folder, name, shard.rows)
@@ -274,12 +274,12 @@ class Writer:
             self._open = None
 
 
-def describe_file(folder: Path, name: str, rows: int) -> Written:
+def describe_file(folder: Path, name: str, rows: int) -> WrittenShard:
     """A finished file with its size and checksum."""
     with open(folder / name, "rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
         os.fsync(handle.fileno())
-    return Written(name, rows, (folder / name).stat().st_size, digest)
+    return WrittenShard(name, rows, (folder / name).stat().st_size, digest)
 
 
 def is_misread(values: pa.ChunkedArray | pa.Array) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportSummary:
     """A dataset that was written."""
 
     out: str

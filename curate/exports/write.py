@@ -4,18 +4,18 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import GateError, Interrupted, TableError
-from curate.exports.summary import Exported
+from curate.exports.summary import ExportSummary
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from curate.exports.joined_slices import Choice, Counts, Job
-    from curate.exports.ordered.write import Means
-    from curate.exports.shards import Written
+    from curate.exports.joined_slices import ExportChoice, ExportCounts, ExportJob
+    from curate.exports.ordered.write import OrderedMeans
+    from curate.exports.shards import WrittenShard
     from curate.rundir.run import Run
 
 
-def check_any_kept(choice: "Choice", rejected: bool) -> None:
+def check_any_kept(choice: "ExportChoice", rejected: bool) -> None:
     """GateError where the export would be an empty folder."""
     if rejected and not choice.rejected:
         raise GateError("nothing was rejected, so there is nothing to export", "leave out --rejected")
@@ -32,7 +32,7 @@ def choose_prefix(columns: "tuple[str, ...] | list[str]", first: int = 1) -> str
         first += 1
 
 
-def write_choice(run: "Run", choice: "Choice", folder: "Path", out: str) -> Exported:
+def write_choice(run: "Run", choice: "ExportChoice", folder: "Path", out: str) -> ExportSummary:
     """The documents that a decision table keeps, as ``hf`` in the order of the corpus, into an empty folder.
 
     ``out`` is what the folder will be called. Orders and buckets are left aside. GateError where nothing is kept.
@@ -45,11 +45,11 @@ def write_choice(run: "Run", choice: "Choice", folder: "Path", out: str) -> Expo
     check_any_kept(choice, False)
     treatment = leaked_passages.choose_treatment(run, choice.found, corpus)
     shard_bytes, prefix = numbers.parse_size("500MB"), choose_prefix(corpus.columns)
-    job = joined_slices.Job(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
-    return build_export(job, folder, out, write.Means(0, 1))
+    job = joined_slices.ExportJob(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
+    return build_export(job, folder, out, write.OrderedMeans(0, 1))
 
 
-def build_export(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
+def build_export(job: "ExportJob", folder: "Path", out: str, means: "OrderedMeans") -> ExportSummary:
     """Write shards, card and manifest into an empty folder; once more, should a name turn out to be taken."""
     import shutil
     from dataclasses import replace
@@ -67,7 +67,7 @@ def build_export(job: "Job", folder: "Path", out: str, means: "Means") -> Export
         raise Interrupted("stopped; nothing was left behind", "the same command begins again") from None
 
 
-def _lay_out(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
+def _lay_out(job: "ExportJob", folder: "Path", out: str, means: "OrderedMeans") -> ExportSummary:
     """Documents in another order than that of the corpus."""
     from curate.exports.ordered import write
     from curate.exports.tokens.ordered import lay_out, write_order
@@ -81,7 +81,7 @@ def _lay_out(job: "Job", folder: "Path", out: str, means: "Means") -> Exported:
     return _describe(job, writer, counts, files, out)
 
 
-def _stream(job: "Job", folder: "Path", out: str) -> Exported:
+def _stream(job: "ExportJob", folder: "Path", out: str) -> ExportSummary:
     """Documents in the order of the corpus."""
     from curate.exports.tokens import options
 
@@ -93,11 +93,11 @@ def _stream(job: "Job", folder: "Path", out: str) -> Exported:
         writer.abandon()
 
 
-def _write_shards(job: "Job", writer: Any) -> "Counts":
+def _write_shards(job: "ExportJob", writer: Any) -> "ExportCounts":
     from curate.exports import joined_slices
     from curate.runtime import console
 
-    counts = joined_slices.Counts()
+    counts = joined_slices.ExportCounts()
     with console.progress("exporting", job.corpus.size) as progress:
         for piece in joined_slices.read_pieces(job):
             mask, documents = joined_slices.count_piece(counts, piece, job.rejected), piece.documents
@@ -114,7 +114,9 @@ def _write_shards(job: "Job", writer: Any) -> "Counts":
 # The manifest, and what is said.
 
 
-def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]", out: str) -> Exported:
+def _describe(
+    job: "ExportJob", writer: Any, counts: "ExportCounts", files: "list[WrittenShard]", out: str
+) -> ExportSummary:
     """Write card, state and manifest, once the shards have their names."""
     from curate.exports import dataset_card, dataset_folder, shards, training_md
     from curate.rundir.run import fingerprint
@@ -161,7 +163,7 @@ def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]",
     dataset_folder.write_json(folder / "manifest.json", manifest)
     _warn(writer)
     octets, filtered = sum(file.bytes for file in files), choice.filter is not None
-    return Exported(
+    return ExportSummary(
         out,
         job.format,
         writer.rows,
@@ -179,7 +181,7 @@ def _describe(job: "Job", writer: Any, counts: "Counts", files: "list[Written]",
     )
 
 
-def _notes_of(choice: "Choice") -> dict[str, Any]:
+def _notes_of(choice: "ExportChoice") -> dict[str, Any]:
     """What the tables that decided were asked and what they counted; null for those that the run does not have."""
     records = {"filter": choice.filter, "decontaminate": choice.found.hits, "dedup": choice.found.duplicates}
     shown = ("fingerprint", "parameters", "counts")

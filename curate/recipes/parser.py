@@ -22,7 +22,7 @@ VerbFunctions = Mapping[str, Callable[..., Any]]
 
 
 @dataclass(slots=True)
-class Draft:
+class ParsedRecipe:
     """A step while it is read: what it was given, and what it was given wrongly."""
 
     verb: str
@@ -32,7 +32,7 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Reader:
+class RecipeParser:
     """Reads the nodes of a recipe, and notes every mistake that it meets."""
 
     path: str
@@ -56,7 +56,7 @@ class Reader:
     def names(self) -> list[str]:
         return [verb.replace("_", "-") for verb in self.verbs]
 
-    def read_top(self, root: "Node") -> tuple[str | None, str | None, list[Draft]]:
+    def read_top(self, root: "Node") -> tuple[str | None, str | None, list[ParsedRecipe]]:
         """run, description, steps"""
         from yaml import MappingNode, SequenceNode
 
@@ -109,7 +109,7 @@ class Reader:
             seen[name] = line_of(key)
             yield name, key, value
 
-    def read_steps(self, node: "Node") -> list[Draft]:
+    def read_steps(self, node: "Node") -> list[ParsedRecipe]:
         from yaml import SequenceNode
 
         if not isinstance(node, SequenceNode):
@@ -118,7 +118,7 @@ class Reader:
         found = (self.read_step(child) for child in node.value)
         return [draft for draft in found if draft is not None]
 
-    def read_step(self, node: "Node") -> Draft | None:
+    def read_step(self, node: "Node") -> ParsedRecipe | None:
         from yaml import MappingNode, ScalarNode
 
         if isinstance(node, ScalarNode) and not is_null(node):
@@ -134,14 +134,14 @@ class Reader:
             self.read_options(draft, value)
         return draft
 
-    def begin(self, node: "Node", text: str) -> Draft | None:
+    def begin(self, node: "Node", text: str) -> ParsedRecipe | None:
         """A step of the verb that is named, which is none of another recipe."""
         verb = text.strip().replace("-", "_")
         if verb == "run":
             self.note(node, "a recipe runs no recipe, so that none can loop: write the other's steps here instead")
             return None
         if verb in self.verbs:
-            return Draft(verb, line_of(node))
+            return ParsedRecipe(verb, line_of(node))
         first = text.split()[0].replace("-", "_") if text.split() else ""
         if first in self.verbs:
             self.note(node, f'options stand behind a colon: {EXAMPLE}; found "{shorten(fold(text), FOUND_CHARS)}"')
@@ -150,7 +150,7 @@ class Reader:
         self.note(node, f'unknown verb "{shorten(fold(text), FOUND_CHARS)}"{near}')
         return None
 
-    def refuse_more(self, draft: Draft, more: Sequence[tuple["Node", "Node"]]) -> None:
+    def refuse_more(self, draft: ParsedRecipe, more: Sequence[tuple["Node", "Node"]]) -> None:
         """Several keys in one step: options that were not indented, or verbs without a dash."""
         draft.wrong |= set(self.verbs[draft.verb])
         for key, _ in more:
@@ -160,7 +160,7 @@ class Reader:
             else:
                 self.note(key, f"{name} stands beside {verb}, not below it: indent it deeper than {verb}")
 
-    def read_options(self, draft: Draft, node: "Node") -> None:
+    def read_options(self, draft: ParsedRecipe, node: "Node") -> None:
         """The options of a step, or its argument alone."""
         from yaml import MappingNode
 
@@ -176,7 +176,7 @@ class Reader:
         else:
             self.take(draft, argument, node)
 
-    def read_option(self, draft: Draft, name: str, key: "Node", value: "Node") -> None:
+    def read_option(self, draft: ParsedRecipe, name: str, key: "Node", value: "Node") -> None:
         options = self.options(draft.verb)
         if name in options:
             self.take(draft, options[name], value)
@@ -196,7 +196,7 @@ class Reader:
         others = [one.replace("_", "-") for one in self.verbs if name in self.options(one)]
         return f"{said}; {', '.join(others)} {'has' if len(others) == 1 else 'have'}" if others else said
 
-    def take(self, draft: Draft, parameter: Parameter, node: "Node") -> None:
+    def take(self, draft: ParsedRecipe, parameter: Parameter, node: "Node") -> None:
         """Read a value into the draft, or note what is wrong with it."""
         from yaml import ScalarNode, SequenceNode
 
@@ -229,7 +229,7 @@ class Reader:
         except ValueError as error:
             raise _WrongError(str(error), node) from None
 
-    def finish(self, draft: Draft) -> Step:
+    def finish(self, draft: ParsedRecipe) -> Step:
         """The step with its defaults; what is required and missing is noted."""
         parameters = self.verbs[draft.verb]
         for one in parameters.values():
@@ -242,7 +242,7 @@ class Reader:
 
     # Values that the command line gives instead.
 
-    def apply(self, settings: Sequence[str], drafts: Sequence[Draft]) -> None:
+    def apply(self, settings: Sequence[str], drafts: Sequence[ParsedRecipe]) -> None:
         """Replace single values; a list that is set more than once takes them all."""
         lists: set[tuple[int, str]] = set()
         for setting in settings:
@@ -256,7 +256,7 @@ class Reader:
             except ValueError as error:
                 self.problems.append((place, str(error)))
 
-    def find(self, name: str, drafts: Sequence[Draft]) -> Draft:
+    def find(self, name: str, drafts: Sequence[ParsedRecipe]) -> ParsedRecipe:
         """The step of this verb, or of this number. ValueError, in words, where it is not one step."""
         if name.isdigit():
             if not 1 <= int(name) <= len(drafts):
@@ -273,7 +273,7 @@ class Reader:
             )
         return found[0]
 
-    def set(self, draft: Draft, name: str, text: str, lists: set[tuple[int, str]]) -> None:
+    def set(self, draft: ParsedRecipe, name: str, text: str, lists: set[tuple[int, str]]) -> None:
         options = self.options(draft.verb)
         if name not in options:
             self.asked.append(draft.verb)

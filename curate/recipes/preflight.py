@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from curate.recipes.parser import VerbFunctions
     from curate.recipes.recipe import Recipe
     from curate.recipes.stage_graph import Problem, Step
-    from curate.recipes.step_records import StepBook
+    from curate.recipes.step_records import StepRecords
     from curate.rundir.run import Run
 
 ASKED = ("filter", "bucket", "order", "report", "export", "decontaminate", "dedup", "verify")
@@ -23,7 +23,9 @@ MOST_HINT = 150
 """Characters of a verb's own hint that are shown beside a mistake."""
 
 
-def find_refused(recipe: "Recipe", place: "Run", book: "StepBook", functions: "VerbFunctions") -> "Iterator[Problem]":
+def find_refused(
+    recipe: "Recipe", place: "Run", book: "StepRecords", functions: "VerbFunctions"
+) -> "Iterator[Problem]":
     """What is a recipe, and yet cannot work: no scores, an option without a meaning, a folder that is taken."""
     from curate.recipes.stage_graph import reads
     from curate.runtime.text import shorten
@@ -62,7 +64,7 @@ def _ask(step: "Step", functions: "VerbFunctions") -> UsageError | None:
     return None
 
 
-def _check_place(step: "Step", book: "StepBook") -> UsageError | None:
+def _check_place(step: "Step", book: "StepRecords") -> UsageError | None:
     """Whether a folder may be written; one that the same step left may always be."""
     from pathlib import Path
 

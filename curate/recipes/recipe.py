@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curate.errors import UsageError
-from curate.recipes.parser import Reader, Verbs
+from curate.recipes.parser import RecipeParser, Verbs
 from curate.recipes.stage_graph import Problem, Step, check_sequence
 from curate.recipes.yaml_nodes import EXAMPLE, compose, find_foreign, read_text
 
@@ -43,7 +43,7 @@ def read_recipe(path: str, verbs: Verbs, settings: Sequence[str] = ()) -> Recipe
 
     ``settings`` replace single values, as in ``filter.max-ppl=60`` or ``2.max-ppl=60``, and are checked alike.
     """
-    reader = Reader(path, verbs)
+    reader = RecipeParser(path, verbs)
     root = compose(path, read_text(path))
     for problem in find_foreign(root):
         reader.problems.append(problem)

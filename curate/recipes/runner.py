@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from curate.recipes.parser import VerbFunctions, Verbs
     from curate.recipes.recipe import Recipe
     from curate.recipes.stage_graph import Step
-    from curate.recipes.step_records import StepBook
+    from curate.recipes.step_records import StepRecords
     from curate.rundir.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class StepResult:
     """One step of a recipe."""
 
     verb: str
@@ -33,12 +33,12 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RecipeSummary:
     """What ``run`` did, step by step, and where the documents are."""
 
     recipe: str
     run: str
-    steps: tuple[Done, ...]
+    steps: tuple[StepResult, ...]
     dry_run: bool
     funnel: Mapping[str, Any] | None
     """That of ``curate status``; None where nothing was scored."""
@@ -63,14 +63,14 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RecipeRunner:
     """One recipe on its way through one run directory."""
 
     recipe: "Recipe"
     verbs: "Verbs"
     functions: "VerbFunctions"
     run: str
-    book: "StepBook"
+    book: "StepRecords"
     restart: bool
 
     def open(self) -> "Run":
@@ -102,7 +102,7 @@ class Work:
 
         return write_command(step.verb, self.verbs[step.verb], self.values(step))
 
-    def preview(self) -> Course:
+    def preview(self) -> RecipeSummary:
         """What would be done: a step runs, too, when one runs that it reads from."""
         from curate.recipes.stage_graph import depends
         from curate.runtime import console
@@ -115,10 +115,10 @@ class Work:
                 moved.append(step)
             state = "unchanged" if why is None else "to do"
             console.show(f"{step.name:<14} {state if why in (None, 'not done yet') else f'{state}: {why}'}")
-            steps.append(Done(step.verb, step.line, step.values, self.command(step), state, why))
-        return Course(self.recipe.path, self.run, tuple(steps), True, None)
+            steps.append(StepResult(step.verb, step.line, step.values, self.command(step), state, why))
+        return RecipeSummary(self.recipe.path, self.run, tuple(steps), True, None)
 
-    def do(self, number: int, step: "Step") -> Done:
+    def do(self, number: int, step: "Step") -> StepResult:
         """Run one step, or skip it; what it raises names the step."""
         from curate.runtime import console
 
@@ -127,7 +127,7 @@ class Work:
         if why is None:
             console.show(f"{mark} {step.name:<14} unchanged, skipped")
             code = self.book.exit_code(step)
-            return Done(step.verb, step.line, step.values, command, "skipped", None, code)
+            return StepResult(step.verb, step.line, step.values, command, "skipped", None, code)
         console.show(f"{mark} {command.removeprefix('curate ')}")
         if why != "not done yet":
             console.say("again", why)
@@ -142,7 +142,7 @@ class Work:
         if code not in (0, 3):
             raise self.failed(number, step, GateError("a gate is not met", f"{command} shows why"))
         self.book.save(self.open(), step, code)
-        return Done(step.verb, step.line, step.values, command, "done", why, code, result.as_dict())
+        return StepResult(step.verb, step.line, step.values, command, "done", why, code, result.as_dict())
 
     def call(self, step: "Step") -> Any:
         """Call the verb; where it refuses to go on with what it finds, begin again if that is what was asked."""
@@ -170,11 +170,11 @@ class Work:
             hint = f"curate run {self.recipe.path} --restart scores again; or name another run with --run"
         return type(error)(f"{where}: {error.message}", "; ".join(one for one in (hint, kept) if one) or None)
 
-    def conclude(self, steps: Sequence[Done]) -> Course:
+    def conclude(self, steps: Sequence[StepResult]) -> RecipeSummary:
         """The funnel of the run, as it stands."""
         from curate.reports.funnel import read_funnel
 
-        course = Course(self.recipe.path, self.run, tuple(steps), False, None)
+        course = RecipeSummary(self.recipe.path, self.run, tuple(steps), False, None)
         run = self.open()
         if run.stage("score") is None:
             return course

@@ -29,7 +29,7 @@ NO_MATTER = frozenset({"restart", "overwrite"})  # parameters that do not change
 Note = Mapping[str, Any]
 
 
-class StepBook:
+class StepRecords:
     """The notes on the steps of one run directory, each saved when its step is done."""
 
     __slots__ = ("_notes", "_path")

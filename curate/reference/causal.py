@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from curate.errors import ModelError
 from curate.reference.forward_pass import batches
-from curate.reference.forward_pass.batches import Pack, Prepared
-from curate.reference.forward_pass.device_transfer import Pending
+from curate.reference.forward_pass.batches import PreparedBatch, ScoringPack
+from curate.reference.forward_pass.device_transfer import PendingResult
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.prefetch import prepare_ahead
 from curate.reference.likelihood import Likelihoods, Passage
@@ -28,18 +28,18 @@ from curate.reference.packing import WindowPolicy
 from curate.reference.tokenizer import TextEncoder
 from curate.runtime import console, profiler
 
-__all__ = ["LONGEST", "CausalModel", "CausalReference", "Read", "is_out_of_memory"]
+__all__ = ["LONGEST", "CausalModel", "CausalReference", "ReadPack", "is_out_of_memory"]
 
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Generic[Found]):
+class ReadPack(Generic[Found]):
     """What was found in one pack of a batch; ``last`` when all of the batch is read (``pack`` None: nothing was)."""
 
-    batch: Prepared
-    pack: Pack | None
+    batch: PreparedBatch
+    pack: ScoringPack | None
     found: Found | None
     last: bool
 
@@ -80,14 +80,16 @@ class CausalReference:
             if read.last:
                 yield batches.finish(read.batch)
 
-    def prepare(self, passages: Sequence[Passage]) -> Prepared:
+    def prepare(self, passages: Sequence[Passage]) -> PreparedBatch:
         return batches.prepare(passages, self.encoder, self.policy, self.prefix, LONGEST)
 
-    def read(self, prepared: Prepared) -> Iterator[tuple[Pack, NDArray[np.float32]]]:
+    def read(self, prepared: PreparedBatch) -> Iterator[tuple[ScoringPack, NDArray[np.float32]]]:
         """The nats of each scored token, pack by pack."""
         return self.passes(prepared, self.runner.start)
 
-    def passes(self, prepared: Prepared, start: Callable[[Pack], Pending[Found]]) -> Iterator[tuple[Pack, Found]]:
+    def passes(
+        self, prepared: PreparedBatch, start: Callable[[ScoringPack], PendingResult[Found]]
+    ) -> Iterator[tuple[ScoringPack, Found]]:
         """What is found in each pack of one batch; where memory runs out, in smaller ones."""
         for read in self.flow([prepared], start, deque()):
             if read.pack is not None and read.found is not None:
@@ -95,20 +97,20 @@ class CausalReference:
 
     def flow(
         self,
-        feed: Iterable[Prepared | None],
-        start: Callable[[Pack], Pending[Found]],
-        flying: deque[tuple[Prepared, Pack | None, Pending[Found] | None, bool]],
-    ) -> Iterator[Read[Found]]:
+        feed: Iterable[PreparedBatch | None],
+        start: Callable[[ScoringPack], PendingResult[Found]],
+        flying: deque[tuple[PreparedBatch, ScoringPack | None, PendingResult[Found] | None, bool]],
+    ) -> Iterator[ReadPack[Found]]:
         """What is found in each pack of each batch, in order, with up to ``depth`` packs started before it is taken.
 
         Packs of the next batch are started while those of the last are under way. A None in the feed says that nothing
         more is ready yet: what is flying is landed meanwhile. Where memory runs out, the packs become smaller.
         """
 
-        def land() -> Read[Found]:
+        def land() -> ReadPack[Found]:
             batch, pack, pending, last = flying.popleft()
             with profiler.span("land"):
-                return Read(batch, pack, None if pending is None else pending.land(), last)
+                return ReadPack(batch, pack, None if pending is None else pending.land(), last)
 
         try:
             for prepared in feed:
@@ -147,14 +149,14 @@ class CausalReference:
         """How many packs may be under way when the next is started: one less than the lane has slots."""
         return 0 if self.runner.lane is None else len(self.runner.lane.slots) - 1
 
-    def _split(self, prepared: Prepared, windows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    def _split(self, prepared: PreparedBatch, windows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """These windows in packs, the first pack last."""
         lengths = prepared.lengths[windows]
         found = batches.split(lengths, self.runner.rung, self.pack_tokens, self.runner.sizes)
         return [windows[part] for part in reversed(found)]
 
     def _smaller(
-        self, pack: Pack, waiting: list[NDArray[np.int64]], prepared: Prepared, error: BaseException
+        self, pack: ScoringPack, waiting: list[NDArray[np.int64]], prepared: PreparedBatch, error: BaseException
     ) -> list[NDArray[np.int64]]:
         """Halve what is run at a time, and say so.  → what of the batch is to be run, in packs of the new size
 

@@ -10,7 +10,7 @@ from curate.reference import self_check
 from curate.reference.causal import CausalReference
 from curate.reference.checkpoint import DTYPES, Checkpoint, open_checkpoint, prefix_token, with_dtype
 from curate.reference.forward_pass import packed_attention
-from curate.reference.forward_pass.device_transfer import Lane
+from curate.reference.forward_pass.device_transfer import DeviceTransfer
 from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.pack_tuning import (
     CPU_PACK,
@@ -22,7 +22,7 @@ from curate.reference.pack_tuning import (
     wants_compiling,
 )
 from curate.reference.packing import WindowPolicy
-from curate.reference.protocol import CONVENTIONS, HF_GUIDE_STRIDE, Reading
+from curate.reference.protocol import CONVENTIONS, HF_GUIDE_STRIDE, ScoringConfig
 from curate.runtime.version import __version__
 
 __all__ = ["CPU_PACK", "load_causal", "settle"]
@@ -30,14 +30,14 @@ __all__ = ["CPU_PACK", "load_causal", "settle"]
 UNKNOWN_LIMIT = 2048  # the window for a model that does not say how far it reads
 
 
-def load_causal(name: str, reading: Reading) -> CausalReference:
+def load_causal(name: str, reading: ScoringConfig) -> CausalReference:
     """Load, check, and settle how to run a causal language model."""
     require_sensible(reading)
     wanted = choose_dtype(reading, choose_device(reading.device))
     return settle(open_checkpoint(name, reading.revision, reading.trust_remote_code, wanted), reading)
 
 
-def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
+def settle(checkpoint: Checkpoint, reading: ScoringConfig) -> CausalReference:
     """Check a model that is loaded in the dtype of the run, and settle how to run it."""
     packed_attention.register()
     device = choose_device(reading.device)
@@ -58,7 +58,7 @@ def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
     pack_tokens = reading.pack_tokens or choose_pack(checkpoint, device)
     if device.type == "cuda":
         pack_tokens = fit_packs(runner, pack_tokens)
-        runner.lane = Lane(device, SLOTS)
+        runner.lane = DeviceTransfer(device, SLOTS)
     if wants_compiling(checkpoint, reading, device):
         runner = compile_model(checkpoint, runner, prefix, found, pack_tokens, notes)
     identity = describe(checkpoint, runner, reading, policy, prefix, pack_tokens)
@@ -70,7 +70,7 @@ def settle(checkpoint: Checkpoint, reading: Reading) -> CausalReference:
     )
 
 
-def require_sensible(reading: Reading) -> None:
+def require_sensible(reading: ScoringConfig) -> None:
     if reading.convention not in CONVENTIONS:
         raise UsageError(f"--convention {reading.convention} is unknown", f"one of {', '.join(CONVENTIONS)}")
     if reading.dtype not in ("auto", *DTYPES):
@@ -107,7 +107,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(reading: Reading, device: torch.device) -> torch.dtype:
+def choose_dtype(reading: ScoringConfig, device: torch.device) -> torch.dtype:
     """bf16 where the hardware multiplies it faster than fp32, else fp32; ``--exact`` is fp32 and nothing else."""
     if reading.exact:
         return torch.float32
@@ -125,7 +125,7 @@ def cpu_multiplies_bfloat16() -> bool:
     return any(bool(getattr(cpu, probe, lambda: False)()) for probe in probes)
 
 
-def choose_policy(checkpoint: Checkpoint, reading: Reading) -> tuple[int | None, WindowPolicy]:
+def choose_policy(checkpoint: Checkpoint, reading: ScoringConfig) -> tuple[int | None, WindowPolicy]:
     """The prefix token and the windows: the user's, or those of a convention.
 
     lm-eval      prefix, windows that do not overlap, the last one reaching back until it is full
@@ -163,7 +163,7 @@ def choose_policy(checkpoint: Checkpoint, reading: Reading) -> tuple[int | None,
 def describe(
     checkpoint: Checkpoint,
     runner: CausalModel,
-    reading: Reading,
+    reading: ScoringConfig,
     policy: WindowPolicy,
     prefix: int | None,
     pack_tokens: int,

@@ -8,8 +8,8 @@ is packed by itself wherever it is read, so its numbers are those that one devic
 batch while they read one: each is given up to ``IN_HAND`` at a time.
 
 Wire: pickles over stdin and stdout. What goes in is the name and the reading, then rounds of batches, each between a
-``Begin`` and an ``End``; what comes out is an ``Opened``, then in each round an ``Answer`` for each batch and a
-``Report``, or a ``CurateError`` in place of any.
+``RoundBegin`` and an ``RoundEnd``; what comes out is an ``WorkerOpened``, then in each round an ``WorkerAnswer`` for
+each batch and a ``RoundReport``, or a ``CurateError`` in place of any.
 """
 
 import os
@@ -27,7 +27,7 @@ from typing import Any
 
 from curate.errors import CurateError, ModelError, UsageError
 from curate.reference.likelihood import Likelihoods, Passage
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.runtime import console, profiler
 from curate.runtime.threads import cores
 
@@ -36,7 +36,7 @@ STARTER = "from curate.reference.multi_device import serve; serve()"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class WorkerOpened:
     """What a process says when its model is loaded and checked."""
 
     identity: dict[str, Any]
@@ -47,7 +47,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WorkerAnswer:
     """A batch, read; and the tokens scored and places computed for it."""
 
     likelihoods: Likelihoods
@@ -56,7 +56,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class RoundBegin:
     """Batches follow."""
 
     measure: bool
@@ -64,12 +64,12 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class RoundEnd:
     """No batch follows in this round."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RoundReport:
     """All batches of a round are answered; what was measured meanwhile (``stopwatch.describe``)."""
 
     profile: dict[str, Any] | None
@@ -78,10 +78,10 @@ class Report:
 # ---- one process, seen from outside ----------------------------------------------------------------------------------
 
 
-class Worker:
+class DeviceWorker:
     """A process with a model on one device. ``send`` and ``receive`` never wait for each other."""
 
-    def __init__(self, name: str, reading: Reading, threads: int | None, changed: threading.Condition):
+    def __init__(self, name: str, reading: ScoringConfig, threads: int | None, changed: threading.Condition):
         self.device = reading.device
         self.in_hand = 0
         self.ended = False
@@ -111,7 +111,7 @@ class Worker:
             self.in_hand += 1
         self._outgoing.put(list(batch))
 
-    def tell(self, what: Begin | End) -> None:
+    def tell(self, what: RoundBegin | RoundEnd) -> None:
         self._outgoing.put(what)
 
     def receive(self) -> Any:
@@ -153,7 +153,7 @@ class Worker:
             while pipe is not None:
                 said = pickle.load(pipe)
                 with self._changed:
-                    self.in_hand -= isinstance(said, Answer)
+                    self.in_hand -= isinstance(said, WorkerAnswer)
                     self._incoming.put(said)
                     self._changed.notify_all()
         except (EOFError, pickle.UnpicklingError, ValueError, OSError):
@@ -167,10 +167,10 @@ class Worker:
 
 
 @dataclass(slots=True)
-class Fleet:
+class MultiDeviceReference:
     """Several processes as one reference model; ``close`` ends them."""
 
-    workers: list[Worker]
+    workers: list[DeviceWorker]
     changed: threading.Condition
     identity: dict[str, Any]
     parameters: int
@@ -184,8 +184,8 @@ class Fleet:
     ) -> Iterator[Likelihoods]:
         """As ``CausalReference.score``; ``advance`` is called once for each batch."""
         for worker in self.workers:
-            worker.tell(Begin(profiler.is_measuring()))
-        given: deque[Worker] = deque()
+            worker.tell(RoundBegin(profiler.is_measuring()))
+        given: deque[DeviceWorker] = deque()
         most = 2 * IN_HAND * len(self.workers)  # given or answered, and not yet asked for
         for batch in passages:
             while given and (given[0].has_said() or len(given) >= most):
@@ -198,15 +198,15 @@ class Fleet:
         while given:
             yield self._take(given.popleft(), advance)
         for worker in self.workers:
-            worker.tell(End())
+            worker.tell(RoundEnd())
         for worker in self.workers:
-            report: Report = worker.receive()
+            report: RoundReport = worker.receive()
             if report.profile is not None:
                 profiler.add_apart(worker.device, report.profile)
 
-    def _take(self, worker: Worker, advance: Callable[[int, float], None] | None) -> Likelihoods:
+    def _take(self, worker: DeviceWorker, advance: Callable[[int, float], None] | None) -> Likelihoods:
         with profiler.span("wait"):  # for the devices; what they do meanwhile is their processes' own
-            answer: Answer = worker.receive()
+            answer: WorkerAnswer = worker.receive()
         self.tokens += answer.tokens
         self.places += answer.places
         if advance is not None:
@@ -243,18 +243,18 @@ def name_devices(text: str) -> list[str]:
     return devices
 
 
-def load_fleet(name: str, reading: Reading, devices: Sequence[str]) -> Fleet:
+def load_fleet(name: str, reading: ScoringConfig, devices: Sequence[str]) -> MultiDeviceReference:
     """Load the model in a process for each device. Raises what loading it raises; ModelError where a process dies."""
     threads = max(1, cores() // len(devices)) if devices[0].startswith("cpu") else None
     changed = threading.Condition()
-    workers = [Worker(name, replace(reading, device=devices[0]), threads, changed)]
+    workers = [DeviceWorker(name, replace(reading, device=devices[0]), threads, changed)]
     try:
-        first: Opened = workers[0].receive()
+        first: WorkerOpened = workers[0].receive()
         compiled = "on" if first.identity["compiled"] else "off"
         settled = replace(reading, pack_tokens=first.pack_tokens, compiled=compiled)
-        workers += [Worker(name, replace(settled, device=device), threads, changed) for device in devices[1:]]
+        workers += [DeviceWorker(name, replace(settled, device=device), threads, changed) for device in devices[1:]]
         for worker in workers[1:]:
-            other: Opened = worker.receive()
+            other: WorkerOpened = worker.receive()
             if other.identity != first.identity:
                 what = next(key for key in first.identity if other.identity.get(key) != first.identity[key])
                 raise ModelError(
@@ -266,7 +266,7 @@ def load_fleet(name: str, reading: Reading, devices: Sequence[str]) -> Fleet:
         for worker in workers:
             worker.close()
         raise
-    return Fleet(workers, changed, first.identity, first.parameters, first.check_line, list(first.notes))
+    return MultiDeviceReference(workers, changed, first.identity, first.parameters, first.check_line, list(first.notes))
 
 
 # ---- one process, from inside ----------------------------------------------------------------------------------------
@@ -293,7 +293,9 @@ def serve() -> None:
     os._exit(0)
 
 
-def _answer(name: str, reading: Reading, threads: int | None) -> Iterator[Opened | Answer | Report]:
+def _answer(
+    name: str, reading: ScoringConfig, threads: int | None
+) -> Iterator[WorkerOpened | WorkerAnswer | RoundReport]:
     from curate.reference.loading import load_causal
 
     if threads is not None:
@@ -302,18 +304,18 @@ def _answer(name: str, reading: Reading, threads: int | None) -> Iterator[Opened
         torch.set_num_threads(threads)
     reference = load_causal(name, reading)
     notes = tuple(reference.notes)
-    yield Opened(reference.identity, reference.parameters, reference.check_line, notes, reference.pack_tokens)
+    yield WorkerOpened(reference.identity, reference.parameters, reference.check_line, notes, reference.pack_tokens)
     tokens = places = 0
     while True:
-        begin: Begin = pickle.load(sys.stdin.buffer)
+        begin: RoundBegin = pickle.load(sys.stdin.buffer)
         with profiler.measuring() if begin.measure else nullcontext() as watch:
             for found in reference.score(_batches()):
-                yield Answer(found, reference.tokens - tokens, reference.places - places)
+                yield WorkerAnswer(found, reference.tokens - tokens, reference.places - places)
                 tokens, places = reference.tokens, reference.places
-        yield Report(None if watch is None else profiler.describe(watch))
+        yield RoundReport(None if watch is None else profiler.describe(watch))
 
 
 def _batches() -> Iterator[list[Passage]]:
     """The batches of one round."""
-    while not isinstance(batch := pickle.load(sys.stdin.buffer), End):
+    while not isinstance(batch := pickle.load(sys.stdin.buffer), RoundEnd):
         yield batch

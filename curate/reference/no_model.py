@@ -13,7 +13,7 @@ NAME = "none"
 
 
 @dataclass(slots=True)
-class Census:
+class NoModel:
     """A reference that reads nothing: every text is ``ok``, every number is null."""
 
     identity: dict[str, Any] = field(

@@ -15,10 +15,10 @@ from curate.errors import ModelError
 from curate.reference import self_check
 from curate.reference.checkpoint import DTYPES, Checkpoint, with_dtype
 from curate.reference.forward_pass import compilation, packed_attention
-from curate.reference.forward_pass.batches import Pack
+from curate.reference.forward_pass.batches import ScoringPack
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.lm_head import find_head, spelled_losses
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.runtime import console
 
 CPU_PACK = 2048  # tokens of a pack on CPU: at 4096 the temporaries are mapped anew each pass, a tenth slower
@@ -83,15 +83,17 @@ def fit_packs(runner: CausalModel, pack_tokens: int) -> int:
         console.warn(f"little memory is left beside the model: packs of {pack_tokens:,} tokens")
 
 
-def trial_pack(places: int) -> Pack:
+def trial_pack(places: int) -> ScoringPack:
     """A pack of one token again and again, in documents of 1,024 places; all of it is scored."""
     edges = np.unique(np.append(np.arange(0, places, 1024), places))
     positions = (np.arange(places) % 1024)[None]
     rows = np.arange(places)
-    return Pack(np.zeros((1, places), np.int64), positions, edges, rows, rows * 0, edges[:-1], edges[:-1] * 0, rows)
+    return ScoringPack(
+        np.zeros((1, places), np.int64), positions, edges, rows, rows * 0, edges[:-1], edges[:-1] * 0, rows
+    )
 
 
-def wants_compiling(checkpoint: Checkpoint, reading: Reading, device: torch.device) -> bool:
+def wants_compiling(checkpoint: Checkpoint, reading: ScoringConfig, device: torch.device) -> bool:
     """Whether to compile: as the user says, or on CUDA where there is so much to read that it pays.
 
     On a CPU it gains a few hundredths (benchmarks/README.md), and is not done unasked. Exact runs never are compiled.

@@ -28,7 +28,7 @@ class ReferenceModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ScoringConfig:
     """How a model is to read: everything that changes what the numbers mean, or their last digits."""
 
     dtype: str = "auto"  # auto | fp32 | bf16 | fp16

@@ -17,7 +17,7 @@ from curate.errors import ModelError
 from curate.reference.causal import LONGEST
 from curate.reference.checkpoint import Checkpoint, with_dtype
 from curate.reference.forward_pass import batches, packed_attention
-from curate.reference.forward_pass.batches import RUNGS, Pack, Prepared
+from curate.reference.forward_pass.batches import RUNGS, PreparedBatch, ScoringPack
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.lm_head import find_head
 from curate.reference.likelihood import Passage, token_nats
@@ -62,7 +62,7 @@ class SelfCheck:
         return ", ".join(said)
 
 
-def prepare_texts(checkpoint: Checkpoint, prefix: int | None) -> Prepared:
+def prepare_texts(checkpoint: Checkpoint, prefix: int | None) -> PreparedBatch:
     """The six texts as the scorer sees them, one window each, whatever the windows of the run."""
     length = min(MOST_TOKENS, checkpoint.readable() or MOST_TOKENS)
     policy = WindowPolicy(window=length, max_tokens=length)
@@ -113,7 +113,7 @@ def confirm(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, fou
     return None if off <= (max(NOISE, found.noise or 0.0) if half else EXACT) else f"a token is off by {off:.1g} nats"
 
 
-def alone(runner: CausalModel, prepared: Prepared, prefix: int | None) -> list[NDArray[np.float64]]:
+def alone(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[NDArray[np.float64]]:
     """The plain truth: each window in its own forward pass, the model's own attention and logits, in float64 after."""
     _set_attention(runner, "own")
     found = []
@@ -123,14 +123,14 @@ def alone(runner: CausalModel, prepared: Prepared, prefix: int | None) -> list[N
     return found
 
 
-def _own_nats(runner: CausalModel, pack: Pack) -> NDArray[np.float64]:
+def _own_nats(runner: CausalModel, pack: ScoringPack) -> NDArray[np.float64]:
     with torch.inference_mode(), packed_attention.within(None):
         ids = torch.from_numpy(pack.ids_BL).to(runner.device)
         logits = runner.model(input_ids=ids, use_cache=False).logits[0].float().cpu().numpy()
     return token_nats(logits[pack.rows_N], pack.targets_N)
 
 
-def run(runner: CausalModel, prepared: Prepared, prefix: int | None) -> list[NDArray[np.float64]]:
+def run(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[NDArray[np.float64]]:
     """The same windows through the runner as it is set, all in as few passes as its rung allows."""
     found: list[NDArray[np.float64]] = [np.zeros(0)] * len(prepared.lengths)
     for windows in batches.split(prepared.lengths, runner.rung, 10**6, runner.sizes):
@@ -143,7 +143,7 @@ def run(runner: CausalModel, prepared: Prepared, prefix: int | None) -> list[NDA
 
 def _choose_head(
     runner: CausalModel,
-    prepared: Prepared,
+    prepared: PreparedBatch,
     prefix: int | None,
     truth: list[NDArray[np.float64]],
     tolerance: float,
@@ -168,7 +168,7 @@ def _choose_head(
 
 def _choose_rung(
     runner: CausalModel,
-    prepared: Prepared,
+    prepared: PreparedBatch,
     prefix: int | None,
     truth: list[NDArray[np.float64]],
     tolerance: float,
@@ -204,7 +204,7 @@ def _choose_rung(
 def _settle(
     runner: CausalModel,
     highest: str,
-    prepared: Prepared,
+    prepared: PreparedBatch,
     prefix: int | None,
     truth: list[NDArray[np.float64]],
     notes: list[str],
@@ -266,7 +266,7 @@ def _is_stateful(runner: CausalModel) -> bool:
     return bool(getattr(runner.model, "_is_stateful", False)) or linear
 
 
-def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: Prepared, prefix: int | None) -> None:
+def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> None:
     """Another last input must leave every earlier prediction as it was."""
     window = int(np.argmax(prepared.lengths))
     pack = batches.build(prepared, np.array([window]), "alone", prefix)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from curate.reference import packing
 from curate.reference.causal import CausalReference
-from curate.reference.forward_pass.batches import Prepared
+from curate.reference.forward_pass.batches import PreparedBatch
 from curate.reference.likelihood import Likelihoods
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class TokenSequence:
     """The ids of a sequence, without a prefix of ours, and which of them are scored."""
 
     ids: NDArray[np.int32]  # N
@@ -26,7 +26,7 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ScoredSequence:
     """What a model made of a transcript, token by token."""
 
     nats: NDArray[np.float64]  # N, −ln p given all that its window has before it; NaN where it was not scored
@@ -36,9 +36,9 @@ class Measured:
 
 def measure(
     reference: CausalReference,
-    transcripts: Sequence[Transcript],
+    transcripts: Sequence[TokenSequence],
     advance: Callable[[int, int], None] | None = None,
-) -> list[Measured]:
+) -> list[ScoredSequence]:
     """The nats and ranks of the wanted tokens of each transcript, in order, independent of how they are batched.
 
     The prefix token is put first unless the sequence begins with it (chat templates often write it); without a prefix
@@ -55,12 +55,12 @@ def measure(
             advance(pack.tokens, int(prepared.lengths[pack.windows].sum()))
     windows = np.bincount(prepared.owners, minlength=len(transcripts))
     return [
-        Measured(nats[at : at + len(one.ids)], ranks[at : at + len(one.ids)], int(windows[number]))
+        ScoredSequence(nats[at : at + len(one.ids)], ranks[at : at + len(one.ids)], int(windows[number]))
         for number, (one, at) in enumerate(zip(transcripts, begins, strict=True))
     ]
 
 
-def prepare(reference: CausalReference, transcripts: Sequence[Transcript]) -> tuple[Prepared, list[int]]:
+def prepare(reference: CausalReference, transcripts: Sequence[TokenSequence]) -> tuple[PreparedBatch, list[int]]:
     """The sequences end to end, each up to its last wanted token, in windows; and where each begins."""
     rows = reference.runner.model.get_input_embeddings().weight.shape[0]
     parts: list[NDArray[np.int32]] = []
@@ -79,7 +79,7 @@ def prepare(reference: CausalReference, transcripts: Sequence[Transcript]) -> tu
         place += len(lead) + len(one.ids)
     start, stop, score_from, owner, later = np.concatenate([np.zeros((0, 5), np.int64), *tables]).T
     count = len(start)
-    return Prepared(
+    return PreparedBatch(
         found=Likelihoods.blank(0),
         ids=np.concatenate([np.zeros(0, np.int32), *parts]),
         starts=start,
@@ -95,12 +95,12 @@ def prepare(reference: CausalReference, transcripts: Sequence[Transcript]) -> tu
     ), begins
 
 
-def _lead(one: Transcript, prefix: int | None) -> NDArray[np.int32]:
+def _lead(one: TokenSequence, prefix: int | None) -> NDArray[np.int32]:
     begun = prefix is None or (len(one.ids) and int(one.ids[0]) == prefix and not one.wanted[0])
     return np.array([] if begun else [prefix], np.int32)
 
 
-def _windows(one: Transcript, lead: int, number: int, place: int, policy: packing.WindowPolicy) -> NDArray[np.int64]:
+def _windows(one: TokenSequence, lead: int, number: int, place: int, policy: packing.WindowPolicy) -> NDArray[np.int64]:
     """The windows that score a wanted token.  → W×5: start, stop, score_from (in the flat ids), owner, not the first"""
     at = np.flatnonzero(one.wanted) + lead
     at = at[at > 0]

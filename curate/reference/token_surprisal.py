@@ -16,13 +16,13 @@ from curate.errors import ModelError
 from curate.reference.causal import CausalReference
 from curate.reference.likelihood import Passage
 from curate.reference.packing import WindowPolicy
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 SAME = ("weights", "tokenizer")  # of an identity: what makes it the same model
 
 
 @dataclass(frozen=True, slots=True)
-class Surprise:
+class TokenSurprisal:
     """The scored tokens of a text, in order."""
 
     spans: NDArray[np.int64]  # N×2, characters: begin, end (excluded)
@@ -36,7 +36,7 @@ def load_again(identity: Mapping[str, Any]) -> CausalReference:
     """
     from curate.reference.loading import load_causal
 
-    reading = Reading(
+    reading = ScoringConfig(
         dtype=identity["dtype"],
         exact=identity["exact"],
         revision=identity["revision"],
@@ -55,7 +55,7 @@ def load_again(identity: Mapping[str, Any]) -> CausalReference:
     return reference
 
 
-def measure(reference: CausalReference, texts: Sequence[str]) -> list[Surprise | None]:
+def measure(reference: CausalReference, texts: Sequence[str]) -> list[TokenSurprisal | None]:
     """The nats of each scored token of each text; None for a text without one, or that cannot be scored.
 
     The first token is scored where the model reads a prefix. ModelError where the tokenizer does not say which
@@ -68,15 +68,15 @@ def measure(reference: CausalReference, texts: Sequence[str]) -> list[Surprise |
     scored = held[known]
     ends = np.cumsum(prepared.found.tokens)
     unscored = 0 if reference.prefix is not None else 1
-    found: list[Surprise | None] = []
+    found: list[TokenSurprisal | None] = []
     for text, many, end in zip(texts, prepared.found.tokens.tolist(), ends.tolist(), strict=True):
         spans = reference.encoder.spans(text) if many else None
-        found.append(None if spans is None else Surprise(spans[unscored:][:many], scored[end - many : end]))
+        found.append(None if spans is None else TokenSurprisal(spans[unscored:][:many], scored[end - many : end]))
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TokenSpan:
     """Characters of a text that one token spells, or several that share a character."""
 
     text: str
@@ -84,18 +84,18 @@ class Stretch:
     tokens: int
 
 
-def stretch(text: str, surprise: Surprise) -> list[Stretch]:
+def stretch(text: str, surprise: TokenSurprisal) -> list[TokenSpan]:
     """The text up to its last scored token, in pieces: they join to the text, and their nats to its nats.
 
     A token's piece begins where the piece before it ended, so that white space which a tokenizer does not count to a
     token goes with the token after it; tokens that overlap, or are empty, are one piece. A beginning of the text that
     was not scored belongs to the first piece.
     """
-    found: list[Stretch] = []
+    found: list[TokenSpan] = []
     begin, end, nats, tokens = 0, 0, 0.0, 0
     for (first, last), own in zip(surprise.spans.tolist(), surprise.nats.tolist(), strict=True):
         if end > begin and first >= end:
-            found.append(Stretch(text[begin:end], nats, tokens))
+            found.append(TokenSpan(text[begin:end], nats, tokens))
             begin, nats, tokens = end, 0.0, 0
         end, nats, tokens = max(end, last), nats + own, tokens + 1
-    return [*found, Stretch(text[begin:end], nats, tokens)] if tokens else found
+    return [*found, TokenSpan(text[begin:end], nats, tokens)] if tokens else found

@@ -14,7 +14,7 @@ HINT = "--tokenizer takes a folder with tokenizer.json, a Hub id, or builtin"
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class TokenizerOnly:
     """A tokenizer with what a reader of its ids must know."""
 
     encoder: TextEncoder
@@ -26,7 +26,7 @@ class Vocabulary:
     eos_text: str | None
 
 
-def open_vocabulary(name: str) -> Vocabulary:
+def open_vocabulary(name: str) -> TokenizerOnly:
     """The tokenizer of a local folder, a Hub id, or ``builtin``. ModelError where it cannot be loaded."""
     place = str(builtin_folder()) if name == BUILTIN else name
     meant = name[:1] in ("/", ".", "~") or (os.sep in name and Path(name).parent.is_dir())
@@ -37,7 +37,7 @@ def open_vocabulary(name: str) -> Vocabulary:
     size = max([*known, len(tokenizer) - 1]) + 1
     shown = name if not Path(place).is_dir() or name == BUILTIN else Path(place).resolve().name
     eos = tokenizer.eos_token_id
-    return Vocabulary(TextEncoder(tokenizer), shown, size, None if eos is None else int(eos), tokenizer.eos_token)
+    return TokenizerOnly(TextEncoder(tokenizer), shown, size, None if eos is None else int(eos), tokenizer.eos_token)
 
 
 def _load(place: str) -> Any:

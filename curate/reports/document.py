@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, TableError, UsageError
-from curate.reports.evidence import Dossier, open_dossier, split_line
+from curate.reports.evidence import DocumentEvidence, open_dossier, split_line
 from curate.runtime.text import lay_out
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ NEAR_ROWS = 1_000_000  # ids that a mistyped one is compared with
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedDocument:
     """One document."""
 
     file: str
@@ -47,7 +47,7 @@ class Explained:
     """In the order, from 0; None where there is no order, or none for this document."""
     positions: int
     """Documents of the order."""
-    dossier: Dossier
+    dossier: DocumentEvidence
     """What the hits and the duplicates say of it."""
 
     def lines(self) -> list[str]:
@@ -97,7 +97,7 @@ class Explanation:
     """The documents that an id names; more than one where ids repeat."""
 
     id: str
-    documents: tuple[Explained, ...]
+    documents: tuple[ExplainedDocument, ...]
     more: int
     """Documents of this id that are not shown."""
 
@@ -196,7 +196,7 @@ class DocumentReader:
         self._filter = _filter_state(run)
         self._buckets, self._order = (_open_place(run, verb) for verb in ("bucket", "order"))
 
-    def explain(self, row: Mapping[str, Any], percentile: float | None) -> Explained:
+    def explain(self, row: Mapping[str, Any], percentile: float | None) -> ExplainedDocument:
         decision, reason = self._decision(row)
         text, missing = self._text(row)
         scores = {name: value for name, value in row.items() if name not in NO_SCORES}
@@ -206,7 +206,7 @@ class DocumentReader:
         position = self._look_up(self._run.order, row) if self._order is not None else None
         many = 0 if self._order is None else self._order["counts"]["kept"]
         placed = None if bucket is None else str(bucket), position, many
-        return Explained(*place, decision, reason, scores, percentile, text, missing, *placed, evidence)
+        return ExplainedDocument(*place, decision, reason, scores, percentile, text, missing, *placed, evidence)
 
     def _look_up(self, path: "Path", row: Mapping[str, Any]) -> Any:
         """The last column of a table of buckets or positions for a row of the scores."""

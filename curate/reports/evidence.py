@@ -24,7 +24,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DocumentPosition:
     """Where a document lies."""
 
     file: str
@@ -39,15 +39,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class CopyEvidence:
     """The cluster of a document that has copies."""
 
     kind: str
     """keeper, exact or near."""
-    keeper: Place
+    keeper: DocumentPosition
     jaccard: float
     """With the keeper."""
-    others: tuple[Place, ...]
+    others: tuple[DocumentPosition, ...]
     """Of a keeper: the first of those that are dropped for it."""
     number: int
     """How many those are."""
@@ -67,13 +67,13 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True)
-class Dossier:
+class DocumentEvidence:
     """The evidence on one document."""
 
     hits: tuple[dict[str, Any], ...] = ()
     """Leaks before those for review, the strongest first."""
     more_hits: int = 0
-    copies: Copies | None = None
+    copies: CopyEvidence | None = None
 
     def lines(self) -> list[str]:
         found = [line for hit in self.hits for line in describe_hit(hit)]
@@ -108,10 +108,10 @@ def split_line(text: str) -> Iterator[str]:
         yield word
 
 
-def open_dossier(run: "Run", found: "Rejections", file: str, row: int) -> Dossier:
+def open_dossier(run: "Run", found: "Rejections", file: str, row: int) -> DocumentEvidence:
     """The hits and the copies of a document, as far as the run has the tables."""
     hits, more = _read_hits(run, file, row) if found.hits is not None else ((), 0)
-    return Dossier(hits, more, _read_copies(run, file, row) if found.duplicates is not None else None)
+    return DocumentEvidence(hits, more, _read_copies(run, file, row) if found.duplicates is not None else None)
 
 
 def _read_hits(run: "Run", file: str, row: int) -> tuple[tuple[dict[str, Any], ...], int]:
@@ -126,7 +126,7 @@ def _read_hits(run: "Run", file: str, row: int) -> tuple[tuple[dict[str, Any], .
     return tuple({name: hit[name] for name in SHOWN} for hit in rows), many - len(rows)
 
 
-def _read_copies(run: "Run", file: str, row: int) -> Copies | None:
+def _read_copies(run: "Run", file: str, row: int) -> CopyEvidence | None:
     from curate.rundir import sql
 
     source = sql.parquet_source(run.duplicates)
@@ -136,13 +136,15 @@ def _read_copies(run: "Run", file: str, row: int) -> Copies | None:
     found = own[0]
     file, row, other = found["keeper_file"], found["keeper_row"], found["keeper_source"]
     kept = [] if other else _ask(f"SELECT id FROM {source} WHERE file = ? AND row = ? AND keeper", [file, row])
-    keeper = Place(file, row, kept[0]["id"] if kept else None, other)
+    keeper = DocumentPosition(file, row, kept[0]["id"] if kept else None, other)
     if not found["keeper"]:
-        return Copies(found["kind"], keeper, found["jaccard"], (), 0)
+        return CopyEvidence(found["kind"], keeper, found["jaccard"], (), 0)
     dropped = f"{source} WHERE NOT keeper AND keeper_source IS NULL AND keeper_file = ? AND keeper_row = ?"
     number = _ask(f"SELECT count(*) AS number FROM {dropped}", [file, row])[0]["number"]
     others = _ask(f"SELECT file, row, id FROM {dropped} LIMIT {COPIES}", [file, row])
-    return Copies(found["kind"], keeper, found["jaccard"], tuple(Place(**one) for one in others), number)
+    return CopyEvidence(
+        found["kind"], keeper, found["jaccard"], tuple(DocumentPosition(**one) for one in others), number
+    )
 
 
 def _ask(query: str, values: list[Any]) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ class Funnel:
         last = "kept" if self.filtered or self.verbs else "scored"
         return [*lines, f"{last:<{width}}{self.kept:>13,}   {share:>7}   {count(self.tokens)} tokens"]
 
-    def _note(self, line: reasons.Line, most: int) -> str:
+    def _note(self, line: reasons.ReasonCount, most: int) -> str:
         """What stands behind a number: the eval sets, or by which rule one of the copies stays."""
         if line.sets:
             return list_sets(line.sets, most)

@@ -29,7 +29,7 @@ NO_VALUE = "(none)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class AlignedPart:
     """The documents of one slice, in their order."""
 
     name: str
@@ -63,12 +63,12 @@ def read_parts(
     decided: bool = True,
     found: Rejections | None = None,
     coded: bool = False,
-) -> Iterator[Part]:
+) -> Iterator[AlignedPart]:
     """Every part of the scores in the order of the corpus, with some of its columns and of those that are carried.
 
     ``decided`` asks for ``keep`` too; ``found`` are the tables that reject, where they are open already; ``coded``
-    gives carried text as dictionaries, which is faster where it falls into groups (``Groups`` takes either). TableError
-    where a decision is stale, UsageError where the documents have no such column to carry.
+    gives carried text as dictionaries, which is faster where it falls into groups (``ColumnGroups`` takes either).
+    TableError where a decision is stale, UsageError where the documents have no such column to carry.
     """
     kinds = document_columns.carry(run, carry) if carry else {}
     names = list(dict.fromkeys([*columns, *(["status"] if decided else [])]))
@@ -77,7 +77,7 @@ def read_parts(
     read = threads.in_order(partial(_read_part, run, names, list(kinds), coded), paths, threads.cores())
     for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
         keep = judge.judge(number, table) if judge is not None else None
-        yield Part(path.name, file, table.select([*columns, *kinds]), keep)
+        yield AlignedPart(path.name, file, table.select([*columns, *kinds]), keep)
     if judge is not None:
         judge.check_end()
 
@@ -126,7 +126,7 @@ class _Judge:
         record = decision_table.open_filter(run)
         self._path = run.filter
         self._kept = _stream_keep(run) if record is not None else None
-        self._refusals = None if record is not None else Refusals(run, found)
+        self._refusals = None if record is not None else RejectionCodes(run, found)
 
     def judge(self, number: int, table: pa.Table) -> NDArray[np.bool_]:
         if self._refusals is not None:
@@ -176,7 +176,7 @@ def number_of(names: list[str | None], reason: str) -> int:
     return names.index(reason)
 
 
-class Refusals:
+class RejectionCodes:
     """Why a document is rejected before any criterion is asked, as small numbers: 0 is not, others are in ``names``.
 
     The reasons are those of ``curate.stages.filter.criteria``: unreadable, unscored, contaminated, a duplicate.
@@ -222,7 +222,7 @@ class Refusals:
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-class Groups:
+class ColumnGroups:
     """The groups that documents fall into by some carried columns, numbered as they come."""
 
     def __init__(self, columns: Sequence[str]):

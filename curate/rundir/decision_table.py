@@ -118,7 +118,7 @@ def open_filter(run: Run) -> dict[str, Any] | None:
     return record
 
 
-class Decisions:
+class DecisionReader:
     """The rows of the decision table, given out in order as the slices of the corpus ask for them.
 
     With another ``schema`` those of the buckets or of the order, which have a row for each row of the scores, too; only

@@ -23,7 +23,7 @@ Passes = Callable[[], Iterable[Batch]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class QuantileCut:
     """The number at a place of its group's order."""
 
     value: float
@@ -51,14 +51,14 @@ def count(places: NDArray[Any], weights: NDArray[np.int64] | None, size: int) ->
     return found
 
 
-def find(passes: Passes, wanted: Mapping[int, Sequence[int]], kept: int = KEPT) -> dict[tuple[int, int], Cut]:
+def find(passes: Passes, wanted: Mapping[int, Sequence[int]], kept: int = KEPT) -> dict[tuple[int, int], QuantileCut]:
     """The numbers at some places of some groups, by (group, place).
 
     The number at place p is the smallest whose weight together with that of all lesser numbers exceeds p; a place
     at or beyond the weight of its group is not in the answer. ``kept`` bounds memory: numbers held at a time.
     """
     bins = [_Bin(group, 0, 0, sorted(set(places))) for group, places in sorted(wanted.items()) if places]
-    found: dict[tuple[int, int], Cut] = {}
+    found: dict[tuple[int, int], QuantileCut] = {}
     bits, load = 0, kept + 1
     while bins and bits < BITS and load > kept:
         more = min(BITS - bits, max(1, min(16, (COUNTERS // len(bins)).bit_length() - 1)))
@@ -179,7 +179,9 @@ def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[NDArr
     ]
 
 
-def _look(one: _Bin, held: tuple[NDArray[np.float64], NDArray[np.int64]]) -> Iterator[tuple[tuple[int, int], Cut]]:
+def _look(
+    one: _Bin, held: tuple[NDArray[np.float64], NDArray[np.int64]]
+) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
     """The answers that lie in a bin whose numbers are at hand."""
     values, weights = held
     if len(weights):
@@ -189,7 +191,7 @@ def _look(one: _Bin, held: tuple[NDArray[np.float64], NDArray[np.int64]]) -> Ite
             at = int(np.searchsorted(ends, place, side="right"))
             if at < len(values):
                 first = int(np.searchsorted(values, values[at], side="left"))
-                yield (one.group, place), Cut(float(values[at]), int(ends[first - 1]) if first else one.below)
+                yield (one.group, place), QuantileCut(float(values[at]), int(ends[first - 1]) if first else one.below)
         return
     places = [place for place in one.places if 0 <= place - one.below < len(values)]
     if not places:
@@ -198,13 +200,13 @@ def _look(one: _Bin, held: tuple[NDArray[np.float64], NDArray[np.int64]]) -> Ite
     parted = np.partition(values, ranks)
     for place, rank in zip(places, ranks, strict=True):
         value = float(parted[rank])
-        yield (one.group, place), Cut(value, one.below + int(np.count_nonzero(values < value)))
+        yield (one.group, place), QuantileCut(value, one.below + int(np.count_nonzero(values < value)))
 
 
-def _single(one: _Bin) -> Iterator[tuple[tuple[int, int], Cut]]:
+def _single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
     """The answers that lie in a bin of one value."""
     for place in one.places:
-        yield (one.group, place), Cut(value_of(one.prefix), one.below)
+        yield (one.group, place), QuantileCut(value_of(one.prefix), one.below)
 
 
 def quantiles(

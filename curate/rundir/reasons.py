@@ -28,7 +28,7 @@ def conserve(stage: str, read: int, kept: int, rejected: int, unreadable: int) -
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReasonCount:
     """Documents that were rejected for one reason, or for one kind of reason."""
 
     label: str
@@ -37,16 +37,16 @@ class Line:
     """Of the contaminated ones: how many for which eval set, the most frequent first."""
 
 
-def group(rejected: Mapping[str, int]) -> list[Line]:
+def group(rejected: Mapping[str, int]) -> list[ReasonCount]:
     """Reasons as lines: contaminated, exact duplicates, near duplicates, then the others as they come."""
     from curate.rundir.reasons import CONTAMINATED, COPIES
 
     sets = {why.removeprefix(CONTAMINATED): many for why, many in rejected.items() if why.startswith(CONTAMINATED)}
     ranked = dict(sorted(sets.items(), key=lambda pair: (-pair[1], pair[0])))
-    lines = [Line("contaminated", sum(sets.values()), ranked)] if sets else []
-    lines += [Line(f"{why}s", rejected[why], {}) for why in COPIES if why in rejected]
+    lines = [ReasonCount("contaminated", sum(sets.values()), ranked)] if sets else []
+    lines += [ReasonCount(f"{why}s", rejected[why], {}) for why in COPIES if why in rejected]
     others = (why for why in rejected if not why.startswith(CONTAMINATED) and why not in COPIES)
-    return [*lines, *(Line(why, rejected[why], {}) for why in others)]
+    return [*lines, *(ReasonCount(why, rejected[why], {}) for why in others)]
 
 
 UNSCORED = "unscored: "

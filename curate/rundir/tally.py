@@ -22,7 +22,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class DomainChange:
     """One line of the ledger: what the criteria are about in a domain, and what is kept of it."""
 
     name: str
@@ -35,7 +35,7 @@ Tally = dict[str | None, Share]
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class TallySums:
     """A tally apart: read = kept + rejected + unreadable."""
 
     kept: Share
@@ -44,14 +44,14 @@ class Sums:
     unreadable: int
 
 
-def sum_up(stage: str, tally: Tally, read: int) -> Sums:
+def sum_up(stage: str, tally: Tally, read: int) -> TallySums:
     """The tally as sums; TableError where it is not of ``read`` documents."""
     from curate.rundir import reasons
 
     unreadable = tally.get(reasons.UNREADABLE, Share()).documents
     found = [(str(why), one) for why, one in tally.items() if why not in (None, reasons.UNREADABLE)]
     rejected = dict(sorted(found, key=lambda pair: (-pair[1].documents, pair[0])))
-    sums = Sums(tally.get(None, Share()), rejected, unreadable)
+    sums = TallySums(tally.get(None, Share()), rejected, unreadable)
     reasons.conserve(stage, read, sums.kept.documents, sum(one.documents for one in rejected.values()), unreadable)
     return sums
 

@@ -21,7 +21,7 @@ MANY = 1000  # spans of a device that are kept one by one; older ones are added 
 
 
 @dataclass(slots=True)
-class Watch:
+class Profiler:
     """What was measured: seconds by the name of the span, of the thread that opened the watch and of all others."""
 
     owner: int
@@ -84,15 +84,15 @@ class Watch:
         return max(0.0, 1 - busy / whole) if whole > 0 else 0.0
 
 
-_watch: Watch | None = None
+_watch: Profiler | None = None
 _inner = threading.local()
 
 
 @contextmanager
-def measuring() -> Iterator[Watch]:
+def measuring() -> Iterator[Profiler]:
     """Measure the spans of the block, in every thread."""
     global _watch
-    before, _watch = _watch, Watch(threading.get_ident(), time.perf_counter())
+    before, _watch = _watch, Profiler(threading.get_ident(), time.perf_counter())
     mine = _watch
     try:
         yield mine
@@ -144,7 +144,7 @@ def _record_event(device: Any) -> Any:
     return event
 
 
-def describe(watch: Watch) -> dict[str, Any]:
+def describe(watch: Profiler) -> dict[str, Any]:
     """What ``--profile`` prints and keeps: seconds by name here and beside, the device's, and the share it idled."""
     return {
         "seconds": watch.seconds,

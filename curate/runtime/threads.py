@@ -1,7 +1,7 @@
 """The same work on many things at once, in threads, with results in the order of what came in.
 
 NumPy, numba and the codecs let other threads run while they compute, so threads keep several cores busy without
-copying texts between processes. ``Behind`` does one thing after another while its caller goes on.
+copying texts between processes. ``BackgroundWriter`` does one thing after another while its caller goes on.
 """
 
 import os
@@ -44,7 +44,7 @@ def in_order(work: Callable[[Item], Result], feed: Iterable[Item], workers: int)
                 future.cancel()
 
 
-class Behind:
+class BackgroundWriter:
     """Work done in a thread behind the caller, in order, at most ``most`` pieces waiting.
 
     What a piece raises is raised by the next ``put``, or when the block ends; pieces after it are not begun. When the
@@ -73,7 +73,7 @@ class Behind:
         finally:
             self._room.release()
 
-    def __enter__(self) -> "Behind":
+    def __enter__(self) -> "BackgroundWriter":
         return self
 
     def __exit__(self, kind: object, _error: object, _trace: object) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from curate.corpus.chat.messages import SYSTEM_COLUMNS
-from curate.corpus.chat.pairs import PAIRS, PREFERENCE, Pair, list_instances
+from curate.corpus.chat.pairs import PAIRS, PREFERENCE, PairSchema, list_instances
 from curate.corpus.chat.schemas import read_turns
 from curate.corpus.chat.trees import walk_tree
 from curate.corpus.chat.types import Turn
@@ -139,12 +139,12 @@ def read_answers(row: Mapping[str, object], schema: str) -> list[tuple[Turn, ...
     return list(dict.fromkeys(tuple(read_turns(one, schema)) for one in alone))
 
 
-def keep_answer(row: Mapping[str, object], column: str, pair: Pair) -> dict[str, object]:
+def keep_answer(row: Mapping[str, object], column: str, pair: PairSchema) -> dict[str, object]:
     """The row without its other answers."""
     return {name: value for name, value in row.items() if name == column or name not in pair.answered}
 
 
-def is_spoken(row: Mapping[str, object], column: str, pair: Pair, schema: str) -> bool:
+def is_spoken(row: Mapping[str, object], column: str, pair: PairSchema, schema: str) -> bool:
     """Whether the assistant says something in a column of answers."""
     alone = {pair.asked[0]: None, column: row.get(column)}
     return any(turn.role == "assistant" for turn in read_turns(alone, schema))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from curate.errors import CurateError, UsageError
-from curate.stages.bucket.summary import Grades
+from curate.stages.bucket.summary import BucketSummary
 
 if TYPE_CHECKING:
     from curate.rundir.run import Run
@@ -28,7 +28,7 @@ def bucket(
     within: Annotated[str | None, typer.Option(help="Columns to cut within; the language by default; or none.")] = None,
     cutoffs: Annotated[str | None, typer.Option(help="Use the cut-offs of this file, made of another corpus.")] = None,
     save_cutoffs: Annotated[str | None, typer.Option(help="Save the cut-offs here, too.")] = None,
-) -> Grades:
+) -> BucketSummary:
     """Put the kept documents into buckets: CCNet's head, middle and tail by perplexity, or quantiles of equal size.
 
     The cut-offs are saved beside the buckets (``cutoffs.json``), and ``--cutoffs`` applies them to a later corpus:

@@ -15,7 +15,7 @@ from curate.stages.decontaminate.options import (
     describe_sets,
     open_export,
 )
-from curate.stages.decontaminate.summary import Leakage
+from curate.stages.decontaminate.summary import DecontaminationSummary
 
 
 def decontaminate(
@@ -47,7 +47,7 @@ def decontaminate(
     workers: Annotated[int | None, typer.Option(help="Threads (default: the cores that there are).")] = None,
     on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away the hits of this run and begin.")] = False,
-) -> Leakage:
+) -> DecontaminationSummary:
     """Find the documents that contain items of eval sets, with the evidence, and measure what would be found.
 
     Replaces the hits of the run. Every run first plants eval items in copies of some documents and looks for them: a
@@ -64,7 +64,7 @@ def decontaminate(
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
     from curate.stages.decontaminate.report import MOST, write_page
-    from curate.stages.decontaminate.scan import Job
+    from curate.stages.decontaminate.scan import DecontaminationJob
 
     check_counts(canaries, workers)
     place = open_run(run, create=True)
@@ -79,7 +79,7 @@ def decontaminate(
     items = [item for one in sets for item in one.items]
     detector = make_detector(items, method)
     check_matchable(detector, sets)
-    found = Job(place, read, sets, items, detector, method, action, turns if read.conversation else None)
+    found = DecontaminationJob(place, read, sets, items, detector, method, action, turns if read.conversation else None)
     recall = found.measure(canaries, seed, write=not verify)
     threads = workers or cores()
     if verify:

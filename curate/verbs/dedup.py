@@ -13,7 +13,7 @@ import typer
 
 from curate.errors import UsageError
 from curate.stages.dedup.options import check_options, choose_bands, open_others, settle_corpus
-from curate.stages.dedup.summary import Deduplication
+from curate.stages.dedup.summary import DedupSummary
 
 
 def dedup(
@@ -34,7 +34,7 @@ def dedup(
     id_field: Annotated[str | None, typer.Option(help="The column with the document's id.")] = None,
     on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what an interrupted dedup left.")] = False,
-) -> Deduplication:
+) -> DedupSummary:
     """Find near and exact copies in a corpus, and keep one document of each cluster.
 
     Writes the duplicates table of the run, with the evidence for each document that has copies, and replaces an
@@ -44,9 +44,9 @@ def dedup(
     from curate.rundir.run import open_run
     from curate.runtime import console, threads
     from curate.stages.dedup import lsh_buckets
-    from curate.stages.dedup.duplicates_table import Job
+    from curate.stages.dedup.duplicates_table import DedupJob
     from curate.stages.dedup.pipeline import work
-    from curate.stages.dedup.sketches import Recipe
+    from curate.stages.dedup.sketches import SketchConfig
 
     check_options(threshold, shingle, permutations, seed, keep, workers)
     lsh_buckets.check_limit(memory_limit)
@@ -57,9 +57,9 @@ def dedup(
     others = open_others(own, against or [], text_field, id_field, on_error)
     for read in (own, *others):
         console.say("reading", read.describe())
-    recipe = Recipe(shingle, permutations, seed, None if exact_only else choose_bands(threshold, permutations))
+    recipe = SketchConfig(shingle, permutations, seed, None if exact_only else choose_bands(threshold, permutations))
     names = tuple(against or [])
-    job = Job(place, (own, *others), names, recipe, threshold, keep, memory_limit, workers or threads.cores())
+    job = DedupJob(place, (own, *others), names, recipe, threshold, keep, memory_limit, workers or threads.cores())
     if restart and job.folder.exists():
         shutil.rmtree(job.folder)
     return work(job)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from curate.errors import TableError, UsageError
-from curate.exports.summary import Exported
+from curate.exports.summary import ExportSummary
 
 if TYPE_CHECKING:
-    from curate.exports.joined_slices import Placed
+    from curate.exports.joined_slices import PlacedTable
     from curate.rundir.run import Run
 
 
@@ -38,7 +38,7 @@ def export(
     push_to_hub: Annotated[str | None, typer.Option(help="Then upload it as this dataset, as in me/name.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub a private one.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
-) -> Exported:
+) -> ExportSummary:
     """Write the kept documents as a dataset: all original columns, the scores, a dataset card and a manifest.
 
     ``datasets.load_dataset(OUT)`` reads every format, ``load_from_disk(OUT)`` reads ``hf``. Without a filter every
@@ -90,7 +90,7 @@ def export(
     ):
         check_any_kept(choice, rejected)
         prefix = choose_prefix(corpus.columns)
-        job = joined_slices.Job(
+        job = joined_slices.ExportJob(
             opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled
         )
         result = build_export(job, folder, out, means)
@@ -101,7 +101,7 @@ def export(
     return replace(result, address=dataset_folder.push(place, push_to_hub, private))
 
 
-def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "Placed":
+def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "PlacedTable":
     """The order and the buckets to follow. UsageError for options that mean nothing, TableError for a stale table."""
     from curate.exports import joined_slices
     from curate.rundir import placements
@@ -110,12 +110,12 @@ def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, n
         other = "--rejected" if rejected else "--no-buckets"
         raise UsageError(f"--by-bucket and {other} cannot go together", "leave one of them out")
     if rejected:  # What is not kept has neither.
-        return joined_slices.Placed()
+        return joined_slices.PlacedTable()
     order = None if no_order else _open_table(run, placements.open_order, "--no-order")
     bucket = None if no_buckets else _open_table(run, placements.open_buckets, "--no-buckets")
     if by_bucket and bucket is None:
         raise UsageError(f"--by-bucket: {run.path} has no buckets", f"curate bucket … --run {run.path}")
-    return joined_slices.Placed(order, bucket, by_bucket)
+    return joined_slices.PlacedTable(order, bucket, by_bucket)
 
 
 def _open_table(run: "Run", opener: Any, option: str) -> Any:

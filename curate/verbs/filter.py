@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from curate.runtime.numbers import parse_numbers
-from curate.stages.filter.summary import Probed, Selection
+from curate.stages.filter.summary import FilterSummary, ProbeSummary
 
 NUMBERS = {"parser": parse_numbers, "metavar": "NUMBER"}
 
@@ -56,7 +56,7 @@ def filter(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
     memory_limit: Annotated[str | None, typer.Option(help="Memory for the tables, as in 4GB.")] = None,
-) -> Selection | Probed:
+) -> FilterSummary | ProbeSummary:
     """Choose documents by their scores: bounds, percentiles, a token budget or SQL, with a reason for each dropped.
 
     Replaces what an earlier filter decided. Without a criterion it explains the choice with the quantiles of this
@@ -78,7 +78,7 @@ def filter(
     return decide_documents(run, options, memory_limit, ledger, show=show, dry_run=dry_run)
 
 
-def _probe(options: dict[str, Any], out: str) -> Probed:
+def _probe(options: dict[str, Any], out: str) -> ProbeSummary:
     """Three subsets of equal tokens, written and not decided."""
     from curate.exports import probe_subsets
     from curate.rundir import rejections

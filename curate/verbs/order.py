@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from curate.errors import UsageError
-from curate.stages.order.summary import Arrangement
+from curate.stages.order.summary import OrderSummary
 
 Name = Literal["sort", "shuffle", "fold", "zigzag", "segment", "stair", "saw", "competence", "warmup"]
 
@@ -34,7 +34,7 @@ def order(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     memory_limit: Annotated[str, typer.Option(help="Memory for the ranking; files beyond.")] = "1GB",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the order and write nothing.")] = False,
-) -> Arrangement:
+) -> OrderSummary:
     """Decide the order in which the kept documents are read: a curriculum, seeded, and checked to be a permutation.
 
     ``sort`` from the lowest key to the highest; ``shuffle``; ``fold`` rises over the whole range L times; ``zigzag``

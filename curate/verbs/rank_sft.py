@@ -10,7 +10,7 @@ from curate.sft.ranking.summary import Ranking
 
 if TYPE_CHECKING:
     from curate.sft.datasets import InstructionSet
-    from curate.sft.measuring.reader import Variant
+    from curate.sft.measuring.reader import ModelVariant
 
 
 def rank_sft(
@@ -73,11 +73,11 @@ def rank_sft(
     """
     from curate.reference import protocol
     from curate.sft.measuring import response_cache
-    from curate.sft.measuring.reader import Wanted
+    from curate.sft.measuring.reader import RankingOptions
     from curate.sft.ranking.rank import compete
-    from curate.sft.ranking.session import Contest
+    from curate.sft.ranking.session import RankingSession
 
-    reading = protocol.Reading(
+    reading = protocol.ScoringConfig(
         dtype=dtype,
         exact=exact,
         device=device,
@@ -88,14 +88,14 @@ def rank_sft(
         trust_remote_code=trust_remote_code,
     )
     measure = check(by, sample, draws, show_mask)
-    wanted = Wanted(turns, end_of_turn, sample or None, seed, draws, measure, overlap)
+    wanted = RankingOptions(turns, end_of_turn, sample or None, seed, draws, measure, overlap)
     variants = list_variants(model, models, template)
     sets = open_sets(data, schema, on_error)
     if show_mask is not None:
         from curate.sft.measuring.show_mask import show
 
         return show(sets, variants[0], reading, wanted, show_mask)
-    contest = Contest(sets, response_cache.open_book(out), wanted, restart)
+    contest = RankingSession(sets, response_cache.open_book(out), wanted, restart)
     contest.draw_all()
     return compete(contest, variants, reading, chat_model, until_separated, examples)
 
@@ -117,9 +117,9 @@ def check(by: str, sample: int, draws: int, show_mask: int | None) -> str:
     return measure
 
 
-def list_variants(model: str, models: str | None, template: str) -> "list[Variant]":
+def list_variants(model: str, models: str | None, template: str) -> "list[ModelVariant]":
     """The base models and templates to rank under, the first of each first; each pair once."""
-    from curate.sft.measuring.reader import Variant
+    from curate.sft.measuring.reader import ModelVariant
 
     named = [name.strip() for name in (models or "").split(",") if name.strip()]
     if model != "builtin" or not named:
@@ -127,7 +127,7 @@ def list_variants(model: str, models: str | None, template: str) -> "list[Varian
     if "none" in named:
         raise UsageError("--model none measures nothing, and a ranking needs a base model", "name the model to tune")
     templates = [name.strip() for name in template.split(",") if name.strip()] or ["auto"]
-    return [Variant(name, kind) for name in dict.fromkeys(named) for kind in dict.fromkeys(templates)]
+    return [ModelVariant(name, kind) for name in dict.fromkeys(named) for kind in dict.fromkeys(templates)]
 
 
 def open_sets(data: list[str], schema: str | None, on_error: str) -> "list[InstructionSet]":

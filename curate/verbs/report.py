@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate.errors import UsageError
-from curate.reports.page.summary import Reported
+from curate.reports.page.summary import ReportSummary
 
 
 def report(
@@ -20,7 +20,7 @@ def report(
     tokens_of: Annotated[
         int, typer.Option(help="Read so many of them again, and shade each token by its surprise.")
     ] = 0,
-) -> Reported:
+) -> ReportSummary:
     """Write one HTML page that shows a run: what was kept and why, by domain, with examples; and its numbers as JSON.
 
     The page works offline, prints, follows light and dark, and holds no script; texts are escaped. It shows the
@@ -56,6 +56,6 @@ def report(
     numbers = place.with_suffix(".json")
     size = write(place, numbers, found)
     shown = found.sources.funnel
-    return Reported(
+    return ReportSummary(
         str(opened.path), str(place), str(numbers), size, shown.read, shown.kept, len(found.examples), found.stale
     )

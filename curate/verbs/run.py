@@ -13,7 +13,7 @@ from curate.verbs import VERBS, load_verb
 
 if TYPE_CHECKING:
     from curate.recipes.parser import VerbFunctions
-    from curate.recipes.runner import Course
+    from curate.recipes.runner import RecipeSummary
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     restart: Annotated[
         bool, typer.Option("--restart", help="Where the scores were made otherwise, throw them away and score again.")
     ] = False,
-) -> "Course":
+) -> "RecipeSummary":
     """Run the steps of a recipe, after checking it whole; steps whose inputs have not changed are skipped.
 
     Every mistake is told with its line before any work starts (UsageError). A step is skipped when its parameters, what
@@ -40,20 +40,20 @@ def run(
     from curate.recipes import preflight
     from curate.recipes.parameters import parameters_of
     from curate.recipes.recipe import MEND, read_recipe, refusal
-    from curate.recipes.runner import Work
-    from curate.recipes.step_records import StepBook
+    from curate.recipes.runner import RecipeRunner
+    from curate.recipes.step_records import StepRecords
     from curate.rundir.run import DEFAULT_RUN, open_run
 
     functions = load_functions()
     verbs = {verb: parameters_of(function) for verb, function in functions.items()}
     checked = read_recipe(recipe, verbs, set or ())
     place = open_run(run or checked.run or DEFAULT_RUN, create=True)
-    book = StepBook(place.path)
+    book = StepRecords(place.path)
     problems = list(preflight.find_refused(checked, place, book, functions))
     if problems:
         raise refusal(recipe, problems, MEND)
     preflight.warn_of_others(checked, place)
-    work = Work(checked, verbs, functions, place.path.as_posix(), book, restart)
+    work = RecipeRunner(checked, verbs, functions, place.path.as_posix(), book, restart)
     if dry_run:
         return work.preview()
     work.keep()

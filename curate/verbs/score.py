@@ -67,7 +67,7 @@ def score(
     from curate.corpus import open_corpus
     from curate.reference import load
     from curate.reference.announce import announce
-    from curate.reference.protocol import Reading
+    from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
     from curate.rundir import run as rundir_run
     from curate.runtime import console, profiler
@@ -87,7 +87,7 @@ def score(
     console.say("reading", read.describe())
     names = document_columns.choose(read, carry)
     settled = before.get("made_from", {}).get("model", {})
-    reading = Reading(
+    reading = ScoringConfig(
         dtype=dtype,
         exact=exact,
         device=device,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curate.errors import TableError, UsageError
-from curate.stages.filter.summary import Selection
+from curate.stages.filter.summary import FilterSummary
 
 if TYPE_CHECKING:
     from curate.rundir.run import Run
@@ -26,7 +26,7 @@ def select_sft(
     min_tokens: Annotated[float | None, typer.Option(help="Keep answers of so many tokens or more.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Show ten examples on each side of every boundary.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
-) -> Selection:
+) -> FilterSummary:
     """Keep the best examples of an instruction dataset by a named criterion, with a reason for each dropped.
 
     ``ifd`` keeps the highest instruction-following difficulty (perplexity with the prompt over without it) below 1:

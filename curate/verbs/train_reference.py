@@ -82,11 +82,11 @@ def train_reference(
 
     import torch
 
-    from curate.reference.training import Recipe, train
+    from curate.reference.training import TrainingConfig, train
 
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"{device} is no device to train on", "--device auto, cpu or cuda")
-    recipe = Recipe(
+    recipe = TrainingConfig(
         vocabulary=vocabulary,
         context=context,
         width=width,

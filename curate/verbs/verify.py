@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from curate.errors import UsageError
-from curate.exports.verify.summary import Replay, Verified
+from curate.exports.verify.summary import Replay, VerifySummary
 
 
 def verify(
@@ -22,7 +22,7 @@ def verify(
     world_size: Annotated[int, typer.Option(help="Ranks that the documents are dealt to.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes of each loader (num_workers).")] = 0,
     steps: Annotated[int | None, typer.Option(help="Stop each replay after so many steps.")] = None,
-) -> Verified:
+) -> VerifySummary:
     """Check an export against itself, and replay what trainers would read of it.
 
     First its files: all there, unchanged, in reading order, each document where ``order.parquet`` says. Then the real
@@ -59,6 +59,6 @@ def verify(
 
         found = versions()
     shown = f"batches of {batch_size}" + (f" on {world_size} ranks" if world_size > 1 else "")
-    return Verified(
+    return VerifySummary(
         out, export.format, ordered, export.rows, tuple(findings), tuple(replays), settings, shown, found, note
     )

@@ -34,7 +34,7 @@ def test_one_schema_over_any_pieces_keeps_every_value(pieces):
     """The law of ``Shape``: whatever pieces meet, a value comes back equal, or as its JSON in a column that says so."""
     from curate.corpus.arrow_types import tabulate
 
-    shape = schema_widening.Shape()
+    shape = schema_widening.SchemaShape()
     made = [tabulate(rows, None) for rows in pieces]
     for table in made:
         shape.see(table)

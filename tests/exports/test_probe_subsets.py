@@ -75,7 +75,7 @@ def chosen(run, **options):
     columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
     opened = open_run(run.path)
     within = list(asked.band.within)
-    source = apply.Source(opened, rejections.open_rejections(opened), columns, [], within)
+    source = apply.DocumentRows(opened, rejections.open_rejections(opened), columns, [], within)
     source.load()
     budget, _, sieves = probe_subsets.choose(source, options)
     found = {}

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.exports import shards
-from curate.exports.shards import Writer
+from curate.exports.shards import ShardWriter
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_shards_stay_within_their_size_and_hold_every_row_once(tmp_path, kind):
     table = pa.table({"text": [os.urandom(300).hex() for _ in range(400)], "n": range(400)})
-    writer = Writer(tmp_path, kind, 40_000)
+    writer = ShardWriter(tmp_path, kind, 40_000)
     for start in range(0, 400, 37):
         writer.add(table.slice(start, 37))
     files = writer.finish()
@@ -34,7 +34,7 @@ def test_shards_stay_within_their_size_and_hold_every_row_once(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_schema_that_widens_within_a_shard_ends_in_one_schema(tmp_path, kind):
-    writer = Writer(tmp_path, kind, 100_000)
+    writer = ShardWriter(tmp_path, kind, 100_000)
     pieces = [
         [{"text": "a" * 20_000, "x": None}],
         [{"text": "b" * 20_000, "x": 1, "y": [1]}],
@@ -59,14 +59,14 @@ def test_a_schema_that_widens_within_a_shard_ends_in_one_schema(tmp_path, kind):
 
 
 def test_a_document_larger_than_a_shard_gets_one_of_its_own(tmp_path):
-    writer = Writer(tmp_path, "jsonl", 1000)
+    writer = ShardWriter(tmp_path, "jsonl", 1000)
     writer.add(pa.table({"text": ["a", "b" * 5000, "c"]}))
     files = writer.finish()
     assert [file.rows for file in files] == [1, 1, 1]
 
 
 def test_json_lines_spell_what_json_lacks(tmp_path):
-    writer = Writer(tmp_path, "jsonl", 10_000)
+    writer = ShardWriter(tmp_path, "jsonl", 10_000)
     at = datetime.datetime(2020, 1, 2, 3, 4, 5)
     writer.add(
         pa.table({"text": ["x"], "raw": [b"\xff\x00"], "nan": [math.nan], "at": [at], "d": [datetime.time(1, 2)]})
@@ -82,7 +82,7 @@ def test_json_lines_spell_what_json_lacks(tmp_path):
 def test_any_text_survives_every_format(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("shards")
     for kind in FORMATS:
-        writer = Writer(folder / kind, kind, 200)
+        writer = ShardWriter(folder / kind, kind, 200)
         for text in texts:
             writer.add(pa.table({"text": pa.array([text], pa.large_string())}))
         found = []

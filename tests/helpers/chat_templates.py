@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from curate.corpus.chat.types import Turn
 from curate.sft.chat_template.loss_mask import ChatEncoder
-from curate.sft.chat_template.render import Template
+from curate.sft.chat_template.render import ChatTemplate
 
 LLAMA2 = """\
 {% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% set system = messages[0]['content'] %}\
@@ -170,7 +170,7 @@ def metaspace():
 
 
 def template_of(source, tokenizer=None, end_of_turn=True, **options):
-    return Template("T", source, tokenizer or byte_level(), end_of_turn, **options)
+    return ChatTemplate("T", source, tokenizer or byte_level(), end_of_turn, **options)
 
 
 def talk(*texts, system=None):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from curate.rundir import schemas
-from curate.stages.decontaminate.summary import Leakage, Recall, SetReport
+from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
 
 PENS = "Mia bought 5 boxes of pens at $2 each and gave the cashier a twenty. How much change did she get?"
 HOSTILE = "</script><b>\"'&quot;<!--\x00\x1b[31m\u202e\u2028\r\n\ud800{{ 7*7 }}<img src=x onerror=alert(1)>"
@@ -25,10 +25,14 @@ def make_hit(number=0, **changes):
 
 def make_found(**changes):
     sets = (
-        SetReport("gsm8k", 1319, (), 6, 6, 0, {"exact": 4, "aligned": 1, "partial": 1}),
-        SetReport("mmlu/high_school_european_history", 14_042, tuple(f"mmlu/{n}" for n in range(1204)), 0, 0, 4, {}),
+        EvalSetReport("gsm8k", 1319, (), 6, 6, 0, {"exact": 4, "aligned": 1, "partial": 1}),
+        EvalSetReport(
+            "mmlu/high_school_european_history", 14_042, tuple(f"mmlu/{n}" for n in range(1204)), 0, 0, 4, {}
+        ),
     )
     shares = {"verbatim": 100, "case": 100, "spacing": 100, "words": 94, "truncated": 97}
-    recall = tuple(Recall(kind, 100, number) for kind, number in shares.items())
-    found = Leakage("curated", "corpus/", "ngram", "drop", None, COUNTS, sets, recall, (), (), "curated/page.html")
+    recall = tuple(CanaryRecall(kind, 100, number) for kind, number in shares.items())
+    found = DecontaminationSummary(
+        "curated", "corpus/", "ngram", "drop", None, COUNTS, sets, recall, (), (), "curated/page.html"
+    )
     return replace(found, **changes)

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from curate.corpus.schema_widening import Shape
+from curate.corpus.schema_widening import SchemaShape
 from curate.exports import dataset_folder
-from curate.exports.shards import Writer
+from curate.exports.shards import ShardWriter
 
 ADDED = ["curate_file", "curate_row", "curate_tokens"]
 
@@ -27,7 +27,7 @@ def make_documents(count, seed=0):
 def write_ordered(folder, kind, documents, shard_bytes=2000, hashed=False, ordered=True):
     """Write documents in the order in which they stand."""
     folder.mkdir(parents=True)
-    writer = Writer(folder, kind, shard_bytes, Shape(last=tuple(ADDED)))
+    writer = ShardWriter(folder, kind, shard_bytes, SchemaShape(last=tuple(ADDED)))
     writer.add(documents)
     files = writer.finish()
     if kind == "hf":

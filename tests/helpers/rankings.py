@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from curate.sft.ranking.measures import MEASURES
-from curate.sft.ranking.summary import Dataset, Ranking, Reading
-from curate.sft.ranking.table import RANKABLE, Agreement, Interval, Pair, Place, Table
+from curate.sft.ranking.summary import Dataset, Ranking, ThreeWayReading
+from curate.sft.ranking.table import RANKABLE, Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
 
 LONG = "a-very-long-name-of-a-dataset-that-somebody-downloaded-and-never-renamed-" * 3
 NAMES = (
@@ -41,7 +41,7 @@ def make_place(name, rank, value, examples=1000, **changes):
         "set_aside": rank is None,
         "distinct": 0.02 if rank is None else 1.0,
     }
-    return Place(name, examples, rank=rank, **(given | changes))
+    return RankedDataset(name, examples, rank=rank, **(given | changes))
 
 
 def make_table(names=NAMES, start=4.0, by="perplexity"):
@@ -53,7 +53,7 @@ def make_table(names=NAMES, start=4.0, by="perplexity"):
     aside = make_place(names[-1], None, 1.01, flags=("repeats its answers: 20 different among 1,000",))
     values = {name: np.array([one.scores[name].value for one in places]) for name in MEASURES}
     draws = {name: np.repeat(found[None], 2, axis=0) for name, found in values.items()}
-    return Table(by, (*places, aside), make_pairs(places), values, draws, tuple(ranked))
+    return RankingTable(by, (*places, aside), make_pairs(places), values, draws, tuple(ranked))
 
 
 def make_pairs(places):
@@ -63,7 +63,7 @@ def make_pairs(places):
     for number, (better, worse) in enumerate(pairwise(places)):
         counts = (better.examples, worse.examples)
         found.append(
-            Pair(better.name, worse.name, number not in needed, 0.01, counts, needed.get(number, (90.0, 90.0)))
+            NeighbourPair(better.name, worse.name, number not in needed, 0.01, counts, needed.get(number, (90.0, 90.0)))
         )
     return tuple(found)
 
@@ -82,7 +82,7 @@ def make_dataset(name, text="It is 4."):
 def make_reading(name, number):
     three = [Interval(value, value - 0.1, value + 0.2) for value in (1.0 + 0.05 * number, 0.9, 0.7 + 0.01 * number)]
     advice = "continued pre-training on its domain first"
-    return Reading(name, *three, (9.0, 8.0, math.nan), "foreign", "ordinary", advice)
+    return ThreeWayReading(name, *three, (9.0, 8.0, math.nan), "foreign", "ordinary", advice)
 
 
 def make_ranking(names=NAMES, text="It is 4.", **changes):
@@ -95,9 +95,9 @@ def make_ranking(names=NAMES, text="It is 4.", **changes):
         "sample": 1000, "seed": 7, "draws": 1000, "out": "ranked", "table": table,
         "datasets": tuple(make_dataset(name, text) for name in names),
         "others": {"other/base-1B": other},
-        "compared": (Agreement("acme/base-7B", "other/base-1B", -1.0, -1.0, -0.8, 171, changed),),
+        "compared": (RankAgreement("acme/base-7B", "other/base-1B", -1.0, -1.0, -0.8, 171, changed),),
         "definitions": tuple(
-            Agreement("perplexity", name, math.nan if name == "rsr" else 0.5, 0.4, 0.6, 3, ())
+            RankAgreement("perplexity", name, math.nan if name == "rsr" else 0.5, 0.4, 0.6, 3, ())
             for name in RANKABLE if name != "perplexity"
         ),
         "chat_model": "acme/chat-7B",

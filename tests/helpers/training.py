@@ -3,9 +3,9 @@
 import random
 from pathlib import Path
 
-from curate.reference.training import Recipe, Training, train
+from curate.reference.training import TrainingConfig, TrainingRun, train
 
-TINY = Recipe(
+TINY = TrainingConfig(
     vocabulary=320,
     context=64,
     width=32,
@@ -36,7 +36,7 @@ def write_sentences(count: int = 120, seed: int = 0) -> list[str]:
 SENTENCES = write_sentences()
 
 
-def learn(out: Path, recipe: Recipe = TINY, **options: object) -> Training:
+def learn(out: Path, recipe: TrainingConfig = TINY, **options: object) -> TrainingRun:
     return train(lambda: iter(SENTENCES), out, recipe, provenance=CORPUS, **options)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from curate.errors import ModelError
 from curate.reference import causal, load, loading
 from curate.reference.likelihood import Passage
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 EXPECTED = dict.fromkeys(models.SHAPES, "packed") | {"bloom": "padded", "mamba": "padded"}
@@ -19,7 +19,7 @@ EXPECTED = dict.fromkeys(models.SHAPES, "packed") | {"bloom": "padded", "mamba":
 
 @pytest.mark.parametrize("kind", sorted(models.SHAPES))
 def test_exact_mode_gives_the_naive_loop_to_a_hundred_thousandth_of_a_nat_a_token(folder, kind):
-    reference = load(str(folder(kind)), Reading(exact=True))
+    reference = load(str(folder(kind)), ScoringConfig(exact=True))
     found = score(reference, TEXTS)
     assert reference.runner.rung == EXPECTED[kind] and reference.runner.head is not None
     assert found.status == ["ok"] * len(TEXTS)
@@ -48,7 +48,7 @@ def test_the_default_mode_lies_within_its_promised_noise(folder, kind):
     ],
 )
 def test_windows_mean_what_they_say(folder, options):
-    reference = load(str(folder("llama")), Reading(exact=True, **options))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True, **options))
     texts = [text for text in TEXTS if len(text) > 1]
     prefix = None if options.get("prefix") == "none" else 0
     truth = naive(
@@ -62,7 +62,7 @@ def test_windows_mean_what_they_say(folder, options):
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(len(TEXTS))), pack=st.sampled_from([16, 70, 4096]))
 def test_neither_neighbours_nor_order_nor_pack_size_shows_in_a_score(folder, kind, order, pack):
-    reference = load(str(folder(kind)), Reading(exact=True, pack_tokens=pack))
+    reference = load(str(folder(kind)), ScoringConfig(exact=True, pack_tokens=pack))
     alone = np.array([score(reference, [text]).nats[0] for text in TEXTS])
     together = score(reference, [TEXTS[at] for at in order])
     np.testing.assert_allclose(together.nats, alone[list(order)], rtol=2e-6)
@@ -78,28 +78,30 @@ def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(tmp_path):
     torch.nn.init.zeros_(model.get_output_embeddings().weight)
     model.save_pretrained(tmp_path)
     models.tokenizer().save_pretrained(tmp_path)
-    found = score(load(str(tmp_path), Reading(dtype="bf16")), TEXTS)
+    found = score(load(str(tmp_path), ScoringConfig(dtype="bf16")), TEXTS)
     np.testing.assert_allclose(np.exp(found.nats / found.tokens), models.VOCABULARY, rtol=1e-6)
 
 
 def test_special_token_text_is_text(folder):
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
     ids = reference.encoder.encode(["<|endoftext|>"])[0]
     assert len(ids) > 1 and 0 not in ids
 
 
 def test_first_and_largest_nats_are_tokens_of_the_sum(folder):
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
     (first,) = score(reference, ["hello"]).first_nats
     one = score(reference, ["h"])
     assert one.first_nats[0] == one.max_nats[0] == one.nats[0]
     whole = score(reference, ["hello"])
     assert first == whole.first_nats[0] <= whole.max_nats[0] < whole.nats[0]
-    assert np.isnan(score(load(str(folder("llama")), Reading(exact=True, prefix="none")), ["hello"]).first_nats[0])
+    assert np.isnan(
+        score(load(str(folder("llama")), ScoringConfig(exact=True, prefix="none")), ["hello"]).first_nats[0]
+    )
 
 
 def test_context_is_read_and_costs_nothing(folder):
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
     (found,) = reference.score([[Passage("b c d", context="a "), Passage("b c d")]])
     assert found.tokens[0] == found.tokens[1] and found.nats[0] != found.nats[1]
     joined = reference.encoder.encode(["a ", "b c d"])
@@ -114,7 +116,7 @@ def test_context_is_read_and_costs_nothing(folder):
 
 def test_truncation_is_explicit_and_takes_its_bytes_out(folder):
     text = "Größe " * 30
-    cut = score(load(str(folder("llama")), Reading(exact=True, max_tokens=7)), [text, "short"])
+    cut = score(load(str(folder("llama")), ScoringConfig(exact=True, max_tokens=7)), [text, "short"])
     assert cut.tokens[0] == 7 and cut.truncated.tolist() == [True, False]
     kept = models.tokenizer().decode(models.tokenizer()(text)["input_ids"][:7])
     assert abs(int(cut.scored_bytes[0]) - len(kept.encode())) <= 1  # a token may end inside a character
@@ -133,7 +135,7 @@ def test_the_beginning_of_a_long_text_gives_the_same_first_tokens_as_the_whole(f
 
 
 def test_max_tokens_of_a_huge_text_reads_only_its_beginning(folder, monkeypatch):
-    reference, read = load(str(folder("llama")), Reading(exact=True, max_tokens=5)), []
+    reference, read = load(str(folder("llama")), ScoringConfig(exact=True, max_tokens=5)), []
     encode = type(reference.encoder).encode
 
     def watched(self, texts):
@@ -169,7 +171,7 @@ def test_the_beginnings_of_many_long_texts_are_tokenised_together_and_grow_alone
 
 
 def test_without_a_prefix_the_first_token_and_its_bytes_are_left_out(folder):
-    reference = load(str(folder("llama")), Reading(exact=True, prefix="none"))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True, prefix="none"))
     found = score(reference, ["hello there", "h"])
     first = models.tokenizer().decode(models.tokenizer()("hello there")["input_ids"][:1])
     assert found.scored_bytes[0] == len("hello there") - len(first)
@@ -178,13 +180,13 @@ def test_without_a_prefix_the_first_token_and_its_bytes_are_left_out(folder):
 
 def test_a_text_without_tokens_and_one_too_long_keep_their_places(folder, monkeypatch):
     monkeypatch.setattr(causal, "LONGEST", 100)
-    found = score(load(str(folder("llama")), Reading(exact=True)), ["", "hello", "x" * 101])
+    found = score(load(str(folder("llama")), ScoringConfig(exact=True)), ["", "hello", "x" * 101])
     assert found.status == ["unscorable", "ok", "too_long"]
     assert np.isnan(found.nats).tolist() == [True, False, True] and "101 bytes" in found.reason[2]
 
 
 def test_out_of_memory_halves_the_pack_and_then_the_head_and_gives_the_same_numbers(folder):
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
     whole, real = score(reference, TEXTS), causal.CausalModel.nats
     seen = []
 
@@ -202,7 +204,7 @@ def test_out_of_memory_halves_the_pack_and_then_the_head_and_gives_the_same_numb
 
 
 def test_out_of_memory_with_nothing_left_to_halve_names_the_window(folder):
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
 
     def never(self, pack):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
@@ -224,7 +226,7 @@ def test_a_failure_of_the_model_is_not_swallowed_by_the_thread(folder):
 
 
 def test_nan_for_some_documents_gives_them_a_status_and_no_number(folder):
-    reference, real = load(str(folder("llama")), Reading(exact=True)), causal.CausalModel.nats
+    reference, real = load(str(folder("llama")), ScoringConfig(exact=True)), causal.CausalModel.nats
 
     def sometimes(self, pack):
         nats = real(self, pack)
@@ -243,5 +245,5 @@ def test_identity_tells_two_models_two_tokenizers_and_two_readings_apart(folder)
     base = load(str(folder("llama"))).identity
     assert base == load(str(folder("llama"))).identity
     assert base["weights"] != load(str(folder("llama", attention_bias=True))).identity["weights"]
-    other = load(str(folder("llama")), Reading(window=32)).identity
+    other = load(str(folder("llama")), ScoringConfig(window=32)).identity
     assert {key for key in base if base[key] != other[key]} == {"window"}

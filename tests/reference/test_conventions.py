@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM
 
 from curate.reference import load
 from curate.reference.likelihood import Passage
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 KINDS = ("gpt2", "llama")
 WINDOW = 64
@@ -76,7 +76,9 @@ def folder(tmp_path_factory):
 
 def score(place, texts, convention, **options):
     """Ours.  → likelihoods"""
-    (found,) = load(str(place), Reading(convention=convention, exact=True, **options)).score([[*map(Passage, texts)]])
+    (found,) = load(str(place), ScoringConfig(convention=convention, exact=True, **options)).score(
+        [[*map(Passage, texts)]]
+    )
     return found
 
 

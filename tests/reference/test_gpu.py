@@ -11,7 +11,7 @@ from helpers import models
 from curate.reference import load, self_check
 from curate.reference.forward_pass.compilation import why_not
 from curate.reference.likelihood import Passage
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,7 +32,7 @@ def score(reference):
 
 
 def test_exact_numbers_are_those_of_the_cpu(folder):
-    found, wanted = (score(load(folder, Reading(exact=True, device=device))) for device in ("cuda", "cpu"))
+    found, wanted = (score(load(folder, ScoringConfig(exact=True, device=device))) for device in ("cuda", "cpu"))
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
@@ -40,13 +40,13 @@ def test_exact_numbers_are_those_of_the_cpu(folder):
 def test_the_default_mode_is_packed_near_fp32_and_bitwise_the_same_again(folder, compiled):
     if compiled == "on" and why_not(torch.device("cuda")):
         pytest.skip(str(why_not(torch.device("cuda"))))
-    reference = load(folder, Reading(device="cuda", compiled=compiled))
+    reference = load(folder, ScoringConfig(device="cuda", compiled=compiled))
     assert reference.identity["forward"] == "packed" and reference.identity["compiled"] == (compiled == "on")
     if torch.cuda.get_device_capability()[0] >= 8:
         assert reference.identity["attention"].startswith("varlen"), reference.notes
     first, again = score(reference), score(reference)
     assert first.tobytes() == again.tobytes()
-    exact = load(folder, Reading(exact=True, device="cuda"))
+    exact = load(folder, ScoringConfig(exact=True, device="cuda"))
     truth = list(exact.score(iter(BATCHES)))
     tokens = np.concatenate([one.tokens for one in truth])
     error = first - np.concatenate([one.nats for one in truth])
@@ -54,7 +54,7 @@ def test_the_default_mode_is_packed_near_fp32_and_bitwise_the_same_again(folder,
 
 
 def test_the_host_never_waits_for_the_device_but_for_its_nats(folder):
-    reference = load(folder, Reading(device="cuda"))
+    reference = load(folder, ScoringConfig(device="cuda"))
     score(reference)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -64,8 +64,8 @@ def test_the_host_never_waits_for_the_device_but_for_its_nats(folder):
 
 
 def test_out_of_memory_halves_and_loses_nothing(folder):
-    wanted = score(load(folder, Reading(exact=True, device="cuda")))
-    reference = load(folder, Reading(exact=True, device="cuda", pack_tokens=16384))
+    wanted = score(load(folder, ScoringConfig(exact=True, device="cuda")))
+    reference = load(folder, ScoringConfig(exact=True, device="cuda", pack_tokens=16384))
     used = torch.cuda.memory_allocated() + 20_000_000
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(used / torch.cuda.get_device_properties(0).total_memory)

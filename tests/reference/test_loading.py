@@ -8,7 +8,7 @@ from helpers import models
 
 from curate.errors import ModelError, UsageError
 from curate.reference import load
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -98,5 +98,5 @@ def test_damaged_weights_are_one_line(folder, tmp_path):
 )
 def test_a_reading_that_means_nothing_is_refused(folder, wrong, says):
     with pytest.raises(UsageError) as caught:
-        load(str(folder("llama")), Reading(**wrong))
+        load(str(folder("llama")), ScoringConfig(**wrong))
     assert says in caught.value.message

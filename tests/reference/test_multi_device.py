@@ -11,10 +11,10 @@ import curate
 from curate.errors import ModelError, UsageError
 from curate.reference import load, multi_device
 from curate.reference.likelihood import Passage
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.runtime import profiler
 
-READING = Reading(exact=True, device="cpu")
+READING = ScoringConfig(exact=True, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import torch
 
 from curate.reference import load, pack_tuning
 from curate.reference.forward_pass.forward import CausalModel
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 
 @pytest.fixture
 def plain(folder):
-    return load(str(folder("llama")), Reading(exact=True))
+    return load(str(folder("llama")), ScoringConfig(exact=True))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from helpers.scoring import TEXTS, naive, score
 from curate.errors import ModelError
 from curate.reference import load, loading, self_check
 from curate.reference.forward_pass import packed_attention
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore")
 def test_an_attention_that_leaks_between_documents_is_caught_and_packing_given_up(folder, monkeypatch):
     monkeypatch.setattr(packed_attention, "find_runs", lambda edges: [(0, edges[-1], 1)])
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
     assert reference.runner.rung == "padded" and any("not packed: a token is off" in note for note in reference.notes)
     np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
 
@@ -31,7 +31,7 @@ def test_a_kernel_that_fails_in_half_precision_alone_is_caught_and_packing_given
         return real(whole, *rest)
 
     monkeypatch.setattr(packed_attention, "_documents", fails)
-    reference = load(str(folder("llama")), Reading(dtype="bf16"))
+    reference = load(str(folder("llama")), ScoringConfig(dtype="bf16"))
     assert reference.runner.rung == "padded" and reference.identity["forward"] == "padded"
     assert "not packed in this dtype: no kernel for this chip" in reference.notes
     noise = (score(reference, TEXTS).nats - naive(folder("llama"), TEXTS, 64)) / np.sqrt(score(reference, TEXTS).tokens)
@@ -50,7 +50,7 @@ def test_a_kernel_that_leaks_in_half_precision_alone_is_caught_too(folder, monke
     from transformers import AttentionInterface
 
     monkeypatch.setattr(packed_attention, "register", lambda: AttentionInterface.register(packed_attention.NAME, leaks))
-    reference = load(str(folder("llama")), Reading(dtype="bf16"))
+    reference = load(str(folder("llama")), ScoringConfig(dtype="bf16"))
     monkeypatch.undo()
     packed_attention.register()
     assert reference.runner.rung == "padded"
@@ -64,13 +64,13 @@ def test_a_head_that_is_not_the_models_is_caught_and_given_up(folder, monkeypatc
 
     real = self_check.find_head
     monkeypatch.setattr(self_check, "find_head", scaled)
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
     assert reference.runner.head is None and reference.identity["head"] == "own"
     np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
 
 
 def test_every_rung_gives_the_same_numbers(folder):
-    reference = load(str(folder("llama")), Reading(exact=True))
+    reference = load(str(folder("llama")), ScoringConfig(exact=True))
     truth = naive(folder("llama"), TEXTS, 64)
     for rung in ("packed", "padded", "equal", "alone"):
         reference.runner.rung = rung
@@ -96,4 +96,4 @@ def test_a_model_that_looks_ahead_is_refused(tmp_path):
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     models.tokenizer().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="not causal"):
-        load(str(tmp_path), Reading(exact=True))
+        load(str(tmp_path), ScoringConfig(exact=True))

@@ -7,8 +7,8 @@ from helpers import models
 
 from curate.reference import load
 from curate.reference.packing import WindowPolicy
-from curate.reference.protocol import Reading
-from curate.reference.token_sequences import Transcript, measure
+from curate.reference.protocol import ScoringConfig
+from curate.reference.token_sequences import TokenSequence, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def llama(folder):
-    return load(str(folder("llama")), Reading(exact=True))
+    return load(str(folder("llama")), ScoringConfig(exact=True))
 
 
 def draw(seed, lengths, share=0.4):
@@ -37,7 +37,7 @@ def draw(seed, lengths, share=0.4):
     for length in lengths:
         wanted = chance.random(length) < share
         wanted[-1] = True
-        found.append(Transcript(chance.integers(1, models.VOCABULARY, length).astype(np.int32), wanted))
+        found.append(TokenSequence(chance.integers(1, models.VOCABULARY, length).astype(np.int32), wanted))
     return found
 
 
@@ -58,7 +58,7 @@ def naive(place, transcript, prefix=0):
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2", "bloom", "mamba"])
 def test_wanted_tokens_have_the_nats_and_ranks_of_the_naive_loop(folder, kind):
     transcripts = draw(1, [1, 2, 30, 60, 17, 60])
-    reference = load(str(folder(kind)), Reading(exact=True))
+    reference = load(str(folder(kind)), ScoringConfig(exact=True))
     for transcript, found in zip(transcripts, measure(reference, transcripts), strict=True):
         nats, ranks = naive(folder(kind), transcript)
         np.testing.assert_allclose(found.nats, nats, atol=1e-5)
@@ -76,14 +76,14 @@ def test_ranks_come_from_the_models_own_logits_too_where_its_head_is_not_ours(fo
 
 def test_a_prefix_that_is_there_already_is_not_put_twice(folder, llama):
     plain = draw(3, [25])[0]
-    begun = Transcript(np.append(np.int32(0), plain.ids), np.append(False, plain.wanted))
+    begun = TokenSequence(np.append(np.int32(0), plain.ids), np.append(False, plain.wanted))
     (one,), (other,) = measure(llama, [plain]), measure(llama, [begun])
     np.testing.assert_allclose(one.nats, other.nats[1:], atol=1e-6)
 
 
 def test_without_a_prefix_the_first_token_stays_unscored(folder):
-    reference = load(str(folder("llama")), Reading(exact=True, prefix="none"))
-    (found,) = measure(reference, [Transcript(np.arange(5, 10, dtype=np.int32), np.ones(5, np.bool_))])
+    reference = load(str(folder("llama")), ScoringConfig(exact=True, prefix="none"))
+    (found,) = measure(reference, [TokenSequence(np.arange(5, 10, dtype=np.int32), np.ones(5, np.bool_))])
     assert np.isnan(found.nats[0]) and found.ranks[0] == 0
     assert np.isfinite(found.nats[1:]).all() and (found.ranks[1:] >= 1).all()
 
@@ -98,7 +98,7 @@ def test_a_long_transcript_is_read_in_windows_and_each_wanted_token_is_scored_on
     sequence = np.append(np.int32(0), transcript.ids)
     scored, begin, end = 1, 0, 65
     while scored < len(sequence):
-        alone = Transcript(sequence[begin + 1 : end], np.ones(end - begin - 1, np.bool_))
+        alone = TokenSequence(sequence[begin + 1 : end], np.ones(end - begin - 1, np.bool_))
         nats, _ = naive(folder("llama"), alone, int(sequence[begin]))
         own = np.full(len(sequence), np.nan)
         own[begin + 1 : end] = nats
@@ -123,12 +123,12 @@ def test_what_stands_behind_the_last_wanted_token_is_not_read(folder, llama):
     wanted = np.zeros(60, np.bool_)
     wanted[10] = True
     before = llama.places
-    measure(llama, [Transcript(transcript.ids, wanted)])
+    measure(llama, [TokenSequence(transcript.ids, wanted)])
     assert llama.places - before == 11
 
 
 def test_nothing_wanted_and_nothing_at_all_give_nothing(llama):
-    nothing = Transcript(np.arange(1, 6, dtype=np.int32), np.zeros(5, np.bool_))
+    nothing = TokenSequence(np.arange(1, 6, dtype=np.int32), np.zeros(5, np.bool_))
     (found,) = measure(llama, [nothing])
     assert np.isnan(found.nats).all() and found.windows == 0
     assert measure(llama, []) == []
@@ -136,7 +136,7 @@ def test_nothing_wanted_and_nothing_at_all_give_nothing(llama):
 
 def test_an_id_beyond_the_models_rows_is_a_mistake(llama):
     with pytest.raises(ValueError, match="beyond the model's 384 rows"):
-        measure(llama, [Transcript(np.array([384], np.int32), np.ones(1, np.bool_))])
+        measure(llama, [TokenSequence(np.array([384], np.int32), np.ones(1, np.bool_))])
 
 
 def test_out_of_memory_reads_smaller_packs_and_the_same_numbers(llama, monkeypatch):

@@ -35,14 +35,14 @@ def test_reasons_are_numbered_in_the_order_of_the_corpus(tmp_path):
     run = make(tmp_path, [*rows_of(3), b"{", {"id": "e", "text": ""}])
     write_hits(run, [{"row": 0}, {"row": 4}])
     run = open_run(run.path)
-    refusals = aligned_parts.Refusals(run)
+    refusals = aligned_parts.RejectionCodes(run)
     (part,) = aligned_parts.read_parts(run, ["status"], decided=False)
     named = [refusals.names[number] for number in refusals.take(0, part.table["status"]).tolist()]
     assert named == ["contaminated: gsm8k", None, None, "unreadable", "unscored: empty"]
 
 
 def test_groups_by_two_columns_are_their_pairs_and_none_is_a_group(tmp_path):
-    groups = aligned_parts.Groups(["a", "b"])
+    groups = aligned_parts.ColumnGroups(["a", "b"])
     first = pa.table({"a": pa.array(["x", "y", None], pa.large_string()), "b": pa.array(["1", "1", "2"])})
     assert sorted(groups.take(first).tolist()) == [0, 1, 2]
     again = pa.table({"a": pa.array(["y", "x"]), "b": pa.array(["1", "3"])})

@@ -72,7 +72,7 @@ def test_a_table_that_died_between_its_file_and_its_record_is_noticed(run, verb)
 def test_the_rows_are_given_out_as_the_slices_ask_for_them(run):
     write_order(run, [1, 0, None])
     assert pq.read_schema(run.order).remove_metadata() == schemas.ORDER
-    rows = decision_table.Decisions(run.order, schemas.ORDER)
+    rows = decision_table.DecisionReader(run.order, schemas.ORDER)
     assert rows.take(2).column("position").to_pylist() == [1, 0]
     assert rows.take(1).column("position").to_pylist() == [None]
     with pytest.raises(TableError, match="fewer rows"):

@@ -9,7 +9,7 @@ def test_work_behind_is_done_in_order_and_all_of_it_whatever_ends_the_block():
     done = []
 
     def interrupted():
-        with threads.Behind() as behind:
+        with threads.BackgroundWriter() as behind:
             for number in range(20):
                 behind.put(lambda number=number: done.append(number))
             raise KeyboardInterrupt
@@ -27,7 +27,7 @@ def test_what_fails_behind_is_raised_in_front_and_nothing_after_it_is_begun(late
         raise OSError("disk is full")
 
     def work():
-        with threads.Behind() as behind:
+        with threads.BackgroundWriter() as behind:
             behind.put(lambda: done.append(1))
             behind.put(fail)
             for _ in range(later):

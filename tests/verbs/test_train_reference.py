@@ -7,7 +7,7 @@ import pytest
 from helpers.training import SENTENCES
 
 from curate.errors import TableError, UsageError
-from curate.reference.training import Training
+from curate.reference.training import TrainingRun
 
 
 def test_the_verb_trains_from_files_and_names_the_next_command(tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_the_verb_balances_by_a_column_and_refuses_one_that_is_not_there(tmp_pat
     rows = [json.dumps({"text": text, "kind": "odd" if place % 9 == 0 else 7}) for place, text in enumerate(SENTENCES)]
     corpus.write_text("\n".join([rows[0], "{broken", json.dumps({"text": " "}), *rows[1:]]))
 
-    def run(out: str, column: str | None) -> Training:
+    def run(out: str, column: str | None) -> TrainingRun:
         found = train_reference(
             [str(corpus)], str(tmp_path / out), tokens=2_000, vocabulary=320, context=64, width=32, layers=1, heads=2,
             batch_tokens=512, compute="float32", balance=column,
         )  # fmt: skip
-        return Training(**found.training)
+        return TrainingRun(**found.training)
 
     plain, balanced = run("plain", None), run("balanced", "kind")
     assert balanced.corpus_tokens == plain.corpus_tokens, "the same text"

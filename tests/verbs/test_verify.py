@@ -73,9 +73,9 @@ def test_a_text_under_the_key_of_another_is_found_by_its_hash(tmp_path):
 
 
 def argument(file):
-    from curate.exports.shards import Written
+    from curate.exports.shards import WrittenShard
 
-    return Written(**file)
+    return WrittenShard(**file)
 
 
 def change_order(out, change):

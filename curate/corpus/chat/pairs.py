@@ -17,7 +17,7 @@ from curate.corpus.chat.types import ConversationError, Turn, joined
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairSchema:
     """The columns of a schema of questions and answers."""
 
     asked: tuple[str, ...]
@@ -26,13 +26,13 @@ class Pair:
 
 
 PAIRS = {
-    "alpaca": Pair(("instruction", "input", "context"), ("output", "response")),
-    "prompt": Pair(("prompt",), ("completion", "response")),
-    "question": Pair(("question", "context"), ("answer", "response")),
-    "query": Pair(("query", "context"), ("response", "answer")),
-    "problem": Pair(("problem",), ("solution", "answer")),
+    "alpaca": PairSchema(("instruction", "input", "context"), ("output", "response")),
+    "prompt": PairSchema(("prompt",), ("completion", "response")),
+    "question": PairSchema(("question", "context"), ("answer", "response")),
+    "query": PairSchema(("query", "context"), ("response", "answer")),
+    "problem": PairSchema(("problem",), ("solution", "answer")),
 }
-PREFERENCE = Pair(("prompt", "question", "query", "instruction", "input", "context"), ("chosen", "rejected"))
+PREFERENCE = PairSchema(("prompt", "question", "query", "instruction", "input", "context"), ("chosen", "rejected"))
 
 
 def list_instances(row: Mapping[str, object]) -> list[Mapping[str, object]]:
@@ -72,7 +72,7 @@ def read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
     return read_system(row) + (turns or read_column(row, "instruction", "user", skipped))
 
 
-def read_pair(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list[Turn]:
+def read_pair(row: Mapping[str, object], pair: PairSchema, skipped: list[str]) -> list[Turn]:
     require_columns(row, pair.asked[:1])
     require_columns(row, pair.answered)
     asked = read_history(row) + _read_asked(row, pair, skipped)
@@ -80,7 +80,7 @@ def read_pair(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list
     return extend_turns(read_system(row), asked) + [turn for answer in answers for turn in answer]
 
 
-def _read_asked(row: Mapping[str, object], pair: Pair, skipped: list[str]) -> list[Turn]:
+def _read_asked(row: Mapping[str, object], pair: PairSchema, skipped: list[str]) -> list[Turn]:
     columns = [read_column(row, column, "user", skipped) for column in pair.asked]
     texts = [turns[0] for turns in columns if len(turns) == 1 and turns[0].role == "user"]
     if len(texts) > 1 and len(texts) == sum(map(len, columns)):

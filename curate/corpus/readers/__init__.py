@@ -9,10 +9,10 @@ from curate.corpus.readers.csv import read_separated
 from curate.corpus.readers.json import read_json
 from curate.corpus.readers.jsonl import read_lines
 from curate.corpus.readers.text import read_whole
-from curate.corpus.types import Block, Reading, Source, Start
+from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 
-def read_blocks(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_blocks(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """The rows of a source from ``start`` on. Damage becomes unreadable rows; a failing server raises StorageError."""
     if source.format == "jsonl":
         return read_lines(source, start, reading)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from curate.corpus.hub import stream_hub
 from curate.corpus.readers.arrow_blocks import BlockMaker, is_sound
 from curate.corpus.streams import as_failure, one_line, open_binary
-from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.runtime.console import warn
 
 # A batch of a Parquet row group is about this large, however large the group is.
@@ -40,7 +40,7 @@ def open_parquet(source: Source, file: IO[bytes]) -> pq.ParquetFile:
         raise _as_broken(source, error, "the Parquet file is damaged") from error
 
 
-def read_parquet(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_parquet(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on; row groups before it are passed over unread."""
     maker = BlockMaker(source, start, reading)
     try:
@@ -50,7 +50,7 @@ def read_parquet(source: Source, start: Start, reading: Reading) -> Iterator[Blo
         yield from maker.refuse(1, str(broken))
 
 
-def _read_groups(file: pq.ParquetFile, maker: BlockMaker) -> Iterator[Block]:
+def _read_groups(file: pq.ParquetFile, maker: BlockMaker) -> Iterator[RowBlock]:
     maker.total_rows = file.metadata.num_rows
     for group in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
@@ -61,7 +61,7 @@ def _read_groups(file: pq.ParquetFile, maker: BlockMaker) -> Iterator[Block]:
     yield maker.finish()
 
 
-def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator[Block]:
+def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator[RowBlock]:
     first = maker.row
     stop = first + file.metadata.row_group(group).num_rows
     cause = f"row group {group} ends early"
@@ -81,7 +81,7 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
     yield from maker.refuse(stop - maker.row, cause)
 
 
-def passes(reading: Reading) -> list[bool]:
+def passes(reading: ReadOptions) -> list[bool]:
     """Whether to read what is asked for beside the text: where that fails, the text alone is tried if it is wanted."""
     if reading.whole and reading.text_field is None and reading.conversation is None:
         return [True]
@@ -94,7 +94,7 @@ def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
         warn(f"{maker.source.name}, {rows}: {cause}; their columns beside the text are null")
 
 
-def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: int, whole: bool) -> Iterator[Block]:
+def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: int, whole: bool) -> Iterator[RowBlock]:
     """The batches of a row group, from the row on that the maker stands at."""
     metadata = file.metadata.row_group(group)
     size = max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
@@ -108,7 +108,7 @@ def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: in
             yield from maker.make(pa.Table.from_batches([batch.slice(done)]), file.schema_arrow)
 
 
-def read_arrow(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on, of an IPC file (Feather) or an IPC stream (``datasets`` writes these)."""
     maker = BlockMaker(source, start, reading)
     cause = ""
@@ -126,7 +126,7 @@ def read_arrow(source: Source, start: Start, reading: Reading) -> Iterator[Block
     yield from maker.refuse(1, f"{cause} after row {maker.row - 1}" if maker.row else cause)
 
 
-def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[Block]:
+def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[RowBlock]:
     """The rows from the one on that the maker stands at."""
     row = 0
     for schema, batch, position in _read_ipc(maker.source, maker.reading, whole):
@@ -137,7 +137,7 @@ def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[Block]:
             yield from maker.make(pa.Table.from_batches([batch.slice(done)]), schema)
 
 
-def _read_ipc(source: Source, reading: Reading, whole: bool) -> Iterator[tuple[pa.Schema, pa.RecordBatch, int]]:
+def _read_ipc(source: Source, reading: ReadOptions, whole: bool) -> Iterator[tuple[pa.Schema, pa.RecordBatch, int]]:
     """Sound record batches with the schema of the whole file and the stored bytes read so far."""
     with open_binary(source.path) as file:
         try:
@@ -169,12 +169,12 @@ def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> 
     return reader
 
 
-def _project_ipc(schema: pa.Schema, reading: Reading, also: bool) -> pa.ipc.IpcReadOptions:
+def _project_ipc(schema: pa.Schema, reading: ReadOptions, also: bool) -> pa.ipc.IpcReadOptions:
     tops = {name.split(".")[0] if name not in schema.names else name for name in reading.project(schema.names, also)}
     return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(schema.names) if name in tops])
 
 
-def read_hub(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_hub(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on, streamed through ``datasets`` as Arrow batches."""
     maker = BlockMaker(source, start, reading)
     maker.skip(start.row)

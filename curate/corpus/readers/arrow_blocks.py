@@ -15,7 +15,7 @@ from curate.corpus.chat.types import joined
 from curate.corpus.json_records import BadRowError, as_id
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.streams import one_line
-from curate.corpus.types import Block, Reading, Source, Start
+from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 # Texts become Python strings in runs of about this many bytes.
 RUN_BYTES = 4 << 20
@@ -27,8 +27,8 @@ class BlockMaker:
     """Counts the rows of a columnar source and makes blocks of those from ``start`` on that are in the sample."""
 
     source: Source
-    start: Start
-    reading: Reading
+    start: ReadStart
+    reading: ReadOptions
     total_rows: int | None = None
     """Where it is known, the position in the source is told from the row."""
     row: int = 0
@@ -42,7 +42,7 @@ class BlockMaker:
         self.row += rows
         self.behind = self._position(self.row - 1) if rows else self.behind
 
-    def make(self, table: pa.Table, schema: pa.Schema) -> Iterator[Block]:
+    def make(self, table: pa.Table, schema: pa.Schema) -> Iterator[RowBlock]:
         """Blocks of the next rows. ``schema`` is that of the file; columns that the table lacks of it become null."""
         if self.row + len(table) <= self.start.row:
             self.skip(len(table))
@@ -54,7 +54,7 @@ class BlockMaker:
         for first in range(0, len(table), run):
             yield self._make_run(table.slice(first, run), schema)
 
-    def _make_run(self, table: pa.Table, schema: pa.Schema) -> Block:
+    def _make_run(self, table: pa.Table, schema: pa.Schema) -> RowBlock:
         rows = list(range(self.row, self.row + len(table)))
         keep = self.reading.keep
         if keep is not None:
@@ -77,7 +77,7 @@ class BlockMaker:
             rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content, turns
         )
 
-    def refuse(self, count: int, cause: str) -> Iterator[Block]:
+    def refuse(self, count: int, cause: str) -> Iterator[RowBlock]:
         """Blocks of unreadable rows."""
         stop = self.row + count
         if self.row < self.start.row:
@@ -90,7 +90,7 @@ class BlockMaker:
             nothing: list[str | None] = [None] * len(rows)
             yield self._block(rows, nothing, nothing, [cause] * len(rows), [0] * len(rows), next_row)
 
-    def finish(self) -> Block:
+    def finish(self) -> RowBlock:
         """The end of the source, without rows."""
         self.behind = self.source.size or self.behind
         return self._block([], [], [], [], [], self.row)
@@ -105,12 +105,12 @@ class BlockMaker:
         next_row: int,
         content: Any = None,
         turns: list[Turns | None] | None = None,
-    ) -> Block:
+    ) -> RowBlock:
         begin = self.behind
         if next_row > self.row:
             self.behind = self._position(next_row - 1)
         self.row = next_row
-        return Block(
+        return RowBlock(
             rows=rows,
             ids=ids,
             texts=texts,

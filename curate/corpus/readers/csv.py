@@ -12,7 +12,7 @@ from curate.corpus.json_records import BadRowError
 from curate.corpus.readers.jsonl import BOM
 from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
 from curate.corpus.streams import read_chunks
-from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 RECORDS_PER_BATCH = 256
@@ -20,7 +20,7 @@ RECORDS_PER_BATCH = 256
 MAX_FIELD_CHARACTERS = 1 << 28
 
 
-def read_separated(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_separated(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on."""
     header: list[str] = []
     try:

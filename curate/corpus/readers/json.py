@@ -15,7 +15,7 @@ from curate.corpus.json_records import BadRowError, parse_record
 from curate.corpus.readers.jsonl import BOM, read_lines
 from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
 from curate.corpus.streams import read_chunks
-from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
 BETWEEN = re.compile(rb'["\[\]{},]')
 INSIDE = re.compile(rb'["\[\]{}]')
@@ -126,7 +126,7 @@ class Splitter:
         return "the JSON breaks off" if rest or open_end or self.held_bytes > types.MAX_DOCUMENT_BYTES else None
 
 
-def read_json(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_json(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on, whatever of the three a .json file is."""
     try:
         head = peek(source)
@@ -155,7 +155,7 @@ def looks_like_lines(head: bytes) -> bool:
     return first.rstrip().endswith(b"}") or rest.lstrip().startswith(b"{")
 
 
-def read_elements(source: Source, start: Start, reading: Reading, level: int) -> Iterator[Block]:
+def read_elements(source: Source, start: ReadStart, reading: ReadOptions, level: int) -> Iterator[RowBlock]:
     """Blocks of the elements of an array (``level`` 1) or of a sequence of values (``level`` 0) from ``start`` on."""
     entered = enter(source, start)
     batches = split_elements(source, level, entered.offset or 0, reading.chunk_bytes)

@@ -8,12 +8,12 @@ from curate.corpus import types
 from curate.corpus.json_records import BadRowError, parse_record
 from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
 from curate.corpus.streams import read_chunks
-from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
 BOM = b"\xef\xbb\xbf"
 
 
-def read_lines(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_lines(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on."""
     batches = split_lines(source, enter(source, start).offset or 0, reading.chunk_bytes)
     return gather_rows(batches, source, start, reading, parse_record, "line")

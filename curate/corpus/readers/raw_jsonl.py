@@ -4,9 +4,9 @@ The bytes of such a slice are known from its mark. Any other slice (a bad or bla
 round, a text that is no string) is left to ``curate.corpus``, which knows what to do about it.
 
 Where JSON lines come out again, a line need not be spelled anew: its own bytes, short of the brace that closes it, are
-what its columns begin with (``Lines.heads``), numbers and escapes as they were written. That is right of a slice when
-each line is one object that ends in ``}``, with no key twice (readers differ in which one counts), of strings, numbers,
-truth values and nulls that a table would give back as they are.
+what its columns begin with (``RawLines.heads``), numbers and escapes as they were written. That is right of a slice
+when each line is one object that ends in ``}``, with no key twice (readers differ in which one counts), of strings,
+numbers, truth values and nulls that a table would give back as they are.
 """
 
 import operator
@@ -29,7 +29,7 @@ MOST_BACKSLASHES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class RawLines:
     """The documents of a slice."""
 
     records: list[dict[str, Any]]
@@ -41,7 +41,7 @@ class Lines:
     """Each line without what closes it; None where the records have to be spelled anew."""
 
 
-def read_plain(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> Lines | None:
+def read_plain(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> RawLines | None:
     """The slice of a mark, None where it has to be read with more care."""
     if not _may_be_plain(corpus, source) or mark.next_offset is None or mark.documents == 0:
         return None
@@ -64,7 +64,7 @@ def _may_be_plain(corpus: Corpus, source: Source) -> bool:
     return local and corpus.sample is None and corpus.conversation is None
 
 
-def _parse(data: bytes, documents: int, corpus: Corpus) -> Lines | None:
+def _parse(data: bytes, documents: int, corpus: Corpus) -> RawLines | None:
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -81,7 +81,7 @@ def _parse(data: bytes, documents: int, corpus: Corpus) -> Lines | None:
     if not columns.look(records, corpus.schema):
         return None
     heads = _cut_heads(lines) if columns.held and _count_strings(data) == columns.strings else None
-    return Lines(records, texts, len(data), columns.types, heads)
+    return RawLines(records, texts, len(data), columns.types, heads)
 
 
 def _cut_heads(lines: list[bytes]) -> list[bytes] | None:

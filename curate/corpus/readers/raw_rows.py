@@ -10,10 +10,10 @@ import pyarrow as pa
 from curate.corpus.json_records import BadRowError
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.arrow_blocks import to_records
-from curate.corpus.types import Block, Reading, Source, Start
+from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 
-class Row(NamedTuple):
+class RawRow(NamedTuple):
     """A record and its place, or the reason why it cannot be read; one of the two is None."""
 
     file: str
@@ -23,14 +23,14 @@ class Row(NamedTuple):
     reason: str | None
 
 
-def read_rows(source: Source, id_field: str | None, keep: Callable[[int], bool] | None) -> Iterator[Row]:
+def read_rows(source: Source, id_field: str | None, keep: Callable[[int], bool] | None) -> Iterator[RawRow]:
     """The rows of a source in order, bad ones too. StorageError where a server fails."""
-    for block in read_blocks(source, Start(), Reading(None, id_field, whole=True, keep=keep)):
+    for block in read_blocks(source, ReadStart(), ReadOptions(None, id_field, whole=True, keep=keep)):
         for place, (record, reason) in enumerate(_take_records(block)):
-            yield Row(source.name, block.rows[place], block.ids[place], record, reason)
+            yield RawRow(source.name, block.rows[place], block.ids[place], record, reason)
 
 
-def _take_records(block: Block) -> Iterator[tuple[dict[str, Any] | None, str | None]]:
+def _take_records(block: RowBlock) -> Iterator[tuple[dict[str, Any] | None, str | None]]:
     held = block.content
     records = to_records(held) if isinstance(held, pa.Table) else held or [None] * len(block.rows)
     for row, record, reason in zip(block.rows, records, block.reasons, strict=True):

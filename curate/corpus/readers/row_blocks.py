@@ -9,7 +9,7 @@ from typing import Any
 from curate.corpus.chat.rows import Turns, count_bytes, take_turns
 from curate.corpus.chat.types import joined
 from curate.corpus.json_records import BadRowError, pick, take_id, take_text
-from curate.corpus.types import Block, Reading, Source, Start
+from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 # Every row counts a little, so that a million empty rows do not make one slice.
 ROW_COST = 64
@@ -33,7 +33,7 @@ class Items:
 class Builder:
     """A block under construction: documents are added in order; ``build`` gives the block and begins the next one."""
 
-    reading: Reading
+    reading: ReadOptions
     begin: int
     seekable: bool
     rows: list[int] = field(default_factory=list)
@@ -71,9 +71,9 @@ class Builder:
         self.sizes[-1] = count_bytes(text) + ROW_COST
         return text
 
-    def build(self, next_row: int, next_offset: int, end: int) -> Block:
+    def build(self, next_row: int, next_offset: int, end: int) -> RowBlock:
         """The rows so far; ``next_row``, ``next_offset`` and ``end`` say where the reader stands behind them."""
-        block = Block(
+        block = RowBlock(
             rows=self.rows,
             ids=self.ids,
             texts=self.texts,
@@ -99,21 +99,21 @@ def is_seekable(source: Source) -> bool:
     return source.compression is None
 
 
-def enter(source: Source, start: Start) -> Start:
+def enter(source: Source, start: ReadStart) -> ReadStart:
     """Where reading really begins: at the row itself where its byte is known, else at the top of the file."""
     if is_seekable(source) and start.offset is not None:
         return start
-    return Start(0, 0)
+    return ReadStart(0, 0)
 
 
 def gather_rows(
     batches: Iterable[Items],
     source: Source,
-    start: Start,
-    reading: Reading,
+    start: ReadStart,
+    reading: ReadOptions,
     parse: Callable[[Any], dict[str, Any]],
     unit: str,
-) -> Iterator[Block]:
+) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on. ``unit`` is what the reasons call a row: line, element or record."""
     entered = enter(source, start)
     row, behind = entered.row, entered.offset or 0

@@ -11,12 +11,12 @@ from curate.corpus.json_records import BadRowError
 from curate.corpus.readers.jsonl import BOM
 from curate.corpus.readers.row_blocks import Items, gather_rows
 from curate.corpus.streams import read_chunks
-from curate.corpus.types import Block, BrokenSourceError, Reading, Source, Start
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
 TEXT = "text"
 
 
-def read_whole(source: Source, start: Start, reading: Reading) -> Iterator[Block]:
+def read_whole(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """One block of one row."""
     parse = partial(_as_record, reading.text_field or TEXT)
     return gather_rows(_read(source, reading.chunk_bytes), source, start, reading, parse, "document")

@@ -17,14 +17,14 @@ import pyarrow as pa
 from curate.corpus.schema_widening import fit, respell
 from curate.errors import TableError
 from curate.exports import shards
-from curate.exports.ordered.spill import Narrow, Piece, cut_rows, read_lines, read_narrow, read_tables, take_rows
-from curate.exports.shards import Written
+from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
+from curate.exports.shards import WrittenShard
 
 UNIT_BYTES = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class MergeUnit:
     """The rows with a key in [first, stop)."""
 
     first: int
@@ -33,18 +33,18 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedShard:
     """A shard to write."""
 
     name: str
     """Below the folder, POSIX."""
-    units: list[Unit]
-    pieces: list[Piece]
+    units: list[MergeUnit]
+    pieces: list[SpillPiece]
     """All that overlap it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class MergeJob:
     """What all workers know."""
 
     folder: Path
@@ -60,13 +60,15 @@ def unit_bytes(shard_bytes: int) -> int:
     return max(1, min(UNIT_BYTES, shard_bytes // 8))
 
 
-def plan_shards(pieces: Sequence[Piece], bucket_keys: int, cell: int, shard_bytes: int) -> dict[int, list[list[Unit]]]:
+def plan_shards(
+    pieces: Sequence[SpillPiece], bucket_keys: int, cell: int, shard_bytes: int
+) -> dict[int, list[list[MergeUnit]]]:
     """The units of each shard of each bucket (key // bucket_keys), in order."""
     most = unit_bytes(shard_bytes)
-    cells: dict[int, list[Piece]] = {}
+    cells: dict[int, list[SpillPiece]] = {}
     for piece in pieces:
         cells.setdefault(piece.first // cell, []).append(piece)
-    planned: dict[int, list[list[Unit]]] = {}
+    planned: dict[int, list[list[MergeUnit]]] = {}
     for number in sorted(cells):
         buckets = planned.setdefault(number * cell // bucket_keys, [[]])
         for unit in _cut_cell(cells[number], number * cell, cell, most):
@@ -74,31 +76,31 @@ def plan_shards(pieces: Sequence[Piece], bucket_keys: int, cell: int, shard_byte
     return planned
 
 
-def _cut_cell(pieces: list[Piece], first: int, cell: int, most: int) -> Iterator[Unit]:
+def _cut_cell(pieces: list[SpillPiece], first: int, cell: int, most: int) -> Iterator[MergeUnit]:
     total = sum(piece.size for piece in pieces)
     if total <= most:
-        yield Unit(first, first + cell, total)
+        yield MergeUnit(first, first + cell, total)
         return
     narrow = read_narrow(pieces, first, first + cell)
     narrow = narrow[np.argsort(narrow["key"])]
     keys, sizes = narrow["key"], narrow["size"]
     for start, stop in cut_rows(sizes, most):
-        yield Unit(int(keys[start]), int(keys[stop - 1]) + 1, int(sizes[start:stop].sum()))
+        yield MergeUnit(int(keys[start]), int(keys[stop - 1]) + 1, int(sizes[start:stop].sum()))
 
 
-def _place(shards_: list[list[Unit]], unit: Unit, most: int, shard_bytes: int) -> None:
+def _place(shards_: list[list[MergeUnit]], unit: MergeUnit, most: int, shard_bytes: int) -> None:
     """Put a unit behind those before it: into the last unit, the last shard, or a new one."""
     last = shards_[-1]
     filled = sum(one.size for one in last)
     if last and filled + unit.size > shard_bytes:
         shards_.append([unit])
     elif last and last[-1].size + unit.size <= most:
-        last[-1] = Unit(last[-1].first, unit.stop, last[-1].size + unit.size)
+        last[-1] = MergeUnit(last[-1].first, unit.stop, last[-1].size + unit.size)
     else:
         last.append(unit)
 
 
-def write_shard(shared: Writing, planned: Planned) -> Written:
+def write_shard(shared: MergeJob, planned: PlannedShard) -> WrittenShard:
     """Write one shard, and its narrow rows beside. TableError where two rows claim one place.
 
     The file is not flushed to the disk yet.
@@ -116,7 +118,7 @@ def write_shard(shared: Writing, planned: Planned) -> Written:
     finally:
         shard.close()
     if isinstance(shard, shards.LinesShard):
-        return Written(planned.name, rows, path.stat().st_size, shard.checksum())
+        return WrittenShard(planned.name, rows, path.stat().st_size, shard.checksum())
     return shards.describe_file(shared.folder, planned.name, rows)
 
 
@@ -125,7 +127,7 @@ def places_of(folder: Path, shard: str) -> Path:
     return folder / (shard.replace("/", "+") + ".places")
 
 
-def _write_unit(shard: Any, shared: Writing, pieces: list[Piece], unit: Unit, room: bytearray) -> Narrow:
+def _write_unit(shard: Any, shared: MergeJob, pieces: list[SpillPiece], unit: MergeUnit, room: bytearray) -> Narrow:
     if shared.kind == "jsonl":
         narrow, lines = read_lines(pieces, unit.first, unit.stop, room)
         _write_lines(shard, shared, lines)
@@ -137,7 +139,7 @@ def _write_unit(shard: Any, shared: Writing, pieces: list[Piece], unit: Unit, ro
     return narrow[order]
 
 
-def _write_lines(shard: Any, shared: Writing, lines: pa.Array) -> None:
+def _write_lines(shard: Any, shared: MergeJob, lines: pa.Array) -> None:
     if shared.texts:
         types = {column.name: column.type for column in shared.schema}
         for line in lines.to_pylist():

@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 from curate.corpus import Documents, SliceMark
 from curate.corpus.arrow_types import tabulate
 from curate.corpus.readers import raw_jsonl
-from curate.corpus.schema_widening import Shape, fit
+from curate.corpus.schema_widening import SchemaShape, fit
 from curate.errors import TableError
 from curate.exports import joined_slices, leaked_passages, shards
-from curate.exports.joined_slices import Counts, Job, Piece
-from curate.exports.leaked_passages import Passages
-from curate.exports.ordered.spill import NARROW, Narrow, Spill
-from curate.exports.ordered.spill import Piece as Spilled
+from curate.exports.joined_slices import ExportCounts, ExportJob, JoinedSlice
+from curate.exports.leaked_passages import LeakedPassages
+from curate.exports.ordered.spill import NARROW, Narrow, SpillFile
+from curate.exports.ordered.spill import SpillPiece as Spilled
 from curate.rundir import decision_table, parquet, schemas
 
 BUCKET_KEYS = 1 << 48  # A key is bucket · BUCKET_KEYS + position.
@@ -33,10 +33,10 @@ TASK_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class PartitionPlan:
     """What all workers know."""
 
-    job: Job
+    job: ExportJob
     spill: Path
     limit: int
     """Bytes of rows that a worker gathers."""
@@ -45,7 +45,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class PartitionSlice:
     """A slice to read: its place, its part of the scores, and the decisions on its rows."""
 
     mark: SliceMark
@@ -56,30 +56,30 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class PartitionTask:
     number: int
     source: int
     """Place of the file in the corpus."""
     behind: SliceMark | None
     left: int | None
-    slices: list[Slice]
+    slices: list[PartitionSlice]
 
 
 @dataclass(slots=True)
-class Routed:
+class PartitionResult:
     """What a task gave."""
 
     pieces: list[Spilled] = field(default_factory=list)
-    shapes: list[Shape] = field(default_factory=list)
+    shapes: list[SchemaShape] = field(default_factory=list)
     misread: set[str] = field(default_factory=set)
-    counts: Counts = field(default_factory=Counts)
+    counts: ExportCounts = field(default_factory=ExportCounts)
     read_bytes: int = 0
 
 
 # In the parent: what the narrow tables say, cut into tasks.
 
 
-def list_tasks(job: Job, task_bytes: int = TASK_BYTES) -> Iterator[Task]:
+def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[PartitionTask]:
     """The tasks of a whole corpus; CorpusError or TableError where the tables are not those of the corpus."""
     score, corpus = job.run.finished_scores(), job.corpus
     places = {source.name: number for number, source in enumerate(corpus.sources)}
@@ -102,14 +102,14 @@ def list_tasks(job: Job, task_bytes: int = TASK_BYTES) -> Iterator[Task]:
         for group in _group(job, places[name], [mark for mark, _ in found], task_bytes):
             paths = [path for _, path in found[group.start : group.stop]]
             held = [mark for mark, _ in found[group.start : group.stop]]
-            slices = [Slice(mark, path, *chooser.take(mark)) for mark, path in zip(held, paths, strict=True)]
-            yield Task(number, places[name], behind, left, slices)
+            slices = [PartitionSlice(mark, path, *chooser.take(mark)) for mark, path in zip(held, paths, strict=True)]
+            yield PartitionTask(number, places[name], behind, left, slices)
             number, behind = number + 1, held[-1]
             left = None if left is None else left - sum(mark.documents for mark in held)
     chooser.finish()
 
 
-def _group(job: Job, place: int, marks: list[SliceMark], task_bytes: int) -> Iterator[range]:
+def _group(job: ExportJob, place: int, marks: list[SliceMark], task_bytes: int) -> Iterator[range]:
     """Ranges of slices of one task each; a file that cannot be entered in its middle is one task."""
     source = job.corpus.sources[place]
     enterable = source.format in ("parquet", "arrow") or marks[0].next_offset is not None
@@ -120,12 +120,14 @@ def _group(job: Job, place: int, marks: list[SliceMark], task_bytes: int) -> Ite
 class _Chooser:
     """What the tables of filter, bucket and order say of the rows of one slice after the other."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: ExportJob):
         self._job = job
-        self._rows = {"keep": decision_table.Decisions(job.choice.path)}
+        self._rows = {"keep": decision_table.DecisionReader(job.choice.path)}
         for name, path in job.placed.paths(job.run).items():
-            self._rows[name] = decision_table.Decisions(path, schemas.ORDER if name == "position" else schemas.BUCKETS)
-        self._leaks = Passages(job.run) if job.treatment else None
+            self._rows[name] = decision_table.DecisionReader(
+                path, schemas.ORDER if name == "position" else schemas.BUCKETS
+            )
+        self._leaks = LeakedPassages(job.run) if job.treatment else None
         self._names = {name: number for number, name in enumerate(job.placed.buckets)}
         self._kept = 0
 
@@ -170,10 +172,10 @@ class _Chooser:
 # In a worker: rows read, checked, and set down.
 
 
-def route(shared: Route, task: Task) -> Routed:
+def route(shared: PartitionPlan, task: PartitionTask) -> PartitionResult:
     """Read the slices of a task, check that they are those that were scored, and spill the rows that are kept."""
-    found, job = Routed(), shared.job
-    spill = Spill(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell)
+    found, job = PartitionResult(), shared.job
+    spill = SpillFile(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell)
     source, behind, left = job.corpus.sources[task.source], task.behind, task.left
     wanted = list(dict.fromkeys(["row", "bytes", "hash", "status", "tokens", *job.score_columns]))
     slow: Iterator[Documents] | None = None
@@ -200,13 +202,13 @@ def _read_part(path: Path, columns: list[str]) -> pa.Table:
         return file.read(columns, use_threads=False)
 
 
-def _count(found: Routed, one: Slice, scores: pa.Table, job: Job) -> Any:
+def _count(found: PartitionResult, one: PartitionSlice, scores: pa.Table, job: ExportJob) -> Any:
     if len(scores) != len(one.choice) or not scores.column("row").equals(one.choice.column("row")):
         raise TableError("the decision table does not follow the order of the scores", "run curate filter again")
     return joined_slices.count_rows(found.counts, scores, one.choice.column("keep"), job.rejected)
 
 
-def _added(one: Slice, scores: pa.Table, job: Job, cut: Any = None) -> dict[str, Any]:
+def _added(one: PartitionSlice, scores: pa.Table, job: ExportJob, cut: Any = None) -> dict[str, Any]:
     """The columns that are added, under their new names."""
     made: dict[str, Any] = {name: one.choice.column(name) for name in job.placed.columns()}
     if job.treatment.marks:
@@ -217,7 +219,13 @@ def _added(one: Slice, scores: pa.Table, job: Job, cut: Any = None) -> dict[str,
 
 
 def _spill_documents(
-    found: Routed, spill: Spill, task: Task, one: Slice, documents: Documents | None, scores: pa.Table, job: Job
+    found: PartitionResult,
+    spill: SpillFile,
+    task: PartitionTask,
+    one: PartitionSlice,
+    documents: Documents | None,
+    scores: pa.Table,
+    job: ExportJob,
 ) -> None:
     """A slice as ``curate.corpus`` reads it."""
     if documents is None or documents.mark != one.mark:
@@ -230,15 +238,21 @@ def _spill_documents(
     joined_slices.check_names(documents.table.column_names, job)
     if one.hits:
         leaked_passages.check_rows(job.run.hits, documents.mark.file, one.hits, documents.rows.tolist())
-    piece = Piece(documents, scores, one.choice, one.hits)
+    piece = JoinedSlice(documents, scores, one.choice, one.hits)
     table = joined_slices.add_columns(documents.table, piece, job).filter(keep)
     _spill_table(found, spill, task, one, table, scores.filter(keep), job)
 
 
 def _spill_table(
-    found: Routed, spill: Spill, task: Task, one: Slice, table: pa.Table, scores: pa.Table, job: Job
+    found: PartitionResult,
+    spill: SpillFile,
+    task: PartitionTask,
+    one: PartitionSlice,
+    table: pa.Table,
+    scores: pa.Table,
+    job: ExportJob,
 ) -> None:
-    shape = Shape()
+    shape = SchemaShape()
     shape.see(table)
     found.shapes.append(shape)
     table = fit(table, shape.schema())
@@ -255,7 +269,13 @@ def _spill_table(
 
 
 def _spill_lines(
-    found: Routed, spill: Spill, task: Task, one: Slice, plain: raw_jsonl.Lines, scores: pa.Table, job: Job
+    found: PartitionResult,
+    spill: SpillFile,
+    task: PartitionTask,
+    one: PartitionSlice,
+    plain: raw_jsonl.RawLines,
+    scores: pa.Table,
+    job: ExportJob,
 ) -> None:
     """A slice of ordinary lines: for JSON lines without a table on the way."""
     keep = _count(found, one, scores, job)
@@ -269,7 +289,7 @@ def _spill_lines(
         _spill_table(found, spill, task, one, table.filter(keep), scores.filter(keep), job)
         return
     empty = pa.schema([*plain.columns.items(), *((name, column.type) for name, column in added.items())])
-    shape = Shape()
+    shape = SchemaShape()
     shape.see(empty.empty_table())
     _note_wide(shape, plain)
     found.shapes.append(shape)
@@ -290,12 +310,12 @@ def _choose(values: list[Any], kept: Any) -> list[Any]:
     return values if kept is None else list(itertools.compress(values, kept.tolist()))
 
 
-def _note_wide(shape: Shape, plain: raw_jsonl.Lines) -> None:
+def _note_wide(shape: SchemaShape, plain: raw_jsonl.RawLines) -> None:
     """Whole numbers that float64 does not hold, of which the types alone tell nothing."""
     for name, kind in plain.columns.items():
         if pa.types.is_int64(kind) or pa.types.is_nested(kind):
             values = pa.array([record.get(name) for record in plain.records], kind)
-            seen = Shape()
+            seen = SchemaShape()
             seen.see(pa.table({name: values}))
             shape.wide |= seen.wide
 
@@ -332,7 +352,7 @@ def _spell_column(column: pa.ChunkedArray, count: int) -> list[bytes]:
     return list(map(known.__getitem__, values))
 
 
-def _narrow(task: Task, key: Any, scores: pa.Table, sizes: Any) -> Narrow:
+def _narrow(task: PartitionTask, key: Any, scores: pa.Table, sizes: Any) -> Narrow:
     found = np.empty(len(scores), NARROW)
     found["key"], found["file"], found["row"] = key.to_numpy(), task.source, scores.column("row").to_numpy()
     found["tokens"], found["size"] = pc.fill_null(scores.column("tokens"), 0).to_numpy(), sizes

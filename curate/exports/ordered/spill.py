@@ -26,7 +26,7 @@ NARROW = np.dtype([(name, np.int64) for name in ("key", "file", "row", "tokens",
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SpillPiece:
     """Consecutive rows of a run, of ascending keys."""
 
     run: str
@@ -45,7 +45,7 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Spill:
+class SpillFile:
     """Takes rows in any order; ``finish`` gives the pieces of all that was taken."""
 
     stem: Path
@@ -56,7 +56,7 @@ class Spill:
     _bodies: list[Any] = field(default_factory=list)
     _octets: int = 0
     _runs: int = 0
-    _pieces: list[Piece] = field(default_factory=list)
+    _pieces: list[SpillPiece] = field(default_factory=list)
 
     def add(self, narrow: Narrow, bodies: list[bytes] | pa.Table) -> None:
         """Take rows, all lines or all rows of tables."""
@@ -70,7 +70,7 @@ class Spill:
             if self._octets >= self.limit:
                 self._flush()
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[SpillPiece]:
         self._flush()
         return self._pieces
 
@@ -91,7 +91,7 @@ class Spill:
         ):
             first, last = int(narrow["key"][start]), int(narrow["key"][stop - 1])
             size = int(narrow["size"][start:stop].sum())
-            self._pieces.append(Piece(run, start, stop - start, first, last, offset, octets, size))
+            self._pieces.append(SpillPiece(run, start, stop - start, first, last, offset, octets, size))
 
     def _cut(self, keys: Numbers, sizes: Numbers) -> list[tuple[int, int]]:
         """The ranges of rows of one piece each."""
@@ -156,7 +156,7 @@ def take_rows(table: pa.Table, order: Numbers) -> pa.Table:
 class _Found:
     """The rows of a piece that are asked for: [low, high) of it."""
 
-    piece: Piece
+    piece: SpillPiece
     low: int
     high: int
     narrow: Narrow
@@ -164,13 +164,13 @@ class _Found:
     """Bytes of the lines of the piece that stand before."""
 
 
-def read_narrow(pieces: Iterable[Piece], first: int, stop: int) -> Narrow:
+def read_narrow(pieces: Iterable[SpillPiece], first: int, stop: int) -> Narrow:
     """The narrow rows with a key in [first, stop), a piece after the other."""
     return np.concatenate([np.empty(0, NARROW), *(one.narrow for one in _find(pieces, first, stop))])
 
 
-def _find(pieces: Iterable[Piece], first: int, stop: int) -> list[_Found]:
-    by_run: dict[str, list[Piece]] = {}
+def _find(pieces: Iterable[SpillPiece], first: int, stop: int) -> list[_Found]:
+    by_run: dict[str, list[SpillPiece]] = {}
     for piece in pieces:
         if piece.first < stop and piece.last >= first:
             by_run.setdefault(piece.run, []).append(piece)
@@ -186,7 +186,7 @@ def _find(pieces: Iterable[Piece], first: int, stop: int) -> list[_Found]:
     return found
 
 
-def read_lines(pieces: Iterable[Piece], first: int, stop: int, room: bytearray) -> tuple[Narrow, pa.Array]:
+def read_lines(pieces: Iterable[SpillPiece], first: int, stop: int, room: bytearray) -> tuple[Narrow, pa.Array]:
     """The rows with a key in [first, stop) in the order of their keys, and their lines.
 
     ``room`` is where they are gathered: it grows as needed and is to be passed again, since new memory is slow.
@@ -218,7 +218,7 @@ def _read_into(handle: int, view: memoryview, offset: int) -> None:
         view, offset = view[count:], offset + count
 
 
-def read_tables(pieces: Iterable[Piece], first: int, stop: int) -> list[tuple[Narrow, pa.Table]]:
+def read_tables(pieces: Iterable[SpillPiece], first: int, stop: int) -> list[tuple[Narrow, pa.Table]]:
     """The rows with a key in [first, stop), a table a piece, each with the schema of its run."""
     tables = []
     for run, held in _by_run(_find(pieces, first, stop)):

@@ -20,15 +20,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
-from curate.corpus.schema_widening import Shape
+from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
 from curate.exports import joined_slices
-from curate.exports.joined_slices import Counts, Job
+from curate.exports.joined_slices import ExportCounts, ExportJob
 from curate.exports.ordered import merge, partition
-from curate.exports.ordered.merge import Planned, Writing
-from curate.exports.ordered.partition import BUCKET_KEYS, Route, Routed
-from curate.exports.ordered.spill import NARROW, Numbers, Piece
-from curate.exports.shards import Written
+from curate.exports.ordered.merge import MergeJob, PlannedShard
+from curate.exports.ordered.partition import BUCKET_KEYS, PartitionPlan, PartitionResult
+from curate.exports.ordered.spill import NARROW, Numbers, SpillPiece
+from curate.exports.shards import WrittenShard
 from curate.runtime import console, processes, threads
 
 # What the processes take before they hold a row, and what one of them needs to write a unit.
@@ -56,7 +56,7 @@ ORDER = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class OrderedMeans:
     """How much an ordered export may take."""
 
     memory: int
@@ -70,21 +70,21 @@ class Means:
 
 
 @dataclass(slots=True)
-class Laid:
+class OrderedShards:
     """The shards that were written, with what the card and the manifest tell of them."""
 
     folder: Path
     kind: str
-    shape: Shape
+    shape: SchemaShape
     misread: set[str]
     rows: int = 0
-    counts: Counts = field(default_factory=Counts)
-    files: list[Written] = field(default_factory=list)
+    counts: ExportCounts = field(default_factory=ExportCounts)
+    files: list[WrittenShard] = field(default_factory=list)
     buckets: dict[str, str] = field(default_factory=dict)
     """The folder of each bucket below ``data``, where there are such folders."""
 
 
-def choose_means(memory: int, asked: int | None, corpus: Corpus) -> Means:
+def choose_means(memory: int, asked: int | None, corpus: Corpus) -> OrderedMeans:
     """As many workers as are asked for (else the cores, or one for a small corpus), as far as the memory goes.
 
     UsageError where the memory is too little for one.
@@ -98,17 +98,17 @@ def choose_means(memory: int, asked: int | None, corpus: Corpus) -> Means:
     small = corpus.size is not None and corpus.size < SMALL_BYTES
     wished = asked or (1 if small else threads.cores())
     affordable = max(1, (memory - PARENT_BYTES) // (WORKER_BYTES + UNIT_MEMORY))
-    return Means(memory, min(wished, affordable))
+    return OrderedMeans(memory, min(wished, affordable))
 
 
-def lay_out(job: Job, folder: Path, means: Means) -> Laid:
+def lay_out(job: ExportJob, folder: Path, means: OrderedMeans) -> OrderedShards:
     """Write the shards, and ``order.parquet`` where there is an order, into an empty folder."""
     spill = folder / ".spill"
     spill.mkdir()
     cell = _choose_cell(job)
     with processes.hired(processes.call, None, means.workers) as work:
         with console.progress("exporting", job.corpus.size) as progress:
-            routed = _route(job, work, Route(job, spill, means.run_bytes, cell), means, progress.advance)
+            routed = _route(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
         laid = _gather(job, folder, routed)
         _write_shards(job, work, laid, routed, spill, cell, means)
     laid.rows = sum(file.rows for file in laid.files)
@@ -119,14 +119,20 @@ def lay_out(job: Job, folder: Path, means: Means) -> Laid:
 
 
 def _write_shards(
-    job: Job, work: Work, laid: Laid, routed: Sequence[Routed], spill: Path, cell: int, means: Means
+    job: ExportJob,
+    work: Work,
+    laid: OrderedShards,
+    routed: Sequence[PartitionResult],
+    spill: Path,
+    cell: int,
+    means: OrderedMeans,
 ) -> None:
     pieces = [piece for one in routed for piece in one.pieces]
     if sum(piece.rows for piece in pieces) != laid.counts.kept:
         raise TableError(f"{laid.counts.kept:,} documents were kept, but other rows were spilled", "export again")
     planned = _name(job, laid, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
     texts = frozenset(laid.shape.texts)
-    shared = Writing(laid.folder, job.format, laid.shape.schema(), texts, spill)
+    shared = MergeJob(laid.folder, job.format, laid.shape.schema(), texts, spill)
     asked = ((merge.write_shard, shared, one) for one in planned)
     for written in threads.in_order(work, asked, min(means.workers, len(planned))):
         _flush(laid.folder / written.path)  # While the others write.
@@ -139,7 +145,7 @@ def _flush(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
-def _choose_cell(job: Job) -> int:
+def _choose_cell(job: ExportJob) -> int:
     """Keys that are routed together: half a unit of text, but no more than ``CELLS`` ranges over all."""
     counts, kept = job.run.finished_scores()["counts"], max(1, job.choice.kept)
     text = max(counts.get("bytes", 0), job.corpus.size or 0) * kept // max(1, counts["read"]) + 64 * kept
@@ -148,7 +154,9 @@ def _choose_cell(job: Job) -> int:
     return int(1 << (wanted - 1).bit_length())  # A power of two, so that no cell crosses from one bucket to the next.
 
 
-def _route(job: Job, work: Work, shared: Route, means: Means, advance: Callable[..., None]) -> list[Routed]:
+def _route(
+    job: ExportJob, work: Work, shared: PartitionPlan, means: OrderedMeans, advance: Callable[..., None]
+) -> list[PartitionResult]:
     found = []
     asked = ((partition.route, shared, task) for task in partition.list_tasks(job))
     for one in threads.in_order(work, asked, means.workers):
@@ -157,9 +165,9 @@ def _route(job: Job, work: Work, shared: Route, means: Means, advance: Callable[
     return found
 
 
-def _gather(job: Job, folder: Path, routed: Sequence[Routed]) -> Laid:
+def _gather(job: ExportJob, folder: Path, routed: Sequence[PartitionResult]) -> OrderedShards:
     """One schema and one count over all slices, in their order."""
-    laid = Laid(folder, job.format, Shape(last=tuple(job.names.values())), set())
+    laid = OrderedShards(folder, job.format, SchemaShape(last=tuple(job.names.values())), set())
     for one in routed:
         laid.misread |= one.misread
         for shape in one.shapes:
@@ -188,7 +196,9 @@ def folder_names(buckets: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _name(job: Job, laid: Laid, planned: Mapping[int, list[list[merge.Unit]]], pieces: list[Piece]) -> list[Planned]:
+def _name(
+    job: ExportJob, laid: OrderedShards, planned: Mapping[int, list[list[merge.MergeUnit]]], pieces: list[SpillPiece]
+) -> list[PlannedShard]:
     """The shards under their names, each with the pieces that it needs."""
     from curate.exports.shards import FORMATS
 
@@ -202,14 +212,14 @@ def _name(job: Job, laid: Laid, planned: Mapping[int, list[list[merge.Unit]]], p
         for number, units in enumerate(shards):
             first, stop = units[0].first, units[-1].stop
             wanted = [piece for piece in pieces if piece.first < stop and piece.last >= first]
-            found.append(Planned(pattern.format(number, len(shards)), units, wanted))
+            found.append(PlannedShard(pattern.format(number, len(shards)), units, wanted))
     return found
 
 
 # order.parquet.
 
 
-def _write_order(job: Job, laid: Laid, spill: Path) -> None:
+def _write_order(job: ExportJob, laid: OrderedShards, spill: Path) -> None:
     """Where each document stands, in the order of reading, with the tokens read when it has been."""
     path = laid.folder / "order.parquet"
     with pq.ParquetWriter(path, ORDER, compression="zstd") as writer:
@@ -217,7 +227,7 @@ def _write_order(job: Job, laid: Laid, spill: Path) -> None:
             writer.write_table(table, row_group_size=MAX_ORDER_ROWS)
 
 
-def _place_rows(job: Job, laid: Laid, spill: Path) -> Iterator[pa.Table]:
+def _place_rows(job: ExportJob, laid: OrderedShards, spill: Path) -> Iterator[pa.Table]:
     files = pa.array([source.name for source in job.corpus.sources], pa.large_string())
     read, bucket, behind = 0, None, -1
     for shard in laid.files:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from curate.corpus import Corpus
-from curate.corpus.schema_widening import Shape
+from curate.corpus.schema_widening import SchemaShape
 from curate.errors import UsageError
-from curate.exports.joined_slices import Job, Spelling
-from curate.exports.shards import Writer
+from curate.exports.joined_slices import ExportJob, TokenSpelling
+from curate.exports.shards import ShardWriter
 
 
 def check(format: str, tokenizer: str | None, layout: str, append: str, push_to_hub: str | None) -> None:
@@ -22,7 +22,7 @@ def check(format: str, tokenizer: str | None, layout: str, append: str, push_to_
         raise UsageError("token files are no data set of the Hub", "leave out --push-to-hub, or use --format parquet")
 
 
-def open_spelling(corpus: Corpus, tokenizer: str | None, layout: str, append: str) -> Spelling | None:
+def open_spelling(corpus: Corpus, tokenizer: str | None, layout: str, append: str) -> TokenSpelling | None:
     """The tokenizer and how its ids are written; None where text is."""
     if tokenizer is None:
         return None
@@ -31,14 +31,14 @@ def open_spelling(corpus: Corpus, tokenizer: str | None, layout: str, append: st
         raise UsageError(message, "--format parquet, and the chat template of your trainer")
     from curate.reference.tokenizer_only import open_vocabulary
 
-    return Spelling(open_vocabulary(tokenizer), layout, append)
+    return TokenSpelling(open_vocabulary(tokenizer), layout, append)
 
 
-def open_writer(job: Job, folder: Path) -> Any:
+def open_writer(job: ExportJob, folder: Path) -> Any:
     """What writes the tables of a job: shards of text, or of ids."""
-    shape = Shape(last=tuple(job.names.values()))
+    shape = SchemaShape(last=tuple(job.names.values()))
     if job.spelling is None:
-        return Writer(folder, job.format, job.shard_bytes, shape)
+        return ShardWriter(folder, job.format, job.shard_bytes, shape)
     from curate.exports.tokens.writer import TokenWriter
 
     key, how = (job.names["file"], job.names["row"]), job.spelling

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from curate.errors import UsageError
 from curate.exports import joined_slices
-from curate.exports.joined_slices import Job
+from curate.exports.joined_slices import ExportJob
 from curate.exports.ordered import write
-from curate.exports.ordered.write import ORDER, Means
+from curate.exports.ordered.write import ORDER, OrderedMeans
 from curate.exports.tokens import options
 from curate.exports.tokens.formats import LAYOUTS
 from curate.exports.tokens.writer import BATCH_ROWS, DOCUMENTS_NAME, TokenWriter
@@ -32,7 +32,7 @@ def check(format: str, by_bucket: bool) -> None:
         raise UsageError("--by-bucket and --format tokens cannot go together", hint)
 
 
-def lay_out(job: Job, folder: Path, means: Means) -> tuple[TokenWriter, joined_slices.Counts]:
+def lay_out(job: ExportJob, folder: Path, means: OrderedMeans) -> tuple[TokenWriter, joined_slices.ExportCounts]:
     """Write the token files and ``order.parquet``; the writer is finished by its caller."""
     beside = folder / ".texts"
     beside.mkdir()
@@ -51,7 +51,7 @@ def lay_out(job: Job, folder: Path, means: Means) -> tuple[TokenWriter, joined_s
     return writer, laid.counts
 
 
-def _column(job: Job, schema: pa.Schema) -> str:
+def _column(job: ExportJob, schema: pa.Schema) -> str:
     """The column that holds the text."""
     name = job.corpus.text_field
     return name if name in schema.names else name.split(".")[0]

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from curate.corpus.schema_widening import Shape
+from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
-from curate.exports.shards import Written, describe_file
+from curate.exports.shards import WrittenShard, describe_file
 from curate.exports.tokens.formats import HEADER_BYTES, LAYOUTS, TokenShard, choose_dtype, index_of
-from curate.reference.tokenizer_only import Vocabulary
+from curate.reference.tokenizer_only import TokenizerOnly
 
 BATCH_CHARACTERS = 1_000_000
 BATCH_ROWS = 1024
@@ -43,7 +43,7 @@ class TokenWriter:
     """Takes tables with texts, in order, and writes their tokens; the same face as ``shards.Writer``."""
 
     folder: Path
-    vocabulary: Vocabulary
+    vocabulary: TokenizerOnly
     layout: str
     append: str
     text: str
@@ -51,7 +51,7 @@ class TokenWriter:
     key: tuple[str, str]
     """The columns of file and row."""
     shard_bytes: int
-    shape: Shape = field(default_factory=Shape)
+    shape: SchemaShape = field(default_factory=SchemaShape)
     kind: str = "tokens"
     misread: set[str] = field(default_factory=set)
     rows: int = 0
@@ -128,7 +128,7 @@ class TokenWriter:
             self._open.close()
             self._open = None
 
-    def finish(self) -> list[Written]:
+    def finish(self) -> list[WrittenShard]:
         """Give the files their names; TableError where ids were lost on the way."""
         self._close()
         if self._documents is not None:
@@ -138,7 +138,7 @@ class TokenWriter:
         _check_sum(self)
         return [*named, describe_file(self.folder, DOCUMENTS_NAME, self.rows)]
 
-    def _name(self, place: int, rows: int) -> list[Written]:
+    def _name(self, place: int, rows: int) -> list[WrittenShard]:
         pattern = LAYOUTS[self.layout]
         old, name = self.folder / pattern.format(place, 0), pattern.format(place, len(self.counts))
         new, index = self.folder / name, index_of(self.folder / name)

@@ -21,7 +21,7 @@ SHOWN = 5  # problems of one kind that are named
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class IntegrityFinding:
     """One check: what it looked at, what it found, and whether that is right."""
 
     check: str
@@ -29,7 +29,7 @@ class Finding:
     ok: bool = True
 
 
-def check_files(export: Export) -> list[Finding]:
+def check_files(export: Export) -> list[IntegrityFinding]:
     """Whether the files of the manifest are there with their sizes and checksums, and hold the rows it counts."""
     problems = [problem for file in export.files if (problem := _judge_file(export.folder, file))]
     listed = {file["path"] for file in export.files}
@@ -40,9 +40,9 @@ def check_files(export: Export) -> list[Finding]:
     if rows != export.rows:
         problems.append(f"the shards have {rows:,} documents, the manifest counts {export.rows:,}")
     if problems:
-        return [Finding("files", problem, False) for problem in _shorten(problems)]
+        return [IntegrityFinding("files", problem, False) for problem in _shorten(problems)]
     what = "1 file is" if len(listed) == 1 else f"all {len(listed):,} files are"
-    return [Finding("files", f"{what} there; sizes and checksums are those of the manifest")]
+    return [IntegrityFinding("files", f"{what} there; sizes and checksums are those of the manifest")]
 
 
 def _walk(export: Export) -> set[str]:
@@ -70,12 +70,12 @@ def _shorten(problems: list[str]) -> list[str]:
     return problems if more <= 0 else [*problems[:SHOWN], f"and {more:,} more"]
 
 
-def check_order(export: Export) -> list[Finding]:
+def check_order(export: Export) -> list[IntegrityFinding]:
     """Whether the order is one: a permutation that the shards follow, row by row, with tokens that add up."""
     try:
         order = read_order(export)
     except TableError as error:
-        return [Finding("order", error.message, False)]
+        return [IntegrityFinding("order", error.message, False)]
     checks = (_check_permutation, _check_names, _check_tokens)
     found = [check(export, order) for check in checks]
     if not all(finding.ok for finding in found):
@@ -83,26 +83,28 @@ def check_order(export: Export) -> list[Finding]:
     return [*found, _check_documents(export, order)]
 
 
-def _check_permutation(export: Export, order: pa.Table) -> Finding:
+def _check_permutation(export: Export, order: pa.Table) -> IntegrityFinding:
     positions = order.column("position").to_numpy()
     if len(positions) != export.rows:
-        return Finding("order", f"order.parquet has {len(positions):,} rows, the export {export.rows:,}", False)
+        return IntegrityFinding(
+            "order", f"order.parquet has {len(positions):,} rows, the export {export.rows:,}", False
+        )
     wrong = np.flatnonzero(np.sort(positions) != np.arange(len(positions)))
     if len(wrong):
         at = int(wrong[0])
-        return Finding("order", f"no permutation: position {at:,} is missing, or another comes twice", False)
+        return IntegrityFinding("order", f"no permutation: position {at:,} is missing, or another comes twice", False)
     inside = ""
     if export.by_bucket:
         begins = find_folders(order)
         for first, last in itertools.pairwise(begins.tolist()):
             if np.any(np.diff(positions[first:last]) < 0):
                 name = order.column("shard")[first].as_py()
-                return Finding("order", f"the bucket of {name} is not in order", False)
+                return IntegrityFinding("order", f"the bucket of {name} is not in order", False)
         inside = f", in order inside each of {len(begins) - 1:,} buckets"
-    return Finding("order", f"a permutation of {len(positions):,} documents{inside}")
+    return IntegrityFinding("order", f"a permutation of {len(positions):,} documents{inside}")
 
 
-def _check_names(export: Export, order: pa.Table) -> Finding:
+def _check_names(export: Export, order: pa.Table) -> IntegrityFinding:
     """The sorted names of the shards are the reading order, and the rows of each stand as in its file."""
     column = order.column("shard").combine_chunks()
     column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
@@ -115,34 +117,34 @@ def _check_names(export: Export, order: pa.Table) -> Finding:
         if place >= len(held) or (name, length) != held[place]:
             there = f"{held[place][0]} with {held[place][1]:,}" if place < len(held) else "none"
             detail = f"shard {place + 1} of the order is {name} with {length:,} documents; by its sorted names it is "
-            return Finding("shards", detail + there, False)
+            return IntegrityFinding("shards", detail + there, False)
     if len(names) != len(held):
-        return Finding("shards", f"the order names {len(names):,} shards, the manifest {len(held):,}", False)
+        return IntegrityFinding("shards", f"the order names {len(names):,} shards, the manifest {len(held):,}", False)
     wrong = np.flatnonzero(rows != np.arange(len(rows)) - np.repeat(begins, lengths))
     if len(wrong):
         at = int(wrong[0])
-        return Finding(
+        return IntegrityFinding(
             "shards", f"position {at:,} should be row {rows[at]:,} of its shard: not in reading order", False
         )
-    return Finding("shards", f"their sorted names are the reading order ({len(held):,})")
+    return IntegrityFinding("shards", f"their sorted names are the reading order ({len(held):,})")
 
 
-def _check_tokens(export: Export, order: pa.Table) -> Finding:
+def _check_tokens(export: Export, order: pa.Table) -> IntegrityFinding:
     tokens, sums = order.column("tokens").to_numpy(), order.column("cumulative_tokens").to_numpy()
     begins = find_folders(order) if export.by_bucket else np.array([0, len(tokens)])
     parts = [np.cumsum(tokens[first:last]) for first, last in itertools.pairwise(begins.tolist())]
     wrong = np.flatnonzero(np.concatenate([*parts, np.zeros(0, np.int64)]) != sums)
     if len(wrong):
         at = int(wrong[0])
-        return Finding("tokens", f"cumulative_tokens do not add up from position {at:,} on", False)
+        return IntegrityFinding("tokens", f"cumulative_tokens do not add up from position {at:,} on", False)
     total, manifest = int(tokens.sum()), export.manifest
     told = int(manifest["tokenised"]["tokens"] if export.format == "tokens" else manifest["tokens"])
     if total != told:
-        return Finding("tokens", f"the order has {total:,} tokens, the manifest {told:,}", False)
-    return Finding("tokens", f"cumulative tokens add up to {total:,}")
+        return IntegrityFinding("tokens", f"the order has {total:,} tokens, the manifest {told:,}", False)
+    return IntegrityFinding("tokens", f"cumulative tokens add up to {total:,}")
 
 
-def _check_documents(export: Export, order: pa.Table) -> Finding:
+def _check_documents(export: Export, order: pa.Table) -> IntegrityFinding:
     """Every row of every shard is the document that the order says: its key, and where the order has it, its hash."""
     hashed = "hash" in order.column_names and export.format != "tokens" and _text_column(export) is not None
     done = 0
@@ -151,14 +153,14 @@ def _check_documents(export: Export, order: pa.Table) -> Finding:
             expected = order.slice(done, len(part))
             wrong = _first_difference(export, part, expected, hashed)
             if wrong is not None:
-                return Finding("documents", _say_difference(part, expected, name, done, wrong), False)
+                return IntegrityFinding("documents", _say_difference(part, expected, name, done, wrong), False)
             done += len(part)
     except (pa.ArrowException, orjson.JSONDecodeError, ValueError, OSError) as error:
-        return Finding("documents", f"a shard cannot be read: {str(error).splitlines()[0]}", False)
+        return IntegrityFinding("documents", f"a shard cannot be read: {str(error).splitlines()[0]}", False)
     if done != len(order):
-        return Finding("documents", f"the shards hold {done:,} documents, the order {len(order):,}", False)
+        return IntegrityFinding("documents", f"the shards hold {done:,} documents, the order {len(order):,}", False)
     with_hash = ", by file, row and the hash of its text" if hashed else ", by file and row"
-    return Finding("documents", "each stands where order.parquet says" + with_hash)
+    return IntegrityFinding("documents", "each stands where order.parquet says" + with_hash)
 
 
 def _document_parts(export: Export, hashed: bool) -> Iterator[tuple[str, pa.Table]]:
@@ -205,17 +207,17 @@ def _say_difference(part: pa.Table, expected: pa.Table, name: str, done: int, at
     return f"position {done + at:,} should be {should}; in {name} stands {stands}"
 
 
-def check_tokens(export: Export) -> list[Finding]:
+def check_tokens(export: Export) -> list[IntegrityFinding]:
     """Whether the token files are what their indexes and ``documents.parquet`` say."""
     try:
         problem = _judge_tokens(export)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         problem = str(error).splitlines()[0]
     if problem is not None:
-        return [Finding("token files", problem, False)]
+        return [IntegrityFinding("token files", problem, False)]
     notes = export.manifest["tokenised"]
     total = f"{notes['tokens']:,} {notes['dtype']} ids of {export.rows:,} documents"
-    return [Finding("token files", f"{total}, as their indexes and documents.parquet say")]
+    return [IntegrityFinding("token files", f"{total}, as their indexes and documents.parquet say")]
 
 
 def _judge_tokens(export: Export) -> str | None:

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.exports.verify.order_check import Positions
-from curate.exports.verify.reader import Export, Places
+from curate.exports.verify.reader import Export, PositionIndex
 
 FIRST_ID = 2  # ids below pad and end a text
 PAD, EOS = 0, 1
@@ -37,11 +37,11 @@ INSTALL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class LoaderStage:
     """An export made ready to be loaded: its data set, and where each of its rows stands in the order."""
 
     export: Export
-    places: Places
+    places: PositionIndex
     dataset: Any
     positions: Positions
     """Of the rows of the data set."""
@@ -54,7 +54,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class LoaderCase:
     """One loader under one choice of settings."""
 
     loader: str
@@ -72,35 +72,35 @@ class Case:
         module, hint = INSTALL.get(self.loader.split()[0], (None, ""))
         return hint if module is not None and importlib.util.find_spec(module) is None else None
 
-    def steps(self, stage: Stage) -> Iterator[Positions]:
+    def steps(self, stage: LoaderStage) -> Iterator[Positions]:
         """What each step sees: the batches of all ranks, dealt out by the loader and put side by side."""
         ranks = [self.build(stage, rank, **self.options) for rank in range(stage.ranks)]
         for batches in zip_longest(*ranks):
             yield np.concatenate([batch for batch in batches if batch is not None])
 
 
-def list_cases(loader: str, settings: str, ranks: int, workers: int = 0) -> list[Case]:
+def list_cases(loader: str, settings: str, ranks: int, workers: int = 0) -> list[LoaderCase]:
     """The cases that a user asked for."""
     sampler = "DistributedSampler(shuffle=False)" if ranks > 1 else "shuffle=False (the default)"
     packed = {**WRAPPED, **ORDERED}
     cases = [
-        Case("dataloader", "any" if ranks == 1 else "recommended", sampler, _read_dataloader),
-        Case(
+        LoaderCase("dataloader", "any" if ranks == 1 else "recommended", sampler, _read_dataloader),
+        LoaderCase(
             "streaming",
             "any" if ranks == 1 and not workers else "default",
             "streaming=True, no shuffle()",
             _read_streaming,
         ),
-        Case("trainer", "default", "as it is", _read_trainer),
-        Case("trainer", "recommended", _spell(ORDERED), _read_trainer, options=ORDERED),
-        Case("trl", "default", "as it is", _read_trl, True),
-        Case("trl", "recommended", _spell(ORDERED), _read_trl, True, ORDERED),
-        Case("trl packed", "default", "packing=True", _read_trl, True, {"packing": True}),
-        Case("trl packed", "recommended", _spell(packed), _read_trl, True, packed),
+        LoaderCase("trainer", "default", "as it is", _read_trainer),
+        LoaderCase("trainer", "recommended", _spell(ORDERED), _read_trainer, options=ORDERED),
+        LoaderCase("trl", "default", "as it is", _read_trl, True),
+        LoaderCase("trl", "recommended", _spell(ORDERED), _read_trl, True, ORDERED),
+        LoaderCase("trl packed", "default", "packing=True", _read_trl, True, {"packing": True}),
+        LoaderCase("trl packed", "recommended", _spell(packed), _read_trl, True, packed),
     ]
     if ranks > 1:
         shuffled = {"shuffle": True}
-        cases.insert(0, Case("dataloader", "default", "DistributedSampler()", _read_dataloader, options=shuffled))
+        cases.insert(0, LoaderCase("dataloader", "default", "DistributedSampler()", _read_dataloader, options=shuffled))
     wanted = ("any", "default", "recommended") if settings == "both" else ("any", settings)
     return [case for case in cases if loader in ("all", case.loader.split()[0]) and case.settings in wanted]
 
@@ -113,14 +113,16 @@ def _spell(options: dict[str, Any]) -> str:
 
 
 @contextmanager
-def staged(export: Export, places: Places, tokens: Any, batch_size: int, ranks: int, workers: int) -> Iterator[Stage]:
+def staged(
+    export: Export, places: PositionIndex, tokens: Any, batch_size: int, ranks: int, workers: int
+) -> Iterator[LoaderStage]:
     """An export, loaded, as long as the block lasts, in a process that is quiet and is left as it was found."""
     with tempfile.TemporaryDirectory(prefix="curate-verify-") as temporary, _quietly(), _undisturbed():
         folder = Path(temporary)
         dataset = load_dataset(export, folder)
         positions = _find_positions(export, places, dataset)
         known = np.where(positions >= 0, tokens[np.maximum(positions, 0)], 1)
-        yield Stage(export, places, dataset, positions, known, folder, batch_size, ranks, workers)
+        yield LoaderStage(export, places, dataset, positions, known, folder, batch_size, ranks, workers)
 
 
 def load_dataset(export: Export, folder: Path, streaming: bool = False) -> Any:
@@ -133,7 +135,7 @@ def load_dataset(export: Export, folder: Path, streaming: bool = False) -> Any:
     return datasets.load_dataset(place, split="train", cache_dir=str(folder / "cache"), streaming=streaming)
 
 
-def _find_positions(export: Export, places: Places, dataset: Any) -> Positions:
+def _find_positions(export: Export, places: PositionIndex, dataset: Any) -> Positions:
     names = [export.column("file"), export.column("row")]
     tables = dataset.select_columns(names).with_format("arrow").iter(10_000)
     found = [places.find(table.column(names[0]), table.column(names[1]).to_numpy()) for table in tables]
@@ -193,18 +195,18 @@ def _accelerate_state() -> bool:
 # One rank of each loader.
 
 
-def _keys(stage: Stage) -> list[str]:
+def _keys(stage: LoaderStage) -> list[str]:
     return [stage.export.column("file"), stage.export.column("row")]
 
 
-def _place(stage: Stage, batches: Any) -> Iterator[Positions]:
+def _place(stage: LoaderStage, batches: Any) -> Iterator[Positions]:
     """Batches of rows as positions."""
     file, row = _keys(stage)
     for batch in batches:
         yield stage.places.find([one[file] for one in batch], [one[row] for one in batch])
 
 
-def _read_dataloader(stage: Stage, rank: int, shuffle: bool = False) -> Iterator[Positions]:
+def _read_dataloader(stage: LoaderStage, rank: int, shuffle: bool = False) -> Iterator[Positions]:
     from torch.utils.data import DataLoader, DistributedSampler
 
     rows = stage.dataset.select_columns(_keys(stage))
@@ -219,7 +221,7 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _read_streaming(stage: Stage, rank: int) -> Iterator[Positions]:
+def _read_streaming(stage: LoaderStage, rank: int) -> Iterator[Positions]:
     from datasets.distributed import split_dataset_by_node
     from torch.utils.data import DataLoader
 
@@ -246,14 +248,14 @@ def _take_ids(batches: Any) -> Iterator[Positions]:
         yield (ids[ids >= FIRST_ID] - FIRST_ID).astype(np.int64)
 
 
-def _arguments(stage: Stage, options: dict[str, Any]) -> dict[str, Any]:
+def _arguments(stage: LoaderStage, options: dict[str, Any]) -> dict[str, Any]:
     """What every trainer here is told beside its settings: where to write, and to ask nobody."""
     own = {"output_dir": str(stage.folder / "trainer"), "report_to": "none", "disable_tqdm": True, "use_cpu": True}
     sizes = {"per_device_train_batch_size": stage.batch_size, "dataloader_num_workers": stage.workers}
     return {**own, **sizes, "dataloader_pin_memory": False, **options}
 
 
-def _read_trainer(stage: Stage, rank: int, **options: Any) -> Iterator[Positions]:
+def _read_trainer(stage: LoaderStage, rank: int, **options: Any) -> Iterator[Positions]:
     """``transformers.Trainer.get_train_dataloader`` over documents of one token: its sampler knows no lengths."""
     from transformers import Trainer, TrainingArguments
 
@@ -263,7 +265,7 @@ def _read_trainer(stage: Stage, rank: int, **options: Any) -> Iterator[Positions
     return _take_ids(_dealt(trainer, stage, rank))
 
 
-def _read_trl(stage: Stage, rank: int, **options: Any) -> Iterator[Positions]:
+def _read_trl(stage: LoaderStage, rank: int, **options: Any) -> Iterator[Positions]:
     """``trl.SFTTrainer.get_train_dataloader`` over documents of their true lengths, prepared (and packed) by TRL."""
     from trl import SFTConfig, SFTTrainer
 
@@ -280,7 +282,7 @@ def count_trl(tokens: Any) -> int:
     return max(1, min(len(tokens), TRL_DOCUMENTS, within))
 
 
-def _dealt(trainer: Any, stage: Stage, rank: int) -> Any:
+def _dealt(trainer: Any, stage: LoaderStage, rank: int) -> Any:
     """The trainer's loader; that of one of several ranks is dealt by accelerate's own code."""
     if stage.ranks > 1:
         from accelerate.data_loader import prepare_data_loader

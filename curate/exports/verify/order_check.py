@@ -36,7 +36,7 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class OrderProgress:
     """How far documents kept their order."""
 
     steps: int
@@ -51,7 +51,7 @@ class Course:
         return self.departure is None
 
 
-def follow(steps: Iterable[Positions], total: int, packed: bool = False, most: int | None = None) -> Course:
+def follow(steps: Iterable[Positions], total: int, packed: bool = False, most: int | None = None) -> OrderProgress:
     """Compare steps with the order 0 … ``total`` − 1, until the first departure, the last document, or ``most`` steps.
 
     Where ``most`` did not end it, documents that never come are a departure, too. What comes after the last document
@@ -60,21 +60,21 @@ def follow(steps: Iterable[Positions], total: int, packed: bool = False, most: i
     taken = upcoming = 0
     for positions in steps:
         if taken == most:
-            return Course(taken, upcoming, None)
+            return OrderProgress(taken, upcoming, None)
         taken += 1
         own = _take_off_rest(positions, upcoming) if packed else positions
         wanted = np.arange(upcoming, upcoming + len(own))
         if upcoming + len(own) <= total and np.array_equal(np.sort(own), wanted):
             upcoming += len(own)
         elif (filled := _count_filling(own, upcoming, total)) is not None:
-            return Course(taken, total, None, filled)
+            return OrderProgress(taken, total, None, filled)
         else:
-            return Course(taken, upcoming, _differ(taken, own, wanted, total))
+            return OrderProgress(taken, upcoming, _differ(taken, own, wanted, total))
         if upcoming == total:
-            return Course(taken, total, None)
+            return OrderProgress(taken, total, None)
     if upcoming < total and taken != most:
-        return Course(taken, upcoming, Departure(taken + 1, upcoming, None))
-    return Course(taken, upcoming, None)
+        return OrderProgress(taken, upcoming, Departure(taken + 1, upcoming, None))
+    return OrderProgress(taken, upcoming, None)
 
 
 def _take_off_rest(positions: Positions, upcoming: int) -> Positions:

@@ -133,7 +133,7 @@ def find_folders(order: pa.Table) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Places:
+class PositionIndex:
     """The positions of documents by their keys, file and row. 16 bytes a document."""
 
     files: pa.Array
@@ -154,13 +154,15 @@ def _pack(codes: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64
     return (codes << ROW_BITS) | rows
 
 
-def index_places(order: pa.Table) -> Places:
+def index_places(order: pa.Table) -> PositionIndex:
     """Places of an order with at least one document."""
     column = order.column("file").combine_chunks()
     column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     keys = _pack(column.indices.to_numpy().astype(np.int64), order.column("row").to_numpy())
     ranks = np.argsort(keys, kind="stable")
-    return Places(column.dictionary.cast(pa.large_string()), keys[ranks], order.column("position").to_numpy()[ranks])
+    return PositionIndex(
+        column.dictionary.cast(pa.large_string()), keys[ranks], order.column("position").to_numpy()[ranks]
+    )
 
 
 def read_columns(export: Export, path: str, names: Sequence[str]) -> Iterator[pa.Table]:

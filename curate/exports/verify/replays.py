@@ -9,9 +9,9 @@ from curate.exports.verify.summary import Replay
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from curate.exports.verify.loaders import Case, Stage
-    from curate.exports.verify.order_check import Course, Positions
-    from curate.exports.verify.reader import Export, Places
+    from curate.exports.verify.loaders import LoaderCase, LoaderStage
+    from curate.exports.verify.order_check import OrderProgress, Positions
+    from curate.exports.verify.reader import Export, PositionIndex
 
 
 def why_not_replayed(export: "Export", ordered: bool, whole: bool, loader: str) -> str | None:
@@ -28,7 +28,7 @@ def why_not_replayed(export: "Export", ordered: bool, whole: bool, loader: str) 
 
 
 def replay_cases(
-    export: "Export", cases: "list[Case]", batch_size: int, ranks: int, workers: int, steps: int | None
+    export: "Export", cases: "list[LoaderCase]", batch_size: int, ranks: int, workers: int, steps: int | None
 ) -> Iterator[Replay]:
     from curate.exports.verify import loaders, reader
     from curate.runtime import console
@@ -43,7 +43,7 @@ def replay_cases(
             yield _replay_case(case, stage, order, steps)
 
 
-def _replay_case(case: "Case", stage: "Stage", order: "pa.Table", steps: int | None) -> Replay:
+def _replay_case(case: "LoaderCase", stage: "LoaderStage", order: "pa.Table", steps: int | None) -> Replay:
     from curate.exports.verify.loaders import count_trl
     from curate.exports.verify.order_check import follow
 
@@ -63,7 +63,7 @@ def _replay_case(case: "Case", stage: "Stage", order: "pa.Table", steps: int | N
 
 
 def _describe(
-    loader: str, settings: str, shown: str, course: "Course", order: "pa.Table", total: int, note: str | None
+    loader: str, settings: str, shown: str, course: "OrderProgress", order: "pa.Table", total: int, note: str | None
 ) -> Replay:
     """A course with the names of the documents where it departs."""
     lost = course.departure
@@ -133,7 +133,7 @@ class _Finder:
         from curate.exports.verify import reader
 
         self._export, self._order, self._key = export, order, key
-        self._places: Places = reader.index_places(order)
+        self._places: PositionIndex = reader.index_places(order)
         self._texts: dict[int, list[int]] | None = None
 
     def find(self, batch: Any) -> "Positions":

@@ -40,7 +40,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifySummary:
     """What was found of an export."""
 
     out: str

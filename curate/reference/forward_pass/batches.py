@@ -21,7 +21,7 @@ FILLER = 256  # places of a document of the filling: one long one would cost the
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedBatch:
     """A batch of passages as ids and windows. W windows; x is prefix + context + target of each passage, end to end."""
 
     found: Likelihoods
@@ -39,7 +39,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
+class ScoringPack:
     """What one forward pass reads. B rows, L places; N scored predictions in all, window by window."""
 
     ids_BL: NDArray[np.int64]
@@ -62,7 +62,7 @@ class Pack:
 
 def prepare(
     passages: Sequence[Passage], encoder: TextEncoder, policy: WindowPolicy, prefix: int | None, longest: int
-) -> Prepared:
+) -> PreparedBatch:
     """Tokenise and window a batch of passages; those that cannot be scored are refused with their reason.
 
     A text of more than ``longest`` UTF-8 bytes is too long; one without a token to predict is unscorable. Context and
@@ -104,7 +104,7 @@ def prepare(
     table = np.concatenate(tables) if tables else np.zeros((0, 6), dtype=np.int64)
     start, stop, score_from, owner, base, head = table.T
     count = len(table)
-    return Prepared(
+    return PreparedBatch(
         found=found,
         ids=ids,
         starts=start + base,
@@ -146,13 +146,13 @@ def split(lengths: NDArray[np.int64], rung: str, capacity: int, sizes: Sequence[
 
 
 def build(
-    prepared: Prepared,
+    prepared: PreparedBatch,
     windows: NDArray[np.int64],
     rung: str,
     prefix: int | None,
     sizes: Sequence[int] = (),
     least: int = 0,
-) -> Pack:
+) -> ScoringPack:
     """The arrays of one forward pass over some windows; a pack is filled up to the smallest of ``sizes`` that holds it.
 
     The filling is documents of the token 0, which nothing of the pack sees and of which nothing is scored. A pack of
@@ -184,7 +184,7 @@ def build(
         of_window = np.repeat(np.arange(len(windows)), scored)[kept]
         at, rows, scored = at[kept], rows[kept], np.bincount(of_window, minlength=len(windows))
     offsets = np.concatenate([[0], np.cumsum(scored)[:-1]])
-    return Pack(ids, positions, edges, rows, prepared.ids[at].astype(np.int64), offsets, windows, at)
+    return ScoringPack(ids, positions, edges, rows, prepared.ids[at].astype(np.int64), offsets, windows, at)
 
 
 def _count_up(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -205,7 +205,7 @@ def _fill(
     return ids, positions, np.concatenate([edges, bounds, [places] if places > used else []]).astype(np.int64)
 
 
-def record(prepared: Prepared, pack: Pack, nats: NDArray[np.float32]) -> None:
+def record(prepared: PreparedBatch, pack: ScoringPack, nats: NDArray[np.float32]) -> None:
     """Sum the nats of a pack's tokens per window, in float64."""
     exact = nats.astype(np.float64)
     prepared.nats[pack.windows] = np.add.reduceat(exact, pack.offsets)
@@ -213,7 +213,7 @@ def record(prepared: Prepared, pack: Pack, nats: NDArray[np.float32]) -> None:
     prepared.peaks[pack.windows] = np.maximum.reduceat(exact, pack.offsets)
 
 
-def finish(prepared: Prepared) -> Likelihoods:
+def finish(prepared: PreparedBatch) -> Likelihoods:
     """Sum the windows per passage, in their order; a passage with a nat that is not finite is refused."""
     found = prepared.found
     if len(prepared.owners):

@@ -18,20 +18,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from curate.reference.forward_pass.batches import Pack
+from curate.reference.forward_pass.batches import ScoringPack
 
 Landed = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 Kind = TypeVar("Kind", covariant=True)
 
 
-class Pending(Protocol[Kind]):
+class PendingResult(Protocol[Kind]):
     """What a device has been asked for; ``land`` waits for it."""
 
     def land(self) -> Kind: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class HostResult:
     """What was there at once, as on a CPU."""
 
     found: Any
@@ -41,7 +41,7 @@ class Here:
 
 
 @dataclass(frozen=True, slots=True)
-class OnDevice:
+class DevicePack:
     """The arrays of a pack on its device. B rows, L places, M rows of the head (the scored ones and a filling)."""
 
     ids_BL: torch.Tensor
@@ -51,10 +51,10 @@ class OnDevice:
     edges: torch.Tensor | None  # int32
 
 
-def put(pack: Pack, device: torch.device, edges: bool) -> OnDevice:
+def put(pack: ScoringPack, device: torch.device, edges: bool) -> DevicePack:
     """The arrays of a pack on a device, copied there and then."""
     bounds = pack.edges if edges else None
-    return OnDevice(
+    return DevicePack(
         torch.from_numpy(pack.ids_BL).to(device),
         torch.from_numpy(pack.positions_BL).to(device),
         torch.from_numpy(pack.rows_N).to(device),
@@ -63,7 +63,7 @@ def put(pack: Pack, device: torch.device, edges: bool) -> OnDevice:
     )
 
 
-class Slot:
+class TransferSlot:
     """One place of the ring: memory on both sides, which grows where a pack needs more."""
 
     def __init__(self, cuda: Any, device: torch.device, pinned: bool):
@@ -88,10 +88,10 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class OnItsWay:
+class DeviceResult:
     """The nats of one pack, on the way to the host."""
 
-    slot: Slot
+    slot: TransferSlot
     tokens: int
     ranked: bool
 
@@ -105,21 +105,21 @@ class OnItsWay:
         return nats, ranks
 
 
-class Lane:
+class DeviceTransfer:
     """A ring of ``slots`` between the host and one CUDA device; at most so many packs are in flight."""
 
     def __init__(self, device: torch.device, slots: int, cuda: Any = torch.cuda, pinned: bool = True):
         self.device, self._cuda = device, cuda
         self._there, self._back = cuda.Stream(device), cuda.Stream(device)
-        self.slots = [Slot(cuda, device, pinned) for _ in range(slots)]
+        self.slots = [TransferSlot(cuda, device, pinned) for _ in range(slots)]
 
     def send(
         self,
-        pack: Pack,
-        compute: Callable[[OnDevice], tuple[torch.Tensor, torch.Tensor | None]],
+        pack: ScoringPack,
+        compute: Callable[[DevicePack], tuple[torch.Tensor, torch.Tensor | None]],
         rows: int,
         edges: bool,
-    ) -> OnItsWay:
+    ) -> DeviceResult:
         """Start a pack: copy it there, give ``compute`` to the device, and send what it finds on its way back.
 
         The rows of the head are filled up to a multiple of ``rows``. RuntimeError where all slots are in flight.
@@ -139,9 +139,9 @@ class Lane:
                 slot.ranks[: pack.tokens].copy_(ranks_M[: pack.tokens], non_blocking=True)
             slot.landed.record(self._back)
         slot.free = False
-        return OnItsWay(slot, pack.tokens, ranks_M is not None)
+        return DeviceResult(slot, pack.tokens, ranks_M is not None)
 
-    def _copy_there(self, slot: Slot, pack: Pack, rows: int, edges: bool) -> OnDevice:
+    def _copy_there(self, slot: TransferSlot, pack: ScoringPack, rows: int, edges: bool) -> DevicePack:
         """One block of 32-bit numbers, in one copy: ids, positions, rows, targets, edges."""
         filled = -(-pack.tokens // rows) * rows
         bounds = np.zeros(0, np.int64) if pack.edges is None or not edges else pack.edges
@@ -165,4 +165,4 @@ class Lane:
         ids, positions, at, targets = torch.split(whole, sizes[:4])
         shape = pack.ids_BL.shape
         held = slot.held[ends[3] : ends[4]] if len(bounds) else None
-        return OnDevice(ids.view(shape), positions.view(shape), at, targets, held)
+        return DevicePack(ids.view(shape), positions.view(shape), at, targets, held)

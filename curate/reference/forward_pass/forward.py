@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from curate.reference.forward_pass import device_transfer, packed_attention
-from curate.reference.forward_pass.batches import Pack
-from curate.reference.forward_pass.device_transfer import Here, Lane, OnDevice, Pending
+from curate.reference.forward_pass.batches import ScoringPack
+from curate.reference.forward_pass.device_transfer import DevicePack, DeviceTransfer, HostResult, PendingResult
 from curate.reference.forward_pass.lm_head import Head, full_nats
 from curate.reference.forward_pass.precision import matmul_precision
 from curate.runtime import profiler
@@ -37,44 +37,44 @@ class CausalModel:
     sizes: tuple[int, ...] = ()  # packed: the places that a pack is filled up to, falling; none: as many as it needs
     least: int = 0  # packed: a pack with fewer inputs is not filled up (0: all are)
     compiled: bool = False  # its layers are compiled for packs of the largest size
-    lane: Lane | None = None  # None: a pack is done when it is started
+    lane: DeviceTransfer | None = None  # None: a pack is done when it is started
 
-    def start(self, pack: Pack) -> Pending[NDArray[np.float32]]:
+    def start(self, pack: ScoringPack) -> PendingResult[NDArray[np.float32]]:
         """Begin a pack; what lands is -ln p of each scored token, float32.  → N"""
         if self.lane is None:
-            return Here(self.nats(pack))
+            return HostResult(self.nats(pack))
         return _Nats(self._send(pack, False))
 
-    def start_ranks(self, pack: Pack) -> Pending[Ranked]:
+    def start_ranks(self, pack: ScoringPack) -> PendingResult[Ranked]:
         """The same, and with it the rank of each scored token in the vocabulary, from 1.  → N, N"""
-        return Here(self.nats_and_ranks(pack)) if self.lane is None else self._send(pack, True)
+        return HostResult(self.nats_and_ranks(pack)) if self.lane is None else self._send(pack, True)
 
-    def nats(self, pack: Pack) -> NDArray[np.float32]:
+    def nats(self, pack: ScoringPack) -> NDArray[np.float32]:
         """-ln p of each scored token of a pack, float32, now.  → N"""
         return self._read(pack, False)[0]
 
-    def nats_and_ranks(self, pack: Pack) -> Ranked:
+    def nats_and_ranks(self, pack: ScoringPack) -> Ranked:
         """The same, and the rank of each scored token in the vocabulary, from 1.  → N, N"""
         nats_N, ranks_N = self._read(pack, True)
         return nats_N, np.asarray(ranks_N)
 
-    def _read(self, pack: Pack, ranked: bool) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    def _read(self, pack: ScoringPack, ranked: bool) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
         nats_N, ranks_N = self._compute(device_transfer.put(pack, self.device, self.varlen), pack, ranked)
         return np.asarray(nats_N.cpu().numpy()), None if ranks_N is None else np.asarray(ranks_N.cpu().numpy())
 
-    def _send(self, pack: Pack, ranked: bool) -> Any:
+    def _send(self, pack: ScoringPack, ranked: bool) -> Any:
         assert self.lane is not None
         whole = self.compiled and pack.places == self.sizes[0]
         rows = self.head.rows if self.head is not None and whole else 1
         return self.lane.send(pack, lambda arrays: self._compute(arrays, pack, ranked), rows, self.varlen)
 
-    def _compute(self, at: OnDevice, pack: Pack, ranked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _compute(self, at: DevicePack, pack: ScoringPack, ranked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Forward pass and head.  → M, M on the device"""
         ranks_M = torch.zeros(len(at.targets_M), dtype=torch.int64, device=self.device) if ranked else None
         options: dict[str, Any] = {"use_cache": False}
         if self.takes_positions:
             options["position_ids"] = at.positions_BL
-        bounds = None if pack.edges is None else packed_attention.Bounds(pack.edges.tolist(), at.edges)
+        bounds = None if pack.edges is None else packed_attention.DocumentBounds(pack.edges.tolist(), at.edges)
         with (
             torch.inference_mode(),
             packed_attention.within(bounds),
@@ -92,7 +92,7 @@ class CausalModel:
                 hidden_MD = hidden.reshape(-1, hidden.shape[-1])[at.rows_M]
                 return self.head.nats(hidden_MD, at.targets_M, ranks_M), ranks_M
 
-    def _stance(self, pack: Pack) -> AbstractContextManager[Any]:
+    def _stance(self, pack: ScoringPack) -> AbstractContextManager[Any]:
         """What is compiled is compiled for one size; a rare pack of another runs as it was written."""
         if not self.compiled or pack.places == self.sizes[0]:
             return nullcontext()

@@ -31,7 +31,7 @@ QUERY_CHUNK = 512  # rows of scores made at a time where a mask or a soft cap ru
 
 
 @dataclass(slots=True)
-class Bounds:
+class DocumentBounds:
     """Where the documents of a pack lie."""
 
     edges: list[int]  # 0 = b_0 < b_1 < … < b_n = T
@@ -62,12 +62,12 @@ def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
     return runs
 
 
-_bounds: Bounds | None = None
+_bounds: DocumentBounds | None = None
 _third = False  # FlashAttention 3 is what the variable-length kernel runs
 
 
 @contextmanager
-def within(bounds: Bounds | None) -> Iterator[None]:
+def within(bounds: DocumentBounds | None) -> Iterator[None]:
     """Attend within these bounds for the duration of the block; None: every row of the batch is one document."""
     global _bounds
     before, _bounds = _bounds, bounds

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from curate.reference.forward_pass.batches import Prepared
+from curate.reference.forward_pass.batches import PreparedBatch
 from curate.reference.likelihood import Passage
 from curate.runtime import profiler
 
@@ -17,17 +17,17 @@ AHEAD = 2  # batches that are read and tokenised before they are needed
 
 def prepare_ahead(
     passages: Iterable[Sequence[Passage]],
-    prepare: Callable[[Sequence[Passage]], Prepared],
+    prepare: Callable[[Sequence[Passage]], PreparedBatch],
     busy: Callable[[], bool] = lambda: False,
-) -> Iterator[Prepared | None]:
+) -> Iterator[PreparedBatch | None]:
     """Each batch, prepared, in order; at most ``AHEAD`` are ready before they are asked for. Failures arrive in place.
 
     Where nothing is ready and the caller is ``busy``, None is given, so that it can go on with what it has in hand.
     """
-    ready: queue.Queue[Prepared | BaseException | None] = queue.Queue(maxsize=AHEAD)
+    ready: queue.Queue[PreparedBatch | BaseException | None] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()
 
-    def put(item: Prepared | BaseException | None) -> bool:
+    def put(item: PreparedBatch | BaseException | None) -> bool:
         while not stop.is_set():
             try:
                 ready.put(item, timeout=0.1)

@@ -11,14 +11,15 @@ What binds:
   one into the next.
 - The rate of learning follows the share of the budget that is spent (time or tokens): a linear warm-up, then a straight
   line to zero (Bergsma et al. 2025, arXiv 2502.15938).
-- Everything that has a part in the result is in ``Recipe``, in the corpus and in the checkpoint, so that under a budget
+- Everything that has a part in the result is in ``TrainingConfig``, in the corpus and in the checkpoint, so that under
+a budget
   of tokens a stopped training goes on to the very weights that it would have had.
 
 Modules, each importing only from those before it: tokenizer, tokens, packs, recipe, model, loss, muon, learner,
 heldout, folder, checkpoints, budget, course.
 """
 
-from curate.reference.training.config import Recipe, Training, rate_at
+from curate.reference.training.config import TrainingConfig, TrainingRun, rate_at
 from curate.reference.training.held_out import measure_bits_per_byte, split_held_out
 from curate.reference.training.loss import HeadLoss
 from curate.reference.training.model import build_model, read_pack
@@ -34,22 +35,22 @@ from curate.reference.training.packs import (
     shuffled,
     take_spans,
 )
-from curate.reference.training.token_cache import Encoded, encode_corpus, open_encoded
+from curate.reference.training.token_cache import EncodedCorpus, encode_corpus, open_encoded
 from curate.reference.training.tokenizer import END, END_OF_TEXT, sample_texts, token_bytes, train_tokenizer
 from curate.reference.training.train import train
-from curate.reference.training.train_step import Learner, learn_packs, make_learner, make_workers
+from curate.reference.training.train_step import Trainer, learn_packs, make_learner, make_workers
 
 __all__ = [
     "BLOCK",
     "END",
     "END_OF_TEXT",
     "WORK",
-    "Encoded",
+    "EncodedCorpus",
     "HeadLoss",
-    "Learner",
     "Muon",
-    "Recipe",
-    "Training",
+    "Trainer",
+    "TrainingConfig",
+    "TrainingRun",
     "Windows",
     "balance_windows",
     "build_model",

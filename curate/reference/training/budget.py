@@ -11,21 +11,21 @@ from pathlib import Path
 from transformers import LlamaForCausalLM
 
 from curate.errors import Interrupted
-from curate.reference.training.config import Recipe
+from curate.reference.training.config import TrainingConfig
 from curate.reference.training.output_folder import save_checkpoint
-from curate.reference.training.packs import Pack, Windows, make_packs, shuffled, take_spans
-from curate.reference.training.token_cache import Encoded
-from curate.reference.training.train_step import Learner, learn_packs, recent_loss
+from curate.reference.training.packs import TrainingPack, Windows, make_packs, shuffled, take_spans
+from curate.reference.training.token_cache import EncodedCorpus
+from curate.reference.training.train_step import Trainer, learn_packs, recent_loss
 from curate.runtime.console import progress, say
 
 MEASUREMENTS = 10  # held-out measurements in one training, the last one included
 
 
 def spend_budget(
-    learner: Learner,
-    encoded: Encoded,
+    learner: Trainer,
+    encoded: EncodedCorpus,
     windows: Windows,
-    recipe: Recipe,
+    recipe: TrainingConfig,
     measure: Callable[[LlamaForCausalLM], float],
     state: Path,
     checkpoint_seconds: float,
@@ -60,14 +60,16 @@ def spend_budget(
             raise Interrupted(done, "the same command goes on from here") from None
 
 
-def share_spent(learner: Learner, recipe: Recipe) -> float:
+def share_spent(learner: Trainer, recipe: TrainingConfig) -> float:
     """The share of the budget that is spent, 1 at its end: of the time, of the tokens, or the larger of both."""
     of_time = learner.seconds / (recipe.minutes * 60) if recipe.minutes else 0.0
     of_tokens = learner.tokens / recipe.tokens if recipe.tokens else 0.0
     return min(1.0, max(of_time, of_tokens))
 
 
-def next_packs(learner: Learner, encoded: Encoded, windows: Windows, recipe: Recipe) -> list[Pack]:
+def next_packs(
+    learner: Trainer, encoded: EncodedCorpus, windows: Windows, recipe: TrainingConfig
+) -> list[TrainingPack]:
     """What follows in this pass over the corpus: a step's worth of tokens, or the rest of the pass."""
     epoch, first = divmod(learner.places, windows.places)
     order = shuffled(len(windows.begins), recipe.seed, epoch)
@@ -75,7 +77,7 @@ def next_packs(learner: Learner, encoded: Encoded, windows: Windows, recipe: Rec
     return make_packs(encoded.ids, begins, ends, recipe.packs, learner.device)
 
 
-def note_measurement(learner: Learner, share: float, bits: float) -> None:
+def note_measurement(learner: Trainer, share: float, bits: float) -> None:
     """Keep one row of history, and say it."""
     row = (share, learner.tokens, recent_loss(learner), bits)
     learner.history.append(row)

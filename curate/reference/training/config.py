@@ -1,7 +1,7 @@
 """What a training is told and what it comes to: the recipe with its budget, the schedule, and the summary.
 
-Everything that has a part in the result is in ``Recipe``, in the corpus and in the checkpoint, so that under a budget
-of tokens a stopped training goes on to the very weights that it would have had.
+Everything that has a part in the result is in ``TrainingConfig``, in the corpus and in the checkpoint, so that under a
+budget of tokens a stopped training goes on to the very weights that it would have had.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from curate.reference.training.tokenizer import ALPHABET, END_OF_TEXT
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingConfig:
     """Everything about a training, apart from the text, that has a part in the resulting weights."""
 
     vocabulary: int = 8192
@@ -70,7 +70,7 @@ def rate_at(share: float, warm_up: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingRun:
     """What a finished training was made from and came to."""
 
     documents: int

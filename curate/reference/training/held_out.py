@@ -12,17 +12,17 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from curate.errors import CorpusError
-from curate.reference.training.config import Recipe
+from curate.reference.training.config import TrainingConfig
 from curate.reference.training.loss import target_nats
 from curate.reference.training.model import read_pack
 from curate.reference.training.packs import Windows, make_pack, take_spans
-from curate.reference.training.token_cache import Encoded
+from curate.reference.training.token_cache import EncodedCorpus
 from curate.reference.training.tokenizer import END, hash_text
 
 MEASURED_DOCUMENTS = 128
 
 
-def is_held_out(text: str, recipe: Recipe) -> bool:
+def is_held_out(text: str, recipe: TrainingConfig) -> bool:
     """Whether a text is kept away from the tokenizer too (blank ones are)."""
     every = recipe.held_out_every
     chosen = every > 0 and hash_text(text) % every == 0
@@ -42,7 +42,7 @@ def split_held_out(hashes: np.ndarray, every: int) -> tuple[np.ndarray, np.ndarr
     return np.flatnonzero(~out), np.flatnonzero(out)
 
 
-def choose_measured(encoded: Encoded, kept_out: np.ndarray) -> list[np.ndarray]:
+def choose_measured(encoded: EncodedCorpus, kept_out: np.ndarray) -> list[np.ndarray]:
     """The documents that are measured: of those kept out, up to 128 of smallest hash."""
     chosen = kept_out[np.argsort(encoded.hashes[kept_out], kind="stable")][:MEASURED_DOCUMENTS]
     return [np.array(encoded.document(int(index)), dtype=np.int64) for index in chosen]

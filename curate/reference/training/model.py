@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM
 
-from curate.reference.training.config import Recipe
-from curate.reference.training.packs import Pack
+from curate.reference.training.config import TrainingConfig
+from curate.reference.training.packs import TrainingPack
 from curate.reference.training.tokenizer import END
 
 ATTENTION = "curate_training"
@@ -31,7 +31,7 @@ def attend_within_windows(
 AttentionInterface.register(ATTENTION, attend_within_windows)
 
 
-def build_model(recipe: Recipe) -> LlamaForCausalLM:
+def build_model(recipe: TrainingConfig) -> LlamaForCausalLM:
     """A Llama with tied embeddings in fp32; the layers begin as the identity (output matrices are zero)."""
     config = LlamaConfig(
         vocab_size=recipe.vocabulary,
@@ -61,7 +61,7 @@ def named_matrices(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, value) for name, value in model.named_parameters() if ".layers." in name and value.ndim == 2]
 
 
-def compute_dtype(recipe: Recipe, device: str) -> torch.dtype:
+def compute_dtype(recipe: TrainingConfig, device: str) -> torch.dtype:
     """bfloat16 where it is faster (2.8 times on AVX512_BF16 cores), float32 else, or what the recipe says."""
     if recipe.compute != "auto":
         return torch.bfloat16 if recipe.compute == "bfloat16" else torch.float32
@@ -69,7 +69,7 @@ def compute_dtype(recipe: Recipe, device: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def read_pack(model: LlamaForCausalLM, pack: Pack, dtype: torch.dtype) -> Tensor:
+def read_pack(model: LlamaForCausalLM, pack: TrainingPack, dtype: torch.dtype) -> Tensor:
     """Hidden states ``[T, D]`` of a pack."""
     with torch.autocast(
         pack.inputs.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16, cache_enabled=False

@@ -19,9 +19,9 @@ from transformers import LlamaForCausalLM
 
 from curate.errors import TableError
 from curate.reference.checkpoint import quiet
-from curate.reference.training.config import Recipe, Training
+from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
-from curate.reference.training.train_step import Learner
+from curate.reference.training.train_step import Trainer
 
 WORK = ".training"
 
@@ -72,18 +72,18 @@ def difference(found: Mapping[str, Any], asked: Mapping[str, Any], name: str = "
     return ""
 
 
-def load_training(out: Path) -> Training:
+def load_training(out: Path) -> TrainingRun:
     """What a finished training came to."""
     found = json.loads((out / "training.json").read_text())["training"]
-    return Training(**{**found, "history": tuple(tuple(row) for row in found["history"])})
+    return TrainingRun(**{**found, "history": tuple(tuple(row) for row in found["history"])})
 
 
 def write_folder(
     out: Path,
     model: LlamaForCausalLM,
     tokenizer: Tokenizer,
-    recipe: Recipe,
-    training: Training,
+    recipe: TrainingConfig,
+    training: TrainingRun,
     premise: Mapping[str, Any],
 ) -> None:
     """The folder that transformers loads, the card, and last the record that says the training is finished."""
@@ -100,7 +100,7 @@ def write_folder(
     shutil.rmtree(out / WORK, ignore_errors=True)
 
 
-def card(recipe: Recipe, training: Training, premise: Mapping[str, Any]) -> str:
+def card(recipe: TrainingConfig, training: TrainingRun, premise: Mapping[str, Any]) -> str:
     """The model card: what it is, what it was made from, what it measures."""
     corpus = premise.get("corpus", {})
     rows = {
@@ -130,14 +130,14 @@ def card(recipe: Recipe, training: Training, premise: Mapping[str, Any]) -> str:
     )
 
 
-def save_checkpoint(learner: Learner, path: Path) -> None:
+def save_checkpoint(learner: Trainer, path: Path) -> None:
     """Weights, optimisers and place, written beside and renamed."""
     state = {"model": learner.model.state_dict(), "muon": learner.muon.averages, "adam": learner.adam.state_dict()}
     with replacing(path) as file:
         torch.save({**state, "counters": learner.counters()}, file)
 
 
-def load_checkpoint(learner: Learner, path: Path) -> None:
+def load_checkpoint(learner: Trainer, path: Path) -> None:
     """Put the learner where the last checkpoint was; nothing happens when there is none."""
     if not path.exists():
         return

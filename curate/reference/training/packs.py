@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from curate.reference.training.token_cache import Encoded
+from curate.reference.training.token_cache import EncodedCorpus
 from curate.reference.training.tokenizer import END
 
 BLOCK = 64
@@ -44,7 +44,7 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
+class TrainingPack:
     """Windows one after another, each rounded up to whole blocks; a target of -1 marks what was added. All ``[T]``."""
 
     inputs: Tensor
@@ -62,7 +62,7 @@ def whole_blocks(lengths: np.ndarray) -> np.ndarray:
     return -(-lengths // BLOCK) * BLOCK
 
 
-def cut_windows(encoded: Encoded, documents: np.ndarray, context: int) -> Windows:
+def cut_windows(encoded: EncodedCorpus, documents: np.ndarray, context: int) -> Windows:
     """All windows of these documents, in order; together they predict each token but a document's first, once."""
     begins, ends = [], []
     for document in documents:
@@ -108,7 +108,7 @@ def take_spans(windows: Windows, order: np.ndarray, first: int, last: int) -> tu
     return begins + np.maximum(first - before, 0), np.minimum(begins + last - before, ends)
 
 
-def make_packs(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, count: int, device: str) -> list[Pack]:
+def make_packs(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, count: int, device: str) -> list[TrainingPack]:
     """The windows in up to ``count`` packs of about one size: the longest first, each to the pack that is lightest."""
     lengths, weights = whole_blocks(ends - begins), [0] * count
     chosen: list[list[int]] = [[] for _ in range(count)]
@@ -119,7 +119,7 @@ def make_packs(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, count: int
     return [make_pack(ids, begins[windows], ends[windows], device) for windows in chosen if windows]
 
 
-def make_pack(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, device: str) -> Pack:
+def make_pack(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, device: str) -> TrainingPack:
     """The windows ``begin … end`` of ``ids`` as one row of tokens, each counted from position 0."""
     lengths = whole_blocks(ends - begins)
     inputs, targets = np.full(lengths.sum(), END), np.full(lengths.sum(), -1)
@@ -128,4 +128,4 @@ def make_pack(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, device: str
         targets[place : place + end - begin] = ids[begin + 1 : end + 1]
     positions = np.concatenate([np.arange(length) for length in lengths])
     rows = [torch.from_numpy(array.astype(np.int64)).to(device) for array in (inputs, targets, positions)]
-    return Pack(rows[0], rows[1], rows[2], lengths.tolist())
+    return TrainingPack(rows[0], rows[1], rows[2], lengths.tolist())

@@ -14,7 +14,7 @@ CHARACTERS_PER_TOKEN = 12  # a bound for cutting a document before it is encoded
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedCorpus:
     """A corpus as token ids: document ``i`` is ``ids[starts[i]:starts[i + 1]]``, ``<|endoftext|>`` at both ends."""
 
     ids: np.ndarray
@@ -73,8 +73,8 @@ def load_groups(folder: Path) -> np.ndarray:
     return found
 
 
-def open_encoded(folder: Path, vocabulary: int) -> Encoded:
+def open_encoded(folder: Path, vocabulary: int) -> EncodedCorpus:
     """The corpus that ``encode_corpus`` wrote; its ids stay on disk."""
     kind = np.uint16 if vocabulary <= 1 << 16 else np.uint32
     starts = np.load(folder / "starts.npy")
-    return Encoded(np.memmap(folder / "tokens.bin", dtype=kind, mode="r"), starts, np.load(folder / "hashes.npy"))
+    return EncodedCorpus(np.memmap(folder / "tokens.bin", dtype=kind, mode="r"), starts, np.load(folder / "hashes.npy"))

@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from curate.errors import CorpusError
 from curate.reference.training.budget import note_measurement, spend_budget
-from curate.reference.training.config import Recipe, Training
+from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.held_out import (
     choose_measured,
     encode_texts,
@@ -30,7 +30,7 @@ from curate.reference.training.output_folder import (
 from curate.reference.training.packs import Windows, balance_windows, cut_windows
 from curate.reference.training.token_cache import encode_corpus, load_groups, open_encoded, save_groups
 from curate.reference.training.tokenizer import sample_texts, token_bytes, train_tokenizer
-from curate.reference.training.train_step import Learner, make_learner, recent_loss
+from curate.reference.training.train_step import Trainer, make_learner, recent_loss
 from curate.runtime.console import say
 
 Texts = Callable[[], Iterable[str]]
@@ -40,7 +40,7 @@ Texts = Callable[[], Iterable[str]]
 def train(
     texts: Texts,
     out: Path,
-    recipe: Recipe,
+    recipe: TrainingConfig,
     *,
     provenance: Mapping[str, Any],
     held_out: Texts | None = None,
@@ -48,7 +48,7 @@ def train(
     device: str = "cpu",
     restart: bool = False,
     checkpoint_seconds: float = 120.0,
-) -> Training:
+) -> TrainingRun:
     """Train a reference model on ``texts`` and write it to ``out``, or go on with the training that is there.
 
     ``groups`` names the group of every text, in the order of ``texts``; by them passes are balanced
@@ -84,7 +84,7 @@ def train(
     return training
 
 
-def prepare_corpus(texts: Texts, work: Path, recipe: Recipe, groups: Texts | None) -> Tokenizer:
+def prepare_corpus(texts: Texts, work: Path, recipe: TrainingConfig, groups: Texts | None) -> Tokenizer:
     """Train the tokenizer and encode the corpus, or find both done."""
     if (work / "hashes.npy").exists() and (work / "tokenizer.json").exists():
         return Tokenizer.from_file(str(work / "tokenizer.json"))
@@ -100,7 +100,7 @@ def prepare_corpus(texts: Texts, work: Path, recipe: Recipe, groups: Texts | Non
     return tokenizer
 
 
-def describe_start(learner: Learner, documents: int, windows: Windows, measured: int) -> str:
+def describe_start(learner: Trainer, documents: int, windows: Windows, measured: int) -> str:
     parameters = sum(value.numel() for value in learner.model.parameters())
     again = f", going on after {learner.tokens:,} tokens" if learner.tokens else ""
     kind = str(learner.dtype).removeprefix("torch.")
@@ -110,7 +110,7 @@ def describe_start(learner: Learner, documents: int, windows: Windows, measured:
     )
 
 
-def finish_weights(learner: Learner, recipe: Recipe, measure: Callable[[LlamaForCausalLM], float]) -> float:
+def finish_weights(learner: Trainer, recipe: TrainingConfig, measure: Callable[[LlamaForCausalLM], float]) -> float:
     """Round the weights as they will be written, and measure those."""
     kind = torch.bfloat16 if recipe.weights == "bfloat16" else torch.float32
     with torch.no_grad():
@@ -122,9 +122,9 @@ def finish_weights(learner: Learner, recipe: Recipe, measure: Callable[[LlamaFor
 
 
 def summarise(
-    learner: Learner, whole: Windows, windows: Windows, documents: int, bits: float, measured: int
-) -> Training:
-    return Training(
+    learner: Trainer, whole: Windows, windows: Windows, documents: int, bits: float, measured: int
+) -> TrainingRun:
+    return TrainingRun(
         documents=documents,
         corpus_tokens=whole.tokens,
         tokens=learner.tokens,

@@ -16,15 +16,15 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from curate.errors import ModelError
-from curate.reference.training.config import Recipe, rate_at
+from curate.reference.training.config import TrainingConfig, rate_at
 from curate.reference.training.loss import HeadLoss
 from curate.reference.training.model import build_model, compute_dtype, named_matrices, read_pack
 from curate.reference.training.muon import Muon
-from curate.reference.training.packs import Pack
+from curate.reference.training.packs import TrainingPack
 
 
 @dataclass(slots=True)
-class Learner:
+class Trainer:
     """A model with its optimisers, and where in the corpus and the budget it is."""
 
     model: LlamaForCausalLM
@@ -45,14 +45,14 @@ class Learner:
         return {name: getattr(self, name) for name in names}
 
 
-def make_learner(recipe: Recipe, device: str) -> Learner:
+def make_learner(recipe: TrainingConfig, device: str) -> Trainer:
     """A model at its beginning, in training."""
     model = build_model(recipe).to(device).train()
     matrices = [matrix for _, matrix in named_matrices(model)]
     mine = {id(matrix) for matrix in matrices}
     others = [value for value in model.parameters() if id(value) not in mine]
     adam = torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0, fused=True)
-    return Learner(model, Muon(matrices), adam, compute_dtype(recipe, device), device, make_workers(recipe.packs))
+    return Trainer(model, Muon(matrices), adam, compute_dtype(recipe, device), device, make_workers(recipe.packs))
 
 
 def make_workers(count: int) -> ThreadPoolExecutor:
@@ -61,11 +61,11 @@ def make_workers(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, "curate-training", lambda: torch.set_num_threads(cores))
 
 
-def learn_packs(learner: Learner, packs: Sequence[Pack], recipe: Recipe, share: float) -> float:
+def learn_packs(learner: Trainer, packs: Sequence[TrainingPack], recipe: TrainingConfig, share: float) -> float:
     """One step on these packs; the mean nats per token before it."""
     tokens, parameters = sum(pack.tokens for pack in packs), list(learner.model.parameters())
 
-    def read(pack: Pack) -> tuple[float, Sequence[Tensor]]:
+    def read(pack: TrainingPack) -> tuple[float, Sequence[Tensor]]:
         hidden_TD = read_pack(learner.model, pack, learner.dtype)
         loss = HeadLoss.apply(hidden_TD, learner.model.lm_head.weight, pack.targets, tokens)
         return loss.item(), torch.autograd.grad(loss, parameters)
@@ -85,6 +85,6 @@ def learn_packs(learner: Learner, packs: Sequence[Pack], recipe: Recipe, share: 
     return float(sum(losses))
 
 
-def recent_loss(learner: Learner) -> float:
+def recent_loss(learner: Trainer) -> float:
     recent = learner.losses[-max(1, len(learner.losses) // 20) :]
     return sum(recent) / len(recent) if recent else math.nan

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.reports.page.histograms import Density, Drawn, Grid, quantile
+from curate.reports.page.histograms import Density, Grid, VisibleBins, quantile
 from curate.reports.page.numbers import CELLS
-from curate.reports.page.tables import Point
+from curate.reports.page.tables import ProfilePoint
 from curate.reports.page.thresholds import Threshold
 from curate.runtime.chart_axes import Tick, count_short, label_value, list_linear, list_logarithmic
 from curate.runtime.console import count
@@ -25,7 +25,7 @@ BANDS = 8  # rows of a density's table
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkerLine:
     """A line across a picture; ``flip`` puts its label on the left."""
 
     share: float
@@ -43,12 +43,12 @@ class Bars:
     dropped: str
     x: Sequence[Tick]
     y: Sequence[Tick]
-    marks: Sequence[Mark]
+    marks: Sequence[MarkerLine]
     cuts: Sequence[float]
 
 
 def draw_bars(
-    drawn: Drawn, group: int, thresholds: Sequence[Threshold] = (), cuts: Sequence[float] = (), ticks: int = 7
+    drawn: VisibleBins, group: int, thresholds: Sequence[Threshold] = (), cuts: Sequence[float] = (), ticks: int = 7
 ) -> Bars:
     """One group of a histogram."""
     kept, dropped = drawn.counts[group]
@@ -87,17 +87,17 @@ def even(top: float) -> list[float]:
     return [width * number for number in range(1, int(top / width) + 1)]
 
 
-def scale_ticks(drawn: Drawn, most: int) -> list[Tick]:
+def scale_ticks(drawn: VisibleBins, most: int) -> list[Tick]:
     """Round values along a drawn grid."""
     low, high = drawn.edges[0], drawn.edges[-1]
     values = list_logarithmic(low, high, most) if drawn.grid.log else list_linear(low, high, most)
     return [Tick(drawn.share(value), label_value(value)) for value in values]
 
 
-def place_marks(found: Sequence[tuple[float, str]]) -> list[Mark]:
+def place_marks(found: Sequence[tuple[float, str]]) -> list[MarkerLine]:
     """Lines with labels that do not lie on each other: each has a row of its own."""
     inside = sorted((share, label) for share, label in found if 0 <= share <= 1)
-    return [Mark(share, label, share > 0.6, row) for row, (share, label) in enumerate(inside)]
+    return [MarkerLine(share, label, share > 0.6, row) for row, (share, label) in enumerate(inside)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ class Cells:
     crossed: str
     x: Sequence[Tick]
     y: Sequence[Tick]
-    x_marks: Sequence[Mark]
-    y_marks: Sequence[Mark]
+    x_marks: Sequence[MarkerLine]
+    y_marks: Sequence[MarkerLine]
     rows: Sequence[tuple[str, int, int, float]]
     """Bands of x: from … to, documents, kept ones, the median of y."""
 
@@ -164,7 +164,7 @@ def _strokes(chosen: NDArray[np.bool_]) -> str:
     )
 
 
-def _bands(density: Density, across: Drawn) -> Iterator[tuple[str, int, int, float]]:
+def _bands(density: Density, across: VisibleBins) -> Iterator[tuple[str, int, int, float]]:
     """The density as a table, from the fine counts."""
     grid, width = across.grid, across.factor * across.counts.shape[-1]
     edges = [across.first + width * number // BANDS for number in range(BANDS + 1)]
@@ -182,7 +182,7 @@ def say(grid: Grid, edge: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Curve:
     """A curve."""
 
     path: str
@@ -190,18 +190,20 @@ class Line:
     y: Sequence[Tick]
 
 
-def draw_order(points: Sequence[Point]) -> Line | None:
+def draw_order(points: Sequence[ProfilePoint]) -> Curve | None:
     """Perplexity along the order, on a logarithmic scale, against tokens read."""
     held = [point for point in points if math.isfinite(point.perplexity)]
     if len(held) < 2:
         return None
     lows, highs = min(one.perplexity for one in held), max(one.perplexity for one in held)
     first, last = math.floor(math.log2(lows) * 8), math.ceil(math.log2(highs) * 8 + 1e-6)
-    drawn = Drawn(Grid(first / 8, 1 / 8, max(last - first, 1)), 0, 1, np.zeros((1, max(last - first, 1)), np.int64))
+    drawn = VisibleBins(
+        Grid(first / 8, 1 / 8, max(last - first, 1)), 0, 1, np.zeros((1, max(last - first, 1)), np.int64)
+    )
     total, before, places = max(held[-1].tokens, 1), 0, []
     for one in held:
         places.append(((before + one.tokens) / 2 / total * BOX, BOX - drawn.share(one.perplexity) * BOX))
         before = one.tokens
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     steps = [value for value in even(total) if value <= total]
-    return Line(path, [Tick(value / total, count_short(value)) for value in [0, *steps]], scale_ticks(drawn, 5))
+    return Curve(path, [Tick(value / total, count_short(value)) for value in [0, *steps]], scale_ticks(drawn, 5))

@@ -6,17 +6,17 @@ from typing import Any
 
 from curate.errors import UsageError
 from curate.reports.page import tables
-from curate.reports.page.examples import Example, add_texts, choose, read_text
-from curate.reports.page.numbers import Numbers, Sum, collect_numbers, list_columns
-from curate.reports.page.sources import Sources, Table, open_sources
-from curate.reports.page.tables import Buckets, Cluster, Order, SetHits
+from curate.reports.page.examples import PercentileExample, add_texts, choose, read_text
+from curate.reports.page.numbers import DomainSum, ReportNumbers, collect_numbers, list_columns
+from curate.reports.page.sources import ReportSources, ScoreBlocks, open_sources
+from curate.reports.page.tables import BucketTable, ClusterRow, OrderProfile, SetHits
 from curate.rundir.run import Run
 
 MOVED = {"all": "all documents"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LedgerRow:
     """One domain of the ledger."""
 
     domain: str
@@ -27,34 +27,34 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunReport:
     """What a page shows."""
 
-    sources: Sources
-    numbers: Numbers
-    ledger: Sequence[Row]
-    examples: Sequence[Example]
+    sources: ReportSources
+    numbers: ReportNumbers
+    ledger: Sequence[LedgerRow]
+    examples: Sequence[PercentileExample]
     sets: Sequence[SetHits]
     hits: Sequence[Mapping[str, Any]]
-    clusters: Sequence[Cluster]
-    buckets: Buckets | None
-    order: Order | None
+    clusters: Sequence[ClusterRow]
+    buckets: BucketTable | None
+    order: OrderProfile | None
     stale: tuple[str, ...]
     stages: Mapping[str, Any]
     versions: Mapping[str, str]
 
 
-def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int) -> Report:
+def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int) -> RunReport:
     """Read a run. TableError without scores; UsageError for a domain or a model that it does not have."""
     if tokens_of and run.finished_scores()["made_from"]["model"]["model"] == "none":
         raise UsageError("--tokens-of: this run was scored without a model", "leave --tokens-of out")
     sources = open_sources(run, domain)
-    table = Table(sources, list_columns(sources))
+    table = ScoreBlocks(sources, list_columns(sources))
     numbers = collect_numbers(sources, table, percentiles)
     first = numbers.distributions[0] if numbers.distributions else None
     picked = choose(sources, table, first.measure.column, first.at) if first else []
     shown = sources.funnel
-    return Report(
+    return RunReport(
         sources=sources,
         numbers=numbers,
         ledger=make_ledger(numbers),
@@ -70,10 +70,10 @@ def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_o
     )
 
 
-def make_ledger(numbers: Numbers) -> list[Row]:
+def make_ledger(numbers: ReportNumbers) -> list[LedgerRow]:
     """The domains before and after, as they are drawn: the ones of the most tokens, then the others."""
     perplexities = next((one for one in numbers.distributions if one.measure.column == "perplexity"), None)
-    sums = [(Sum(), Sum()) for _ in numbers.groups.names]
+    sums = [(DomainSum(), DomainSum()) for _ in numbers.groups.names]
     for name, pair in numbers.sums.domains.items():
         for own, one in zip(sums[numbers.groups.index.get(name, len(sums) - 1)], pair, strict=True):
             own.add(one.documents, one.tokens)
@@ -81,11 +81,11 @@ def make_ledger(numbers: Numbers) -> list[Row]:
     for group, name in enumerate(numbers.groups.names):
         medians = perplexities.medians[group] if perplexities else (None, None)
         before, after = ((one.documents, one.tokens, median) for one, median in zip(sums[group], medians, strict=True))
-        rows.append(Row(MOVED.get(name, name), before, after))
+        rows.append(LedgerRow(MOVED.get(name, name), before, after))
     return rows
 
 
-def _opening(sources: Sources, cluster: Cluster) -> Cluster:
+def _opening(sources: ReportSources, cluster: ClusterRow) -> ClusterRow:
     """A cluster with the beginning of its keeper's text, where that is a document of this run."""
     if cluster.source is not None:
         return cluster

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.reports.page.histograms import Histogram
-from curate.reports.page.sources import Table
+from curate.reports.page.sources import ScoreBlocks
 from curate.rundir import quantiles
 
 if TYPE_CHECKING:
-    from curate.reports.page.groups import Groups
+    from curate.reports.page.groups import DomainGroups
 
 HELD = 4_000_000  # numbers that are kept to look among, 25 bytes each
 Ranks = Mapping[tuple[int, int], float]
@@ -51,7 +51,9 @@ def quantile(found: Ranks, key: int, size: int, share: float) -> float:
     return low if place % 1 == 0 or low == high else low + place % 1 * (high - low)
 
 
-def find(table: Table, groups: "Groups", histogram: Histogram, column: str, wanted: Mapping[int, set[int]]) -> Ranks:
+def find(
+    table: ScoreBlocks, groups: "DomainGroups", histogram: Histogram, column: str, wanted: Mapping[int, set[int]]
+) -> Ranks:
     """The numbers at some ranks of some keys."""
     kinds, count = _kinds(histogram.counts), len(groups.names)
     bins = {key: _bins(kinds[key], sorted(ranks)) for key, ranks in wanted.items()}
@@ -96,7 +98,9 @@ class _Held:
         return values if key == 2 * count else np.asarray(values[lanes & 1 == key - 2 * count - 1])
 
 
-def _hold(table: Table, groups: "Groups", histogram: Histogram, column: str, mask: NDArray[np.bool_]) -> _Held:
+def _hold(
+    table: ScoreBlocks, groups: "DomainGroups", histogram: Histogram, column: str, mask: NDArray[np.bool_]
+) -> _Held:
     pieces: list[tuple[NDArray[Any], ...]] = [(np.zeros(0), np.zeros(0, np.int32), np.zeros(0, np.int32))]
     flat = mask.ravel()
     for block in table.blocks():
@@ -121,7 +125,7 @@ def _look(
         yield from (((key, rank), float(parted[place])) for rank, place in zip(own, places, strict=True))
 
 
-def _find_slowly(table: Table, groups: "Groups", column: str, wanted: Mapping[int, set[int]]) -> Ranks:
+def _find_slowly(table: ScoreBlocks, groups: "DomainGroups", column: str, wanted: Mapping[int, set[int]]) -> Ranks:
     count = len(groups.names)
 
     def passes() -> Iterator[quantiles.Batch]:

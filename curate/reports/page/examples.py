@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 
 from curate.errors import CurateError, UsageError
 from curate.reports import document
-from curate.reports.page.sources import Block, Sources, Table
+from curate.reports.page.sources import ReportSources, ScoreBlock, ScoreBlocks
 
 if TYPE_CHECKING:
-    from curate.reference.token_surprisal import Stretch
+    from curate.reference.token_surprisal import TokenSpan
 
 TEXT_CHARS = 1_200  # of a text that are shown
 MOST_TOKENS = 50_000  # of a document that is read again
@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class PercentileExample:
     """The document at a percentile."""
 
     percentile: float
@@ -43,9 +43,9 @@ class Example:
     """Characters that are not shown."""
     missing: str | None = None
     """Why the text is not shown."""
-    pieces: "Sequence[Stretch]" = ()
+    pieces: "Sequence[TokenSpan]" = ()
     """The shown text by tokens, where it was read again."""
-    surprising: "Sequence[Stretch]" = ()
+    surprising: "Sequence[TokenSpan]" = ()
     """The most surprising pieces of the whole document."""
     again_nats: float | None = None
     """The sum of a second reading."""
@@ -68,9 +68,11 @@ def parse_percentiles(text: str) -> list[float]:
     return found
 
 
-def choose(sources: Sources, table: Table, column: str, values: Mapping[float, float]) -> list[Example]:
+def choose(
+    sources: ReportSources, table: ScoreBlocks, column: str, values: Mapping[float, float]
+) -> list[PercentileExample]:
     """The documents with the numbers at some percentiles: of equal ones the first of the corpus."""
-    wanted, rows = np.unique(list(values.values())), dict[float, Example]()
+    wanted, rows = np.unique(list(values.values())), dict[float, PercentileExample]()
     for block in table.blocks() if len(wanted) else ():
         here = np.where(block.asked, block.numbers(column), np.nan)
         found = {float(here[place]): place for place in np.flatnonzero(np.isin(here, wanted))[::-1].tolist()}
@@ -81,7 +83,9 @@ def choose(sources: Sources, table: Table, column: str, values: Mapping[float, f
     return [replace(rows[value], percentile=share) for share, value in values.items()]
 
 
-def _look_up(sources: Sources, table: Table, block: Block, places: Mapping[float, int]) -> dict[float, Example]:
+def _look_up(
+    sources: ReportSources, table: ScoreBlocks, block: ScoreBlock, places: Mapping[float, int]
+) -> dict[float, PercentileExample]:
     """The examples at some places of a part."""
     if not places:
         return {}
@@ -94,11 +98,11 @@ def _look_up(sources: Sources, table: Table, block: Block, places: Mapping[float
         domain = table.groups.names[block.domain[place]] if sources.domains else None
         numbers = {name: row.get(name) for name in COLUMNS[4:]}
         own = row["file"], row["row"], row["id"], domain, reason is None, reason, numbers, row["hash"]
-        found[value] = Example(0.0, *own)
+        found[value] = PercentileExample(0.0, *own)
     return found
 
 
-def add_texts(sources: Sources, examples: Sequence[Example], again: int) -> list[Example]:
+def add_texts(sources: ReportSources, examples: Sequence[PercentileExample], again: int) -> list[PercentileExample]:
     """The examples with the beginnings of their texts; ``again`` of them, spread evenly, read once more."""
     texts: list[str | None] = []
     found = []
@@ -116,7 +120,7 @@ def add_texts(sources: Sources, examples: Sequence[Example], again: int) -> list
     return found
 
 
-def read_text(sources: Sources, file: str, row: int, digest: int) -> tuple[str | None, str | None]:
+def read_text(sources: ReportSources, file: str, row: int, digest: int) -> tuple[str | None, str | None]:
     """A text, or why it cannot be shown."""
     if sources.corpus is None:
         return None, sources.corpus_missing
@@ -126,7 +130,7 @@ def read_text(sources: Sources, file: str, row: int, digest: int) -> tuple[str |
         return None, error.message
 
 
-def _read_again(sources: Sources, wanted: Sequence[tuple[Example, str]]) -> Iterator[Example]:
+def _read_again(sources: ReportSources, wanted: Sequence[tuple[PercentileExample, str]]) -> Iterator[PercentileExample]:
     from curate.reference import token_surprisal
 
     reference = token_surprisal.load_again(sources.score["made_from"]["model"])
@@ -138,7 +142,7 @@ def _read_again(sources: Sources, wanted: Sequence[tuple[Example, str]]) -> Iter
         yield example if found is None else _shade(example, text, token_surprisal.stretch(text, found))
 
 
-def _shade(example: Example, text: str, pieces: "Sequence[Stretch]") -> Example:
+def _shade(example: PercentileExample, text: str, pieces: "Sequence[TokenSpan]") -> PercentileExample:
     total = sum(piece.nats for piece in pieces)
     ranked = sorted(pieces, key=lambda piece: -piece.nats)[:TOP]
     off = abs(total - (example.numbers["nats"] or 0.0)) / max(1, example.numbers["tokens"] or 1)
@@ -150,7 +154,7 @@ def _shade(example: Example, text: str, pieces: "Sequence[Stretch]") -> Example:
     return replace(example, pieces=shown, surprising=ranked, again_nats=total, note=note)
 
 
-def _cut(pieces: "Sequence[Stretch]", most: int) -> "Iterator[Stretch]":
+def _cut(pieces: "Sequence[TokenSpan]", most: int) -> "Iterator[TokenSpan]":
     for piece in pieces:
         if most <= 0:
             return

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.reports.page.sources import Block
+from curate.reports.page.sources import ScoreBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class DomainGroups:
     """The domains that are drawn, by number; the last one holds the others, where there are any."""
 
     names: tuple[str, ...]
@@ -20,7 +20,7 @@ class Groups:
     places: NDArray[np.int32]
     """The number here of each group of the table."""
 
-    def lanes(self, block: Block) -> NDArray[np.int32]:
+    def lanes(self, block: ScoreBlock) -> NDArray[np.int32]:
         """2 · group + (0 kept, 1 dropped) of each document; −1 for what criteria are not about."""
         lanes = self.places[block.domain] * np.int32(2) + (block.codes != 0)
         return np.where(block.asked, lanes, np.int32(-1))

@@ -52,7 +52,7 @@ COARSE = FINE * JOINED
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class HistogramMeasure:
     """A column that is counted, and how it is said and scaled."""
 
     column: str
@@ -66,8 +66,8 @@ def _octaves(first: int, last: int, width: float) -> Grid:
     return Grid(first, width, int((last - first) / width))
 
 
-def _logarithmic(column: str, label: str, unit: str, first: int, last: int) -> Measure:
-    return Measure(column, label, unit, _octaves(first, last, FINE), _octaves(first, last, COARSE))
+def _logarithmic(column: str, label: str, unit: str, first: int, last: int) -> HistogramMeasure:
+    return HistogramMeasure(column, label, unit, _octaves(first, last, FINE), _octaves(first, last, COARSE))
 
 
 MEASURES = {
@@ -75,7 +75,7 @@ MEASURES = {
     "bits_per_byte": _logarithmic("bits_per_byte", "bits per byte", "bits per byte", -12, 12),
     "tokens": _logarithmic("tokens", "length", "tokens", 0, 40),
     "bytes": _logarithmic("bytes", "length", "bytes", 0, 44),
-    "zlib_ratio": Measure(
+    "zlib_ratio": HistogramMeasure(
         "zlib_ratio", "zlib ratio", "compressed / plain", Grid(0, 0.005, 240, log=False), Grid(0, 0.02, 60, log=False)
     ),
 }
@@ -103,13 +103,13 @@ class Histogram:
         found = np.bincount(index if known.all() else index[known], minlength=self.counts.size)
         self.counts += found.reshape(self.counts.shape)
 
-    def drawn(self, most: int) -> "Drawn":
+    def drawn(self, most: int) -> "VisibleBins":
         """The same counts over the bins that are used, at most so many of them."""
         return coarsen(self.grid, self.counts, most)
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class VisibleBins:
     """Counts over consecutive bins that are wide enough to be seen."""
 
     grid: Grid
@@ -127,7 +127,7 @@ class Drawn:
         return float((self.grid.position(value) - self.first) / (self.factor * self.counts.shape[-1]))
 
 
-def coarsen(grid: Grid, counts: Counts, most: int) -> Drawn:
+def coarsen(grid: Grid, counts: Counts, most: int) -> VisibleBins:
     """Counts (… × bin) over the bins that are used, joined by a whole factor until they are at most ``most``."""
     used = np.flatnonzero(counts.reshape(-1, grid.bins).sum(axis=0))
     first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
@@ -136,15 +136,15 @@ def coarsen(grid: Grid, counts: Counts, most: int) -> Drawn:
     wide = np.zeros((*counts.shape[:-1], length * factor), np.int64)
     taken = counts[..., first : first + length * factor]
     wide[..., : taken.shape[-1]] = taken
-    return Drawn(grid, first, factor, wide.reshape(*counts.shape[:-1], length, factor).sum(axis=-1))
+    return VisibleBins(grid, first, factor, wide.reshape(*counts.shape[:-1], length, factor).sum(axis=-1))
 
 
 @dataclass(slots=True)
 class Density:
     """Documents by the bins of two measures, kept and dropped apart."""
 
-    x: Measure
-    y: Measure
+    x: HistogramMeasure
+    y: HistogramMeasure
     counts: Counts = field(init=False)
     """(kept, dropped) × y × x"""
 
@@ -158,11 +158,11 @@ class Density:
         found = np.bincount(index if known.all() else index[known], minlength=self.counts.size)
         self.counts += found.reshape(self.counts.shape)
 
-    def drawn(self, columns: int, rows: int) -> "tuple[Drawn, Drawn]":
+    def drawn(self, columns: int, rows: int) -> "tuple[VisibleBins, VisibleBins]":
         """The counts (kept, dropped) × y × x over the used bins, and the same with the axes changed over."""
         wide = coarsen(self.x.coarse, self.counts, columns)
         tall = coarsen(self.y.coarse, np.swapaxes(wide.counts, 1, 2), rows)
-        across = Drawn(wide.grid, wide.first, wide.factor, np.swapaxes(tall.counts, 1, 2))
+        across = VisibleBins(wide.grid, wide.first, wide.factor, np.swapaxes(tall.counts, 1, 2))
         return across, tall
 
 

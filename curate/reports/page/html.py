@@ -10,7 +10,7 @@ from typing import Any
 
 from curate.reports.document import ordinal
 from curate.reports.page import charts
-from curate.reports.page.collect import Report
+from curate.reports.page.collect import RunReport
 from curate.reports.page.json import make_digest
 from curate.reports.page.numbers import SHARES
 from curate.rundir.reasons import group
@@ -27,7 +27,7 @@ SHOWN_REASON = 60  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class LossRow:
     """A bar of the funnel."""
 
     name: str
@@ -40,7 +40,7 @@ class Loss:
     kind: str
 
 
-def write(page: Path, numbers: Path, found: Report) -> int:
+def write(page: Path, numbers: Path, found: RunReport) -> int:
     """Write both files whole.  → bytes of the page. The same run gives the same bytes; StorageError where refused."""
     text = make_page(found).encode("utf-8", "backslashreplace")
     with files.replacing(page) as beside:
@@ -50,7 +50,7 @@ def write(page: Path, numbers: Path, found: Report) -> int:
     return len(text)
 
 
-def make_page(found: Report) -> str:
+def make_page(found: RunReport) -> str:
     """The page as text."""
     space = open_templates(Path(__file__).parent)
     space.filters |= {"share": share, "percent": percent, "size": size, "count": count, "fold": fold}
@@ -59,7 +59,7 @@ def make_page(found: Report) -> str:
     return space.get_template("report.html.j2").render(list_values(found))
 
 
-def list_values(found: Report) -> dict[str, Any]:
+def list_values(found: RunReport) -> dict[str, Any]:
     """What the template is given."""
     numbers, buckets = found.numbers, found.buckets
     figures = []
@@ -99,7 +99,7 @@ def list_values(found: Report) -> dict[str, Any]:
     }
 
 
-def say_left(found: Report) -> str:
+def say_left(found: RunReport) -> str:
     """What the page is not about, as the end of a clause."""
     gone = {"curate decontaminate": "contaminated", "curate dedup": "duplicates"}
     named = [gone[verb] for verb in found.sources.found.verbs()]
@@ -133,7 +133,7 @@ def say_order(parameters: Mapping[str, Any]) -> str:
     return "; ".join([first, *rest])
 
 
-def _totals(found: Report) -> dict[str, tuple[int, int]]:
+def _totals(found: RunReport) -> dict[str, tuple[int, int]]:
     return {
         which: (
             sum(getattr(row, which)[0] for row in found.ledger),
@@ -143,7 +143,7 @@ def _totals(found: Report) -> dict[str, tuple[int, int]]:
     }
 
 
-def _largest_share(found: Report, place: int) -> float:
+def _largest_share(found: RunReport, place: int) -> float:
     """The largest share of a domain, before or after: the length of the longest bar."""
     totals = _totals(found)
     shares = [
@@ -154,12 +154,12 @@ def _largest_share(found: Report, place: int) -> float:
     return max(shares, default=0.0) or 1.0
 
 
-def list_losses(found: Report) -> list[Loss]:
+def list_losses(found: RunReport) -> list[LossRow]:
     """The funnel as bars: what was read, what went at each stage from the right, and what is kept at the left."""
     shown, reasons = found.sources.funnel, found.numbers.sums.reasons
     whole, left = max(shown.read, 1), shown.read
     total = sum(one.tokens for one in reasons.values())
-    lines = [Loss("read", shown.read, total, 0.0, 1.0 if shown.read else 0.0, "", "read")]
+    lines = [LossRow("read", shown.read, total, 0.0, 1.0 if shown.read else 0.0, "", "read")]
     steps: list[tuple[str, int, int | None, str]] = []
     if shown.unreadable:
         steps.append(("unreadable", shown.unreadable, 0, ""))
@@ -169,8 +169,8 @@ def list_losses(found: Report) -> list[Loss]:
         steps.append((line.label, line.documents, _tokens(reasons, line.label), note))
     for name, many, tokens, note in steps:
         left -= many
-        lines.append(Loss(name, many, tokens, left / whole, many / whole, note, "lost"))
-    return [*lines, Loss("kept", shown.kept, shown.tokens, 0.0, shown.kept / whole, "", "kept")]
+        lines.append(LossRow(name, many, tokens, left / whole, many / whole, note, "lost"))
+    return [*lines, LossRow("kept", shown.kept, shown.tokens, 0.0, shown.kept / whole, "", "kept")]
 
 
 def _tokens(reasons: Mapping[str | None, Any], label: str) -> int | None:

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from curate.reports.page.collect import Report, Row
+from curate.reports.page.collect import LedgerRow, RunReport
 from curate.reports.page.numbers import CELLS, SHARES, Distribution
 
 FORMAT = 1
 EVIDENCE = ("file", "row", "id", "eval_set", "eval_id", "rule", "coverage", "bits", "matched_text", "eval_text")
 
 
-def make_digest(found: Report) -> dict[str, Any]:
+def make_digest(found: RunReport) -> dict[str, Any]:
     """Everything on the page that is a number or a name."""
     sources, numbers = found.sources, found.numbers
     parts: dict[str, Any] = {
@@ -54,7 +54,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _funnel(found: Report) -> dict[str, Any]:
+def _funnel(found: RunReport) -> dict[str, Any]:
     shown, reasons = found.sources.funnel, found.numbers.sums.reasons
     kept = reasons.get(None)
     return {
@@ -71,7 +71,7 @@ def _funnel(found: Report) -> dict[str, Any]:
     }
 
 
-def _distribution(found: Report, one: Distribution) -> dict[str, Any]:
+def _distribution(found: RunReport, one: Distribution) -> dict[str, Any]:
     kept, dropped = one.whole.counts[0].tolist()
     names = [row.domain for row in found.ledger]
     return {
@@ -110,7 +110,7 @@ def _density(density: Any) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: LedgerRow) -> dict[str, Any]:
     names = ("documents", "tokens", "median_perplexity")
     return {
         "domain": row.domain,

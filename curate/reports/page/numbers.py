@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.reports.page import exact_quantiles
-from curate.reports.page.groups import Groups
-from curate.reports.page.histograms import MEASURES, Density, Drawn, Histogram, Measure
-from curate.reports.page.sources import Block, Sources, Table
-from curate.reports.page.thresholds import End, Threshold, bounds_of, ends_of, is_line, read_criteria, say_rest
+from curate.reports.page.groups import DomainGroups
+from curate.reports.page.histograms import MEASURES, Density, Histogram, HistogramMeasure, VisibleBins
+from curate.reports.page.sources import ReportSources, ScoreBlock, ScoreBlocks
+from curate.reports.page.thresholds import BandEdge, Threshold, bounds_of, ends_of, is_line, read_criteria, say_rest
 from curate.rundir import quantiles as rundir_quantiles
 from curate.stages.filter.criteria import Criteria
 
@@ -27,7 +27,7 @@ CELLS = (64, 40)  # columns and rows of a drawn density
 
 
 @dataclass(slots=True)
-class Sum:
+class DomainSum:
     """Some documents."""
 
     documents: int = 0
@@ -39,12 +39,12 @@ class Sum:
 
 
 @dataclass(slots=True)
-class Sums:
+class DomainSums:
     """The first pass: what there is, by domain and by reason."""
 
-    domains: dict[str, tuple[Sum, Sum]] = field(default_factory=dict)
+    domains: dict[str, tuple[DomainSum, DomainSum]] = field(default_factory=dict)
     """What criteria are about, and what is kept of it."""
-    reasons: dict[str | None, Sum] = field(default_factory=dict)
+    reasons: dict[str | None, DomainSum] = field(default_factory=dict)
     """All documents; None for what is kept."""
 
     def order(self) -> list[str]:
@@ -57,23 +57,23 @@ class Sums:
         return sorted(self.domains, key=weight)
 
 
-def sum_up(table: Table) -> Sums:
+def sum_up(table: ScoreBlocks) -> DomainSums:
     """The first pass."""
-    found, domains, reasons = Sums(), list[Sum](), dict[int, Sum]()
+    found, domains, reasons = DomainSums(), list[DomainSum](), dict[int, DomainSum]()
     for block in table.blocks():
         lanes = block.domain * 3 + np.where(block.asked, block.codes != 0, 2)
         documents, tokens = _count(lanes, block.tokens)
-        domains += [Sum() for _ in range(len(documents) - len(domains))]
+        domains += [DomainSum() for _ in range(len(documents) - len(domains))]
         for at, many in enumerate(documents):
             domains[at].add(many, tokens[at])
         for code, (many, weight) in enumerate(zip(*_count(block.codes, block.tokens), strict=True)):
             if many:
-                reasons.setdefault(code, Sum()).add(many, weight)
+                reasons.setdefault(code, DomainSum()).add(many, weight)
     found.reasons = {table.names[code]: one for code, one in sorted(reasons.items())}
-    domains += [Sum() for _ in range(3 * len(table.groups.names) - len(domains))]
+    domains += [DomainSum() for _ in range(3 * len(table.groups.names) - len(domains))]
     for number, name in enumerate(table.groups.names):
         kept, dropped = domains[3 * number], domains[3 * number + 1]
-        before = Sum(kept.documents + dropped.documents, kept.tokens + dropped.tokens)
+        before = DomainSum(kept.documents + dropped.documents, kept.tokens + dropped.tokens)
         if before.documents:
             found.domains[name] = (before, kept)
     return found
@@ -84,7 +84,7 @@ def _count(codes: NDArray[np.integer], tokens: NDArray[np.int64]) -> tuple[list[
     return documents.tolist(), rundir_quantiles.count(codes, tokens, len(documents)).tolist()
 
 
-def choose_groups(sums: Sums, table: Table) -> Groups:
+def choose_groups(sums: DomainSums, table: ScoreBlocks) -> DomainGroups:
     """The domains of the most tokens, and one group for all others."""
     ordered = sums.order() or ["all"]
     shown = ordered if len(ordered) <= DOMAINS + 1 else ordered[:DOMAINS]
@@ -92,17 +92,17 @@ def choose_groups(sums: Sums, table: Table) -> Groups:
     names = (*shown, f"{others:,} {OTHERS}") if others else tuple(shown)
     index = {name: place for place, name in enumerate(shown)}
     places = np.array([index.get(name, len(names) - 1) for name in table.groups.names], np.int32)
-    return Groups(names, index, others, places)
+    return DomainGroups(names, index, others, places)
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """One measure: drawn counts of all documents and of each domain, and quantiles of both."""
 
-    measure: Measure
-    whole: Drawn
+    measure: HistogramMeasure
+    whole: VisibleBins
     """(1) × (kept, dropped) × bin"""
-    domains: Drawn
+    domains: VisibleBins
     """domain × (kept, dropped) × bin"""
     quantiles: Mapping[str, Sequence[float]]
     """``all``, ``kept`` and ``dropped`` at ``SHARES``; NaN for none."""
@@ -117,11 +117,11 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class ReportNumbers:
     """What the passes found."""
 
-    sums: Sums
-    groups: Groups
+    sums: DomainSums
+    groups: DomainGroups
     distributions: Sequence[Distribution]
     densities: Sequence[Density]
     bounds: Sequence[Threshold]
@@ -130,20 +130,20 @@ class Numbers:
     """The criteria that are no line in a picture."""
 
 
-def list_measures(sources: Sources) -> tuple[list[str], list[tuple[str, str]]]:
+def list_measures(sources: ReportSources) -> tuple[list[str], list[tuple[str, str]]]:
     """What distributions and densities are of: the model's numbers, or without a model those of the texts."""
     if sources.has_model:
         return ["perplexity", "bits_per_byte"], [("tokens", "perplexity"), ("zlib_ratio", "perplexity")]
     return ["bytes", "zlib_ratio"], [("bytes", "zlib_ratio")]
 
 
-def list_columns(sources: Sources) -> list[str]:
+def list_columns(sources: ReportSources) -> list[str]:
     """The columns of the scores that are read."""
     names, pairs = list_measures(sources)
     return list(dict.fromkeys(["perplexity", *names, *(name for pair in pairs for name in pair)]))
 
 
-def collect_numbers(sources: Sources, table: Table, percentiles: Sequence[float]) -> Numbers:
+def collect_numbers(sources: ReportSources, table: ScoreBlocks, percentiles: Sequence[float]) -> ReportNumbers:
     """All the passes; ``percentiles`` are those of the first measure that are looked at."""
     sums = sum_up(table)
     groups, asked = choose_groups(sums, table), read_criteria(sources.filter)
@@ -160,12 +160,14 @@ def collect_numbers(sources: Sources, table: Table, percentiles: Sequence[float]
         for name, histogram in histograms.items()
     ]
     drawn = {*histograms, *(one.column for density in densities for one in (density.x, density.y))}
-    return Numbers(
+    return ReportNumbers(
         sums, groups, distributions, densities, bounds_of(asked), say_rest(asked, sorted(drawn), sources.domains)
     )
 
 
-def _add(block: Block, groups: Groups, histograms: Mapping[str, Histogram], densities: Sequence[Density]) -> None:
+def _add(
+    block: ScoreBlock, groups: DomainGroups, histograms: Mapping[str, Histogram], densities: Sequence[Density]
+) -> None:
     """Count the documents of a block; each column is placed on its fine grid once."""
     lanes = groups.lanes(block)
     columns = {*histograms, *(one.column for density in densities for one in (density.x, density.y))}
@@ -180,10 +182,10 @@ def _add(block: Block, groups: Groups, histograms: Mapping[str, Histogram], dens
 class _Work:
     """What is known when distributions are described."""
 
-    sources: Sources
-    table: Table
-    groups: Groups
-    sums: Sums
+    sources: ReportSources
+    table: ScoreBlocks
+    groups: DomainGroups
+    sums: DomainSums
     asked: Criteria
 
     def describe(self, column: str, histogram: Histogram, percentiles: Sequence[float]) -> Distribution:
@@ -224,7 +226,7 @@ class _Work:
             at={share: known[2 * count, rank] for share, rank in looked.items()},
         )
 
-    def _ends(self, column: str, sizes: Sequence[int]) -> dict[int, list[End]]:
+    def _ends(self, column: str, sizes: Sequence[int]) -> dict[int, list[BandEdge]]:
         """The ends of the band that are lines: of all documents, or of each domain by itself; by key."""
         band, count = self.asked.band, len(self.groups.names)
         if band is None or not is_line(band, column):
@@ -239,7 +241,7 @@ class _Work:
         return {key: ends_of(band, asked, kept, self.sums.reasons) for key, (asked, kept) in pairs.items()}
 
 
-def _key_of(end: End, key: int, count: int) -> int:
+def _key_of(end: BandEdge, key: int, count: int) -> int:
     """The key of the documents that an end is a rank of."""
     if not end.kept:
         return key

@@ -32,7 +32,7 @@ Codes = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class ReportSources:
     """The tables of a run that may be used, and why the others may not."""
 
     run: Run
@@ -57,7 +57,7 @@ class Sources:
         return bool(self.score["made_from"]["model"]["model"] != "none")
 
 
-def open_sources(run: Run, domain: str | None) -> Sources:
+def open_sources(run: Run, domain: str | None) -> ReportSources:
     """Look at the tables of a run. TableError without complete scores; UsageError for a column that nothing has."""
     score = run.finished_scores()
     corpus, missing = _open_corpus(run)
@@ -65,7 +65,7 @@ def open_sources(run: Run, domain: str | None) -> Sources:
     found, _ = rejections.find_rejections(run, identity)
     record = open_usable(run)
     domains = _choose_domains(run, domain, record)
-    return Sources(run, score, read_funnel(run), found, record, corpus, missing, domains)
+    return ReportSources(run, score, read_funnel(run), found, record, corpus, missing, domains)
 
 
 def _open_corpus(run: Run) -> tuple[Corpus | None, str | None]:
@@ -96,7 +96,7 @@ def open_usable(run: Run) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class ScoreBlock:
     """The documents of one part of the scores in order; every array has one entry for each."""
 
     part: str
@@ -127,25 +127,25 @@ class Block:
         return own + sum(column.nbytes for column in self.columns.values())
 
 
-class Table:
+class ScoreBlocks:
     """The numbers of a run block by block, again and again; read once where they fit into memory."""
 
-    def __init__(self, sources: Sources, columns: Sequence[str]):
+    def __init__(self, sources: ReportSources, columns: Sequence[str]):
         self.names: list[str | None] = [None]
         """Reasons by number."""
-        self.groups = aligned_parts.Groups(sources.domains)
+        self.groups = aligned_parts.ColumnGroups(sources.domains)
         self._sources, self._room = sources, HELD_BYTES
         parts = parquet.parts(sources.run.scores)
         known = pq.read_schema(parts[0]).names if parts else []
         self._columns = [name for name in columns if name in known and name != "tokens"]
-        self._held: list[Block] | None = None
+        self._held: list[ScoreBlock] | None = None
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[ScoreBlock]:
         """All documents. TableError where the tables do not have the same rows."""
         if self._held is not None:
             yield from self._held
             return
-        held, room = list[Block](), self._room
+        held, room = list[ScoreBlock](), self._room
         for block in self._read():
             room -= block.nbytes
             if room >= 0:
@@ -155,17 +155,19 @@ class Table:
             yield block
         self._held = held if room >= 0 else None
 
-    def beside(self, path: Path, name: str, kind: pa.DataType) -> Iterator[tuple[Block, pa.ChunkedArray]]:
+    def beside(self, path: Path, name: str, kind: pa.DataType) -> Iterator[tuple[ScoreBlock, pa.ChunkedArray]]:
         """The blocks, each with the same rows of a column of another table of the run."""
-        rows = decision_table.Decisions(path, pa.schema([(name, kind)]))
+        rows = decision_table.DecisionReader(path, pa.schema([(name, kind)]))
         for block in self.blocks():
             yield block, rows.take(len(block)).column(name)
         rows.check_end()
 
-    def _read(self) -> Iterator[Block]:
+    def _read(self) -> Iterator[ScoreBlock]:
         run, record = self._sources.run, self._sources.filter
-        reasons = decision_table.Decisions(run.filter, pa.schema([("reason", TEXT)])) if record is not None else None
-        refusals = aligned_parts.Refusals(run, self._sources.found, self.names) if record is None else None
+        reasons = (
+            decision_table.DecisionReader(run.filter, pa.schema([("reason", TEXT)])) if record is not None else None
+        )
+        refusals = aligned_parts.RejectionCodes(run, self._sources.found, self.names) if record is None else None
         columns = ["tokens", *self._columns, *(["status"] if refusals else [])]
         for number, part in enumerate(aligned_parts.read_parts(run, columns, self._sources.domains, decided=False)):
             if refusals is not None:
@@ -175,7 +177,7 @@ class Table:
                 codes = self._number(reasons.take(len(part)).column("reason"))
             numbers = {name: _plain(part.table.column(name)) for name in self._columns}
             domain = self.groups.take(part.table).astype(np.int32)
-            yield Block(part.name, numbers, part.counts("tokens"), codes, self._asked(codes), domain)
+            yield ScoreBlock(part.name, numbers, part.counts("tokens"), codes, self._asked(codes), domain)
         if reasons is not None:
             reasons.check_end()
 

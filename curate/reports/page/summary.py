@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportSummary:
     """What was written."""
 
     run: str

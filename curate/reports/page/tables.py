@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.reference.likelihood import perplexity
-from curate.reports.page.groups import Groups
-from curate.reports.page.sources import TEXT, Sources, Table
+from curate.reports.page.groups import DomainGroups
+from curate.reports.page.sources import TEXT, ReportSources, ScoreBlocks
 from curate.rundir import parquet, quantiles, sql
 from curate.rundir.run import Run
 from curate.runtime.version import __version__
@@ -37,7 +37,7 @@ class SetHits:
     """Different items that were found as leaks."""
 
 
-def count_hits(sources: Sources) -> list[SetHits]:
+def count_hits(sources: ReportSources) -> list[SetHits]:
     """The eval sets that were found, those in most documents first."""
     leaks = "FILTER (verdict = 'contaminated')"
     query = (
@@ -47,7 +47,7 @@ def count_hits(sources: Sources) -> list[SetHits]:
     return [SetHits(*row) for row in _ask_hits(sources, query)]
 
 
-def strongest_hits(sources: Sources) -> list[dict[str, Any]]:
+def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
     """The leaks of the most bits, one of each document, with both texts."""
     if sources.found.hits is None or not parquet.parts(sources.run.hits):
         return []
@@ -59,7 +59,7 @@ def strongest_hits(sources: Sources) -> list[dict[str, Any]]:
     return rows
 
 
-def _ask_hits(sources: Sources, query: str) -> list[tuple[Any, ...]]:
+def _ask_hits(sources: ReportSources, query: str) -> list[tuple[Any, ...]]:
     if sources.found.hits is None or not parquet.parts(sources.run.hits):
         return []
     asked = query.format(source=sql.parquet_source(sources.run.hits))
@@ -68,7 +68,7 @@ def _ask_hits(sources: Sources, query: str) -> list[tuple[Any, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterRow:
     """Documents that are copies of one."""
 
     exact: int
@@ -84,7 +84,7 @@ class Cluster:
     """How its text begins, where it can be read."""
 
 
-def largest_clusters(sources: Sources) -> list[Cluster]:
+def largest_clusters(sources: ReportSources) -> list[ClusterRow]:
     """The clusters with the most copies that are dropped."""
     if sources.found.duplicates is None:
         return []
@@ -96,10 +96,10 @@ def largest_clusters(sources: Sources) -> list[Cluster]:
         f"ORDER BY count(*) FILTER (NOT keeper) DESC, keeper_source NULLS FIRST, keeper_file, keeper_row "
         f"LIMIT {STRONGEST}"
     )
-    return [Cluster(*row) for row in sql.connect().execute(query).fetchall()]
+    return [ClusterRow(*row) for row in sql.connect().execute(query).fetchall()]
 
 
-def find_hash(sources: Sources, file: str, row: int) -> int | None:
+def find_hash(sources: ReportSources, file: str, row: int) -> int | None:
     """The hash of the text that was scored at a place."""
     query = f"SELECT hash FROM {sql.parquet_source(sources.run.scores)} WHERE file = ? AND row = ? LIMIT 1"
     found = sql.connect().execute(query, [file, row]).fetchall()
@@ -110,7 +110,7 @@ def find_hash(sources: Sources, file: str, row: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class BucketRow:
     """Kept documents of one bucket."""
 
     name: str
@@ -124,10 +124,10 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Buckets:
+class BucketTable:
     """The buckets, in the order in which they were cut, and where they part."""
 
-    rows: Sequence[Bucket]
+    rows: Sequence[BucketRow]
     parameters: Mapping[str, Any]
     cuts: Sequence[float]
     """The perplexities from which the next bucket begins, where it does so for all documents."""
@@ -135,25 +135,27 @@ class Buckets:
     """The same in each domain."""
 
 
-def describe_buckets(table: Table, run: Run, groups: Groups) -> Buckets:
+def describe_buckets(table: ScoreBlocks, run: Run, groups: DomainGroups) -> BucketTable:
     """The buckets of a run."""
     parameters = (run.stage("bucket") or {}).get("parameters", {})
     names = list(parameters.get("names", ()))
-    spans: dict[str, Span] = {name: Span(len(groups.names)) for name in names}
+    spans: dict[str, ProfileSpan] = {name: ProfileSpan(len(groups.names)) for name in names}
     for block, column in table.beside(run.buckets, "bucket", TEXT):
         labels, values, group = column.combine_chunks(), block.numbers("perplexity"), groups.places[block.domain]
         codes = pc.fill_null(labels.indices, -1).to_numpy(zero_copy_only=False)
         for code, name in enumerate(labels.dictionary.to_pylist()):
             inside = np.flatnonzero((codes == code) & (block.codes == 0))
-            spans.setdefault(name, Span(len(groups.names))).add(values[inside], block.tokens[inside], group[inside])
+            spans.setdefault(name, ProfileSpan(len(groups.names))).add(
+                values[inside], block.tokens[inside], group[inside]
+            )
     ordered = list(spans.values())
     medians = _medians(table, run, list(spans))
-    rows = [Bucket(name, *span.sums(), medians[name], *span.ends()) for name, span in spans.items()]
+    rows = [BucketRow(name, *span.sums(), medians[name], *span.ends()) for name, span in spans.items()]
     domain_cuts = [_cuts([span.ends(group) for span in ordered]) for group in range(len(groups.names))]
-    return Buckets(rows, parameters, _cuts([span.ends() for span in ordered]), domain_cuts)
+    return BucketTable(rows, parameters, _cuts([span.ends() for span in ordered]), domain_cuts)
 
 
-class Span:
+class ProfileSpan:
     """Documents of one bucket, their tokens, and the range of their perplexities in each domain."""
 
     def __init__(self, groups: int):
@@ -183,7 +185,7 @@ def _cuts(ends: Sequence[tuple[float, float]]) -> list[float]:
     return [right[0] for _, right in pairs] if all(left[1] <= right[0] for left, right in pairs) else []
 
 
-def _medians(table: Table, run: Run, names: Sequence[str]) -> dict[str, float]:
+def _medians(table: ScoreBlocks, run: Run, names: Sequence[str]) -> dict[str, float]:
     """The median perplexity of each bucket; NaN for none."""
     places = {name: place for place, name in enumerate(names)}
 
@@ -201,7 +203,7 @@ def _medians(table: Table, run: Run, names: Sequence[str]) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ProfilePoint:
     """Neighbours in the order."""
 
     tokens: int
@@ -212,16 +214,16 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class OrderProfile:
     """The order of a run, in steps of equally many documents."""
 
-    points: Sequence[Point]
+    points: Sequence[ProfilePoint]
     parameters: Mapping[str, Any]
     tenths: Sequence[Mapping[str, Any]]
     """What ``curate order`` recorded of the key: its median and mean by tenths of the tokens."""
 
 
-def describe_order(table: Table, run: Run, kept: int) -> Order:
+def describe_order(table: ScoreBlocks, run: Run, kept: int) -> OrderProfile:
     """The perplexity along the order."""
     steps = max(min(STEPS, kept), 1)
     sums = np.zeros((3, steps))
@@ -234,15 +236,15 @@ def describe_order(table: Table, run: Run, kept: int) -> Order:
         for number, values in enumerate((np.ones(len(at)), tokens, nats)):
             sums[number] += np.bincount(at, values, minlength=steps)
     ends, means = np.cumsum(sums[1]), perplexity(sums[2], sums[1])
-    points = [Point(int(ends[at]), int(sums[0][at]), float(means[at])) for at in range(steps) if sums[0][at]]
+    points = [ProfilePoint(int(ends[at]), int(sums[0][at]), float(means[at])) for at in range(steps) if sums[0][at]]
     record = run.stage("order") or {}
-    return Order(points, record.get("parameters", {}), record.get("summary", {}).get("tenths", ()))
+    return OrderProfile(points, record.get("parameters", {}), record.get("summary", {}).get("tenths", ()))
 
 
 # Provenance.
 
 
-def list_stages(sources: Sources) -> dict[str, dict[str, Any]]:
+def list_stages(sources: ReportSources) -> dict[str, dict[str, Any]]:
     """The parameters, counts and fingerprint of every stage that has run."""
     found = {}
     for name in STAGES:

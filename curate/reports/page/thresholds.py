@@ -26,7 +26,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class BandEdge:
     """The end of a band: a place in the order of some documents, and how it is said."""
 
     side: str
@@ -54,7 +54,7 @@ def bounds_of(asked: Criteria) -> list[Threshold]:
     ]
 
 
-def ends_of(band: Band, asked: int, kept: int, reasons: Container[str | None]) -> list[End]:
+def ends_of(band: Band, asked: int, kept: int, reasons: Container[str | None]) -> list[BandEdge]:
     """The ends of a band of percentiles or of a budget in a group.
 
     ``asked`` and ``kept`` are the documents of the group that have a number. A budget has an end where a document was
@@ -62,11 +62,11 @@ def ends_of(band: Band, asked: int, kept: int, reasons: Container[str | None]) -
     """
     if band.budget is not None:
         of = f"budget of {spell_tokens(band.budget)} tokens"
-        ends = [End("below", True, 0, of), End("above", True, kept - 1, of)] if kept else []
+        ends = [BandEdge("below", True, 0, of), BandEdge("above", True, kept - 1, of)] if kept else []
         return [end for end, why in zip(ends, band.reasons(), strict=bool(ends)) if why in reasons]
     ((first, last, total),) = band.ends([asked])
-    ends = [End("below", False, first, f"percentile {float(band.low * 100):g}")] if 0 < first < total else []
-    above = End("above", False, last - 1, f"percentile {float(band.high * 100):g}")
+    ends = [BandEdge("below", False, first, f"percentile {float(band.low * 100):g}")] if 0 < first < total else []
+    above = BandEdge("above", False, last - 1, f"percentile {float(band.high * 100):g}")
     return [*ends, above] if 0 < last < total else ends
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from curate.corpus.chat.types import Turn
 from curate.errors import UsageError
-from curate.sft.chat_template.render import Refusal, Template
+from curate.sft.chat_template.render import ChatTemplate, RenderRefusal
 
 PLAIN = """\
 {%- set names = {'system': 'System', 'user': 'Question', 'assistant': 'Answer', 'tool': 'Tool'} %}
@@ -36,7 +36,7 @@ ENDING = "<|im_end|>"
 CHOICE = "--template auto, plain, chatml or the path of a .jinja file"
 
 
-def choose_template(tokenizer: Any, wanted: str = "auto", end_of_turn: bool = True, model: str = "") -> Template:
+def choose_template(tokenizer: Any, wanted: str = "auto", end_of_turn: bool = True, model: str = "") -> ChatTemplate:
     """The template that ``wanted`` names; auto is the tokenizer's own, and plain where it has none.
 
     ``model`` is named in messages. Raises UsageError for a file that cannot be read, for Jinja that cannot be compiled,
@@ -45,30 +45,30 @@ def choose_template(tokenizer: Any, wanted: str = "auto", end_of_turn: bool = Tr
     if wanted == "auto" and tokenizer.chat_template:
         template = _own(tokenizer, end_of_turn, model)
     elif wanted in ("auto", "plain"):
-        template = Template("plain", PLAIN, tokenizer, end_of_turn)
+        template = ChatTemplate("plain", PLAIN, tokenizer, end_of_turn)
         if end_of_turn and not tokenizer.eos_token:
             raise UsageError(
                 f"the plain template ends an answer with EOS, which the tokenizer{_of(model)} does not have",
                 "--template chatml, or leave the end of turns out",
             )
     elif wanted == "chatml":
-        template = Template("chatml", CHATML, tokenizer, end_of_turn, ending=ENDING)
+        template = ChatTemplate("chatml", CHATML, tokenizer, end_of_turn, ending=ENDING)
     else:
-        template = Template(wanted, _read(wanted), tokenizer, end_of_turn)
+        template = ChatTemplate(wanted, _read(wanted), tokenizer, end_of_turn)
     _try(template, model)
     return template
 
 
-def _own(tokenizer: Any, end_of_turn: bool, model: str) -> Template:
+def _own(tokenizer: Any, end_of_turn: bool, model: str) -> ChatTemplate:
     """Tokenizers may bring several templates, by name, of which transformers uses two of its own accord."""
     found = tokenizer.chat_template
     name = f"chat template{_of(model)}"
     if not isinstance(found, dict):
-        return Template(name, found, tokenizer, end_of_turn)
+        return ChatTemplate(name, found, tokenizer, end_of_turn)
     if "default" not in found:
         message = f"the tokenizer{_of(model)} has several chat templates ({', '.join(sorted(found))}), none by default"
         raise UsageError(message, CHOICE)
-    return Template(name, found["default"], tokenizer, end_of_turn, tool_source=found.get("tool_use", ""))
+    return ChatTemplate(name, found["default"], tokenizer, end_of_turn, tool_source=found.get("tool_use", ""))
 
 
 def _of(model: str) -> str:
@@ -84,14 +84,14 @@ def _read(path: str) -> str:
         raise UsageError(f"{path} cannot be read as a template: {error}", CHOICE) from error
 
 
-def _try(template: Template, model: str) -> None:
+def _try(template: ChatTemplate, model: str) -> None:
     """Render a question and an answer; what a template refuses for other reasons its conversations will say."""
     from jinja2 import TemplateSyntaxError, UndefinedError
 
     for tools in (None, "[{}]") if template.tool_source else (None,):
         try:
             template.apply([Turn("user", "?"), Turn("assistant", "!")], tools)
-        except Refusal as refusal:
+        except RenderRefusal as refusal:
             error = refusal.__cause__
             if isinstance(error, TemplateSyntaxError):
                 message = f"{template.name}, line {error.lineno}: {error.message}"

@@ -23,7 +23,7 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class TextSlot:
     """Where a template puts a text: which turn's, and whether all of it or one side of ``</think>``."""
 
     turn: int
@@ -31,11 +31,11 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Scaffold:
+class TemplateDelimiters:
     """What a template writes of its own, and the slots between: one piece more than slots."""
 
     pieces: tuple[str, ...]
-    slots: tuple[Slot, ...]
+    slots: tuple[TextSlot, ...]
 
 
 def marked(turns: Sequence[Turn], split: bool = False) -> list[Turn]:
@@ -51,14 +51,14 @@ def is_reasoned(turn: Turn) -> bool:
     return turn.role == "assistant" and THOUGHT in turn.text
 
 
-def read_scaffold(text: str) -> Scaffold:
+def read_scaffold(text: str) -> TemplateDelimiters:
     """The scaffold in a rendering of ``marked`` turns."""
     found = MARK.split(text)
     slots = zip(found[1::3], found[2::3], strict=True)
-    return Scaffold(tuple(found[::3]), tuple(Slot(int(turn), PARTS[close]) for turn, close in slots))
+    return TemplateDelimiters(tuple(found[::3]), tuple(TextSlot(int(turn), PARTS[close]) for turn, close in slots))
 
 
-def place(scaffold: Scaffold, text: str, turns: Sequence[Turn]) -> list[Place] | None:
+def place(scaffold: TemplateDelimiters, text: str, turns: Sequence[Turn]) -> list[Place] | None:
     """Where in a rendering the text of each slot stands, in characters: begin, end (excluded); None if it does not fit.
 
     A text may stand there as it is, trimmed, without its reasoning, or as JSON writes it. First all texts are taken
@@ -71,7 +71,7 @@ def place(scaffold: Scaffold, text: str, turns: Sequence[Turn]) -> list[Place] |
     return _choose(scaffold, text, [_forms(one) for one in texts]) if found is None else found
 
 
-def place_between(scaffold: Scaffold, text: str) -> list[Place] | None:
+def place_between(scaffold: TemplateDelimiters, text: str) -> list[Place] | None:
     """Where the slots lie if only the scaffold is known; None unless there is exactly one way to read the rendering.
 
     The pieces are looked for from the left, and from the right: where the two disagree a text holds a piece itself.
@@ -118,7 +118,7 @@ def _forms(text: str) -> Iterable[str]:
     )
 
 
-def _walk(scaffold: Scaffold, text: str, texts: Sequence[str]) -> list[Place] | None:
+def _walk(scaffold: TemplateDelimiters, text: str, texts: Sequence[str]) -> list[Place] | None:
     if not text.startswith(scaffold.pieces[0]):
         return None
     at = len(scaffold.pieces[0])
@@ -132,7 +132,7 @@ def _walk(scaffold: Scaffold, text: str, texts: Sequence[str]) -> list[Place] | 
     return found if at == len(text) else None
 
 
-def _choose(scaffold: Scaffold, text: str, forms: Sequence[Iterable[str]]) -> list[Place] | None:
+def _choose(scaffold: TemplateDelimiters, text: str, forms: Sequence[Iterable[str]]) -> list[Place] | None:
     """The first choice of forms that joins to the text; every place is tried once, so long conversations are cheap."""
     if not text.startswith(scaffold.pieces[0]):
         return None

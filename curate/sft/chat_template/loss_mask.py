@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from curate.corpus.chat.types import Turn
 from curate.errors import ModelError
 from curate.sft.chat_template.delimiters import Place
-from curate.sft.chat_template.render import Rendered, RenderError, Template, read_tools
+from curate.sft.chat_template.render import ChatTemplate, Rendered, RenderError, read_tools
 
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
@@ -31,7 +31,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class MaskAudit:
     """Our mask of all assistant turns against the one that a template gives by ``{% generation %}``, in tokens."""
 
     both: int
@@ -70,7 +70,7 @@ class ChatEncoder:
         return [_read(one, encoding) for one, encoding in zip(rendered, found, strict=True)]
 
 
-def require_scored(template: Template, tokens: Tokens) -> None:
+def require_scored(template: ChatTemplate, tokens: Tokens) -> None:
     """Raise RenderError, which names the template, where no token belongs to a scored turn."""
     if not (tokens.owner >= 0).any():
         raise RenderError(f"no token is scored under the template {template.name}")
@@ -86,8 +86,8 @@ def mark(rendered: Rendered, tokens: Tokens) -> str:
 
 
 def audit(
-    template: Template, turns: Sequence[Turn], rendered: Rendered, tokens: Tokens, tools: str | None = None
-) -> Audit | None:
+    template: ChatTemplate, turns: Sequence[Turn], rendered: Rendered, tokens: Tokens, tools: str | None = None
+) -> MaskAudit | None:
     """Compare with transformers' own mask; None for a template without ``{% generation %}``.
 
     Such a template marks all assistant turns, so all of them are compared, also where ``rendered`` scores the last
@@ -105,10 +105,10 @@ def audit(
     ours = _owners(tokens.spans, spans) >= 0
     only = ours & ~theirs, theirs & ~ours
     texts = [_texts(rendered, tokens, mask) for mask in only]
-    return Audit(int((ours & theirs).sum()), int(only[0].sum()), int(only[1].sum()), *texts)
+    return MaskAudit(int((ours & theirs).sum()), int(only[0].sum()), int(only[1].sum()), *texts)
 
 
-def _their_mask(template: Template, turns: Sequence[Turn], tools: str | None, tokens: Tokens) -> NDArray[np.bool_]:
+def _their_mask(template: ChatTemplate, turns: Sequence[Turn], tools: str | None, tokens: Tokens) -> NDArray[np.bool_]:
     options = {"tokenize": True, "return_dict": True, "return_assistant_tokens_mask": True}
     found = template.apply(template.fit(turns, tools)[0], tools, **options)
     if not np.array_equal(found["input_ids"], tokens.ids):

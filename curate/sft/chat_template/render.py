@@ -21,7 +21,7 @@ from curate.corpus.chat.types import Turn
 from curate.sft.chat_template.delimiters import (
     OPEN,
     Place,
-    Scaffold,
+    TemplateDelimiters,
     is_reasoned,
     marked,
     place,
@@ -43,7 +43,7 @@ class RenderError(ValueError):
     """Why a conversation cannot be rendered: a short reason, the same for all conversations that share it."""
 
 
-class Refusal(RenderError):
+class RenderRefusal(RenderError):
     """The template itself raised, with these words."""
 
 
@@ -63,7 +63,7 @@ class _Placed:
     """A rendering that was understood: where in it each slot lies."""
 
     text: str
-    scaffold: Scaffold
+    scaffold: TemplateDelimiters
     places: list[Place]
     exact: bool
 
@@ -76,7 +76,7 @@ class _Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class ChatTemplate:
     """A chat template and the tokenizer that renders it."""
 
     name: str
@@ -89,7 +89,7 @@ class Template:
     """The Jinja for conversations with tools, where the tokenizer brings another one for these."""
     ending: str = ""
     """A text that ends a turn though the tokenizer may not know it as a control token."""
-    _known: dict[object, Scaffold | str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _known: dict[object, TemplateDelimiters | str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _ends: frozenset[str] = field(init=False, repr=False, compare=False)
     _lengths: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
@@ -126,7 +126,7 @@ class Template:
         """The turns that the template takes, and their indices: without system turns where it refuses them."""
         try:
             self._scaffold(turns, tools)
-        except Refusal:
+        except RenderRefusal:
             moved = _move_system(turns)
             if moved is None:
                 raise
@@ -143,11 +143,11 @@ class Template:
         try:
             return self.tokenizer.apply_chat_template(messages, chat_template=source, tools=schemas, **options)
         except Exception as error:  # a template is a program: it may raise anything
-            raise Refusal(_first_line(error)) from error
+            raise RenderRefusal(_first_line(error)) from error
 
     def _scaffold(
         self, turns: Sequence[Turn], tools: str | None, split: bool = False, prompt: bool = False, anew: bool = False
-    ) -> Scaffold:
+    ) -> TemplateDelimiters:
         """What the template writes around turns of these roles; remembered, with what it refuses."""
         reasoned = tuple(split and is_reasoned(turn) for turn in turns)
         key = (tuple(turn.role for turn in turns), reasoned, tools, prompt)
@@ -157,11 +157,11 @@ class Template:
                 self._known.clear()
             try:
                 found = read_scaffold(self.apply(marked(turns, split), tools, add_generation_prompt=prompt))
-            except Refusal as error:
+            except RenderRefusal as error:
                 found = str(error)
             self._known[key] = found
         if isinstance(found, str):
-            raise Refusal(found)
+            raise RenderRefusal(found)
         return found
 
     def _place(self, turns: Sequence[Turn], tools: str | None) -> _Placed:
@@ -213,7 +213,7 @@ class Template:
         """What the template writes after the turns before an answer to have it said; None where it cannot."""
         try:
             return self._scaffold(before, tools, prompt=True).pieces[-1] if before else None
-        except Refusal:
+        except RenderRefusal:
             return None
 
     def _ending_after(self, placed: _Placed, number: int) -> int:
@@ -240,10 +240,10 @@ class Template:
             notes.append(TOOLLESS)
         return notes
 
-    def _try_scaffold(self, turns: Sequence[Turn]) -> Scaffold | None:
+    def _try_scaffold(self, turns: Sequence[Turn]) -> TemplateDelimiters | None:
         try:
             return self._scaffold(turns, None)
-        except Refusal:
+        except RenderRefusal:
             return None
 
 

@@ -8,7 +8,16 @@ Every row is accounted for: it gives examples, or is refused since there is noth
 """
 
 from curate.sft.datasets.names import name_sets
-from curate.sft.datasets.reading import Drawn, InstructionSet, Tally, open_set
-from curate.sft.datasets.sampling import Draw, draw, hash_example
+from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, open_set
+from curate.sft.datasets.sampling import DatasetSample, draw, hash_example
 
-__all__ = ["Draw", "Drawn", "InstructionSet", "Tally", "draw", "hash_example", "name_sets", "open_set"]
+__all__ = [
+    "DatasetSample",
+    "DrawnExample",
+    "InstructionSet",
+    "RowCount",
+    "draw",
+    "hash_example",
+    "name_sets",
+    "open_set",
+]

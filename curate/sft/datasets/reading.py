@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from curate.corpus import Corpus, Row, open_records
+from curate.corpus import Corpus, RawRow, open_records
 from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS
@@ -44,18 +44,18 @@ class InstructionSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RowCount:
     """How many rows there are of one kind, and where the first of them lie."""
 
     count: int = 0
     places: tuple[str, ...] = ()
 
-    def add(self, place: str) -> Tally:
-        return Tally(self.count + 1, self.places if len(self.places) == PLACES else (*self.places, place))
+    def add(self, place: str) -> RowCount:
+        return RowCount(self.count + 1, self.places if len(self.places) == PLACES else (*self.places, place))
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnExample:
     """An example and where it comes from: the ``part``-th of its row, counted from zero."""
 
     file: str
@@ -66,13 +66,13 @@ class Drawn:
 
 
 @dataclass(slots=True)
-class Ledger:
+class RowCounts:
     """Every row read so far: ``rows`` are those that gave examples, those refused, and the unreadable."""
 
     rows: int = 0
     giving: int = 0
-    refused: dict[str, Tally] = field(default_factory=dict)
-    unreadable: dict[str, Tally] = field(default_factory=dict)
+    refused: dict[str, RowCount] = field(default_factory=dict)
+    unreadable: dict[str, RowCount] = field(default_factory=dict)
     schemas: dict[str, int] = field(default_factory=dict)
     """Rows by the schema that read them, those refused among them."""
 
@@ -135,7 +135,7 @@ def keep_filled(record: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in record.items() if value is not None and value != ""}
 
 
-def is_sound(row: Row, reasons: list[str]) -> bool:
+def is_sound(row: RawRow, reasons: list[str]) -> bool:
     """Whether a row was read; the reason of the first that was not is kept."""
     if row.reason is not None and not reasons:
         reasons.append(f"{row.file}: {row.reason}")
@@ -147,7 +147,7 @@ def describe_columns(columns: Mapping[str, Any]) -> str:
     return f"they have: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "they have no columns"
 
 
-def read_set(dataset: InstructionSet, ledger: Ledger) -> Iterator[Drawn]:
+def read_set(dataset: InstructionSet, ledger: RowCounts) -> Iterator[DrawnExample]:
     """All examples of a dataset in order; ``ledger`` is told of every row.
 
     RowError at the first row that cannot be read where the dataset was opened with ``on_error="stop"``.
@@ -163,10 +163,10 @@ def read_set(dataset: InstructionSet, ledger: Ledger) -> Iterator[Drawn]:
             continue
         ledger.giving += 1
         for part, example in enumerate(outcome.examples):
-            yield Drawn(row.file, row.row, part, row.id, example)
+            yield DrawnExample(row.file, row.row, part, row.id, example)
 
 
-def read_row(row: Row, dataset: InstructionSet, ledger: Ledger) -> Outcome | None:
+def read_row(row: RawRow, dataset: InstructionSet, ledger: RowCounts) -> Outcome | None:
     """What a row gives; None, and an entry in the ledger, where it cannot be read."""
     place, cause = f"{row.file}, row {row.row}", row.reason or ""
     key = WHERE.sub("", cause)
@@ -181,11 +181,11 @@ def read_row(row: Row, dataset: InstructionSet, ledger: Ledger) -> Outcome | Non
     return None
 
 
-def note(tallies: dict[str, Tally], reason: str, place: str) -> None:
+def note(tallies: dict[str, RowCount], reason: str, place: str) -> None:
     """Count a row under its reason; once there are too many reasons, new ones under a common name."""
     if reason not in tallies and len(tallies) >= REASONS:
         reason = OTHER_REASON
-    tallies[reason] = tallies.get(reason, Tally()).add(place)
+    tallies[reason] = tallies.get(reason, RowCount()).add(place)
 
 
 def read_record(record: Mapping[str, object], schema: str, said: bool) -> Outcome:
@@ -224,7 +224,7 @@ def read_by(record: Mapping[str, object], schema: str) -> Outcome:
         return Outcome(schema, [], nothing.reason)
 
 
-def refuse_all(dataset: InstructionSet, ledger: Ledger) -> CorpusError:
+def refuse_all(dataset: InstructionSet, ledger: RowCounts) -> CorpusError:
     """Why a dataset gives no example: the counts of its rows, its columns, and what is expected."""
     if not ledger.rows:
         return CorpusError(f"{dataset.name} is empty: {' '.join(dataset.corpus.paths)} holds no row")

@@ -14,7 +14,7 @@ import orjson
 import xxhash
 
 from curate.errors import CorpusError
-from curate.sft.datasets.reading import Drawn, InstructionSet, Ledger, Tally, read_set, refuse_all
+from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, RowCounts, read_set, refuse_all
 from curate.sft.datasets.strata import order_evenly
 from curate.sft.examples import Example, Which, scored_turns
 
@@ -23,33 +23,33 @@ HELD_CHARACTERS = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class DatasetSample:
     """The examples drawn, in the order of the dataset, and what became of all its rows.
 
     ``rows`` are those that gave examples (``giving``), those refused, and the unreadable.
     """
 
-    examples: tuple[Drawn, ...]
+    examples: tuple[DrawnExample, ...]
     available: int
     """All examples of the dataset."""
     rows: int
     giving: int
-    refused: dict[str, Tally]
+    refused: dict[str, RowCount]
     """Rows that hold nothing to learn, by reason."""
-    unreadable: dict[str, Tally]
+    unreadable: dict[str, RowCount]
     """Rows that no schema reads, by reason; numbers in a reason are N."""
     schemas: dict[str, int]
     """Rows by the schema that read them, those refused among them."""
 
 
 @dataclass(slots=True)
-class Shelf:
+class ExampleStore:
     """All examples so far, while they are no more than ``room`` characters; none once they are more."""
 
     room: int
-    held: list[Drawn] | None = field(default_factory=list)
+    held: list[DrawnExample] | None = field(default_factory=list)
 
-    def add(self, drawn: Drawn) -> None:
+    def add(self, drawn: DrawnExample) -> None:
         if self.held is None:
             return
         self.room -= sum(len(turn.text) for turn in drawn.example.turns) + len(drawn.example.tools or "")
@@ -58,7 +58,7 @@ class Shelf:
             self.held = None
 
 
-def draw(dataset: InstructionSet, count: int | None, seed: int, which: Which = "all") -> Draw:
+def draw(dataset: InstructionSet, count: int | None, seed: int, which: Which = "all") -> DatasetSample:
     """A sample of ``count`` examples, all where None or where there are no more, stratified by the length of what is
     scored of them (tenths, in characters).
 
@@ -68,7 +68,7 @@ def draw(dataset: InstructionSet, count: int | None, seed: int, which: Which = "
     """
     if count is not None and count < 1:
         raise ValueError(f"a sample of {count} examples; expected one at least")
-    ledger, shelf = Ledger(), Shelf(HELD_CHARACTERS)
+    ledger, shelf = RowCounts(), ExampleStore(HELD_CHARACTERS)
     lengths, hashes = array("q"), array("Q")
     for drawn in read_set(dataset, ledger):
         lengths.append(count_scored(drawn.example, which))
@@ -82,7 +82,7 @@ def draw(dataset: InstructionSet, count: int | None, seed: int, which: Which = "
         examples = take_again(dataset, {place: hashes[place] for place in wanted}, seed)
     else:
         examples = [shelf.held[place] for place in wanted]
-    return Draw(
+    return DatasetSample(
         tuple(examples), len(hashes), ledger.rows, ledger.giving, ledger.refused, ledger.unreadable, ledger.schemas
     )
 
@@ -98,10 +98,10 @@ def hash_example(example: Example, seed: int) -> int:
     return xxhash.xxh3_64_intdigest(orjson.dumps(turns), seed & (1 << 64) - 1)
 
 
-def take_again(dataset: InstructionSet, wanted: dict[int, int], seed: int) -> list[Drawn]:
+def take_again(dataset: InstructionSet, wanted: dict[int, int], seed: int) -> list[DrawnExample]:
     """The examples of some places, read once more; each must have the hash that it had."""
     taken = []
-    for place, drawn in enumerate(read_set(dataset, Ledger())):
+    for place, drawn in enumerate(read_set(dataset, RowCounts())):
         if place in wanted:
             if hash_example(drawn.example, seed) != wanted[place]:
                 break

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 
 from curate.errors import UsageError
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.sft.examples import Which
-from curate.sft.measuring.responses import Reader
+from curate.sft.measuring.responses import ResponseReader
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class ModelVariant:
     """A base model, and the template that conversations are put before it in."""
 
     model: str
@@ -17,7 +17,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RankingOptions:
     """What is asked of every dataset."""
 
     turns: Which = "all"
@@ -31,7 +31,7 @@ class Wanted:
     """Tokens that a later window re-reads; None: half the window."""
 
 
-def open_reader(variant: Variant, reading: Reading, wanted: Wanted) -> Reader:
+def open_reader(variant: ModelVariant, reading: ScoringConfig, wanted: RankingOptions) -> ResponseReader:
     """The base model, checked against itself, with its template and the windows that answers are read in.
 
     A window re-reads half of the one before it unless the user says otherwise: an answer that is cut from its question
@@ -51,4 +51,4 @@ def open_reader(variant: Variant, reading: Reading, wanted: Wanted) -> Reader:
         raise UsageError(f"--overlap {overlap} must be from 0 to the window less one, {window - 1}")
     reference.policy = replace(reference.policy, overlap=overlap)
     reference.identity |= {"overlap": reference.policy.overlap}
-    return Reader(reference, template, ChatEncoder(tokenizer), wanted.turns)
+    return ResponseReader(reference, template, ChatEncoder(tokenizer), wanted.turns)

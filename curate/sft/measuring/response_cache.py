@@ -27,7 +27,7 @@ Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class ResponseCache:
     """One folder of a ranking."""
 
     path: Path
@@ -53,7 +53,7 @@ class Book:
         parquet.write_part(self.place(variant, name), order(found), {"made_from": made_from, "variant": dict(variant)})
 
 
-def open_book(out: str) -> Book:
+def open_book(out: str) -> ResponseCache:
     """The folder, new or of an earlier ranking; UsageError for a file, or a folder that holds something else."""
     path = Path(out)
     if path.exists() and not path.is_dir():
@@ -64,7 +64,7 @@ def open_book(out: str) -> Book:
         if strange:
             message = f"{out} holds something else than a ranking: {', '.join(strange[:3])}"
             raise UsageError(message, "name a new folder with --out")
-    return Book(path)
+    return ResponseCache(path)
 
 
 def keys(found: pa.Table) -> list[Key]:

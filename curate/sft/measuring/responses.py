@@ -20,10 +20,10 @@ from curate.sft.examples import Which, scored_turns
 
 if TYPE_CHECKING:
     from curate.reference.causal import CausalReference
-    from curate.reference.token_sequences import Measured, Transcript
+    from curate.reference.token_sequences import ScoredSequence, TokenSequence
     from curate.sft.chat_template.loss_mask import ChatEncoder
-    from curate.sft.chat_template.render import Template
-    from curate.sft.datasets import Drawn
+    from curate.sft.chat_template.render import ChatTemplate
+    from curate.sft.datasets import DrawnExample
 
 RANK_CLIP = 100  # arXiv 2601.14249
 FIRST = 64  # tokens of an answer that are its beginning
@@ -61,11 +61,11 @@ RESPONSES = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ResponseReader:
     """A base model with the manner in which conversations are put before it."""
 
     reference: "CausalReference"
-    template: "Template"
+    template: "ChatTemplate"
     encoder: "ChatEncoder"
     turns: Which
     """all or last: which of the assistant's turns are scored."""
@@ -77,7 +77,7 @@ class Reader:
 
 
 def measure_examples(
-    reader: Reader, drawn: "Sequence[Drawn]", advance: Callable[[int, int, int], None] | None = None
+    reader: ResponseReader, drawn: "Sequence[DrawnExample]", advance: Callable[[int, int, int], None] | None = None
 ) -> Iterator[pa.Table]:
     """One row of sums for each example, batch by batch, in order; an example that cannot be scored says why.
 
@@ -97,7 +97,7 @@ class Prompted:
     reason: str | None = None
 
 
-def prompt(reader: Reader, drawn: "Sequence[Drawn]") -> list[Prompted]:
+def prompt(reader: ResponseReader, drawn: "Sequence[DrawnExample]") -> list[Prompted]:
     """The examples as the model reads them, with the owner of each token."""
     found = [_render(reader, one) for one in drawn]
     usable = [one for one in found if one.rendered is not None]
@@ -108,7 +108,7 @@ def prompt(reader: Reader, drawn: "Sequence[Drawn]") -> list[Prompted]:
     return found
 
 
-def _render(reader: Reader, one: "Drawn") -> Prompted:
+def _render(reader: ResponseReader, one: "DrawnExample") -> Prompted:
     try:
         which = scored_turns(one.example, reader.turns)
         return Prompted(reader.template.render(one.example.turns, which, one.example.tools))
@@ -116,7 +116,7 @@ def _render(reader: Reader, one: "Drawn") -> Prompted:
         return Prompted(reason=str(error))
 
 
-def _refuse(reader: Reader, tokens: Tokens) -> str | None:
+def _refuse(reader: ResponseReader, tokens: Tokens) -> str | None:
     try:
         require_scored(reader.template, tokens)
     except RenderError as error:
@@ -128,11 +128,11 @@ def _refuse(reader: Reader, tokens: Tokens) -> str | None:
     return None
 
 
-def _measure(reader: Reader, drawn: "Sequence[Drawn]", advance: Any) -> pa.Table:
-    from curate.reference.token_sequences import Transcript, measure
+def _measure(reader: ResponseReader, drawn: "Sequence[DrawnExample]", advance: Any) -> pa.Table:
+    from curate.reference.token_sequences import TokenSequence, measure
 
     prompted = prompt(reader, drawn)
-    transcripts: list[Transcript] = []
+    transcripts: list[TokenSequence] = []
     begins: list[int] = []
     for one in prompted:
         begins.append(len(transcripts))
@@ -148,20 +148,20 @@ def _measure(reader: Reader, drawn: "Sequence[Drawn]", advance: Any) -> pa.Table
     return pa.Table.from_pylist(rows, RESPONSES)
 
 
-def _whole(tokens: Tokens, prefix: int | None) -> "Transcript":
+def _whole(tokens: Tokens, prefix: int | None) -> "TokenSequence":
     """An example up to its last scored token. A prefix that the template writes is not asked for, or it came twice."""
-    from curate.reference.token_sequences import Transcript
+    from curate.reference.token_sequences import TokenSequence
 
     wanted = np.arange(len(tokens.ids)) <= np.flatnonzero(tokens.owner >= 0)[-1]
     wanted[0] &= tokens.ids[0] != prefix
-    return Transcript(tokens.ids, wanted)
+    return TokenSequence(tokens.ids, wanted)
 
 
-def _alone(tokens: Tokens, span: int) -> "Transcript":
-    from curate.reference.token_sequences import Transcript
+def _alone(tokens: Tokens, span: int) -> "TokenSequence":
+    from curate.reference.token_sequences import TokenSequence
 
     own = tokens.ids[tokens.owner == span]
-    return Transcript(own, np.ones(len(own), np.bool_))
+    return TokenSequence(own, np.ones(len(own), np.bool_))
 
 
 @dataclass(slots=True)
@@ -189,7 +189,9 @@ class _Share:
         self.told = now
 
 
-def _row(reader: Reader, one: Prompted, example: "Drawn", measured: "Sequence[Measured]") -> dict[str, Any]:
+def _row(
+    reader: ResponseReader, one: Prompted, example: "DrawnExample", measured: "Sequence[ScoredSequence]"
+) -> dict[str, Any]:
     """One example's row: the key, why not, or the sums."""
     asked, answered = _digest(reader, example)
     row = {"file": example.file, "row": example.row, "part": example.part, "id": example.id}
@@ -207,7 +209,11 @@ def _row(reader: Reader, one: Prompted, example: "Drawn", measured: "Sequence[Me
 
 
 def sum_up(
-    rendered: Rendered, tokens: Tokens, given: "Measured", alone: "Sequence[Measured]", control: frozenset[int]
+    rendered: Rendered,
+    tokens: Tokens,
+    given: "ScoredSequence",
+    alone: "Sequence[ScoredSequence]",
+    control: frozenset[int],
 ) -> dict[str, Any]:
     """The sums of one example, from what the model made of its tokens: given the prompt, and each answer alone.
 
@@ -258,7 +264,7 @@ def _count_bytes(text: str, tokens: Tokens, content: np.ndarray[Any, np.dtype[np
     return total
 
 
-def _digest(reader: Reader, one: "Drawn") -> tuple[int, int]:
+def _digest(reader: ResponseReader, one: "DrawnExample") -> tuple[int, int]:
     """Hashes of what was asked and of what was answered."""
     turns = one.example.turns
     which = scored_turns(one.example, reader.turns)

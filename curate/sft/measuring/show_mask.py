@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import ModelError
 
 if TYPE_CHECKING:
-    from curate.reference.protocol import Reading
-    from curate.sft.chat_template.loss_mask import Audit, ChatEncoder
-    from curate.sft.chat_template.render import Template
-    from curate.sft.datasets import Drawn, InstructionSet
+    from curate.reference.protocol import ScoringConfig
+    from curate.sft.chat_template.loss_mask import ChatEncoder, MaskAudit
+    from curate.sft.chat_template.render import ChatTemplate
+    from curate.sft.datasets import DrawnExample, InstructionSet
     from curate.sft.examples import Which
-    from curate.sft.measuring.reader import Variant, Wanted
-    from curate.sft.measuring.responses import Reader
+    from curate.sft.measuring.reader import ModelVariant, RankingOptions
+    from curate.sft.measuring.responses import ResponseReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,11 @@ class Masks:
 
 
 def show(
-    sets: "Sequence[InstructionSet]", variant: "Variant", reading: "Reading", wanted: "Wanted", count: int
+    sets: "Sequence[InstructionSet]",
+    variant: "ModelVariant",
+    reading: "ScoringConfig",
+    wanted: "RankingOptions",
+    count: int,
 ) -> Masks:
     """The first drawn examples of each dataset. ModelError where not one of them has anything that is scored."""
     from curate.reference.checkpoint import open_tokenizer
@@ -82,7 +86,7 @@ def show(
     return Masks(template.name, template.source, tuple(found))
 
 
-def _mask(name: str, one: "Drawn", template: "Template", encoder: "ChatEncoder", turns: "Which") -> Masked:
+def _mask(name: str, one: "DrawnExample", template: "ChatTemplate", encoder: "ChatEncoder", turns: "Which") -> Masked:
     from curate.sft.chat_template import loss_mask
     from curate.sft.chat_template.render import RenderError
     from curate.sft.examples import scored_turns
@@ -100,7 +104,7 @@ def _mask(name: str, one: "Drawn", template: "Template", encoder: "ChatEncoder",
     return Masked(name, place, loss_mask.mark(rendered, tokens), scored, len(tokens.ids), rendered.notes, None, said)
 
 
-def audit_drawn(reader: "Reader", drawn: "Sequence[Drawn]") -> "Audit | None":
+def audit_drawn(reader: "ResponseReader", drawn: "Sequence[DrawnExample]") -> "MaskAudit | None":
     """The template's own mask against ours over some examples, summed; None where there is none to compare with."""
     from curate.sft.chat_template import loss_mask
     from curate.sft.measuring.responses import prompt
@@ -117,10 +121,10 @@ def audit_drawn(reader: "Reader", drawn: "Sequence[Drawn]") -> "Audit | None":
     ours_texts, theirs_texts = (
         tuple(text for one in known for text in getattr(one, name)) for name in ("ours_texts", "theirs_texts")
     )
-    return loss_mask.Audit(both, ours, theirs, ours_texts, theirs_texts)
+    return loss_mask.MaskAudit(both, ours, theirs, ours_texts, theirs_texts)
 
 
-def describe_audit(found: "Audit") -> str:
+def describe_audit(found: "MaskAudit") -> str:
     """What a template's own mask says of ours, in a line."""
     said = f"the template's own {{% generation %}} mask agrees on {found.both:,} tokens"
     for number, texts, whose in ((found.ours, found.ours_texts, "ours"), (found.theirs, found.theirs_texts, "its")):

@@ -83,7 +83,7 @@ def bound_agreement(draws_a_BD: Floats, draws_b_BD: Floats) -> tuple[float, floa
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OrderChange:
     """Two datasets that one model ranks one way, and another the other way, beyond chance."""
 
     first: int
@@ -94,7 +94,7 @@ class Change:
     """Adjusted for all pairs (Holm)."""
 
 
-def find_changes(values_a_D: Floats, draws_a_BD: Floats, values_b_D: Floats, draws_b_BD: Floats) -> list[Change]:
+def find_changes(values_a_D: Floats, draws_a_BD: Floats, values_b_D: Floats, draws_b_BD: Floats) -> list[OrderChange]:
     """The pairs separated one way under a and the other way under b, surest first.
 
     Both must hold, so that a pair's p-value is the larger of the two, and 1 where the order did not change; this is
@@ -106,7 +106,7 @@ def find_changes(values_a_D: Floats, draws_a_BD: Floats, values_b_D: Floats, dra
     signs_a = _sign_pairs(values_a_D)
     p_values = hold(np.where(signs_a * _sign_pairs(values_b_D) < 0, worse, 1.0))
     found = [
-        Change(*((one, two) if sign > 0 else (two, one)), p_value)
+        OrderChange(*((one, two) if sign > 0 else (two, one)), p_value)
         for one, two, sign, p_value in zip(*(each.tolist() for each in (*upper, signs_a, p_values)), strict=True)
         if p_value < 1 - LEVEL
     ]

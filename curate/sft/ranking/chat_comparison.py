@@ -20,15 +20,15 @@ import pyarrow.compute as pc
 from curate.corpus.chat.types import joined
 from curate.reference.likelihood import LN2, Passage, perplexity
 from curate.runtime import console
-from curate.sft.measuring.reader import Variant, open_reader
+from curate.sft.measuring.reader import ModelVariant, open_reader
 from curate.sft.ranking import bootstrap, session
-from curate.sft.ranking.summary import Reading
+from curate.sft.ranking.summary import ThreeWayReading
 from curate.sft.ranking.table import Interval
 
 if TYPE_CHECKING:
     from curate.reference.causal import CausalReference
-    from curate.reference.protocol import Reading as ModelReading
-    from curate.sft.measuring.responses import Reader
+    from curate.reference.protocol import ScoringConfig as ModelReading
+    from curate.sft.measuring.responses import ResponseReader
 
 BAND = 1.1  # a dataset is foreign (familiar) where its whole interval lies this factor above (below) the middle one
 LEAST = 3  # datasets that have a middle
@@ -36,9 +36,11 @@ Measured = tuple[Interval, float]
 """Bits per byte, and perplexity."""
 
 
-def read(one: session.Contest, base: "Reader", chat_model: str, reading: "ModelReading") -> tuple[Reading, ...]:
+def read(
+    one: session.RankingSession, base: "ResponseReader", chat_model: str, reading: "ModelReading"
+) -> tuple[ThreeWayReading, ...]:
     """The three readings of every dataset, on the examples that were drawn."""
-    chat = open_reader(Variant(chat_model, "auto"), reading, one.wanted)
+    chat = open_reader(ModelVariant(chat_model, "auto"), reading, one.wanted)
     console.say("chat model", f"{chat_model}, {chat.template.name}")
     if chat.template.name == "plain":
         console.warn(f"{chat_model} has no chat template: its answers are read in the plain one")
@@ -56,7 +58,7 @@ def read(one: session.Contest, base: "Reader", chat_model: str, reading: "ModelR
     return interpret(found)
 
 
-def _read_raw(reference: "CausalReference", one: session.Contest, name: str) -> Measured:
+def _read_raw(reference: "CausalReference", one: session.RankingSession, name: str) -> Measured:
     """Bits per byte of the turns as plain text, all tokens."""
     passages = [Passage(joined(each.example.turns)) for each in one.drawn[name].examples]
     found = next(reference.score([passages]))
@@ -65,7 +67,7 @@ def _read_raw(reference: "CausalReference", one: session.Contest, name: str) -> 
     return _bound(np.stack(columns, axis=1).astype(np.float64), one, name)
 
 
-def _bound(columns_N4: Any, one: session.Contest, name: str) -> Measured:
+def _bound(columns_N4: Any, one: session.RankingSession, name: str) -> Measured:
     """Bits per byte with its interval, and perplexity; of columns nats, bytes, nats, tokens."""
     sums = columns_N4.sum(axis=0)
     drawn = bootstrap.resample(columns_N4, one.wanted.draws, bootstrap.make_generator(one.wanted.seed, name))
@@ -74,14 +76,14 @@ def _bound(columns_N4: Any, one: session.Contest, name: str) -> Measured:
     return Interval(float(value), float(low), float(high)), float(perplexity(sums[2], sums[3]))
 
 
-def interpret(found: Sequence[tuple[str, Measured, Measured, Measured]]) -> tuple[Reading, ...]:
+def interpret(found: Sequence[tuple[str, Measured, Measured, Measured]]) -> tuple[ThreeWayReading, ...]:
     """What the numbers say of each dataset beside the others, in words: base raw, chat raw, chat in its template."""
     domains = float(np.median([base.value for _, (base, _), _, _ in found]))
     answers = float(np.median([own.value for _, _, _, (own, _) in found]))
     readings = []
     for name, base, chat, own in found:
         domain, alignment = _among(base[0], domains), _among(own[0], answers)
-        reading = Reading(name, base[0], chat[0], own[0], (base[1], chat[1], own[1]), domain, alignment, "")
+        reading = ThreeWayReading(name, base[0], chat[0], own[0], (base[1], chat[1], own[1]), domain, alignment, "")
         readings.append(replace(reading, advice=advise(reading)) if len(found) >= LEAST else _withhold(reading))
     return tuple(readings)
 
@@ -93,7 +95,7 @@ def _among(one: Interval, middle: float) -> str:
     return "familiar" if one.high < middle / BAND else "ordinary"
 
 
-def advise(one: Reading) -> str:
+def advise(one: ThreeWayReading) -> str:
     """What the three numbers together suggest to do first."""
     if one.domain == "foreign":
         helped = one.chat_raw.high < one.base_raw.low
@@ -107,6 +109,6 @@ def advise(one: Reading) -> str:
     return "no need of continued pre-training"
 
 
-def _withhold(one: Reading) -> Reading:
+def _withhold(one: ThreeWayReading) -> ThreeWayReading:
     advice = "with fewer than three datasets there is no middle to compare with"
     return replace(one, domain="–", alignment="–", advice=advice)

@@ -26,8 +26,8 @@ from curate.rundir import document_columns, parquet, run
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet
 from curate.sft.datasets.reading import read_record
-from curate.sft.measuring.responses import SUMS, Reader
-from curate.sft.ranking.session import Contest
+from curate.sft.measuring.responses import SUMS, ResponseReader
+from curate.sft.ranking.session import RankingSession
 from curate.stages.score.rows import assemble, text_columns
 from curate.stages.score.summary import summarise
 from curate.stages.score.table import begin, complete
@@ -47,12 +47,14 @@ NUMBERS = {
 }
 
 
-def write_all(contest: Contest, reader: Reader, measured: Mapping[str, pa.Table], out: str) -> tuple[str, ...]:
+def write_all(
+    contest: RankingSession, reader: ResponseReader, measured: Mapping[str, pa.Table], out: str
+) -> tuple[str, ...]:
     """A run for each dataset, in a folder of its name.  → the run directories"""
     return tuple(write(contest, reader, one, measured[one.name], Path(out) / one.name) for one in contest.sets)
 
 
-def write(contest: Contest, reader: Reader, one: InstructionSet, measured: pa.Table, path: Path) -> str:
+def write(contest: RankingSession, reader: ResponseReader, one: InstructionSet, measured: pa.Table, path: Path) -> str:
     """One dataset as a run: its scores are those of its answers."""
     place = run.open_run(path, create=True)
     corpus = open_corpus(list(one.corpus.paths), text_field=f"@{one.schema}", id_field=one.corpus.id_field)

@@ -7,13 +7,13 @@ import pyarrow as pa
 from curate.rundir import parquet
 from curate.runtime import files
 from curate.runtime.numbers import finite
-from curate.sft.measuring.response_cache import Book
+from curate.sft.measuring.response_cache import ResponseCache
 from curate.sft.ranking.html import draw_page
 from curate.sft.ranking.summary import Ranking
-from curate.sft.ranking.table import Place
+from curate.sft.ranking.table import RankedDataset
 
 
-def write(book: Book, ranking: Ranking) -> None:
+def write(book: ResponseCache, ranking: Ranking) -> None:
     """Write ``ranking.json``, ``ranking.parquet`` and ``ranking.html``, each whole."""
     book.path.mkdir(parents=True, exist_ok=True)
     files.write_json(book.path / "ranking.json", finite(ranking.as_dict()))
@@ -29,7 +29,7 @@ def tabulate(ranking: Ranking) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def flatten(one: Place, variant: str | None) -> dict[str, Any]:
+def flatten(one: RankedDataset, variant: str | None) -> dict[str, Any]:
     """A place as columns: a measure, and its interval's ends as ``NAME_low`` and ``NAME_high``."""
     row: dict[str, Any] = {
         "variant": variant,

@@ -28,7 +28,7 @@ from curate.sft.ranking.summary import (
     short,
     spread,
 )
-from curate.sft.ranking.table import RANKABLE, Pair, Table
+from curate.sft.ranking.table import RANKABLE, NeighbourPair, RankingTable
 
 HEADS = TITLES | {
     "unconditional_nats": "nats alone",
@@ -45,7 +45,7 @@ READINGS = ("base, as raw text", "chat model, as raw text", "chat model, answers
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class MeasureOrder:
     """The places of all datasets by one measure."""
 
     name: str
@@ -95,7 +95,7 @@ def list_values(ranking: Ranking) -> dict[str, Any]:
     }
 
 
-def list_best(table: Table) -> list[str]:
+def list_best(table: RankingTable) -> list[str]:
     """The best dataset, and those that cannot be told apart from it."""
     ranked = [one for one in table.places if one.rank is not None]
     return [one.name for one in ranked if split_letters(one.group) & split_letters(ranked[0].group)]
@@ -134,7 +134,7 @@ def say_share(value: float) -> str:
     return said.replace("%", "\u00a0%")
 
 
-def say_needed(pair: Pair, ranking: Ranking) -> str:
+def say_needed(pair: NeighbourPair, ranking: Ranking) -> str:
     """How many examples would tell two neighbours apart."""
     if pair.separated:
         return ""
@@ -149,7 +149,7 @@ def say_needed(pair: Pair, ranking: Ranking) -> str:
     return f"about {numbers}{lack}"
 
 
-def list_orders(ranking: Ranking) -> list[Order]:
+def list_orders(ranking: Ranking) -> list[MeasureOrder]:
     """The ranking by its own measure, then by every other one that ranks."""
     agreements = {one.second: one for one in ranking.definitions}
     names = [ranking.by, *(name for name in RANKABLE if name in agreements)]
@@ -159,11 +159,11 @@ def list_orders(ranking: Ranking) -> list[Order]:
         tau = (
             "" if agreement is None else "–" if math.isnan(agreement.tau) else f"{agreement.tau:.2f}".replace("-", "−")
         )
-        found.append(Order(name, rank_by(ranking.table, name), tau))
+        found.append(MeasureOrder(name, rank_by(ranking.table, name), tau))
     return found if len(found) > 1 else []
 
 
-def rank_by(table: Table, measure: str) -> dict[str, int]:
+def rank_by(table: RankingTable, measure: str) -> dict[str, int]:
     """Places from 1 on; equal values go by the order in which the datasets were given. NaN has none."""
     values = table.values[measure].tolist()
     order = sorted((at for at, value in enumerate(values) if not math.isnan(value)), key=lambda at: values[at])

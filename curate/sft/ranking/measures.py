@@ -38,7 +38,7 @@ SUMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class RankingMeasure:
     """One way to rank datasets, as two columns over the examples."""
 
     name: str
@@ -68,7 +68,7 @@ def _exponentiate(ratio: Floats) -> Floats:
 MEASURES = {
     measure.name: measure
     for measure in (
-        Measure(
+        RankingMeasure(
             "perplexity",
             "perplexity of the responses given their prompts, each token weighing the same",
             "",
@@ -78,7 +78,7 @@ MEASURES = {
             _exponentiate,
             "arXiv 2506.14681",
         ),
-        Measure(
+        RankingMeasure(
             "mean_perplexity",
             "mean of the responses' perplexities, each example weighing the same",
             "",
@@ -87,7 +87,7 @@ MEASURES = {
             "one",
             _same,
         ),
-        Measure(
+        RankingMeasure(
             "bits_per_byte",
             "bits a byte of response, comparable across tokenizers",
             "bits/byte",
@@ -96,7 +96,7 @@ MEASURES = {
             "bytes",
             _to_bits,
         ),
-        Measure(
+        RankingMeasure(
             "unconditional_nats",
             "nats a response token without the prompt",
             "nats/token",
@@ -105,7 +105,7 @@ MEASURES = {
             "tokens",
             _same,
         ),
-        Measure(
+        RankingMeasure(
             "ifd_ppl",
             "mean of perplexity with the prompt over perplexity without it; above 1 the prompt does not help",
             "",
@@ -115,7 +115,7 @@ MEASURES = {
             _same,
             "arXiv 2402.00530",
         ),
-        Measure(
+        RankingMeasure(
             "ifd_loss",
             "mean of nats with the prompt over nats without it; above 1 the prompt does not help",
             "",
@@ -125,7 +125,7 @@ MEASURES = {
             _same,
             "arXiv 2308.12032",
         ),
-        Measure(
+        RankingMeasure(
             "rsr",
             "rank-surprisal ratio of a dataset as published: mean rank over mean nats, each example weighing the same",
             "ranks/nat",
@@ -135,7 +135,7 @@ MEASURES = {
             _same,
             "arXiv 2601.14249, equation 9",
         ),
-        Measure(
+        RankingMeasure(
             "token_rsr",
             "rank-surprisal ratio: clipped ranks over nats, all tokens of the dataset as one response",
             "ranks/nat",
@@ -145,7 +145,7 @@ MEASURES = {
             _same,
             "arXiv 2601.14249, equation 7",
         ),
-        Measure(
+        RankingMeasure(
             "first_64",
             "nats a token over the first 64 tokens of each response",
             "nats/token",
@@ -154,7 +154,7 @@ MEASURES = {
             "first_tokens",
             _same,
         ),
-        Measure(
+        RankingMeasure(
             "residual",
             "perplexity at equal response lengths: exp of the mean nats a token less what length explains",
             "",
@@ -163,7 +163,7 @@ MEASURES = {
             "one",
             _exponentiate,
         ),
-        Measure(
+        RankingMeasure(
             "full_perplexity",
             "perplexity of the whole rendered examples, prompts included",
             "",
@@ -172,7 +172,7 @@ MEASURES = {
             "full_tokens",
             _exponentiate,
         ),
-        Measure("response_tokens", "mean response length", "tokens", False, "tokens", "one", _same),
+        RankingMeasure("response_tokens", "mean response length", "tokens", False, "tokens", "one", _same),
     )
 }
 """In the order of a table. The IFD papers keep the examples with the *highest* ratio below 1 within one dataset, and

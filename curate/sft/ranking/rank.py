@@ -13,12 +13,12 @@ from curate.sft.ranking.summary import Dataset, Ranking
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from curate.reference.protocol import Reading
-    from curate.sft.datasets import Drawn, InstructionSet
-    from curate.sft.measuring.reader import Variant
-    from curate.sft.measuring.responses import Reader
-    from curate.sft.ranking.session import Contest
-    from curate.sft.ranking.table import Table
+    from curate.reference.protocol import ScoringConfig
+    from curate.sft.datasets import DrawnExample, InstructionSet
+    from curate.sft.measuring.reader import ModelVariant
+    from curate.sft.measuring.responses import ResponseReader
+    from curate.sft.ranking.session import RankingSession
+    from curate.sft.ranking.table import RankingTable
 
 
 SHORT = {"ppl": "perplexity", "bpb": "bits_per_byte"}
@@ -27,9 +27,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def compete(
-    contest: "Contest",
-    variants: "list[Variant]",
-    reading: "Reading",
+    contest: "RankingSession",
+    variants: "list[ModelVariant]",
+    reading: "ScoringConfig",
     chat_model: str | None,
     until_separated: bool,
     examples: str | None,
@@ -76,7 +76,9 @@ def compete(
     return ranking
 
 
-def settle(contest: "Contest", reader: "Reader", until_separated: bool) -> "tuple[dict[str, pa.Table], Table]":
+def settle(
+    contest: "RankingSession", reader: "ResponseReader", until_separated: bool
+) -> "tuple[dict[str, pa.Table], RankingTable]":
     """Measure and rank; with ``until_separated`` again with more examples while that may help."""
     from curate.runtime import console
 
@@ -90,7 +92,7 @@ def settle(contest: "Contest", reader: "Reader", until_separated: bool) -> "tupl
     return tables, table
 
 
-def announce(reader: "Reader") -> None:
+def announce(reader: "ResponseReader") -> None:
     """Say which model reads, in which template."""
     from curate.reference import announce as reference_announce
     from curate.runtime.console import say
@@ -100,7 +102,7 @@ def announce(reader: "Reader") -> None:
     say("template", f"{reader.template.name}{ends}")
 
 
-def audit(contest: "Contest", reader: "Reader") -> None:
+def audit(contest: "RankingSession", reader: "ResponseReader") -> None:
     """Where the template marks what the assistant generates, say how far our mask is its own; warn where not."""
     from curate.runtime import console
     from curate.sft.measuring.show_mask import audit_drawn, describe_audit
@@ -121,7 +123,7 @@ def audit(contest: "Contest", reader: "Reader") -> None:
         )
 
 
-def title(variant: "Variant", variants: "list[Variant]") -> str:
+def title(variant: "ModelVariant", variants: "list[ModelVariant]") -> str:
     """What tells a variant from the others: its model, its template, or both."""
     parts = []
     if len({one.model for one in variants}) > 1:
@@ -131,7 +133,7 @@ def title(variant: "Variant", variants: "list[Variant]") -> str:
     return ", ".join(parts) or variant.model
 
 
-def describe(contest: "Contest", one: "InstructionSet", table: "pa.Table") -> Dataset:
+def describe(contest: "RankingSession", one: "InstructionSet", table: "pa.Table") -> Dataset:
     """What was read and measured of a dataset, and a few of its examples."""
     import numpy as np
     import pyarrow.compute as pc
@@ -164,7 +166,7 @@ SHARES = (0.1, 0.5, 0.9)  # of the examples, by the perplexity of their answers
 ASKED, ANSWERED = 400, 600  # characters shown
 
 
-def choose_examples(drawn: "Sequence[Drawn]", measured: pa.Table) -> tuple[dict[str, Any], ...]:
+def choose_examples(drawn: "Sequence[DrawnExample]", measured: pa.Table) -> tuple[dict[str, Any], ...]:
     """The examples at a few quantiles of response perplexity, from the lowest on."""
     if not measured.num_rows:
         return ()
@@ -176,7 +178,7 @@ def choose_examples(drawn: "Sequence[Drawn]", measured: pa.Table) -> tuple[dict[
     return tuple(_show(by_key[row["file"], row["row"], row["part"]], row) for row in rows)
 
 
-def _show(one: "Drawn", row: dict[str, Any]) -> dict[str, Any]:
+def _show(one: "DrawnExample", row: dict[str, Any]) -> dict[str, Any]:
     turns = one.example.turns
     last = max(at for at, turn in enumerate(turns) if turn.role == "assistant")
     asked = "\n\n".join(f"{turn.role}: {turn.text}" if last > 1 else turn.text for turn in turns[:last])

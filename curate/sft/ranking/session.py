@@ -16,17 +16,17 @@ import pyarrow.compute as pc
 from curate.errors import Interrupted, ModelError
 from curate.rundir import run
 from curate.runtime import console
-from curate.sft.datasets import Draw, InstructionSet, draw
+from curate.sft.datasets import DatasetSample, InstructionSet, draw
 from curate.sft.measuring import response_cache, responses
-from curate.sft.measuring.reader import Wanted
-from curate.sft.measuring.response_cache import Book
-from curate.sft.measuring.responses import RESPONSES, Reader
+from curate.sft.measuring.reader import RankingOptions
+from curate.sft.measuring.response_cache import ResponseCache
+from curate.sft.measuring.responses import RESPONSES, ResponseReader
 from curate.sft.ranking import table as ranking_table
 from curate.sft.ranking.measures import SUMS
-from curate.sft.ranking.table import Entrant, Table
+from curate.sft.ranking.table import MeasuredDataset, RankingTable
 
 if TYPE_CHECKING:
-    from curate.sft.datasets import Drawn
+    from curate.sft.datasets import DrawnExample
 
 
 GROWTH = 2  # by which a sample grows where neighbours are to be told apart
@@ -35,14 +35,14 @@ HOPELESS = 20  # times the most that can be drawn, from which more is no use
 
 
 @dataclass(slots=True)
-class Contest:
+class RankingSession:
     """The datasets, what was drawn of them, and where what was measured is kept."""
 
     sets: Sequence[InstructionSet]
-    book: Book
-    wanted: Wanted
+    book: ResponseCache
+    wanted: RankingOptions
     restart: bool = False
-    drawn: dict[str, Draw] = field(default_factory=dict)
+    drawn: dict[str, DatasetSample] = field(default_factory=dict)
 
     def draw(self, name: str, count: int | None) -> None:
         """Draw (more) examples of a dataset."""
@@ -55,7 +55,7 @@ class Contest:
             self.draw(one.name, self.wanted.sample)
             console.say("reading", describe_draw(one, self.drawn[one.name]))
 
-    def measure(self, reader: Reader) -> dict[str, pa.Table]:
+    def measure(self, reader: ResponseReader) -> dict[str, pa.Table]:
         """The responses of every dataset's sample under a reader, by name, measured or taken from the book."""
         missing = {one.name: self._missing(reader, one) for one in self.sets}
         characters = sum(count_characters(found) for _, found in missing.values())
@@ -70,7 +70,7 @@ class Contest:
             refuse_hopeless(reader, one.name, tables[one.name])
         return tables
 
-    def _missing(self, reader: Reader, one: InstructionSet) -> tuple[pa.Table, list["Drawn"]]:
+    def _missing(self, reader: ResponseReader, one: InstructionSet) -> tuple[pa.Table, list["DrawnExample"]]:
         """What the book holds of a dataset, and the examples of its sample that are not there."""
         variant, made_from = self._provenance(reader, one)
         held = RESPONSES.empty_table() if self.restart else self.book.load(variant, one.name, made_from)
@@ -79,10 +79,10 @@ class Contest:
 
     def _measure(
         self,
-        reader: Reader,
+        reader: ResponseReader,
         one: InstructionSet,
         held: pa.Table,
-        missing: "Sequence[Drawn]",
+        missing: "Sequence[DrawnExample]",
         progress: console.Progress,
     ) -> pa.Table:
         variant, made_from = self._provenance(reader, one)
@@ -96,7 +96,7 @@ class Contest:
         wanted = [(each.file, each.row, each.part) for each in self.drawn[one.name].examples]
         return response_cache.pick(pa.concat_tables(parts), wanted)
 
-    def _provenance(self, reader: Reader, one: InstructionSet) -> tuple[dict[str, Any], str]:
+    def _provenance(self, reader: ResponseReader, one: InstructionSet) -> tuple[dict[str, Any], str]:
         """Under which model and template, and the fingerprint of that with the dataset."""
         variant = {
             "model": reader.reference.identity,
@@ -106,12 +106,12 @@ class Contest:
         }
         return variant, run.fingerprint({**variant, "dataset": one.corpus.identity(), "schema": one.schema})
 
-    def rank(self, tables: Mapping[str, pa.Table]) -> Table:
+    def rank(self, tables: Mapping[str, pa.Table]) -> RankingTable:
         """The datasets in order."""
         entrants = [enter(one.name, tables[one.name]) for one in self.sets]
         return ranking_table.rank(entrants, self.wanted.by, self.wanted.draws, self.wanted.seed)
 
-    def grow(self, table: Table) -> bool:
+    def grow(self, table: RankingTable) -> bool:
         """Draw more where neighbours cannot be told apart and may yet be.  → whether anything was drawn
 
         A dataset's sample doubles, up to all its examples and ``FURTHEST`` times the first sample. A pair whose
@@ -132,21 +132,21 @@ class Contest:
         available = self.drawn[name].available
         return min(available, FURTHEST * (self.wanted.sample or available))
 
-    def _may_part(self, pair: ranking_table.Pair) -> bool:
+    def _may_part(self, pair: ranking_table.NeighbourPair) -> bool:
         return any(
             not need > HOPELESS * self._most(name)
             for name, need in zip((pair.better, pair.worse), pair.needed, strict=True)
         )
 
 
-def enter(name: str, table: pa.Table) -> Entrant:
+def enter(name: str, table: pa.Table) -> MeasuredDataset:
     """A dataset's drawn examples as sums, NaN for those that could not be scored."""
     ok = pc.equal(table["status"], "ok")
     sums = {key: table[key].cast(pa.float64()).to_numpy().astype(np.float64) for key in SUMS}
-    return Entrant(name, sums, table.filter(ok)["answered"].to_numpy())
+    return MeasuredDataset(name, sums, table.filter(ok)["answered"].to_numpy())
 
 
-def refuse_hopeless(reader: Reader, name: str, table: pa.Table) -> None:
+def refuse_hopeless(reader: ResponseReader, name: str, table: pa.Table) -> None:
     """ModelError where not one drawn example of a dataset could be scored: the template or the model is at fault."""
     if table.num_rows and not pc.any(pc.equal(table["status"], "ok")).as_py():
         reason, count = count_reasons(table).most_common(1)[0]
@@ -167,11 +167,11 @@ def count_notes(table: pa.Table) -> dict[str, int]:
     return dict(Counter(notes).most_common())
 
 
-def count_characters(examples: "Sequence[Drawn]") -> int:
+def count_characters(examples: "Sequence[DrawnExample]") -> int:
     return sum(len(turn.text) for one in examples for turn in one.example.turns)
 
 
-def describe_draw(one: InstructionSet, found: Draw) -> str:
+def describe_draw(one: InstructionSet, found: DatasetSample) -> str:
     """``gsm8k_train   7,473 rows, question   1,000 of 7,473 examples``."""
     kinds = ", ".join(f"{name} {rows:,}" if len(found.schemas) > 1 else name for name, rows in found.schemas.items())
     drawn = f"{len(found.examples):,} of " if len(found.examples) < found.available else ""

@@ -9,7 +9,7 @@ from curate.runtime.console import count
 from curate.runtime.numbers import figure, percent
 
 if TYPE_CHECKING:
-    from curate.sft.ranking.table import Agreement, Interval, Pair, Place, Table
+    from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
 
 NAME, SCHEMA = 20, 14
 MOST_PAIRS = 6
@@ -94,7 +94,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ThreeWayReading:
     """One dataset read in three ways, in bits per byte: by the base as raw text, by a chat model as raw text, and by
     the chat model in its own template, the assistant's tokens only."""
 
@@ -129,15 +129,15 @@ class Ranking:
     draws: int
     out: str
     datasets: tuple[Dataset, ...]
-    table: "Table"
-    compared: "tuple[Agreement, ...]" = ()
+    table: "RankingTable"
+    compared: "tuple[RankAgreement, ...]" = ()
     """Under other models and templates."""
-    definitions: "tuple[Agreement, ...]" = ()
+    definitions: "tuple[RankAgreement, ...]" = ()
     """By other measures."""
-    others: "Mapping[str, Table]" = field(default_factory=dict)
+    others: "Mapping[str, RankingTable]" = field(default_factory=dict)
     """The ranking under each other model or template."""
     chat_model: str | None = None
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ThreeWayReading, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
     """The run directories that hold the examples."""
@@ -150,7 +150,7 @@ class Ranking:
     def dataset(self, name: str) -> Dataset:
         return next(one for one in self.datasets if one.name == name)
 
-    def place(self, name: str) -> "Place":
+    def place(self, name: str) -> "RankedDataset":
         """Where a dataset stands."""
         return next(one for one in self.table.places if one.name == name)
 
@@ -203,7 +203,7 @@ class Ranking:
             lines.append("    datasets that share a letter cannot be told apart, all pairs held at once")
         return lines
 
-    def _line(self, one: "Place") -> str:
+    def _line(self, one: "RankedDataset") -> str:
         own, dataset = one.scores[self.by], self.dataset(one.name)
         rsr = "" if self.by == "rsr" else f"{short(one.scores['rsr'].value):>6}"
         place = "set aside" if one.set_aside else f"{spread(one):<6}{one.group}".rstrip()
@@ -229,7 +229,7 @@ class Ranking:
             lines.append(f"and {len(close) - MOST_PAIRS} more pairs of neighbours (ranking.json)")
         return ["", *lines] if lines else []
 
-    def _closeness(self, pair: "Pair") -> str:
+    def _closeness(self, pair: "NeighbourPair") -> str:
         had = " and ".join(f"{number:,}" for number in dict.fromkeys(pair.examples))
         text = f"{pair.better} and {pair.worse} cannot be told apart with {had} examples; "
         if not all(map(math.isfinite, pair.needed)):
@@ -295,7 +295,7 @@ class Ranking:
         return lines
 
 
-def describe_pair(one: "Pair") -> dict[str, Any]:
+def describe_pair(one: "NeighbourPair") -> dict[str, Any]:
     """A pair of neighbours as JSON."""
     return {
         "better": one.better,
@@ -307,7 +307,7 @@ def describe_pair(one: "Pair") -> dict[str, Any]:
     }
 
 
-def describe_agreement(one: "Agreement") -> dict[str, Any]:
+def describe_agreement(one: "RankAgreement") -> dict[str, Any]:
     """Two rankings beside each other as JSON."""
     return {
         "first": one.first,
@@ -319,14 +319,14 @@ def describe_agreement(one: "Agreement") -> dict[str, Any]:
     }
 
 
-def tau(one: "Agreement") -> str:
+def tau(one: "RankAgreement") -> str:
     """``Kendall's τ 0.82 [0.71, 0.93]``."""
     if math.isnan(one.tau):
         return "Kendall's τ cannot be said of fewer than two datasets"
     return f"Kendall's τ {one.tau:.2f} [{one.low:.2f}, {one.high:.2f}]"
 
 
-def changes(one: "Agreement") -> str:
+def changes(one: "RankAgreement") -> str:
     """Which pairs really change places."""
     if one.changes:
         pairs = ", ".join(f"{better} before {worse} becomes the reverse" for better, worse in one.changes[:3])
@@ -349,7 +349,7 @@ def bracket(one: "Interval") -> str:
     return "" if math.isnan(one.low) else f"[{short(one.low)}, {short(one.high)}]"
 
 
-def spread(one: "Place") -> str:
+def spread(one: "RankedDataset") -> str:
     """The interval of a rank: 2–3."""
     return f"{one.rank_low}" if one.rank_low == one.rank_high else f"{one.rank_low}–{one.rank_high}"
 

@@ -29,7 +29,7 @@ ENOUGH = 5  # examples from which a repetition is no accident
 
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
+class MeasuredDataset:
     """A dataset with what was measured of it under one model and template. N examples that have numbers."""
 
     name: str
@@ -47,7 +47,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RankedDataset:
     """Where one dataset stands, and all that was measured of it."""
 
     name: str
@@ -71,7 +71,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class NeighbourPair:
     """Two datasets that follow one another in the ranking."""
 
     better: str
@@ -85,7 +85,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class RankAgreement:
     """Two rankings of the same datasets beside each other: under another model, template or measure."""
 
     first: str
@@ -101,12 +101,12 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RankingTable:
     """One ranking: every dataset under one model, one template, by one measure; best first, set-aside ones last."""
 
     by: str
-    places: tuple[Place, ...]
-    pairs: tuple[Pair, ...]
+    places: tuple[RankedDataset, ...]
+    pairs: tuple[NeighbourPair, ...]
     values: dict[str, Floats]
     """For each measure one value a dataset that is ranked, in the order of ``names``."""
     draws: dict[str, Floats]
@@ -115,7 +115,7 @@ class Table:
     """The datasets that are ranked, in the order in which they were given."""
 
 
-def rank(entrants: Sequence[Entrant], by: str, draws: int, seed: int) -> Table:
+def rank(entrants: Sequence[MeasuredDataset], by: str, draws: int, seed: int) -> RankingTable:
     """Rank datasets by a measure of ``RANKABLE``, lowest first.
 
     Equal values go by the order in which the datasets are given. The draws of a dataset depend on its name, its
@@ -137,7 +137,7 @@ def rank(entrants: Sequence[Entrant], by: str, draws: int, seed: int) -> Table:
     order = np.argsort(values_D[by], kind="stable").tolist()
     places = _place(entrants, ranked, scores, values_D[by], draws_BD[by], order)
     pairs = _pair(ranked, values_D[by], draws_BD[by], order)
-    return Table(by, places, pairs, values_D, draws_BD, names)
+    return RankingTable(by, places, pairs, values_D, draws_BD, names)
 
 
 def _stack(columns: Sequence[Floats], draws: int) -> Floats:
@@ -153,13 +153,13 @@ def _bound(values: Mapping[str, Floats], draws: Mapping[str, Floats]) -> dict[st
 
 
 def _place(
-    entrants: Sequence[Entrant],
-    ranked: Sequence[Entrant],
+    entrants: Sequence[MeasuredDataset],
+    ranked: Sequence[MeasuredDataset],
     scores: Mapping[str, dict[str, Interval]],
     values_D: Floats,
     draws_BD: Floats,
     order: Sequence[int],
-) -> tuple[Place, ...]:
+) -> tuple[RankedDataset, ...]:
     standings = bootstrap.stand(values_D, draws_BD)
     letters = agreement.label(agreement.group(order, bootstrap.separate(values_D, draws_BD)), len(ranked))
     found = []
@@ -171,17 +171,17 @@ def _place(
 
 
 def _describe(
-    one: Entrant,
+    one: MeasuredDataset,
     scores: dict[str, Interval],
     place: int | None,
     low: int | None,
     high: int | None,
     best: float,
     group: str,
-) -> Place:
+) -> RankedDataset:
     flags = find_flags(one)
     count = len(one.answered)
-    return Place(
+    return RankedDataset(
         one.name,
         count,
         scores,
@@ -196,10 +196,12 @@ def _describe(
     )
 
 
-def _pair(ranked: Sequence[Entrant], values_D: Floats, draws_BD: Floats, order: Sequence[int]) -> tuple[Pair, ...]:
+def _pair(
+    ranked: Sequence[MeasuredDataset], values_D: Floats, draws_BD: Floats, order: Sequence[int]
+) -> tuple[NeighbourPair, ...]:
     counts = [len(one.answered) for one in ranked]
     return tuple(
-        Pair(
+        NeighbourPair(
             ranked[one.better].name,
             ranked[one.worse].name,
             one.separated,
@@ -211,18 +213,18 @@ def _pair(ranked: Sequence[Entrant], values_D: Floats, draws_BD: Floats, order: 
     )
 
 
-def count_distinct(one: Entrant) -> int:
+def count_distinct(one: MeasuredDataset) -> int:
     """How many different answers a dataset gives, case and white space apart."""
     return len(np.unique(one.answered))
 
 
-def is_set_aside(one: Entrant) -> bool:
+def is_set_aside(one: MeasuredDataset) -> bool:
     """Whether a dataset repeats its answers so much that its perplexity says nothing of its fit."""
     count = len(one.answered)
     return count >= ENOUGH and count_distinct(one) < DISTINCT * count
 
 
-def find_flags(one: Entrant) -> tuple[str, ...]:
+def find_flags(one: MeasuredDataset) -> tuple[str, ...]:
     """What a reader should know of a dataset before trusting its place."""
     count, flags = len(one.answered), []
     if is_set_aside(one):
@@ -241,7 +243,7 @@ def find_flags(one: Entrant) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def compare_tables(first: Table, second: Table, names: tuple[str, str]) -> Agreement:
+def compare_tables(first: RankingTable, second: RankingTable, names: tuple[str, str]) -> RankAgreement:
     """The same datasets under two models or templates, by the measure of the first."""
     common = [name for name in first.names if name in second.names]
     one, two = ([table.names.index(name) for name in common] for table in (first, second))
@@ -253,7 +255,7 @@ def compare_tables(first: Table, second: Table, names: tuple[str, str]) -> Agree
     )
 
 
-def compare_measures(table: Table) -> list[Agreement]:
+def compare_measures(table: RankingTable) -> list[RankAgreement]:
     """The order by every other rankable measure beside the order by the table's own."""
     own = (table.values[table.by], table.draws[table.by])
     return [
@@ -265,10 +267,10 @@ def compare_measures(table: Table) -> list[Agreement]:
 
 def _agree(
     names: tuple[str, str], datasets: Sequence[str], first: tuple[Floats, Floats], second: tuple[Floats, Floats]
-) -> Agreement:
+) -> RankAgreement:
     low, high = agreement.bound_agreement(first[1], second[1])
     changes = agreement.find_changes(*first, *second)
-    return Agreement(
+    return RankAgreement(
         *names,
         agreement.agree(first[0], second[0]),
         low,
@@ -278,7 +280,7 @@ def _agree(
     )
 
 
-def as_record(place: Place) -> dict[str, Any]:
+def as_record(place: RankedDataset) -> dict[str, Any]:
     """A place as JSON: each score under its own name, its interval under ``intervals``."""
     values = {name: one.value for name, one in place.scores.items()}
     return {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import GateError, UsageError
-from curate.stages.bucket.summary import Bucket, Grades, fold_buckets
+from curate.stages.bucket.summary import BucketShare, BucketSummary, fold_buckets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class BucketJob:
 
         from curate.rundir import aligned_parts
 
-        groups = aligned_parts.Groups(self.within)
+        groups = aligned_parts.ColumnGroups(self.within)
         carry = list(dict.fromkeys([*self.within, *(() if self.own else (self.by,))]))
         columns = list(dict.fromkeys(["file", "row", "tokens", *((self.by,) if self.own else ())]))
         for part in aligned_parts.read_parts(self.run, columns, carry, found=self.found):
@@ -52,7 +52,7 @@ class BucketJob:
             yield part, values, groups.take(part.table), groups.names
 
 
-def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> Grades:
+def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> BucketSummary:
     from pathlib import Path
 
     import numpy as np
@@ -140,14 +140,14 @@ class _Tally:
         np.minimum.at(self.lowest, (group, bucket), values)
         np.maximum.at(self.highest, (group, bucket), values)
 
-    def list_buckets(self, groups: Any) -> tuple[Bucket, ...]:
+    def list_buckets(self, groups: Any) -> tuple[BucketShare, ...]:
         """The buckets of some groups together."""
         found = []
         for number, name in enumerate(self.names):
             many = int(self.documents[groups, number].sum())
             span = (float(self.lowest[groups, number].min()), float(self.highest[groups, number].max()))
             low, high = span if many else (None, None)
-            found.append(Bucket(name, many, int(self.tokens[groups, number].sum()), low, high))
+            found.append(BucketShare(name, many, int(self.tokens[groups, number].sum()), low, high))
         return tuple(found)
 
 
@@ -177,10 +177,10 @@ def _summary(
     tally: _Tally,
     warning: str | None,
     parameters: Mapping[str, Any],
-) -> Grades:
+) -> BucketSummary:
     buckets = tally.list_buckets(slice(None))
     groups = {name: tally.list_buckets([place]) for place, name in enumerate(names) if counts[place]}
-    return Grades(
+    return BucketSummary(
         run=str(job.run.path),
         documents=kept,
         tokens=tally.all_tokens,
@@ -197,7 +197,7 @@ def _summary(
     )
 
 
-def _warnings(buckets: tuple[Bucket, ...], counts: "NDArray[np.int64]", many: int) -> Iterator[str]:
+def _warnings(buckets: tuple[BucketShare, ...], counts: "NDArray[np.int64]", many: int) -> Iterator[str]:
     """What a curator should look at: one bucket for all, groups too small to be cut, groups without cut-offs."""
     filled = [one for one in buckets if one.documents]
     total = sum(one.documents for one in filled)

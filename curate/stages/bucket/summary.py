@@ -8,7 +8,7 @@ GROUPS = 12  # shown
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class BucketShare:
     """The documents of a bucket."""
 
     name: str
@@ -20,7 +20,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Grades:
+class BucketSummary:
     """Buckets that were written."""
 
     run: str
@@ -32,8 +32,8 @@ class Grades:
     scheme: str
     chosen: str
     """Why the groups are what they are."""
-    buckets: tuple[Bucket, ...]
-    groups: Mapping[str, tuple[Bucket, ...]]
+    buckets: tuple[BucketShare, ...]
+    groups: Mapping[str, tuple[BucketShare, ...]]
     unmeasured: int
     """Kept documents without a number; they are in no bucket."""
     cutoffs: str
@@ -63,7 +63,7 @@ class Grades:
         at = "" if self.run == "curated" else f" --run {self.run}"
         return "\n".join([*lines, f"cut-offs        {self.cutoffs}", "", f"next: curate export out/{at}"])
 
-    def _rows(self, buckets: tuple[Bucket, ...], indent: str, width: int) -> list[str]:
+    def _rows(self, buckets: tuple[BucketShare, ...], indent: str, width: int) -> list[str]:
         from curate.runtime.console import count
         from curate.runtime.numbers import figure
 

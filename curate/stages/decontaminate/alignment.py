@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.stages.decontaminate.surprisal import Surprise
+from curate.stages.decontaminate.surprisal import WordSurprisal
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,7 +27,7 @@ LOOK_BACK = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class MatchedRun:
     """``length`` words from ``item`` on in the one text are those from ``document`` on in the other."""
 
     item: int
@@ -42,7 +42,7 @@ class Alignment:
     bits: float
     words: int
     """Words that were matched."""
-    runs: tuple[Run, ...]
+    runs: tuple[MatchedRun, ...]
 
     @property
     def longest(self) -> int:
@@ -55,11 +55,11 @@ class _Link:
 
     bits: float
     words: int
-    run: Run
+    run: MatchedRun
     before: int
 
 
-def find_runs(item: Array, document: Array) -> list[Run]:
+def find_runs(item: Array, document: Array) -> list[MatchedRun]:
     """Maximal runs, given the shingles of both texts (uint64); those of length n share n − 2 shingles in a row."""
     order = np.argsort(item, kind="stable")
     left = np.searchsorted(item[order], document, side="left")
@@ -69,7 +69,7 @@ def find_runs(item: Array, document: Array) -> list[Run]:
     return join_runs(order[left[places] + within], places)
 
 
-def join_runs(item: Array, document: Array) -> list[Run]:
+def join_runs(item: Array, document: Array) -> list[MatchedRun]:
     """Runs from pairs of places at which both texts have the same shingle."""
     if not len(item):
         return []
@@ -80,10 +80,10 @@ def join_runs(item: Array, document: Array) -> list[Run]:
     firsts, lasts = np.concatenate([[0], breaks]), np.concatenate([breaks, [len(item)]]) - 1
     begins, lengths = item[firsts], item[lasts] - item[firsts] + SIZE
     rows = zip(begins.tolist(), (begins + diagonal[firsts]).tolist(), lengths.tolist(), strict=True)
-    return [Run(*row) for row in rows]
+    return [MatchedRun(*row) for row in rows]
 
 
-def align(runs: Sequence[Run], surprise: Surprise, base: int) -> Alignment | None:
+def align(runs: Sequence[MatchedRun], surprise: WordSurprisal, base: int) -> Alignment | None:
     """The chain of the most bits; None without runs. The item's words begin at ``base`` in ``surprise``."""
     if not runs:
         return None
@@ -100,7 +100,7 @@ def align(runs: Sequence[Run], surprise: Surprise, base: int) -> Alignment | Non
     return _trace(links)
 
 
-def _extend(link: _Link, before: int, run: Run, surprise: Surprise, base: int) -> _Link | None:
+def _extend(link: _Link, before: int, run: MatchedRun, surprise: WordSurprisal, base: int) -> _Link | None:
     """The chain with one more run, without the words that the two share; None where it cannot follow."""
     last = link.run
     if last.item >= run.item or last.document >= run.document:
@@ -108,7 +108,7 @@ def _extend(link: _Link, before: int, run: Run, surprise: Surprise, base: int) -
     shared = max(last.item + last.length - run.item, last.document + last.length - run.document, 0)
     if shared >= run.length:
         return None
-    rest = Run(run.item + shared, run.document + shared, run.length - shared)
+    rest = MatchedRun(run.item + shared, run.document + shared, run.length - shared)
     in_item = rest.item - last.item - last.length
     in_document = rest.document - last.document - last.length
     if in_document > GAP_DOCUMENT or in_item > GAP_ITEM:

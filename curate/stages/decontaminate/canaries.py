@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curate.stages.decontaminate.matches import CONTAMINATED, Match
-from curate.stages.decontaminate.queries import LEAKS, Probes
+from curate.stages.decontaminate.queries import LEAKS, EvalQueries
 
 KINDS = ("verbatim", "case", "spacing", "words", "truncated")
 EACH = 100  # items of each kind
@@ -33,7 +33,7 @@ class Canary:
     end: int
 
 
-def choose(probes: Probes, each: int, seed: int) -> list[int]:
+def choose(probes: EvalQueries, each: int, seed: int) -> list[int]:
     """Probes to plant: at most ``each``, the eval sets in turn, of those that can prove a leak; items once."""
     by_set: dict[str, list[int]] = {}
     seen: set[int] = set()
@@ -53,7 +53,7 @@ def choose(probes: Probes, each: int, seed: int) -> list[int]:
     return chosen[:each]
 
 
-def plant(probes: Probes, hosts: Sequence[str], each: int = EACH, seed: int = 0) -> list[Canary]:
+def plant(probes: EvalQueries, hosts: Sequence[str], each: int = EACH, seed: int = 0) -> list[Canary]:
     """Canaries of every kind, each item in another of the hosts. ValueError without hosts."""
     if not hosts:
         raise ValueError("canaries need documents to be planted in")

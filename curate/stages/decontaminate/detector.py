@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from curate.stages.decontaminate.matches import Match, judge, settle
-from curate.stages.decontaminate.minhash_index import Signed, find_by_minhash, sign_probes
-from curate.stages.decontaminate.ngram_index import Batch, Candidates, Index, find_by_ngrams, make_batch, make_index
-from curate.stages.decontaminate.queries import Item, Probes, make_probes
+from curate.stages.decontaminate.minhash_index import SignedWindows, find_by_minhash, sign_probes
+from curate.stages.decontaminate.ngram_index import (
+    CandidateBatch,
+    Candidates,
+    NgramIndex,
+    find_by_ngrams,
+    make_batch,
+    make_index,
+)
+from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, make_probes
 from curate.stages.decontaminate.surprisal import load_background
 
 METHODS = ("ngram", "minhash")
@@ -21,12 +28,12 @@ class Detector:
     """Eval items that texts can be searched for."""
 
     method: Literal["ngram", "minhash"]
-    probes: Probes
-    index: Index
-    signed: Signed | None
+    probes: EvalQueries
+    index: NgramIndex
+    signed: SignedWindows | None
     """The signatures of the probes, for ``minhash``."""
 
-    def find(self, batch: Batch) -> Candidates:
+    def find(self, batch: CandidateBatch) -> Candidates:
         if self.signed is not None:
             return find_by_minhash(self.signed, self.index, batch)
         return find_by_ngrams(self.index, batch)
@@ -48,7 +55,7 @@ class Detector:
         return max(OVERLAP_CHARS, 2 * max((len(probe.text) for probe in self.probes.probes), default=0))
 
 
-def make_detector(items: Sequence[Item], method: Literal["ngram", "minhash"] = "ngram") -> Detector:
+def make_detector(items: Sequence[IndexedItem], method: Literal["ngram", "minhash"] = "ngram") -> Detector:
     """A detector of some eval items."""
     background = load_background()
     probes = make_probes(items, background)

@@ -24,7 +24,7 @@ COUNTED = ("read", "scanned", "clean", "review", "contaminated", "dropped", "emp
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class ScannedText:
     """One text that was looked through: a document, or a turn of one."""
 
     document: int
@@ -35,7 +35,7 @@ class Scanned:
 
 
 @dataclass(slots=True)
-class Tally:
+class HitCounts:
     """Counts of one slice, or of all."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -61,16 +61,16 @@ def begin(place: Run, made_from: dict[str, Any], parameters: dict[str, Any], res
     return fingerprint
 
 
-def write(place: Run, number: int, documents: "Documents", table: pa.Table, tally: Tally, fingerprint: str) -> None:
+def write(place: Run, number: int, documents: "Documents", table: pa.Table, tally: HitCounts, fingerprint: str) -> None:
     """One slice's part: its hits, and in its metadata what was counted."""
     mark: SliceMark = documents.mark
     note = {"made_from": fingerprint, "slice": asdict(mark), **tally.as_dict()}
     parquet.write_part(place.hits / f"{number:05d}-{mark.number:06d}.parquet", table, note)
 
 
-def complete(place: Run, fingerprint: str, unfinished: list[str]) -> Tally:
+def complete(place: Run, fingerprint: str, unfinished: list[str]) -> HitCounts:
     """Check that every document of the corpus was looked at, and mark the hits complete."""
-    total = Tally()
+    total = HitCounts()
     for path in parquet.parts(place.hits):
         total.add(parquet.read_metadata(path))
     counts = total.counts
@@ -89,14 +89,14 @@ def complete(place: Run, fingerprint: str, unfinished: list[str]) -> Tally:
 
 
 def tabulate(
-    documents: "Documents", scanned: list[Scanned], matches: list[Match], items: "list[EvalItem]", action: str
-) -> tuple[pa.Table, Tally]:
+    documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: str
+) -> tuple[pa.Table, HitCounts]:
     """The hits of one slice as rows, and its counts."""
     by_document: dict[int, list[Match]] = {}
     for match in matches:
         by_document.setdefault(scanned[match.document].document, []).append(match)
     statuses = Counter(documents.statuses)
-    tally = Tally(Counter(read=len(documents), empty=statuses["empty"], unreadable=statuses["unreadable"]))
+    tally = HitCounts(Counter(read=len(documents), empty=statuses["empty"], unreadable=statuses["unreadable"]))
     tally.counts["bytes"] = sum(len(one.text.encode()) for one in scanned)
     rows: list[dict[str, Any]] = []
     for place in range(len(documents)):
@@ -113,7 +113,7 @@ def tabulate(
     return pa.Table.from_pylist(rows, schema=schemas.HITS), tally
 
 
-def choose_action(action: str, leaks: list[Match], texts: list[Scanned]) -> str:
+def choose_action(action: str, leaks: list[Match], texts: list[ScannedText]) -> str:
     """drop, mark or cut; a document of which cutting would leave little is dropped."""
     if action != "cut-span":
         return action
@@ -126,7 +126,7 @@ def choose_action(action: str, leaks: list[Match], texts: list[Scanned]) -> str:
 
 
 def _row(
-    documents: "Documents", place: int, scanned: Scanned, match: Match, item: "EvalItem", taken: str
+    documents: "Documents", place: int, scanned: ScannedText, match: Match, item: "EvalItem", taken: str
 ) -> dict[str, Any]:
     text = scanned.text
     return {

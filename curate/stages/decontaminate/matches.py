@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from curate.stages.decontaminate.alignment import Alignment, align, find_runs
-from curate.stages.decontaminate.ngram_index import Batch, Candidates
-from curate.stages.decontaminate.queries import LEAKS, SIZE, Probes
+from curate.stages.decontaminate.ngram_index import CandidateBatch, Candidates
+from curate.stages.decontaminate.queries import LEAKS, SIZE, EvalQueries
 from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, LEAST_SHARE, MARGIN, needed_bits
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -54,7 +54,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MatchLocation:
     """Where an alignment lies in its document."""
 
     first: int
@@ -66,7 +66,7 @@ class Place:
     """It ends where a sentence ends."""
 
 
-def judge(probes: Probes, batch: Batch, texts: Sequence[str], candidates: Candidates) -> list[Match]:
+def judge(probes: EvalQueries, batch: CandidateBatch, texts: Sequence[str], candidates: Candidates) -> list[Match]:
     """The matches among some candidates (``settle``)."""
     found: list[Match] = []
     columns = (candidates.probes, candidates.documents, candidates.firsts, candidates.lasts)
@@ -94,7 +94,9 @@ def rank(match: Match) -> tuple[bool, float, float, int]:
     return match.verdict == CONTAMINATED, match.bits, match.coverage, -match.start
 
 
-def search(probes: Probes, batch: Batch, text: str, probe: int, document: int, low: int, high: int) -> list[Match]:
+def search(
+    probes: EvalQueries, batch: CandidateBatch, text: str, probe: int, document: int, low: int, high: int
+) -> list[Match]:
     """The matches of one probe among the words from ``low`` up to ``high``: the best, and those on both sides of it."""
     found: list[Match] = []
     regions = [(low, high)]
@@ -109,7 +111,7 @@ def search(probes: Probes, batch: Batch, text: str, probe: int, document: int, l
     return found
 
 
-def align_probe(probes: Probes, batch: Batch, probe: int, low: int, high: int) -> Alignment | None:
+def align_probe(probes: EvalQueries, batch: CandidateBatch, probe: int, low: int, high: int) -> Alignment | None:
     """The best alignment of a probe with some words; None where they share no triple."""
     begin, length = int(probes.words.offsets[probe]), int(probes.words.counts[probe])
     if high - low < max(SIZE, LEAST_COVERAGE * length):
@@ -118,7 +120,9 @@ def align_probe(probes: Probes, batch: Batch, probe: int, low: int, high: int) -
     return align(find_runs(own, batch.shingles[low : high - SIZE + 1]), probes.surprise, begin)
 
 
-def weigh(probes: Probes, batch: Batch, probe: int, document: int, found: Alignment, place: Place) -> Match | None:
+def weigh(
+    probes: EvalQueries, batch: CandidateBatch, probe: int, document: int, found: Alignment, place: MatchLocation
+) -> Match | None:
     """The verdict on an alignment with its evidence; None where it is no match."""
     begin, length = int(probes.words.offsets[probe]), int(probes.words.counts[probe])
     verdict = decide(found, length, float(probes.bits[probe]), place)
@@ -147,7 +151,7 @@ def weigh(probes: Probes, batch: Batch, probe: int, document: int, found: Alignm
     )
 
 
-def decide(found: Alignment, length: int, whole: float, place: Place) -> str | None:
+def decide(found: Alignment, length: int, whole: float, place: MatchLocation) -> str | None:
     """contaminated, review, or None; ``whole`` is the bits of the probe, ``length`` its words."""
     coverage = found.words / length
     if coverage < LEAST_COVERAGE or found.bits < LEAST_SHARE * whole:
@@ -164,7 +168,7 @@ def name_rule(found: Alignment, length: int) -> str:
     return "aligned" if found.words >= 0.8 * length else "partial"
 
 
-def locate(batch: Batch, text: str, document: int, low: int, found: Alignment) -> Place:
+def locate(batch: CandidateBatch, text: str, document: int, low: int, found: Alignment) -> MatchLocation:
     """The place of an alignment in the batch, and whether sentences begin and end there."""
     first = low + found.runs[0].document
     last = low + found.runs[-1].document + found.runs[-1].length - 1
@@ -172,10 +176,10 @@ def locate(batch: Batch, text: str, document: int, low: int, found: Alignment) -
     before = text[int(batch.words.ends[first - 1]) if first > begin else 0 : int(batch.words.starts[first])]
     after = text[int(batch.words.ends[last]) : int(batch.words.starts[last + 1]) if last + 1 < end else len(text)]
     opens = found.runs[0].item == 0 and (first == begin or not ENDS.isdisjoint(before))
-    return Place(first, last, opens, last + 1 == end or not ENDS.isdisjoint(after))
+    return MatchLocation(first, last, opens, last + 1 == end or not ENDS.isdisjoint(after))
 
 
-def core_found(probes: Probes, probe: int, found: Alignment) -> bool:
+def core_found(probes: EvalQueries, probe: int, found: Alignment) -> bool:
     """Whether at least half of the words behind the context were matched, where there is one."""
     core = probes.probes[probe].core
     if not core:
@@ -186,7 +190,7 @@ def core_found(probes: Probes, probe: int, found: Alignment) -> bool:
     return matched >= 0.5 * (end - begin - behind)
 
 
-def last_near(batch: Batch, document: int, place: Place) -> int:
+def last_near(batch: CandidateBatch, document: int, place: MatchLocation) -> int:
     return min(int(batch.words.offsets[document + 1]), place.last + 1 + NEAR)
 
 

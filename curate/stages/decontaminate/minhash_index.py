@@ -15,17 +15,17 @@ import numpy as np
 from curate.matching import minhash, numba_kernels
 from curate.stages.decontaminate.ngram_index import (
     POSTINGS,
-    Batch,
+    BloomFilter,
+    CandidateBatch,
     Candidates,
-    Index,
-    Sieve,
+    NgramIndex,
     expand,
     gather,
     make_sieve,
     refine,
     search,
 )
-from curate.stages.decontaminate.queries import Probes
+from curate.stages.decontaminate.queries import EvalQueries
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,10 +35,10 @@ LEAST_AGREEMENT = 0.12  # share of equal signature values from which a window is
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Signed:
+class SignedWindows:
     """The signatures of the probes, and their bands."""
 
-    probes: Probes
+    probes: EvalQueries
     permutations: Array
     signatures: Array
     """uint32 (probes, permutations)"""
@@ -47,12 +47,12 @@ class Signed:
     offsets: Array
     owners: Array
     """For each posting, its probe."""
-    sieve: Sieve
+    sieve: BloomFilter
     small: Array
     """A first, small sieve: see ``kernels.sift``."""
 
 
-def sign_probes(probes: Probes, seed: int = minhash.SEED) -> Signed:
+def sign_probes(probes: EvalQueries, seed: int = minhash.SEED) -> SignedWindows:
     """The probes as an LSH index: as datasketch's ``MinHashLSH(params=(64, 2))`` holds them, in sorted arrays."""
     table = minhash.permutations(BANDS.bands * BANDS.rows, seed)
     places = np.flatnonzero(probes.valid)
@@ -64,7 +64,7 @@ def sign_probes(probes: Probes, seed: int = minhash.SEED) -> Signed:
     counts = np.bincount(inverse, minlength=len(distinct))
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     ends = np.concatenate([[0], np.cumsum(np.minimum(counts, POSTINGS))])
-    return Signed(
+    return SignedWindows(
         probes,
         table,
         signatures,
@@ -76,7 +76,7 @@ def sign_probes(probes: Probes, seed: int = minhash.SEED) -> Signed:
     )
 
 
-def find_by_minhash(index: Signed, exact: Index, batch: Batch) -> Candidates:
+def find_by_minhash(index: SignedWindows, exact: NgramIndex, batch: CandidateBatch) -> Candidates:
     """Every window whose signature shares a band with a probe and agrees with it in enough values."""
     signatures, firsts, lasts = sign_windows(batch, index.permutations)
     places, slots = look_up_bands(signatures, index)
@@ -91,7 +91,7 @@ def find_by_minhash(index: Signed, exact: Index, batch: Batch) -> Candidates:
     )
 
 
-def look_up_bands(signatures: Array, index: Signed) -> tuple[Array, Array]:
+def look_up_bands(signatures: Array, index: SignedWindows) -> tuple[Array, Array]:
     """The bands that some probe has too: their places, windows by bands, and where the index has them."""
     if not len(index.keys):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -108,7 +108,7 @@ def look_up_bands(signatures: Array, index: Signed) -> tuple[Array, Array]:
     return found[0][same], slots
 
 
-def sign_windows(batch: Batch, table: Array) -> tuple[Array, Array, Array]:
+def sign_windows(batch: CandidateBatch, table: Array) -> tuple[Array, Array, Array]:
     """Signatures, first words and last words of all windows; a window does not end with its document, but with itself.
 
     The triples of blocks of a quarter of the smallest window are signed once; longer windows take the minima of theirs.

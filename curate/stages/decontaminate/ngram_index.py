@@ -16,7 +16,7 @@ import numpy as np
 from curate.matching import words
 from curate.matching.words import Words
 from curate.stages.decontaminate.alignment import GAP_BITS
-from curate.stages.decontaminate.queries import SIZE, Probes
+from curate.stages.decontaminate.queries import SIZE, EvalQueries
 from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, least_bits
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -30,7 +30,7 @@ DIAGONAL = 64  # words by which insertions may shift an item within one candidat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class CandidateBatch:
     """Some documents, and the word triples in them."""
 
     words: Words
@@ -51,10 +51,10 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Index:
+class NgramIndex:
     """The triples of all probes: distinct ones, sorted, and where they stand."""
 
-    probes: Probes
+    probes: EvalQueries
     grams: Array
     """uint64, sorted."""
     offsets: Array
@@ -67,16 +67,16 @@ class Index:
     """For each posting, the share of its probe's words that it stands for at most."""
     scale: Array
     """For each probe, the bits of all its triples by those of its postings."""
-    sieve: "Sieve"
+    sieve: "BloomFilter"
     pairs: Array
     """uint64, sorted: the triple of each word of the probes, mixed with the number of its probe."""
     words: Array
     """Along ``pairs``, the word."""
-    pair_sieve: "Sieve"
+    pair_sieve: "BloomFilter"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sieve:
+class BloomFilter:
     """Which of many 64-bit keys may be among known ones: a Bloom filter whose two hashes are bits of the keys."""
 
     table: Array
@@ -89,24 +89,24 @@ class Sieve:
         return first[self.table[second.astype(np.int64)]]
 
 
-def make_sieve(keys: Array) -> Sieve:
+def make_sieve(keys: Array) -> BloomFilter:
     """A table of eight to sixteen places a key, 256 MB at most: of a hundred strangers four or fewer pass."""
     bits = int(np.clip(np.ceil(np.log2(max(len(keys), 1) * 8)), 12, 28))
     mask = np.uint64((1 << bits) - 1)
     table = np.zeros(1 << bits, bool)
     table[(keys & mask).astype(np.int64)] = True
     table[((keys >> np.uint64(32)) & mask).astype(np.int64)] = True
-    return Sieve(table, mask)
+    return BloomFilter(table, mask)
 
 
-def make_batch(texts: Sequence[str]) -> Batch:
+def make_batch(texts: Sequence[str]) -> CandidateBatch:
     """The words and triples of some documents."""
     found = words.split_words(texts)
     shingles = words.shingle(found.hashes, SIZE)
-    return Batch(found, shingles, words.inner(found.offsets, SIZE, len(shingles)))
+    return CandidateBatch(found, shingles, words.inner(found.offsets, SIZE, len(shingles)))
 
 
-def make_index(probes: Probes) -> Index:
+def make_index(probes: EvalQueries) -> NgramIndex:
     """The inverted index of some probes."""
     places = np.flatnonzero(probes.valid)
     owners = owners_of(probes, places)
@@ -123,7 +123,7 @@ def make_index(probes: Probes) -> Index:
     scale = np.divide(every, some, out=np.ones(len(left)), where=some > 0)
     shares = SIZE / (left[owners[kept]] + SIZE - 1)
     found = (grams, offsets, places[kept], owners[kept], shares, scale, make_sieve(grams))
-    return Index(probes, *found, pairs, places[first], make_sieve(pairs))
+    return NgramIndex(probes, *found, pairs, places[first], make_sieve(pairs))
 
 
 def rarest(owners: Array, counts: Array) -> Array:
@@ -136,7 +136,7 @@ def rarest(owners: Array, counts: Array) -> Array:
     return found
 
 
-def owners_of(probes: Probes, places: Array) -> Array:
+def owners_of(probes: EvalQueries, places: Array) -> Array:
     """The probe of each word."""
     found: Array = np.searchsorted(probes.words.offsets, places, side="right") - 1
     return found
@@ -147,7 +147,7 @@ def with_probe(shingles: Array, probe: Array) -> Array:
     return words.mix(shingles + probe.astype(np.uint64) * words.JOIN)
 
 
-def look_up(keys: Array, valid: Array | None, known: Array, sieve: Sieve) -> tuple[Array, Array]:
+def look_up(keys: Array, valid: Array | None, known: Array, sieve: BloomFilter) -> tuple[Array, Array]:
     """The places of the ``keys`` that are valid (None: all) and among the ``known``, sorted ones; and where there."""
     if not len(known):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -172,7 +172,7 @@ def expand(slots: Array, offsets: Array) -> tuple[Array, Array]:
     return numbers, offsets[slots][numbers] + within
 
 
-def find_by_ngrams(index: Index, batch: Batch) -> Candidates:
+def find_by_ngrams(index: NgramIndex, batch: CandidateBatch) -> Candidates:
     """Every place that shares enough triples with a probe."""
     places, slots = look_up(batch.shingles, batch.valid, index.grams, index.sieve)
     numbers, postings = expand(slots, index.offsets)
@@ -201,7 +201,7 @@ def may_suffice(pair: Array, share: Array) -> Array:
     return np.flatnonzero(sums[place] >= SLACK * LEAST_COVERAGE)
 
 
-def refine(index: Index, batch: Batch, candidates: Candidates) -> Candidates:
+def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> Candidates:
     """Those that could come to a verdict, by all triples around them: the most that any chain of runs can have."""
     probes, low, high = index.probes, *regions(index.probes, batch, candidates)
     number, place = spread(low, np.maximum(high - SIZE + 1, low))
@@ -261,7 +261,7 @@ def overlapping(pair: Array, first: Array, last: Array, reach: Array) -> Array:
     return group
 
 
-def regions(probes: Probes, batch: Batch, candidates: Candidates) -> tuple[Array, Array]:
+def regions(probes: EvalQueries, batch: CandidateBatch, candidates: Candidates) -> tuple[Array, Array]:
     """The words of the batch within which each candidate's probe may lie: its own length to both sides."""
     reach = probes.words.counts[candidates.probes] + SIZE
     low = np.maximum(batch.words.offsets[candidates.documents], candidates.firsts - reach)
@@ -282,7 +282,7 @@ def take(candidates: Candidates, rows: Array) -> Candidates:
     )))  # fmt: skip
 
 
-def document_of(batch: Batch, places: Array) -> Array:
+def document_of(batch: CandidateBatch, places: Array) -> Array:
     """The document of each word."""
     found: Array = np.searchsorted(batch.words.offsets, places, side="right") - 1
     return found
@@ -297,7 +297,7 @@ def starts_of(*keys: Array) -> Array:
     return np.flatnonzero(differs)
 
 
-def _weigh(probes: Probes, pair: Array, at: Array, here: Array, diagonal: Array) -> Array:
+def _weigh(probes: EvalQueries, pair: Array, at: Array, here: Array, diagonal: Array) -> Array:
     """The bits that each shared triple adds to the run that it goes on with, or begins."""
     going_on = np.zeros(len(at), bool)
     going_on[1:] = (np.diff(here) == 1) & (np.diff(diagonal) == 0) & (np.diff(pair) == 0)
@@ -307,7 +307,7 @@ def _weigh(probes: Probes, pair: Array, at: Array, here: Array, diagonal: Array)
 
 
 def _strong(
-    index: Index, probe: Array, firsts: Array, at: Array, here: Array, bits: Array
+    index: NgramIndex, probe: Array, firsts: Array, at: Array, here: Array, bits: Array
 ) -> tuple[Array, Array, Array]:
     """Probe, first and last word of the groups that could come to a verdict: the most bits and words they can have."""
     if not len(firsts):
@@ -321,7 +321,7 @@ def _strong(
     return probe[enough], low[enough], high[enough] + SIZE - 1
 
 
-def gather(batch: Batch, probes: Probes, probe: Array, first: Array, last: Array) -> Candidates:
+def gather(batch: CandidateBatch, probes: EvalQueries, probe: Array, first: Array, last: Array) -> Candidates:
     """Sorted by document; places of one probe in one document that overlap are one."""
     document = document_of(batch, (first + last) // 2)
     group = overlapping(document * len(probes.probes) + probe, first, last, probes.words.counts[probe])

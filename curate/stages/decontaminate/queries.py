@@ -13,7 +13,7 @@ import numpy as np
 
 from curate.matching import words
 from curate.matching.words import Words
-from curate.stages.decontaminate.surprisal import Background, Surprise, surprise
+from curate.stages.decontaminate.surprisal import WordModel, WordSurprisal, surprise
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,7 +26,7 @@ LEAKS = ("question", "answered", "choices", "in_context")
 REVIEWS = ("context", "answer")
 
 
-class Item(Protocol):
+class IndexedItem(Protocol):
     """What an eval item must have."""
 
     @property
@@ -42,7 +42,7 @@ class Item(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class EvalQuery:
     """A text that an eval item is looked for by."""
 
     item: int
@@ -54,16 +54,16 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Probes:
+class EvalQueries:
     """All probes, their words one after the other."""
 
-    items: Sequence[Item]
-    probes: tuple[Probe, ...]
+    items: Sequence[IndexedItem]
+    probes: tuple[EvalQuery, ...]
     sets: Array
     """int64: the eval set of each probe, numbered as they come, twice: once for LEAKS, once for REVIEWS."""
     words: Words
     """A document here is a probe."""
-    surprise: Surprise
+    surprise: WordSurprisal
     bits: Array
     """float64: the bits of each whole probe."""
     shingles: Array
@@ -76,9 +76,9 @@ class Probes:
     """Items that no probe of theirs identifies: too short, or too common."""
 
 
-def make_probes(items: Sequence[Item], background: Background) -> Probes:
+def make_probes(items: Sequence[IndexedItem], background: WordModel) -> EvalQueries:
     """The probes of some eval items. An item whose words repeat an earlier item of its set shares that one's probe."""
-    asked = [Probe(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
+    asked = [EvalQuery(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
     strong = _strong(asked, background)
     proven = {probe.item for probe in strong}
     weak = [number for number in range(len(items)) if number not in proven]
@@ -98,25 +98,25 @@ def make_probes(items: Sequence[Item], background: Background) -> Probes:
     )
 
 
-def _join(number: int, item: Item) -> Iterator[Probe]:
+def _join(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
     """The question with something that stands beside it."""
     question = "\n".join(item.questions)
     if item.answer.strip():
-        yield Probe(number, "answered", f"{question}\n{item.answer}", 0)
+        yield EvalQuery(number, "answered", f"{question}\n{item.answer}", 0)
     if item.choices:
-        yield Probe(number, "choices", "\n".join([question, *item.choices]), 0)
+        yield EvalQuery(number, "choices", "\n".join([question, *item.choices]), 0)
     if item.context.strip():
-        yield Probe(number, "in_context", f"{item.context}\n{question}", len(item.context))
+        yield EvalQuery(number, "in_context", f"{item.context}\n{question}", len(item.context))
 
 
-def _parts(number: int, item: Item) -> Iterator[Probe]:
+def _parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
     if item.context.strip():
-        yield Probe(number, "context", item.context, 0)
+        yield EvalQuery(number, "context", item.context, 0)
     if item.answer.strip():
-        yield Probe(number, "answer", item.answer, 0)
+        yield EvalQuery(number, "answer", item.answer, 0)
 
 
-def _strong(probes: Sequence[Probe], background: Background, least_words: int = LEAST_WORDS) -> list[Probe]:
+def _strong(probes: Sequence[EvalQuery], background: WordModel, least_words: int = LEAST_WORDS) -> list[EvalQuery]:
     """Those that are long and rare enough to prove something."""
     found = words.split_words([probe.text for probe in probes])
     bits = total_bits(found, surprise(found.hashes, _alone(probes, found), background))
@@ -127,7 +127,7 @@ def _strong(probes: Sequence[Probe], background: Background, least_words: int = 
     ]
 
 
-def total_bits(found: Words, weights: Surprise) -> Array:
+def total_bits(found: Words, weights: WordSurprisal) -> Array:
     """The bits of each whole document of a batch: its first word out of context, the others after those before."""
     bits = np.zeros(len(found.offsets) - 1)
     sums = np.concatenate([[0.0], np.cumsum(weights.later)])
@@ -138,7 +138,7 @@ def total_bits(found: Words, weights: Surprise) -> Array:
     return bits
 
 
-def _alone(probes: Sequence[Probe], found: Words) -> Array:
+def _alone(probes: Sequence[EvalQuery], found: Words) -> Array:
     """Which words are single characters of scripts without spaces."""
     alone = np.zeros(len(found), bool)
     table = words.folding().alone
@@ -150,12 +150,12 @@ def _alone(probes: Sequence[Probe], found: Words) -> Array:
 
 
 def _flatten(
-    items: Sequence[Item],
-    chosen: Sequence[Probe],
-    background: Background,
+    items: Sequence[IndexedItem],
+    chosen: Sequence[EvalQuery],
+    background: WordModel,
     answers: tuple[Array, ...],
     weak: tuple[int, ...],
-) -> Probes:
+) -> EvalQueries:
     """The words of the distinct probes, and their shingles."""
     found = words.split_words([probe.text for probe in chosen])
     known: dict[tuple[str, str, bytes], int] = {}
@@ -172,4 +172,4 @@ def _flatten(
     bits = total_bits(found, weights)
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
     sets = np.array([2 * names[items[probe.item].set] + (probe.part in REVIEWS) for probe in distinct], np.int64)
-    return Probes(items, tuple(distinct), sets, found, weights, bits, shingles, valid, answers, weak)
+    return EvalQueries(items, tuple(distinct), sets, found, weights, bits, shingles, valid, answers, weak)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import GateError, Interrupted
-from curate.stages.decontaminate.summary import Leakage, Recall, SetReport
+from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus, Documents
     from curate.rundir.run import Run
     from curate.stages.decontaminate.detector import Detector
     from curate.stages.decontaminate.evalsets import EvalItem, EvalSet
-    from curate.stages.decontaminate.hits_table import Scanned, Tally
+    from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
 
 
 SHOWN = 3  # hits, the strongest and the weakest, on the screen
@@ -20,7 +20,7 @@ HOSTS = 200  # documents that canaries are planted in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class DecontaminationJob:
     """One run of the verb."""
 
     place: "Run"
@@ -32,7 +32,7 @@ class Job:
     action: str
     turns: str | None
 
-    def measure(self, each: int, seed: int, write: bool) -> tuple[Recall, ...]:
+    def measure(self, each: int, seed: int, write: bool) -> tuple[CanaryRecall, ...]:
         """Plant, look, and count; GateError where a verbatim plant was missed."""
         from curate.stages.decontaminate import canaries
 
@@ -44,7 +44,7 @@ class Job:
             by_text.setdefault(match.document, []).append(match)
         hit = [canaries.found_in(canary, by_text.get(number, [])) for number, canary in enumerate(planted)]
         recall = tuple(
-            Recall(
+            CanaryRecall(
                 kind,
                 sum(canary.kind == kind for canary in planted),
                 sum(found for canary, found in zip(planted, hit, strict=True) if canary.kind == kind),
@@ -90,7 +90,7 @@ class Job:
                 handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         return str(path)
 
-    def check_recall(self, recall: Sequence[Recall], where: str | None) -> None:
+    def check_recall(self, recall: Sequence[CanaryRecall], where: str | None) -> None:
         verbatim = next(one for one in recall if one.kind == "verbatim")
         if verbatim.found == verbatim.planted and verbatim.planted:
             return
@@ -104,25 +104,25 @@ class Job:
         )
         raise GateError(message, f"{other}; the plants are in {where}" if where else other)
 
-    def texts(self, documents: "Documents") -> "list[Scanned]":
+    def texts(self, documents: "Documents") -> "list[ScannedText]":
         """What is looked through of some documents: their texts, or the wished turns."""
         from curate.corpus.chat.types import select_turns
-        from curate.stages.decontaminate.hits_table import Scanned
+        from curate.stages.decontaminate.hits_table import ScannedText
 
         if self.turns is None:
             pairs = zip(documents.texts, documents.statuses, strict=True)
-            return [Scanned(place, text) for place, (text, status) in enumerate(pairs) if status == "ok" and text]
+            return [ScannedText(place, text) for place, (text, status) in enumerate(pairs) if status == "ok" and text]
         found = []
         for place, turns in enumerate(documents.turns or []):
             wanted = {id(turn) for turn in select_turns(turns or (), self.turns)}
             found += [
-                Scanned(place, turn.text, number, turn.role)
+                ScannedText(place, turn.text, number, turn.role)
                 for number, turn in enumerate(turns or ())
                 if id(turn) in wanted
             ]
         return found
 
-    def look(self, documents: "Documents") -> "tuple[Documents, Any, Tally]":
+    def look(self, documents: "Documents") -> "tuple[Documents, Any, HitCounts]":
         """One slice: its hits as a table, and its counts."""
         from curate.stages.decontaminate import hits_table
 
@@ -143,7 +143,7 @@ class Job:
             "rule": rule,
         }
 
-    def scan(self, workers: int, restart: bool) -> "tuple[Tally, float]":
+    def scan(self, workers: int, restart: bool) -> "tuple[HitCounts, float]":
         """Look through every slice that has no part yet."""
         from curate.rundir.run import done_slices
         from curate.runtime import console
@@ -170,7 +170,9 @@ class Job:
             seconds = 0.0 if resumed else progress.seconds  # of a part of the work, no speed could be told
             return hits_table.complete(self.place, fingerprint, missing), seconds
 
-    def summarise(self, tally: "Tally", seconds: float, recall: tuple[Recall, ...], notes: tuple[str, ...]) -> Leakage:
+    def summarise(
+        self, tally: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
+    ) -> DecontaminationSummary:
         """What the hits come to."""
         from curate.runtime import console
         from curate.stages.decontaminate import hits_table
@@ -184,7 +186,7 @@ class Job:
         often = hits_table.frequent(self.place, tally.counts["scanned"])
         for note in often:
             console.warn(note)
-        return Leakage(
+        return DecontaminationSummary(
             run=str(self.place.path),
             corpus=" ".join(self.corpus.paths),
             method=self.method,
@@ -192,7 +194,7 @@ class Job:
             turns=self.turns,
             counts=dict(tally.as_dict()["counts"]),
             sets=tuple(
-                SetReport(one.name, len(one.items), tuple(unmatchable.get(one.name, ())), *found)
+                EvalSetReport(one.name, len(one.items), tuple(unmatchable.get(one.name, ())), *found)
                 for one, found in zip(
                     self.sets, hits_table.by_set(self.place, [one.name for one in self.sets]), strict=True
                 )
@@ -205,18 +207,18 @@ class Job:
             seconds=seconds,
         )
 
-    def reason(self, tally: "Tally") -> str:
+    def reason(self, tally: "HitCounts") -> str:
         read, empty, unreadable = (f"{tally.counts[name]:,}" for name in ("read", "empty", "unreadable"))
         return f"of {read} documents {empty} are empty and {unreadable} unreadable"
 
-    def record(self, found: Leakage) -> None:
+    def record(self, found: DecontaminationSummary) -> None:
         """What later verbs and readers of run.json want of it."""
         record = dict(self.place.stage("decontaminate") or {})
         recall = {one.kind: {"planted": one.planted, "found": one.found} for one in found.recall}
         sets = {one.name: {"items": one.items, "unmatchable": len(one.unmatchable)} for one in found.sets}
         self.place.save("decontaminate", {**record, "recall": recall, "sets": sets})
 
-    def verify(self, workers: int, recall: tuple[Recall, ...], notes: tuple[str, ...]) -> Leakage:
+    def verify(self, workers: int, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]) -> DecontaminationSummary:
         """Look through an export as a run would, and leave nothing behind."""
         from dataclasses import replace
         from pathlib import Path

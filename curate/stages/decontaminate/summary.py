@@ -8,7 +8,7 @@ BLIND = "blind to paraphrase and translation; words were compared, not meanings"
 
 
 @dataclass(frozen=True, slots=True)
-class SetReport:
+class EvalSetReport:
     """What became of one eval set."""
 
     name: str
@@ -25,7 +25,7 @@ class SetReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class CanaryRecall:
     """What was found of the items of one kind that were planted."""
 
     kind: str
@@ -38,7 +38,7 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
-class Leakage:
+class DecontaminationSummary:
     """What ``decontaminate`` found."""
 
     run: str
@@ -48,8 +48,8 @@ class Leakage:
     turns: str | None
     counts: Mapping[str, int]
     """read = scanned + empty + unreadable; scanned = clean + review + contaminated; dropped of the contaminated."""
-    sets: tuple[SetReport, ...]
-    recall: tuple[Recall, ...]
+    sets: tuple[EvalSetReport, ...]
+    recall: tuple[CanaryRecall, ...]
     strongest: tuple[Mapping[str, Any], ...]
     weakest: tuple[Mapping[str, Any], ...]
     report: str | None

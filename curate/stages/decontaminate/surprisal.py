@@ -32,7 +32,7 @@ LEAST_OWN = 20  # uses within the eval sets from which a word counts as common t
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Background:
+class WordModel:
     """Counts of runs of one, two and three words."""
 
     keys: tuple[Array, ...]
@@ -52,7 +52,7 @@ class Background:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surprise:
+class WordSurprisal:
     """Bits of each word, by how many of the words before it are known to match: none, one, two."""
 
     first: Array
@@ -67,7 +67,7 @@ class Surprise:
         return float(self.first[place] + second + self.later[place + 2 : place + length].sum())
 
 
-def surprise(hashes: Array, alone: Array, background: Background) -> Surprise:
+def surprise(hashes: Array, alone: Array, background: WordModel) -> WordSurprisal:
     """The bits of each word. ``alone`` marks characters that are words of their own (``words.SPACELESS``)."""
     count, total = len(hashes), background.total
     single = np.maximum(background.count(1, words.shingle(hashes, 1)), _own(hashes) * total)
@@ -81,7 +81,7 @@ def surprise(hashes: Array, alone: Array, background: Background) -> Surprise:
     later[:2] = second[:2]
     most = np.where(alone, CHARACTER, UNSEEN)
     bits = (np.clip(-np.log2(np.clip(one, 1e-9, 1.0)), 0.0, most) for one in (first, second, later))
-    return Surprise(*bits)
+    return WordSurprisal(*bits)
 
 
 def _own(hashes: Array) -> Array:
@@ -117,10 +117,10 @@ def pack(runs: Sequence[Array], total: int, least: Sequence[int]) -> dict[str, A
 
 
 @lru_cache(maxsize=1)
-def load_background() -> Background:
+def load_background() -> WordModel:
     """The table in the box."""
     with np.load(TABLE) as stored:
         orders = range(1, ORDERS + 1)
         keys = tuple(np.cumsum(stored[f"steps{order}"], dtype=np.uint32) for order in orders)
         counts = tuple(2.0 ** (stored[f"logs{order}"] / STEPS) for order in orders)
-        return Background(keys, counts, float(stored["total"]))
+        return WordModel(keys, counts, float(stored["total"]))

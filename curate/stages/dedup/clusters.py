@@ -21,7 +21,7 @@ NONE = -1
 KEEP = ("longest", "first", "lowest-ppl")
 
 
-class Forest:
+class UnionFind:
     """Which of the documents 0 … count − 1 are joined, directly or through others (union-find)."""
 
     __slots__ = ("_parents",)
@@ -46,7 +46,7 @@ class Forest:
 
 
 @dataclass(slots=True)
-class Verifier:
+class PairVerifier:
     """Compares pairs exactly, and keeps what it found."""
 
     similarity: Similarity
@@ -75,12 +75,12 @@ class Verifier:
         return True
 
 
-def verifier(similarity: Similarity, sizes: Sequence[int], threshold: float) -> Verifier:
+def verifier(similarity: Similarity, sizes: Sequence[int], threshold: float) -> PairVerifier:
     """A verifier that has compared nothing yet."""
-    return Verifier(similarity, sizes, threshold, array("d", bytes(8 * len(sizes))))
+    return PairVerifier(similarity, sizes, threshold, array("d", bytes(8 * len(sizes))))
 
 
-def join_bucket(members: Sequence[int], forest: Forest, checked: Verifier) -> None:
+def join_bucket(members: Sequence[int], forest: UnionFind, checked: PairVerifier) -> None:
     """Join the documents of one bucket that are similar, whether directly or through others.
 
     Two documents that are joined already are not compared again. Each other pair of the bucket is compared, as long as
@@ -94,7 +94,7 @@ def join_bucket(members: Sequence[int], forest: Forest, checked: Verifier) -> No
         seen.setdefault(own, []).append(member)
 
 
-def meet(member: int, seen: dict[int, list[int]], forest: Forest, checked: Verifier) -> int:
+def meet(member: int, seen: dict[int, list[int]], forest: UnionFind, checked: PairVerifier) -> int:
     """Compare a document with the clusters that a bucket has shown, by their roots.  → its own root"""
     own, left = forest.root(member), COMPARISONS
     for leaders in (True, False):
@@ -112,7 +112,7 @@ def meet(member: int, seen: dict[int, list[int]], forest: Forest, checked: Verif
     return own
 
 
-def merge(own: int, root: int, seen: dict[int, list[int]], forest: Forest) -> int:
+def merge(own: int, root: int, seen: dict[int, list[int]], forest: UnionFind) -> int:
     """Join two clusters. One that the bucket knows keeps its place in it.  → the root of both"""
     kept, gone = (own, root) if own in seen else (root, own)
     forest.join(kept, gone)
@@ -120,7 +120,7 @@ def merge(own: int, root: int, seen: dict[int, list[int]], forest: Forest) -> in
     return kept
 
 
-def match_bucket(own: Sequence[int], others: Sequence[int], keepers: "array[int]", checked: Verifier) -> None:
+def match_bucket(own: Sequence[int], others: Sequence[int], keepers: "array[int]", checked: PairVerifier) -> None:
     """Find for each of our documents in a bucket one of the others that it is similar to, and enter it in ``keepers``.
 
     Documents that have a keeper are passed over; each is compared with the first COMPARISONS others at most.
@@ -138,7 +138,7 @@ def match_bucket(own: Sequence[int], others: Sequence[int], keepers: "array[int]
 
 
 def cluster_documents(
-    buckets: Callable[[], Iterable[Sequence[int]]], own: int, count: int, checked: Verifier
+    buckets: Callable[[], Iterable[Sequence[int]]], own: int, count: int, checked: PairVerifier
 ) -> tuple[Array, Array]:
     """Cluster the documents below ``own`` through their buckets; the others, up to ``count``, only take them away.
 
@@ -150,7 +150,7 @@ def cluster_documents(
         for bucket in buckets():
             split = bisect_left(bucket, own)
             match_bucket(bucket[:split], bucket[split:], keepers, checked)
-    forest = Forest(own)
+    forest = UnionFind(own)
     for bucket in buckets():
         members = [member for member in bucket if member < own and keepers[member] == NONE]
         if len(members) > 1:
@@ -197,7 +197,7 @@ def number_clusters(clusters: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Families:
+class ClusterSet:
     """Our documents that have copies, by their numbers, ascending; one entry for each in every array."""
 
     numbers: Array
@@ -211,7 +211,7 @@ class Families:
     """bool: whether another document of the cluster has the same words."""
 
 
-def gather_families(copies: tuple[Array, Array, Array], near: Array, roots: Array, keepers: Array) -> Families:
+def gather_families(copies: tuple[Array, Array, Array], near: Array, roots: Array, keepers: Array) -> ClusterSet:
     """Bring together what has exact copies and what was found by LSH.
 
     ``copies`` are our documents whose words another one has, ascending, the first of ours with these words, and the
@@ -232,7 +232,7 @@ def gather_families(copies: tuple[Array, Array, Array], near: Array, roots: Arra
     matched[met] = keepers[places[met]] != NONE
     others[matched] = near[keepers[places[matched]]]
     clusters = np.where(others == NONE, clusters, others)
-    return Families(numbers, words, clusters, others, np.isin(numbers, numbered))
+    return ClusterSet(numbers, words, clusters, others, np.isin(numbers, numbered))
 
 
 def find(haystack: Array, needles: Array) -> tuple[Array, Array]:

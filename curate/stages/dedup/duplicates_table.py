@@ -23,9 +23,9 @@ from curate.rundir.run import Run
 from curate.runtime import console
 from curate.runtime.files import replacing
 from curate.stages.dedup import clusters, lsh_buckets, sketch_table
-from curate.stages.dedup.shingle_store import ShingleBook
-from curate.stages.dedup.sketch_table import Part
-from curate.stages.dedup.sketches import Recipe
+from curate.stages.dedup.shingle_store import ShingleStore
+from curate.stages.dedup.sketch_table import SketchPart
+from curate.stages.dedup.sketches import SketchConfig
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,7 +34,7 @@ GROUP_ROWS = 65_536  # of the table that are compressed together
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DedupJob:
     """All that is settled before the work begins."""
 
     place: Run
@@ -42,7 +42,7 @@ class Job:
     """The corpus to be cleaned, then those it is held against."""
     names: Sequence[str]
     """What the others were called."""
-    recipe: Recipe
+    recipe: SketchConfig
     threshold: float
     keep: str
     memory_limit: str
@@ -80,10 +80,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Findings:
+class DedupFindings:
     """Our documents that have copies, by their numbers, ascending: one entry for each in every array."""
 
-    families: clusters.Families
+    families: clusters.ClusterSet
     keepers: Array
     """The number of each document's keeper."""
     exact: Array
@@ -97,18 +97,18 @@ class Findings:
     crowded: int
 
 
-def find_duplicates(job: Job, parts: Sequence[Part]) -> Findings:
+def find_duplicates(job: DedupJob, parts: Sequence[SketchPart]) -> DedupFindings:
     """Group, verify and cluster what was sketched."""
     own, total = count_documents(parts)
     if not own:
         return nothing()
     spill, paths = job.folder / "spill", [part.path for part in parts if part.count]
     console.say("grouping", f"{total:,} documents by their words{' and band keys' if job.recipe.bands else ''}")
-    buckets = lsh_buckets.BucketBook(job.folder / "buckets")
+    buckets = lsh_buckets.LshBuckets(job.folder / "buckets")
     with lsh_buckets.open_sketches(paths, spill, job.memory_limit, job.workers) as connection:
         copies = lsh_buckets.find_copies(connection, own)
         near = buckets.fill(connection, job.recipe.band_names, own, total, now_and_then("grouping"))
-    with ShingleBook(job.folder / "shingles") as book:
+    with ShingleStore(job.folder / "shingles") as book:
         for one in sketch_table.read_sets(job.corpora, parts, near, job.recipe.shingle, job.workers):
             book.add(one)
         checked = clusters.verifier(book.similarity, book.sizes, job.threshold)
@@ -134,19 +134,19 @@ def now_and_then(label: str) -> Callable[[str], None]:
     return tell
 
 
-def nothing() -> Findings:
+def nothing() -> DedupFindings:
     """What is found among no documents."""
     none = np.zeros(0, np.int64)
-    families = clusters.Families(none, none, none, none, none.astype(bool))
-    return Findings(families, none, none.astype(bool), np.zeros(0), np.zeros(0), 0, 0, 0)
+    families = clusters.ClusterSet(none, none, none, none, none.astype(bool))
+    return DedupFindings(families, none, none.astype(bool), np.zeros(0), np.zeros(0), 0, 0, 0)
 
 
-def count_documents(parts: Sequence[Part]) -> tuple[int, int]:
+def count_documents(parts: Sequence[SketchPart]) -> tuple[int, int]:
     """Numbered documents of the corpus to be cleaned, and of all corpora."""
     return max((part.stop for part in parts if part.corpus == 0), default=0), parts[-1].stop if parts else 0
 
 
-def settle_keepers(job: Job, parts: Sequence[Part], families: clusters.Families) -> Array:
+def settle_keepers(job: DedupJob, parts: Sequence[SketchPart], families: clusters.ClusterSet) -> Array:
     """The number of each document's keeper: among the others where it has one there, else by the rule."""
     octets = gather(parts, families.numbers, "bytes")
     perplexities = np.full(len(octets), np.nan)
@@ -160,13 +160,13 @@ def settle_keepers(job: Job, parts: Sequence[Part], families: clusters.Families)
     return np.where(families.others == NONE, chosen, families.others)
 
 
-def gather(parts: Sequence[Part], numbers: Array, column: str) -> Array:
+def gather(parts: Sequence[SketchPart], numbers: Array, column: str) -> Array:
     """One column of integers of some documents."""
     found = [rows[column].to_numpy() for _, rows in sketch_table.take_rows(parts, numbers, [column])]
     return np.concatenate([np.zeros(0, np.int64), *found])
 
 
-def read_perplexities(job: Job, parts: Sequence[Part], numbers: Array) -> Array:
+def read_perplexities(job: DedupJob, parts: Sequence[SketchPart], numbers: Array) -> Array:
     """The perplexity of some documents of the corpus, NaN where they have none."""
     source = sql.parquet_source(job.place.scores)
     found = np.full(len(numbers), np.nan)
@@ -175,7 +175,7 @@ def read_perplexities(job: Job, parts: Sequence[Part], numbers: Array) -> Array:
     return found
 
 
-def is_dropped(job: Job, parts: Sequence[Part], numbers: Array) -> Array:
+def is_dropped(job: DedupJob, parts: Sequence[SketchPart], numbers: Array) -> Array:
     """1 for the documents that ``decontaminate`` drops, else 0."""
     source = sql.parquet_source(job.place.hits)
     leaks = f"SELECT DISTINCT file, row, 1 AS value FROM {source} WHERE action = 'drop'"
@@ -184,7 +184,7 @@ def is_dropped(job: Job, parts: Sequence[Part], numbers: Array) -> Array:
     return found
 
 
-def join_keys(job: Job, parts: Sequence[Part], numbers: Array, table: str) -> tuple[Array, Array]:
+def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Array, table: str) -> tuple[Array, Array]:
     """Of some documents those that a query (file, row, value) knows: their places, and the values."""
     keys = [
         pa.table({"file": pa.array([part.mark.file] * len(rows), pa.large_string()), "row": rows["row"]})
@@ -199,8 +199,8 @@ def join_keys(job: Job, parts: Sequence[Part], numbers: Array, table: str) -> tu
 
 
 def measure(
-    families: clusters.Families, keepers: Array, near: Array, book: ShingleBook, checked: clusters.Verifier
-) -> Findings:
+    families: clusters.ClusterSet, keepers: Array, near: Array, book: ShingleStore, checked: clusters.PairVerifier
+) -> DedupFindings:
     """The exact similarity of each document with its keeper, and the highest in its cluster."""
     at, ours = clusters.find(families.numbers, keepers)
     kept_words = keepers.copy()
@@ -214,7 +214,7 @@ def measure(
         similarities[document] = book.similarity(int(places[document]), keeper)
     links = np.maximum(np.where(families.same, 1.0, links), np.where(families.numbers == keepers, 0.0, similarities))
     np.maximum.at(links, at[ours], np.where(families.numbers == keepers, 0.0, similarities)[ours])
-    return Findings(
+    return DedupFindings(
         families, keepers, exact, similarities, links, checked.compared, checked.agreed, len(checked.crowded)
     )
 
@@ -222,7 +222,7 @@ def measure(
 # Writing.
 
 
-def write_table(job: Job, parts: Sequence[Part], found: Findings, note: Mapping[str, Any]) -> None:
+def write_table(job: DedupJob, parts: Sequence[SketchPart], found: DedupFindings, note: Mapping[str, Any]) -> None:
     """Write the duplicates table whole or not at all, in the order of the corpus.
 
     The bytes depend on the rows alone, not on the slices that they come from.
@@ -240,10 +240,12 @@ def write_table(job: Job, parts: Sequence[Part], found: Findings, note: Mapping[
         out.write_table(held.combine_chunks())
 
 
-def tables_of(job: Job, parts: Sequence[Part], found: Findings, schema: pa.Schema) -> Iterator[pa.Table]:
+def tables_of(
+    job: DedupJob, parts: Sequence[SketchPart], found: DedupFindings, schema: pa.Schema
+) -> Iterator[pa.Table]:
     """The rows of the table, slice by slice."""
     numbered, first = clusters.number_clusters(found.families.clusters), 0
-    keepers = Locations(parts, found.keepers, ["", *job.names])
+    keepers = DocumentLocations(parts, found.keepers, ["", *job.names])
     for part, rows in sketch_table.take_rows(parts, found.families.numbers, ["row", "id"]):
         places = slice(first, first + len(rows))
         yield pa.table(columns_of(part, rows, found, numbered, keepers, places), schema=schema)
@@ -251,7 +253,7 @@ def tables_of(job: Job, parts: Sequence[Part], found: Findings, schema: pa.Schem
 
 
 def columns_of(
-    part: Part, rows: pa.Table, found: Findings, numbered: Array, keepers: "Locations", places: slice
+    part: SketchPart, rows: pa.Table, found: DedupFindings, numbered: Array, keepers: "DocumentLocations", places: slice
 ) -> dict[str, Any]:
     """The rows of the table that one slice has."""
     numbers = found.families.numbers[places]
@@ -273,10 +275,10 @@ def columns_of(
     }
 
 
-class Locations:
+class DocumentLocations:
     """Where some documents lie: the corpus' name (None for the first), the file and the row of each."""
 
-    def __init__(self, parts: Sequence[Part], numbers: Array, names: Sequence[str]):
+    def __init__(self, parts: Sequence[SketchPart], numbers: Array, names: Sequence[str]):
         self._numbers, self._parts, self._names = np.unique(numbers), parts, names
         self._rows = gather(parts, self._numbers, "row")
         self._part = np.searchsorted([part.stop for part in parts], self._numbers, side="right")
@@ -288,7 +290,7 @@ class Locations:
         return sources, [part.mark.file for part in parts], self._rows[places]
 
 
-def write_unreadable(job: Job, parts: Sequence[Part]) -> None:
+def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
     """List the rows of the corpus that could not be read, as ``score`` does; a run with scores has its own list."""
     listed = [(part.mark.file, *row) for part in parts if part.corpus == 0 for row in part.unreadable]
     if job.place.stage("score") is not None:
@@ -301,6 +303,6 @@ def write_unreadable(job: Job, parts: Sequence[Part]) -> None:
             handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 
 
-def clear(job: Job) -> None:
+def clear(job: DedupJob) -> None:
     """Remove the work folder."""
     shutil.rmtree(job.folder, ignore_errors=True)

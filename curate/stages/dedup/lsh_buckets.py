@@ -23,7 +23,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Copies:
+class ExactCopies:
     """Our documents that have the same words as another of any corpus, by their numbers, ascending."""
 
     numbers: Array
@@ -75,7 +75,7 @@ def open_sketches(paths: Sequence[Path], spill: Path, memory_limit: str, threads
         yield connection
 
 
-def find_copies(connection: Any, own: int) -> Copies:
+def find_copies(connection: Any, own: int) -> ExactCopies:
     """Exact copies among the documents numbered below ``own``, and with those from there on.
 
     Leaves a table ``left_out`` of the documents whose words another one stands for; LSH need not see them.
@@ -91,10 +91,10 @@ def find_copies(connection: Any, own: int) -> Copies:
     )
     found = connection.execute(f"SELECT number, first, other FROM copies WHERE number < {own} ORDER BY number")
     columns = found.fetchnumpy()
-    return Copies(*(np.asarray(columns[name], np.int64) for name in ("number", "first", "other")))
+    return ExactCopies(*(np.asarray(columns[name], np.int64) for name in ("number", "first", "other")))
 
 
-class BucketBook:
+class LshBuckets:
     """The buckets of all bands on disk: the numbers of their members, and how many each has."""
 
     def __init__(self, folder: Path):

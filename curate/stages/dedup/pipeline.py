@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import Interrupted
-from curate.stages.dedup.summary import Cluster, Deduplication, Other
+from curate.stages.dedup.summary import CopyCluster, DedupSummary, OtherCorpus
 
 if TYPE_CHECKING:
-    from curate.stages.dedup.duplicates_table import Findings, Job
-    from curate.stages.dedup.sketch_table import Part
+    from curate.stages.dedup.duplicates_table import DedupFindings, DedupJob
+    from curate.stages.dedup.sketch_table import SketchPart
 
 
 LARGEST = 5  # clusters that are shown
@@ -18,7 +18,7 @@ LARGEST = 5  # clusters that are shown
 # Doing it.
 
 
-def work(job: "Job") -> Deduplication:
+def work(job: "DedupJob") -> DedupSummary:
     """Sketch, group, verify, write the table and its record, and take the work folder away."""
     from curate.rundir.run import fingerprint
     from curate.runtime import files
@@ -43,7 +43,7 @@ def work(job: "Job") -> Deduplication:
     return summary
 
 
-def summarise(job: "Job", parts: "Sequence[Part]", found: "Findings", seconds: float) -> Deduplication:
+def summarise(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindings", seconds: float) -> DedupSummary:
     """Count what was found; TableError where documents are missing from the counts."""
     import numpy as np
 
@@ -57,7 +57,7 @@ def summarise(job: "Job", parts: "Sequence[Part]", found: "Findings", seconds: f
     near = len(numbers) - keepers - exact
     unique = sum(part.count for part in parts if part.corpus == 0) - len(numbers) + tallies["wordless"]
     reasons.conserve("dedup", tallies["read"], unique + keepers, exact + near + tallies["empty"], tallies["unreadable"])
-    return Deduplication(
+    return DedupSummary(
         run=str(job.place.path),
         read=tallies["read"],
         unique=unique,
@@ -82,13 +82,13 @@ def summarise(job: "Job", parts: "Sequence[Part]", found: "Findings", seconds: f
     )
 
 
-def chances(job: "Job") -> dict[str, float]:
+def chances(job: "DedupJob") -> dict[str, float]:
     """With which probability LSH looks at a pair: of the threshold's similarity, and of one a little higher."""
     bands, shown = job.recipe.bands, [job.threshold, min(1.0, round(job.threshold + 0.05, 10))]
     return {} if bands is None else {f"{value:g}": bands.probability(value) for value in shown}
 
 
-def count_others(job: "Job", parts: "Sequence[Part]", found: "Findings") -> "Iterator[Other]":
+def count_others(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindings") -> "Iterator[OtherCorpus]":
     import numpy as np
 
     from curate.stages.dedup import sketch_table
@@ -97,10 +97,10 @@ def count_others(job: "Job", parts: "Sequence[Part]", found: "Findings") -> "Ite
         tallies = sketch_table.add_tallies(parts, number)
         counted = [part for part in parts if part.corpus == number]
         held = (found.keepers >= counted[0].first) & (found.keepers < counted[-1].stop)
-        yield Other(name, tallies["read"], tallies["unreadable"], int(np.count_nonzero(held)))
+        yield OtherCorpus(name, tallies["read"], tallies["unreadable"], int(np.count_nonzero(held)))
 
 
-def largest_clusters(job: "Job", parts: "Sequence[Part]", found: "Findings") -> "Iterator[Cluster]":
+def largest_clusters(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindings") -> "Iterator[CopyCluster]":
     """The clusters of the most documents; of two as large, the one whose keeper comes first."""
     import numpy as np
 
@@ -113,4 +113,6 @@ def largest_clusters(job: "Job", parts: "Sequence[Part]", found: "Findings") -> 
         own, size = part.corpus == 0, int(sizes[place])
         exact = int(np.count_nonzero(found.exact & (found.keepers == keepers[place]))) - own
         source = None if own else job.names[part.corpus - 1]
-        yield Cluster(size, exact, size - exact - own, source, part.mark.file, row["row"], row["id"], row["opening"])
+        yield CopyCluster(
+            size, exact, size - exact - own, source, part.mark.file, row["row"], row["id"], row["opening"]
+        )

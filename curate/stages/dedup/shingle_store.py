@@ -17,7 +17,7 @@ CACHE_BYTES = 32_000_000
 ELEMENT_BYTES = 8
 
 
-class ShingleBook:
+class ShingleStore:
     """Sorted shingle hashes of some documents, each by its place in the order in which they were added."""
 
     def __init__(self, path: Path):
@@ -30,7 +30,7 @@ class ShingleBook:
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def __enter__(self) -> "ShingleBook":
+    def __enter__(self) -> "ShingleStore":
         return self
 
     def __exit__(self, *error: object) -> None:

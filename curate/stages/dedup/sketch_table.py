@@ -21,7 +21,7 @@ from curate.errors import CorpusError, TableError
 from curate.matching import shingles, words
 from curate.rundir import parquet
 from curate.runtime import console, threads
-from curate.stages.dedup.sketches import TALLIES, Recipe, Sketched, Sketcher, batch_texts
+from curate.stages.dedup.sketches import TALLIES, SketchConfig, SketchedSlice, Sketcher, batch_texts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,7 +29,7 @@ SLICE_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SketchPart:
     """The sketches of one slice."""
 
     path: Path
@@ -48,7 +48,9 @@ class Part:
         return self.first + self.count
 
 
-def sketch_corpora(folder: Path, corpora: Sequence[Corpus], recipe: Recipe, made_from: str, workers: int) -> list[Part]:
+def sketch_corpora(
+    folder: Path, corpora: Sequence[Corpus], recipe: SketchConfig, made_from: str, workers: int
+) -> list[SketchPart]:
     """Sketch what is not sketched yet.  → the parts of all corpora, in order
 
     Parts that were made from anything else are thrown away. Raises RowError under ``--on-error stop``.
@@ -73,7 +75,7 @@ def source_size(corpus: Corpus, name: str) -> int:
     return next((source.size or 0 for source in corpus.sources if source.name == name), 0)
 
 
-def marks_of(parts: Sequence[Part], corpus: int) -> dict[str, list[SliceMark]]:
+def marks_of(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[SliceMark]]:
     """The slices of one corpus that have parts, by file."""
     found: dict[str, list[SliceMark]] = {}
     for part in parts:
@@ -90,14 +92,14 @@ def part_name(corpus: int, source: int, number: int) -> str:
 
 
 def write_part(
-    folder: Path, before: Sequence[Part], number: int, corpus: Corpus, sketched: Sketched, made_from: str
-) -> Part:
+    folder: Path, before: Sequence[SketchPart], number: int, corpus: Corpus, sketched: SketchedSlice, made_from: str
+) -> SketchPart:
     """Number the documents of a slice behind those before them, and write their sketches."""
     mark, first = sketched.documents.mark, before[-1].stop if before else 0
     source = next(place for place, one in enumerate(corpus.sources) if one.name == mark.file)
     pairs = zip(sketched.documents.rows.tolist(), sketched.documents.statuses, sketched.documents.reasons, strict=True)
     unreadable = [(row, reason) for row, status, reason in pairs if status == "unreadable"]
-    part = Part(
+    part = SketchPart(
         folder / part_name(number, source, mark.number), number, mark, first, len(sketched.table), sketched.tallies,
         unreadable,
     )  # fmt: skip
@@ -109,23 +111,23 @@ def write_part(
     return part
 
 
-def resume_parts(folder: Path, corpora: Sequence[Corpus], made_from: str) -> list[Part]:
+def resume_parts(folder: Path, corpora: Sequence[Corpus], made_from: str) -> list[SketchPart]:
     """The parts that follow one another from the first slice on; what lies behind a gap, or is foreign, is removed."""
     parquet.remove_leftovers(folder)
-    found: list[Part] = []
+    found: list[SketchPart] = []
     for path in parquet.parts(folder):
         note = parquet.read_metadata(path)
         if note.get("made_from") != made_from:
             shutil.rmtree(folder)
             return []
         if path.name in next_names(found[-1] if found else None, corpora):
-            found.append(Part(path, **{**note["part"], "mark": SliceMark(**note["part"]["mark"])}))
+            found.append(SketchPart(path, **{**note["part"], "mark": SliceMark(**note["part"]["mark"])}))
         else:
             path.unlink()
     return found
 
 
-def next_names(before: Part | None, corpora: Sequence[Corpus]) -> list[str]:
+def next_names(before: SketchPart | None, corpora: Sequence[Corpus]) -> list[str]:
     """What the part behind another may be called."""
     if before is None:
         return [part_name(0, 0, 0)]
@@ -142,12 +144,14 @@ def count_read(folder: Path) -> int:
     return sum(int(parquet.read_metadata(path)["part"]["tallies"]["read"]) for path in parquet.parts(folder))
 
 
-def add_tallies(parts: Sequence[Part], corpus: int) -> dict[str, int]:
+def add_tallies(parts: Sequence[SketchPart], corpus: int) -> dict[str, int]:
     """What was counted in all slices of one corpus."""
     return {name: sum(part.tallies[name] for part in parts if part.corpus == corpus) for name in TALLIES}
 
 
-def take_rows(parts: Sequence[Part], numbers: Array, columns: Sequence[str]) -> Iterator[tuple[Part, pa.Table]]:
+def take_rows(
+    parts: Sequence[SketchPart], numbers: Array, columns: Sequence[str]
+) -> Iterator[tuple[SketchPart, pa.Table]]:
     """The sketches of some documents (their numbers ascending): a table for each part that has any, in order."""
     for part in parts:
         first, stop = np.searchsorted(numbers, [part.first, part.stop])
@@ -163,7 +167,7 @@ def take_rows(parts: Sequence[Part], numbers: Array, columns: Sequence[str]) -> 
 
 
 def read_sets(
-    corpora: Sequence[Corpus], parts: Sequence[Part], numbers: Array, size: int, workers: int
+    corpora: Sequence[Corpus], parts: Sequence[SketchPart], numbers: Array, size: int, workers: int
 ) -> Iterator[Array]:
     """The sorted shingle hashes of the documents of these numbers (ascending), from their texts, in that order.
 
@@ -171,7 +175,7 @@ def read_sets(
     """
     wanted = [part for part in parts if np.searchsorted(numbers, part.first) < np.searchsorted(numbers, part.stop)]
 
-    def read_again(job: tuple[Documents, Part]) -> list[Array]:
+    def read_again(job: tuple[Documents, SketchPart]) -> list[Array]:
         return list(sets_of(*job, numbers, size))
 
     with console.progress("re-reading") as progress:
@@ -184,8 +188,8 @@ def read_sets(
 
 
 def find_slices(
-    corpus: Corpus, marks: dict[str, list[SliceMark]], held: Mapping[tuple[str, int], Part]
-) -> Iterator[tuple[Documents, Part]]:
+    corpus: Corpus, marks: dict[str, list[SliceMark]], held: Mapping[tuple[str, int], SketchPart]
+) -> Iterator[tuple[Documents, SketchPart]]:
     """The slices of one corpus in which documents are wanted; what lies before the first of a file is passed over."""
     left = len(held)
     for documents in corpus.slices(skippable(marks, held)) if left else ():
@@ -206,7 +210,7 @@ def skippable(marks: dict[str, list[SliceMark]], wanted: Container[tuple[str, in
     return found
 
 
-def sets_of(documents: Documents, part: Part, numbers: Array, size: int) -> Iterator[Array]:
+def sets_of(documents: Documents, part: SketchPart, numbers: Array, size: int) -> Iterator[Array]:
     """The sorted shingle hashes of the wanted documents of a slice."""
     ((_, rows),) = take_rows([part], numbers, ["row", "high", "low"])
     wanted = rows["row"].to_numpy()
@@ -223,5 +227,5 @@ def sets_of(documents: Documents, part: Part, numbers: Array, size: int) -> Iter
         first += len(texts)
 
 
-def changed(part: Part) -> CorpusError:
+def changed(part: SketchPart) -> CorpusError:
     return CorpusError(f"{part.mark.file} has changed while it was read", "start over with --restart")

@@ -18,7 +18,7 @@ TALLIES = ("read", "empty", "unreadable", "wordless", "by_character", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class SketchConfig:
     """How documents are sketched."""
 
     shingle: int
@@ -33,7 +33,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sketched:
+class SketchedSlice:
     """One slice: its documents, the table of those with words, and what was counted."""
 
     documents: Documents
@@ -44,12 +44,12 @@ class Sketched:
 class Sketcher:
     """Sketches slices by one recipe; several threads may call it at once."""
 
-    def __init__(self, recipe: Recipe):
+    def __init__(self, recipe: SketchConfig):
         self._recipe = recipe
         self._permutations = minhash.permutations(recipe.permutations, recipe.seed)
         self._columns(["so that the kernel is compiled and the tables are made before threads ask for them"])
 
-    def sketch(self, documents: Documents) -> Sketched:
+    def sketch(self, documents: Documents) -> SketchedSlice:
         ok = [place for place, status in enumerate(documents.statuses) if status == "ok"]
         texts = [documents.texts[place] or "" for place in ok]
         octets = [len(text.encode()) for text in texts]
@@ -68,7 +68,7 @@ class Sketcher:
         counts = [documents.statuses.count(status) for status in ("empty", "unreadable")]
         spelled = count_by_character(texts, octets, columns["words"])
         counted = (len(documents), *counts, len(ok) - len(worded), spelled, sum(octets))
-        return Sketched(documents, table, dict(zip(TALLIES, counted, strict=True)))
+        return SketchedSlice(documents, table, dict(zip(TALLIES, counted, strict=True)))
 
     def _columns(self, texts: Sequence[str]) -> dict[str, Array]:
         found = [self._sketch_batch(batch) for batch in batch_texts(texts)]

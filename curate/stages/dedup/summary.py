@@ -9,7 +9,7 @@ RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one 
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class CopyCluster:
     """Documents that are copies of one."""
 
     documents: int
@@ -26,7 +26,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class OtherCorpus:
     """A corpus that this one was held against."""
 
     name: str
@@ -37,7 +37,7 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
-class Deduplication:
+class DedupSummary:
     """What ``dedup`` found: read = unique + keepers + exact + near + empty + unreadable."""
 
     run: str
@@ -56,7 +56,7 @@ class Deduplication:
     by_character: int
     """Documents in scripts without spaces, whose shingles are of characters."""
     clusters: int
-    largest: tuple[Cluster, ...]
+    largest: tuple[CopyCluster, ...]
     through_others: int
     """Near copies that lie below the threshold of their keeper and hang together with it through others."""
     compared: int
@@ -68,7 +68,7 @@ class Deduplication:
     parameters: Mapping[str, Any]
     chances: Mapping[str, float]
     """The probability that a pair is looked at, by its similarity."""
-    against: tuple[Other, ...]
+    against: tuple[OtherCorpus, ...]
     scored: bool
     """Whether the run has scores, which the verbs that decide need."""
     seconds: float
@@ -101,7 +101,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}".replace("%", " %") if whole else ""
 
 
-def _render_counts(found: Deduplication) -> list[str]:
+def _render_counts(found: DedupSummary) -> list[str]:
     threshold, words = found.parameters["threshold"], found.parameters["shingle"]
     lines = [
         ("read", found.read, ""),
@@ -116,7 +116,7 @@ def _render_counts(found: Deduplication) -> list[str]:
     return [f"{name:<20}{count:>13,}  {_share(count, found.read):>7}   {note}".rstrip() for name, count, note in lines]
 
 
-def _render_notes(found: Deduplication) -> list[str]:
+def _render_notes(found: DedupSummary) -> list[str]:
     """Labelled lines: what was found how, and what a reader should know about it."""
     notes = [("clusters", f"{found.clusters:,}; {RULES[found.parameters['keep']]} of each is kept")]
     notes += [("bands", _bands_text(found))] if found.chances else []
@@ -137,7 +137,7 @@ def _render_notes(found: Deduplication) -> list[str]:
     return [line for label, text in notes for line in _labelled(label, text)]
 
 
-def _bands_text(found: Deduplication) -> str:
+def _bands_text(found: DedupSummary) -> str:
     cut = found.parameters["bands"]
     first, *more = [(value, _chance(chance)) for value, chance in found.chances.items()]
     text = f"{cut['bands']} bands × {cut['rows']} rows: a pair at {first[0]} is found with probability {first[1]}"
@@ -149,7 +149,7 @@ def _chance(value: float) -> str:
     return f"{min(value, 0.999):.3f}" if value < 1 else "1"
 
 
-def _against_text(other: Other) -> str:
+def _against_text(other: OtherCorpus) -> str:
     text = f"{other.name}: {other.dropped:,} documents have a copy among its {other.read:,}"
     return f"{text}; {other.unreadable:,} of those could not be read" if other.unreadable else text
 
@@ -158,7 +158,7 @@ def _labelled(label: str, text: str) -> list[str]:
     return textwrap.wrap(text, 100, initial_indent=f"{label:<12}", subsequent_indent=" " * 12, break_on_hyphens=False)
 
 
-def _render_largest(found: Deduplication) -> list[str]:
+def _render_largest(found: DedupSummary) -> list[str]:
     lines = ["largest clusters, and what is kept of each"] if found.largest else []
     for one in found.largest:
         where = one.keeper_id or f"{one.keeper_file}:{one.keeper_row}"
@@ -172,7 +172,7 @@ def _visible(text: str) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
-def _render_next(found: Deduplication) -> list[str]:
+def _render_next(found: DedupSummary) -> list[str]:
     at = "" if found.run == "curated" else f" --run {found.run}"
     if not found.scored:
         return [f"next: curate score CORPUS{at}", "      (without a model: --model none)"]

@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class RowBatch:
     """The documents of one part as columns; every array has one entry for each."""
 
     name: str
@@ -55,7 +55,7 @@ class Rows:
 
 
 @dataclass(slots=True)
-class Source:
+class DocumentRows:
     """The narrow tables of a run as rows, again and again; held in memory where they fit."""
 
     run: "Run"
@@ -67,23 +67,23 @@ class Source:
     where: Callable[[], Iterator[pa.RecordBatch]] | None = None
     """Gives what the SQL says, row by row in the order of the corpus, afresh each time."""
     held_bytes: int = HELD_BYTES
-    domains: aligned_parts.Groups = field(init=False)
-    groups: aligned_parts.Groups = field(init=False)
+    domains: aligned_parts.ColumnGroups = field(init=False)
+    groups: aligned_parts.ColumnGroups = field(init=False)
     names: list[str | None] = field(default_factory=lambda: [None])
     """Reasons by number: first those of the tables, then those of the criteria."""
     refused: int = 0
     """How many of the first reasons are of the tables; 0 before everything was read once."""
-    _held: list[Rows] | None = None
+    _held: list[RowBatch] | None = None
 
     def __post_init__(self) -> None:
-        self.domains, self.groups = aligned_parts.Groups(self.ledger), aligned_parts.Groups(self.within)
+        self.domains, self.groups = aligned_parts.ColumnGroups(self.ledger), aligned_parts.ColumnGroups(self.within)
 
-    def rows(self) -> Iterator[Rows]:
+    def rows(self) -> Iterator[RowBatch]:
         """All rows, part by part."""
         if self._held is not None:
             yield from self._held
             return
-        held: list[Rows] = []
+        held: list[RowBatch] = []
         room = self.held_bytes
         for rows in self._read():
             room -= rows.nbytes
@@ -103,17 +103,17 @@ class Source:
         """Whether the rows stay in memory, once they were all read."""
         return self._held is not None
 
-    def _read(self) -> Iterator[Rows]:
+    def _read(self) -> Iterator[RowBatch]:
         carry = list(
             dict.fromkeys([*self.ledger, *self.within, *(name for name in self.columns if self._is_own(name))])
         )
         columns = [name for name in self.columns if not self._is_own(name)]
-        refusals = aligned_parts.Refusals(self.run, self.found, self.names)
+        refusals = aligned_parts.RejectionCodes(self.run, self.found, self.names)
         answers = _Answers(self.where()) if self.where is not None else None
         asked = list(dict.fromkeys(["status", "row", "tokens", *columns]))
         for number, part in enumerate(aligned_parts.read_parts(self.run, asked, carry, decided=False, coded=True)):
             base = refusals.take(number, part.table.column("status"))
-            yield Rows(
+            yield RowBatch(
                 name=part.name,
                 file=part.file,
                 rows=part.counts("row"),
@@ -131,7 +131,7 @@ class Source:
 
         return name not in schemas.SCORES.names and name not in schemas.SIGNALS
 
-    def _numbers(self, part: aligned_parts.Part, name: str) -> Floats:
+    def _numbers(self, part: aligned_parts.AlignedPart, name: str) -> Floats:
         try:
             return part.numbers(name)
         except pa.ArrowInvalid as error:
@@ -162,7 +162,7 @@ class _Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class CompiledBand:
     """One end of a band in one group: what lies beyond it is rejected."""
 
     value: float
@@ -173,30 +173,30 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fence:
+class CompiledBound:
     """A band with its ends found: the lower and the upper one of each group, None for none."""
 
     band: Band
-    low: Mapping[int, Edge]
-    high: Mapping[int, Edge]
+    low: Mapping[int, CompiledBand]
+    high: Mapping[int, CompiledBand]
 
 
 @dataclass(slots=True)
-class Sieve:
+class CompiledCriteria:
     """Criteria as a function from rows to reasons; asked part by part in order, since ties go by the order."""
 
     criteria: Criteria
-    fence: Fence | None
+    fence: CompiledBound | None
     names: list[str | None]
     """Reasons by number; shared by all sieves of a source."""
     _passed: dict[tuple[int, str], int] = field(default_factory=dict)
     """The weight of the ties so far, by group and end."""
 
-    def afresh(self) -> "Sieve":
+    def afresh(self) -> "CompiledCriteria":
         """The same, before the first part."""
-        return Sieve(self.criteria, self.fence, self.names)
+        return CompiledCriteria(self.criteria, self.fence, self.names)
 
-    def judge(self, rows: Rows) -> Codes:
+    def judge(self, rows: RowBatch) -> Codes:
         """The reason of each document, 0 for what is kept."""
         found = judge_each(self.criteria, rows, self._number)
         if self.fence is not None:
@@ -206,7 +206,7 @@ class Sieve:
     def _number(self, reason: str) -> int:
         return aligned_parts.number_of(self.names, reason)
 
-    def _judge_band(self, fence: Fence, rows: Rows, found: Codes) -> None:
+    def _judge_band(self, fence: CompiledBound, rows: RowBatch, found: Codes) -> None:
         """Those beyond the ends, and those that have no place in the order."""
         band, values = fence.band, order_values(fence.band, rows)
         member = member_of(band, rows, found) & ~np.isnan(values)
@@ -221,7 +221,7 @@ class Sieve:
                     beyond[ties] = self._beyond(edges[group], (group, side), weights[ties])
             found[beyond & (found == 0)] = self._number(band.reasons()[side == "high"])
 
-    def _beyond(self, edge: Edge, key: tuple[int, str], weights: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _beyond(self, edge: CompiledBand, key: tuple[int, str], weights: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the documents at the value of an end lie beyond it, by the order of the corpus."""
         before = edge.below + self._passed.get(key, 0) + np.cumsum(weights) - weights
         self._passed[key] = self._passed.get(key, 0) + int(weights.sum())
@@ -235,7 +235,7 @@ def _by_group(places: NDArray[np.int64], groups: NDArray[np.int64]) -> Iterator[
         yield group, places[own == group]
 
 
-def judge_each(criteria: Criteria, rows: Rows, number: Callable[[str], int]) -> Codes:
+def judge_each(criteria: Criteria, rows: RowBatch, number: Callable[[str], int]) -> Codes:
     """The reasons that need no other document: those of the tables, of the bounds, of ``where``."""
     found = rows.base.copy()
     for bound in criteria.bounds:
@@ -250,12 +250,12 @@ def judge_each(criteria: Criteria, rows: Rows, number: Callable[[str], int]) -> 
     return found
 
 
-def member_of(band: Band, rows: Rows, found: Codes) -> NDArray[np.bool_]:
+def member_of(band: Band, rows: RowBatch, found: Codes) -> NDArray[np.bool_]:
     """The documents whose order a band is about: all that were scored, or with a budget those that are still kept."""
     return np.asarray((found == 0) if band.in_tokens else (rows.base == 0))
 
 
-def order_values(band: Band, rows: Rows) -> Floats:
+def order_values(band: Band, rows: RowBatch) -> Floats:
     """What a band orders documents by, in its group."""
     values = rows.numbers[band.column]
     if band.draw is None:
@@ -267,7 +267,7 @@ def order_values(band: Band, rows: Rows) -> Floats:
     return np.asarray(-(liking / band.draw.temperature + gumbel(band.draw.seed, rows)))
 
 
-def gumbel(seed: int, rows: Rows) -> Floats:
+def gumbel(seed: int, rows: RowBatch) -> Floats:
     """Standard Gumbel noise of each document, from the seed, its part and its place in it alone.
 
     Uniform numbers are the splitmix64 of a counter (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
@@ -285,11 +285,11 @@ def gumbel(seed: int, rows: Rows) -> Floats:
 # Where the ends of a band lie.
 
 
-def prepare(source: Source, criteria: Criteria) -> Sieve:
+def prepare(source: DocumentRows, criteria: Criteria) -> CompiledCriteria:
     """The criteria with the ends of their band found in the corpus, which was loaded before."""
     band = criteria.band
     if band is None:
-        return Sieve(criteria, None, source.names)
+        return CompiledCriteria(criteria, None, source.names)
     if band.draw is not None:
         band = band.with_draw(*_moments(source, criteria, band))
     chosen = Criteria(criteria.bounds, criteria.where, band)
@@ -310,10 +310,10 @@ def prepare(source: Source, criteria: Criteria) -> Sieve:
             low[group] = edge_of(found.get((group, first)), first)
         if last < total:
             high[group] = edge_of(found.get((group, last)), last)
-    return Sieve(chosen, Fence(band, low, high), source.names)
+    return CompiledCriteria(chosen, CompiledBound(band, low, high), source.names)
 
 
-def weigh_members(source: Source, criteria: Criteria, band: Band) -> Iterator[quantiles.Batch]:
+def weigh_members(source: DocumentRows, criteria: Criteria, band: Band) -> Iterator[quantiles.Batch]:
     """What the documents that a band is about are ordered by, their groups, and their tokens where those count."""
     for rows in source.rows():
         found = judge_each(criteria, rows, lambda reason: aligned_parts.number_of(source.names, reason))
@@ -322,12 +322,12 @@ def weigh_members(source: Source, criteria: Criteria, band: Band) -> Iterator[qu
         yield values[inside], rows.within[inside], rows.tokens[inside] if band.in_tokens else None
 
 
-def edge_of(cut: quantiles.Cut | None, place: int) -> Edge:
+def edge_of(cut: quantiles.QuantileCut | None, place: int) -> CompiledBand:
     """The end at a place; beyond every number where there is none."""
-    return Edge(np.inf, 0, place) if cut is None else Edge(cut.value, cut.below, place)
+    return CompiledBand(np.inf, 0, place) if cut is None else CompiledBand(cut.value, cut.below, place)
 
 
-def _moments(source: Source, criteria: Criteria, band: Band) -> tuple[Floats, Floats]:
+def _moments(source: DocumentRows, criteria: Criteria, band: Band) -> tuple[Floats, Floats]:
     """The mean and the standard deviation of what a draw goes by, in each group."""
     size = len(source.groups.names)
     sums = np.zeros((3, size))

@@ -15,7 +15,7 @@ from curate.rundir.aligned_parts import number_of
 
 if TYPE_CHECKING:
     from curate.rundir.run import Run
-    from curate.stages.filter.apply import Codes, Rows
+    from curate.stages.filter.apply import Codes, RowBatch
     from curate.stages.filter.counts import Judgement
 
 EACH = 10
@@ -98,7 +98,7 @@ def _list_lines(judgement: "Judgement") -> list[_Line]:
 
 
 def _nearest(
-    line: _Line, rows: "Rows", codes: "Codes", kept: bool, names: list[str | None], each: int
+    line: _Line, rows: "RowBatch", codes: "Codes", kept: bool, names: list[str | None], each: int
 ) -> Iterator[Place]:
     """The nearest documents of one part on one side."""
     values = rows.numbers[line.column]

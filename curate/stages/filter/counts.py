@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.rundir import quantiles as rundir_quantiles
-from curate.rundir.tally import Domain, Share, Tally
-from curate.stages.filter.apply import Codes, Rows, Sieve, Source
+from curate.rundir.tally import DomainChange, Share, Tally
+from curate.stages.filter.apply import Codes, CompiledCriteria, DocumentRows, RowBatch
 
 REASONS = 1 << 12  # more than can be told apart in one run
 
@@ -17,8 +17,8 @@ REASONS = 1 << 12  # more than can be told apart in one run
 class Judgement:
     """The decision of one sieve on all rows, made once and given again where the rows are held, else made again."""
 
-    source: Source
-    sieve: Sieve
+    source: DocumentRows
+    sieve: CompiledCriteria
     _held: list[Codes] | None = None
 
     def settle(self) -> None:
@@ -27,7 +27,7 @@ class Judgement:
             for _ in self.rows():
                 pass
 
-    def rows(self) -> Iterator[tuple[Rows, Codes]]:
+    def rows(self) -> Iterator[tuple[RowBatch, Codes]]:
         """All rows, part by part, with the reasons."""
         if self._held is not None:
             yield from zip(self.source.rows(), self._held, strict=True)
@@ -42,12 +42,12 @@ class Judgement:
 
 
 @dataclass(slots=True)
-class Count:
+class DecisionCount:
     """Documents and tokens by domain and reason."""
 
     cells: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, rows: Rows, codes: Codes) -> None:
+    def add(self, rows: RowBatch, codes: Codes) -> None:
         lanes = rows.domain * REASONS + codes
         size = int(lanes.max(initial=-1)) + 1
         documents, tokens = np.bincount(lanes, minlength=size), rundir_quantiles.count(lanes, rows.tokens, size)
@@ -92,17 +92,17 @@ def medians(judgement: Judgement, kept: bool) -> list[float | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class CountedDecision:
     """The sums of one decision."""
 
     tally: Tally
     scored: Share
     kept: Share
-    domains: tuple[Domain, ...]
+    domains: tuple[DomainChange, ...]
     """The largest first, in tokens before."""
 
 
-def weigh(judgement: Judgement, before: list[float | None], count: Count) -> Weighed:
+def weigh(judgement: Judgement, before: list[float | None], count: DecisionCount) -> CountedDecision:
     """The sums of a decision that was counted; ``before`` are the medians of what the criteria are about."""
     source = judgement.source
     refused = set(range(1, source.refused))
@@ -111,19 +111,19 @@ def weigh(judgement: Judgement, before: list[float | None], count: Count) -> Wei
     lines = []
     for number, name in enumerate(source.domains.names):
         one, other = count.of(number, codes - refused), count.of(number, {0})
-        lines.append(Domain(name, _with(one, before[number]), _with(other, after[number])))
+        lines.append(DomainChange(name, _with(one, before[number]), _with(other, after[number])))
     scored = Share(sum(line.before.documents for line in lines), sum(line.before.tokens for line in lines))
     kept = Share(sum(line.after.documents for line in lines), sum(line.after.tokens for line in lines))
     lines = [line for line in lines if line.before.documents]
     lines.sort(key=lambda line: (-line.before.tokens, -line.before.documents, line.name))
-    return Weighed(count.tally(source.names), _with(scored, before[-1]), _with(kept, after[-1]), tuple(lines))
+    return CountedDecision(count.tally(source.names), _with(scored, before[-1]), _with(kept, after[-1]), tuple(lines))
 
 
 def _with(share: Share, median: float | None) -> Share:
     return Share(share.documents, share.tokens, median)
 
 
-def quantiles(source: Source, shares: list[float]) -> list[float]:
+def quantiles(source: DocumentRows, shares: list[float]) -> list[float]:
     """Quantiles of the perplexity of what criteria are about; NaN where nothing was measured."""
 
     def passes() -> Iterator[rundir_quantiles.Batch]:

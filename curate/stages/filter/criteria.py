@@ -79,7 +79,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draw:
+class WeightedDraw:
     """How documents are drawn: toward which side, how strictly, and by which seed."""
 
     toward: str
@@ -102,7 +102,7 @@ class Band:
     budget: int | None = None
     """Tokens to keep, over all groups; ``low`` and ``high`` then say where the budget lies: from below, from above,
     around the middle."""
-    draw: Draw | None = None
+    draw: WeightedDraw | None = None
 
     @property
     def in_tokens(self) -> bool:
@@ -246,7 +246,7 @@ def _drawn(band: Band, keep: str, temperature: float, seed: int) -> Band:
     if not math.isfinite(temperature) or temperature <= 0:
         hint = "1 draws softly, 0.1 nearly keeps the best; without --temperature nothing is left to chance"
         raise UsageError(f"--temperature {temperature} is no temperature: above 0", hint)
-    draw = Draw(keep, temperature, seed, np.zeros(0), np.zeros(0))
+    draw = WeightedDraw(keep, temperature, seed, np.zeros(0), np.zeros(0))
     return replace(band, low=Fraction(0), high=band.high - band.low, draw=draw)
 
 

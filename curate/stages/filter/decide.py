@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import GateError, UsageError
 from curate.rundir.tally import Share
 from curate.runtime.numbers import figure
-from curate.stages.filter.summary import Selection, Trial
+from curate.stages.filter.summary import FilterSummary, FilterTrial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from curate.rundir.rejections import Rejections
     from curate.rundir.run import Run
-    from curate.stages.filter.apply import Source
-    from curate.stages.filter.counts import Count, Judgement, Weighed
+    from curate.stages.filter.apply import DocumentRows
+    from curate.stages.filter.counts import CountedDecision, DecisionCount, Judgement
     from curate.stages.filter.criteria import Criteria
 
 
@@ -32,7 +32,7 @@ def decide_documents(
     *,
     show: bool = False,
     dry_run: bool = False,
-) -> Selection:
+) -> FilterSummary:
     """Decide which documents of a run to keep, or with ``dry_run`` compare what criteria would keep.
 
     ``options`` are the criteria by the names that ``curate filter`` gives them.
@@ -68,12 +68,12 @@ class FilterJob:
     ledger: str | None
     domain: list[str] = field(default_factory=list)
 
-    def open(self, asked: "Criteria") -> "Source":
+    def open(self, asked: "Criteria") -> "DocumentRows":
         """The narrow tables with the columns that are asked for, after a look whether these exist."""
         from curate.rundir import aligned_parts, document_columns, scores_view
         from curate.rundir.schemas import SCORES, SIGNALS
         from curate.stages.filter import criteria
-        from curate.stages.filter.apply import HELD_BYTES, Source
+        from curate.stages.filter.apply import HELD_BYTES, DocumentRows
 
         within = list(asked.band.within) if asked.band else []
         self.domain = self._choose_domain(within)
@@ -90,7 +90,7 @@ class FilterJob:
                 if asked.where is not None:
                     criteria.check_where(connection, asked.where)
         columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
-        source = Source(self.run, self.found, columns, self.domain, within)
+        source = DocumentRows(self.run, self.found, columns, self.domain, within)
         source.held_bytes = _half(self.memory_limit) or HELD_BYTES
         if asked.where is not None:
             source.where = lambda: self._answers(asked, named)
@@ -114,22 +114,22 @@ class FilterJob:
         with scores_view.open_scores(self.run, self.memory_limit, self.found, named) as connection, tally.blaming_sql():
             yield from sql.stream(connection, criteria.ask(asked))
 
-    def suggest(self, source: "Source") -> "list[tuple[Source, Criteria]]":
+    def suggest(self, source: "DocumentRows") -> "list[tuple[DocumentRows, Criteria]]":
         """Upper bounds near the quartiles, and the middle half: of all, and of each domain where there are several."""
         from curate.stages.filter import criteria
-        from curate.stages.filter.apply import Source
+        from curate.stages.filter.apply import DocumentRows
 
         asked: list[dict[str, Any]] = [{"max_ppl": float(figure(value))} for value in _perplexity_quantiles(source)[2:]]
         middle = {"keep": "middle", "rate": 0.5}
         found = [(source, criteria.criteria_of(options)) for options in [*asked, middle]]
         if len(source.domains.names) > 1:
-            grouped = Source(self.run, self.found, source.columns, self.domain, self.domain)
+            grouped = DocumentRows(self.run, self.found, source.columns, self.domain, self.domain)
             grouped.held_bytes = source.held_bytes
             grouped.load()
             found.append((grouped, criteria.criteria_of({**middle, "within": ",".join(self.domain)})))
         return found
 
-    def sweep(self, source: "Source", trials: "list[tuple[Source, Criteria]]") -> Selection:
+    def sweep(self, source: "DocumentRows", trials: "list[tuple[DocumentRows, Criteria]]") -> FilterSummary:
         """What several sets of criteria would keep."""
         from curate.stages.filter import apply, criteria
         from curate.stages.filter.counts import Judgement, medians, weigh
@@ -142,7 +142,7 @@ class FilterJob:
         summary = self._summary(weigh(nothing, before, _count(nothing)), {})
         return replace(summary, kept=Share(), dry_run=True, sweep=tuple(found), ledger=())
 
-    def decide(self, source: "Source", asked: "Criteria", dry_run: bool, show: bool) -> Selection:
+    def decide(self, source: "DocumentRows", asked: "Criteria", dry_run: bool, show: bool) -> FilterSummary:
         """Decide on every document, write the table unless this is a dry run, and sum up."""
         from curate.stages.filter import apply, boundary_examples, criteria
         from curate.stages.filter.counts import Judgement, medians
@@ -155,7 +155,7 @@ class FilterJob:
             summary = self._write(judgement, parameters)
         return replace(summary, boundaries=boundary_examples.find(self.run, judgement)) if show else summary
 
-    def _write(self, judgement: "Judgement", parameters: Mapping[str, Any]) -> Selection:
+    def _write(self, judgement: "Judgement", parameters: Mapping[str, Any]) -> FilterSummary:
         """Write the decision table, then its record; one fingerprint in both shows a reader a half replacement.
 
         GateError, with the old table left as it was, where nothing would be kept.
@@ -182,19 +182,23 @@ class FilterJob:
         return summary
 
     def _summarise(
-        self, judgement: "Judgement", count: "Count", parameters: Mapping[str, Any], before: "list[float | None]"
-    ) -> Selection:
+        self,
+        judgement: "Judgement",
+        count: "DecisionCount",
+        parameters: Mapping[str, Any],
+        before: "list[float | None]",
+    ) -> FilterSummary:
         from curate.stages.filter.counts import weigh
 
         return self._summary(weigh(judgement, before, count), parameters)
 
-    def _summary(self, weighed: "Weighed", parameters: Mapping[str, Any]) -> Selection:
+    def _summary(self, weighed: "CountedDecision", parameters: Mapping[str, Any]) -> FilterSummary:
         """What was weighed as a selection; TableError when documents are missing from it."""
         from curate.rundir import tally
 
         read = self.run.finished_scores()["counts"]["read"]
         sums = tally.sum_up("filter", weighed.tally, read)
-        return Selection(
+        return FilterSummary(
             run=str(self.run.path),
             read=Share(read, sum(one.tokens for one in weighed.tally.values())),
             scored=weighed.scored,
@@ -216,10 +220,10 @@ def _write_codes(path: "Path", judgement: "Judgement", note: Mapping[str, Any]) 
             writer.add(rows.file, rows.rows, codes)
 
 
-def _count(judgement: "Judgement") -> "Count":
-    from curate.stages.filter.counts import Count
+def _count(judgement: "Judgement") -> "DecisionCount":
+    from curate.stages.filter.counts import DecisionCount
 
-    count = Count()
+    count = DecisionCount()
     for rows, codes in judgement.rows():
         count.add(rows, codes)
     return count
@@ -236,7 +240,7 @@ def _half(memory_limit: str | None) -> int | None:
     return None if memory_limit is None else parse_size(memory_limit) // 2
 
 
-def _trial(asked: "Criteria", weighed: "Weighed") -> Trial:
+def _trial(asked: "Criteria", weighed: "CountedDecision") -> FilterTrial:
     from curate.stages.filter import criteria
 
     parameters = criteria.parameters_of(asked)
@@ -247,7 +251,7 @@ def _trial(asked: "Criteria", weighed: "Weighed") -> Trial:
         after = line.after.tokens / max(weighed.kept.tokens, 1)
         changes[line.name] = after / before - 1 if before else 0.0
     ranked = dict(sorted(changes.items(), key=lambda pair: (-abs(pair[1]), pair[0])))
-    return Trial(named, weighed.kept, ranked, parameters)
+    return FilterTrial(named, weighed.kept, ranked, parameters)
 
 
 def _as_typed(asked: "Criteria") -> dict[str, Any]:
@@ -268,7 +272,7 @@ def _plain(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _counts(summary: Selection) -> dict[str, Any]:
+def _counts(summary: FilterSummary) -> dict[str, Any]:
     return {
         "read": summary.read.documents,
         "kept": summary.kept.documents,
@@ -279,7 +283,7 @@ def _counts(summary: Selection) -> dict[str, Any]:
     }
 
 
-def _medians(summary: Selection) -> dict[str, Any]:
+def _medians(summary: FilterSummary) -> dict[str, Any]:
     before, after = summary.scored.median_perplexity, summary.kept.median_perplexity
     return {"median_perplexity_before": before, "median_perplexity_after": after}
 
@@ -287,7 +291,7 @@ def _medians(summary: Selection) -> dict[str, Any]:
 # Without a criterion, or without a document that meets it: what this corpus is like.
 
 
-def _perplexity_quantiles(source: "Source") -> list[float]:
+def _perplexity_quantiles(source: "DocumentRows") -> list[float]:
     from curate.stages.filter import counts
 
     found = counts.quantiles(source, list(SHARES.values()))
@@ -300,7 +304,7 @@ def _list_quantiles(found: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {figure(value)}" for name, value in found.items())
 
 
-def no_criterion(source: "Source", run: str) -> UsageError:
+def no_criterion(source: "DocumentRows", run: str) -> UsageError:
     found = dict(zip(SHARES, _perplexity_quantiles(source), strict=True))
     at = "" if run == "curated" else f" --run {run}"
     return UsageError(
@@ -310,7 +314,7 @@ def no_criterion(source: "Source", run: str) -> UsageError:
     )
 
 
-def _nothing_kept(source: "Source", summary: Selection) -> GateError:
+def _nothing_kept(source: "DocumentRows", summary: FilterSummary) -> GateError:
     """What the criteria met, where no document meets them all."""
     from curate.runtime.text import fold
     from curate.stages.filter import counts

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from curate.rundir.reasons import group
-from curate.rundir.tally import Domain, Share
+from curate.rundir.tally import DomainChange, Share
 from curate.runtime.numbers import figure, percent
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ EVEN = 0.02  # a change of a domain's share below which a sweep names none
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class FilterTrial:
     """What one set of criteria would keep."""
 
     criterion: str
@@ -29,7 +29,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class FilterSummary:
     """What ``filter`` decided, or with ``dry_run`` would have."""
 
     run: str
@@ -41,12 +41,12 @@ class Selection:
     unreadable: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
     dry_run: bool = False
-    sweep: tuple[Trial, ...] = ()
+    sweep: tuple[FilterTrial, ...] = ()
     verbs: tuple[str, ...] = ()
     """The verbs whose tables rejected documents before."""
     domain: str | None = None
     """The column that the ledger is kept by."""
-    ledger: tuple[Domain, ...] = ()
+    ledger: tuple[DomainChange, ...] = ()
     """What the criteria are about and what is kept of it, by domain, the largest first."""
     boundaries: "tuple[Boundary, ...] | None" = None
     """With ``show``: documents on both sides of what parts kept from rejected; None without."""
@@ -64,7 +64,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Subset:
+class ProbeSubset:
     """One of the three."""
 
     side: str
@@ -77,7 +77,7 @@ class Subset:
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeSummary:
     """Three exports for proxies."""
 
     run: str
@@ -91,7 +91,7 @@ class Probed:
     tokens: int
     parameters: Mapping[str, Any]
     """The other criteria."""
-    subsets: tuple[Subset, ...]
+    subsets: tuple[ProbeSubset, ...]
     read_tokens: int | None = None
     """How many tokens of each document were scored at most, and so are counted; None for all."""
 
@@ -137,7 +137,7 @@ def _line(label: str, share: Share, total: Share, width: int) -> str:
     return f"{label:<{width}}{documents}{tokens}".rstrip()
 
 
-def _render_counts(found: Selection) -> list[str]:
+def _render_counts(found: FilterSummary) -> list[str]:
     reasons = {"unreadable": Share(found.unreadable)} if found.unreadable else {}
     labelled = [(f"  {_short(why, LABEL_CHARS)}", one) for why, one in {**reasons, **found.rejected}.items()]
     width = max([34, *(len(label) for label, _ in labelled)])
@@ -150,7 +150,7 @@ def _render_counts(found: Selection) -> list[str]:
 # The ledger: what the criteria were about and what is kept, by domain.
 
 
-def _render_ledger(found: Selection) -> list[str]:
+def _render_ledger(found: FilterSummary) -> list[str]:
     if not found.ledger:
         return []
     head = f"{'':<22}{'documents':>21}{'tokens':>20}{'share of tokens':>18}{'median ppl':>16}"
@@ -162,18 +162,18 @@ def _render_ledger(found: Selection) -> list[str]:
     return ["", f"{_short(found.domain or '', NAME_CHARS)}{head[width:]}" if width < 20 else head, *lines]
 
 
-def _sum(lines: tuple[Domain, ...]) -> Domain:
+def _sum(lines: tuple[DomainChange, ...]) -> DomainChange:
     """Several lines as one; medians of medians mean nothing and are left out."""
 
     def total(shares: list[Share]) -> Share:
         return Share(sum(one.documents for one in shares), sum(one.tokens for one in shares))
 
-    return Domain(
+    return DomainChange(
         f"{len(lines):,} others", total([line.before for line in lines]), total([line.after for line in lines])
     )
 
 
-def _ledger_line(line: Domain, found: Selection) -> str:
+def _ledger_line(line: DomainChange, found: FilterSummary) -> str:
     from curate.runtime.console import count
 
     before, after = line.before, line.after
@@ -189,7 +189,7 @@ def _ledger_line(line: Domain, found: Selection) -> str:
 # A sweep: a line for each trial.
 
 
-def _render_sweep(found: Selection) -> list[str]:
+def _render_sweep(found: FilterSummary) -> list[str]:
     from curate.runtime.console import count
 
     lines = [f"{'':<26}{'documents':>19}{'tokens':>17}{'median ppl':>12}   largest change"]
@@ -211,7 +211,7 @@ def _render_sweep(found: Selection) -> list[str]:
     return [*lines, "", "nothing was written; name one criterion to decide"]
 
 
-def _changes(trial: Trial) -> str:
+def _changes(trial: FilterTrial) -> str:
     """The domain whose share in the tokens shrinks or grows most."""
     if not trial.kept.documents:
         return "nothing kept"
@@ -223,7 +223,7 @@ def _signed(change: float) -> str:
     return f"{change:+.0%}".replace("%", " %").replace("-", "−")
 
 
-def _render_next(found: Selection) -> list[str]:
+def _render_next(found: FilterSummary) -> list[str]:
     at = "" if found.run == "curated" else f" --run {found.run}"
     if found.dry_run:
         return ["nothing was written; the same command without --dry-run decides"]

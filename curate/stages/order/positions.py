@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import GateError, TableError, UsageError
-from curate.stages.order.summary import Arrangement, Stratum
+from curate.stages.order.summary import OrderStratum, OrderSummary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from curate.rundir.rejections import Rejections
     from curate.rundir.run import Run
     from curate.stages.order.permutations import Ranks
-    from curate.stages.order.profile import Tenth
-    from curate.stages.order.ranks import Ranked, Scratch
+    from curate.stages.order.profile import ProfileTenth
+    from curate.stages.order.ranks import RankedDocuments, RankScratch
     from curate.stages.order.schedules import Schedule
 
 
 def rank_documents(
-    run: "Run", by: str, stratify: str | None, descending: bool, scratch: "Scratch", read: int, found: "Rejections"
-) -> "Ranked":
+    run: "Run", by: str, stratify: str | None, descending: bool, scratch: "RankScratch", read: int, found: "Rejections"
+) -> "RankedDocuments":
     """The kept documents by rank. GateError where nothing is kept, UsageError where nothing has a key."""
     from curate.rundir import aligned_parts, placements
-    from curate.stages.order.ranks import Collector
+    from curate.stages.order.ranks import RankCollector
 
     kind, own = placements.kind_of(run, by)
     carry = list(dict.fromkeys([*(() if own else (by,)), *((stratify,) if stratify else ())]))
-    collector = Collector(read, scratch, kind, stratify is not None)
+    collector = RankCollector(read, scratch, kind, stratify is not None)
     columns = list(dict.fromkeys(["tokens", *((by,) if own else ())]))
     for part in aligned_parts.read_parts(run, columns, carry, found=found):
         table = part.table.filter(part.keep)
@@ -40,7 +40,9 @@ def rank_documents(
     return ranked
 
 
-def arrange(ranked: "Ranked", asked: "Schedule", jitter: int | None, seed: int, scratch: "Scratch") -> "Ranks":
+def arrange(
+    ranked: "RankedDocuments", asked: "Schedule", jitter: int | None, seed: int, scratch: "RankScratch"
+) -> "Ranks":
     """The order as ranks: each stratum by itself, merged by tokens, then jittered. The same for the same seed."""
     from curate.stages.order import permutations, schedules
     from curate.stages.order.ranks import part_strata
@@ -56,7 +58,7 @@ def arrange(ranked: "Ranked", asked: "Schedule", jitter: int | None, seed: int, 
     return found
 
 
-def take(values: "Ranks", places: "Ranks", scratch: "Scratch") -> "Ranks":
+def take(values: "Ranks", places: "Ranks", scratch: "RankScratch") -> "Ranks":
     """The values at some places."""
     from curate.stages.order.permutations import blocks
 
@@ -66,7 +68,7 @@ def take(values: "Ranks", places: "Ranks", scratch: "Scratch") -> "Ranks":
     return out
 
 
-def place(ranked: "Ranked", order: "Ranks", scratch: "Scratch") -> "Ranks":
+def place(ranked: "RankedDocuments", order: "Ranks", scratch: "RankScratch") -> "Ranks":
     """The position of each kept document, in the order of the corpus; TableError where it is no permutation.
 
     As many documents as there are places take a place each; that no place is left empty proves that none was taken
@@ -88,7 +90,7 @@ def place(ranked: "Ranked", order: "Ranks", scratch: "Scratch") -> "Ranks":
     return out
 
 
-def write_positions(run: "Run", positions: "Ranks", summary: Arrangement, found: "Rejections", read: int) -> None:
+def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, found: "Rejections", read: int) -> None:
     """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
 
     from curate.rundir import placements, schemas
@@ -124,14 +126,14 @@ def placed_rows(run: "Run", found: "Rejections", positions: "Ranks") -> "Iterato
 
 
 def summarise_order(
-    run: "Run", ranked: "Ranked", ranks: "Ranks", parameters: Mapping[str, Any], asked: "Schedule"
-) -> Arrangement:
+    run: "Run", ranked: "RankedDocuments", ranks: "Ranks", parameters: Mapping[str, Any], asked: "Schedule"
+) -> OrderSummary:
     from curate.stages.order import profile
 
     found = profile.summarise(ranks, ranked.tokens, ranked.keys, ranked.strata, ranked.names)
     middle = len(ranked.keys) - 1
     median = (float(ranked.keys[middle // 2]) + float(ranked.keys[(middle + 1) // 2])) / 2
-    return Arrangement(
+    return OrderSummary(
         run=str(run.path),
         documents=ranked.kept,
         tokens=ranked.all_tokens,
@@ -145,7 +147,7 @@ def summarise_order(
     )
 
 
-def _strata(found: "tuple[Tenth, ...]", names: tuple[Any, ...]) -> tuple[Stratum, ...]:
+def _strata(found: "tuple[ProfileTenth, ...]", names: tuple[Any, ...]) -> tuple[OrderStratum, ...]:
     """The strata, those of the most tokens first."""
     total = sum(one.tokens for one in found) or 1
     strata = []
@@ -153,5 +155,5 @@ def _strata(found: "tuple[Tenth, ...]", names: tuple[Any, ...]) -> tuple[Stratum
         tokens = sum(one.strata[number] for one in found)
         shares = [one.strata[number] / one.tokens for one in found if one.tokens]
         text = None if name is None else str(name)
-        strata.append(Stratum(text, tokens, tokens / total, min(shares, default=0.0), max(shares, default=0.0)))
+        strata.append(OrderStratum(text, tokens, tokens / total, min(shares, default=0.0), max(shares, default=0.0)))
     return tuple(sorted(strata, key=lambda one: (-one.tokens, one.value or "")))

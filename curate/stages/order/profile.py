@@ -13,7 +13,7 @@ PARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Tenth:
+class ProfileTenth:
     """A tenth of the order, by tokens; a document belongs to the one in which its middle token lies."""
 
     documents: int
@@ -28,7 +28,7 @@ class Tenth:
 
 def summarise(
     order: Ranks, tokens: Ranks, keys: NDArray[Any], strata: Ranks | None = None, names: Sequence[Any] = ()
-) -> tuple[Tenth, ...]:
+) -> tuple[ProfileTenth, ...]:
     """The tenths of an order of ranks; ``tokens``, ``keys`` and ``strata`` are given by rank."""
     borders = _borders(order, tokens)
     found = []
@@ -45,7 +45,7 @@ def summarise(
                 shares = np.bincount(strata[piece], tokens[piece], len(names))
                 shares_of += np.rint(shares).astype(np.int64)
         mean = total / len(ranks) if len(ranks) else None
-        found.append(Tenth(len(ranks), weights, _median(keys, ranks), mean, tuple(shares_of.tolist())))
+        found.append(ProfileTenth(len(ranks), weights, _median(keys, ranks), mean, tuple(shares_of.tolist())))
     return tuple(found)
 
 

@@ -30,7 +30,7 @@ MOST_STRATA = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Scratch:
+class RankScratch:
     """Where large arrays live."""
 
     folder: Path | None
@@ -51,22 +51,22 @@ class Scratch:
 
 
 @contextmanager
-def open_scratch(folder: Path, documents: int, limit: int) -> Iterator[Scratch]:
+def open_scratch(folder: Path, documents: int, limit: int) -> Iterator[RankScratch]:
     """Memory where so many documents fit into the limit, else files in ``folder`` for as long as the block lasts."""
     import shutil
 
     if documents * BYTES <= limit:
-        yield Scratch(None, limit)
+        yield RankScratch(None, limit)
         return
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield Scratch(folder, limit)
+        yield RankScratch(folder, limit)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ranked:
+class RankedDocuments:
     """The documents that have a key, by rank, the first in the direction asked first; ties as in the corpus."""
 
     places: Ranks
@@ -85,10 +85,10 @@ class Ranked:
     """The kept documents whose key is null or NaN, in the order of the corpus."""
 
 
-class Collector:
+class RankCollector:
     """Takes columns of kept documents, part by part, then ranks them."""
 
-    def __init__(self, most: int, scratch: Scratch, kind: pa.DataType, stratified: bool):
+    def __init__(self, most: int, scratch: RankScratch, kind: pa.DataType, stratified: bool):
         self._scratch, self._whole = scratch, pa.types.is_integer(kind)
         self._keys, self._tokens, self._places = (scratch.empty(most) for _ in range(3))
         self._strata = scratch.empty(most) if stratified else None
@@ -126,7 +126,7 @@ class Collector:
         own = np.array([self._codes[value] for value in coded.dictionary.to_pylist()], np.int64)
         return np.asarray(own[coded.indices.to_numpy()])
 
-    def rank(self, descending: bool) -> Ranked:
+    def rank(self, descending: bool) -> RankedDocuments:
         """All that was added, ranked; nothing may be added after."""
         keys = self._keys.view(np.int64 if self._whole else np.float64)[: self._count]
         order = sort_stably(keys, descending, self._scratch)
@@ -139,7 +139,7 @@ class Collector:
         strata = None if self._strata is None else self._take(self._strata, order)
         self._strata = None
         places = order if not len(missing) else self._take(self._places, order)
-        return Ranked(places, tokens, ranked_keys, strata, tuple(self._codes), self._kept, self._all, missing)
+        return RankedDocuments(places, tokens, ranked_keys, strata, tuple(self._codes), self._kept, self._all, missing)
 
     def _take(self, values: Ranks, order: Ranks) -> Ranks:
         out = self._scratch.empty(len(order))
@@ -148,7 +148,7 @@ class Collector:
         return out
 
 
-def sort_stably(keys: NDArray[Any], descending: bool, scratch: Scratch) -> Ranks:
+def sort_stably(keys: NDArray[Any], descending: bool, scratch: RankScratch) -> Ranks:
     """The places of the keys from the first to the last; equal keys stay in their order in both directions."""
     if scratch.folder is not None:
         return _sort_outside(keys, descending, scratch, scratch.folder)
@@ -157,7 +157,7 @@ def sort_stably(keys: NDArray[Any], descending: bool, scratch: Scratch) -> Ranks
     return np.argsort(keys, kind="stable")
 
 
-def _sort_outside(keys: NDArray[Any], descending: bool, scratch: Scratch, folder: Path) -> Ranks:
+def _sort_outside(keys: NDArray[Any], descending: bool, scratch: RankScratch, folder: Path) -> Ranks:
     """The same by DuckDB, in half the memory: the other half is for the pages of the arrays."""
     limit = f"{max(scratch.limit // 2, 64_000_000)}B"
     names, kinds = ["key", "place"], [pa.from_numpy_dtype(keys.dtype), pa.int64()]
@@ -176,7 +176,7 @@ def _sort_outside(keys: NDArray[Any], descending: bool, scratch: Scratch, folder
     return out
 
 
-def part_strata(ranked: Ranked, scratch: Scratch) -> list[Ranks]:
+def part_strata(ranked: RankedDocuments, scratch: RankScratch) -> list[Ranks]:
     """The ranks of each stratum, ascending: a counting sort by the number of the stratum."""
     strata = ranked.strata
     if strata is None:

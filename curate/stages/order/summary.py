@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curate.stages.order.profile import Tenth
+    from curate.stages.order.profile import ProfileTenth
 
 
 WIDTH = 100
@@ -14,7 +14,7 @@ STRATA = 12  # shown
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class OrderStratum:
     """The documents of one value of the column that is stratified by."""
 
     value: str | None
@@ -27,7 +27,7 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
+class OrderSummary:
     """An order that was written, or with ``dry_run`` would have been."""
 
     run: str
@@ -42,8 +42,8 @@ class Arrangement:
     """Of the key."""
     unmeasured: int
     """Kept documents without a key; they stand last."""
-    tenths: "tuple[Tenth, ...]"
-    strata: tuple[Stratum, ...] = ()
+    tenths: "tuple[ProfileTenth, ...]"
+    strata: tuple[OrderStratum, ...] = ()
     dry_run: bool = False
 
     def as_dict(self) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def score_slices(
 
     with console.progress("scoring", total, finished) as progress:
         try:
-            with threads.Behind() as behind:
+            with threads.BackgroundWriter() as behind:
                 feed = passages(corpus, done, waiting, signals, carry, workers_for(reference))
                 for found in reference.score(feed, lambda tokens, share: advance(progress, waiting, tokens, share)):
                     documents, scored, extra = waiting.popleft()

@@ -20,7 +20,7 @@ from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
 from curate.corpus.chat.types import ConversationError, Turn, joined
 from curate.corpus.readers import arrow, read_blocks
-from curate.corpus.types import Reading, Start
+from curate.corpus.types import ReadOptions, ReadStart
 from curate.errors import RowError
 from curate.verbs.score import score
 
@@ -108,7 +108,7 @@ def test_every_column_that_a_schema_looks_at_is_read_and_no_other(schema):
     assert row.seen | bare.seen <= set(list_columns(schema))
     assert set(list_columns(schema)) - row.seen <= set(SYSTEM_COLUMNS) | {"history"} | bare.seen
     names = ["other", *reversed(list_columns(schema)), "id"]
-    assert set(Reading(None, "id", conversation=schema).project(names)) == {*list_columns(schema), "id"}
+    assert set(ReadOptions(None, "id", conversation=schema).project(names)) == {*list_columns(schema), "id"}
 
 
 def test_only_the_columns_of_the_schema_are_read_of_a_parquet_file(tmp_path, monkeypatch):
@@ -242,7 +242,9 @@ def test_the_size_of_the_chunks_is_invisible(tmp_path):
     (source,) = open_corpus([str(tmp_path)]).sources
     found = []
     for chunk in (16, 200, 1 << 20):
-        blocks = list(read_blocks(source, Start(), Reading(None, None, chunk_bytes=chunk, conversation="messages")))
+        blocks = list(
+            read_blocks(source, ReadStart(), ReadOptions(None, None, chunk_bytes=chunk, conversation="messages"))
+        )
         found.append([turns for block in blocks for turns in block.turns])
     assert found[0] == found[1] == found[2] and [turns is None for turns in found[0][:3]] == [False, True, False]
 

@@ -14,7 +14,7 @@ from curate.corpus import types as corpus_types
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.json import split_elements
 from curate.corpus.readers.jsonl import split_lines
-from curate.corpus.types import Reading, Source, Start
+from curate.corpus.types import ReadOptions, ReadStart, Source
 
 
 @settings(max_examples=40, deadline=None)
@@ -30,7 +30,7 @@ def test_the_size_of_the_chunks_is_invisible(texts, chunk, indent):
             path = Path(folder, name)
             path.write_text(body, encoding="utf-8")
             source = Source(str(path), name, "jsonl" if name == "c.jsonl" else "json", None, path.stat().st_size)
-            blocks = read_blocks(source, Start(), Reading("text", None, chunk_bytes=chunk))
+            blocks = read_blocks(source, ReadStart(), ReadOptions("text", None, chunk_bytes=chunk))
             assert [text for block in blocks for text in block.texts] == texts
 
 
@@ -44,7 +44,7 @@ def test_a_line_longer_than_a_document_may_be_is_a_row_of_its_own(tmp_path, monk
         kind = name.suffix[1:]
         source = Source(str(name), "a", kind, None, name.stat().st_size)
         for chunk in (64, 1 << 20):
-            blocks = list(read_blocks(source, Start(), Reading("text", None, chunk_bytes=chunk)))
+            blocks = list(read_blocks(source, ReadStart(), ReadOptions("text", None, chunk_bytes=chunk)))
             assert [text for block in blocks for text in block.texts] == ["a", None, "b", None]
             assert all("more than a document may have" in r for block in blocks for r in block.reasons if r)
 

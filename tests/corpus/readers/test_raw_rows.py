@@ -6,7 +6,7 @@ import datasets
 import pytest
 from helpers.corpora import FORMATS, write_lines, write_records
 
-from curate.corpus import Corpus, Row, open_corpus, open_records
+from curate.corpus import Corpus, RawRow, open_corpus, open_records
 from curate.errors import CorpusError, RowError, UsageError
 
 RECORDS = [{"id": f"r{n}", "instruction": f"add {n}", "output": "é" * n, "text": "beside"} for n in range(1, 8)]
@@ -20,7 +20,7 @@ def rows_of(path, **options):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_gives_its_records_with_place_and_id(tmp_path, suffix):
     write_records(tmp_path / f"a.{suffix}", RECORDS)
-    expected = [Row(f"a.{suffix}", n, f"r{n + 1}", record, None) for n, record in enumerate(RECORDS)]
+    expected = [RawRow(f"a.{suffix}", n, f"r{n + 1}", record, None) for n, record in enumerate(RECORDS)]
     assert rows_of(tmp_path) == expected
 
 

@@ -23,7 +23,7 @@ def test_any_spill_gives_every_range_back_sorted(tmp_path_factory, sizes, limit,
     bodies = [bytes([65 + row % 26]) * size for row, size in zip(narrow["row"].tolist(), sizes, strict=True)]
     by_key = dict(zip(narrow["key"].tolist(), bodies, strict=True))
     for kind in ("lines", "tables"):
-        held = spill.Spill(folder / kind, limit, 1 << exponent)
+        held = spill.SpillFile(folder / kind, limit, 1 << exponent)
         for start in range(0, len(sizes), 7):
             some = bodies[start : start + 7]
             held.add(narrow[start : start + 7], some if kind == "lines" else pa.table({"line": some}))

@@ -59,7 +59,7 @@ def test_trl_packs_longest_first_even_where_the_sampler_is_sequential(tmp_path):
     packed = [one for one in verify(str(out), loader="trl", batch_size=1).replays if one.loader == "trl packed"]
     assert [one.kept for one in packed] == [False, True]
     with staged(out) as stage:
-        case = loaders.Case("trl", "", "", loaders._read_trl, True, {"packing": True, **loaders.ORDERED})
+        case = loaders.LoaderCase("trl", "", "", loaders._read_trl, True, {"packing": True, **loaders.ORDERED})
         assert not follow(case.steps(stage), 400, True).kept
 
 

@@ -12,8 +12,8 @@ from helpers import models
 from helpers.packs import SIZES
 
 from curate.reference import load
-from curate.reference.forward_pass.device_transfer import Lane
-from curate.reference.protocol import Reading
+from curate.reference.forward_pass.device_transfer import DeviceTransfer
+from curate.reference.protocol import ScoringConfig
 
 
 class Watched:
@@ -73,13 +73,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def plain(folder):
-    return load(str(folder), Reading(exact=True))
+    return load(str(folder), ScoringConfig(exact=True))
 
 
 @pytest.fixture
 def flying(folder):
     """A reference that runs as one on CUDA does, but for the device."""
-    reference = load(str(folder), Reading(exact=True))
+    reference = load(str(folder), ScoringConfig(exact=True))
     reference.runner.sizes = SIZES
-    reference.runner.lane = Lane(torch.device("cpu"), 3, cuda=Watched(), pinned=False)
+    reference.runner.lane = DeviceTransfer(torch.device("cpu"), 3, cuda=Watched(), pinned=False)
     return reference

@@ -11,7 +11,7 @@ from curate.reference import load
 from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.likelihood import Passage
 from curate.reference.packing import fit_size, pack, pack_fixed
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 
 @given(st.lists(st.integers(1, 200), max_size=80), st.sampled_from([(64, 16, 4), (100, 25), (256, 64, 16), (7,)]))
@@ -39,7 +39,7 @@ def test_what_is_left_of_a_batch_takes_small_packs():
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral", "gemma2"])
 def test_the_filling_of_a_pack_changes_no_number(tmp_path, kind):
     """Exact mode, so that a leak from the filling would show."""
-    reference = load(str(models.save(tmp_path / kind, kind)), Reading(exact=True))
+    reference = load(str(models.save(tmp_path / kind, kind)), ScoringConfig(exact=True))
     wanted = list(reference.score(iter(batches_of(5))))
     seen, real = [], CausalModel.nats
     reference.runner.sizes = SIZES
@@ -51,7 +51,7 @@ def test_the_filling_of_a_pack_changes_no_number(tmp_path, kind):
 
 
 def test_a_window_longer_than_a_pack_takes_whole_multiples(folder):
-    reference = load(str(folder), Reading(exact=True, window=60))
+    reference = load(str(folder), ScoringConfig(exact=True, window=60))
     wanted = list(reference.score([[Passage(TEXTS[4])]]))
     reference.runner.sizes = (16, 4)
     same(list(reference.score([[Passage(TEXTS[4])]])), wanted)

@@ -18,7 +18,7 @@ from curate.reference.forward_pass import compilation, packed_attention
 from curate.reference.forward_pass.forward import is_out_of_memory
 from curate.reference.forward_pass.lm_head import Head, chunk_rows, own_losses, spelled_losses
 from curate.reference.likelihood import Passage
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.rundir import run
 from curate.verbs.score import settle_compiling
 
@@ -50,7 +50,7 @@ def watched(model):
 def hidden(model, edges, places=48):
     ids = torch.arange(places)[None] * 7 % 384
     positions = torch.cat([torch.arange(end - begin) for begin, end in pairwise(edges)])[None]
-    with torch.inference_mode(), packed_attention.within(packed_attention.Bounds(edges)):
+    with torch.inference_mode(), packed_attention.within(packed_attention.DocumentBounds(edges)):
         return model.base_model(input_ids=ids, position_ids=positions, use_cache=False)[0]
 
 
@@ -131,8 +131,8 @@ def score(reference, texts=TEXTS):
 @needs_compiler
 def test_a_compiled_reference_gives_the_numbers_and_says_what_it_is(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    wanted = score(load(str(folder), Reading(dtype="fp32")))
-    reference = load(str(folder), Reading(dtype="fp32", compiled="on", pack_tokens=256))
+    wanted = score(load(str(folder), ScoringConfig(dtype="fp32")))
+    reference = load(str(folder), ScoringConfig(dtype="fp32", compiled="on", pack_tokens=256))
     assert reference.identity["compiled"] and (reference.runner.sizes, reference.runner.least) == ((256,), 224)
     assert any("2 layers compiled in" in note for note in reference.notes), reference.notes
     np.testing.assert_allclose(score(reference).nats, wanted.nats, rtol=1e-5)
@@ -145,7 +145,7 @@ def test_a_compiled_reference_gives_the_numbers_and_says_what_it_is(folder, tmp_
 
 @pytest.mark.parametrize("fault", ["raises", "wrong"])
 def test_where_compiling_fails_the_model_runs_as_it_was_and_it_is_said(folder, monkeypatch, fault):
-    wanted = score(load(str(folder), Reading(dtype="fp32")))
+    wanted = score(load(str(folder), ScoringConfig(dtype="fp32")))
 
     def broken(graph, _example):
         if fault == "raises":
@@ -156,7 +156,7 @@ def test_where_compiling_fails_the_model_runs_as_it_was_and_it_is_said(folder, m
     torch._dynamo.reset()
     monkeypatch.setattr(compilation, "compile_layers", lambda model: real(model, broken))
     monkeypatch.setattr(compilation, "why_not", lambda device: None)
-    reference = load(str(folder), Reading(dtype="fp32", compiled="on", pack_tokens=256))
+    reference = load(str(folder), ScoringConfig(dtype="fp32", compiled="on", pack_tokens=256))
     torch._dynamo.reset()
     assert not reference.identity["compiled"] and reference.runner.sizes == () and not reference.runner.compiled
     assert any(note.startswith("not compiled: ") and "\n" not in note for note in reference.notes), reference.notes
@@ -176,12 +176,12 @@ def test_without_a_compiler_it_is_not_tried(folder, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(compilation, "merge_projections", None)
-    reference = load(str(folder), Reading(compiled="on"))
+    reference = load(str(folder), ScoringConfig(compiled="on"))
     assert not reference.identity["compiled"] and "not compiled: no C++ compiler" in reference.notes
 
 
 def test_a_model_whose_texts_do_not_share_packs_is_not_compiled_and_says_why(tmp_path):
-    reference = load(str(models.save(tmp_path / "bloom", "bloom")), Reading(dtype="fp32", compiled="on"))
+    reference = load(str(models.save(tmp_path / "bloom", "bloom")), ScoringConfig(dtype="fp32", compiled="on"))
     assert reference.runner.rung == "padded" and not reference.identity["compiled"]
     assert "not compiled: its texts do not share packs of one size" in reference.notes
 
@@ -191,7 +191,7 @@ def test_auto_compiles_on_cuda_where_there_is_enough_to_read():
         parameters = 135_000_000
 
     def wants(device="cuda", **reading):
-        return pack_tuning.wants_compiling(Checkpoint, Reading(**reading), torch.device(device))
+        return pack_tuning.wants_compiling(Checkpoint, ScoringConfig(**reading), torch.device(device))
 
     assert not wants(compiled="auto") and not wants(compiled="auto", text_bytes=10**8)
     assert wants(compiled="auto", text_bytes=10**10) and not wants(text_bytes=10**10)

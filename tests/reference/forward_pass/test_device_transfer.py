@@ -13,7 +13,7 @@ from helpers.packs import SIZES, TEXTS, batches_of, same
 from curate.errors import ModelError
 from curate.reference import causal
 from curate.reference.forward_pass import batches
-from curate.reference.forward_pass.device_transfer import Here
+from curate.reference.forward_pass.device_transfer import HostResult
 from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.likelihood import Passage
 
@@ -107,7 +107,7 @@ def test_packs_of_a_later_batch_start_before_an_earlier_batch_is_done(flying):
 
     def start(pack_):
         started.append(len(pack_.windows))
-        return Here(np.zeros(pack_.tokens, np.float32))
+        return HostResult(np.zeros(pack_.tokens, np.float32))
 
     feed = [flying.prepare([Passage(f"hello {number}")]) for number in range(6)]
     reads = []
@@ -123,7 +123,7 @@ def test_while_nothing_is_ready_what_flies_is_landed(flying):
 
     def start(pack_):
         events.append("start")
-        return Here(np.zeros(pack_.tokens, np.float32))
+        return HostResult(np.zeros(pack_.tokens, np.float32))
 
     for _ in flying.flow(iter(feed), start, deque()):
         events.append("land")

@@ -9,7 +9,7 @@ from helpers.packs import batches_of
 
 from curate.reference import load, self_check
 from curate.reference.forward_pass import packed_attention
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 
 
 def looped(query, key, value, scale, window, edges, longest):
@@ -29,10 +29,10 @@ def with_kernel(monkeypatch, kernel):
 
 def test_one_kernel_for_all_documents_is_used_where_it_gives_the_numbers(folder, monkeypatch):
     with_kernel(monkeypatch, looped)
-    reference = load(str(folder), Reading(dtype="bf16"))
+    reference = load(str(folder), ScoringConfig(dtype="bf16"))
     assert reference.runner.varlen and reference.identity["attention"] == "varlen"
     monkeypatch.undo()
-    other = load(str(folder), Reading(dtype="bf16"))
+    other = load(str(folder), ScoringConfig(dtype="bf16"))
     assert not other.runner.varlen and other.identity["attention"] == "documents"
     with_kernel(monkeypatch, looped)
     (found,), (wanted,) = reference.score(batches_of(1)), other.score(batches_of(1))
@@ -49,7 +49,7 @@ def test_where_the_kernel_fails_documents_go_apart_and_it_is_said(folder, monkey
         )  # one long document
 
     with_kernel(monkeypatch, broken)
-    reference = load(str(folder), Reading(dtype="bf16"))
+    reference = load(str(folder), ScoringConfig(dtype="bf16"))
     assert reference.runner.rung == "packed" and not reference.runner.varlen
     if fault == "raises":
         assert any("one kernel" in note and "Ampere" in note for note in reference.notes)

@@ -17,7 +17,7 @@ from curate.reference import training
 def test_every_token_of_a_pass_is_predicted_once(lengths: list[int], blocks: int, seed: int) -> None:
     ids = np.arange(1, sum(lengths) + 1)
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    encoded = training.Encoded(ids, starts, np.zeros(len(lengths), dtype=np.uint64))
+    encoded = training.EncodedCorpus(ids, starts, np.zeros(len(lengths), dtype=np.uint64))
     windows = training.cut_windows(encoded, np.arange(len(lengths)), 128)
     order = training.shuffled(len(windows.begins), seed, 0)
     room, predicted = blocks * training.BLOCK, []

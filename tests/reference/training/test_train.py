@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from curate.errors import CorpusError, Interrupted, TableError
 from curate.reference import training
-from curate.reference.training import Training, budget, train
+from curate.reference.training import TrainingRun, budget, train
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Training]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingRun]:
     out = tmp_path_factory.mktemp("models") / "finished"
     return out, learn(out)
 
@@ -29,14 +29,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Training]:
 # ── what a training comes to ──
 
 
-def test_held_out_bits_per_byte_fall_clearly(finished: tuple[Path, Training]) -> None:
+def test_held_out_bits_per_byte_fall_clearly(finished: tuple[Path, TrainingRun]) -> None:
     _, found = finished
     first, last = found.history[0][3], found.held_out_bits_per_byte
     assert found.held_out_documents >= 3, "premise: something is held out"
     assert math.log2(320) * 0.5 > first > last + 0.5 > 0.5
 
 
-def test_the_record_counts_what_was_done(finished: tuple[Path, Training]) -> None:
+def test_the_record_counts_what_was_done(finished: tuple[Path, TrainingRun]) -> None:
     out, found = finished
     assert found.tokens >= TINY.tokens and found.steps >= found.tokens / TINY.batch_tokens
     assert found.epochs == pytest.approx(found.tokens / found.corpus_tokens, rel=0.2)
@@ -45,7 +45,7 @@ def test_the_record_counts_what_was_done(finished: tuple[Path, Training]) -> Non
     assert not (out / training.WORK).exists(), "tokens and checkpoints are gone when the work is done"
 
 
-def test_the_folder_loads_and_gives_the_measured_bits_per_byte(finished: tuple[Path, Training]) -> None:
+def test_the_folder_loads_and_gives_the_measured_bits_per_byte(finished: tuple[Path, TrainingRun]) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     out, found = finished
@@ -72,7 +72,7 @@ def bytes_of(reader: object, token: int) -> bytes:
     return bytes(back[character] for character in reader.convert_ids_to_tokens(token))  # type: ignore[attr-defined]
 
 
-def test_weights_in_bfloat16_are_half_as_large(finished: tuple[Path, Training], tmp_path: Path) -> None:
+def test_weights_in_bfloat16_are_half_as_large(finished: tuple[Path, TrainingRun], tmp_path: Path) -> None:
     learn(tmp_path / "half", replace(TINY, weights="bfloat16", tokens=1_000))
     assert len(weights_of(tmp_path / "half")) < 0.6 * len(weights_of(finished[0]))
 
@@ -87,7 +87,7 @@ class Killed(BaseException):
 def die_at(step: int, monkeypatch: pytest.MonkeyPatch, with_what: BaseException) -> None:
     whole = training.learn_packs
 
-    def dying(learner: training.Learner, *rest: object) -> float:
+    def dying(learner: training.Trainer, *rest: object) -> float:
         if learner.step == step:
             raise with_what
         return whole(learner, *rest)  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def die_at(step: int, monkeypatch: pytest.MonkeyPatch, with_what: BaseException)
 
 
 def test_a_killed_training_ends_in_the_same_weights(
-    finished: tuple[Path, Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, TrainingRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         kept = training.save_checkpoint
@@ -112,7 +112,7 @@ def test_a_killed_training_ends_in_the_same_weights(
 
 
 def test_an_interrupted_training_says_so_and_goes_on(
-    finished: tuple[Path, Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, TrainingRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         die_at(5, patch, KeyboardInterrupt())
@@ -124,12 +124,14 @@ def test_an_interrupted_training_says_so_and_goes_on(
     assert weights_of(tmp_path / "stopped") == weights_of(finished[0])
 
 
-def test_a_finished_training_is_not_repeated(finished: tuple[Path, Training], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_training_is_not_repeated(
+    finished: tuple[Path, TrainingRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
     die_at(0, monkeypatch, AssertionError("trained again"))
     assert learn(finished[0]) == finished[1]
 
 
-def test_another_recipe_or_corpus_is_refused_with_the_difference(finished: tuple[Path, Training]) -> None:
+def test_another_recipe_or_corpus_is_refused_with_the_difference(finished: tuple[Path, TrainingRun]) -> None:
     before = weights_of(finished[0])
     with pytest.raises(TableError, match=r"recipe layers 1; this command has 2") as refused:
         learn(finished[0], replace(TINY, layers=2))
@@ -185,7 +187,7 @@ def test_a_balanced_training_hears_the_small_group_more(tmp_path: Path) -> None:
     counting = ["one two three four five six seven " * 3]
     recipe = replace(TINY, balance="kind", held_out_every=0)
 
-    def bits(out: str, **options: object) -> Training:
+    def bits(out: str, **options: object) -> TrainingRun:
         return train(
             lambda: iter(told), tmp_path / out, recipe, provenance=CORPUS, held_out=lambda: iter(counting), **options
         )  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import numbered_run, write_buckets, write_duplicates, write_hits, write_order
 
 from curate.reports.page import numbers, tables
-from curate.reports.page.sources import Table, open_sources
+from curate.reports.page.sources import ScoreBlocks, open_sources
 from curate.rundir.run import open_run
 from curate.verbs.filter import filter as choose
 
@@ -46,7 +46,7 @@ def test_the_cut_offs_of_a_domain_are_drawn_where_the_whole_has_none(tmp_path):
     halves = ["low" if n < (20 if n % 2 else 10) else "high" for n in range(40)]
     write_buckets(run, halves, names=["low", "high"], within=["domain"])
     sources = open_sources(open_run(run.path), "domain")
-    table = Table(sources, numbers.list_columns(sources))
+    table = ScoreBlocks(sources, numbers.list_columns(sources))
     found = tables.describe_buckets(table, sources.run, numbers.collect_numbers(sources, table, []).groups)
     assert [one.name for one in found.rows] == ["low", "high"]
     assert found.cuts == [] and sorted(found.domain_cuts) == [[22.0], [44.0]]

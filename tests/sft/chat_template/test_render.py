@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.corpus.chat.types import Turn
-from curate.sft.chat_template.render import CHANGED, MOVED, TOOLLESS, UNENDED, UNREASONED, RenderError, Template
+from curate.sft.chat_template.render import CHANGED, MOVED, TOOLLESS, UNENDED, UNREASONED, ChatTemplate, RenderError
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -256,7 +256,7 @@ def test_a_fingerprint_knows_the_source_the_end_of_turn_and_the_control_tokens()
         template_of(CHATML, tool_source=QWEN25).fingerprint(),
     }
     assert len(prints) == 5
-    assert template_of(CHATML).fingerprint() == Template("other", CHATML, byte_level()).fingerprint()
+    assert template_of(CHATML).fingerprint() == ChatTemplate("other", CHATML, byte_level()).fingerprint()
 
 
 def test_a_rendering_does_not_depend_on_what_was_rendered_before():

@@ -111,7 +111,7 @@ def test_a_dataset_that_is_too_large_to_be_held_is_read_again_and_gives_the_same
 
 def test_no_more_than_the_room_is_held(tmp_path):
     dataset = set_of(tmp_path, "a.jsonl", rows_of("alpaca", 60))
-    shelf = sampling.Shelf(100)
+    shelf = sampling.ExampleStore(100)
     most = 0
     for one in draw(dataset, None, 0).examples:
         shelf.add(one)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from helpers import sft_datasets as sft
 
-from curate.reference.protocol import Reading
+from curate.reference.protocol import ScoringConfig
 from curate.sft.datasets import draw, open_set
 from curate.sft.measuring import responses
-from curate.sft.measuring.reader import Variant, Wanted, open_reader
+from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -22,8 +22,8 @@ def test_a_prefix_that_the_template_writes_is_read_once(tmp_path):
     llama = sft.tiny(tmp_path / "llama", chat_template=WITH_BOS)
     short = [row for row in sft.MATHS if len(row["question"] + row["answer"]) < 400]
     data = sft.write(tmp_path / "maths.jsonl", short[:3])
-    wanted = Wanted("all", True, None, 0, 100, "perplexity", None)
-    reader = open_reader(Variant(llama, "auto"), Reading(exact=True), wanted)
+    wanted = RankingOptions("all", True, None, 0, 100, "perplexity", None)
+    reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), wanted)
     drawn = draw(open_set(data), None, 0).examples
     (table,) = responses.measure_examples(reader, drawn)
     for row, one in zip(table.to_pylist(), responses.prompt(reader, drawn), strict=True):

@@ -12,7 +12,7 @@ from helpers.rankings import NAMES, make_dataset, make_pairs, make_place, make_r
 from curate.sft.ranking.chart import plot_places
 from curate.sft.ranking.html import draw_page
 from curate.sft.ranking.measures import MEASURES
-from curate.sft.ranking.table import Interval, Table
+from curate.sft.ranking.table import Interval, RankingTable
 
 
 def marks_of(page):
@@ -65,7 +65,9 @@ def test_infinite_and_missing_values_are_said_and_the_others_keep_their_scale():
         make_place("infinite", 3, math.inf),
         make_place("none", 4, 5.0, scores={name: Interval(math.nan, math.nan, math.nan) for name in MEASURES}),
     ]
-    table = Table("perplexity", tuple(places), make_pairs(places), make_table(tuple("abcde")).values, {}, tuple("abcd"))
+    table = RankingTable(
+        "perplexity", tuple(places), make_pairs(places), make_table(tuple("abcde")).values, {}, tuple("abcd")
+    )
     datasets = tuple(make_dataset(one.name) for one in places)
     page = draw_page(make_ranking(table=table, datasets=datasets, others={}, compared=(), definitions=(), readings=()))
     low, high, infinite, none = marks_of(page)

@@ -9,7 +9,7 @@ from curate.stages.decontaminate import alignment, surprisal
 
 def test_alignment_chains_runs_in_order_and_prices_gaps():
     text = words.split_words(["alpha bravo charlie delta echo foxtrot golf hotel india juliett"])
-    bits = surprisal.Surprise(np.full(10, 10.0), np.full(10, 8.0), np.full(10, 5.0))
+    bits = surprisal.WordSurprisal(np.full(10, 10.0), np.full(10, 8.0), np.full(10, 5.0))
     whole = words.shingle(text.hashes, 3)
     found = alignment.align(alignment.find_runs(whole, whole), bits, 0)
     assert (found.words, found.longest, found.bits) == (10, 10, 10 + 8 + 8 * 5)

@@ -49,7 +49,7 @@ def test_one_bucket_gives_the_connected_components_of_all_its_pairs(data, count)
 @pytest.mark.parametrize(("alike", "bound"), [(1.0, 2999), (0.0, 3000 * clusters.COMPARISONS)])
 def test_a_bucket_of_thousands_costs_no_square_of_comparisons(alike, bound):
     checked = clusters.verifier(lambda first, second: alike, [1] * 3000, 0.5)
-    clusters.join_bucket(range(3000), clusters.Forest(3000), checked)
+    clusters.join_bucket(range(3000), clusters.UnionFind(3000), checked)
     assert checked.compared <= bound
     assert len(checked.crowded) == (0 if alike else 3000 - clusters.COMPARISONS - 1)
 

@@ -115,7 +115,7 @@ def test_a_low_temperature_keeps_the_best_and_a_high_one_draws_evenly(tmp_path):
 def test_drawn_odds_go_with_the_temperature():
     """Of two documents the nearer is drawn first with odds exp(z/T): a known answer for Gumbel noise."""
     many = 20_000
-    rows = apply.Rows(
+    rows = apply.RowBatch(
         "00000-000000.parquet", "a", np.arange(many), np.zeros(many, np.int16), np.ones(many, np.int64), {},
         np.zeros(many, np.int64), np.zeros(many, np.int64), None,
     )  # fmt: skip

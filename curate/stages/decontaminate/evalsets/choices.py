@@ -25,7 +25,7 @@ POINTERS = frozenset(
 )  # fmt: skip
 
 
-class Options(NamedTuple):
+class AnswerChoices(NamedTuple):
     """The options of one row in their order, and what the file itself calls them; an absent one is ""."""
 
     texts: tuple[str, ...] = ()
@@ -35,29 +35,29 @@ class Options(NamedTuple):
         return tuple(text for text in self.texts if text)
 
 
-def as_options(value: Any) -> Options:
+def as_options(value: Any) -> AnswerChoices:
     """A list of texts, an object of parallel lists or of letters, a list of objects, or a text that lists options."""
     if isinstance(value, dict):
         return _from_object(value)
     if isinstance(value, str):
         return as_options(split_options(value))
     if not is_list(value):
-        return Options()
+        return AnswerChoices()
     if value and all(isinstance(item, dict) for item in value):
         labels = tuple(spell(item.get("label", item.get("key"))).strip() for item in value)
-        return Options(tuple(first_text(item).strip() for item in value), labels if all(labels) else ())
-    return Options(strip_letters([first_text(item).strip() for item in value]))
+        return AnswerChoices(tuple(first_text(item).strip() for item in value), labels if all(labels) else ())
+    return AnswerChoices(strip_letters([first_text(item).strip() for item in value]))
 
 
-def _from_object(value: dict[str, Any]) -> Options:
+def _from_object(value: dict[str, Any]) -> AnswerChoices:
     texts = next((value[name] for name in ("text", "texts", "choices", "options") if is_list(value.get(name))), None)
     if texts is None:
         held = {name: first_text(text).strip() for name, text in value.items()}
-        return Options(tuple(held.values()), tuple(held))
+        return AnswerChoices(tuple(held.values()), tuple(held))
     labels = value.get("label", value.get("labels"))
     if not is_list(labels) or len(labels) != len(texts) or not all(isinstance(label, str) for label in labels):
-        return Options(as_options(texts).texts)
-    return Options(as_options(texts).texts, tuple(label.strip() for label in labels))
+        return AnswerChoices(as_options(texts).texts)
+    return AnswerChoices(as_options(texts).texts, tuple(label.strip() for label in labels))
 
 
 def strip_letters(texts: Sequence[str]) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def split_options(text: str) -> list[Any]:
 # ------------------------------------------------------------------------------------------------------------ pointers
 
 
-def find_base(column: str, pairs: Iterable[tuple[Any, Options]], first: int | None) -> int | None:
+def find_base(column: str, pairs: Iterable[tuple[Any, AnswerChoices]], first: int | None) -> int | None:
     """What number the first option has in a column of answers, 0 or 1; None where its numbers are no such thing.
 
     A 0 among the answers says 0, the count of the options says 1, both or more than that say none. Where neither
@@ -109,7 +109,7 @@ def find_base(column: str, pairs: Iterable[tuple[Any, Options]], first: int | No
     return UNSURE if first is None else first
 
 
-def _only_points(held: list[tuple[Any, str, Options]]) -> bool:
+def _only_points(held: list[tuple[Any, str, AnswerChoices]]) -> bool:
     """Whether values are all numbers, and not all of them texts of their options."""
     told = [(digits, options) for value, digits, options in held if digits or not is_blank(first_text(value))]
     return all(digits for digits, _ in told) and any(digits not in options.texts for digits, options in told)
@@ -125,7 +125,7 @@ def _as_digits(value: Any) -> str:
     return text if DIGITS.fullmatch(text) else ""
 
 
-def point(column: str, value: Any, options: Options, base: int | None) -> str:
+def point(column: str, value: Any, options: AnswerChoices, base: int | None) -> str:
     """The answer that a value is or points at: always the text of an option, never its letter or number."""
     if is_list(value) and len(value) == len(options.texts) > 1 and all(item in (0, 1) for item in value):
         return "\n".join(text for text, mark in zip(options.texts, value, strict=True) if mark)
@@ -135,7 +135,7 @@ def point(column: str, value: Any, options: Options, base: int | None) -> str:
     return _point_one(column, value, options, base)
 
 
-def _point_one(column: str, value: Any, options: Options, base: int | None) -> str:
+def _point_one(column: str, value: Any, options: AnswerChoices, base: int | None) -> str:
     text = first_text(value)
     bare, named = text.strip(), alike(column) in POINTERS
     if bare in options.labels:

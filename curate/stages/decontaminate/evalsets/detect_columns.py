@@ -68,7 +68,7 @@ RIGHT = "correctanswer"
 def find_layout(records: Sequence[Record], given: Roles, where: str) -> Layout:
     """The columns of every role: those given, else by their names. CorpusError where no column is the question."""
     roles = find_given(given, records, where)
-    shown = Shown(records)
+    shown = ColumnSample(records)
     for role, names in find_together(shown).items():
         if role not in roles and not any(name in roles.get("question", ()) for name in names):
             roles[role] = names
@@ -85,7 +85,7 @@ def find_layout(records: Sequence[Record], given: Roles, where: str) -> Layout:
     return Layout(roles["question"], roles["context"], roles["choices"], answers, roles["id"], joint)
 
 
-class Shown:
+class ColumnSample:
     """The columns that rows show, found by names that are alike, and whether one of their values is fit for a role."""
 
     def __init__(self, records: Sequence[Record]):
@@ -116,7 +116,7 @@ def holds_question(value: Any) -> bool:
     return isinstance(value, (str, list, tuple, dict)) and bool(as_questions(value))
 
 
-def find_together(shown: Shown) -> dict[str, tuple[str, ...]]:
+def find_together(shown: ColumnSample) -> dict[str, tuple[str, ...]]:
     """The roles of the first combination that the columns have."""
     for needed, roles in TOGETHER:
         if all(name in shown.names for name in needed) and (needed[-1] != "instances" or _nests(shown)):
@@ -124,16 +124,16 @@ def find_together(shown: Shown) -> dict[str, tuple[str, ...]]:
     return {}
 
 
-def _nests(shown: Shown) -> bool:
+def _nests(shown: ColumnSample) -> bool:
     return any(is_list(value) for value in shown.values(shown.names["instances"]))
 
 
-def _spell(shown: Shown, path: str) -> str:
+def _spell(shown: ColumnSample, path: str) -> str:
     head, dot, rest = path.partition(".")
     return shown.names[head] + dot + rest
 
 
-def find_question(shown: Shown, used: set[str], where: str) -> tuple[str, ...]:
+def find_question(shown: ColumnSample, used: set[str], where: str) -> tuple[str, ...]:
     found = shown.first(QUESTION, used, holds_question)[:1]
     if not found:
         raise CorpusError(
@@ -143,7 +143,7 @@ def find_question(shown: Shown, used: set[str], where: str) -> tuple[str, ...]:
     return found
 
 
-def find_choices(shown: Shown, used: set[str]) -> tuple[str, ...]:
+def find_choices(shown: ColumnSample, used: set[str]) -> tuple[str, ...]:
     """The column that lists the options, or the columns that each hold one; none where there are no options."""
     listed = shown.first(CHOICES, used, lambda value: len(as_options(value).texts) > 1)[:1]
     if listed:
@@ -155,7 +155,7 @@ def find_choices(shown: Shown, used: set[str]) -> tuple[str, ...]:
     return find_series(shown, used) or find_listed_answers(shown, used)
 
 
-def find_series(shown: Shown, used: set[str]) -> tuple[str, ...]:
+def find_series(shown: ColumnSample, used: set[str]) -> tuple[str, ...]:
     """The longest of the series of columns such as A, B, C, D or option1, option2 or distractor1, distractor2."""
     series: dict[tuple[str, bool], dict[int, str]] = {}
     for name, column in shown.names.items():
@@ -175,7 +175,7 @@ def find_series(shown: Shown, used: set[str]) -> tuple[str, ...]:
     return best
 
 
-def find_listed_answers(shown: Shown, used: set[str]) -> tuple[str, ...]:
+def find_listed_answers(shown: ColumnSample, used: set[str]) -> tuple[str, ...]:
     """ReClor and CosmosQA call the options answers: lists of texts, with a column beside them that points into them."""
     found = shown.first(("answers",), used, is_list)
     points = any(name in shown.names for name in POINTERS)
@@ -186,7 +186,7 @@ def find_listed_answers(shown: Shown, used: set[str]) -> tuple[str, ...]:
     return found if texts else ()
 
 
-def find_answers(shown: Shown, roles: Roles) -> tuple[str, ...]:
+def find_answers(shown: ColumnSample, roles: Roles) -> tuple[str, ...]:
     """The columns that may hold the answer, the surest first: what is blank in one may stand in the next."""
     used = taken({role: names for role, names in roles.items() if role not in ("answer", "choices")})
     options = set(roles["choices"]) - {shown.names.get(RIGHT, "")}

@@ -9,7 +9,7 @@ from typing import Any
 from curate.corpus.hub import parse_hub_name
 from curate.corpus.streams import one_line
 from curate.errors import CorpusError, StorageError
-from curate.stages.decontaminate.evalsets.rows import Row, take_batch
+from curate.stages.decontaminate.evalsets.rows import EvalRow, take_batch
 
 BATCH_ROWS = 256
 DATASET_URL = re.compile(r"hf://datasets/(?P<name>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?(?P<rest>(/.*)?)")
@@ -45,7 +45,7 @@ def unpin_url(url: str) -> str:
     return url if found is None else f"hf://datasets/{found['name']}{found['rest']}"
 
 
-def load_split(spelled: str, revision: str | None) -> tuple[list[Row], str | None]:
+def load_split(spelled: str, revision: str | None) -> tuple[list[EvalRow], str | None]:
     """The rows of ``OWNER/NAME@CONFIG:SPLIT`` at a commit, and the commit that was really loaded where that is known.
 
     CorpusError where there is no such dataset, or the Hub's copy is another than the one that was asked for;
@@ -92,7 +92,7 @@ def find_commit(dataset: Any) -> str | None:
     return commits.pop() if len(commits) == 1 else None
 
 
-def _read(dataset: Any, spelled: str) -> Iterator[Row]:
+def _read(dataset: Any, spelled: str) -> Iterator[EvalRow]:
     row = 0
     for table in dataset.with_format("arrow").iter(batch_size=BATCH_ROWS):
         yield from take_batch(spelled, table, row)

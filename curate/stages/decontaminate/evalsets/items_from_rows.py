@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curate.errors import CorpusError
-from curate.stages.decontaminate.evalsets.choices import Options, as_options, find_base, point, strip_letters
+from curate.stages.decontaminate.evalsets.choices import AnswerChoices, as_options, find_base, point, strip_letters
 from curate.stages.decontaminate.evalsets.column_names import Record, alike, look_up
 from curate.stages.decontaminate.evalsets.detect_columns import find_layout
 from curate.stages.decontaminate.evalsets.items import ROLES, EvalItem, EvalSet
 from curate.stages.decontaminate.evalsets.layout import Layout, Roles, numbered_from
-from curate.stages.decontaminate.evalsets.rows import Row
+from curate.stages.decontaminate.evalsets.rows import EvalRow
 from curate.stages.decontaminate.evalsets.texts import (
     INNER,
     as_questions,
@@ -34,16 +34,16 @@ Used = dict[str, dict[str, None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EvalPart:
     """The rows of one file or split, and how those without an id of their own are numbered in their set."""
 
-    rows: Sequence[Row]
+    rows: Sequence[EvalRow]
     first: int = 0
     prefix: str = ""
     """What every id of this part begins with."""
 
 
-def assemble(name: str, source: str, revision: str | None, parts: Sequence[Part], given: Roles) -> EvalSet:
+def assemble(name: str, source: str, revision: str | None, parts: Sequence[EvalPart], given: Roles) -> EvalSet:
     """The eval set that rows make. CorpusError where there is no column for the question, or not a single item."""
     records = [row.record for part in parts for row in part.rows if row.record is not None]
     if not any(part.rows for part in parts):
@@ -52,7 +52,7 @@ def assemble(name: str, source: str, revision: str | None, parts: Sequence[Part]
         worst = next(row for part in parts for row in part.rows)
         raise CorpusError(f"{source}: no row can be read; {tell(worst, worst.reason)}", CLEAN)
     layout = find_layout(records, given, source)
-    gathering = Gathering(name, layout, find_bases(layout, records))
+    gathering = ItemCollector(name, layout, find_bases(layout, records))
     for part in parts:
         for row in part.rows:
             gathering.add(row, part)
@@ -60,7 +60,7 @@ def assemble(name: str, source: str, revision: str | None, parts: Sequence[Part]
 
 
 @dataclass(slots=True)
-class Gathering:
+class ItemCollector:
     """The items so far, and what became of the other rows."""
 
     name: str
@@ -77,7 +77,7 @@ class Gathering:
     unreadable: int = 0
     clashing_ids: int = 0
 
-    def add(self, row: Row, part: Part) -> None:
+    def add(self, row: EvalRow, part: EvalPart) -> None:
         """One more row, whatever it is."""
         self.read += 1
         if row.record is None:
@@ -99,7 +99,7 @@ class Gathering:
         self.seen.add(content)
         self.items.append(EvalItem(self.name, self._name(row, part), *content, row.file, row.row))
 
-    def _name(self, row: Row, part: Part) -> str:
+    def _name(self, row: EvalRow, part: EvalPart) -> str:
         """An id that no earlier item has."""
         own = take_id(row.record or {}, self.layout, self.used) or str(part.first + row.row)
         own = unique = part.prefix + own
@@ -146,7 +146,7 @@ def check_conservation(found: EvalSet) -> None:
         raise ValueError(f"{found.name}: {found.read} rows were read, but {told} are accounted for")
 
 
-def tell(row: Row, reason: str) -> str:
+def tell(row: EvalRow, reason: str) -> str:
     return f"{row.file}, row {row.row}: {reason}"
 
 
@@ -179,12 +179,12 @@ def _join(texts: Sequence[tuple[str, str]], used: dict[str, None], joint: str) -
     return joint.join(text for _, text in held)
 
 
-def take_options(record: Record, layout: Layout, used: Used) -> Options:
+def take_options(record: Record, layout: Layout, used: Used) -> AnswerChoices:
     """The options of a row: of one column that lists them, or of a column for each."""
     if len(layout.choices) == 1:
         options = as_options(look_up(record, layout.choices[0]))
     else:
-        options = Options(strip_letters([text for name in layout.choices for text in _list_one(name, record)]))
+        options = AnswerChoices(strip_letters([text for name in layout.choices for text in _list_one(name, record)]))
     if options.kept():
         used["choices"].update(dict.fromkeys(layout.choices))
     return options
@@ -200,7 +200,7 @@ def _list_one(name: str, record: Record) -> tuple[str, ...]:
 
 
 def take_answer(
-    record: Record, layout: Layout, used: Used, options: Options, bases: dict[str, int | None], asked: int
+    record: Record, layout: Layout, used: Used, options: AnswerChoices, bases: dict[str, int | None], asked: int
 ) -> str:
     """The first answer that a group of columns gives; "" where none does."""
     for group in layout.answers:
@@ -210,7 +210,7 @@ def take_answer(
     return ""
 
 
-def _answer_one(name: str, value: Any, options: Options, base: int | None, asked: int) -> str:
+def _answer_one(name: str, value: Any, options: AnswerChoices, base: int | None, asked: int) -> str:
     """The answer in one column; where several things are asked and as many answered, all of them."""
     if is_dialogue(value):
         return last_reply(value)

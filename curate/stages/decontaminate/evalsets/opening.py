@@ -16,17 +16,17 @@ from curate.errors import CorpusError, UsageError
 from curate.runtime.console import warn
 from curate.stages.decontaminate.evalsets.hub import load_split, pin_url, resolve_revision, unpin_url
 from curate.stages.decontaminate.evalsets.items import EvalSet
-from curate.stages.decontaminate.evalsets.items_from_rows import Part, assemble
+from curate.stages.decontaminate.evalsets.items_from_rows import EvalPart, assemble
 from curate.stages.decontaminate.evalsets.known import KnownSet, find_known, refuse_unknown
 from curate.stages.decontaminate.evalsets.layout import NO_FIELDS, NO_ROLES, Fields, Roles, check_names, join_roles
 from curate.stages.decontaminate.evalsets.lockfile import NO_LOCK, Lock, find_pin, read_lock
-from curate.stages.decontaminate.evalsets.rows import Row, read_rows
+from curate.stages.decontaminate.evalsets.rows import EvalRow, read_rows
 
 SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}(?=\.[^/]*$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EvalSource:
     """An eval set before it is read."""
 
     names: tuple[str, ...]
@@ -81,15 +81,15 @@ def is_path(name: str) -> bool:
     return exists or is_url(name) or parse_hub_name(name) is not None or bool(MAGIC_CHARACTERS.search(name))
 
 
-def find_known_set(known: KnownSet, pins: Lock) -> Found:
+def find_known_set(known: KnownSet, pins: Lock) -> EvalSource:
     revision = find_pin(pins, known.source) or known.revision
-    return Found((known.name,), known.source, (), known.parts, known.fields, revision)
+    return EvalSource((known.name,), known.source, (), known.parts, known.fields, revision)
 
 
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-def find_files(paths: Sequence[str], pins: Lock) -> list[Found]:
+def find_files(paths: Sequence[str], pins: Lock) -> list[EvalSource]:
     """The sets that paths lead to. What is no data is passed over with a warning."""
     if not paths:
         return []
@@ -124,12 +124,12 @@ def group_shards(sources: Iterable[Source]) -> list[list[Source]]:
     return list(groups.values())
 
 
-def _as_found(files: list[Source], commits: set[str], pins: Lock) -> Found:
+def _as_found(files: list[Source], commits: set[str], pins: Lock) -> EvalSource:
     first = files[0]
     if first.format == "hub":
-        return Found((first.name,), first.path, (), (first.path,), NO_ROLES, find_pin(pins, first.path))
+        return EvalSource((first.name,), first.path, (), (first.path,), NO_ROLES, find_pin(pins, first.path))
     revision = next((commit for commit in commits if f"@{commit}/" in first.path), None)
-    return Found(list_names(first), shorten(unpin_url(place_of(files))), tuple(files), revision=revision)
+    return EvalSource(list_names(first), shorten(unpin_url(place_of(files))), tuple(files), revision=revision)
 
 
 def place_of(files: Sequence[Source]) -> str:
@@ -164,7 +164,7 @@ def shorten(path: str) -> str:
     return path if below.startswith("..") else below
 
 
-def name_apart(found: Sequence[Found]) -> dict[str, Found]:
+def name_apart(found: Sequence[EvalSource]) -> dict[str, EvalSource]:
     """The sets by names that no other has: the shortest of each that tells it apart."""
     longest = max(len(one.names) for one in found)
     chosen = [0] * len(found)
@@ -179,7 +179,7 @@ def name_apart(found: Sequence[Found]) -> dict[str, Found]:
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def read_set(name: str, found: Found, fields: Fields) -> EvalSet:
+def read_set(name: str, found: EvalSource, fields: Fields) -> EvalSet:
     """One eval set. What the user says of its columns goes before what the packaged list says."""
     roles = join_roles(found.fields, fields.get("", NO_ROLES), fields.get(name, NO_ROLES))
     if not found.parts:
@@ -187,22 +187,22 @@ def read_set(name: str, found: Found, fields: Fields) -> EvalSet:
         return assemble(name, found.source, found.revision, parts, roles)
     splits, revision = load_parts(found)
     if len(splits) == 1:
-        return assemble(name, found.source, revision, [Part(splits[0])], roles)
+        return assemble(name, found.source, revision, [EvalPart(splits[0])], roles)
     prefixes = name_parts(found.parts)
-    prefixed = [Part(rows, prefix=f"{prefix}/") for prefix, rows in zip(prefixes, splits, strict=True)]
+    prefixed = [EvalPart(rows, prefix=f"{prefix}/") for prefix, rows in zip(prefixes, splits, strict=True)]
     return assemble(name, found.source, revision, prefixed, roles)
 
 
-def number_parts(shards: Sequence[list[Row]]) -> list[Part]:
+def number_parts(shards: Sequence[list[EvalRow]]) -> list[EvalPart]:
     """The rows of shards, numbered on from one to the next."""
     parts, first = [], 0
     for rows in shards:
-        parts.append(Part(rows, first))
+        parts.append(EvalPart(rows, first))
         first += rows[-1].row + 1 if rows else 0
     return parts
 
 
-def load_parts(found: Found) -> tuple[list[list[Row]], str | None]:
+def load_parts(found: EvalSource) -> tuple[list[list[EvalRow]], str | None]:
     """The rows of every split, and the commit that they are of; where splits are of several datasets, of each one."""
     commits = find_commits(found)
     splits = []
@@ -212,7 +212,7 @@ def load_parts(found: Found) -> tuple[list[list[Row]], str | None]:
     return splits, " ".join(commit for commit in commits.values() if commit) or None
 
 
-def find_commits(found: Found) -> dict[str, str | None]:
+def find_commits(found: EvalSource) -> dict[str, str | None]:
     """The commit of each dataset to load: the pinned one, else the one that the Hub has now."""
     names = list(dict.fromkeys(map(dataset_of, found.parts)))
     pinned = (found.revision or "").split()

@@ -15,13 +15,13 @@ from curate.corpus.readers import read_blocks
 from curate.corpus.readers.arrow import ARROW_FILE_MAGIC, DAMAGE, open_parquet, spell_names
 from curate.corpus.readers.arrow_blocks import is_sound
 from curate.corpus.streams import as_failure, one_line, open_binary
-from curate.corpus.types import BrokenSourceError, Reading, Source, Start
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, Source
 
 WRAPPERS = ("examples", "data", "questions", "rows", "items", "problems", "entries")
 BATCH_ROWS = 256
 
 
-class Row(NamedTuple):
+class EvalRow(NamedTuple):
     """A record and its place; no record where it cannot be read."""
 
     file: str
@@ -30,7 +30,7 @@ class Row(NamedTuple):
     reason: str = ""
 
 
-def read_rows(source: Source) -> list[Row]:
+def read_rows(source: Source) -> list[EvalRow]:
     """All rows of a file, read or not. StorageError where a server fails."""
     if source.format == "parquet":
         return list(_read_parquet(source))
@@ -40,14 +40,14 @@ def read_rows(source: Source) -> list[Row]:
     return unwrap(rows) if source.format == "json" else rows
 
 
-def _read_records(source: Source) -> Iterator[Row]:
-    for block in read_blocks(source, Start(), Reading(None, None, whole=True)):
+def _read_records(source: Source) -> Iterator[EvalRow]:
+    for block in read_blocks(source, ReadStart(), ReadOptions(None, None, whole=True)):
         records = block.content if isinstance(block.content, list) else []
         for row, record, reason in zip(block.rows, records, block.reasons, strict=True):
-            yield Row(source.name, row, record, reason or "")
+            yield EvalRow(source.name, row, record, reason or "")
 
 
-def unwrap(rows: list[Row]) -> list[Row]:
+def unwrap(rows: list[EvalRow]) -> list[EvalRow]:
     """The rows within a file's only object, where all it does is to hold them."""
     if len(rows) != 1 or rows[0].record is None:
         return rows
@@ -55,7 +55,7 @@ def unwrap(rows: list[Row]) -> list[Row]:
     if len(held) != 1 or any(_holds_records(value) for value in rows[0].record.values() if value is not held[0]):
         return rows
     records = [inner for record in held[0] for inner in flatten_paragraphs(record)]
-    return [Row(rows[0].file, number, record) for number, record in enumerate(records)]
+    return [EvalRow(rows[0].file, number, record) for number, record in enumerate(records)]
 
 
 def _holds_records(value: Any) -> bool:
@@ -73,7 +73,7 @@ def flatten_paragraphs(record: dict[str, Any]) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------------------ Arrow's formats
 
 
-def _read_parquet(source: Source) -> Iterator[Row]:
+def _read_parquet(source: Source) -> Iterator[EvalRow]:
     try:
         with open_binary(source.path) as handle:
             file = open_parquet(source, handle)
@@ -84,10 +84,10 @@ def _read_parquet(source: Source) -> Iterator[Row]:
                 yield from _take_all(source, batches, row, stop)
                 row = stop
     except BrokenSourceError as broken:
-        yield Row(source.name, 0, None, str(broken))
+        yield EvalRow(source.name, 0, None, str(broken))
 
 
-def _take_all(source: Source, batches: Iterable[pa.RecordBatch], row: int, stop: int) -> Iterator[Row]:
+def _take_all(source: Source, batches: Iterable[pa.RecordBatch], row: int, stop: int) -> Iterator[EvalRow]:
     """The rows of a row group; those behind its damage are unreadable."""
     reason = "the row group ends early"
     try:
@@ -97,10 +97,10 @@ def _take_all(source: Source, batches: Iterable[pa.RecordBatch], row: int, stop:
     except DAMAGE as error:
         reason = explain_damage(source, error)
     for lost in range(row, stop):
-        yield Row(source.name, lost, None, reason)
+        yield EvalRow(source.name, lost, None, reason)
 
 
-def _read_arrow(source: Source) -> Iterator[Row]:
+def _read_arrow(source: Source) -> Iterator[EvalRow]:
     row = 0
     try:
         with open_binary(source.path) as file:
@@ -110,9 +110,9 @@ def _read_arrow(source: Source) -> Iterator[Row]:
                 yield from take_batch(source.name, batch, row)
                 row += batch.num_rows
     except BrokenSourceError as broken:
-        yield Row(source.name, row, None, str(broken))
+        yield EvalRow(source.name, row, None, str(broken))
     except DAMAGE as error:
-        yield Row(source.name, row, None, explain_damage(source, error))
+        yield EvalRow(source.name, row, None, explain_damage(source, error))
 
 
 def _read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
@@ -130,7 +130,7 @@ def _read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
         yield reader.get_batch(number)
 
 
-def take_batch(name: str, batch: Any, row: int) -> Iterator[Row]:
+def take_batch(name: str, batch: Any, row: int) -> Iterator[EvalRow]:
     """The rows of a batch or table; where a text is no UTF-8, its row alone is unreadable."""
     try:
         records = batch.to_pylist()
@@ -139,14 +139,14 @@ def take_batch(name: str, batch: Any, row: int) -> Iterator[Row]:
             yield _take_one(name, batch.slice(place, 1), row + place)
         return
     for place, record in enumerate(records):
-        yield Row(name, row + place, record)
+        yield EvalRow(name, row + place, record)
 
 
-def _take_one(name: str, batch: Any, row: int) -> Row:
+def _take_one(name: str, batch: Any, row: int) -> EvalRow:
     try:
-        return Row(name, row, batch.to_pylist()[0])
+        return EvalRow(name, row, batch.to_pylist()[0])
     except UnicodeDecodeError as error:
-        return Row(name, row, None, f"invalid UTF-8 at byte {error.start} of a text ({error.reason})")
+        return EvalRow(name, row, None, f"invalid UTF-8 at byte {error.start} of a text ({error.reason})")
 
 
 def explain_damage(source: Source, error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from curate.matching.words import Array, Words
-    from curate.stages.decontaminate.alignment import Run
+    from curate.stages.decontaminate.alignment import MatchedRun
 
 Span = tuple[int, int]
 
@@ -15,7 +15,7 @@ EVEN_BITS = 10.0  # of every word when marks are looked for: three outweigh a ga
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """A stretch of a text that is shown."""
 
     kind: str
@@ -40,17 +40,17 @@ def find_marks(document: str, item: str) -> tuple[list[Span], list[Span]]:
     )
 
 
-def find_shared(document: "Array", item: "Array") -> "tuple[Run, ...]":
+def find_shared(document: "Array", item: "Array") -> "tuple[MatchedRun, ...]":
     """The runs of words in the best alignment of two texts, given the hashes of their words."""
     import numpy as np
 
     from curate.matching import words
     from curate.stages.decontaminate import alignment
-    from curate.stages.decontaminate.surprisal import Surprise
+    from curate.stages.decontaminate.surprisal import WordSurprisal
 
     runs = alignment.find_runs(words.shingle(item, alignment.SIZE), words.shingle(document, alignment.SIZE))
     even = np.full(len(item), EVEN_BITS)
-    found = alignment.align(runs, Surprise(even, even, even), 0)
+    found = alignment.align(runs, WordSurprisal(even, even, even), 0)
     return found.runs if found else ()
 
 
@@ -59,11 +59,11 @@ def find_span(words: "Words", first: int, length: int) -> Span:
     return int(words.starts[first]), int(words.ends[first + length - 1])
 
 
-def split_marked(text: str, spans: Sequence[Span], begin: int, end: int) -> Iterator[Piece]:
+def split_marked(text: str, spans: Sequence[Span], begin: int, end: int) -> Iterator[TextPiece]:
     """The pieces of a text from ``begin`` to ``end``, empty ones left out."""
     place = begin
     for first, last in [*spans, (end, end)]:
         first, last = min(max(first, place), end), min(max(last, place), end)
-        pieces = (Piece("text", text[place:first]), Piece("mark", text[first:last]))
+        pieces = (TextPiece("text", text[place:first]), TextPiece("mark", text[first:last]))
         yield from (piece for piece in pieces if piece.text)
         place = last

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from curate.runtime.console import size
 from curate.runtime.html import digest, open_templates
 from curate.runtime.text import percent, share
-from curate.stages.decontaminate.report.highlights import Piece, Span, find_marks, split_marked
+from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
     AROUND,
     RULES,
@@ -24,7 +24,7 @@ from curate.stages.decontaminate.report.wording import (
 )
 
 if TYPE_CHECKING:
-    from curate.stages.decontaminate.summary import Leakage
+    from curate.stages.decontaminate.summary import DecontaminationSummary
 
 
 MOST = 1000  # hits on the page
@@ -50,19 +50,19 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class HitCard:
     """One hit on the page."""
 
     hit: Hit
-    document: Sequence[Piece]
-    item: Sequence[Piece]
+    document: Sequence[TextPiece]
+    item: Sequence[TextPiece]
     best: bool
     """Of the hits of its document, the one that decides: a leak before one for review, then the most bits."""
     place: int
     """Among the hits in the order of the corpus."""
 
 
-def write_page(path: Path, found: "Leakage", hits: Sequence[Hit]) -> None:
+def write_page(path: Path, found: "DecontaminationSummary", hits: Sequence[Hit]) -> None:
     """Write one HTML page that needs nothing else: the summary, then the hits, leaks first, the weakest first.
 
     The strongest hits are added where ``hits`` lacks them. The same findings give the same bytes. StorageError where
@@ -75,7 +75,7 @@ def write_page(path: Path, found: "Leakage", hits: Sequence[Hit]) -> None:
         beside.write_text(page, encoding="utf-8")
 
 
-def make_page(found: "Leakage", hits: Sequence[Hit]) -> str:
+def make_page(found: "DecontaminationSummary", hits: Sequence[Hit]) -> str:
     """The page as text; every value is escaped, and spelled out where a browser would hide or obey it."""
     from curate.stages.decontaminate import thresholds
     from curate.stages.decontaminate.summary import BLIND
@@ -93,7 +93,7 @@ def make_page(found: "Leakage", hits: Sequence[Hit]) -> str:
     return space.get_template("contamination.html.j2").render(values)
 
 
-def count_choices(cards: Sequence[Card]) -> dict[str, list[tuple[str, int]]]:
+def count_choices(cards: Sequence[HitCard]) -> dict[str, list[tuple[str, int]]]:
     """What can be chosen among, and how many hits each choice has."""
     columns = {"set": "eval_set", "verdict": "verdict", "rule": "rule"}
     return {name: sorted(Counter(card.hit[column] for card in cards).items()) for name, column in columns.items()}
@@ -105,7 +105,7 @@ def key(hit: Hit) -> tuple[Any, ...]:
     return hit["file"], hit["row"], turn, hit["eval_set"], hit["eval_id"], hit["part"], hit["start"]
 
 
-def make_cards(hits: Sequence[Hit]) -> list[Card]:
+def make_cards(hits: Sequence[Hit]) -> list[HitCard]:
     most = max(LEAST_CHARS, PAGE_CHARS // (2 * max(1, len(hits))))
     best: dict[tuple[str, int], Hit] = {}
     for hit in sorted(hits, key=lambda hit: (hit["verdict"], -hit["bits"])):
@@ -115,16 +115,16 @@ def make_cards(hits: Sequence[Hit]) -> list[Card]:
     for hit in hits:
         here, there = find_marks(hit["matched_text"][:most], hit["eval_text"])
         texts = show_document(hit, here, most), show_item(hit["eval_text"], there, most)
-        cards.append(Card(hit, *texts, best[hit["file"], hit["row"]] is hit, places[key(hit)]))
+        cards.append(HitCard(hit, *texts, best[hit["file"], hit["row"]] is hit, places[key(hit)]))
     return cards
 
 
-def show_document(hit: Hit, spans: Sequence[Span], most: int) -> list[Piece]:
+def show_document(hit: Hit, spans: Sequence[Span], most: int) -> list[TextPiece]:
     """The matched passage with what stands around it; of a long one its beginning."""
     text, (before, after) = hit["matched_text"], show_around(hit)
-    pieces = [Piece("aside", before), *split_marked(text, spans, 0, min(most, len(text)))]
-    pieces += [Piece("cut", f" {len(text) - most:,} more characters ")] if len(text) > most else []
-    return [piece for piece in [*pieces, Piece("aside", after)] if piece.text]
+    pieces = [TextPiece("aside", before), *split_marked(text, spans, 0, min(most, len(text)))]
+    pieces += [TextPiece("cut", f" {len(text) - most:,} more characters ")] if len(text) > most else []
+    return [piece for piece in [*pieces, TextPiece("aside", after)] if piece.text]
 
 
 def show_around(hit: Hit) -> tuple[str, str]:
@@ -137,16 +137,16 @@ def show_around(hit: Hit) -> tuple[str, str]:
     return before, after
 
 
-def show_item(text: str, spans: Sequence[Span], most: int) -> list[Piece]:
+def show_item(text: str, spans: Sequence[Span], most: int) -> list[TextPiece]:
     """An eval item; of a long one the part that begins somewhat before the first marked word."""
     begin = min(max(0, (spans[0][0] if spans else 0) - most // 5), max(0, len(text) - most))
     left = len(text) - begin - most
-    pieces = [Piece("cut", f"{begin:,} characters before ")] if begin else []
+    pieces = [TextPiece("cut", f"{begin:,} characters before ")] if begin else []
     pieces += split_marked(text, spans, begin, min(begin + most, len(text)))
-    return [*pieces, Piece("cut", f" {left:,} more characters")] if left > 0 else pieces
+    return [*pieces, TextPiece("cut", f" {left:,} more characters")] if left > 0 else pieces
 
 
-def describe_shown(found: "Leakage", cards: Sequence[Card]) -> str:
+def describe_shown(found: "DecontaminationSummary", cards: Sequence[HitCard]) -> str:
     """How many of the hits are on the page, and where the others are."""
     leaks, review = sum(sum(one.rules.values()) for one in found.sets), found.counts["review"]
     shown = sum(card.hit["verdict"] == "contaminated" for card in cards)

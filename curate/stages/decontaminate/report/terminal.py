@@ -20,7 +20,7 @@ from curate.stages.decontaminate.report.wording import (
 
 if TYPE_CHECKING:
     from curate.runtime.text import columns
-    from curate.stages.decontaminate.summary import Leakage, SetReport
+    from curate.stages.decontaminate.summary import DecontaminationSummary, EvalSetReport
 
 
 NAMED = 3  # unmatchable items of a set
@@ -29,7 +29,7 @@ BREAK = 20  # characters of a word that is not broken at the end of a line
 SHOWN = 2 * (WIDTH - LABEL) - BREAK  # columns of a text: two lines
 
 
-def render(found: "Leakage") -> str:
+def render(found: "DecontaminationSummary") -> str:
     """What was found, in lines of at most 100 columns (a path may make one longer), without colour."""
     blocks = [
         [*_render_scan(found), *_render_funnel(found)],
@@ -42,20 +42,20 @@ def render(found: "Leakage") -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _render_scan(found: "Leakage") -> list[str]:
+def _render_scan(found: "DecontaminationSummary") -> list[str]:
     octets, seconds = found.counts["bytes"], found.seconds
     parts = [f"{found.counts['scanned']:,} documents", f"{size(octets)} of text"]
     parts += [f"{size(octets / seconds)}/s", clock(seconds)] if seconds else []
     return lay_out("looked through", [*parts, describe_method(found)], "   ")
 
 
-def _render_funnel(found: "Leakage") -> list[str]:
+def _render_funnel(found: "DecontaminationSummary") -> list[str]:
     read = found.counts["read"]
     rows = [("read", read, ""), *(("  " + name, number, note) for name, number, note in list_funnel(found))]
     return [f"{name:<{LABEL}}{many:>11,}  {share(many, read):>7}   {note}".rstrip() for name, many, note in rows]
 
 
-def _render_sets(sets: "Sequence[SetReport]") -> list[str]:
+def _render_sets(sets: "Sequence[EvalSetReport]") -> list[str]:
     names = ("items", "unmatchable", "items hit", "documents", "review", *RULES)
     widths = [7, 13, 11, 11, 8, 8, 9, 9]
     wide = WIDTH - sum(widths)
@@ -69,14 +69,14 @@ def _render_sets(sets: "Sequence[SetReport]") -> list[str]:
     return [*lines, *(line for one in sets if one.unmatchable for line in _render_unmatchable(one))]
 
 
-def _render_unmatchable(one: "SetReport") -> list[str]:
+def _render_unmatchable(one: "EvalSetReport") -> list[str]:
     more = len(one.unmatchable) - NAMED
     ids = ", ".join(shorten(fold(name), LEAD) for name in one.unmatchable[:NAMED])
     text = f"too short or too common to be looked for, in {shorten(fold(one.name), LEAD)}: {ids}"
     return lay_out("unmatchable", (text + (f" and {more:,} more" if more > 0 else "")).split())
 
 
-def _render_canaries(found: "Leakage") -> list[str]:
+def _render_canaries(found: "DecontaminationSummary") -> list[str]:
     from curate.stages.decontaminate.summary import BLIND
 
     planted = sum(one.planted for one in found.recall)
@@ -130,7 +130,7 @@ def _render_text(label: str, text: str) -> list[str]:
     return [f"{one:<{LABEL}}{line}" for one, line in zip([label, *[""] * len(lines)], [*lines, text], strict=True)]
 
 
-def _render_end(found: "Leakage") -> list[str]:
+def _render_end(found: "DecontaminationSummary") -> list[str]:
     """What to make of it, and what to do next."""
     lines = _render_verdict(found) if found.verified or not found.counts["contaminated"] else []
     question = describe_excess(found)
@@ -138,7 +138,7 @@ def _render_end(found: "Leakage") -> list[str]:
     return lines if found.verified else [*lines, *_render_next(found)]
 
 
-def _render_verdict(found: "Leakage") -> list[str]:
+def _render_verdict(found: "DecontaminationSummary") -> list[str]:
     counts, where = found.counts, fold(found.corpus)
     sought = sum(one.items - len(one.unmatchable) for one in found.sets)
     text = f"clean: none of {counts['scanned']:,} documents of {where} contains any of {sought:,} eval items"
@@ -148,7 +148,7 @@ def _render_verdict(found: "Leakage") -> list[str]:
     return lay_out("verdict", text.split())
 
 
-def _render_next(found: "Leakage") -> list[str]:
+def _render_next(found: "DecontaminationSummary") -> list[str]:
     at = "" if found.run == "curated" else f" --run {shlex.quote(found.run)}"
     lines = [f"open {shlex.quote(found.report)}   to judge what was found"] if found.report else []
     lines += [f"curate {command}{at}" for command in ("filter --dry-run", "status", "export out/")]

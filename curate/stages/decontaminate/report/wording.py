@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curate.stages.decontaminate.summary import Leakage
+    from curate.stages.decontaminate.summary import DecontaminationSummary
 
 
 Hit = Mapping[str, Any]
@@ -28,12 +28,12 @@ def name_place(hit: Hit) -> str:
     return f"{hit['file']}, row {hit['row']}" + ("" if hit["turn"] is None else f", turn {hit['turn']}{role}")
 
 
-def describe_method(found: "Leakage") -> str:
+def describe_method(found: "DecontaminationSummary") -> str:
     turns = "" if found.turns in (None, "all") else f", {found.turns} turns alone"
     return METHODS.get(found.method, found.method) + turns
 
 
-def describe_action(found: "Leakage") -> str:
+def describe_action(found: "DecontaminationSummary") -> str:
     """What becomes of the contaminated documents."""
     cut = found.counts["contaminated"] - found.counts["dropped"]
     if found.verified:
@@ -43,7 +43,7 @@ def describe_action(found: "Leakage") -> str:
     return {"drop": "dropped by filter and export", "mark": "marked; they stay"}.get(found.action, found.action)
 
 
-def list_funnel(found: "Leakage") -> list[tuple[str, int, str]]:
+def list_funnel(found: "DecontaminationSummary") -> list[tuple[str, int, str]]:
     """What became of the documents that were read: a name, a number, and a note where there are some."""
     counts = found.counts
     lines = [
@@ -57,7 +57,7 @@ def list_funnel(found: "Leakage") -> list[tuple[str, int, str]]:
     return [(name, number, note if number else "") for name, number, note in shown]
 
 
-def describe_excess(found: "Leakage") -> str:
+def describe_excess(found: "DecontaminationSummary") -> str:
     """A question where more than a third of the documents are contaminated, else nothing."""
     many, whole = found.counts["contaminated"], found.counts["scanned"]
     if 3 * many <= whole:

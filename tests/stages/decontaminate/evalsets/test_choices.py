@@ -4,7 +4,7 @@ from helpers.evalsets import read_item, read_rows
 
 from curate.stages.decontaminate.evalsets.choices import (
     UNSURE,
-    Options,
+    AnswerChoices,
     as_options,
     find_base,
     split_options,
@@ -26,10 +26,10 @@ def test_one_text_may_list_all_options():
     assert split_options("(A) w (B) x") == ["w", "x"]
     assert split_options('["w", "x; y"]') == ["w", "x; y"]
     assert split_options("w\nx; y\n") == ["w", "x; y"]
-    assert as_options({"A": "w", "B": "x"}) == Options(("w", "x"), ("A", "B"))
+    assert as_options({"A": "w", "B": "x"}) == AnswerChoices(("w", "x"), ("A", "B"))
 
 
-FOUR = Options(("w", "x", "y", "z"))
+FOUR = AnswerChoices(("w", "x", "y", "z"))
 
 
 def test_the_number_of_the_first_option_is_told_by_all_answers():
@@ -43,7 +43,7 @@ def test_the_number_of_the_first_option_is_told_by_all_answers():
     assert base("answer", ["1", "2"], first=1) == 1  # option1, option2
     assert base("answer", [0, 4]) is base("answer", [18, 2]) is base("answer", ["1", "Paris"]) is None
     assert base("label", [-1, 0]) == 0  # -1 stands for a hidden label
-    assert base("answer", ["1", "2"], options=Options(("1", "2", "3"))) is None  # texts of options
+    assert base("answer", ["1", "2"], options=AnswerChoices(("1", "2", "3"))) is None  # texts of options
 
 
 def test_an_answer_that_only_points_becomes_the_text_of_its_option(tmp_path):

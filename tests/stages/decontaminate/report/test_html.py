@@ -10,7 +10,7 @@ from helpers.leakage import COUNTS, HOSTILE, make_found, make_hit
 from curate.stages.decontaminate import report
 from curate.stages.decontaminate.report.html import LEAST_CHARS
 from curate.stages.decontaminate.report.wording import RULES
-from curate.stages.decontaminate.summary import BLIND, SetReport
+from curate.stages.decontaminate.summary import BLIND, EvalSetReport
 
 
 def write(tmp_path, found, hits):
@@ -72,7 +72,7 @@ def test_no_text_of_a_hit_appears_raw(tmp_path, name):
 
 
 def test_no_text_of_the_findings_appears_raw(tmp_path):
-    sets = (SetReport(HOSTILE, 9, (HOSTILE, "b"), 1, 1, 0, {"exact": 1}),)
+    sets = (EvalSetReport(HOSTILE, 9, (HOSTILE, "b"), 1, 1, 0, {"exact": 1}),)
     changes = {"corpus": HOSTILE, "run": HOSTILE, "notes": (HOSTILE,), "sets": sets, "report": HOSTILE}
     text = write(tmp_path, make_found(**changes, method=HOSTILE, turns=HOSTILE), [])
     page = Page(text)
@@ -102,7 +102,7 @@ def test_the_page_has_every_hit_once_leaks_before_review_the_weakest_first(tmp_p
     hits = [make_hit(number) for number in range(8)]
     hits[2]["verdict"] = hits[4]["verdict"] = "review"
     strongest = (hits[7], make_hit(99, verdict="contaminated"))
-    found = make_found(strongest=strongest, sets=(SetReport("gsm8k", 9, (), 8, 8, 2, {"exact": 7}),))
+    found = make_found(strongest=strongest, sets=(EvalSetReport("gsm8k", 9, (), 8, 8, 2, {"exact": 7}),))
     text = write(tmp_path, found, hits[::-1])
     assert re.findall(r"<h3>gsm8k/(\d+)</h3>", text) == ["0", "1", "3", "5", "6", "7", "99", "2", "4"]
     assert "All 7 leaks and 2 hits for review are shown." in text

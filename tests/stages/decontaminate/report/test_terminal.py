@@ -8,7 +8,7 @@ from helpers.leakage import COUNTS, HOSTILE, PENS, make_found, make_hit
 from curate.runtime.text import columns
 from curate.stages.decontaminate import hits_table
 from curate.stages.decontaminate.report.wording import AROUND
-from curate.stages.decontaminate.summary import BLIND, SetReport
+from curate.stages.decontaminate.summary import BLIND, EvalSetReport
 
 
 def test_the_context_that_hits_keep_is_the_one_that_the_ellipses_go_by():
@@ -52,7 +52,7 @@ def test_a_text_on_the_screen_has_two_lines_around_its_first_marked_word():
 def test_the_screen_spells_out_what_a_terminal_would_obey():
     names = ("file", "id", "role", "eval_set", "eval_id", "rule", "before", "matched_text", "after", "eval_text")
     hostile = make_hit(turn=0, **dict.fromkeys(names, HOSTILE + PENS) | {"before": "so\x1b[2J\n"})
-    sets = (SetReport(HOSTILE, 9, (HOSTILE, "b"), 1, 1, 0, {"exact": 1}),)
+    sets = (EvalSetReport(HOSTILE, 9, (HOSTILE, "b"), 1, 1, 0, {"exact": 1}),)
     text = make_found(strongest=(hostile,), weakest=(hostile,), sets=sets, notes=(HOSTILE,), run=HOSTILE).render()
     assert all(char.isprintable() for char in text.replace("\n", ""))
     assert r"\x00\x1b[31m\u202e" in text and r"\ud800" in text
