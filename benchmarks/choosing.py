@@ -88,7 +88,7 @@ def make_run(run: Path, corpus: Path) -> None:
 
     from curate.corpus import open_corpus
     from curate.rundir import parquet
-    from curate.rundir.run import fingerprint, open_run
+    from curate.rundir.run import compute_fingerprint, open_run
 
     opened = open_corpus([str(corpus)])
     made_from = {
@@ -96,7 +96,7 @@ def make_run(run: Path, corpus: Path) -> None:
         "model": {"model": "made-up"},
         "parameters": {"signals": ["zlib_ratio"]},
     }
-    identity, place, chance = fingerprint(made_from), open_run(run, create=True), np.random.default_rng(0)
+    identity, place, chance = compute_fingerprint(made_from), open_run(run, create=True), np.random.default_rng(0)
     counts = dict.fromkeys(("read", "ok", "empty", "unreadable", "tokens", "bytes"), 0)
     index = {source.name: number for number, source in enumerate(opened.sources)}
     for documents in opened.slices():
@@ -300,13 +300,13 @@ def make_scores_alone(scratch: Path, rows: int) -> None:
     """A run of made-up scores with a carried domain, and a Parquet file of the columns that the others need."""
     from curate.corpus import open_corpus
     from curate.rundir import parquet
-    from curate.rundir.run import fingerprint, open_run
+    from curate.rundir.run import compute_fingerprint, open_run
 
     (scratch / "corpus.jsonl").write_text('{"text":"x","domain":"domain 00"}\n')
     opened = open_corpus([str(scratch / "corpus.jsonl")])
     corpus, place = opened.fingerprint(), open_run(scratch / "run", create=True)
     made_from = {"corpus": corpus, "model": {"model": "made-up"}, "parameters": {"signals": ["zlib_ratio"]}}
-    identity, chance, tokens = fingerprint(made_from), np.random.default_rng(0), 0
+    identity, chance, tokens = compute_fingerprint(made_from), np.random.default_rng(0), 0
     names = np.array([f"domain {number:02d}" for number in range(DOMAINS)])
     narrow = pa.schema([("file", pa.string()), ("row", pa.int64()), ("perplexity", pa.float64())])
     narrow = pa.schema([*narrow, ("tokens", pa.int64()), ("zlib_ratio", pa.float32()), ("domain", pa.string())])

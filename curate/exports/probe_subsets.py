@@ -15,7 +15,8 @@ import numpy as np
 from curate.errors import GateError, UsageError
 from curate.exports import dataset_folder, joined_slices
 from curate.exports.write import write_choice
-from curate.rundir import decision_table, quantiles, run, tally
+from curate.rundir import decision_table, quantiles, tally
+from curate.rundir.run import compute_fingerprint
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter import apply, criteria
 from curate.stages.filter.apply import CompiledBand, CompiledBound, CompiledCriteria, DocumentRows
@@ -145,7 +146,7 @@ def _write_side(source: DocumentRows, side: str, chosen: CompiledCriteria, folde
     parameters = {"probe": side, **criteria.parameters_of(chosen.criteria)}
     made_from = {"made_from": source.run.finished_scores()["fingerprint"], **source.found.fingerprints()}
     note: dict[str, Any] = {**made_from, "parameters": parameters}
-    note["fingerprint"] = run.fingerprint(note)
+    note["fingerprint"] = compute_fingerprint(note)
     judgement = Judgement(source, chosen)
     with decision_table.coded_writer(path, source.names, note) as writer:
         for rows, codes in judgement.rows():

@@ -119,7 +119,7 @@ def _describe(
 ) -> ExportSummary:
     """Write card, state and manifest, once the shards have their names."""
     from curate.exports import dataset_card, dataset_folder, shards, training_md
-    from curate.rundir.run import fingerprint
+    from curate.rundir.run import compute_fingerprint
 
     score, folder, choice = job.run.finished_scores(), writer.folder, job.choice
     chosen = choice.filter["fingerprint"] if choice.filter else None
@@ -130,7 +130,7 @@ def _describe(
     made_from += ["by bucket"] * job.placed.by_bucket
     if job.spelling is not None:
         made_from += [["spelled", writer.vocabulary.encoder.name, writer.layout, writer.append]]
-    identity = fingerprint(made_from)
+    identity = compute_fingerprint(made_from)
     if job.format == "hf":
         dataset_folder.write_states(folder, writer.shape.schema(), files, identity, buckets)
     head = "" if job.format == "tokens" else dataset_folder.front_matter(writer) + "\n"

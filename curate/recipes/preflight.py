@@ -23,20 +23,18 @@ MOST_HINT = 150
 """Characters of a verb's own hint that are shown beside a mistake."""
 
 
-def find_refused(
-    recipe: "Recipe", place: "Run", book: "StepRecords", functions: "VerbFunctions"
-) -> "Iterator[Problem]":
+def find_refused(recipe: "Recipe", run: "Run", book: "StepRecords", functions: "VerbFunctions") -> "Iterator[Problem]":
     """What is a recipe, and yet cannot work: no scores, an option without a meaning, a folder that is taken."""
     from curate.recipes.stage_graph import reads
     from curate.runtime.text import shorten
 
-    scored = place.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
+    scored = run.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
     for step in recipe.steps:
         where = f"line {step.line}"
         if step.values.get("probe"):
             yield where, f"{step.name}: probe decides nothing that a later step reads; run it beside the recipe"
         if "score" in reads(step) and not scored:
-            yield where, f"{step.name} reads scores, but {place.path} has none; begin with - score: CORPUS"
+            yield where, f"{step.name} reads scores, but {run.path} has none; begin with - score: CORPUS"
         checks = (_check_named(step, recipe.steps), _check_export(step, recipe.steps), _check_place(step, book))
         for error in (_ask(step, functions), *checks):
             if error is not None:
@@ -119,13 +117,13 @@ def _check_export(step: "Step", steps: "Sequence[Step]") -> UsageError | None:
     return UsageError(f"there is no export {folder}, and no step writes it", hint)
 
 
-def warn_of_others(recipe: "Recipe", place: "Run") -> None:
+def warn_of_others(recipe: "Recipe", run: "Run") -> None:
     """Tell of tables that an earlier recipe or a hand has left in the run, where a step will follow them."""
     from curate.recipes.stage_graph import reads
     from curate.runtime import console
 
     made = {step.verb for step in recipe.steps}
     read = {name for step in recipe.steps for name in reads(step)} - {"score", "corpus"}
-    left = [name for name in sorted(read - made) if place.stage(name) is not None]
+    left = [name for name in sorted(read - made) if run.stage(name) is not None]
     if left:
-        console.warn(f"the steps will follow what is in {place.path} and none of them makes: {', '.join(left)}")
+        console.warn(f"the steps will follow what is in {run.path} and none of them makes: {', '.join(left)}")

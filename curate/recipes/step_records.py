@@ -16,7 +16,7 @@ import xxhash
 from curate.corpus import Corpus
 from curate.errors import CurateError
 from curate.recipes.stage_graph import Step, folder_of, reads
-from curate.rundir.run import FORMAT, Run, differences, fingerprint
+from curate.rundir.run import FORMAT, Run, compute_fingerprint, list_differences
 from curate.runtime import files
 
 WHOLE_BYTES = 16_000_000  # files up to this are read whole, of larger ones their size and both ends
@@ -38,13 +38,13 @@ class StepRecords:
         self._path = Path(run) / "recipe.json"
         self._notes = _read_notes(self._path)
 
-    def why(self, place: Run, step: Step) -> str | None:
+    def why(self, run: Run, step: Step) -> str | None:
         """Why a step has to be run, in words; None where it is unchanged."""
         note = self._notes.get(key_of(step))
         if note is None or step.looks:
             return "not done yet"
-        now = describe_step(place, step)
-        changed = differences(note["parameters"], now["parameters"])
+        now = describe_step(run, step)
+        changed = list_differences(note["parameters"], now["parameters"])
         if changed:
             return "; ".join(changed[:3])
         for name in now["read"]:
@@ -66,18 +66,18 @@ class StepRecords:
         note = self._notes.get(key_of(step))
         return note is not None and (note["left"] or {}).get("out", "") == fingerprint_left(Path(step.values["out"]))
 
-    def same_but_corpus(self, place: Run, step: Step) -> bool:
+    def same_but_corpus(self, run: Run, step: Step) -> bool:
         """Whether a step would be unchanged, had the documents not changed."""
         note = self._notes.get(key_of(step))
         if note is None:
             return False
-        now = describe_step(place, step)
+        now = describe_step(run, step)
         same = all(note[name] == now[name] for name in ("parameters", "files", "left"))
         return same and note["read"] != now["read"]
 
-    def save(self, place: Run, step: Step, exit_code: int) -> None:
+    def save(self, run: Run, step: Step, exit_code: int) -> None:
         """Note that a step is done, as it now stands."""
-        found = describe_step(place, step)
+        found = describe_step(run, step)
         if step.looks or found["left"] is None:
             return
         self._notes[key_of(step)] = {**found, "exit_code": exit_code}
@@ -97,31 +97,31 @@ def _read_notes(path: Path) -> dict[str, Any]:
 def key_of(step: Step) -> str:
     """By what a step is remembered: its verb, and what it writes; of one that only reads, all that it asks."""
     if step.verb == "verify":
-        return f"{step.name} {folder_of(step)} {fingerprint(step.values)}"
+        return f"{step.name} {folder_of(step)} {compute_fingerprint(step.values)}"
     return f"{step.name} {folder_of(step)}" if folder_of(step) else step.name
 
 
-def describe_step(place: Run, step: Step) -> dict[str, Any]:
+def describe_step(run: Run, step: Step) -> dict[str, Any]:
     """What a step asks and reads, and what of it is there."""
     parameters = {name: value for name, value in step.values.items() if name not in NO_MATTER}
     names = ("corpus",) if step.verb == "score" else reads(step)
-    read = {name: _corpus_of(place) if name == "corpus" else _stage_of(place, name) for name in names}
+    read = {name: _corpus_of(run) if name == "corpus" else _stage_of(run, name) for name in names}
     return {
         "parameters": parameters,
         "read": read,
         "files": dict(_files_of(step, names)),
-        "left": _left_by(place, step),
+        "left": _left_by(run, step),
     }
 
 
-def _stage_of(place: Run, name: str) -> str | None:
-    record = place.stage(name)
-    return None if record is None else str(record.get("fingerprint") or fingerprint(record))
+def _stage_of(run: Run, name: str) -> str | None:
+    record = run.stage(name)
+    return None if record is None else str(record.get("fingerprint") or compute_fingerprint(record))
 
 
-def _corpus_of(place: Run) -> str | None:
+def _corpus_of(run: Run) -> str | None:
     """The documents of the run as they are now; None where they cannot be opened, or are not those that were scored."""
-    record = place.stage("score") or place.stage("corpus")
+    record = run.stage("score") or run.stage("corpus")
     try:
         corpus = Corpus.from_spec(record["corpus"]) if record else None
         if (
@@ -149,30 +149,30 @@ def _files_of(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         whole = step.verb == "verify"
         found = [fingerprint_path(Path(path), whole) for path in paths if "://" not in path and os.path.exists(path)]
         if found:
-            yield name, fingerprint(found)
+            yield name, compute_fingerprint(found)
 
 
-def _left_by(place: Run, step: Step) -> dict[str, str] | None:
+def _left_by(run: Run, step: Step) -> dict[str, str] | None:
     """The record, the table and the files that a step left; None where it leaves none of them."""
     if step.verb == "verify":
         return {}  # its finding was true of the files as they were, and these are looked at
-    found = {name: fingerprint_left(path) for name, path in _written_by(place, step).items()}
-    record = place.stage(step.verb)
+    found = {name: fingerprint_left(path) for name, path in _written_by(run, step).items()}
+    record = run.stage(step.verb)
     if record is not None:
-        found["record"] = fingerprint(record)
-        table = getattr(place, TABLES.get(step.verb, step.verb), None)
+        found["record"] = compute_fingerprint(record)
+        table = getattr(run, TABLES.get(step.verb, step.verb), None)
         if isinstance(table, Path):
             found["table"] = fingerprint_left(table)
     return found or None
 
 
-def _written_by(place: Run, step: Step) -> dict[str, Path]:
+def _written_by(run: Run, step: Step) -> dict[str, Path]:
     """What a step writes beside its table, by the name of the parameter."""
     if step.verb == "report":
-        page = Path(step.values.get("out") or place.path / "report.html")
+        page = Path(step.values.get("out") or run.path / "report.html")
         return {"out": page, "numbers": page.with_suffix(".json")}
     named = {name: Path(step.values[name]) for name in ("out", "save_cutoffs") if step.values.get(name)}
-    return {**named, "cutoffs": place.path / "cutoffs.json"} if step.verb == "bucket" else named
+    return {**named, "cutoffs": run.path / "cutoffs.json"} if step.verb == "bucket" else named
 
 
 # Files.
@@ -190,7 +190,7 @@ def _walk(path: Path) -> Iterator[tuple[str, Path]]:
 
 def fingerprint_path(path: Path, whole: bool = False) -> str:
     """Names, sizes and contents of a file or a folder; ``whole`` reads large files to their end, too."""
-    return fingerprint(sorted([name, *_content(place, whole)] for name, place in _walk(path)))
+    return compute_fingerprint(sorted([name, *_content(place, whole)] for name, place in _walk(path)))
 
 
 def fingerprint_left(path: Path) -> str:
@@ -200,7 +200,7 @@ def fingerprint_left(path: Path) -> str:
     rows = [
         [name, *(_content(place) if place.suffix == ".json" else [place.stat().st_size])] for name, place in _walk(path)
     ]
-    return fingerprint(sorted(rows))
+    return compute_fingerprint(sorted(rows))
 
 
 def _content(path: Path, whole: bool = False) -> list[Any]:

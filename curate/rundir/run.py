@@ -22,7 +22,7 @@ FORMAT = 1
 DEFAULT_RUN = "curated"
 
 
-def fingerprint(value: Any) -> str:
+def compute_fingerprint(value: Any) -> str:
     """A 128-bit xxh3 of a JSON-able value, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
@@ -99,29 +99,29 @@ class Run:
         return corpus
 
 
-def choose_corpus(place: Run, named: Sequence[str] | None, verb: str, **options: Any) -> Corpus:
+def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **options: Any) -> Corpus:
     """The corpus of a run: the one that was scored, else the one that an earlier verb read, else the one named here.
 
     ``options`` are those of ``open_corpus`` for a corpus that is named. A named corpus that is not the run's own is a
     UsageError: verbs of one run speak of one corpus. What was named is recorded for the verbs that follow.
     """
-    known = place.stage("score") or place.stage("corpus")
+    known = run.stage("score") or run.stage("corpus")
     if known is None and not named:
-        hint = f"name it: curate {verb} … --corpus CORPUS --run {place.path}; or score it first: curate score CORPUS"
-        raise TableError(f"{place.path} knows no corpus", hint)
+        hint = f"name it: curate {verb} … --corpus CORPUS --run {run.path}; or score it first: curate score CORPUS"
+        raise TableError(f"{run.path} knows no corpus", hint)
     if known is None:
         corpus = open_corpus(list(named or ()), **options)
-        place.save("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()})
+        run.save("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()})
         return corpus
-    corpus = place.corpus() if place.stage("score") else _reopen(known)
+    corpus = run.corpus() if run.stage("score") else _reopen(known)
     for name, has in (("text_field", corpus.text_field), ("id_field", corpus.id_field)):
         if options.get(name) not in (None, has):
             option = f"--{name.replace('_', '-')}"
-            message = f'{option} {options[name]}: in the corpus of {place.path} it is "{has}"'
+            message = f'{option} {options[name]}: in the corpus of {run.path} it is "{has}"'
             raise UsageError(message, f"leave {option} out, or use another --run")
     if named and open_corpus(list(named), **options).identity() != corpus.identity():
         shown = " ".join(known["corpus"]["paths"])
-        raise UsageError(f"the corpus of {place.path} is {shown}; --corpus names another", "use another --run")
+        raise UsageError(f"the corpus of {run.path} is {shown}; --corpus names another", "use another --run")
     return corpus
 
 
@@ -151,13 +151,13 @@ def open_run(path: str | Path, create: bool = False) -> Run:
     return Run(directory, record)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+def list_differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """What differs between two nested records, one ``name: old, now new`` each."""
     found: list[str] = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, f"{prefix}{key}.")
+            found += list_differences(before, after, f"{prefix}{key}.")
         elif before != after:
             found.append(f"{prefix}{key}: {_shown(before)}, now {_shown(after)}")
     return found
@@ -168,7 +168,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def done_slices(run: Run, made_from: str, directory: Path | None = None) -> dict[str, list[SliceMark]]:
+def list_done_slices(run: Run, made_from: str, directory: Path | None = None) -> dict[str, list[SliceMark]]:
     """The slices whose parts (of the scores, or in ``directory``) are whole, by file, contiguous from the first.
 
     Foreign parts are an error.

@@ -58,7 +58,7 @@ def decontaminate(
     from dataclasses import replace
     from pathlib import Path
 
-    from curate.rundir.run import choose_corpus, open_run
+    from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
     from curate.runtime.threads import cores
     from curate.stages.decontaminate import evalsets, hits_table
@@ -67,19 +67,21 @@ def decontaminate(
     from curate.stages.decontaminate.scan import DecontaminationJob
 
     check_counts(canaries, workers)
-    place = open_run(run, create=True)
+    opened = open_run(run, create=True)
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
-    read = open_export(verify, options) if verify else choose_corpus(place, corpus, "decontaminate", **options)
+    read = open_export(verify, options) if verify else choose_run_corpus(opened, corpus, "decontaminate", **options)
     console.say("reading", read.describe())
     check_action(action, read)
-    locked = Path(lock) if lock else place.path / "evals.lock"
+    locked = Path(lock) if lock else opened.path / "evals.lock"
     sets = evalsets.open_evals(evals, evalsets.parse_fields(eval_fields), locked if lock else None)
     notes = describe_sets(sets, locked)
     check_apart(sets, read)
     items = [item for one in sets for item in one.items]
     detector = make_detector(items, method)
     check_matchable(detector, sets)
-    found = DecontaminationJob(place, read, sets, items, detector, method, action, turns if read.conversation else None)
+    found = DecontaminationJob(
+        opened, read, sets, items, detector, method, action, turns if read.conversation else None
+    )
     recall = found.measure(canaries, seed, write=not verify)
     threads = workers or cores()
     if verify:
@@ -88,7 +90,7 @@ def decontaminate(
     if locked.parent.is_dir():
         evalsets.write_lock(locked, sets)
     leakage = found.summarise(tally, seconds, recall, notes)
-    page = Path(report) if report else place.path / "contamination.html"
-    write_page(page, leakage, hits_table.for_page(place, MOST))
+    page = Path(report) if report else opened.path / "contamination.html"
+    write_page(page, leakage, hits_table.for_page(opened, MOST))
     found.record(leakage)
     return replace(leakage, report=str(page), fail_on_hit=fail_on_hit)

@@ -50,16 +50,16 @@ def dedup(
 
     check_options(threshold, shingle, permutations, seed, keep, workers)
     lsh_buckets.check_limit(memory_limit)
-    place = open_run(run, create=True)
-    if keep == "lowest-ppl" and place.finished_scores()["made_from"]["model"].get("model") == "none":
+    opened = open_run(run, create=True)
+    if keep == "lowest-ppl" and opened.finished_scores()["made_from"]["model"].get("model") == "none":
         raise UsageError(f"--keep lowest-ppl: {run} was scored without a model", "--keep longest")
-    own = settle_corpus(place, corpus, text_field, id_field, on_error)
+    own = settle_corpus(opened, corpus, text_field, id_field, on_error)
     others = open_others(own, against or [], text_field, id_field, on_error)
     for read in (own, *others):
         console.say("reading", read.describe())
     recipe = SketchConfig(shingle, permutations, seed, None if exact_only else choose_bands(threshold, permutations))
     names = tuple(against or [])
-    job = DedupJob(place, (own, *others), names, recipe, threshold, keep, memory_limit, workers or threads.cores())
+    job = DedupJob(opened, (own, *others), names, recipe, threshold, keep, memory_limit, workers or threads.cores())
     if restart and job.folder.exists():
         shutil.rmtree(job.folder)
     return work(job)

@@ -87,9 +87,9 @@ def _probe(options: dict[str, Any], out: str) -> ProbeSummary:
 
     probe_subsets.check(options, out)
     asked = probe_subsets.criteria_for("low", options, 1)
-    opened = open_run(options["run"])
-    opened.finished_scores()
-    desk = FilterJob(opened, rejections.open_rejections(opened), options["memory_limit"], "none")
+    run = open_run(options["run"])
+    run.finished_scores()
+    desk = FilterJob(run, rejections.open_rejections(run), options["memory_limit"], "none")
     source = desk.open(asked)
     source.load()
     return probe_subsets.write(source, options, out)

@@ -47,13 +47,13 @@ def run(
     functions = load_functions()
     verbs = {verb: parameters_of(function) for verb, function in functions.items()}
     checked = read_recipe(recipe, verbs, set or ())
-    place = open_run(run or checked.run or DEFAULT_RUN, create=True)
-    book = StepRecords(place.path)
-    problems = list(preflight.find_refused(checked, place, book, functions))
+    opened = open_run(run or checked.run or DEFAULT_RUN, create=True)
+    book = StepRecords(opened.path)
+    problems = list(preflight.find_refused(checked, opened, book, functions))
     if problems:
         raise refusal(recipe, problems, MEND)
-    preflight.warn_of_others(checked, place)
-    work = RecipeRunner(checked, verbs, functions, place.path.as_posix(), book, restart)
+    preflight.warn_of_others(checked, opened)
+    work = RecipeRunner(checked, verbs, functions, opened.path.as_posix(), book, restart)
     if dry_run:
         return work.preview()
     work.keep()

@@ -69,7 +69,7 @@ def score(
     from curate.reference.announce import announce
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
-    from curate.rundir import run as rundir_run
+    from curate.rundir.run import compute_fingerprint, open_run
     from curate.runtime import console, profiler
     from curate.stages.score.signals import choose_signals
     from curate.stages.score.slices import score_slices, slice_for, with_slices
@@ -79,8 +79,8 @@ def score(
     for name, value in {"limit": limit, "pack-tokens": pack_tokens, "slice-bytes": slice_bytes}.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, not {value}")
-    place = rundir_run.open_run(run, create=True)
-    before = (None if restart else place.stage("score")) or {}
+    opened = open_run(run, create=True)
+    before = (None if restart else opened.stage("score")) or {}
     read = open_corpus(
         corpus, text_field=text_field, id_field=id_field, limit=limit, sample=sample, seed=seed, on_error=on_error
     )
@@ -114,15 +114,15 @@ def score(
             "model": reference.identity,
             "parameters": {"signals": wanted_signals},
         }
-        begin(place, read, made_from, restart)
+        begin(opened, read, made_from, restart)
         with profiler.measuring() if profile else nullcontext() as watch:
-            seconds = score_slices(place, read, reference, wanted_signals, rundir_run.fingerprint(made_from), names)
+            seconds = score_slices(opened, read, reference, wanted_signals, compute_fingerprint(made_from), names)
     finally:
         getattr(reference, "close", lambda: None)()
-    document_columns.settle(place, names, read.fingerprint())
-    summary = summarise(place, reference.identity["model"], seconds, reference)
+    document_columns.settle(opened, names, read.fingerprint())
+    summary = summarise(opened, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete(place, read, made_from, kept)
+    complete(opened, read, made_from, kept)
     return summary if watch is None else replace(summary, profile=profiler.describe(watch))
 
 

@@ -62,11 +62,11 @@ def criterion(by: str, rate: float | None, tokens: str | None) -> dict[str, Any]
     return kinds[by] | amount
 
 
-def require_numbers(opened: "Run") -> None:
+def require_numbers(run: "Run") -> None:
     """TableError where the run was not made by ``rank-sft``."""
     from curate.rundir import document_columns
 
-    opened.finished_scores()
-    if not document_columns.is_carried(opened, "ifd_ppl"):
+    run.finished_scores()
+    if not document_columns.is_carried(run, "ifd_ppl"):
         hint = "curate rank-sft DATA --model BASE --sample 0 --examples OUT, then --run OUT/NAME"
-        raise TableError(f"{opened.path} has no numbers of answers given what was asked", hint)
+        raise TableError(f"{run.path} has no numbers of answers given what was asked", hint)

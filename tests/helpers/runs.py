@@ -15,7 +15,7 @@ import xxhash
 from curate.corpus import Corpus, Documents, open_corpus
 from curate.reference.likelihood import LN2
 from curate.rundir import parquet, placements, rejections, schemas
-from curate.rundir import run as rundir_run
+from curate.rundir.run import Run, compute_fingerprint, open_run
 
 # perplexity, tokens and status of a document; any of them may be left out
 Numbers = Mapping[str, Any]
@@ -42,13 +42,13 @@ def make_run(
     complete: bool = True,
     only_slices: int | None = None,
     **options: Any,
-) -> rundir_run.Run:
+) -> Run:
     """Score a corpus with made-up numbers: parts and ``run.json`` as the contract has them."""
     corpus = open_corpus([str(path) for path in corpus_paths], slice_bytes=slice_bytes, **options)
     identity = {"model": "made-up", "tokenizer": "none", "dtype": "fp32", "prefix_id": 0}
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": list(signals)}}
-    fingerprint = rundir_run.fingerprint(made_from)
-    place = rundir_run.open_run(run, create=True)
+    fingerprint = compute_fingerprint(made_from)
+    place = open_run(run, create=True)
     counts: dict[str, int] = dict.fromkeys(("read", "ok", "empty", "unreadable", "tokens", "bytes"), 0)
     index = {source.name: number for number, source in enumerate(corpus.sources)}
     for written, documents in enumerate(corpus.slices()):
@@ -104,14 +104,14 @@ def ppl(*values: float | None, **more: Any) -> list[Numbers]:
     return [{"perplexity": value, **more} for value in values]
 
 
-def numbered_run(folder: Path, values: Sequence[Numbers], **options: Any) -> rundir_run.Run:
+def numbered_run(folder: Path, values: Sequence[Numbers], **options: Any) -> Run:
     """A run over ``document 0``, ``document 1`` … with the ids ``d0``, ``d1`` … and the given numbers."""
     corpus = folder / "corpus"
     write_lines(corpus / "a.jsonl", ({"id": f"d{n}", "text": f"document {n} word"} for n in range(len(values))))
     return make_run(folder / "run", [corpus], numbered(values), **options)
 
 
-def decisions_of(run: rundir_run.Run) -> dict[tuple[str, int], str | None]:
+def decisions_of(run: Run) -> dict[tuple[str, int], str | None]:
     """The decision table: the reason of each document by key, None for what is kept."""
     rows = pq.read_table(run.filter).to_pylist()
     assert all(row["keep"] == (row["reason"] is None) for row in rows)
@@ -119,12 +119,12 @@ def decisions_of(run: rundir_run.Run) -> dict[tuple[str, int], str | None]:
     return {(row["file"], row["row"]): row["reason"] for row in rows}
 
 
-def reasons_of(run: rundir_run.Run) -> list[str | None]:
+def reasons_of(run: Run) -> list[str | None]:
     """The reason of each document, in the order of the corpus."""
     return list(decisions_of(run).values())
 
 
-def kept_of(run: rundir_run.Run) -> list[int]:
+def kept_of(run: Run) -> list[int]:
     """Rows of the only file that are kept."""
     return [row for (_, row), reason in decisions_of(run).items() if reason is None]
 
@@ -132,7 +132,7 @@ def kept_of(run: rundir_run.Run) -> list[int]:
 # The buckets and the order, as ``curate bucket`` and ``curate order`` leave them.
 
 
-def write_buckets(run: rundir_run.Run, buckets: Sequence[str | None], **parameters: Any) -> None:
+def write_buckets(run: Run, buckets: Sequence[str | None], **parameters: Any) -> None:
     """The buckets of all rows of the scores, in their order, None for what is not kept."""
     names = sorted({name for name in buckets if name is not None})
     counts = {"read": len(buckets), "kept": sum(name is not None for name in buckets), "unmeasured": 0}
@@ -140,19 +140,19 @@ def write_buckets(run: rundir_run.Run, buckets: Sequence[str | None], **paramete
     write_places(run, "bucket", pa.array(buckets, pa.string()), own, counts)
 
 
-def write_order(run: rundir_run.Run, positions: Sequence[int | None], **parameters: Any) -> None:
+def write_order(run: Run, positions: Sequence[int | None], **parameters: Any) -> None:
     """The positions of all rows of the scores, in their order, None for what is not kept."""
     counts = {"read": len(positions), "kept": sum(place is not None for place in positions), "unmeasured": 0}
     own = {"by": "perplexity", "direction": "ascending", "schedule": "sort", "seed": 0, **parameters}
     write_places(run, "order", pa.array(positions, pa.int64()), own, counts)
 
 
-def write_places(run: rundir_run.Run, verb: str, column: pa.Array, parameters: Numbers, counts: Numbers) -> None:
+def write_places(run: Run, verb: str, column: pa.Array, parameters: Numbers, counts: Numbers) -> None:
     """A table of buckets or positions beside what the run has now, and its record."""
-    run = rundir_run.open_run(run.path)
+    run = open_run(run.path)
     found = rejections.open_rejections(run)
     note = {"made_from": placements.sources_of(run, found), "parameters": dict(parameters)}
-    note["fingerprint"] = rundir_run.fingerprint([note, column.to_pylist()])
+    note["fingerprint"] = compute_fingerprint([note, column.to_pylist()])
     path, schema = (run.buckets, schemas.BUCKETS) if verb == "bucket" else (run.order, schemas.ORDER)
     keys = pa.concat_tables(pq.read_table(part, columns=["file", "row"]) for part in parquet.parts(run.scores))
     placements.write_placements(path, schema, [keys.append_column(schema.names[2], column)], note)
@@ -170,7 +170,7 @@ A_HIT: Mapping[str, Any] = {
 
 
 def write_hits(
-    run: rundir_run.Run,
+    run: Run,
     hits: Iterable[Mapping[str, Any]],
     action: str = "drop",
     slice_bytes: int = 900,
@@ -180,14 +180,14 @@ def write_hits(
 
     Without ``only_slices`` the record says complete; its counts are made up where no test looks at them.
     """
-    run = rundir_run.open_run(run.path)  # a verb may have written its record since
+    run = open_run(run.path)  # a verb may have written its record since
     corpus = replace(Corpus.from_spec(run.stage("score")["corpus"]), slice_bytes=slice_bytes)
     found = [{"file": "a.jsonl", **A_HIT, "action": "cut" if action == "cut-span" else action, **hit} for hit in hits]
     made_from, parameters = {"corpus": corpus.identity(), "hits": found}, {"action": action}
     note = {
         "made_from": made_from,
         "parameters": parameters,
-        "fingerprint": rundir_run.fingerprint([made_from, parameters]),
+        "fingerprint": compute_fingerprint([made_from, parameters]),
     }
     index = {source.name: number for number, source in enumerate(corpus.sources)}
     read = 0
@@ -221,7 +221,7 @@ def count_hits(hits: Sequence[Mapping[str, Any]], read: int) -> dict[str, Any]:
 
 
 def write_duplicates(
-    run: rundir_run.Run, clusters: Iterable[Mapping[int, str]], keep: str = "longest", ids: str | None = "d{}"
+    run: Run, clusters: Iterable[Mapping[int, str]], keep: str = "longest", ids: str | None = "d{}"
 ) -> None:
     """Duplicates inside ``a.jsonl``: a cluster is its rows with their kinds, one of them ``keeper``."""
     rows = []
@@ -234,13 +234,13 @@ def write_duplicates(
     write_duplicate_rows(run, sorted(rows, key=lambda row: row["row"]), keep)
 
 
-def write_duplicate_rows(run: rundir_run.Run, rows: Sequence[Mapping[str, Any]], keep: str = "longest") -> None:
+def write_duplicate_rows(run: Run, rows: Sequence[Mapping[str, Any]], keep: str = "longest") -> None:
     """The duplicates table with some rows, and its record."""
-    run = rundir_run.open_run(run.path)
+    run = open_run(run.path)
     corpus = Corpus.from_spec(run.stage("score")["corpus"])
     made_from, parameters = {"corpus": corpus.identity(), "against": {}}, {"threshold": 0.8, "keep": keep}
     note = {"made_from": made_from, "parameters": parameters}
-    note["fingerprint"] = rundir_run.fingerprint([note, rows])
+    note["fingerprint"] = compute_fingerprint([note, rows])
     parquet.write_part(run.duplicates, pa.Table.from_pylist(list(rows), schema=schemas.DUPLICATES), note)
     kinds = [row["kind"] for row in rows]
     read = sum(len(documents) for documents in corpus.slices())

@@ -1,6 +1,7 @@
 """A step is skipped exactly when nothing changed for it, whoever changed it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from helpers.recipes import states, written
@@ -8,7 +9,6 @@ from helpers.runs import write_lines
 
 import curate
 from curate.errors import UsageError
-from curate.rundir import run
 
 
 def test_a_second_run_skips_all_that_leaves_something_and_changes_no_byte(made):
@@ -45,9 +45,9 @@ def test_a_changed_step_runs_again_with_exactly_what_depends_on_it(made, setting
     ("change", "expected"),
     [
         (lambda: curate.filter(run="run", max_ppl=60), "skipped done done"),
-        (lambda: run.Path("run/filter.parquet").unlink(), "skipped done skipped"),
-        (lambda: run.Path("out/manifest.json").unlink(), None),
-        (lambda: run.Path("run/recipe.json").write_text("{"), None),
+        (lambda: Path("run/filter.parquet").unlink(), "skipped done skipped"),
+        (lambda: Path("out/manifest.json").unlink(), None),
+        (lambda: Path("run/recipe.json").write_text("{"), None),
     ],
 )
 def test_what_was_done_by_hand_or_went_away_is_made_again(made, change, expected):

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
-from curate.rundir import parquet, run
+from curate.rundir import parquet
+from curate.rundir.run import compute_fingerprint
 from curate.sft.measuring.responses import RESPONSES
 
 Key = tuple[str, int, int]
@@ -34,7 +35,7 @@ class ResponseCache:
 
     def place(self, variant: Mapping[str, Any], name: str) -> Path:
         """Where the responses of a dataset lie under one model and template."""
-        return self.path / "responses" / run.fingerprint(variant)[:12] / f"{quote(name, safe=' ')}.parquet"
+        return self.path / "responses" / compute_fingerprint(variant)[:12] / f"{quote(name, safe=' ')}.parquet"
 
     def load(self, variant: Mapping[str, Any], name: str, made_from: str) -> pa.Table:
         """The responses that were measured in this way before; no rows where there are none."""

@@ -22,7 +22,8 @@ import pyarrow as pa
 from curate.corpus import Corpus, Documents, open_corpus
 from curate.corpus.chat.types import ConversationError
 from curate.reference.likelihood import Likelihoods
-from curate.rundir import document_columns, parquet, run
+from curate.rundir import document_columns, parquet
+from curate.rundir.run import Run, compute_fingerprint, open_run
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet
 from curate.sft.datasets.reading import read_record
@@ -56,7 +57,7 @@ def write_all(
 
 def write(contest: RankingSession, reader: ResponseReader, one: InstructionSet, measured: pa.Table, path: Path) -> str:
     """One dataset as a run: its scores are those of its answers."""
-    place = run.open_run(path, create=True)
+    run = open_run(path, create=True)
     corpus = open_corpus(list(one.corpus.paths), text_field=f"@{one.schema}", id_field=one.corpus.id_field)
     identity = reader.reference.identity | {
         "template": reader.template.fingerprint(),
@@ -65,13 +66,13 @@ def write(contest: RankingSession, reader: ResponseReader, one: InstructionSet, 
     }
     drawn = {"sample": contest.wanted.sample, "seed": contest.wanted.seed}
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": []} | drawn}
-    begin(place, corpus, made_from, restart=True)
+    begin(run, corpus, made_from, restart=True)
     rows = sum_rows(measured)
-    _write_parts(place, corpus, run.fingerprint(made_from), rows, explain_rows(one))
-    document_columns.settle(place, tuple(NUMBERS), corpus.fingerprint())
-    summary = summarise(place, identity["model"], 1.0)
+    _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_rows(one))
+    document_columns.settle(run, tuple(NUMBERS), corpus.fingerprint())
+    summary = summarise(run, identity["model"], 1.0)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete(place, corpus, made_from, kept)
+    complete(run, corpus, made_from, kept)
     read = summary.documents + sum(summary.not_scored.values())
     if summary.not_scored.get(NOT_SAMPLED):
         console.warn(f"{one.name}: {summary.not_scored[NOT_SAMPLED]:,} rows were not drawn; --sample 0 measures all")
@@ -115,7 +116,7 @@ def choose_best(rows: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
 
 
 def _write_parts(
-    place: run.Run, corpus: Corpus, fingerprint: str, rows: Mapping[Key, dict[str, Any]], reasons: Mapping[Key, str]
+    run: Run, corpus: Corpus, fingerprint: str, rows: Mapping[Key, dict[str, Any]], reasons: Mapping[Key, str]
 ) -> None:
     best = choose_best(rows)
     numbers = {source.name: number for number, source in enumerate(corpus.sources)}
@@ -129,8 +130,8 @@ def _write_parts(
         numbers_of = [describe(rows.get(key), key in best) for key in keys]
         for name, kind in NUMBERS.items():
             values = pa.array([found.get(name) for found in numbers_of], kind)
-            parquet.write_part(document_columns.folder(place, name) / part, pa.table({"value": values}), note)
-        parquet.write_part(place.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
+            parquet.write_part(document_columns.folder(run, name) / part, pa.table({"value": values}), note)
+        parquet.write_part(run.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
 
 
 def gather(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import Interrupted, ModelError
-from curate.rundir import run
+from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
 from curate.sft.datasets import DatasetSample, InstructionSet, draw
 from curate.sft.measuring import response_cache, responses
@@ -104,7 +104,7 @@ class RankingSession:
             "turns": self.wanted.turns,
             "end_of_turn": self.wanted.end_of_turn,
         }
-        return variant, run.fingerprint({**variant, "dataset": one.corpus.identity(), "schema": one.schema})
+        return variant, compute_fingerprint({**variant, "dataset": one.corpus.identity(), "schema": one.schema})
 
     def rank(self, tables: Mapping[str, pa.Table]) -> RankingTable:
         """The datasets in order."""

@@ -58,7 +58,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     import numpy as np
 
     from curate.rundir import placements, schemas
-    from curate.rundir.run import fingerprint
+    from curate.rundir.run import compute_fingerprint
     from curate.stages.bucket import cutoffs as bucket_cutoffs
 
     job.own = placements.kind_of(job.run, job.by)[1]
@@ -84,9 +84,9 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
         cut = bucket_cutoffs.Cutoffs(scheme, job.by, job.within, bucket_names, made, reference_of(job.run))
     parameters: dict[str, Any] = {"scheme": cut.scheme, "by": job.by, "within": list(job.within)}
     parameters |= {"names": [*cut.names, *((bucket_cutoffs.UNKNOWN,) if (lookup < 0).any() else ())]}
-    parameters |= {"applied": job.known is not None, "cutoffs": fingerprint(cut.as_json())}
+    parameters |= {"applied": job.known is not None, "cutoffs": compute_fingerprint(cut.as_json())}
     note: dict[str, Any] = {"made_from": placements.sources_of(job.run, job.found), "parameters": parameters}
-    note["fingerprint"] = fingerprint(note)
+    note["fingerprint"] = compute_fingerprint(note)
     tally = _Tally(len(names), parameters["names"])
     rows = _rows(job, bucket_cutoffs.Assigner(values, ties), lookup, tally)
     placements.write_placements(job.run.buckets, schemas.BUCKETS, rows, note)

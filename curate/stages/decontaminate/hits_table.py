@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from curate.errors import TableError
-from curate.rundir import parquet, reasons, run, schemas, sql
-from curate.rundir.run import Run
+from curate.rundir import parquet, reasons, schemas, sql
+from curate.rundir.run import Run, compute_fingerprint
 from curate.stages.decontaminate.matches import CONTAMINATED, Match
 
 if TYPE_CHECKING:
@@ -50,41 +50,41 @@ class HitCounts:
         return {"counts": {name: self.counts[name] for name in COUNTED}, "sets": dict(sorted(self.sets.items()))}
 
 
-def begin(place: Run, made_from: dict[str, Any], parameters: dict[str, Any], restart: bool) -> str:
-    """Take up hits that were made from the same, or begin anew in their place.  → their fingerprint"""
-    fingerprint = run.fingerprint([made_from, parameters])
-    before = place.stage("decontaminate")
+def begin(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], restart: bool) -> str:
+    """Take up hits that were made from the same, or begin anew in their run.  → their fingerprint"""
+    fingerprint = compute_fingerprint([made_from, parameters])
+    before = run.stage("decontaminate")
     if restart or before is None or before.get("fingerprint") != fingerprint:
-        shutil.rmtree(place.hits, ignore_errors=True)
+        shutil.rmtree(run.hits, ignore_errors=True)
         record = {"complete": False, "fingerprint": fingerprint, "made_from": made_from, "parameters": parameters}
-        place.save("decontaminate", record)
+        run.save("decontaminate", record)
     return fingerprint
 
 
-def write(place: Run, number: int, documents: "Documents", table: pa.Table, tally: HitCounts, fingerprint: str) -> None:
+def write(run: Run, number: int, documents: "Documents", table: pa.Table, tally: HitCounts, fingerprint: str) -> None:
     """One slice's part: its hits, and in its metadata what was counted."""
     mark: SliceMark = documents.mark
     note = {"made_from": fingerprint, "slice": asdict(mark), **tally.as_dict()}
-    parquet.write_part(place.hits / f"{number:05d}-{mark.number:06d}.parquet", table, note)
+    parquet.write_part(run.hits / f"{number:05d}-{mark.number:06d}.parquet", table, note)
 
 
-def complete(place: Run, fingerprint: str, unfinished: list[str]) -> HitCounts:
+def complete(run: Run, fingerprint: str, unfinished: list[str]) -> HitCounts:
     """Check that every document of the corpus was looked at, and mark the hits complete."""
     total = HitCounts()
-    for path in parquet.parts(place.hits):
+    for path in parquet.parts(run.hits):
         total.add(parquet.read_metadata(path))
     counts = total.counts
     reasons.conserve("decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"])
     reasons.conserve("decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0)
     if unfinished:
-        raise TableError(f"the hits in {place.hits} end before the corpus does: {unfinished[:3]}", "add --restart")
-    record = dict(place.stage("decontaminate") or {})
+        raise TableError(f"the hits in {run.hits} end before the corpus does: {unfinished[:3]}", "add --restart")
+    record = dict(run.stage("decontaminate") or {})
     found = total.as_dict()
-    place.save(
+    run.save(
         "decontaminate",
         {**record, "complete": True, "fingerprint": fingerprint, "counts": {**found["counts"], "sets": found["sets"]}},
     )
-    parquet.remove_leftovers(place.hits)
+    parquet.remove_leftovers(run.hits)
     return total
 
 
@@ -155,9 +155,9 @@ def _row(
     }
 
 
-def by_set(place: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
+def by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
     """For each eval set: items hit, documents contaminated, documents for review alone, and leaks by rule."""
-    source, leak = sql.parquet_source(place.hits), "verdict = 'contaminated'"
+    source, leak = sql.parquet_source(run.hits), "verdict = 'contaminated'"
     database = sql.connect()
     sums = database.execute(
         f"SELECT eval_set, count(DISTINCT eval_id) FILTER ({leak}), "
@@ -173,11 +173,11 @@ def by_set(place: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[s
     ]
 
 
-def frequent(place: Run, scanned: int) -> list[str]:
+def frequent(run: Run, scanned: int) -> list[str]:
     """Items that leak into very many documents, in words: boilerplate of the corpus, or leaked at large."""
     least = max(FREQUENT_DOCUMENTS, FREQUENT_SHARE * scanned)
     rows = sql.connect().execute(
-        f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {sql.parquet_source(place.hits)} "
+        f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {sql.parquet_source(run.hits)} "
         f"WHERE verdict = 'contaminated' GROUP BY 1, 2 HAVING many >= {least} ORDER BY many DESC, 1, 2 LIMIT 5"
     )
     return [
@@ -186,9 +186,9 @@ def frequent(place: Run, scanned: int) -> list[str]:
     ]
 
 
-def ends(place: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+def ends(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
     """The leaks of the most bits, one a document, and those of the fewest that are not among them."""
-    best = f"SELECT * FROM {sql.parquet_source(place.hits)} WHERE verdict = 'contaminated'"
+    best = f"SELECT * FROM {sql.parquet_source(run.hits)} WHERE verdict = 'contaminated'"
     best += " QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id) = 1"
     strongest = rows_of(f"{best} ORDER BY bits DESC, file, row LIMIT {most}")
     weakest = rows_of(f"{best} ORDER BY bits, file, row LIMIT {most}")
@@ -196,10 +196,10 @@ def ends(place: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[
     return tuple(strongest), tuple(hit for hit in weakest if (hit["file"], hit["row"]) not in taken)
 
 
-def for_page(place: Run, most: int) -> list[dict[str, Any]]:
+def for_page(run: Run, most: int) -> list[dict[str, Any]]:
     """At most so many hits, those that a person should judge: leaks of the documents whose strongest hit is weakest,
     then those for review, which have a fifth of the places and what the leaks leave."""
-    source = sql.parquet_source(place.hits)
+    source = sql.parquet_source(run.hits)
     order = "max(bits) OVER (PARTITION BY file, row), file, row, bits DESC, eval_set, eval_id"
     review = rows_of(f"SELECT * FROM {source} WHERE verdict = 'review' ORDER BY bits DESC, file, row LIMIT {most}")
     room = max(most - len(review), most - most // 5)

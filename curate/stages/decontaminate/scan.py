@@ -23,7 +23,7 @@ HOSTS = 200  # documents that canaries are planted in
 class DecontaminationJob:
     """One run of the verb."""
 
-    place: "Run"
+    run: "Run"
     corpus: "Corpus"
     sets: "Sequence[EvalSet]"
     items: "list[EvalItem]"
@@ -81,7 +81,7 @@ class DecontaminationJob:
 
         from curate.runtime import files
 
-        path = self.place.path / "canaries.jsonl"
+        path = self.run.path / "canaries.jsonl"
         with files.replacing(path) as beside, open(beside, "w", encoding="utf-8") as handle:
             for canary, found in zip(planted, hit, strict=True):
                 item = self.items[canary.item]
@@ -145,14 +145,14 @@ class DecontaminationJob:
 
     def scan(self, workers: int, restart: bool) -> "tuple[HitCounts, float]":
         """Look through every slice that has no part yet."""
-        from curate.rundir.run import done_slices
+        from curate.rundir.run import list_done_slices
         from curate.runtime import console
         from curate.runtime.threads import in_order
         from curate.stages.decontaminate import hits_table
 
-        fingerprint = hits_table.begin(self.place, self.made_from(), {"action": self.action}, restart)
-        self.place.hits.mkdir(parents=True, exist_ok=True)
-        done = done_slices(self.place, fingerprint, self.place.hits)
+        fingerprint = hits_table.begin(self.run, self.made_from(), {"action": self.action}, restart)
+        self.run.hits.mkdir(parents=True, exist_ok=True)
+        done = list_done_slices(self.run, fingerprint, self.run.hits)
         resumed = sum(mark.documents for marks in done.values() for mark in marks)
         if resumed:
             console.say("resuming", f"{resumed:,} documents were looked through already")
@@ -160,15 +160,15 @@ class DecontaminationJob:
         with console.progress("scanning", self.corpus.size) as progress:
             try:
                 for documents, table, tally in in_order(self.look, self.corpus.slices(done), workers):
-                    hits_table.write(self.place, numbers[documents.mark.file], documents, table, tally, fingerprint)
+                    hits_table.write(self.run, numbers[documents.mark.file], documents, table, tally, fingerprint)
                     progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
             except KeyboardInterrupt:
                 message = f"stopped after {resumed + progress.documents:,} documents; whole parts are kept"
                 raise Interrupted(message, "the same command goes on from here") from None
-            marks = done_slices(self.place, fingerprint, self.place.hits)
+            marks = list_done_slices(self.run, fingerprint, self.run.hits)
             missing = [name for name in numbers if not (marks.get(name) and marks[name][-1].last)]
             seconds = 0.0 if resumed else progress.seconds  # of a part of the work, no speed could be told
-            return hits_table.complete(self.place, fingerprint, missing), seconds
+            return hits_table.complete(self.run, fingerprint, missing), seconds
 
     def summarise(
         self, tally: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
@@ -182,12 +182,12 @@ class DecontaminationJob:
         unmatchable: dict[str, list[str]] = {}
         for number in self.detector.probes.unmatchable:
             unmatchable.setdefault(self.items[number].set, []).append(self.items[number].id)
-        strongest, weakest = hits_table.ends(self.place, SHOWN)
-        often = hits_table.frequent(self.place, tally.counts["scanned"])
+        strongest, weakest = hits_table.ends(self.run, SHOWN)
+        often = hits_table.frequent(self.run, tally.counts["scanned"])
         for note in often:
             console.warn(note)
         return DecontaminationSummary(
-            run=str(self.place.path),
+            run=str(self.run.path),
             corpus=" ".join(self.corpus.paths),
             method=self.method,
             action=self.action,
@@ -196,7 +196,7 @@ class DecontaminationJob:
             sets=tuple(
                 EvalSetReport(one.name, len(one.items), tuple(unmatchable.get(one.name, ())), *found)
                 for one, found in zip(
-                    self.sets, hits_table.by_set(self.place, [one.name for one in self.sets]), strict=True
+                    self.sets, hits_table.by_set(self.run, [one.name for one in self.sets]), strict=True
                 )
             ),
             recall=recall,
@@ -213,10 +213,10 @@ class DecontaminationJob:
 
     def record(self, found: DecontaminationSummary) -> None:
         """What later verbs and readers of run.json want of it."""
-        record = dict(self.place.stage("decontaminate") or {})
+        record = dict(self.run.stage("decontaminate") or {})
         recall = {one.kind: {"planted": one.planted, "found": one.found} for one in found.recall}
         sets = {one.name: {"items": one.items, "unmatchable": len(one.unmatchable)} for one in found.sets}
-        self.place.save("decontaminate", {**record, "recall": recall, "sets": sets})
+        self.run.save("decontaminate", {**record, "recall": recall, "sets": sets})
 
     def verify(self, workers: int, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]) -> DecontaminationSummary:
         """Look through an export as a run would, and leave nothing behind."""
@@ -227,6 +227,6 @@ class DecontaminationJob:
         from curate.rundir.run import Run
 
         with TemporaryDirectory(prefix="curate-verify-") as folder:
-            aside = replace(self, place=Run(Path(folder)))
+            aside = replace(self, run=Run(Path(folder)))
             found = aside.summarise(*aside.scan(workers, False), recall, notes)
-        return replace(found, run=str(self.place.path), verified=True)
+        return replace(found, run=str(self.run.path), verified=True)

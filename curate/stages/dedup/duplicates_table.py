@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
-from curate.rundir import run, schemas, sql
-from curate.rundir.run import Run
+from curate.rundir import schemas, sql
+from curate.rundir.run import Run, compute_fingerprint
 from curate.runtime import console
 from curate.runtime.files import replacing
 from curate.stages.dedup import clusters, lsh_buckets, sketch_table
@@ -37,7 +37,7 @@ GROUP_ROWS = 65_536  # of the table that are compressed together
 class DedupJob:
     """All that is settled before the work begins."""
 
-    place: Run
+    run: Run
     corpora: Sequence[Corpus]
     """The corpus to be cleaned, then those it is held against."""
     names: Sequence[str]
@@ -51,7 +51,7 @@ class DedupJob:
     @property
     def folder(self) -> Path:
         """Where the work lies until it is finished."""
-        return self.place.path / "dedup"
+        return self.run.path / "dedup"
 
     @property
     def sketches(self) -> Path:
@@ -60,19 +60,19 @@ class DedupJob:
     def sketched_from(self) -> str:
         """What the sketches depend on, so that others are not taken for them."""
         identities = [corpus.identity() for corpus in self.corpora]
-        return run.fingerprint([identities, sketch_table.SLICE_BYTES, asdict(self.recipe)])
+        return compute_fingerprint([identities, sketch_table.SLICE_BYTES, asdict(self.recipe)])
 
     def made_from(self) -> dict[str, Any]:
         """What the table depends on."""
         others = {name: one.identity() for name, one in zip(self.names, self.corpora[1:], strict=True)}
         found: dict[str, Any] = {"corpus": self.corpora[0].identity(), "against": others, "hits": self.hits()}
         if self.keep == "lowest-ppl":
-            found["scores"] = self.place.finished_scores()["fingerprint"]
+            found["scores"] = self.run.finished_scores()["fingerprint"]
         return found
 
     def hits(self) -> str | None:
         """The fingerprint of the run's finished hits, None without: who is contaminated does not stay for others."""
-        record = self.place.stage("decontaminate") or {}
+        record = self.run.stage("decontaminate") or {}
         return str(record["fingerprint"]) if record.get("complete") else None
 
     def parameters(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def gather(parts: Sequence[SketchPart], numbers: Array, column: str) -> Array:
 
 def read_perplexities(job: DedupJob, parts: Sequence[SketchPart], numbers: Array) -> Array:
     """The perplexity of some documents of the corpus, NaN where they have none."""
-    source = sql.parquet_source(job.place.scores)
+    source = sql.parquet_source(job.run.scores)
     found = np.full(len(numbers), np.nan)
     places, values = join_keys(job, parts, numbers, f"SELECT file, row, perplexity AS value FROM {source}")
     found[places] = values
@@ -177,7 +177,7 @@ def read_perplexities(job: DedupJob, parts: Sequence[SketchPart], numbers: Array
 
 def is_dropped(job: DedupJob, parts: Sequence[SketchPart], numbers: Array) -> Array:
     """1 for the documents that ``decontaminate`` drops, else 0."""
-    source = sql.parquet_source(job.place.hits)
+    source = sql.parquet_source(job.run.hits)
     leaks = f"SELECT DISTINCT file, row, 1 AS value FROM {source} WHERE action = 'drop'"
     found = np.zeros(len(numbers), np.int64)
     found[join_keys(job, parts, numbers, leaks)[0]] = 1
@@ -230,7 +230,7 @@ def write_table(job: DedupJob, parts: Sequence[SketchPart], found: DedupFindings
     schema = schemas.DUPLICATES.with_metadata(
         {b"curate": json.dumps(note, sort_keys=True, ensure_ascii=False).encode()}
     )
-    with replacing(job.place.duplicates) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as out:
+    with replacing(job.run.duplicates) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as out:
         held = schema.empty_table()
         for rows in tables_of(job, parts, found, schema):
             held = pa.concat_tables([held, rows])
@@ -293,12 +293,12 @@ class DocumentLocations:
 def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
     """List the rows of the corpus that could not be read, as ``score`` does; a run with scores has its own list."""
     listed = [(part.mark.file, *row) for part in parts if part.corpus == 0 for row in part.unreadable]
-    if job.place.stage("score") is not None:
+    if job.run.stage("score") is not None:
         return
     if not listed:
-        job.place.unreadable.unlink(missing_ok=True)
+        job.run.unreadable.unlink(missing_ok=True)
         return
-    with replacing(job.place.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
+    with replacing(job.run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
         for file, row, reason in listed:
             handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 

@@ -37,15 +37,15 @@ def check_options(threshold: float, shingle: int, permutations: int, seed: int, 
 
 
 def settle_corpus(
-    place: "Run", named: Sequence[str] | None, text_field: str | None, id_field: str | None, on_error: str
+    run: "Run", named: Sequence[str] | None, text_field: str | None, id_field: str | None, on_error: str
 ) -> "Corpus":
     """The corpus of the run, cut into our slices; an option that it would ignore is refused."""
-    from curate.rundir.run import choose_corpus
+    from curate.rundir.run import choose_run_corpus
     from curate.stages.dedup.sketch_table import SLICE_BYTES
 
     if on_error not in ("quarantine", "stop"):
         raise UsageError(f"--on-error {on_error}: known are quarantine and stop", "--on-error quarantine")
-    found = choose_corpus(place, named, "dedup", text_field=text_field, id_field=id_field, on_error=on_error)
+    found = choose_run_corpus(run, named, "dedup", text_field=text_field, id_field=id_field, on_error=on_error)
     for option, asked, has in (("text", text_field, found.text_field), ("id", id_field, found.id_field)):
         if asked is not None and asked != has:
             message = f'--{option}-field {asked}: the {option} of this run\'s corpus is in column "{has}"'

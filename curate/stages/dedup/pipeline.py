@@ -20,7 +20,7 @@ LARGEST = 5  # clusters that are shown
 
 def work(job: "DedupJob") -> DedupSummary:
     """Sketch, group, verify, write the table and its record, and take the work folder away."""
-    from curate.rundir.run import fingerprint
+    from curate.rundir.run import compute_fingerprint
     from curate.runtime import files
     from curate.stages.dedup import duplicates_table, sketch_table
 
@@ -29,11 +29,11 @@ def work(job: "DedupJob") -> DedupSummary:
         parts = sketch_table.sketch_corpora(job.sketches, job.corpora, job.recipe, job.sketched_from(), job.workers)
         found = duplicates_table.find_duplicates(job, parts)
         note: dict[str, Any] = {"made_from": job.made_from(), "parameters": job.parameters()}
-        note["fingerprint"] = fingerprint(note)
+        note["fingerprint"] = compute_fingerprint(note)
         summary = summarise(job, parts, found, time.monotonic() - began)
         duplicates_table.write_table(job, parts, found, note)
         duplicates_table.write_unreadable(job, parts)
-        job.place.save("dedup", {**note, "counts": summary.counts()})
+        job.run.save("dedup", {**note, "counts": summary.counts()})
     except KeyboardInterrupt:
         message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"
         raise Interrupted(message, "the same command goes on from here") from None
@@ -58,7 +58,7 @@ def summarise(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindi
     unique = sum(part.count for part in parts if part.corpus == 0) - len(numbers) + tallies["wordless"]
     reasons.conserve("dedup", tallies["read"], unique + keepers, exact + near + tallies["empty"], tallies["unreadable"])
     return DedupSummary(
-        run=str(job.place.path),
+        run=str(job.run.path),
         read=tallies["read"],
         unique=unique,
         keepers=keepers,
@@ -77,7 +77,7 @@ def summarise(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindi
         parameters=job.parameters(),
         chances=chances(job),
         against=tuple(count_others(job, parts, found)),
-        scored=job.place.stage("score") is not None,
+        scored=job.run.stage("score") is not None,
         seconds=seconds,
     )
 

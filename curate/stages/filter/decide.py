@@ -162,13 +162,13 @@ class FilterJob:
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        from curate.rundir.run import fingerprint
+        from curate.rundir.run import compute_fingerprint
         from curate.runtime import files
         from curate.stages.filter.counts import medians
 
         made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.found.fingerprints()}
         note: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
-        note["fingerprint"] = fingerprint(note)
+        note["fingerprint"] = compute_fingerprint(note)
         with ThreadPoolExecutor(1) as pool, files.replacing(self.run.filter) as beside:
             judgement.settle()
             writing = pool.submit(_write_codes, beside, judgement, note)

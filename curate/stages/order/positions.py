@@ -94,11 +94,11 @@ def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, found
     """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
 
     from curate.rundir import placements, schemas
-    from curate.rundir.run import fingerprint
+    from curate.rundir.run import compute_fingerprint
 
     made_from = placements.sources_of(run, found)
     note: dict[str, Any] = {"made_from": made_from, "parameters": dict(summary.parameters)}
-    note["fingerprint"] = fingerprint(note)
+    note["fingerprint"] = compute_fingerprint(note)
     rows = placed_rows(run, found, positions)
     placements.write_placements(run.order, schemas.ORDER, rows, note)
     counts = {"read": read, "kept": summary.documents, "unmeasured": summary.unmeasured, "kept_tokens": summary.tokens}

@@ -36,7 +36,7 @@ def with_slices(corpus: "Corpus", slice_bytes: int) -> "Corpus":
 
 
 def score_slices(
-    place: "Run",
+    run: "Run",
     corpus: "Corpus",
     reference: "ReferenceModel",
     signals: list[str],
@@ -48,11 +48,11 @@ def score_slices(
     What is carried of a slice is written before its part, so that a part that exists has it.
     """
     from curate.rundir import document_columns, parquet
-    from curate.rundir.run import done_slices
+    from curate.rundir.run import list_done_slices
     from curate.runtime import console, profiler, threads
     from curate.stages.score import rows
 
-    done = done_slices(place, fingerprint)
+    done = list_done_slices(run, fingerprint)
     resumed = sum(mark.documents for marks in done.values() for mark in marks)
     if resumed:
         console.say("resuming", f"{resumed:,} documents are scored already")
@@ -70,8 +70,8 @@ def score_slices(
             table = rows.assemble(documents, scored, found, extra, signals)
             name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
             note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
-            document_columns.write(place, carry, documents, name, made_from)
-            parquet.write_part(place.scores / name, table, note)
+            document_columns.write(run, carry, documents, name, made_from)
+            parquet.write_part(run.scores / name, table, note)
         unread = documents.read_bytes if not scored or not reference.parameters else 0
         progress.advance(documents=len(documents.rows), done_bytes=unread)
 

@@ -81,14 +81,14 @@ class ScoreSummary:
         return found
 
 
-def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:
+def summarise(run: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:
     """Read the summary of a run off its scores table; the same table gives the same summary to the last bit."""
     from curate.reference.likelihood import bits_per_byte, perplexity
     from curate.rundir import sql
     from curate.stages.score.table import distribution, sum_parts
 
-    sums = sum_parts(place)
-    source = sql.parquet_source(place.scores)
+    sums = sum_parts(run)
+    source = sql.parquet_source(run.scores)
     others = (
         sql.connect()
         .execute(f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1")
@@ -98,7 +98,7 @@ def summarise(place: "Run", model: str, seconds: float, reference: "ReferenceMod
     quantiles, histogram = distribution(source) if measured else ({}, {"edges": [], "counts": []})
     computed, done = getattr(reference, "places", 0), getattr(reference, "tokens", 0)
     return ScoreSummary(
-        run=str(place.path),
+        run=str(run.path),
         model=model,
         documents=count,
         tokens=int(sums["tokens"]),

@@ -14,49 +14,49 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, SliceMark
 from curate.errors import TableError
-from curate.rundir import parquet, run, schemas, sql
-from curate.rundir.run import Run
+from curate.rundir import parquet, schemas, sql
+from curate.rundir.run import Run, compute_fingerprint, list_differences, list_done_slices
 from curate.runtime import console, files, histogram
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BINS = 24
 
 
-def begin(place: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) -> None:
+def begin(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) -> None:
     """Open or reopen the scores of a run; TableError where they were made from anything else."""
     if restart:
-        shutil.rmtree(place.scores, ignore_errors=True)
-        shutil.rmtree(place.carried, ignore_errors=True)
-        place.record.pop("carried", None)
-    before = None if restart else place.stage("score")
+        shutil.rmtree(run.scores, ignore_errors=True)
+        shutil.rmtree(run.carried, ignore_errors=True)
+        run.record.pop("carried", None)
+    before = None if restart else run.stage("score")
     if before is not None and before["made_from"] != made_from:
-        changed = run.differences(before["made_from"], made_from)
+        changed = list_differences(before["made_from"], made_from)
         shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-        hint = f"score into another run (--run {place.path}-2), or start over (--restart)"
+        hint = f"score into another run (--run {run.path}-2), or start over (--restart)"
         if before["made_from"]["model"].get("tokenizer") != made_from["model"]["tokenizer"]:
             hint += "; perplexities of different tokenizers cannot be compared, bits per byte can"
-        raise TableError(f"{place.scores} was made otherwise: {shown}", hint)
-    if before is None and any(place.scores.glob("*.parquet")):
-        raise TableError(f"{place.scores} holds scores but run.json does not know them", "start over with --restart")
+        raise TableError(f"{run.scores} was made otherwise: {shown}", hint)
+    if before is None and any(run.scores.glob("*.parquet")):
+        raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
     if before is None or not before.get("complete"):
-        fingerprint = run.fingerprint(made_from)
+        fingerprint = compute_fingerprint(made_from)
         record = {"complete": False, "made_from": made_from, "fingerprint": fingerprint, "corpus": corpus.spec()}
-        place.save("score", record)
+        run.save("score", record)
 
 
-def complete(place: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any]) -> None:
+def complete(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any]) -> None:
     """Check that nothing was lost between the corpus and the table, and mark the table complete."""
-    fingerprint = run.fingerprint(made_from)
-    marks = run.done_slices(place, fingerprint)
+    fingerprint = compute_fingerprint(made_from)
+    marks = list_done_slices(run, fingerprint)
     unfinished = [name for name in (source.name for source in corpus.sources) if not ends(marks.get(name))]
-    counts = count_rows(place)
+    counts = count_rows(run)
     read = sum(mark.documents for found in marks.values() for mark in found)
     if read != counts["read"] or unfinished:
         detail = f"{read:,} documents were read, {counts['read']:,} are in the table; unfinished: {unfinished[:3]}"
-        raise TableError(f"the scores in {place.scores} do not add up: {detail}", "start over with --restart")
-    write_unreadable(place)
+        raise TableError(f"the scores in {run.scores} do not add up: {detail}", "start over with --restart")
+    write_unreadable(run)
     if counts.get("unreadable"):
-        console.warn(f"{counts['unreadable']:,} rows could not be read: {place.unreadable}")
+        console.warn(f"{counts['unreadable']:,} rows could not be read: {run.unreadable}")
     record = {
         "complete": True,
         "made_from": made_from,
@@ -65,8 +65,8 @@ def complete(place: Run, corpus: Corpus, made_from: dict[str, Any], summary: dic
         "counts": counts,
         "summary": summary,
     }
-    place.save("score", record)
-    parquet.remove_leftovers(place.scores)
+    run.save("score", record)
+    parquet.remove_leftovers(run.scores)
 
 
 def ends(marks: list[SliceMark] | None) -> bool:
@@ -74,31 +74,31 @@ def ends(marks: list[SliceMark] | None) -> bool:
     return marks is not None and len(marks) > 0 and marks[-1].last
 
 
-def count_rows(place: Run) -> dict[str, int]:
+def count_rows(run: Run) -> dict[str, int]:
     """Documents by status, their sum as ``read``, and the sums of tokens and bytes."""
-    source = sql.parquet_source(place.scores)
+    source = sql.parquet_source(run.scores)
     rows = sql.connect().execute(f"SELECT status, count(*) FROM {source} GROUP BY 1 ORDER BY 1").fetchall()
     sums = sql.connect().execute(f"SELECT sum(tokens), sum(bytes) FROM {source}").fetchone()
     counts = dict.fromkeys(schemas.STATUSES, 0) | {status: int(number) for status, number in rows}
     return {"read": sum(counts.values()), **counts, "tokens": int(sums[0] or 0), "bytes": int(sums[1] or 0)}
 
 
-def write_unreadable(place: Run) -> None:
+def write_unreadable(run: Run) -> None:
     """List the rows that could not be read, one JSON line each: file, row, reason."""
-    source = sql.parquet_source(place.scores)
+    source = sql.parquet_source(run.scores)
     query = f"SELECT file, row, reason FROM {source} WHERE status = 'unreadable'"
     rows = sql.connect().execute(query)
-    with files.replacing(place.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
+    with files.replacing(run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
         while found := rows.fetchmany(10_000):
             for file, row, reason in found:
                 handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 
 
-def sum_parts(place: Run) -> dict[str, float]:
+def sum_parts(run: Run) -> dict[str, float]:
     """Sums over the ``ok`` rows: part by part, in order, so that the last bits depend on no thread."""
     names = ("nats", "tokens", "bytes", "scored_bytes", "truncated", "perplexity")
     found: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
-    for path in parquet.parts(place.scores):
+    for path in parquet.parts(run.scores):
         part = pq.read_table(path, columns=["status", *names], use_threads=False)
         part = part.filter(pc.equal(part["status"], "ok"))
         found["documents"].append(part.num_rows)

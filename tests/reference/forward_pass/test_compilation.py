@@ -19,7 +19,7 @@ from curate.reference.forward_pass.forward import is_out_of_memory
 from curate.reference.forward_pass.lm_head import Head, chunk_rows, own_losses, spelled_losses
 from curate.reference.likelihood import Passage
 from curate.reference.protocol import ScoringConfig
-from curate.rundir import run
+from curate.rundir.run import open_run
 from curate.verbs.score import settle_compiling
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore::UserWarning:torch")
@@ -217,7 +217,7 @@ def test_score_compiles_when_asked_and_resumes_compiled(folder, tmp_path, sample
     found = CliRunner().invoke(app, [*words, "--compile", "on"])
     assert found.exit_code == 0, found.stderr
     assert "compiling" in found.stderr and "layers compiled in" in found.stderr
-    assert run.open_run("curated").stage("score")["made_from"]["model"]["compiled"] is True
+    assert open_run("curated").stage("score")["made_from"]["model"]["compiled"] is True
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 0 and "layers compiled in" in again.stderr, again.stderr
     refused = CliRunner().invoke(app, [*words, "--compile", "off"])
