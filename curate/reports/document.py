@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, open_dossier, split_line
-from curate.runtime.text import lay_out
+from curate.runtime.text import command, lay_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ def explain_document(run: "Run", id: str) -> Explanation:
     from curate.rundir import scores_view
 
     if run.stage("score") is None:
-        raise TableError(f"{run.path} holds no scores", f"curate score CORPUS --run {run.path}")
+        raise TableError(f"{run.path} holds no scores", command("score CORPUS", run.path))
     teller = DocumentReader(run)
     with scores_view.open_scores(run, found=teller.found) as connection:
         rows, more = find_document(connection, id)

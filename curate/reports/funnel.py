@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import CurateError, TableError
 from curate.rundir import reasons
 from curate.rundir import tally as rundir_tally
+from curate.runtime.text import command
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus
@@ -116,7 +117,6 @@ class Funnel:
         return f"keeper: {self.keeper}" if self.keeper and line.label.endswith(" duplicates") else ""
 
     def _notes(self) -> list[str]:
-        at = "" if self.run == "curated" else f" --run {self.run}"
         from curate.runtime.text import lay_out
 
         lines = [line for note in self.stale for line in lay_out("stale:", note.split(), indent=7)]
@@ -125,9 +125,9 @@ class Funnel:
                 "scoring is not finished: these are the documents so far; the same curate score command goes on"
             )
         elif not self.filtered and not self.stale:
-            lines += ["", f"next: curate filter --dry-run{at}     see what thresholds would keep"]
+            lines += ["", f"next: {command('filter --dry-run', self.run)}     see what thresholds would keep"]
         elif not self.stale:
-            lines += ["", f"next: curate export out/{at}"]
+            lines += ["", f"next: {command('export out/', self.run)}"]
         return lines
 
 
@@ -153,7 +153,7 @@ def read_funnel(run: "Run") -> Funnel:
 
     score = run.stage("score")
     if score is None:
-        raise TableError(f"{run.path} holds no scores", f"curate score CORPUS --run {run.path}")
+        raise TableError(f"{run.path} holds no scores", command("score CORPUS", run.path))
     corpus, stale = check_corpus(run)
     identity = corpus.identity() if corpus is not None and rejections.is_there(run) else None
     found, problems = rejections.find_rejections(run, identity)

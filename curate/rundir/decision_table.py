@@ -16,6 +16,7 @@ from curate.rundir import parquet, schemas
 from curate.rundir.run import Run
 from curate.rundir.sql import BATCH_ROWS
 from curate.runtime.files import replacing
+from curate.runtime.text import command
 
 
 def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
@@ -103,7 +104,7 @@ def coded_writer(path: Path, names: Sequence[str | None], metadata: Mapping[str,
 def open_filter(run: Run) -> dict[str, Any] | None:
     """The record of the decision table, None where ``filter`` never ran; TableError when stale or half replaced."""
     record, score = run.stage("filter"), run.stage("score")
-    hint = f"curate filter … --run {run.path}"
+    hint = command("filter …", run.path)
     if record is None and not run.filter.exists():
         return None
     if record is None or not run.filter.exists():

@@ -20,6 +20,7 @@ from curate.rundir import decision_table, document_columns, parquet, schemas
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime import files
+from curate.runtime.text import command
 
 SOURCES = {"scores": "score", "filter": "filter", "hits": "decontaminate", "duplicates": "dedup"}
 
@@ -54,7 +55,7 @@ def open_order(run: Run) -> dict[str, Any] | None:
 
 
 def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
-    record, hint = run.stage(verb), f"curate {verb} … --run {run.path}"
+    record, hint = run.stage(verb), command(f"{verb} …", run.path)
     if record is None and not path.exists():
         return None
     if record is None or not path.exists():

@@ -19,6 +19,7 @@ from curate.errors import TableError
 from curate.rundir import parquet, sql
 from curate.rundir.reasons import CONTAMINATED
 from curate.rundir.run import Run
+from curate.runtime.text import command
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def find_rejections(run: Run, identity: str | None) -> tuple[Rejections, list[st
 def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
     """The record of the hits, None where there are none; TableError where they may not be used."""
     record, parts = run.stage("decontaminate"), parquet.parts(run.hits)
-    hint = f"curate decontaminate EVALS… --run {run.path}"
+    hint = command("decontaminate EVALS…", run.path)
     if record is None and not parts:
         return None
     if record is None or not record.get("complete"):
@@ -99,7 +100,7 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
 
 def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
     """The record of the duplicates, None where there are none; TableError where they may not be used."""
-    record, hint = run.stage("dedup"), f"curate dedup --run {run.path}"
+    record, hint = run.stage("dedup"), command("dedup", run.path)
     if record is None and not run.duplicates.exists():
         return None
     if record is None or not run.duplicates.exists() or not record.get("complete", True):
@@ -159,7 +160,7 @@ def create_relation(connection: Any, run: Run, found: Rejections) -> None:
         raise
     except duckdb.Error as error:
         message = f"the hits or the duplicates in {run.path} cannot be read: {str(error).strip().splitlines()[0]}"
-        raise TableError(message, f"make them again: {', '.join(found.verbs())}, with --run {run.path}") from error
+        raise TableError(message, "; ".join(command(verb, run.path) for verb in found.verbs())) from error
 
 
 def _hits_query(run: Run, found: Rejections) -> str:

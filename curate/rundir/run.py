@@ -17,9 +17,9 @@ from curate.corpus import Corpus, SliceMark, open_corpus
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet
 from curate.runtime import files
+from curate.runtime.text import command
 
 FORMAT = 1
-DEFAULT_RUN = "curated"
 
 
 def compute_fingerprint(value: Any) -> str:
@@ -83,7 +83,7 @@ class Run:
         """The record of a complete scores table; TableError, naming the command, when there is none."""
         found = self.stage("score")
         if found is None:
-            raise TableError(f"{self.path} holds no scores", f"curate score CORPUS --run {self.path}")
+            raise TableError(f"{self.path} holds no scores", command("score CORPUS", self.path))
         if not found.get("complete"):
             hint = "start the same curate score command again: it goes on where it stopped"
             raise TableError(f"the scores in {self.path} are not complete", hint)
@@ -107,7 +107,8 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
     """
     known = run.stage("score") or run.stage("corpus")
     if known is None and not named:
-        hint = f"name it: curate {verb} … --corpus CORPUS --run {run.path}; or score it first: curate score CORPUS"
+        named = command(f"{verb} … --corpus CORPUS", run.path)
+        hint = f"{named} names it; {command('score CORPUS', run.path)} scores it first"
         raise TableError(f"{run.path} knows no corpus", hint)
     if known is None:
         corpus = open_corpus(list(named or ()), **options)
@@ -140,7 +141,7 @@ def open_run(path: str | Path, create: bool = False) -> Run:
     place = directory / "run.json"
     if not place.exists():
         if not create:
-            raise TableError(f"there is no run in {directory}", f"curate score CORPUS --run {directory}")
+            raise TableError(f"there is no run in {directory}", command("score CORPUS", directory))
         return Run(directory)
     try:
         record = json.loads(place.read_text(encoding="utf-8"))

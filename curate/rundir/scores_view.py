@@ -25,6 +25,7 @@ from curate.rundir import document_columns, parquet, rejections, schemas, sql
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.rundir.sql import first_line, stream
+from curate.runtime.text import command
 
 
 @contextmanager
@@ -148,7 +149,7 @@ def check_met(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections
     met = connection.execute("SELECT count(*) FROM measured SEMI JOIN rejections USING (file, row)").fetchall()[0][0]
     if met != known:
         message = f"{known - met:,} documents of the hits or the duplicates are not in {run.scores}"
-        raise TableError(message, f"make them again: {', '.join(found.verbs())}, with --run {run.path}")
+        raise TableError(message, "; ".join(command(verb, run.path) for verb in found.verbs()))
 
 
 def columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """Text on a terminal: width in columns, wrapping, and foreign text made safe to print."""
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from curate.runtime.console import WIDTH
 
+DEFAULT_RUN = "curated"
+"""The run directory where none is named."""
 LABEL = 16
 
 
@@ -68,3 +72,13 @@ def percent(value: float) -> str:
 
 def share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}".replace("%", " %") if whole else ""
+
+
+def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:
+    """Return a command of curate that can be pasted into a shell.
+
+    ``words`` is the verb with its arguments and options, as typed. The run directory is named, and quoted
+    for the shell, where it is not the default one.
+    """
+    named = "" if str(run) == DEFAULT_RUN else f" --run {shlex.quote(str(run))}"
+    return f"curate {words}{named}"

@@ -11,6 +11,7 @@ import typer
 
 from curate.errors import TableError, UsageError
 from curate.exports.summary import ExportSummary
+from curate.runtime.text import command
 
 if TYPE_CHECKING:
     from curate.exports.joined_slices import PlacedTable
@@ -114,7 +115,7 @@ def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, n
     order = None if no_order else _open_table(run, placements.open_order, "--no-order")
     bucket = None if no_buckets else _open_table(run, placements.open_buckets, "--no-buckets")
     if by_bucket and bucket is None:
-        raise UsageError(f"--by-bucket: {run.path} has no buckets", f"curate bucket … --run {run.path}")
+        raise UsageError(f"--by-bucket: {run.path} has no buckets", command("bucket …", run.path))
     return joined_slices.PlacedTable(order, bucket, by_bucket)
 
 

@@ -42,7 +42,8 @@ def run(
     from curate.recipes.recipe import MEND, read_recipe, refusal
     from curate.recipes.runner import RecipeRunner
     from curate.recipes.step_records import StepRecords
-    from curate.rundir.run import DEFAULT_RUN, open_run
+    from curate.rundir.run import open_run
+    from curate.runtime.text import DEFAULT_RUN
 
     functions = load_functions()
     verbs = {verb: parameters_of(function) for verb, function in functions.items()}

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from curate.runtime.text import command
+
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
@@ -33,5 +35,5 @@ class ReportSummary:
         ]
         if self.stale:
             what = "table of this run is" if len(self.stale) == 1 else "tables of this run are"
-            lines.append(f"{len(self.stale)} {what} stale, and shown as such: curate status --run {self.run}")
+            lines.append(f"{len(self.stale)} {what} stale, and shown as such: {command('status', self.run)}")
         return "\n".join(lines)

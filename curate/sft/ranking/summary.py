@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.runtime.console import count
 from curate.runtime.numbers import figure, percent
+from curate.runtime.text import command
 
 if TYPE_CHECKING:
     from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
@@ -291,7 +292,7 @@ class Ranking:
         lines = [f"{self.out}/ranking.html   the same as a picture, with examples; ranking.json, ranking.parquet"]
         best = next((run for run in self.runs if run.endswith(f"/{self.table.places[0].name}")), None)
         if best is not None:
-            lines.append(f"next: curate select-sft --run {best} --by ifd --rate 0.1")
+            lines.append(f"next: {command('select-sft', best)} --by ifd --rate 0.1")
         return lines
 
 

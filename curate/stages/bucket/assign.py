@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import GateError, UsageError
+from curate.runtime.text import command
 from curate.stages.bucket.summary import BucketShare, BucketSummary, fold_buckets
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     job.own = placements.kind_of(job.run, job.by)[1]
     names, counts, kept = _count(job)
     if not kept:
-        raise GateError("nothing is kept, so there is nothing to cut", f"curate status --run {job.run.path} says why")
+        raise GateError("nothing is kept, so there is nothing to cut", f"{command('status', job.run.path)} says why")
     if not counts.sum():
         raise UsageError(f"no document that is kept has a {job.by}", "cut by another column, as in --by bytes")
     if job.known is not None:

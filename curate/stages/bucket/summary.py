@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from curate.runtime.text import command
+
 GROUPS = 12  # shown
 
 
@@ -60,8 +62,7 @@ class BucketSummary:
             lines.append(f"within {len(self.groups):,} groups; --json has them all")
         for text in self.warnings:
             lines += [line.rstrip() for line in lay_out("warning", text.split())]
-        at = "" if self.run == "curated" else f" --run {self.run}"
-        return "\n".join([*lines, f"cut-offs        {self.cutoffs}", "", f"next: curate export out/{at}"])
+        return "\n".join([*lines, f"cut-offs        {self.cutoffs}", "", f"next: {command('export out/', self.run)}"])
 
     def _rows(self, buckets: tuple[BucketShare, ...], indent: str, width: int) -> list[str]:
         from curate.runtime.console import count

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curate.runtime.text import command
+
 RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one of the lowest perplexity"}
 
 
@@ -173,7 +175,6 @@ def _visible(text: str) -> str:
 
 
 def _render_next(found: DedupSummary) -> list[str]:
-    at = "" if found.run == "curated" else f" --run {found.run}"
     if not found.scored:
-        return [f"next: curate score CORPUS{at}", "      (without a model: --model none)"]
-    return [f"next: curate status{at}", f"      curate export out/{at}"]
+        return [f"next: {command('score CORPUS', found.run)}", "      (without a model: --model none)"]
+    return [f"next: {command('status', found.run)}", f"      {command('export out/', found.run)}"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import GateError, UsageError
 from curate.rundir.tally import Share
 from curate.runtime.numbers import figure
+from curate.runtime.text import command
 from curate.stages.filter.summary import FilterSummary, FilterTrial
 
 if TYPE_CHECKING:
@@ -306,10 +307,9 @@ def _list_quantiles(found: Mapping[str, float]) -> str:
 
 def no_criterion(source: "DocumentRows", run: str) -> UsageError:
     found = dict(zip(SHARES, _perplexity_quantiles(source), strict=True))
-    at = "" if run == "curated" else f" --run {run}"
     return UsageError(
         f"no criterion given, and none suits every corpus. Perplexity of this one: {_list_quantiles(found)}",
-        f"curate filter --dry-run{at} shows what thresholds keep; "
+        f"{command('filter --dry-run', run)} shows what thresholds keep; "
         f"then for example --max-ppl {figure(found['75 %'])}, or --keep middle --rate 0.5",
     )
 

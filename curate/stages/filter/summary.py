@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from curate.rundir.reasons import group
 from curate.rundir.tally import DomainChange, Share
 from curate.runtime.numbers import figure, percent
+from curate.runtime.text import command
 
 if TYPE_CHECKING:
     from curate.stages.filter.boundary_examples import Boundary
@@ -224,7 +225,6 @@ def _signed(change: float) -> str:
 
 
 def _render_next(found: FilterSummary) -> list[str]:
-    at = "" if found.run == "curated" else f" --run {found.run}"
     if found.dry_run:
         return ["nothing was written; the same command without --dry-run decides"]
-    return [f"next: curate export out/{at}", f"      curate status{at}"]
+    return [f"next: {command('export out/', found.run)}", f"      {command('status', found.run)}"]

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import GateError, TableError, UsageError
+from curate.runtime.text import command
 from curate.stages.order.summary import OrderStratum, OrderSummary
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def rank_documents(
         collector.add(table.column(by), table.column("tokens"), table.column(stratify) if stratify else None)
     ranked = collector.rank(descending)
     if not ranked.kept:
-        raise GateError("nothing is kept, so there is nothing to order", f"curate status --run {run.path} says why")
+        raise GateError("nothing is kept, so there is nothing to order", f"{command('status', run.path)} says why")
     if not len(ranked.places):
         raise UsageError(f"no document that is kept has a {by}", "order by another column, as in --by bytes")
     return ranked

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from curate.runtime.text import command
+
 if TYPE_CHECKING:
     from curate.stages.order.profile import ProfileTenth
 
@@ -100,8 +102,11 @@ class OrderSummary:
     def _next(self) -> list[str]:
         if self.dry_run:
             return ["", "nothing was written; the same command without --dry-run writes the order"]
-        at = "" if self.run == "curated" else f" --run {self.run}"
-        return ["", f"next: curate export out/{at}", "      curate verify out/     does your trainer keep the order?"]
+        return [
+            "",
+            f"next: {command('export out/', self.run)}",
+            "      curate verify out/     does your trainer keep the order?",
+        ]
 
 
 def _heights(medians: list[float | None]) -> list[float]:

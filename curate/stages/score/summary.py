@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from curate.runtime.text import command
+
 if TYPE_CHECKING:
     from curate.reference.protocol import ReferenceModel
     from curate.rundir.run import Run
@@ -63,11 +65,11 @@ class ScoreSummary:
             from curate.runtime import profiler
 
             lines += profiler.render(self.profile)
-        option = "" if self.run == "curated" else f" --run {self.run}"
+        decontaminate = command("decontaminate EVALS", self.run)
         if self.perplexity is None:
-            return "\n".join([*lines, "", f"next: curate decontaminate EVALS{option}", f"      curate dedup{option}"])
-        lines += ["", f"next: curate filter --dry-run{option}     see what thresholds would keep"]
-        lines += [f"      curate decontaminate EVALS{option}  take eval items out first"]
+            return "\n".join([*lines, "", f"next: {decontaminate}", f"      {command('dedup', self.run)}"])
+        lines += ["", f"next: {command('filter --dry-run', self.run)}     see what thresholds would keep"]
+        lines += [f"      {decontaminate}  take eval items out first"]
         return "\n".join(lines)
 
     def _left_out(self) -> list[str]:

@@ -17,6 +17,7 @@ from curate.errors import TableError
 from curate.rundir import parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint, list_differences, list_done_slices
 from curate.runtime import console, files, histogram
+from curate.runtime.text import command
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BINS = 24
@@ -32,7 +33,7 @@ def begin(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) ->
     if before is not None and before["made_from"] != made_from:
         changed = list_differences(before["made_from"], made_from)
         shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-        hint = f"score into another run (--run {run.path}-2), or start over (--restart)"
+        hint = f"{command('score CORPUS', f'{run.path}-2')} scores into another run; or start over with --restart"
         if before["made_from"]["model"].get("tokenizer") != made_from["model"]["tokenizer"]:
             hint += "; perplexities of different tokenizers cannot be compared, bits per byte can"
         raise TableError(f"{run.scores} was made otherwise: {shown}", hint)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from curate.runtime.console import WIDTH, clock, size
-from curate.runtime.text import LABEL, columns, fit, fold, lay_out, percent, share, shorten, spell_out
+from curate.runtime.text import LABEL, columns, command, fit, fold, lay_out, percent, share, shorten, spell_out
 from curate.stages.decontaminate.report.highlights import Span, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
     AROUND,
@@ -149,7 +149,6 @@ def _render_verdict(found: "DecontaminationSummary") -> list[str]:
 
 
 def _render_next(found: "DecontaminationSummary") -> list[str]:
-    at = "" if found.run == "curated" else f" --run {shlex.quote(found.run)}"
     lines = [f"open {shlex.quote(found.report)}   to judge what was found"] if found.report else []
-    lines += [f"curate {command}{at}" for command in ("filter --dry-run", "status", "export out/")]
+    lines += [command(words, found.run) for words in ("filter --dry-run", "status", "export out/")]
     return [("next: " if number == 0 else "      ") + spell_out(line) for number, line in enumerate(lines)]
