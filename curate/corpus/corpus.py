@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -131,8 +131,9 @@ class Corpus:
         self,
         done: Mapping[str, Sequence[SliceMark]] = NONE_DONE,
         columns: Literal["text", "all"] | tuple[str, ...] = "text",
+        only: Collection[int] | None = None,
     ) -> Iterator[Documents]:
-        """The slices of all files in order, without those in ``done``.
+        """The slices of all files in order, or of those at the indices ``only``, without the slices in ``done``.
 
         ``done`` has marks by file name. Those that follow each other from number 0 on are passed over, and what comes
         behind is exactly what an uninterrupted run would have given. A file gives at least one slice; its final one is
@@ -146,7 +147,7 @@ class Corpus:
             marks = lead_marks(done.get(source.name, ()))
             if left is not None:
                 left -= sum(mark.documents for mark in marks)
-            if marks and marks[-1].last:
+            if (marks and marks[-1].last) or (only is not None and index not in only):
                 continue
             if left is not None and left <= 0:
                 yield next(cut_slices([], self._cutter(source, marks, columns), self.slice_bytes, None))

@@ -169,16 +169,14 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def list_done_slices(run: Run, made_from: str, directory: Path | None = None) -> dict[str, list[SliceMark]]:
-    """The slices whose parts (of the scores, or in ``directory``) are whole, by file, contiguous from the first.
+def list_done_slices(folder: Path, made_from: str) -> dict[str, list[SliceMark]]:
+    """Return the slices whose parts lie complete in a folder, by file: those that follow one another from the first on.
 
-    Foreign parts are an error.
+    Temporary files of a killed writer are removed. Raises TableError for a part with another fingerprint.
     """
-    place = run.scores if directory is None else directory
-    parquet.remove_leftovers(run.path)
-    parquet.remove_leftovers(place)
+    parquet.remove_leftovers(folder)
     marks: dict[str, list[SliceMark]] = {}
-    for path in parquet.parts(place):
+    for path in parquet.parts(folder):
         note = parquet.read_metadata(path)
         if note.get("made_from") != made_from:
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")

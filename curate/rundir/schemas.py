@@ -11,15 +11,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-KEY = (("file", pa.large_string()), ("row", pa.int64()))
+from curate.rundir.signals import SIGNALS as SIGNALS
 
-# What `--signals` can add to the scores; each is a column of the same name.
-SIGNALS = {
-    "zlib_ratio": pa.float32(),
-    "repeated_5grams": pa.float32(),
-    "repeated_lines": pa.float32(),
-    "max_nats": pa.float32(),
-}
+KEY = (("file", pa.large_string()), ("row", pa.int64()))
 
 # How people say the names of columns.
 ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
@@ -99,5 +93,5 @@ ORDER = pa.schema([*KEY, ("position", pa.int64())])  # 0, 1, 2 … over the docu
 
 def scores_schema(signals: Sequence[str]) -> pa.Schema:
     """The schema of the scores with the named signals appended, in the order of ``SIGNALS``."""
-    extra = [pa.field(name, kind) for name, kind in SIGNALS.items() if name in signals]
+    extra = [pa.field(name, signal.dtype) for name, signal in SIGNALS.items() if name in signals]
     return pa.schema([*SCORES, *extra])

@@ -72,8 +72,9 @@ def score(
     from curate.rundir.run import compute_fingerprint, open_run
     from curate.runtime import console, profiler
     from curate.stages.score.signals import choose_signals
-    from curate.stages.score.slices import score_slices, slice_for, with_slices
+    from curate.stages.score.slices import ScoreWork, choose_slice_bytes, cut_corpus
     from curate.stages.score.table import begin, complete
+    from curate.stages.slice_runner import run_slices
 
     wanted_signals = choose_signals(signals)
     for name, value in {"limit": limit, "pack-tokens": pack_tokens, "slice-bytes": slice_bytes}.items():
@@ -108,7 +109,7 @@ def score(
     reference = load(model, reading, devices)
     announce(reference, devices)
     try:
-        read = with_slices(read, slice_bytes or slice_for(reference))
+        read = cut_corpus(read, slice_bytes or choose_slice_bytes(reference))
         made_from = {
             "corpus": read.fingerprint(),
             "model": reference.identity,
@@ -116,7 +117,9 @@ def score(
         }
         begin(opened, read, made_from, restart)
         with profiler.measuring() if profile else nullcontext() as watch:
-            seconds = score_slices(opened, read, reference, wanted_signals, compute_fingerprint(made_from), names)
+            fingerprint, corpus_fingerprint = compute_fingerprint(made_from), read.fingerprint()
+            work = ScoreWork(opened, reference, wanted_signals, names, fingerprint, corpus_fingerprint)
+            seconds = run_slices(read, work, leftovers=[opened.path]).seconds
     finally:
         getattr(reference, "close", lambda: None)()
     document_columns.settle(opened, names, read.fingerprint())

@@ -24,7 +24,6 @@ PURE = (
     "corpus/chat/trees",
     "corpus/chat/schemas",
     "corpus/chat/detect",
-    "stages/score/signals",
     "stages/decontaminate/thresholds",
     "stages/order/permutations",
     "exports/verify/order_check",

@@ -29,7 +29,7 @@ from curate.sft.datasets import InstructionSet
 from curate.sft.datasets.reading import read_record
 from curate.sft.measuring.responses import SUMS, ResponseReader
 from curate.sft.ranking.session import RankingSession
-from curate.stages.score.rows import assemble, text_columns
+from curate.stages.score.rows import assemble_part, measure_texts
 from curate.stages.score.summary import summarise
 from curate.stages.score.table import begin, complete
 
@@ -124,7 +124,7 @@ def _write_parts(
         keys = [(documents.mark.file, row) for row in documents.rows.tolist()]
         likelihoods = gather(documents, keys, rows, reasons)
         scored = [at for at, status in enumerate(documents.statuses) if status == "ok"]
-        table = assemble(documents, scored, likelihoods, text_columns(documents, []), [])
+        table = assemble_part(documents, scored, likelihoods, measure_texts(documents, []), [])
         part = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
         note = {"made_from": corpus.fingerprint(), "slice": asdict(documents.mark)}
         numbers_of = [describe(rows.get(key), key in best) for key in keys]

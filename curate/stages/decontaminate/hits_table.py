@@ -3,18 +3,18 @@
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curate.errors import TableError
 from curate.rundir import parquet, reasons, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
 from curate.stages.decontaminate.matches import CONTAMINATED, Match
 
 if TYPE_CHECKING:
-    from curate.corpus import Documents, SliceMark
+    from curate.corpus import Documents
     from curate.stages.decontaminate.evalsets import EvalItem
 
 CONTEXT = 160  # characters shown around a match
@@ -61,23 +61,19 @@ def begin(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], resta
     return fingerprint
 
 
-def write(run: Run, number: int, documents: "Documents", table: pa.Table, tally: HitCounts, fingerprint: str) -> None:
-    """One slice's part: its hits, and in its metadata what was counted."""
-    mark: SliceMark = documents.mark
-    note = {"made_from": fingerprint, "slice": asdict(mark), **tally.as_dict()}
-    parquet.write_part(run.hits / f"{number:05d}-{mark.number:06d}.parquet", table, note)
+def write(path: Path, table: pa.Table, counts: HitCounts, note: Mapping[str, Any]) -> None:
+    """Write the part of one slice: its hits, and in its metadata ``note`` and what was counted."""
+    parquet.write_part(path, table, {**note, **counts.as_dict()})
 
 
-def complete(run: Run, fingerprint: str, unfinished: list[str]) -> HitCounts:
-    """Check that every document of the corpus was looked at, and mark the hits complete."""
+def complete(run: Run, fingerprint: str) -> HitCounts:
+    """Check that no document was lost, mark the hits complete, and return the counts of all slices."""
     total = HitCounts()
     for path in parquet.parts(run.hits):
         total.add(parquet.read_metadata(path))
     counts = total.counts
     reasons.conserve("decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"])
     reasons.conserve("decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0)
-    if unfinished:
-        raise TableError(f"the hits in {run.hits} end before the corpus does: {unfinished[:3]}", "add --restart")
     record = dict(run.stage("decontaminate") or {})
     found = total.as_dict()
     run.save(

@@ -1,18 +1,28 @@
 """One run of ``curate decontaminate``: canaries, the scan over all slices, and the summary of the hits."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
 
-from curate.errors import GateError, Interrupted
+import pyarrow as pa
+
+from curate.corpus.chat.types import select_turns
+from curate.errors import GateError
+from curate.rundir.run import Run
+from curate.runtime import console, files, threads
+from curate.stages.decontaminate import canaries, hits_table, surprisal, thresholds
+from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
 from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
+from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus, Documents
-    from curate.rundir.run import Run
     from curate.stages.decontaminate.detector import Detector
     from curate.stages.decontaminate.evalsets import EvalItem, EvalSet
-    from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
 
 
 SHOWN = 3  # hits, the strongest and the weakest, on the screen
@@ -34,8 +44,6 @@ class DecontaminationJob:
 
     def measure(self, each: int, seed: int, write: bool) -> tuple[CanaryRecall, ...]:
         """Plant, look, and count; GateError where a verbatim plant was missed."""
-        from curate.stages.decontaminate import canaries
-
         hosts = self.hosts(seed)
         planted = canaries.plant(self.detector.probes, hosts, each, seed)
         matches = self.detector.scan([canary.text for canary in planted])
@@ -57,9 +65,6 @@ class DecontaminationJob:
 
     def hosts(self, seed: int) -> list[str]:
         """Documents of the user's own, the first of up to eight files; GateError where there are none."""
-        from dataclasses import replace
-        from random import Random
-
         texts: list[str] = []
         for source in self.corpus.sources[:8]:
             documents = next(replace(self.corpus, sources=(source,), limit=HOSTS).slices())
@@ -77,10 +82,6 @@ class DecontaminationJob:
 
     def note_canaries(self, planted: Sequence[Any], hit: Sequence[bool]) -> str:
         """RUN/canaries.jsonl: what was planted, and whether it was found."""
-        import json
-
-        from curate.runtime import files
-
         path = self.run.path / "canaries.jsonl"
         with files.replacing(path) as beside, open(beside, "w", encoding="utf-8") as handle:
             for canary, found in zip(planted, hit, strict=True):
@@ -106,9 +107,6 @@ class DecontaminationJob:
 
     def texts(self, documents: "Documents") -> "list[ScannedText]":
         """What is looked through of some documents: their texts, or the wished turns."""
-        from curate.corpus.chat.types import select_turns
-        from curate.stages.decontaminate.hits_table import ScannedText
-
         if self.turns is None:
             pairs = zip(documents.texts, documents.statuses, strict=True)
             return [ScannedText(place, text) for place, (text, status) in enumerate(pairs) if status == "ok" and text]
@@ -122,17 +120,13 @@ class DecontaminationJob:
             ]
         return found
 
-    def look(self, documents: "Documents") -> "tuple[Documents, Any, HitCounts]":
-        """One slice: its hits as a table, and its counts."""
-        from curate.stages.decontaminate import hits_table
-
+    def find_hits(self, documents: "Documents") -> "tuple[pa.Table, HitCounts]":
+        """Return the hits of one slice as a table, and its counts."""
         scanned = self.texts(documents)
         matches = self.detector.scan([one.text for one in scanned])
-        return documents, *hits_table.tabulate(documents, scanned, matches, self.items, self.action)
+        return hits_table.tabulate(documents, scanned, matches, self.items, self.action)
 
     def made_from(self) -> dict[str, Any]:
-        from curate.stages.decontaminate import surprisal, thresholds
-
         sets = {one.name: one.fingerprint for one in self.sets}
         rule = [thresholds.VERSION, surprisal.VERSION]
         return {
@@ -144,39 +138,18 @@ class DecontaminationJob:
         }
 
     def scan(self, workers: int, restart: bool) -> "tuple[HitCounts, float]":
-        """Look through every slice that has no part yet."""
-        from curate.rundir.run import list_done_slices
-        from curate.runtime import console
-        from curate.runtime.threads import in_order
-        from curate.stages.decontaminate import hits_table
+        """Scan every slice that has no part yet, and return the counts of all slices and the seconds that it took.
 
+        The seconds are 0 where parts were there before: no speed can be derived from a part of the work.
+        """
         fingerprint = hits_table.begin(self.run, self.made_from(), {"action": self.action}, restart)
-        self.run.hits.mkdir(parents=True, exist_ok=True)
-        done = list_done_slices(self.run, fingerprint, self.run.hits)
-        resumed = sum(mark.documents for marks in done.values() for mark in marks)
-        if resumed:
-            console.say("resuming", f"{resumed:,} documents were looked through already")
-        numbers = {source.name: number for number, source in enumerate(self.corpus.sources)}
-        with console.progress("scanning", self.corpus.size) as progress:
-            try:
-                for documents, table, tally in in_order(self.look, self.corpus.slices(done), workers):
-                    hits_table.write(self.run, numbers[documents.mark.file], documents, table, tally, fingerprint)
-                    progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
-            except KeyboardInterrupt:
-                message = f"stopped after {resumed + progress.documents:,} documents; whole parts are kept"
-                raise Interrupted(message, "the same command goes on from here") from None
-            marks = list_done_slices(self.run, fingerprint, self.run.hits)
-            missing = [name for name in numbers if not (marks.get(name) and marks[name][-1].last)]
-            seconds = 0.0 if resumed else progress.seconds  # of a part of the work, no speed could be told
-            return hits_table.complete(self.run, fingerprint, missing), seconds
+        done = run_slices(self.corpus, ScanWork(self, fingerprint, workers), leftovers=[self.run.path])
+        return hits_table.complete(self.run, fingerprint), 0.0 if done.resumed else done.seconds
 
     def summarise(
         self, tally: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
     ) -> DecontaminationSummary:
         """What the hits come to."""
-        from curate.runtime import console
-        from curate.stages.decontaminate import hits_table
-
         if not tally.counts["scanned"]:
             raise GateError("no document was looked through, so a clean result would mean nothing", self.reason(tally))
         unmatchable: dict[str, list[str]] = {}
@@ -220,13 +193,36 @@ class DecontaminationJob:
 
     def verify(self, workers: int, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]) -> DecontaminationSummary:
         """Look through an export as a run would, and leave nothing behind."""
-        from dataclasses import replace
-        from pathlib import Path
-        from tempfile import TemporaryDirectory
-
-        from curate.rundir.run import Run
-
         with TemporaryDirectory(prefix="curate-verify-") as folder:
             aside = replace(self, run=Run(Path(folder)))
             found = aside.summarise(*aside.scan(workers, False), recall, notes)
         return replace(found, run=str(self.run.path), verified=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanWork:
+    """What ``curate decontaminate`` does with slices (``slice_runner.SliceWork``)."""
+
+    job: DecontaminationJob
+    fingerprint: str
+    workers: int
+    columns: "Literal['text', 'all'] | tuple[str, ...]" = "text"
+    label: str = "scanning"
+    done: str = "scanned"
+
+    @property
+    def folder(self) -> Path:
+        return self.job.run.hits
+
+    def process(
+        self, slices: "Iterator[Documents]", advance: Advance
+    ) -> "Iterator[ProcessedSlice[tuple[pa.Table, HitCounts]]]":
+        """Scan several slices at once, in threads."""
+        return threads.in_order(self._scan, slices, self.workers)
+
+    def _scan(self, documents: "Documents") -> "ProcessedSlice[tuple[pa.Table, HitCounts]]":
+        return ProcessedSlice(documents, self.job.find_hits(documents), documents.read_bytes)
+
+    def write(self, path: Path, processed: "ProcessedSlice[tuple[pa.Table, HitCounts]]") -> None:
+        table, counts = processed.result
+        hits_table.write(path, table, counts, describe_part(self, processed.documents))

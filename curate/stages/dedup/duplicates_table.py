@@ -102,10 +102,10 @@ def find_duplicates(job: DedupJob, parts: Sequence[SketchPart]) -> DedupFindings
     own, total = count_documents(parts)
     if not own:
         return nothing()
-    spill, paths = job.folder / "spill", [part.path for part in parts if part.count]
+    spill, filled = job.folder / "spill", {part.path: part.first for part in parts if part.count}
     console.say("grouping", f"{total:,} documents by their words{' and band keys' if job.recipe.bands else ''}")
     buckets = lsh_buckets.LshBuckets(job.folder / "buckets")
-    with lsh_buckets.open_sketches(paths, spill, job.memory_limit, job.workers) as connection:
+    with lsh_buckets.open_sketches(filled, spill, job.memory_limit, job.workers) as connection:
         copies = lsh_buckets.find_copies(connection, own)
         near = buckets.fill(connection, job.recipe.band_names, own, total, now_and_then("grouping"))
     with ShingleStore(job.folder / "shingles") as book:

@@ -1,7 +1,7 @@
 """Documents that share a hash: exact copies, and the buckets of each LSH band, grouped by DuckDB out of core."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +67,21 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def open_sketches(paths: Sequence[Path], spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
-    """A connection with the view ``sketches`` over some parts."""
+def open_sketches(parts: Mapping[Path, int], spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
+    """Yield a connection with the view ``sketches`` over some parts.
+
+    ``parts`` has the number of the first document of each part: those in a part are numbered from there on, in the
+    order of its rows.
+    """
     with open_tables(spill, memory_limit, threads) as connection:
-        files = ", ".join(sql.quote(str(path)) for path in paths)
-        connection.execute(f"CREATE VIEW sketches AS SELECT * FROM read_parquet([{files}])")
+        files = ", ".join(sql.quote(str(path)) for path in parts)
+        connection.execute("CREATE TABLE parts (filename VARCHAR, first BIGINT)")
+        connection.executemany("INSERT INTO parts VALUES (?, ?)", [(str(path), first) for path, first in parts.items()])
+        connection.execute(
+            "CREATE VIEW sketches AS "
+            "SELECT * EXCLUDE (filename, file_row_number, first), first + file_row_number AS number FROM "
+            f"read_parquet([{files}], filename = true, file_row_number = true) JOIN parts USING (filename)"
+        )
         yield connection
 
 

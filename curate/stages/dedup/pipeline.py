@@ -34,7 +34,7 @@ def work(job: "DedupJob") -> DedupSummary:
         duplicates_table.write_table(job, parts, found, note)
         duplicates_table.write_unreadable(job, parts)
         job.run.save("dedup", {**note, "counts": summary.counts()})
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"
         raise Interrupted(message, "the same command goes on from here") from None
     except OSError as error:

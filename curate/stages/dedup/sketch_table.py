@@ -7,10 +7,10 @@ that a run that was interrupted goes on behind its last whole part.
 
 import shutil
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from curate.matching import shingles, words
 from curate.rundir import parquet
 from curate.runtime import console, threads
 from curate.stages.dedup.sketches import TALLIES, SketchConfig, SketchedSlice, Sketcher, batch_texts
+from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,114 +35,104 @@ class SketchPart:
 
     path: Path
     corpus: int
-    """0 is the corpus to be cleaned, 1 … those it is held against."""
+    """0 is the corpus that is cleaned, 1 … those that it is compared with."""
     mark: SliceMark
     first: int
-    """The number of its first document."""
+    """The number of its first document, over all parts in order."""
     count: int
+    """Documents with words, which are those that have a number."""
     tallies: Mapping[str, int]
     unreadable: Sequence[tuple[int, str | None]]
     """Rows that could not be read, and why."""
 
     @property
     def stop(self) -> int:
+        """The number behind that of its last document."""
         return self.first + self.count
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SketchWork:
+    """What ``curate dedup`` does with the slices of one corpus (``slice_runner.SliceWork``)."""
+
+    folder: Path
+    fingerprint: str
+    sketcher: Sketcher
+    workers: int
+    columns: Literal["text", "all"] | tuple[str, ...] = "text"
+    label: str = "sketching"
+    done: str = "sketched"
+
+    def process(self, slices: Iterator[Documents], advance: Advance) -> Iterator[ProcessedSlice[SketchedSlice]]:
+        """Sketch several slices at once, in threads."""
+        return threads.in_order(self._sketch, slices, self.workers)
+
+    def _sketch(self, documents: Documents) -> ProcessedSlice[SketchedSlice]:
+        return ProcessedSlice(documents, self.sketcher.sketch(documents), documents.read_bytes)
+
+    def write(self, path: Path, processed: ProcessedSlice[SketchedSlice]) -> None:
+        write_part(path, processed.result, describe_part(self, processed.documents))
 
 
 def sketch_corpora(
     folder: Path, corpora: Sequence[Corpus], recipe: SketchConfig, made_from: str, workers: int
 ) -> list[SketchPart]:
-    """Sketch what is not sketched yet.  → the parts of all corpora, in order
+    """Sketch the slices that have no part yet, and return the parts of all corpora in order.
 
     Parts that were made from anything else are thrown away. Raises RowError under ``--on-error stop``.
     """
-    parts = resume_parts(folder, corpora, made_from)
-    if parts:
-        console.say("resuming", f"{sum(part.tallies['read'] for part in parts):,} documents are sketched already")
-    sizes = [corpus.size for corpus in corpora]
-    done = sum(source_size(corpora[part.corpus], part.mark.file) for part in parts if part.mark.last)
-    total = None if None in sizes else sum(size for size in sizes if size is not None)
     sketcher = Sketcher(recipe)
-    with console.progress("sketching", total, done) as progress:
-        for number, corpus in enumerate(corpora):
-            feed = corpus.slices(marks_of(parts, number))
-            for sketched in threads.in_order(sketcher.sketch, feed, workers):
-                parts.append(write_part(folder, parts, number, corpus, sketched, made_from))
-                progress.advance(len(sketched.documents), done_bytes=sketched.documents.read_bytes)
+    for number, corpus in enumerate(corpora):
+        discard_foreign(folder_of(folder, number), made_from)
+        run_slices(corpus, SketchWork(folder_of(folder, number), made_from, sketcher, workers))
+    return list_parts(folder, len(corpora))
+
+
+def folder_of(folder: Path, corpus: int) -> Path:
+    """Return the folder of the sketches of one corpus."""
+    return folder / f"{corpus:03d}"
+
+
+def discard_foreign(folder: Path, made_from: str) -> None:
+    """Remove the sketches of a corpus where any was made from something else."""
+    if any(parquet.read_metadata(path).get("made_from") != made_from for path in parquet.parts(folder)):
+        shutil.rmtree(folder)
+
+
+def write_part(path: Path, sketched: SketchedSlice, note: Mapping[str, Any]) -> Path:
+    """Write the sketches of one slice, with ``note`` and what was counted in its metadata, and return its path."""
+    documents = sketched.documents
+    pairs = zip(documents.rows.tolist(), documents.statuses, documents.reasons, strict=True)
+    unreadable = [(row, reason) for row, status, reason in pairs if status == "unreadable"]
+    counted = {"count": len(sketched.table), "tallies": sketched.tallies, "unreadable": unreadable}
+    parquet.write_part(path, sketched.table, {**note, **counted})
+    return path
+
+
+def list_parts(folder: Path, corpora: int) -> list[SketchPart]:
+    """Return the parts of all corpora in order, each numbered behind those before it."""
+    parts: list[SketchPart] = []
+    for corpus in range(corpora):
+        for path in sorted(parquet.parts(folder_of(folder, corpus)), key=lambda path: (len(path.name), path.name)):
+            note = parquet.read_metadata(path)
+            first, mark = parts[-1].stop if parts else 0, SliceMark(**note["slice"])
+            parts.append(SketchPart(path, corpus, mark, first, note["count"], note["tallies"], note["unreadable"]))
     return parts
 
 
-def source_size(corpus: Corpus, name: str) -> int:
-    return next((source.size or 0 for source in corpus.sources if source.name == name), 0)
-
-
-def marks_of(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[SliceMark]]:
-    """The slices of one corpus that have parts, by file."""
-    found: dict[str, list[SliceMark]] = {}
+def list_marks(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[SliceMark]]:
+    """Return the slices of one corpus that have parts, by file."""
+    marks: dict[str, list[SliceMark]] = {}
     for part in parts:
         if part.corpus == corpus:
-            found.setdefault(part.mark.file, []).append(part.mark)
-    return found
-
-
-# Parts.
-
-
-def part_name(corpus: int, source: int, number: int) -> str:
-    return f"{corpus:03d}-{source:06d}-{number:06d}.parquet"
-
-
-def write_part(
-    folder: Path, before: Sequence[SketchPart], number: int, corpus: Corpus, sketched: SketchedSlice, made_from: str
-) -> SketchPart:
-    """Number the documents of a slice behind those before them, and write their sketches."""
-    mark, first = sketched.documents.mark, before[-1].stop if before else 0
-    source = next(place for place, one in enumerate(corpus.sources) if one.name == mark.file)
-    pairs = zip(sketched.documents.rows.tolist(), sketched.documents.statuses, sketched.documents.reasons, strict=True)
-    unreadable = [(row, reason) for row, status, reason in pairs if status == "unreadable"]
-    part = SketchPart(
-        folder / part_name(number, source, mark.number), number, mark, first, len(sketched.table), sketched.tallies,
-        unreadable,
-    )  # fmt: skip
-    numbers = np.arange(part.first, part.stop)
-    note = {key: value for key, value in asdict(part).items() if key != "path"}
-    parquet.write_part(
-        part.path, sketched.table.add_column(0, "number", pa.array(numbers)), {"made_from": made_from, "part": note}
-    )
-    return part
-
-
-def resume_parts(folder: Path, corpora: Sequence[Corpus], made_from: str) -> list[SketchPart]:
-    """The parts that follow one another from the first slice on; what lies behind a gap, or is foreign, is removed."""
-    parquet.remove_leftovers(folder)
-    found: list[SketchPart] = []
-    for path in parquet.parts(folder):
-        note = parquet.read_metadata(path)
-        if note.get("made_from") != made_from:
-            shutil.rmtree(folder)
-            return []
-        if path.name in next_names(found[-1] if found else None, corpora):
-            found.append(SketchPart(path, **{**note["part"], "mark": SliceMark(**note["part"]["mark"])}))
-        else:
-            path.unlink()
-    return found
-
-
-def next_names(before: SketchPart | None, corpora: Sequence[Corpus]) -> list[str]:
-    """What the part behind another may be called."""
-    if before is None:
-        return [part_name(0, 0, 0)]
-    source = int(before.path.name.split("-")[1])
-    if not before.mark.last:
-        return [part_name(before.corpus, source, before.mark.number + 1)]
-    if source + 1 < len(corpora[before.corpus].sources):
-        return [part_name(before.corpus, source + 1, 0)]
-    return [part_name(before.corpus + 1, 0, 0)]
+            marks.setdefault(part.mark.file, []).append(part.mark)
+    return marks
 
 
 def count_read(folder: Path) -> int:
-    """Documents that have been read for the parts in a folder."""
-    return sum(int(parquet.read_metadata(path)["part"]["tallies"]["read"]) for path in parquet.parts(folder))
+    """Return the documents that were read for the parts of all corpora."""
+    paths = [path for each in sorted(folder.glob("*/")) for path in parquet.parts(each)]
+    return sum(int(parquet.read_metadata(path)["tallies"]["read"]) for path in paths)
 
 
 def add_tallies(parts: Sequence[SketchPart], corpus: int) -> dict[str, int]:
@@ -163,9 +154,6 @@ def take_rows(
             yield part, table.take(pa.array(numbers[first:stop] - part.first))
 
 
-# Reading again.
-
-
 def read_sets(
     corpora: Sequence[Corpus], parts: Sequence[SketchPart], numbers: Array, size: int, workers: int
 ) -> Iterator[Array]:
@@ -181,7 +169,7 @@ def read_sets(
     with console.progress("re-reading") as progress:
         for number, corpus in enumerate(corpora):
             held = {(part.mark.file, part.mark.number): part for part in wanted if part.corpus == number}
-            feed = find_slices(corpus, marks_of(parts, number), held)
+            feed = find_slices(corpus, list_marks(parts, number), held)
             for sets in threads.in_order(read_again, feed, workers):
                 yield from sets
                 progress.advance(len(sets))

@@ -1,5 +1,6 @@
-"""The rows of the scores table for one slice of a corpus: what its texts give by themselves, and what a model found."""
+"""The rows of the scores table for one slice: what the texts give without a model, and what the model gives."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,28 +11,29 @@ import xxhash
 from curate.corpus import Documents
 from curate.reference.likelihood import Likelihoods, bits_per_byte, perplexity
 from curate.rundir.schemas import scores_schema
+from curate.rundir.signals import SIGNALS
 from curate.runtime import threads
-from curate.stages.score.signals import repeated_5grams, repeated_lines, zlib_ratio
 
 
-def text_columns(documents: Documents, signals: list[str], workers: int = 1) -> list[Any]:
-    """What the text alone gives: hash, bytes, characters, and the named signals; null where there is no text.
+def measure_texts(documents: Documents, signals: Sequence[str], workers: int = 1) -> dict[str, list[Any]]:
+    """Return what the texts of a slice give without a model: hash, bytes, characters, and the named signals.
 
-    The texts are shared out over ``workers`` threads, which pays since hashing and compressing let others run.
+    One entry for each document in every column; None where there is no text, and for signals that the model gives. The
+    texts are shared out over ``workers`` threads: hashing and compressing let other threads run.
     """
     texts = [
         None if status == "unreadable" else text
         for text, status in zip(documents.texts, documents.statuses, strict=True)
     ]
     share = max(1, -(-len(texts) // (4 * workers)))
-    shares = [texts[at : at + share] for at in range(0, len(texts), share)]
-    parts = list(threads.in_order(partial(measure_texts, signals=signals), shares, workers))
-    return [{name: [value for part in parts for value in part[name]] for name in ("hash", "bytes", "chars", *signals)}]
+    shares = [texts[first : first + share] for first in range(0, len(texts), share)]
+    parts = list(threads.in_order(partial(_measure_some, signals=signals), shares, workers))
+    return {name: [value for part in parts for value in part[name]] for name in ("hash", "bytes", "chars", *signals)}
 
 
-def measure_texts(texts: list[str | None], signals: list[str]) -> dict[str, list[Any]]:
-    """The columns of ``text_columns`` for some texts."""
+def _measure_some(texts: list[str | None], signals: Sequence[str]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in ("hash", "bytes", "chars", *signals)}
+    functions = [(columns[name], SIGNALS[name].measure) for name in signals]
     for text in texts:
         if text is None:
             for column in columns.values():
@@ -41,46 +43,47 @@ def measure_texts(texts: list[str | None], signals: list[str]) -> dict[str, list
         columns["hash"].append(xxhash.xxh3_64_intdigest(octets))
         columns["bytes"].append(len(octets))
         columns["chars"].append(len(text))
-        for name in signals:
-            if name == "zlib_ratio":
-                columns[name].append(zlib_ratio(octets))
-            elif name == "repeated_5grams":
-                columns[name].append(repeated_5grams(text))
-            elif name == "repeated_lines":
-                columns[name].append(repeated_lines(text))
-            else:
-                columns[name].append(None)  # from the model, filled when it has read the text
+        for column, measure in functions:
+            column.append(None if measure is None else measure(text, octets))
     return columns
 
 
-def assemble(
-    documents: Documents, scored: list[int], found: Likelihoods, extra: list[Any], signals: list[str]
+def assemble_part(
+    documents: Documents,
+    scored: Sequence[int],
+    likelihoods: Likelihoods,
+    text_columns: Mapping[str, list[Any]],
+    signals: Sequence[str],
 ) -> pa.Table:
-    """One slice's rows of the scores table, in the order of the corpus; nulls where nothing was measured."""
-    count, at, schema = len(documents.rows), np.array(scored, dtype=np.int64), scores_schema(signals)
+    """Return the rows of one slice in the scores table, in the order of the corpus.
+
+    ``scored`` are the indices of the documents that ``likelihoods`` are of; ``text_columns`` are those of
+    ``measure_texts``. Null stands where nothing was measured.
+    """
+    count, at, schema = len(documents.rows), np.array(scored, dtype=np.int64), scores_schema(list(signals))
     status, reason = list(documents.statuses), list(documents.reasons)
-    for place, row in enumerate(scored):
-        status[row], reason[row] = found.status[place], found.reason[place]
+    for index, row in enumerate(scored):
+        status[row], reason[row] = likelihoods.status[index], likelihoods.reason[index]
     has = np.zeros(count, dtype=bool)
-    has[at] = np.array([one == "ok" for one in found.status], dtype=bool) & ~np.isnan(found.nats)
+    has[at] = np.array([one == "ok" for one in likelihoods.status], dtype=bool) & ~np.isnan(likelihoods.nats)
 
     def spread(values: Any, kind: pa.DataType) -> pa.Array:
-        """Values of the scored rows in their places, null elsewhere and where NaN."""
-        whole = np.zeros(count, dtype=np.asarray(values).dtype)
-        whole[at] = values
-        empty = ~has | (np.isnan(whole) if whole.dtype.kind == "f" else False)
-        return pa.array(whole, mask=empty).cast(kind)
+        """Return values of the scored rows as a column of all rows, null elsewhere and where NaN."""
+        column = np.zeros(count, dtype=np.asarray(values).dtype)
+        column[at] = values
+        empty = ~has | (np.isnan(column) if column.dtype.kind == "f" else False)
+        return pa.array(column, mask=empty).cast(kind)
 
     numbers = {
-        "nats": found.nats,
-        "tokens": found.tokens,
-        "scored_bytes": found.scored_bytes,
-        "windows": found.windows,
-        "truncated": found.truncated,
-        "first_nats": found.first_nats,
-        "perplexity": perplexity(found.nats, found.tokens),
-        "bits_per_byte": bits_per_byte(found.nats, found.scored_bytes),
-        "max_nats": found.max_nats,
+        "nats": likelihoods.nats,
+        "tokens": likelihoods.tokens,
+        "scored_bytes": likelihoods.scored_bytes,
+        "windows": likelihoods.windows,
+        "truncated": likelihoods.truncated,
+        "first_nats": likelihoods.first_nats,
+        "perplexity": perplexity(likelihoods.nats, likelihoods.tokens),
+        "bits_per_byte": bits_per_byte(likelihoods.nats, likelihoods.scored_bytes),
+        "max_nats": likelihoods.max_nats,
     }
     plain = {
         "file": pa.array([documents.mark.file] * count, pa.large_string()),
@@ -88,7 +91,7 @@ def assemble(
         "id": documents.ids,
         "status": status,
         "reason": reason,
-        **extra[0],
+        **text_columns,
     }
     columns = []
     for column in schema:

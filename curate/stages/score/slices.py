@@ -1,27 +1,32 @@
-"""Scoring slice by slice: slices without a part are scored, their parts written behind the scorer."""
+"""Scoring slice by slice: the texts of a slice are measured by the model and by signals, and become a part."""
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from curate.errors import Interrupted, ModelError
+from curate.errors import ModelError
+from curate.reference.likelihood import Passage
+from curate.rundir import document_columns, parquet
+from curate.runtime import profiler, threads
+from curate.stages.score import rows
+from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus, Documents
-    from curate.reference.likelihood import Likelihoods, Passage
+    from curate.reference.likelihood import Likelihoods
     from curate.reference.protocol import ReferenceModel
     from curate.rundir.run import Run
-    from curate.runtime.console import Progress
 
-SLICE_SECONDS = 30  # of forward pass on a CPU that a slice is sized for: what a kill may cost
+SLICE_SECONDS = 30
+"""Seconds of forward pass on a CPU that a slice is sized for: what a kill may cost."""
 
 
-def slice_for(reference: "ReferenceModel") -> int:
-    """Bytes of text in a slice: some half a minute of work on a CPU, whole tens of megabytes on an accelerator.
+def choose_slice_bytes(reference: "ReferenceModel") -> int:
+    """Return the bytes of text in a slice: half a minute of work on a CPU, tens of megabytes on an accelerator.
 
-    A function of the model's size and the device alone, so that a resumed run cuts the corpus in the same places.
+    A function of the model's size and the device alone, so that a resumed run cuts the corpus at the same rows.
     """
     if reference.identity["device"] != "cpu":
         return 64_000_000
@@ -30,102 +35,88 @@ def slice_for(reference: "ReferenceModel") -> int:
     return int(min(4_000_000, max(250_000, 4 * tokens)))
 
 
-def with_slices(corpus: "Corpus", slice_bytes: int) -> "Corpus":
-    """The same corpus, cut into slices of another size."""
+def cut_corpus(corpus: "Corpus", slice_bytes: int) -> "Corpus":
+    """Return the same corpus, cut into slices of another size."""
     return replace(corpus, slice_bytes=slice_bytes)
 
 
-def score_slices(
-    run: "Run",
-    corpus: "Corpus",
-    reference: "ReferenceModel",
-    signals: list[str],
-    fingerprint: str,
-    carry: tuple[str, ...] = (),
-) -> float:
-    """Score the slices that have no part yet, and write their parts.  → seconds of work
+@dataclass(frozen=True, slots=True, eq=False)
+class TextsToScore:
+    """What the part of a slice needs besides the model's answer."""
 
-    What is carried of a slice is written before its part, so that a part that exists has it.
-    """
-    from curate.rundir import document_columns, parquet
-    from curate.rundir.run import list_done_slices
-    from curate.runtime import console, profiler, threads
-    from curate.stages.score import rows
-
-    done = list_done_slices(run, fingerprint)
-    resumed = sum(mark.documents for marks in done.values() for mark in marks)
-    if resumed:
-        console.say("resuming", f"{resumed:,} documents are scored already")
-    numbers = {source.name: number for number, source in enumerate(corpus.sources)}
-    sizes = [source.size for source in corpus.sources]
-    total = sum(size or 0 for size in sizes) if all(size is not None for size in sizes) else None
-    finished = sum(
-        source.size or 0 for source in corpus.sources if done.get(source.name) and done[source.name][-1].last
-    )
-    waiting: deque[tuple[Documents, list[int], list[Any]]] = deque()
-    made_from = corpus.fingerprint() if carry else ""
-
-    def write(documents: "Documents", scored: list[int], found: "Likelihoods", extra: list[Any]) -> None:
-        with profiler.span("write"):
-            table = rows.assemble(documents, scored, found, extra, signals)
-            name = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
-            note = {"made_from": fingerprint, "slice": asdict(documents.mark)}
-            document_columns.write(run, carry, documents, name, made_from)
-            parquet.write_part(run.scores / name, table, note)
-        unread = documents.read_bytes if not scored or not reference.parameters else 0
-        progress.advance(documents=len(documents.rows), done_bytes=unread)
-
-    with console.progress("scoring", total, finished) as progress:
-        try:
-            with threads.BackgroundWriter() as behind:
-                feed = passages(corpus, done, waiting, signals, carry, workers_for(reference))
-                for found in reference.score(feed, lambda tokens, share: advance(progress, waiting, tokens, share)):
-                    documents, scored, extra = waiting.popleft()
-                    refuse_hopeless(found, reference)
-                    behind.put(partial(write, documents, scored, found, extra))
-        except KeyboardInterrupt:
-            message = f"stopped after {resumed + progress.documents:,} documents; whole parts are kept"
-            raise Interrupted(message, "the same command goes on from here") from None
-        return progress.seconds
+    documents: "Documents"
+    scored: Sequence[int]
+    """Indices of the documents that the model reads."""
+    columns: dict[str, list[Any]]
+    """What the texts give without a model: hash, sizes, signals; one entry for each document."""
 
 
-def workers_for(reference: "ReferenceModel") -> int:
-    """Threads that compute signals: one where the model itself runs on this machine's cores, else some of them."""
-    from curate.runtime import threads
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreWork:
+    """What ``curate score`` does with slices (``slice_runner.SliceWork``)."""
 
+    run: "Run"
+    reference: "ReferenceModel"
+    signals: Sequence[str]
+    carried: tuple[str, ...]
+    """Columns of the documents that are stored next to the scores."""
+    fingerprint: str
+    corpus_fingerprint: str
+    """What the stored columns are made from."""
+    label: str = "scoring"
+    done: str = "scored"
+
+    @property
+    def folder(self) -> Path:
+        return self.run.scores
+
+    @property
+    def columns(self) -> "Literal['text', 'all'] | tuple[str, ...]":
+        return self.carried or "text"
+
+    def process(
+        self, slices: "Iterator[Documents]", advance: Advance
+    ) -> "Iterator[ProcessedSlice[tuple[TextsToScore, Likelihoods]]]":
+        """Score slice after slice. The model begins a slice before the last is finished, so several wait."""
+        waiting: deque[TextsToScore] = deque()
+
+        def advance_pass(tokens: int, share: float) -> None:
+            """Advance by one forward pass, ``share`` of the slice being scored: ``waiting[0]``."""
+            octets = waiting[0].documents.read_bytes if waiting else 0
+            advance(tokens=tokens, done_bytes=round(octets * share))
+
+        for likelihoods in self.reference.score(self._read_passages(slices, waiting), advance_pass):
+            texts = waiting.popleft()
+            check_any_finite(likelihoods, self.reference)
+            is_read = bool(texts.scored) and bool(self.reference.parameters)
+            bytes_left = 0 if is_read else texts.documents.read_bytes
+            yield ProcessedSlice(texts.documents, (texts, likelihoods), bytes_left)
+
+    def write(self, path: Path, processed: "ProcessedSlice[tuple[TextsToScore, Likelihoods]]") -> None:
+        """Write the stored columns of a slice, then its part, so that a part that exists has its columns."""
+        texts, likelihoods = processed.result
+        table = rows.assemble_part(processed.documents, texts.scored, likelihoods, texts.columns, self.signals)
+        document_columns.write(self.run, self.carried, processed.documents, path.name, self.corpus_fingerprint)
+        parquet.write_part(path, table, describe_part(self, processed.documents))
+
+    def _read_passages(self, slices: "Iterator[Documents]", waiting: deque[TextsToScore]) -> Iterator[list[Passage]]:
+        workers = choose_workers(self.reference)
+        for documents in slices:
+            scored = [index for index, status in enumerate(documents.statuses) if status == "ok"]
+            with profiler.span("signals"):
+                columns = rows.measure_texts(documents, self.signals, workers)
+            waiting.append(TextsToScore(documents, scored, columns))
+            yield [Passage(documents.texts[index] or "") for index in scored]
+
+
+def choose_workers(reference: "ReferenceModel") -> int:
+    """Return the threads that compute signals: one where the model uses this machine's cores, else up to eight."""
     return 1 if reference.identity["device"] == "cpu" else min(8, threads.cores())
 
 
-def passages(
-    corpus: "Corpus",
-    done: Any,
-    waiting: deque[Any],
-    signals: list[str],
-    carry: tuple[str, ...] = (),
-    workers: int = 1,
-) -> "Iterator[list[Passage]]":
-    """The scorable texts of each slice; what the part will need besides waits in ``waiting``, in the same order."""
-    from curate.reference.likelihood import Passage
-    from curate.runtime import profiler
-    from curate.stages.score import rows
-
-    for documents in corpus.slices(done, columns=carry or "text"):
-        scored = [row for row, status in enumerate(documents.statuses) if status == "ok"]
-        with profiler.span("signals"):
-            extra = rows.text_columns(documents, signals, workers)
-        waiting.append((documents, scored, extra))
-        yield [Passage(documents.texts[row] or "") for row in scored]
-
-
-def advance(progress: "Progress", waiting: deque[Any], tokens: int, share: float) -> None:
-    """Move the bar by one forward pass: the slice in hand is the oldest that waits."""
-    octets = waiting[0][0].read_bytes if waiting else 0
-    progress.advance(tokens=tokens, done_bytes=round(octets * share))
-
-
-def refuse_hopeless(found: "Likelihoods", reference: "ReferenceModel") -> None:
-    """A model that gives NaN for a whole slice of documents is broken, and going on would only fill a disk."""
-    broken = sum(status == "not_finite" for status in found.status)
-    if broken > 20 and broken == len(found.status):
+def check_any_finite(likelihoods: "Likelihoods", reference: "ReferenceModel") -> None:
+    """Raise ModelError where a model gives NaN for all of more than 20 documents: going on would only fill a disk."""
+    broken = sum(status == "not_finite" for status in likelihoods.status)
+    if broken > 20 and broken == len(likelihoods.status):
         message = f"{reference.identity['model']} gave NaN or infinity for all {broken} documents of a slice"
         raise ModelError(message, "try --dtype fp32; if that does not help, the weights are damaged")

@@ -48,7 +48,8 @@ def begin(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) ->
 def complete(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any]) -> None:
     """Check that nothing was lost between the corpus and the table, and mark the table complete."""
     fingerprint = compute_fingerprint(made_from)
-    marks = list_done_slices(run, fingerprint)
+    parquet.remove_leftovers(run.path)
+    marks = list_done_slices(run.scores, fingerprint)
     unfinished = [name for name in (source.name for source in corpus.sources) if not ends(marks.get(name))]
     counts = count_rows(run)
     read = sum(mark.documents for found in marks.values() for mark in found)
