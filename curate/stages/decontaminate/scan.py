@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from curate.stages.decontaminate.evalsets import EvalItem, EvalSet
 
 
-SHOWN = 3  # hits, the strongest and the weakest, on the screen
-HOSTS = 200  # documents that canaries are planted in
+SHOWN = 3
+"""Hits that the terminal shows of the strongest, and of the weakest."""
+HOSTS = 200
+"""Documents that canaries are planted in, at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecontaminationJob:
-    """One run of the verb."""
+    """One call of ``curate decontaminate``: what it reads, what it looks for, and what becomes of the hits."""
 
     run: "Run"
     corpus: "Corpus"
@@ -41,10 +43,15 @@ class DecontaminationJob:
     method: str
     action: str
     turns: str | None
+    """Of conversations the turns that are scanned: all, user or assistant; None for a corpus of texts."""
 
     def measure(self, each: int, seed: int, write: bool) -> tuple[CanaryRecall, ...]:
-        """Plant, look, and count; GateError where a verbatim plant was missed."""
-        hosts = self.hosts(seed)
+        """Plant eval items in documents, scan these, and return the share found of each kind of plant.
+
+        ``each`` is the number of plants of a kind. With ``write`` the plants are listed in RUN/canaries.jsonl. Raises
+        GateError where a verbatim plant was not found, or where there is no text to plant in.
+        """
+        hosts = self.choose_hosts(seed)
         planted = canaries.plant(self.detector.probes, hosts, each, seed)
         matches = self.detector.scan([canary.text for canary in planted])
         by_text: dict[int, list[Any]] = {}
@@ -59,29 +66,29 @@ class DecontaminationJob:
             )
             for kind in canaries.KINDS
         )
-        where = self.note_canaries(planted, hit) if write else None
-        self.check_recall(recall, where)
+        written = self.write_canaries(planted, hit) if write else None
+        self.check_recall(recall, written)
         return recall
 
-    def hosts(self, seed: int) -> list[str]:
-        """Documents of the user's own, the first of up to eight files; GateError where there are none."""
+    def choose_hosts(self, seed: int) -> list[str]:
+        """Return texts of the corpus to plant in, from the beginnings of up to eight files. GateError without any."""
         texts: list[str] = []
         for source in self.corpus.sources[:8]:
             documents = next(replace(self.corpus, sources=(source,), limit=HOSTS).slices())
-            texts += [one.text for one in self.texts(documents) if one.text.strip()]
+            texts += [one.text for one in self.list_texts(documents) if one.text.strip()]
             if len(texts) > 4 * HOSTS:
                 break
         if not texts:
             for documents in self.corpus.slices():
-                texts = [one.text for one in self.texts(documents) if one.text.strip()]
+                texts = [one.text for one in self.list_texts(documents) if one.text.strip()]
                 if texts:
                     break
         if not texts:
             raise GateError("no document of the corpus has any text, so a clean result would mean nothing")
         return Random(seed).sample(texts, min(HOSTS, len(texts)))
 
-    def note_canaries(self, planted: Sequence[Any], hit: Sequence[bool]) -> str:
-        """RUN/canaries.jsonl: what was planted, and whether it was found."""
+    def write_canaries(self, planted: Sequence[Any], hit: Sequence[bool]) -> str:
+        """Write RUN/canaries.jsonl, a line for each plant with whether it was found, and return its path."""
         path = self.run.path / "canaries.jsonl"
         with files.replacing(path) as beside, open(beside, "w", encoding="utf-8") as handle:
             for canary, found in zip(planted, hit, strict=True):
@@ -91,7 +98,8 @@ class DecontaminationJob:
                 handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         return str(path)
 
-    def check_recall(self, recall: Sequence[CanaryRecall], where: str | None) -> None:
+    def check_recall(self, recall: Sequence[CanaryRecall], written: str | None) -> None:
+        """Raise GateError where a verbatim plant was not found. ``written`` is the file that lists the plants."""
         verbatim = next(one for one in recall if one.kind == "verbatim")
         if verbatim.found == verbatim.planted and verbatim.planted:
             return
@@ -103,30 +111,31 @@ class DecontaminationJob:
         other = (
             "minhash is an estimate: --method ngram is exact" if self.method == "minhash" else "this is a bug of ours"
         )
-        raise GateError(message, f"{other}; the plants are in {where}" if where else other)
+        raise GateError(message, f"{other}; the plants are in {written}" if written else other)
 
-    def texts(self, documents: "Documents") -> "list[ScannedText]":
-        """What is looked through of some documents: their texts, or the wished turns."""
+    def list_texts(self, documents: "Documents") -> "list[ScannedText]":
+        """Return the texts of some documents that are scanned: the documents, or those turns that ``turns`` names."""
         if self.turns is None:
             pairs = zip(documents.texts, documents.statuses, strict=True)
-            return [ScannedText(place, text) for place, (text, status) in enumerate(pairs) if status == "ok" and text]
-        found = []
-        for place, turns in enumerate(documents.turns or []):
-            wanted = {id(turn) for turn in select_turns(turns or (), self.turns)}
-            found += [
-                ScannedText(place, turn.text, number, turn.role)
+            return [ScannedText(index, text) for index, (text, status) in enumerate(pairs) if status == "ok" and text]
+        texts = []
+        for index, turns in enumerate(documents.turns or []):
+            selected = {id(turn) for turn in select_turns(turns or (), self.turns)}
+            texts += [
+                ScannedText(index, turn.text, number, turn.role)
                 for number, turn in enumerate(turns or ())
-                if id(turn) in wanted
+                if id(turn) in selected
             ]
-        return found
+        return texts
 
     def find_hits(self, documents: "Documents") -> "tuple[pa.Table, HitCounts]":
         """Return the hits of one slice as a table, and its counts."""
-        scanned = self.texts(documents)
+        scanned = self.list_texts(documents)
         matches = self.detector.scan([one.text for one in scanned])
         return hits_table.tabulate(documents, scanned, matches, self.items, self.action)
 
     def made_from(self) -> dict[str, Any]:
+        """Return what the hits depend on; other values make them stale."""
         sets = {one.name: one.fingerprint for one in self.sets}
         rule = [thresholds.VERSION, surprisal.VERSION]
         return {
@@ -147,16 +156,17 @@ class DecontaminationJob:
         return hits_table.complete(self.run, fingerprint), 0.0 if done.resumed else done.seconds
 
     def summarise(
-        self, tally: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
+        self, counts: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
     ) -> DecontaminationSummary:
-        """What the hits come to."""
-        if not tally.counts["scanned"]:
-            raise GateError("no document was looked through, so a clean result would mean nothing", self.reason(tally))
+        """Return the summary of the hits in the run directory. GateError where no document was scanned."""
+        if not counts.counts["scanned"]:
+            message = "no document was scanned, so a clean result would mean nothing"
+            raise GateError(message, count_unscanned(counts))
         unmatchable: dict[str, list[str]] = {}
         for number in self.detector.probes.unmatchable:
             unmatchable.setdefault(self.items[number].set, []).append(self.items[number].id)
         strongest, weakest = hits_table.ends(self.run, SHOWN)
-        often = hits_table.frequent(self.run, tally.counts["scanned"])
+        often = hits_table.frequent(self.run, counts.counts["scanned"])
         for note in often:
             console.warn(note)
         return DecontaminationSummary(
@@ -165,7 +175,7 @@ class DecontaminationJob:
             method=self.method,
             action=self.action,
             turns=self.turns,
-            counts=dict(tally.as_dict()["counts"]),
+            counts=dict(counts.as_dict()["counts"]),
             sets=tuple(
                 EvalSetReport(one.name, len(one.items), tuple(unmatchable.get(one.name, ())), *found)
                 for one, found in zip(
@@ -180,23 +190,25 @@ class DecontaminationJob:
             seconds=seconds,
         )
 
-    def reason(self, tally: "HitCounts") -> str:
-        read, empty, unreadable = (f"{tally.counts[name]:,}" for name in ("read", "empty", "unreadable"))
-        return f"of {read} documents {empty} are empty and {unreadable} unreadable"
-
-    def record(self, found: DecontaminationSummary) -> None:
-        """What later verbs and readers of run.json want of it."""
+    def record(self, summary: DecontaminationSummary) -> None:
+        """Record the recall and the eval sets in run.json, for later verbs."""
         record = dict(self.run.stage("decontaminate") or {})
-        recall = {one.kind: {"planted": one.planted, "found": one.found} for one in found.recall}
-        sets = {one.name: {"items": one.items, "unmatchable": len(one.unmatchable)} for one in found.sets}
+        recall = {one.kind: {"planted": one.planted, "found": one.found} for one in summary.recall}
+        sets = {one.name: {"items": one.items, "unmatchable": len(one.unmatchable)} for one in summary.sets}
         self.run.save("decontaminate", {**record, "recall": recall, "sets": sets})
 
     def verify(self, workers: int, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]) -> DecontaminationSummary:
-        """Look through an export as a run would, and leave nothing behind."""
+        """Scan an export as a run would, and return the summary. Nothing is written to the run directory."""
         with TemporaryDirectory(prefix="curate-verify-") as folder:
-            aside = replace(self, run=Run(Path(folder)))
-            found = aside.summarise(*aside.scan(workers, False), recall, notes)
-        return replace(found, run=str(self.run.path), verified=True)
+            temporary = replace(self, run=Run(Path(folder)))
+            summary = temporary.summarise(*temporary.scan(workers, False), recall, notes)
+        return replace(summary, run=str(self.run.path), verified=True)
+
+
+def count_unscanned(counts: "HitCounts") -> str:
+    """Return why documents were not scanned, as a sentence."""
+    read, empty, unreadable = (f"{counts.counts[name]:,}" for name in ("read", "empty", "unreadable"))
+    return f"of {read} documents {empty} are empty and {unreadable} unreadable"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,6 +224,7 @@ class ScanWork:
 
     @property
     def folder(self) -> Path:
+        """The hits of the run."""
         return self.job.run.hits
 
     def process(
@@ -224,5 +237,6 @@ class ScanWork:
         return ProcessedSlice(documents, self.job.find_hits(documents), documents.read_bytes)
 
     def write(self, path: Path, processed: "ProcessedSlice[tuple[pa.Table, HitCounts]]") -> None:
+        """Write the hits of a slice, with their counts."""
         table, counts = processed.result
         hits_table.write(path, table, counts, describe_part(self, processed.documents))

@@ -1,8 +1,8 @@
-"""What dedup keeps of each document while it works: a hash of its words and its LSH band keys, in parts that resume.
+"""The sketches of dedup: a hash of the words and LSH band keys of each document, in parts that resume.
 
-Documents are numbered through all corpora, the one to be cleaned first, in the order of reading. Those without a word
-are counted and get no number. Each part covers one slice; its metadata name the slice and what was counted in it, so
-that a run that was interrupted goes on behind its last whole part.
+A part covers one slice; its metadata name the slice and what was counted in it. Parts need nothing of one another:
+documents are numbered when parts are listed, through all corpora, the one that is cleaned first, in the order of the
+corpus. Documents without a word are counted and get no number.
 """
 
 import shutil
@@ -21,12 +21,12 @@ from curate.errors import CorpusError, TableError
 from curate.matching import shingles, words
 from curate.rundir import parquet
 from curate.runtime import console, threads
+from curate.runtime.arrays import Int64Array, UInt64Array
 from curate.stages.dedup.sketches import TALLIES, SketchConfig, SketchedSlice, Sketcher, batch_texts
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 SLICE_BYTES = 8_000_000
+"""Bytes of text in a slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class SketchWork:
         return ProcessedSlice(documents, self.sketcher.sketch(documents), documents.read_bytes)
 
     def write(self, path: Path, processed: ProcessedSlice[SketchedSlice]) -> None:
+        """Write the sketches of a slice."""
         write_part(path, processed.result, describe_part(self, processed.documents))
 
 
@@ -136,14 +137,17 @@ def count_read(folder: Path) -> int:
 
 
 def add_tallies(parts: Sequence[SketchPart], corpus: int) -> dict[str, int]:
-    """What was counted in all slices of one corpus."""
+    """Return what was counted in all slices of one corpus, by name."""
     return {name: sum(part.tallies[name] for part in parts if part.corpus == corpus) for name in TALLIES}
 
 
 def take_rows(
-    parts: Sequence[SketchPart], numbers: Array, columns: Sequence[str]
+    parts: Sequence[SketchPart], numbers: Int64Array, columns: Sequence[str]
 ) -> Iterator[tuple[SketchPart, pa.Table]]:
-    """The sketches of some documents (their numbers ascending): a table for each part that has any, in order."""
+    """Yield some columns of the sketches of documents, a table for each part that has any of them, in order.
+
+    ``numbers`` is ascending. Raises TableError for a part that cannot be read.
+    """
     for part in parts:
         first, stop = np.searchsorted(numbers, [part.first, part.stop])
         if first < stop:
@@ -155,33 +159,34 @@ def take_rows(
 
 
 def read_sets(
-    corpora: Sequence[Corpus], parts: Sequence[SketchPart], numbers: Array, size: int, workers: int
-) -> Iterator[Array]:
-    """The sorted shingle hashes of the documents of these numbers (ascending), from their texts, in that order.
+    corpora: Sequence[Corpus], parts: Sequence[SketchPart], numbers: Int64Array, size: int, workers: int
+) -> Iterator[UInt64Array]:
+    """Read documents again and yield the sorted hashes of their shingles of ``size`` words.
 
-    CorpusError where a document is not what it was when it was sketched.
+    ``numbers`` is ascending, and so is the order of what is yielded. Raises CorpusError where a document is not what it
+    was when it was sketched.
     """
-    wanted = [part for part in parts if np.searchsorted(numbers, part.first) < np.searchsorted(numbers, part.stop)]
+    needed = [part for part in parts if np.searchsorted(numbers, part.first) < np.searchsorted(numbers, part.stop)]
 
-    def read_again(job: tuple[Documents, SketchPart]) -> list[Array]:
-        return list(sets_of(*job, numbers, size))
+    def read_again(job: tuple[Documents, SketchPart]) -> list[UInt64Array]:
+        return list(hash_shingles(*job, numbers, size))
 
     with console.progress("re-reading") as progress:
         for number, corpus in enumerate(corpora):
-            held = {(part.mark.file, part.mark.number): part for part in wanted if part.corpus == number}
-            feed = find_slices(corpus, list_marks(parts, number), held)
+            by_slice = {(part.mark.file, part.mark.number): part for part in needed if part.corpus == number}
+            feed = find_slices(corpus, list_marks(parts, number), by_slice)
             for sets in threads.in_order(read_again, feed, workers):
                 yield from sets
                 progress.advance(len(sets))
 
 
 def find_slices(
-    corpus: Corpus, marks: dict[str, list[SliceMark]], held: Mapping[tuple[str, int], SketchPart]
+    corpus: Corpus, marks: dict[str, list[SliceMark]], needed: Mapping[tuple[str, int], SketchPart]
 ) -> Iterator[tuple[Documents, SketchPart]]:
-    """The slices of one corpus in which documents are wanted; what lies before the first of a file is passed over."""
-    left = len(held)
-    for documents in corpus.slices(skippable(marks, held)) if left else ():
-        part = held.get((documents.mark.file, documents.mark.number))
+    """Yield the needed slices of one corpus with their parts. The slices before the first of a file are skipped."""
+    left = len(needed)
+    for documents in corpus.slices(list_skippable(marks, needed)) if left else ():
+        part = needed.get((documents.mark.file, documents.mark.number))
         if part is not None:
             yield documents, part
             left -= 1
@@ -189,31 +194,32 @@ def find_slices(
                 return
 
 
-def skippable(marks: dict[str, list[SliceMark]], wanted: Container[tuple[str, int]]) -> dict[str, list[SliceMark]]:
-    """Of each file the slices before the first that is wanted; all of a file where none is."""
-    found = {}
+def list_skippable(marks: dict[str, list[SliceMark]], needed: Container[tuple[str, int]]) -> dict[str, list[SliceMark]]:
+    """Return of each file the slices before the first that is needed; all of them where none is."""
+    skippable = {}
     for file, known in marks.items():
-        first = next((place for place, mark in enumerate(known) if (file, mark.number) in wanted), len(known))
-        found[file] = known[:first]
-    return found
+        first = next((index for index, mark in enumerate(known) if (file, mark.number) in needed), len(known))
+        skippable[file] = known[:first]
+    return skippable
 
 
-def sets_of(documents: Documents, part: SketchPart, numbers: Array, size: int) -> Iterator[Array]:
-    """The sorted shingle hashes of the wanted documents of a slice."""
+def hash_shingles(documents: Documents, part: SketchPart, numbers: Int64Array, size: int) -> Iterator[UInt64Array]:
+    """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``."""
     ((_, rows),) = take_rows([part], numbers, ["row", "high", "low"])
-    wanted = rows["row"].to_numpy()
-    if documents.mark != part.mark or not np.isin(wanted, documents.rows).all():
-        raise changed(part)
-    places = np.searchsorted(documents.rows, wanted)
+    needed = rows["row"].to_numpy()
+    if documents.mark != part.mark or not np.isin(needed, documents.rows).all():
+        raise changed_corpus(part)
+    indices = np.searchsorted(documents.rows, needed)
     expected, first = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()]), 0
-    for texts in batch_texts([documents.texts[place] or "" for place in places]):
+    for texts in batch_texts([documents.texts[index] or "" for index in indices]):
         split = words.split_words(texts)
         if not np.array_equal(np.stack(shingles.hash_sequences(split)), expected[:, first : first + len(texts)]):
-            raise changed(part)
+            raise changed_corpus(part)
         hashes, offsets = shingles.shingle_sets(split, size)
         yield from (shingles.as_set(hashes[begin:end]) for begin, end in pairwise(offsets.tolist()))
         first += len(texts)
 
 
-def changed(part: SketchPart) -> CorpusError:
+def changed_corpus(part: SketchPart) -> CorpusError:
+    """Return the error of a file that is not what it was when it was sketched."""
     return CorpusError(f"{part.mark.file} has changed while it was read", "start over with --restart")

@@ -27,5 +27,5 @@ def test_reading_again_begins_at_the_first_slice_of_a_file_that_is_wanted():
         name: [SliceMark(name, number, 10 * number, 10 * number + 10, None, 10, number == 3) for number in range(4)]
         for name in ("a", "b", "c")
     }
-    found = sketch_table.skippable(marks, {("a", 2), ("a", 3), ("c", 0)})
+    found = sketch_table.list_skippable(marks, {("a", 2), ("a", 3), ("c", 0)})
     assert {name: len(skipped) for name, skipped in found.items()} == {"a": 2, "b": 4, "c": 0}
