@@ -118,7 +118,7 @@ def score(
         with profiler.measuring() if profile else nullcontext() as watch:
             seconds = score_slices(opened, read, reference, wanted_signals, compute_fingerprint(made_from), names)
     finally:
-        getattr(reference, "close", lambda: None)()
+        reference.close()
     document_columns.settle(opened, names, read.fingerprint())
     summary = summarise(opened, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
