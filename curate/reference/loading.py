@@ -154,7 +154,7 @@ def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | 
     window = config.window or limit or UNKNOWN_LIMIT
     if config.window and limit and config.window > limit:
         hint = f"--window {limit}"
-        raise UsageError(f"--window must be at most {limit}, which {checkpoint.name} reads, not {config.window}", hint)
+        raise UsageError(f"--window must be at most {limit}, the limit of {checkpoint.name}, not {config.window}", hint)
     if window < 1 or not 0 <= config.overlap < window:
         raise UsageError(f"--overlap must be from 0 to {window - 1} (--window less one), not {config.overlap}")
     if config.max_tokens is not None and config.max_tokens < 1:

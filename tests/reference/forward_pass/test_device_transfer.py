@@ -22,7 +22,7 @@ def test_what_comes_through_the_transfer_is_what_a_cpu_gives_at_once(flying, pla
     told = []
     found = list(flying.score(iter(batches_of(9)), lambda tokens, share: told.append((tokens, share))))
     same(found, list(plain.score(iter(batches_of(9)))))
-    assert flying.tokens == plain.tokens == sum(tokens for tokens, _ in told)
+    assert flying.num_scored_tokens == plain.num_scored_tokens == sum(tokens for tokens, _ in told)
     assert sum(share for _, share in told) == pytest.approx(9)
     assert all(slot.free and slot.in_use is None for slot in flying.runner.transfer.slots)
 

@@ -101,7 +101,7 @@ def test_the_hopper_kernel_is_left_alone_where_it_is_missing_or_fails(monkeypatc
         packed_attention, "_varlen", lambda *words: (_ for _ in ()).throw(RuntimeError("no kernel image"))
     )
     assert not packed_attention.activate_hopper_kernel(torch.device("cpu")) and called == ["FA3", "restored"]
-    assert not packed_attention._third and "installed and fails (no kernel image)" in capsys.readouterr().err
+    assert not packed_attention._third and "installed but fails (no kernel image)" in capsys.readouterr().err
     monkeypatch.setattr(packed_attention, "_varlen", lambda *words: None)
     assert packed_attention.activate_hopper_kernel(torch.device("cpu")) and called[-1] == "FA3"
     monkeypatch.setattr(packed_attention, "_third", False)
