@@ -86,7 +86,7 @@ def open_ours(name: str, folder: Path, dtype: str, device: str) -> Side:
     side = Side(
         name, describe(name, reference), lambda batches: _score_ours(side, reference, batches), lambda: 0, _free
     )
-    side.places = lambda: reference.places
+    side.places = lambda: reference.num_computed_tokens
     return side
 
 
@@ -103,7 +103,9 @@ def open_every(folder: Path, dtype: str, device: str) -> Side:
     compiled = "on" if device.startswith("cuda") else "off"
     fleet: Any = load(str(folder), ScoringConfig(dtype=dtype, compiled=compiled), devices)
     how = f"--devices {devices}" + (", compiled" if fleet.identity["compiled"] else ", not compiled")
-    side = Side(EVERY, how, lambda batches: _score_ours(side, fleet, batches), lambda: fleet.places, fleet.close)
+    side = Side(
+        EVERY, how, lambda batches: _score_ours(side, fleet, batches), lambda: fleet.num_computed_tokens, fleet.close
+    )
     return side
 
 

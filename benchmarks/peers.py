@@ -64,8 +64,8 @@ def open_ours(folder: Path, dtype: str) -> Side:
         return found.nats / tokens
 
     how = f"{reference.identity['forward']}, packs of {reference.identity['pack_tokens']:,} tokens, "
-    how += f"{reference.identity['head']} head; at load it found: {getattr(reference, 'check_line', '')}"
-    return Side("curate", how, score, lambda: reference.places)
+    how += f"{reference.identity['head']} head; at load it found: {reference.check_line}"
+    return Side("curate", how, score, lambda: reference.num_computed_tokens)
 
 
 def open_loop(folder: Path, dtype: str) -> Side:

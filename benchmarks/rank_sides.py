@@ -84,7 +84,7 @@ def open_ours(folder: Path, dtype: str, exact: bool) -> Side:
         f"{reference.identity['forward']}, packs of {reference.identity['pack_tokens']:,} tokens, a conversation read "
     )
     how += f"once for all its answers, each answer once more alone; at load it found: {reference.check_line}"
-    return Side("curate", how, measure, lambda: reference.places)
+    return Side("curate", how, measure, lambda: reference.num_computed_tokens)
 
 
 def open_loop(name: str, folder: Path, dtype: str) -> Side:

@@ -370,7 +370,9 @@ def run_verb(corpus: Path, start: Callable[[Any], Any], pack_tokens: int | None 
         reference = real_settle(checkpoint, reading)
         if pack_tokens is not None:
             reference.pack_tokens, reference.runner.sizes = pack_tokens, pack_tuning.sizes_of(pack_tokens)
-            reference.runner.lane = SimpleNamespace(slots=[None] * pack_tuning.SLOTS)  # its number is all that is asked
+            reference.runner.transfer = SimpleNamespace(
+                slots=[None] * pack_tuning.SLOTS
+            )  # its number is all that is asked
         return reference
 
     CausalModel.start = lambda self, pack: start(pack)  # type: ignore[method-assign]
@@ -398,7 +400,7 @@ class PacedDevice:
             self._number.add_(0)
         now = time.perf_counter()
         self.idle += 0.0 if self._until is None else max(0.0, now - self._until)
-        seconds = pack.places / self.rate
+        seconds = pack.num_positions / self.rate
         self._until = (now if self._until is None else max(now, self._until)) + seconds
         self.busy += seconds
         return _Paced(pack.tokens, self._until)

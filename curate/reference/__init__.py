@@ -1,27 +1,35 @@
-"""Reference models: the models that read a corpus and say how surprised they were.
+"""Reference models: they read a corpus and measure how surprising each document is.
 
-One seam: ``ReferenceModel``. ``load`` gives one for a name: ``builtin``, a local folder, or a Hub id; for ``none`` one
-that measures nothing.
+Callers see one interface, ``ReferenceModel``. ``load`` returns one for a name: ``builtin``, a local folder, a Hub id,
+or ``none`` for one that measures nothing.
+
+    from curate.reference import load
+    from curate.reference.likelihood import Passage
+
+    reference = load("builtin")
+    (likelihoods,) = reference.score([[Passage("To be, or not to be")]])
+    print(likelihoods.nats / likelihoods.tokens)
 """
 
 from curate.reference.protocol import ReferenceModel, ScoringConfig
 
 
-def load(model: str, reading: ScoringConfig | None = None, devices: str | None = None) -> ReferenceModel:
-    """Load a reference model, check it against itself, and settle how it is run.
+def load(model: str, config: ScoringConfig | None = None, devices: str | None = None) -> ReferenceModel:
+    """Return a reference model that passed its self-check, ready to score.
 
-    ``devices``, such as ``0,1`` or ``all``, reads on several at once, each in a process of its own; such a reference
-    has a ``close`` that ends them. Raises ModelError where the model cannot be loaded or trusted, UsageError for a
-    reading that means nothing.
+    ``model`` is ``builtin``, a local folder, a Hub id, or ``none``. ``config`` is how it scores; None takes the
+    defaults. ``devices``, such as ``0,1`` or ``all``, runs a process on each of several devices; call ``close`` when
+    done, which ends them. Raises ModelError where the model cannot be loaded or fails the self-check, UsageError
+    for options that are unknown or do not go together.
     """
     from curate.reference.no_model import NAME, NoModel
 
     if model == NAME:
         return NoModel()
     if devices is not None:
-        from curate.reference.multi_device import load_fleet, name_devices
+        from curate.reference.multi_device import load_on_devices, parse_devices
 
-        return load_fleet(model, reading or ScoringConfig(), name_devices(devices))
+        return load_on_devices(model, config or ScoringConfig(), parse_devices(devices))
     from curate.reference.loading import load_causal
 
-    return load_causal(model, reading or ScoringConfig())
+    return load_causal(model, config or ScoringConfig())

@@ -1,4 +1,4 @@
-"""The lines that say which reference model reads and what its self-check found."""
+"""The lines on the terminal that name the reference model and what its self-check measured."""
 
 from typing import TYPE_CHECKING
 
@@ -6,11 +6,11 @@ if TYPE_CHECKING:
     from curate.reference.protocol import ReferenceModel
 
 
-LARGER = "HuggingFaceTB/SmolLM2-135M"  # what to name for real work on a laptop
+LARGER = "HuggingFaceTB/SmolLM2-135M"  # the model to suggest for real work on a laptop
 
 
 def announce(reference: "ReferenceModel", devices: str | None = None) -> None:
-    """Say which model reads, on which devices where several were named, and what the self-check found."""
+    """Print which model scores, the devices where ``--devices`` was given, and what the self-check measured."""
     from curate.reference.checkpoint import BUILTIN, BUILTIN_TEXT
     from curate.runtime import console
 
@@ -18,14 +18,14 @@ def announce(reference: "ReferenceModel", devices: str | None = None) -> None:
     if identity["model"] == "none":
         console.say("reference", "none: documents are counted and hashed, nothing is measured")
         return
-    said = f"{identity['model']} ({console.count(reference.parameters)} parameters"
+    line = f"{identity['model']} ({console.count(reference.parameters)} parameters"
     if identity["model"] == BUILTIN:
-        said += f", English, trained on {BUILTIN_TEXT}) — for real work name a larger one: --model {LARGER}"
+        line += f", English, trained on {BUILTIN_TEXT}) — for real work name a larger one: --model {LARGER}"
     else:
-        said += f", {identity['architecture']})"
-    console.say("reference", said)
+        line += f", {identity['architecture']})"
+    console.say("reference", line)
     if devices is not None:
-        console.say("devices", ", ".join(worker.device for worker in getattr(reference, "workers", ())))
-    console.say("self-check", getattr(reference, "check_line", ""))
-    for note in getattr(reference, "notes", ()):
+        console.say("devices", ", ".join(reference.devices))
+    console.say("self-check", reference.check_line)
+    for note in reference.notes:
         console.say("", note)

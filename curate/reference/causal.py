@@ -2,10 +2,9 @@
 
     tokenise and window (a thread ahead) → pack → forward → head in chunks → nats per token → float64 sums
 
-The manner in which windows share a forward pass is a rung of a ladder, the highest that the self-check trusts:
-``packed`` (end to end in one row, our attention), ``padded`` (neighbours in length, padded right, which a causal
-model cannot see), ``equal`` (only windows of one length together), ``alone``. Nothing of a result depends on the rung
-but the last bits.
+How windows share a forward pass is a rung of a ladder, the highest that the self-check trusts: ``packed`` (end to end
+in one row, our attention), ``padded`` (neighbours in length, padded on the right, which a causal model cannot see),
+``equal`` (only windows of one length together), ``alone``. A result depends on the rung only in its last bits.
 """
 
 from collections import deque
@@ -15,7 +14,6 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from curate.errors import ModelError
 from curate.reference.forward_pass import batches
@@ -27,90 +25,117 @@ from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.tokenizer import TextEncoder
 from curate.runtime import console, profiler
+from curate.runtime.arrays import Float32Array, Int64Array
 
-__all__ = ["LONGEST", "CausalModel", "CausalReference", "ReadPack", "is_out_of_memory"]
+__all__ = ["LONGEST", "CausalModel", "CausalReference", "PackResult", "is_out_of_memory"]
 
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPack(Generic[Found]):
-    """What was found in one pack of a batch; ``last`` when all of the batch is read (``pack`` None: nothing was)."""
+class PackResult(Generic[Result]):
+    """What the model returned for one pack of a batch."""
 
     batch: PreparedBatch
     pack: ScoringPack | None
-    found: Found | None
+    """None for a batch in which nothing can be scored."""
+    result: Result | None
+    """None where ``pack`` is."""
     last: bool
+    """Whether this is the last pack of the batch."""
 
 
 @dataclass(slots=True)
 class CausalReference:
-    """The one seam to reference models: an ``identity``, and ``score``."""
+    """A ``ReferenceModel`` on one device. It also scores any tokens of token sequences (``token_sequences``)."""
 
     runner: CausalModel
     encoder: TextEncoder
     policy: WindowPolicy
     prefix: int | None
+    """The id of the token in front of every text, or None."""
     pack_tokens: int
+    """Tokens of a pack at most; halved where memory runs out."""
     identity: dict[str, Any]
     parameters: int
     check_line: str = ""
     notes: list[str] = field(default_factory=list)
-    places: int = 0  # places computed so far, padding included
-    tokens: int = 0  # tokens scored so far
+    num_computed_tokens: int = 0
+    """Positions that forward passes computed so far, padding included."""
+    num_scored_tokens: int = 0
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids that the model can read: the rows of its input embedding."""
+        return self.runner.vocab_size
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The name of the one device."""
+        return (str(self.runner.device),)
+
+    def close(self) -> None:
+        """Do nothing: the model's memory is free when the reference is no longer used."""
 
     def score(
         self, passages: Iterable[Sequence[Passage]], advance: Callable[[int, float], None] | None = None
     ) -> Iterator[Likelihoods]:
-        """Score batches of passages, in order; each batch is packed by itself, so that it can be made again alone.
+        """Yield the likelihoods of each batch, in order; a batch is packed on its own, so that it can be redone alone.
 
-        Batches are read and tokenised a little ahead in a thread. ``advance(tokens, share)`` is called after each
-        forward pass with the tokens scored and their share of the batch.
+        A thread reads and tokenises batches a little ahead. ``advance(tokens, share)`` is called after each forward
+        pass with the tokens scored and their share of the batch. Raises ModelError where a single window does not fit
+        into memory.
         """
         flying: deque[Any] = deque()
         ready = prepare_ahead(passages, self.prepare, lambda: bool(flying))
-        for read in self.flow(ready, self.runner.start, flying):
-            if read.pack is not None and read.found is not None:
-                batches.record(read.batch, read.pack, read.found)
-                self.places += read.pack.places
-                self.tokens += read.pack.tokens
+        for each in self.flow(ready, self.runner.start, flying):
+            if each.pack is not None and each.result is not None:
+                batches.record_nats(each.batch, each.pack, each.result)
+                self.count(each.pack)
                 if advance is not None:
-                    advance(read.pack.tokens, read.pack.tokens / max(int(read.batch.scored.sum()), 1))
-            if read.last:
-                yield batches.finish(read.batch)
+                    advance(each.pack.tokens, each.pack.tokens / max(int(each.batch.scored.sum()), 1))
+            if each.last:
+                yield batches.finish(each.batch)
+
+    def count(self, pack: ScoringPack) -> None:
+        """Add a pack to the counts of computed and scored tokens."""
+        self.num_computed_tokens += pack.num_positions
+        self.num_scored_tokens += pack.tokens
 
     def prepare(self, passages: Sequence[Passage]) -> PreparedBatch:
-        return batches.prepare(passages, self.encoder, self.policy, self.prefix, LONGEST)
+        """Return a batch of passages as ids and windows."""
+        return batches.prepare_batch(passages, self.encoder, self.policy, self.prefix, LONGEST)
 
-    def read(self, prepared: PreparedBatch) -> Iterator[tuple[ScoringPack, NDArray[np.float32]]]:
-        """The nats of each scored token, pack by pack."""
+    def read(self, prepared: PreparedBatch) -> Iterator[tuple[ScoringPack, Float32Array]]:
+        """Yield each pack of a batch with the nats of its scored tokens."""
         return self.passes(prepared, self.runner.start)
 
     def passes(
-        self, prepared: PreparedBatch, start: Callable[[ScoringPack], PendingResult[Found]]
-    ) -> Iterator[tuple[ScoringPack, Found]]:
-        """What is found in each pack of one batch; where memory runs out, in smaller ones."""
-        for read in self.flow([prepared], start, deque()):
-            if read.pack is not None and read.found is not None:
-                yield read.pack, read.found
+        self, prepared: PreparedBatch, start: Callable[[ScoringPack], PendingResult[Result]]
+    ) -> Iterator[tuple[ScoringPack, Result]]:
+        """Yield each pack of one batch with what ``start`` returns for it; where memory runs out, in smaller packs."""
+        for each in self.flow([prepared], start, deque()):
+            if each.pack is not None and each.result is not None:
+                yield each.pack, each.result
 
     def flow(
         self,
         feed: Iterable[PreparedBatch | None],
-        start: Callable[[ScoringPack], PendingResult[Found]],
-        flying: deque[tuple[PreparedBatch, ScoringPack | None, PendingResult[Found] | None, bool]],
-    ) -> Iterator[ReadPack[Found]]:
-        """What is found in each pack of each batch, in order, with up to ``depth`` packs started before it is taken.
+        start: Callable[[ScoringPack], PendingResult[Result]],
+        flying: deque[tuple[PreparedBatch, ScoringPack | None, PendingResult[Result] | None, bool]],
+    ) -> Iterator[PackResult[Result]]:
+        """Yield the result of each pack of each batch, in order, with up to ``depth`` packs started ahead of it.
 
-        Packs of the next batch are started while those of the last are under way. A None in the feed says that nothing
-        more is ready yet: what is flying is landed meanwhile. Where memory runs out, the packs become smaller.
+        Packs of the next batch are started while those of the last are under way. A None in the feed means that no
+        batch is ready yet: the oldest pack in flight is landed meanwhile. Where memory runs out, the packs become
+        smaller; raises ModelError where a single window is too much.
         """
 
-        def land() -> ReadPack[Found]:
+        def land() -> PackResult[Result]:
             batch, pack, pending, last = flying.popleft()
             with profiler.span("land"):
-                return ReadPack(batch, pack, None if pending is None else pending.land(), last)
+                return PackResult(batch, pack, None if pending is None else pending.land(), last)
 
         try:
             for prepared in feed:
@@ -125,7 +150,9 @@ class CausalReference:
                     windows = waiting.pop()
                     with profiler.span("pack"):
                         runner = self.runner
-                        pack = batches.build(prepared, windows, runner.rung, self.prefix, runner.sizes, runner.least)
+                        pack = batches.build_pack(
+                            prepared, windows, runner.rung, self.prefix, runner.sizes, runner.fill_from
+                        )
                     try:
                         pending = start(pack)
                     except (RuntimeError, MemoryError) as error:
@@ -141,36 +168,36 @@ class CausalReference:
             while flying:
                 yield land()
         finally:
-            while flying:  # given up half way: what is in flight is landed, so that its place is free again
+            while flying:  # the caller gave up half way: land what is in flight, which frees its slots
                 land()
 
     @property
     def depth(self) -> int:
-        """How many packs may be under way when the next is started: one less than the lane has slots."""
-        return 0 if self.runner.lane is None else len(self.runner.lane.slots) - 1
+        """How many packs may be under way when the next is started: one less than there are transfer slots."""
+        return 0 if self.runner.transfer is None else len(self.runner.transfer.slots) - 1
 
-    def _split(self, prepared: PreparedBatch, windows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """These windows in packs, the first pack last."""
+    def _split(self, prepared: PreparedBatch, windows: Int64Array) -> list[Int64Array]:
+        """Return these windows in packs, the first pack last."""
         lengths = prepared.lengths[windows]
-        found = batches.split(lengths, self.runner.rung, self.pack_tokens, self.runner.sizes)
-        return [windows[part] for part in reversed(found)]
+        packs = batches.split_windows(lengths, self.runner.rung, self.pack_tokens, self.runner.sizes)
+        return [windows[part] for part in reversed(packs)]
 
     def _smaller(
-        self, pack: ScoringPack, waiting: list[NDArray[np.int64]], prepared: PreparedBatch, error: BaseException
-    ) -> list[NDArray[np.int64]]:
-        """Halve what is run at a time, and say so.  → what of the batch is to be run, in packs of the new size
+        self, pack: ScoringPack, waiting: list[Int64Array], prepared: PreparedBatch, error: BaseException
+    ) -> list[Int64Array]:
+        """Halve what one pass runs, and warn. Return what of the batch is still to run, in packs of the new size.
 
-        That is the tokens of a pack, or, where a single window is too much, the rows of the head.
+        The tokens of a pack are halved, or, where a single window is too much, the rows of the head.
         """
         if self.runner.device.type == "cuda":
-            torch.cuda.synchronize(self.runner.device)  # what the failed pack had begun to copy
+            torch.cuda.synchronize(self.runner.device)  # the copies that the failed pack had begun
             torch.cuda.empty_cache()
         head = self.runner.head
         windows = pack.windows
         if len(windows) > 1:
-            self.pack_tokens = max(1, min(self.pack_tokens, pack.places) // 2)
+            self.pack_tokens = max(1, min(self.pack_tokens, pack.num_positions) // 2)
             while self.runner.sizes and self.runner.sizes[0] > self.pack_tokens:
-                self.runner.sizes, self.runner.least = halve(self.runner.sizes), self.runner.least // 2
+                self.runner.sizes, self.runner.fill_from = halve(self.runner.sizes), self.runner.fill_from // 2
             console.warn(f"out of memory: packs of {self.pack_tokens:,} tokens from here on")
             return self._split(prepared, np.concatenate([windows, *reversed(waiting)]))
         if head is not None and head.rows > 16:
@@ -180,9 +207,9 @@ class CausalReference:
             return [*waiting, windows]
         length = int(prepared.lengths[windows[0]])
         message = f"out of memory on {self.runner.device} with a single window of {length:,} tokens"
-        raise ModelError(message, f"read less at a time: --window {max(1, length // 2)}") from error
+        raise ModelError(message, f"use a smaller window: --window {max(1, length // 2)}") from error
 
 
 def halve(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """Sizes of packs, each half as large; a size that came down to another's is that size."""
+    """Return the sizes of packs, each half as large, falling and without doubles; none is below 1."""
     return tuple(sorted({max(1, size // 2) for size in sizes}, reverse=True))

@@ -1,7 +1,7 @@
-"""A checkpoint, opened: weights and tokenizer from a local folder or the Hub, and what they are exactly.
+"""Open a checkpoint: weights and tokenizer from a local folder or the Hub, and hashes that identify them.
 
-Everything that a person can get wrong about a model name ends here as a ModelError: no such folder, no tokenizer, no
-causal language model, weights that are missing, a tokenizer whose ids the model has no row for.
+Whatever a user can get wrong about a model name raises a ModelError here: no such folder, no tokenizer, not a causal
+language model, missing weights, a tokenizer whose ids the model has no row for.
 """
 
 import copy
@@ -21,8 +21,8 @@ from curate.reference.tokenizer import TextEncoder
 
 BUILTIN = "builtin"
 BUILTIN_TEXT = "books, reference works and documentation"
-"""What the model in the box was trained on, in a few words; its card says more."""
-HASHED_WHOLE = 2_000_000_000  # weights up to this size are hashed whole, larger ones by 64 blocks of 1 MiB a file
+"""What the model in the box was trained on, in a few words; its card has the details."""
+FULL_HASH_BYTES = 2_000_000_000  # weights up to this size are hashed in full, larger ones by 64 blocks of 1 MiB a file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PREFIXES = ("auto", "bos", "eos", "none")
 
@@ -32,159 +32,180 @@ class Checkpoint:
     """A model ready to score, its tokenizer, and the facts that go into every table's provenance."""
 
     model: Any
+    """A causal language model of transformers, in evaluation mode."""
     tokenizer: Any
     encoder: TextEncoder
     name: str
-    place: str
+    """The name that the user gave."""
+    source: str
+    """The folder or Hub id that transformers loads."""
     revision: str | None
+    """The commit on the Hub; None for a local folder."""
     weights: str
+    """A hash of the weights."""
     trust_remote_code: bool
 
     @property
     def parameters(self) -> int:
+        """The number of weights."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     @property
     def dtype(self) -> str:
-        found = next(self.model.parameters()).dtype
-        return next((name for name, kind in DTYPES.items() if kind == found), str(found))
+        """The dtype of the weights as a key of ``DTYPES``, or as torch spells it."""
+        dtype = next(self.model.parameters()).dtype
+        return next((name for name, known in DTYPES.items() if known == dtype), str(dtype))
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids that the model can read: the rows of its input embedding."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
     def readable(self) -> int | None:
-        """How many positions the model was made to read, or None where it does not say."""
+        """Return how many positions the model was made to read, or None where its configuration does not state it."""
         config = self.model.config.get_text_config()
-        found = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
-        known = [int(value) for value in found if isinstance(value, int) and value > 0]
+        values = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
+        known = [int(value) for value in values if isinstance(value, int) and value > 0]
         return min(known) if known else None
 
 
 def builtin_folder() -> Path:
-    """The folder of the reference model in the box."""
+    """Return the folder of the reference model in the box."""
     return Path(__file__).parent / BUILTIN
 
 
 def open_tokenizer(name: str, revision: str | None, trust_remote_code: bool) -> Any:
-    """The tokenizer of a model, without its weights."""
-    place = str(builtin_folder()) if name == BUILTIN else name
+    """Return the tokenizer of a model, without its weights. Raises ModelError where it cannot be loaded."""
+    source = str(builtin_folder()) if name == BUILTIN else name
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    with quiet():
-        return _load_tokenizer(place, _require_place(name, place), options)
+    with silence_transformers():
+        return _load_tokenizer(source, _require_source(name, source), options)
 
 
 def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dtype: Any) -> Checkpoint:
-    """Load a causal language model and its tokenizer; ``dtype`` is a torch dtype, or "auto" for the checkpoint's."""
-    place = str(builtin_folder()) if name == BUILTIN else name
-    local = _require_place(name, place)
+    """Load a causal language model and its tokenizer. Raises ModelError where they cannot be loaded or do not match.
+
+    ``dtype`` is a torch dtype, or "auto" for the checkpoint's.
+    """
+    source = str(builtin_folder()) if name == BUILTIN else name
+    local = _require_source(name, source)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    with quiet():
-        tokenizer = _load_tokenizer(place, local, options)
-        model = _load_model(place, local, options, dtype)
+    with silence_transformers():
+        tokenizer = _load_tokenizer(source, local, options)
+        model = _load_model(source, local, options, dtype)
     encoder = TextEncoder(tokenizer)
-    _require_rows(model, encoder, place)
-    found = getattr(model.config, "_commit_hash", None)
-    return Checkpoint(model, tokenizer, encoder, name, place, found, _hash_weights(model, place), trust_remote_code)
+    _require_rows(model, encoder, source)
+    commit = getattr(model.config, "_commit_hash", None)
+    return Checkpoint(model, tokenizer, encoder, name, source, commit, _hash_weights(model, source), trust_remote_code)
 
 
-def _require_place(name: str, place: str) -> bool:
-    """Whether a model is a local folder; ModelError for a folder that is not there, or holds no model."""
-    local = Path(place).is_dir()
-    if local and not (Path(place) / "config.json").exists():
-        held = ", ".join(sorted(path.name for path in Path(place).iterdir())[:8]) or "nothing"
-        raise ModelError(f"{place} is no model folder: it has no config.json; it holds {held}", _which_model())
+def _require_source(name: str, source: str) -> bool:
+    """Return whether a model is a local folder. Raises ModelError for a folder that does not exist or has no model."""
+    local = Path(source).is_dir()
+    if local and not (Path(source) / "config.json").exists():
+        files = ", ".join(sorted(path.name for path in Path(source).iterdir())[:8]) or "nothing"
+        raise ModelError(f"{source} is not a model folder: it has no config.json, only {files}", _model_hint())
     if not local and (("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/")):
-        raise ModelError(f"there is no folder {name}", _which_model())
+        raise ModelError(f"there is no folder {name}", _model_hint())
     return local
 
 
-def with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:
-    """The same weights loaded again in another dtype (casting a loaded model would round its rotary tables too)."""
-    if checkpoint.place and Path(checkpoint.place).is_dir():
+def load_with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:
+    """Load the weights again in another dtype and return the model. (A cast would round its rotary tables too.)"""
+    if checkpoint.source and Path(checkpoint.source).is_dir():
         options: dict[str, Any] = {"revision": None, "trust_remote_code": checkpoint.trust_remote_code}
     else:
         options = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
-    with quiet():
-        return _load_model(checkpoint.place, Path(checkpoint.place).is_dir(), options, dtype)
+    with silence_transformers():
+        return _load_model(checkpoint.source, Path(checkpoint.source).is_dir(), options, dtype)
 
 
-def _which_model() -> str:
+def _model_hint() -> str:
     return "name a transformers folder or a Hub id with --model, e.g. --model HuggingFaceTB/SmolLM2-135M"
 
 
-def _load_tokenizer(place: str, local: bool, options: dict[str, Any]) -> Any:
+def _load_tokenizer(source: str, local: bool, options: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer
 
     names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer_config.json")
-    if local and not any((Path(place) / name).exists() for name in names):
+    if local and not any((Path(source) / name).exists() for name in names):
         hint = "copy its tokenizer there: tokenizer.json and tokenizer_config.json"
-        raise ModelError(f"{place} has no tokenizer: none of {', '.join(names[:3])} is there", hint)
+        raise ModelError(f"{source} has no tokenizer: it has none of {', '.join(names[:3])}", hint)
     try:
-        return AutoTokenizer.from_pretrained(place, **options)
+        return AutoTokenizer.from_pretrained(source, **options)
     except Exception as error:  # transformers raises OSError, ValueError, KeyError, ImportError, json errors …
-        raise _refused(place, local, "its tokenizer cannot be loaded", error) from error
+        raise _make_error(source, local, "its tokenizer cannot be loaded", error) from error
 
 
-def _load_model(place: str, local: bool, options: dict[str, Any], dtype: Any) -> Any:
+def _load_model(source: str, local: bool, options: dict[str, Any], dtype: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, output_loading_info=True, **options)
+        model, info = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, output_loading_info=True, **options)
     except Exception as error:
         if "Unrecognized configuration class" in str(error):
             kind = str(error).split("configuration class")[1].split(" for ")[0].strip(" <>'").rsplit(".", 1)[-1]
             hint = "perplexity needs a decoder that predicts the next token, such as a GPT, Llama or Qwen"
-            raise ModelError(f"{place} is no causal language model ({kind})", hint) from error
-        raise _refused(place, local, "it cannot be loaded", error) from error
+            raise ModelError(f"{source} is not a causal language model ({kind})", hint) from error
+        raise _make_error(source, local, "it cannot be loaded", error) from error
     missing = sorted(info.get("missing_keys", ()))
     if missing:
         shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
-        hint = "a model without its own weights would score with random ones; use a whole causal language model"
-        raise ModelError(f"{place} lacks {len(missing)} weights of a causal language model: {shown}", hint)
+        hint = "transformers would fill them with random numbers; use a complete causal language model"
+        raise ModelError(f"{source} lacks {len(missing)} weights of a causal language model: {shown}", hint)
     return model.eval().requires_grad_(False)
 
 
-def _refused(place: str, local: bool, what: str, error: Exception) -> ModelError:
+def _make_error(source: str, local: bool, what: str, error: Exception) -> ModelError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "trust_remote_code" in str(error):
-        return ModelError(f"{place} needs code of its own to run", "if you trust it, add --trust-remote-code")
+        return ModelError(
+            f"{source} runs only with the Python code in its repository", "if you trust it, add --trust-remote-code"
+        )
     if local:
-        return ModelError(f"{place}: {what}: {first}", _which_model())
+        return ModelError(f"{source}: {what}: {first}", _model_hint())
     hint = "check the name and your network, or download it once and give the folder: --model PATH"
-    return ModelError(f"model {place}: {what}: {first}", hint)
+    return ModelError(f"model {source}: {what}: {first}", hint)
 
 
-def _require_rows(model: Any, encoder: TextEncoder, place: str) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
-    largest = encoder.largest_text_id()
+def _require_rows(model: Any, encoder: TextEncoder, source: str) -> None:
+    rows, largest = model.get_input_embeddings().weight.shape[0], encoder.largest_text_id()
     if largest >= rows:
-        message = f"{place}: its tokenizer gives ids up to {largest:,}, but the model has only {rows:,} rows for them"
-        raise ModelError(message, "model and tokenizer do not belong together; bring the tokenizer of this model")
+        ids = f"its tokenizer gives ids up to {largest:,}, but the model has only {rows:,} rows for them"
+        hint = "model and tokenizer do not belong together; use the tokenizer of this model"
+        raise ModelError(f"{source}: {ids}", hint)
 
 
 def prefix_token(checkpoint: Checkpoint, prefix: str) -> int | None:
-    """The id put before every text: BOS if the tokenizer has one, else EOS; None for ``none``."""
+    """Return the id of the token in front of every text: BOS if the tokenizer has one, else EOS; None for ``none``.
+
+    ``prefix`` is one of ``PREFIXES``: raises UsageError for another, and ModelError where the tokenizer has no such
+    token or the model no row for it.
+    """
     if prefix not in PREFIXES:
-        raise UsageError(f"--prefix {prefix} is unknown", f"one of {', '.join(PREFIXES)}")
+        raise UsageError(f"--prefix must be one of {', '.join(PREFIXES)}, not {prefix}", "--prefix auto")
     tokenizer = checkpoint.tokenizer
     choices = {"bos": (tokenizer.bos_token_id,), "eos": (tokenizer.eos_token_id,), "none": ()}
-    wanted = choices.get(prefix, (tokenizer.bos_token_id, tokenizer.eos_token_id))
-    found = next((int(one) for one in wanted if one is not None), None)
-    if found is None and prefix != "none":
+    candidates = choices.get(prefix, (tokenizer.bos_token_id, tokenizer.eos_token_id))
+    token = next((int(each) for each in candidates if each is not None), None)
+    if token is None and prefix != "none":
         which = {"bos": "BOS", "eos": "EOS"}.get(prefix, "BOS and no EOS")
-        raise ModelError(f"the tokenizer of {checkpoint.name} has no {which} token to put first", "--prefix none")
-    rows = checkpoint.model.get_input_embeddings().weight.shape[0]
-    if found is not None and found >= rows:
-        raise ModelError(f"the prefix token has id {found}, but the model has only {rows:,} rows", "--prefix none")
-    return found
+        raise ModelError(f"the tokenizer of {checkpoint.name} has no {which} token to use as a prefix", "--prefix none")
+    rows = checkpoint.vocab_size
+    if token is not None and token >= rows:
+        raise ModelError(f"the prefix token has id {token}, but the model has only {rows:,} rows", "--prefix none")
+    return token
 
 
-def _hash_weights(model: Any, place: str) -> str:
-    """A hash of the weight files, or of the weights in memory where the files are not a local folder."""
-    files = sorted(path for kind in ("*.safetensors", "*.bin") for path in Path(place).glob(kind))
+def _hash_weights(model: Any, source: str) -> str:
+    """Return a hash of the weight files, or of the weights in memory where the files are not in a local folder."""
+    files = sorted(path for kind in ("*.safetensors", "*.bin") for path in Path(source).glob(kind))
     digest = xxhash.xxh3_128()
     if files:
-        whole = sum(path.stat().st_size for path in files) <= HASHED_WHOLE
+        in_full = sum(path.stat().st_size for path in files) <= FULL_HASH_BYTES
         for path in files:
             digest.update(f"{path.name} {path.stat().st_size}".encode())
-            for block in _blocks(path, whole):
+            for block in _blocks(path, in_full):
                 digest.update(block)
         return digest.hexdigest()
     for name, tensor in sorted(model.state_dict().items()):
@@ -194,18 +215,18 @@ def _hash_weights(model: Any, place: str) -> str:
     return digest.hexdigest()
 
 
-def _blocks(path: Path, whole: bool) -> Iterator[bytes]:
+def _blocks(path: Path, in_full: bool) -> Iterator[bytes]:
     length, block = path.stat().st_size, 1 << 20
     with open(path, "rb") as handle:
-        steps = range(0, length, block) if whole else range(0, length, max(block, length // 64))
-        for at in steps:
-            handle.seek(at)
+        steps = range(0, length, block) if in_full else range(0, length, max(block, length // 64))
+        for offset in steps:
+            handle.seek(offset)
             yield handle.read(block)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' bars and warnings off the screen while it loads; what matters we say ourselves."""
+def silence_transformers() -> Iterator[None]:
+    """Inside the block, hide transformers' progress bars and warnings; we report what matters."""
     from transformers.utils import logging as hf
 
     level, bars = hf.get_verbosity(), hf.is_progress_bar_enabled()

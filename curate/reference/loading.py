@@ -1,4 +1,4 @@
-"""From a name and a way of reading to a reference that may be trusted: device, dtype, windows, check, pack size."""
+"""From a name and a config to a reference that passed its self-check: device, dtype, windows, check, pack size."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,91 +8,101 @@ import torch
 from curate.errors import UsageError
 from curate.reference import self_check
 from curate.reference.causal import CausalReference
-from curate.reference.checkpoint import DTYPES, Checkpoint, open_checkpoint, prefix_token, with_dtype
+from curate.reference.checkpoint import DTYPES, Checkpoint, load_with_dtype, open_checkpoint, prefix_token
 from curate.reference.forward_pass import packed_attention
 from curate.reference.forward_pass.device_transfer import DeviceTransfer
 from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.pack_tuning import (
-    CPU_PACK,
     SLOTS,
     choose_pack,
     compile_model,
     fit_packs,
-    put_on,
+    move_to_device,
     wants_compiling,
 )
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import CONVENTIONS, HF_GUIDE_STRIDE, ScoringConfig
 from curate.runtime.version import __version__
 
-__all__ = ["CPU_PACK", "load_causal", "settle"]
-
-UNKNOWN_LIMIT = 2048  # the window for a model that does not say how far it reads
+UNKNOWN_LIMIT = 2048  # the window for a model whose configuration does not state how many positions it reads
 
 
-def load_causal(name: str, reading: ScoringConfig) -> CausalReference:
-    """Load, check, and settle how to run a causal language model."""
-    require_sensible(reading)
-    wanted = choose_dtype(reading, choose_device(reading.device))
-    return settle(open_checkpoint(name, reading.revision, reading.trust_remote_code, wanted), reading)
+def load_causal(name: str, config: ScoringConfig) -> CausalReference:
+    """Load a causal language model, check it against itself, and return it ready to score.
+
+    Raises UsageError for a config that is invalid, ModelError where the model cannot be loaded or fails the self-check.
+    """
+    check_config(config)
+    dtype = choose_dtype(config, choose_device(config.device))
+    return settle(open_checkpoint(name, config.revision, config.trust_remote_code, dtype), config)
 
 
-def settle(checkpoint: Checkpoint, reading: ScoringConfig) -> CausalReference:
-    """Check a model that is loaded in the dtype of the run, and settle how to run it."""
-    packed_attention.register()
-    device = choose_device(reading.device)
+def settle(checkpoint: Checkpoint, config: ScoringConfig) -> CausalReference:
+    """Check a model that is loaded in the dtype of the run, choose how to run it, and return the reference.
+
+    Raises ModelError where it fails the self-check or does not fit into memory.
+    """
+    packed_attention.register_attention()
+    device = choose_device(config.device)
     third = device.type == "cuda" and packed_attention.activate_hopper_kernel(device)
-    prefix, policy = choose_policy(checkpoint, reading)
-    runner = put_on(checkpoint, device)
-    found = self_check.check(checkpoint, runner, prefix)
-    notes = list(found.notes)
-    if found.noise is not None and not found.noise <= self_check.NOISE:
-        far = f"{checkpoint.dtype} lies {found.noise:.2g} nats a token (rms) from fp32, more than {self_check.NOISE}"
-        if reading.dtype == "auto":
+    prefix, policy = choose_policy(checkpoint, config)
+    runner = move_to_device(checkpoint, device)
+    check = self_check.check_model(checkpoint, runner, prefix)
+    notes = list(check.notes)
+    if check.noise is not None and not check.noise <= self_check.NOISE:
+        gap = f"{check.noise:.2g} nats a token (rms), more than {self_check.NOISE}"
+        far = f"{checkpoint.dtype} differs from fp32 by {gap}"
+        if config.dtype == "auto":
             notes.append(f"{far}: running in fp32 instead")
-            checkpoint = replace(checkpoint, model=with_dtype(checkpoint, torch.float32))
-            runner = put_on(checkpoint, device)
-            found = self_check.check(checkpoint, runner, prefix)
+            checkpoint = replace(checkpoint, model=load_with_dtype(checkpoint, torch.float32))
+            runner = move_to_device(checkpoint, device)
+            check = self_check.check_model(checkpoint, runner, prefix)
         else:
-            notes.append(f"{far}; you asked for it by --dtype")
-    pack_tokens = reading.pack_tokens or choose_pack(checkpoint, device)
+            notes.append(f"{far}; --dtype keeps it")
+    pack_tokens = config.pack_tokens or choose_pack(checkpoint, device)
     if device.type == "cuda":
         pack_tokens = fit_packs(runner, pack_tokens)
-        runner.lane = DeviceTransfer(device, SLOTS)
-    if wants_compiling(checkpoint, reading, device):
-        runner = compile_model(checkpoint, runner, prefix, found, pack_tokens, notes)
-    identity = describe(checkpoint, runner, reading, policy, prefix, pack_tokens)
+        runner.transfer = DeviceTransfer(device, SLOTS)
+    if wants_compiling(checkpoint, config, device):
+        runner = compile_model(checkpoint, runner, prefix, check, pack_tokens, notes)
+    identity = build_identity(checkpoint, runner, config, policy, prefix, pack_tokens)
     if third and runner.varlen:
         identity["attention"] = "varlen, FlashAttention 3"
-    line = found.line(checkpoint.dtype)
+    line = check.line(checkpoint.dtype)
     return CausalReference(
         runner, checkpoint.encoder, policy, prefix, pack_tokens, identity, checkpoint.parameters, line, notes
     )
 
 
-def require_sensible(reading: ScoringConfig) -> None:
-    if reading.convention not in CONVENTIONS:
-        raise UsageError(f"--convention {reading.convention} is unknown", f"one of {', '.join(CONVENTIONS)}")
-    if reading.dtype not in ("auto", *DTYPES):
-        raise UsageError(f"--dtype {reading.dtype} is unknown", f"one of auto, {', '.join(DTYPES)}")
-    if reading.compiled not in ("auto", "on", "off"):
-        raise UsageError(f"--compile {reading.compiled} is unknown", "one of auto, on, off")
-    if reading.exact and reading.compiled == "on":
-        raise UsageError("--exact runs the model as it is written; it cannot go with --compile on", "leave one out")
-    if reading.exact and reading.dtype not in ("auto", "fp32"):
-        raise UsageError(f"--exact means fp32; it cannot go with --dtype {reading.dtype}", "leave one of them out")
-    set_by_convention = reading.overlap or reading.window_prefix or reading.prefix != "auto"
-    if reading.convention != "curate" and set_by_convention:
-        message = f"--convention {reading.convention} sets prefix and overlap itself"
+def check_config(config: ScoringConfig) -> None:
+    """Raise UsageError for a choice that is unknown, and for options that do not go together."""
+    choices = {
+        "convention": (config.convention, CONVENTIONS),
+        "dtype": (config.dtype, ("auto", *DTYPES)),
+        "compile": (config.compiled, ("auto", "on", "off")),
+    }
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise UsageError(f"--{name} must be one of {', '.join(allowed)}, not {value}", f"--{name} {allowed[0]}")
+    if config.exact and config.compiled == "on":
+        raise UsageError("--exact never compiles the model; it cannot go with --compile on", "leave one of them out")
+    if config.exact and config.dtype not in ("auto", "fp32"):
+        raise UsageError(f"--exact means fp32; it cannot go with --dtype {config.dtype}", "leave one of them out")
+    set_by_convention = config.overlap or config.window_prefix or config.prefix != "auto"
+    if config.convention != "curate" and set_by_convention:
+        message = f"--convention {config.convention} sets the prefix and the overlap"
         raise UsageError(message, "leave out --prefix, --overlap and --window-prefix, or the convention")
-    if reading.convention == "evaluate" and reading.max_tokens is not None:
-        raise UsageError("--convention evaluate truncates to the window itself", "set --window instead of --max-tokens")
-    if reading.window_prefix and reading.prefix == "none":
+    if config.convention == "evaluate" and config.max_tokens is not None:
+        raise UsageError("--convention evaluate truncates to the window", "set --window instead of --max-tokens")
+    if config.window_prefix and config.prefix == "none":
         raise UsageError("--window-prefix needs a prefix token, and --prefix none forbids it", "leave one of them out")
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is CUDA, then Apple's MPS, then the CPU."""
+    """Return the device of ``--device``: ``auto`` is CUDA, then Apple's MPS, then the CPU.
+
+    Raises UsageError for a device that is not available.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -101,82 +111,86 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"--device {name} is not to be had here: {str(error).splitlines()[0]}", "--device cpu"
-        ) from None
+        raise UsageError(f"--device {name} is not available: {str(error).splitlines()[0]}", "--device cpu") from None
     return device
 
 
-def choose_dtype(reading: ScoringConfig, device: torch.device) -> torch.dtype:
-    """bf16 where the hardware multiplies it faster than fp32, else fp32; ``--exact`` is fp32 and nothing else."""
-    if reading.exact:
+def choose_dtype(config: ScoringConfig, device: torch.device) -> torch.dtype:
+    """Return bf16 where the hardware multiplies it faster than fp32, else fp32; ``--exact`` is always fp32.
+
+    A GPU without bf16 gets fp16. ``--dtype`` other than ``auto`` is kept.
+    """
+    if config.exact:
         return torch.float32
-    if reading.dtype != "auto":
-        return DTYPES[reading.dtype]
+    if config.dtype != "auto":
+        return DTYPES[config.dtype]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.bfloat16 if device.type == "cpu" and cpu_multiplies_bfloat16() else torch.float32
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Whether this CPU has AVX512_BF16 or AMX, which make bf16 products two to five times as fast as fp32."""
+    """Return whether this CPU has AVX512_BF16 or AMX: bf16 products are then two to five times as fast as fp32."""
     cpu: Any = torch.cpu
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(cpu, probe, lambda: False)()) for probe in probes)
 
 
-def choose_policy(checkpoint: Checkpoint, reading: ScoringConfig) -> tuple[int | None, WindowPolicy]:
-    """The prefix token and the windows: the user's, or those of a convention.
+def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | None, WindowPolicy]:
+    """Return the prefix token (None: none) and the windows: the user's, or those of a convention.
 
     lm-eval      prefix, windows that do not overlap, the last one reaching back until it is full
     evaluate     prefix, one window, the rest of the text cut off (``truncated``)
     hf-guide     no prefix, the first token unscored, windows that move on by 512 tokens
 
-    What is not reproduced: lm-eval and evaluate obey a control token that a text spells out, here it is text; where a
-    tokenizer adds a BOS of its own, lm-eval reads two (we equal its ``add_bos_token=False``); and the guide's printed
-    average takes one token too many off every window after the first (the sum of its losses is ours).
+    Not reproduced: lm-eval and evaluate obey a control token that a text spells out, here it is text; where a tokenizer
+    adds a BOS, lm-eval reads two (we equal its ``add_bos_token=False``); and the guide's printed average subtracts one
+    token too many for every window after the first (the sum of its losses is ours).
+
+    Raises UsageError for a window, overlap or number of tokens out of range, ModelError where the tokenizer has no
+    prefix token.
     """
     limit = checkpoint.readable()
-    window = reading.window or limit or UNKNOWN_LIMIT
-    if reading.window and limit and reading.window > limit:
-        hint = f"--window {limit} or less"
-        raise UsageError(f"--window {reading.window}: {checkpoint.name} reads at most {limit} tokens", hint)
-    if window < 1 or not 0 <= reading.overlap < window:
-        raise UsageError(f"--overlap {reading.overlap} must be from 0 to --window less one, {window - 1}")
-    if reading.max_tokens is not None and reading.max_tokens < 1:
-        raise UsageError(f"--max-tokens must be at least 1, not {reading.max_tokens}")
-    kept = reading.max_tokens
-    if reading.convention == "lm-eval":
+    window = config.window or limit or UNKNOWN_LIMIT
+    if config.window and limit and config.window > limit:
+        hint = f"--window {limit}"
+        raise UsageError(f"--window must be at most {limit}, the limit of {checkpoint.name}, not {config.window}", hint)
+    if window < 1 or not 0 <= config.overlap < window:
+        raise UsageError(f"--overlap must be from 0 to {window - 1} (--window less one), not {config.overlap}")
+    if config.max_tokens is not None and config.max_tokens < 1:
+        raise UsageError(f"--max-tokens must be at least 1, not {config.max_tokens}")
+    kept = config.max_tokens
+    if config.convention == "lm-eval":
         return prefix_token(checkpoint, "auto"), WindowPolicy(window, fill_last=True, max_tokens=kept)
-    if reading.convention == "evaluate":
+    if config.convention == "evaluate":
         if window < 2:
-            raise UsageError("--convention evaluate needs a window of at least 2 tokens")
+            raise UsageError(f"--window must be at least 2 with --convention evaluate, not {window}", "--window 2")
         return prefix_token(checkpoint, "bos"), WindowPolicy(window, max_tokens=window - 1)
-    if reading.convention == "hf-guide":
+    if config.convention == "hf-guide":
         inputs = max(window - 1, 1)
         policy = WindowPolicy(inputs, overlap=max(inputs - HF_GUIDE_STRIDE, 0), max_tokens=kept)
         return prefix_token(checkpoint, "none"), policy
-    policy = WindowPolicy(window, reading.overlap, reading.window_prefix, False, kept)
-    return prefix_token(checkpoint, reading.prefix), policy
+    policy = WindowPolicy(window, config.overlap, config.window_prefix, False, kept)
+    return prefix_token(checkpoint, config.prefix), policy
 
 
-def describe(
+def build_identity(
     checkpoint: Checkpoint,
     runner: CausalModel,
-    reading: ScoringConfig,
+    config: ScoringConfig,
     policy: WindowPolicy,
     prefix: int | None,
     pack_tokens: int,
 ) -> dict[str, Any]:
-    """The identity of a table of scores: everything that its numbers depend on, JSON-able."""
+    """Return the identity of a table of scores: everything that its numbers depend on, JSON-able."""
     import tokenizers
     import transformers
 
-    config = checkpoint.model.config
+    model_config = checkpoint.model.config
     return {
         "model": checkpoint.name,
         "revision": checkpoint.revision,
-        "architecture": (getattr(config, "architectures", None) or [type(checkpoint.model).__name__])[0],
+        "architecture": (getattr(model_config, "architectures", None) or [type(checkpoint.model).__name__])[0],
         "parameters": checkpoint.parameters,
         "weights": checkpoint.weights,
         "tokenizer": checkpoint.encoder.name,
@@ -186,9 +200,9 @@ def describe(
         "window_prefix": policy.prefix_each,
         "fill_last": policy.fill_last,
         "max_tokens": policy.max_tokens,
-        "convention": reading.convention,
+        "convention": config.convention,
         "dtype": checkpoint.dtype,
-        "exact": reading.exact,
+        "exact": config.exact,
         "device": runner.device.type,
         "forward": runner.rung,
         "attention": ("varlen" if runner.varlen else "documents") if runner.rung == "packed" else "own",

@@ -1,27 +1,28 @@
-"""Before a model scores anything: do our shortcuts give its own numbers?
+"""Check, before a model scores anything, that our shortcuts give the model's own numbers.
 
-On six short texts, in a second or two: windows packed together against each text alone through the model's own
-attention; our head against the model's own logits; the run's dtype against float32; and that no token's prediction
-depends on what follows it. Where packing fails, the ladder of ``batches.RUNGS`` is stepped down; where the head fails,
-the model's own logits are taken. A model whose numbers cannot be trusted at all is refused.
+On six short texts, in a second or two, it compares: windows packed together with each text alone through the model's
+own attention; our head with the model's own logits; the run's dtype with float32; and it checks that no token's
+prediction depends on what follows it. Where packing fails, the next of ``batches.RUNGS`` is tried; where the head
+fails, the model's own logits are used. A model whose numbers cannot be trusted at all is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from curate.errors import ModelError
 from curate.reference.causal import LONGEST
-from curate.reference.checkpoint import Checkpoint, with_dtype
+from curate.reference.checkpoint import Checkpoint, load_with_dtype
 from curate.reference.forward_pass import batches, packed_attention
 from curate.reference.forward_pass.batches import RUNGS, PreparedBatch, ScoringPack
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.lm_head import find_head
 from curate.reference.likelihood import Passage, token_nats
 from curate.reference.packing import WindowPolicy
+from curate.runtime.arrays import Float64Array
 
 TEXTS = (
     "A",
@@ -32,59 +33,70 @@ TEXTS = (
     "Größe, naïve, 東京, Привет, 🙂 — and then plain words again, so that rare bytes meet common ones.",
     "It is a truth that whoever keeps a ledger finds out sooner or later: the sums must agree. " * 6,
 )
-MOST_TOKENS = 256  # read of each text; a sliding window beyond it is for the tests, not for every start
-EXACT = 5e-5  # nats a token between two float32 ways of computing the same thing
-NOISE = 0.05  # rms nats a token that a half-precision run may lie from float32
+MOST_TOKENS = 256  # of each text that are read; tests, not every start, cover longer sliding windows
+EXACT = 5e-5  # nats a token by which two float32 computations of the same thing may differ
+NOISE = 0.05  # nats a token (rms) by which a half-precision run may differ from float32
 FP32_CHECK = 1_500_000_000  # parameters up to which a float32 copy is loaded to compare with
 
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """What was found: largest differences in nats a token, and the manner of running that they allow."""
+    """The measured differences in nats a token, and how the model may run because of them."""
 
     rung: str
-    own_head: bool  # True: our chunked head; False: the model's own table of logits
-    together: float
-    head: float
-    noise: float | None  # rms of the run's dtype against float32; None where it is float32, or was not compared
+    """The highest of ``batches.RUNGS`` that gives the model's own numbers."""
+    own_head: bool
+    """True: our chunked head is used; False: the logits of the model."""
+    rung_gap: float
+    """Largest difference between texts that share a pass and each text alone."""
+    head_gap: float
+    """Largest difference between our head and the model's own logits."""
+    noise: float | None
+    """Difference (rms) of the run's dtype from float32; None where it is float32, or was not compared."""
     structure_in_fp32: bool
+    """Whether rung and head were judged in float32."""
     notes: tuple[str, ...]
-    truth: tuple[NDArray[np.float64], ...] = field(default=(), repr=False)  # nats of each text, alone
+    """Why a rung, a kernel or our head was given up, a line each."""
+    truth: tuple[Float64Array, ...] = field(default=(), repr=False)
+    """Nats of each scored token of each text alone."""
 
     def line(self, dtype: str) -> str:
-        """``packed = alone to 3e-07, head = model to 1e-07, bf16 within 0.002 of fp32``."""
-        said = [f"{self.rung} = alone to {self.together:.0e}" if self.rung != "alone" else "one by one"]
-        said.append(f"head = model to {self.head:.0e}" if self.own_head else "logits of the model itself")
+        """Return the result for the terminal: ``packed = alone to 3e-07, head = model to 1e-07, bf16 within …``."""
+        parts = [f"{self.rung} = alone to {self.rung_gap:.0e}" if self.rung != "alone" else "one by one"]
+        parts.append(f"head = model to {self.head_gap:.0e}" if self.own_head else "logits of the model itself")
         if self.noise is not None:
-            said.append(f"{dtype} within {self.noise:.2g} nats a token (rms) of fp32")
+            parts.append(f"{dtype} within {self.noise:.2g} nats a token (rms) of fp32")
         elif dtype != "fp32":
-            said.append(f"{dtype} not compared with fp32 (model too large to load twice)")
-        return ", ".join(said)
+            parts.append(f"{dtype} not compared with fp32 (model too large to load twice)")
+        return ", ".join(parts)
 
 
 def prepare_texts(checkpoint: Checkpoint, prefix: int | None) -> PreparedBatch:
-    """The six texts as the scorer sees them, one window each, whatever the windows of the run."""
+    """Return the six texts as the scorer prepares them, one window each, whatever the windows of the run."""
     length = min(MOST_TOKENS, checkpoint.readable() or MOST_TOKENS)
     policy = WindowPolicy(window=length, max_tokens=length)
     passages = [Passage(text) for text in TEXTS]
-    return batches.prepare(passages, checkpoint.encoder, policy, prefix, LONGEST)
+    return batches.prepare_batch(passages, checkpoint.encoder, policy, prefix, LONGEST)
 
 
-def check(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None) -> SelfCheck:
-    """Compare, and choose the highest rung and the head that agree; they are set on ``runner``.
+def check_model(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None) -> SelfCheck:
+    """Set on ``runner`` the highest rung and the head that give the model's own numbers; return what was measured.
 
-    Structure (does packing leak? is our head the model's?) is judged in float32 where a float32 copy of the model
-    may be loaded, since a half-precision run's noise would hide a small leak.
+    Structure (does packing leak? is our head the model's?) is judged in float32 where a float32 copy of the model is
+    small enough to load, since the noise of half precision would hide a small leak. Raises ModelError for a tokenizer
+    that gives no token, numbers that are not finite or do not repeat, and a model that is not causal.
     """
     prepared = prepare_texts(checkpoint, prefix)
     if not len(prepared.lengths):
-        raise ModelError(f"the tokenizer of {checkpoint.name} makes no token of plain English text")
+        raise ModelError(f"the tokenizer of {checkpoint.name} gives no token for plain English text")
     half = next(runner.model.parameters()).dtype != torch.float32
     exact = _float32_twin(checkpoint, runner) if half and checkpoint.parameters <= FP32_CHECK else runner
     notes: list[str] = []
-    truth = alone(exact, prepared, prefix)
+    truth = measure_alone(exact, prepared, prefix)
     if not all(np.isfinite(nats).all() for nats in truth):
-        raise ModelError(f"{checkpoint.name} gives NaN or infinity on plain text", "its weights may be damaged")
+        raise ModelError(
+            f"{checkpoint.name} gives NaN or infinity on plain text", "its weights may be damaged: download them again"
+        )
     _require_causal(checkpoint, exact, prepared, prefix)
     in_fp32 = exact is not runner or not half
     tolerance = EXACT if in_fp32 else 10 * NOISE
@@ -93,76 +105,75 @@ def check(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None) -> Se
     noise = None
     if exact is not runner:
         runner.head = find_head(runner.model) if exact.head is not None else None
-        noise = _settle(runner, exact.rung, prepared, prefix, truth, notes)
+        noise = _choose_in_dtype(runner, exact.rung, prepared, prefix, truth, notes)
     own_head = runner.head is not None
     return SelfCheck(runner.rung, own_head, gap, head_gap, noise, in_fp32, tuple(notes), tuple(truth))
 
 
-def confirm(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, found: SelfCheck) -> str | None:
-    """Whether the texts still have their numbers when the runner was changed since it was checked.  → what is wrong
+def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, check: SelfCheck) -> str | None:
+    """Return what is wrong with the numbers of a runner that was changed since its check; None where nothing is.
 
-    They are run as packs of the largest size, filled up as the packs of a run are.
+    The texts are run as packs of the largest size, filled up as the packs of a run are.
     """
     sizes, runner.sizes = runner.sizes, runner.sizes[:1]
     try:
-        again = run(runner, prepare_texts(checkpoint, prefix), prefix)
+        again = measure_together(runner, prepare_texts(checkpoint, prefix), prefix)
     finally:
         runner.sizes = sizes
     half = next(runner.model.parameters()).dtype != torch.float32
-    off = _noise(again, list(found.truth)) if half else _gap(again, list(found.truth))
-    return None if off <= (max(NOISE, found.noise or 0.0) if half else EXACT) else f"a token is off by {off:.1g} nats"
+    off = _noise(again, check.truth) if half else _gap(again, check.truth)
+    return None if off <= (max(NOISE, check.noise or 0.0) if half else EXACT) else f"a token is off by {off:.1g} nats"
 
 
-def alone(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[NDArray[np.float64]]:
-    """The plain truth: each window in its own forward pass, the model's own attention and logits, in float64 after."""
+def measure_alone(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[Float64Array]:
+    """Return the true nats of each window: a forward pass for each, the model's attention and logits, then float64."""
     _set_attention(runner, "own")
-    found = []
-    for window in range(len(prepared.lengths)):
-        pack = batches.build(prepared, np.array([window]), "alone", prefix)
-        found.append(_own_nats(runner, pack))
-    return found
+    packs = [
+        batches.build_pack(prepared, np.array([window]), "alone", prefix) for window in range(len(prepared.lengths))
+    ]
+    return [_own_nats(runner, pack) for pack in packs]
 
 
-def _own_nats(runner: CausalModel, pack: ScoringPack) -> NDArray[np.float64]:
-    with torch.inference_mode(), packed_attention.within(None):
+def _own_nats(runner: CausalModel, pack: ScoringPack) -> Float64Array:
+    with torch.inference_mode(), packed_attention.attend_within(None):
         ids = torch.from_numpy(pack.ids_BL).to(runner.device)
         logits = runner.model(input_ids=ids, use_cache=False).logits[0].float().cpu().numpy()
     return token_nats(logits[pack.rows_N], pack.targets_N)
 
 
-def run(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[NDArray[np.float64]]:
-    """The same windows through the runner as it is set, all in as few passes as its rung allows."""
-    found: list[NDArray[np.float64]] = [np.zeros(0)] * len(prepared.lengths)
-    for windows in batches.split(prepared.lengths, runner.rung, 10**6, runner.sizes):
-        pack = batches.build(prepared, windows, runner.rung, prefix, runner.sizes)
+def measure_together(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[Float64Array]:
+    """Return the nats of each window from the runner as it is set, in as few passes as its rung allows."""
+    measured: list[Float64Array] = [np.zeros(0)] * len(prepared.lengths)
+    for windows in batches.split_windows(prepared.lengths, runner.rung, 10**6, runner.sizes):
+        pack = batches.build_pack(prepared, windows, runner.rung, prefix, runner.sizes)
         nats = runner.nats(pack).astype(np.float64)
         for window, part in zip(windows, np.split(nats, pack.offsets[1:]), strict=True):
-            found[window] = part
-    return found
+            measured[window] = part
+    return measured
 
 
 def _choose_head(
     runner: CausalModel,
     prepared: PreparedBatch,
     prefix: int | None,
-    truth: list[NDArray[np.float64]],
+    truth: list[Float64Array],
     tolerance: float,
     notes: list[str],
 ) -> float:
-    """Keep our head if, text by text, it gives the model's own logits; else drop it.  → the largest difference"""
+    """Keep our head if, text by text, it gives the model's own logits; else drop it. Return the largest difference."""
     runner.rung, runner.head = "alone", find_head(runner.model)
     gap = float("inf")
     if runner.head is not None:
         try:
-            gap = _gap(run(runner, prepared, prefix), truth)
+            gap = _gap(measure_together(runner, prepared, prefix), truth)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             notes.append(f"our head does not fit this model ({_first_line(error)})")
     if gap > tolerance:
         runner.head = None
-        gap = _gap(run(runner, prepared, prefix), truth)
-        notes.append("its logits are more than a linear layer: the model's own are used, which takes more memory")
+        gap = _gap(measure_together(runner, prepared, prefix), truth)
+        notes.append("our head does not give its logits: the model computes them, which takes more memory")
     return gap
 
 
@@ -170,91 +181,95 @@ def _choose_rung(
     runner: CausalModel,
     prepared: PreparedBatch,
     prefix: int | None,
-    truth: list[NDArray[np.float64]],
+    truth: list[Float64Array],
     tolerance: float,
     notes: list[str],
 ) -> float:
-    """Set the highest rung on which texts together give what they give alone.  → the largest difference"""
+    """Set the highest rung on which texts together have the nats that they have alone; return the largest difference.
+
+    Raises ModelError where none has.
+    """
     for rung in RUNGS:
         why = "it keeps a state along the sequence" if rung == "packed" and _is_stateful(runner) else None
         if why is None and rung == "packed" and not runner.takes_positions:
             why = "it takes no positions"
         if why is None and not _set_attention(runner, rung):
-            why = "it does not take our attention"
-        for varlen in () if why else kernels(runner, rung):
+            why = "it does not accept our attention"
+        for varlen in () if why else list_kernels(runner, rung):
             runner.rung, runner.varlen = rung, varlen
             try:
-                gap, found = _gap(run(runner, prepared, prefix), truth), None
+                gap, failure = _gap(measure_together(runner, prepared, prefix), truth), None
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
-                gap, found = float("inf"), _first_line(error)
+                gap, failure = float("inf"), _first_line(error)
             if gap <= tolerance:
                 return gap
-            why = found or f"a token is off by {gap:.1g} nats"
+            why = failure or f"a token is off by {gap:.1g} nats"
             if varlen:
                 notes.append(f"not in one kernel for all documents: {why}")
         notes.append(f"not {rung}: {why}")
     raise ModelError(
         "the model does not repeat its own numbers on a single text, one by one",
-        "it may use randomness or keep state between calls; its scores could not be trusted",
+        "it may use randomness or keep state between calls; use another model",
     )
 
 
-def _settle(
+def _choose_in_dtype(
     runner: CausalModel,
     highest: str,
     prepared: PreparedBatch,
     prefix: int | None,
-    truth: list[NDArray[np.float64]],
+    truth: list[Float64Array],
     notes: list[str],
 ) -> float:
-    """Set the rung in the run's own dtype, whose kernels may be others than float32's.  → rms distance from float32
+    """Set the rung in the run's dtype, whose kernels may differ from float32's; return the rms difference from float32.
 
-    From the highest rung that float32 allows, the first within ``NOISE``; if none is, the one that lies nearest.
+    From the highest rung that float32 allows, the first within ``NOISE``; if none is, the nearest.
     """
-    found: dict[tuple[str, bool], float] = {}
-    manners = [(rung, one) for rung in RUNGS[RUNGS.index(highest) :] for one in kernels(runner, rung)]
-    for rung, varlen in manners:
+    choice_to_noise: dict[tuple[str, bool], float] = {}
+    choices = [(rung, varlen) for rung in RUNGS[RUNGS.index(highest) :] for varlen in list_kernels(runner, rung)]
+    for rung, varlen in choices:
         runner.rung, runner.varlen = rung, varlen
         _set_attention(runner, rung)
         try:
-            found[rung, varlen] = _noise(run(runner, prepared, prefix), truth)
+            choice_to_noise[rung, varlen] = _noise(measure_together(runner, prepared, prefix), truth)
         except Exception as error:
             if is_out_of_memory(error) or rung == RUNGS[-1]:
                 raise
             what = "in one kernel for all documents" if varlen else rung
             notes.append(f"not {what} in this dtype: {_first_line(error)}")
             continue
-        if found[rung, varlen] <= NOISE:
+        if choice_to_noise[rung, varlen] <= NOISE:
             break
-    good = next((manner for manner in found if found[manner] <= NOISE), None)
-    runner.rung, runner.varlen = good or min(found, key=lambda one: found[one])
+    good = next((choice for choice, noise in choice_to_noise.items() if noise <= NOISE), None)
+    runner.rung, runner.varlen = good or min(choice_to_noise, key=lambda choice: choice_to_noise[choice])
     _set_attention(runner, runner.rung)
-    return found[runner.rung, runner.varlen]
+    return choice_to_noise[runner.rung, runner.varlen]
 
 
-def kernels(runner: CausalModel, rung: str) -> tuple[bool, ...]:
-    """Whether the documents of a pack may go through one kernel (``varlen``): on CUDA in half precision; or apart.
+def list_kernels(runner: CausalModel, rung: str) -> tuple[bool, ...]:
+    """Return the values of ``varlen`` to try: True (one kernel for all documents of a pack) on CUDA in half precision.
 
-    That kernel is FlashAttention, which wants an Ampere or newer; a chip or build without it fails, and goes on apart.
+    That kernel is FlashAttention, which needs an Ampere GPU or newer. A chip or build without it fails the trial, and
+    False (a call for each run of documents) is tried next.
     """
     half = next(runner.model.parameters()).dtype != torch.float32
     return (True, False) if rung == "packed" and half and runner.device.type == "cuda" else (False,)
 
 
 def _set_attention(runner: CausalModel, rung: str) -> bool:
-    """Our attention for packs, the checkpoint's own for everything else; False where the model takes no other."""
-    wanted = packed_attention.NAME if rung == "packed" else _faithful(runner)
+    """Set our attention for packs, the checkpoint's for everything else; return False where the model refuses ours."""
+    name = packed_attention.NAME if rung == "packed" else _faithful(runner)
     try:
-        runner.model.set_attn_implementation(wanted)
+        runner.model.set_attn_implementation(name)
     except (ValueError, KeyError, AttributeError, NotImplementedError):
         return False
-    return bool(runner.model.config._attn_implementation == wanted) or rung != "packed"
+    return bool(runner.model.config._attn_implementation == name) or rung != "packed"
 
 
 def _faithful(runner: CausalModel) -> str:
-    """The implementation to believe: transformers' SDPA path drops a soft cap and sinks, its eager one never does."""
+    """Return the attention to compare with: transformers' SDPA drops a soft cap and sinks, its eager one never does."""
     config = runner.model.config.get_text_config()
     special = getattr(config, "attn_logit_softcapping", None) is not None
     return "eager" if special else (runner.own_attention or "eager")
@@ -267,11 +282,11 @@ def _is_stateful(runner: CausalModel) -> bool:
 
 
 def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> None:
-    """Another last input must leave every earlier prediction as it was."""
+    """Raise ModelError where a change of the last input changes an earlier prediction."""
     window = int(np.argmax(prepared.lengths))
-    pack = batches.build(prepared, np.array([window]), "alone", prefix)
+    pack = batches.build_pack(prepared, np.array([window]), "alone", prefix)
     if pack.ids_BL.size < 2:
-        return  # a model that reads one token leaves nothing to look ahead to
+        return  # a model that reads one token has nothing to look ahead to
     changed = pack.ids_BL.copy()
     changed[0, -1] = changed[0, 0] if changed[0, -1] != changed[0, 0] else changed[0, 1]
     other = replace(pack, ids_BL=changed)
@@ -282,17 +297,19 @@ def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: Prepa
 
 
 def _float32_twin(checkpoint: Checkpoint, runner: CausalModel) -> CausalModel:
-    model = with_dtype(checkpoint, torch.float32).to(runner.device)
+    model = load_with_dtype(checkpoint, torch.float32).to(runner.device)
     return CausalModel(model, runner.device, None, "alone", runner.own_attention, runner.takes_positions)
 
 
-def _gap(found: list[NDArray[np.float64]], truth: list[NDArray[np.float64]]) -> float:
-    differences = np.abs(np.concatenate(found) - np.concatenate(truth))
+def _gap(nats: Sequence[Float64Array], truth: Sequence[Float64Array]) -> float:
+    """Return the largest difference of a token; infinity where one is not finite."""
+    differences = np.abs(np.concatenate(nats) - np.concatenate(truth))
     return float(differences.max()) if np.isfinite(differences).all() else float("inf")
 
 
-def _noise(found: list[NDArray[np.float64]], truth: list[NDArray[np.float64]]) -> float:
-    return float(np.sqrt(np.mean((np.concatenate(found) - np.concatenate(truth)) ** 2)))
+def _noise(nats: Sequence[Float64Array], truth: Sequence[Float64Array]) -> float:
+    """Return the root of the mean squared difference of a token."""
+    return float(np.sqrt(np.mean((np.concatenate(nats) - np.concatenate(truth)) ** 2)))
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,8 +1,7 @@
-"""How surprised a reference model was by each token of a few texts, for a person to look at.
+"""The surprisal of each token of a few texts, to show to a user.
 
 The numbers are those of ``score``: the nats of a text's tokens add up to the nats of its row. Tokens of a byte-level
-tokenizer may split a character; where such tokens lie in a text is said in whole characters, so that
-neighbours overlap.
+tokenizer may split a character; their spans are counted in complete characters, so that neighbours overlap.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,69 +9,71 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curate.errors import ModelError
 from curate.reference.causal import CausalReference
 from curate.reference.likelihood import Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
+from curate.runtime.arrays import Float64Array, Int64Array
 
-SAME = ("weights", "tokenizer")  # of an identity: what makes it the same model
+SAME = ("weights", "tokenizer")  # the keys of an identity that make it the same model
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSurprisal:
-    """The scored tokens of a text, in order."""
+    """The scored tokens of a text, in order. N tokens."""
 
-    spans: NDArray[np.int64]  # N×2, characters: begin, end (excluded)
-    nats: NDArray[np.float64]  # N
+    spans: Int64Array
+    """N×2 in characters: begin, end (excluded)."""
+    nats: Float64Array
+    """N."""
 
 
 def load_again(identity: Mapping[str, Any]) -> CausalReference:
-    """The reference model that an identity in ``run.json`` speaks of, set to read as it did then.
+    """Load the reference model of an identity in ``run.json`` and return it, set to score as it did then.
 
-    ModelError where the model under that name is another one by now, or cannot be loaded.
+    Raises ModelError where the model of that name has changed since, or cannot be loaded.
     """
     from curate.reference.loading import load_causal
 
-    reading = ScoringConfig(
+    config = ScoringConfig(
         dtype=identity["dtype"],
         exact=identity["exact"],
         revision=identity["revision"],
         window=identity["window"],
         pack_tokens=identity["pack_tokens"],
     )
-    reference = load_causal(identity["model"], reading)
+    reference = load_causal(identity["model"], config)
     for name in SAME:
         if reference.identity[name] != identity[name]:
             message = f"{identity['model']} is not the model that scored this run: its {name} differ"
-            raise ModelError(message, "bring the old one back, or score again with --restart")
+            raise ModelError(message, "restore the model that scored it, or score again with --restart")
     reference.prefix = identity["prefix"]
-    named = ("window", "overlap", "fill_last", "max_tokens")
-    policy: dict[str, Any] = {name: identity[name] for name in named}
-    reference.policy = WindowPolicy(prefix_each=identity["window_prefix"], **policy)
+    reference.policy = WindowPolicy.from_identity(identity)
     return reference
 
 
 def measure(reference: CausalReference, texts: Sequence[str]) -> list[TokenSurprisal | None]:
-    """The nats of each scored token of each text; None for a text without one, or that cannot be scored.
+    """Return the nats of each scored token of each text; None for a text without one, or that cannot be scored.
 
-    The first token is scored where the model reads a prefix. ModelError where the tokenizer does not say which
-    characters a token stands for.
+    The first token is scored where the model reads a prefix. Raises ModelError where the tokenizer cannot map tokens
+    to characters.
     """
     prepared = reference.prepare([Passage(text) for text in texts])
-    held, known = np.zeros(len(prepared.ids)), np.zeros(len(prepared.ids), np.bool_)
-    for pack, nats in reference.read(prepared):
-        held[pack.at_N], known[pack.at_N] = nats, True
-    scored = held[known]
-    ends = np.cumsum(prepared.found.tokens)
+    nats, known = np.zeros(len(prepared.ids)), np.zeros(len(prepared.ids), np.bool_)
+    for pack, nats_N in reference.read(prepared):
+        nats[pack.at_N], known[pack.at_N] = nats_N, True
+    scored = nats[known]
+    counts = prepared.likelihoods.tokens
     unscored = 0 if reference.prefix is not None else 1
-    found: list[TokenSurprisal | None] = []
-    for text, many, end in zip(texts, prepared.found.tokens.tolist(), ends.tolist(), strict=True):
-        spans = reference.encoder.spans(text) if many else None
-        found.append(None if spans is None else TokenSurprisal(spans[unscored:][:many], scored[end - many : end]))
-    return found
+    surprisals: list[TokenSurprisal | None] = []
+    for text, count, end in zip(texts, counts.tolist(), np.cumsum(counts).tolist(), strict=True):
+        spans = reference.encoder.spans(text) if count else None
+        surprisals.append(
+            None if spans is None else TokenSurprisal(spans[unscored:][:count], scored[end - count : end])
+        )
+    return surprisals
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +82,23 @@ class TokenSpan:
 
     text: str
     nats: float
+    """The sum of its tokens."""
     tokens: int
+    """How many tokens it has."""
 
 
-def stretch(text: str, surprise: TokenSurprisal) -> list[TokenSpan]:
-    """The text up to its last scored token, in pieces: they join to the text, and their nats to its nats.
+def stretch(text: str, surprisal: TokenSurprisal) -> list[TokenSpan]:
+    """Return the text up to its last scored token, cut into spans that join to the text; their nats add up to its nats.
 
-    A token's piece begins where the piece before it ended, so that white space which a tokenizer does not count to a
-    token goes with the token after it; tokens that overlap, or are empty, are one piece. A beginning of the text that
-    was not scored belongs to the first piece.
+    A span begins where the one before it ended, so that white space which a tokenizer does not count to a token goes
+    with the token after it. Tokens that overlap, or are empty, share a span. A beginning of the text that was not
+    scored belongs to the first span. No scored token, no span.
     """
-    found: list[TokenSpan] = []
+    spans: list[TokenSpan] = []
     begin, end, nats, tokens = 0, 0, 0.0, 0
-    for (first, last), own in zip(surprise.spans.tolist(), surprise.nats.tolist(), strict=True):
+    for (first, last), token_nats in zip(surprisal.spans.tolist(), surprisal.nats.tolist(), strict=True):
         if end > begin and first >= end:
-            found.append(TokenSpan(text[begin:end], nats, tokens))
+            spans.append(TokenSpan(text[begin:end], nats, tokens))
             begin, nats, tokens = end, 0.0, 0
-        end, nats, tokens = max(end, last), nats + own, tokens + 1
-    return [*found, TokenSpan(text[begin:end], nats, tokens)] if tokens else found
+        end, nats, tokens = max(end, last), nats + token_nats, tokens + 1
+    return [*spans, TokenSpan(text[begin:end], nats, tokens)] if tokens else spans

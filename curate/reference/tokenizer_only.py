@@ -1,4 +1,4 @@
-"""A tokenizer alone, without its model: for writing token ids."""
+"""A tokenizer without its model, for writing token ids."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ModelError
-from curate.reference.checkpoint import BUILTIN, builtin_folder, quiet
+from curate.reference.checkpoint import BUILTIN, builtin_folder, silence_transformers
 from curate.reference.tokenizer import TextEncoder
 
 HINT = "--tokenizer takes a folder with tokenizer.json, a Hub id, or builtin"
@@ -15,40 +15,41 @@ HINT = "--tokenizer takes a folder with tokenizer.json, a Hub id, or builtin"
 
 @dataclass(frozen=True, slots=True)
 class TokenizerOnly:
-    """A tokenizer with what a reader of its ids must know."""
+    """A tokenizer, and what a reader of its ids must know."""
 
     encoder: TextEncoder
     name: str
-    """What the user called it; of a local folder its last part, for a manifest may be published."""
+    """The name that the user gave; of a local folder only its last part, since a manifest may be published."""
     size: int
     """One more than the largest id."""
     eos: int | None
+    """The id of the end-of-text token, if it has one."""
     eos_text: str | None
 
 
 def open_vocabulary(name: str) -> TokenizerOnly:
-    """The tokenizer of a local folder, a Hub id, or ``builtin``. ModelError where it cannot be loaded."""
-    place = str(builtin_folder()) if name == BUILTIN else name
-    meant = name[:1] in ("/", ".", "~") or (os.sep in name and Path(name).parent.is_dir())
-    if meant and not Path(place).exists():
+    """Return the tokenizer of a local folder, a Hub id, or ``builtin``. Raises ModelError where it cannot be loaded."""
+    source = str(builtin_folder()) if name == BUILTIN else name
+    is_path = name[:1] in ("/", ".", "~") or (os.sep in name and Path(name).parent.is_dir())
+    if is_path and not Path(source).exists():
         raise ModelError(f"there is no folder {name}", HINT)
-    tokenizer = _load(place)
-    known = [int(at) for at in tokenizer.get_vocab().values()]
-    size = max([*known, len(tokenizer) - 1]) + 1
-    shown = name if not Path(place).is_dir() or name == BUILTIN else Path(place).resolve().name
+    tokenizer = _load(source)
+    ids = [int(index) for index in tokenizer.get_vocab().values()]
+    size = max([*ids, len(tokenizer) - 1]) + 1
+    shown = name if not Path(source).is_dir() or name == BUILTIN else Path(source).resolve().name
     eos = tokenizer.eos_token_id
     return TokenizerOnly(TextEncoder(tokenizer), shown, size, None if eos is None else int(eos), tokenizer.eos_token)
 
 
-def _load(place: str) -> Any:
+def _load(source: str) -> Any:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    alone = Path(place) / "tokenizer.json"
-    with quiet():
+    file = Path(source) / "tokenizer.json"
+    with silence_transformers():
         try:
-            if alone.exists() and not (Path(place) / "tokenizer_config.json").exists():
-                return PreTrainedTokenizerFast(tokenizer_file=str(alone))
-            return AutoTokenizer.from_pretrained(place)
+            if file.exists() and not (Path(source) / "tokenizer_config.json").exists():
+                return PreTrainedTokenizerFast(tokenizer_file=str(file))
+            return AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, ImportError, TypeError, json.JSONDecodeError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"tokenizer {place}: it cannot be loaded: {first}", HINT) from error
+            raise ModelError(f"tokenizer {source}: it cannot be loaded: {first}", HINT) from error

@@ -121,7 +121,7 @@ def score(
             work = ScoreWork(opened, reference, wanted_signals, names, fingerprint, corpus_fingerprint)
             seconds = run_slices(read, work, leftovers=[opened.path]).seconds
     finally:
-        getattr(reference, "close", lambda: None)()
+        reference.close()
     document_columns.settle(opened, names, read.fingerprint())
     summary = summarise(opened, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}

@@ -51,7 +51,7 @@ def test_transformers_loads_it_and_gives_the_nats_that_we_give():
     with torch.inference_mode():
         logits = model(row[:, :-1]).logits[0].double()
     wanted = torch.nn.functional.cross_entropy(logits, row[0, 1:], reduction="sum").item()
-    found = next(iter(load("builtin", reading=ScoringConfig(exact=True)).score([[Passage(TEXT)]])))
+    found = next(iter(load("builtin", config=ScoringConfig(exact=True)).score([[Passage(TEXT)]])))
     assert found.nats[0] == pytest.approx(wanted, abs=1e-5 * len(ids)) and found.tokens[0] == len(ids)
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import ModelError
-from curate.reference import causal, load, loading
+from curate.reference import causal, load, pack_tuning
 from curate.reference.likelihood import Passage
 from curate.reference.protocol import ScoringConfig
 
@@ -191,8 +191,8 @@ def test_out_of_memory_halves_the_pack_and_then_the_head_and_gives_the_same_numb
     seen = []
 
     def small(self, pack):
-        seen.append(pack.places)
-        if pack.places > 100 or self.head.rows > 64:
+        seen.append(pack.num_positions)
+        if pack.num_positions > 100 or self.head.rows > 64:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, pack)
 
@@ -200,7 +200,7 @@ def test_out_of_memory_halves_the_pack_and_then_the_head_and_gives_the_same_numb
         patch.setattr(causal.CausalModel, "nats", small)
         again = score(reference, TEXTS)
     np.testing.assert_allclose(again.nats, whole.nats, rtol=2e-6)
-    assert max(seen) > 100 and reference.pack_tokens < loading.CPU_PACK and reference.runner.head.rows <= 64
+    assert max(seen) > 100 and reference.pack_tokens < pack_tuning.CPU_PACK and reference.runner.head.rows <= 64
 
 
 def test_out_of_memory_with_nothing_left_to_halve_names_the_window(folder):

@@ -9,7 +9,7 @@ import torch
 from helpers import models
 
 from curate.reference import load, self_check
-from curate.reference.forward_pass.compilation import why_not
+from curate.reference.forward_pass.compilation import find_obstacle
 from curate.reference.likelihood import Passage
 from curate.reference.protocol import ScoringConfig
 
@@ -38,8 +38,8 @@ def test_exact_numbers_are_those_of_the_cpu(folder):
 
 @pytest.mark.parametrize("compiled", ["off", "on"])
 def test_the_default_mode_is_packed_near_fp32_and_bitwise_the_same_again(folder, compiled):
-    if compiled == "on" and why_not(torch.device("cuda")):
-        pytest.skip(str(why_not(torch.device("cuda"))))
+    if compiled == "on" and find_obstacle(torch.device("cuda")):
+        pytest.skip(str(find_obstacle(torch.device("cuda"))))
     reference = load(folder, ScoringConfig(device="cuda", compiled=compiled))
     assert reference.identity["forward"] == "packed" and reference.identity["compiled"] == (compiled == "on")
     if torch.cuda.get_device_capability()[0] >= 8:

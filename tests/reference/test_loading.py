@@ -31,7 +31,7 @@ def test_a_folder_without_a_tokenizer_is_named(folder, tmp_path):
 
 def test_a_folder_that_holds_no_model_says_what_it_holds(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ModelError, match=r"no config.json; it holds notes.txt"):
+    with pytest.raises(ModelError, match=r"no config.json, only notes.txt"):
         load(str(tmp_path))
 
 
@@ -52,7 +52,7 @@ def test_a_model_that_is_no_causal_language_model_is_refused(tmp_path):
     config = T5Config(**models.COMMON, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
     T5ForConditionalGeneration(config).save_pretrained(tmp_path)
     models.tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="no causal language model"):
+    with pytest.raises(ModelError, match="not a causal language model"):
         load(str(tmp_path))
 
 
@@ -87,12 +87,12 @@ def test_damaged_weights_are_one_line(folder, tmp_path):
         ({"dtype": "int3"}, "--dtype"),
         ({"convention": "mine"}, "--convention"),
         ({"exact": True, "dtype": "bf16"}, "--exact"),
-        ({"window": 65}, "reads at most 64"),
+        ({"window": 65}, "--window must be at most 64"),
         ({"window": 8, "overlap": 8}, "--overlap"),
         ({"max_tokens": 0}, "--max-tokens"),
         ({"prefix": "nobody"}, "--prefix"),
         ({"window_prefix": True, "prefix": "none"}, "--window-prefix"),
-        ({"convention": "lm-eval", "overlap": 3}, "sets prefix and overlap"),
+        ({"convention": "lm-eval", "overlap": 3}, "sets the prefix and the overlap"),
         ({"device": "cuda:99"}, "--device"),
     ],
 )

@@ -47,8 +47,8 @@ def test_answers_come_in_the_order_of_the_batches_and_are_those_of_one_device(pa
     assert [len(one.nats) for one in found] == [len(batch) for batch in batches]
     for one, other in zip(found, wanted, strict=True):
         assert np.array_equal(one.nats, other.nats) and np.array_equal(one.tokens, other.tokens)
-    assert (pair.tokens, pair.places) == (alone.tokens, alone.places)
-    assert sum(tokens for tokens, _ in told) == pair.tokens and {share for _, share in told} == {1.0}
+    assert (pair.num_scored_tokens, pair.num_computed_tokens) == (alone.num_scored_tokens, alone.num_computed_tokens)
+    assert sum(tokens for tokens, _ in told) == pair.num_scored_tokens and {share for _, share in told} == {1.0}
     assert pair.identity == alone.identity and pair.parameters == alone.parameters
 
 
@@ -59,11 +59,11 @@ def test_no_process_has_more_in_hand_than_it_should_and_little_is_read_ahead(pai
         nonlocal taken
         for batch in write_batches(60):
             taken += 1
-            assert all(worker.in_hand <= multi_device.IN_HAND for worker in pair.workers)
+            assert all(worker.num_pending <= multi_device.MAX_PENDING for worker in pair.workers)
             yield batch
 
     for number, _ in enumerate(pair.score(feed()), 1):
-        assert taken - number <= 2 * multi_device.IN_HAND * len(pair.workers) + 1
+        assert taken - number <= 2 * multi_device.MAX_PENDING * len(pair.workers) + 1
     assert taken == 60
 
 
@@ -106,15 +106,15 @@ def test_what_is_wrong_with_a_model_is_told_as_on_one_device(tmp_path):
 
 def test_devices_are_named_by_number_by_name_or_all(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    assert multi_device.name_devices("all") == ["cuda:0", "cuda:1", "cuda:2"]
-    assert multi_device.name_devices("0, 2") == ["cuda:0", "cuda:2"]
-    assert multi_device.name_devices("cpu,cpu") == ["cpu", "cpu"]
+    assert multi_device.parse_devices("all") == ["cuda:0", "cuda:1", "cuda:2"]
+    assert multi_device.parse_devices("0, 2") == ["cuda:0", "cuda:2"]
+    assert multi_device.parse_devices("cpu,cpu") == ["cpu", "cpu"]
     for text, message in {"0,cpu": "mixes cpu and cuda", "1,1": "names cuda:1 twice", " , ": "names no device"}.items():
         with pytest.raises(UsageError, match=message):
-            multi_device.name_devices(text)
+            multi_device.parse_devices(text)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(UsageError, match="there is no CUDA device here"):
-        multi_device.name_devices("all")
+    with pytest.raises(UsageError, match="no CUDA device is available"):
+        multi_device.parse_devices("all")
 
 
 def test_one_device_and_several_cannot_both_be_named(model, tmp_path, sample_corpus):

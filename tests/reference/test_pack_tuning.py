@@ -32,8 +32,8 @@ def test_packs_that_a_trial_has_no_room_for_are_halved(plain, monkeypatch):
     tried = []
 
     def nats(self, pack_):
-        tried.append(pack_.places)
-        if pack_.places > 1024:
+        tried.append(pack_.num_positions)
+        if pack_.num_positions > 1024:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return np.zeros(pack_.tokens, np.float32)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.reference.packing import WindowPolicy, batch, cut_windows, pack
+from curate.reference.packing import WindowPolicy, batch_windows, cut_windows, pack_windows
 
 
 @st.composite
@@ -49,7 +49,7 @@ def test_the_windows_of_a_known_text():
 @given(st.lists(st.integers(1, 50), max_size=200), st.integers(1, 64))
 def test_packs_are_a_partition_and_none_overflows_unless_one_window_does(lengths, capacity):
     lengths = np.array(lengths, dtype=np.int64)
-    packs = pack(lengths, capacity)
+    packs = pack_windows(lengths, capacity)
     assert sorted(i for found in packs for i in found) == list(range(len(lengths)))
     assert all(lengths[found].sum() <= capacity or len(found) == 1 for found in packs)
 
@@ -58,14 +58,14 @@ def test_packs_are_a_partition_and_none_overflows_unless_one_window_does(lengths
 def test_best_fit_leaves_at_most_one_pack_less_than_half_full(lengths):
     """Two packs under half full would have been one: the second's windows all fit into the first."""
     lengths = np.array(lengths, dtype=np.int64)
-    fill = sorted(int(lengths[found].sum()) for found in pack(lengths, 20))
+    fill = sorted(int(lengths[found].sum()) for found in pack_windows(lengths, 20))
     assert all(total > 10 for total in fill[1:])
 
 
 @given(st.lists(st.integers(1, 30), max_size=100), st.integers(1, 90), st.booleans())
 def test_batches_are_a_partition_within_their_places(lengths, capacity, equal):
     lengths = np.array(lengths, dtype=np.int64)
-    batches = batch(lengths, capacity, equal)
+    batches = batch_windows(lengths, capacity, equal)
     assert sorted(i for found in batches for i in found) == list(range(len(lengths)))
     for found in batches:
         assert lengths[found].max() * len(found) <= capacity or len(found) == 1

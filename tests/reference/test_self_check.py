@@ -43,16 +43,18 @@ def test_a_kernel_that_leaks_in_half_precision_alone_is_caught_too(folder, monke
 
     def leaks(module, query, *rest, **options):
         if query.dtype == torch.bfloat16:
-            with packed_attention.within(None):
+            with packed_attention.attend_within(None):
                 return real(module, query, *rest, **options)
         return real(module, query, *rest, **options)
 
     from transformers import AttentionInterface
 
-    monkeypatch.setattr(packed_attention, "register", lambda: AttentionInterface.register(packed_attention.NAME, leaks))
+    monkeypatch.setattr(
+        packed_attention, "register_attention", lambda: AttentionInterface.register(packed_attention.NAME, leaks)
+    )
     reference = load(str(folder("llama")), ScoringConfig(dtype="bf16"))
     monkeypatch.undo()
-    packed_attention.register()
+    packed_attention.register_attention()
     assert reference.runner.rung == "padded"
 
 

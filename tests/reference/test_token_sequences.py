@@ -52,7 +52,7 @@ def naive(place, transcript, prefix=0):
     targets = torch.tensor(sequence[1:])[:, None]
     nats = -logits.log_softmax(-1).gather(1, targets)[:, 0].numpy()
     ranks = (logits > logits.gather(1, targets)).sum(1).numpy() + 1
-    return np.where(transcript.wanted, nats, np.nan), np.where(transcript.wanted, ranks, 0)
+    return np.where(transcript.is_scored, nats, np.nan), np.where(transcript.is_scored, ranks, 0)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2", "bloom", "mamba"])
@@ -76,7 +76,7 @@ def test_ranks_come_from_the_models_own_logits_too_where_its_head_is_not_ours(fo
 
 def test_a_prefix_that_is_there_already_is_not_put_twice(folder, llama):
     plain = draw(3, [25])[0]
-    begun = TokenSequence(np.append(np.int32(0), plain.ids), np.append(False, plain.wanted))
+    begun = TokenSequence(np.append(np.int32(0), plain.ids), np.append(False, plain.is_scored))
     (one,), (other,) = measure(llama, [plain]), measure(llama, [begun])
     np.testing.assert_allclose(one.nats, other.nats[1:], atol=1e-6)
 
@@ -94,7 +94,7 @@ def test_a_long_transcript_is_read_in_windows_and_each_wanted_token_is_scored_on
     llama.policy = WindowPolicy(64, overlap)
     (transcript,) = draw(4, [200])
     (found,) = measure(llama, [transcript])
-    np.testing.assert_array_equal(np.isfinite(found.nats), transcript.wanted)
+    np.testing.assert_array_equal(np.isfinite(found.nats), transcript.is_scored)
     sequence = np.append(np.int32(0), transcript.ids)
     scored, begin, end = 1, 0, 65
     while scored < len(sequence):
@@ -103,7 +103,7 @@ def test_a_long_transcript_is_read_in_windows_and_each_wanted_token_is_scored_on
         own = np.full(len(sequence), np.nan)
         own[begin + 1 : end] = nats
         part = slice(scored, end)
-        kept = transcript.wanted[scored - 1 : end - 1]
+        kept = transcript.is_scored[scored - 1 : end - 1]
         np.testing.assert_allclose(found.nats[scored - 1 : end - 1][kept], own[part][kept], atol=1e-5)
         scored, begin, end = end, end - 1 - overlap, min(len(sequence), end + 64 - overlap)
     assert found.windows == (4 if overlap == 0 else 6)
@@ -122,9 +122,9 @@ def test_what_stands_behind_the_last_wanted_token_is_not_read(folder, llama):
     (transcript,) = draw(6, [60])
     wanted = np.zeros(60, np.bool_)
     wanted[10] = True
-    before = llama.places
+    before = llama.num_computed_tokens
     measure(llama, [TokenSequence(transcript.ids, wanted)])
-    assert llama.places - before == 11
+    assert llama.num_computed_tokens - before == 11
 
 
 def test_nothing_wanted_and_nothing_at_all_give_nothing(llama):
@@ -145,7 +145,7 @@ def test_out_of_memory_reads_smaller_packs_and_the_same_numbers(llama, monkeypat
     true = type(llama.runner)._read
 
     def fails(self, pack, ranks):
-        if pack.places > 70:
+        if pack.num_positions > 70:
             raise RuntimeError("out of memory")
         return true(self, pack, ranks)
 

@@ -69,7 +69,7 @@ def eager(monkeypatch):
 def test_whichever_reads_the_ids_are_those_of_the_models_tokenizer(kind, eager, capsys):
     encoder = TextEncoder(MADE[kind]())
     texts = ODD + [models.TEXT[at : at + 700] for at in range(0, 6000, 700)]
-    found, wanted = encoder.encode(texts), encoder._encode_surely(texts)
+    found, wanted = encoder.encode(texts), encoder._encode_exactly(texts)
     assert [one.tolist() for one in found] == [one.tolist() for one in wanted]
     assert all(one.dtype == np.int32 for one in found)
     if kind in ("byte-level", "builtin"):
@@ -110,13 +110,13 @@ def test_one_that_differs_or_fails_on_a_text_is_dropped_and_it_is_said(how, eage
     from curate.runtime import console
 
     console.enable(True)
-    monkeypatch.setattr(tokenizer, "open_quick", lambda backend: Liar("wrong", how))
+    monkeypatch.setattr(tokenizer, "open_fastokens", lambda backend: Liar("wrong", how))
     encoder = TextEncoder(models.tokenizer())
     fine = ["some fine words"] * 5
-    assert encoder.encode(fine)[0].tolist() == encoder._encode_surely(fine)[0].tolist()
+    assert encoder.encode(fine)[0].tolist() == encoder._encode_exactly(fine)[0].tolist()
     assert encoder._quick is not None and not capsys.readouterr().err
     later = ["all wrong here"] * 5
-    assert encoder.encode(later)[0].tolist() == encoder._encode_surely(later)[0].tolist()
+    assert encoder.encode(later)[0].tolist() == encoder._encode_exactly(later)[0].tolist()
     told = capsys.readouterr().err
     assert told.count("warning: fastokens is not used from here on") == 1 and "second line" not in told
     assert encoder._quick is None and not encoder._may_be_quick
@@ -130,14 +130,14 @@ def test_without_it_or_with_a_tokenizer_that_it_does_not_know_nothing_is_said(ea
     console.enable(True)
     monkeypatch.setitem(sys.modules, "fastokens", None)
     encoder = TextEncoder(models.tokenizer())
-    assert encoder.encode(["hello world"])[0].tolist() == encoder._encode_surely(["hello world"])[0].tolist()
+    assert encoder.encode(["hello world"])[0].tolist() == encoder._encode_exactly(["hello world"])[0].tolist()
     monkeypatch.undo()
 
     class Unknown:
         def to_str(self):
             return json.dumps({"model": {"type": "Something"}})
 
-    assert tokenizer.open_quick(Unknown()) is None and not capsys.readouterr().err
+    assert tokenizer.open_fastokens(Unknown()) is None and not capsys.readouterr().err
 
 
 @given(st.lists(st.integers(0, 50_000), min_size=1, max_size=300), st.sampled_from([100, 20_000, 1_000_000]))

@@ -1,8 +1,8 @@
-"""A model made faster for many packs of one size: products that read the same input merged, layers compiled.
+"""Make a model faster for many packs of one size: merge products that read the same input, compile its layers.
 
-Nothing here is trusted: whoever calls ``speed_up`` compares the numbers before and after (``selfcheck.confirm``).
-Layers of one kind have the same code, so that a model of thirty is compiled once, not thirty times; what torch compiles
-is kept on disk, and found there by the next run.
+Nothing here is trusted: the caller compares the numbers before and after (``self_check.confirm_numbers``). Layers of
+one kind have the same code, so that a model of thirty is compiled once, not thirty times. Torch keeps compiled code on
+disk, where the next run finds it.
 """
 
 import os
@@ -17,11 +17,13 @@ import torch.nn.functional as F
 from torch import nn
 
 TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-SHAPES = 64  # compiled forms of a layer that are kept: kinds of layers times sizes, after halvings for want of memory
+SHAPES = (
+    64  # compiled forms of a layer that are kept: kinds of layers × sizes of packs, which halve when memory runs out
+)
 
 
 class _Merged(nn.Module):
-    """Several linear layers as one product, for an input that each is asked about in turn."""
+    """Several linear layers as one product, for an input that each of them is called with in turn."""
 
     def __init__(self, layers: Sequence[nn.Linear]):
         super().__init__()
@@ -34,21 +36,21 @@ class _Merged(nn.Module):
         self.parts: list[torch.Tensor | None] = [None] * len(layers)
 
     def give(self, number: int, x: torch.Tensor) -> torch.Tensor:
-        """The output of layer ``number``; the others' are kept until they are asked about the same input."""
+        """Return the output of layer ``number``; those of the others are kept until they are called with ``x``."""
         part = self.parts[number]
         if self.seen is not x or part is None:
             self.seen = x
             self.parts = list(torch.split(F.linear(x, self.weight, self.bias), self.sizes, dim=-1))
             part = self.parts[number]
         self.parts[number] = None
-        if all(one is None for one in self.parts):
+        if all(each is None for each in self.parts):
             self.seen = None
         assert part is not None
         return part
 
 
 class _Part(nn.Module):
-    """One of the layers of a merged product, in the place where the model looks for it."""
+    """One of the layers of a merged product, where the model looks for it."""
 
     def __init__(self, merged: _Merged, number: int, layer: nn.Linear):
         super().__init__()
@@ -64,12 +66,11 @@ class _Part(nn.Module):
 
 
 def merge_projections(model: nn.Module) -> int:
-    """Let linear layers that a layer asks about one input share a product: query, key and value; gate and up.
+    """Merge linear layers that read the same input: query, key and value; gate and up. Return how many merges.
 
-    Layers that are asked about different inputs still give their own outputs, only slower. → how many products are
-    made in place of more
+    Layers that are called with different inputs still return their own outputs, only slower.
     """
-    found = 0
+    merges = 0
     for parent in list(model.modules()):
         for names in TOGETHER:
             layers = [getattr(parent, name, None) for name in names]
@@ -77,29 +78,29 @@ def merge_projections(model: nn.Module) -> int:
                 merged = _Merged([layer for layer in layers if isinstance(layer, nn.Linear)])
                 for number, (name, layer) in enumerate(zip(names, layers, strict=True)):
                     setattr(parent, name, _Part(merged, number, layer))  # type: ignore[arg-type]
-                found += 1
-    return found
+                merges += 1
+    return merges
 
 
 def _fit_together(layers: Sequence[Any]) -> bool:
-    """Plain linear layers of one width, kind and place, all with a bias or all without."""
+    """Return whether these are plain linear layers of one width, dtype and device, all with a bias or all without."""
     if any(type(layer) is not nn.Linear for layer in layers):
         return False
-    kinds = {(one.in_features, one.weight.dtype, one.weight.device, one.bias is None) for one in layers}
+    kinds = {(layer.in_features, layer.weight.dtype, layer.weight.device, layer.bias is None) for layer in layers}
     return len(kinds) == 1
 
 
 def find_layers(model: nn.Module) -> list[nn.Module]:
-    """The layers of a model, bottom to top: its list of modules with the most parameters in it."""
+    """Return the layers of a model, bottom to top: its list of modules with the most parameters, if it has a list."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module)]
-    most = max(lists, key=lambda one: sum(value.numel() for value in one.parameters()), default=None)
+    most = max(lists, key=lambda modules: sum(value.numel() for value in modules.parameters()), default=None)
     return [] if most is None else list(most)
 
 
 def compile_layers(model: nn.Module, backend: Any = "inductor") -> int:
-    """Compile each layer by itself, for the size of pack that it is run with first.  → how many
+    """Compile each layer separately, for the size of pack that it runs with first. Return how many layers.
 
-    They are compiled when they first run. A C++ compiler (CPU) or Triton (CUDA) that is missing shows then.
+    They are compiled when they first run: a missing C++ compiler (CPU) or Triton (CUDA) raises then.
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder()))
     dynamo: Any = torch._dynamo.config
@@ -111,18 +112,18 @@ def compile_layers(model: nn.Module, backend: Any = "inductor") -> int:
 
 
 def compile_function(function: Any, backend: Any = "inductor") -> Any:
-    """A function compiled for the shapes that it is called with first."""
+    """Return the function, to be compiled for the shapes that it is called with first."""
     return torch.compile(function, backend=backend, dynamic=False)
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept between runs: the user's cache folder."""
+    """Return the folder that keeps compiled code between runs, in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "curate" / "compiled"
 
 
-def why_not(device: torch.device) -> str | None:
-    """What is missing to compile for a device, in a few words; None where nothing is known to be."""
+def find_obstacle(device: torch.device) -> str | None:
+    """Return what is missing to compile for a device, in a few words; None where nothing is known to be missing."""
     if device.type == "cuda":
         try:
             import triton  # type: ignore[import-not-found]  # noqa: F401

@@ -1,13 +1,15 @@
-"""The way of a pack to a CUDA device and of its nats back, so that neither side waits for the other.
+"""Copies of packs to a CUDA device and of their nats back, so that neither side waits for the other.
 
-    pack → pinned memory ═ own stream ═► device → forward, head → nats ═ own stream ═► pinned memory → NumPy
+    pack → pinned memory ═ a stream ═► device → forward, head → nats ═ another stream ═► pinned memory → NumPy
 
 A ring of slots, each with pinned memory, memory on the device, and an event at each hand-over. A slot is written again
-only when what it brought has been taken, so the host never overwrites what is still on its way; the device's stream
-waits for a copy by an event, and the host waits for nothing but the event of the nats that it takes. Nothing else in
-the steady state makes the two meet.
+only after its result was taken, so that the host never overwrites what is still being copied. The device's stream
+waits for a copy by an event, and the host waits only for the event of the nats that it takes. Nothing else
+synchronises the two in the steady state.
 
-Everything of CUDA comes through one object (``torch.cuda`` itself), so that the order of events can be watched.
+All CUDA calls go through one object (``torch.cuda`` itself), so that a test can watch the order of events.
+
+Shapes: B rows, L positions, N scored tokens, M rows of the head (the scored tokens and a filling).
 """
 
 from collections.abc import Callable
@@ -16,43 +18,47 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from curate.reference.forward_pass.batches import ScoringPack
+from curate.runtime.arrays import Float32Array, Int64Array
 
-Landed = tuple[NDArray[np.float32], NDArray[np.int64] | None]
+Landed = tuple[Float32Array, Int64Array | None]
+"""Nats N and, where they were computed, ranks N."""
 Kind = TypeVar("Kind", covariant=True)
 
 
 class PendingResult(Protocol[Kind]):
-    """What a device has been asked for; ``land`` waits for it."""
+    """A result that a device may still be computing."""
 
-    def land(self) -> Kind: ...
+    def land(self) -> Kind:
+        """Wait for the result and return it. Call it once."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostResult:
-    """What was there at once, as on a CPU."""
+    """A result that is there at once, as on a CPU."""
 
-    found: Any
+    value: Any
 
     def land(self) -> Any:
-        return self.found
+        """Return the value."""
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
 class DevicePack:
-    """The arrays of a pack on its device. B rows, L places, M rows of the head (the scored ones and a filling)."""
+    """The arrays of a pack on its device, int64 but for ``edges``."""
 
     ids_BL: torch.Tensor
     positions_BL: torch.Tensor
     rows_M: torch.Tensor
     targets_M: torch.Tensor
-    edges: torch.Tensor | None  # int32
+    edges: torch.Tensor | None
+    """Bounds of the documents, int32; None where no kernel needs them."""
 
 
-def put(pack: ScoringPack, device: torch.device, edges: bool) -> DevicePack:
-    """The arrays of a pack on a device, copied there and then."""
+def copy_pack(pack: ScoringPack, device: torch.device, edges: bool) -> DevicePack:
+    """Copy the arrays of a pack to a device, the bounds of its documents only where ``edges`` is set; wait for it."""
     bounds = pack.edges if edges else None
     return DevicePack(
         torch.from_numpy(pack.ids_BL).to(device),
@@ -64,23 +70,23 @@ def put(pack: ScoringPack, device: torch.device, edges: bool) -> DevicePack:
 
 
 class TransferSlot:
-    """One place of the ring: memory on both sides, which grows where a pack needs more."""
+    """An entry of the ring: memory on both sides, which grows where a pack needs more."""
 
     def __init__(self, cuda: Any, device: torch.device, pinned: bool):
         self.free = True
         self.copied, self.computed = cuda.Event(), cuda.Event()
-        self.landed = cuda.Event(blocking=True)  # the host sleeps until it is there, and does not spin
+        self.landed = cuda.Event(blocking=True)  # the host sleeps while it waits, and does not spin
         self.device, self._pinned = device, pinned
-        self.staged = self.held = torch.empty(0, dtype=torch.int32)
+        self.staged = self.on_device = torch.empty(0, dtype=torch.int32)
         self.nats, self.ranks = torch.empty(0), torch.empty(0, dtype=torch.int64)
-        self.kept: Any = None  # what the device still works with; let go when it has landed
+        self.in_use: Any = None  # tensors that the device still works with; released when the result has landed
 
     def make_room(self, numbers: int, scored: int) -> bool:
-        """Grow where there is too little.  → whether the memory on the device is new"""
+        """Grow to ``numbers`` int32 there and ``scored`` results back.  → whether the memory on the device is new"""
         grows = len(self.staged) < numbers
         if grows:
             self.staged = torch.empty(numbers, dtype=torch.int32, pin_memory=self._pinned)
-            self.held = torch.empty(numbers, dtype=torch.int32, device=self.device)
+            self.on_device = torch.empty(numbers, dtype=torch.int32, device=self.device)
         if len(self.nats) < scored:
             self.nats = torch.empty(scored, dtype=torch.float32, pin_memory=self._pinned)
             self.ranks = torch.empty(scored, dtype=torch.int64, pin_memory=self._pinned)
@@ -89,19 +95,19 @@ class TransferSlot:
 
 @dataclass(frozen=True, slots=True)
 class DeviceResult:
-    """The nats of one pack, on the way to the host."""
+    """The nats of one pack, being copied to the host."""
 
     slot: TransferSlot
     tokens: int
     ranked: bool
 
     def land(self) -> Landed:
-        """Wait for them, take them, and give the slot back."""
+        """Wait for the nats and ranks, return copies of them, and free the slot."""
         slot = self.slot
         slot.landed.synchronize()
         nats = slot.nats[: self.tokens].numpy().copy()
         ranks = slot.ranks[: self.tokens].numpy().copy() if self.ranked else None
-        slot.kept, slot.free = None, True
+        slot.in_use, slot.free = None, True
         return nats, ranks
 
 
@@ -120,18 +126,19 @@ class DeviceTransfer:
         rows: int,
         edges: bool,
     ) -> DeviceResult:
-        """Start a pack: copy it there, give ``compute`` to the device, and send what it finds on its way back.
+        """Start a pack: queue the copy to the device, ``compute``, and the copy of its result back.
 
-        The rows of the head are filled up to a multiple of ``rows``. RuntimeError where all slots are in flight.
+        ``compute`` returns nats M and ranks M or None. The rows of the head are filled up to a multiple of ``rows``.
+        Raises RuntimeError where all slots are in flight.
         """
-        slot = next((one for one in self.slots if one.free), None)
+        slot = next((slot for slot in self.slots if slot.free), None)
         if slot is None:
             raise RuntimeError(f"all {len(self.slots)} slots are in flight; land one first")
         arrays = self._copy_there(slot, pack, rows, edges)
         nats_M, ranks_M = compute(arrays)
         main = self._cuda.current_stream(self.device)
         slot.computed.record(main)
-        slot.kept = (arrays, nats_M, ranks_M)
+        slot.in_use = (arrays, nats_M, ranks_M)
         with self._cuda.stream(self._back):
             self._back.wait_event(slot.computed)
             slot.nats[: pack.tokens].copy_(nats_M[: pack.tokens], non_blocking=True)
@@ -142,13 +149,13 @@ class DeviceTransfer:
         return DeviceResult(slot, pack.tokens, ranks_M is not None)
 
     def _copy_there(self, slot: TransferSlot, pack: ScoringPack, rows: int, edges: bool) -> DevicePack:
-        """One block of 32-bit numbers, in one copy: ids, positions, rows, targets, edges."""
+        """Copy ids, positions, rows, targets and edges as one block of 32-bit numbers."""
         filled = -(-pack.tokens // rows) * rows
         bounds = np.zeros(0, np.int64) if pack.edges is None or not edges else pack.edges
-        sizes = [pack.places, pack.places, filled, filled, len(bounds)]
+        sizes = [pack.num_positions, pack.num_positions, filled, filled, len(bounds)]
         ends = np.cumsum(sizes).tolist()
         main = self._cuda.current_stream(self.device)
-        if slot.make_room(ends[-1], pack.tokens):  # what had that memory before may not be done with it
+        if slot.make_room(ends[-1], pack.tokens):  # the last user of that memory may not be done with it
             slot.computed.record(main)
             self._there.wait_event(slot.computed)
         staged = slot.staged.numpy()
@@ -158,11 +165,11 @@ class DeviceTransfer:
         staged[ends[2] : ends[2] + pack.tokens] = pack.targets_N
         staged[ends[3] : ends[4]] = bounds
         with self._cuda.stream(self._there):
-            slot.held[: ends[4]].copy_(slot.staged[: ends[4]], non_blocking=True)
+            slot.on_device[: ends[4]].copy_(slot.staged[: ends[4]], non_blocking=True)
             slot.copied.record(self._there)
         main.wait_event(slot.copied)
-        whole = slot.held[: ends[3]].long()
-        ids, positions, at, targets = torch.split(whole, sizes[:4])
+        block = slot.on_device[: ends[3]].long()
+        ids, positions, at, targets = torch.split(block, sizes[:4])
         shape = pack.ids_BL.shape
-        held = slot.held[ends[3] : ends[4]] if len(bounds) else None
-        return DevicePack(ids.view(shape), positions.view(shape), at, targets, held)
+        device_edges = slot.on_device[ends[3] : ends[4]] if len(bounds) else None
+        return DevicePack(ids.view(shape), positions.view(shape), at, targets, device_edges)

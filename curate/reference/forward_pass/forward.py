@@ -1,7 +1,9 @@
 """A model on its device: packs in, nats of their scored tokens out.
 
-On a CPU a pack is done when ``start`` comes back. On CUDA it is only given to the device; ``land`` of what comes back
+On a CPU a pack is done when ``start`` returns. On CUDA ``start`` only queues it on the device; ``land`` of the result
 waits for it, and other packs may be started in between.
+
+Shapes: B rows, L positions, N scored tokens, M rows of the head (the scored tokens and a filling), D width.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -10,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from curate.reference.forward_pass import device_transfer, packed_attention
 from curate.reference.forward_pass.batches import ScoringPack
@@ -18,83 +19,100 @@ from curate.reference.forward_pass.device_transfer import DevicePack, DeviceTran
 from curate.reference.forward_pass.lm_head import Head, full_nats
 from curate.reference.forward_pass.precision import matmul_precision
 from curate.runtime import profiler
+from curate.runtime.arrays import Float32Array, Int64Array
 
-Ranked = tuple[NDArray[np.float32], NDArray[np.int64]]
+Ranked = tuple[Float32Array, Int64Array]
+"""Nats and ranks of the scored tokens of a pack, N each."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
 
 
 @dataclass(slots=True)
 class CausalModel:
-    """A model on its device with the manner in which it is run; the self-check chooses ``rung`` and ``head``."""
+    """A model on its device, and how it is run. The self-check chooses ``rung`` and ``head``."""
 
     model: Any
+    """A causal language model of transformers."""
     device: torch.device
-    head: Head | None  # None: take the model's own table of logits
+    head: Head | None
+    """None: use the logits that the model returns."""
     rung: str
-    own_attention: str | None = None  # the implementation that the checkpoint came with
+    """How windows share a forward pass, one of ``batches.RUNGS``."""
+    own_attention: str | None = None
+    """The attention implementation that the checkpoint came with."""
     takes_positions: bool = True
-    varlen: bool = False  # packed: one kernel for all documents of a pack, where the device has one
-    sizes: tuple[int, ...] = ()  # packed: the places that a pack is filled up to, falling; none: as many as it needs
-    least: int = 0  # packed: a pack with fewer inputs is not filled up (0: all are)
-    compiled: bool = False  # its layers are compiled for packs of the largest size
-    lane: DeviceTransfer | None = None  # None: a pack is done when it is started
+    """Whether the model's forward takes ``position_ids``."""
+    varlen: bool = False
+    """Packed only: run one kernel for all documents of a pack, where the device has one."""
+    sizes: tuple[int, ...] = ()
+    """Packed only: the positions that a pack is filled up to, falling; empty: packs are not filled up."""
+    fill_from: int = 0
+    """Packed only: a pack with fewer inputs is not filled up; 0: all packs are."""
+    compiled: bool = False
+    """Whether its layers are compiled, for packs of the largest size."""
+    transfer: DeviceTransfer | None = None
+    """The copies to the device and back; None: a pack is done when ``start`` returns."""
 
-    def start(self, pack: ScoringPack) -> PendingResult[NDArray[np.float32]]:
-        """Begin a pack; what lands is -ln p of each scored token, float32.  → N"""
-        if self.lane is None:
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids that the model can read: the rows of its input embedding."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    def start(self, pack: ScoringPack) -> PendingResult[Float32Array]:
+        """Start a pack. The result lands -ln p of each scored token, N, in nats."""
+        if self.transfer is None:
             return HostResult(self.nats(pack))
         return _Nats(self._send(pack, False))
 
     def start_ranks(self, pack: ScoringPack) -> PendingResult[Ranked]:
-        """The same, and with it the rank of each scored token in the vocabulary, from 1.  → N, N"""
-        return HostResult(self.nats_and_ranks(pack)) if self.lane is None else self._send(pack, True)
+        """Start a pack. The result lands nats, N, and ranks, N, as ``nats_and_ranks`` returns them."""
+        return HostResult(self.nats_and_ranks(pack)) if self.transfer is None else self._send(pack, True)
 
-    def nats(self, pack: ScoringPack) -> NDArray[np.float32]:
-        """-ln p of each scored token of a pack, float32, now.  → N"""
+    def nats(self, pack: ScoringPack) -> Float32Array:
+        """Return -ln p of each scored token of a pack, N, in nats; wait for it."""
         return self._read(pack, False)[0]
 
     def nats_and_ranks(self, pack: ScoringPack) -> Ranked:
-        """The same, and the rank of each scored token in the vocabulary, from 1.  → N, N"""
+        """Return the nats of each scored token, N, and its rank in the vocabulary, N; the likeliest has rank 1."""
         nats_N, ranks_N = self._read(pack, True)
         return nats_N, np.asarray(ranks_N)
 
-    def _read(self, pack: ScoringPack, ranked: bool) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-        nats_N, ranks_N = self._compute(device_transfer.put(pack, self.device, self.varlen), pack, ranked)
+    def _read(self, pack: ScoringPack, ranked: bool) -> tuple[Float32Array, Int64Array | None]:
+        nats_N, ranks_N = self._compute(device_transfer.copy_pack(pack, self.device, self.varlen), pack, ranked)
         return np.asarray(nats_N.cpu().numpy()), None if ranks_N is None else np.asarray(ranks_N.cpu().numpy())
 
     def _send(self, pack: ScoringPack, ranked: bool) -> Any:
-        assert self.lane is not None
-        whole = self.compiled and pack.places == self.sizes[0]
-        rows = self.head.rows if self.head is not None and whole else 1
-        return self.lane.send(pack, lambda arrays: self._compute(arrays, pack, ranked), rows, self.varlen)
+        assert self.transfer is not None
+        full = self.compiled and pack.num_positions == self.sizes[0]
+        rows = self.head.rows if self.head is not None and full else 1
+        return self.transfer.send(pack, lambda arrays: self._compute(arrays, pack, ranked), rows, self.varlen)
 
-    def _compute(self, at: DevicePack, pack: ScoringPack, ranked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Forward pass and head.  → M, M on the device"""
-        ranks_M = torch.zeros(len(at.targets_M), dtype=torch.int64, device=self.device) if ranked else None
+    def _compute(self, arrays: DevicePack, pack: ScoringPack, ranked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Run forward pass and head.  → nats M and ranks M, on the device"""
+        ranks_M = torch.zeros(len(arrays.targets_M), dtype=torch.int64, device=self.device) if ranked else None
         options: dict[str, Any] = {"use_cache": False}
         if self.takes_positions:
-            options["position_ids"] = at.positions_BL
-        bounds = None if pack.edges is None else packed_attention.DocumentBounds(pack.edges.tolist(), at.edges)
+            options["position_ids"] = arrays.positions_BL
+        bounds = None if pack.edges is None else packed_attention.DocumentBounds(pack.edges.tolist(), arrays.edges)
         with (
             torch.inference_mode(),
-            packed_attention.within(bounds),
+            packed_attention.attend_within(bounds),
             matmul_precision(bfloat16=False),
             self._stance(pack),
         ):
             if self.head is None:
                 with profiler.span("forward", self.device):
-                    logits = self.model(input_ids=at.ids_BL, **options).logits
+                    logits = self.model(input_ids=arrays.ids_BL, **options).logits
                 with profiler.span("head", self.device):
-                    return full_nats(logits, at.rows_M, at.targets_M, ranks_M), ranks_M
+                    return full_nats(logits, arrays.rows_M, arrays.targets_M, ranks_M), ranks_M
             with profiler.span("forward", self.device):
-                hidden = self.model.base_model(input_ids=at.ids_BL, **options)[0]
+                hidden = self.model.base_model(input_ids=arrays.ids_BL, **options)[0]
             with profiler.span("head", self.device):
-                hidden_MD = hidden.reshape(-1, hidden.shape[-1])[at.rows_M]
-                return self.head.nats(hidden_MD, at.targets_M, ranks_M), ranks_M
+                hidden_MD = hidden.reshape(-1, hidden.shape[-1])[arrays.rows_M]
+                return self.head.nats(hidden_MD, arrays.targets_M, ranks_M), ranks_M
 
     def _stance(self, pack: ScoringPack) -> AbstractContextManager[Any]:
-        """What is compiled is compiled for one size; a rare pack of another runs as it was written."""
-        if not self.compiled or pack.places == self.sizes[0]:
+        """Return a context: compiled code is for one size, and a rare pack of another size runs uncompiled."""
+        if not self.compiled or pack.num_positions == self.sizes[0]:
             return nullcontext()
         stance: Any = torch.compiler.set_stance("force_eager")
         return stance  # type: ignore[no-any-return]
@@ -102,16 +120,16 @@ class CausalModel:
 
 @dataclass(frozen=True, slots=True)
 class _Nats:
-    """Of nats and ranks on their way, the nats."""
+    """A pending pair of nats and ranks, of which only the nats are of interest."""
 
-    both: Any
+    pair: Any
 
-    def land(self) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = self.both.land()[0]
-        return found
+    def land(self) -> Float32Array:
+        nats_N: Float32Array = self.pair.land()[0]
+        return nats_N
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a failure is want of memory, on CUDA or on the host."""
+    """Return whether an error means that memory ran out, on CUDA or on the host."""
     known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
     return known or any(sign in str(error).lower() for sign in OUT_OF_MEMORY)

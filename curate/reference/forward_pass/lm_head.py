@@ -3,8 +3,8 @@
 Logits and their log-sum-exp are float32 whatever the model runs in. On a CPU that multiplies bfloat16 in hardware,
 float32 operands that came from bfloat16 go through oneDNN's bf16 mode: the products are exact, the sums are float32,
 and it is three times as fast as a float32 product (PyTorch's ``mm`` on CPU has no ``out_dtype``). On CUDA the product
-of half-precision operands is written out in float32 as it is accumulated; a device whose ``mm`` cannot do that has a
-float32 copy of the weights.
+of half-precision operands is accumulated and written in float32; a device whose ``mm`` cannot do that has a float32
+copy of the weights.
 
 Shapes: N scored rows, D hidden width, V vocabulary, C rows of a chunk.
 """
@@ -19,41 +19,47 @@ import torch.nn.functional as F
 
 from curate.reference.forward_pass.precision import matmul_precision
 
-CPU_CHUNK_OCTETS = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
-CUDA_CHUNK_OCTETS = 500_000_000  # what is made of the logits in between may take as much again
-CUDA_ROWS = 128  # a multiple of the rows that one block of a matrix product has
+CPU_CHUNK_BYTES = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
+CUDA_CHUNK_BYTES = 500_000_000  # intermediate results may take as much again
+CUDA_ROWS = 128  # a multiple of the rows of one block of a matrix product
 
 
 @dataclass(slots=True)
 class Head:
-    """The last linear layer of a model, with what it does to its logits (``scale``, then a soft ``cap``)."""
+    """The last linear layer of a model, with what the model does to its logits (``scale``, then a soft ``cap``)."""
 
     weight_VD: torch.Tensor
     bias_V: torch.Tensor | None
     scale: float
+    """Factor of the logits; 1.0 leaves them."""
     cap: float | None
+    """Logits become ``cap * tanh(logits / cap)``; None leaves them."""
     rows: int
-    losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None  # compiled; None: PyTorch's own
+    """Rows of logits that are computed at a time; halved where memory runs out."""
+    losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    """A compiled form of ``spelled_losses``, for chunks of ``rows``; None: use PyTorch's kernel."""
     _buffer: torch.Tensor | None = None
-    _writes_wide: bool = False  # the device has written a half-precision product out in float32
+    """The logits of a chunk on the CPU, reused."""
+    _writes_wide: bool = False
+    """Whether this device has written a half-precision product in float32 before."""
 
     def nats(
         self, hidden_ND: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """-ln p(target) of each row in float32; ``ranks_N``, where given, takes the targets' ranks.  → N"""
+        """Return -ln p(target) of each row, N in float32; ``ranks_N`` (int64), if given, takes the targets' ranks."""
         out_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
         for at in range(0, len(targets_N), self.rows):
             cut = slice(at, at + self.rows)
             logits_CV = self._logits(hidden_ND[cut])
-            whole = len(logits_CV) == self.rows  # what is compiled is compiled for chunks of that size
-            losses = self.losses if self.losses is not None and whole else own_losses
+            full = len(logits_CV) == self.rows  # compiled code is for chunks of that size
+            losses = self.losses if self.losses is not None and full else own_losses
             out_N[cut] = losses(logits_CV, targets_N[cut])
             if ranks_N is not None:
                 ranks_N[cut] = rank_targets(logits_CV, targets_N[cut])
         return out_N
 
     def _logits(self, hidden_CD: torch.Tensor) -> torch.Tensor:
-        """The model's logits of a chunk in float32.  → C V"""
+        """Return the model's logits of a chunk, C×V in float32."""
         if hidden_CD.device.type == "cpu":
             logits = self._cpu_product(hidden_CD)
         else:
@@ -75,7 +81,7 @@ class Head:
             except (RuntimeError, NotImplementedError, TypeError) as error:
                 if self._writes_wide or isinstance(error, torch.OutOfMemoryError):
                     raise
-        self.weight_VD = self.weight_VD.float()  # once; nothing to do where it is already
+        self.weight_VD = self.weight_VD.float()  # once: afterwards it is float32 already
         return hidden_CD.float() @ self.weight_VD.t()
 
     def _cpu_product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
@@ -87,20 +93,20 @@ class Head:
 
 
 def own_losses(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
-    """-ln softmax(logits)[target] of each row by PyTorch's kernel, which writes all log-probabilities.  → C"""
+    """Return -ln softmax(logits)[target] of each row, C, by PyTorch's kernel, which writes all log-probabilities."""
     return F.cross_entropy(logits_CV, targets_C, reduction="none")
 
 
 def spelled_losses(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
-    """The same in operations that a compiler makes one reading of the logits of.  → C"""
+    """Return the same as ``own_losses``, C, in operations that a compiler fuses into one pass over the logits."""
     return torch.logsumexp(logits_CV, dim=1) - logits_CV.gather(1, targets_C[:, None])[:, 0]
 
 
 def find_head(model: Any) -> Head | None:
-    """The head of a transformers causal language model, or None where its output layer is not a plain linear one.
+    """Return the head of a transformers causal language model, or None where its output layer is not a linear one.
 
-    Gemma 2 and 3 cap their logits, Cohere multiplies and Granite divides them; whether this is all that the model
-    does is for the self-check to say.
+    Gemma 2 and 3 cap their logits, Cohere multiplies and Granite divides them. The self-check finds out whether the
+    model does more to them.
     """
     layer = model.get_output_embeddings()
     weight = getattr(layer, "weight", None)
@@ -121,16 +127,20 @@ def find_head(model: Any) -> Head | None:
 
 
 def chunk_rows(vocabulary: int, on_cpu: bool) -> int:
-    """How many rows of logits are made at a time."""
+    """Return how many rows of logits to compute at a time for a vocabulary of this size."""
     if on_cpu:
-        return max(16, min(384, CPU_CHUNK_OCTETS // (4 * vocabulary)))
-    return max(CUDA_ROWS, min(8192, CUDA_CHUNK_OCTETS // (4 * vocabulary) // CUDA_ROWS * CUDA_ROWS))
+        return max(16, min(384, CPU_CHUNK_BYTES // (4 * vocabulary)))
+    return max(CUDA_ROWS, min(8192, CUDA_CHUNK_BYTES // (4 * vocabulary) // CUDA_ROWS * CUDA_ROWS))
 
 
 def full_nats(
     logits_BTV: torch.Tensor, rows_N: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """The same from a whole table of logits, for models whose head we do not know.  → N"""
+    """Return -ln p(target) of each row, N in float32, from the logits of all positions.
+
+    For models whose head we do not know. ``rows_N`` index the flattened positions B·T. ``ranks_N`` (int64), if given,
+    takes the targets' ranks.
+    """
     logits_NV = logits_BTV.reshape(-1, logits_BTV.shape[-1])[rows_N].float()
     if ranks_N is not None:
         ranks_N.copy_(rank_targets(logits_NV, targets_N))
@@ -138,9 +148,9 @@ def full_nats(
 
 
 def rank_targets(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-    """The rank of each target among all tokens, 1 for the most likely; of equals, each has the best rank.  → N"""
+    """Return the rank of each target among all tokens, N in int64: 1 is the likeliest, ties share the best rank."""
     likelier_NV = logits_NV > logits_NV.gather(1, targets_N[:, None])
     if likelier_NV.device.type != "cpu":
         return likelier_NV.sum(dim=1) + 1
-    # On the CPU a sum writes eight octets for each octet of the comparison; NumPy counts ten times as fast.
+    # On the CPU a sum writes eight bytes for each byte of the comparison; NumPy counts ten times as fast.
     return torch.tensor([np.count_nonzero(row) for row in likelier_NV.numpy()], dtype=torch.int64) + 1

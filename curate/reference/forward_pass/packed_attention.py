@@ -1,13 +1,14 @@
-"""Attention that keeps to each document's own tokens when many travel in one pack.
+"""Attention inside each document of a pack, never across documents.
 
 Registered with transformers as ``curate``: every model that goes through its ``AttentionInterface`` then calls
-``attend`` with the projections of a whole pack, and no mask is ever built. The bounds of the documents come from
-``within``, around the forward pass, since not every model hands keyword arguments down to its attention.
+``attend`` with the projections of a pack, and no mask is ever built. The bounds of the documents come from
+``attend_within``, around the forward pass, since not every model passes keyword arguments down to its attention.
 
-To ``torch.compile`` all of it is one operation, ``curate::attend``, which looks for the bounds when it runs: what is
-compiled knows the size of a pack and nothing of the documents in it, and is compiled once.
+To ``torch.compile`` all of it is one operation, ``curate::attend``, which looks up the bounds when it runs: compiled
+code depends on the size of a pack, not on the documents in it, and is compiled once.
 
-Shapes: B batch, H query heads, G key/value heads, T places of a pack, K head width.
+Shapes: B batch, H query heads, G key/value heads, T positions of a pack, L positions of a document, N documents,
+K head width.
 """
 
 import inspect
@@ -26,32 +27,38 @@ from curate.reference.forward_pass.precision import matmul_precision
 from curate.runtime import console
 
 NAME = "curate"
-LONG = 384  # from here on the CPU kernel is faster on float32 operands whose products are taken in bfloat16
-QUERY_CHUNK = 512  # rows of scores made at a time where a mask or a soft cap rules the fused kernels out
+LONG = 384  # positions from which on the CPU kernel is faster on float32 operands multiplied in bfloat16
+QUERY_CHUNK = 512  # rows of scores at a time where a window or a soft cap rules the fused kernels out
 
 
 @dataclass(slots=True)
 class DocumentBounds:
-    """Where the documents of a pack lie."""
+    """The bounds of the documents of a pack."""
 
-    edges: list[int]  # 0 = b_0 < b_1 < … < b_n = T
-    edges_device: torch.Tensor | None = None  # the same as int32 on CUDA, where one kernel serves them all
+    edges: list[int]
+    """0 = b_0 < b_1 < … < b_n = T."""
+    edges_device: torch.Tensor | None = None
+    """The same as int32 on CUDA, where one kernel handles all documents; None: a call for each run of equals."""
     _runs: list[tuple[int, int, int]] | None = None
 
     @property
     def runs(self) -> list[tuple[int, int, int]]:
-        """Neighbours of one length, as (first place, length, how many); found when first asked for."""
+        """The documents as ``find_runs`` groups them; computed at first use."""
         if self._runs is None:
             self._runs = find_runs(self.edges)
         return self._runs
 
     @property
     def longest(self) -> int:
+        """The length of the longest document."""
         return max(stop - start for start, stop in pairwise(self.edges))
 
 
 def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Group neighbouring documents of equal length, which one call of the kernel can serve together."""
+    """Return runs of neighbouring documents of equal length as (first position, length, number of documents).
+
+    One call of the kernel handles a run.
+    """
     runs: list[tuple[int, int, int]] = []
     for start, stop in pairwise(edges):
         if runs and runs[-1][1] == stop - start:
@@ -63,12 +70,12 @@ def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 _bounds: DocumentBounds | None = None
-_third = False  # FlashAttention 3 is what the variable-length kernel runs
+_third = False  # whether the variable-length kernel runs FlashAttention 3
 
 
 @contextmanager
-def within(bounds: DocumentBounds | None) -> Iterator[None]:
-    """Attend within these bounds for the duration of the block; None: every row of the batch is one document."""
+def attend_within(bounds: DocumentBounds | None) -> Iterator[None]:
+    """Inside the block, attend within these bounds; None: every row of the batch is one document."""
     global _bounds
     before, _bounds = _bounds, bounds
     try:
@@ -77,7 +84,7 @@ def within(bounds: DocumentBounds | None) -> Iterator[None]:
         _bounds = before
 
 
-def register() -> None:
+def register_attention() -> None:
     """Make ``attn_implementation="curate"`` known to transformers."""
     from transformers import AttentionInterface
 
@@ -98,10 +105,10 @@ def attend(
     position_bias: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention inside each document of the pack.  → B T H K
+    """Return the output of causal attention inside each document of the pack, B×T×H×K, and None for the weights.
 
-    Honours the scale, sliding window, soft cap (Gemma 2) and sinks (GPT-OSS) that the model asks for; a position bias
-    is refused with NotImplementedError, upon which the self-check takes another way.
+    Applies the scale, sliding window, soft cap (Gemma 2) and sinks (GPT-OSS) that the model passes. Raises
+    NotImplementedError for a position bias; the self-check then runs the model without packs.
     """
     if position_bias is not None:
         raise NotImplementedError("attention with a position bias")
@@ -126,12 +133,12 @@ def _attend(
     edges = bounds.edges_device
     if edges is not None and softcap is None and sinks is None and query.dtype != torch.float32:
         return _varlen(query, key, value, scale, window, edges, bounds.longest)
-    _one, heads, places, _width = query.shape
-    out_THK = query.new_empty((places, heads, value.shape[-1]))
+    _one, heads, positions, _width = query.shape
+    out_THK = query.new_empty((positions, heads, value.shape[-1]))
     for start, length, count in bounds.runs:
-        own, keys, values = (_documents(whole, start, length, count) for whole in (query, key, value))
-        found_NHLK = _document(own, keys, values, scale, window, softcap, sinks)
-        out_THK[start : start + count * length].unflatten(0, (count, length)).copy_(found_NHLK.transpose(1, 2))
+        queries, keys, values = (_documents(each, start, length, count) for each in (query, key, value))
+        out_NHLK = _document(queries, keys, values, scale, window, softcap, sinks)
+        out_THK[start : start + count * length].unflatten(0, (count, length)).copy_(out_NHLK.transpose(1, 2))
     return out_THK.unsqueeze(0)
 
 
@@ -145,7 +152,7 @@ def attend_as_one_operation(
     softcap: float | None,
     sinks: torch.Tensor | None,
 ) -> torch.Tensor:
-    """What ``attend`` does, opaque to the compiler.  → B T H K"""
+    """Return what ``attend`` does, B×T×H×K; opaque to the compiler."""
     return _attend(query, key, value, scale, window, softcap, sinks)
 
 
@@ -159,14 +166,14 @@ def _(
     softcap: float | None,
     sinks: torch.Tensor | None,
 ) -> torch.Tensor:
-    batch, heads, places, _width = query.shape
-    return query.new_empty((batch, places, heads, value.shape[-1]))
+    batch, heads, positions, _width = query.shape
+    return query.new_empty((batch, positions, heads, value.shape[-1]))
 
 
-def _documents(whole_1HTK: torch.Tensor, start: int, length: int, count: int) -> torch.Tensor:
-    """Neighbouring documents of one length as a batch, without copying.  → N H L K"""
-    places_HTK = whole_1HTK[0, :, start : start + count * length]
-    return places_HTK.reshape(places_HTK.shape[0], count, length, -1).transpose(0, 1)
+def _documents(pack_1HTK: torch.Tensor, start: int, length: int, count: int) -> torch.Tensor:
+    """Return neighbouring documents of one length as a batch, N×H×L×K, without copying."""
+    part_HTK = pack_1HTK[0, :, start : start + count * length]
+    return part_HTK.reshape(part_HTK.shape[0], count, length, -1).transpose(0, 1)
 
 
 def _varlen(
@@ -178,14 +185,16 @@ def _varlen(
     edges: torch.Tensor,
     longest: int,
 ) -> torch.Tensor:
-    """All documents in one call of torch's variable-length kernel (CUDA, half precision).  → 1 T H K"""
+    """Attend in all documents by one call of torch's variable-length kernel (CUDA, half precision).  → 1×T×H×K"""
     from torch.nn.attention.varlen import varlen_attn
 
     left = -1 if window is None else window - 1
     options: dict[str, Any] = {}
-    if "enable_gqa" in _kernel_options():  # PyTorch 2.12 and newer want to be told that query heads share a key head
+    if "enable_gqa" in _kernel_options():  # PyTorch 2.12 and newer require it where query heads share a key head
         options["enable_gqa"] = key.shape[1] != query.shape[1]
-    if _third and "num_splits" in _kernel_options():  # else a document's bits depend on the others of its pack
+    if (
+        _third and "num_splits" in _kernel_options()
+    ):  # else the last bits of a document depend on the others of its pack
         options["num_splits"] = 1
     out_THK = varlen_attn(
         query[0].transpose(0, 1),
@@ -204,17 +213,17 @@ def _varlen(
 
 @cache
 def _kernel_options() -> frozenset[str]:
-    """What this PyTorch's variable-length attention can be told."""
+    """Return the parameters of this PyTorch's variable-length attention."""
     from torch.nn.attention.varlen import varlen_attn
 
     return frozenset(inspect.signature(varlen_attn).parameters)
 
 
 def activate_hopper_kernel(device: torch.device) -> bool:
-    """Let torch's variable-length attention run FlashAttention 3 on a Hopper that has it installed.
+    """Let torch's variable-length attention run FlashAttention 3 on a Hopper GPU; return whether it does.
 
-    It is a package of its own (``flash_attn_interface``); without it torch's FlashAttention 2 stays, and where a trial
-    fails, which is said. → whether it is active
+    It needs the package ``flash_attn_interface``. Without it, or where a trial run fails (with a warning), torch's
+    FlashAttention 2 stays.
     """
     if torch.cuda.get_device_capability(device)[0] != 9 or find_spec("flash_attn_interface") is None:
         return False
@@ -230,7 +239,7 @@ def activate_hopper_kernel(device: torch.device) -> bool:
         _third = False
         kernels.restore_flash_attention_impl()
         why = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        console.warn(f"FlashAttention 3 is installed and fails ({why}); PyTorch's own is used")
+        console.warn(f"FlashAttention 3 is installed but fails ({why}); PyTorch's FlashAttention 2 is used")
     return _third
 
 
@@ -243,9 +252,9 @@ def _document(
     softcap: float | None,
     sinks: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Causal attention of documents of one length.  → B H L K"""
+    """Attend in documents of one length, causally.  → B×H×L×K"""
     groups = query.shape[1] // key.shape[1]
-    if groups > 1:  # the fused CPU kernel wants as many key heads as query heads
+    if groups > 1:  # the fused CPU kernel needs as many key heads as query heads
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     length = query.shape[2]
     slides = window is not None and length > window
@@ -273,16 +282,16 @@ def _rows(
     start: int,
     stop: int,
 ) -> torch.Tensor:
-    """Queries start … stop-1 with their scores spelled out, for what the fused kernels do not know.
+    """Attend from queries start … stop-1 by explicit scores, for what the fused kernels do not support.
 
     A sliding window of w lets a token see itself and the w - 1 before it.
     """
     low = 0 if window is None else max(0, start - window + 1)
-    places = torch.arange(start, stop, device=query.device)[:, None]
+    positions = torch.arange(start, stop, device=query.device)[:, None]
     seen = torch.arange(low, stop, device=query.device)[None, :]
-    allowed = seen <= places
+    allowed = seen <= positions
     if window is not None:
-        allowed = allowed & (seen > places - window)
+        allowed = allowed & (seen > positions - window)
     scores = (query[:, :, start:stop] @ key[:, :, low:stop].transpose(-1, -2)) * scale
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)

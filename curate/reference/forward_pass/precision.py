@@ -1,4 +1,4 @@
-"""How float32 products are computed on the CPU, for the length of a block."""
+"""The precision of float32 products on the CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,10 @@ import torch
 
 @contextmanager
 def matmul_precision(bfloat16: bool) -> Iterator[None]:
-    """Let float32 products on the CPU round their operands to bfloat16 (sums stay float32), or forbid it."""
+    """Inside the block, let float32 products on the CPU round their operands to bfloat16, or forbid it.
+
+    Sums stay float32 either way.
+    """
     mkldnn: Any = torch.backends.mkldnn
     backend = mkldnn.matmul
     before = backend.fp32_precision

@@ -1,7 +1,7 @@
-"""Batches read and tokenised before the model asks for them, in a thread and through a bounded queue.
+"""Prefetch: a thread reads and tokenises batches before the model needs them, through a bounded queue.
 
-The tokenizer, the parsers and the codecs are compiled code that lets other threads run, so that one thread keeps ahead
-of a model, and the cores of the machine tokenise at its side.
+The tokenizer, the parsers and the codecs are compiled code that releases Python's lock, so that one thread keeps ahead
+of a model.
 """
 
 import queue
@@ -12,7 +12,7 @@ from curate.reference.forward_pass.batches import PreparedBatch
 from curate.reference.likelihood import Passage
 from curate.runtime import profiler
 
-AHEAD = 2  # batches that are read and tokenised before they are needed
+AHEAD = 2  # batches that are ready before they are needed, at most
 
 
 def prepare_ahead(
@@ -20,9 +20,9 @@ def prepare_ahead(
     prepare: Callable[[Sequence[Passage]], PreparedBatch],
     busy: Callable[[], bool] = lambda: False,
 ) -> Iterator[PreparedBatch | None]:
-    """Each batch, prepared, in order; at most ``AHEAD`` are ready before they are asked for. Failures arrive in place.
+    """Yield each batch, prepared, in order. An error is raised where its batch would be yielded.
 
-    Where nothing is ready and the caller is ``busy``, None is given, so that it can go on with what it has in hand.
+    Where no batch is ready and the caller is ``busy``, yield None, so that it can go on with the work that it has.
     """
     ready: queue.Queue[PreparedBatch | BaseException | None] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()

@@ -3,20 +3,24 @@
     texts ──► tokenizer ──► tokens on disk ──► windows, packed ──► Muon + AdamW, decayed to zero ──► a folder
                                                                                                      for transformers
 
-What binds:
+What always holds:
 
-- One special token, ``<|endoftext|>``, stands before every document, where a scorer puts its prefix, and after it.
+- One special token, ``<|endoftext|>``, comes before every document, where a scorer puts its prefix, and after it.
 - A document is cut into windows of ``context`` inputs, each predicting as many tokens; a later window sees the last
   token before it. These are the windows of the scorer. They are packed together, and attention never crosses from
   one into the next.
-- The rate of learning follows the share of the budget that is spent (time or tokens): a linear warm-up, then a straight
+- The learning rate follows the share of the budget that is spent (time or tokens): a linear warm-up, then a straight
   line to zero (Bergsma et al. 2025, arXiv 2502.15938).
-- Everything that has a part in the result is in ``TrainingConfig``, in the corpus and in the checkpoint, so that under
-a budget
-  of tokens a stopped training goes on to the very weights that it would have had.
+- The result depends only on the ``TrainingConfig``, the corpus and the checkpoint, so that under a budget of tokens a
+  stopped training ends with the same weights as one that was not stopped.
 
-Modules, each importing only from those before it: tokenizer, tokens, packs, recipe, model, loss, muon, learner,
-heldout, folder, checkpoints, budget, course.
+    from pathlib import Path
+    from curate.reference.training import TrainingConfig, train
+
+    run = train(lambda: iter(texts), Path("model"), TrainingConfig(minutes=30), provenance={})
+
+Modules, each importing only from those before it: tokenizer, token_cache, packs, config, model, loss, muon, train_step,
+held_out, output_folder, budget, train.
 """
 
 from curate.reference.training.config import TrainingConfig, TrainingRun, rate_at
@@ -32,13 +36,13 @@ from curate.reference.training.packs import (
     cut_windows,
     make_pack,
     make_packs,
-    shuffled,
+    shuffle_order,
     take_spans,
 )
 from curate.reference.training.token_cache import EncodedCorpus, encode_corpus, open_encoded
 from curate.reference.training.tokenizer import END, END_OF_TEXT, sample_texts, token_bytes, train_tokenizer
 from curate.reference.training.train import train
-from curate.reference.training.train_step import Trainer, learn_packs, make_learner, make_workers
+from curate.reference.training.train_step import Trainer, learn_packs, make_trainer, make_workers
 
 __all__ = [
     "BLOCK",
@@ -57,9 +61,9 @@ __all__ = [
     "cut_windows",
     "encode_corpus",
     "learn_packs",
-    "make_learner",
     "make_pack",
     "make_packs",
+    "make_trainer",
     "make_workers",
     "measure_bits_per_byte",
     "open_encoded",
@@ -68,7 +72,7 @@ __all__ = [
     "read_pack",
     "sample_texts",
     "save_checkpoint",
-    "shuffled",
+    "shuffle_order",
     "split_held_out",
     "take_spans",
     "token_bytes",

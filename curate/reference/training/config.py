@@ -1,7 +1,7 @@
-"""What a training is told and what it comes to: the recipe with its budget, the schedule, and the summary.
+"""The options of a training with its budget, the schedule of the learning rate, and the summary of a finished training.
 
-Everything that has a part in the result is in ``TrainingConfig``, in the corpus and in the checkpoint, so that under a
-budget of tokens a stopped training goes on to the very weights that it would have had.
+The result depends only on the ``TrainingConfig``, the corpus and the checkpoint, so that under a budget of tokens a
+stopped training ends with the same weights as one that was not stopped.
 """
 
 from dataclasses import dataclass
@@ -13,54 +13,70 @@ from curate.reference.training.tokenizer import ALPHABET, END_OF_TEXT
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """Everything about a training, apart from the text, that has a part in the resulting weights."""
+    """Everything but the text that the resulting weights depend on. Raises UsageError for what is out of range."""
 
     vocabulary: int = 8192
+    """Tokens of the vocabulary, more than 256."""
     context: int = 1024
+    """Tokens that the model can look back on."""
     width: int = 256
+    """Width of the hidden states; divides into ``heads`` heads of even size."""
     layers: int = 4
     heads: int = 4
+    """Attention heads of a layer."""
     minutes: float | None = 60.0
-    "The budget in time; given with ``tokens``, the one that is spent first ends the training."
+    """The budget in time. With ``tokens`` too, the budget that is spent first ends the training."""
     tokens: int | None = None
-    "The budget in tokens read."
+    """The budget in tokens read."""
     document_tokens: int | None = None
-    "Read no more than this of one document, so that long ones do not crowd out the rest."
+    """Read no more than this of one document, so that long ones do not crowd out the rest."""
     balance: str | None = None
-    "The column whose values are heard by the root of their share, small ones several times in a pass."
+    """The column whose values are repeated in a pass so that their shares follow the square roots of their sizes."""
     batch_tokens: int = 4096
+    """Tokens of a step, a multiple of ``packs.BLOCK``."""
     packs: int = 2
-    "Parts of a step that are read side by side, each by its share of the cores; gradients are added in order."
+    """Parts of a step that threads compute at the same time, each on its share of the cores; gradients add in order."""
     matrix_rate: float = 0.02
+    """Peak learning rate of the layers' matrices (Muon)."""
     vector_rate: float = 0.006
+    """Peak learning rate of embeddings and gains (AdamW)."""
     warm_up: float = 0.02
-    "Share of the budget over which the rate rises."
+    """Share of the budget over which the rate rises."""
     held_out_every: int = 200
-    "One document of so many, chosen by its hash, is never trained on; 0 when another set is measured."
+    """One document of so many, chosen by its hash, is never trained on; 0 when another set is measured."""
     tokenizer_bytes: int = 64_000_000
+    """Characters of text that the tokenizer is trained on, at most."""
     seed: int = 0
+    """Seed of the first weights and of the order of the documents."""
     compute: str = "auto"
-    "Arithmetic of the matrix products: bfloat16, float32, or auto (bfloat16 where the machine has it)."
+    """Arithmetic of the matrix products: bfloat16, float32, or auto (bfloat16 where the machine is faster with it)."""
     weights: str = "bfloat16"
-    "How the finished weights are written."
+    """How the finished weights are written: bfloat16 or float32."""
 
     def __post_init__(self) -> None:
         if self.vocabulary <= ALPHABET:
-            raise UsageError(f"a vocabulary of {self.vocabulary} has no room for the 256 bytes and {END_OF_TEXT}")
+            raise UsageError(
+                f"--vocabulary must be more than {ALPHABET} (the bytes and {END_OF_TEXT}), not {self.vocabulary}",
+                "--vocabulary 8192",
+            )
         if self.width % self.heads or (self.width // self.heads) % 2:
-            raise UsageError(f"a width of {self.width} does not divide into {self.heads} heads of even size")
+            raise UsageError(f"--width must be a multiple of 2 × --heads, {2 * self.heads}, not {self.width}")
         if self.packs < 1:
-            raise UsageError(f"a step cannot be read in {self.packs} packs", "--packs 2")
+            raise UsageError(f"--packs must be at least 1, not {self.packs}", "--packs 2")
         if self.batch_tokens % BLOCK or self.batch_tokens <= 0:
-            raise UsageError(f"a step of {self.batch_tokens} tokens is no multiple of {BLOCK}", "--batch-tokens 4096")
+            raise UsageError(
+                f"--batch-tokens must be a positive multiple of {BLOCK}, not {self.batch_tokens}", "--batch-tokens 4096"
+            )
         if not (self.minutes or self.tokens) or min(self.minutes or 1, self.tokens or 1) <= 0:
-            raise UsageError("the training has no budget", "curate train-reference … --minutes 60")
-        if self.weights not in ("bfloat16", "float32") or self.compute not in ("auto", "bfloat16", "float32"):
-            raise UsageError("weights and arithmetic are bfloat16 or float32 (arithmetic also auto)")
+            raise UsageError("the training has no budget: --minutes or --tokens must be greater than 0", "--minutes 60")
+        if self.weights not in ("bfloat16", "float32"):
+            raise UsageError(f"--weights must be bfloat16 or float32, not {self.weights}", "--weights bfloat16")
+        if self.compute not in ("auto", "bfloat16", "float32"):
+            raise UsageError(f"--compute must be auto, bfloat16 or float32, not {self.compute}", "--compute auto")
 
 
 def rate_at(share: float, warm_up: float) -> float:
-    """The rate of learning at this share of the budget, relative to its peak: up, then straight down to zero at 1.
+    """Return the learning rate at this share of the budget, relative to its peak: up, then straight down to zero at 1.
 
     Linear decay to zero: Bergsma et al. 2025, arXiv 2502.15938.
     """
@@ -71,19 +87,25 @@ def rate_at(share: float, warm_up: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """What a finished training was made from and came to."""
+    """What a finished training was made from, and its results. ``training.json`` has the same fields."""
 
     documents: int
+    """Documents to learn from; held-out ones are not counted."""
     corpus_tokens: int
+    """Tokens to predict in these documents."""
     tokens: int
-    "Tokens learned from, repetitions included."
+    """Tokens learned from, repetitions included."""
     epochs: float
+    """Passes over the windows."""
     steps: int
     seconds: float
+    """Seconds of training, those before a stop included."""
     parameters: int
+    """The number of weights."""
     loss: float
-    "Nats per token over the last twentieth of the steps."
+    """Nats per token over the last twentieth of the steps."""
     held_out_bits_per_byte: float
     held_out_documents: int
+    """Documents that were measured."""
     history: tuple[tuple[float, int, float, float], ...]
-    "Share of the budget, tokens, loss in nats per token, held-out bits per byte: one row a measurement."
+    """Share of the budget, tokens, loss in nats per token, held-out bits per byte: one row a measurement."""

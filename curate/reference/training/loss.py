@@ -1,4 +1,4 @@
-"""The head and its loss: nats of the targets from hidden states, without ever holding all logits at once.
+"""The head and its loss: nats of the targets from hidden states, without all logits in memory at once.
 
 Shapes: T tokens of a pack, C tokens of a chunk, D width, V vocabulary.
 """
@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 HEAD_CHUNK = 1024
+"""Rows of logits that are computed at a time."""
 
 
 class HeadLoss(torch.autograd.Function):
-    """Nats of the targets over ``tokens``, with the gradients of a tied head made in the forward pass, chunk by chunk.
+    """Nats of the targets over ``tokens``; the forward pass computes the gradients of a tied head too, chunk by chunk.
 
     No ``[C, V]`` tensor lives longer than its chunk, and softmax is computed once: the idea of Liger-Kernel's fused
-    linear cross entropy, arXiv 2410.10989.
+    linear cross entropy, arXiv 2410.10989. A target of -1 is left out.
     """
 
     @staticmethod
@@ -50,7 +51,7 @@ class HeadLoss(torch.autograd.Function):
 
 
 def target_nats(hidden_TD: Tensor, weight_VD: Tensor, targets_T: Tensor) -> Tensor:
-    """Nats of each target, in fp32, chunk by chunk."""
+    """Return the nats of each target, T in float32; 0 where the target is -1."""
     chunks = zip(hidden_TD.split(HEAD_CHUNK), targets_T.split(HEAD_CHUNK), strict=True)
     low_VD = weight_VD.to(hidden_TD.dtype)
     nats = [

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def orthogonalise(matrices_NRK: Tensor, steps: int = 5) -> Tensor:
-    """Matrices with the same singular vectors and all singular values near 1 (0.7 to 1.2).
+    """Return matrices with the same singular vectors and all singular values near 1 (0.7 to 1.2).
 
     Newton-Schulz iteration with the quintic coefficients of Keller Jordan, "Muon: an optimizer for hidden layers in
     neural networks" (2024), https://kellerjordan.github.io/posts/muon/.
@@ -41,7 +41,7 @@ class Muon:
 
     @torch.no_grad()
     def move_group(self, key: str, rate: float, dtype: torch.dtype) -> None:
-        """The step of all matrices of one shape."""
+        """Take the step of all matrices of one shape."""
         grads_NRK = torch.stack([matrix.grad for matrix in self.groups[key] if matrix.grad is not None])
         average_NRK = self.averages[key].lerp_(grads_NRK, 1 - self.momentum)
         ahead_NRK = grads_NRK.lerp(average_NRK, self.momentum)

@@ -1,7 +1,7 @@
-"""The folder of a training: claimed at the start, in the end what transformers loads, with a card and a record.
+"""The folder of a training: claimed at the start; in the end transformers loads it, and it has a card and a record.
 
 While the training goes on, ``.training`` in it holds the tokens and the checkpoint. ``training.json`` is written last:
-where it stands, the training is finished.
+where it exists, the training is finished.
 """
 
 import json
@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from curate.errors import TableError
-from curate.reference.checkpoint import quiet
+from curate.reference.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
@@ -27,28 +27,35 @@ WORK = ".training"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write beside and rename: the file is whole or not there, or still the one before."""
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that is renamed to ``path`` after the block.
+
+    ``path`` is complete, or missing, or still the file that it was before.
+    """
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    os.replace(temporary, path)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """The text in UTF-8 as the whole of the file."""
-    with replacing(path) as file:
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text in UTF-8 to a file, which is replaced at once."""
+    with open_atomically(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
-    """Make ``out`` this training's own: new, or begun from the same premise; ``TableError`` says what differs."""
+    """Create the folder of a training, or check that it was begun from the same premise.
+
+    ``restart`` drops the training that is there. Raises TableError where the premise differs, with the first
+    difference, and where the folder has other files.
+    """
     mark = out / "training.json" if (out / "training.json").exists() else out / WORK / "premise.json"
     if mark.exists() and not restart:
-        found = json.loads(mark.read_text())
-        differing = difference(found.get("premise", found), json.loads(json.dumps(premise)))
+        record = json.loads(mark.read_text())
+        differing = find_difference(record.get("premise", record), json.loads(json.dumps(premise)))
         if differing:
             raise TableError(f"{out} holds a training with {differing}", "name another --out, or start over: --restart")
         return
@@ -57,15 +64,15 @@ def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
     shutil.rmtree(out / WORK, ignore_errors=True)
     (out / "training.json").unlink(missing_ok=True)
     (out / WORK).mkdir(parents=True, exist_ok=True)
-    write_whole(out / WORK / "premise.json", json.dumps(premise, indent=2))
+    write_atomically(out / WORK / "premise.json", json.dumps(premise, indent=2))
 
 
-def difference(found: Mapping[str, Any], asked: Mapping[str, Any], name: str = "") -> str:
-    """The first thing in which two premises differ, in words; empty when they agree."""
-    for key in sorted({*found, *asked} - {"description"}):
-        left, right = found.get(key), asked.get(key)
+def find_difference(recorded: Mapping[str, Any], premise: Mapping[str, Any], name: str = "") -> str:
+    """Return the first difference of two premises, in words; empty when they agree. Descriptions may differ."""
+    for key in sorted({*recorded, *premise} - {"description"}):
+        left, right = recorded.get(key), premise.get(key)
         if isinstance(left, dict) and isinstance(right, dict):
-            if inner := difference(left, right, f"{name}{key} "):
+            if inner := find_difference(left, right, f"{name}{key} "):
                 return inner
         elif left != right:
             return f"{name}{key} {left}; this command has {right}"
@@ -73,41 +80,41 @@ def difference(found: Mapping[str, Any], asked: Mapping[str, Any], name: str = "
 
 
 def load_training(out: Path) -> TrainingRun:
-    """What a finished training came to."""
-    found = json.loads((out / "training.json").read_text())["training"]
-    return TrainingRun(**{**found, "history": tuple(tuple(row) for row in found["history"])})
+    """Return the record of a finished training."""
+    fields = json.loads((out / "training.json").read_text())["training"]
+    return TrainingRun(**{**fields, "history": tuple(tuple(row) for row in fields["history"])})
 
 
 def write_folder(
     out: Path,
     model: LlamaForCausalLM,
     tokenizer: Tokenizer,
-    recipe: TrainingConfig,
+    config: TrainingConfig,
     training: TrainingRun,
     premise: Mapping[str, Any],
 ) -> None:
-    """The folder that transformers loads, the card, and last the record that says the training is finished."""
-    kind = torch.bfloat16 if recipe.weights == "bfloat16" else torch.float32
+    """Write the model, the tokenizer and the card, and last the record, which marks the training finished."""
+    dtype = torch.bfloat16 if config.weights == "bfloat16" else torch.float32
     model.config._attn_implementation = "sdpa"
     model.config.use_cache = True
-    with quiet():
-        model.to(kind).save_pretrained(out)
+    with silence_transformers():
+        model.to(dtype).save_pretrained(out)
     (out / "generation_config.json").unlink(missing_ok=True)
-    save_tokenizer(tokenizer, out, recipe.context)
-    write_whole(out / "README.md", card(recipe, training, premise))
+    save_tokenizer(tokenizer, out, config.context)
+    write_atomically(out / "README.md", render_card(config, training, premise))
     record = {"training": asdict(training), "premise": premise, "torch": torch.__version__}
-    write_whole(out / "training.json", json.dumps(record, indent=2))
+    write_atomically(out / "training.json", json.dumps(record, indent=2))
     shutil.rmtree(out / WORK, ignore_errors=True)
 
 
-def card(recipe: TrainingConfig, training: TrainingRun, premise: Mapping[str, Any]) -> str:
-    """The model card: what it is, what it was made from, what it measures."""
+def render_card(config: TrainingConfig, training: TrainingRun, premise: Mapping[str, Any]) -> str:
+    """Return the model card in Markdown: what the model is, what it was made from, what it measures."""
     corpus = premise.get("corpus", {})
     rows = {
-        "architecture": f"Llama, {recipe.layers} layers, {recipe.width} wide, {recipe.heads} heads, tied embeddings",
+        "architecture": f"Llama, {config.layers} layers, {config.width} wide, {config.heads} heads, tied embeddings",
         "parameters": f"{training.parameters:,}",
-        "vocabulary": f"{recipe.vocabulary:,} (byte-level BPE, digits singly)",
-        "context": f"{recipe.context:,} tokens",
+        "vocabulary": f"{config.vocabulary:,} (byte-level BPE, digits singly)",
+        "context": f"{config.context:,} tokens",
         "corpus": corpus.get("description", ""),
         "corpus fingerprint": corpus.get("fingerprint", ""),
         "documents": f"{training.documents:,}",
@@ -117,7 +124,7 @@ def card(recipe: TrainingConfig, training: TrainingRun, premise: Mapping[str, An
         "seconds": f"{training.seconds:,.0f}",
         "final loss": f"{training.loss:.4f} nats per token",
         "held-out bits per byte": f"{training.held_out_bits_per_byte:.4f} ({training.held_out_documents} documents, "
-        f"their first {recipe.context:,} tokens)",
+        f"their first {config.context:,} tokens)",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return (
@@ -130,20 +137,20 @@ def card(recipe: TrainingConfig, training: TrainingRun, premise: Mapping[str, An
     )
 
 
-def save_checkpoint(learner: Trainer, path: Path) -> None:
-    """Weights, optimisers and place, written beside and renamed."""
-    state = {"model": learner.model.state_dict(), "muon": learner.muon.averages, "adam": learner.adam.state_dict()}
-    with replacing(path) as file:
-        torch.save({**state, "counters": learner.counters()}, file)
+def save_checkpoint(trainer: Trainer, path: Path) -> None:
+    """Write weights, optimisers and counters to a file, which is replaced at once."""
+    state = {"model": trainer.model.state_dict(), "muon": trainer.muon.averages, "adam": trainer.adam.state_dict()}
+    with open_atomically(path) as file:
+        torch.save({**state, "counters": trainer.counters()}, file)
 
 
-def load_checkpoint(learner: Trainer, path: Path) -> None:
-    """Put the learner where the last checkpoint was; nothing happens when there is none."""
+def load_checkpoint(trainer: Trainer, path: Path) -> None:
+    """Set the trainer to the last checkpoint; without one, leave it as it is."""
     if not path.exists():
         return
-    state = torch.load(path, map_location=learner.device, weights_only=True)
-    learner.model.load_state_dict(state["model"])
-    learner.adam.load_state_dict(state["adam"])
-    learner.muon.averages = state["muon"]
+    state = torch.load(path, map_location=trainer.device, weights_only=True)
+    trainer.model.load_state_dict(state["model"])
+    trainer.adam.load_state_dict(state["adam"])
+    trainer.muon.averages = state["muon"]
     for name, value in state["counters"].items():
-        setattr(learner, name, value)
+        setattr(trainer, name, value)

@@ -1,6 +1,6 @@
 """The tokenizer: a byte-level BPE learned from a sample of the texts, which does not depend on their order.
 
-Its one special token stands before every document, where a scorer puts its prefix, and after it.
+Its one special token comes before every document, where a scorer puts its prefix, and after it.
 """
 
 import heapq
@@ -13,10 +13,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast
 
 from curate.errors import CorpusError
+from curate.runtime.arrays import Int64Array
 
 END_OF_TEXT = "<|endoftext|>"
 END = 0  # its id: special tokens come first in the vocabulary
-ALPHABET = 256  # every byte is a token, so that every text can be written
+ALPHABET = 256  # every byte is a token, so that every text can be encoded
 
 # One letter run with the one character before it, single digits, runs of signs, line ends with the space before them,
 # and indentation apart from the word that it indents. After GPT-4's pattern (tiktoken, cl100k_base).
@@ -27,27 +28,30 @@ PIECES = (
 
 
 def hash_text(text: str) -> int:
-    """xxh3 of the text in UTF-8, 64 bits; a lone surrogate counts as a question mark."""
+    """Return xxh3 of the text in UTF-8, 64 bits; a lone surrogate counts as a question mark."""
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "replace"))
 
 
 def sample_texts(texts: Iterable[str], budget: int) -> list[str]:
-    """The documents of smallest hash that fit in ``budget`` characters: the same for every order of the corpus."""
+    """Return the documents of smallest hash that fit in ``budget`` characters: the same for every order of the corpus.
+
+    Of a corpus that is not empty there is at least one, however long.
+    """
     heap: list[tuple[int, str]] = []
-    held = 0
+    characters = 0
     for text in texts:
         heapq.heappush(heap, (-hash_text(text), text))
-        held += len(text)
-        while held > budget and len(heap) > 1:
-            held -= len(heapq.heappop(heap)[1])
+        characters += len(text)
+        while characters > budget and len(heap) > 1:
+            characters -= len(heapq.heappop(heap)[1])
     return [text for _, text in sorted(heap, reverse=True)]
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A byte-level BPE of exactly ``vocabulary`` tokens, of which 256 are the bytes and one is ``<|endoftext|>``.
+    """Return a byte-level BPE of exactly ``vocabulary`` tokens, of which 256 are the bytes and one ``<|endoftext|>``.
 
-    Every text encodes and decodes to itself; digits are single. ``CorpusError`` when the text has too few
-    pairs to merge.
+    Every text encodes and decodes to itself; digits are single. Raises CorpusError when the text has too few pairs to
+    merge.
     """
     tokenizer = Tokenizer(models.BPE())
     bytewise = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -62,26 +66,26 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
             show_progress=False,
         ),
     )
-    found = tokenizer.get_vocab_size()
-    if found < vocabulary:
+    size = tokenizer.get_vocab_size()
+    if size < vocabulary:
         raise CorpusError(
-            f"the text is too small for a vocabulary of {vocabulary:,}: it gives {found:,} tokens",
-            f"give more text, or name a smaller vocabulary (--vocabulary {max(ALPHABET + 1, found)})",
+            f"the text is too small for a vocabulary of {vocabulary:,}: it gives {size:,} tokens",
+            f"add text, or make the vocabulary smaller: --vocabulary {max(ALPHABET + 1, size)}",
         )
     return tokenizer
 
 
-def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
-    """UTF-8 bytes that each token stands for, by id; the special token stands for none."""
+def token_bytes(tokenizer: Tokenizer) -> Int64Array:
+    """Return the number of UTF-8 bytes that each token spells, by id; 0 for the special token."""
     sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
     for token, index in tokenizer.get_vocab().items():
-        sizes[index] = len(token)  # a byte-level token is written with one character a byte
+        sizes[index] = len(token)  # a byte-level token is spelled with one character a byte
     sizes[END] = 0
     return sizes
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, context: int) -> None:
-    """Write what ``AutoTokenizer.from_pretrained(folder)`` reads: no token is added by itself."""
+    """Write what ``AutoTokenizer.from_pretrained(folder)`` reads: it adds no special token."""
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=END_OF_TEXT,

@@ -98,7 +98,7 @@ def summarise(run: "Run", model: str, seconds: float, reference: "ReferenceModel
     )
     count, measured = int(sums["documents"]), sums["tokens"] > 0
     quantiles, histogram = distribution(source) if measured else ({}, {"edges": [], "counts": []})
-    computed, done = getattr(reference, "places", 0), getattr(reference, "tokens", 0)
+    computed, done = (reference.num_computed_tokens, reference.num_scored_tokens) if reference is not None else (0, 0)
     return ScoreSummary(
         run=str(run.path),
         model=model,

@@ -17,7 +17,7 @@ from curate.reference.protocol import ScoringConfig
 
 
 class Watched:
-    """What of ``torch.cuda`` a lane uses."""
+    """What ``DeviceTransfer`` uses of ``torch.cuda``."""
 
     def __init__(self):
         self.log, self.streams, self.events, self.now = [], 0, 0, None
@@ -81,5 +81,5 @@ def flying(folder):
     """A reference that runs as one on CUDA does, but for the device."""
     reference = load(str(folder), ScoringConfig(exact=True))
     reference.runner.sizes = SIZES
-    reference.runner.lane = DeviceTransfer(torch.device("cpu"), 3, cuda=Watched(), pinned=False)
+    reference.runner.transfer = DeviceTransfer(torch.device("cpu"), 3, cuda=Watched(), pinned=False)
     return reference

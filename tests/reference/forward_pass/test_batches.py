@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from curate.reference import load
 from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.likelihood import Passage
-from curate.reference.packing import fit_size, pack, pack_fixed
+from curate.reference.packing import fit_size, pack_fixed, pack_windows
 from curate.reference.protocol import ScoringConfig
 
 
@@ -20,7 +20,7 @@ def test_every_window_is_in_one_pack_and_packs_of_many_sizes_waste_less_than_of_
     found = pack_fixed(lengths, sizes)
     assert sorted(np.concatenate(found).tolist() if found else []) == list(range(len(lengths)))
     places = [fit_size(int(lengths[one].sum()), sizes) for one in found]
-    whole = [fit_size(int(lengths[one].sum()), sizes[:1]) for one in pack(lengths, sizes[0])]
+    whole = [fit_size(int(lengths[one].sum()), sizes[:1]) for one in pack_windows(lengths, sizes[0])]
     assert sum(places) <= sum(whole)
     for one, size in zip(found, places, strict=True):
         used = int(lengths[one].sum())
@@ -44,7 +44,7 @@ def test_the_filling_of_a_pack_changes_no_number(tmp_path, kind):
     seen, real = [], CausalModel.nats
     reference.runner.sizes = SIZES
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CausalModel, "nats", lambda self, pack: (seen.append(pack.places), real(self, pack))[1])
+        patch.setattr(CausalModel, "nats", lambda self, pack: (seen.append(pack.num_positions), real(self, pack))[1])
         found = list(reference.score(iter(batches_of(5))))
     same(found, wanted)
     assert set(seen) <= set(SIZES) and len(set(seen)) >= 2

@@ -27,7 +27,9 @@ DENSE = ("llama", "qwen2", "gpt2", "mistral", "gemma2", "granite", "gpt_neox", "
 MERGED = {"gpt2": 0, "gpt_neox": 0, "opt": 2}  # GPT-2 and NeoX were born with one product; OPT has no gate
 GRAPHS = {"gemma2": 2}  # its layers are of two kinds, with and without a sliding window
 TEXTS = ["hello world", "Größe 東京 🙂", "def f(x):\n    return x + 1\n" * 4, "the same words again " * 20]
-needs_compiler = pytest.mark.skipif(bool(compilation.why_not(torch.device("cpu"))), reason="no compiler for the CPU")
+needs_compiler = pytest.mark.skipif(
+    bool(compilation.find_obstacle(torch.device("cpu"))), reason="no compiler for the CPU"
+)
 
 
 @contextmanager
@@ -50,12 +52,12 @@ def watched(model):
 def hidden(model, edges, places=48):
     ids = torch.arange(places)[None] * 7 % 384
     positions = torch.cat([torch.arange(end - begin) for begin, end in pairwise(edges)])[None]
-    with torch.inference_mode(), packed_attention.within(packed_attention.DocumentBounds(edges)):
+    with torch.inference_mode(), packed_attention.attend_within(packed_attention.DocumentBounds(edges)):
         return model.base_model(input_ids=ids, position_ids=positions, use_cache=False)[0]
 
 
 def build(kind):
-    packed_attention.register()
+    packed_attention.register_attention()
     model = models.build(kind)
     model.set_attn_implementation(packed_attention.NAME)
     return model
@@ -133,13 +135,17 @@ def test_a_compiled_reference_gives_the_numbers_and_says_what_it_is(folder, tmp_
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     wanted = score(load(str(folder), ScoringConfig(dtype="fp32")))
     reference = load(str(folder), ScoringConfig(dtype="fp32", compiled="on", pack_tokens=256))
-    assert reference.identity["compiled"] and (reference.runner.sizes, reference.runner.least) == ((256,), 224)
+    assert reference.identity["compiled"] and (reference.runner.sizes, reference.runner.fill_from) == ((256,), 224)
     assert any("2 layers compiled in" in note for note in reference.notes), reference.notes
     np.testing.assert_allclose(score(reference).nats, wanted.nats, rtol=1e-5)
-    assert reference.tokens == wanted.tokens.sum() == 379
-    assert reference.places == 379, "one pack is full, and the other is not filled up: it runs as it was written"
+    assert reference.num_scored_tokens == wanted.tokens.sum() == 379
+    assert reference.num_computed_tokens == 379, (
+        "one pack is full, and the other is not filled up: it runs as it was written"
+    )
     more = score(reference, [TEXTS[3][:355]])
-    assert 224 < more.tokens.sum() < reference.places - 379 == 256, "this one is nearly full, and is filled up"
+    assert 224 < more.tokens.sum() < reference.num_computed_tokens - 379 == 256, (
+        "this one is nearly full, and is filled up"
+    )
     assert any(tmp_path.rglob("*.py")), "what was compiled is kept on disk"
 
 
@@ -155,7 +161,7 @@ def test_where_compiling_fails_the_model_runs_as_it_was_and_it_is_said(folder, m
     real = compilation.compile_layers
     torch._dynamo.reset()
     monkeypatch.setattr(compilation, "compile_layers", lambda model: real(model, broken))
-    monkeypatch.setattr(compilation, "why_not", lambda device: None)
+    monkeypatch.setattr(compilation, "find_obstacle", lambda device: None)
     reference = load(str(folder), ScoringConfig(dtype="fp32", compiled="on", pack_tokens=256))
     torch._dynamo.reset()
     assert not reference.identity["compiled"] and reference.runner.sizes == () and not reference.runner.compiled
@@ -167,12 +173,12 @@ def test_where_compiling_fails_the_model_runs_as_it_was_and_it_is_said(folder, m
 
 def test_without_a_compiler_it_is_not_tried(folder, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert compilation.why_not(torch.device("cpu")) == "no C++ compiler"
-    assert "mps" in compilation.why_not(torch.device("mps"))
+    assert compilation.find_obstacle(torch.device("cpu")) == "no C++ compiler"
+    assert "mps" in compilation.find_obstacle(torch.device("mps"))
     monkeypatch.delenv("CXX")
     monkeypatch.setattr(compilation.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(compilation.sysconfig, "get_paths", lambda: {"include": "/nowhere"})
-    assert "no /nowhere/Python.h" in compilation.why_not(torch.device("cpu"))
+    assert "no /nowhere/Python.h" in compilation.find_obstacle(torch.device("cpu"))
     monkeypatch.undo()
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(compilation, "merge_projections", None)

@@ -18,18 +18,18 @@ from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.likelihood import Passage
 
 
-def test_what_comes_through_the_lane_is_what_a_cpu_gives_at_once(flying, plain):
+def test_what_comes_through_the_transfer_is_what_a_cpu_gives_at_once(flying, plain):
     told = []
     found = list(flying.score(iter(batches_of(9)), lambda tokens, share: told.append((tokens, share))))
     same(found, list(plain.score(iter(batches_of(9)))))
-    assert flying.tokens == plain.tokens == sum(tokens for tokens, _ in told)
+    assert flying.num_scored_tokens == plain.num_scored_tokens == sum(tokens for tokens, _ in told)
     assert sum(share for _, share in told) == pytest.approx(9)
-    assert all(slot.free and slot.kept is None for slot in flying.runner.lane.slots)
+    assert all(slot.free and slot.in_use is None for slot in flying.runner.transfer.slots)
 
 
 def test_the_host_waits_for_nothing_but_the_nats_that_it_takes(flying):
     list(flying.score(iter(batches_of(6))))
-    log = flying.runner.lane._cuda.log
+    log = flying.runner.transfer._cuda.log
     assert {line.split()[3] for line in log if line.startswith("host")} == {"landed"}
     for slot in range(3):
         own = [line.rsplit(" ", 1)[0] for line in log if line.endswith(f" {slot}")]
@@ -70,10 +70,10 @@ def test_out_of_memory_in_flight_lands_what_flies_halves_the_sizes_and_loses_not
     real, sizes = CausalModel._compute, []
 
     def small(self, at, pack, ranked):
-        if self.lane is not None and sizes and sizes[-1] > 64:
-            assert all(slot.free for slot in self.lane.slots), "what flew is landed before it is tried again"
-        sizes.append(pack.places)
-        if pack.places > 64:
+        if self.transfer is not None and sizes and sizes[-1] > 64:
+            assert all(slot.free for slot in self.transfer.slots), "what flew is landed before it is tried again"
+        sizes.append(pack.num_positions)
+        if pack.num_positions > 64:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, at, pack, ranked)
 
@@ -81,20 +81,20 @@ def test_out_of_memory_in_flight_lands_what_flies_halves_the_sizes_and_loses_not
     found = list(flying.score(iter(batches_of(7))))
     same(found, list(plain.score(iter(batches_of(7)))))
     assert max(sizes) == 256 and flying.runner.sizes == (64, 16, 4)
-    assert all(slot.free for slot in flying.runner.lane.slots)
+    assert all(slot.free for slot in flying.runner.transfer.slots)
 
 
 def test_a_run_given_up_half_way_leaves_no_slot_in_flight(flying):
     run = flying.score(iter(batches_of(8)))
     next(run)
     run.close()
-    assert all(slot.free for slot in flying.runner.lane.slots)
+    assert all(slot.free for slot in flying.runner.transfer.slots)
     assert len(list(flying.score(iter(batches_of(2))))) == 2
 
 
 def test_a_fourth_pack_in_three_slots_is_an_error_of_ours_and_not_a_wrong_number(flying):
     prepared = flying.prepare([Passage("hello world")])
-    pack_ = batches.build(prepared, np.array([0]), "packed", 0, SIZES)
+    pack_ = batches.build_pack(prepared, np.array([0]), "packed", 0, SIZES)
     for _ in range(3):
         flying.runner.start(pack_)
     with pytest.raises(RuntimeError, match="all 3 slots are in flight"):

@@ -24,7 +24,9 @@ def looped(query, key, value, scale, window, edges, longest):
 
 def with_kernel(monkeypatch, kernel):
     monkeypatch.setattr(packed_attention, "_varlen", kernel)
-    monkeypatch.setattr(self_check, "kernels", lambda runner, rung: (True, False) if rung == "packed" else (False,))
+    monkeypatch.setattr(
+        self_check, "list_kernels", lambda runner, rung: (True, False) if rung == "packed" else (False,)
+    )
 
 
 def test_one_kernel_for_all_documents_is_used_where_it_gives_the_numbers(folder, monkeypatch):
@@ -99,16 +101,16 @@ def test_the_hopper_kernel_is_left_alone_where_it_is_missing_or_fails(monkeypatc
         packed_attention, "_varlen", lambda *words: (_ for _ in ()).throw(RuntimeError("no kernel image"))
     )
     assert not packed_attention.activate_hopper_kernel(torch.device("cpu")) and called == ["FA3", "restored"]
-    assert not packed_attention._third and "installed and fails (no kernel image)" in capsys.readouterr().err
+    assert not packed_attention._third and "installed but fails (no kernel image)" in capsys.readouterr().err
     monkeypatch.setattr(packed_attention, "_varlen", lambda *words: None)
     assert packed_attention.activate_hopper_kernel(torch.device("cpu")) and called[-1] == "FA3"
     monkeypatch.setattr(packed_attention, "_third", False)
 
 
 def test_a_cpu_and_exact_numbers_take_no_kernel_for_half_precision(plain):
-    assert self_check.kernels(plain.runner, "packed") == (False,)
+    assert self_check.list_kernels(plain.runner, "packed") == (False,)
     plain.runner.device = torch.device("cuda")
-    assert self_check.kernels(plain.runner, "packed") == (False,), "float32"
+    assert self_check.list_kernels(plain.runner, "packed") == (False,), "float32"
     plain.runner.model.to(torch.bfloat16)
-    assert self_check.kernels(plain.runner, "packed") == (True, False)
-    assert self_check.kernels(plain.runner, "padded") == (False,)
+    assert self_check.list_kernels(plain.runner, "packed") == (True, False)
+    assert self_check.list_kernels(plain.runner, "padded") == (False,)

@@ -19,11 +19,11 @@ def test_every_token_of_a_pass_is_predicted_once(lengths: list[int], blocks: int
     starts = np.concatenate([[0], np.cumsum(lengths)])
     encoded = training.EncodedCorpus(ids, starts, np.zeros(len(lengths), dtype=np.uint64))
     windows = training.cut_windows(encoded, np.arange(len(lengths)), 128)
-    order = training.shuffled(len(windows.begins), seed, 0)
+    order = training.shuffle_order(len(windows.begins), seed, 0)
     room, predicted = blocks * training.BLOCK, []
-    for first in range(0, windows.places, room):
+    for first in range(0, windows.num_positions, room):
         pack = training.make_pack(ids, *training.take_spans(windows, order, first, first + room), "cpu")
-        assert len(pack.inputs) == sum(pack.lengths) == min(room, windows.places - first)
+        assert len(pack.inputs) == sum(pack.lengths) == min(room, windows.num_positions - first)
         real = pack.targets >= 0
         assert torch.equal(pack.inputs[real] + 1, pack.targets[real])
         assert pack.tokens == int(real.sum())
@@ -43,10 +43,10 @@ def test_a_window_reads_nothing_of_its_neighbours() -> None:
 
 
 def test_the_order_of_a_pass_depends_on_seed_and_pass_alone() -> None:
-    first = training.shuffled(100, 0, 0)
-    training.shuffled.cache_clear()
-    assert (training.shuffled(100, 0, 0) == first).all() and sorted(first) == list(range(100))
-    assert (training.shuffled(100, 0, 1) != first).any() and (training.shuffled(100, 1, 0) != first).any()
+    first = training.shuffle_order(100, 0, 0)
+    training.shuffle_order.cache_clear()
+    assert (training.shuffle_order(100, 0, 0) == first).all() and sorted(first) == list(range(100))
+    assert (training.shuffle_order(100, 0, 1) != first).any() and (training.shuffle_order(100, 1, 0) != first).any()
 
 
 @given(

@@ -15,7 +15,7 @@ def test_a_step_does_not_depend_on_the_number_of_packs() -> None:
     begins, ends = np.array([0, 100, 200, 330]), np.array([64, 130, 263, 394])
     moved = []
     for count in (1, 3):
-        learner = training.make_learner(replace(TINY, packs=count), "cpu")
+        learner = training.make_trainer(replace(TINY, packs=count), "cpu")
         packs = training.make_packs(ids, begins, ends, count, "cpu")
         assert len(packs) == count and sum(pack.tokens for pack in packs) == int((ends - begins).sum())
         losses = [training.learn_packs(learner, packs, TINY, 0.1) for _ in range(2)]
