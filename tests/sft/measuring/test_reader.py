@@ -8,7 +8,7 @@ from helpers import sft_datasets as sft
 from helpers.sft_rankings import rank
 
 from curate.reference.protocol import ScoringConfig
-from curate.sft.datasets import draw, open_set
+from curate.sft.datasets import draw_sample, open_set
 from curate.sft.measuring import responses
 from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 
@@ -22,7 +22,7 @@ def test_exact_mode_gives_the_nats_of_the_loop_with_full_logits_and_masked_label
     data = sft.write(tmp_path / "talk.jsonl", short[:6])
     wanted = RankingOptions(turns, True, None, 0, 100, "perplexity", None)
     reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), wanted)
-    drawn = draw(open_set(data), None, 0, turns)
+    drawn = draw_sample(open_set(data), None, 0, turns)
     (table,) = responses.measure_examples(reader, drawn.examples)
     assert set(table["status"].to_pylist()) == {"ok"} and max(table["answers"].to_pylist()) == (
         2 if turns == "all" else 1
@@ -46,7 +46,7 @@ def test_the_sums_of_an_example_are_those_of_its_tokens(tmp_path, llama, maths):
     """First tokens, bytes and control tokens, counted by hand."""
     wanted = RankingOptions("all", True, None, 0, 100, "perplexity", None)
     reader = open_reader(ModelVariant(llama, "plain"), ScoringConfig(exact=True), wanted)
-    drawn = draw(open_set(maths), None, 0)
+    drawn = draw_sample(open_set(maths), None, 0)
     (table,) = responses.measure_examples(reader, drawn.examples)
     for row, one in zip(table.to_pylist(), drawn.examples, strict=True):
         answer = one.example.turns[-1].text

@@ -5,7 +5,7 @@ import pytest
 from helpers import sft_datasets as sft
 
 from curate.reference.protocol import ScoringConfig
-from curate.sft.datasets import draw, open_set
+from curate.sft.datasets import draw_sample, open_set
 from curate.sft.measuring import responses
 from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 
@@ -24,7 +24,7 @@ def test_a_prefix_that_the_template_writes_is_read_once(tmp_path):
     data = sft.write(tmp_path / "maths.jsonl", short[:3])
     wanted = RankingOptions("all", True, None, 0, 100, "perplexity", None)
     reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), wanted)
-    drawn = draw(open_set(data), None, 0).examples
+    drawn = draw_sample(open_set(data), None, 0).examples
     (table,) = responses.measure_examples(reader, drawn)
     for row, one in zip(table.to_pylist(), responses.prompt(reader, drawn), strict=True):
         assert one.tokens.ids[0] == reader.reference.prefix and row["windows"] == 1
