@@ -35,7 +35,7 @@ def name_sets(data: Sequence[str]) -> dict[str, str]:
 
 
 def split_name(argument: str) -> tuple[str | None, str]:
-    """Return the name in ``NAME=PATH`` (None without one) and the path. An argument that exists as a path has no name."""
+    """Return the name in ``NAME=PATH`` (None without one) and the path. A path that exists is never split."""
     found = NAMED.fullmatch(argument)
     if found is None or os.path.lexists(argument) or (MAGIC_CHARACTERS.search(argument) and glob.glob(argument)):
         return None, argument

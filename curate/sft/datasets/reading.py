@@ -1,4 +1,4 @@
-"""Instruction datasets as examples: the schema is found once, and each row gives examples or is counted with a reason."""
+"""Instruction datasets as examples: one schema for the dataset; each row gives examples or is counted with a reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER_REASON = "other reasons"
 
 WHERE = re.compile(r"^(line|element|record|row) \d+(, byte \d+)?: ")
 HINT = (
-    "the known columns are messages, conversations, instruction and output, prompt and completion, question and answer, "
+    "known columns are messages, conversations, instruction and output, prompt and completion, question and answer, "
     f"chosen and rejected, …; choose a schema with --schema: {', '.join(SCHEMAS)}"
 )
 
@@ -102,11 +102,13 @@ def open_set(
 ) -> InstructionSet:
     """Open a file, a folder, a pattern, a URL or a split of the Hub, and find the schema of its first rows.
 
-    ``data`` may be ``NAME=PATH`` where no ``name`` is given. ``limit`` is the number of rows to read. Raises CorpusError
-    where there is nothing to read, no row, or no known schema; UsageError for an unknown ``schema``.
+    ``data`` may be ``NAME=PATH`` where no ``name`` is given. ``limit`` is the number of rows to read. Raises
+    CorpusError where there is nothing to read, no row, or no known schema; UsageError for an unknown ``schema``.
     """
     if schema is not None and schema not in SCHEMAS:
-        raise UsageError(f"--schema must be one of {', '.join(SCHEMAS)}, not {schema}", "leave --schema out to detect it")
+        raise UsageError(
+            f"--schema must be one of {', '.join(SCHEMAS)}, not {schema}", "leave --schema out to detect it"
+        )
     if name is None:
         ((name, data),) = name_sets([data]).items()
     corpus = open_records([data], id_field=id_field, limit=limit, on_error=on_error)

@@ -64,7 +64,9 @@ def test_what_is_scored_makes_the_length(tmp_path):
     """The last answers grow with the row; the first ones are longer, and in no order."""
     records = [{"messages": said("why?", "x" * (n * 37 % 200 * 10 + 1), "and?", "y" * (n + 1))} for n in range(200)]
     dataset = set_of(tmp_path, "a.jsonl", records)
-    tenths = {which: sorted(one.row // 20 for one in draw_sample(dataset, 10, 0, which).examples) for which in ("last", "all")}
+    tenths = {
+        which: sorted(one.row // 20 for one in draw_sample(dataset, 10, 0, which).examples) for which in ("last", "all")
+    }
     assert tenths["last"] == list(range(10)) != tenths["all"]
 
 
