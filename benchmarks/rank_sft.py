@@ -68,7 +68,7 @@ def sort_out(folder: Path, examples: Sequence[DrawnExample]) -> dict[str, list[D
         ModelVariant(str(folder), "auto"), reading, RankingOptions("all", True, None, 0, 1000, "perplexity", None)
     )
     kinds: dict[str, list[DrawnExample]] = {kind: [] for kind in KINDS}
-    for one, prompted in zip(examples, responses.prompt(reader, examples), strict=True):
+    for one, prompted in zip(examples, responses.render_examples(reader, examples), strict=True):
         if prompted.tokens is not None and len(prompted.tokens.ids) < reader.reference.policy.window:
             kinds[KINDS[int(prompted.tokens.owner.max() > 0)]].append(one)
     return {kind: found for kind, found in kinds.items() if found}
