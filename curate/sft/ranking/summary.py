@@ -21,7 +21,7 @@ MOST_PAIRS = 6
 """Neighbours that cannot be told apart and are listed."""
 FAR = 10_000
 """The factor of growth from which no number of needed examples is shown."""
-OTHERWISE = "this order is by another measure, of which that was not shown"
+OTHERWISE = "this order is by another measure, for which that was not shown"
 CAUTION = (
     "That is a correlation over few datasets: it says which answers lie near the base, not whether they are right, "
     "safe, or what your task needs."
@@ -200,11 +200,11 @@ class Ranking:
 
     def _explain_letters(self) -> list[str]:
         """Return how often the best dataset is first, and what the letters mean."""
-        ranked = [one for one in self.table.datasets if one.rank is not None]
+        datasets = [ranked for ranked in self.table.datasets if ranked.rank is not None]
         lines = []
-        if ranked and not math.isnan(ranked[0].best):
-            lines += wrap(f"{ranked[0].name} is first in {percent(ranked[0].best, 1)} of the draws", " " * 4)
-        letters = "".join(one.group for one in ranked)
+        if datasets and not math.isnan(datasets[0].best):
+            lines += wrap(f"{datasets[0].name} is first in {percent(datasets[0].best, 1)} of the draws", " " * 4)
+        letters = "".join(ranked.group for ranked in datasets)
         if len(set(letters)) < len(letters):
             lines.append("    datasets that share a letter cannot be told apart, all pairs held at once")
         return lines
@@ -274,9 +274,8 @@ class Ranking:
 
         lines: list[str] = []
         for agreement in self.compared:
-            lines += wrap(
-                f"{agreement.second}   {format_tau(agreement)}; {describe_changes(agreement)}", "beside      "
-            )
+            compared = f"{agreement.second}   {format_tau(agreement)}; {describe_changes(agreement)}"
+            lines += wrap(compared, "compared    ")
         if self.definitions:
             shown = ", ".join(f"{MEASURES[other.second].heading} {other.tau:.2f}" for other in self.definitions)
             lines += wrap(f"Kendall's τ with the order by {MEASURES[self.by].heading}: {shown}", "by others   ")

@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from curate.sft.ranking.measures import MEASURES, SUMS, build_columns, count_measured, evaluate_measures, fit_length
+from curate.sft.ranking.measures import (
+    MEASURES,
+    RANKABLE,
+    SHORT_NAMES,
+    SUMS,
+    build_columns,
+    count_measured,
+    evaluate_measures,
+    fit_length,
+)
 
 LN2 = math.log(2)
 # Two examples. A: 2 tokens, 4 bytes, a nat of conditional surprise a token, 2 without the prompt. B: 4 tokens …
@@ -71,6 +80,14 @@ def test_the_table_names_its_measures_and_claims_no_direction_where_none_is_know
     assert all(name == measure.name and measure.meaning for name, measure in MEASURES.items())
     without = {name for name, measure in MEASURES.items() if not measure.lower_is_better}
     assert without == {"unconditional_nats", "ifd_ppl", "ifd_loss", "response_tokens"}
+
+
+def test_no_two_measures_share_a_name_and_headings_fit_the_table_of_the_terminal():
+    measures = list(MEASURES.values())
+    for names in ([one.heading for one in measures], [one.phrase for one in measures], [*MEASURES, *SHORT_NAMES]):
+        assert len(set(names)) == len(names) and all(names)
+    assert all(len(one.heading) <= 15 and one.study for one in measures)
+    assert set(SHORT_NAMES.values()) <= set(RANKABLE)
 
 
 def test_doubled_data_have_the_same_values():
