@@ -30,7 +30,7 @@ from report import put_into
 
 from curate.reference.loading import choose_dtype
 from curate.reference.protocol import ScoringConfig
-from curate.sft.datasets import DrawnExample, draw
+from curate.sft.datasets import DrawnExample, draw_sample
 from curate.sft.measuring import responses
 from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 from curate.verbs import rank_sft
@@ -58,7 +58,7 @@ class Turn:
 def read_examples(paths: Sequence[Path], count: int) -> list[DrawnExample]:
     """A sample of each dataset, as ``rank-sft`` draws it."""
     datasets = rank_sft.open_sets([str(path) for path in paths], None, "quarantine")
-    return [one for dataset in datasets for one in draw(dataset, count, 0, "all").examples]
+    return [one for dataset in datasets for one in draw_sample(dataset, count, 0, "all").examples]
 
 
 def sort_out(folder: Path, examples: Sequence[DrawnExample]) -> dict[str, list[DrawnExample]]:
@@ -68,7 +68,7 @@ def sort_out(folder: Path, examples: Sequence[DrawnExample]) -> dict[str, list[D
         ModelVariant(str(folder), "auto"), reading, RankingOptions("all", True, None, 0, 1000, "perplexity", None)
     )
     kinds: dict[str, list[DrawnExample]] = {kind: [] for kind in KINDS}
-    for one, prompted in zip(examples, responses.prompt(reader, examples), strict=True):
+    for one, prompted in zip(examples, responses.render_examples(reader, examples), strict=True):
         if prompted.tokens is not None and len(prompted.tokens.ids) < reader.reference.policy.window:
             kinds[KINDS[int(prompted.tokens.owner.max() > 0)]].append(one)
     return {kind: found for kind, found in kinds.items() if found}

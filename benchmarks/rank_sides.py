@@ -69,9 +69,9 @@ def open_side(name: str, folder: Path, dtype: str, exact: bool = False) -> Side:
 
 def open_ours(folder: Path, dtype: str, exact: bool) -> Side:
     """``curate.sft.measuring.responses``, as ``curate rank-sft`` runs it."""
-    wanted = RankingOptions("all", True, None, 0, 1000, "perplexity", None)
+    options = RankingOptions("all", True, None, 0, 1000, "perplexity", None)
     reading = ScoringConfig(exact=True, device="cpu") if exact else ScoringConfig(dtype=dtype, device="cpu")
-    reader = open_reader(ModelVariant(str(folder), "auto"), reading, wanted)
+    reader = open_reader(ModelVariant(str(folder), "auto"), reading, options)
     reference = reader.reference
 
     def measure(examples: Sequence[DrawnExample]) -> NDArray[np.float64]:

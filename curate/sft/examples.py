@@ -1,14 +1,14 @@
-"""Examples: what a row of an instruction dataset teaches, as turns that end with the answer to be learnt.
+"""Examples: rows of an instruction dataset as turns that end with the answer to learn.
 
-What is learnt is what the assistant says after it was asked. So:
+An answer is an assistant turn that follows a question. So:
 
 - An assistant turn with no turn of the user or of a tool before it is context; turns behind the last one are dropped.
 - A row of messages is one example with all its turns; those that follow each other from one side stay apart.
-- A preference gives its context and the chosen answer, and an answer that was labelled false (KTO) gives nothing.
-- Several different answers, and the instances of a task, are an example each.
-- A tree gives a path from its root to each answer behind which no other lies. Every answer of the tree lies on one of
-  them at least, and is scored on the first alone.
-- Tools are a list of objects, as JSON text or as values; what else ``tools`` may hold is no set of tools and not read.
+- A preference gives its context and the chosen answer. An answer that was labelled false (KTO) gives nothing.
+- Several different answers are an example each, and so are the instances of a task.
+- A tree gives a path from its root to each answer that no other answer follows. Every answer of the tree is on at least
+  one of these paths, and is scored on the first of them only.
+- Tools are a list of objects, as JSON text or as values; anything else in ``tools`` is ignored.
 """
 
 import json
@@ -35,7 +35,7 @@ ASKING = ("user", "tool")
 
 
 class NothingToLearnError(ValueError):
-    """A row that follows its schema and holds nothing to learn; ``reason`` is one of ``REFUSALS``."""
+    """A row follows its schema and contains nothing to learn; ``reason`` is one of ``REFUSALS``."""
 
     def __init__(self, reason: str):
         super().__init__(reason)
@@ -44,20 +44,20 @@ class NothingToLearnError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Turns that end with one of the assistant, which was asked."""
+    """Turns that end with an assistant turn that follows a question."""
 
     turns: tuple[Turn, ...]
     fresh: int = 0
-    """Assistant turns before this index are scored in an earlier example of the same row."""
+    """The index of the first turn that is scored here; assistant turns before it are scored in an earlier example."""
     tools: str | None = None
     """The tools of the row as JSON text, a list of objects; None where there are none."""
 
 
 def read_examples(row: Mapping[str, object], schema: str) -> list[Example]:
-    """The examples of one row, at least one.
+    """Return the examples of one row, at least one.
 
-    Raises ConversationError for a row that does not follow the schema, NothingToLearnError for one that does and holds
-    nothing to learn, and ValueError for an unknown schema.
+    Raises ConversationError for a row that does not follow the schema, NothingToLearnError for one that does and
+    contains nothing to learn, and ValueError for an unknown schema.
     """
     turns = read_turns(row, schema)
     if not turns:
@@ -69,94 +69,90 @@ def read_examples(row: Mapping[str, object], schema: str) -> list[Example]:
         return [Example(path, fresh, tools) for path, fresh in read_paths(row)]
     if schema == "instances":
         system = {column: row[column] for column in SYSTEM_COLUMNS if column in row}
-        found = [turns for task in list_instances(row) for turns in read_answers(system | dict(task), "alpaca")]
+        paths = [turns for task in list_instances(row) for turns in read_answers(system | dict(task), "alpaca")]
     elif schema == "preference" or schema in PAIRS:
-        found = read_answers(row, schema)
+        paths = read_answers(row, schema)
     else:
-        found = [tuple(turns)]
-    return [Example(turns, 0, tools) for turns in cut_turns(found)]
+        paths = [tuple(turns)]
+    return [Example(turns, 0, tools) for turns in cut_after_answers(paths)]
 
 
 def scored_turns(example: Example, which: Which) -> tuple[int, ...]:
-    """The indices of the assistant turns to score: all that were asked for and are fresh, or the last of these.
+    """Return the indices of the assistant turns to score: all fresh ones after a question, or the last of these.
 
-    Raises ValueError for another name than these two.
+    Raises ValueError for another ``which``.
     """
     if which not in ("all", "last"):
-        raise ValueError(f"unknown turns {which!r}; expected all or last")
-    asked = find_asked(example.turns)
-    scored = [index for index in find_answers(example.turns) if index > asked and index >= example.fresh]
+        raise ValueError(f"which must be all or last, not {which!r}")
+    question = find_question(example.turns)
+    scored = [index for index in find_answers(example.turns) if index > question and index >= example.fresh]
     return tuple(scored if which == "all" else scored[-1:])
 
 
-def find_asked(turns: Sequence[Turn]) -> int:
-    """The index of the first turn that asks; the number of turns where none does."""
+def find_question(turns: Sequence[Turn]) -> int:
+    """Return the index of the first turn of a user or a tool; the number of turns where there is none."""
     return next((index for index, turn in enumerate(turns) if turn.role in ASKING), len(turns))
 
 
 def find_answers(turns: Sequence[Turn]) -> list[int]:
+    """Return the indices of the assistant turns."""
     return [index for index, turn in enumerate(turns) if turn.role == "assistant"]
 
 
 def count_learnt(turns: Sequence[Turn]) -> int:
-    """How many turns there are up to the last answer; 0 where it was not asked for, or there is none."""
+    """Return the number of turns through the last assistant turn; 0 without one, or where no question precedes it."""
     last = max(find_answers(turns), default=-1)
-    return last + 1 if find_asked(turns) < last else 0
+    return last + 1 if find_question(turns) < last else 0
 
 
-def cut_turns(found: Sequence[tuple[Turn, ...]]) -> list[tuple[Turn, ...]]:
-    """Each up to its last answer, without those that have none; NothingToLearnError where that leaves none."""
-    learnt = [turns[:count] for turns in found if (count := count_learnt(turns))]
+def cut_after_answers(paths: Sequence[tuple[Turn, ...]]) -> list[tuple[Turn, ...]]:
+    """Cut each path after its last answer and drop paths without one. Raises NothingToLearnError if none is left."""
+    learnt = [turns[:count] for turns in paths if (count := count_learnt(turns))]
     if not learnt:
-        raise NothingToLearnError(explain_nothing(found))
+        raise NothingToLearnError(explain_nothing(paths))
     return learnt
 
 
-def explain_nothing(found: Iterable[tuple[Turn, ...]]) -> str:
-    """Why there is no answer to learn in any of these turns."""
-    answered = [bool(find_answers(turns)) for turns in found]
+def explain_nothing(paths: Iterable[tuple[Turn, ...]]) -> str:
+    """Return the reason why none of these paths has an answer to learn."""
+    answered = [bool(find_answers(turns)) for turns in paths]
     return NOT_ASKED if any(answered) else NO_ANSWER if answered else EMPTY_ANSWER
 
 
 def is_labelled_false(row: Mapping[str, object]) -> bool:
-    """Whether ``label`` is false, or says so as files without types write it. A number is a class, not a verdict."""
+    """Return whether ``label`` is false, or the text "false" as files without types write it. A number is a class."""
     label = row.get("label")
     return label is False or (isinstance(label, str) and label.strip().lower() == "false")
 
 
-# ---------------------------------------------------------------------------------------------- answers to one question
-
-
 def read_answers(row: Mapping[str, object], schema: str) -> list[tuple[Turn, ...]]:
-    """The turns up to each different answer of a row; of a preference, up to the chosen one.
+    """Return the turns up to each different answer of a row; for a preference, up to the chosen answer.
 
-    An answer without text gives none, also where the context holds other answers.
+    An answer without text gives none, even where the context contains other answers.
     """
     pair = PREFERENCE if schema == "preference" else PAIRS[schema]
-    wanted = ("chosen",) if schema == "preference" else pair.answered
-    spoken = [column for column in wanted if is_spoken(row, column, pair, schema)]
-    alone = [keep_answer(row, column, pair) for column in spoken]
-    return list(dict.fromkeys(tuple(read_turns(one, schema)) for one in alone))
+    columns = ("chosen",) if schema == "preference" else pair.answered
+    filled = [column for column in columns if has_answer(row, column, pair, schema)]
+    alone = [keep_answer(row, column, pair) for column in filled]
+    return list(dict.fromkeys(tuple(read_turns(record, schema)) for record in alone))
 
 
 def keep_answer(row: Mapping[str, object], column: str, pair: PairSchema) -> dict[str, object]:
-    """The row without its other answers."""
+    """Return the row without its other answers."""
     return {name: value for name, value in row.items() if name == column or name not in pair.answered}
 
 
-def is_spoken(row: Mapping[str, object], column: str, pair: PairSchema, schema: str) -> bool:
-    """Whether the assistant says something in a column of answers."""
+def has_answer(row: Mapping[str, object], column: str, pair: PairSchema, schema: str) -> bool:
+    """Return whether a column of answers contains an assistant turn with text."""
     alone = {pair.asked[0]: None, column: row.get(column)}
     return any(turn.role == "assistant" for turn in read_turns(alone, schema))
 
 
-# ---------------------------------------------------------------------------------------------------------------- trees
-
-
 def read_paths(row: Mapping[str, object]) -> list[tuple[tuple[Turn, ...], int]]:
-    """The paths to the answers behind which no other lies, each with how many of its turns the one before has too.
+    """Return the paths to the answers that no other answer follows, each with the number of turns it shares.
 
-    Depth first, so that of all paths before it none shares more. NothingToLearnError where there is no such path.
+    The number counts turns at the beginning that the previous path has, too; the order is depth first, so that no
+    earlier path shares more. Raises NothingToLearnError where there is no such path.
     """
     kept: list[tuple[tuple[Turn, ...], int]] = []
     shared = 0
@@ -174,7 +170,7 @@ def read_paths(row: Mapping[str, object]) -> list[tuple[tuple[Turn, ...], int]]:
 
 
 def walk_paths(row: Mapping[str, object]) -> Iterator[tuple[tuple[Turn, ...], int]]:
-    """The turns of every path from the root to a last message, and how many of them the path before has too."""
+    """Yield the turns of every path from the root to a leaf, and how many of them the previous path has, too."""
     path: list[list[Turn]] = []
     shared = 0
     for depth, turns in walk_tree(row):
@@ -190,16 +186,13 @@ def _flatten(path: Iterable[list[Turn]]) -> tuple[Turn, ...]:
     return tuple(turn for turns in path for turn in turns)
 
 
-# ---------------------------------------------------------------------------------------------------------------- tools
-
-
 def write_tools(value: object) -> str | None:
-    """Tools as JSON text; None where there are none, or none that a chat template could show.
+    """Return tools as JSON text; None where there are none, or none that a chat template could render.
 
-    Nulls within an object are dropped: Arrow adds them, since its rows all have the same fields.
+    Nulls within an object are dropped: Arrow adds them, since all its rows have the same fields.
     """
-    parsed = _parse(value)
-    tools = [_parse(tool) for tool in (parsed if isinstance(parsed, list | tuple) else [parsed])]
+    parsed = _parse_json(value)
+    tools = [_parse_json(tool) for tool in (parsed if isinstance(parsed, list | tuple) else [parsed])]
     if not tools or not all(isinstance(tool, Mapping) and tool for tool in tools):
         return None
     try:
@@ -208,8 +201,8 @@ def write_tools(value: object) -> str | None:
         return None
 
 
-def _parse(value: object) -> object:
-    """The value that a text holds as JSON; the text itself where it is none."""
+def _parse_json(value: object) -> object:
+    """Return the value of a JSON text; the text where it is not JSON."""
     if not isinstance(value, str):
         return value
     try:
@@ -220,7 +213,7 @@ def _parse(value: object) -> object:
 
 def _without_nulls(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _without_nulls(held) for name, held in value.items() if held is not None}
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
-        return [_without_nulls(held) for held in value]
+        return [_without_nulls(inner) for inner in value]
     return value

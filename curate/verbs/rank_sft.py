@@ -102,10 +102,9 @@ def rank_sft(
 
 def check(by: str, sample: int, draws: int, show_mask: int | None) -> str:
     """The measure to rank by; UsageError for an option that means nothing."""
-    from curate.sft.ranking.rank import SHORT
-    from curate.sft.ranking.table import RANKABLE
+    from curate.sft.ranking.measures import RANKABLE, SHORT_NAMES
 
-    measure = SHORT.get(by, by)
+    measure = SHORT_NAMES.get(by, by)
     if measure not in RANKABLE:
         raise UsageError(f"--by {by}: no dataset is better by that", f"one of ppl, bpb, {', '.join(RANKABLE)}")
     if sample < 0:

@@ -8,4 +8,4 @@ def rank(*data, **options):
 
 
 def names(ranking):
-    return [one.name for one in ranking.table.places]
+    return [one.name for one in ranking.table.datasets]

@@ -248,7 +248,7 @@ def test_a_row_that_does_not_follow_its_schema_is_no_refusal_though_a_part_of_it
 def test_an_unknown_schema_and_unknown_turns_are_a_programmers_mistake():
     with pytest.raises(ValueError, match="unknown schema"):
         read_examples({}, "chatml")
-    with pytest.raises(ValueError, match="unknown turns 'first'"):
+    with pytest.raises(ValueError, match="must be all or last, not 'first'"):
         scored_turns(Example(turns("u1", "a1")), "first")
 
 

@@ -39,7 +39,7 @@ def orders(tmp_path_factory):
 def test_a_dataset_ranks_above_its_answers_given_to_other_prompts_and_above_its_words_shuffled(orders):
     found = names(orders)
     assert max(found.index("maths"), found.index("as_messages")) < found.index("others_answers")
-    ranks = {one.name: one for one in orders.table.places}
+    ranks = {one.name: one for one in orders.table.datasets}
     assert ranks["others_answers"].rank_high < ranks["shuffled_words"].rank_low
     for one in ("rsr", "residual", "first_64", "ifd_ppl", "bits_per_byte"):
         own, others = (ranks[name].scores[one] for name in ("maths", "others_answers"))
@@ -57,7 +57,7 @@ def test_the_same_answers_are_likelier_after_their_own_prompts_and_as_likely_wit
 
 
 def test_a_copy_in_another_schema_and_order_is_equal_and_not_told_apart(orders):
-    own, copy = ({one.name: one for one in orders.table.places}[name] for name in ("maths", "as_messages"))
+    own, copy = ({one.name: one for one in orders.table.datasets}[name] for name in ("maths", "as_messages"))
     assert copy.scores["perplexity"].value == pytest.approx(own.scores["perplexity"].value, rel=1e-4)
     assert set(own.group) & set(copy.group)
     pair = next(one for one in orders.table.pairs if {one.better, one.worse} == {"maths", "as_messages"})
@@ -65,9 +65,9 @@ def test_a_copy_in_another_schema_and_order_is_equal_and_not_told_apart(orders):
 
 
 def test_a_dataset_that_repeats_one_answer_is_set_aside_and_not_crowned(orders):
-    last = orders.table.places[-1]
+    last = orders.table.datasets[-1]
     assert last.name == "one_answer" and last.set_aside and last.rank is None
-    assert last.scores["perplexity"].value < 1000 and orders.table.places[0].name in ("maths", "as_messages")
+    assert last.scores["perplexity"].value < 1000 and orders.table.datasets[0].name in ("maths", "as_messages")
     assert "set aside   one_answer: repeats its answers: 1 different among 60" in orders.render()
 
 
@@ -75,7 +75,7 @@ def test_the_ranking_on_disk_is_the_ranking(orders):
     out = Path(orders.out)
     record = json.loads((out / "ranking.json").read_text())
     assert [one["name"] for one in record["datasets"]] == names(orders)
-    assert record["datasets"][0]["perplexity"] == pytest.approx(orders.table.places[0].scores["perplexity"].value)
+    assert record["datasets"][0]["perplexity"] == pytest.approx(orders.table.datasets[0].scores["perplexity"].value)
     low, high = record["datasets"][0]["intervals"]["perplexity"]
     assert low < record["datasets"][0]["perplexity"] < high
     assert record["datasets"][-1]["rank"] is None

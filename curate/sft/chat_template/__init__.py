@@ -1,5 +1,9 @@
-"""Chat templates: a conversation as the text that a trainer makes of it, and the tokens that are trained on.
+"""Chat templates: render a conversation as a trainer does, and find the tokens that are trained on.
 
-choose       which template            render      conversation → text with the place of every turn
-delimiters   what surrounds a turn     loss_mask   which tokens are the assistant's
+    template = choose_template(tokenizer, "plain")
+    rendered = template.render([Turn("user", "2 + 2?"), Turn("assistant", "4")], scored=[1])
+    (tokens,) = ChatEncoder(tokenizer).encode([rendered])     # tokens.owner is 0 where turn 1 is scored, else -1
+
+choose       which template            render      conversation → text with the span of every scored turn
+delimiters   the text around a turn    loss_mask   which tokens are the assistant's
 """

@@ -1,11 +1,11 @@
-"""Which chat template to render with: the tokenizer's own, one of ours, or a file of the user's.
+"""The choice of a chat template: the tokenizer's, one of ours, or a file of the user.
 
-    plain    ### System: / ### Question: / ### Answer: / ### Tool: on lines of their own, answers ended by the
+    plain    ### System: / ### Question: / ### Answer: / ### Tool: on separate lines, answers end with the
              tokenizer's end of text. For base models, which know no other control token.
-    chatml   <|im_start|>role, a line end, the text, <|im_end|>. Where the tokenizer knows no such control tokens they
-             are plain text of several tokens each, all of which are scored where the end of turn is.
+    chatml   <|im_start|>role, a line end, the text, <|im_end|>. Where the tokenizer lacks these control tokens they
+             are plain text of several tokens each, which are all scored with the end of turn.
 
-Ours write texts as they are, and tools as JSON in a system section of their own at the beginning.
+Our templates write texts unchanged, and tools as JSON in a separate system section at the beginning.
 """
 
 from pathlib import Path
@@ -33,59 +33,63 @@ CHATML = """\
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
 ENDING = "<|im_end|>"
-CHOICE = "--template auto, plain, chatml or the path of a .jinja file"
+HINT = "use --template auto, plain, chatml or the path of a .jinja file"
 
 
-def choose_template(tokenizer: Any, wanted: str = "auto", end_of_turn: bool = True, model: str = "") -> ChatTemplate:
-    """The template that ``wanted`` names; auto is the tokenizer's own, and plain where it has none.
+def choose_template(tokenizer: Any, choice: str = "auto", end_of_turn: bool = True, model: str = "") -> ChatTemplate:
+    """Return the template named by ``choice``: auto, plain, chatml, or the path of a Jinja file.
 
-    ``model`` is named in messages. Raises UsageError for a file that cannot be read, for Jinja that cannot be compiled,
-    and where the tokenizer lacks a control token that the template writes.
+    auto is the tokenizer's template, and plain where it has none. ``model`` is named in messages. Raises UsageError for
+    a file that cannot be read, for Jinja that cannot be compiled, and where the tokenizer lacks a control token that
+    the template writes.
     """
-    if wanted == "auto" and tokenizer.chat_template:
-        template = _own(tokenizer, end_of_turn, model)
-    elif wanted in ("auto", "plain"):
+    if choice == "auto" and tokenizer.chat_template:
+        template = _take_from_tokenizer(tokenizer, end_of_turn, model)
+    elif choice in ("auto", "plain"):
         template = ChatTemplate("plain", PLAIN, tokenizer, end_of_turn)
         if end_of_turn and not tokenizer.eos_token:
             raise UsageError(
                 f"the plain template ends an answer with EOS, which the tokenizer{_of(model)} does not have",
-                "--template chatml, or leave the end of turns out",
+                "use --template chatml or --no-end-of-turn",
             )
-    elif wanted == "chatml":
+    elif choice == "chatml":
         template = ChatTemplate("chatml", CHATML, tokenizer, end_of_turn, ending=ENDING)
     else:
-        template = ChatTemplate(wanted, _read(wanted), tokenizer, end_of_turn)
-    _try(template, model)
+        template = ChatTemplate(choice, _read_file(choice), tokenizer, end_of_turn)
+    _try_rendering(template, model)
     return template
 
 
-def _own(tokenizer: Any, end_of_turn: bool, model: str) -> ChatTemplate:
-    """Tokenizers may bring several templates, by name, of which transformers uses two of its own accord."""
-    found = tokenizer.chat_template
+def _take_from_tokenizer(tokenizer: Any, end_of_turn: bool, model: str) -> ChatTemplate:
+    """Return the tokenizer's template; of several, as transformers does, ``default`` with ``tool_use`` for tools."""
+    source = tokenizer.chat_template
     name = f"chat template{_of(model)}"
-    if not isinstance(found, dict):
-        return ChatTemplate(name, found, tokenizer, end_of_turn)
-    if "default" not in found:
-        message = f"the tokenizer{_of(model)} has several chat templates ({', '.join(sorted(found))}), none by default"
-        raise UsageError(message, CHOICE)
-    return ChatTemplate(name, found["default"], tokenizer, end_of_turn, tool_source=found.get("tool_use", ""))
+    if not isinstance(source, dict):
+        return ChatTemplate(name, source, tokenizer, end_of_turn)
+    if "default" not in source:
+        message = f"the tokenizer{_of(model)} has several chat templates ({', '.join(sorted(source))}), none by default"
+        raise UsageError(message, HINT)
+    return ChatTemplate(name, source["default"], tokenizer, end_of_turn, tool_source=source.get("tool_use", ""))
 
 
 def _of(model: str) -> str:
     return f" of {model}" if model else ""
 
 
-def _read(path: str) -> str:
+def _read_file(path: str) -> str:
     if not Path(path).is_file():
-        raise UsageError(f"there is no template file {path}", CHOICE)
+        raise UsageError(f"the template file {path} does not exist", HINT)
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a template: {error}", CHOICE) from error
+        raise UsageError(f"{path} cannot be read as a template: {error}", HINT) from error
 
 
-def _try(template: ChatTemplate, model: str) -> None:
-    """Render a question and an answer; what a template refuses for other reasons its conversations will say."""
+def _try_rendering(template: ChatTemplate, model: str) -> None:
+    """Render a question and an answer. Raises UsageError for broken Jinja and for a control token that is missing.
+
+    Other refusals of the template are counted when its conversations are rendered.
+    """
     from jinja2 import TemplateSyntaxError, UndefinedError
 
     for tools in (None, "[{}]") if template.tool_source else (None,):
@@ -95,8 +99,8 @@ def _try(template: ChatTemplate, model: str) -> None:
             error = refusal.__cause__
             if isinstance(error, TemplateSyntaxError):
                 message = f"{template.name}, line {error.lineno}: {error.message}"
-                raise UsageError(message, "mend the Jinja, or choose another: " + CHOICE) from error
-            lacking = [name for name in ("eos_token", "bos_token") if f"'{name}'" in str(error)]
-            if isinstance(error, UndefinedError) and lacking:
-                message = f"{template.name} writes {lacking[0]}, which the tokenizer{_of(model)} does not have"
-                raise UsageError(message, CHOICE) from error
+                raise UsageError(message, "correct the Jinja, or " + HINT) from error
+            missing = [name for name in ("eos_token", "bos_token") if f"'{name}'" in str(error)]
+            if isinstance(error, UndefinedError) and missing:
+                message = f"{template.name} writes {missing[0]}, which the tokenizer{_of(model)} does not have"
+                raise UsageError(message, HINT) from error

@@ -1,22 +1,25 @@
-"""Instruction datasets: named, opened with their schema, and a sample drawn of each.
+"""Instruction datasets: name them, open them with their schema, and draw a sample of each.
 
     for name, path in name_sets(["alpaca.json", "oasst=data/oasst.jsonl"]).items():
-        drawn = draw(open_set(path, name=name), count=1000, seed=0)
+        drawn = draw_sample(open_set(path, name=name), count=1000, seed=0)
         drawn.examples, drawn.refused, drawn.unreadable
 
-Every row is accounted for: it gives examples, or is refused since there is nothing to learn, or is unreadable.
+Every row is counted: it gives examples, or is refused since there is nothing to learn, or is unreadable.
+
+names     NAME=PATH, names from paths    reading   schema, rows as examples, reasons
+sampling  the sample                     strata    the order in which examples are drawn
 """
 
 from curate.sft.datasets.names import name_sets
 from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, open_set
-from curate.sft.datasets.sampling import DatasetSample, draw, hash_example
+from curate.sft.datasets.sampling import DatasetSample, draw_sample, hash_example
 
 __all__ = [
     "DatasetSample",
     "DrawnExample",
     "InstructionSet",
     "RowCount",
-    "draw",
+    "draw_sample",
     "hash_example",
     "name_sets",
     "open_set",

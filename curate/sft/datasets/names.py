@@ -1,4 +1,4 @@
-"""What datasets are called: by their stem, with folders in front where stems are the same, or as the user says."""
+"""Names of datasets: the stem of the path, with folders in front where stems are the same, or the user's name."""
 
 from __future__ import annotations
 
@@ -19,59 +19,63 @@ NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<path>.+)")
 
 
 def name_sets(data: Sequence[str]) -> dict[str, str]:
-    """The path of each dataset by its name, in the order given; ``NAME=PATH`` says the name.
+    """Return a dictionary of name to path, in the order given; ``NAME=PATH`` sets the name.
 
-    UsageError where no dataset is given, one is given twice, or two would have one name.
+    Raises UsageError where no dataset is given, one is given twice, or two would have the same name.
     """
     if isinstance(data, str) or not data:
-        raise UsageError("no dataset is named", "curate rank-sft DATA… --model BASE")
-    split = [split_name(str(one)) for one in data]
-    refuse_twins([path for _, path in split])
-    said = [name for name, _ in split if name is not None]
-    if twice := [name for name, count in Counter(said).items() if count > 1]:
-        raise UsageError(f"two datasets are called {twice[0]}", "give each a name of its own: NAME=PATH")
-    names = iter(tell_apart([path for name, path in split if name is None], said))
+        raise UsageError("no dataset is given", "curate rank-sft DATA… --model BASE")
+    split = [split_name(str(argument)) for argument in data]
+    refuse_repeated_paths([path for _, path in split])
+    given = [name for name, _ in split if name is not None]
+    if twice := [name for name, count in Counter(given).items() if count > 1]:
+        raise UsageError(f"two datasets are named {twice[0]}", "give each a different name: NAME=PATH")
+    names = iter(find_unique_names([path for name, path in split if name is None], given))
     return {next(names) if name is None else name: path for name, path in split}
 
 
-def split_name(spelled: str) -> tuple[str | None, str]:
-    """The name that the user gives, None where there is none, and the path. A path that exists is a path."""
-    found = NAMED.fullmatch(spelled)
-    if found is None or os.path.lexists(spelled) or (MAGIC_CHARACTERS.search(spelled) and glob.glob(spelled)):
-        return None, spelled
+def split_name(argument: str) -> tuple[str | None, str]:
+    """Return the name in ``NAME=PATH`` (None without one) and the path. A path that exists is never split."""
+    found = NAMED.fullmatch(argument)
+    if found is None or os.path.lexists(argument) or (MAGIC_CHARACTERS.search(argument) and glob.glob(argument)):
+        return None, argument
     return found["name"], found["path"]
 
 
-def refuse_twins(paths: Sequence[str]) -> None:
+def refuse_repeated_paths(paths: Sequence[str]) -> None:
+    """Raise UsageError where two paths lead to one file, through links too."""
     seen: dict[str, str] = {}
     for path in paths:
         expanded = os.path.expanduser(path)
         real = os.path.realpath(expanded) if os.path.lexists(expanded) else path
         if real in seen:
             also = "" if seen[real] == path else f" (as {seen[real]} too)"
-            raise UsageError(f"{path} is given twice{also}", "name each dataset once")
+            raise UsageError(f"{path} is given twice{also}", "give each dataset once")
         seen[real] = path
 
 
-def tell_apart(paths: Sequence[str], taken: Sequence[str]) -> list[str]:
-    """A name for each path: the first of its candidates, those that clash the next, until all are different."""
+def find_unique_names(paths: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """Return a name for each path: its first candidate; names that clash move on to the next, until all differ.
+
+    Raises UsageError where the candidates are used up.
+    """
     candidates = [list(dict.fromkeys(list_candidates(path))) for path in paths]
     levels = [0] * len(paths)
     while True:
         names = [found[level] for found, level in zip(candidates, levels, strict=True)]
         counts = Counter([*names, *taken])
-        clashing = [place for place, name in enumerate(names) if counts[name] > 1]
+        clashing = [index for index, name in enumerate(names) if counts[name] > 1]
         if not clashing:
             return names
-        free = [place for place in clashing if levels[place] + 1 < len(candidates[place])]
+        free = [index for index in clashing if levels[index] + 1 < len(candidates[index])]
         if not free:
-            raise UsageError(f"two datasets are called {names[clashing[0]]}", "give one a name: NAME=PATH")
-        for place in free:
-            levels[place] += 1
+            raise UsageError(f"two datasets are named {names[clashing[0]]}", "give one a name: NAME=PATH")
+        for index in free:
+            levels[index] += 1
 
 
 def list_candidates(path: str) -> Iterator[str]:
-    """The names that a dataset may have, the shortest first."""
+    """Yield the names that a dataset may have, the shortest first."""
     hub = None if os.path.lexists(os.path.expanduser(path)) else parse_hub_name(path)
     detail = ""
     if hub is not None:
@@ -89,7 +93,7 @@ def list_candidates(path: str) -> Iterator[str]:
 
 
 def split_path(path: str, keep_all: bool) -> list[str]:
-    """The folders and the name of what a path leads to; of a pattern, without what it leaves open."""
+    """Return the folders and the name of a path; wildcards of a pattern are left out."""
     if is_url(path):
         address = urlsplit(path)
         found = [address.netloc, *address.path.split("/")]
@@ -100,5 +104,5 @@ def split_path(path: str, keep_all: bool) -> list[str]:
 
 
 def strip_suffixes(name: str) -> str:
-    """The stem: part-0.jsonl.gz is part-0; what a pattern leaves of *.json is nothing."""
+    """Return the stem: part-0 of part-0.jsonl.gz; the empty string of what remains of the pattern *.json."""
     return SUFFIXES.sub("", name).rstrip("-_.")

@@ -1,8 +1,7 @@
-"""Datasets as examples: the schema settled once, every row read by it or counted with the reason why not."""
+"""Instruction datasets as examples: one schema for the dataset; each row gives examples or is counted with a reason."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,44 +18,48 @@ from curate.sft.datasets.names import name_sets
 from curate.sft.examples import NO_TURNS, Example, NothingToLearnError, read_examples
 
 START_ROWS = 100
-# So many places are kept of each reason, and so many reasons.
-PLACES = 3
+LOCATIONS = 3
+"""Rows that are named for each reason."""
 REASONS = 50
+"""Reasons that are counted apart; the others share ``OTHER_REASON``."""
 OTHER_REASON = "other reasons"
 
 WHERE = re.compile(r"^(line|element|record|row) \d+(, byte \d+)?: ")
 HINT = (
-    "known are messages, conversations, instruction and output, prompt and completion, question and answer, chosen and "
-    f"rejected, …; --schema NAME says which: {', '.join(SCHEMAS)}"
+    "known columns are messages, conversations, instruction and output, prompt and completion, question and answer, "
+    f"chosen and rejected, …; choose a schema with --schema: {', '.join(SCHEMAS)}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class InstructionSet:
-    """A dataset and the schema that its rows follow."""
+    """An instruction dataset, open for reading, and the schema of its rows."""
 
     name: str
     corpus: Corpus
     schema: str
-    """Of most of the first rows; others are read by their own where they do not follow it, unless it was said."""
-    said: bool
-    """Whether the user said the schema, which then is that of every row."""
+    """The schema of most of the first rows. Rows of other schemas are read by those, unless ``schema_given``."""
+    schema_given: bool
+    """Whether the user named the schema; then it holds for every row."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """How many rows there are of one kind, and where the first of them lie."""
+    """The number of rows that share a reason, and the locations of the first ``LOCATIONS`` of them."""
 
     count: int = 0
-    places: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+    """``FILE, row N``, with the reason in full where the key of the count leaves out numbers."""
 
-    def add(self, place: str) -> RowCount:
-        return RowCount(self.count + 1, self.places if len(self.places) == PLACES else (*self.places, place))
+    def add(self, location: str) -> RowCount:
+        """Return the count with one row more."""
+        kept = self.locations if len(self.locations) == LOCATIONS else (*self.locations, location)
+        return RowCount(self.count + 1, kept)
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnExample:
-    """An example and where it comes from: the ``part``-th of its row, counted from zero."""
+    """An example and its origin: the ``part``-th example of its row, counted from zero."""
 
     file: str
     row: int
@@ -67,19 +70,21 @@ class DrawnExample:
 
 @dataclass(slots=True)
 class RowCounts:
-    """Every row read so far: ``rows`` are those that gave examples, those refused, and the unreadable."""
+    """Counts of the rows read so far: ``rows`` = rows that gave examples (``giving``) + refused + unreadable."""
 
     rows: int = 0
     giving: int = 0
     refused: dict[str, RowCount] = field(default_factory=dict)
+    """Rows without anything to learn, by reason."""
     unreadable: dict[str, RowCount] = field(default_factory=dict)
+    """Rows that no schema reads, by reason; numbers in a reason are replaced by N."""
     schemas: dict[str, int] = field(default_factory=dict)
-    """Rows by the schema that read them, those refused among them."""
+    """Rows by the schema that read them, refused rows included."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a schema makes of a row."""
+class RowOutcome:
+    """The result of reading a row: examples, or the reason of a refusal."""
 
     schema: str
     examples: list[Example]
@@ -97,11 +102,13 @@ def open_set(
 ) -> InstructionSet:
     """Open a file, a folder, a pattern, a URL or a split of the Hub, and find the schema of its first rows.
 
-    ``data`` may be ``NAME=PATH`` where no ``name`` is given. CorpusError where there is nothing to read, no row, or no
-    known schema; UsageError for a schema that is none.
+    ``data`` may be ``NAME=PATH`` where no ``name`` is given. ``limit`` is the number of rows to read. Raises
+    CorpusError where there is nothing to read, no row, or no known schema; UsageError for an unknown ``schema``.
     """
     if schema is not None and schema not in SCHEMAS:
-        raise UsageError(f"--schema {schema}: no schema has that name", f"known are {', '.join(SCHEMAS)}")
+        raise UsageError(
+            f"--schema must be one of {', '.join(SCHEMAS)}, not {schema}", "leave --schema out to detect it"
+        )
     if name is None:
         ((name, data),) = name_sets([data]).items()
     corpus = open_records([data], id_field=id_field, limit=limit, on_error=on_error)
@@ -109,22 +116,31 @@ def open_set(
 
 
 def find_schema(name: str, corpus: Corpus) -> str:
-    """The schema of the first rows that can be read. CorpusError where there are none, or they follow none."""
-    reasons: list[str] = []
-    records = (row.record for row in corpus.records() if is_sound(row, reasons))
-    rows = [record for record in itertools.islice(records, START_ROWS) if record is not None]
+    """Return the schema of the first ``START_ROWS`` readable rows.
+
+    Raises CorpusError where no row can be read, or they follow no known schema.
+    """
+    reason: str | None = None
+    rows: list[Mapping[str, object]] = []
+    for row in corpus.records():
+        if row.reason is not None:
+            reason = reason or f"{row.file}: {row.reason}"
+        elif row.record is not None:
+            rows.append(row.record)
+        if len(rows) == START_ROWS:
+            break
     columns = dict.fromkeys(column for row in rows for column in row)
     if schema := choose_schema(columns, rows):
         return schema
     if rows:
         raise CorpusError(f"{name}: its rows follow no known schema; {describe_columns(columns)}", HINT)
-    if reasons:
-        raise CorpusError(f"{name}: none of its rows can be read; the first: {reasons[0]}")
+    if reason is not None:
+        raise CorpusError(f"{name}: none of its rows can be read; the first: {reason}")
     raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row")
 
 
 def choose_schema(columns: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> str | None:
-    """The schema of most rows, each by the columns that it fills; that of all together where they are as many."""
+    """Return the schema that most rows have by the columns they fill; ties go to that of all columns together."""
     together = detect_schema(columns, rows)
     each = [detect_schema(filled, [filled]) for filled in map(keep_filled, rows)]
     counts = Counter(schema for schema in each if schema is not None)
@@ -132,80 +148,78 @@ def choose_schema(columns: Mapping[str, Any], rows: Sequence[Mapping[str, object
 
 
 def keep_filled(record: Mapping[str, object]) -> dict[str, object]:
+    """Return the record without nulls and empty texts."""
     return {name: value for name, value in record.items() if value is not None and value != ""}
 
 
-def is_sound(row: RawRow, reasons: list[str]) -> bool:
-    """Whether a row was read; the reason of the first that was not is kept."""
-    if row.reason is not None and not reasons:
-        reasons.append(f"{row.file}: {row.reason}")
-    return row.reason is None
-
-
 def describe_columns(columns: Mapping[str, Any]) -> str:
+    """Return the first twenty column names as part of an error message."""
     names = list(columns)
     return f"they have: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "they have no columns"
 
 
-def read_set(dataset: InstructionSet, ledger: RowCounts) -> Iterator[DrawnExample]:
-    """All examples of a dataset in order; ``ledger`` is told of every row.
+def read_set(dataset: InstructionSet, counts: RowCounts) -> Iterator[DrawnExample]:
+    """Yield all examples of a dataset in order, and count every row in ``counts``.
 
-    RowError at the first row that cannot be read where the dataset was opened with ``on_error="stop"``.
+    Raises RowError at the first row that cannot be read where the dataset was opened with ``on_error="stop"``.
     """
     for row in dataset.corpus.records():
-        ledger.rows += 1
-        outcome = read_row(row, dataset, ledger)
+        counts.rows += 1
+        outcome = read_row(row, dataset, counts)
         if outcome is None:
             continue
-        ledger.schemas[outcome.schema] = ledger.schemas.get(outcome.schema, 0) + 1
+        counts.schemas[outcome.schema] = counts.schemas.get(outcome.schema, 0) + 1
         if outcome.refusal is not None:
-            note(ledger.refused, outcome.refusal, f"{row.file}, row {row.row}")
+            count_reason(counts.refused, outcome.refusal, f"{row.file}, row {row.row}")
             continue
-        ledger.giving += 1
+        counts.giving += 1
         for part, example in enumerate(outcome.examples):
             yield DrawnExample(row.file, row.row, part, row.id, example)
 
 
-def read_row(row: RawRow, dataset: InstructionSet, ledger: RowCounts) -> Outcome | None:
-    """What a row gives; None, and an entry in the ledger, where it cannot be read."""
-    place, cause = f"{row.file}, row {row.row}", row.reason or ""
+def read_row(row: RawRow, dataset: InstructionSet, counts: RowCounts) -> RowOutcome | None:
+    """Return what a row gives. Where it cannot be read, count it as unreadable and return None.
+
+    Raises RowError for such a row where the dataset was opened with ``on_error="stop"``.
+    """
+    location, cause = f"{row.file}, row {row.row}", row.reason or ""
     key = WHERE.sub("", cause)
     if row.record is not None:
         try:
-            return read_record(row.record, dataset.schema, dataset.said)
+            return read_record(row.record, dataset.schema, dataset.schema_given)
         except ConversationError as error:
             cause, key = str(error), f"{error.place}: expected {error.expected}"
     if dataset.corpus.on_error == "stop":
-        raise RowError(f"{place}: {cause}", "--on-error quarantine counts such rows and goes on")
-    note(ledger.unreadable, re.sub(r"\d+", "N", key), f"{place}: {cause}")
+        raise RowError(f"{location}: {cause}", "--on-error quarantine counts such rows and goes on")
+    count_reason(counts.unreadable, re.sub(r"\d+", "N", key), f"{location}: {cause}")
     return None
 
 
-def note(tallies: dict[str, RowCount], reason: str, place: str) -> None:
-    """Count a row under its reason; once there are too many reasons, new ones under a common name."""
-    if reason not in tallies and len(tallies) >= REASONS:
+def count_reason(reason_to_count: dict[str, RowCount], reason: str, location: str) -> None:
+    """Count a row under its reason; beyond ``REASONS`` reasons, count new ones as ``OTHER_REASON``."""
+    if reason not in reason_to_count and len(reason_to_count) >= REASONS:
         reason = OTHER_REASON
-    tallies[reason] = tallies.get(reason, RowCount()).add(place)
+    reason_to_count[reason] = reason_to_count.get(reason, RowCount()).add(location)
 
 
-def read_record(record: Mapping[str, object], schema: str, said: bool) -> Outcome:
-    """A row by the schema of its dataset; by its own where it does not follow that one and none was said.
+def read_record(record: Mapping[str, object], schema: str, schema_given: bool) -> RowOutcome:
+    """Read a row by the schema of its dataset or, unless the user gave that one, by the schema that the row follows.
 
-    ConversationError where neither reads it: that of the schema of the dataset.
+    Raises the ConversationError of the dataset's schema where neither reads the row.
     """
     try:
         outcome = read_by(record, schema)
     except ConversationError:
-        if not said and (other := read_otherwise(record, schema)):
+        if not schema_given and (other := read_otherwise(record, schema)):
             return other
         raise
-    if outcome.refusal == NO_TURNS and not said:
+    if outcome.refusal == NO_TURNS and not schema_given:
         return read_otherwise(record, schema) or outcome
     return outcome
 
 
-def read_otherwise(record: Mapping[str, object], schema: str) -> Outcome | None:
-    """A row by the schema of the columns that it fills, where that is another one and reads turns from it."""
+def read_otherwise(record: Mapping[str, object], schema: str) -> RowOutcome | None:
+    """Read a row by the schema of the columns that it fills; None where that is ``schema`` or gives no turns."""
     filled = keep_filled(record)
     other = detect_schema(filled, [filled])
     if other is None or other == schema:
@@ -217,23 +231,24 @@ def read_otherwise(record: Mapping[str, object], schema: str) -> Outcome | None:
     return None if outcome.refusal == NO_TURNS else outcome
 
 
-def read_by(record: Mapping[str, object], schema: str) -> Outcome:
+def read_by(record: Mapping[str, object], schema: str) -> RowOutcome:
+    """Read a row by one schema. Raises ConversationError where the row does not follow it."""
     try:
-        return Outcome(schema, read_examples(record, schema), None)
+        return RowOutcome(schema, read_examples(record, schema), None)
     except NothingToLearnError as nothing:
-        return Outcome(schema, [], nothing.reason)
+        return RowOutcome(schema, [], nothing.reason)
 
 
-def refuse_all(dataset: InstructionSet, ledger: RowCounts) -> CorpusError:
-    """Why a dataset gives no example: the counts of its rows, its columns, and what is expected."""
-    if not ledger.rows:
+def explain_no_example(dataset: InstructionSet, counts: RowCounts) -> CorpusError:
+    """Return the error for a dataset without examples: counts of its rows, its columns, and the expected columns."""
+    if not counts.rows:
         return CorpusError(f"{dataset.name} is empty: {' '.join(dataset.corpus.paths)} holds no row")
-    tallies = [*ledger.refused.items(), *ledger.unreadable.items()]
-    counts = "; ".join(f"{tally.count} × {reason} ({tally.places[0]})" for reason, tally in tallies[:5])
+    reasons = [*counts.refused.items(), *counts.unreadable.items()]
+    listed = "; ".join(f"{rows.count} × {reason} ({rows.locations[0]})" for reason, rows in reasons[:5])
     columns = ", ".join(dataset.corpus.columns[:20]) or "none"
-    rows = f"{ledger.rows} row{'s' if ledger.rows != 1 else ''}"
+    rows = f"{counts.rows} row{'s' if counts.rows != 1 else ''}"
     taken = ", ".join(list_columns(dataset.schema))
     return CorpusError(
-        f"{dataset.name}: no example in {rows}: {counts}; the columns are: {columns}",
-        f'the schema "{dataset.schema}" reads {taken}; --schema NAME says another: {", ".join(SCHEMAS)}',
+        f"{dataset.name}: no example in {rows}: {listed}; the columns are: {columns}",
+        f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}',
     )

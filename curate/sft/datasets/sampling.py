@@ -1,7 +1,7 @@
-"""A sample of a dataset: the same examples wherever they lie, a larger sample holding every smaller one.
+"""Samples of a dataset: they depend on the contents alone, and a larger sample contains every smaller one.
 
-The dataset is read once, and only a number or two of each example is kept; the examples themselves are kept while they
-are few. Where they are more, a second reading takes those that are drawn.
+The dataset is read once, keeping the length and the hash of each example. The examples are kept as well while they have
+fewer than ``KEPT_CHARACTERS``; beyond that, a second pass reads the drawn ones.
 """
 
 from __future__ import annotations
@@ -14,98 +14,103 @@ import orjson
 import xxhash
 
 from curate.errors import CorpusError
-from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, RowCounts, read_set, refuse_all
+from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, RowCounts, explain_no_example, read_set
 from curate.sft.datasets.strata import order_evenly
 from curate.sft.examples import Example, Which, scored_turns
 
-# Characters of all examples up to which they are kept in memory while they are counted.
-HELD_CHARACTERS = 64_000_000
+KEPT_CHARACTERS = 64_000_000
+"""Characters of all examples up to which they are kept in memory during the first pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSample:
-    """The examples drawn, in the order of the dataset, and what became of all its rows.
+    """The drawn examples, in the order of the dataset, and counts of all its rows.
 
-    ``rows`` are those that gave examples (``giving``), those refused, and the unreadable.
+    ``rows`` = rows that gave examples (``giving``) + refused + unreadable.
     """
 
     examples: tuple[DrawnExample, ...]
     available: int
-    """All examples of the dataset."""
+    """Number of examples in the dataset."""
     rows: int
     giving: int
     refused: dict[str, RowCount]
-    """Rows that hold nothing to learn, by reason."""
+    """Rows without anything to learn, by reason."""
     unreadable: dict[str, RowCount]
-    """Rows that no schema reads, by reason; numbers in a reason are N."""
+    """Rows that no schema reads, by reason; numbers in a reason are replaced by N."""
     schemas: dict[str, int]
-    """Rows by the schema that read them, those refused among them."""
+    """Rows by the schema that read them, refused rows included."""
 
 
 @dataclass(slots=True)
 class ExampleStore:
-    """All examples so far, while they are no more than ``room`` characters; none once they are more."""
+    """The examples read so far, as long as they fit into ``room`` characters; dropped once they do not."""
 
     room: int
-    held: list[DrawnExample] | None = field(default_factory=list)
+    examples: list[DrawnExample] | None = field(default_factory=list)
+    """None once they were dropped."""
 
     def add(self, drawn: DrawnExample) -> None:
-        if self.held is None:
+        """Keep an example, or drop all of them where it does not fit."""
+        if self.examples is None:
             return
         self.room -= sum(len(turn.text) for turn in drawn.example.turns) + len(drawn.example.tools or "")
-        self.held.append(drawn)
+        self.examples.append(drawn)
         if self.room < 0:
-            self.held = None
+            self.examples = None
 
 
-def draw(dataset: InstructionSet, count: int | None, seed: int, which: Which = "all") -> DatasetSample:
-    """A sample of ``count`` examples, all where None or where there are no more, stratified by the length of what is
-    scored of them (tenths, in characters).
+def draw_sample(dataset: InstructionSet, count: int | None, seed: int, which: Which = "all") -> DatasetSample:
+    """Draw ``count`` examples, stratified by length; all of them for None, or where the dataset has no more.
 
-    What is drawn goes by the turns of each example and the seed: the same from a copy of the dataset in another order,
-    format or schema. The sample of a smaller count is part of that of a larger one. CorpusError where the dataset has
-    no example, or changes while it is read; ValueError for a count below one.
+    The strata are tenths of the examples by the number of characters in their scored turns. The draw depends on the
+    turns of each example and the seed alone: a copy of the dataset in another order, format or schema gives the same
+    examples. The sample of a smaller count is part of that of a larger one. Raises CorpusError where the dataset has no
+    example, or changes while it is read; ValueError for a count below one.
     """
     if count is not None and count < 1:
-        raise ValueError(f"a sample of {count} examples; expected one at least")
-    ledger, shelf = RowCounts(), ExampleStore(HELD_CHARACTERS)
+        raise ValueError(f"count must be at least 1 or None, not {count}")
+    counts, store = RowCounts(), ExampleStore(KEPT_CHARACTERS)
     lengths, hashes = array("q"), array("Q")
-    for drawn in read_set(dataset, ledger):
+    for drawn in read_set(dataset, counts):
         lengths.append(count_scored(drawn.example, which))
         hashes.append(hash_example(drawn.example, seed))
-        shelf.add(drawn)
+        store.add(drawn)
     if not hashes:
-        raise refuse_all(dataset, ledger)
+        raise explain_no_example(dataset, counts)
     order = order_evenly(np.array(lengths, dtype=np.int64), np.array(hashes, dtype=np.uint64))
-    wanted = sorted(order[:count].tolist())
-    if shelf.held is None:
-        examples = take_again(dataset, {place: hashes[place] for place in wanted}, seed)
+    indices = sorted(order[:count].tolist())
+    if store.examples is None:
+        examples = read_drawn(dataset, {index: hashes[index] for index in indices}, seed)
     else:
-        examples = [shelf.held[place] for place in wanted]
+        examples = [store.examples[index] for index in indices]
     return DatasetSample(
-        tuple(examples), len(hashes), ledger.rows, ledger.giving, ledger.refused, ledger.unreadable, ledger.schemas
+        tuple(examples), len(hashes), counts.rows, counts.giving, counts.refused, counts.unreadable, counts.schemas
     )
 
 
 def count_scored(example: Example, which: Which) -> int:
-    """Characters of the turns that are scored."""
+    """Return the number of characters in the scored turns."""
     return sum(len(example.turns[index].text) for index in scored_turns(example, which))
 
 
 def hash_example(example: Example, seed: int) -> int:
-    """64 bits of the turns and the seed; neither the place nor the schema has a say."""
+    """Return a 64-bit hash of the turns and the seed, which depends on neither the schema nor the file and row."""
     turns = [[turn.role, turn.text] for turn in example.turns]
     return xxhash.xxh3_64_intdigest(orjson.dumps(turns), seed & (1 << 64) - 1)
 
 
-def take_again(dataset: InstructionSet, wanted: dict[int, int], seed: int) -> list[DrawnExample]:
-    """The examples of some places, read once more; each must have the hash that it had."""
-    taken = []
-    for place, drawn in enumerate(read_set(dataset, RowCounts())):
-        if place in wanted:
-            if hash_example(drawn.example, seed) != wanted[place]:
+def read_drawn(dataset: InstructionSet, index_to_hash: dict[int, int], seed: int) -> list[DrawnExample]:
+    """Read the examples with these indices in a second pass.
+
+    Raises CorpusError where one is missing or its hash is not that of the first pass.
+    """
+    examples = []
+    for index, drawn in enumerate(read_set(dataset, RowCounts())):
+        if index in index_to_hash:
+            if hash_example(drawn.example, seed) != index_to_hash[index]:
                 break
-            taken.append(drawn)
-        if len(taken) == len(wanted):
-            return taken
-    raise CorpusError(f"{dataset.name} changed while it was read", "the same command again")
+            examples.append(drawn)
+        if len(examples) == len(index_to_hash):
+            return examples
+    raise CorpusError(f"{dataset.name} changed while it was read", "run the same command again")

@@ -1,54 +1,62 @@
-"""The reader of a variant: a reference model with the chat template it reads under."""
+"""The reader of a model variant: a reference model with the chat template that examples are rendered by."""
 
 from dataclasses import dataclass, replace
 
 from curate.errors import UsageError
 from curate.reference.protocol import ScoringConfig
+from curate.sft.chat_template.choose import choose_template
+from curate.sft.chat_template.loss_mask import ChatEncoder
 from curate.sft.examples import Which
 from curate.sft.measuring.responses import ResponseReader
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVariant:
-    """A base model, and the template that conversations are put before it in."""
+    """A base model and the choice of a template to render examples with."""
 
     model: str
+    """A local folder, a Hub id, or ``builtin``."""
     template: str
+    """auto, plain, chatml, or the path of a Jinja file."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankingOptions:
-    """What is asked of every dataset."""
+    """Options of a ranking that hold for all its datasets."""
 
     turns: Which = "all"
+    """Which assistant turns are scored."""
     end_of_turn: bool = True
+    """Whether the control token that ends an answer is scored too."""
     sample: int | None = 1000
-    """Examples of a dataset; None: all."""
+    """Examples drawn of each dataset; None: all."""
     seed: int = 0
+    """The seed of the samples and of the bootstrap."""
     draws: int = 1000
+    """Bootstrap draws."""
     by: str = "perplexity"
+    """The name of the measure that ranks."""
     overlap: int | None = None
     """Tokens that a later window re-reads; None: half the window."""
 
 
-def open_reader(variant: ModelVariant, reading: ScoringConfig, wanted: RankingOptions) -> ResponseReader:
-    """The base model, checked against itself, with its template and the windows that answers are read in.
+def open_reader(variant: ModelVariant, reading: ScoringConfig, options: RankingOptions) -> ResponseReader:
+    """Load a base model with its self-check, choose its template, and set the windows that answers are read in.
 
-    A window re-reads half of the one before it unless the user says otherwise: an answer that is cut from its question
-    would be measured as if it had none.
+    A window re-reads half of the previous one unless ``options.overlap`` says otherwise: an answer that is cut from its
+    question would be measured as if it had none. Raises UsageError for an overlap outside 0 … window − 1, and what
+    ``choose_template`` and ``ChatEncoder`` raise.
     """
     from curate.reference.checkpoint import open_tokenizer
     from curate.reference.loading import load_causal
-    from curate.sft.chat_template.choose import choose_template
-    from curate.sft.chat_template.loss_mask import ChatEncoder
 
     reference = load_causal(variant.model, reading)
     tokenizer = open_tokenizer(variant.model, reading.revision, reading.trust_remote_code)
-    template = choose_template(tokenizer, variant.template, wanted.end_of_turn, variant.model)
+    template = choose_template(tokenizer, variant.template, options.end_of_turn, variant.model)
     window = reference.policy.window
-    overlap = window // 2 if wanted.overlap is None else wanted.overlap
+    overlap = window // 2 if options.overlap is None else options.overlap
     if not 0 <= overlap < window:
-        raise UsageError(f"--overlap {overlap} must be from 0 to the window less one, {window - 1}")
+        raise UsageError(f"--overlap must be from 0 to {window - 1} (the window less one), not {overlap}")
     reference.policy = replace(reference.policy, overlap=overlap)
     reference.identity |= {"overlap": reference.policy.overlap}
-    return ResponseReader(reference, template, ChatEncoder(tokenizer), wanted.turns)
+    return ResponseReader(reference, template, ChatEncoder(tokenizer), options.turns)

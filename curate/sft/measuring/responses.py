@@ -1,8 +1,11 @@
-"""Answers, measured: what a base model makes of each example of an instruction dataset, as one row of sums.
+"""Measured answers: one row of sums for each example of an instruction dataset, under one base model.
 
-An example is rendered and read once, whole; its scored tokens are the assistant's. Each answer is then read again by
-itself, without what was asked, in the same tokens: the difference is what the question did for it. Sums add up over the
+An example is rendered and read once, with all its turns; the assistant's tokens are scored. Then each answer is read
+alone, without its question, in the same tokens: the difference shows how much the question helped. Sums add up over the
 answers of an example and over examples; ``curate.sft.ranking.measures`` divides them.
+
+    DrawnExample → RenderedExample (text, tokens) → TokenSequence, one for the example and one for each answer
+                 → nats and ranks of tokens → a row of ``RESPONSES``
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +17,7 @@ import pyarrow as pa
 import xxhash
 
 from curate.rundir.schemas import KEY
+from curate.runtime.arrays import BoolArray, Int32Array
 from curate.sft.chat_template.loss_mask import Tokens, require_scored
 from curate.sft.chat_template.render import Rendered, RenderError
 from curate.sft.examples import Which, scored_turns
@@ -25,9 +29,12 @@ if TYPE_CHECKING:
     from curate.sft.chat_template.render import ChatTemplate
     from curate.sft.datasets import DrawnExample
 
-RANK_CLIP = 100  # arXiv 2601.14249
-FIRST = 64  # tokens of an answer that are its beginning
-BATCH = 128  # examples that are packed together
+RANK_CLIP = 100
+"""Ranks above this one count as this one (arXiv 2601.14249)."""
+FIRST = 64
+"""Tokens at the beginning of an answer that have sums of their own."""
+BATCH = 128
+"""Examples that are packed together."""
 
 # Sums over the scored tokens of an example, unless they say otherwise. Nats are natural logarithms, −ln p.
 SUMS = {
@@ -35,11 +42,11 @@ SUMS = {
     "tokens": pa.int64(),
     "content_nats": pa.float64(),  # without control tokens, such as the end of turn
     "bytes": pa.int64(),  # UTF-8 of the same tokens, without control tokens
-    "unconditional_nats": pa.float64(),  # each answer by itself
+    "unconditional_nats": pa.float64(),  # each answer alone, without its question
     "ranks": pa.int64(),  # of the vocabulary, 1 the likeliest, clipped at RANK_CLIP
     "first_nats": pa.float64(),  # over the first FIRST tokens of each answer
     "first_tokens": pa.int64(),
-    "full_nats": pa.float64(),  # over all tokens up to the last scored one, the prompt's too
+    "full_nats": pa.float64(),  # over all tokens up to the last scored one, prompts included
     "full_tokens": pa.int64(),
     "prompt_tokens": pa.int64(),  # read and not scored
     "answers": pa.int64(),  # scored turns
@@ -48,12 +55,12 @@ SUMS = {
 RESPONSES = pa.schema(
     [
         *KEY,
-        ("part", pa.int32()),  # which example of its row, from 0
+        ("part", pa.int32()),  # the number of the example within its row, from 0
         ("id", pa.large_string()),
         ("status", pa.string()),  # ok, or unscorable
         ("reason", pa.large_string()),
-        ("notes", pa.large_string()),  # what the template did to the conversation, each with a line end
-        ("asked", pa.uint64()),  # xxh3 of all that stands before the first scored answer
+        ("notes", pa.large_string()),  # changes that the template made, separated by line ends
+        ("asked", pa.uint64()),  # xxh3 of all turns before the first scored answer
         ("answered", pa.uint64()),  # xxh3 of the scored answers, without case and white space
         *SUMS.items(),
     ]
@@ -62,94 +69,99 @@ RESPONSES = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class ResponseReader:
-    """A base model with the manner in which conversations are put before it."""
+    """A base model with the template, the tokenizer and the turns that it scores."""
 
     reference: "CausalReference"
     template: "ChatTemplate"
     encoder: "ChatEncoder"
     turns: Which
-    """all or last: which of the assistant's turns are scored."""
+    """Which assistant turns are scored."""
 
     @property
-    def rows(self) -> int:
-        """How many ids the model knows."""
+    def vocabulary(self) -> int:
+        """The number of token ids that the model has an embedding for."""
         return self.reference.vocab_size
 
 
 def measure_examples(
-    reader: ResponseReader, drawn: "Sequence[DrawnExample]", advance: Callable[[int, int, int], None] | None = None
+    reader: ResponseReader, examples: "Sequence[DrawnExample]", advance: Callable[[int, int, int], None] | None = None
 ) -> Iterator[pa.Table]:
-    """One row of sums for each example, batch by batch, in order; an example that cannot be scored says why.
+    """Yield tables of ``RESPONSES``, one for each batch: a row for each example, in order.
 
-    ``advance(examples, tokens, characters)`` is called as the work goes on, with what is done since the last call.
+    The row of an example that cannot be scored has the reason and no sums. ``advance(examples, tokens, characters)`` is
+    called during the work with what was done since the last call.
     """
-    for at in range(0, len(drawn), BATCH):
-        batch = drawn[at : at + BATCH]
-        yield _measure(reader, batch, advance)
+    for begin in range(0, len(examples), BATCH):
+        yield _measure_batch(reader, examples[begin : begin + BATCH], advance)
 
 
 @dataclass(slots=True)
-class Prompted:
-    """One example on its way: rendered, in tokens, or the reason why not."""
+class RenderedExample:
+    """An example as the model reads it, or the reason why it cannot be scored."""
 
     rendered: Rendered | None = None
     tokens: Tokens | None = None
     reason: str | None = None
 
 
-def prompt(reader: ResponseReader, drawn: "Sequence[DrawnExample]") -> list[Prompted]:
-    """The examples as the model reads them, with the owner of each token."""
-    found = [_render(reader, one) for one in drawn]
-    usable = [one for one in found if one.rendered is not None]
-    encoded = reader.encoder.encode([one.rendered for one in usable if one.rendered is not None])
-    for one, tokens in zip(usable, encoded, strict=True):
-        one.reason = _refuse(reader, tokens)
-        one.tokens = tokens if one.reason is None else None
+def render_examples(reader: ResponseReader, examples: "Sequence[DrawnExample]") -> list[RenderedExample]:
+    """Return the examples as the model reads them: text and tokens, or a reason, in the order given."""
+    found = [_render_text(reader, drawn) for drawn in examples]
+    usable = [each for each in found if each.rendered is not None]
+    encoded = reader.encoder.encode([each.rendered for each in usable if each.rendered is not None])
+    for each, tokens in zip(usable, encoded, strict=True):
+        each.reason = _find_refusal(reader, tokens)
+        each.tokens = tokens if each.reason is None else None
     return found
 
 
-def _render(reader: ResponseReader, one: "DrawnExample") -> Prompted:
+def _render_text(reader: ResponseReader, drawn: "DrawnExample") -> RenderedExample:
     try:
-        which = scored_turns(one.example, reader.turns)
-        return Prompted(reader.template.render(one.example.turns, which, one.example.tools))
+        scored = scored_turns(drawn.example, reader.turns)
+        return RenderedExample(reader.template.render(drawn.example.turns, scored, drawn.example.tools))
     except RenderError as error:
-        return Prompted(reason=str(error))
+        return RenderedExample(reason=str(error))
 
 
-def _refuse(reader: ResponseReader, tokens: Tokens) -> str | None:
+def _find_refusal(reader: ResponseReader, tokens: Tokens) -> str | None:
     try:
         require_scored(reader.template, tokens)
     except RenderError as error:
         return str(error)
-    if int(tokens.ids.max()) >= reader.rows:
+    if int(tokens.ids.max()) >= reader.vocabulary:
         return (
             f"the template {reader.template.name} writes token {int(tokens.ids.max())}, which the model has no row for"
         )
     return None
 
 
-def _measure(reader: ResponseReader, drawn: "Sequence[DrawnExample]", advance: Any) -> pa.Table:
-    from curate.reference.token_sequences import TokenSequence, measure
+def _measure_batch(
+    reader: ResponseReader, examples: "Sequence[DrawnExample]", advance: Callable[[int, int, int], None] | None
+) -> pa.Table:
+    from curate.reference.token_sequences import measure
 
-    prompted = prompt(reader, drawn)
-    transcripts: list[TokenSequence] = []
+    rendered = render_examples(reader, examples)
+    sequences: list[TokenSequence] = []
     begins: list[int] = []
-    for one in prompted:
-        begins.append(len(transcripts))
-        if one.tokens is not None:
-            transcripts.append(_whole(one.tokens, reader.reference.prefix))
-            transcripts += [_alone(one.tokens, span) for span in range(int(one.tokens.owner.max()) + 1)]
-    whole = max(sum(len(one.ids) for one in transcripts), 1)
-    characters = sum(len(turn.text) for one in drawn for turn in one.example.turns)
-    progress = _Share(advance, len(drawn), characters, whole)
-    measured = measure(reader.reference, transcripts, progress.add)
+    for each in rendered:
+        begins.append(len(sequences))
+        if each.tokens is not None:
+            sequences.append(_make_full_sequence(each.tokens, reader.reference.prefix))
+            sequences += [_make_answer_sequence(each.tokens, span) for span in range(int(each.tokens.owner.max()) + 1)]
+    num_tokens = max(sum(len(sequence.ids) for sequence in sequences), 1)
+    characters = sum(len(turn.text) for drawn in examples for turn in drawn.example.turns)
+    progress = _BatchProgress(advance, len(examples), characters, num_tokens)
+    measured = measure(reader.reference, sequences, progress.add)
     progress.finish()
-    rows = [_row(reader, one, example, measured[at:]) for one, example, at in zip(prompted, drawn, begins, strict=True)]
+    rows = [
+        _make_row(reader, each, drawn, measured[begin:])
+        for each, drawn, begin in zip(rendered, examples, begins, strict=True)
+    ]
     return pa.Table.from_pylist(rows, RESPONSES)
 
 
-def _whole(tokens: Tokens, prefix: int | None) -> "TokenSequence":
-    """An example up to its last scored token. A prefix that the template writes is not asked for, or it came twice."""
+def _make_full_sequence(tokens: Tokens, prefix: int | None) -> "TokenSequence":
+    """Return an example up to its last scored token. The prefix is not scored where the template writes it."""
     from curate.reference.token_sequences import TokenSequence
 
     wanted = np.arange(len(tokens.ids)) <= np.flatnonzero(tokens.owner >= 0)[-1]
@@ -157,50 +169,55 @@ def _whole(tokens: Tokens, prefix: int | None) -> "TokenSequence":
     return TokenSequence(tokens.ids, wanted)
 
 
-def _alone(tokens: Tokens, span: int) -> "TokenSequence":
+def _make_answer_sequence(tokens: Tokens, span: int) -> "TokenSequence":
+    """Return the tokens of one answer, all of them scored."""
     from curate.reference.token_sequences import TokenSequence
 
-    own = tokens.ids[tokens.owner == span]
-    return TokenSequence(own, np.ones(len(own), np.bool_))
+    ids = tokens.ids[tokens.owner == span]
+    return TokenSequence(ids, np.ones(len(ids), np.bool_))
 
 
 @dataclass(slots=True)
-class _Share:
-    """Progress of one batch, told by the share of its tokens that were read."""
+class _BatchProgress:
+    """Progress of one batch: its examples and characters count as done by the share of its tokens that were read."""
 
     advance: Callable[[int, int, int], None] | None
     examples: int
     characters: int
-    whole: int
+    num_tokens: int
     read: int = 0
-    told: tuple[int, int] = (0, 0)
+    reported: tuple[int, int] = (0, 0)
+    """Examples and characters passed to ``advance`` so far."""
 
     def add(self, scored: int, read: int) -> None:
+        """Report that a number of tokens were scored and read."""
         self.read += read
-        self._tell(min(1.0, self.read / self.whole), scored)
+        self._report(min(1.0, self.read / self.num_tokens), scored)
 
     def finish(self) -> None:
-        self._tell(1.0, 0)
+        """Report the rest of the batch."""
+        self._report(1.0, 0)
 
-    def _tell(self, share: float, tokens: int) -> None:
+    def _report(self, share: float, tokens: int) -> None:
         now = round(self.examples * share), round(self.characters * share)
         if self.advance is not None:
-            self.advance(now[0] - self.told[0], tokens, now[1] - self.told[1])
-        self.told = now
+            self.advance(now[0] - self.reported[0], tokens, now[1] - self.reported[1])
+        self.reported = now
 
 
-def _row(
-    reader: ResponseReader, one: Prompted, example: "DrawnExample", measured: "Sequence[ScoredSequence]"
+def _make_row(
+    reader: ResponseReader, rendered: RenderedExample, drawn: "DrawnExample", measured: "Sequence[ScoredSequence]"
 ) -> dict[str, Any]:
-    """One example's row: the key, why not, or the sums."""
-    asked, answered = _digest(reader, example)
-    row = {"file": example.file, "row": example.row, "part": example.part, "id": example.id}
-    row |= {"asked": asked, "answered": answered, "status": "unscorable", "reason": one.reason}
-    if one.tokens is None or one.rendered is None:
+    """Return the row of one example: its key with the sums, or with the reason why it cannot be scored."""
+    asked, answered = _hash_turns(reader, drawn)
+    row = {"file": drawn.file, "row": drawn.row, "part": drawn.part, "id": drawn.id}
+    row |= {"asked": asked, "answered": answered, "status": "unscorable", "reason": rendered.reason}
+    if rendered.tokens is None or rendered.rendered is None:
         return row
-    row["notes"] = "\n".join(one.rendered.notes) or None
-    answers = int(one.tokens.owner.max()) + 1
-    sums = sum_up(one.rendered, one.tokens, measured[0], measured[1 : 1 + answers], reader.encoder.control)
+    row["notes"] = "\n".join(rendered.rendered.notes) or None
+    answers = int(rendered.tokens.owner.max()) + 1
+    control = reader.encoder.control
+    sums = sum_tokens(rendered.rendered, rendered.tokens, measured[0], measured[1 : 1 + answers], control)
     if not np.isfinite([sums["nats"], sums["unconditional_nats"], sums["full_nats"]]).all():
         return row | {"reason": "the model gave NaN or infinity for one of its tokens"}
     if not sums["tokens"]:
@@ -208,25 +225,26 @@ def _row(
     return row | sums | {"status": "ok", "reason": None}
 
 
-def sum_up(
+def sum_tokens(
     rendered: Rendered,
     tokens: Tokens,
     given: "ScoredSequence",
     alone: "Sequence[ScoredSequence]",
     control: frozenset[int],
 ) -> dict[str, Any]:
-    """The sums of one example, from what the model made of its tokens: given the prompt, and each answer alone.
+    """Return the ``SUMS`` of one example.
 
-    A token that could not be predicted for want of anything before it (no prefix token) is in no sum of nats or tokens,
-    of answers with a prompt or without one, so that both speak of the same tokens.
+    ``given`` is the example as the model scored it, ``alone`` each answer without its question; ``control`` are the ids
+    of control tokens. A token that had nothing before it to be predicted from (no prefix token) is left out of the sums
+    of nats and tokens, with the prompt and without it, so that both are over the same tokens.
     """
     scored = tokens.owner >= 0
     unconditional, predicted = np.zeros(len(scored)), np.zeros(len(scored), np.bool_)
-    for span, one in enumerate(alone):
-        unconditional[tokens.owner == span], predicted[tokens.owner == span] = one.nats, one.ranks > 0
+    for span, answer in enumerate(alone):
+        unconditional[tokens.owner == span], predicted[tokens.owner == span] = answer.nats, answer.ranks > 0
     known = scored & predicted & (given.ranks > 0)
     content = known & ~np.isin(tokens.ids, list(control))
-    first = known & _beginnings(tokens.owner)
+    first = known & _mask_beginnings(tokens.owner)
     read = given.ranks > 0
     last = int(np.flatnonzero(scored)[-1]) + 1
     return {
@@ -246,29 +264,29 @@ def sum_up(
     }
 
 
-def _beginnings(owner: np.ndarray[Any, np.dtype[np.int32]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """The first ``FIRST`` tokens of each answer."""
-    found = np.zeros(len(owner), np.bool_)
+def _mask_beginnings(owner: Int32Array) -> BoolArray:
+    """Return a mask (N) of the first ``FIRST`` tokens of each answer."""
+    mask = np.zeros(len(owner), np.bool_)
     for span in range(int(owner.max()) + 1):
-        found[np.flatnonzero(owner == span)[:FIRST]] = True
-    return found
+        mask[np.flatnonzero(owner == span)[:FIRST]] = True
+    return mask
 
 
-def _count_bytes(text: str, tokens: Tokens, content: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
-    """UTF-8 bytes that runs of content tokens spell; a character that tokens share counts once."""
+def _count_bytes(text: str, tokens: Tokens, content: BoolArray) -> int:
+    """Return the UTF-8 bytes of the masked tokens' text; a character that neighbouring tokens share counts once."""
     total = 0
     for span in range(int(tokens.owner.max()) + 1):
-        at = np.flatnonzero(content & (tokens.owner == span))
-        for run in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if len(at) else ():
+        indices = np.flatnonzero(content & (tokens.owner == span))
+        for run in np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1) if len(indices) else ():
             total += len(text[int(tokens.spans[run[0], 0]) : int(tokens.spans[run[-1], 1])].encode())
     return total
 
 
-def _digest(reader: ResponseReader, one: "DrawnExample") -> tuple[int, int]:
-    """Hashes of what was asked and of what was answered."""
-    turns = one.example.turns
-    which = scored_turns(one.example, reader.turns)
-    first = which[0] if which else len(turns)
+def _hash_turns(reader: ResponseReader, drawn: "DrawnExample") -> tuple[int, int]:
+    """Return hashes of the turns before the first scored answer, and of the scored answers."""
+    turns = drawn.example.turns
+    scored = scored_turns(drawn.example, reader.turns)
+    first = scored[0] if scored else len(turns)
     asked = "\0".join(f"{turn.role}\0{turn.text}" for turn in turns[:first])
-    answered = "\0".join(" ".join(turns[at].text.casefold().split()) for at in which)
+    answered = "\0".join(" ".join(turns[at].text.casefold().split()) for at in scored)
     return xxhash.xxh3_64_intdigest(asked.encode()), xxhash.xxh3_64_intdigest(answered.encode())

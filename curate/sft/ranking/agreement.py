@@ -1,6 +1,6 @@
-"""Which datasets cannot be told apart, and whether two models (or templates, or measures) rank them alike.
+"""Groups of datasets that cannot be told apart, and the agreement of rankings by two models, templates or measures.
 
-Built on ``uncertainty``'s draws; its legend of shapes holds here.
+Both use the draws of ``curate.sft.ranking.bootstrap``; shapes are named as there: B draws, D datasets.
 """
 
 import math
@@ -9,53 +9,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from curate.sft.ranking.bootstrap import LEVEL, bound, find_p_values, hold
-
-Floats = NDArray[np.float64]
+from curate.runtime.arrays import BoolArray, Float64Array
+from curate.sft.ranking.bootstrap import LEVEL, adjust_p_values, find_interval, find_p_values
 
 LETTERS = string.ascii_letters
 
 
-def group(order: Sequence[int], apart_DD: NDArray[np.bool_]) -> list[tuple[int, ...]]:
-    """Groups of datasets that cannot be told apart: two share a group if, and only if, they are not told apart.
+def group_datasets(order: Sequence[int], apart_DD: BoolArray) -> list[tuple[int, ...]]:
+    """Return groups such that two datasets share a group if, and only if, they cannot be told apart.
 
-    Not being told apart is not transitive (a like b, b like c, and yet a unlike c), so that groups overlap, and the
-    neighbours of an order alone do not give them: ``apart_DD`` is ``separate``'s, of all pairs. Each group is maximal.
-    Where the samples are alike, they are the runs of the order within which no pair is told apart. Where they are not,
-    an uncertain dataset can be like both ends of a run and a sure one between them like neither; runs would hide that.
-    This is the compact letter display of the variety trials (Piepho 2004, Journal of Computational and Graphical
-    Statistics 13), found greedily: always maximal, not always the fewest.
+    ``order`` are indices, best first; ``apart_DD`` is the result of ``find_separated_pairs``. Being indistinguishable
+    is not transitive (a from b, b from c, and yet a differs from c), so groups overlap and cannot be derived from
+    neighbours alone. Each group is maximal and in the order. Where samples have similar errors, groups are runs of the
+    order. Otherwise an uncertain dataset can be indistinguishable from both ends of a run while a certain one between
+    them differs from both; runs would hide that. This is the compact letter display of the variety trials (Piepho 2004,
+    Journal of Computational and Graphical Statistics 13), found greedily: always maximal, not always the fewest.
     """
     groups: list[tuple[int, ...]] = []
-    for place, first in enumerate(order):
-        for second in order[place:]:
+    for position, first in enumerate(order):
+        for second in order[position:]:
             together = first == second or not apart_DD[first, second]
-            if together and not any(first in held and second in held for held in groups):
-                groups.append(_widen(order, apart_DD, first, second))
+            if together and not any(first in group and second in group for group in groups):
+                groups.append(_widen_group(order, apart_DD, first, second))
     return groups
 
 
-def _widen(order: Sequence[int], apart_DD: NDArray[np.bool_], *seeds: int) -> tuple[int, ...]:
-    """The seeds, and every dataset of the order that is like all that are in, in the order."""
+def _widen_group(order: Sequence[int], apart_DD: BoolArray, *seeds: int) -> tuple[int, ...]:
+    """Return the seeds and each further dataset that cannot be told apart from any member so far, in the order."""
     members = set(seeds)
-    for one in order:
-        if not any(apart_DD[one, member] for member in members):
-            members.add(one)
-    return tuple(one for one in order if one in members)
+    for index in order:
+        if not any(apart_DD[index, member] for member in members):
+            members.add(index)
+    return tuple(index for index in order if index in members)
 
 
-def label(groups: Sequence[tuple[int, ...]], count: int) -> list[str]:
-    """The letters of each of ``count`` datasets' groups: a, ab, b … Two share a letter if they are not told apart."""
-    names = [LETTERS[place] if place < len(LETTERS) else f"({place + 1})" for place in range(len(groups))]
-    return ["".join(name for name, held in zip(names, groups, strict=True) if one in held) for one in range(count)]
+def label_groups(groups: Sequence[tuple[int, ...]], count: int) -> list[str]:
+    """Return the letters of the groups of each of ``count`` datasets: a, ab, b …; from the 53rd on (53), (54) …"""
+    names = [LETTERS[number] if number < len(LETTERS) else f"({number + 1})" for number in range(len(groups))]
+    labelled = list(zip(names, groups, strict=True))
+    return ["".join(name for name, group in labelled if index in group) for index in range(count)]
 
 
-def agree(values_a_D: Floats, values_b_D: Floats) -> float:
-    """Kendall's τ-b of two rankings: 1 for the same order, −1 for the reverse; ties count for neither.
+def compute_tau(values_a_D: Float64Array, values_b_D: Float64Array) -> float:
+    """Return Kendall's τ-b of two rankings: 1 for the same order, −1 for the reverse; ties count for neither.
 
-    Datasets without a value on both sides are left out. NaN for fewer than two, and where one side is all ties.
+    Datasets with a NaN on either side are left out. NaN for fewer than two, and where one side is all ties.
     """
     known = ~(np.isnan(values_a_D) | np.isnan(values_b_D))
     first, second = _sign_pairs(values_a_D[known]), _sign_pairs(values_b_D[known])
@@ -63,56 +62,59 @@ def agree(values_a_D: Floats, values_b_D: Floats) -> float:
     return float(first @ second) / math.sqrt(untied) if untied else math.nan
 
 
-def _sign_pairs(values_D: Floats) -> Floats:
-    """Of each pair of datasets, whether the second is higher (1), lower (−1), or equal (0)."""
+def _sign_pairs(values_D: Float64Array) -> Float64Array:
+    """Return for each pair of datasets whether the second is higher (1), lower (−1), or equal (0)."""
     firsts, seconds = np.triu_indices(len(values_D), 1)
     return (values_D[seconds] > values_D[firsts]).astype(np.float64) - (values_D[seconds] < values_D[firsts])
 
 
-def bound_agreement(draws_a_BD: Floats, draws_b_BD: Floats) -> tuple[float, float]:
-    """The 95 % interval of ``agree`` over paired draws: the same examples resampled under both models.
+def bound_agreement(draws_a_BD: Float64Array, draws_b_BD: Float64Array) -> tuple[float, float]:
+    """Return the 95 % interval of ``compute_tau`` over paired draws: the same examples resampled under both models.
 
-    Datasets with a NaN among their draws are left out. Sampling noise shuffles near-equal datasets, in the samples
-    once, in the draws twice: the estimate lies nearer to 0 than the truth, and the interval nearer still, so that an
-    interval below 1 is no proof that the rankings differ. That is ``find_changes``' to say.
+    Datasets with a NaN among their draws are left out. Sampling noise shuffles nearly equal datasets, once in the
+    samples and twice in the draws: the estimate is closer to 0 than the truth, and the interval closer still. So an
+    interval below 1 does not prove that the rankings differ; ``find_changes`` tests that.
     """
     known = ~(np.isnan(draws_a_BD) | np.isnan(draws_b_BD)).any(axis=0)
     pairs = zip(draws_a_BD[:, known], draws_b_BD[:, known], strict=True)
-    low, high = bound(np.array([agree(first, second) for first, second in pairs]))
+    low, high = find_interval(np.array([compute_tau(first, second) for first, second in pairs]))
     return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderChange:
-    """Two datasets that one model ranks one way, and another the other way, beyond chance."""
+    """Two datasets that two models rank in opposite orders, beyond chance."""
 
     first: int
-    """The better one under a."""
+    """The index of the better dataset under a."""
     second: int
-    """The better one under b."""
+    """The index of the better dataset under b."""
     p_value: float
     """Adjusted for all pairs (Holm)."""
 
 
-def find_changes(values_a_D: Floats, draws_a_BD: Floats, values_b_D: Floats, draws_b_BD: Floats) -> list[OrderChange]:
-    """The pairs separated one way under a and the other way under b, surest first.
+def find_changes(
+    values_a_D: Float64Array, draws_a_BD: Float64Array, values_b_D: Float64Array, draws_b_BD: Float64Array
+) -> list[OrderChange]:
+    """Return the pairs separated one way under a and the other way under b, smallest p-value first.
 
-    Both must hold, so that a pair's p-value is the larger of the two, and 1 where the order did not change; this is
-    right however the two models' errors go together. Over all pairs Holm's adjustment: if none really changes, any is
-    listed at most once in twenty. A pair that changed and is not listed may be a real change not yet shown.
+    Both separations are needed, so a pair's p-value is the larger of the two, and 1 where the order did not change;
+    this is valid for any dependence between the two models' errors. Holm's adjustment over all pairs: if no pair
+    changes, some pair is listed at most once in twenty times. A pair that is not listed may still change; it was not
+    shown yet.
     """
     upper = np.triu_indices(len(values_a_D), 1)
     worse = np.maximum(find_p_values(values_a_D, draws_a_BD)[upper], find_p_values(values_b_D, draws_b_BD)[upper])
     signs_a = _sign_pairs(values_a_D)
-    p_values = hold(np.where(signs_a * _sign_pairs(values_b_D) < 0, worse, 1.0))
-    found = [
+    p_values = adjust_p_values(np.where(signs_a * _sign_pairs(values_b_D) < 0, worse, 1.0))
+    changes = [
         OrderChange(*((one, two) if sign > 0 else (two, one)), p_value)
         for one, two, sign, p_value in zip(*(each.tolist() for each in (*upper, signs_a, p_values)), strict=True)
         if p_value < 1 - LEVEL
     ]
-    return sorted(found, key=lambda change: change.p_value)
+    return sorted(changes, key=lambda change: change.p_value)
 
 
-def count_reversals(values_a_D: Floats, values_b_D: Floats) -> int:
-    """How many pairs stand the other way round under b, by their values alone, chance included."""
+def count_reversals(values_a_D: Float64Array, values_b_D: Float64Array) -> int:
+    """Return how many pairs have the opposite order under b, by their values alone, chance included."""
     return int(np.count_nonzero(_sign_pairs(values_a_D) * _sign_pairs(values_b_D) < 0))

@@ -1,13 +1,13 @@
-"""A run of each dataset, with the numbers of its examples beside its rows: what ``curate filter`` and ``export`` know.
+"""A run of each dataset with the numbers of its examples, which ``curate filter`` and ``curate export`` can use.
 
-    OUT/NAME/scores/…            perplexity of the answers given what was asked; tokens and nats are theirs
+    OUT/NAME/scores/…            perplexity of the answers given their questions; tokens and nats are theirs
     OUT/NAME/carried/…           ifd_ppl, ifd_loss, rsr, unconditional_nats, prompt_tokens, and
                  ifd_below_1     ifd_ppl where the prompt helps, else null
-                 asked           text, equal where what is asked is equal
-                 best_of_prompt  the perplexity where it is the lowest of all rows that ask the same, else null
+                 asked           text, equal where the questions are equal
+                 best_of_prompt  the perplexity where it is the lowest of all rows with the same question, else null
 
-A row of several examples (trees, instances) has their sums. A row that was not drawn, or has no example, says so by its
-status and reason, and is never kept by accident.
+A row of several examples (trees, instances) has their sums. A row that was not drawn, or has no example, has a status
+other than ok and a reason, so that no filter keeps it.
 """
 
 from collections import defaultdict
@@ -32,11 +32,14 @@ from curate.sft.ranking.session import RankingSession
 from curate.stages.score.rows import assemble_part, measure_texts
 from curate.stages.score.summary import summarise
 from curate.stages.score.table import begin, complete
+from curate.stages.slice_runner import name_part
 
-Key = tuple[str, int]
+RowKey = tuple[str, int]
+"""File and row."""
 NOT_SAMPLED = "not_sampled"
-MOST = 700.0  # nats a token whose exponential is a number
-NUMBERS = {
+MOST = 700.0
+"""Nats a token up to which the exponential is finite."""
+COLUMNS = {
     "ifd_ppl": pa.float64(),
     "ifd_loss": pa.float64(),
     "ifd_below_1": pa.float64(),
@@ -48,113 +51,125 @@ NUMBERS = {
 }
 
 
-def write_all(
-    contest: RankingSession, reader: ResponseReader, measured: Mapping[str, pa.Table], out: str
+def write_example_runs(
+    session: RankingSession, reader: ResponseReader, name_to_responses: Mapping[str, pa.Table], out: str
 ) -> tuple[str, ...]:
-    """A run for each dataset, in a folder of its name.  → the run directories"""
-    return tuple(write(contest, reader, one, measured[one.name], Path(out) / one.name) for one in contest.sets)
+    """Write a run for each dataset, in the folder ``out``/NAME, and return the run directories."""
+    return tuple(
+        write_example_run(session, reader, dataset, name_to_responses[dataset.name], Path(out) / dataset.name)
+        for dataset in session.datasets
+    )
 
 
-def write(contest: RankingSession, reader: ResponseReader, one: InstructionSet, measured: pa.Table, path: Path) -> str:
-    """One dataset as a run: its scores are those of its answers."""
+def write_example_run(
+    session: RankingSession, reader: ResponseReader, dataset: InstructionSet, responses: pa.Table, path: Path
+) -> str:
+    """Write one dataset as a run whose scores are those of its answers, and return the run directory."""
     run = open_run(path, create=True)
-    corpus = open_corpus(list(one.corpus.paths), text_field=f"@{one.schema}", id_field=one.corpus.id_field)
+    corpus = open_corpus(list(dataset.corpus.paths), text_field=f"@{dataset.schema}", id_field=dataset.corpus.id_field)
     identity = reader.reference.identity | {
         "template": reader.template.fingerprint(),
-        "turns": contest.wanted.turns,
-        "end_of_turn": contest.wanted.end_of_turn,
+        "turns": session.options.turns,
+        "end_of_turn": session.options.end_of_turn,
     }
-    drawn = {"sample": contest.wanted.sample, "seed": contest.wanted.seed}
+    drawn = {"sample": session.options.sample, "seed": session.options.seed}
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": []} | drawn}
     begin(run, corpus, made_from, restart=True)
-    rows = sum_rows(measured)
-    _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_rows(one))
-    document_columns.settle(run, tuple(NUMBERS), corpus.fingerprint())
+    rows = sum_rows(responses)
+    _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_refusals(dataset))
+    document_columns.settle(run, tuple(COLUMNS), corpus.fingerprint())
     summary = summarise(run, identity["model"], 1.0)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     complete(run, corpus, made_from, kept)
     read = summary.documents + sum(summary.not_scored.values())
     if summary.not_scored.get(NOT_SAMPLED):
-        console.warn(f"{one.name}: {summary.not_scored[NOT_SAMPLED]:,} rows were not drawn; --sample 0 measures all")
+        console.warn(
+            f"{dataset.name}: {summary.not_scored[NOT_SAMPLED]:,} rows were not drawn; --sample 0 measures all"
+        )
     console.say("examples", f"{path}   {summary.documents:,} of {read:,} rows have numbers")
     return str(path)
 
 
-def sum_rows(measured: pa.Table) -> dict[Key, dict[str, Any]]:
-    """The sums of each row over its examples; the reason, where none of them could be scored."""
-    found: dict[Key, dict[str, Any]] = {}
-    for one in measured.to_pylist():
-        row = found.setdefault((one["file"], one["row"]), {"asked": one["asked"], "reason": one["reason"], "scored": 0})
-        if one["status"] == "ok":
+def sum_rows(responses: pa.Table) -> dict[RowKey, dict[str, Any]]:
+    """Return the sums of each row over its scored examples, and the reason of the first example if it has one."""
+    rows: dict[RowKey, dict[str, Any]] = {}
+    for example in responses.to_pylist():
+        start = {"asked": example["asked"], "reason": example["reason"], "scored": 0}
+        row = rows.setdefault((example["file"], example["row"]), start)
+        if example["status"] == "ok":
             row["scored"] += 1
             for name in SUMS:
-                row[name] = row.get(name, 0) + one[name]
-    return found
+                row[name] = row.get(name, 0) + example[name]
+    return rows
 
 
-def explain_rows(one: InstructionSet) -> dict[Key, str]:
-    """Why rows that can be read hold no example, by their keys."""
-    found: dict[Key, str] = {}
-    for row in one.corpus.records():
+def explain_refusals(dataset: InstructionSet) -> dict[RowKey, str]:
+    """Return why readable rows have no example, by their keys."""
+    reasons: dict[RowKey, str] = {}
+    for row in dataset.corpus.records():
         if row.record is not None:
             try:
-                refusal = read_record(row.record, one.schema, one.said).refusal
+                refusal = read_record(row.record, dataset.schema, dataset.schema_given).refusal
             except ConversationError as error:
                 refusal = str(error)
             if refusal is not None:
-                found[row.file, row.row] = refusal
-    return found
+                reasons[row.file, row.row] = refusal
+    return reasons
 
 
-def choose_best(rows: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
-    """Of the rows that ask the same, the one whose answers have the lowest perplexity; ties go to the first."""
-    groups: dict[int, list[tuple[float, Key]]] = defaultdict(list)
+def choose_best(rows: Mapping[RowKey, Mapping[str, Any]]) -> set[RowKey]:
+    """Return, of the rows with the same question, the one with the lowest perplexity; ties go to the first key."""
+    groups: dict[int, list[tuple[float, RowKey]]] = defaultdict(list)
     for key, row in rows.items():
         if row["scored"]:
             groups[row["asked"]].append((row["nats"] / row["tokens"], key))
-    return {min(found)[1] for found in groups.values()}
+    return {min(group)[1] for group in groups.values()}
 
 
 def _write_parts(
-    run: Run, corpus: Corpus, fingerprint: str, rows: Mapping[Key, dict[str, Any]], reasons: Mapping[Key, str]
+    run: Run, corpus: Corpus, fingerprint: str, rows: Mapping[RowKey, dict[str, Any]], reasons: Mapping[RowKey, str]
 ) -> None:
+    """Write the scores and the carried columns, a part for each slice of the corpus."""
     best = choose_best(rows)
-    numbers = {source.name: number for number, source in enumerate(corpus.sources)}
+    source_numbers = {source.name: number for number, source in enumerate(corpus.sources)}
     for documents in corpus.slices():
         keys = [(documents.mark.file, row) for row in documents.rows.tolist()]
-        likelihoods = gather(documents, keys, rows, reasons)
-        scored = [at for at, status in enumerate(documents.statuses) if status == "ok"]
+        likelihoods = gather_likelihoods(documents, keys, rows, reasons)
+        scored = [index for index, status in enumerate(documents.statuses) if status == "ok"]
         table = assemble_part(documents, scored, likelihoods, measure_texts(documents, []), [])
-        part = f"{numbers[documents.mark.file]:05d}-{documents.mark.number:06d}.parquet"
+        part = name_part(source_numbers[documents.mark.file], documents.mark.number)
         note = {"made_from": corpus.fingerprint(), "slice": asdict(documents.mark)}
-        numbers_of = [describe(rows.get(key), key in best) for key in keys]
-        for name, kind in NUMBERS.items():
-            values = pa.array([found.get(name) for found in numbers_of], kind)
+        computed = [compute_columns(rows.get(key), key in best) for key in keys]
+        for name, kind in COLUMNS.items():
+            values = pa.array([row.get(name) for row in computed], kind)
             parquet.write_part(document_columns.folder(run, name) / part, pa.table({"value": values}), note)
         parquet.write_part(run.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
 
 
-def gather(
-    documents: Documents, keys: Sequence[Key], rows: Mapping[Key, Mapping[str, Any]], reasons: Mapping[Key, str]
+def gather_likelihoods(
+    documents: Documents,
+    keys: Sequence[RowKey],
+    rows: Mapping[RowKey, Mapping[str, Any]],
+    reasons: Mapping[RowKey, str],
 ) -> Likelihoods:
-    """The likelihoods of the rows of one slice that have a text."""
-    wanted = [key for key, status in zip(keys, documents.statuses, strict=True) if status == "ok"]
-    found = Likelihoods.blank(len(wanted))
-    for at, key in enumerate(wanted):
+    """Return the likelihoods of those rows of one slice that have a text."""
+    readable = [key for key, status in zip(keys, documents.statuses, strict=True) if status == "ok"]
+    likelihoods = Likelihoods.blank(len(readable))
+    for index, key in enumerate(readable):
         row = rows.get(key)
         if row is None:
             status = "unscorable" if key in reasons else NOT_SAMPLED
-            found.refuse(at, status, reasons.get(key, "it was not drawn: --sample 0 measures every example"))
+            likelihoods.refuse(index, status, reasons.get(key, "it was not drawn: --sample 0 measures every example"))
         elif not row["scored"]:
-            found.refuse(at, "unscorable", row["reason"] or "nothing of it could be scored")
+            likelihoods.refuse(index, "unscorable", row["reason"] or "nothing of it could be scored")
         else:
-            found.nats[at], found.tokens[at] = row["nats"], row["tokens"]
-            found.scored_bytes[at], found.windows[at] = row["bytes"], row["windows"]
-    return found
+            likelihoods.nats[index], likelihoods.tokens[index] = row["nats"], row["tokens"]
+            likelihoods.scored_bytes[index], likelihoods.windows[index] = row["bytes"], row["windows"]
+    return likelihoods
 
 
-def describe(row: Mapping[str, Any] | None, best: bool) -> dict[str, Any]:
-    """The numbers of a row beside its scores; none where it was not measured."""
+def compute_columns(row: Mapping[str, Any] | None, best: bool) -> dict[str, Any]:
+    """Return the ``COLUMNS`` of a row; none where it was not measured."""
     if row is None or not row["scored"]:
         return {}
     given, alone, tokens = row["nats"], row["unconditional_nats"], row["tokens"]

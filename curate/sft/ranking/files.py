@@ -1,5 +1,6 @@
-"""What a ranking leaves behind: one JSON object, one row a dataset and variant in Parquet, and a page."""
+"""The files of a ranking: one JSON object, one Parquet row for each dataset and variant, and a page."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -7,42 +8,41 @@ import pyarrow as pa
 from curate.rundir import parquet
 from curate.runtime import files
 from curate.runtime.numbers import finite
-from curate.sft.measuring.response_cache import ResponseCache
-from curate.sft.ranking.html import draw_page
+from curate.sft.ranking.page.html import draw_page
 from curate.sft.ranking.summary import Ranking
 from curate.sft.ranking.table import RankedDataset
 
 
-def write(book: ResponseCache, ranking: Ranking) -> None:
-    """Write ``ranking.json``, ``ranking.parquet`` and ``ranking.html``, each whole."""
-    book.path.mkdir(parents=True, exist_ok=True)
-    files.write_json(book.path / "ranking.json", finite(ranking.as_dict()))
-    parquet.write_part(book.path / "ranking.parquet", tabulate(ranking), {"by": ranking.by, "seed": ranking.seed})
-    with files.replacing(book.path / "ranking.html") as beside:
-        beside.write_text(draw_page(ranking), encoding="utf-8")
+def write_ranking(folder: Path, ranking: Ranking) -> None:
+    """Write ``ranking.json``, ``ranking.parquet`` and ``ranking.html`` into a folder, each atomically."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / "ranking.json", finite(ranking.as_dict()))
+    parquet.write_part(folder / "ranking.parquet", tabulate_ranking(ranking), {"by": ranking.by, "seed": ranking.seed})
+    with files.replacing(folder / "ranking.html") as temporary:
+        temporary.write_text(draw_page(ranking), encoding="utf-8")
 
 
-def tabulate(ranking: Ranking) -> pa.Table:
-    """One row for each dataset under each model or template; ``variant`` is null for the ranking itself."""
-    rows = [flatten(one, None) for one in ranking.table.places]
-    rows += [flatten(one, name) for name, table in ranking.others.items() for one in table.places]
+def tabulate_ranking(ranking: Ranking) -> pa.Table:
+    """Return one row for each dataset under each model or template; ``variant`` is null for the ranking itself."""
+    rows = [flatten_dataset(ranked, None) for ranked in ranking.table.datasets]
+    rows += [flatten_dataset(ranked, name) for name, table in ranking.others.items() for ranked in table.datasets]
     return pa.Table.from_pylist(rows)
 
 
-def flatten(one: RankedDataset, variant: str | None) -> dict[str, Any]:
-    """A place as columns: a measure, and its interval's ends as ``NAME_low`` and ``NAME_high``."""
+def flatten_dataset(ranked: RankedDataset, variant: str | None) -> dict[str, Any]:
+    """Return a dataset as columns: each measure, and the ends of its interval as ``NAME_low`` and ``NAME_high``."""
     row: dict[str, Any] = {
         "variant": variant,
-        "name": one.name,
-        "rank": one.rank,
-        "rank_low": one.rank_low,
-        "rank_high": one.rank_high,
-        "p_best": one.best,
-        "group": one.group,
-        "examples": one.examples,
-        "set_aside": one.set_aside,
-        "flags": "; ".join(one.flags),
+        "name": ranked.name,
+        "rank": ranked.rank,
+        "rank_low": ranked.rank_low,
+        "rank_high": ranked.rank_high,
+        "p_best": ranked.best,
+        "group": ranked.group,
+        "examples": ranked.examples,
+        "set_aside": ranked.set_aside,
+        "flags": "; ".join(ranked.flags),
     }
-    for name, score in one.scores.items():
+    for name, score in ranked.scores.items():
         row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
     return row

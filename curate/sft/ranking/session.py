@@ -1,7 +1,6 @@
-"""Datasets measured under one base model and template: drawn, read, kept, and turned into a table of places.
+"""One ranking under way: datasets are sampled, measured under a reader, and ranked; samples may grow.
 
-A sample grows without being read again: the examples of a smaller sample are among those of a larger one, and what the
-book holds of them is taken from there.
+A larger sample contains the examples of a smaller one, so examples that were measured before come from the cache.
 """
 
 from collections import Counter
@@ -9,145 +8,150 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import Interrupted, ModelError
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
-from curate.sft.datasets import DatasetSample, InstructionSet, draw
+from curate.sft.datasets import DatasetSample, InstructionSet, draw_sample
 from curate.sft.measuring import response_cache, responses
 from curate.sft.measuring.reader import RankingOptions
 from curate.sft.measuring.response_cache import ResponseCache
 from curate.sft.measuring.responses import RESPONSES, ResponseReader
-from curate.sft.ranking import table as ranking_table
-from curate.sft.ranking.measures import SUMS
-from curate.sft.ranking.table import MeasuredDataset, RankingTable
+from curate.sft.ranking.measured_dataset import collect_sums
+from curate.sft.ranking.table import NeighbourPair, RankingTable, rank_measured
 
 if TYPE_CHECKING:
     from curate.sft.datasets import DrawnExample
 
 
-GROWTH = 2  # by which a sample grows where neighbours are to be told apart
-FURTHEST = 64  # times the first sample, at most
-HOPELESS = 20  # times the most that can be drawn, from which more is no use
+GROWTH = 2
+"""The factor by which a sample grows where neighbours cannot be told apart."""
+FURTHEST = 64
+"""The largest sample, in multiples of the first one."""
+HOPELESS = 20
+"""A pair that needs this many times the largest possible sample is given up."""
 
 
 @dataclass(slots=True)
 class RankingSession:
-    """The datasets, what was drawn of them, and where what was measured is kept."""
+    """The datasets of a ranking, their samples, and the cache of measured examples."""
 
-    sets: Sequence[InstructionSet]
-    book: ResponseCache
-    wanted: RankingOptions
+    datasets: Sequence[InstructionSet]
+    cache: ResponseCache
+    options: RankingOptions
     restart: bool = False
-    drawn: dict[str, DatasetSample] = field(default_factory=dict)
+    """Whether the first measurement ignores the cache."""
+    samples: dict[str, DatasetSample] = field(default_factory=dict)
+    """By the name of the dataset."""
 
     def draw(self, name: str, count: int | None) -> None:
-        """Draw (more) examples of a dataset."""
-        one = next(one for one in self.sets if one.name == name)
-        self.drawn[name] = draw(one, count, self.wanted.seed, self.wanted.turns)
+        """Replace the sample of a dataset by one of ``count`` examples; None: all."""
+        dataset = next(dataset for dataset in self.datasets if dataset.name == name)
+        self.samples[name] = draw_sample(dataset, count, self.options.seed, self.options.turns)
 
     def draw_all(self) -> None:
-        """Draw the first sample of every dataset, and say what was read."""
-        for one in self.sets:
-            self.draw(one.name, self.wanted.sample)
-            console.say("reading", describe_draw(one, self.drawn[one.name]))
+        """Draw the first sample of every dataset, and print what was read."""
+        for dataset in self.datasets:
+            self.draw(dataset.name, self.options.sample)
+            console.say("reading", describe_sample(dataset, self.samples[dataset.name]))
 
     def measure(self, reader: ResponseReader) -> dict[str, pa.Table]:
-        """The responses of every dataset's sample under a reader, by name, measured or taken from the book."""
-        missing = {one.name: self._missing(reader, one) for one in self.sets}
-        characters = sum(count_characters(found) for _, found in missing.values())
+        """Return the responses of every dataset's sample by name, from the cache or measured under ``reader``.
+
+        Raises Interrupted on Ctrl-C, with finished batches in the cache; ModelError where not one example of a dataset
+        can be scored.
+        """
+        cached_and_missing = {dataset.name: self._find_missing(reader, dataset) for dataset in self.datasets}
+        characters = sum(count_characters(missing) for _, missing in cached_and_missing.values())
         with console.progress("measuring", characters or None) as progress:
             try:
-                tables = {one.name: self._measure(reader, one, *missing[one.name], progress) for one in self.sets}
+                name_to_responses = {
+                    dataset.name: self._measure_missing(reader, dataset, *cached_and_missing[dataset.name], progress)
+                    for dataset in self.datasets
+                }
             except KeyboardInterrupt:
                 message = f"stopped after {progress.documents:,} examples; what was measured is kept"
                 raise Interrupted(message, "the same command goes on from here") from None
         self.restart = False
-        for one in self.sets:
-            refuse_hopeless(reader, one.name, tables[one.name])
-        return tables
+        for name, table in name_to_responses.items():
+            require_scored_examples(name, table)
+        return name_to_responses
 
-    def _missing(self, reader: ResponseReader, one: InstructionSet) -> tuple[pa.Table, list["DrawnExample"]]:
-        """What the book holds of a dataset, and the examples of its sample that are not there."""
-        variant, made_from = self._provenance(reader, one)
-        held = RESPONSES.empty_table() if self.restart else self.book.load(variant, one.name, made_from)
-        known = set(response_cache.keys(held))
-        return held, [each for each in self.drawn[one.name].examples if (each.file, each.row, each.part) not in known]
+    def _find_missing(self, reader: ResponseReader, dataset: InstructionSet) -> tuple[pa.Table, list["DrawnExample"]]:
+        """Return the cached responses of a dataset, and the examples of its sample that are not among them."""
+        variant, made_from = self._describe_origin(reader, dataset)
+        cached = RESPONSES.empty_table() if self.restart else self.cache.load(variant, dataset.name, made_from)
+        known = set(response_cache.list_keys(cached))
+        examples = self.samples[dataset.name].examples
+        return cached, [drawn for drawn in examples if (drawn.file, drawn.row, drawn.part) not in known]
 
-    def _measure(
+    def _measure_missing(
         self,
         reader: ResponseReader,
-        one: InstructionSet,
-        held: pa.Table,
+        dataset: InstructionSet,
+        cached: pa.Table,
         missing: "Sequence[DrawnExample]",
         progress: console.Progress,
     ) -> pa.Table:
-        variant, made_from = self._provenance(reader, one)
-        parts = [held]
+        """Measure the missing examples, store them, and return the responses of the sample."""
+        variant, made_from = self._describe_origin(reader, dataset)
+        parts = [cached]
         try:
             for part in responses.measure_examples(reader, missing, lambda *done: progress.advance(*done)):
                 parts.append(part)
         finally:
             if len(parts) > 1:
-                self.book.store(variant, one.name, made_from, pa.concat_tables(parts))
-        wanted = [(each.file, each.row, each.part) for each in self.drawn[one.name].examples]
-        return response_cache.pick(pa.concat_tables(parts), wanted)
+                self.cache.store(variant, dataset.name, made_from, pa.concat_tables(parts))
+        keys = [(drawn.file, drawn.row, drawn.part) for drawn in self.samples[dataset.name].examples]
+        return response_cache.pick_responses(pa.concat_tables(parts), keys)
 
-    def _provenance(self, reader: ResponseReader, one: InstructionSet) -> tuple[dict[str, Any], str]:
-        """Under which model and template, and the fingerprint of that with the dataset."""
+    def _describe_origin(self, reader: ResponseReader, dataset: InstructionSet) -> tuple[dict[str, Any], str]:
+        """Return the model and template that responses depend on, and the fingerprint of these with the dataset."""
         variant = {
             "model": reader.reference.identity,
             "template": reader.template.fingerprint(),
-            "turns": self.wanted.turns,
-            "end_of_turn": self.wanted.end_of_turn,
+            "turns": self.options.turns,
+            "end_of_turn": self.options.end_of_turn,
         }
-        return variant, compute_fingerprint({**variant, "dataset": one.corpus.identity(), "schema": one.schema})
+        return variant, compute_fingerprint({**variant, "dataset": dataset.corpus.identity(), "schema": dataset.schema})
 
-    def rank(self, tables: Mapping[str, pa.Table]) -> RankingTable:
-        """The datasets in order."""
-        entrants = [enter(one.name, tables[one.name]) for one in self.sets]
-        return ranking_table.rank(entrants, self.wanted.by, self.wanted.draws, self.wanted.seed)
+    def rank(self, name_to_responses: Mapping[str, pa.Table]) -> RankingTable:
+        """Return the table of the ranking."""
+        measured = [collect_sums(dataset.name, name_to_responses[dataset.name]) for dataset in self.datasets]
+        return rank_measured(measured, self.options.by, self.options.draws, self.options.seed)
 
     def grow(self, table: RankingTable) -> bool:
-        """Draw more where neighbours cannot be told apart and may yet be.  → whether anything was drawn
+        """Draw more examples of neighbours that cannot be told apart yet; return whether any were drawn.
 
-        A dataset's sample doubles, up to all its examples and ``FURTHEST`` times the first sample. A pair whose
-        difference is next to nothing, so that it would take ``HOPELESS`` times that, is let be. Who looks several times
-        is wrong more often than one in twenty; the intervals do not account for it.
+        A dataset's sample doubles, up to all its examples and ``FURTHEST`` times the first sample. A pair with so small
+        a difference that it would need ``HOPELESS`` times that is given up. Whoever looks several times is wrong more
+        often than one time in twenty; the intervals do not account for it.
         """
-        close = [pair for pair in table.pairs if not pair.separated]
-        more = False
-        for name in sorted({name for pair in close if self._may_part(pair) for name in (pair.better, pair.worse)}):
-            had, most = len(self.drawn[name].examples), self._most(name)
-            if had < most:
-                self.draw(name, min(most, GROWTH * max(had, 1)))
-                more = True
-        return more
+        pairs = [pair for pair in table.pairs if not pair.separated and self._may_separate(pair)]
+        grown = False
+        for name in sorted({name for pair in pairs for name in (pair.better, pair.worse)}):
+            count, most = len(self.samples[name].examples), self._find_largest_sample(name)
+            if count < most:
+                self.draw(name, min(most, GROWTH * max(count, 1)))
+                grown = True
+        return grown
 
-    def _most(self, name: str) -> int:
-        """How large a dataset's sample may become."""
-        available = self.drawn[name].available
-        return min(available, FURTHEST * (self.wanted.sample or available))
+    def _find_largest_sample(self, name: str) -> int:
+        """Return how large a dataset's sample may become."""
+        available = self.samples[name].available
+        return min(available, FURTHEST * (self.options.sample or available))
 
-    def _may_part(self, pair: ranking_table.NeighbourPair) -> bool:
+    def _may_separate(self, pair: NeighbourPair) -> bool:
         return any(
-            not need > HOPELESS * self._most(name)
-            for name, need in zip((pair.better, pair.worse), pair.needed, strict=True)
+            not needed > HOPELESS * self._find_largest_sample(name)
+            for name, needed in zip((pair.better, pair.worse), pair.needed, strict=True)
         )
 
 
-def enter(name: str, table: pa.Table) -> MeasuredDataset:
-    """A dataset's drawn examples as sums, NaN for those that could not be scored."""
-    ok = pc.equal(table["status"], "ok")
-    sums = {key: table[key].cast(pa.float64()).to_numpy().astype(np.float64) for key in SUMS}
-    return MeasuredDataset(name, sums, table.filter(ok)["answered"].to_numpy())
-
-
-def refuse_hopeless(reader: ResponseReader, name: str, table: pa.Table) -> None:
-    """ModelError where not one drawn example of a dataset could be scored: the template or the model is at fault."""
+def require_scored_examples(name: str, table: pa.Table) -> None:
+    """Raise ModelError where not one drawn example of a dataset was scored: then the template or the model is wrong."""
     if table.num_rows and not pc.any(pc.equal(table["status"], "ok")).as_py():
         reason, count = count_reasons(table).most_common(1)[0]
         message = f"{name}: none of {table.num_rows:,} examples can be scored; {count:,}: {reason}"
@@ -156,23 +160,19 @@ def refuse_hopeless(reader: ResponseReader, name: str, table: pa.Table) -> None:
 
 
 def count_reasons(table: pa.Table) -> Counter[str]:
-    """How many examples could not be scored, by reason."""
-    bad = table.filter(pc.not_equal(table["status"], "ok"))
-    return Counter(reason or "?" for reason in bad["reason"].to_pylist())
-
-
-def count_notes(table: pa.Table) -> dict[str, int]:
-    """What the template did to examples, by note."""
-    notes = (note for row in table["notes"].to_pylist() if row for note in row.split("\n"))
-    return dict(Counter(notes).most_common())
+    """Return how many examples could not be scored, by reason."""
+    unscored = table.filter(pc.not_equal(table["status"], "ok"))
+    return Counter(reason or "?" for reason in unscored["reason"].to_pylist())
 
 
 def count_characters(examples: "Sequence[DrawnExample]") -> int:
-    return sum(len(turn.text) for one in examples for turn in one.example.turns)
+    """Return the characters of all turns."""
+    return sum(len(turn.text) for drawn in examples for turn in drawn.example.turns)
 
 
-def describe_draw(one: InstructionSet, found: DatasetSample) -> str:
-    """``gsm8k_train   7,473 rows, question   1,000 of 7,473 examples``."""
-    kinds = ", ".join(f"{name} {rows:,}" if len(found.schemas) > 1 else name for name, rows in found.schemas.items())
-    drawn = f"{len(found.examples):,} of " if len(found.examples) < found.available else ""
-    return f"{one.name}   {found.rows:,} rows, {kinds}   {drawn}{found.available:,} examples"
+def describe_sample(dataset: InstructionSet, sample: DatasetSample) -> str:
+    """Return a line such as ``gsm8k_train   7,473 rows, question   1,000 of 7,473 examples``."""
+    schemas = sample.schemas.items()
+    kinds = ", ".join(f"{name} {rows:,}" if len(schemas) > 1 else name for name, rows in schemas)
+    drawn = f"{len(sample.examples):,} of " if len(sample.examples) < sample.available else ""
+    return f"{dataset.name}   {sample.rows:,} rows, {kinds}   {drawn}{sample.available:,} examples"

@@ -1,4 +1,7 @@
-"""A ranking as a person reads it on a terminal, in at most 100 columns, and as one JSON object."""
+"""The result of ``curate rank-sft``: as text for a terminal, in at most 100 columns, and as one JSON object.
+
+The verb imports this file, so it must load quickly: what needs NumPy is imported inside functions.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,25 +16,12 @@ if TYPE_CHECKING:
     from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
 
 NAME, SCHEMA = 20, 14
+"""Widths of columns."""
 MOST_PAIRS = 6
-FAR = 10_000  # times as many examples as there were, from which no sample is worth the name
-TITLES = {
-    "perplexity": "response ppl",
-    "mean_perplexity": "mean ppl",
-    "bits_per_byte": "bits/byte",
-    "rsr": "RSR",
-    "token_rsr": "RSR of tokens",
-    "first_64": "first 64 nats",
-    "residual": "ppl at = length",
-    "full_perplexity": "full-text ppl",
-}
-MEANING = {
-    "perplexity": "Lower response perplexity under the base has gone with larger gains from fine-tuning "
-    "(12 bases × 10 datasets, arXiv 2506.14681)",
-    "rsr": "A lower rank-surprisal ratio has gone with larger gains from reasoning traces "
-    "(5 students × 11 teachers, arXiv 2601.14249)",
-}
-OTHERWISE = "this order is by another measure, of which that was not shown"
+"""Neighbours that cannot be told apart and are listed."""
+FAR = 10_000
+"""The factor of growth from which no number of needed examples is shown."""
+OTHERWISE = "this order is by another measure, for which that was not shown"
 CAUTION = (
     "That is a correlation over few datasets: it says which answers lie near the base, not whether they are right, "
     "safe, or what your task needs."
@@ -40,42 +30,45 @@ CAUTION = (
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What was read and scored of one dataset. Read rows = rows with examples + refused + unreadable."""
+    """The report of one dataset: what was read and scored. Rows = rows with examples + refused + unreadable."""
 
     name: str
     data: str
-    """As it was named by the user."""
+    """The paths, as the user gave them."""
     schemas: Mapping[str, int]
     """Rows by schema."""
     rows: int
     available: int
-    """Examples that it has."""
+    """Examples in the dataset."""
     drawn: int
+    """Examples in the sample."""
     refused: Mapping[str, int]
-    """Rows that are no example to learn from, by reason."""
+    """Rows without anything to learn, by reason."""
     unreadable: Mapping[str, int]
+    """Rows that no schema reads, by reason."""
     not_scored: Mapping[str, int]
     """Drawn examples that could not be rendered or measured, by reason."""
     notes: Mapping[str, int]
-    """What the template did to examples that it did render."""
+    """Rendered examples that the template changed, by note."""
     long: int
-    """Examples read in several windows."""
+    """Examples that are longer than the window, read in several."""
     prompt_tokens: float
     """Mean over the scored examples."""
     lengths: Mapping[str, float]
-    """Quantiles of the scored tokens of an example."""
+    """Quantiles of the scored tokens of an example, by percentage."""
     examples: Sequence[Mapping[str, Any]] = ()
-    """A few, with their numbers and the beginning of their texts."""
+    """A few examples, with their numbers and the beginning of their texts."""
 
     @property
     def schema(self) -> str:
-        """The schema of most rows; ``+`` where there are others."""
+        """The schema of most rows, with ``+`` if there are others."""
         if not self.schemas:
             return "–"
         first = max(self.schemas, key=lambda name: self.schemas[name])
         return first + (" +" if len(self.schemas) > 1 else "")
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
         return {
             "data": self.data,
             "schema": self.schema.removesuffix(" +"),
@@ -90,35 +83,42 @@ class Dataset:
             "in_several_windows": self.long,
             "prompt_tokens": self.prompt_tokens,
             "response_token_quantiles": dict(self.lengths),
-            "shown": [dict(one) for one in self.examples],
+            "shown": [dict(example) for example in self.examples],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ThreeWayReading:
-    """One dataset read in three ways, in bits per byte: by the base as raw text, by a chat model as raw text, and by
-    the chat model in its own template, the assistant's tokens only."""
+    """One dataset read in three ways, in bits per byte.
+
+    By the base as raw text, by a chat model as raw text, and by the chat model in its template, the assistant's tokens
+    only.
+    """
 
     name: str
     base_raw: "Interval"
     chat_raw: "Interval"
     chat_template: "Interval"
     perplexities: tuple[float, float, float]
+    """In the same order."""
     domain: str
+    """foreign, ordinary or familiar to the base; – for fewer than three datasets."""
     alignment: str
+    """foreign, ordinary or familiar to the chat model; – for fewer than three datasets."""
     advice: str
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the three readings as JSON."""
         three = {"base_raw": self.base_raw, "chat_raw": self.chat_raw, "chat_template": self.chat_template}
-        found: dict[str, Any] = {"name": self.name}
-        for (name, one), perplexity in zip(three.items(), self.perplexities, strict=True):
-            found[name] = {"bits_per_byte": one.value, "interval": [one.low, one.high], "perplexity": perplexity}
-        return found | {"domain": self.domain, "alignment": self.alignment, "advice": self.advice}
+        record: dict[str, Any] = {"name": self.name}
+        for (name, score), perplexity in zip(three.items(), self.perplexities, strict=True):
+            record[name] = {"bits_per_byte": score.value, "interval": [score.low, score.high], "perplexity": perplexity}
+        return record | {"domain": self.domain, "alignment": self.alignment, "advice": self.advice}
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Which instruction dataset fits a base model: the order, how sure it is, and what was left out."""
+    """Which instruction dataset fits a base model: the order, its uncertainty, and what was left out."""
 
     model: str
     template: str
@@ -130,33 +130,33 @@ class Ranking:
     draws: int
     out: str
     datasets: tuple[Dataset, ...]
+    """In the order in which they were given."""
     table: "RankingTable"
     compared: "tuple[RankAgreement, ...]" = ()
-    """Under other models and templates."""
+    """The comparison with each ranking of ``others``."""
     definitions: "tuple[RankAgreement, ...]" = ()
-    """By other measures."""
+    """The comparison with the order by each other measure."""
     others: "Mapping[str, RankingTable]" = field(default_factory=dict)
-    """The ranking under each other model or template."""
+    """The tables under the other models and templates, by name."""
     chat_model: str | None = None
     readings: tuple[ThreeWayReading, ...] = ()
+    """With ``chat_model`` only."""
     identity: Mapping[str, Any] = field(default_factory=dict)
+    """The identity of the base model."""
     runs: tuple[str, ...] = ()
-    """The run directories that hold the examples."""
+    """The run directories of ``--examples``."""
 
     @property
     def exit_code(self) -> int:
         """3 when some rows could not be read, else 0."""
-        return 3 if any(one.unreadable for one in self.datasets) else 0
+        return 3 if any(dataset.unreadable for dataset in self.datasets) else 0
 
     def dataset(self, name: str) -> Dataset:
-        return next(one for one in self.datasets if one.name == name)
-
-    def place(self, name: str) -> "RankedDataset":
-        """Where a dataset stands."""
-        return next(one for one in self.table.places if one.name == name)
+        """Return the report of a dataset."""
+        return next(dataset for dataset in self.datasets if dataset.name == name)
 
     def as_dict(self) -> dict[str, Any]:
-        """``datasets`` lists them best first; those set aside come last, without a rank."""
+        """Return the ranking as JSON. ``datasets`` are best first, those that are set aside last, without a rank."""
         from curate.sft.ranking.table import as_record
 
         return {
@@ -168,69 +168,75 @@ class Ranking:
             "sample": self.sample,
             "seed": self.seed,
             "draws": self.draws,
-            "datasets": [as_record(one) | self.dataset(one.name).as_dict() for one in self.table.places],
-            "neighbours": [describe_pair(one) for one in self.table.pairs],
+            "datasets": [as_record(ranked) | self.dataset(ranked.name).as_dict() for ranked in self.table.datasets],
+            "neighbours": [describe_pair(pair) for pair in self.table.pairs],
             "compared": [describe_agreement(one) for one in self.compared],
-            "other_rankings": {name: [as_record(one) for one in table.places] for name, table in self.others.items()},
+            "other_rankings": {
+                name: [as_record(ranked) for ranked in table.datasets] for name, table in self.others.items()
+            },
             "definitions": [describe_agreement(one) for one in self.definitions],
             "chat_model": self.chat_model,
-            "three_way": [one.as_dict() for one in self.readings],
+            "three_way": [reading.as_dict() for reading in self.readings],
             "reference": dict(self.identity),
             "out": self.out,
             "runs": list(self.runs),
         }
 
     def render(self) -> str:
-        lines = [*self._table(), *self._aside(), *self._apart(), *self._left_out()]
-        lines += [*self._compared(), *self._readings(), "", *wrap(self._meaning())]
-        return "\n".join([*lines, "", *self._next()])
+        """Return the text for a terminal."""
+        lines = [*self._render_table(), *self._list_flags(), *self._list_close_pairs(), *self._list_left_out()]
+        lines += [*self._list_agreements(), *self._render_readings(), "", *wrap(self._explain_order())]
+        return "\n".join([*lines, "", *self._list_next_steps()])
 
-    def _table(self) -> list[str]:
-        title = TITLES.get(self.by, self.by)
+    def _render_table(self) -> list[str]:
+        from curate.sft.ranking.measures import MEASURES
+
+        title = MEASURES[self.by].heading
         rsr = "" if self.by == "rsr" else f"{'RSR':>6}"
         head = f"{'#':>2}  {'dataset':<{NAME}}{'schema':<{SCHEMA}}{'examples':>8} {title:>15} {'':<6}{rsr}{'IFD':>6}"
         lines = [f"{head}{'tokens':>7}  rank"]
-        lines += [self._line(one) for one in self.table.places]
-        return [*lines, *self._letters()] if len(lines) > 1 else []
+        lines += [self._render_dataset(ranked) for ranked in self.table.datasets]
+        return [*lines, *self._explain_letters()] if len(lines) > 1 else []
 
-    def _letters(self) -> list[str]:
-        """How often the first one is first, and what the letters say."""
-        ranked = [one for one in self.table.places if one.rank is not None]
+    def _explain_letters(self) -> list[str]:
+        """Return how often the best dataset is first, and what the letters mean."""
+        datasets = [ranked for ranked in self.table.datasets if ranked.rank is not None]
         lines = []
-        if ranked and not math.isnan(ranked[0].best):
-            lines += wrap(f"{ranked[0].name} is first in {percent(ranked[0].best, 1)} of the draws", " " * 4)
-        letters = "".join(one.group for one in ranked)
+        if datasets and not math.isnan(datasets[0].best):
+            lines += wrap(f"{datasets[0].name} is first in {percent(datasets[0].best, 1)} of the draws", " " * 4)
+        letters = "".join(ranked.group for ranked in datasets)
         if len(set(letters)) < len(letters):
             lines.append("    datasets that share a letter cannot be told apart, all pairs held at once")
         return lines
 
-    def _line(self, one: "RankedDataset") -> str:
-        own, dataset = one.scores[self.by], self.dataset(one.name)
-        rsr = "" if self.by == "rsr" else f"{short(one.scores['rsr'].value):>6}"
-        place = "set aside" if one.set_aside else f"{spread(one):<6}{one.group}".rstrip()
-        found = f"{one.rank or '–':>2}  {clip(one.name, NAME - 1):<{NAME}}{clip(dataset.schema, SCHEMA - 1):<{SCHEMA}}"
-        found += f"{one.examples:>8,} {short(own.value):>7} {bracket(own):<14}{rsr}"
-        found += f"{short(one.scores['ifd_ppl'].value):>6}{one.scores['response_tokens'].value:>7,.0f}"
-        return f"{found}  {place}"
+    def _render_dataset(self, ranked: "RankedDataset") -> str:
+        scores, schema = ranked.scores, self.dataset(ranked.name).schema
+        score = scores[self.by]
+        rsr = "" if self.by == "rsr" else f"{format_number(scores['rsr'].value):>6}"
+        rank = "set aside" if ranked.set_aside else f"{format_rank_interval(ranked):<6}{ranked.group}".rstrip()
+        line = f"{ranked.rank or '–':>2}  {clip(ranked.name, NAME - 1):<{NAME}}{clip(schema, SCHEMA - 1):<{SCHEMA}}"
+        line += f"{ranked.examples:>8,} {format_number(score.value):>7} {format_interval(score):<14}{rsr}"
+        line += f"{format_number(scores['ifd_ppl'].value):>6}{scores['response_tokens'].value:>7,.0f}"
+        return f"{line}  {rank}"
 
-    def _aside(self) -> list[str]:
+    def _list_flags(self) -> list[str]:
         lines = []
-        for one in self.table.places:
-            if one.set_aside:
-                lines += wrap(f"{one.name}: {one.flags[0]}", "set aside   ")
-            elif one.flags:
-                lines += wrap(f"{one.name}: {'; '.join(one.flags)}", "careful     ")
+        for ranked in self.table.datasets:
+            if ranked.set_aside:
+                lines += wrap(f"{ranked.name}: {ranked.flags[0]}", "set aside   ")
+            elif ranked.flags:
+                lines += wrap(f"{ranked.name}: {'; '.join(ranked.flags)}", "careful     ")
         return lines
 
-    def _apart(self) -> list[str]:
-        """The neighbours that cannot be told apart, and what would do it."""
-        close = [one for one in self.table.pairs if not one.separated]
-        lines = [line for one in close[:MOST_PAIRS] for line in wrap(self._closeness(one))]
+    def _list_close_pairs(self) -> list[str]:
+        """Return the neighbours that cannot be told apart, and how many examples would do it."""
+        close = [pair for pair in self.table.pairs if not pair.separated]
+        lines = [line for pair in close[:MOST_PAIRS] for line in wrap(self._describe_close_pair(pair))]
         if len(close) > MOST_PAIRS:
             lines.append(f"and {len(close) - MOST_PAIRS} more pairs of neighbours (ranking.json)")
         return ["", *lines] if lines else []
 
-    def _closeness(self, pair: "NeighbourPair") -> str:
+    def _describe_close_pair(self, pair: "NeighbourPair") -> str:
         had = " and ".join(f"{number:,}" for number in dict.fromkeys(pair.examples))
         text = f"{pair.better} and {pair.worse} cannot be told apart with {had} examples; "
         if not all(map(math.isfinite, pair.needed)):
@@ -239,134 +245,145 @@ class Ranking:
         if min(pair.needed) > FAR * min(pair.examples):
             return text + "the difference is next to nothing"
         text += f"about {' and '.join(count(round_up(number)) for number in dict.fromkeys(pair.needed))} would do"
-        held = {name: self.dataset(name).available for name in (pair.better, pair.worse)}
-        beyond = [
-            f"{name} has {has:,}" for (name, has), need in zip(held.items(), pair.needed, strict=True) if need > has
-        ]
+        beyond = []
+        for name, needed in zip((pair.better, pair.worse), pair.needed, strict=True):
+            available = self.dataset(name).available
+            if needed > available:
+                beyond.append(f"{name} has {available:,}")
         return f"{text}; {' and '.join(beyond)} in all" if beyond else text
 
-    def _left_out(self) -> list[str]:
+    def _list_left_out(self) -> list[str]:
+        """Return the rows and examples without numbers, and those that the template or the window changed."""
         lines: list[str] = []
-        for one in self.datasets:
-            for label, found in (
-                ("unreadable", one.unreadable),
-                ("no example", one.refused),
-                ("not scored", one.not_scored),
+        for dataset in self.datasets:
+            for label, reason_to_count in (
+                ("unreadable", dataset.unreadable),
+                ("no example", dataset.refused),
+                ("not scored", dataset.not_scored),
+                ("template", dataset.notes),
             ):
-                for reason, number in found.items():
-                    lines += wrap(f"{one.name} {number:,}: {reason}", f"{label:<12}")
-            for note, number in one.notes.items():
-                lines += wrap(f"{one.name} {number:,}: {note}", f"{'template':<12}")
-            if one.long:
-                lines += wrap(f"{one.name} {one.long:,}: longer than the window, read in several", f"{'windows':<12}")
+                for reason, number in reason_to_count.items():
+                    lines += wrap(f"{dataset.name} {number:,}: {reason}", f"{label:<12}")
+            if dataset.long:
+                windows = f"{dataset.name} {dataset.long:,}: longer than the window, read in several"
+                lines += wrap(windows, f"{'windows':<12}")
         return ["", *lines] if lines else []
 
-    def _compared(self) -> list[str]:
+    def _list_agreements(self) -> list[str]:
+        from curate.sft.ranking.measures import MEASURES
+
         lines: list[str] = []
-        for one in self.compared:
-            lines += wrap(f"{one.second}   {tau(one)}; {changes(one)}", "beside      ")
+        for agreement in self.compared:
+            compared = f"{agreement.second}   {format_tau(agreement)}; {describe_changes(agreement)}"
+            lines += wrap(compared, "compared    ")
         if self.definitions:
-            shown = ", ".join(f"{TITLES.get(one.second, one.second)} {one.tau:.2f}" for one in self.definitions)
-            lines += wrap(f"Kendall's τ with the order by {TITLES.get(self.by, self.by)}: {shown}", "by others   ")
+            shown = ", ".join(f"{MEASURES[other.second].heading} {other.tau:.2f}" for other in self.definitions)
+            lines += wrap(f"Kendall's τ with the order by {MEASURES[self.by].heading}: {shown}", "by others   ")
         return ["", *lines] if lines else []
 
-    def _readings(self) -> list[str]:
+    def _render_readings(self) -> list[str]:
         if not self.readings:
             return []
         head = f"{'bits per byte':<{NAME}}{'base, raw':>11}{'chat, raw':>11}{'chat, own':>11}   reading"
         lines = ["", head]
-        for one in self.readings:
-            three = (one.base_raw, one.chat_raw, one.chat_template)
-            begin = (
-                f"{clip(one.name, NAME - 1):<{NAME}}" + "".join(f"{short(each.value):>11}" for each in three) + "   "
-            )
-            lines += wrap(f"domain {one.domain}, answers {one.alignment}; {one.advice}", begin)
+        for reading in self.readings:
+            three = (reading.base_raw, reading.chat_raw, reading.chat_template)
+            numbers = "".join(f"{format_number(score.value):>11}" for score in three)
+            begin = f"{clip(reading.name, NAME - 1):<{NAME}}{numbers}   "
+            lines += wrap(f"domain {reading.domain}, answers {reading.alignment}; {reading.advice}", begin)
         return lines
 
-    def _meaning(self) -> str:
-        known = MEANING["rsr" if "rsr" in self.by else "perplexity"]
-        other = "" if self.by in ("perplexity", "mean_perplexity", "rsr", "token_rsr") else f"; {OTHERWISE}"
-        return f"{known}{other}. {CAUTION}"
+    def _explain_order(self) -> str:
+        """Return what is known of the measure, and what the order does not show."""
+        from curate.sft.ranking.measures import MEASURES
 
-    def _next(self) -> list[str]:
+        measure = MEASURES[self.by]
+        return f"{measure.study}{'' if measure.is_studied else f'; {OTHERWISE}'}. {CAUTION}"
+
+    def _list_next_steps(self) -> list[str]:
         lines = [f"{self.out}/ranking.html   the same as a picture, with examples; ranking.json, ranking.parquet"]
-        best = next((run for run in self.runs if run.endswith(f"/{self.table.places[0].name}")), None)
+        best = next((run for run in self.runs if run.endswith(f"/{self.table.datasets[0].name}")), None)
         if best is not None:
             lines.append(f"next: {command('select-sft', best)} --by ifd --rate 0.1")
         return lines
 
 
-def describe_pair(one: "NeighbourPair") -> dict[str, Any]:
-    """A pair of neighbours as JSON."""
+def describe_pair(pair: "NeighbourPair") -> dict[str, Any]:
+    """Return a pair of neighbours as JSON."""
     return {
-        "better": one.better,
-        "worse": one.worse,
-        "separated": one.separated,
-        "reversed_share": one.reversed_share,
-        "examples": list(one.examples),
-        "examples_needed": list(one.needed),
+        "better": pair.better,
+        "worse": pair.worse,
+        "separated": pair.separated,
+        "reversed_share": pair.reversed_share,
+        "examples": list(pair.examples),
+        "examples_needed": list(pair.needed),
     }
 
 
-def describe_agreement(one: "RankAgreement") -> dict[str, Any]:
-    """Two rankings beside each other as JSON."""
+def describe_agreement(agreement: "RankAgreement") -> dict[str, Any]:
+    """Return the comparison of two rankings as JSON."""
     return {
-        "first": one.first,
-        "second": one.second,
-        "kendall_tau": one.tau,
-        "interval": [one.low, one.high],
-        "reversed_pairs": one.reversals,
-        "changed_beyond_chance": [list(pair) for pair in one.changes],
+        "first": agreement.first,
+        "second": agreement.second,
+        "kendall_tau": agreement.tau,
+        "interval": [agreement.low, agreement.high],
+        "reversed_pairs": agreement.reversals,
+        "changed_beyond_chance": [list(pair) for pair in agreement.changes],
     }
 
 
-def tau(one: "RankAgreement") -> str:
-    """``Kendall's τ 0.82 [0.71, 0.93]``."""
-    if math.isnan(one.tau):
-        return "Kendall's τ cannot be said of fewer than two datasets"
-    return f"Kendall's τ {one.tau:.2f} [{one.low:.2f}, {one.high:.2f}]"
+def format_tau(agreement: "RankAgreement") -> str:
+    """Return a text such as ``Kendall's τ 0.82 [0.71, 0.93]``."""
+    if math.isnan(agreement.tau):
+        return "Kendall's τ needs at least two datasets"
+    return f"Kendall's τ {agreement.tau:.2f} [{agreement.low:.2f}, {agreement.high:.2f}]"
 
 
-def changes(one: "RankAgreement") -> str:
-    """Which pairs really change places."""
-    if one.changes:
-        pairs = ", ".join(f"{better} before {worse} becomes the reverse" for better, worse in one.changes[:3])
-        more = f", and {len(one.changes) - 3} more pairs" if len(one.changes) > 3 else ""
+def describe_changes(agreement: "RankAgreement") -> str:
+    """Return which pairs change their order beyond chance, or how many do by chance."""
+    if agreement.changes:
+        pairs = ", ".join(f"{better} before {worse} becomes the reverse" for better, worse in agreement.changes[:3])
+        more = f", and {len(agreement.changes) - 3} more pairs" if len(agreement.changes) > 3 else ""
         return f"really changes: {pairs}{more}"
-    if one.reversals:
-        return f"{one.reversals} pair{'s' if one.reversals != 1 else ''} stand otherwise, none of them beyond chance"
+    if agreement.reversals == 1:
+        return "1 pair is in the opposite order, not beyond chance"
+    if agreement.reversals:
+        return f"{agreement.reversals} pairs are in the opposite order, none of them beyond chance"
     return "the same order"
 
 
-def short(value: float) -> str:
-    """Three significant digits, zeros kept: 4.10, 85.0, 413, 90200; a dash for nothing."""
+def format_number(value: float) -> str:
+    """Return three significant digits, zeros kept: 4.10, 85.0, 413, 90200; a dash for NaN."""
     if math.isnan(value) or math.isinf(value):
         return "–" if math.isnan(value) else "∞"
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     return f"{value:.{digits}f}" if abs(value) < 9999.5 else figure(value)
 
 
-def bracket(one: "Interval") -> str:
-    return "" if math.isnan(one.low) else f"[{short(one.low)}, {short(one.high)}]"
+def format_interval(score: "Interval") -> str:
+    """Return the interval as ``[4.10, 85.0]``; the empty string where there is none."""
+    return "" if math.isnan(score.low) else f"[{format_number(score.low)}, {format_number(score.high)}]"
 
 
-def spread(one: "RankedDataset") -> str:
-    """The interval of a rank: 2–3."""
-    return f"{one.rank_low}" if one.rank_low == one.rank_high else f"{one.rank_low}–{one.rank_high}"
+def format_rank_interval(ranked: "RankedDataset") -> str:
+    """Return the interval of a rank: 2–3, or 2."""
+    low, high = ranked.rank_low, ranked.rank_high
+    return f"{low}" if low == high else f"{low}–{high}"
 
 
 def round_up(number: float) -> int:
-    """Two significant digits, upwards: 4,037 becomes 4,100."""
+    """Return a number rounded up to two significant digits: 4,037 becomes 4,100."""
     size = int(10 ** max(len(str(int(number))) - 2, 0))
     return math.ceil(number / size) * size
 
 
 def clip(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters, cut with an ellipsis."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def wrap(text: str, begin: str = "") -> list[str]:
-    """A text in lines of at most 100 columns, the later ones below the first."""
+    """Return a text in lines of at most 100 columns: the first begins with ``begin``, the others are indented by it."""
     import textwrap
 
     return textwrap.wrap(

@@ -1,9 +1,8 @@
-"""A ranking of datasets: from the sums of their examples to places, with how sure each place is.
+"""The table of a ranking: from the sums of the examples to ranks, with how sure each rank is.
 
-Pure arithmetic over ``curate.sft.ranking.measures`` and ``curate.sft.ranking.bootstrap``;
-``curate.sft.ranking.session`` measures, ``curate.sft.measuring.response_cache`` keeps, ``curate.sft.ranking.summary``
-shows. A dataset that repeats its answers is measured and set aside: a model can say one sentence perfectly, and such a
-dataset teaches little else, so that it has no place, whatever its perplexity.
+    MeasuredDataset, one for each dataset → columns of measures → values and bootstrap draws → RankingTable
+
+Pure arithmetic over ``measures`` and ``bootstrap``. ``session`` measures, and ``summary``, ``page`` and ``files`` show.
 """
 
 import math
@@ -12,43 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from curate.runtime.arrays import Float64Array
 from curate.sft.ranking import agreement, bootstrap, measures
-from curate.sft.ranking.measures import MEASURES
-
-Floats = NDArray[np.float64]
-Sums = Mapping[str, Floats]
-
-RANKABLE = tuple(name for name, measure in MEASURES.items() if measure.lower_is_better)
-FEW = 30  # examples below which intervals promise too much; see ``curate.sft.ranking.bootstrap``
-DISTINCT = 0.5  # share of different answers below which a dataset is set aside
-HEAVY, OUTWEIGHS = 0.05, 10  # share of a dataset's tokens in one example, and times its fair share, that sway the rest
-SHORT = 5  # tokens of the middle answer
-ENOUGH = 5  # examples from which a repetition is no accident
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredDataset:
-    """A dataset with what was measured of it under one model and template. N examples that have numbers."""
-
-    name: str
-    sums: Sums  # N each, see ``measures.SUMS``; NaN where an example could not be scored, so that models stay paired
-    answered: NDArray[np.uint64]  # hashes of the answers of those that could
+from curate.sft.ranking.measured_dataset import MeasuredDataset, count_distinct, find_flags, is_set_aside
+from curate.sft.ranking.measures import MEASURES, RANKABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number, and the 95 % bootstrap interval around it; NaN where there is none."""
+    """A number with its 95 % bootstrap interval."""
 
     value: float
     low: float
+    """The lower end; NaN where there is no interval."""
     high: float
 
 
 @dataclass(frozen=True, slots=True)
 class RankedDataset:
-    """Where one dataset stands, and all that was measured of it."""
+    """The rank of a dataset and all that was measured of it."""
 
     name: str
     examples: int
@@ -56,18 +38,19 @@ class RankedDataset:
     scores: dict[str, Interval]
     """By the name of the measure."""
     rank: int | None
-    """1 the best; None for a dataset that is set aside."""
+    """1 for the best; None for a dataset that is set aside."""
     rank_low: int | None
+    """The 95 % interval of the rank is ``rank_low`` … ``rank_high``, ends included."""
     rank_high: int | None
     best: float
-    """The share of bootstrap draws in which it is first."""
+    """The share of bootstrap draws in which it is first; NaN where it is set aside."""
     group: str
     """Letters; two datasets that share one cannot be told apart."""
     flags: tuple[str, ...]
-    """What a reader should know before trusting its place."""
+    """What a reader should know before trusting its rank."""
     set_aside: bool
     distinct: float
-    """Share of different answers."""
+    """The share of different answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,221 +61,207 @@ class NeighbourPair:
     worse: str
     separated: bool
     reversed_share: float
-    """The share of draws in which they stand the other way round."""
+    """The share of draws in which their order is reversed."""
     examples: tuple[int, int]
+    """Examples of better and worse that have numbers."""
     needed: tuple[float, float]
-    """Examples of each that would tell them apart in four samples of five; infinite for no difference."""
+    """Examples of each that would tell them apart in four of five samples; infinite for no difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankAgreement:
-    """Two rankings of the same datasets beside each other: under another model, template or measure."""
+    """Two rankings of the same datasets compared: by another model, template or measure."""
 
     first: str
     second: str
     tau: float
     """Kendall's τ-b: 1 the same order, −1 the reverse."""
     low: float
+    """The 95 % interval of τ is ``low`` … ``high``."""
     high: float
     reversals: int
-    """Pairs that stand the other way round, chance included."""
+    """Pairs in the opposite order, chance included."""
     changes: tuple[tuple[str, str], ...]
-    """Pairs that change places beyond chance: better under the first, better under the second."""
+    """Pairs whose order changes beyond chance: (better under the first, better under the second)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankingTable:
-    """One ranking: every dataset under one model, one template, by one measure; best first, set-aside ones last."""
+    """One ranking: every dataset under one model and one template, by one measure."""
 
     by: str
-    places: tuple[RankedDataset, ...]
+    """The name of the measure."""
+    datasets: tuple[RankedDataset, ...]
+    """Best first, those that are set aside last."""
     pairs: tuple[NeighbourPair, ...]
-    values: dict[str, Floats]
-    """For each measure one value a dataset that is ranked, in the order of ``names``."""
-    draws: dict[str, Floats]
-    """The same, B × D."""
+    """Neighbours in the ranking, best first."""
+    values: dict[str, Float64Array]
+    """By measure, the values (D) of the datasets that are ranked, in the order of ``names``."""
+    draws: dict[str, Float64Array]
+    """By measure, the bootstrap draws (B × D)."""
     names: tuple[str, ...]
     """The datasets that are ranked, in the order in which they were given."""
 
 
-def rank(entrants: Sequence[MeasuredDataset], by: str, draws: int, seed: int) -> RankingTable:
+def rank_measured(datasets: Sequence[MeasuredDataset], by: str, draws: int, seed: int) -> RankingTable:
     """Rank datasets by a measure of ``RANKABLE``, lowest first.
 
-    Equal values go by the order in which the datasets are given. The draws of a dataset depend on its name, its
-    examples and the seed alone. ValueError for a measure that no dataset is better by.
+    Equal values rank in the order in which the datasets are given. The draws of a dataset depend on its name, its
+    examples and the seed alone. Raises ValueError for a measure that cannot rank.
     """
     if by not in RANKABLE:
-        raise ValueError(f"{by} ranks nothing; one of {', '.join(RANKABLE)}")
-    slope, centre = measures.fit_length([one.sums for one in entrants])
+        raise ValueError(f"by must be one of {', '.join(RANKABLE)}, not {by}")
+    slope, centre = measures.fit_length([dataset.sums for dataset in datasets])
     values, drawn = {}, {}
-    for one in entrants:
-        columns = measures.columns(one.sums, slope, centre)
-        sums = bootstrap.resample(columns, draws, bootstrap.make_generator(seed, one.name))
-        values[one.name], drawn[one.name] = measures.evaluate(columns.sum(axis=0)), measures.evaluate(sums)
-    ranked = [one for one in entrants if not is_set_aside(one)]
-    names = tuple(one.name for one in ranked)
-    values_D = {name: np.array([values[one][name] for one in names], np.float64) for name in MEASURES}
-    draws_BD = {name: _stack([drawn[one][name] for one in names], draws) for name in MEASURES}
-    scores = {one.name: _bound(values[one.name], drawn[one.name]) for one in entrants}
+    for dataset in datasets:
+        columns = measures.build_columns(dataset.sums, slope, centre)
+        sums = bootstrap.resample(columns, draws, bootstrap.make_generator(seed, dataset.name))
+        values[dataset.name] = measures.evaluate_measures(columns.sum(axis=0))
+        drawn[dataset.name] = measures.evaluate_measures(sums)
+    candidates = [dataset for dataset in datasets if not is_set_aside(dataset)]
+    names = tuple(dataset.name for dataset in candidates)
+    values_D = {measure: np.array([values[name][measure] for name in names], np.float64) for measure in MEASURES}
+    draws_BD = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
+    scores = {dataset.name: _find_scores(values[dataset.name], drawn[dataset.name]) for dataset in datasets}
     order = np.argsort(values_D[by], kind="stable").tolist()
-    places = _place(entrants, ranked, scores, values_D[by], draws_BD[by], order)
-    pairs = _pair(ranked, values_D[by], draws_BD[by], order)
-    return RankingTable(by, places, pairs, values_D, draws_BD, names)
+    ranked = _rank_candidates(candidates, scores, values_D[by], draws_BD[by], order)
+    aside = [_describe_aside(dataset, scores[dataset.name]) for dataset in datasets if is_set_aside(dataset)]
+    pairs = _compare_neighbours(candidates, values_D[by], draws_BD[by], order)
+    return RankingTable(by, (*ranked, *aside), pairs, values_D, draws_BD, names)
 
 
-def _stack(columns: Sequence[Floats], draws: int) -> Floats:
+def _stack_draws(columns: Sequence[Float64Array], draws: int) -> Float64Array:
     return np.stack(columns, axis=1) if columns else np.zeros((draws, 0))
 
 
-def _bound(values: Mapping[str, Floats], draws: Mapping[str, Floats]) -> dict[str, Interval]:
-    found = {}
-    for name in MEASURES:
-        low, high = bootstrap.bound(draws[name])
-        found[name] = Interval(float(values[name]), float(low), float(high))
-    return found
+def _find_scores(values: Mapping[str, Float64Array], draws: Mapping[str, Float64Array]) -> dict[str, Interval]:
+    """Return each measure of one dataset with its interval."""
+    scores = {}
+    for measure in MEASURES:
+        low, high = bootstrap.find_interval(draws[measure])
+        scores[measure] = Interval(float(values[measure]), float(low), float(high))
+    return scores
 
 
-def _place(
-    entrants: Sequence[MeasuredDataset],
-    ranked: Sequence[MeasuredDataset],
+def _rank_candidates(
+    candidates: Sequence[MeasuredDataset],
     scores: Mapping[str, dict[str, Interval]],
-    values_D: Floats,
-    draws_BD: Floats,
+    values_D: Float64Array,
+    draws_BD: Float64Array,
     order: Sequence[int],
-) -> tuple[RankedDataset, ...]:
-    standings = bootstrap.stand(values_D, draws_BD)
-    letters = agreement.label(agreement.group(order, bootstrap.separate(values_D, draws_BD)), len(ranked))
-    found = []
-    for at in order:
-        one, own = ranked[at], standings[at]
-        found.append(_describe(one, scores[one.name], own.rank, own.rank_low, own.rank_high, own.best, letters[at]))
-    aside = [one for one in entrants if is_set_aside(one)]
-    return (*found, *(_describe(one, scores[one.name], None, None, None, math.nan, "") for one in aside))
+) -> list[RankedDataset]:
+    ranks = bootstrap.find_rank_intervals(values_D, draws_BD)
+    groups = agreement.group_datasets(order, bootstrap.find_separated_pairs(values_D, draws_BD))
+    letters = agreement.label_groups(groups, len(candidates))
+    return [
+        RankedDataset(
+            name=candidates[index].name,
+            examples=len(candidates[index].answered),
+            scores=scores[candidates[index].name],
+            rank=ranks[index].rank,
+            rank_low=ranks[index].rank_low,
+            rank_high=ranks[index].rank_high,
+            best=ranks[index].best,
+            group=letters[index],
+            flags=find_flags(candidates[index]),
+            set_aside=False,
+            distinct=_share_distinct(candidates[index]),
+        )
+        for index in order
+    ]
 
 
-def _describe(
-    one: MeasuredDataset,
-    scores: dict[str, Interval],
-    place: int | None,
-    low: int | None,
-    high: int | None,
-    best: float,
-    group: str,
-) -> RankedDataset:
-    flags = find_flags(one)
-    count = len(one.answered)
+def _describe_aside(dataset: MeasuredDataset, scores: dict[str, Interval]) -> RankedDataset:
     return RankedDataset(
-        one.name,
-        count,
-        scores,
-        place,
-        low,
-        high,
-        best,
-        group,
-        flags,
-        is_set_aside(one),
-        count_distinct(one) / max(count, 1),
+        name=dataset.name,
+        examples=len(dataset.answered),
+        scores=scores,
+        rank=None,
+        rank_low=None,
+        rank_high=None,
+        best=math.nan,
+        group="",
+        flags=find_flags(dataset),
+        set_aside=True,
+        distinct=_share_distinct(dataset),
     )
 
 
-def _pair(
-    ranked: Sequence[MeasuredDataset], values_D: Floats, draws_BD: Floats, order: Sequence[int]
+def _share_distinct(dataset: MeasuredDataset) -> float:
+    return count_distinct(dataset) / max(len(dataset.answered), 1)
+
+
+def _compare_neighbours(
+    candidates: Sequence[MeasuredDataset], values_D: Float64Array, draws_BD: Float64Array, order: Sequence[int]
 ) -> tuple[NeighbourPair, ...]:
-    counts = [len(one.answered) for one in ranked]
+    counts = [len(dataset.answered) for dataset in candidates]
     return tuple(
         NeighbourPair(
-            ranked[one.better].name,
-            ranked[one.worse].name,
-            one.separated,
-            one.reversed_share,
-            (counts[one.better], counts[one.worse]),
-            one.needed,
+            candidates[pair.better].name,
+            candidates[pair.worse].name,
+            pair.separated,
+            pair.reversed_share,
+            (counts[pair.better], counts[pair.worse]),
+            pair.needed,
         )
-        for one in bootstrap.compare(values_D, draws_BD, order, counts)
+        for pair in bootstrap.compare_neighbours(values_D, draws_BD, order, counts)
     )
-
-
-def count_distinct(one: MeasuredDataset) -> int:
-    """How many different answers a dataset gives, case and white space apart."""
-    return len(np.unique(one.answered))
-
-
-def is_set_aside(one: MeasuredDataset) -> bool:
-    """Whether a dataset repeats its answers so much that its perplexity says nothing of its fit."""
-    count = len(one.answered)
-    return count >= ENOUGH and count_distinct(one) < DISTINCT * count
-
-
-def find_flags(one: MeasuredDataset) -> tuple[str, ...]:
-    """What a reader should know of a dataset before trusting its place."""
-    count, flags = len(one.answered), []
-    if is_set_aside(one):
-        flags.append(f"repeats its answers: {count_distinct(one):,} different among {count:,}")
-    if count < 2:
-        flags.append("one example: nothing is known of how sure its numbers are" if count else "no example was scored")
-    elif count < FEW:
-        flags.append(f"only {count} examples: the intervals promise too much")
-    tokens = one.sums["tokens"]
-    share = float(np.nanmax(tokens) / np.nansum(tokens)) if count >= FEW else 0.0
-    if share > max(HEAVY, OUTWEIGHS / max(count, 1)):
-        flags.append(f"one example holds {share:.0%} of its scored tokens".replace("%", " %"))
-    middle = float(np.nanmedian(tokens)) if count else 0.0
-    if count and middle < SHORT:
-        flags.append(f"very short answers: {middle:.0f} tokens in the middle")
-    return tuple(flags)
 
 
 def compare_tables(first: RankingTable, second: RankingTable, names: tuple[str, str]) -> RankAgreement:
-    """The same datasets under two models or templates, by the measure of the first."""
+    """Compare the datasets that both tables rank, by the measure of the first. ``names`` are those of the rankings."""
     common = [name for name in first.names if name in second.names]
-    one, two = ([table.names.index(name) for name in common] for table in (first, second))
-    return _agree(
+    firsts, seconds = ([table.names.index(name) for name in common] for table in (first, second))
+    return _compare_orders(
         names,
         common,
-        (first.values[first.by][one], first.draws[first.by][:, one]),
-        (second.values[first.by][two], second.draws[first.by][:, two]),
+        (first.values[first.by][firsts], first.draws[first.by][:, firsts]),
+        (second.values[first.by][seconds], second.draws[first.by][:, seconds]),
     )
 
 
 def compare_measures(table: RankingTable) -> list[RankAgreement]:
-    """The order by every other rankable measure beside the order by the table's own."""
-    own = (table.values[table.by], table.draws[table.by])
+    """Compare the order by the table's measure with the order by every other one of ``RANKABLE``."""
+    ranking = (table.values[table.by], table.draws[table.by])
     return [
-        _agree((table.by, name), table.names, own, (table.values[name], table.draws[name]))
+        _compare_orders((table.by, name), table.names, ranking, (table.values[name], table.draws[name]))
         for name in RANKABLE
         if name != table.by
     ]
 
 
-def _agree(
-    names: tuple[str, str], datasets: Sequence[str], first: tuple[Floats, Floats], second: tuple[Floats, Floats]
+def _compare_orders(
+    names: tuple[str, str],
+    datasets: Sequence[str],
+    first: tuple[Float64Array, Float64Array],
+    second: tuple[Float64Array, Float64Array],
 ) -> RankAgreement:
+    """Compare two rankings, each given by its values (D) and draws (B × D)."""
     low, high = agreement.bound_agreement(first[1], second[1])
     changes = agreement.find_changes(*first, *second)
     return RankAgreement(
         *names,
-        agreement.agree(first[0], second[0]),
+        agreement.compute_tau(first[0], second[0]),
         low,
         high,
         agreement.count_reversals(first[0], second[0]),
-        tuple((datasets[one.first], datasets[one.second]) for one in changes),
+        tuple((datasets[change.first], datasets[change.second]) for change in changes),
     )
 
 
-def as_record(place: RankedDataset) -> dict[str, Any]:
-    """A place as JSON: each score under its own name, its interval under ``intervals``."""
-    values = {name: one.value for name, one in place.scores.items()}
+def as_record(ranked: RankedDataset) -> dict[str, Any]:
+    """Return a ranked dataset as JSON: each score under the name of its measure, its interval under ``intervals``."""
+    values = {name: score.value for name, score in ranked.scores.items()}
     return {
-        "name": place.name,
-        "rank": place.rank,
-        "rank_interval": None if place.rank is None else [place.rank_low, place.rank_high],
-        "p_best": place.best,
-        "group": place.group,
-        "scored": place.examples,
+        "name": ranked.name,
+        "rank": ranked.rank,
+        "rank_interval": None if ranked.rank is None else [ranked.rank_low, ranked.rank_high],
+        "p_best": ranked.best,
+        "group": ranked.group,
+        "scored": ranked.examples,
         **values,
-        "intervals": {name: [one.low, one.high] for name, one in place.scores.items()},
-        "distinct_answers": place.distinct,
-        "flags": list(place.flags),
-        "set_aside": place.set_aside,
+        "intervals": {name: [score.low, score.high] for name, score in ranked.scores.items()},
+        "distinct_answers": ranked.distinct,
+        "flags": list(ranked.flags),
+        "set_aside": ranked.set_aside,
     }

@@ -20,21 +20,21 @@ from helpers.chat_templates import (
 from curate.corpus.chat.types import Turn
 from curate.errors import UsageError
 from curate.sft.chat_template.choose import choose_template
-from curate.sft.chat_template.loss_mask import mark
+from curate.sft.chat_template.loss_mask import mark_scored
 
 
 def test_the_plain_template_writes_this():
     template = choose_template(byte_level(), "plain")
     turns = [*THREE[:3], Turn("tool", "T"), Turn("assistant", "ok")]
     rendered = template.render(turns, [2, 4], tools='[{"name": "é"}]')
-    assert mark(rendered, tokens_of(rendered)) == (
+    assert mark_scored(rendered, tokens_of(rendered)) == (
         '### System:\n[{"name": "é"}]\n\n### System:\nBe short.\n\n### Question:\nHello\n\n'
         "### Answer:\n⟦I am fine.</s>⟧\n\n### Tool:\nT\n\n### Answer:\n⟦ok</s>⟧\n\n"
     )
     assert rendered.notes == ()
     assert choose_template(byte_level()).source == template.source  # a tokenizer without a template of its own
     inner = choose_template(byte_level(), "plain", end_of_turn=False).render(talk("Hello", "yes"), [1])
-    assert mark(inner, tokens_of(inner)).endswith("### Answer:\n⟦yes⟧</s>\n\n")
+    assert mark_scored(inner, tokens_of(inner)).endswith("### Answer:\n⟦yes⟧</s>\n\n")
 
 
 def test_chatml_ends_a_turn_also_where_its_marks_are_plain_text():
@@ -70,7 +70,7 @@ def test_a_file_is_a_template(tmp_path):
 
 
 def test_what_cannot_be_a_template_is_said(tmp_path):
-    with pytest.raises(UsageError, match="there is no template file alpaca"):
+    with pytest.raises(UsageError, match="template file alpaca does not exist"):
         choose_template(byte_level(), "alpaca")
     broken = tmp_path / "broken.jinja"
     broken.write_text("{% for m in messages %}\n{{ m.content }}\n{% endfro %}")

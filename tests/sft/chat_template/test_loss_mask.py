@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerFast
 
 from curate.errors import ModelError
 from curate.sft.chat_template.choose import choose_template
-from curate.sft.chat_template.loss_mask import ChatEncoder, audit, mark, require_scored
+from curate.sft.chat_template.loss_mask import ChatEncoder, audit_mask, mark_scored, require_scored
 from curate.sft.chat_template.render import UNENDED, RenderError
 
 
@@ -36,7 +36,7 @@ def test_what_is_scored_is_what_a_person_marked_by_hand(name):
     source, wanted = BY_HAND[name]
     tokenizer = metaspace() if name == "llama2" else byte_level()
     rendered = template_of(source, tokenizer).render(THREE, [2, 4])
-    assert mark(rendered, tokens_of(rendered, tokenizer)) == wanted
+    assert mark_scored(rendered, tokens_of(rendered, tokenizer)) == wanted
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -44,7 +44,7 @@ def test_only_the_last_answer_is_scored_where_only_that_is_asked_for(name):
     source, wanted = BY_HAND[name]
     rendered = template_of(source).render(THREE, [4])
     before, _, last = wanted.rpartition("⟦")
-    assert mark(rendered, tokens_of(rendered)) == before.replace("⟦", "").replace("⟧", "") + "⟦" + last
+    assert mark_scored(rendered, tokens_of(rendered)) == before.replace("⟦", "").replace("⟧", "") + "⟦" + last
 
 
 def test_the_tokens_of_llama_2_are_these():
@@ -100,7 +100,7 @@ def test_offsets_without_blanks_give_the_same_mask(trim):
     assert owned(rendered, tokenizer) == ["Ġyou"]
     rendered = template_of(CHATML, tokenizer).render(talk("Hello", "Hello\n\nI am\n"), [1])
     assert "".join(owned(rendered, tokenizer)) == "HelloĊĊIĠamĊ<|im_end|>"
-    assert mark(rendered, tokens_of(rendered, tokenizer)).endswith("assistant\n⟦Hello\n\nI am\n<|im_end|>⟧\n")
+    assert mark_scored(rendered, tokens_of(rendered, tokenizer)).endswith("assistant\n⟦Hello\n\nI am\n<|im_end|>⟧\n")
 
 
 def test_a_blank_that_belongs_to_the_token_before_does_not_make_the_first_word_straddle():
@@ -139,7 +139,7 @@ def test_emoji_and_accents_are_scored_whole_though_tokens_split_them():
     assert found == ["🙂é 東京 👩‍👩‍👧<|im_end|>"]
     tokens = tokens_of(rendered)
     assert byte_level().decode(tokens.ids[tokens.owner == 0]) == found[0]
-    assert mark(rendered, tokens).endswith("assistant\n⟦🙂é 東京 👩‍👩‍👧<|im_end|>⟧\n")
+    assert mark_scored(rendered, tokens).endswith("assistant\n⟦🙂é 東京 👩‍👩‍👧<|im_end|>⟧\n")
 
 
 def test_a_mask_without_a_token_is_an_error_that_names_the_template():
@@ -147,7 +147,7 @@ def test_a_mask_without_a_token_is_an_error_that_names_the_template():
     rendered = template.render(talk("Hello", "there"), [1])
     with pytest.raises(RenderError, match="no token is scored under the template T"):
         require_scored(template, tokens_of(rendered))
-    assert mark(rendered, tokens_of(rendered)) == rendered.text
+    assert mark_scored(rendered, tokens_of(rendered)) == rendered.text
     require_scored(template, tokens_of(template.render(talk("Hello", "there you"), [1])))
 
 
@@ -155,12 +155,12 @@ def test_an_audit_agrees_where_the_template_marks_what_we_score():
     template = template_of(GENERATION)
     rendered = template.render(THREE, [2, 4])
     tokens = tokens_of(rendered)
-    found = audit(template, THREE, rendered, tokens)
+    found = audit_mask(template, THREE, rendered, tokens)
     assert found.both == (tokens.owner >= 0).sum() > 6 and found.ours == found.theirs == 0
     assert found.ours_texts == found.theirs_texts == ()
     last = template.render(THREE, [4])
-    assert audit(template, THREE, last, tokens_of(last)) == found
-    assert audit(template_of(CHATML), THREE, rendered, tokens) is None
+    assert audit_mask(template, THREE, last, tokens_of(last)) == found
+    assert audit_mask(template_of(CHATML), THREE, rendered, tokens) is None
 
 
 def test_an_audit_shows_where_the_template_marks_something_else():
@@ -170,19 +170,19 @@ def test_an_audit_shows_where_the_template_marks_something_else():
     assert within != GENERATION
     template = template_of(within)
     rendered = template.render(THREE, [2, 4])
-    found = audit(template, THREE, rendered, tokens_of(rendered))
+    found = audit_mask(template, THREE, rendered, tokens_of(rendered))
     assert (found.ours, found.theirs, found.ours_texts) == (2, 0, ("<|im_end|>", "<|im_end|>"))
     wide = GENERATION.replace("{{ '\\n' }}{% endfor", "{{ '\\n' }}{% endfor").replace(
         "+ '<|im_end|>' }}{% endgen", "+ '<|im_end|>\\n' }}{% endgen"
     )
     template = template_of(wide, end_of_turn=False)
     rendered = template.render(THREE, [2, 4])
-    found = audit(template, THREE, rendered, tokens_of(rendered))
+    found = audit_mask(template, THREE, rendered, tokens_of(rendered))
     assert found.ours == 0 and [text.strip() for text in found.theirs_texts] == ["<|im_end|>"] * 2
 
 
 def test_a_slow_tokenizer_is_refused():
-    with pytest.raises(ModelError, match="does not say which characters"):
+    with pytest.raises(ModelError, match="gives no character offsets"):
         ChatEncoder(object())
 
 

@@ -176,7 +176,7 @@ def test_an_empty_response_is_an_error(source, said):
 
 
 def test_only_assistant_turns_are_scored():
-    with pytest.raises(ValueError, match="only assistant turns"):
+    with pytest.raises(ValueError, match="must be indices of assistant turns"):
         template_of(CHATML).render(talk("Hello", "yes"), [0])
 
 

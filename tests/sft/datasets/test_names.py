@@ -5,7 +5,7 @@ from helpers.corpora import write_records
 from helpers.instruction_rows import rows_of
 
 from curate.errors import UsageError
-from curate.sft.datasets import draw, name_sets, open_set
+from curate.sft.datasets import draw_sample, name_sets, open_set
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,17 @@ def test_a_path_that_exists_is_a_path_whatever_is_in_its_name(tmp_path, monkeypa
     assert name_sets(["lang=en/x.jsonl"]) == {"x": "lang=en/x.jsonl"}
     assert name_sets(["lang=*/x.jsonl"]) == {"x": "lang=*/x.jsonl"}
     dataset = open_set("mine=lang=en/x.jsonl")
-    assert dataset.name == "mine" and draw(dataset, None, 0).rows == 12
+    assert dataset.name == "mine" and draw_sample(dataset, None, 0).rows == 12
 
 
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        ([], "no dataset is named"),
+        ([], "no dataset is given"),
         (["a.json", "a.json"], "a.json is given twice"),
         (["m=o/set:train", "n=o/set:train"], "o/set:train is given twice"),
-        (["m=a.json", "m=b.json"], "two datasets are called m"),
-        (["data/a*.json", "data/a?.json"], "two datasets are called"),
+        (["m=a.json", "m=b.json"], "two datasets are named m"),
+        (["data/a*.json", "data/a?.json"], "two datasets are named"),
     ],
 )
 def test_a_dataset_twice_and_a_name_twice_are_refused(data, found):

@@ -8,7 +8,7 @@ from helpers import sft_datasets as sft
 from helpers.sft_rankings import rank
 
 from curate.reference.protocol import ScoringConfig
-from curate.sft.datasets import draw, open_set
+from curate.sft.datasets import draw_sample, open_set
 from curate.sft.measuring import responses
 from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 
@@ -20,14 +20,14 @@ def test_exact_mode_gives_the_nats_of_the_loop_with_full_logits_and_masked_label
     rows = [json.loads(line) for line in (sft.SAMPLE / "oasst.jsonl").read_text().splitlines()]
     short = [row for row in rows if sum(len(one["content"]) for one in row["messages"]) < 500]
     data = sft.write(tmp_path / "talk.jsonl", short[:6])
-    wanted = RankingOptions(turns, True, None, 0, 100, "perplexity", None)
-    reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), wanted)
-    drawn = draw(open_set(data), None, 0, turns)
+    options = RankingOptions(turns, True, None, 0, 100, "perplexity", None)
+    reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), options)
+    drawn = draw_sample(open_set(data), None, 0, turns)
     (table,) = responses.measure_examples(reader, drawn.examples)
     assert set(table["status"].to_pylist()) == {"ok"} and max(table["answers"].to_pylist()) == (
         2 if turns == "all" else 1
     )
-    for row, one in zip(table.to_pylist(), responses.prompt(reader, drawn.examples), strict=True):
+    for row, one in zip(table.to_pylist(), responses.render_examples(reader, drawn.examples), strict=True):
         scored = one.tokens.owner >= 0
         assert row["tokens"] == scored.sum()
         assert row["nats"] == pytest.approx(sft.loop(llama, one.tokens.ids.tolist(), scored), abs=1e-5 * row["tokens"])
@@ -44,9 +44,9 @@ def test_exact_mode_gives_the_nats_of_the_loop_with_full_logits_and_masked_label
 
 def test_the_sums_of_an_example_are_those_of_its_tokens(tmp_path, llama, maths):
     """First tokens, bytes and control tokens, counted by hand."""
-    wanted = RankingOptions("all", True, None, 0, 100, "perplexity", None)
-    reader = open_reader(ModelVariant(llama, "plain"), ScoringConfig(exact=True), wanted)
-    drawn = draw(open_set(maths), None, 0)
+    options = RankingOptions("all", True, None, 0, 100, "perplexity", None)
+    reader = open_reader(ModelVariant(llama, "plain"), ScoringConfig(exact=True), options)
+    drawn = draw_sample(open_set(maths), None, 0)
     (table,) = responses.measure_examples(reader, drawn.examples)
     for row, one in zip(table.to_pylist(), drawn.examples, strict=True):
         answer = one.example.turns[-1].text
@@ -59,5 +59,5 @@ def test_the_sums_of_an_example_are_those_of_its_tokens(tmp_path, llama, maths):
 def test_without_the_end_of_turn_one_token_less_is_scored(tmp_path, llama, maths):
     one = rank(maths, model=llama, out=str(tmp_path / "a"))
     other = rank(maths, model=llama, out=str(tmp_path / "b"), end_of_turn=False)
-    tokens = [each.table.places[0].scores["response_tokens"].value for each in (one, other)]
+    tokens = [each.table.datasets[0].scores["response_tokens"].value for each in (one, other)]
     assert tokens[0] - tokens[1] == pytest.approx(1)

@@ -26,8 +26,8 @@ def test_a_larger_sample_measures_only_what_is_new_and_gives_what_a_whole_run_gi
     rank(maths, model=llama, out=str(tmp_path / "a"), sample=9, by="rsr")
     assert measured == [5, 4, 0]
     whole = rank(maths, model=llama, out=str(tmp_path / "b"), sample=9)
-    for name, score in whole.table.places[0].scores.items():
-        other = grown.table.places[0].scores[name]
+    for name, score in whole.table.datasets[0].scores.items():
+        other = grown.table.datasets[0].scores[name]
         assert (other.value, other.low, other.high) == pytest.approx((score.value, score.low, score.high), rel=1e-5), (
             name
         )
@@ -38,7 +38,7 @@ def test_another_reading_measures_anew(tmp_path, llama, maths):
     one = rank(maths, model=llama, out=out)
     other = rank(maths, model=llama, out=out, template="chatml")
     again = rank(maths, model=llama, out=out)
-    values = [each.table.places[0].scores["perplexity"].value for each in (one, other, again)]
+    values = [each.table.datasets[0].scores["perplexity"].value for each in (one, other, again)]
     assert values[0] == values[2] != values[1]
 
 

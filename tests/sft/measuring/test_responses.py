@@ -5,7 +5,7 @@ import pytest
 from helpers import sft_datasets as sft
 
 from curate.reference.protocol import ScoringConfig
-from curate.sft.datasets import draw, open_set
+from curate.sft.datasets import draw_sample, open_set
 from curate.sft.measuring import responses
 from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
 
@@ -22,11 +22,11 @@ def test_a_prefix_that_the_template_writes_is_read_once(tmp_path):
     llama = sft.tiny(tmp_path / "llama", chat_template=WITH_BOS)
     short = [row for row in sft.MATHS if len(row["question"] + row["answer"]) < 400]
     data = sft.write(tmp_path / "maths.jsonl", short[:3])
-    wanted = RankingOptions("all", True, None, 0, 100, "perplexity", None)
-    reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), wanted)
-    drawn = draw(open_set(data), None, 0).examples
+    options = RankingOptions("all", True, None, 0, 100, "perplexity", None)
+    reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), options)
+    drawn = draw_sample(open_set(data), None, 0).examples
     (table,) = responses.measure_examples(reader, drawn)
-    for row, one in zip(table.to_pylist(), responses.prompt(reader, drawn), strict=True):
+    for row, one in zip(table.to_pylist(), responses.render_examples(reader, drawn), strict=True):
         assert one.tokens.ids[0] == reader.reference.prefix and row["windows"] == 1
         ids, scored = one.tokens.ids[1:], one.tokens.owner[1:] >= 0
         nats = sft.loop(llama, ids.tolist(), scored)

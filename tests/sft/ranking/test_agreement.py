@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from curate.sft.ranking.agreement import agree, bound_agreement, count_reversals, find_changes, group, label
+from curate.sft.ranking.agreement import (
+    bound_agreement,
+    compute_tau,
+    count_reversals,
+    find_changes,
+    group_datasets,
+    label_groups,
+)
 
 CHAIN = np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], dtype=bool)  # a like b, b like c, a unlike c
 
@@ -18,20 +25,20 @@ def make_draws(values, error, generator, count=300):
 
 
 def test_a_chain_gives_two_groups_that_overlap():
-    assert group([0, 1, 2], CHAIN) == [(0, 1), (1, 2)]
-    assert label(group([0, 1, 2], CHAIN), 3) == ["a", "ab", "b"]
+    assert group_datasets([0, 1, 2], CHAIN) == [(0, 1), (1, 2)]
+    assert label_groups(group_datasets([0, 1, 2], CHAIN), 3) == ["a", "ab", "b"]
 
 
 def test_groups_of_all_apart_and_of_all_alike():
-    assert group([2, 0, 1], ~np.eye(3, dtype=bool)) == [(2,), (0,), (1,)]
-    assert label(group([2, 0, 1], ~np.eye(3, dtype=bool)), 3) == ["b", "c", "a"]
-    assert group([2, 0, 1], np.zeros((3, 3), bool)) == [(2, 0, 1)]
-    assert group([], np.zeros((0, 0), bool)) == [] and label([], 0) == []
+    assert group_datasets([2, 0, 1], ~np.eye(3, dtype=bool)) == [(2,), (0,), (1,)]
+    assert label_groups(group_datasets([2, 0, 1], ~np.eye(3, dtype=bool)), 3) == ["b", "c", "a"]
+    assert group_datasets([2, 0, 1], np.zeros((3, 3), bool)) == [(2, 0, 1)]
+    assert group_datasets([], np.zeros((0, 0), bool)) == [] and label_groups([], 0) == []
 
 
 def test_an_uncertain_dataset_is_like_both_ends_though_a_sure_one_lies_between():
     apart = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=bool)
-    assert group([0, 1, 2], apart) == [(0, 2), (1, 2)]
+    assert group_datasets([0, 1, 2], apart) == [(0, 2), (1, 2)]
 
 
 @given(st.integers(1, 7), st.data())
@@ -41,8 +48,8 @@ def test_two_datasets_share_a_letter_if_and_only_if_they_are_not_told_apart(coun
     apart[upper] = data.draw(st.lists(st.booleans(), min_size=len(upper[0]), max_size=len(upper[0])))
     apart |= apart.T
     order = data.draw(st.permutations(range(count)))
-    groups = group(order, apart)
-    labels = label(groups, count)
+    groups = group_datasets(order, apart)
+    labels = label_groups(groups, count)
     assert all((not set(labels[i]) & set(labels[j])) == apart[i, j] for i in range(count) for j in range(count))
     assert all(labels) and not any(set(one) < set(other) for one in groups for other in groups)
     for held in groups:  # maximal
@@ -52,11 +59,11 @@ def test_two_datasets_share_a_letter_if_and_only_if_they_are_not_told_apart(coun
 def test_equally_sure_datasets_are_grouped_in_runs_of_their_order():
     values = np.array([0.0, 1.0, 1.5, 2.5, 6.0])
     apart = np.abs(values[:, None] - values) > 1.6
-    assert group(range(5), apart) == [(0, 1, 2), (1, 2, 3), (4,)]
+    assert group_datasets(range(5), apart) == [(0, 1, 2), (1, 2, 3), (4,)]
 
 
 def test_more_groups_than_letters_are_numbered():
-    labels = label(group(range(60), ~np.eye(60, dtype=bool)), 60)
+    labels = label_groups(group_datasets(range(60), ~np.eye(60, dtype=bool)), 60)
     assert labels[0] == "a" and labels[51] == "Z" and labels[52] == "(53)" and len(set(labels)) == 60
 
 
@@ -64,15 +71,15 @@ def test_more_groups_than_letters_are_numbered():
 def test_agreement_is_kendalls_tau_b(pairs):
     first, second = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
     if np.ptp(first) and np.ptp(second):
-        assert agree(first, second) == pytest.approx(kendalltau(first, second).statistic)
+        assert compute_tau(first, second) == pytest.approx(kendalltau(first, second).statistic)
     else:
-        assert math.isnan(agree(first, second))
+        assert math.isnan(compute_tau(first, second))
 
 
 def test_agreement_is_of_the_datasets_that_both_sides_have():
-    assert agree(np.array([1.0, 2.0, math.nan, 3.0]), np.array([1.0, 2.0, 0.0, 9.0])) == 1.0
-    assert agree(np.array([1.0, 2.0]), np.array([2.0, 1.0])) == -1.0
-    assert math.isnan(agree(np.array([1.0, math.nan]), np.array([1.0, 2.0])))
+    assert compute_tau(np.array([1.0, 2.0, math.nan, 3.0]), np.array([1.0, 2.0, 0.0, 9.0])) == 1.0
+    assert compute_tau(np.array([1.0, 2.0]), np.array([2.0, 1.0])) == -1.0
+    assert math.isnan(compute_tau(np.array([1.0, math.nan]), np.array([1.0, 2.0])))
 
 
 def test_the_interval_of_agreement_is_one_for_the_same_draws_and_wide_for_noise():
@@ -132,4 +139,5 @@ def test_permuted_datasets_have_the_same_changes_and_agreement():
     plain = find_changes(values_a, draws_a, values_b, draws_b)
     moved = find_changes(values_a[permuted], draws_a[:, permuted], values_b[permuted], draws_b[:, permuted])
     assert {(one.first, one.second) for one in plain} == {(permuted[one.first], permuted[one.second]) for one in moved}
-    assert len(plain) == 3 and agree(values_a, values_b) == agree(values_a[permuted], values_b[permuted]) == -1.0
+    assert len(plain) == 3 and compute_tau(values_a, values_b) == -1.0
+    assert compute_tau(values_a[permuted], values_b[permuted]) == -1.0

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from curate.sft.ranking.bootstrap import (
-    bound,
-    compare,
+    adjust_p_values,
+    compare_neighbours,
     count_needed,
+    find_growth_factor,
+    find_interval,
     find_p_values,
-    grow,
-    hold,
+    find_rank_intervals,
+    find_separated_pairs,
     make_generator,
     resample,
-    separate,
-    stand,
 )
-from curate.sft.ranking.measures import SUMS, columns, evaluate, fit_length
+from curate.sft.ranking.measures import SUMS, build_columns, evaluate_measures, fit_length
 
 
 def make_columns(generator, count, mean=1.0):
@@ -98,7 +98,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     generator = np.random.default_rng(11)
     trials, held = 400, 0
     for _ in range(trials):
-        low, high = bound(rate(resample(make_columns(generator, 150), 300, generator)))
+        low, high = find_interval(rate(resample(make_columns(generator, 150), 300, generator)))
         held += low <= 1.0 <= high
     assert held / trials == pytest.approx(0.95, abs=0.033)  # three standard errors
 
@@ -116,7 +116,7 @@ def test_a_sample_by_strata_varies_less_than_its_bootstrap_says():
 def test_one_example_has_no_interval_rather_than_a_sure_one(count):
     found = resample(make_columns(np.random.default_rng(0), count), 100, make_generator(0, "a"))
     assert np.isnan(found).all()
-    assert np.isnan(bound(rate(found))).all()
+    assert np.isnan(find_interval(rate(found))).all()
 
 
 def test_a_column_that_one_example_alone_has_is_not_sure_either():
@@ -128,14 +128,14 @@ def test_a_column_that_one_example_alone_has_is_not_sure_either():
 def test_a_draw_that_is_nan_leaves_no_interval_and_the_others_theirs():
     draws = np.random.default_rng(0).normal(size=(100, 2))
     draws[7, 0] = math.nan
-    low, high = bound(draws)
+    low, high = find_interval(draws)
     assert np.isnan([low[0], high[0]]).all() and low[1] < 0 < high[1]
 
 
 def test_an_infinite_example_leaves_no_interval():
     found = make_columns(np.random.default_rng(0), 20)
     found[3, 0] = math.inf
-    assert np.isnan(bound(rate(resample(found, 50, make_generator(0, "a"))))).all()
+    assert np.isnan(find_interval(rate(resample(found, 50, make_generator(0, "a"))))).all()
 
 
 def test_measures_of_resampled_sums_have_intervals_around_their_values_but_those_without_numbers():
@@ -147,10 +147,10 @@ def test_measures_of_resampled_sums_have_intervals_around_their_values_but_those
         "unconditional_nats": np.full(100, math.nan),
         "ranks": np.where(np.arange(100) == 3, tokens, math.nan),
     }
-    found = columns(sums, *fit_length([sums]))
-    values = evaluate(found.sum(axis=0))
-    for name, draws in evaluate(resample(found, 200, make_generator(0, "a"))).items():
-        low, high = bound(draws)
+    found = build_columns(sums, *fit_length([sums]))
+    values = evaluate_measures(found.sum(axis=0))
+    for name, draws in evaluate_measures(resample(found, 200, make_generator(0, "a"))).items():
+        low, high = find_interval(draws)
         if name in ("ifd_ppl", "ifd_loss", "unconditional_nats"):
             assert math.isnan(values[name]) and math.isnan(low)
         elif name in ("token_rsr", "rsr"):
@@ -166,7 +166,7 @@ def test_measures_of_resampled_sums_have_intervals_around_their_values_but_those
 
 def test_clearly_separate_datasets_have_a_single_rank_each():
     values, draws = draw_all(make_several([2.0, 1.0, 4.0]))
-    found = stand(values, draws)
+    found = find_rank_intervals(values, draws)
     assert [(one.rank, one.rank_low, one.rank_high, one.best) for one in found] == [
         (2, 2, 2, 0.0),
         (1, 1, 1, 1.0),
@@ -176,7 +176,7 @@ def test_clearly_separate_datasets_have_a_single_rank_each():
 
 def test_equal_datasets_could_stand_anywhere_and_their_chances_add_up_to_one():
     values, draws = draw_all(make_several([1.0] * 4))
-    found = stand(values, draws)
+    found = find_rank_intervals(values, draws)
     assert sorted(one.rank for one in found) == [1, 2, 3, 4]
     assert all(one.rank_low <= one.rank <= one.rank_high for one in found)
     assert sum(one.rank_high - one.rank_low for one in found) >= 8
@@ -185,28 +185,30 @@ def test_equal_datasets_could_stand_anywhere_and_their_chances_add_up_to_one():
 
 def test_the_same_draws_twice_share_their_rank_and_their_chance():
     values, draws = draw_all({"a": make_several([1.0])["data-0"]})
-    found = stand(np.tile(values, 2), np.tile(draws, (1, 2)))
+    found = find_rank_intervals(np.tile(values, 2), np.tile(draws, (1, 2)))
     assert [(one.rank, one.rank_low, one.rank_high, one.best) for one in found] == [(1, 1, 2, 0.5), (2, 1, 2, 0.5)]
 
 
 def test_datasets_in_another_order_have_the_same_standings():
     values, draws = draw_all(make_several([1.0, 1.03, 1.2, 1.01]))
     permuted = np.array([2, 0, 3, 1])
-    assert stand(values[permuted], draws[:, permuted]) == [stand(values, draws)[place] for place in permuted]
+    expected = [find_rank_intervals(values, draws)[index] for index in permuted]
+    assert find_rank_intervals(values[permuted], draws[:, permuted]) == expected
 
 
 def test_a_dataset_of_one_example_could_stand_anywhere_and_push_the_others_down():
     several = make_several([1.0, 3.0]) | {"one": np.array([[2.0, 1.0]])}
     values, draws = draw_all(several)
-    first, last, one = stand(values, draws)
+    first, last, one = find_rank_intervals(values, draws)
     assert (one.rank, one.rank_low, one.rank_high) == (2, 1, 3) and math.isnan(one.best)
     assert (first.rank_low, first.rank_high, first.best) == (1, 2, 1.0)
     assert (last.rank, last.rank_low, last.rank_high) == (3, 2, 3)
-    assert [one.rank for one in stand(np.array([math.nan, 1.0]), np.full((9, 2), math.nan))] == [2, 1]
+    assert [one.rank for one in find_rank_intervals(np.array([math.nan, 1.0]), np.full((9, 2), math.nan))] == [2, 1]
 
 
 def test_the_interval_holds_the_rank_even_where_the_draws_are_off_it():
-    assert [(one.rank_low, one.rank_high) for one in stand(np.array([1.0, 2.0]), np.tile([5.0, 4.0], (40, 1)))] == [
+    found = find_rank_intervals(np.array([1.0, 2.0]), np.tile([5.0, 4.0], (40, 1)))
+    assert [(one.rank_low, one.rank_high) for one in found] == [
         (1, 2),
         (1, 2),
     ]
@@ -218,16 +220,16 @@ def test_the_interval_holds_the_rank_even_where_the_draws_are_off_it():
 def test_a_copy_with_other_draws_is_not_separated_and_no_sample_would_do():
     found = make_several([1.0])["data-0"]
     values, draws = draw_all({"data": found, "copy": found})
-    (pair,) = compare(values, draws, [0, 1], [300, 300])
+    (pair,) = compare_neighbours(values, draws, [0, 1], [300, 300])
     assert not pair.separated and pair.difference == 0 and pair.low < 0 < pair.high
     assert pair.factor == math.inf and pair.needed == (math.inf, math.inf)
     assert pair.reversed_share == pytest.approx(0.5, abs=0.1)
-    assert not separate(values, draws).any()
+    assert not find_separated_pairs(values, draws).any()
 
 
 def test_neighbours_far_apart_are_separated_and_have_more_examples_than_needed():
     values, draws = draw_all(make_several([2.0, 1.0]))
-    (pair,) = compare(values, draws, [1, 0], [300, 300])
+    (pair,) = compare_neighbours(values, draws, [1, 0], [300, 300])
     assert (pair.better, pair.worse, pair.separated, pair.reversed_share) == (1, 0, True, 0.0)
     assert 0 < pair.low < pair.difference < pair.high and pair.factor < 0.5
     assert pair.needed == (math.ceil(300 * pair.factor),) * 2
@@ -235,16 +237,17 @@ def test_neighbours_far_apart_are_separated_and_have_more_examples_than_needed()
 
 def test_an_order_of_the_other_direction_separates_the_same_neighbours():
     values, draws = draw_all(make_several([1.0, 2.0]))
-    (pair,) = compare(values, draws, [1, 0], [300, 300])
+    (pair,) = compare_neighbours(values, draws, [1, 0], [300, 300])
     assert pair.separated and pair.low < pair.high < 0 and pair.reversed_share == 1.0
 
 
 def test_a_tie_is_half_a_reversal_and_a_skewed_difference_promises_no_smaller_sample():
     draws = np.zeros((100, 2))
     draws[:96, 1], draws[96:98, 1] = 1.0, -0.01
-    (pair,) = compare(np.array([0.0, 1.0]), draws, [0, 1], [10, 20])
+    (pair,) = compare_neighbours(np.array([0.0, 1.0]), draws, [0, 1], [10, 20])
     assert pair.reversed_share == 0.02 + 0.02 / 2
-    assert not pair.separated and grow(1.0, float(draws[:, 1].std(ddof=1))) < 0.5  # premise: errors are not normal
+    error = float(draws[:, 1].std(ddof=1))
+    assert not pair.separated and find_growth_factor(1.0, error) < 0.5  # premise: errors are not normal
     assert pair.factor == 1.0 and pair.needed == (10, 20)
 
 
@@ -253,7 +256,7 @@ def test_neighbours_not_separated_need_at_least_what_they_have():
     seen = 0
     for trial in range(60):
         values, draws = draw_all({"a": make_columns(generator, 60), "b": make_columns(generator, 60, 1.1)}, 200, trial)
-        (pair,) = compare(values, draws, np.argsort(values).tolist(), [60, 60])
+        (pair,) = compare_neighbours(values, draws, np.argsort(values).tolist(), [60, 60])
         assert pair.separated == (pair.low > 0 or pair.high < 0)
         assert pair.separated or pair.factor >= 1
         seen += not pair.separated
@@ -262,9 +265,9 @@ def test_neighbours_not_separated_need_at_least_what_they_have():
 
 def test_nothing_is_said_of_a_neighbour_without_draws():
     values, draws = draw_all(make_several([1.0]) | {"one": np.array([[2.0, 1.0]])})
-    (pair,) = compare(values, draws, [0, 1], [300, 1])
+    (pair,) = compare_neighbours(values, draws, [0, 1], [300, 1])
     assert not pair.separated and all(map(math.isnan, (pair.low, pair.factor, pair.reversed_share, *pair.needed)))
-    assert find_p_values(values, draws)[0, 1] == 1.0 and not separate(values, draws).any()
+    assert find_p_values(values, draws)[0, 1] == 1.0 and not find_separated_pairs(values, draws).any()
 
 
 def test_as_many_examples_as_said_find_the_difference_four_times_in_five():
@@ -272,19 +275,20 @@ def test_as_many_examples_as_said_find_the_difference_four_times_in_five():
     better, worse = make_columns(generator, 400), make_columns(generator, 400, 1.04)
     _, draws = draw_all({"a": better, "b": worse}, 1000)
     truth = np.array([1.0, 1.04])  # premise: the difference as estimated is the true one
-    (pair,) = compare(truth, draws, [0, 1], [400, 400])
+    (pair,) = compare_neighbours(truth, draws, [0, 1], [400, 400])
     assert pair.factor > 1.5
     count, trials, found = int(pair.needed[0]), 250, 0
     for trial in range(trials):
         fresh = {"a": make_columns(generator, count), "b": make_columns(generator, count, 1.04)}
-        found += compare(*draw_all(fresh, 150, trial), [0, 1], [count, count])[0].separated
+        found += compare_neighbours(*draw_all(fresh, 150, trial), [0, 1], [count, count])[0].separated
     assert found / trials == pytest.approx(0.8, abs=0.08)
 
 
 def test_a_quarter_of_the_difference_takes_sixteen_times_the_examples():
-    assert grow(0.25, 1.0) == pytest.approx(16 * grow(1.0, 1.0))
-    assert grow(-1.0, 1.0) == grow(1.0, 1.0) == pytest.approx(7.849, abs=1e-3)
-    assert grow(0.0, 1.0) == grow(0.0, 0.0) == math.inf and math.isnan(grow(1.0, math.nan))
+    assert find_growth_factor(0.25, 1.0) == pytest.approx(16 * find_growth_factor(1.0, 1.0))
+    assert find_growth_factor(-1.0, 1.0) == find_growth_factor(1.0, 1.0) == pytest.approx(7.849, abs=1e-3)
+    assert find_growth_factor(0.0, 1.0) == find_growth_factor(0.0, 0.0) == math.inf
+    assert math.isnan(find_growth_factor(1.0, math.nan))
     assert count_needed(100, 1.234) == 124 and count_needed(100, math.inf) == math.inf
     assert math.isnan(count_needed(1, math.nan))
 
@@ -300,8 +304,8 @@ def test_p_values_are_those_of_the_normal_distribution():
 
 
 def test_holms_adjustment_has_its_known_answer():
-    assert hold(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert hold(np.array([0.5, 0.9])).tolist() == [1.0, 1.0] and hold(np.zeros(0)).size == 0
+    assert adjust_p_values(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert adjust_p_values(np.array([0.5, 0.9])).tolist() == [1.0, 1.0] and adjust_p_values(np.zeros(0)).size == 0
 
 
 def test_among_many_equal_datasets_a_false_separation_is_rare():
@@ -310,6 +314,6 @@ def test_among_many_equal_datasets_a_false_separation_is_rare():
     for _ in range(300):
         values = generator.normal(size=8)  # premise: no differences but the samples'
         draws = values + generator.normal(size=(100, 8))
-        together += separate(values, draws).any()
+        together += find_separated_pairs(values, draws).any()
         alone += (find_p_values(values, draws) < 0.05).any()
     assert together / 300 < 0.1 and alone / 300 > 0.3

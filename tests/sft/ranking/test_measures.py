@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from curate.sft.ranking.measures import MEASURES, SUMS, columns, count_measured, evaluate, fit_length
+from curate.sft.ranking.measures import (
+    MEASURES,
+    RANKABLE,
+    SHORT_NAMES,
+    SUMS,
+    build_columns,
+    count_measured,
+    evaluate_measures,
+    fit_length,
+)
 
 LN2 = math.log(2)
 # Two examples. A: 2 tokens, 4 bytes, a nat of conditional surprise a token, 2 without the prompt. B: 4 tokens …
@@ -58,7 +67,8 @@ def make_sums(generator, count, slope=0.0, level=1.0):
 
 
 def value_of(found, **options):
-    return {name: float(value) for name, value in evaluate(columns(found, **options).sum(axis=0)).items()}
+    summed = build_columns(found, **options).sum(axis=0)
+    return {name: float(value) for name, value in evaluate_measures(summed).items()}
 
 
 def test_every_measure_has_its_known_answer_on_two_examples():
@@ -72,18 +82,27 @@ def test_the_table_names_its_measures_and_claims_no_direction_where_none_is_know
     assert without == {"unconditional_nats", "ifd_ppl", "ifd_loss", "response_tokens"}
 
 
+def test_no_two_measures_share_a_name_and_headings_fit_the_table_of_the_terminal():
+    measures = list(MEASURES.values())
+    for names in ([one.heading for one in measures], [one.phrase for one in measures], [*MEASURES, *SHORT_NAMES]):
+        assert len(set(names)) == len(names) and all(names)
+    assert all(len(one.heading) <= 15 and one.study for one in measures)
+    assert set(SHORT_NAMES.values()) <= set(RANKABLE)
+
+
 def test_doubled_data_have_the_same_values():
-    once = columns(sums(), SLOPE, CENTRE)
-    assert value_of(sums(), slope=SLOPE, centre=CENTRE) == {
-        name: pytest.approx(float(value)) for name, value in evaluate(np.tile(once, (2, 1)).sum(axis=0)).items()
-    }
+    once = build_columns(sums(), SLOPE, CENTRE)
+    twice = evaluate_measures(np.tile(once, (2, 1)).sum(axis=0))
+    assert value_of(sums(), slope=SLOPE, centre=CENTRE) == pytest.approx(
+        {name: float(value) for name, value in twice.items()}
+    )
 
 
 def test_many_sums_at_once_are_evaluated_as_each_of_them():
-    found = columns(sums(), SLOPE, CENTRE)
+    found = build_columns(sums(), SLOPE, CENTRE)
     stacked = np.stack([found.sum(axis=0), found[0], 3 * found[1]])
-    for name, values in evaluate(stacked).items():
-        assert values.tolist() == [float(evaluate(row)[name]) for row in stacked]
+    for name, values in evaluate_measures(stacked).items():
+        assert values.tolist() == [float(evaluate_measures(row)[name]) for row in stacked]
 
 
 def test_a_prompt_that_changes_nothing_gives_both_ifd_ratios_one():
@@ -92,14 +111,14 @@ def test_a_prompt_that_changes_nothing_gives_both_ifd_ratios_one():
 
 
 def test_one_response_has_the_same_rank_surprisal_ratio_by_both_formulas():
-    found = evaluate(columns(sums())[1])
+    found = evaluate_measures(build_columns(sums())[1])
     assert found["token_rsr"] == found["rsr"] == 5.0
 
 
 @pytest.mark.parametrize("nothing", [0.0, math.nan])
 def test_an_example_without_unconditional_nats_is_left_out_of_the_ratio_alone(nothing):
-    found = columns(sums(unconditional_nats=[4.0, nothing]))
-    assert float(evaluate(found.sum(axis=0))["ifd_loss"]) == 0.5
+    found = build_columns(sums(unconditional_nats=[4.0, nothing]))
+    assert float(evaluate_measures(found.sum(axis=0))["ifd_loss"]) == 0.5
     assert count_measured(found)["ifd_loss"] == 1 and count_measured(found)["perplexity"] == 2
     assert value_of(sums(unconditional_nats=[4.0, nothing]))["perplexity"] == BY_HAND["perplexity"]
 
@@ -118,19 +137,19 @@ def test_an_example_without_tokens_counts_in_no_mean_but_that_of_lengths():
 
 
 def test_what_is_fully_predicted_still_adds_its_ranks_and_its_nats():
-    found = columns(sums(nats=[2.0, 0.0], content_nats=[2.0, 0.0], ranks=[6, 4], bytes=[0, 12]))
-    values = evaluate(found.sum(axis=0))
+    found = build_columns(sums(nats=[2.0, 0.0], content_nats=[2.0, 0.0], ranks=[6, 4], bytes=[0, 12]))
+    values = evaluate_measures(found.sum(axis=0))
     assert values["token_rsr"] == 10 / 2 and values["rsr"] == (3 + 1) / (1 + 0)
     assert values["bits_per_byte"] == pytest.approx(2 / (12 * LN2))
     assert count_measured(found)["token_rsr"] == count_measured(found)["bits_per_byte"] == 2
 
 
 def test_nothing_is_nan_and_never_a_value():
-    none = columns({name: np.zeros(0) for name in SUMS})
-    assert all(math.isnan(value) for value in evaluate(none.sum(axis=0)).values())
+    none = build_columns({name: np.zeros(0) for name in SUMS})
+    assert all(math.isnan(value) for value in evaluate_measures(none.sum(axis=0)).values())
     assert set(count_measured(none).values()) == {0}
-    unscored = columns({name: np.full(3, math.nan) for name in SUMS})
-    assert all(math.isnan(value) for value in evaluate(unscored.sum(axis=0)).values())
+    unscored = build_columns({name: np.full(3, math.nan) for name in SUMS})
+    assert all(math.isnan(value) for value in evaluate_measures(unscored.sum(axis=0)).values())
 
 
 def test_infinite_nats_are_the_worst_value_and_not_a_missing_one():

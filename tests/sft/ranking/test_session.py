@@ -34,11 +34,11 @@ def test_samples_double_for_neighbours_that_may_yet_be_told_apart(tmp_path, sepa
     found.draw_all()
     pair = table.NeighbourPair("a", "b", separated, 0.3, (5, 5), (needed, needed))
     assert found.grow(SimpleNamespace(pairs=[pair])) == (drawn > 5)
-    assert [len(found.drawn[name].examples) for name in ("a", "b")] == [drawn, drawn]
+    assert [len(found.samples[name].examples) for name in ("a", "b")] == [drawn, drawn]
     if drawn > 5:
         assert all(found.grow(SimpleNamespace(pairs=[pair])) for _ in range(2))
         assert not found.grow(SimpleNamespace(pairs=[pair]))
-        assert len(found.drawn["a"].examples) == 40
+        assert len(found.samples["a"].examples) == 40
 
 
 def test_copies_are_not_drawn_from_in_vain(tmp_path, llama):

@@ -32,7 +32,7 @@ def test_models_and_templates_are_compared_with_the_first(tmp_path, llama):
 def test_one_example_has_no_interval_and_says_so(tmp_path, llama, maths):
     one = sft.write(tmp_path / "one.jsonl", sft.MATHS[20:21])
     found = rank(maths, one, model=llama, out=str(tmp_path / "ranked"))
-    place = next(each for each in found.table.places if each.name == "one")
+    place = next(each for each in found.table.datasets if each.name == "one")
     assert math.isnan(place.scores["perplexity"].low) and (place.rank_low, place.rank_high) == (1, 2)
     assert "one: one example: nothing is known of how sure its numbers are" in found.render()
     assert found.as_dict()["datasets"][0]["scored"] in (1, 12)

@@ -11,8 +11,8 @@ from helpers.ranking_page import Tree, places_of
 from helpers.rankings import LONG, make_dataset, make_place, make_ranking, make_table
 
 from curate.runtime.text import fold
-from curate.sft.ranking.html import draw_page, list_best, list_reasons, rank_by, say_command, split_letters
-from curate.sft.ranking.summary import bracket, short
+from curate.sft.ranking.page.html import draw_page, list_best, list_reasons, rank_by, split_letters, write_command
+from curate.sft.ranking.summary import format_interval, format_number
 
 # ---- what is on the page -------------------------------------------------------------------------------------------
 
@@ -28,14 +28,14 @@ def test_what_is_opened_is_closed_and_every_id_is_there_once(full):
 def test_every_dataset_is_there_with_all_its_numbers(full):
     ranking, page = full
     text, rows = "".join(Tree(page).texts), places_of(page)
-    for one, row in zip(ranking.table.places, rows.values(), strict=True):
+    for one, row in zip(ranking.table.datasets, rows.values(), strict=True):
         assert fold(one.name) in row[1] and fold(one.name) in text
         own = one.scores["perplexity"]
-        assert short(own.value) in row[3] and bracket(own) in row[3]
+        assert format_number(own.value) in row[3] and format_interval(own) in row[3]
         assert row[0].strip() == str(one.rank or "–") and row[6].strip() == (one.group or "–")
         assert all(flag in row[1] for flag in one.flags)
         for score in one.scores.values():
-            assert short(score.value) in text and bracket(score) in text
+            assert format_number(score.value) in text and format_interval(score) in text
 
 
 def test_set_aside_ones_come_last_and_say_why(full):
@@ -46,7 +46,7 @@ def test_set_aside_ones_come_last_and_say_why(full):
 def test_a_table_holds_the_words_of_each_reading_and_of_each_agreement(full):
     text = "".join(Tree(full[1]).texts)
     assert "domain foreign, answers ordinary; continued pre-training on its domain first" in text
-    assert "Kendall’s τ −1.00 [−1.00, −0.80]; 18 of 171 pairs that stand otherwise really change" in text
+    assert "Kendall’s τ −1.00 [−1.00, −0.80]; 18 of 171 pairs in the opposite order change beyond chance" in text
     assert "maths before a-very-long-name-of-a-dataset" in text
     assert "no number: they are the same" in text and "about 1,300" in text and "too few to say" in text
 
@@ -71,21 +71,21 @@ def test_many_reasons_are_bounded_and_none_is_lost_from_the_count():
 )
 def test_the_headline_names_those_that_share_a_letter_with_the_best(groups, best):
     places = [make_place(f"set{at}", at + 1, 4.0 + at, group=group) for at, group in enumerate(groups)]
-    table = dataclasses.replace(make_table(), places=(*places, make_place("aside", None, 1.0)))
+    table = dataclasses.replace(make_table(), datasets=(*places, make_place("aside", None, 1.0)))
     assert len(list_best(table)) == best
     assert split_letters("ab(53)(7)") == {"a", "b", "(53)", "(7)"}
 
 
 def test_headlines_of_one_of_several_and_of_none():
     def headline(*places):
-        table = dataclasses.replace(make_table(), places=places, pairs=())
+        table = dataclasses.replace(make_table(), datasets=places, pairs=())
         datasets = tuple(make_dataset(one.name) for one in places)
         page = draw_page(make_ranking(table=table, datasets=datasets, others={}, compared=(), readings=()))
         return "".join(Tree(re.search(r"<h1>.*?</h1>", page)[0]).texts)
 
     places = [make_place(name, at, 4.0, group="a") for at, name in enumerate("tuvwxyz", 1)]
     aside = make_place("aside", None, 1.0)
-    assert headline(aside) == "No dataset has a place" and headline(places[0], aside) == "Only t has a place"
+    assert headline(aside) == "No dataset has a rank" and headline(places[0], aside) == "Only t has a rank"
     assert headline(*places[:3]) == "Nearest to acme/base-7B: t, u or v, which cannot be told apart"
     assert headline(*places) == "Nearest to acme/base-7B: one of 7 datasets that cannot be told apart"
     assert headline(places[0], make_place("u", 2, 9.0, group="b")) == "Nearest to acme/base-7B: t"
@@ -143,12 +143,12 @@ def test_ranks_by_another_measure_leave_out_what_has_no_number():
 
 def test_the_command_makes_the_same_ranking_again():
     datasets = (make_dataset("maths"), dataclasses.replace(make_dataset("é"), data="/data/other name.json"))
-    said = say_command(make_ranking(datasets=datasets, end_of_turn=False, chat_model=None))
+    said = write_command(make_ranking(datasets=datasets, end_of_turn=False, chat_model=None))
     assert said == (
         "curate rank-sft /data/maths.jsonl 'é=/data/other name.json' --model acme/base-7B --template plain "
         "--by perplexity --turns all --sample 1000 --seed 7 --draws 1000 --window 2048 --overlap 1024 --revision main "
         "--dtype bf16 --out ranked --no-end-of-turn"
     )
     grown = (dataclasses.replace(datasets[0], drawn=2000),)
-    own = say_command(make_ranking(datasets=grown, template="chat template of acme", identity={"exact": True}))
+    own = write_command(make_ranking(datasets=grown, template="chat template of acme", identity={"exact": True}))
     assert "--template auto" in own and own.endswith("--out ranked --exact --until-separated")

@@ -3,7 +3,7 @@
 import pytest
 from helpers.rankings import make_ranking
 
-from curate.sft.ranking.html import draw_page
+from curate.sft.ranking.page.html import draw_page
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from helpers.ranking_page import places_of
 from helpers.rankings import NAMES, make_dataset, make_pairs, make_place, make_ranking, make_table
 
-from curate.sft.ranking.chart import plot_places
-from curate.sft.ranking.html import draw_page
 from curate.sft.ranking.measures import MEASURES
+from curate.sft.ranking.page.chart import plot_ranking
+from curate.sft.ranking.page.html import draw_page
 from curate.sft.ranking.table import Interval, RankingTable
 
 
@@ -46,7 +46,7 @@ def test_dots_of_a_perplexity_are_even_on_a_log_scale(full):
 
 def test_a_measure_that_is_no_perplexity_has_an_even_scale():
     ranking = make_ranking(by="bits_per_byte")
-    plot, places = plot_places(ranking), ranking.table.places[:3]
+    plot, places = plot_ranking(ranking), ranking.table.datasets[:3]
     first, second, third = (plot.rows[one.name][0].at for one in places)
     values = [one.scores["bits_per_byte"].value for one in places]
     assert not plot.log
@@ -77,7 +77,7 @@ def test_infinite_and_missing_values_are_said_and_the_others_keep_their_scale():
 
 def test_one_that_is_set_aside_far_away_is_an_arrow_and_squeezes_nothing():
     places = (make_place("a", 1, 100.0), make_place("b", 2, 150.0), make_place("c", None, 1.01))
-    table = dataclasses.replace(make_table(), places=places, names=("a", "b"), pairs=())
-    plot = plot_places(make_ranking(table=table, others={}))
+    table = dataclasses.replace(make_table(), datasets=places, names=("a", "b"), pairs=())
+    plot = plot_ranking(make_ranking(table=table, others={}))
     assert [plot.rows[name][0].beyond for name in "abc"] == [0, 0, -1]
     assert plot.rows["b"][0].at - plot.rows["a"][0].at > 0.4
