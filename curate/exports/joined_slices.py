@@ -121,6 +121,15 @@ class ExportCounts:
     rejected: int = 0
     unreadable: int = 0
     tokens: int = 0
+    """Of the documents that are written, by the tokenizer that scored them."""
+
+    def add(self, other: "ExportCounts") -> None:
+        """Add the totals of another part of the corpus."""
+        self.read += other.read
+        self.kept += other.kept
+        self.rejected += other.rejected
+        self.unreadable += other.unreadable
+        self.tokens += other.tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)

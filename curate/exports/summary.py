@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curate.runtime.console import count, size
+
 
 @dataclass(frozen=True, slots=True)
 class ExportSummary:
@@ -32,7 +34,7 @@ class ExportSummary:
         return asdict(self)
 
     def render(self) -> str:
-        from curate.runtime.console import count, size
+        from curate.exports.shards import FORMATS  # It imports pyarrow.
 
         what = "rejected documents" if self.rejected else "documents"
         many = "" if self.shards == 1 else "s"
@@ -45,10 +47,10 @@ class ExportSummary:
         if self.ordered:
             lines.append("in order: order.parquet says what stands where; trainers shuffle by default, see TRAINING.md")
         config = f", {self.buckets[0]!r}" if self.buckets else ""
-        if self.format == "tokens":
-            lines.append(f"where each document lies: {self.out}/documents.parquet")
-        else:
+        if FORMATS[self.format].holds_text:
             lines.append(f">>> datasets.load_dataset({self.out!r}{config})")
+        else:
+            lines.append(f"where each document lies: {self.out}/documents.parquet")
         if self.address:
             lines.append(f"pushed to {self.address}")
         return "\n".join(lines)

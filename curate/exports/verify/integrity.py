@@ -138,7 +138,7 @@ def _check_tokens(export: Export, order: pa.Table) -> IntegrityFinding:
         at = int(wrong[0])
         return IntegrityFinding("tokens", f"cumulative_tokens do not add up from position {at:,} on", False)
     total, manifest = int(tokens.sum()), export.manifest
-    told = int(manifest["tokenised"]["tokens"] if export.format == "tokens" else manifest["tokens"])
+    told = int(manifest["tokens"] if export.holds_text else manifest["tokenised"]["tokens"])
     if total != told:
         return IntegrityFinding("tokens", f"the order has {total:,} tokens, the manifest {told:,}", False)
     return IntegrityFinding("tokens", f"cumulative tokens add up to {total:,}")
@@ -146,7 +146,7 @@ def _check_tokens(export: Export, order: pa.Table) -> IntegrityFinding:
 
 def _check_documents(export: Export, order: pa.Table) -> IntegrityFinding:
     """Every row of every shard is the document that the order says: its key, and where the order has it, its hash."""
-    hashed = "hash" in order.column_names and export.format != "tokens" and _text_column(export) is not None
+    hashed = "hash" in order.column_names and export.holds_text and _text_column(export) is not None
     done = 0
     try:
         for name, part in _document_parts(export, hashed):
@@ -165,7 +165,7 @@ def _check_documents(export: Export, order: pa.Table) -> IntegrityFinding:
 
 def _document_parts(export: Export, hashed: bool) -> Iterator[tuple[str, pa.Table]]:
     """The keys of the documents as they stand in the shards, in the order of the shards' names."""
-    if export.format == "tokens":
+    if not export.holds_text:
         with pq.ParquetFile(export.folder / "documents.parquet") as file:
             for batch in file.iter_batches(columns=["file", "row", "tokens"]):
                 yield "documents.parquet", pa.Table.from_batches([batch])

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curate.exports.shards import FORMATS
 from curate.exports.verify.order_check import Positions
 from curate.exports.verify.reader import Export, PositionIndex
 
@@ -130,7 +131,7 @@ def load_dataset(export: Export, folder: Path, streaming: bool = False) -> Any:
     import datasets
 
     place = str(export.folder.resolve())
-    if export.format == "hf" and not streaming and not export.by_bucket:
+    if FORMATS[export.format].loads_from_disk and not streaming and not export.by_bucket:
         return datasets.load_from_disk(place)["train"]
     return datasets.load_dataset(place, split="train", cache_dir=str(folder / "cache"), streaming=streaming)
 

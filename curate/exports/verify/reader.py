@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,11 +19,10 @@ from numpy.typing import NDArray
 
 from curate.errors import TableError, UsageError
 from curate.exports import dataset_folder
+from curate.exports.shards import FORMATS, TABLE_FORMATS, list_shards
 from curate.exports.verify.order_check import UNKNOWN, Positions
 
 ORDER_COLUMNS = ("position", "shard", "shard_row", "file", "row", "tokens", "cumulative_tokens")
-DATA = {"hf": ".arrow", "parquet": ".parquet", "jsonl": ".jsonl", "tokens": (".bin", ".npy")}
-BATCH_ROWS = 4096
 ROW_BITS = 40  # of a key that packs the number of a file and a row: rows up to a million million
 
 
@@ -37,7 +35,13 @@ class Export:
 
     @property
     def format(self) -> str:
+        """A name in ``shards.FORMATS``."""
         return str(self.manifest["format"])
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether the shards have the columns of the documents; else they have token ids."""
+        return FORMATS[self.format].holds_text
 
     @property
     def rows(self) -> int:
@@ -63,8 +67,7 @@ class Export:
     @property
     def shards(self) -> list[Mapping[str, Any]]:
         """The files that hold documents, in the order of their names."""
-        held = [file for file in self.files if file["path"].endswith(DATA[self.format]) and _is_data(file["path"])]
-        return sorted(held, key=lambda file: str(file["path"]))
+        return list_shards(self.files, self.format)
 
     def column(self, name: str) -> str:
         """The name that an added column (``file``, ``row`` …) has in this export. TableError where it has none."""
@@ -72,10 +75,6 @@ class Export:
             if re.fullmatch(rf"curate\d*_{name}", added):
                 return str(added)
         raise TableError(f"{self.folder} has no column that says {name}", "curate export it again")
-
-
-def _is_data(path: str) -> bool:
-    return not path.endswith(".offsets.npy") and "/" in path
 
 
 def open_export(out: str | Path) -> Export:
@@ -87,7 +86,7 @@ def open_export(out: str | Path) -> Export:
         raise UsageError(f"{folder} is no export of curate: it has no manifest.json of ours", "curate export OUT")
     manifest = json.loads((folder / "manifest.json").read_bytes())
     needed = {"format", "rows", "files", "tokens"} - manifest.keys()
-    if needed or manifest["format"] not in DATA:
+    if needed or manifest["format"] not in FORMATS:
         raise TableError(f"{folder / 'manifest.json'} is not whole", "curate export it again with --overwrite")
     return Export(folder, manifest)
 
@@ -166,28 +165,8 @@ def index_places(order: pa.Table) -> PositionIndex:
 
 
 def read_columns(export: Export, path: str, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Some columns of a shard, a bounded piece at a time. Bytes that are no such shard raise ValueError or OSError."""
-    place = export.folder / path
-    if export.format == "hf":
-        with pa.memory_map(str(place)) as source, pa.ipc.open_stream(source) as reader:
-            for batch in reader:
-                yield pa.Table.from_batches([batch]).select(list(names))
-    elif export.format == "parquet":
-        with pq.ParquetFile(place) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(names)):
-                yield pa.Table.from_batches([batch]).select(list(names))
-    else:
-        yield from _read_lines(place, names)
+    """Yield some columns of a shard of text, a bounded number of rows at a time.
 
-
-def _read_lines(place: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    rows: list[dict[str, Any]] = []
-    with open(place, "rb") as lines:
-        for line in lines:
-            row = orjson.loads(line)
-            rows.append({name: row.get(name) for name in names})
-            if len(rows) == BATCH_ROWS:
-                yield pa.Table.from_pylist(rows)
-                rows = []
-    if rows:
-        yield pa.Table.from_pylist(rows)
+    Raises ValueError or OSError where the file is no such shard.
+    """
+    return TABLE_FORMATS[export.format].read_columns(export.folder / path, names)

@@ -22,7 +22,7 @@ def why_not_replayed(export: "Export", ordered: bool, whole: bool, loader: str) 
         return "there is no order to verify: the documents stand as in the corpus (curate order, then export)"
     if not whole:
         return "no loader was replayed: mend the export first (curate export again, with --overwrite)"
-    if export.format == "tokens":
+    if not export.holds_text:
         return "no loader was replayed: token files are in order, what keeps it is in TRAINING.md"
     return None if export.rows else "there is no document to replay"
 
