@@ -67,7 +67,7 @@ def _model_lines(identity: Mapping[str, Any]) -> list[str]:
 
 def _choice_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
     choice = job.choice
-    tables = [*_decontaminate_lines(choice.found.hits), *_dedup_lines(choice.found.duplicates)]
+    tables = [*_decontaminate_lines(choice.rejections.hits), *_dedup_lines(choice.rejections.duplicates)]
     if choice.filter is None:
         but = " and that the tables of these verbs do not reject" if tables else ""
         lines = [f"No filter was run: every document that could be scored{but} is kept.", "", *tables]

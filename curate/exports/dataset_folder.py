@@ -47,7 +47,7 @@ class DatasetDescription(Protocol):
 def building(out: Path, overwrite: bool) -> Iterator[Path]:
     """Give an empty folder next to ``out``: it is renamed to ``out`` at the end, or removed when the block fails.
 
-    Raises UsageError as ``check_place`` does, StorageError where the operating system refuses to write.
+    Raises UsageError where ``out`` is something that an export may not replace, StorageError where the operating system refuses to write.
     """
     check_place(out, overwrite)
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
@@ -156,7 +156,7 @@ def _write_split(folder: Path, schema: pa.Schema, files: Sequence[WrittenShard],
     write_json(folder / "state.json", state)
 
 
-def front_matter(writer: DatasetDescription) -> str:
+def make_front_matter(writer: DatasetDescription) -> str:
     """Return the YAML head of a card: where ``load_dataset`` finds the shards, and the types where it would guess."""
     from huggingface_hub.utils import yaml_dump
 

@@ -22,7 +22,7 @@ def check_hub(name: str) -> None:
     _ask_hub(name, lambda api: api.whoami())
 
 
-def push(folder: Path, name: str, private: bool) -> str:
+def push_dataset(folder: Path, name: str, private: bool) -> str:
     """Upload an export as a dataset repository and return its address; shards of an earlier push are replaced.
 
     Raises StorageError where the Hub refuses it or cannot be reached.

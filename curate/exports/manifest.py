@@ -15,7 +15,7 @@ def compute_identity(job: ExportJob, writer: DatasetDescription) -> str:
     """Return the fingerprint of an export: equal for the same tables of a run written in the same way."""
     choice, placed = job.choice, job.placed
     chosen = choice.filter["fingerprint"] if choice.filter else None
-    rejecting = list(choice.found.fingerprints().values())
+    rejecting = list(choice.rejections.fingerprints().values())
     made_from = [job.run.finished_scores()["fingerprint"], chosen, *rejecting, job.rejected, job.format]
     made_from.append(job.shard_bytes)
     made_from += [["placed", record["fingerprint"]] for record in (placed.order, placed.bucket) if record is not None]
@@ -66,7 +66,7 @@ def list_counts(counts: ExportCounts) -> dict[str, int]:
 
 def _describe_choice(choice: ExportChoice) -> dict[str, Mapping[str, Any] | None]:
     """Return the parameters and counts of each table that decided; None for a table that the run does not have."""
-    records = {"filter": choice.filter, "decontaminate": choice.found.hits, "dedup": choice.found.duplicates}
+    records = {"filter": choice.filter, "decontaminate": choice.rejections.hits, "dedup": choice.rejections.duplicates}
     shown = ("fingerprint", "parameters", "counts")
     return {
         name: None if record is None else {key: record[key] for key in shown if key in record}

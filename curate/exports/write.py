@@ -49,7 +49,7 @@ def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> Expo
     """
     corpus = run.corpus()
     check_any_kept(choice, False)
-    treatment = leaked_passages.choose_treatment(run, choice.found, corpus)
+    treatment = leaked_passages.choose_treatment(run, choice.rejections, corpus)
     shard_bytes, prefix = numbers.parse_size(SHARD_BYTES), choose_prefix(corpus.columns)
     job = ExportJob(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
     return build_export(job, folder, out, OrderedMeans(0, 1))
@@ -118,7 +118,7 @@ def _finish_export(
     identity = manifest.compute_identity(job, writer)
     if asked.loads_from_disk:
         dataset_folder.write_states(folder, writer.shape.schema(), files, identity, writer.buckets)
-    head = dataset_folder.front_matter(writer) + "\n" if asked.holds_text else ""
+    head = dataset_folder.make_front_matter(writer) + "\n" if asked.holds_text else ""
     dataset_folder.write_text(folder / "README.md", head + dataset_card.make_card(job, writer, counts))
     written = manifest.build_manifest(job, writer, counts, files, identity)
     if job.placed.order is not None:
@@ -143,7 +143,7 @@ def _summarise(
         counts=manifest.list_counts(counts),
         rejected=job.rejected,
         filtered=job.choice.filter is not None,
-        verbs=job.choice.found.verbs(),
+        verbs=job.choice.rejections.verbs(),
         prefix=job.prefix,
         address=None,
         ordered=job.placed.order is not None,

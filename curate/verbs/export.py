@@ -98,7 +98,7 @@ def export(
         return result
     from dataclasses import replace
 
-    return replace(result, address=hub.push(place, push_to_hub, private))
+    return replace(result, address=hub.push_dataset(place, push_to_hub, private))
 
 
 def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "PlacedTable":

@@ -33,7 +33,7 @@ def write_ordered(folder, kind, documents, shard_bytes=2000, hashed=False, order
     files = writer.finish()
     if FORMATS[kind].loads_from_disk:
         dataset_folder.write_state(folder, writer.shape.schema(), files, "0123456789abcdef0123")
-    dataset_folder.write_text(folder / "README.md", dataset_folder.front_matter(writer))
+    dataset_folder.write_text(folder / "README.md", dataset_folder.make_front_matter(writer))
     if ordered:
         pq.write_table(order_table(documents, files, hashed), folder / "order.parquet")
     manifest = {

@@ -59,7 +59,7 @@ class MergeJob:
     """Folder for the narrow rows of each shard."""
 
 
-def unit_bytes(shard_bytes: int) -> int:
+def compute_unit_bytes(shard_bytes: int) -> int:
     """Return the largest size of a unit: a fraction of a shard, so that shards come out near their size."""
     return max(1, min(UNIT_BYTES, shard_bytes // 8))
 
@@ -71,7 +71,7 @@ def plan_shards(
 
     ``cell`` is the number of keys that no piece crosses a multiple of.
     """
-    most = unit_bytes(shard_bytes)
+    most = compute_unit_bytes(shard_bytes)
     cells: dict[int, list[SpillPiece]] = {}
     for piece in pieces:
         cells.setdefault(piece.first // cell, []).append(piece)

@@ -55,7 +55,7 @@ class PartitionResult:
     read_bytes: int = 0
 
 
-def route(shared: PartitionPlan, task: PartitionTask) -> PartitionResult:
+def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResult:
     """Read the slices of a task, check that they are those that were scored, and spill the rows that are kept.
 
     Raises CorpusError where a document is not the one that was scored, TableError where a table has other rows.
@@ -101,7 +101,7 @@ class _TaskSpiller:
         """Spill a slice as ``curate.corpus`` reads it."""
         job = self.job
         if documents is None or documents.mark != part.mark:
-            raise joined_slices.changed(part.mark.file, part.mark.first_row, "the documents lie elsewhere")
+            raise joined_slices.changed_error(part.mark.file, part.mark.first_row, "the documents lie elsewhere")
         joined_slices.check_same(documents, scores)
         keep = self._count_rows(part, scores)
         self.result.read_bytes += documents.read_bytes
@@ -147,7 +147,7 @@ class _TaskSpiller:
     def _count_rows(self, part: PartitionSlice, scores: pa.Table) -> pa.ChunkedArray:
         """Count the rows of a slice, and return the mask of those to write."""
         if len(scores) != len(part.choice) or not scores.column("row").equals(part.choice.column("row")):
-            raise TableError("the decision table does not follow the order of the scores", "run curate filter again")
+            raise TableError("the decision table does not follow the order of the scores", "curate filter again")
         return joined_slices.count_rows(self.result.counts, scores, part.choice.column("keep"), self.job.rejected)
 
     def _spill_table(self, part: PartitionSlice, table: pa.Table, scores: pa.Table) -> None:

@@ -66,13 +66,13 @@ def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[Partiti
             raise TableError(f"{path} belongs to other scores", "score again with --restart")
         mark = SliceMark(**note["slice"])
         if mark.file not in marks:
-            raise joined_slices.changed(mark.file, mark.first_row, "it has fewer documents than were scored")
+            raise joined_slices.changed_error(mark.file, mark.first_row, "it has fewer documents than were scored")
         marks[mark.file].append((mark, path))
     chooser = _RowChooser(job)
     number = 0
     for name, parts in marks.items():
         if not parts or not parts[-1][0].last:
-            raise joined_slices.changed(name, 0, "it has more documents than were scored")
+            raise joined_slices.changed_error(name, 0, "it has more documents than were scored")
         left = sum(mark.documents for mark, _ in parts) if corpus.limit is not None else None
         behind = None
         for group in _group_slices(job, indices[name], [mark for mark, _ in parts], task_bytes):

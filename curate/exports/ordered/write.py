@@ -122,7 +122,7 @@ def write_ordered_shards(job: ExportJob, folder: Path, means: OrderedMeans) -> O
     cell = _choose_cell(job)
     with processes.hired(processes.call, None, means.workers) as work:
         with console.progress("exporting", job.corpus.size) as progress:
-            routed = _route(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
+            routed = _run_tasks(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
         laid = _gather_results(job, folder, routed)
         _write_shards(job, work, laid, routed, spill, cell, means)
     laid.rows = sum(file.rows for file in laid.files)
@@ -163,17 +163,17 @@ def _choose_cell(job: ExportJob) -> int:
     """Return the number of keys that are spilled together: half a unit of text, but at most ``CELLS`` cells in all."""
     counts, kept = job.run.finished_scores()["counts"], max(1, job.choice.kept)
     text = max(counts.get("bytes", 0), job.corpus.size or 0) * kept // max(1, counts["read"]) + 64 * kept
-    cells = max(1, min(CELLS, 2 * text // merge.unit_bytes(job.shard_bytes)))
+    cells = max(1, min(CELLS, 2 * text // merge.compute_unit_bytes(job.shard_bytes)))
     keys = max(1, -(-kept // cells))
     return int(1 << (keys - 1).bit_length())  # A power of two, so that no cell crosses from one bucket to the next.
 
 
-def _route(
+def _run_tasks(
     job: ExportJob, work: Work, shared: PartitionPlan, means: OrderedMeans, advance: Callable[..., None]
 ) -> list[PartitionResult]:
     """Spill all tasks, and return their results in the order of the corpus."""
     results: list[PartitionResult] = []
-    calls = ((partition.route, shared, task) for task in tasks.list_tasks(job))
+    calls = ((partition.partition_task, shared, task) for task in tasks.list_tasks(job))
     for result in threads.in_order(work, calls, means.workers):
         results.append(result)
         advance(documents=result.counts.read, done_bytes=result.read_bytes)
