@@ -1,4 +1,4 @@
-"""The dataset card of an export: what was read, which model scored it, what was asked and dropped, how to load it."""
+"""The dataset card of an export: what was read, which model scored it, what was chosen and dropped, how to load it."""
 
 import os
 import re

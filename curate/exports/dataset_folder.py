@@ -47,7 +47,8 @@ class DatasetDescription(Protocol):
 def building(out: Path, overwrite: bool) -> Iterator[Path]:
     """Give an empty folder next to ``out``: it is renamed to ``out`` at the end, or removed when the block fails.
 
-    Raises UsageError where ``out`` is something that an export may not replace, StorageError where the operating system refuses to write.
+    Raises UsageError where ``out`` is something that an export may not replace, StorageError where the operating system
+    refuses to write.
     """
     check_place(out, overwrite)
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))

@@ -28,7 +28,7 @@ def find_json_type(kind: pa.DataType) -> pa.DataType:
 def is_misread(values: pa.ChunkedArray | pa.Array) -> bool:
     """Return whether the JSON reader of ``datasets`` changes these values.
 
-    It changes strings that are all dates ("2020-01-01" becomes a time), and whole numbers beyond int64.
+    It changes columns of strings that are all dates ("2020-01-01" becomes a time), and whole numbers beyond int64.
     """
     chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
     return any(_is_chunk_misread(chunk) for chunk in chunks)

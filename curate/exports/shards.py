@@ -275,10 +275,10 @@ FORMATS: dict[str, ShardFormat] = {**TABLE_FORMATS, "tokens": TokensFormat()}
 
 def list_shards(files: Sequence[Mapping[str, Any]], format: str) -> list[Mapping[str, Any]]:
     """Return those files of a manifest that hold documents, sorted by path, which is the reading order."""
-    asked = FORMATS[format]
-    shards = [file for file in files if "/" in file["path"] and file["path"].endswith(asked.suffixes)]
+    shard_format = FORMATS[format]
+    shards = [file for file in files if "/" in file["path"] and file["path"].endswith(shard_format.suffixes)]
     return sorted(
-        (file for file in shards if not file["path"].endswith(asked.index_suffixes)),
+        (file for file in shards if not file["path"].endswith(shard_format.index_suffixes)),
         key=lambda file: str(file["path"]),
     )
 

@@ -79,7 +79,7 @@ def _write_ordered(job: ExportJob, folder: Path, out: str, means: OrderedMeans) 
     if job.spelling is None:
         written = ordered_write.write_ordered_shards(job, folder, means)
         return _finish_export(job, written, written.counts, written.files, out)
-    writer, counts = ordered_tokens.write_ordered_tokens(job, folder, means)
+    writer, counts = ordered_tokens.write_ordered_tokens(job, job.spelling, folder, means)
     files = writer.finish()
     ordered_tokens.write_token_order(writer)
     return _finish_export(job, writer, counts, files, out)
@@ -114,11 +114,11 @@ def _finish_export(
     job: ExportJob, writer: DatasetDescription, counts: ExportCounts, files: list[WrittenShard], out: str
 ) -> ExportSummary:
     """Write state files, card and manifest, once the shards have their final names, and return the summary."""
-    folder, asked = writer.folder, FORMATS[job.format]
+    folder, shard_format = writer.folder, FORMATS[job.format]
     identity = manifest.compute_identity(job, writer)
-    if asked.loads_from_disk:
+    if shard_format.loads_from_disk:
         dataset_folder.write_states(folder, writer.shape.schema(), files, identity, writer.buckets)
-    head = dataset_folder.make_front_matter(writer) + "\n" if asked.holds_text else ""
+    head = dataset_folder.make_front_matter(writer) + "\n" if shard_format.holds_text else ""
     dataset_folder.write_text(folder / "README.md", head + dataset_card.make_card(job, writer, counts))
     written = manifest.build_manifest(job, writer, counts, files, identity)
     if job.placed.order is not None:

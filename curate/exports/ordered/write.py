@@ -123,34 +123,34 @@ def write_ordered_shards(job: ExportJob, folder: Path, means: OrderedMeans) -> O
     with processes.hired(processes.call, None, means.workers) as work:
         with console.progress("exporting", job.corpus.size) as progress:
             routed = _run_tasks(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
-        laid = _gather_results(job, folder, routed)
-        _write_shards(job, work, laid, routed, spill, cell, means)
-    laid.rows = sum(file.rows for file in laid.files)
+        output = _gather_results(job, folder, routed)
+        _write_shards(job, work, output, routed, spill, cell, means)
+    output.rows = sum(file.rows for file in output.files)
     if job.placed.order is not None:
-        _write_order(job, laid, spill)
+        _write_order(job, output, spill)
     shutil.rmtree(spill)
-    return laid
+    return output
 
 
 def _write_shards(
     job: ExportJob,
     work: Work,
-    laid: OrderedShards,
+    output: OrderedShards,
     routed: Sequence[PartitionResult],
     spill: Path,
     cell: int,
     means: OrderedMeans,
 ) -> None:
     pieces = [piece for result in routed for piece in result.pieces]
-    if sum(piece.rows for piece in pieces) != laid.counts.kept:
-        raise TableError(f"{laid.counts.kept:,} documents were kept, but other rows were spilled", "export again")
-    planned = _name_shards(job, laid, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
-    texts = frozenset(laid.shape.texts)
-    shared = MergeJob(laid.folder, job.format, laid.shape.schema(), texts, spill)
+    if sum(piece.rows for piece in pieces) != output.counts.kept:
+        raise TableError(f"{output.counts.kept:,} documents were kept, but other rows were spilled", "export again")
+    planned = _name_shards(job, output, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
+    texts = frozenset(output.shape.texts)
+    shared = MergeJob(output.folder, job.format, output.shape.schema(), texts, spill)
     calls = ((merge.write_shard, shared, shard) for shard in planned)
     for written in threads.in_order(work, calls, min(means.workers, len(planned))):
-        _sync_file(laid.folder / written.path)  # While the others write.
-        laid.files.append(written)
+        _sync_file(output.folder / written.path)  # While the others write.
+        output.files.append(written)
 
 
 def _sync_file(path: Path) -> None:
@@ -182,14 +182,14 @@ def _run_tasks(
 
 def _gather_results(job: ExportJob, folder: Path, routed: Sequence[PartitionResult]) -> OrderedShards:
     """Return one schema and one count over all tasks, in their order. Raises TableError where documents were lost."""
-    laid = OrderedShards(folder, job.format, SchemaShape(last=tuple(job.names.values())), set())
+    output = OrderedShards(folder, job.format, SchemaShape(last=tuple(job.names.values())), set())
     for result in routed:
-        laid.misread |= result.misread
+        output.misread |= result.misread
         for shape in result.shapes:
-            laid.shape.join(shape)
-        laid.counts.add(result.counts)
-    joined_slices.check_counts(job, laid.counts)
-    return laid
+            output.shape.join(shape)
+        output.counts.add(result.counts)
+    joined_slices.check_counts(job, output.counts)
+    return output
 
 
 def folder_names(buckets: Sequence[str]) -> dict[str, str]:
@@ -211,7 +211,7 @@ def folder_names(buckets: Sequence[str]) -> dict[str, str]:
 
 
 def _name_shards(
-    job: ExportJob, laid: OrderedShards, planned: Mapping[int, list[list[merge.MergeUnit]]], pieces: list[SpillPiece]
+    job: ExportJob, output: OrderedShards, planned: Mapping[int, list[list[merge.MergeUnit]]], pieces: list[SpillPiece]
 ) -> list[PlannedShard]:
     """Return the shards under their final names, each with the pieces that it needs."""
     names, named = job.placed.buckets, []
@@ -219,7 +219,7 @@ def _name_shards(
     for bucket, shards in planned.items():
         pattern = TABLE_FORMATS[job.format].pattern
         if job.placed.by_bucket:
-            laid.buckets[names[bucket]] = folders[names[bucket]]
+            output.buckets[names[bucket]] = folders[names[bucket]]
             pattern = make_bucket_pattern(job.format, folders[names[bucket]])
         for number, units in enumerate(shards):
             first, stop = units[0].first, units[-1].stop
@@ -228,18 +228,18 @@ def _name_shards(
     return named
 
 
-def _write_order(job: ExportJob, laid: OrderedShards, spill: Path) -> None:
+def _write_order(job: ExportJob, output: OrderedShards, spill: Path) -> None:
     """Write ``order.parquet``: where each document is, in reading order, and the tokens up to its end."""
-    path = laid.folder / "order.parquet"
+    path = output.folder / "order.parquet"
     with pq.ParquetWriter(path, ORDER, compression="zstd") as writer:
-        for table in _make_order(job, laid, spill):
+        for table in _make_order(job, output, spill):
             writer.write_table(table, row_group_size=MAX_ORDER_ROWS)
 
 
-def _make_order(job: ExportJob, laid: OrderedShards, spill: Path) -> Iterator[pa.Table]:
+def _make_order(job: ExportJob, output: OrderedShards, spill: Path) -> Iterator[pa.Table]:
     files = pa.array([source.name for source in job.corpus.sources], pa.large_string())
     num_tokens, bucket, last_key = 0, None, -1
-    for shard in laid.files:
+    for shard in output.files:
         path, done = merge.find_narrow_rows(spill, shard.path), 0
         while done < shard.rows:
             batch = np.fromfile(path, NARROW, MAX_ORDER_ROWS, offset=done * NARROW.itemsize)

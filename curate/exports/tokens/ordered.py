@@ -1,6 +1,6 @@
 """``export --format tokens`` of an ordered run: token files whose documents stand in the order of ``curate order``.
 
-The texts are first laid out in that order as Parquet (``curate.exports.ordered.write``), and then read shard by shard
+The texts are first written in that order as Parquet (``curate.exports.ordered.write``), and then read shard by shard
 by the writer of tokens. For a while this takes the disk of the texts twice; memory is that of any ordered export.
 """
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import UsageError
-from curate.exports.joined_slices import ExportCounts, ExportJob
+from curate.exports.joined_slices import ExportCounts, ExportJob, TokenSpelling
 from curate.exports.ordered import write
 from curate.exports.ordered.write import ORDER, OrderedMeans
 from curate.exports.shards import FORMATS
@@ -34,27 +34,28 @@ def check(format: str, by_bucket: bool) -> None:
         raise UsageError(f"--by-bucket and --format {format} cannot go together", hint)
 
 
-def write_ordered_tokens(job: ExportJob, folder: Path, means: OrderedMeans) -> tuple[TokenWriter, ExportCounts]:
-    """Write the token files of a job with a tokenizer in order; the caller finishes the writer.
+def write_ordered_tokens(
+    job: ExportJob, spelling: TokenSpelling, folder: Path, means: OrderedMeans
+) -> tuple[TokenWriter, ExportCounts]:
+    """Write the token files of a job in order; the caller finishes the writer.
 
     Raises what ``ordered.write.write_ordered_shards`` raises, and TableError where a document has no text.
     """
-    assert job.spelling is not None
     texts = folder / ".texts"
     texts.mkdir()
-    laid = write.write_ordered_shards(replace(job, format="parquet", spelling=None), texts, means)
-    writer = options.open_token_writer(job, job.spelling, folder, SchemaShape(last=tuple(job.names.values())))
+    texts_in_order = write.write_ordered_shards(replace(job, format="parquet", spelling=None), texts, means)
+    writer = options.open_token_writer(job, spelling, folder, SchemaShape(last=tuple(job.names.values())))
     try:
-        columns = list(dict.fromkeys([_find_column(job, laid.shape.schema()), *writer.key]))
-        for shard in laid.files:
+        columns = list(dict.fromkeys([_find_column(job, texts_in_order.shape.schema()), *writer.key]))
+        for shard in texts_in_order.files:
             for batch in pq.ParquetFile(texts / shard.path).iter_batches(BATCH_ROWS, columns=columns):
                 writer.add(pa.Table.from_batches([batch]))
     except BaseException:
         writer.abandon()
         raise
-    writer.shape, writer.misread = laid.shape, laid.misread
+    writer.shape, writer.misread = texts_in_order.shape, texts_in_order.misread
     shutil.rmtree(texts)
-    return writer, laid.counts
+    return writer, texts_in_order.counts
 
 
 def _find_column(job: ExportJob, schema: pa.Schema) -> str:

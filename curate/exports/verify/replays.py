@@ -21,16 +21,16 @@ MAX_NAME = 60
 """Characters of the name of a document."""
 
 
-def why_not_replayed(export: "Export", ordered: bool, whole: bool, loader: str) -> str | None:
+def why_not_replayed(export: Export, ordered: bool, passed: bool, loader: str) -> str | None:
     """Return why no loader is replayed: a note for the user, which may be empty. None where loaders are replayed.
 
-    ``whole`` says that every check of the files passed.
+    ``passed`` says that every check of the files did.
     """
     if loader == "none":
         return "" if ordered else "there is no order to verify"
     if not ordered:
         return "there is no order to verify: the documents stand as in the corpus (curate order, then export)"
-    if not whole:
+    if not passed:
         return "no loader was replayed: repair the export first (curate export again, with --overwrite)"
     if not export.holds_text:
         return "no loader was replayed: token files are in order, what keeps it is in TRAINING.md"
