@@ -24,6 +24,7 @@ from curate.rundir import decision_table, parquet, reasons, schemas, scores_view
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.rundir.tally import Tally, decide, sum_up
+from curate.runtime.text import command
 
 if TYPE_CHECKING:
     from curate.reference.tokenizer_only import TokenizerOnly
@@ -200,18 +201,19 @@ def read_pieces(job: ExportJob) -> Iterator[JoinedSlice]:
             raise changed_error(documents.mark.file, documents.mark.first_row, "it has more documents than were scored")
         note = parquet.read_metadata(path)
         if note.get("made_from") != score["fingerprint"]:
-            raise TableError(f"{path} belongs to other scores", "score again with --restart")
+            raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", job.run.path))
         scores = pq.read_table(path, partitioning=None)
         if SliceMark(**note["slice"]) != documents.mark:
             raise changed_error(documents.mark.file, documents.mark.first_row, "the documents lie elsewhere")
         check_same(documents, scores)
-        choice = take_choice(scores, decided)
+        choice = take_choice(scores, decided, job.run)
         for name, rows in placed.items():
-            choice = choice.append_column(name, take_placement(scores, rows, name))
+            choice = choice.append_column(name, take_placement(scores, rows, name, job.run))
         yield JoinedSlice(documents, scores, choice, leaks.take(documents) if leaks else {})
     rest = next(parts, None)
     if rest is not None:
-        raise changed_error(rest.name, 0, "it has fewer documents than were scored")
+        mark = SliceMark(**parquet.read_metadata(rest)["slice"])
+        raise changed_error(mark.file, mark.first_row, "it has fewer documents than were scored")
     if leaks:
         leaks.check_end()
 
@@ -220,6 +222,11 @@ def changed_error(file: str, row: int, what: str) -> CorpusError:
     """Return the error for a corpus that is not the one that was scored; ``what`` is wrong with that row."""
     hint = "curate score … --restart, or bring the old files back"
     return CorpusError(f"the corpus has changed since it was scored: {file}, row {row}: {what}", hint)
+
+
+def foreign_rows_error(verb: str, run: Run) -> TableError:
+    """Return the error for a table of a verb that has other rows than the scores."""
+    return TableError(f"the table of curate {verb} does not follow the scores", command(f"{verb} …", run.path))
 
 
 def check_texts(file: str, scores: pa.Table, texts: Sequence[str]) -> None:
@@ -249,22 +256,22 @@ def check_same(documents: Documents, scores: pa.Table) -> None:
             raise changed_error(documents.mark.file, row, "its text is another one")
 
 
-def take_choice(scores: pa.Table, decided: decision_table.DecisionReader) -> pa.Table:
+def take_choice(scores: pa.Table, decided: decision_table.DecisionReader, run: Run) -> pa.Table:
     """Return keep and reason of each row of a part. Raises TableError where the decision table has other rows."""
     choice = decided.take(len(scores))
     if not (choice.column("file").equals(scores.column("file")) and choice.column("row").equals(scores.column("row"))):
-        raise TableError("the decision table does not follow the order of the scores", "curate filter again")
+        raise foreign_rows_error("filter", run)
     return choice.select(["keep", "reason"])
 
 
-def take_placement(scores: pa.Table, placed: decision_table.DecisionReader, name: str) -> pa.ChunkedArray:
+def take_placement(scores: pa.Table, placed: decision_table.DecisionReader, name: str, run: Run) -> pa.ChunkedArray:
     """Return the bucket or the position of each row of a part; ``name`` is the column.
 
     Raises TableError where the table has other rows.
     """
     rows, verb = placed.take(len(scores)), "order" if name == "position" else name
     if not (rows.column("file").equals(scores.column("file")) and rows.column("row").equals(scores.column("row"))):
-        raise TableError(f"the table of curate {verb} does not follow the scores", f"curate {verb} again")
+        raise foreign_rows_error(verb, run)
     return rows.column(name)
 
 
@@ -292,7 +299,7 @@ def check_counts(job: ExportJob, counts: ExportCounts) -> None:
     reasons.conserve("export", record["read"], counts.kept, counts.rejected, counts.unreadable)
     if counts.kept != job.choice.kept:
         message = f"the decisions keep {job.choice.kept:,} documents, but {counts.kept:,} were kept"
-        raise TableError(message, "curate filter again")
+        raise TableError(message, command("filter …", job.run.path))
 
 
 class NameTakenError(Exception):

@@ -122,7 +122,7 @@ def write_shard(shared: MergeJob, planned: PlannedShard) -> WrittenShard:
             for unit in planned.units:
                 narrow = _write_unit(shard, shared, planned.pieces, unit, room)
                 if not bool((narrow["key"][1:] > narrow["key"][:-1]).all()):
-                    raise TableError("two documents have one position", "curate order again")
+                    raise TableError("two documents have one position", "make the order again: curate order …")
                 narrow_rows.write(narrow.tobytes())
                 rows += len(narrow)
     finally:

@@ -147,7 +147,7 @@ class _TaskSpiller:
     def _count_rows(self, part: PartitionSlice, scores: pa.Table) -> pa.ChunkedArray:
         """Count the rows of a slice, and return the mask of those to write."""
         if len(scores) != len(part.choice) or not scores.column("row").equals(part.choice.column("row")):
-            raise TableError("the decision table does not follow the order of the scores", "curate filter again")
+            raise joined_slices.foreign_rows_error("filter", self.job.run)
         return joined_slices.count_rows(self.result.counts, scores, part.choice.column("keep"), self.job.rejected)
 
     def _spill_table(self, part: PartitionSlice, table: pa.Table, scores: pa.Table) -> None:

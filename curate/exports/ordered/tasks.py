@@ -63,7 +63,7 @@ def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[Partiti
     for path in parquet.parts(job.run.scores):
         note = parquet.read_metadata(path)
         if note.get("made_from") != score["fingerprint"]:
-            raise TableError(f"{path} belongs to other scores", "score again with --restart")
+            raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", job.run.path))
         mark = SliceMark(**note["slice"])
         if mark.file not in marks:
             raise joined_slices.changed_error(mark.file, mark.first_row, "it has fewer documents than were scored")
@@ -118,7 +118,7 @@ class _RowChooser:
             same_file = pc.all(pc.equal(taken.column("file"), mark.file)).as_py()
             if len(taken) and not (same_file and taken["row"].equals(rows)):
                 verb = {"keep": "filter", "position": "order", "bucket": "bucket"}[name]
-                raise TableError(f"the table of curate {verb} does not follow the scores", f"curate {verb} again")
+                raise joined_slices.foreign_rows_error(verb, self._job.run)
             columns[name] = taken.column(name)
         table = pa.table({"row": rows, **columns, "key": self._make_keys(columns)}).combine_chunks()
         return table, self._leaks.collect(mark) if self._leaks else {}
@@ -133,14 +133,16 @@ class _RowChooser:
             if not bool((columns[name].is_valid().to_numpy() == keep).all()):
                 verb = "order" if name == "position" else "bucket"
                 message = f"the table of curate {verb} has other documents than are kept"
-                raise TableError(message, command(verb, self._job.run.path))
+                raise TableError(message, command(f"{verb} …", self._job.run.path))
         if self._job.placed.order is not None:
             keys = columns["position"].fill_null(-1).to_numpy()
         if self._job.placed.by_bucket:
             names = pa.array(list(self._bucket_numbers), pa.string())
             numbers = pc.index_in(columns["bucket"], names).fill_null(-1).to_numpy()
             if bool((keep & (numbers < 0)).any()):
-                raise TableError("the buckets are not those that run.json names", "curate bucket again")
+                raise TableError(
+                    "the buckets are not those that run.json names", command("bucket …", self._job.run.path)
+                )
             keys = np.where(keep, numbers.astype(np.int64) * BUCKET_KEYS + keys, -1)
         return pa.array(keys, pa.int64())
 

@@ -143,7 +143,8 @@ def _write_shards(
 ) -> None:
     pieces = [piece for result in routed for piece in result.pieces]
     if sum(piece.rows for piece in pieces) != output.counts.kept:
-        raise TableError(f"{output.counts.kept:,} documents were kept, but other rows were spilled", "export again")
+        message = f"{output.counts.kept:,} documents were kept, but other rows were spilled"
+        raise TableError(message, "curate export it again")
     planned = _name_shards(job, output, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
     texts = frozenset(output.shape.texts)
     shared = MergeJob(output.folder, job.format, output.shape.schema(), texts, spill)
@@ -237,6 +238,7 @@ def _write_order(job: ExportJob, output: OrderedShards, spill: Path) -> None:
 
 
 def _make_order(job: ExportJob, output: OrderedShards, spill: Path) -> Iterator[pa.Table]:
+    """Yield the rows of ``order.parquet``. Raises TableError where a position is left out."""
     files = pa.array([source.name for source in job.corpus.sources], pa.large_string())
     num_tokens, bucket, last_key = 0, None, -1
     for shard in output.files:
@@ -267,4 +269,5 @@ def _check_gapless(keys: Int64Array, first: int) -> None:
     """Raise TableError, naming it, where a position is left out."""
     wrong = np.flatnonzero(keys != np.arange(first, first + len(keys)))
     if len(wrong):
-        raise TableError(f"the order leaves out position {first + int(wrong[0]):,}", "curate order again")
+        message = f"the order leaves out position {first + int(wrong[0]):,}"
+        raise TableError(message, "make the order again: curate order …")

@@ -75,6 +75,7 @@ def write_token_order(writer: TokenWriter) -> None:
 
 
 def _make_order(writer: TokenWriter) -> Iterator[pa.Table]:
+    """Yield the rows of ``order.parquet``."""
     pattern, num_shards = LAYOUTS[writer.layout], len(writer.counts)
     names = pa.array([pattern.format(number, num_shards) for number in range(num_shards)], pa.large_string())
     position, num_tokens = 0, 0

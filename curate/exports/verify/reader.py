@@ -6,6 +6,7 @@ shard_row, file, row, tokens, cumulative_tokens (this document included).
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from curate.exports import dataset_folder
 from curate.exports.shards import FORMATS, TABLE_FORMATS, list_shards
 from curate.exports.verify.order_check import UNKNOWN, Positions
 from curate.runtime.arrays import Int64Array
+from curate.runtime.text import command
 
 ORDER_COLUMNS = ("position", "shard", "shard_row", "file", "row", "tokens", "cumulative_tokens")
 ROW_BITS = 40
@@ -82,21 +84,26 @@ class Export:
         for added in self.manifest.get("added", ()):
             if re.fullmatch(rf"curate\d*_{name}", added):
                 return str(added)
-        raise TableError(f"{self.folder} has no column curate_{name}", "curate export it again")
+        raise TableError(f"{self.folder} has no column curate_{name}", make_export_hint(self.folder))
+
+
+def make_export_hint(folder: Path) -> str:
+    """Return the command that writes an export again; its run and its options are not known here."""
+    return command(f"export {shlex.quote(str(folder))} --overwrite")
 
 
 def open_export(out: str | Path) -> Export:
     """Open an export. Raises UsageError where there is none, TableError where its manifest is incomplete."""
     folder = Path(out)
     if not folder.is_dir():
-        raise UsageError(f"there is no export {folder}", f"curate export {folder}")
+        raise UsageError(f"there is no export {folder}", command(f"export {shlex.quote(str(folder))}"))
     if not dataset_folder.is_export(folder):
         message = f"{folder} is no export of curate: its manifest.json is missing or foreign"
         raise UsageError(message, "curate export OUT")
     manifest = json.loads((folder / "manifest.json").read_bytes())
     missing = {"format", "rows", "files", "tokens"} - manifest.keys()
     if missing or manifest["format"] not in FORMATS:
-        raise TableError(f"{folder / 'manifest.json'} is incomplete", "curate export it again with --overwrite")
+        raise TableError(f"{folder / 'manifest.json'} is incomplete", make_export_hint(folder))
     return Export(folder, manifest)
 
 
@@ -107,15 +114,17 @@ def read_order(export: Export) -> pa.Table:
     order, or the file is no table of an order.
     """
     if not export.order.exists():
-        hint = "curate order --by ppl, then curate export it again" if not export.ordered else "curate export it again"
+        again = make_export_hint(export.folder)
+        hint = again if export.ordered else f"{command('order --by ppl')}, then {again}"
         raise TableError(f"{export.folder} has no order: order.parquet is not there", hint)
     try:
         table = pq.read_table(export.order, read_dictionary=["shard", "file"], partitioning=None)
     except (OSError, pa.ArrowException) as error:
-        raise TableError(f"{export.order} cannot be read: {str(error).splitlines()[0]}", "export it again") from error
+        message = f"{export.order} cannot be read: {str(error).splitlines()[0]}"
+        raise TableError(message, make_export_hint(export.folder)) from error
     missing = [name for name in ORDER_COLUMNS if name not in table.column_names]
     if missing:
-        raise TableError(f"{export.order} has no column {', '.join(missing)}", "curate export it again")
+        raise TableError(f"{export.order} has no column {', '.join(missing)}", make_export_hint(export.folder))
     positions = table.column("position").to_numpy()
     return table if export.by_bucket or bool(np.all(np.diff(positions) >= 0)) else table.sort_by("position")
 
