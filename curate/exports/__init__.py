@@ -1,7 +1,10 @@
 """Datasets that others load: shards, the card, the manifest, in the order of the corpus or in another.
 
-write             one export from end to end        shards            one class a format
-joined_slices     corpus, scores and decisions      dataset_folder    what ``datasets`` finds in the folder
-leaked_passages   leaks marked or cut               dataset_card, training_md, probe_subsets
-ordered/          out of core, in another order     tokens/           token files     verify/    is it what it says
+write             one export from end to end        shards            the formats: one class each
+joined_slices     corpus, scores and decisions      shard_writer      tables in, shards of one size and schema out
+leaked_passages   leaks marked or cut               dataset_folder    what ``datasets`` finds in the folder
+manifest          what is in it, and made of what   json_types        what ``datasets`` reads back from JSON lines
+hub               pushed as a dataset               dataset_card, training_md, probe_subsets
+ordered/          out of core, in another order     tokens/           token files
+verify/           complete, and read in order
 """

@@ -1,26 +1,28 @@
-"""The dataset card of an export: what was read, which model scored it, what was asked and dropped, how to load it."""
+"""The dataset card of an export: what was read, which model scored it, what was chosen and dropped, how to load it."""
 
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from curate.exports.dataset_folder import DatasetDescription
 from curate.exports.joined_slices import ExportCounts, ExportJob
+from curate.exports.shards import FORMATS
 from curate.runtime.console import size
 
-if TYPE_CHECKING:
-    from curate.exports.dataset_folder import DatasetDescription
+MAX_SOURCES = 20
+"""Files of the corpus that are named."""
 
 
-def make_card(job: ExportJob, writer: "DatasetDescription", counts: ExportCounts) -> str:
-    """The dataset card: what was read, which model scored it, what was asked and dropped, how to load it."""
+def make_card(job: ExportJob, writer: DatasetDescription, counts: ExportCounts) -> str:
+    """Return the dataset card without its YAML head: what was read, scored, chosen and dropped, and how to load it."""
     score, what = job.run.finished_scores(), "rejected" if job.rejected else "kept"
     sections = {
         "What was read": _read_lines(job, score),
         "Which model scored it": _model_lines(score["made_from"]["model"]),
         "How it was chosen": _choice_lines(job, counts),
         "Columns": _column_lines(job, writer),
-        "How to load it": _load_lines(job, list(getattr(writer, "buckets", {}).values())),
+        "How to load it": _load_lines(job, list(writer.buckets.values())),
     }
     if job.placed.order is not None:
         sections["In which order"] = _order_lines(job)
@@ -31,7 +33,7 @@ def make_card(job: ExportJob, writer: "DatasetDescription", counts: ExportCounts
 
 
 def code(text: object) -> str:
-    """Any text as inline code of Markdown: on one line, its control characters escaped, whatever backticks it has."""
+    """Return any text as inline code of Markdown: on one line, control characters escaped, any backticks kept."""
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     return f"{fence} {shown} {fence}" if len(fence) > 1 or not shown.strip() else f"`{shown}`"
@@ -39,15 +41,17 @@ def code(text: object) -> str:
 
 def _read_lines(job: ExportJob, score: Mapping[str, Any]) -> list[str]:
     sources, counts = job.corpus.sources, score["counts"]
-    lines = [f"- {code(source.name)}" + (f", {size(source.size)}" if source.size else "") for source in sources[:20]]
-    if len(sources) > 20:
-        lines.append(f"- and {len(sources) - 20:,} more files")
+    lines = [
+        f"- {code(source.name)}" + (f", {size(source.size)}" if source.size else "") for source in sources[:MAX_SOURCES]
+    ]
+    if len(sources) > MAX_SOURCES:
+        lines.append(f"- and {len(sources) - MAX_SOURCES:,} more files")
     text = f"The text is the column {code(job.corpus.text_field)}."
     return [*lines, "", f"{counts['read']:,} documents, {counts['bytes']:,} bytes of text. {text}"]
 
 
 def _model_lines(identity: Mapping[str, Any]) -> list[str]:
-    """All that identifies the model; of a local folder the name alone, for the card may be published."""
+    """Return all that identifies the model; of a local folder only its name, since the card may be published."""
     shown = {key: value for key, value in identity.items() if not isinstance(value, (dict, list))}
     model = shown.get("model")
     if isinstance(model, str) and os.path.isabs(model):
@@ -63,38 +67,38 @@ def _model_lines(identity: Mapping[str, Any]) -> list[str]:
 
 def _choice_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
     choice = job.choice
-    tables = [*_decontaminate_lines(choice.found.hits), *_dedup_lines(choice.found.duplicates)]
+    tables = [*_decontaminate_lines(choice.rejections.hits), *_dedup_lines(choice.rejections.duplicates)]
     if choice.filter is None:
         but = " and that the tables of these verbs do not reject" if tables else ""
-        asked = [f"No filter was run: every document that could be scored{but} is kept.", "", *tables]
+        lines = [f"No filter was run: every document that could be scored{but} is kept.", "", *tables]
     else:
         parameters = choice.filter["parameters"]
-        asked = [*tables, *(f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items())]
-    lines = [f"- rejected, {code(reason)}: {number:,}" for reason, number in choice.rejected.items()]
+        lines = [*tables, *(f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items())]
+    rejected = [f"- rejected, {code(reason)}: {number:,}" for reason, number in choice.rejected.items()]
     unreadable = [f"- unreadable: {counts.unreadable:,}"] if counts.unreadable else []
-    between = [""] if asked[-1] else []
-    return [*asked, *between, f"- read: {counts.read:,}", *unreadable, *lines, f"- kept: {counts.kept:,}"]
+    between = [""] if lines[-1] else []
+    return [*lines, *between, f"- read: {counts.read:,}", *unreadable, *rejected, f"- kept: {counts.kept:,}"]
 
 
 def _decontaminate_lines(record: Mapping[str, Any] | None) -> list[str]:
-    """What was looked for, and what became of the documents that have it."""
+    """Return how many documents have items of eval sets, and what happened to them."""
     if record is None:
         return []
     counts, action = record["counts"], record["parameters"].get("action", "drop")
     sets = [f"{code(name)} {number:,}" for name, number in counts.get("sets", {}).items()]
-    found = f"{counts.get('contaminated', 0):,} documents with items of eval sets"
-    found += f" ({', '.join(sets)})" if sets else ""
-    return [f"- `curate decontaminate`: {found}; {counts.get('review', 0):,} for review, kept; action: {code(action)}"]
+    leaks = f"{counts.get('contaminated', 0):,} documents with items of eval sets"
+    leaks += f" ({', '.join(sets)})" if sets else ""
+    return [f"- `curate decontaminate`: {leaks}; {counts.get('review', 0):,} for review, kept; action: {code(action)}"]
 
 
 def _dedup_lines(record: Mapping[str, Any] | None) -> list[str]:
     if record is None:
         return []
-    asked = {name: value for name, value in record["parameters"].items() if isinstance(value, (str, int, float))}
-    return [f"- `curate dedup`: {', '.join(f'{name} {code(value)}' for name, value in asked.items())}"]
+    plain = {name: value for name, value in record["parameters"].items() if isinstance(value, (str, int, float))}
+    return [f"- `curate dedup`: {', '.join(f'{name} {code(value)}' for name, value in plain.items())}"]
 
 
-def _column_lines(job: ExportJob, writer: "DatasetDescription") -> list[str]:
+def _column_lines(job: ExportJob, writer: DatasetDescription) -> list[str]:
     added, field = job.names, job.corpus.text_field
     original = [name for name in writer.shape.schema().names if name not in added.values()]
     cut = f" but for the passages that were cut out of {code(field)}" if job.treatment.cuts else ""
@@ -113,32 +117,33 @@ def _column_lines(job: ExportJob, writer: "DatasetDescription") -> list[str]:
 
 
 def _order_lines(job: ExportJob) -> list[str]:
-    """How the order was made, and that a trainer has to be told to keep it."""
+    """Return how the order was made, and that trainers shuffle unless they are configured not to."""
     parameters = (job.placed.order or {"parameters": {}})["parameters"]
-    asked = [f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items() if value is not None]
+    options = [f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items() if value is not None]
     what = "Read the shards of each bucket" if job.placed.by_bucket else "Read the shards"
-    told = f"{what} in the order of their names, and their rows as they stand: that is the order of `curate order`."
+    reading = f"{what} in the order of their names, and their rows as they stand: that is the order of `curate order`."
     place = f"{code(job.names['position'])} is the place of a document in it, from 0; `order.parquet` has its shard,"
-    note = f"{told} {place} its row there, and the tokens read so far. Trainers shuffle by default: see TRAINING.md."
-    return [note, "", *asked]
+    note = f"{reading} {place} its row there, and the tokens read so far. Trainers shuffle by default: see TRAINING.md."
+    return [note, "", *options]
 
 
 def _load_lines(job: ExportJob, configs: list[str]) -> list[str]:
-    if job.format == "tokens":
+    """Return how to load the dataset; ``configs`` are its buckets, where each has a folder."""
+    if not FORMATS[job.format].holds_text:
         return ["Token ids; `manifest.json` names the tokenizer and the layout, `documents.parquet` places documents."]
     config = f', "{configs[0]}"' if configs else ""
     lines = ["```python", "import datasets", ""]
     lines.append(f'documents = datasets.load_dataset("PATH_OR_NAME"{config}, split="train")')
     if configs:
-        told = ", ".join(map(code, [*configs, "default"]))
-        return [*lines, "```", "", f"Configs: {told}; the last has all of them, one after the other."]
-    if job.format == "hf":
+        names = ", ".join(map(code, [*configs, "default"]))
+        return [*lines, "```", "", f"Configs: {names}; the last has all of them, one after the other."]
+    if FORMATS[job.format].loads_from_disk:
         lines.append('documents = datasets.load_from_disk("PATH")["train"]')
     return [*lines, "```"]
 
 
-def list_notes(writer: "DatasetDescription") -> list[str]:
-    """What a reader of the columns should know."""
+def list_notes(writer: DatasetDescription) -> list[str]:
+    """Return what a reader of the columns should know, one sentence a list item: also the warnings of the export."""
     notes = []
     if writer.shape.texts:
         names = ", ".join(map(code, sorted(writer.shape.texts)))

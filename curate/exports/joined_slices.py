@@ -1,14 +1,14 @@
-"""What an export reads: the corpus slice by slice, beside its scores, its decisions and its leaks.
+"""What an export reads: the corpus slice by slice, joined with its scores, its decisions and its leaks.
 
-A document meets its decision by its place, and its bytes and hash are checked before anything is cut out of it, so that
-a corpus that changed is refused and not mislabelled.
+A document is joined with its decision by its row. Its bytes and hash are checked before anything is cut out of it, so
+that a corpus that changed is refused and not mislabelled.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,50 +24,59 @@ from curate.rundir import decision_table, parquet, reasons, schemas, scores_view
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.rundir.tally import Tally, decide, sum_up
+from curate.runtime.text import command
+
+if TYPE_CHECKING:
+    from curate.reference.tokenizer_only import TokenizerOnly
 
 ADDED = ("file", "row", "perplexity", "bits_per_byte", "nats", "tokens", "bytes", "first_nats", "truncated")
+"""Columns of the scores that every export adds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportChoice:
-    """What was decided: by ``filter``, or without it by the hits and the duplicates alone."""
+    """The decisions on all documents: of ``filter``, or without it of the hits and the duplicates alone."""
 
     path: Path
-    """A decision table."""
+    """The decision table."""
     filter: Mapping[str, Any] | None
     """The record of ``filter``, None where it was not run."""
-    found: Rejections
+    rejections: Rejections
+    """The other tables that reject documents."""
     kept: int
+    """Documents."""
     rejected: Mapping[str, int]
-    """By reason, the most frequent first."""
+    """Documents by reason, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedTable:
-    """What ``bucket`` and ``order`` said, where the export follows them."""
+    """The tables of ``bucket`` and ``order`` that an export follows."""
 
     order: Mapping[str, Any] | None = None
     """The record of ``order``; None where there is none, or it is to be ignored."""
     bucket: Mapping[str, Any] | None = None
+    """The record of ``bucket``, likewise."""
     by_bucket: bool = False
+    """Whether each bucket has its folder."""
 
     def columns(self) -> list[str]:
-        """The columns that are added for them."""
+        """Return the names of the columns that they add."""
         return ["position"] * (self.order is not None) + ["bucket"] * (self.bucket is not None)
 
     def paths(self, run: Run) -> dict[str, Path]:
-        """Their tables by the name of the column."""
+        """Return the path of each table, by the column that it adds."""
         known = {"position": run.order, "bucket": run.buckets}
         return {name: known[name] for name in self.columns()}
 
     @property
     def buckets(self) -> list[str]:
-        """The names of the buckets, in their order."""
+        """The names of the buckets, in the order of their folders; empty without ``bucket``."""
         return [] if self.bucket is None else list(self.bucket["parameters"]["names"])
 
     @property
     def moves(self) -> bool:
-        """Whether rows stand elsewhere in the export than in the corpus."""
+        """Whether the export has another order than the corpus."""
         return self.order is not None or self.by_bucket
 
 
@@ -75,10 +84,11 @@ class PlacedTable:
 class TokenSpelling:
     """How ``--format tokens`` writes documents."""
 
-    vocabulary: Any
-    """A ``curate.reference.tokenizer_only.TokenizerOnly``."""
+    vocabulary: "TokenizerOnly"
     layout: str
+    """A name in ``tokens.formats.LAYOUTS``."""
     append: str
+    """eos or none: what ends each document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +100,30 @@ class ExportJob:
     choice: ExportChoice
     treatment: LeakTreatment
     rejected: bool
+    """Write what was rejected, and not what was kept."""
     format: str
+    """A name in ``shards.FORMATS``."""
     shard_bytes: int
+    """Largest size of a shard."""
     prefix: str
-    placed: "PlacedTable" = field(default_factory=lambda: PlacedTable())
-    spelling: "TokenSpelling | None" = None
+    """Begins the names of the columns that are added."""
+    placed: PlacedTable = field(default_factory=PlacedTable)
+    spelling: TokenSpelling | None = None
     """How ids are written instead of text; None for text."""
 
     @property
     def score_columns(self) -> list[str]:
-        """The columns of the scores that are added."""
+        """The columns of the scores that are added, by their names in the tables."""
         return [name for name in self.names if name in ADDED or name in schemas.SIGNALS]
 
     @property
     def names(self) -> dict[str, str]:
-        """The columns that are added: from the name in the tables to the name in the dataset."""
+        """The columns that are added, in their order: from the name in the tables to the name in the dataset."""
         signals = self.run.finished_scores()["made_from"]["parameters"].get("signals", ())
-        own = [*(("reason",) if self.rejected else ()), *ADDED, *(name for name in schemas.SIGNALS if name in signals)]
-        own += self.placed.columns()
-        own += ["eval_sets"] * self.treatment.marks + ["cut_characters"] * self.treatment.cuts
-        return {name: self.prefix + name for name in own}
+        added = ["reason"] * self.rejected + [*ADDED, *(name for name in schemas.SIGNALS if name in signals)]
+        added += self.placed.columns()
+        added += ["eval_sets"] * self.treatment.marks + ["cut_characters"] * self.treatment.cuts
+        return {name: self.prefix + name for name in added}
 
 
 @dataclass(slots=True)
@@ -121,6 +135,15 @@ class ExportCounts:
     rejected: int = 0
     unreadable: int = 0
     tokens: int = 0
+    """Of the documents that are written, by the tokenizer that scored them."""
+
+    def add(self, other: "ExportCounts") -> None:
+        """Add the totals of another part of the corpus."""
+        self.read += other.read
+        self.kept += other.kept
+        self.rejected += other.rejected
+        self.unreadable += other.unreadable
+        self.tokens += other.tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,33 +153,40 @@ class JoinedSlice:
     documents: Documents
     scores: pa.Table
     choice: pa.Table
-    """keep, reason."""
+    """keep, reason and, where the export follows them, position and bucket."""
     hits: Mapping[int, Any]
     """The leaks by row, where the export does something about them."""
 
 
 @contextmanager
-def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[ExportChoice]:
-    """The decisions on all documents; without a filter they lie in ``folder`` as long as the block lasts."""
+def open_choice(run: Run, rejections: Rejections, folder: Path) -> Iterator[ExportChoice]:
+    """Give the decisions on all documents; without a filter they are a file in ``folder`` until the block ends.
+
+    Raises TableError where a table is stale, or names a document that the scores do not have.
+    """
     record = decision_table.open_filter(run)
     if record is not None:
-        yield ExportChoice(run.filter, record, found, record["counts"]["kept"], record["counts"]["rejected"])
+        yield ExportChoice(run.filter, record, rejections, record["counts"]["kept"], record["counts"]["rejected"])
         return
     path, tally = folder / "decisions.parquet", Tally()
-    with scores_view.open_scores(run, found=found) as connection:
-        scores_view.check_met(connection, run, found)
+    with scores_view.open_scores(run, None, rejections) as connection:
+        scores_view.check_met(connection, run, rejections)
         reason = reasons.REFUSED
         decision_table.write_decisions(path, decide(connection, reason, tally), {})
     try:
         sums = sum_up("export", tally, run.finished_scores()["counts"]["read"])
         rejected = {why: share.documents for why, share in sums.rejected.items()}
-        yield ExportChoice(path, None, found, sums.kept.documents, rejected)
+        yield ExportChoice(path, None, rejections, sums.kept.documents, rejected)
     finally:
         path.unlink(missing_ok=True)
 
 
 def read_pieces(job: ExportJob) -> Iterator[JoinedSlice]:
-    """Each slice of the corpus with its part of the tables, checked to belong together."""
+    """Yield each slice of the corpus with its part of the tables.
+
+    Raises CorpusError where a document is not the one that was scored, TableError where a table has other rows than the
+    scores.
+    """
     score = job.run.finished_scores()
     decided = decision_table.DecisionReader(job.choice.path)
     leaks = LeakedPassages(job.run) if job.treatment else None
@@ -168,81 +198,90 @@ def read_pieces(job: ExportJob) -> Iterator[JoinedSlice]:
     for documents in job.corpus.slices(columns="all"):
         path = next(parts, None)
         if path is None:
-            raise changed(documents.mark.file, documents.mark.first_row, "it has more documents than were scored")
+            raise changed_error(documents.mark.file, documents.mark.first_row, "it has more documents than were scored")
         note = parquet.read_metadata(path)
         if note.get("made_from") != score["fingerprint"]:
-            raise TableError(f"{path} belongs to other scores", "score again with --restart")
+            raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", job.run.path))
         scores = pq.read_table(path, partitioning=None)
         if SliceMark(**note["slice"]) != documents.mark:
-            raise changed(documents.mark.file, documents.mark.first_row, "the documents lie elsewhere")
+            raise changed_error(documents.mark.file, documents.mark.first_row, "the documents lie elsewhere")
         check_same(documents, scores)
-        choice = take_choice(scores, decided)
+        choice = take_choice(scores, decided, job.run)
         for name, rows in placed.items():
-            choice = choice.append_column(name, take_places(scores, rows, name))
+            choice = choice.append_column(name, take_placement(scores, rows, name, job.run))
         yield JoinedSlice(documents, scores, choice, leaks.take(documents) if leaks else {})
     rest = next(parts, None)
     if rest is not None:
-        raise changed(rest.name, 0, "it has fewer documents than were scored")
+        mark = SliceMark(**parquet.read_metadata(rest)["slice"])
+        raise changed_error(mark.file, mark.first_row, "it has fewer documents than were scored")
     if leaks:
         leaks.check_end()
 
 
-def changed(file: str, row: int, what: str) -> CorpusError:
-    """The error for a corpus that is not the one that was scored, with the place that shows it."""
-    hint = "score it again (curate score … --restart), or bring the old files back"
+def changed_error(file: str, row: int, what: str) -> CorpusError:
+    """Return the error for a corpus that is not the one that was scored; ``what`` is wrong with that row."""
+    hint = "curate score … --restart, or bring the old files back"
     return CorpusError(f"the corpus has changed since it was scored: {file}, row {row}: {what}", hint)
 
 
+def foreign_rows_error(verb: str, run: Run) -> TableError:
+    """Return the error for a table of a verb that has other rows than the scores."""
+    return TableError(f"the table of curate {verb} does not follow the scores", command(f"{verb} …", run.path))
+
+
 def check_texts(file: str, scores: pa.Table, texts: Sequence[str]) -> None:
-    """``check_same`` for rows of which each has a text, all at once."""
+    """Do as ``check_same`` does for rows that all have a text, at once. Raises CorpusError, naming the first row."""
     encoded = list(map(str.encode, texts))
-    octets = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    num_bytes = np.fromiter(map(len, encoded), np.int64, len(encoded))
     digests = np.fromiter(map(xxhash.xxh3_64_intdigest, encoded), np.uint64, len(encoded))
     if len(scores) == len(texts):
         lengths, hashes = scores.column("bytes"), scores.column("hash")
         if lengths.null_count == hashes.null_count == 0:
-            same = (lengths.to_numpy() == octets) & (hashes.to_numpy() == digests)
+            same = (lengths.to_numpy() == num_bytes) & (hashes.to_numpy() == digests)
             if bool(same.all()):
                 return
-            raise changed(file, scores.column("row")[int(np.argmin(same))].as_py(), "its text is another one")
-    raise changed(file, scores.column("row")[0].as_py() if len(scores) else 0, "another document stands there")
+            raise changed_error(file, scores.column("row")[int(np.argmin(same))].as_py(), "its text is another one")
+    raise changed_error(file, scores.column("row")[0].as_py() if len(scores) else 0, "another document stands there")
 
 
 def check_same(documents: Documents, scores: pa.Table) -> None:
-    """CorpusError, with the place, where a text is not the one that was scored."""
+    """Raise CorpusError, naming the first row, where a text is not the one that was scored."""
     columns = (scores.column(name).to_pylist() for name in ("row", "bytes", "hash", "status"))
     rows = zip(documents.rows.tolist(), documents.texts, *columns, strict=True)
-    for row, text, scored_row, octets, digest, status in rows:
+    for row, text, scored_row, num_bytes, digest, status in rows:
         encoded = None if text is None else text.encode()
         if row != scored_row or (encoded is None) != (status == "unreadable"):
-            raise changed(documents.mark.file, row, "another document stands there")
-        if encoded is not None and (len(encoded) != octets or xxhash.xxh3_64_intdigest(encoded) != digest):
-            raise changed(documents.mark.file, row, "its text is another one")
+            raise changed_error(documents.mark.file, row, "another document stands there")
+        if encoded is not None and (len(encoded) != num_bytes or xxhash.xxh3_64_intdigest(encoded) != digest):
+            raise changed_error(documents.mark.file, row, "its text is another one")
 
 
-def take_choice(scores: pa.Table, decided: decision_table.DecisionReader) -> pa.Table:
-    """Whether each row of a part is kept, and why not."""
+def take_choice(scores: pa.Table, decided: decision_table.DecisionReader, run: Run) -> pa.Table:
+    """Return keep and reason of each row of a part. Raises TableError where the decision table has other rows."""
     choice = decided.take(len(scores))
     if not (choice.column("file").equals(scores.column("file")) and choice.column("row").equals(scores.column("row"))):
-        raise TableError("the decision table does not follow the order of the scores", "run curate filter again")
+        raise foreign_rows_error("filter", run)
     return choice.select(["keep", "reason"])
 
 
-def take_places(scores: pa.Table, placed: decision_table.DecisionReader, name: str) -> pa.ChunkedArray:
-    """The bucket or the position of each row of a part."""
+def take_placement(scores: pa.Table, placed: decision_table.DecisionReader, name: str, run: Run) -> pa.ChunkedArray:
+    """Return the bucket or the position of each row of a part; ``name`` is the column.
+
+    Raises TableError where the table has other rows.
+    """
     rows, verb = placed.take(len(scores)), "order" if name == "position" else name
     if not (rows.column("file").equals(scores.column("file")) and rows.column("row").equals(scores.column("row"))):
-        raise TableError(f"the table of curate {verb} does not follow the scores", f"curate {verb} again")
+        raise foreign_rows_error(verb, run)
     return rows.column(name)
 
 
 def count_piece(counts: ExportCounts, piece: JoinedSlice, rejected: bool) -> pa.ChunkedArray:
-    """Count a slice, and give the mask of the rows to write."""
+    """Count the rows of a slice, and return the mask of those to write."""
     return count_rows(counts, piece.scores, piece.choice.column("keep"), rejected)
 
 
 def count_rows(counts: ExportCounts, scores: pa.Table, keep: pa.ChunkedArray, rejected: bool) -> pa.ChunkedArray:
-    """Count the rows of a part, and give the mask of those to write."""
+    """Count the rows of a part, and return the mask of those to write."""
     unreadable = pc.equal(scores.column("status"), "unreadable")
     refused = pc.and_(pc.invert(keep), pc.invert(unreadable))
     written = refused if rejected else keep
@@ -255,26 +294,27 @@ def count_rows(counts: ExportCounts, scores: pa.Table, keep: pa.ChunkedArray, re
 
 
 def check_counts(job: ExportJob, counts: ExportCounts) -> None:
-    """TableError where documents were lost or found on the way."""
+    """Raise TableError where documents were lost or doubled on the way."""
     record = job.run.finished_scores()["counts"]
     reasons.conserve("export", record["read"], counts.kept, counts.rejected, counts.unreadable)
     if counts.kept != job.choice.kept:
-        raise TableError(f"{job.choice.kept:,} documents were to be kept, {counts.kept:,} were", "curate filter again")
+        message = f"the decisions keep {job.choice.kept:,} documents, but {counts.kept:,} were kept"
+        raise TableError(message, command("filter …", job.run.path))
 
 
 class NameTakenError(Exception):
-    """A column of the corpus, met on the way, has the name of one that is added."""
+    """A column of the corpus has the name of one that is added; its argument is the name."""
 
 
 def check_names(names: Sequence[str], job: ExportJob) -> None:
-    """NameTakenError where a column has the name of one that is added."""
+    """Raise NameTakenError where a column of the corpus has the name of one that is added."""
     taken = set(names) & set(job.names.values())
     if taken:
         raise NameTakenError(min(taken))
 
 
 def add_columns(table: pa.Table, piece: JoinedSlice, job: ExportJob) -> pa.Table:
-    """The table of a slice with the columns that are added, and without the passages that are cut out."""
+    """Return the table of a slice with the columns that are added, and without the passages that are cut out."""
     made: dict[str, Any] = {
         name: piece.choice.column(name)
         for name in ("reason", *job.placed.columns())

@@ -1,41 +1,41 @@
-"""Shards: tables in, files of about one size and one schema out, in bounded memory.
+"""The formats of an export: how each writes tables into shards, reads them back, and is loaded by others.
 
-A shard keeps the schema that it was begun with; those that turn out too narrow are written again at the end. Memory is
-bounded by ``BUFFER_BYTES`` and the largest slice. The same tables in the same order give the same bytes.
+``FORMATS`` has them by name. Other modules look a format up and ask it; none compares its name. So a new format is a
+class here, a line of the table, and a value of ``--format`` in ``curate.verbs.export``.
 """
 
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Protocol
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.corpus.schema_widening import SchemaShape, fit, respell, spell
+from curate.corpus.schema_widening import fit, respell, spell
+from curate.exports.tokens.formats import INDEX_SUFFIXES, LAYOUTS
 
-FORMATS = {"hf": "train/data-{:05d}-of-{:05d}.arrow", "parquet": "data/train-{:05d}-of-{:05d}.parquet"}
-FORMATS["jsonl"] = "data/train-{:05d}-of-{:05d}.jsonl"
-DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}(:?[0-9]{2}){0,2}(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
-BUFFER_BYTES = 32_000_000
-ARROW_ROWS = 1000  # Rows of a record batch: what datasets writes, and what one look-up of a row touches.
-
-
-# Shards: one file each.
+ARROW_ROWS = 1000
+"""Rows of a record batch: what ``datasets`` writes, and what one look-up of a row reads."""
+READ_ROWS = 4096
+"""Rows of a table that is read back from Parquet or JSON lines."""
 
 
 class Shard(Protocol):
     """A file under construction."""
 
-    def write(self, table: pa.Table) -> None: ...
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
 
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Return the bytes written so far, or an upper bound of them."""
 
-    def close(self) -> None: ...
+    def checksum(self) -> str | None:
+        """Return the SHA-256 of what was written, or None where only reading the file gives it."""
+
+    def close(self) -> None:
+        """Finish the file."""
 
 
 class ArrowShard:
@@ -51,6 +51,9 @@ class ArrowShard:
     def size(self) -> int:
         return int(self._sink.tell())
 
+    def checksum(self) -> None:
+        return None
+
     def close(self) -> None:
         try:
             self._writer.close()
@@ -59,20 +62,23 @@ class ArrowShard:
 
 
 class ParquetShard:
-    """A Parquet file, one row group for each table that it is given."""
+    """A Parquet file, one row group for each table that is written."""
 
     def __init__(self, path: Path, schema: pa.Schema):
         self._sink = pa.OSFile(str(path), "wb")
         self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd")
-        self._behind = 0
+        self._last_bytes = 0
 
     def write(self, table: pa.Table) -> None:
         self._writer.write_table(table, row_group_size=max(1, len(table)))
-        self._behind = table.nbytes
+        self._last_bytes = table.nbytes
 
     def size(self) -> int:
-        """An upper bound: the last row group is still in memory, compressed to an unknown size."""
-        return int(self._sink.tell()) + self._behind
+        """Return an upper bound: the last row group is still in memory, compressed to an unknown size."""
+        return int(self._sink.tell()) + self._last_bytes
+
+    def checksum(self) -> None:
+        return None
 
     def close(self) -> None:
         try:
@@ -93,219 +99,211 @@ class LinesShard:
             self.write_row(row)
 
     def write_row(self, row: Mapping[str, Any]) -> None:
+        """Append one row as a line."""
         self.write_bytes(dump_line(row))
 
     def write_bytes(self, lines: bytes | memoryview) -> None:
-        """Whole lines as they are."""
+        """Append complete lines unchanged."""
         self._sink.write(lines)
         self._digest.update(lines)
 
-    def checksum(self) -> str:
-        """SHA-256 of what was written."""
-        return self._digest.hexdigest()
-
     def size(self) -> int:
         return self._sink.tell()
+
+    def checksum(self) -> str:
+        return self._digest.hexdigest()
 
     def close(self) -> None:
         self._sink.close()
 
 
 def dump_line(row: Mapping[str, Any]) -> bytes:
-    """A row as one line of JSON."""
+    """Return a row as one line of JSON, its end included."""
     options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
     return orjson.dumps(row, default=spell, option=options)
 
 
-def open_shard(path: Path, kind: str, schema: pa.Schema) -> Shard:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "jsonl":
-        return LinesShard(path)
-    return ArrowShard(path, schema) if kind == "hf" else ParquetShard(path, schema)
+class ShardFormat(Protocol):
+    """What the card, the manifest and ``curate verify`` ask about a format."""
+
+    suffixes: tuple[str, ...]
+    """Suffixes of the files that hold documents."""
+    index_suffixes: tuple[str, ...]
+    """Suffixes of the files that belong to one of those and hold no document."""
+    holds_text: bool
+    """Shards hold the columns of the documents, and ``datasets.load_dataset`` loads the folder. Else they hold token
+    ids, and ``documents.parquet`` says which document is where."""
+    loads_from_disk: bool
+    """``datasets.load_from_disk`` loads the folder too, by the state files that are written next to the shards."""
 
 
-def read_shard(path: Path, kind: str) -> Iterator[pa.Table]:
-    """The tables of a finished Arrow or Parquet shard, a piece at a time."""
-    if kind == "hf":
+class TableFormat(ShardFormat, Protocol):
+    """A format whose shards hold tables: what the writers and the readers of shards ask."""
+
+    pattern: str
+    """Name of a shard below the top of the dataset, to be formatted with its number and the number of shards."""
+    one_schema: bool
+    """All tables of a shard, and all shards, have the same schema. Else a row may leave columns out."""
+    guesses_types: bool
+    """The reader of ``datasets`` guesses types from values, so the card states them (``json_types``)."""
+    spills_lines: bool
+    """An ordered export spills its rows as lines that are ready to be written, and not as tables."""
+
+    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
+        """Begin a shard; its folder exists."""
+
+    def read_tables(self, path: Path) -> Iterator[pa.Table]:
+        """Yield the tables of a shard in the pieces in which they were written."""
+
+    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield some columns of a shard, a bounded number of rows at a time.
+
+        Raises ValueError (of which ``pa.ArrowInvalid`` is one) or OSError where the file is no shard of this format.
+        """
+
+    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
+        """Write the rows of a shard to another path under a schema that is at least as wide."""
+
+
+class HfFormat:
+    """Arrow streams in the layout of ``DatasetDict.save_to_disk``."""
+
+    pattern = "train/data-{:05d}-of-{:05d}.arrow"
+    suffixes: tuple[str, ...] = (".arrow",)
+    index_suffixes: tuple[str, ...] = ()
+    holds_text = True
+    loads_from_disk = True
+    one_schema = True
+    guesses_types = False
+    spills_lines = False
+
+    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
+        return ArrowShard(path, schema)
+
+    def read_tables(self, path: Path) -> Iterator[pa.Table]:
         with pa.OSFile(str(path), "rb") as source, pa.ipc.open_stream(source) as reader:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
-        return
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group)
+
+    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+            for batch in reader:
+                yield pa.Table.from_batches([batch]).select(list(names))
+
+    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
+        _rewrite_tables(self, old, new, schema)
 
 
-def widen_shard(path: Path, kind: str, schema: pa.Schema) -> None:
-    """Write a finished shard again under a wider schema."""
-    narrow = path.with_name(path.name + ".narrow")
-    os.replace(path, narrow)
-    if kind == "jsonl":
-        _respell_lines(narrow, path, schema)
-    else:
-        shard = open_shard(path, kind, schema)
-        try:
-            for table in read_shard(narrow, kind):
-                shard.write(fit(table, schema))
-        finally:
-            shard.close()
-    narrow.unlink()
+class ParquetFormat:
+    """Parquet files, compressed with zstd."""
+
+    pattern = "data/train-{:05d}-of-{:05d}.parquet"
+    suffixes: tuple[str, ...] = (".parquet",)
+    index_suffixes: tuple[str, ...] = ()
+    holds_text = True
+    loads_from_disk = False
+    one_schema = True
+    guesses_types = False
+    spills_lines = False
+
+    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
+        return ParquetShard(path, schema)
+
+    def read_tables(self, path: Path) -> Iterator[pa.Table]:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(READ_ROWS, columns=list(names)):
+                yield pa.Table.from_batches([batch]).select(list(names))
+
+    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
+        _rewrite_tables(self, old, new, schema)
 
 
-def _respell_lines(old: Path, new: Path, schema: pa.Schema) -> None:
-    """In JSON lines narrower values are right as they are, but for those that became text."""
-    types = {column.name: column.type for column in schema}
-    with open(old, "rb") as lines, open(new, "wb") as out:
-        for line in lines:
-            row = {name: respell(value, types[name]) for name, value in orjson.loads(line).items()}
-            out.write(dump_line(row))
+class JsonlFormat:
+    """JSON lines."""
+
+    pattern = "data/train-{:05d}-of-{:05d}.jsonl"
+    suffixes: tuple[str, ...] = (".jsonl",)
+    index_suffixes: tuple[str, ...] = ()
+    holds_text = True
+    loads_from_disk = False
+    one_schema = False
+    guesses_types = True
+    spills_lines = True
+
+    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
+        return LinesShard(path)
+
+    def read_tables(self, path: Path) -> Iterator[pa.Table]:
+        with open(path, "rb") as lines:
+            for rows in _batch_rows(map(orjson.loads, lines)):
+                yield pa.Table.from_pylist(rows)
+
+    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+        with open(path, "rb") as lines:
+            chosen = ({name: row.get(name) for name in names} for row in map(orjson.loads, lines))
+            for rows in _batch_rows(chosen):
+                yield pa.Table.from_pylist(rows)
+
+    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
+        """Narrower values are right as they are in JSON, except those whose column has become text."""
+        types = {column.name: column.type for column in schema}
+        with open(old, "rb") as lines, open(new, "wb") as out:
+            for line in lines:
+                row = {name: respell(value, types[name]) for name, value in orjson.loads(line).items()}
+                out.write(dump_line(row))
 
 
-# The writer: tables in, shards of about one size out.
+class TokensFormat:
+    """Token ids and their index; ``curate.exports.tokens.writer`` writes them, in two layouts."""
+
+    suffixes: tuple[str, ...] = tuple(PurePath(pattern).suffix for pattern in LAYOUTS.values())
+    index_suffixes: tuple[str, ...] = INDEX_SUFFIXES
+    holds_text = False
+    loads_from_disk = False
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenShard:
-    """A finished file of a dataset."""
-
-    path: str
-    """Below the top of the dataset, POSIX."""
-    rows: int
-    bytes: int
-    sha256: str
+TABLE_FORMATS: dict[str, TableFormat] = {"hf": HfFormat(), "parquet": ParquetFormat(), "jsonl": JsonlFormat()}
+"""The formats that ``ShardWriter`` writes."""
+FORMATS: dict[str, ShardFormat] = {**TABLE_FORMATS, "tokens": TokensFormat()}
+"""The values of ``curate export --format``."""
 
 
-@dataclass(slots=True)
-class _Begun:
-    """A shard with the schema that it was begun with, and the text columns of then."""
-
-    path: Path
-    schema: pa.Schema
-    texts: set[str]
-    rows: int = 0
-
-
-@dataclass(slots=True)
-class ShardWriter:
-    """Writes the tables that it is given, in order, as shards of about ``shard_bytes`` at most (or one larger row)."""
-
-    folder: Path
-    kind: str
-    shard_bytes: int
-    shape: SchemaShape = field(default_factory=SchemaShape)
-    misread: set[str] = field(default_factory=set)
-    """Columns whose strings datasets' JSON reader takes for times (in JSON lines alone)."""
-    rows: int = 0
-    _pending: list[pa.Table] = field(default_factory=list)
-    _pending_bytes: int = 0
-    _begun: list[_Begun] = field(default_factory=list)
-    _open: Shard | None = None
-
-    def add(self, table: pa.Table) -> None:
-        """Take the next rows."""
-        if not len(table):
-            self.shape.see(table)
-            return
-        step = max(1, int(len(table) * self._unit() // max(table.nbytes, 1)))
-        for start in range(0, len(table), step):
-            self._add_piece(table.slice(start, step))
-
-    def _unit(self) -> int:
-        """Bytes that are written at once: a fraction of a shard, so that shards come out near their size."""
-        return max(1, min(BUFFER_BYTES, self.shard_bytes // 8))
-
-    def _add_piece(self, piece: pa.Table) -> None:
-        if self._pending_bytes + piece.nbytes > self.shard_bytes:
-            self._flush()
-        self.shape.see(piece)
-        if self.kind == "jsonl":
-            self.misread |= {name for name in piece.column_names if is_misread(piece.column(name))}
-        self._pending.append(piece)
-        self._pending_bytes += piece.nbytes
-        self.rows += len(piece)
-        if self._pending_bytes >= self._unit():
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        schema = self.shape.schema()
-        table = pa.concat_tables([fit(piece, schema) for piece in self._pending]).combine_chunks()
-        self._pending, self._pending_bytes = [], 0
-        if self._open is not None and self._open.size() + table.nbytes > self.shard_bytes:
-            self._close()
-        if self._open is not None and self.kind != "jsonl" and not self._begun[-1].schema.equals(schema):
-            self._close()
-        shard = self._open or self._begin(schema)
-        self._begun[-1].rows += len(table)
-        shard.write(table)
-
-    def _begin(self, schema: pa.Schema) -> Shard:
-        path = self.folder / FORMATS[self.kind].format(len(self._begun), 0)
-        self._begun.append(_Begun(path, schema, set(self.shape.texts)))
-        self._open = open_shard(path, self.kind, schema)
-        return self._open
-
-    def _close(self) -> None:
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-
-    def finish(self) -> list[WrittenShard]:
-        """Write what is left, bring all shards under one schema and give them their names."""
-        self._flush()
-        self._close()
-        schema = self.shape.schema()
-        for shard in self._begun:
-            if shard.texts != self.shape.texts if self.kind == "jsonl" else not shard.schema.equals(schema):
-                widen_shard(shard.path, self.kind, schema)
-        return [self._name(place, shard) for place, shard in enumerate(self._begun)]
-
-    def _name(self, place: int, shard: _Begun) -> WrittenShard:
-        name = FORMATS[self.kind].format(place, len(self._begun))
-        os.replace(shard.path, self.folder / name)
-        return describe_file(self.folder, name, shard.rows)
-
-    def abandon(self) -> None:
-        """Close what is open, when something else has failed."""
-        try:
-            self._close()
-        except (OSError, pa.ArrowException):
-            self._open = None
+def list_shards(files: Sequence[Mapping[str, Any]], format: str) -> list[Mapping[str, Any]]:
+    """Return those files of a manifest that hold documents, sorted by path, which is the reading order."""
+    shard_format = FORMATS[format]
+    shards = [file for file in files if "/" in file["path"] and file["path"].endswith(shard_format.suffixes)]
+    return sorted(
+        (file for file in shards if not file["path"].endswith(shard_format.index_suffixes)),
+        key=lambda file: str(file["path"]),
+    )
 
 
-def describe_file(folder: Path, name: str, rows: int) -> WrittenShard:
-    """A finished file with its size and checksum."""
-    with open(folder / name, "rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        os.fsync(handle.fileno())
-    return WrittenShard(name, rows, (folder / name).stat().st_size, digest)
+def make_bucket_pattern(format: str, folder: str) -> str:
+    """Return the pattern of the shards of one bucket, whose folder below ``data`` is named ``folder``."""
+    return f"data/{folder}/" + "train-{:05d}-of-{:05d}" + TABLE_FORMATS[format].suffixes[0]
 
 
-def is_misread(values: pa.ChunkedArray | pa.Array) -> bool:
-    """Whether datasets' JSON reader would change these values: strings that are all dates, numbers beyond int64.
-
-    It lets Arrow guess the types before it looks at the card, and Arrow takes "2020-01-01" for a time.
-    """
-    chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
-    return any(_is_misread(chunk) for chunk in chunks)
-
-
-def _is_misread(values: pa.Array) -> bool:
-    kind = values.type
-    if pa.types.is_struct(kind):
-        return any(_is_misread(values.field(place)) for place in range(kind.num_fields))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _is_misread(values.flatten())
-    if pa.types.is_uint64(kind):
-        return bool((pc.max(values).as_py() or 0) >= 1 << 63)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _are_dates(values)
-    return False
+def _rewrite_tables(tables: TableFormat, old: Path, new: Path, schema: pa.Schema) -> None:
+    shard = tables.open_shard(new, schema)
+    try:
+        for table in tables.read_tables(old):
+            shard.write(fit(table, schema))
+    finally:
+        shard.close()
 
 
-def _are_dates(values: pa.Array) -> bool:
-    longest = pc.max(pc.binary_length(values)).as_py()
-    if longest is None or longest > 40:
-        return False
-    return bool(pc.all(pc.match_substring_regex(values, DATE)).as_py())
+def _batch_rows(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield lists of at most ``READ_ROWS`` rows."""
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == READ_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curate.runtime.console import count, size
+
 
 @dataclass(frozen=True, slots=True)
 class ExportSummary:
@@ -13,26 +15,34 @@ class ExportSummary:
     format: str
     documents: int
     tokens: int
+    """Of the tokenizer that scored the documents; of token files the ids that were written."""
     bytes: int
+    """Of all shards, without card and manifest."""
     shards: int
     counts: Mapping[str, int]
     """read = kept + rejected + unreadable, whichever of them were written."""
     rejected: bool
+    """Whether these are the rejected documents."""
     filtered: bool
+    """Whether a filter decided."""
     verbs: tuple[str, ...]
     """The verbs whose tables rejected documents."""
     prefix: str
+    """Begins the names of the columns that were added."""
     address: str | None
+    """Of the dataset on the Hub, where it was pushed."""
     ordered: bool = False
-    """Whether the shards are to be read in the order of their names; ``order.parquet`` says what stands where."""
+    """Whether the documents are in the order of ``curate order``; ``order.parquet`` says which is where."""
     buckets: tuple[str, ...] = ()
     """The configs of the dataset, where it has a folder for each bucket."""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields, for ``--json``."""
         return asdict(self)
 
     def render(self) -> str:
-        from curate.runtime.console import count, size
+        """Return the screen: what was written, and how to load it."""
+        from curate.exports.shards import FORMATS  # It imports pyarrow.
 
         what = "rejected documents" if self.rejected else "documents"
         many = "" if self.shards == 1 else "s"
@@ -41,20 +51,20 @@ class ExportSummary:
             f"{self.shards} shard{many}, README.md (dataset card), manifest.json"
         ]
         if not self.filtered:
-            lines += self._say_unfiltered()
+            lines += self._describe_unfiltered()
         if self.ordered:
             lines.append("in order: order.parquet says what stands where; trainers shuffle by default, see TRAINING.md")
         config = f", {self.buckets[0]!r}" if self.buckets else ""
-        if self.format == "tokens":
-            lines.append(f"where each document lies: {self.out}/documents.parquet")
-        else:
+        if FORMATS[self.format].holds_text:
             lines.append(f">>> datasets.load_dataset({self.out!r}{config})")
+        else:
+            lines.append(f"where each document lies: {self.out}/documents.parquet")
         if self.address:
             lines.append(f"pushed to {self.address}")
         return "\n".join(lines)
 
-    def _say_unfiltered(self) -> list[str]:
-        """What the documents are, where no filter says so."""
+    def _describe_unfiltered(self) -> list[str]:
+        """Return which documents these are, where no filter decided."""
         if not self.verbs:
             could = "could not be" if self.rejected else "was"
             return [f"no filter was run: this is every document that {could} scored"]

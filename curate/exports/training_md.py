@@ -1,12 +1,14 @@
 """TRAINING.md of an ordered export: the settings under which trainers keep the order, and what no setting keeps.
 
-Every setting was read in the source of the version that is named (``SEEN``). Those of torch, transformers and TRL are
-also replayed by ``curate verify``; the others are not.
+Every setting was read in the source of the version in ``SEEN``. ``curate verify`` also replays those of torch,
+transformers and TRL; the others it does not.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from curate.exports.shards import FORMATS, list_shards
 
 NAME = "TRAINING.md"
 SEEN = {
@@ -24,16 +26,15 @@ NOT_REPLAYED = "From its source, not replayed here"
 
 
 def write_training(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write ``TRAINING.md`` into an ordered export, of which ``manifest`` speaks."""
+    """Write ``TRAINING.md`` into an ordered export with this manifest."""
     (folder / NAME).write_text(make_training(manifest), encoding="utf-8")
 
 
 def make_training(manifest: Mapping[str, Any]) -> str:
-    """The text of ``TRAINING.md``."""
-    tokens = manifest["format"] == "tokens"
+    """Return the text of ``TRAINING.md``."""
     sections = {
         "The order": _order(manifest),
-        **(_token_sections(manifest) if tokens else _text_sections(manifest)),
+        **(_text_sections(manifest) if _holds_text(manifest) else _token_sections(manifest)),
         "What no setting keeps": _limits(),
         "Versions": [f"- {name} {version}" for name, version in SEEN.items()],
     }
@@ -41,12 +42,13 @@ def make_training(manifest: Mapping[str, Any]) -> str:
     return "\n\n".join(["# Training in this order", _first(manifest), *body]) + "\n"
 
 
+def _holds_text(manifest: Mapping[str, Any]) -> bool:
+    return FORMATS[manifest["format"]].holds_text
+
+
 def _first(manifest: Mapping[str, Any]) -> str:
-    check = (
-        "checks the files."
-        if manifest["format"] == "tokens"
-        else "replays the loaders of PyTorch, transformers and TRL."
-    )
+    replays = "replays the loaders of PyTorch, transformers and TRL."
+    check = replays if _holds_text(manifest) else "checks the files."
     lines = (
         "The documents of this folder stand in the order in which they are to be read.",
         "Most trainers shuffle unless they are told not to.",
@@ -56,15 +58,14 @@ def _first(manifest: Mapping[str, Any]) -> str:
 
 
 def _order(manifest: Mapping[str, Any]) -> list[str]:
-    shards = [file["path"] for file in manifest["files"] if "/" in file["path"]]
-    shards = [path for path in shards if not path.endswith((".idx", ".offsets.npy"))]
-    asked = ", ".join(f"{key} `{value}`" for key, value in manifest.get("order", {}).items() if _is_plain(value))
+    shards = list_shards(manifest["files"], manifest["format"])
+    options = ", ".join(f"{key} `{value}`" for key, value in manifest.get("order", {}).items() if _is_plain(value))
     many = "shard" if len(shards) == 1 else "shards"
-    total = manifest["tokenised"]["tokens"] if manifest["format"] == "tokens" else manifest["tokens"]
+    total = (manifest if _holds_text(manifest) else manifest["tokenised"])["tokens"]
     lines = [
         f"- {manifest['rows']:,} documents, {total:,} tokens, {len(shards):,} {many} ({manifest['format']})",
-        *_whose(manifest),
-        *([f"- made with `curate order`: {asked}"] if asked else []),
+        *_describe_tokens(manifest),
+        *([f"- made with `curate order`: {options}"] if options else []),
         "- the sorted names of the shards are the reading order, and the rows inside each",
         "- `order.parquet` has the position, shard, row and cumulative tokens of every document",
     ]
@@ -76,9 +77,9 @@ def _order(manifest: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _whose(manifest: Mapping[str, Any]) -> list[str]:
-    """By what the tokens of text are counted; a trainer counts others."""
-    if manifest["format"] == "tokens":
+def _describe_tokens(manifest: Mapping[str, Any]) -> list[str]:
+    """Return whose tokens are counted: of text they are those of the model that scored it."""
+    if not _holds_text(manifest):
         return []
     model = ((manifest.get("made_from") or {}).get("scores") or {}).get("model") or {}
     most = model.get("max_tokens")
@@ -103,9 +104,9 @@ def _text_sections(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _dataloader(manifest: Mapping[str, Any]) -> list[str]:
     load = 'datasets.load_dataset("OUT", split="train")'
-    if manifest["format"] == "hf" and not (manifest.get("buckets") or {}).get("folders"):
+    if FORMATS[manifest["format"]].loads_from_disk and not (manifest.get("buckets") or {}).get("folders"):
         load = 'datasets.load_from_disk("OUT")["train"]'
-    many = len([file for file in manifest["files"] if "/" in file["path"]])
+    num_shards = len(list_shards(manifest["files"], manifest["format"]))
     return [
         f"{REPLAYED} (`--loader dataloader`, `--loader streaming`).",
         "",
@@ -119,12 +120,12 @@ def _dataloader(manifest: Mapping[str, Any]) -> list[str]:
         "",
         "- `num_workers` may be what you like: a map-style data set keeps its order (`in_order=True`, the default).",
         "- `load_dataset(..., streaming=True)`: no `.shuffle()`, which also shuffles the shards, and `num_workers=0`.",
-        f"  Shards are dealt to workers, and to ranks by `split_dataset_by_node`; here there {_are(many)}.",
+        f"  Shards are dealt to workers, and to ranks by `split_dataset_by_node`; here there {_count(num_shards)}.",
         "- Several ranks read a step side by side; inside a step the order means nothing.",
     ]
 
 
-def _are(shards: int) -> str:
+def _count(shards: int) -> str:
     return "is one, read by one worker" if shards == 1 else f"are {shards}, and the order is lost"
 
 

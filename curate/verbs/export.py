@@ -56,19 +56,18 @@ def export(
     """
     from pathlib import Path
 
-    from curate.exports import dataset_folder, joined_slices, leaked_passages
+    from curate.exports import dataset_folder, hub, joined_slices, leaked_passages
     from curate.exports.ordered import write
     from curate.exports.shards import FORMATS
     from curate.exports.tokens import options
-    from curate.exports.tokens.formats import TOKENS
     from curate.exports.tokens.ordered import check
     from curate.exports.write import build_export, check_any_kept, choose_prefix
     from curate.rundir import decision_table, rejections
     from curate.rundir.run import open_run
     from curate.runtime.numbers import parse_memory, parse_size
 
-    if format not in (*FORMATS, TOKENS):
-        raise UsageError(f"--format {format} is not known", f"one of {', '.join((*FORMATS, TOKENS))}")
+    if format not in FORMATS:
+        raise UsageError(f"--format {format} is not known", f"one of {', '.join(FORMATS)}")
     options.check(format, tokenizer, layout, append, push_to_hub)
     check(format, by_bucket)
     if private and push_to_hub is None:
@@ -84,7 +83,7 @@ def export(
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
     dataset_folder.check_place(place, overwrite)
     if push_to_hub is not None:
-        dataset_folder.check_hub(push_to_hub)
+        hub.check_hub(push_to_hub)
     with (
         dataset_folder.building(place, overwrite) as folder,
         joined_slices.open_choice(opened, found, folder) as choice,
@@ -99,7 +98,7 @@ def export(
         return result
     from dataclasses import replace
 
-    return replace(result, address=dataset_folder.push(place, push_to_hub, private))
+    return replace(result, address=hub.push_dataset(place, push_to_hub, private))
 
 
 def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "PlacedTable":

@@ -42,7 +42,7 @@ def verify(
     ordered = export.ordered or export.order.exists()
     findings = integrity.check_files(export)
     whole = all(finding.ok for finding in findings)
-    if whole and export.format == "tokens":
+    if whole and not export.holds_text:
         findings += integrity.check_tokens(export)
     if ordered and whole:
         findings += integrity.check_order(export)

@@ -1,95 +1,129 @@
-"""Shards: within their size, whole, in one schema; and the values that JSON has no word for."""
+"""The table of formats: each reads back what it wrote, and no other file knows a format by its name."""
 
-import base64
-import datetime
+import ast
 import json
-import math
-import os
+import typing
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from helpers.exports import FORMATS
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from helpers.exports import read_in_order, rich_table
+from helpers.runs import make_run, write_lines, write_order
+from helpers.tokens import READERS, TEXTS, a_tokenizer, plain_ids
 
-from curate.exports import shards
-from curate.exports.shards import ShardWriter
+import curate
+from curate.corpus.schema_widening import SchemaShape, fit
+from curate.exports.shards import FORMATS, TABLE_FORMATS, list_shards
+from curate.exports.verify.reader import open_export, read_columns
+from curate.verbs.export import export
+from curate.verbs.verify import verify
 
-
-@pytest.mark.parametrize("kind", FORMATS)
-def test_shards_stay_within_their_size_and_hold_every_row_once(tmp_path, kind):
-    table = pa.table({"text": [os.urandom(300).hex() for _ in range(400)], "n": range(400)})
-    writer = ShardWriter(tmp_path, kind, 40_000)
-    for start in range(0, 400, 37):
-        writer.add(table.slice(start, 37))
-    files = writer.finish()
-    assert len(files) > 4
-    assert sum(file.rows for file in files) == 400
-    for file in files:
-        assert file.bytes == (tmp_path / file.path).stat().st_size
-        assert file.bytes <= 42_000  # a little more than asked for, for the footer of a Parquet file
-        assert f"of-{len(files):05d}" in file.path
-    assert min(file.bytes for file in files[:-1]) > 20_000
+PACKAGE = Path(curate.__file__).parent
+ASKING = [
+    *sorted(path for path in (PACKAGE / "exports").rglob("*.py") if path.name != "shards.py"),
+    PACKAGE / "verbs" / "export.py",
+    PACKAGE / "verbs" / "verify.py",
+]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_a_schema_that_widens_within_a_shard_ends_in_one_schema(tmp_path, kind):
-    writer = ShardWriter(tmp_path, kind, 100_000)
-    pieces = [
-        [{"text": "a" * 20_000, "x": None}],
-        [{"text": "b" * 20_000, "x": 1, "y": [1]}],
-        [{"text": "c" * 20_000, "x": 0.5, "y": [2**60], "z": {"p": 1}}],
-        [{"text": "d" * 20_000, "z": {"q": "r"}}],
-    ]
-    for rows in pieces:
-        writer.add(pa.Table.from_pylist(rows))
-    files = writer.finish()
-    found = []
-    for file in files:
-        path = tmp_path / file.path
-        if kind == "jsonl":
-            found += [json.loads(line) for line in path.read_text().splitlines()]
-            continue
-        for table in shards.read_shard(path, kind):
-            assert table.schema.equals(writer.shape.schema())
-            found += table.to_pylist()
-    assert [(row["text"][0], row.get("x")) for row in found] == [("a", None), ("b", 1), ("c", 0.5), ("d", None)]
-    assert found[2]["y"] == [2**60]
-    assert found[3]["z"]["q"] == "r"
+def names_in(node):
+    """The names of formats that stand in an expression: as a value, or in a tuple, list or set."""
+    parts = node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else [node]
+    return {part.value for part in parts if isinstance(part, ast.Constant)} & set(FORMATS)
 
 
-def test_a_document_larger_than_a_shard_gets_one_of_its_own(tmp_path):
-    writer = ShardWriter(tmp_path, "jsonl", 1000)
-    writer.add(pa.table({"text": ["a", "b" * 5000, "c"]}))
-    files = writer.finish()
-    assert [file.rows for file in files] == [1, 1, 1]
+def find_comparisons(source):
+    """Lines that decide by the name of a format: a comparison, a ``case``, or a table of two names or more."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            columns = isinstance(node.ops[0], (ast.In, ast.NotIn)) and isinstance(node.left, ast.Constant)
+            foreign = ast.unparse(node.left) == "source.format"  # The format of a file of the corpus.
+            if not columns and not foreign and any(map(names_in, [node.left, *node.comparators])):
+                lines.append(node.lineno)
+        if isinstance(node, ast.Dict) and len(set().union(*map(names_in, node.keys))) > 1:
+            lines.append(node.lineno)
+        if isinstance(node, ast.MatchValue) and names_in(node.value):
+            lines.append(node.value.lineno)
+    return lines
 
 
-def test_json_lines_spell_what_json_lacks(tmp_path):
-    writer = ShardWriter(tmp_path, "jsonl", 10_000)
-    at = datetime.datetime(2020, 1, 2, 3, 4, 5)
-    writer.add(
-        pa.table({"text": ["x"], "raw": [b"\xff\x00"], "nan": [math.nan], "at": [at], "d": [datetime.time(1, 2)]})
-    )
-    (file,) = writer.finish()
-    row = json.loads((tmp_path / file.path).read_text())
-    assert base64.b64decode(row["raw"]) == b"\xff\x00"
-    assert (row["nan"], row["at"], row["d"]) == (None, "2020-01-02T03:04:05", "01:02:00")
+@pytest.mark.parametrize("path", ASKING, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_other_file_decides_by_the_name_of_a_format(path):
+    assert find_comparisons(path.read_text()) == []
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.text(max_size=8), min_size=1, max_size=6))
-def test_any_text_survives_every_format(tmp_path_factory, texts):
-    folder = tmp_path_factory.mktemp("shards")
-    for kind in FORMATS:
-        writer = ShardWriter(folder / kind, kind, 200)
-        for text in texts:
-            writer.add(pa.table({"text": pa.array([text], pa.large_string())}))
-        found = []
-        for file in writer.finish():
-            path = folder / kind / file.path
-            if kind == "jsonl":
-                found += [json.loads(line)["text"] for line in path.read_bytes().splitlines()]
-            else:
-                found += [text for table in shards.read_shard(path, kind) for text in table.column("text").to_pylist()]
-        assert found == texts
+@pytest.mark.parametrize(
+    "line",
+    [
+        'kind == "jsonl"',
+        '"hf" != job.format',
+        'format in ("hf", "parquet")',
+        'END = {"hf": ".arrow", "parquet": ".parquet"}',
+        'match kind:\n    case "tokens":\n        pass',
+    ],
+)
+def test_the_law_finds_every_way_to_compare(line):
+    assert find_comparisons(line)
+
+
+def test_a_format_that_can_be_chosen_is_in_the_table_and_the_other_way_round():
+    choices = typing.get_type_hints(export)["format"]
+    assert typing.get_args(choices) == tuple(FORMATS)
+
+
+@pytest.mark.parametrize("name", TABLE_FORMATS)
+def test_a_shard_gives_back_the_rows_and_the_columns_that_were_written(tmp_path, name):
+    tables, rows = TABLE_FORMATS[name], rich_table(50)
+    shape = SchemaShape()
+    shape.see(rows)
+    written = fit(rows, shape.schema())
+    shard = tables.open_shard(tmp_path / "shard", written.schema)
+    for start in range(0, 50, 20):
+        shard.write(written.slice(start, 20))
+    shard.close()
+    read = pa.concat_tables(tables.read_tables(tmp_path / "shard"), promote_options="permissive")
+    chosen = pa.concat_tables(tables.read_columns(tmp_path / "shard", ["big", "text"]))
+    assert chosen.column_names == ["big", "text"]
+    for column in ("text", "big", "unsigned", "real", "flag", "meta", "spans"):
+        assert read.column(column).to_pylist() == written.column(column).to_pylist()
+    assert chosen.to_pylist() == written.select(["big", "text"]).to_pylist()
+    if tables.one_schema:
+        assert read.schema.equals(written.schema)
+
+
+@pytest.mark.parametrize("name", TABLE_FORMATS)
+def test_a_shard_that_is_written_again_under_a_wider_schema_keeps_its_rows(tmp_path, name):
+    tables, old = TABLE_FORMATS[name], pa.table({"a": [1, 2], "b": ["x", None]})
+    shard = tables.open_shard(tmp_path / "old", old.schema)
+    shard.write(old)
+    shard.close()
+    wide = pa.schema([("a", pa.float64()), ("b", pa.large_string()), ("c", pa.int64())])
+    tables.rewrite_shard(tmp_path / "old", tmp_path / "new", wide)
+    rows = [row for table in tables.read_columns(tmp_path / "new", ["a", "b"]) for row in table.to_pylist()]
+    assert rows == [{"a": 1.0, "b": "x"}, {"a": 2.0, "b": None}]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_back_every_document_of_an_export_and_is_verified(tmp_path, name, ordered):
+    write_lines(tmp_path / "c" / "a.jsonl", ({"text": text} for text in TEXTS))
+    run = make_run(tmp_path / "run", [tmp_path / "c"], slice_bytes=700)
+    count, out, text = len(TEXTS), tmp_path / "out", FORMATS[name].holds_text
+    expected = TEXTS[::-1] if ordered else TEXTS
+    if ordered:
+        write_order(run, range(count)[::-1])
+    options = {} if text else {"tokenizer": a_tokenizer(tmp_path)}
+    export(str(out), str(run.path), format=name, shard_size="900B", **options)
+    opened = open_export(out)
+    assert len(opened.shards) > 2 and sum(shard["rows"] for shard in opened.shards) == count
+    assert opened.shards == list_shards(json.loads((out / "manifest.json").read_text())["files"], name)
+    if text:
+        parts = [part for shard in opened.shards for part in read_columns(opened, shard["path"], ["text"])]
+        assert pa.concat_tables(parts).column("text").to_pylist() == expected
+        assert [row["text"] for row in read_in_order(out)] == expected
+    else:
+        read, _ = READERS["megatron"]
+        assert [ids for shard in opened.shards for ids in read(out / shard["path"])] == plain_ids(expected, [0])
+    checked = verify(str(out), loader="none")
+    assert checked.exit_code == 0 and checked.ordered is ordered

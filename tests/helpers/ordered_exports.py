@@ -9,7 +9,8 @@ import xxhash
 
 from curate.corpus.schema_widening import SchemaShape
 from curate.exports import dataset_folder
-from curate.exports.shards import ShardWriter
+from curate.exports.shard_writer import ShardWriter
+from curate.exports.shards import FORMATS
 
 ADDED = ["curate_file", "curate_row", "curate_tokens"]
 
@@ -30,9 +31,9 @@ def write_ordered(folder, kind, documents, shard_bytes=2000, hashed=False, order
     writer = ShardWriter(folder, kind, shard_bytes, SchemaShape(last=tuple(ADDED)))
     writer.add(documents)
     files = writer.finish()
-    if kind == "hf":
+    if FORMATS[kind].loads_from_disk:
         dataset_folder.write_state(folder, writer.shape.schema(), files, "0123456789abcdef0123")
-    dataset_folder.write_text(folder / "README.md", dataset_folder.front_matter(writer))
+    dataset_folder.write_text(folder / "README.md", dataset_folder.make_front_matter(writer))
     if ordered:
         pq.write_table(order_table(documents, files, hashed), folder / "order.parquet")
     manifest = {

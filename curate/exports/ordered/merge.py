@@ -1,8 +1,8 @@
 """From the spill to the shards: rows in the order of their keys, in shards whose sorted names are that order.
 
-What is cut where follows from the sizes of the rows alone: a unit (what is sorted and written at once, a row group of
-Parquet) holds ``UNIT_BYTES`` at most, or one larger row; a shard is consecutive units. So any memory limit and any
-number of workers give the same bytes.
+Where rows are cut depends on their sizes alone: a unit (what is sorted and written at once, a row group of Parquet) has
+at most ``UNIT_BYTES``, or one larger row; a shard is consecutive units. So any memory limit and any number of workers
+give the same bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from curate.corpus.schema_widening import fit, respell
 from curate.errors import TableError
-from curate.exports import shards
 from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
-from curate.exports.shards import WrittenShard
+from curate.exports.shard_writer import WrittenShard, describe_file
+from curate.exports.shards import TABLE_FORMATS, Shard
 
 UNIT_BYTES = 32_000_000
 
@@ -30,6 +30,7 @@ class MergeUnit:
     first: int
     stop: int
     size: int
+    """Bytes of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class PlannedShard:
     """Below the folder, POSIX."""
     units: list[MergeUnit]
     pieces: list[SpillPiece]
-    """All that overlap it."""
+    """All that overlap the keys of its units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +49,29 @@ class MergeJob:
     """What all workers know."""
 
     folder: Path
-    kind: str
+    """Top of the dataset."""
+    format: str
+    """A name in ``shards.TABLE_FORMATS``."""
     schema: pa.Schema
     texts: frozenset[str]
-    """Columns in which values of different kinds met and became text."""
-    places: Path
+    """Columns with values of different kinds, which became text."""
+    narrow_folder: Path
     """Folder for the narrow rows of each shard."""
 
 
-def unit_bytes(shard_bytes: int) -> int:
+def compute_unit_bytes(shard_bytes: int) -> int:
+    """Return the largest size of a unit: a fraction of a shard, so that shards come out near their size."""
     return max(1, min(UNIT_BYTES, shard_bytes // 8))
 
 
 def plan_shards(
     pieces: Sequence[SpillPiece], bucket_keys: int, cell: int, shard_bytes: int
 ) -> dict[int, list[list[MergeUnit]]]:
-    """The units of each shard of each bucket (key // bucket_keys), in order."""
-    most = unit_bytes(shard_bytes)
+    """Return the units of each shard of each bucket (``key // bucket_keys``), in order.
+
+    ``cell`` is the number of keys that no piece crosses a multiple of.
+    """
+    most = compute_unit_bytes(shard_bytes)
     cells: dict[int, list[SpillPiece]] = {}
     for piece in pieces:
         cells.setdefault(piece.first // cell, []).append(piece)
@@ -72,11 +79,12 @@ def plan_shards(
     for number in sorted(cells):
         buckets = planned.setdefault(number * cell // bucket_keys, [[]])
         for unit in _cut_cell(cells[number], number * cell, cell, most):
-            _place(buckets, unit, most, shard_bytes)
+            _append_unit(buckets, unit, most, shard_bytes)
     return planned
 
 
 def _cut_cell(pieces: list[SpillPiece], first: int, cell: int, most: int) -> Iterator[MergeUnit]:
+    """Yield the units of one cell, each of at most ``most`` bytes or one larger row."""
     total = sum(piece.size for piece in pieces)
     if total <= most:
         yield MergeUnit(first, first + cell, total)
@@ -88,12 +96,12 @@ def _cut_cell(pieces: list[SpillPiece], first: int, cell: int, most: int) -> Ite
         yield MergeUnit(int(keys[start]), int(keys[stop - 1]) + 1, int(sizes[start:stop].sum()))
 
 
-def _place(shards_: list[list[MergeUnit]], unit: MergeUnit, most: int, shard_bytes: int) -> None:
-    """Put a unit behind those before it: into the last unit, the last shard, or a new one."""
-    last = shards_[-1]
-    filled = sum(one.size for one in last)
+def _append_unit(shards: list[list[MergeUnit]], unit: MergeUnit, most: int, shard_bytes: int) -> None:
+    """Append a unit after those before it: to the last unit, to the last shard, or as a new shard."""
+    last = shards[-1]
+    filled = sum(other.size for other in last)
     if last and filled + unit.size > shard_bytes:
-        shards_.append([unit])
+        shards.append([unit])
     elif last and last[-1].size + unit.size <= most:
         last[-1] = MergeUnit(last[-1].first, unit.stop, last[-1].size + unit.size)
     else:
@@ -101,45 +109,50 @@ def _place(shards_: list[list[MergeUnit]], unit: MergeUnit, most: int, shard_byt
 
 
 def write_shard(shared: MergeJob, planned: PlannedShard) -> WrittenShard:
-    """Write one shard, and its narrow rows beside. TableError where two rows claim one place.
+    """Write one shard, and its narrow rows into a file of the spill.
 
-    The file is not flushed to the disk yet.
+    Where the shard knows its checksum, the file is not flushed to the disk yet. Raises TableError where two rows have
+    the same position.
     """
     path = shared.folder / planned.name
-    shard, rows, room = shards.open_shard(path, shared.kind, shared.schema), 0, bytearray()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shard, rows, room = TABLE_FORMATS[shared.format].open_shard(path, shared.schema), 0, bytearray()
     try:
-        with open(places_of(shared.places, planned.name), "wb") as places:
+        with open(find_narrow_rows(shared.narrow_folder, planned.name), "wb") as narrow_rows:
             for unit in planned.units:
                 narrow = _write_unit(shard, shared, planned.pieces, unit, room)
                 if not bool((narrow["key"][1:] > narrow["key"][:-1]).all()):
-                    raise TableError("two documents have one position", "curate order again")
-                places.write(narrow.tobytes())
+                    raise TableError("two documents have one position", "make the order again: curate order …")
+                narrow_rows.write(narrow.tobytes())
                 rows += len(narrow)
     finally:
         shard.close()
-    if isinstance(shard, shards.LinesShard):
-        return WrittenShard(planned.name, rows, path.stat().st_size, shard.checksum())
-    return shards.describe_file(shared.folder, planned.name, rows)
+    checksum = shard.checksum()
+    if checksum is None:
+        return describe_file(shared.folder, planned.name, rows)
+    return WrittenShard(planned.name, rows, path.stat().st_size, checksum)
 
 
-def places_of(folder: Path, shard: str) -> Path:
-    """Where the narrow rows of a shard lie, in their order."""
+def find_narrow_rows(folder: Path, shard: str) -> Path:
+    """Return the file of the narrow rows of a shard, in their order."""
     return folder / (shard.replace("/", "+") + ".places")
 
 
-def _write_unit(shard: Any, shared: MergeJob, pieces: list[SpillPiece], unit: MergeUnit, room: bytearray) -> Narrow:
-    if shared.kind == "jsonl":
+def _write_unit(shard: Shard, shared: MergeJob, pieces: list[SpillPiece], unit: MergeUnit, room: bytearray) -> Narrow:
+    """Append the rows of a unit to a shard, and return their narrow rows, both in the order of their keys."""
+    if TABLE_FORMATS[shared.format].spills_lines:
         narrow, lines = read_lines(pieces, unit.first, unit.stop, room)
         _write_lines(shard, shared, lines)
         return narrow
-    found = read_tables(pieces, unit.first, unit.stop)
-    narrow = np.concatenate([one for one, _ in found])
+    parts = read_tables(pieces, unit.first, unit.stop)
+    narrow = np.concatenate([part for part, _ in parts])
     order = np.argsort(narrow["key"], kind="stable")
-    shard.write(take_rows(pa.concat_tables([fit(table, shared.schema) for _, table in found]), order))
+    shard.write(take_rows(pa.concat_tables([fit(table, shared.schema) for _, table in parts]), order))
     return narrow[order]
 
 
 def _write_lines(shard: Any, shared: MergeJob, lines: pa.Array) -> None:
+    """Append complete lines to a ``LinesShard``, written again where a column has become text."""
     if shared.texts:
         types = {column.name: column.type for column in shared.schema}
         for line in lines.to_pylist():

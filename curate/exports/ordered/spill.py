@@ -1,9 +1,10 @@
-"""Rows set down on disk on their way to another order: sorted runs of bounded size, found again by their keys.
+"""Rows spilled to disk on their way to another order: sorted runs of bounded size, found again by their keys.
 
-A row has a key, an integer that no other row has, what is told of it in ``order.parquet``, and a body: a whole line, or
-a row of a table. Rows are gathered up to ``limit`` bytes, sorted, and written as one run of two files: the narrow rows,
-and the bodies, which are cut into pieces that never cross a bound of ``cell`` keys nor exceed ``PIECE_BYTES`` (or one
-row). So any range of keys is read from the pieces that overlap it, in memory of its own size, whatever lies around it.
+A row has a key (an integer that no other row has), a narrow row (what ``order.parquet`` says about it), and a body: a
+line of JSON, or a row of a table. Rows are gathered up to ``limit`` bytes, sorted, and written as one run of two files:
+the narrow rows, and the bodies. Bodies are cut into pieces that cross no multiple of ``cell`` keys and have at most
+``PIECE_BYTES`` (or one row). So any range of keys is read from the pieces that overlap it, in memory of the size of the
+range.
 """
 
 import os
@@ -16,13 +17,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-PIECE_BYTES = 4_000_000
-Numbers = np.ndarray[Any, np.dtype[np.int64]]
-Narrow = np.ndarray[Any, Any]
-"""Of ``NARROW``: a row each."""
+from curate.runtime.arrays import Int64Array
 
-# Size is that of the body, of a line exactly.
+PIECE_BYTES = 4_000_000
 NARROW = np.dtype([(name, np.int64) for name in ("key", "file", "row", "tokens", "size")])
+"""The fields of a narrow row: ``file`` is an index into the sources of the corpus, ``size`` the bytes of the body (for
+lines exactly)."""
+Narrow = np.ndarray[Any, Any]
+"""Narrow rows: an array of dtype ``NARROW``."""
+Cuts = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,45 +35,50 @@ class SpillPiece:
     run: str
     """Path without the suffix."""
     start: int
-    """Its first row in the run."""
+    """Index of its first row in the run."""
     rows: int
     first: int
+    """Key of its first row."""
     last: int
-    """The keys of its first and of its last row."""
+    """Key of its last row."""
     offset: int
-    octets: int
-    """Where its bodies lie in the file of the bodies."""
+    """Where its bodies begin in the file of the bodies, in bytes."""
+    num_bytes: int
+    """Length of its bodies in that file."""
     size: int
     """Sum of the sizes of its rows."""
 
 
 @dataclass(slots=True)
 class SpillFile:
-    """Takes rows in any order; ``finish`` gives the pieces of all that was taken."""
+    """Writes rows in any order; ``finish`` returns their pieces."""
 
     stem: Path
     """Runs are named after it: STEM-0.keys, STEM-0.rows …"""
     limit: int
+    """Bytes of rows that are gathered before they are sorted."""
     cell: int
+    """Number of keys that no piece crosses a multiple of."""
     _narrow: list[Narrow] = field(default_factory=list)
     _bodies: list[Any] = field(default_factory=list)
-    _octets: int = 0
+    _num_bytes: int = 0
     _runs: int = 0
     _pieces: list[SpillPiece] = field(default_factory=list)
 
     def add(self, narrow: Narrow, bodies: list[bytes] | pa.Table) -> None:
-        """Take rows, all lines or all rows of tables."""
+        """Append rows: their narrow rows and as many bodies, which are lines in all calls or tables in all calls."""
         if self._bodies and isinstance(bodies, pa.Table) and not bodies.schema.equals(self._bodies[0].schema):
             self._flush()
         for start, stop in cut_rows(narrow["size"], self.limit):
             self._narrow.append(narrow[start:stop])
             part = bodies[start:stop] if isinstance(bodies, list) else bodies.slice(start, stop - start)
             self._bodies.append(part)
-            self._octets += int(narrow["size"][start:stop].sum())
-            if self._octets >= self.limit:
+            self._num_bytes += int(narrow["size"][start:stop].sum())
+            if self._num_bytes >= self.limit:
                 self._flush()
 
     def finish(self) -> list[SpillPiece]:
+        """Write what is left, and return the pieces of all runs."""
         self._flush()
         return self._pieces
 
@@ -78,7 +86,7 @@ class SpillFile:
         if not self._bodies:
             return
         narrow, bodies = np.concatenate(self._narrow), self._bodies
-        self._narrow, self._bodies, self._octets = [], [], 0
+        self._narrow, self._bodies, self._num_bytes = [], [], 0
         order = np.argsort(narrow["key"], kind="stable")
         narrow = narrow[order]
         run = f"{self.stem}-{self._runs}"
@@ -86,38 +94,35 @@ class SpillFile:
         narrow.tofile(f"{run}.keys")
         cuts = self._cut(narrow["key"], narrow["size"])
         write = _write_lines if isinstance(bodies[0], list) else _write_tables
-        for (start, stop), (offset, octets) in zip(
+        for (start, stop), (offset, num_bytes) in zip(
             cuts, write(f"{run}.rows", bodies, order, narrow, cuts), strict=True
         ):
             first, last = int(narrow["key"][start]), int(narrow["key"][stop - 1])
             size = int(narrow["size"][start:stop].sum())
-            self._pieces.append(SpillPiece(run, start, stop - start, first, last, offset, octets, size))
+            self._pieces.append(SpillPiece(run, start, stop - start, first, last, offset, num_bytes, size))
 
-    def _cut(self, keys: Numbers, sizes: Numbers) -> list[tuple[int, int]]:
-        """The ranges of rows of one piece each."""
+    def _cut(self, keys: Int64Array, sizes: Int64Array) -> list[tuple[int, int]]:
+        """Return the ranges [start, stop) of rows of one piece each."""
         bounds = [0, *(np.flatnonzero(np.diff(keys // self.cell)) + 1).tolist(), len(keys)]
-        found = []
+        cuts = []
         for first, stop in pairwise(bounds):
-            found += [(first + a, first + b) for a, b in cut_rows(sizes[first:stop], PIECE_BYTES)]
-        return found
+            cuts += [(first + a, first + b) for a, b in cut_rows(sizes[first:stop], PIECE_BYTES)]
+        return cuts
 
 
-Cuts = Sequence[tuple[int, int]]
-
-
-def _write_lines(path: str, bodies: list[list[bytes]], order: Numbers, narrow: Narrow, cuts: Cuts) -> Cuts:
-    """Lines one after the other; → offset and length of each piece."""
+def _write_lines(path: str, bodies: list[list[bytes]], order: Int64Array, narrow: Narrow, cuts: Cuts) -> Cuts:
+    """Write lines one after the other, and return offset and length of each piece."""
     lines = [line for body in bodies for line in body]
     with open(path, "wb", buffering=0) as sink:
-        whole = memoryview(b"".join(map(lines.__getitem__, order.tolist())))
-        while whole:
-            whole = whole[sink.write(whole) :]
+        rest = memoryview(b"".join(map(lines.__getitem__, order.tolist())))
+        while rest:
+            rest = rest[sink.write(rest) :]
     ends = np.concatenate([[0], np.cumsum(narrow["size"])]).tolist()
     return [(ends[start], ends[stop] - ends[start]) for start, stop in cuts]
 
 
-def _write_tables(path: str, bodies: list[pa.Table], order: Numbers, narrow: Narrow, cuts: Cuts) -> Cuts:
-    """A record batch a piece; → offset and length of each."""
+def _write_tables(path: str, bodies: list[pa.Table], order: Int64Array, narrow: Narrow, cuts: Cuts) -> Cuts:
+    """Write a record batch a piece, and return offset and length of each."""
     table = take_rows(pa.concat_tables(bodies), order)
     ends = [len(table.schema.serialize())]  # The writer begins with the schema, with the first batch at the latest.
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
@@ -128,81 +133,84 @@ def _write_tables(path: str, bodies: list[pa.Table], order: Numbers, narrow: Nar
     return [(start, stop - start) for start, stop in pairwise(ends)]
 
 
-def cut_rows(sizes: Numbers, most: int) -> list[tuple[int, int]]:
-    """Consecutive ranges of rows whose sizes add up to ``most`` at most, or of one larger row."""
-    ends, start, found = np.cumsum(sizes), 0, []
+def cut_rows(sizes: Int64Array, most: int) -> list[tuple[int, int]]:
+    """Return consecutive ranges [start, stop) of rows whose sizes add up to at most ``most``, or of one larger row."""
+    ends, start, cuts = np.cumsum(sizes), 0, []
     while start < len(sizes):
         base = int(ends[start - 1]) if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, base + most, side="right")))
-        found.append((start, stop))
+        cuts.append((start, stop))
         start = stop
-    return found
+    return cuts
 
 
-def take_rows(table: pa.Table, order: Numbers) -> pa.Table:
-    """The rows in that order, each column in one new chunk, so that equal rows give equal bytes.
+def take_rows(table: pa.Table, order: Int64Array) -> pa.Table:
+    """Return the rows in that order, each column in one new chunk, so that equal rows give equal bytes.
 
-    (A slice or a copy of bits has others behind its end, which Arrow would write, too.)
+    (A slice or a copy of bits has other bits behind its end, which Arrow would write too.)
     """
-    table, places = table.combine_chunks(), pa.array(order)
-    columns = [column.chunk(0).take(places) for column in table.columns]
+    table, indices = table.combine_chunks(), pa.array(order)
+    columns = [column.chunk(0).take(indices) for column in table.columns]
     return pa.table(columns, schema=table.schema)
 
 
-# Read back.
-
-
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """The rows of a piece that are asked for: [low, high) of it."""
+class _PieceRange:
+    """The rows [low, high) of a piece."""
 
     piece: SpillPiece
     low: int
     high: int
     narrow: Narrow
-    before: int
-    """Bytes of the lines of the piece that stand before."""
+    """Of these rows."""
+    bytes_before: int
+    """Sum of the sizes of the rows of the piece before ``low``."""
 
 
 def read_narrow(pieces: Iterable[SpillPiece], first: int, stop: int) -> Narrow:
-    """The narrow rows with a key in [first, stop), a piece after the other."""
-    return np.concatenate([np.empty(0, NARROW), *(one.narrow for one in _find(pieces, first, stop))])
+    """Return the narrow rows with a key in [first, stop), piece by piece."""
+    return _join_narrow(_find_ranges(pieces, first, stop))
 
 
-def _find(pieces: Iterable[SpillPiece], first: int, stop: int) -> list[_Found]:
+def _join_narrow(ranges: Iterable[_PieceRange]) -> Narrow:
+    return np.concatenate([np.empty(0, NARROW), *(part.narrow for part in ranges)])
+
+
+def _find_ranges(pieces: Iterable[SpillPiece], first: int, stop: int) -> list[_PieceRange]:
+    """Return the rows with a key in [first, stop), a range a piece."""
     by_run: dict[str, list[SpillPiece]] = {}
     for piece in pieces:
         if piece.first < stop and piece.last >= first:
             by_run.setdefault(piece.run, []).append(piece)
-    found = []
-    for run, wanted in by_run.items():
+    ranges = []
+    for run, overlapping in by_run.items():
         with open(f"{run}.keys", "rb", buffering=0) as source:
-            for piece in wanted:
-                held = os.pread(source.fileno(), piece.rows * NARROW.itemsize, piece.start * NARROW.itemsize)
-                narrow = np.frombuffer(held, NARROW)
+            for piece in overlapping:
+                data = os.pread(source.fileno(), piece.rows * NARROW.itemsize, piece.start * NARROW.itemsize)
+                narrow = np.frombuffer(data, NARROW)
                 low, high = np.searchsorted(narrow["key"], [first, stop]).tolist()
                 before = int(narrow["size"][:low].sum())
-                found.append(_Found(piece, low, high, narrow[low:high], before))
-    return found
+                ranges.append(_PieceRange(piece, low, high, narrow[low:high], before))
+    return ranges
 
 
 def read_lines(pieces: Iterable[SpillPiece], first: int, stop: int, room: bytearray) -> tuple[Narrow, pa.Array]:
-    """The rows with a key in [first, stop) in the order of their keys, and their lines.
+    """Return the narrow rows with a key in [first, stop) in the order of their keys, and their lines (large_binary).
 
-    ``room`` is where they are gathered: it grows as needed and is to be passed again, since new memory is slow.
+    ``room`` is where they are gathered: it grows as needed. Pass the same one again, since new memory is slow.
     """
-    found = _find(pieces, first, stop)
-    narrow = np.concatenate([np.empty(0, NARROW), *(one.narrow for one in found)])
+    ranges = _find_ranges(pieces, first, stop)
+    narrow = _join_narrow(ranges)
     ends = np.concatenate([[0], np.cumsum(narrow["size"])])
     if len(room) < ends[-1]:
         room.extend(bytes(int(ends[-1]) - len(room)))
-    place, view = 0, memoryview(room)
-    for run, held in _by_run(found):
+    start, view = 0, memoryview(room)
+    for run, parts in _group_by_run(ranges):
         with open(f"{run}.rows", "rb", buffering=0) as source:
-            for one in held:
-                octets = int(one.narrow["size"].sum())
-                _read_into(source.fileno(), view[place : place + octets], one.piece.offset + one.before)
-                place += octets
+            for part in parts:
+                num_bytes = int(part.narrow["size"].sum())
+                _read_into(source.fileno(), view[start : start + num_bytes], part.piece.offset + part.bytes_before)
+                start += num_bytes
     lines = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(narrow), [None, pa.py_buffer(ends), pa.py_buffer(room)]
     )
@@ -211,6 +219,7 @@ def read_lines(pieces: Iterable[SpillPiece], first: int, stop: int, room: bytear
 
 
 def _read_into(handle: int, view: memoryview, offset: int) -> None:
+    """Fill a view from an offset of a file. Raises EOFError where the file is too short."""
     while view:
         count = os.preadv(handle, [view], offset)
         if not count:
@@ -219,22 +228,25 @@ def _read_into(handle: int, view: memoryview, offset: int) -> None:
 
 
 def read_tables(pieces: Iterable[SpillPiece], first: int, stop: int) -> list[tuple[Narrow, pa.Table]]:
-    """The rows with a key in [first, stop), a table a piece, each with the schema of its run."""
+    """Return the rows with a key in [first, stop): for each piece its narrow rows and a table.
+
+    A table has the schema of its run.
+    """
     tables = []
-    for run, held in _by_run(_find(pieces, first, stop)):
+    for run, parts in _group_by_run(_find_ranges(pieces, first, stop)):
         with pa.OSFile(f"{run}.rows", "rb") as source:
             schema = pa.ipc.read_schema(source)
-            for one in held:
-                source.seek(one.piece.offset)
-                batch = pa.ipc.read_record_batch(source.read_buffer(one.piece.octets), schema)
+            for part in parts:
+                source.seek(part.piece.offset)
+                batch = pa.ipc.read_record_batch(source.read_buffer(part.piece.num_bytes), schema)
                 table = pa.Table.from_batches([batch])
-                tables.append((one.narrow, table.slice(one.low, one.high - one.low)))
+                tables.append((part.narrow, table.slice(part.low, part.high - part.low)))
     return tables
 
 
-def _by_run(found: Sequence[_Found]) -> Iterator[tuple[str, list[_Found]]]:
-    """What was found, in its order, by the run that it is of."""
-    runs: dict[str, list[_Found]] = {}
-    for one in found:
-        runs.setdefault(one.piece.run, []).append(one)
+def _group_by_run(ranges: Sequence[_PieceRange]) -> Iterator[tuple[str, list[_PieceRange]]]:
+    """Yield each run with its ranges, both in the order of the ranges."""
+    runs: dict[str, list[_PieceRange]] = {}
+    for part in ranges:
+        runs.setdefault(part.piece.run, []).append(part)
     return iter(runs.items())

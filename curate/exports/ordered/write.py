@@ -1,9 +1,9 @@
-"""An export whose rows stand elsewhere than in the corpus: in the order of ``curate order``, or by bucket.
+"""An export in another order than that of the corpus: in the order of ``curate order``, or by bucket.
 
-The narrow tables have ranked the documents already. The corpus is read once, slice by slice, its rows are spilled under
-their positions (``curate.exports.ordered.partition``), and read back range by range into shards
-(``curate.exports.ordered.merge``). Memory goes with the limit, disk with the text that is kept: about as much again as
-the export, beside it, until it is done.
+The tables of ``order`` and ``bucket`` have ranked the documents already. The corpus is read once, slice by slice; its
+rows are spilled under their positions (``curate.exports.ordered.partition``), and read back range by range into shards
+(``curate.exports.ordered.merge``). Memory is bounded by the limit. Until the export is done, the spill takes about as
+much disk again.
 """
 
 import os
@@ -24,28 +24,33 @@ from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
 from curate.exports import joined_slices
 from curate.exports.joined_slices import ExportCounts, ExportJob
-from curate.exports.ordered import merge, partition
+from curate.exports.ordered import merge, partition, tasks
 from curate.exports.ordered.merge import MergeJob, PlannedShard
-from curate.exports.ordered.partition import BUCKET_KEYS, PartitionPlan, PartitionResult
-from curate.exports.ordered.spill import NARROW, Numbers, SpillPiece
-from curate.exports.shards import WrittenShard
+from curate.exports.ordered.partition import PartitionPlan, PartitionResult
+from curate.exports.ordered.spill import NARROW, SpillPiece
+from curate.exports.ordered.tasks import BUCKET_KEYS
+from curate.exports.shard_writer import WrittenShard
+from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.runtime import console, processes, threads
+from curate.runtime.arrays import Int64Array
 
-# What the processes take before they hold a row, and what one of them needs to write a unit.
 PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
+"""Bytes that the processes take before they have read a row, and that one of them needs to write a unit."""
 MOST_RUN_BYTES, LEAST_RUN_BYTES = 32_000_000, 8_000_000
-SMALL_BYTES = 64_000_000  # A corpus below is read faster than processes start.
+SMALL_BYTES = 64_000_000
+"""A smaller corpus is read faster than processes start."""
 CELLS = 1024
 MAX_ORDER_ROWS = 1 << 16
-# What Windows, YAML patterns and datasets take for something else; names of folders that are no names.
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+"""Characters that Windows, YAML patterns or ``datasets`` would read as something else than a name."""
 
 Work = Callable[[Any], Any]
+"""Runs a function on an item, here or in a process (``processes.call``)."""
 
 ORDER = pa.schema(
     [
         ("position", pa.int64()),
-        ("shard", pa.large_string()),  # path below the top of the export
+        ("shard", pa.large_string()),  # the path below the top of the export
         ("shard_row", pa.int64()),
         ("file", pa.large_string()),
         ("row", pa.int64()),
@@ -60,130 +65,140 @@ class OrderedMeans:
     """How much an ordered export may take."""
 
     memory: int
+    """Bytes, all processes together."""
     workers: int
+    """Processes."""
 
     @property
     def run_bytes(self) -> int:
-        """Bytes of rows that a worker gathers before it sorts them, which takes thrice as much."""
+        """Bytes of rows that a worker gathers before it sorts them. Sorting takes three times as much."""
         base = PARENT_BYTES + (WORKER_BYTES * self.workers if self.workers > 1 else 0)
         return max(LEAST_RUN_BYTES, min(MOST_RUN_BYTES, (self.memory - base) // self.workers // 3))
 
 
 @dataclass(slots=True)
 class OrderedShards:
-    """The shards that were written, with what the card and the manifest tell of them."""
+    """The shards that were written: a ``DatasetDescription`` with its counts and files."""
 
     folder: Path
-    kind: str
+    format: str
     shape: SchemaShape
     misread: set[str]
     rows: int = 0
     counts: ExportCounts = field(default_factory=ExportCounts)
     files: list[WrittenShard] = field(default_factory=list)
     buckets: dict[str, str] = field(default_factory=dict)
-    """The folder of each bucket below ``data``, where there are such folders."""
+    """The folder of each bucket below ``data``; empty unless each bucket has one."""
 
 
-def choose_means(memory: int, asked: int | None, corpus: Corpus) -> OrderedMeans:
-    """As many workers as are asked for (else the cores, or one for a small corpus), as far as the memory goes.
+def choose_means(memory: int, workers: int | None, corpus: Corpus) -> OrderedMeans:
+    """Return the memory and the number of workers of an ordered export.
 
-    UsageError where the memory is too little for one.
+    Without ``workers`` it is one a core, or one for a small corpus; never more than fit into ``memory`` (bytes). Raises
+    UsageError where the memory is too little for one, or ``workers`` is less than 1.
     """
     least = PARENT_BYTES + UNIT_MEMORY
     if memory < least:
-        told = f"--memory-limit {console.size(memory)} is too little to export in order"
-        raise UsageError(told, f"at least {console.size(least)}: --memory-limit 400MB, or more")
-    if asked is not None and asked < 1:
-        raise UsageError(f"--workers must be at least 1, not {asked}", "leave it out for one a core")
+        message = (
+            f"--memory-limit must be at least {console.size(least)} to export in order, not {console.size(memory)}"
+        )
+        raise UsageError(message, "--memory-limit 400MB, or more")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1, not {workers}", "leave it out for one a core")
     small = corpus.size is not None and corpus.size < SMALL_BYTES
-    wished = asked or (1 if small else threads.cores())
+    wished = workers or (1 if small else threads.cores())
     affordable = max(1, (memory - PARENT_BYTES) // (WORKER_BYTES + UNIT_MEMORY))
     return OrderedMeans(memory, min(wished, affordable))
 
 
-def lay_out(job: ExportJob, folder: Path, means: OrderedMeans) -> OrderedShards:
-    """Write the shards, and ``order.parquet`` where there is an order, into an empty folder."""
+def write_ordered_shards(job: ExportJob, folder: Path, means: OrderedMeans) -> OrderedShards:
+    """Write the shards, and ``order.parquet`` where there is an order, into an empty folder.
+
+    Raises CorpusError or TableError where the corpus or a table of the run has changed, NameTakenError where a column
+    of the corpus has the name of one that is added.
+    """
     spill = folder / ".spill"
     spill.mkdir()
     cell = _choose_cell(job)
     with processes.hired(processes.call, None, means.workers) as work:
         with console.progress("exporting", job.corpus.size) as progress:
-            routed = _route(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
-        laid = _gather(job, folder, routed)
-        _write_shards(job, work, laid, routed, spill, cell, means)
-    laid.rows = sum(file.rows for file in laid.files)
+            routed = _run_tasks(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
+        output = _gather_results(job, folder, routed)
+        _write_shards(job, work, output, routed, spill, cell, means)
+    output.rows = sum(file.rows for file in output.files)
     if job.placed.order is not None:
-        _write_order(job, laid, spill)
+        _write_order(job, output, spill)
     shutil.rmtree(spill)
-    return laid
+    return output
 
 
 def _write_shards(
     job: ExportJob,
     work: Work,
-    laid: OrderedShards,
+    output: OrderedShards,
     routed: Sequence[PartitionResult],
     spill: Path,
     cell: int,
     means: OrderedMeans,
 ) -> None:
-    pieces = [piece for one in routed for piece in one.pieces]
-    if sum(piece.rows for piece in pieces) != laid.counts.kept:
-        raise TableError(f"{laid.counts.kept:,} documents were kept, but other rows were spilled", "export again")
-    planned = _name(job, laid, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
-    texts = frozenset(laid.shape.texts)
-    shared = MergeJob(laid.folder, job.format, laid.shape.schema(), texts, spill)
-    asked = ((merge.write_shard, shared, one) for one in planned)
-    for written in threads.in_order(work, asked, min(means.workers, len(planned))):
-        _flush(laid.folder / written.path)  # While the others write.
-        laid.files.append(written)
+    pieces = [piece for result in routed for piece in result.pieces]
+    if sum(piece.rows for piece in pieces) != output.counts.kept:
+        message = f"{output.counts.kept:,} documents were kept, but other rows were spilled"
+        raise TableError(message, "curate export it again")
+    planned = _name_shards(job, output, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
+    texts = frozenset(output.shape.texts)
+    shared = MergeJob(output.folder, job.format, output.shape.schema(), texts, spill)
+    calls = ((merge.write_shard, shared, shard) for shard in planned)
+    for written in threads.in_order(work, calls, min(means.workers, len(planned))):
+        _sync_file(output.folder / written.path)  # While the others write.
+        output.files.append(written)
 
 
-def _flush(path: Path) -> None:
-    """To the disk."""
+def _sync_file(path: Path) -> None:
+    """Flush a file to the disk."""
     with open(path, "rb") as handle:
         os.fsync(handle.fileno())
 
 
 def _choose_cell(job: ExportJob) -> int:
-    """Keys that are routed together: half a unit of text, but no more than ``CELLS`` ranges over all."""
+    """Return the number of keys that are spilled together: half a unit of text, but at most ``CELLS`` cells in all."""
     counts, kept = job.run.finished_scores()["counts"], max(1, job.choice.kept)
     text = max(counts.get("bytes", 0), job.corpus.size or 0) * kept // max(1, counts["read"]) + 64 * kept
-    cells = max(1, min(CELLS, 2 * text // merge.unit_bytes(job.shard_bytes)))
-    wanted = max(1, -(-kept // cells))
-    return int(1 << (wanted - 1).bit_length())  # A power of two, so that no cell crosses from one bucket to the next.
+    cells = max(1, min(CELLS, 2 * text // merge.compute_unit_bytes(job.shard_bytes)))
+    keys = max(1, -(-kept // cells))
+    return int(1 << (keys - 1).bit_length())  # A power of two, so that no cell crosses from one bucket to the next.
 
 
-def _route(
+def _run_tasks(
     job: ExportJob, work: Work, shared: PartitionPlan, means: OrderedMeans, advance: Callable[..., None]
 ) -> list[PartitionResult]:
-    found = []
-    asked = ((partition.route, shared, task) for task in partition.list_tasks(job))
-    for one in threads.in_order(work, asked, means.workers):
-        found.append(one)
-        advance(documents=one.counts.read, done_bytes=one.read_bytes)
-    return found
+    """Spill all tasks, and return their results in the order of the corpus."""
+    results: list[PartitionResult] = []
+    calls = ((partition.partition_task, shared, task) for task in tasks.list_tasks(job))
+    for result in threads.in_order(work, calls, means.workers):
+        results.append(result)
+        advance(documents=result.counts.read, done_bytes=result.read_bytes)
+    return results
 
 
-def _gather(job: ExportJob, folder: Path, routed: Sequence[PartitionResult]) -> OrderedShards:
-    """One schema and one count over all slices, in their order."""
-    laid = OrderedShards(folder, job.format, SchemaShape(last=tuple(job.names.values())), set())
-    for one in routed:
-        laid.misread |= one.misread
-        for shape in one.shapes:
-            laid.shape.join(shape)
-        for name in ("read", "kept", "rejected", "unreadable", "tokens"):
-            setattr(laid.counts, name, getattr(laid.counts, name) + getattr(one.counts, name))
-    joined_slices.check_counts(job, laid.counts)
-    return laid
-
-
-# Names.
+def _gather_results(job: ExportJob, folder: Path, routed: Sequence[PartitionResult]) -> OrderedShards:
+    """Return one schema and one count over all tasks, in their order. Raises TableError where documents were lost."""
+    output = OrderedShards(folder, job.format, SchemaShape(last=tuple(job.names.values())), set())
+    for result in routed:
+        output.misread |= result.misread
+        for shape in result.shapes:
+            output.shape.join(shape)
+        output.counts.add(result.counts)
+    joined_slices.check_counts(job, output.counts)
+    return output
 
 
 def folder_names(buckets: Sequence[str]) -> dict[str, str]:
-    """A folder for each bucket: its name where that is harmless, else what is left of it, numbered apart."""
-    found: dict[str, str] = {}
+    """Return a folder for each bucket: its name without unsafe characters, numbered where two would be the same.
+
+    Names that differ only in case, and ``default`` (the config of all buckets), count as the same.
+    """
+    folders: dict[str, str] = {}
     taken = {"default"}
     for bucket in buckets:
         plain = UNSAFE.sub("-", bucket).strip("-.")[:100] or "bucket"
@@ -192,55 +207,51 @@ def folder_names(buckets: Sequence[str]) -> dict[str, str]:
             number += 1
             name = f"{plain}-{number}"
         taken.add(name.lower())
-        found[bucket] = name
-    return found
+        folders[bucket] = name
+    return folders
 
 
-def _name(
-    job: ExportJob, laid: OrderedShards, planned: Mapping[int, list[list[merge.MergeUnit]]], pieces: list[SpillPiece]
+def _name_shards(
+    job: ExportJob, output: OrderedShards, planned: Mapping[int, list[list[merge.MergeUnit]]], pieces: list[SpillPiece]
 ) -> list[PlannedShard]:
-    """The shards under their names, each with the pieces that it needs."""
-    from curate.exports.shards import FORMATS
-
-    names, found = job.placed.buckets, []
+    """Return the shards under their final names, each with the pieces that it needs."""
+    names, named = job.placed.buckets, []
     folders = folder_names(names) if job.placed.by_bucket else {}
     for bucket, shards in planned.items():
-        pattern = FORMATS[job.format]
+        pattern = TABLE_FORMATS[job.format].pattern
         if job.placed.by_bucket:
-            laid.buckets[names[bucket]] = folders[names[bucket]]
-            pattern = f"data/{folders[names[bucket]]}/" + "train-{:05d}-of-{:05d}." + pattern.rsplit(".", 1)[1]
+            output.buckets[names[bucket]] = folders[names[bucket]]
+            pattern = make_bucket_pattern(job.format, folders[names[bucket]])
         for number, units in enumerate(shards):
             first, stop = units[0].first, units[-1].stop
-            wanted = [piece for piece in pieces if piece.first < stop and piece.last >= first]
-            found.append(PlannedShard(pattern.format(number, len(shards)), units, wanted))
-    return found
+            overlapping = [piece for piece in pieces if piece.first < stop and piece.last >= first]
+            named.append(PlannedShard(pattern.format(number, len(shards)), units, overlapping))
+    return named
 
 
-# order.parquet.
-
-
-def _write_order(job: ExportJob, laid: OrderedShards, spill: Path) -> None:
-    """Where each document stands, in the order of reading, with the tokens read when it has been."""
-    path = laid.folder / "order.parquet"
+def _write_order(job: ExportJob, output: OrderedShards, spill: Path) -> None:
+    """Write ``order.parquet``: where each document is, in reading order, and the tokens up to its end."""
+    path = output.folder / "order.parquet"
     with pq.ParquetWriter(path, ORDER, compression="zstd") as writer:
-        for table in _place_rows(job, laid, spill):
+        for table in _make_order(job, output, spill):
             writer.write_table(table, row_group_size=MAX_ORDER_ROWS)
 
 
-def _place_rows(job: ExportJob, laid: OrderedShards, spill: Path) -> Iterator[pa.Table]:
+def _make_order(job: ExportJob, output: OrderedShards, spill: Path) -> Iterator[pa.Table]:
+    """Yield the rows of ``order.parquet``. Raises TableError where a position is left out."""
     files = pa.array([source.name for source in job.corpus.sources], pa.large_string())
-    read, bucket, behind = 0, None, -1
-    for shard in laid.files:
-        path, done = merge.places_of(spill, shard.path), 0
+    num_tokens, bucket, last_key = 0, None, -1
+    for shard in output.files:
+        path, done = merge.find_narrow_rows(spill, shard.path), 0
         while done < shard.rows:
             batch = np.fromfile(path, NARROW, MAX_ORDER_ROWS, offset=done * NARROW.itemsize)
             keys, tokens = batch["key"], batch["tokens"]
-            read = read if keys[0] // BUCKET_KEYS == bucket else 0
+            num_tokens = num_tokens if keys[0] // BUCKET_KEYS == bucket else 0
             bucket = keys[0] // BUCKET_KEYS
             if not job.placed.by_bucket:
-                _check_gapless(keys, behind + 1)
-            totals, behind = np.cumsum(tokens) + read, int(keys[-1])
-            read = int(totals[-1])
+                _check_gapless(keys, last_key + 1)
+            totals, last_key = np.cumsum(tokens) + num_tokens, int(keys[-1])
+            num_tokens = int(totals[-1])
             columns = [
                 pa.array(keys % BUCKET_KEYS),
                 pa.array([shard.path], pa.large_string()).take(pa.array(np.zeros(len(keys), np.int64))),
@@ -254,8 +265,9 @@ def _place_rows(job: ExportJob, laid: OrderedShards, spill: Path) -> Iterator[pa
             yield pa.table(columns, schema=ORDER)
 
 
-def _check_gapless(keys: Numbers, first: int) -> None:
-    """TableError, naming it, where a position is left out."""
+def _check_gapless(keys: Int64Array, first: int) -> None:
+    """Raise TableError, naming it, where a position is left out."""
     wrong = np.flatnonzero(keys != np.arange(first, first + len(keys)))
     if len(wrong):
-        raise TableError(f"the order leaves out position {first + int(wrong[0]):,}", "curate order again")
+        message = f"the order leaves out position {first + int(wrong[0]):,}"
+        raise TableError(message, "make the order again: curate order …")

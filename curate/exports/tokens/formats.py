@@ -25,39 +25,47 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
+
+from curate.runtime.arrays import Int32Array, Int64Array
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
 CODES = {"int32": 4, "uint16": 8}
+"""Megatron's number of each type of ids."""
 WIDE_VOCABULARY = 65_500
-TOKENS = "tokens"  # the name of the format
-HEADER_BYTES = 128  # of a .npy whose length is told when it is whole
+HEADER_BYTES = 128
+"""Of a ``.npy``: room for its shape, which is known only when all ids are written."""
 LAYOUTS = {"megatron": "tokens/train-{:05d}-of-{:05d}.bin", "numpy": "tokens/train-{:05d}-of-{:05d}.npy"}
+"""The names of the files of ids, to be formatted with the number of a file and the number of files."""
+INDEX_SUFFIXES = (".idx", ".offsets.npy")
+"""Of the small files that say where the documents begin in a file of ids."""
 
 
 def choose_dtype(vocabulary: int) -> str:
-    """The type of the ids of a vocabulary of so many entries."""
+    """Return the dtype of the ids of a vocabulary of so many entries: uint16 or int32."""
     return "uint16" if vocabulary < WIDE_VOCABULARY else "int32"
 
 
 def index_of(tokens: Path) -> Path:
-    """The small file that belongs to a file of tokens."""
+    """Return the path of the index of a file of tokens."""
     return tokens.with_suffix(".idx" if tokens.suffix == ".bin" else ".offsets.npy")
 
 
 @dataclass(slots=True)
 class TokenShard:
-    """A file of tokens under construction; 4 bytes a document stay in memory."""
+    """A file of tokens under construction. Memory: 4 bytes a document."""
 
     path: Path
     dtype: str
+    """uint16 or int32."""
     lengths: array = field(default_factory=lambda: array("i"))  # type: ignore[type-arg]
+    """Ids of each document."""
     tokens: int = 0
+    """Ids of all of them."""
     _sink: BinaryIO | None = None
 
-    def write(self, documents: Sequence[NDArray[np.int32]]) -> None:
-        """Append documents."""
+    def write(self, documents: Sequence[Int32Array]) -> None:
+        """Append documents, each an array of its ids."""
         sink = self._sink or self._begin()
         for ids in documents:
             sink.write(ids.astype("<u2" if self.dtype == "uint16" else "<i4").tobytes())
@@ -72,6 +80,7 @@ class TokenShard:
         return self._sink
 
     def size(self) -> int:
+        """Return the bytes of the ids."""
         return self.tokens * (2 if self.dtype == "uint16" else 4)
 
     def close(self) -> None:
@@ -86,30 +95,31 @@ class TokenShard:
             self._sink.close()
             self._sink = None
         lengths = np.frombuffer(self.lengths, dtype=np.int32)
-        place = index_of(self.path)
+        index = index_of(self.path)
         if self.path.suffix == ".bin":
-            _write_index(place, lengths, self.dtype)
+            _write_index(index, lengths, self.dtype)
         else:
-            np.save(place, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype("<i8"))
+            np.save(index, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype("<i8"))
 
     def abandon(self) -> None:
+        """Close the file without an index, when something else has failed."""
         if self._sink is not None:
             self._sink.close()
             self._sink = None
 
 
 def _npy_header(dtype: str, tokens: int) -> bytes:
-    """Version 1.0 of the format of NumPy (numpy.lib.format), padded to ``HEADER_BYTES``."""
+    """Return the header of a ``.npy``, version 1.0 (numpy.lib.format), padded to ``HEADER_BYTES``."""
     descr = "<u2" if dtype == "uint16" else "<i4"
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({tokens},), }}"
     length = HEADER_BYTES - 10
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n"
 
 
-def _write_index(place: Path, lengths: NDArray[np.int32], dtype: str) -> None:
+def _write_index(path: Path, lengths: Int32Array, dtype: str) -> None:
     ends = np.cumsum(lengths, dtype=np.int64)
     starts = (ends - lengths) * np.dtype(dtype).itemsize
-    with open(place, "wb") as out:
+    with open(path, "wb") as out:
         out.write(MAGIC + struct.pack("<QBQQ", VERSION, CODES[dtype], len(lengths), len(lengths) + 1))
         out.write(lengths.astype("<i4").tobytes())
         out.write(starts.astype("<i8").tobytes())
@@ -118,38 +128,43 @@ def _write_index(place: Path, lengths: NDArray[np.int32], dtype: str) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenIndex:
-    """What an index says: the type of the ids, and where each document begins and ends, in ids."""
+    """What an index says of a file of N documents."""
 
     dtype: str
-    offsets: NDArray[np.int64]
+    """uint16 or int32."""
+    offsets: Int64Array
+    """N + 1 positions in the file, in ids: where each document begins and, last, where the file ends."""
 
 
 def read_index(tokens: Path) -> TokenIndex:
-    """The index of a file of tokens. ValueError where it is none, or where it contradicts the size of the file."""
-    found = _read_megatron(index_of(tokens)) if tokens.suffix == ".bin" else _read_numpy(tokens)
+    """Return the index of a file of tokens.
+
+    Raises ValueError where it is none, or where it contradicts the size of the file; OSError where it is missing.
+    """
+    index = _read_megatron(index_of(tokens)) if tokens.suffix == ".bin" else _read_numpy(tokens)
     header = 0 if tokens.suffix == ".bin" else HEADER_BYTES
-    held = tokens.stat().st_size - header
-    if found.offsets[-1] * np.dtype(found.dtype).itemsize != held:
-        raise ValueError(f"{tokens.name} holds {held:,} bytes of ids, its index speaks of {found.offsets[-1]:,} ids")
-    return found
+    num_bytes = tokens.stat().st_size - header
+    if index.offsets[-1] * np.dtype(index.dtype).itemsize != num_bytes:
+        raise ValueError(f"{tokens.name} has {num_bytes:,} bytes of ids, its index counts {index.offsets[-1]:,} ids")
+    return index
 
 
-def _read_megatron(place: Path) -> TokenIndex:
-    octets = place.read_bytes()
+def _read_megatron(path: Path) -> TokenIndex:
+    octets = path.read_bytes()
     if len(octets) < 34 or octets[:9] != MAGIC:
-        raise ValueError(f"{place.name} is no index of Megatron")
+        raise ValueError(f"{path.name} is not an index of Megatron")
     version, code, count, indices = struct.unpack("<QBQQ", octets[9:34])
     dtype = {number: name for name, number in CODES.items()}.get(code)
     if version != VERSION or dtype is None or indices != count + 1 or len(octets) != 34 + 20 * count + 8:
-        raise ValueError(f"{place.name} is no index of Megatron that curate writes")
+        raise ValueError(f"{path.name} is not an index of Megatron as curate writes it")
     lengths = np.frombuffer(octets, "<i4", count, 34).astype(np.int64)
     starts = np.frombuffer(octets, "<i8", count, 34 + 4 * count)
     begins = np.frombuffer(octets, "<i8", count + 1, 34 + 12 * count)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     if not np.array_equal(starts, offsets[:-1] * np.dtype(dtype).itemsize):
-        raise ValueError(f"{place.name}: the places of the documents do not follow from their lengths")
+        raise ValueError(f"{path.name}: the starts of the documents do not follow from their lengths")
     if not np.array_equal(begins, np.arange(count + 1)):
-        raise ValueError(f"{place.name}: its documents are not one sequence each")
+        raise ValueError(f"{path.name}: its documents are not one sequence each")
     return TokenIndex(dtype, offsets)
 
 
@@ -157,7 +172,7 @@ def _read_numpy(tokens: Path) -> TokenIndex:
     offsets = np.load(index_of(tokens), allow_pickle=False)
     ids = np.load(tokens, mmap_mode="r", allow_pickle=False)
     if ids.ndim != 1 or ids.dtype.name not in CODES or offsets.ndim != 1 or not len(offsets) or offsets[0] != 0:
-        raise ValueError(f"{tokens.name} and its offsets are no tokens that curate writes")
+        raise ValueError(f"{tokens.name} and its offsets are not token files as curate writes them")
     if np.any(np.diff(offsets) < 0):
         raise ValueError(f"{index_of(tokens).name}: a document ends before it begins")
     return TokenIndex(ids.dtype.name, offsets)

@@ -1,7 +1,7 @@
 """``export --format tokens`` of an ordered run: token files whose documents stand in the order of ``curate order``.
 
-The texts are laid out in that order first, as Parquet (``curate.exports.ordered.write``), and then read shard by shard
-by the writer of tokens. Disk for the texts is needed twice for a while, memory as for any ordered export.
+The texts are first written in that order as Parquet (``curate.exports.ordered.write``), and then read shard by shard
+by the writer of tokens. For a while this takes the disk of the texts twice; memory is that of any ordered export.
 """
 
 import shutil
@@ -13,69 +13,80 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.corpus.schema_widening import SchemaShape
 from curate.errors import UsageError
-from curate.exports import joined_slices
-from curate.exports.joined_slices import ExportJob
+from curate.exports.joined_slices import ExportCounts, ExportJob, TokenSpelling
 from curate.exports.ordered import write
 from curate.exports.ordered.write import ORDER, OrderedMeans
+from curate.exports.shards import FORMATS
 from curate.exports.tokens import options
 from curate.exports.tokens.formats import LAYOUTS
 from curate.exports.tokens.writer import BATCH_ROWS, DOCUMENTS_NAME, TokenWriter
 
-ROWS = 1 << 16
+ORDER_ROWS = 1 << 16
+"""Rows of ``order.parquet`` that are written at once."""
 
 
 def check(format: str, by_bucket: bool) -> None:
-    """UsageError for token files in the folders of buckets, which nobody writes."""
-    if by_bucket and format == "tokens":
+    """Raise UsageError for token files in the folders of buckets, which are not implemented."""
+    if by_bucket and not FORMATS[format].holds_text:
         hint = "leave out --by-bucket, or --format parquet and tokenise each folder"
-        raise UsageError("--by-bucket and --format tokens cannot go together", hint)
+        raise UsageError(f"--by-bucket and --format {format} cannot go together", hint)
 
 
-def lay_out(job: ExportJob, folder: Path, means: OrderedMeans) -> tuple[TokenWriter, joined_slices.ExportCounts]:
-    """Write the token files and ``order.parquet``; the writer is finished by its caller."""
-    beside = folder / ".texts"
-    beside.mkdir()
-    laid = write.lay_out(replace(job, format="parquet", spelling=None), beside, means)
-    writer: TokenWriter = options.open_writer(job, folder)
+def write_ordered_tokens(
+    job: ExportJob, spelling: TokenSpelling, folder: Path, means: OrderedMeans
+) -> tuple[TokenWriter, ExportCounts]:
+    """Write the token files of a job in order; the caller finishes the writer.
+
+    Raises what ``ordered.write.write_ordered_shards`` raises, and TableError where a document has no text.
+    """
+    texts = folder / ".texts"
+    texts.mkdir()
+    texts_in_order = write.write_ordered_shards(replace(job, format="parquet", spelling=None), texts, means)
+    writer = options.open_token_writer(job, spelling, folder, SchemaShape(last=tuple(job.names.values())))
     try:
-        columns = list(dict.fromkeys([_column(job, laid.shape.schema()), *writer.key]))
-        for shard in laid.files:
-            for batch in pq.ParquetFile(beside / shard.path).iter_batches(BATCH_ROWS, columns=columns):
+        columns = list(dict.fromkeys([_find_column(job, texts_in_order.shape.schema()), *writer.key]))
+        for shard in texts_in_order.files:
+            for batch in pq.ParquetFile(texts / shard.path).iter_batches(BATCH_ROWS, columns=columns):
                 writer.add(pa.Table.from_batches([batch]))
     except BaseException:
         writer.abandon()
         raise
-    writer.shape, writer.misread = laid.shape, laid.misread
-    shutil.rmtree(beside)
-    return writer, laid.counts
+    writer.shape, writer.misread = texts_in_order.shape, texts_in_order.misread
+    shutil.rmtree(texts)
+    return writer, texts_in_order.counts
 
 
-def _column(job: ExportJob, schema: pa.Schema) -> str:
-    """The column that holds the text."""
+def _find_column(job: ExportJob, schema: pa.Schema) -> str:
+    """Return the column that holds the text, or holds the struct with it."""
     name = job.corpus.text_field
     return name if name in schema.names else name.split(".")[0]
 
 
-def write_order(writer: TokenWriter) -> None:
-    """``order.parquet`` of token files: tokens are ids of this tokenizer, with what was appended to each document."""
+def write_token_order(writer: TokenWriter) -> None:
+    """Write ``order.parquet`` of finished token files.
+
+    Its tokens are ids of this tokenizer, with what was appended to each document.
+    """
     with pq.ParquetWriter(writer.folder / "order.parquet", ORDER, compression="zstd") as out:
-        for table in _place_rows(writer):
+        for table in _make_order(writer):
             out.write_table(table)
 
 
-def _place_rows(writer: TokenWriter) -> Iterator[pa.Table]:
-    pattern, many = LAYOUTS[writer.layout], len(writer.counts)
-    names = pa.array([pattern.format(place, many) for place in range(many)], pa.large_string())
-    done, read = 0, 0
-    for batch in pq.ParquetFile(writer.folder / DOCUMENTS_NAME).iter_batches(ROWS):
+def _make_order(writer: TokenWriter) -> Iterator[pa.Table]:
+    """Yield the rows of ``order.parquet``."""
+    pattern, num_shards = LAYOUTS[writer.layout], len(writer.counts)
+    names = pa.array([pattern.format(number, num_shards) for number in range(num_shards)], pa.large_string())
+    position, num_tokens = 0, 0
+    for batch in pq.ParquetFile(writer.folder / DOCUMENTS_NAME).iter_batches(ORDER_ROWS):
         tokens = batch.column("tokens").to_numpy()
-        sums = np.cumsum(tokens) + read
+        sums = np.cumsum(tokens) + num_tokens
         columns = {
-            "position": pa.array(np.arange(done, done + len(tokens))),
+            "position": pa.array(np.arange(position, position + len(tokens))),
             "shard": names.take(batch.column("shard")),
             "cumulative_tokens": pa.array(sums),
             **{name: batch.column(name) for name in ("shard_row", "file", "row", "tokens")},
         }
-        done, read = done + len(tokens), int(sums[-1]) if len(sums) else read
+        position, num_tokens = position + len(tokens), int(sums[-1]) if len(sums) else num_tokens
         yield pa.table(columns).select(ORDER.names).cast(ORDER)

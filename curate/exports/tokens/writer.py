@@ -1,27 +1,30 @@
 """``export --format tokens``: documents as token ids, in files that a trainer maps into memory.
 
-No special token is added but what ``--append`` says, and text that spells one is text (``curate.reference``). Memory is
-bounded by ``BATCH_CHARACTERS`` of text, or the longest document, and 12 bytes a document. ``documents.parquet`` says of
-each document which it is and where it lies: shard (the number in the file's name), shard_row, start and tokens (ids in
-the file, with what was appended), file, row.
+The only special token that is added is that of ``--append``, and text that spells one is text (``curate.reference``).
+Memory is bounded by ``BATCH_CHARACTERS`` of text, or the longest document, and 12 bytes a document.
+
+``documents.parquet`` has a row for each document: shard (the number in the file's name), shard_row, start and tokens
+(ids in the file, with what was appended), and which document it is (file, row).
 """
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
-from curate.exports.shards import WrittenShard, describe_file
+from curate.exports.shard_writer import WrittenShard, describe_file
 from curate.exports.tokens.formats import HEADER_BYTES, LAYOUTS, TokenShard, choose_dtype, index_of
-from curate.reference.tokenizer_only import TokenizerOnly
+from curate.runtime.arrays import Int32Array, Int64Array
+
+if TYPE_CHECKING:
+    from curate.reference.tokenizer_only import TokenizerOnly
 
 BATCH_CHARACTERS = 1_000_000
 BATCH_ROWS = 1024
@@ -40,37 +43,46 @@ DOCUMENTS = pa.schema(
 
 @dataclass(slots=True)
 class TokenWriter:
-    """Takes tables with texts, in order, and writes their tokens; the same face as ``shards.Writer``."""
+    """Writes the tokens of tables with texts, in order; the same methods as ``shard_writer.ShardWriter``."""
 
     folder: Path
-    vocabulary: TokenizerOnly
+    """Top of the dataset."""
+    vocabulary: "TokenizerOnly"
     layout: str
+    """A name in ``LAYOUTS``."""
     append: str
+    """eos or none: what ends each document."""
     text: str
-    """The column of the text, or a path with dots inside one."""
+    """The column with the text, or a path with dots into one."""
     key: tuple[str, str]
-    """The columns of file and row."""
+    """The names of the columns file and row."""
     shard_bytes: int
     shape: SchemaShape = field(default_factory=SchemaShape)
-    kind: str = "tokens"
+    format: str = "tokens"
     misread: set[str] = field(default_factory=set)
+    """Empty: ``datasets`` does not read these files."""
+    buckets: dict[str, str] = field(default_factory=dict)
+    """Empty: these files are not in folders of buckets."""
     rows: int = 0
     tokens: int = 0
+    """Ids written, with what was appended."""
     counts: list[int] = field(default_factory=list)
     """Documents of each shard."""
     _open: TokenShard | None = None
     _documents: pq.ParquetWriter | None = None
+    """Of ``documents.parquet``."""
 
     def __post_init__(self) -> None:
         if self.append == "eos" and self.vocabulary.eos is None:
-            raise UsageError(f"the tokenizer {self.vocabulary.name} has no EOS to append", "--append none")
+            raise UsageError(f"--append eos: the tokenizer {self.vocabulary.name} has no EOS", "--append none")
 
     @property
     def dtype(self) -> str:
+        """The dtype of the ids: uint16 or int32."""
         return choose_dtype(self.vocabulary.size)
 
     def add(self, table: pa.Table) -> None:
-        """Take the next documents."""
+        """Append documents. Raises TableError where one has no text."""
         self.shape.see(table)
         texts = take_texts(table, self.text)
         lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
@@ -81,23 +93,23 @@ class TokenWriter:
         end = [] if self.append == "none" else [self.vocabulary.eos]
         tail = np.array(end, dtype=np.int32)
         encoded = [np.concatenate([ids, tail]) for ids in self.vocabulary.encoder.encode(texts)]
-        begun = 0
-        while begun < len(encoded):
-            shard = self._choose(encoded[begun])
-            stop, room = begun + 1, self.shard_bytes - shard.size() - self._octets(encoded[begun])
-            while stop < len(encoded) and self._octets(encoded[stop]) <= room:
-                room -= self._octets(encoded[stop])
+        start = 0
+        while start < len(encoded):
+            shard = self._choose_shard(encoded[start])
+            stop, room = start + 1, self.shard_bytes - shard.size() - self._num_bytes(encoded[start])
+            while stop < len(encoded) and self._num_bytes(encoded[stop]) <= room:
+                room -= self._num_bytes(encoded[stop])
                 stop += 1
-            self._note(table.slice(begun, stop - begun), shard, encoded[begun:stop])
-            shard.write(encoded[begun:stop])
-            begun = stop
+            self._add_documents(table.slice(start, stop - start), shard, encoded[start:stop])
+            shard.write(encoded[start:stop])
+            start = stop
 
-    def _octets(self, ids: NDArray[np.int32]) -> int:
+    def _num_bytes(self, ids: Int32Array) -> int:
         return len(ids) * np.dtype(self.dtype).itemsize
 
-    def _choose(self, upcoming: NDArray[np.int32]) -> TokenShard:
-        """The shard for a document: the open one while it has room, else a new one."""
-        size = self._octets(upcoming)
+    def _choose_shard(self, ids: Int32Array) -> TokenShard:
+        """Return the shard for a document: the open one while it has room, else a new one."""
+        size = self._num_bytes(ids)
         if self._open is not None and self._open.tokens and self._open.size() + size > self.shard_bytes:
             self._close()
         if self._open is None:
@@ -105,8 +117,8 @@ class TokenWriter:
             self.counts.append(0)
         return self._open
 
-    def _note(self, table: pa.Table, shard: TokenShard, encoded: list[NDArray[np.int32]]) -> None:
-        """Say of some documents which they are and where they will lie."""
+    def _add_documents(self, table: pa.Table, shard: TokenShard, encoded: list[Int32Array]) -> None:
+        """Append rows to ``documents.parquet`` for documents that are about to be written into a shard."""
         if self._documents is None:
             self._documents = pq.ParquetWriter(self.folder / DOCUMENTS_NAME, DOCUMENTS, compression="zstd")
         lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
@@ -129,18 +141,18 @@ class TokenWriter:
             self._open = None
 
     def finish(self) -> list[WrittenShard]:
-        """Give the files their names; TableError where ids were lost on the way."""
+        """Give the files their final names and return them. Raises TableError where ids were lost on the way."""
         self._close()
         if self._documents is not None:
             self._documents.close()
             self._documents = None
-        named = [name for place, rows in enumerate(self.counts) for name in self._name(place, rows)]
+        named = [file for number, rows in enumerate(self.counts) for file in self._name(number, rows)]
         _check_sum(self)
         return [*named, describe_file(self.folder, DOCUMENTS_NAME, self.rows)]
 
-    def _name(self, place: int, rows: int) -> list[WrittenShard]:
+    def _name(self, number: int, rows: int) -> list[WrittenShard]:
         pattern = LAYOUTS[self.layout]
-        old, name = self.folder / pattern.format(place, 0), pattern.format(place, len(self.counts))
+        old, name = self.folder / pattern.format(number, 0), pattern.format(number, len(self.counts))
         new, index = self.folder / name, index_of(self.folder / name)
         os.replace(old, new)
         os.replace(index_of(old), index)
@@ -150,16 +162,16 @@ class TokenWriter:
         ]
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says of the tokens."""
-        known = self.vocabulary
+        """Return what the manifest says about the tokens."""
+        vocabulary = self.vocabulary
         return {
-            "tokenizer": known.name,
-            "tokenizer_hash": known.encoder.name,
-            "vocabulary": known.size,
+            "tokenizer": vocabulary.name,
+            "tokenizer_hash": vocabulary.encoder.name,
+            "vocabulary": vocabulary.size,
             "layout": self.layout,
             "dtype": self.dtype,
             "append": self.append,
-            "eos": {"id": known.eos, "text": known.eos_text} if self.append == "eos" else None,
+            "eos": {"id": vocabulary.eos, "text": vocabulary.eos_text} if self.append == "eos" else None,
             "tokens": self.tokens,
             "documents": DOCUMENTS_NAME,
         }
@@ -175,29 +187,32 @@ class TokenWriter:
 
 
 def _check_sum(writer: TokenWriter) -> None:
-    """The conservation law of the ids: the files hold what was counted, and each document is in one of them."""
+    """Raise TableError unless the files have as many ids as were counted, and each document is in one of them."""
     pattern, width = LAYOUTS[writer.layout], np.dtype(writer.dtype).itemsize
-    names = [writer.folder / pattern.format(place, len(writer.counts)) for place in range(len(writer.counts))]
+    paths = [writer.folder / pattern.format(number, len(writer.counts)) for number in range(len(writer.counts))]
     header = HEADER_BYTES if writer.layout == "numpy" else 0
-    held = sum((name.stat().st_size - header) // width for name in names)
-    if held != writer.tokens or sum(writer.counts) != writer.rows:
-        message = f"{writer.tokens:,} ids of {writer.rows:,} documents were made, the files hold {held:,}"
-        raise TableError(message, "curate export it again; if it persists, the disk loses writes")
+    num_ids = sum((path.stat().st_size - header) // width for path in paths)
+    if num_ids != writer.tokens or sum(writer.counts) != writer.rows:
+        message = f"{writer.tokens:,} ids of {writer.rows:,} documents were made, the files have {num_ids:,}"
+        raise TableError(message, "curate export it again; if it persists, check the disk")
 
 
-def cut_batches(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Runs of documents of at most ``BATCH_CHARACTERS`` and ``BATCH_ROWS``, or one longer document: (first, behind)."""
-    batches, first, held = [], 0, 0
-    for place, length in enumerate(lengths.tolist()):
-        if place > first and (held + length > BATCH_CHARACTERS or place - first == BATCH_ROWS):
-            batches.append((first, place))
-            first, held = place, 0
-        held += length
+def cut_batches(lengths: Int64Array) -> list[tuple[int, int]]:
+    """Return ranges [start, stop) of documents of at most ``BATCH_CHARACTERS`` and ``BATCH_ROWS``.
+
+    A longer document has a range of its own. ``lengths`` are characters, one a document; no documents give no range.
+    """
+    batches, first, characters = [], 0, 0
+    for index, length in enumerate(lengths.tolist()):
+        if index > first and (characters + length > BATCH_CHARACTERS or index - first == BATCH_ROWS):
+            batches.append((first, index))
+            first, characters = index, 0
+        characters += length
     return [*batches, (first, len(lengths))] if len(lengths) else batches
 
 
 def take_texts(table: pa.Table, path: str) -> pa.ChunkedArray:
-    """The texts of a table: a column, or a path with dots inside one. TableError where one is null."""
+    """Return the texts of a table: a column, or a path with dots into one. Raises TableError where one is null."""
     name = path if path in table.column_names else path.split(".")[0]
     column = table.column(name)
     for member in path.split(".")[1:] if name != path else ():

@@ -1,9 +1,13 @@
-"""Does an export hold together, and does a trainer read it in order?
+"""Is an export complete and in order, and does a trainer read it in order?
 
     from curate.exports.verify import replay
-    replay("out", my_loader)     the first step at which a loader of your own departs from the order
+    replay("out", my_loader)     the first step at which your loader departs from the order
 
 ``curate verify`` replays the loaders of transformers, TRL and PyTorch in the same way.
+
+reader        the manifest, the shards, the order    integrity   the files checked against the manifest and the order
+loaders       the loaders of trainers, built         stage       what they read, in a process that is left as it was
+order_check   where an order is first left           replays     one against the other
 """
 
 from typing import TYPE_CHECKING, Any

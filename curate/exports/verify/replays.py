@@ -1,94 +1,108 @@
 """Replays: a loader reads an export while its documents are compared with the order they should have."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
 
 from curate.errors import UsageError
+from curate.exports.verify import reader
+from curate.exports.verify.loaders import LoaderCase, count_trl
+from curate.exports.verify.order_check import UNKNOWN, OrderProgress, Positions, follow_order
+from curate.exports.verify.reader import Export, PositionIndex
+from curate.exports.verify.stage import LoaderStage, stage_export
 from curate.exports.verify.summary import Replay
+from curate.runtime import console
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from curate.exports.verify.loaders import LoaderCase, LoaderStage
-    from curate.exports.verify.order_check import OrderProgress, Positions
-    from curate.exports.verify.reader import Export, PositionIndex
+MAX_NAME = 60
+"""Characters of the name of a document."""
 
 
-def why_not_replayed(export: "Export", ordered: bool, whole: bool, loader: str) -> str | None:
-    """Why no loader is replayed, where none is."""
+def why_not_replayed(export: Export, ordered: bool, passed: bool, loader: str) -> str | None:
+    """Return why no loader is replayed: a note for the user, which may be empty. None where loaders are replayed.
+
+    ``passed`` says that every check of the files did.
+    """
     if loader == "none":
         return "" if ordered else "there is no order to verify"
     if not ordered:
         return "there is no order to verify: the documents stand as in the corpus (curate order, then export)"
-    if not whole:
-        return "no loader was replayed: mend the export first (curate export again, with --overwrite)"
-    if export.format == "tokens":
+    if not passed:
+        return "no loader was replayed: repair the export first (curate export again, with --overwrite)"
+    if not export.holds_text:
         return "no loader was replayed: token files are in order, what keeps it is in TRAINING.md"
     return None if export.rows else "there is no document to replay"
 
 
 def replay_cases(
-    export: "Export", cases: "list[LoaderCase]", batch_size: int, ranks: int, workers: int, steps: int | None
+    export: Export, cases: list[LoaderCase], batch_size: int, ranks: int, workers: int, steps: int | None
 ) -> Iterator[Replay]:
-    from curate.exports.verify import loaders, reader
-    from curate.runtime import console
+    """Yield what each loader reads of an export in order; ``steps`` is the largest number of steps, None for all.
 
+    Raises TableError where the order cannot be read.
+    """
     order = reader.read_sequence(export)
-    places = reader.index_places(order)
+    index = reader.index_positions(order)
     lengths = order.column("tokens").to_numpy()
     many = "1 loader" if len(cases) == 1 else f"{len(cases)} loaders"
     console.say("replaying", f"{export.folder}   {many} over {len(order):,} documents")
-    with loaders.staged(export, places, lengths, batch_size, ranks, workers) as stage:
+    with stage_export(export, index, lengths, batch_size, ranks, workers) as stage:
         for case in cases:
             yield _replay_case(case, stage, order, steps)
 
 
-def _replay_case(case: "LoaderCase", stage: "LoaderStage", order: "pa.Table", steps: int | None) -> Replay:
-    from curate.exports.verify.loaders import count_trl
-    from curate.exports.verify.order_check import follow
-
+def _replay_case(case: LoaderCase, stage: LoaderStage, order: pa.Table, steps: int | None) -> Replay:
     missing, total = case.missing(), len(order)
     if missing:
         empty = (None, None, None, None, None, None)
         return Replay(case.loader, case.settings, case.shown, 0, 0, total, *empty, missing)
     if case.loader.startswith("trl"):
         total = min(total, count_trl(stage.tokens))
-    course = follow(case.steps(stage), total, case.packed, steps)
+    progress = follow_order(case.steps(stage), total, case.packed, steps)
     note = f"the first {total:,} documents" if total < len(order) else None
-    if course.steps == 1 < total and course.kept and steps != 1:
-        note = "one step holds them all: nothing is proved; use a smaller --batch-size"
-    elif course.filled:
-        note = f"the last step is filled with {course.filled:,} documents of the beginning"
-    return _describe(case.loader, case.settings, case.shown, course, order, total, note)
+    if progress.steps == 1 < total and progress.kept and steps != 1:
+        note = "one step has all documents, which proves nothing: lower --batch-size"
+    elif progress.filled:
+        note = f"the last step is filled with {progress.filled:,} documents of the beginning"
+    return _make_replay(case.loader, case.settings, case.shown, progress, order, total, note)
 
 
-def _describe(
-    loader: str, settings: str, shown: str, course: "OrderProgress", order: "pa.Table", total: int, note: str | None
+def _make_replay(
+    loader: str, settings: str, shown: str, progress: OrderProgress, order: pa.Table, total: int, note: str | None
 ) -> Replay:
-    """A course with the names of the documents where it departs."""
-    lost = course.departure
+    """Return a replay; where it departs from the order, with the names of the documents."""
+    lost = progress.departure
     if lost is None:
         nothing = (None, None, None, None, None)
-        return Replay(loader, settings, shown, course.steps, course.documents, total, True, *nothing, note)
-    before = 0 if lost.expected == 0 else int(order.column("cumulative_tokens")[lost.expected - 1].as_py())
-    found = None if lost.found is None else name_document(order, lost.found) + (" again" if lost.repeated else "")
-    expected = name_document(order, lost.expected)
+        return Replay(loader, settings, shown, progress.steps, progress.documents, total, True, *nothing, note)
+    again = " again" if lost.repeated else ""
     return Replay(
-        loader, settings, shown, course.steps, course.documents, total, False, lost.step, lost.expected, expected,
-        found, before, note,
-    )  # fmt: skip
+        loader=loader,
+        settings=settings,
+        shown=shown,
+        steps=progress.steps,
+        documents=progress.documents,
+        total=total,
+        kept=False,
+        departs_at_step=lost.step,
+        position=lost.expected,
+        expected=name_document(order, lost.expected),
+        found=None if lost.received is None else name_document(order, lost.received) + again,
+        tokens_before=int(order.column("cumulative_tokens")[lost.expected - 1].as_py()) if lost.expected else 0,
+        note=note,
+    )
 
 
-def name_document(order: "pa.Table", position: int) -> str:
-    """A document as file:row, to show to a person."""
+def name_document(order: pa.Table, position: int) -> str:
+    """Return a document as file:row, its end where that is long, without characters that cannot be printed."""
     if position < 0:
-        return "a document that is not of the export"
+        return "a document that is not in the export"
     file, row = order.column("file")[position].as_py(), order.column("row")[position].as_py()
     shown = "".join(char if char.isprintable() else "·" for char in f"{file}:{row}")
-    return shown if len(shown) <= 60 else "…" + shown[-59:]
-
-
-# A loader of the user's own.
+    return shown if len(shown) <= MAX_NAME else "…" + shown[1 - MAX_NAME :]
 
 
 def replay(
@@ -98,99 +112,96 @@ def replay(
     world_size: int = 1,
     steps: int | None = None,
 ) -> Replay:
-    """Compare what a loader of your own gives with the order of an export, up to the first departure.
+    """Compare what your loader yields with the order of an export, and return how far it kept the order.
 
-    ``batches`` are what it yields: mappings of columns (lists or tensors), lists of rows, or single rows. A document is
-    known by the columns ``curate_file`` and ``curate_row``, or by ``key``: a column of positions (integers) or of
-    texts, or a function from a batch to one of these. A loader of several ranks gives its batches in turns, rank by
-    rank; ``world_size`` of them make a step. Raises TableError where the export has no order, UsageError where a batch
-    does not say which documents it holds.
+    Args:
+        out: the folder of an ordered export.
+        batches: what the loader yields: mappings of columns (lists or tensors), lists of rows, or single rows.
+        key: how a batch says which documents it has: a column of positions (integers) or of texts, or a function from a
+            batch to one of these. None reads the columns ``curate_file`` and ``curate_row``.
+        world_size: batches of one step. A loader of several ranks yields its batches in turns, rank by rank.
+        steps: stop after so many steps; None compares all.
+
+    Raises TableError where the export has no order, UsageError where a batch does not say which documents it has.
     """
-    from curate.exports.verify import reader
-    from curate.exports.verify.order_check import follow
-
     export = reader.open_export(out)
     order = reader.read_sequence(export)
-    finder = _Finder(export, order, key)
-    found = (finder.find(batch) for batch in batches)
-    course = follow(_side_by_side(found, world_size), len(order), most=steps)
-    return _describe("yours", "any", "", course, order, len(order), None)
+    finder = _PositionFinder(export, order, key)
+    positions = (finder.find(batch) for batch in batches)
+    progress = follow_order(_join_ranks(positions, world_size), len(order), most=steps)
+    return _make_replay("yours", "any", "", progress, order, len(order), None)
 
 
-def _side_by_side(batches: Iterator["Positions"], ranks: int) -> Iterator["Positions"]:
-    import itertools
-
-    import numpy as np
-
+def _join_ranks(batches: Iterator[Positions], ranks: int) -> Iterator[Positions]:
+    """Yield steps: the batches of all ranks, joined."""
     while step := list(itertools.islice(batches, ranks)):
         yield np.concatenate(step)
 
 
-class _Finder:
-    """From what a loader yields to positions."""
+class _PositionFinder:
+    """Finds the positions of the documents in what a loader yields."""
 
-    def __init__(self, export: "Export", order: "pa.Table", key: str | Callable[[Any], Any] | None):
-        from curate.exports.verify import reader
-
+    def __init__(self, export: Export, order: pa.Table, key: str | Callable[[Any], Any] | None):
         self._export, self._order, self._key = export, order, key
-        self._places: PositionIndex = reader.index_places(order)
+        self._index: PositionIndex = reader.index_positions(order)
         self._texts: dict[int, list[int]] | None = None
 
-    def find(self, batch: Any) -> "Positions":
+    def find(self, batch: Any) -> Positions:
+        """Return the positions of a batch. Raises UsageError where it does not say which documents it has."""
         if callable(self._key):
-            return self._of_values(self._key(batch))
+            return self._find_values(self._key(batch))
         if self._key is not None:
-            return self._of_values(_take(batch, self._key))
-        names = (self._export.column("file"), self._export.column("row"))
-        return self._places.find(_take(batch, names[0]), [int(row) for row in _take(batch, names[1])])
+            return self._find_values(_take_column(batch, self._key))
+        files = _take_column(batch, self._export.column("file"))
+        return self._index.find(files, [int(row) for row in _take_column(batch, self._export.column("row"))])
 
-    def _of_values(self, values: Any) -> "Positions":
-        import numpy as np
-
+    def _find_values(self, values: Any) -> Positions:
+        """Return the positions of texts, or of positions: those that the order does not have become ``UNKNOWN``."""
         listed = _as_list(values)
         if listed and isinstance(listed[0], str):
-            return np.array([self._of_text(text) for text in listed], np.int64)
-        found = np.array([int(value) for value in listed], np.int64)
-        return np.where((found >= 0) & (found < len(self._order)), found, -1)
+            return np.array([self._find_text(text) for text in listed], np.int64)
+        positions = np.array([int(value) for value in listed], np.int64)
+        return np.where((positions >= 0) & (positions < len(self._order)), positions, UNKNOWN)
 
-    def _of_text(self, text: str) -> int:
-        """The position of a text; of equal texts the first that has not come yet."""
-        import xxhash
-
+    def _find_text(self, text: str) -> int:
+        """Return the position of a text; of equal texts the first that has not come yet."""
         if self._texts is None:
             self._texts = _index_texts(self._export)
-        waiting = self._texts.get(xxhash.xxh3_64_intdigest(text.encode()), [-1])
+        waiting = self._texts.get(xxhash.xxh3_64_intdigest(text.encode()), [UNKNOWN])
         return waiting.pop() if len(waiting) > 1 else waiting[0]
 
 
-def _index_texts(export: "Export") -> dict[int, list[int]]:
-    """The positions of each text by its hash, the last position first."""
-    import xxhash
+def _index_texts(export: Export) -> dict[int, list[int]]:
+    """Return the positions of each text by its hash, the last position first.
 
-    from curate.exports.verify import reader
-
+    Raises UsageError where the text is no column of the export.
+    """
     name = export.manifest.get("text_field", "text")
     if name not in export.manifest.get("columns", {}):
-        raise UsageError(f"{export.folder} has no column of texts {name}", "name documents by curate_file, curate_row")
-    found: dict[int, list[int]] = {}
+        hint = "identify documents by curate_file and curate_row: leave out key"
+        raise UsageError(f"{export.folder} has no column {name} with the texts", hint)
+    by_hash: dict[int, list[int]] = {}
     position = 0
     for shard in export.shards:
         for table in reader.read_columns(export, shard["path"], [name]):
             for text in table.column(name).to_pylist():
-                found.setdefault(xxhash.xxh3_64_intdigest(text.encode()), []).append(position)
+                by_hash.setdefault(xxhash.xxh3_64_intdigest(text.encode()), []).append(position)
                 position += 1
-    return {digest: positions[::-1] for digest, positions in found.items()}
+    return {digest: positions[::-1] for digest, positions in by_hash.items()}
 
 
-def _take(batch: Any, name: str) -> list[Any]:
-    """A column of a batch: of a mapping, of a list of rows, or of one row."""
+def _take_column(batch: Any, name: str) -> list[Any]:
+    """Return a column of a batch: of a mapping, of a list of rows, or of one row.
+
+    Raises UsageError where it has no such column.
+    """
     try:
         if isinstance(batch, list):
             return [row[name] for row in batch]
         return _as_list(batch[name])
     except (KeyError, IndexError, TypeError):
         raise UsageError(
-            f"a batch of type {type(batch).__name__} does not say {name}",
+            f"a batch of type {type(batch).__name__} has no column {name}",
             "keep that column in the loader, or pass key=COLUMN or key=FUNCTION",
         ) from None
 

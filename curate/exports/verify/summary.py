@@ -1,33 +1,42 @@
 """What ``curate verify`` returns, and how it prints."""
 
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
 TO_SET = {
     "dataloader": "DataLoader(shuffle=False); over ranks DistributedSampler(shuffle=False)",
-    "streaming": "no shuffle(), num_workers=0, one rank; else load the data set whole",
+    "streaming": "no shuffle(), num_workers=0, one rank; else load the complete data set",
     "trainer": 'TrainingArguments(train_sampling_strategy="sequential")',
     "trl": 'SFTConfig(train_sampling_strategy="sequential")',
     "trl packed": 'SFTConfig(train_sampling_strategy="sequential", packing_strategy="wrapped")',
 }
+"""What to write so that each loader keeps the order."""
 SKIPPED = "not replayed: "
+WIDTH = 100
+"""Columns of the screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What one loader made of the order."""
+    """How far one loader kept the order."""
 
     loader: str
+    """As in ``--loader``; ``trl packed`` for packing; ``yours`` for a loader of the user."""
     settings: str
+    """default, recommended, or any where there is nothing to set."""
     shown: str
+    """The settings, as a user writes them."""
     steps: int
+    """Steps that were compared."""
     documents: int
     """Documents that came in their order."""
     total: int
-    """Documents that were given to the loader."""
+    """Documents that the loader got."""
     kept: bool | None
-    """None where the loader could not be built."""
+    """Whether the order was kept; None where the loader could not be built."""
     departs_at_step: int | None
+    """Counted from 1."""
     position: int | None
     """The position that was next and did not come."""
     expected: str | None
@@ -37,55 +46,64 @@ class Replay:
     tokens_before: int | None
     """Tokens of the documents before the departure."""
     note: str | None
+    """What a reader should know about this replay."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifySummary:
-    """What was found of an export."""
+    """The checks and the replays of an export."""
 
     out: str
     format: str
     ordered: bool
     documents: int
     findings: tuple[Any, ...]
+    """``integrity.IntegrityFinding``: one a check."""
     replays: tuple[Replay, ...]
     settings: str
+    """As in ``--settings``."""
     steps_of: str
+    """What one step is, for the head of the table."""
     versions: dict[str, str]
+    """Of the libraries that were replayed."""
     note: str | None
+    """Why no loader was replayed, where none was."""
 
     @property
     def whole(self) -> bool:
+        """Whether every check passed."""
         return all(finding.ok for finding in self.findings)
 
     @property
     def gated(self) -> list[Replay]:
-        """The replays that have to keep the order: under both, those of the recommended settings."""
-        asked = ("any", "default" if self.settings == "default" else "recommended")
-        return [replay for replay in self.replays if replay.settings in asked]
+        """The replays that have to keep the order: under ``both`` those of the recommended settings."""
+        gating = ("any", "default" if self.settings == "default" else "recommended")
+        return [replay for replay in self.replays if replay.settings in gating]
 
     @property
     def exit_code(self) -> int:
+        """4 where a check failed or a replay that has to keep the order lost it, else 0."""
         return 4 if not self.whole or any(replay.kept is False for replay in self.gated) else 0
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields, and whether all is well, for ``--json``."""
         return {**asdict(self), "whole": self.whole, "ok": self.exit_code == 0}
 
     def render(self) -> str:
-        import textwrap
-
+        """Return the screen: the checks, a table of the replays, and what to set."""
         order = "in order" if self.ordered else "without an order"
         lines = [f"{self.out}   {self.format}, {self.documents:,} documents, {order}"]
         for finding in self.findings:
             text = ("" if finding.ok else "WRONG: ") + finding.detail
-            lines += textwrap.wrap(text, 100, initial_indent=f"{finding.check:<14}", subsequent_indent=" " * 14)
+            lines += textwrap.wrap(text, WIDTH, initial_indent=f"{finding.check:<14}", subsequent_indent=" " * 14)
         if self.replays:
             lines += ["", f"{'loader':<13} {'settings':<12}  {self.steps_of}"]
-            lines += [line for replay in self.replays for line in _say(replay)]
-        lines += self._advise()
+            lines += [line for replay in self.replays for line in _format_replay(replay)]
+        lines += self._list_advice()
         return "\n".join(lines)
 
-    def _advise(self) -> list[str]:
+    def _list_advice(self) -> list[str]:
+        """Return the note, the settings that keep the order, and whether it survives."""
         lines = [""] if self.replays else []
         if self.note:
             lines.append(self.note)
@@ -95,13 +113,13 @@ class VerifySummary:
             lines += [f"  {loader:<11} {TO_SET[loader]}" for loader in lost]
             lines.append(f"  more: {self.out}/TRAINING.md")
         if self.whole and self.replays and self.exit_code == 0:
-            said = {"default": "under the default settings"}.get(self.settings, "under the settings of TRAINING.md")
-            lines.append(f"the order survives {said}")
+            under = {"default": "under the default settings"}.get(self.settings, "under the settings of TRAINING.md")
+            lines.append(f"the order survives {under}")
         return lines
 
 
-def _say(replay: Replay) -> list[str]:
-    """A replay as a line of the table; where it departs, as three."""
+def _format_replay(replay: Replay) -> list[str]:
+    """Return a replay as a line of the table; where it departs, as three."""
     head = f"{replay.loader:<13} {replay.settings if replay.settings != 'any' else '':<12}  "
     if replay.kept is None:
         return [head + SKIPPED + str(replay.note)]

@@ -24,7 +24,7 @@ from helpers.exports import (
 from helpers.runs import kept_of, make_run, numbered_run, write_buckets, write_hits, write_lines, write_order
 
 from curate.errors import CorpusError, GateError, TableError, UsageError
-from curate.exports.ordered import partition, spill, write
+from curate.exports.ordered import spill, tasks, write
 from curate.verbs.export import export
 from curate.verbs.filter import filter as choose
 
@@ -75,7 +75,7 @@ def test_memory_tasks_and_workers_change_no_byte(tmp_path, kind, monkeypatch):
         monkeypatch.setattr(write, "MOST_RUN_BYTES", run_bytes)
         monkeypatch.setattr(write, "LEAST_RUN_BYTES", min(run_bytes, 900))
         monkeypatch.setattr(spill, "PIECE_BYTES", piece_bytes)
-        monkeypatch.setattr(partition.list_tasks, "__defaults__", (task_bytes,))
+        monkeypatch.setattr(tasks.list_tasks, "__defaults__", (task_bytes,))
         out = tmp_path / str(name)
         export(str(out), str(run.path), format=kind, shard_size="6kB", memory_limit=memory, workers=count)
         taken.append(files_of(out))

@@ -13,8 +13,9 @@ from helpers.exports import FORMATS
 from helpers.ordered_exports import an_export, make_documents, write_ordered
 
 from curate.exports.verify import loaders
-from curate.exports.verify.order_check import follow
-from curate.exports.verify.reader import index_places
+from curate.exports.verify.order_check import follow_order
+from curate.exports.verify.reader import index_positions
+from curate.exports.verify.stage import stage_export
 from curate.verbs.verify import verify
 
 
@@ -60,7 +61,7 @@ def test_trl_packs_longest_first_even_where_the_sampler_is_sequential(tmp_path):
     assert [one.kept for one in packed] == [False, True]
     with staged(out) as stage:
         case = loaders.LoaderCase("trl", "", "", loaders._read_trl, True, {"packing": True, **loaders.ORDERED})
-        assert not follow(case.steps(stage), 400, True).kept
+        assert not follow_order(case.steps(stage), 400, True).kept
 
 
 def staged(out, **options):
@@ -69,7 +70,7 @@ def staged(out, **options):
     export = reader.open_export(out)
     order = reader.read_order(export)
     known = {"batch_size": 1, "ranks": 1, "workers": 0, **options}
-    return loaders.staged(export, index_places(order), order.column("tokens").to_numpy(), *known.values())
+    return stage_export(export, index_positions(order), order.column("tokens").to_numpy(), *known.values())
 
 
 def test_ranks_side_by_side_keep_the_order_and_a_shuffling_distributed_sampler_does_not(tmp_path):

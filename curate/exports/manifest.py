@@ -1,0 +1,74 @@
+"""``manifest.json`` of an export: what is in the folder, what it was made from, and a checksum of every file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from curate.exports.dataset_folder import MADE_BY, DatasetDescription
+from curate.exports.joined_slices import ExportChoice, ExportCounts, ExportJob
+from curate.exports.shard_writer import WrittenShard, describe_file
+from curate.exports.tokens.writer import TokenWriter
+from curate.rundir.run import compute_fingerprint
+
+
+def compute_identity(job: ExportJob, writer: DatasetDescription) -> str:
+    """Return the fingerprint of an export: equal for the same tables of a run written in the same way."""
+    choice, placed = job.choice, job.placed
+    chosen = choice.filter["fingerprint"] if choice.filter else None
+    rejecting = list(choice.rejections.fingerprints().values())
+    made_from = [job.run.finished_scores()["fingerprint"], chosen, *rejecting, job.rejected, job.format]
+    made_from.append(job.shard_bytes)
+    made_from += [["placed", record["fingerprint"]] for record in (placed.order, placed.bucket) if record is not None]
+    made_from += ["by bucket"] * placed.by_bucket
+    if isinstance(writer, TokenWriter):
+        made_from += [["spelled", writer.vocabulary.encoder.name, writer.layout, writer.append]]
+    return compute_fingerprint(made_from)
+
+
+def build_manifest(
+    job: ExportJob, writer: DatasetDescription, counts: ExportCounts, files: Sequence[WrittenShard], identity: str
+) -> dict[str, Any]:
+    """Return the manifest of shards that have their final names.
+
+    ``order.parquet``, where the export is in order, is described from the disk.
+    """
+    placed = job.placed
+    manifest: dict[str, Any] = {
+        "made_by": MADE_BY,
+        "fingerprint": identity,
+        "format": job.format,
+        "documents": "rejected" if job.rejected else "kept",
+        "rows": writer.rows,
+        "tokens": counts.tokens,
+        **({"tokenised": writer.describe()} if isinstance(writer, TokenWriter) else {}),
+        "text_field": job.corpus.text_field,
+        "counts": list_counts(counts),
+        "rejected": dict(job.choice.rejected),
+        "made_from": {"scores": job.run.finished_scores()["made_from"], **_describe_choice(job.choice)},
+        "columns": {column.name: str(column.type) for column in writer.shape.schema()},
+        "added": list(job.names.values()),
+        "turned_to_text": sorted(writer.shape.texts),
+        "files": [asdict(file) for file in files],
+    }
+    if placed.order is not None:
+        manifest |= {"ordered": True, "order": dict(placed.order["parameters"])}
+        manifest["files"].append(asdict(describe_file(writer.folder, "order.parquet", writer.rows)))
+    if placed.bucket is not None:
+        parameters = dict(placed.bucket["parameters"])
+        manifest |= {"buckets": {"parameters": parameters, "folders": writer.buckets or None}}
+    return manifest
+
+
+def list_counts(counts: ExportCounts) -> dict[str, int]:
+    """Return the documents of an export: read = kept + rejected + unreadable."""
+    return {"read": counts.read, "kept": counts.kept, "rejected": counts.rejected, "unreadable": counts.unreadable}
+
+
+def _describe_choice(choice: ExportChoice) -> dict[str, Mapping[str, Any] | None]:
+    """Return the parameters and counts of each table that decided; None for a table that the run does not have."""
+    records = {"filter": choice.filter, "decontaminate": choice.rejections.hits, "dedup": choice.rejections.duplicates}
+    shown = ("fingerprint", "parameters", "counts")
+    return {
+        name: None if record is None else {key: record[key] for key in shown if key in record}
+        for name, record in records.items()
+    }

@@ -1,0 +1,152 @@
+"""The tasks of an ordered export: consecutive slices of a file, with what the tables of the run say about their rows.
+
+``filter``, ``order`` and ``bucket`` are read once, in the order of the corpus, in the process that hands out the tasks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.corpus import SliceMark
+from curate.errors import TableError
+from curate.exports import joined_slices
+from curate.exports.joined_slices import ExportJob
+from curate.exports.leaked_passages import LeakedPassages
+from curate.rundir import decision_table, parquet, schemas
+from curate.runtime.text import command
+
+BUCKET_KEYS = 1 << 48
+"""The key of a row is ``bucket · BUCKET_KEYS + position``."""
+TASK_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSlice:
+    """A slice to read, its part of the scores, and the decisions on its rows."""
+
+    mark: SliceMark
+    part: Path
+    choice: pa.Table
+    """row, keep, key and, where the run has them, position and bucket."""
+    hits: dict[int, list[dict[str, Any]]]
+    """The leaks by row, where the export does something about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionTask:
+    """Consecutive slices of one file, which a worker reads one after the other."""
+
+    number: int
+    """Counted from 0, in the order of the corpus."""
+    source: int
+    """Index of the file in ``Corpus.sources``."""
+    behind: SliceMark | None
+    """The slice before; None at the start of the file."""
+    left: int | None
+    """Documents of the file from here on that a limited corpus has; None without a limit."""
+    slices: list[PartitionSlice]
+
+
+def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[PartitionTask]:
+    """Yield the tasks of a corpus, each of about ``task_bytes`` of it.
+
+    Raises CorpusError or TableError where the tables of the run are not those of the corpus.
+    """
+    score, corpus = job.run.finished_scores(), job.corpus
+    indices = {source.name: index for index, source in enumerate(corpus.sources)}
+    marks: dict[str, list[tuple[SliceMark, Path]]] = {source.name: [] for source in corpus.sources}
+    for path in parquet.parts(job.run.scores):
+        note = parquet.read_metadata(path)
+        if note.get("made_from") != score["fingerprint"]:
+            raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", job.run.path))
+        mark = SliceMark(**note["slice"])
+        if mark.file not in marks:
+            raise joined_slices.changed_error(mark.file, mark.first_row, "it has fewer documents than were scored")
+        marks[mark.file].append((mark, path))
+    chooser = _RowChooser(job)
+    number = 0
+    for name, parts in marks.items():
+        if not parts or not parts[-1][0].last:
+            raise joined_slices.changed_error(name, 0, "it has more documents than were scored")
+        left = sum(mark.documents for mark, _ in parts) if corpus.limit is not None else None
+        behind = None
+        for group in _group_slices(job, indices[name], [mark for mark, _ in parts], task_bytes):
+            grouped = parts[group.start : group.stop]
+            slices = [PartitionSlice(mark, path, *chooser.take(mark)) for mark, path in grouped]
+            yield PartitionTask(number, indices[name], behind, left, slices)
+            number, behind = number + 1, grouped[-1][0]
+            left = None if left is None else left - sum(mark.documents for mark, _ in grouped)
+    chooser.finish()
+
+
+def _group_slices(job: ExportJob, source_index: int, marks: list[SliceMark], task_bytes: int) -> Iterator[range]:
+    """Yield ranges of slices of one task each; a file that can only be read from its start is one task."""
+    source = job.corpus.sources[source_index]
+    enterable = source.format in ("parquet", "arrow") or marks[0].next_offset is not None
+    step = max(1, task_bytes // max(1, job.corpus.slice_bytes)) if enterable else len(marks)
+    return (range(start, min(start + step, len(marks))) for start in range(0, len(marks), step))
+
+
+class _RowChooser:
+    """What the tables of filter, bucket and order say of the rows of one slice after the other."""
+
+    def __init__(self, job: ExportJob):
+        self._job = job
+        self._tables = {"keep": decision_table.DecisionReader(job.choice.path)}
+        for name, path in job.placed.paths(job.run).items():
+            self._tables[name] = decision_table.DecisionReader(
+                path, schemas.ORDER if name == "position" else schemas.BUCKETS
+            )
+        self._leaks = LeakedPassages(job.run) if job.treatment else None
+        self._bucket_numbers = {name: number for number, name in enumerate(job.placed.buckets)}
+        self._kept = 0
+
+    def take(self, mark: SliceMark) -> tuple[pa.Table, dict[int, list[dict[str, Any]]]]:
+        """Return the choice and the hits of the next slice, as in ``PartitionSlice``.
+
+        Raises TableError where a table has other rows than the scores.
+        """
+        columns, rows = {}, None
+        for name, table in self._tables.items():
+            taken = table.take(mark.documents)
+            rows = taken.column("row") if rows is None else rows
+            same_file = pc.all(pc.equal(taken.column("file"), mark.file)).as_py()
+            if len(taken) and not (same_file and taken["row"].equals(rows)):
+                verb = {"keep": "filter", "position": "order", "bucket": "bucket"}[name]
+                raise joined_slices.foreign_rows_error(verb, self._job.run)
+            columns[name] = taken.column(name)
+        table = pa.table({"row": rows, **columns, "key": self._make_keys(columns)}).combine_chunks()
+        return table, self._leaks.collect(mark) if self._leaks else {}
+
+    def _make_keys(self, columns: dict[str, Any]) -> pa.Array:
+        """Return the key of each row, int64: by bucket, then by position, else by row of the corpus; −1 if not kept."""
+        keep = columns["keep"].to_numpy()
+        ranks = np.cumsum(keep) - 1 + self._kept
+        self._kept += int(keep.sum())
+        keys = np.where(keep, ranks, -1)
+        for name in self._tables.keys() - {"keep"}:
+            if not bool((columns[name].is_valid().to_numpy() == keep).all()):
+                verb = "order" if name == "position" else "bucket"
+                message = f"the table of curate {verb} has other documents than are kept"
+                raise TableError(message, command(f"{verb} …", self._job.run.path))
+        if self._job.placed.order is not None:
+            keys = columns["position"].fill_null(-1).to_numpy()
+        if self._job.placed.by_bucket:
+            names = pa.array(list(self._bucket_numbers), pa.string())
+            numbers = pc.index_in(columns["bucket"], names).fill_null(-1).to_numpy()
+            if bool((keep & (numbers < 0)).any()):
+                raise TableError(
+                    "the buckets are not those that run.json names", command("bucket …", self._job.run.path)
+                )
+            keys = np.where(keep, numbers.astype(np.int64) * BUCKET_KEYS + keys, -1)
+        return pa.array(keys, pa.int64())
+
+    def finish(self) -> None:
+        """Raise TableError where a hit has no document."""
+        if self._leaks:
+            self._leaks.check_end()
