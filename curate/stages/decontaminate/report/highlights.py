@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from curate.matching.words import Array, Words
+    from curate.matching.words import Words
+    from curate.runtime.arrays import UInt64Array
     from curate.stages.decontaminate.alignment import MatchedRun
 
 Span = tuple[int, int]
@@ -40,7 +41,7 @@ def find_marks(document: str, item: str) -> tuple[list[Span], list[Span]]:
     )
 
 
-def find_shared(document: "Array", item: "Array") -> "tuple[MatchedRun, ...]":
+def find_shared(document: "UInt64Array", item: "UInt64Array") -> "tuple[MatchedRun, ...]":
     """The runs of words in the best alignment of two texts, given the hashes of their words."""
     import numpy as np
 
