@@ -274,7 +274,8 @@ def sum_distinct(
     best = np.maximum.reduceat(bits[order], firsts)
     covers = np.full(len(position), SIZE)
     covers[:-1] = np.where(owner[1:] == owner[:-1], np.minimum(position[1:] - position[:-1], SIZE), SIZE)
-    return np.bincount(owner, best, count), np.bincount(owner, covers, count)
+    bits_of, covered = (np.bincount(owner, weights, count).astype(np.float64) for weights in (best, covers))
+    return bits_of, covered
 
 
 def keep_best_siblings(candidates: Candidates, sets: Int64Array, shares: Float64Array) -> Candidates:

@@ -30,7 +30,8 @@ def check_options(threshold: float, shingle: int, permutations: int, seed: int, 
     }
     for name, (value, least, most) in limits.items():
         if not least <= value <= most:
-            raise UsageError(f"--{name} must be from {least} to {most:,}, not {value}", f"leave --{name} out for the default")
+            message = f"--{name} must be from {least} to {most:,}, not {value}"
+            raise UsageError(message, f"leave --{name} out for the default")
 
 
 def settle_corpus(

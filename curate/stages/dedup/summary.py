@@ -115,7 +115,9 @@ def _render_counts(summary: DedupSummary) -> list[str]:
     ]
     if not summary.chances:
         del lines[4]
-    return [f"{name:<20}{count:>13,}  {_share(count, summary.read):>7}   {note}".rstrip() for name, count, note in lines]
+    shares = (_share(count, summary.read) for _, count, _ in lines)
+    rows = zip(lines, shares, strict=True)
+    return [f"{name:<20}{count:>13,}  {share:>7}   {note}".rstrip() for (name, count, note), share in rows]
 
 
 def _render_notes(summary: DedupSummary) -> list[str]:
@@ -123,9 +125,11 @@ def _render_notes(summary: DedupSummary) -> list[str]:
     notes = [("clusters", f"{summary.clusters:,}; {RULES[summary.parameters['keep']]} of each is kept")]
     notes += [("bands", _bands_text(summary))] if summary.chances else []
     if summary.compared:
-        notes.append(("verified", f"{summary.compared:,} pairs were compared exactly, {summary.agreed:,} are near copies"))
+        text = f"{summary.compared:,} pairs were compared exactly, {summary.agreed:,} are near copies"
+        notes.append(("verified", text))
     if summary.through_others:
-        text = f"{summary.through_others:,} near duplicates lie below {summary.parameters['threshold']:g} of the one that"
+        threshold = summary.parameters["threshold"]
+        text = f"{summary.through_others:,} near duplicates lie below {threshold:g} of the one that"
         notes.append(("joined", f"{text} is kept; they are joined with it through others"))
     if summary.crowded:
         text = f"{summary.crowded:,} documents shared a bucket with so many others that they were not compared with all"
