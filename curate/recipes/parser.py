@@ -3,15 +3,14 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from curate.recipes.parameters import Parameter
 from curate.recipes.stage_graph import Problem, Step
 from curate.recipes.yaml_nodes import EXAMPLE, FOUND_CHARS, describe, is_null, line_of, name_line, suggest
 from curate.runtime.text import fold, shorten
-
-if TYPE_CHECKING:
-    from yaml import MappingNode, Node
 
 TOP = ("description", "run", "steps")
 """The keys of a recipe that is a mapping."""
@@ -49,7 +48,7 @@ class RecipeParser:
             return f"curate {self.mistaken_verbs[0].replace('_', '-')} --help"
         return f"write a step as {EXAMPLE}"
 
-    def note(self, node: "Node", text: str) -> None:
+    def note(self, node: Node, text: str) -> None:
         """Collect a mistake, with the line of its node."""
         self.problems.append((name_line(node), text))
 
@@ -61,10 +60,8 @@ class RecipeParser:
         """Return the names of the verbs as they are typed."""
         return [verb.replace("_", "-") for verb in self.verbs]
 
-    def read_top(self, root: "Node") -> tuple[str | None, str | None, list[ParsedStep]]:
+    def read_top(self, root: Node) -> tuple[str | None, str | None, list[ParsedStep]]:
         """Return run, description and steps of a recipe."""
-        from yaml import MappingNode, SequenceNode
-
         if isinstance(root, SequenceNode):
             return None, None, self.read_steps(root)
         if not isinstance(root, MappingNode):
@@ -83,7 +80,7 @@ class RecipeParser:
         parsed = [] if steps is None else self.read_steps(steps)
         return texts.get("run"), texts.get("description"), parsed
 
-    def refuse_top(self, key: str, node: "Node") -> None:
+    def refuse_top(self, key: str, node: Node) -> None:
         """Collect the mistake of a key that a recipe does not have."""
         if key.replace("-", "_") in self.verbs:
             self.note(node, f"{key} is a verb and belongs below steps:, as in - {key}: …")
@@ -91,22 +88,18 @@ class RecipeParser:
             known = suggest(key, TOP)
             self.note(node, f'a recipe has no "{key}"{known or "; it has description, run and steps"}')
 
-    def text(self, key: str, node: "Node") -> str | None:
+    def text(self, key: str, node: Node) -> str | None:
         """Return the text of a key, None where it is null or no text, which is collected."""
-        from yaml import ScalarNode
-
         if not isinstance(node, ScalarNode):
             self.note(node, f"{key}: expected a text, {describe(node)}")
             return None
         return None if is_null(node) else str(node.value)
 
-    def pairs(self, node: "MappingNode", what: str) -> Iterator[tuple[str, "Node", "Node"]]:
+    def pairs(self, node: MappingNode, what: str) -> Iterator[tuple[str, Node, Node]]:
         """Yield the keys of a mapping, with - for _, and the nodes of key and value.
 
         A key that comes twice is collected and left out. ``what`` names the mapping in errors.
         """
-        from yaml import ScalarNode
-
         seen: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
@@ -119,20 +112,16 @@ class RecipeParser:
             seen[name] = line_of(key)
             yield name, key, value
 
-    def read_steps(self, node: "Node") -> list[ParsedStep]:
+    def read_steps(self, node: Node) -> list[ParsedStep]:
         """Return the steps of a list, those that cannot be read left out."""
-        from yaml import SequenceNode
-
         if not isinstance(node, SequenceNode):
             self.note(node, f"steps is a list: begin each step with a dash, as in {EXAMPLE}; {describe(node)}")
             return []
         parsed = (self.read_step(child) for child in node.value)
         return [step for step in parsed if step is not None]
 
-    def read_step(self, node: "Node") -> ParsedStep | None:
+    def read_step(self, node: Node) -> ParsedStep | None:
         """Return one step, None where it names no verb."""
-        from yaml import MappingNode, ScalarNode
-
         if isinstance(node, ScalarNode) and not is_null(node):
             return self.begin_step(node, str(node.value))
         if not isinstance(node, MappingNode) or not node.value or not isinstance(node.value[0][0], ScalarNode):
@@ -146,7 +135,7 @@ class RecipeParser:
             self.read_options(step, value)
         return step
 
-    def begin_step(self, node: "Node", text: str) -> ParsedStep | None:
+    def begin_step(self, node: Node, text: str) -> ParsedStep | None:
         """Return a step of the verb that ``text`` names, None where there is no such verb."""
         verb = text.strip().replace("-", "_")
         if verb == "run":
@@ -162,7 +151,7 @@ class RecipeParser:
         self.note(node, f'unknown verb "{shorten(fold(text), FOUND_CHARS)}"{near}')
         return None
 
-    def refuse_more(self, step: ParsedStep, more: Sequence[tuple["Node", "Node"]]) -> None:
+    def refuse_more(self, step: ParsedStep, more: Sequence[tuple[Node, Node]]) -> None:
         """Collect the mistake of several keys in one step: options that were not indented, or verbs without a dash."""
         step.mistaken |= set(self.verbs[step.verb])
         for key, _ in more:
@@ -172,10 +161,8 @@ class RecipeParser:
             else:
                 self.note(key, f"{name} is not below {verb}: indent it deeper than {verb}")
 
-    def read_options(self, step: ParsedStep, node: "Node") -> None:
+    def read_options(self, step: ParsedStep, node: Node) -> None:
         """Read the options of a step, or its argument alone."""
-        from yaml import MappingNode
-
         if isinstance(node, MappingNode):
             for name, key, value in self.pairs(node, step.verb.replace("_", "-")):
                 self.read_option(step, name, key, value)
@@ -188,7 +175,7 @@ class RecipeParser:
         else:
             self.read_into(step, argument, node)
 
-    def read_option(self, step: ParsedStep, name: str, key: "Node", value: "Node") -> None:
+    def read_option(self, step: ParsedStep, name: str, key: Node, value: Node) -> None:
         """Read one option of a step; one that the verb does not have is collected."""
         options = self.options(step.verb)
         if name in options:
@@ -209,10 +196,8 @@ class RecipeParser:
         others = [other.replace("_", "-") for other in self.verbs if name in self.options(other)]
         return f"{message}; {', '.join(others)} {'has' if len(others) == 1 else 'have'}" if others else message
 
-    def read_into(self, step: ParsedStep, parameter: Parameter, node: "Node") -> None:
+    def read_into(self, step: ParsedStep, parameter: Parameter, node: Node) -> None:
         """Read a value into a step, or collect what is wrong with it."""
-        from yaml import ScalarNode, SequenceNode
-
         if isinstance(node, ScalarNode) and is_null(node) and node.value:
             return
         try:
@@ -230,10 +215,8 @@ class RecipeParser:
             self.mistaken_verbs.append(step.verb)
             self.note(wrong.node, f"{step.verb.replace('_', '-')}: {parameter.option}: {wrong}, {describe(wrong.node)}")
 
-    def read_value(self, parameter: Parameter, node: "Node") -> Any:
+    def read_value(self, parameter: Parameter, node: Node) -> Any:
         """Return one value of a parameter. Raises _WrongError where it is none."""
-        from yaml import ScalarNode
-
         if not isinstance(node, ScalarNode) or is_null(node):
             raise _WrongError(f"expected {parameter.expected()}", node)
         try:
@@ -312,6 +295,6 @@ class RecipeParser:
 class _WrongError(Exception):
     """A value that its option does not take, with its node."""
 
-    def __init__(self, text: str, node: "Node"):
+    def __init__(self, text: str, node: Node):
         super().__init__(text)
         self.node = node

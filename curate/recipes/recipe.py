@@ -18,6 +18,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import yaml
+
 from curate.errors import UsageError
 from curate.recipes.parser import RecipeParser, Verbs
 from curate.recipes.stage_graph import Problem, Step, check_sequence
@@ -82,7 +84,6 @@ def _parse_line(where: str) -> int:
 
 def dump_recipe(recipe: Recipe, verbs: Verbs, run: str) -> str:
     """Return the recipe as YAML with every default filled in; ``read_recipe`` reads it as the same steps."""
-    import yaml
 
     class Dumper(yaml.SafeDumper):  # type: ignore[misc]
         def ignore_aliases(self, data: object) -> bool:

@@ -3,14 +3,14 @@
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import yaml
+from yaml import MappingNode, Node, SequenceNode
 
 from curate.errors import UsageError
 from curate.recipes.stage_graph import Problem
 from curate.runtime.text import fold, shorten
-
-if TYPE_CHECKING:
-    from yaml import Node
 
 MOST_BYTES = 100_000
 FOUND_CHARS = 40
@@ -58,10 +58,8 @@ def _list_recipes(folder: Path) -> str | None:
     return f"{folder} has {names}" if names else None
 
 
-def compose(path: str, text: str) -> "Node":
+def compose(path: str, text: str) -> Node:
     """Return the root node of a YAML document. Raises UsageError, with the line, where the text is no YAML."""
-    import yaml
-
     try:
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -89,7 +87,7 @@ def _not_yaml(path: str, text: str, error: Any) -> UsageError:
     return UsageError(what, f"the line reads: {shown}" if shown else f"for example: {EXAMPLE}")
 
 
-def find_foreign(root: "Node") -> Iterator[Problem]:
+def find_foreign(root: Node) -> Iterator[Problem]:
     """Yield a problem for each tag of another program, which recipes do not have."""
     seen, rest = set(), [root]
     while rest:
@@ -103,25 +101,23 @@ def find_foreign(root: "Node") -> Iterator[Problem]:
         rest += [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
 
 
-def name_line(node: "Node") -> str:
+def name_line(node: Node) -> str:
     """Return ``line 7`` for a node of line 7."""
     return f"line {node.start_mark.line + 1}"
 
 
-def line_of(node: "Node") -> int:
+def line_of(node: Node) -> int:
     """Return the line of a node, counted from 1."""
     return int(node.start_mark.line) + 1
 
 
-def is_null(node: "Node") -> bool:
+def is_null(node: Node) -> bool:
     """Return whether a node is null or empty."""
     return bool(node.tag == NULL)
 
 
-def describe(node: "Node") -> str:
+def describe(node: Node) -> str:
     """Return what a node is, for an error: ``found a list``."""
-    from yaml import MappingNode, SequenceNode
-
     if isinstance(node, MappingNode):
         return "found options of its own"
     if isinstance(node, SequenceNode):
