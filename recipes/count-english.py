@@ -32,7 +32,7 @@ def main() -> None:
         documents += len(batch)
         for one, more in zip(runs, found, strict=True):
             one.append(more.astype(np.uint32))
-    packed = surprisal.pack([np.concatenate(one) for one in runs], total, LEAST)
+    packed = surprisal.pack_counts([np.concatenate(one) for one in runs], total, LEAST)
     options.out.parent.mkdir(exist_ok=True)
     np.savez_compressed(options.out, **packed)
     sizes = [len(packed[f"logs{order}"]) for order in (1, 2, 3)]

@@ -1,6 +1,6 @@
-"""What verbs take, told from their signatures: names, types, choices, defaults; texts as values, values as texts.
+"""The parameters of verbs, from their signatures: names, types, choices, defaults; texts to values, values to texts.
 
-A text is read as the command line reads it: ``1e-3`` is a number, ``10:60`` a text, ``010`` the whole number ten.
+A text is read as the command line reads it: ``1e-3`` is a number, ``10:60`` a text, ``010`` the integer ten.
 """
 
 import inspect
@@ -16,7 +16,8 @@ from typer.models import ArgumentInfo, ParameterInfo
 from curate.runtime.numbers import parse_numbers
 
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-YES, NO = ("true", "yes", "on"), ("false", "no", "off")  # the words of YAML 1.1
+YES, NO = ("true", "yes", "on"), ("false", "no", "off")
+"""The words of YAML 1.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +25,30 @@ class Parameter:
     """One parameter of a verb, which is one option or argument of its command."""
 
     name: str
-    """As in Python."""
+    """The Python name."""
     option: str
-    """As it is typed, without the leading dashes."""
+    """The name as it is typed, without the leading dashes."""
     kind: type
-    """str, int, float or bool; of each item where there are many."""
+    """str, int, float or bool; the type of each item where there are many."""
     many: bool
+    """Whether the value is a list."""
     choices: tuple[str, ...]
-    """The only values that it may have; empty where there is no such list."""
+    """The only values that are allowed; empty where all of the type are."""
     required: bool
     default: Any
     argument: bool
-    """Typed by its place, without a name."""
+    """Whether it is typed without a name."""
     negative: str | None
-    """The flag that says no; None where leaving it out is the only way."""
+    """The flag for False; None where that is only given by leaving the option out."""
     several: bool = False
     """Whether one value may be several numbers, as in ``20,30,50``; they are read as a tuple."""
 
     def expected(self) -> str:
-        """What one value of it has to be, in words."""
+        """Return what one value has to be, in words."""
         return f"one of {', '.join(self.choices)}" if self.choices else EXPECTED[self.kind]
 
     def read(self, text: str) -> Any:
-        """A text as one value. ValueError, which says what was expected, where it is none."""
+        """Return a text as one value. Raises ValueError, with what was expected, where it is none."""
         if self.several and "," in text:
             return tuple(self._read_one(part) for part in text.split(","))
         return self._read_one(text)
@@ -61,14 +63,14 @@ class Parameter:
         return value
 
     def write(self, value: Any) -> list[str]:
-        """The words of a command line that give this value."""
+        """Return the words of a command line that give this value."""
         if self.kind is bool and not self.many:
             return [f"--{self.option}"] if value else [self.negative] if self.negative else []
         plain = ".0" if self.kind is float else ""
-        texts = [_spell(one, plain) for one in (value if self.many else [value])]
+        texts = [_spell(item, plain) for item in (value if self.many else [value])]
         if self.argument:
             return texts
-        # A value that begins with a dash would be taken for an option of its own.
+        # A value that begins with a dash would be read as another option.
         pairs = ([f"--{self.option}={text}"] if text.startswith("-") else [f"--{self.option}", text] for text in texts)
         return [word for pair in pairs for word in pair]
 
@@ -80,28 +82,30 @@ def _read_flag(text: str) -> bool:
 
 
 def _spell(value: Any, plain: str) -> str:
-    """A value as it is typed, several numbers with commas."""
+    """Return a value as it is typed, several numbers with commas."""
     if isinstance(value, tuple):
-        return ",".join(_spell(one, plain) for one in value)
+        return ",".join(_spell(item, plain) for item in value)
     return str(value).removesuffix(plain)
 
 
 def _plain_number(text: str, kind: type) -> str:
-    """YAML's own way to write infinity and NaN as Python writes it."""
+    """Return a number with YAML's infinity and NaN as Python writes them."""
     return text.lower().replace(".inf", "inf").replace(".nan", "nan") if kind is float else text
 
 
 def parameters_of(verb: Callable[..., Any]) -> dict[str, Parameter]:
-    """The parameters of a verb by their Python names, in the order of its signature."""
+    """Return the parameters of a verb by their Python names, in the order of its signature.
+
+    Raises TypeError for an annotation that recipes cannot read: a bug of ours, which a test looks for.
+    """
     parameters = inspect.signature(verb).parameters
     return {name: _parameter(name, parameter.annotation, parameter.default) for name, parameter in parameters.items()}
 
 
 def _parameter(name: str, hint: Any, default: Any) -> Parameter:
-    """TypeError for an annotation that no verb has: a bug of ours, which a test looks for."""
     annotated = typing.get_origin(hint) is typing.Annotated
     extras = typing.get_args(hint)[1:] if annotated else ()
-    info = next((one for one in extras if isinstance(one, ParameterInfo)), None)
+    info = next((extra for extra in extras if isinstance(extra, ParameterInfo)), None)
     kind, many, choices = _kind_of(typing.get_args(hint)[0] if annotated else hint, name)
     yes, no = _flags(name, info)
     required, argument = default is inspect.Parameter.empty, isinstance(info, ArgumentInfo)
@@ -110,10 +114,10 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
 
 
 def _flags(name: str, info: ParameterInfo | None) -> tuple[str, str | None]:
-    """How an option is typed, without its dashes, and the flag that denies it."""
+    """Return how an option is typed, without its dashes, and the flag for False."""
     # In an annotation the first word given to typer.Option lands where a default would.
     words = () if info is None else (info.default, *(info.param_decls or ()))
-    typed = next((one for one in words if isinstance(one, str) and one.startswith("--")), None)
+    typed = next((word for word in words if isinstance(word, str) and word.startswith("--")), None)
     if typed is None:
         return name.replace("_", "-"), f"--no-{name.replace('_', '-')}"
     yes, _, no = typed.partition("/")
@@ -121,10 +125,10 @@ def _flags(name: str, info: ParameterInfo | None) -> tuple[str, str | None]:
 
 
 def _kind_of(hint: Any, name: str) -> tuple[type, bool, tuple[str, ...]]:
-    """type, whether there are many, choices"""
+    """Return the type, whether there are many, and the choices."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        (hint,) = (one for one in inner if one is not type(None))
+        (hint,) = (other for other in inner if other is not type(None))
         return _kind_of(hint, name)
     if origin is Literal:
         return str, False, tuple(inner)
@@ -137,7 +141,7 @@ def _kind_of(hint: Any, name: str) -> tuple[type, bool, tuple[str, ...]]:
 
 
 def write_command(verb: str, parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> str:
-    """The shell command, quoted, that gives a verb these values; those that are its defaults are left out."""
+    """Return the shell command, quoted, that gives a verb these values, without those that are its defaults."""
     words: dict[bool, list[str]] = {True: [], False: []}
     for name, value in values.items():
         if value is not None and value != parameters[name].default:

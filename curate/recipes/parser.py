@@ -1,102 +1,105 @@
-"""The steps of a recipe while they are read, with every mistake that is met, so that one reading finds them all."""
+"""YAML nodes to the steps of a recipe. Every mistake is collected, so that one reading finds them all."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from curate.recipes.parameters import Parameter
 from curate.recipes.stage_graph import Problem, Step
-from curate.recipes.yaml_nodes import EXAMPLE, FOUND_CHARS, describe, is_null, line_of, place_of, suggest
+from curate.recipes.yaml_nodes import EXAMPLE, FOUND_CHARS, describe, is_null, line_of, name_line, suggest
 from curate.runtime.text import fold, shorten
 
-if TYPE_CHECKING:
-    from yaml import MappingNode, Node
-
 TOP = ("description", "run", "steps")
+"""The keys of a recipe that is a mapping."""
 
 Verbs = Mapping[str, Mapping[str, Parameter]]
+"""The parameters of every verb that a step may name, by Python names."""
 VerbFunctions = Mapping[str, Callable[..., Any]]
-"""The functions of the verbs by name: recipes call them, and import none."""
-"""Every verb that a step may name, by its Python name, with its parameters."""
+"""The functions of the verbs by Python name. Recipes call them without importing any."""
 
 
 @dataclass(slots=True)
-class ParsedRecipe:
-    """A step while it is read: what it was given, and what it was given wrongly."""
+class ParsedStep:
+    """A step while the recipe is read: the values that were read, and the options whose values are mistaken."""
 
     verb: str
     line: int
     values: dict[str, Any] = field(default_factory=dict)
-    wrong: set[str] = field(default_factory=set)
+    """By Python names, without the defaults."""
+    mistaken: set[str] = field(default_factory=set)
+    """Python names of the parameters whose values could not be read."""
 
 
 @dataclass(slots=True)
 class RecipeParser:
-    """Reads the nodes of a recipe, and notes every mistake that it meets."""
+    """Reads the nodes of a recipe, and collects every mistake."""
 
-    path: str
     verbs: Verbs
     problems: list[Problem] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    """Verbs whose options were mistaken."""
+    mistaken_verbs: list[str] = field(default_factory=list)
+    """Verbs of which an option or a value was mistaken."""
 
     def hint(self) -> str:
-        if self.asked:
-            return f"curate {self.asked[0].replace('_', '-')} --help lists what it takes"
-        return f"a step reads: {EXAMPLE}"
+        """Return the hint that fits the mistakes so far."""
+        if self.mistaken_verbs:
+            return f"curate {self.mistaken_verbs[0].replace('_', '-')} --help"
+        return f"write a step as {EXAMPLE}"
 
-    def note(self, node: "Node", text: str) -> None:
-        self.problems.append((place_of(node), text))
+    def note(self, node: Node, text: str) -> None:
+        """Collect a mistake, with the line of its node."""
+        self.problems.append((name_line(node), text))
 
     def options(self, verb: str) -> dict[str, Parameter]:
-        """What a step of this verb may give, by the names that are typed; the run directory is the recipe's."""
-        return {one.option: one for name, one in self.verbs[verb].items() if name != "run"}
+        """Return the parameters that a step of this verb may give, all but the run directory, by their options."""
+        return {parameter.option: parameter for name, parameter in self.verbs[verb].items() if name != "run"}
 
     def names(self) -> list[str]:
+        """Return the names of the verbs as they are typed."""
         return [verb.replace("_", "-") for verb in self.verbs]
 
-    def read_top(self, root: "Node") -> tuple[str | None, str | None, list[ParsedRecipe]]:
-        """run, description, steps"""
-        from yaml import MappingNode, SequenceNode
-
+    def read_top(self, root: Node) -> tuple[str | None, str | None, list[ParsedStep]]:
+        """Return run, description and steps of a recipe."""
         if isinstance(root, SequenceNode):
             return None, None, self.read_steps(root)
         if not isinstance(root, MappingNode):
             self.note(root, f"a recipe is a list of steps, as in {EXAMPLE}; {describe(root)}")
             return None, None, []
-        found = {}
+        values = {}
         for name, key, value in self.pairs(root, "the recipe"):
             if name in TOP:
-                found[name] = value
+                values[name] = value
             else:
                 self.refuse_top(name, key)
-        texts = {key: self.text(key, found[key]) for key in ("run", "description") if key in found}
-        steps = found.get("steps")
+        texts = {key: self.text(key, values[key]) for key in ("run", "description") if key in values}
+        steps = values.get("steps")
         if steps is None and not self.problems:
             self.note(root, f"there are no steps; a recipe has a list of them below steps:, as in {EXAMPLE}")
-        drafts = [] if steps is None else self.read_steps(steps)
-        return texts.get("run"), texts.get("description"), drafts
+        parsed = [] if steps is None else self.read_steps(steps)
+        return texts.get("run"), texts.get("description"), parsed
 
-    def refuse_top(self, key: str, node: "Node") -> None:
+    def refuse_top(self, key: str, node: Node) -> None:
+        """Collect the mistake of a key that a recipe does not have."""
         if key.replace("-", "_") in self.verbs:
             self.note(node, f"{key} is a verb and belongs below steps:, as in - {key}: …")
         else:
             known = suggest(key, TOP)
             self.note(node, f'a recipe has no "{key}"{known or "; it has description, run and steps"}')
 
-    def text(self, key: str, node: "Node") -> str | None:
-        from yaml import ScalarNode
-
+    def text(self, key: str, node: Node) -> str | None:
+        """Return the text of a key, None where it is null or no text, which is collected."""
         if not isinstance(node, ScalarNode):
             self.note(node, f"{key}: expected a text, {describe(node)}")
             return None
         return None if is_null(node) else str(node.value)
 
-    def pairs(self, node: "MappingNode", what: str) -> Iterator[tuple[str, "Node", "Node"]]:
-        """The keys of a mapping as they are typed, - for _, with the nodes of key and value; each key once."""
-        from yaml import ScalarNode
+    def pairs(self, node: MappingNode, what: str) -> Iterator[tuple[str, Node, Node]]:
+        """Yield the keys of a mapping, with - for _, and the nodes of key and value.
 
+        A key that comes twice is collected and left out. ``what`` names the mapping in errors.
+        """
         seen: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
@@ -109,119 +112,111 @@ class RecipeParser:
             seen[name] = line_of(key)
             yield name, key, value
 
-    def read_steps(self, node: "Node") -> list[ParsedRecipe]:
-        from yaml import SequenceNode
-
+    def read_steps(self, node: Node) -> list[ParsedStep]:
+        """Return the steps of a list, those that cannot be read left out."""
         if not isinstance(node, SequenceNode):
             self.note(node, f"steps is a list: begin each step with a dash, as in {EXAMPLE}; {describe(node)}")
             return []
-        found = (self.read_step(child) for child in node.value)
-        return [draft for draft in found if draft is not None]
+        parsed = (self.read_step(child) for child in node.value)
+        return [step for step in parsed if step is not None]
 
-    def read_step(self, node: "Node") -> ParsedRecipe | None:
-        from yaml import MappingNode, ScalarNode
-
+    def read_step(self, node: Node) -> ParsedStep | None:
+        """Return one step, None where it names no verb."""
         if isinstance(node, ScalarNode) and not is_null(node):
-            return self.begin(node, str(node.value))
+            return self.begin_step(node, str(node.value))
         if not isinstance(node, MappingNode) or not node.value or not isinstance(node.value[0][0], ScalarNode):
             self.note(node, f"expected a verb with its options, as in {EXAMPLE}; {describe(node)}")
             return None
         (key, value), *more = node.value
-        draft = self.begin(key, str(key.value))
-        if draft is not None and more:
-            self.refuse_more(draft, more)
-        elif draft is not None and not is_null(value):
-            self.read_options(draft, value)
-        return draft
+        step = self.begin_step(key, str(key.value))
+        if step is not None and more:
+            self.refuse_more(step, more)
+        elif step is not None and not is_null(value):
+            self.read_options(step, value)
+        return step
 
-    def begin(self, node: "Node", text: str) -> ParsedRecipe | None:
-        """A step of the verb that is named, which is none of another recipe."""
+    def begin_step(self, node: Node, text: str) -> ParsedStep | None:
+        """Return a step of the verb that ``text`` names, None where there is no such verb."""
         verb = text.strip().replace("-", "_")
         if verb == "run":
-            self.note(node, "a recipe runs no recipe, so that none can loop: write the other's steps here instead")
+            self.note(node, "a recipe runs no recipe, so that none can loop: write the steps of the other one here")
             return None
         if verb in self.verbs:
-            return ParsedRecipe(verb, line_of(node))
+            return ParsedStep(verb, line_of(node))
         first = text.split()[0].replace("-", "_") if text.split() else ""
         if first in self.verbs:
-            self.note(node, f'options stand behind a colon: {EXAMPLE}; found "{shorten(fold(text), FOUND_CHARS)}"')
+            self.note(node, f'options come after a colon: {EXAMPLE}; found "{shorten(fold(text), FOUND_CHARS)}"')
             return None
         near = suggest(text, self.names()) or f"; there are {', '.join(self.names())}"
         self.note(node, f'unknown verb "{shorten(fold(text), FOUND_CHARS)}"{near}')
         return None
 
-    def refuse_more(self, draft: ParsedRecipe, more: Sequence[tuple["Node", "Node"]]) -> None:
-        """Several keys in one step: options that were not indented, or verbs without a dash."""
-        draft.wrong |= set(self.verbs[draft.verb])
+    def refuse_more(self, step: ParsedStep, more: Sequence[tuple[Node, Node]]) -> None:
+        """Collect the mistake of several keys in one step: options that were not indented, or verbs without a dash."""
+        step.mistaken |= set(self.verbs[step.verb])
         for key, _ in more:
-            name, verb = fold(str(key.value)), draft.verb.replace("_", "-")
+            name, verb = fold(str(key.value)), step.verb.replace("_", "-")
             if str(key.value).replace("-", "_") in self.verbs:
-                self.note(key, f"{name} is a step of its own: begin its line with a dash")
+                self.note(key, f"{name} is a step: begin its line with a dash")
             else:
-                self.note(key, f"{name} stands beside {verb}, not below it: indent it deeper than {verb}")
+                self.note(key, f"{name} is not below {verb}: indent it deeper than {verb}")
 
-    def read_options(self, draft: ParsedRecipe, node: "Node") -> None:
-        """The options of a step, or its argument alone."""
-        from yaml import MappingNode
-
+    def read_options(self, step: ParsedStep, node: Node) -> None:
+        """Read the options of a step, or its argument alone."""
         if isinstance(node, MappingNode):
-            for name, key, value in self.pairs(node, draft.verb.replace("_", "-")):
-                self.read_option(draft, name, key, value)
+            for name, key, value in self.pairs(node, step.verb.replace("_", "-")):
+                self.read_option(step, name, key, value)
             return
-        argument = next((one for one in self.options(draft.verb).values() if one.argument), None)
+        argument = next((parameter for parameter in self.options(step.verb).values() if parameter.argument), None)
         if argument is None:
-            verb = draft.verb.replace("_", "-")
-            self.asked.append(draft.verb)
+            verb = step.verb.replace("_", "-")
+            self.mistaken_verbs.append(step.verb)
             self.note(node, f"{verb}: expected options, as in - {verb}: {{OPTION: VALUE}}; {describe(node)}")
         else:
-            self.take(draft, argument, node)
+            self.read_into(step, argument, node)
 
-    def read_option(self, draft: ParsedRecipe, name: str, key: "Node", value: "Node") -> None:
-        options = self.options(draft.verb)
+    def read_option(self, step: ParsedStep, name: str, key: Node, value: Node) -> None:
+        """Read one option of a step; one that the verb does not have is collected."""
+        options = self.options(step.verb)
         if name in options:
-            self.take(draft, options[name], value)
+            self.read_into(step, options[name], value)
         else:
-            self.asked.append(draft.verb)
-            self.note(key, self.unknown(draft.verb, name))
+            self.mistaken_verbs.append(step.verb)
+            self.note(key, self.explain_unknown(step.verb, name))
 
-    def unknown(self, verb: str, name: str) -> str:
-        """What to say of an option that a verb does not have."""
-        said, options = f'{verb.replace("_", "-")} has no option "{shorten(name, FOUND_CHARS)}"', self.options(verb)
+    def explain_unknown(self, verb: str, name: str) -> str:
+        """Return the message for an option that a verb does not have."""
+        message, options = f'{verb.replace("_", "-")} has no option "{shorten(name, FOUND_CHARS)}"', self.options(verb)
         if name == "run":
-            return f"{said}: the run directory is the recipe's, run: at the top"
+            return f"{message}: the run directory is the recipe's, run: at the top"
         if name.split(":")[0] in options and ":" in name:
-            return f"{said}; a space belongs behind the colon"
+            return f"{message}; put a space after the colon"
         if near := suggest(name, options):
-            return said + near
-        others = [one.replace("_", "-") for one in self.verbs if name in self.options(one)]
-        return f"{said}; {', '.join(others)} {'has' if len(others) == 1 else 'have'}" if others else said
+            return message + near
+        others = [other.replace("_", "-") for other in self.verbs if name in self.options(other)]
+        return f"{message}; {', '.join(others)} {'has' if len(others) == 1 else 'have'}" if others else message
 
-    def take(self, draft: ParsedRecipe, parameter: Parameter, node: "Node") -> None:
-        """Read a value into the draft, or note what is wrong with it."""
-        from yaml import ScalarNode, SequenceNode
-
+    def read_into(self, step: ParsedStep, parameter: Parameter, node: Node) -> None:
+        """Read a value into a step, or collect what is wrong with it."""
         if isinstance(node, ScalarNode) and is_null(node) and node.value:
             return
         try:
             if parameter.many and isinstance(node, SequenceNode):
-                draft.values[parameter.name] = [self.value(parameter, child) for child in node.value]
+                step.values[parameter.name] = [self.read_value(parameter, child) for child in node.value]
             elif parameter.several and isinstance(node, SequenceNode) and node.value:
-                one = replace(parameter, several=False)
-                numbers = tuple(self.value(one, child) for child in node.value)
-                draft.values[parameter.name] = numbers[0] if len(numbers) == 1 else numbers
+                single = replace(parameter, several=False)
+                numbers = tuple(self.read_value(single, child) for child in node.value)
+                step.values[parameter.name] = numbers[0] if len(numbers) == 1 else numbers
             else:
-                one = self.value(parameter, node)
-                draft.values[parameter.name] = [one] if parameter.many else one
+                value = self.read_value(parameter, node)
+                step.values[parameter.name] = [value] if parameter.many else value
         except _WrongError as wrong:
-            draft.wrong.add(parameter.name)
-            self.asked.append(draft.verb)
-            self.note(
-                wrong.node, f"{draft.verb.replace('_', '-')}: {parameter.option}: {wrong}, {describe(wrong.node)}"
-            )
+            step.mistaken.add(parameter.name)
+            self.mistaken_verbs.append(step.verb)
+            self.note(wrong.node, f"{step.verb.replace('_', '-')}: {parameter.option}: {wrong}, {describe(wrong.node)}")
 
-    def value(self, parameter: Parameter, node: "Node") -> Any:
-        from yaml import ScalarNode
-
+    def read_value(self, parameter: Parameter, node: Node) -> Any:
+        """Return one value of a parameter. Raises _WrongError where it is none."""
         if not isinstance(node, ScalarNode) or is_null(node):
             raise _WrongError(f"expected {parameter.expected()}", node)
         try:
@@ -229,74 +224,77 @@ class RecipeParser:
         except ValueError as error:
             raise _WrongError(str(error), node) from None
 
-    def finish(self, draft: ParsedRecipe) -> Step:
-        """The step with its defaults; what is required and missing is noted."""
-        parameters = self.verbs[draft.verb]
-        for one in parameters.values():
-            if one.required and not draft.values.get(one.name) and one.name not in draft.wrong:
-                verb = draft.verb.replace("_", "-")
-                example = f"- {verb}: {one.option.upper()}" if one.argument else f"- {verb}: {{{one.option}: …}}"
-                self.problems.append((f"line {draft.line}", f"{verb}: {one.option} is missing, as in {example}"))
-        values = {name: draft.values.get(name, one.default) for name, one in parameters.items() if name != "run"}
-        return Step(draft.verb, values, draft.line)
+    def finish(self, step: ParsedStep) -> Step:
+        """Return the step with its defaults; what is required and missing is collected."""
+        parameters = self.verbs[step.verb]
+        for parameter in parameters.values():
+            name = parameter.name
+            if parameter.required and not step.values.get(name) and name not in step.mistaken:
+                verb = step.verb.replace("_", "-")
+                option = parameter.option
+                example = f"- {verb}: {option.upper()}" if parameter.argument else f"- {verb}: {{{option}: …}}"
+                self.problems.append((f"line {step.line}", f"{verb}: {option} is missing, as in {example}"))
+        values = {
+            name: step.values.get(name, parameter.default) for name, parameter in parameters.items() if name != "run"
+        }
+        return Step(step.verb, values, step.line)
 
-    # Values that the command line gives instead.
-
-    def apply(self, settings: Sequence[str], drafts: Sequence[ParsedRecipe]) -> None:
-        """Replace single values; a list that is set more than once takes them all."""
+    def apply_settings(self, settings: Sequence[str], steps: Sequence[ParsedStep]) -> None:
+        """Replace single values by those of ``--set``; a list that is set more than once takes them all."""
         lists: set[tuple[int, str]] = set()
         for setting in settings:
-            found = re.fullmatch(r"([\w-]+)\.([\w-]+)=(.*)", setting, re.DOTALL)
-            place = f"--set {shorten(fold(setting), 60)}"
-            if found is None:
-                self.problems.append((place, "expected STEP.OPTION=VALUE, as in filter.max-ppl=60"))
+            match = re.fullmatch(r"([\w-]+)\.([\w-]+)=(.*)", setting, re.DOTALL)
+            where = f"--set {shorten(fold(setting), 60)}"
+            if match is None:
+                self.problems.append((where, "expected STEP.OPTION=VALUE, as in filter.max-ppl=60"))
                 continue
             try:
-                self.set(self.find(found[1], drafts), found[2].replace("_", "-"), found[3], lists)
+                self.set_value(self.find_step(match[1], steps), match[2].replace("_", "-"), match[3], lists)
             except ValueError as error:
-                self.problems.append((place, str(error)))
+                self.problems.append((where, str(error)))
 
-    def find(self, name: str, drafts: Sequence[ParsedRecipe]) -> ParsedRecipe:
-        """The step of this verb, or of this number. ValueError, in words, where it is not one step."""
+    def find_step(self, name: str, steps: Sequence[ParsedStep]) -> ParsedStep:
+        """Return the step of this verb, or of this number from 1 on. Raises ValueError where that is not one step."""
         if name.isdigit():
-            if not 1 <= int(name) <= len(drafts):
-                raise ValueError(f"there is no step {name}; there are {len(drafts)}")
-            return drafts[int(name) - 1]
-        found = [draft for draft in drafts if draft.verb == name.replace("-", "_")]
-        if not found:
-            here = [draft.verb.replace("_", "-") for draft in drafts]
+            if not 1 <= int(name) <= len(steps):
+                raise ValueError(f"there is no step {name}; there are {len(steps)}")
+            return steps[int(name) - 1]
+        named = [step for step in steps if step.verb == name.replace("-", "_")]
+        if not named:
+            here = [step.verb.replace("_", "-") for step in steps]
             raise ValueError(f"the recipe has no step {name}{suggest(name, here) or '; it has ' + ', '.join(here)}")
-        if len(found) > 1:
-            numbers = [str(drafts.index(draft) + 1) for draft in found]
+        if len(named) > 1:
+            numbers = [str(steps.index(step) + 1) for step in named]
             raise ValueError(
                 f"{name} is step {' and '.join(numbers)}; name the number, as in {numbers[0]}.OPTION=VALUE"
             )
-        return found[0]
+        return named[0]
 
-    def set(self, draft: ParsedRecipe, name: str, text: str, lists: set[tuple[int, str]]) -> None:
-        options = self.options(draft.verb)
+    def set_value(self, step: ParsedStep, name: str, text: str, lists: set[tuple[int, str]]) -> None:
+        """Set an option of a step from a text. ``lists`` are those set so far. Raises ValueError for a mistake."""
+        options = self.options(step.verb)
         if name not in options:
-            self.asked.append(draft.verb)
-            raise ValueError(self.unknown(draft.verb, name))
+            self.mistaken_verbs.append(step.verb)
+            raise ValueError(self.explain_unknown(step.verb, name))
         parameter = options[name]
-        draft.wrong.discard(parameter.name)
+        step.mistaken.discard(parameter.name)
         if text == "null":
-            draft.values.pop(parameter.name, None)
+            step.values.pop(parameter.name, None)
             return
         try:
             value = parameter.read(text)
         except ValueError as error:
-            draft.wrong.add(parameter.name)
+            step.mistaken.add(parameter.name)
             raise ValueError(f'{error}, found "{shorten(fold(text), FOUND_CHARS)}"') from None
-        key = (id(draft), name)
-        before = draft.values.get(parameter.name, []) if key in lists else []
+        key = (id(step), name)
+        before = step.values.get(parameter.name, []) if key in lists else []
         lists.add(key)
-        draft.values[parameter.name] = [*before, value] if parameter.many else value
+        step.values[parameter.name] = [*before, value] if parameter.many else value
 
 
 class _WrongError(Exception):
-    """A value that its option does not take, and where it stands."""
+    """A value that its option does not take, with its node."""
 
-    def __init__(self, text: str, node: "Node"):
+    def __init__(self, text: str, node: Node):
         super().__init__(text)
         self.node = node

@@ -1,6 +1,6 @@
-"""Recipes: a YAML list of verbs with their options, read whole and checked whole before any work starts.
+"""Recipes: a YAML list of verbs with their options, read and checked completely before any work starts.
 
-    description: both tails cut, then a dataset        (may be left out, as may run)
+    description: both tails cut, then a dataset        (optional, as is run)
     run: curated
     steps:
       - score: recipes/sample                          a verb with its argument
@@ -8,8 +8,8 @@
       - filter: {max-ppl: 200, min_zlib: 0.2}          a verb with options; - and _ are the same
       - export: {out: out, format: parquet}            an argument by its name
 
-A list of steps alone is a recipe, too. A value is read from its own letters as the command line reads it, and not as
-YAML 1.1 would have it, where ``10:60`` is 660 and ``1e-3`` a text; ``null`` leaves an option at its default. Paths are
+A list of steps alone is a recipe, too. A value is read from its characters as the command line reads it, and not as in
+YAML 1.1, where ``10:60`` is 660 and ``1e-3`` a text; ``null`` leaves an option at its default. Paths are
 relative to the working directory, as on the command line. A recipe runs no other recipe, so that none can loop.
 """
 
@@ -18,13 +18,16 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import yaml
+
 from curate.errors import UsageError
 from curate.recipes.parser import RecipeParser, Verbs
 from curate.recipes.stage_graph import Problem, Step, check_sequence
 from curate.recipes.yaml_nodes import EXAMPLE, compose, find_foreign, read_text
 
 MOST_SHOWN = 10
-MEND = "mend the recipe; nothing was started"
+"""Mistakes that an error lists."""
+MEND = "correct the recipe; nothing was started"
 HEAD = "# Written by curate run: a recipe with every default filled in. Run again, it does what is left to do.\n"
 
 
@@ -34,55 +37,53 @@ class Recipe:
 
     path: str
     run: str | None
+    """The run directory; None where the recipe names none."""
     description: str | None
     steps: tuple[Step, ...]
 
 
 def read_recipe(path: str, verbs: Verbs, settings: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe. UsageError with up to ten mistakes, each with its line, where there are any.
+    """Return the recipe in a file, checked.
 
-    ``settings`` replace single values, as in ``filter.max-ppl=60`` or ``2.max-ppl=60``, and are checked alike.
+    ``settings`` replace single values, as in ``filter.max-ppl=60`` or ``2.max-ppl=60``, and are checked like them.
+    Raises UsageError with up to MOST_SHOWN mistakes, each with its line.
     """
-    reader = RecipeParser(path, verbs)
+    parser = RecipeParser(verbs)
     root = compose(path, read_text(path))
     for problem in find_foreign(root):
-        reader.problems.append(problem)
-    run, description, drafts = reader.read_top(root)
-    reader.apply(settings, drafts)
-    steps = tuple(reader.finish(draft) for draft in drafts)
-    hint = reader.hint() if reader.problems or not steps else MEND
-    reader.problems += check_sequence(steps)
-    if not steps and not reader.problems:
-        reader.problems.append(("line 1", f"there are no steps, as in {EXAMPLE}"))
-    if reader.problems:
-        raise refusal(path, reader.problems, hint)
+        parser.problems.append(problem)
+    run, description, parsed = parser.read_top(root)
+    parser.apply_settings(settings, parsed)
+    steps = tuple(parser.finish(step) for step in parsed)
+    hint = parser.hint() if parser.problems or not steps else MEND
+    parser.problems += check_sequence(steps)
+    if not steps and not parser.problems:
+        parser.problems.append(("line 1", f"there are no steps, as in {EXAMPLE}"))
+    if parser.problems:
+        raise refusal(path, parser.problems, hint)
     return Recipe(path, run, description, steps)
 
 
 def refusal(path: str, problems: Sequence[Problem], hint: str) -> UsageError:
-    """One mistake on one line, several as a list."""
+    """Return the error for some mistakes: one on one line, several as a list ordered by line."""
     if len(problems) == 1:
         return UsageError(f"{path}, {problems[0][0]}: {problems[0][1]}", hint)
-    ordered = sorted(problems, key=lambda one: (not one[0].startswith("line "), _number(one[0])))
+    ordered = sorted(problems, key=lambda problem: (not problem[0].startswith("line "), _parse_line(problem[0])))
     lines = [f"{path} has {len(problems)} mistakes; nothing was started"]
-    for place, what in ordered[:MOST_SHOWN]:
-        lines += textwrap.wrap(f"{place:<9} {what}", 96, initial_indent="  ", subsequent_indent=" " * 12)
+    for where, what in ordered[:MOST_SHOWN]:
+        lines += textwrap.wrap(f"{where:<9} {what}", 96, initial_indent="  ", subsequent_indent=" " * 12)
     if len(problems) > MOST_SHOWN:
         lines.append(f"  and {len(problems) - MOST_SHOWN} more")
     return UsageError("\n".join(lines), hint)
 
 
-def _number(place: str) -> int:
-    digits = re.search(r"^line (\d+)", place)
+def _parse_line(where: str) -> int:
+    digits = re.search(r"^line (\d+)", where)
     return int(digits[1]) if digits else 0
 
 
-# The recipe that is kept.
-
-
-def fill_in(recipe: Recipe, verbs: Verbs, run: str) -> str:
-    """The recipe as YAML with every default, which ``read_recipe`` reads as the same steps."""
-    import yaml
+def dump_recipe(recipe: Recipe, verbs: Verbs, run: str) -> str:
+    """Return the recipe as YAML with every default filled in; ``read_recipe`` reads it as the same steps."""
 
     class Dumper(yaml.SafeDumper):  # type: ignore[misc]
         def ignore_aliases(self, data: object) -> bool:
@@ -93,6 +94,6 @@ def fill_in(recipe: Recipe, verbs: Verbs, run: str) -> str:
         {step.name: {verbs[step.verb][name].option: value for name, value in step.values.items()} or None}
         for step in recipe.steps
     ]
-    whole = {**top, "run": run, "steps": steps}
-    text: str = yaml.dump(whole, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+    content = {**top, "run": run, "steps": steps}
+    text: str = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
     return HEAD + text

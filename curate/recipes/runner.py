@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, GateError, Interrupted, TableError
+from curate.recipes.parameters import write_command
+from curate.recipes.recipe import dump_recipe
+from curate.recipes.stage_graph import depends_on
+from curate.reports.funnel import read_funnel
+from curate.rundir.run import open_run
+from curate.runtime import console, files
 
 if TYPE_CHECKING:
     from curate.recipes.parser import VerbFunctions, Verbs
@@ -16,17 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One step of a recipe."""
+    """What became of one step of a recipe."""
 
     verb: str
     line: int
     parameters: Mapping[str, Any]
     command: str
-    """The same as a shell command."""
+    """The step as a shell command."""
     state: str
-    """done or skipped; of a dry run: to do, or unchanged."""
+    """done or skipped; in a dry run: to do, or unchanged."""
     why: str | None
-    """Why it was not skipped."""
+    """Why the step was not skipped; None where it was."""
     exit_code: int = 0
     result: Mapping[str, Any] | None = None
     """What the verb returned; None where it was not run."""
@@ -34,7 +41,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class RecipeSummary:
-    """What ``run`` did, step by step, and where the documents are."""
+    """What ``run`` returns: the steps, and the funnel of the run."""
 
     recipe: str
     run: str
@@ -43,7 +50,7 @@ class RecipeSummary:
     funnel: Mapping[str, Any] | None
     """That of ``curate status``; None where nothing was scored."""
     shown: str = ""
-    """The funnel as a person reads it."""
+    """The funnel as lines for the terminal."""
 
     @property
     def exit_code(self) -> int:
@@ -59,74 +66,63 @@ class RecipeSummary:
         return self.shown or f"done: {', '.join(step.verb for step in self.steps)}"
 
 
-# The steps.
-
-
 @dataclass(frozen=True, slots=True)
 class RecipeRunner:
-    """One recipe on its way through one run directory."""
+    """Runs the steps of one recipe over one run directory."""
 
     recipe: "Recipe"
     verbs: "Verbs"
     functions: "VerbFunctions"
     run: str
-    book: "StepRecords"
+    records: "StepRecords"
     restart: bool
+    """Whether scores that were made otherwise are thrown away."""
 
     def open(self) -> "Run":
-        from curate.rundir.run import open_run
-
+        """Return the run as it is now."""
         return open_run(self.run, create=True)
 
     def keep(self) -> None:
-        """Leave the recipe with every default in the run directory."""
-        from pathlib import Path
-
-        from curate.recipes import recipe
-        from curate.runtime import files
-
+        """Write the recipe with every default to ``recipe.yaml`` in the run directory."""
         with files.replacing(Path(self.run) / "recipe.yaml") as beside:
-            beside.write_text(recipe.fill_in(self.recipe, self.verbs, self.run), encoding="utf-8")
+            beside.write_text(dump_recipe(self.recipe, self.verbs, self.run), encoding="utf-8")
 
     def values(self, step: "Step") -> dict[str, Any]:
-        """What the verb is called with."""
-        found = dict(step.values)
+        """Return the arguments that the verb is called with."""
+        values = dict(step.values)
         if "run" in self.verbs[step.verb]:
-            found["run"] = self.run
-        if step.verb == "export" and self.book.wrote(step):
-            found["overwrite"] = True
-        return found
+            values["run"] = self.run
+        if step.verb == "export" and self.records.wrote(step):
+            values["overwrite"] = True
+        return values
 
     def command(self, step: "Step") -> str:
-        from curate.recipes.parameters import write_command
-
+        """Return a step as a shell command."""
         return write_command(step.verb, self.verbs[step.verb], self.values(step))
 
     def preview(self) -> RecipeSummary:
-        """What would be done: a step runs, too, when one runs that it reads from."""
-        from curate.recipes.stage_graph import depends
-        from curate.runtime import console
-
-        place, steps, moved = self.open(), [], list["Step"]()
+        """Return what would be done: a step runs also where a step runs whose output it reads."""
+        run, steps, to_do = self.open(), [], list["Step"]()
         for step in self.recipe.steps:
-            above = [one.name for one in moved if depends(step, one)]
-            why = f"{min(above)} is run before" if above else self.book.why(place, step)
+            changed = [other.name for other in to_do if depends_on(step, other)]
+            why = f"{min(changed)} is run before" if changed else self.records.why(run, step)
             if why is not None:
-                moved.append(step)
+                to_do.append(step)
             state = "unchanged" if why is None else "to do"
             console.show(f"{step.name:<14} {state if why in (None, 'not done yet') else f'{state}: {why}'}")
             steps.append(StepResult(step.verb, step.line, step.values, self.command(step), state, why))
         return RecipeSummary(self.recipe.path, self.run, tuple(steps), True, None)
 
     def do(self, number: int, step: "Step") -> StepResult:
-        """Run one step, or skip it; what it raises names the step."""
-        from curate.runtime import console
+        """Run one step, the first being number 1, or skip it.
 
+        Raises what the verb raises, with the step in the message; GateError where its exit code is neither 0 nor 3.
+        """
         mark, command = f"[{number}/{len(self.recipe.steps)}]", self.command(step)
-        why = self.book.why(self.open(), step)
+        why = self.records.why(self.open(), step)
         if why is None:
             console.show(f"{mark} {step.name:<14} unchanged, skipped")
-            code = self.book.exit_code(step)
+            code = self.records.exit_code(step)
             return StepResult(step.verb, step.line, step.values, command, "skipped", None, code)
         console.show(f"{mark} {command.removeprefix('curate ')}")
         if why != "not done yet":
@@ -141,16 +137,17 @@ class RecipeRunner:
         console.show(_without_next(result.render()) + "\n")
         if code not in (0, 3):
             raise self.failed(number, step, GateError("a gate is not met", f"{command} shows why"))
-        self.book.save(self.open(), step, code)
+        self.records.save(self.open(), step, code)
         return StepResult(step.verb, step.line, step.values, command, "done", why, code, result.as_dict())
 
     def call(self, step: "Step") -> Any:
-        """Call the verb; where it refuses to go on with what it finds, begin again if that is what was asked."""
-        from curate.runtime import console
+        """Return what the verb returns.
 
+        Scores are made anew where nothing but the corpus has changed, or where ``restart`` allows it.
+        """
         verb, values = self.functions[step.verb], self.values(step)
-        if step.verb == "score" and self.book.same_but_corpus(self.open(), step):
-            console.warn("the corpus has changed since it was scored; it is scored again from its beginning")
+        if step.verb == "score" and self.records.same_but_corpus(self.open(), step):
+            console.warn("the corpus has changed since it was scored; it is scored again from the start")
             return verb(**{**values, "restart": True})
         try:
             return verb(**values)
@@ -160,30 +157,28 @@ class RecipeRunner:
             return verb(**{**values, "restart": True})
 
     def failed(self, number: int, step: "Step", error: CurateError) -> CurateError:
-        """The error with the step that it ended, and what is done."""
+        """Return the error with the step that it ended in the message, and the steps that are done in the hint."""
         steps = self.recipe.steps
         where = f"{self.recipe.path}, line {step.line}: step {number} of {len(steps)}, {step.name}"
-        before = ", ".join(one.name for one in steps[: number - 1])
+        before = ", ".join(other.name for other in steps[: number - 1])
         kept = f"{before} {'is' if number == 2 else 'are'} done and will be skipped" if before else ""
         hint = error.hint
         if step.verb == "score" and isinstance(error, TableError):
             hint = f"curate run {self.recipe.path} --restart scores again; or name another run with --run"
-        return type(error)(f"{where}: {error.message}", "; ".join(one for one in (hint, kept) if one) or None)
+        return type(error)(f"{where}: {error.message}", "; ".join(text for text in (hint, kept) if text) or None)
 
     def conclude(self, steps: Sequence[StepResult]) -> RecipeSummary:
-        """The funnel of the run, as it stands."""
-        from curate.reports.funnel import read_funnel
-
-        course = RecipeSummary(self.recipe.path, self.run, tuple(steps), False, None)
+        """Return the summary of some steps that are done, with the funnel of the run."""
+        summary = RecipeSummary(self.recipe.path, self.run, tuple(steps), False, None)
         run = self.open()
         if run.stage("score") is None:
-            return course
+            return summary
         funnel = read_funnel(run)
-        return replace(course, funnel=funnel.as_dict(), shown=_without_next(funnel.render()))
+        return replace(summary, funnel=funnel.as_dict(), shown=_without_next(funnel.render()))
 
 
 def _without_next(text: str) -> str:
-    """A summary without the commands that it proposes next: the recipe knows them."""
+    """Return a summary without the commands that it proposes next, which the recipe runs."""
     lines = text.split("\n")
-    ends = next((place for place, line in enumerate(lines) if line.startswith("next: ")), len(lines))
+    ends = next((index for index, line in enumerate(lines) if line.startswith("next: ")), len(lines))
     return "\n".join(lines[:ends]).rstrip()

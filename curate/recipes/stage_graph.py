@@ -1,10 +1,10 @@
-"""Which verb reads what which other verb leaves: what a recipe may hold, in which order, and what a change reaches.
+"""Which verb reads the tables of which other verb: the order that a recipe needs, and what a change affects.
 
     score ─────────────┐
     decontaminate ──┐  ├─► filter ─► bucket, order ─► report, export ─► verify
           └► dedup ─┴──┘
 
-``corpus`` stands for the documents themselves, whatever they were scored with.
+``corpus`` is the documents, whatever model scored them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 Problem = tuple[str, str]
-"""Where (``line 7``), and what is wrong there."""
+"""The position (``line 7``), and what is wrong there."""
 
 _REJECTING = ("score", "decontaminate", "dedup")
 _CHOOSING = (*_REJECTING, "filter")
@@ -22,20 +22,20 @@ _ARRANGING = (*_CHOOSING, "bucket", "order")
 READS: Mapping[str, tuple[str, ...]] = {
     "score": (),
     "decontaminate": ("corpus",),
-    "dedup": ("corpus", "decontaminate"),  # whoever is contaminated does not stay for its copies
+    "dedup": ("corpus", "decontaminate"),  # a contaminated document is no keeper of its copies
     "filter": _REJECTING,
     "bucket": _CHOOSING,
     "order": _CHOOSING,
     "report": _ARRANGING,
     "export": _ARRANGING,
 }
-"""The stages of the run that a verb reads; a verb that is not named here leaves nothing that others read."""
+"""The stages of the run that a verb reads. No verb reads what a verb that is not named here writes."""
 
 ONCE = frozenset(READS) - {"export", "report"}
 """Verbs that own a table, which a second step would only replace."""
 
 IGNORED = {"no_order": "order", "no_buckets": "bucket"}
-"""Flags of ``export`` by which it does not look at a stage."""
+"""Flags of ``export`` by which it ignores a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,88 +46,91 @@ class Step:
     values: Mapping[str, Any]
     """By Python names, the defaults filled in."""
     line: int
+    """The line of the recipe, counted from 1."""
 
     @property
     def name(self) -> str:
-        """As it is typed."""
+        """The verb as it is typed."""
         return self.verb.replace("_", "-")
 
     @property
-    def looks(self) -> bool:
-        """Whether it only looks, and leaves the run as it is."""
+    def is_read_only(self) -> bool:
+        """Whether the step leaves the run as it is: a dry run, or ``decontaminate`` with ``verify``."""
         return bool(self.values.get("dry_run") or (self.verb == "decontaminate" and self.values.get("verify")))
 
 
-def reads(step: Step) -> tuple[str, ...]:
-    """The stages that a step reads, ``corpus`` among them."""
+def list_stages_read(step: Step) -> tuple[str, ...]:
+    """Return the stages that a step reads, ``corpus`` among them."""
     by_perplexity = step.verb == "dedup" and step.values.get("keep") == "lowest-ppl"
-    found = READS.get(step.verb, ()) + (("score",) if by_perplexity else ())
+    stages = READS.get(step.verb, ()) + (("score",) if by_perplexity else ())
     ignored = {stage for flag, stage in IGNORED.items() if step.values.get(flag)}
-    # What was rejected has neither a bucket nor a place in an order.
+    # A rejected document has neither a bucket nor a position in an order.
     ignored |= set(IGNORED.values()) if step.values.get("rejected") else set()
-    return tuple(stage for stage in found if stage not in ignored)
+    return tuple(stage for stage in stages if stage not in ignored)
 
 
-def follows(step: Step) -> tuple[str, ...]:
-    """The verbs that must stand above a step, where the recipe has them."""
-    if step.verb == "verify" or (step.looks and step.verb == "decontaminate"):
+def list_verbs_before(step: Step) -> tuple[str, ...]:
+    """Return the verbs that must come before a step, where the recipe has them."""
+    if step.verb == "verify" or (step.is_read_only and step.verb == "decontaminate"):
         return ("export",)
     if step.verb == "score":
         return ("train_reference",)
-    found = reads(step)
-    unnamed = "corpus" in found and not step.values.get("corpus")
-    return (*found, "score") if unnamed else found
+    stages = list_stages_read(step)
+    of_run = "corpus" in stages and not step.values.get("corpus")
+    return (*stages, "score") if of_run else stages
 
 
-def depends(step: Step, other: Step) -> bool:
-    """Whether a step reads what the other one writes; an export is read by who names its folder."""
-    if other.looks or other.verb not in (*reads(step), *follows(step)):
+def depends_on(step: Step, other: Step) -> bool:
+    """Return whether a step reads what the other one writes; a step reads an export whose folder it names."""
+    if other.is_read_only or other.verb not in (*list_stages_read(step), *list_verbs_before(step)):
         return False
     return other.verb != "export" or folder_of(step) == folder_of(other)
 
 
 def folder_of(step: Step) -> str | None:
-    """The folder or file that a step writes or, where it verifies, reads; None where it names none."""
+    """Return the folder or file that a step writes or, where it verifies, reads; None where it names none."""
     name = "verify" if step.verb == "decontaminate" else "out"
     return PurePath(str(step.values[name])).as_posix() if step.values.get(name) else None
 
 
 def check_sequence(steps: Sequence[Step]) -> list[Problem]:
-    """What is wrong with steps as a sequence: a verb twice, a folder twice, what is read before it is written."""
+    """Return the mistakes in the order of steps: a verb twice, a folder twice, a table read before it is written."""
     return [*_find_repeated(steps), *_find_early(steps)]
 
 
 def _find_repeated(steps: Sequence[Step]) -> Iterator[Problem]:
-    for place, step in enumerate(steps):
-        above = (one for one in steps[:place] if one.verb == step.verb and not one.looks)
-        first = None if step.looks else next((one for one in above if _clashes(one, step)), None)
+    for index, step in enumerate(steps):
+        before = (other for other in steps[:index] if other.verb == step.verb and not other.is_read_only)
+        first = None if step.is_read_only else next((other for other in before if _clashes(other, step)), None)
         if first is not None:
-            yield f"line {step.line}", _say_repeated(first, step)
+            yield f"line {step.line}", _explain_repeated(first, step)
 
 
-def _clashes(one: Step, other: Step) -> bool:
-    """Whether the second of two steps of one verb undoes the first, or says it again."""
-    if one.verb == "verify":
-        return {**one.values, "out": folder_of(one)} == {**other.values, "out": folder_of(other)}
-    return one.verb in ONCE or (one.verb in (*READS, "train_reference") and folder_of(one) == folder_of(other))
+def _clashes(first: Step, second: Step) -> bool:
+    """Return whether the second of two steps of one verb overwrites or repeats the first."""
+    same_folder = folder_of(first) == folder_of(second)
+    if first.verb == "verify":
+        return same_folder and {**first.values, "out": None} == {**second.values, "out": None}
+    return first.verb in ONCE or (first.verb in (*READS, "train_reference") and same_folder)
 
 
-def _say_repeated(first: Step, step: Step) -> str:
+def _explain_repeated(first: Step, step: Step) -> str:
     twice = f"{step.name} is named twice, here and in line {first.line}"
     if step.verb == "verify":
-        return f"{twice}, with the same options; take one out"
+        return f"{twice}, with the same options; remove one"
     if step.verb in ONCE:
-        return f"{twice}: it would replace its own table; take one out"
+        return f"{twice}: the second would replace the table of the first; remove one"
     if step.values.get("out"):
-        return f"{step.name} writes {step.values['out']} as line {first.line} does; name another place"
-    return f"{twice}: it would replace its own page; name another file with out"
+        return f"{step.name} writes {step.values['out']} as line {first.line} does; name another folder"
+    return f"{twice}: the second would replace the page of the first; name another file with out"
 
 
 def _find_early(steps: Sequence[Step]) -> list[Problem]:
-    found = []
-    for place, step in enumerate(steps):
-        late = next((one for one in steps[place + 1 :] if one.verb in follows(step) and depends(step, one)), None)
+    problems = []
+    for index, step in enumerate(steps):
+        verbs = list_verbs_before(step)
+        late = next((other for other in steps[index + 1 :] if other.verb in verbs and depends_on(step, other)), None)
         if late is not None:
-            what = f"{step.name} stands above {late.name} (line {late.line}), and reads what that writes"
-            found.append((f"line {step.line}", f"{what}; move it below"))
-    return found
+            what = f"{step.name} comes before {late.name} (line {late.line}), whose output it reads"
+            problems.append((f"line {step.line}", f"{what}; move it below"))
+    return problems

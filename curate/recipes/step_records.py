@@ -1,8 +1,8 @@
-"""What a run directory remembers of the steps that made it: ``recipe.json``, by which an unchanged step is skipped.
+"""The records of the steps that made a run: ``recipe.json``, by which an unchanged step is skipped.
 
 A step is unchanged when its parameters, the records of the stages that it reads, the files that it names and what it
-left behind are all as they were when it was done. Records and not clocks are compared, so that a copied run is still
-unchanged, and a verb that was run by hand since is seen. What is named on the Hub is taken to be as it was.
+wrote are all as they were when it was done. Records and not clocks are compared, so that a copied run is still
+unchanged, and a verb that was run by hand since is noticed. Files and models on the Hub count as unchanged.
 """
 
 import json
@@ -15,22 +15,26 @@ import xxhash
 
 from curate.corpus import Corpus
 from curate.errors import CurateError
-from curate.recipes.stage_graph import Step, folder_of, reads
+from curate.recipes.stage_graph import Step, folder_of, list_stages_read
 from curate.rundir.run import FORMAT, Run, compute_fingerprint, list_differences
 from curate.runtime import files
 
-WHOLE_BYTES = 16_000_000  # files up to this are read whole, of larger ones their size and both ends
+WHOLE_BYTES = 16_000_000
+"""Files up to this size are hashed completely, of larger ones both ends."""
 EDGE_BYTES = 1 << 16
+"""Bytes of each end of a larger file that are hashed."""
 TABLES = {"score": "scores", "decontaminate": "hits", "dedup": "duplicates", "bucket": "buckets"}
-"""Where a stage keeps its table, by the name in ``Run``; elsewhere it is called like the verb."""
-WRITTEN = frozenset({"out", "report", "save_cutoffs", "verify"})  # parameters that name no input
-NO_MATTER = frozenset({"restart", "overwrite"})  # parameters that do not change what comes out
+"""The attribute of ``Run`` with the path of a stage's table, where it is not the name of the verb."""
+WRITTEN = frozenset({"out", "report", "save_cutoffs", "verify"})
+"""Parameters that name no input."""
+NO_MATTER = frozenset({"restart", "overwrite"})
+"""Parameters that do not change the output."""
 
 Note = Mapping[str, Any]
 
 
 class StepRecords:
-    """The notes on the steps of one run directory, each saved when its step is done."""
+    """The records of the steps of one run directory, each saved when its step is done."""
 
     __slots__ = ("_notes", "_path")
 
@@ -39,9 +43,9 @@ class StepRecords:
         self._notes = _read_notes(self._path)
 
     def why(self, run: Run, step: Step) -> str | None:
-        """Why a step has to be run, in words; None where it is unchanged."""
-        note = self._notes.get(key_of(step))
-        if note is None or step.looks:
+        """Return the reason why a step has to be run, None where it is unchanged."""
+        note = self._notes.get(make_key(step))
+        if note is None or step.is_read_only:
             return "not done yet"
         now = describe_step(run, step)
         changed = list_differences(note["parameters"], now["parameters"])
@@ -52,23 +56,23 @@ class StepRecords:
                 return f"{'the corpus' if name == 'corpus' else name} has changed"
         for name in now["files"]:
             if note["files"].get(name) != now["files"][name]:
-                return "the export has changed" if step.verb == "verify" else f"what {name} names has changed"
+                return "the export has changed" if step.verb == "verify" else f"the input of {name} has changed"
         if now["left"] is None or note["left"] != now["left"]:
-            return "what it left is not there as it was"
+            return "its output is missing or has changed"
         return None
 
     def exit_code(self, step: Step) -> int:
-        """What a step that is done ended with."""
-        return int(self._notes[key_of(step)]["exit_code"])
+        """Return the exit code of a step that is done."""
+        return int(self._notes[make_key(step)]["exit_code"])
 
     def wrote(self, step: Step) -> bool:
-        """Whether the folder that a step writes is, to the letter, the one that it left last."""
-        note = self._notes.get(key_of(step))
+        """Return whether the folder that a step writes is exactly as the step left it last."""
+        note = self._notes.get(make_key(step))
         return note is not None and (note["left"] or {}).get("out", "") == fingerprint_left(Path(step.values["out"]))
 
     def same_but_corpus(self, run: Run, step: Step) -> bool:
-        """Whether a step would be unchanged, had the documents not changed."""
-        note = self._notes.get(key_of(step))
+        """Return whether nothing but the documents has changed for a step."""
+        note = self._notes.get(make_key(step))
         if note is None:
             return False
         now = describe_step(run, step)
@@ -76,51 +80,51 @@ class StepRecords:
         return same and note["read"] != now["read"]
 
     def save(self, run: Run, step: Step, exit_code: int) -> None:
-        """Note that a step is done, as it now stands."""
-        found = describe_step(run, step)
-        if step.looks or found["left"] is None:
+        """Record that a step is done, with its inputs and outputs as they are now; a read-only step is not recorded."""
+        note = describe_step(run, step)
+        if step.is_read_only or note["left"] is None:
             return
-        self._notes[key_of(step)] = {**found, "exit_code": exit_code}
-        whole = {"format": FORMAT, "steps": dict(sorted(self._notes.items()))}
-        files.write_json(self._path, whole)
+        self._notes[make_key(step)] = {**note, "exit_code": exit_code}
+        content = {"format": FORMAT, "steps": dict(sorted(self._notes.items()))}
+        files.write_json(self._path, content)
 
 
 def _read_notes(path: Path) -> dict[str, Any]:
-    """The notes of an earlier run; none where they cannot be read: then every step is run."""
+    """Return the records of an earlier run; none where they cannot be read, so that every step is run."""
     try:
-        found = json.loads(path.read_bytes())
-        return dict(found["steps"]) if found["format"] == FORMAT else {}
+        content = json.loads(path.read_bytes())
+        return dict(content["steps"]) if content["format"] == FORMAT else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def key_of(step: Step) -> str:
-    """By what a step is remembered: its verb, and what it writes; of one that only reads, all that it asks."""
+def make_key(step: Step) -> str:
+    """Return the key of a step's record: its verb and what it writes; for ``verify`` its verb and all parameters."""
     if step.verb == "verify":
         return f"{step.name} {folder_of(step)} {compute_fingerprint(step.values)}"
     return f"{step.name} {folder_of(step)}" if folder_of(step) else step.name
 
 
 def describe_step(run: Run, step: Step) -> dict[str, Any]:
-    """What a step asks and reads, and what of it is there."""
+    """Return the parameters of a step, and fingerprints of what it reads and of what it wrote."""
     parameters = {name: value for name, value in step.values.items() if name not in NO_MATTER}
-    names = ("corpus",) if step.verb == "score" else reads(step)
-    read = {name: _corpus_of(run) if name == "corpus" else _stage_of(run, name) for name in names}
+    names = ("corpus",) if step.verb == "score" else list_stages_read(step)
+    read = {name: _identify_corpus(run) if name == "corpus" else _identify_stage(run, name) for name in names}
     return {
         "parameters": parameters,
         "read": read,
-        "files": dict(_files_of(step, names)),
-        "left": _left_by(run, step),
+        "files": dict(_fingerprint_inputs(step, names)),
+        "left": _fingerprint_outputs(run, step),
     }
 
 
-def _stage_of(run: Run, name: str) -> str | None:
+def _identify_stage(run: Run, name: str) -> str | None:
     record = run.stage(name)
     return None if record is None else str(record.get("fingerprint") or compute_fingerprint(record))
 
 
-def _corpus_of(run: Run) -> str | None:
-    """The documents of the run as they are now; None where they cannot be opened, or are not those that were scored."""
+def _identify_corpus(run: Run) -> str | None:
+    """Return the identity of the run's documents, None where they cannot be opened or are not the scored ones."""
     record = run.stage("score") or run.stage("corpus")
     try:
         corpus = Corpus.from_spec(record["corpus"]) if record else None
@@ -136,38 +140,42 @@ def _corpus_of(run: Run) -> str | None:
         return None
 
 
-def _files_of(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The local files that the parameters name, but for the run's own corpus, which is looked at as such."""
+def _fingerprint_inputs(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the parameters that name local files, with a fingerprint of those.
+
+    A corpus is left out where the step reads it as a stage.
+    """
     for name, value in step.values.items():
-        own = name in WRITTEN and step.verb != "verify"
-        if own or (name == "corpus" and "corpus" in read):
+        is_output = name in WRITTEN and step.verb != "verify"
+        if is_output or (name == "corpus" and "corpus" in read):
             continue
         paths = [
-            os.path.expanduser(one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)
+            os.path.expanduser(path)
+            for path in (value if isinstance(value, list) else [value])
+            if isinstance(path, str)
         ]
-        # Who verifies an export wants to hear of any byte of it.
-        whole = step.verb == "verify"
-        found = [fingerprint_path(Path(path), whole) for path in paths if "://" not in path and os.path.exists(path)]
-        if found:
-            yield name, compute_fingerprint(found)
+        every_byte = step.verb == "verify"
+        local = [Path(path) for path in paths if "://" not in path and os.path.exists(path)]
+        if local:
+            yield name, compute_fingerprint([fingerprint_path(path, every_byte) for path in local])
 
 
-def _left_by(run: Run, step: Step) -> dict[str, str] | None:
-    """The record, the table and the files that a step left; None where it leaves none of them."""
+def _fingerprint_outputs(run: Run, step: Step) -> dict[str, str] | None:
+    """Return fingerprints of the record, the table and the files that a step wrote; None where it wrote none."""
     if step.verb == "verify":
-        return {}  # its finding was true of the files as they were, and these are looked at
-    found = {name: fingerprint_left(path) for name, path in _written_by(run, step).items()}
+        return {}  # the result depends on the files alone, which are inputs
+    outputs = {name: fingerprint_left(path) for name, path in _list_outputs(run, step).items()}
     record = run.stage(step.verb)
     if record is not None:
-        found["record"] = compute_fingerprint(record)
+        outputs["record"] = compute_fingerprint(record)
         table = getattr(run, TABLES.get(step.verb, step.verb), None)
         if isinstance(table, Path):
-            found["table"] = fingerprint_left(table)
-    return found or None
+            outputs["table"] = fingerprint_left(table)
+    return outputs or None
 
 
-def _written_by(run: Run, step: Step) -> dict[str, Path]:
-    """What a step writes beside its table, by the name of the parameter."""
+def _list_outputs(run: Run, step: Step) -> dict[str, Path]:
+    """Return the files and folders that a step writes next to its table, by the name of the parameter."""
     if step.verb == "report":
         page = Path(step.values.get("out") or run.path / "report.html")
         return {"out": page, "numbers": page.with_suffix(".json")}
@@ -175,11 +183,8 @@ def _written_by(run: Run, step: Step) -> dict[str, Path]:
     return {**named, "cutoffs": run.path / "cutoffs.json"} if step.verb == "bucket" else named
 
 
-# Files.
-
-
 def _walk(path: Path) -> Iterator[tuple[str, Path]]:
-    """Every file of a folder with its name below it, or the file alone."""
+    """Yield every file of a folder with its path below it, or the file alone."""
     if not path.is_dir():
         yield "", path
         return
@@ -188,26 +193,34 @@ def _walk(path: Path) -> Iterator[tuple[str, Path]]:
             yield (Path(folder) / name).relative_to(path).as_posix(), Path(folder) / name
 
 
-def fingerprint_path(path: Path, whole: bool = False) -> str:
-    """Names, sizes and contents of a file or a folder; ``whole`` reads large files to their end, too."""
-    return compute_fingerprint(sorted([name, *_content(place, whole)] for name, place in _walk(path)))
+def fingerprint_path(path: Path, every_byte: bool = False) -> str:
+    """Return a fingerprint of the names, sizes and contents of a file or a folder.
+
+    Of files larger than WHOLE_BYTES both ends count, with ``every_byte`` all of them.
+    """
+    return compute_fingerprint(sorted([name, *_hash_content(file, every_byte)] for name, file in _walk(path)))
 
 
 def fingerprint_left(path: Path) -> str:
-    """Names and sizes, and of what is JSON the contents: enough to see that something is gone or was replaced."""
+    """Return a fingerprint of names and sizes, and of the contents of JSON files; ``missing`` where nothing is there.
+
+    That is enough to notice an output that was removed or replaced.
+    """
     if not path.exists():
         return "missing"
     rows = [
-        [name, *(_content(place) if place.suffix == ".json" else [place.stat().st_size])] for name, place in _walk(path)
+        [name, *(_hash_content(file) if file.suffix == ".json" else [file.stat().st_size])]
+        for name, file in _walk(path)
     ]
     return compute_fingerprint(sorted(rows))
 
 
-def _content(path: Path, whole: bool = False) -> list[Any]:
+def _hash_content(path: Path, every_byte: bool = False) -> list[Any]:
+    """Return size and hash of a file, −1 and the reason where it cannot be read."""
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
-            if whole or size <= WHOLE_BYTES:
+            if every_byte or size <= WHOLE_BYTES:
                 return [size, _hash(file)]
             first = file.read(EDGE_BYTES)
             file.seek(-EDGE_BYTES, os.SEEK_END)
@@ -217,7 +230,7 @@ def _content(path: Path, whole: bool = False) -> list[Any]:
 
 
 def _hash(file: BinaryIO) -> str:
-    found = xxhash.xxh3_64()
+    digest = xxhash.xxh3_64()
     while block := file.read(WHOLE_BYTES):
-        found.update(block)
-    return found.hexdigest()
+        digest.update(block)
+    return digest.hexdigest()

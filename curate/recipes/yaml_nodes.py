@@ -1,44 +1,47 @@
-"""A YAML file as nodes that know their lines, and nothing else that YAML could make of it."""
+"""A YAML file as nodes that know their lines. No other object that YAML could make is built."""
 
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import yaml
+from yaml import MappingNode, Node, SequenceNode
 
 from curate.errors import UsageError
 from curate.recipes.stage_graph import Problem
 from curate.runtime.text import fold, shorten
 
-if TYPE_CHECKING:
-    from yaml import Node
-
 MOST_BYTES = 100_000
-FOUND_CHARS = 40  # of a mistaken value in an error
+FOUND_CHARS = 40
+"""Characters of a mistaken value that an error shows."""
 EXAMPLE = "- filter: {max-ppl: 50}"
 NULL = "tag:yaml.org,2002:null"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "filter"?``, or nothing where no known word is near."""
+    """Return ``; did you mean "filter"?``, "" where no known word is near."""
     near = difflib.get_close_matches(word.lower().replace("_", "-"), list(known), 1, 0.6)
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def read_text(path: str) -> str:
-    """UsageError where there is no file, or one that cannot be a recipe."""
-    place = Path(path)
+    """Return the text of a recipe. Raises UsageError where there is no file, or one that cannot be a recipe."""
+    file = Path(path)
     try:
-        size = place.stat().st_size
-        if place.is_dir():
+        size = file.stat().st_size
+        if file.is_dir():
             raise UsageError(
-                f"{path} is a folder; a recipe is a YAML file", _neighbours(place) or f"for example: {EXAMPLE}"
+                f"{path} is a folder; a recipe is a YAML file", _list_recipes(file) or f"for example: {EXAMPLE}"
             )
         if size > MOST_BYTES:
-            raise UsageError(f"{path} has {size:,} bytes: no recipe is as long as that", "up to 100,000 are read")
-        return place.read_bytes().decode("utf-8-sig")
+            raise UsageError(
+                f"{path} has {size:,} bytes; a recipe has at most {MOST_BYTES:,}", f"for example: {EXAMPLE}"
+            )
+        return file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        near = difflib.get_close_matches(place.name, [one.name for one in _recipes(place.parent)], 1)
-        hint = f"did you mean {place.with_name(near[0])}?" if near else _neighbours(place.parent)
+        near = difflib.get_close_matches(file.name, [recipe.name for recipe in _find_recipes(file.parent)], 1)
+        hint = f"did you mean {file.with_name(near[0])}?" if near else _list_recipes(file.parent)
         raise UsageError(f"{path} does not exist", hint) from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text: byte {error.start:,}", "save it as UTF-8") from error
@@ -46,25 +49,23 @@ def read_text(path: str) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _recipes(folder: Path) -> list[Path]:
-    return sorted(one for ending in ("yaml", "yml") for one in folder.glob(f"*.{ending}"))
+def _find_recipes(folder: Path) -> list[Path]:
+    return sorted(path for suffix in ("yaml", "yml") for path in folder.glob(f"*.{suffix}"))
 
 
-def _neighbours(folder: Path) -> str | None:
-    names = ", ".join(one.name for one in _recipes(folder)[:8])
+def _list_recipes(folder: Path) -> str | None:
+    names = ", ".join(path.name for path in _find_recipes(folder)[:8])
     return f"{folder} has {names}" if names else None
 
 
-def compose(path: str, text: str) -> "Node":
-    """The nodes of a YAML document, with their lines. UsageError, with the line, where it is none."""
-    import yaml
-
+def compose(path: str, text: str) -> Node:
+    """Return the root node of a YAML document. Raises UsageError, with the line, where the text is no YAML."""
     try:
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(path, text, error) from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {fold(str(error))}", "write it as plain text") from error
+        raise UsageError(f"{path} is not YAML: {fold(str(error))}", "write it as a plain text file") from error
     except RecursionError as error:
         raise UsageError(f"{path} is nested too deeply to be a recipe", f"for example: {EXAMPLE}") from error
     if root is None:
@@ -78,44 +79,45 @@ def _not_yaml(path: str, text: str, error: Any) -> UsageError:
     lines = text.splitlines()
     line = lines[number - 1] if number <= len(lines) else ""
     if "\t" in line:
-        return UsageError(f"{path}, line {number}: a tab; YAML is indented with spaces", "put spaces in its place")
+        return UsageError(f"{path}, line {number}: a tab; YAML is indented with spaces", "replace the tab by spaces")
     if "single document" in str(error):
-        return UsageError(f"{path}, line {number}: a second document begins; a recipe is one", "take --- out")
+        return UsageError(f"{path}, line {number}: a second document begins; a recipe is one", "remove the line ---")
     what = f"{path}, line {number}: not YAML: {fold(error.problem or str(error))}"
     shown = shorten(fold(line.strip()), 60)
     return UsageError(what, f"the line reads: {shown}" if shown else f"for example: {EXAMPLE}")
 
 
-def find_foreign(root: "Node") -> Iterator[Problem]:
-    """Tags of other programs, and keys that would copy another mapping in: neither means anything here."""
+def find_foreign(root: Node) -> Iterator[Problem]:
+    """Yield a problem for each tag of another program, which recipes do not have."""
     seen, rest = set(), [root]
     while rest:
         node = rest.pop()
-        if id(node) in seen:  # an alias: of what is named a thousand times, each node is looked at once
+        if id(node) in seen:  # an alias: a node that is named a thousand times is checked once
             continue
         seen.add(id(node))
         if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
-            yield place_of(node), f"the tag {shorten(fold(node.tag), FOUND_CHARS)} means nothing here; take it out"
+            yield name_line(node), f"the tag {shorten(fold(node.tag), FOUND_CHARS)} has no effect here; remove it"
         children = node.value if isinstance(node.value, list) else []
         rest += [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
 
 
-def place_of(node: "Node") -> str:
+def name_line(node: Node) -> str:
+    """Return ``line 7`` for a node of line 7."""
     return f"line {node.start_mark.line + 1}"
 
 
-def line_of(node: "Node") -> int:
+def line_of(node: Node) -> int:
+    """Return the line of a node, counted from 1."""
     return int(node.start_mark.line) + 1
 
 
-def is_null(node: "Node") -> bool:
+def is_null(node: Node) -> bool:
+    """Return whether a node is null or empty."""
     return bool(node.tag == NULL)
 
 
-def describe(node: "Node") -> str:
-    """What stands there, for an error."""
-    from yaml import MappingNode, SequenceNode
-
+def describe(node: Node) -> str:
+    """Return what a node is, for an error: ``found a list``."""
     if isinstance(node, MappingNode):
         return "found options of its own"
     if isinstance(node, SequenceNode):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import curate
 from curate.recipes.parameters import write_command
-from curate.recipes.recipe import fill_in
+from curate.recipes.recipe import dump_recipe
 
 
 def value_of(parameter):
@@ -70,7 +70,7 @@ def test_the_kept_recipe_reads_back_as_the_same_steps(step):
     from curate.recipes.stage_graph import Step
 
     verb, values = step
-    text = fill_in(Recipe("r", None, None, (Step(verb, values, 1),)), VERBS, "there")
+    text = dump_recipe(Recipe("r", None, None, (Step(verb, values, 1),)), VERBS, "there")
     with tempfile.TemporaryDirectory() as folder:
         found = read(Path(folder), text)
     assert found.run == "there" and found.steps[0].verb == verb and found.steps[0].values == values

@@ -5,7 +5,7 @@ from helpers.recipes import states, written
 
 import curate
 from curate.errors import GateError
-from curate.recipes.stage_graph import Step, reads
+from curate.recipes.stage_graph import Step, list_stages_read
 
 LONG = """run: run
 steps:
@@ -81,5 +81,5 @@ def test_an_export_is_verified_again_when_any_of_its_bytes_has_changed(long):
 
 
 def test_an_export_of_what_was_rejected_reads_neither_buckets_nor_the_order():
-    assert {"bucket", "order"} & set(reads(Step("export", {"out": "a"}, 1))) == {"bucket", "order"}
-    assert not {"bucket", "order"} & set(reads(Step("export", {"out": "a", "rejected": True}, 1)))
+    assert {"bucket", "order"} & set(list_stages_read(Step("export", {"out": "a"}, 1))) == {"bucket", "order"}
+    assert not {"bucket", "order"} & set(list_stages_read(Step("export", {"out": "a", "rejected": True}, 1)))

@@ -198,7 +198,7 @@ def test_errors_name_what_is_wrong_and_what_mends_it(tmp_path, evals, corpus):
     with pytest.raises(GateError, match="too short or too common"):
         look(short, corpus, tmp_path / "r4")
     blank = write_lines(tmp_path / "blank.jsonl", [{"text": " "}, {"text": ""}])
-    with pytest.raises(GateError, match="would mean nothing"):
+    with pytest.raises(GateError, match="proves nothing"):
         look(evals, blank, tmp_path / "r5")
     with pytest.raises(UsageError, match="--canaries 0"):
         curate.decontaminate([evals], corpus=[corpus], run=str(run), canaries=0)

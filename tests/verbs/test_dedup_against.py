@@ -85,7 +85,7 @@ def test_unreadable_rows_of_another_corpus_are_told(tmp_path):
 
 def test_a_corpus_held_against_itself_is_refused(tmp_path):
     write_lines(tmp_path / "corpus" / "a.jsonl", [{"text": "one"}])
-    for named, says in ((["corpus"], "the corpus itself"), (["other", "other"], "named twice")):
+    for named, says in ((["corpus"], "the corpus itself"), (["other", "other"], "given twice")):
         write_lines(tmp_path / "other" / "b.jsonl", [{"text": "two"}])
         paths = [str(tmp_path / name) for name in named]
         with pytest.raises(UsageError, match=says):

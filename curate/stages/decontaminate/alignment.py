@@ -1,34 +1,37 @@
 """Where and how well one text occurs in another: runs of equal words, chained in order, weighed in bits.
 
 A run is a stretch of at least three consecutive words that both texts have. A chain takes runs in the order of both
-texts, with small gaps between them, and its score is the surprise of its words
-(``curate.stages.decontaminate.surprisal``) less a price for each gap: the bit score of sequence comparison (Karlin &
-Altschul 1990, doi:10.1073/pnas.87.6.2264), with words for letters. A chain of b bits is met by chance in about one of
-2^b places.
+texts, with small gaps between them. Its score is the surprise of its words (``curate.stages.decontaminate.surprisal``)
+less a price for each gap: the bit score of sequence comparison (Karlin & Altschul 1990, doi:10.1073/pnas.87.6.2264),
+with words for letters. By chance, a chain of b bits occurs at about one of 2^b positions.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import Any
 
 import numpy as np
 
+from curate.runtime.arrays import Int64Array, UInt64Array
 from curate.stages.decontaminate.surprisal import WordSurprisal
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-SIZE = 3  # words of the shingles by which runs are found
-GAP_BITS = 6.0  # the price of a gap, some more where its two sides differ in length
-GAP_DOCUMENT = 12  # words at most between two runs in the document
-GAP_ITEM = 25  # and in the eval item
-MOST_RUNS = 300  # of two texts that share more, the longest runs are chained
+SIZE = 3
+"""Words of the shingles by which runs are found."""
+GAP_BITS = 6.0
+"""The price of a gap; a gap whose two sides differ in length costs more."""
+GAP_DOCUMENT = 12
+"""The most words between two runs in the document."""
+GAP_ITEM = 25
+"""The most words between two runs in the eval item."""
+MOST_RUNS = 300
+"""Of two texts that share more runs, only the longest are chained."""
 LOOK_BACK = 40
+"""How many earlier runs a run may follow directly."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedRun:
-    """``length`` words from ``item`` on in the one text are those from ``document`` on in the other."""
+    """``length`` words from ``item`` on in the one text equal those from ``document`` on in the other."""
 
     item: int
     document: int
@@ -43,9 +46,11 @@ class Alignment:
     words: int
     """Words that were matched."""
     runs: tuple[MatchedRun, ...]
+    """In the order of both texts; at least one."""
 
     @property
     def longest(self) -> int:
+        """Words of the longest run."""
         return max(run.length for run in self.runs)
 
 
@@ -57,20 +62,27 @@ class _Link:
     words: int
     run: MatchedRun
     before: int
+    """Index of the link before this one, −1 for none."""
 
 
-def find_runs(item: Array, document: Array) -> list[MatchedRun]:
-    """Maximal runs, given the shingles of both texts (uint64); those of length n share n − 2 shingles in a row."""
+def find_runs(item: UInt64Array, document: UInt64Array) -> list[MatchedRun]:
+    """Return the maximal runs of two texts, given the hash of the shingle at each word of either.
+
+    A run of n words shares n − 2 consecutive shingles. Returns no run where either text has no shingle.
+    """
     order = np.argsort(item, kind="stable")
     left = np.searchsorted(item[order], document, side="left")
-    many = np.searchsorted(item[order], document, side="right") - left
-    places = np.repeat(np.arange(len(document)), many)
-    within = np.arange(len(places)) - np.repeat(np.cumsum(many) - many, many)
-    return join_runs(order[left[places] + within], places)
+    counts = np.searchsorted(item[order], document, side="right") - left
+    positions = np.repeat(np.arange(len(document)), counts)
+    within = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return join_runs(order[left[positions] + within], positions)
 
 
-def join_runs(item: Array, document: Array) -> list[MatchedRun]:
-    """Runs from pairs of places at which both texts have the same shingle."""
+def join_runs(item: Int64Array, document: Int64Array) -> list[MatchedRun]:
+    """Return the runs that pairs of word positions make up.
+
+    Both texts have the same shingle at the positions ``item[i]`` and ``document[i]``.
+    """
     if not len(item):
         return []
     diagonal = document - item
@@ -84,13 +96,16 @@ def join_runs(item: Array, document: Array) -> list[MatchedRun]:
 
 
 def align(runs: Sequence[MatchedRun], surprise: WordSurprisal, base: int) -> Alignment | None:
-    """The chain of the most bits; None without runs. The item's words begin at ``base`` in ``surprise``."""
+    """Return the chain of the most bits, None where there are no runs.
+
+    The item's words begin at index ``base`` of ``surprise``.
+    """
     if not runs:
         return None
-    taken = sorted(runs, key=lambda run: -run.length)[:MOST_RUNS]
-    taken.sort(key=lambda run: (run.document, run.item))
+    longest = sorted(runs, key=lambda run: -run.length)[:MOST_RUNS]
+    longest.sort(key=lambda run: (run.document, run.item))
     links: list[_Link] = []
-    for run in taken:
+    for run in longest:
         best = _Link(surprise.of_run(base + run.item, run.length), run.length, run, -1)
         for before in range(len(links) - 1, max(-1, len(links) - 1 - LOOK_BACK), -1):
             longer = _extend(links[before], before, run, surprise, base)
@@ -101,7 +116,7 @@ def align(runs: Sequence[MatchedRun], surprise: WordSurprisal, base: int) -> Ali
 
 
 def _extend(link: _Link, before: int, run: MatchedRun, surprise: WordSurprisal, base: int) -> _Link | None:
-    """The chain with one more run, without the words that the two share; None where it cannot follow."""
+    """Return the chain with one more run, None where the run cannot follow. Words that the two share count once."""
     last = link.run
     if last.item >= run.item or last.document >= run.document:
         return None
@@ -120,10 +135,10 @@ def _extend(link: _Link, before: int, run: MatchedRun, surprise: WordSurprisal, 
 
 def _trace(links: Sequence[_Link]) -> Alignment:
     best = max(links, key=lambda link: link.bits)
-    found, link = [], best
+    runs, link = [], best
     while True:
-        found.append(link.run)
+        runs.append(link.run)
         if link.before < 0:
             break
         link = links[link.before]
-    return Alignment(best.bits, best.words, tuple(reversed(found)))
+    return Alignment(best.bits, best.words, tuple(reversed(runs)))

@@ -1,8 +1,8 @@
-"""Canaries: eval items planted in a sample of the user's own documents, so that every run measures what it would find.
+"""Canaries: eval items planted in copies of the user's documents, so that every run measures what it would find.
 
-A clean result means little by itself: a wrong field, a broken index or an unusual corpus gives one too. Each run plants
-items in copies of documents, as they are and edited in four ways, looks for them with the same detector, and tells the
-share that it found. Nothing of it touches the corpus.
+A clean result alone proves little: a wrong column, a broken index or an unusual corpus gives one too. Each run plants
+items in copies of documents, as they are and edited in four ways, searches for them with the same detector, and reports
+the share that it found. The corpus is not changed.
 """
 
 import random
@@ -14,10 +14,15 @@ from curate.stages.decontaminate.matches import CONTAMINATED, Match
 from curate.stages.decontaminate.queries import LEAKS, EvalQueries
 
 KINDS = ("verbatim", "case", "spacing", "words", "truncated")
-EACH = 100  # items of each kind
-HOST_CHARS = 20_000  # of a document that an item is planted in
-REPLACED = 0.1  # share of the words that ``words`` replaces
-KEPT = 0.6  # share of the words that ``truncated`` keeps
+"""How an item is edited before it is planted."""
+EACH = 100
+"""Items of each kind."""
+HOST_CHARS = 20_000
+"""Characters of a document that an item is planted in; the rest is left out."""
+REPLACED = 0.1
+"""Share of the words that ``words`` replaces."""
+KEPT = 0.6
+"""Share of the words that ``truncated`` keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +30,32 @@ class Canary:
     """One item planted in a copy of one document."""
 
     kind: str
+    """One of KINDS."""
     item: int
+    """Index of the eval item."""
     host: int
+    """Index of the document in which it was planted."""
     text: str
     """The document with the item in it."""
     start: int
+    """Characters of ``text`` that are the item, the end excluded."""
     end: int
 
 
-def choose(probes: EvalQueries, each: int, seed: int) -> list[int]:
-    """Probes to plant: at most ``each``, the eval sets in turn, of those that can prove a leak; items once."""
+def choose_queries(queries: EvalQueries, each: int, seed: int) -> list[int]:
+    """Return the indices of at most ``each`` queries to plant, one of every eval set in turn.
+
+    Only queries that can prove a leak are chosen, of an item the first.
+    """
     by_set: dict[str, list[int]] = {}
     seen: set[int] = set()
-    for number, probe in enumerate(probes.probes):
-        if probe.part in LEAKS and probe.item not in seen:
-            seen.add(probe.item)
-            by_set.setdefault(probes.items[probe.item].set, []).append(number)
-    draw = random.Random(seed)
+    for number, query in enumerate(queries.queries):
+        if query.part in LEAKS and query.item not in seen:
+            seen.add(query.item)
+            by_set.setdefault(queries.items[query.item].set, []).append(number)
+    generator = random.Random(seed)
     for numbers in by_set.values():
-        draw.shuffle(numbers)
+        generator.shuffle(numbers)
     chosen: list[int] = []
     while by_set and len(chosen) < each:
         for name in list(by_set):
@@ -53,66 +65,72 @@ def choose(probes: EvalQueries, each: int, seed: int) -> list[int]:
     return chosen[:each]
 
 
-def plant(probes: EvalQueries, hosts: Sequence[str], each: int = EACH, seed: int = 0) -> list[Canary]:
-    """Canaries of every kind, each item in another of the hosts. ValueError without hosts."""
+def plant(queries: EvalQueries, hosts: Sequence[str], each: int = EACH, seed: int = 0) -> list[Canary]:
+    """Return ``each`` canaries of every kind (fewer where there are fewer items), planted in random hosts.
+
+    ``hosts`` are the texts of documents. Raises ValueError where there are none.
+    """
     if not hosts:
         raise ValueError("canaries need documents to be planted in")
-    draw = random.Random(seed)
+    generator = random.Random(seed)
     planted = []
     for kind in KINDS:
-        for number in choose(probes, each, seed):
-            host = draw.randrange(len(hosts))
-            text = edit(probes.probes[number].text, kind, hosts[host], draw)
-            planted.append(put(kind, probes.probes[number].item, host, hosts[host][:HOST_CHARS], text, draw))
+        for number in choose_queries(queries, each, seed):
+            host = generator.randrange(len(hosts))
+            query = queries.queries[number]
+            text = edit_text(query.text, kind, hosts[host], generator)
+            planted.append(insert_text(kind, query.item, host, hosts[host][:HOST_CHARS], text, generator))
     return planted
 
 
-def put(kind: str, item: int, host: int, document: str, text: str, draw: random.Random) -> Canary:
-    """A text as a paragraph of its own, at a random end of a line or sentence of a document."""
-    ends = [found.end() for found in re.finditer(r"[.!?]\s|\n", document)]
-    at = draw.choice([0, len(document), *ends])
+def insert_text(kind: str, item: int, host: int, document: str, text: str, generator: random.Random) -> Canary:
+    """Return a canary whose text stands as a paragraph at a random end of a line or sentence of a document."""
+    ends = [match.end() for match in re.finditer(r"[.!?]\s|\n", document)]
+    at = generator.choice([0, len(document), *ends])
     before = document[:at].rstrip() + "\n\n" if document[:at].strip() else ""
     return Canary(kind, item, host, f"{before}{text}\n\n{document[at:].lstrip()}", len(before), len(before) + len(text))
 
 
-def edit(text: str, kind: str, host: str, draw: random.Random) -> str:
-    """An eval item as it may have been changed on its way into a corpus."""
+def edit_text(text: str, kind: str, host: str, generator: random.Random) -> str:
+    """Return an eval item edited in one of KINDS, as it may have been on its way into a corpus.
+
+    Raises ValueError for another kind.
+    """
     if kind == "verbatim":
         return text
     if kind == "case":
-        return draw.choice((str.upper, str.lower, str.title))(text)
+        return generator.choice((str.upper, str.lower, str.title))(text)
     if kind == "spacing":
-        return respace(text, draw)
+        return change_spacing(text, generator)
     if kind == "words":
-        return replace_words(text, host, draw)
+        return replace_words(text, host, generator)
     if kind == "truncated":
         spans = list(re.finditer(r"\S+", text))
         return text[: spans[max(0, round(KEPT * len(spans)) - 1)].end()] if spans else text
     raise ValueError(f"no kind of canary is called {kind}")
 
 
-def respace(text: str, draw: random.Random) -> str:
-    """White space made wider or broken over lines; sentence marks exchanged."""
+def change_spacing(text: str, generator: random.Random) -> str:
+    """Return a text with white space made wider or broken over lines, and some punctuation exchanged."""
     marks = {".": "!", ",": ";", "?": " ?", ";": ","}
-    swapped = "".join(marks.get(char, char) if draw.random() < 0.5 else char for char in text)
-    return re.sub(r"(?<=\w)\s+(?=\w)", lambda found: draw.choice((found[0], "  ", "\n", "\t")), swapped)
+    swapped = "".join(marks.get(char, char) if generator.random() < 0.5 else char for char in text)
+    return re.sub(r"(?<=\w)\s+(?=\w)", lambda match: generator.choice((match[0], "  ", "\n", "\t")), swapped)
 
 
-def replace_words(text: str, host: str, draw: random.Random) -> str:
-    """One in ten words, of letters alone, replaced by a word of the document; at least one."""
+def replace_words(text: str, host: str, generator: random.Random) -> str:
+    """Return a text with one in ten words of letters, at least one, replaced by a word of the host document."""
     spans = list(re.finditer(r"[^\W\d_]+", text))
     pool = re.findall(r"[^\W\d_]{3,}", host[:HOST_CHARS]) or ["something"]
-    for found in sorted(
-        draw.sample(spans, min(len(spans), max(1, round(REPLACED * len(spans))))), key=lambda one: -one.start()
-    ):
-        text = text[: found.start()] + draw.choice(pool) + text[found.end() :]
+    replaced = generator.sample(spans, min(len(spans), max(1, round(REPLACED * len(spans)))))
+    for span in sorted(replaced, key=lambda span: -span.start()):
+        text = text[: span.start()] + generator.choice(pool) + text[span.end() :]
     return text
 
 
 def found_in(canary: Canary, matches: Sequence[Match]) -> bool:
-    """Whether one of a canary's matches is a leak and lies, by half at least, where the item was planted.
+    """Return whether one of the matches is a leak and lies, by half at least, where the item was planted.
 
-    It need not be the same item: items of one task share their templates.
+    It need not be the same item, since items of one task share their templates.
     """
     for match in matches:
         common = min(match.end, canary.end) - max(match.start, canary.start)

@@ -1,11 +1,11 @@
-"""The detector: eval sets made ready once, then any number of texts looked through, in batches of bounded size."""
+"""The detector: eval sets are indexed once, then any number of texts is searched, in batches of bounded size."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from curate.stages.decontaminate.matches import Match, judge, settle
-from curate.stages.decontaminate.minhash_index import SignedWindows, find_by_minhash, sign_probes
+from curate.stages.decontaminate.matches import Match, judge_candidates, keep_best_matches
+from curate.stages.decontaminate.minhash_index import SignedQueries, find_by_minhash, sign_queries
 from curate.stages.decontaminate.ngram_index import (
     CandidateBatch,
     Candidates,
@@ -14,13 +14,16 @@ from curate.stages.decontaminate.ngram_index import (
     make_batch,
     make_index,
 )
-from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, make_probes
-from curate.stages.decontaminate.surprisal import load_background
+from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, make_queries
+from curate.stages.decontaminate.surprisal import load_word_model
 
 METHODS = ("ngram", "minhash")
 BATCH_CHARS = 250_000
-PIECE_CHARS = 400_000  # a longer text is looked through in pieces
-OVERLAP_CHARS = 40_000  # that share this much at least, and as much as the longest item takes twice
+"""Characters that are searched at a time."""
+PIECE_CHARS = 400_000
+"""Characters beyond which a text is searched in pieces."""
+OVERLAP_CHARS = 40_000
+"""Characters that pieces share at least; more where an item is longer than half of that."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,58 +31,67 @@ class Detector:
     """Eval items that texts can be searched for."""
 
     method: Literal["ngram", "minhash"]
-    probes: EvalQueries
+    queries: EvalQueries
     index: NgramIndex
-    signed: SignedWindows | None
-    """The signatures of the probes, for ``minhash``."""
+    signed: SignedQueries | None
+    """The signatures of the queries, for ``minhash``."""
 
     def find(self, batch: CandidateBatch) -> Candidates:
+        """Return the candidates of a batch by the detector's method."""
         if self.signed is not None:
             return find_by_minhash(self.signed, self.index, batch)
         return find_by_ngrams(self.index, batch)
 
     def scan(self, texts: Sequence[str]) -> list[Match]:
-        """The matches in some texts, of one item as many as lie apart; ``Match.document`` counts the texts from 0."""
-        found: list[Match] = []
-        for pieces in batches(texts, self.overlap):
-            shown = [piece for _, _, piece in pieces]
-            batch = make_batch(shown)
-            for match in judge(self.probes, batch, shown, self.find(batch)):
+        """Return the matches in some texts; ``Match.document`` is the index of the text.
+
+        An item that a text contains several times gives as many matches.
+        """
+        matches: list[Match] = []
+        for pieces in group_pieces(texts, self.overlap):
+            piece_texts = [piece for _, _, piece in pieces]
+            batch = make_batch(piece_texts)
+            for match in judge_candidates(self.queries, batch, piece_texts, self.find(batch)):
                 number, base, _ = pieces[match.document]
-                found.append(replace(match, document=number, start=match.start + base, end=match.end + base))
-        return settle(found)
+                matches.append(replace(match, document=number, start=match.start + base, end=match.end + base))
+        return keep_best_matches(matches)
 
     @property
     def overlap(self) -> int:
         """Characters that two pieces of a long text share."""
-        return max(OVERLAP_CHARS, 2 * max((len(probe.text) for probe in self.probes.probes), default=0))
+        return max(OVERLAP_CHARS, 2 * max((len(query.text) for query in self.queries.queries), default=0))
 
 
 def make_detector(items: Sequence[IndexedItem], method: Literal["ngram", "minhash"] = "ngram") -> Detector:
-    """A detector of some eval items."""
-    background = load_background()
-    probes = make_probes(items, background)
-    signed = sign_probes(probes) if method == "minhash" else None
-    return Detector(method, probes, make_index(probes), signed)
+    """Return a detector of some eval items."""
+    queries = make_queries(items, load_word_model())
+    signed = sign_queries(queries) if method == "minhash" else None
+    return Detector(method, queries, make_index(queries), signed)
 
 
-def batches(texts: Sequence[str], overlap: int) -> Iterator[list[tuple[int, int, str]]]:
-    """Texts in groups of about BATCH_CHARS; a long one as pieces with their places, sharing ``overlap`` characters."""
-    held: list[tuple[int, int, str]] = []
+def group_pieces(texts: Sequence[str], overlap: int) -> Iterator[list[tuple[int, int, str]]]:
+    """Yield the texts in groups of about BATCH_CHARS, a long one as pieces that share ``overlap`` characters.
+
+    Each entry is the index of the text, the index of the piece's first character in it, and the piece.
+    """
+    group: list[tuple[int, int, str]] = []
     size = 0
     for number, text in enumerate(texts):
-        for base, piece in pieces_of(text, overlap):
-            held.append((number, base, piece))
+        for base, piece in split_text(text, overlap):
+            group.append((number, base, piece))
             size += len(piece)
             if size >= BATCH_CHARS:
-                yield held
-                held, size = [], 0
-    if held:
-        yield held
+                yield group
+                group, size = [], 0
+    if group:
+        yield group
 
 
-def pieces_of(text: str, overlap: int) -> Iterator[tuple[int, str]]:
-    """The text, or pieces of it that begin and end at white space where there is any near."""
+def split_text(text: str, overlap: int) -> Iterator[tuple[int, str]]:
+    """Yield a text, or pieces of a long one, each with the index of its first character.
+
+    Pieces begin and end at white space where there is some within a thousand characters.
+    """
     if len(text) <= PIECE_CHARS + overlap:
         yield 0, text
         return

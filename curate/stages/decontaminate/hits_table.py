@@ -1,4 +1,4 @@
-"""The hits of a run: parts slice by slice, begun or gone on with, completed, and summed."""
+"""The hits of a run: written in parts, slice by slice, completed, and summed up."""
 
 import shutil
 from collections import Counter
@@ -17,21 +17,26 @@ if TYPE_CHECKING:
     from curate.corpus import Documents
     from curate.stages.decontaminate.evalsets import EvalItem
 
-CONTEXT = 160  # characters shown around a match
-LEFT = 0.2  # share of a document that must be left after cutting, else it is dropped
-FREQUENT_SHARE, FREQUENT_DOCUMENTS = 0.01, 20  # of the documents, and at least so many
+CONTEXT = 160
+"""Characters of the document that are kept before and after a match."""
+LEFT = 0.2
+"""Share of a document that must be left after cutting; otherwise it is dropped."""
+FREQUENT_SHARE, FREQUENT_DOCUMENTS = 0.01, 20
+"""Share and number of the documents from which on an item that leaks into them is noted."""
 COUNTED = ("read", "scanned", "clean", "review", "contaminated", "dropped", "empty", "unreadable", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedText:
-    """One text that was looked through: a document, or a turn of one."""
+    """One text that was searched: a document, or a turn of one."""
 
     document: int
-    """Place in its slice."""
+    """Index of the document in its slice."""
     text: str
     turn: int | None = None
+    """Index of the turn in its conversation; None for a document that is no conversation."""
     role: str | None = None
+    """Who speaks."""
 
 
 @dataclass(slots=True)
@@ -39,19 +44,25 @@ class HitCounts:
     """Counts of one slice, or of all."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    """Documents (and bytes) by the names in COUNTED."""
     sets: Counter[str] = field(default_factory=Counter)
     """Contaminated documents by eval set."""
 
     def add(self, other: Mapping[str, Any]) -> None:
+        """Add the counts of a part, as ``as_dict`` returns them."""
         self.counts.update(other["counts"])
         self.sets.update(other["sets"])
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the counts as they are recorded."""
         return {"counts": {name: self.counts[name] for name in COUNTED}, "sets": dict(sorted(self.sets.items()))}
 
 
 def begin(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], restart: bool) -> str:
-    """Take up hits that were made from the same, or begin anew in their run.  → their fingerprint"""
+    """Return the fingerprint of the hits to make, under which parts that were made from the same are kept.
+
+    Other hits of the run, or with ``restart`` all, are removed, and new ones are recorded as not complete.
+    """
     fingerprint = compute_fingerprint([made_from, parameters])
     before = run.stage("decontaminate")
     if restart or before is None or before.get("fingerprint") != fingerprint:
@@ -75,10 +86,10 @@ def complete(run: Run, fingerprint: str) -> HitCounts:
     reasons.conserve("decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"])
     reasons.conserve("decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0)
     record = dict(run.stage("decontaminate") or {})
-    found = total.as_dict()
+    sums = total.as_dict()
     run.save(
         "decontaminate",
-        {**record, "complete": True, "fingerprint": fingerprint, "counts": {**found["counts"], "sets": found["sets"]}},
+        {**record, "complete": True, "fingerprint": fingerprint, "counts": {**sums["counts"], "sets": sums["sets"]}},
     )
     parquet.remove_leftovers(run.hits)
     return total
@@ -87,55 +98,64 @@ def complete(run: Run, fingerprint: str) -> HitCounts:
 def tabulate(
     documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: str
 ) -> tuple[pa.Table, HitCounts]:
-    """The hits of one slice as rows, and its counts."""
+    """Return the hits of one slice as a table of ``schemas.HITS``, and its counts.
+
+    ``Match.document`` is an index of ``scanned``, ``Match.item`` one of ``items``.
+    """
     by_document: dict[int, list[Match]] = {}
     for match in matches:
         by_document.setdefault(scanned[match.document].document, []).append(match)
     statuses = Counter(documents.statuses)
     tally = HitCounts(Counter(read=len(documents), empty=statuses["empty"], unreadable=statuses["unreadable"]))
-    tally.counts["bytes"] = sum(len(one.text.encode()) for one in scanned)
+    tally.counts["bytes"] = sum(len(text.text.encode()) for text in scanned)
     rows: list[dict[str, Any]] = []
-    for place in range(len(documents)):
-        if documents.statuses[place] != "ok":
+    for index in range(len(documents)):
+        if documents.statuses[index] != "ok":
             continue
-        found = by_document.get(place, [])
+        of_document = by_document.get(index, [])
         tally.counts["scanned"] += 1
-        leaks = [match for match in found if match.verdict == CONTAMINATED]
-        taken = choose_action(action, leaks, [one for one in scanned if one.document == place] if leaks else [])
-        tally.counts["contaminated" if leaks else "review" if found else "clean"] += 1
-        tally.counts["dropped"] += taken == "drop" and bool(leaks)
+        leaks = [match for match in of_document if match.verdict == CONTAMINATED]
+        effect = choose_action(action, leaks, [text for text in scanned if text.document == index] if leaks else [])
+        tally.counts["contaminated" if leaks else "review" if of_document else "clean"] += 1
+        tally.counts["dropped"] += effect == "drop" and bool(leaks)
         tally.sets.update({items[match.item].set for match in leaks})
-        rows += [_row(documents, place, scanned[match.document], match, items[match.item], taken) for match in found]
+        rows += [
+            _make_row(documents, index, scanned[match.document], match, items[match.item], effect)
+            for match in of_document
+        ]
     return pa.Table.from_pylist(rows, schema=schemas.HITS), tally
 
 
 def choose_action(action: str, leaks: list[Match], texts: list[ScannedText]) -> str:
-    """drop, mark or cut; a document of which cutting would leave little is dropped."""
+    """Return what becomes of one document with leaks: drop, mark or cut.
+
+    ``texts`` are those of the document. One of which cutting would leave less than LEFT is dropped.
+    """
     if action != "cut-span":
         return action
-    whole = sum(len(one.text) for one in texts)
+    total = sum(len(text.text) for text in texts)
     covered, reach = 0, 0
-    for match in sorted(leaks, key=lambda one: one.start):
+    for match in sorted(leaks, key=lambda match: match.start):
         covered += max(0, match.end - max(match.start, reach))
         reach = max(reach, match.end)
-    return "cut" if whole - covered >= LEFT * whole else "drop"
+    return "cut" if total - covered >= LEFT * total else "drop"
 
 
-def _row(
-    documents: "Documents", place: int, scanned: ScannedText, match: Match, item: "EvalItem", taken: str
+def _make_row(
+    documents: "Documents", index: int, scanned: ScannedText, match: Match, item: "EvalItem", action: str
 ) -> dict[str, Any]:
     text = scanned.text
     return {
         "file": documents.mark.file,
-        "row": int(documents.rows[place]),
-        "id": documents.ids[place],
+        "row": int(documents.rows[index]),
+        "id": documents.ids[index],
         "turn": scanned.turn,
         "role": scanned.role,
         "eval_set": item.set,
         "eval_id": item.id,
         "part": match.part,
         "verdict": match.verdict,
-        "action": taken if match.verdict == CONTAMINATED else "none",
+        "action": action if match.verdict == CONTAMINATED else "none",
         "rule": match.rule,
         "containment": match.containment,
         "coverage": match.coverage,
@@ -152,7 +172,7 @@ def _row(
 
 
 def by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
-    """For each eval set: items hit, documents contaminated, documents for review alone, and leaks by rule."""
+    """Return for each eval set: items hit, documents contaminated, documents for review alone, and leaks by rule."""
     source, leak = sql.parquet_source(run.hits), "verdict = 'contaminated'"
     database = sql.connect()
     sums = database.execute(
@@ -162,48 +182,54 @@ def by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str
     rules = database.execute(
         f"SELECT eval_set, rule, count(*) FROM {source} WHERE {leak} GROUP BY 1, 2 ORDER BY 1, 2"
     ).fetchall()
-    found = {name: (items, leaks, every - leaks) for name, items, leaks, every in sums}
+    counts = {name: (items, leaks, every - leaks) for name, items, leaks, every in sums}
     return [
-        (*found.get(name, (0, 0, 0)), {rule: number for owner, rule, number in rules if owner == name})
+        (*counts.get(name, (0, 0, 0)), {rule: number for owner, rule, number in rules if owner == name})
         for name in names
     ]
 
 
 def frequent(run: Run, scanned: int) -> list[str]:
-    """Items that leak into very many documents, in words: boilerplate of the corpus, or leaked at large."""
+    """Return notes on the items that leak into very many of the ``scanned`` documents, at most five.
+
+    Such an item is boilerplate of the corpus, or has leaked everywhere.
+    """
     least = max(FREQUENT_DOCUMENTS, FREQUENT_SHARE * scanned)
     rows = sql.connect().execute(
         f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {sql.parquet_source(run.hits)} "
         f"WHERE verdict = 'contaminated' GROUP BY 1, 2 HAVING many >= {least} ORDER BY many DESC, 1, 2 LIMIT 5"
     )
     return [
-        f"{name} {item} is in {many:,} documents ({many / scanned:.1%}): text of the corpus' own, or leaked at large"
+        f"{name} {item} is in {many:,} documents ({many / scanned:.1%}): boilerplate, or leaked everywhere"
         for name, item, many in rows.fetchall()
     ]
 
 
 def ends(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
-    """The leaks of the most bits, one a document, and those of the fewest that are not among them."""
+    """Return the ``most`` leaks of the most bits, one a document, and those of the fewest that are not among them."""
     best = f"SELECT * FROM {sql.parquet_source(run.hits)} WHERE verdict = 'contaminated'"
     best += " QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id) = 1"
-    strongest = rows_of(f"{best} ORDER BY bits DESC, file, row LIMIT {most}")
-    weakest = rows_of(f"{best} ORDER BY bits, file, row LIMIT {most}")
+    strongest = query_rows(f"{best} ORDER BY bits DESC, file, row LIMIT {most}")
+    weakest = query_rows(f"{best} ORDER BY bits, file, row LIMIT {most}")
     taken = {(hit["file"], hit["row"]) for hit in strongest}
     return tuple(strongest), tuple(hit for hit in weakest if (hit["file"], hit["row"]) not in taken)
 
 
 def for_page(run: Run, most: int) -> list[dict[str, Any]]:
-    """At most so many hits, those that a person should judge: leaks of the documents whose strongest hit is weakest,
-    then those for review, which have a fifth of the places and what the leaks leave."""
+    """Return at most so many hits, those that a person should judge.
+
+    First leaks, of the documents whose strongest hit is weakest; then hits for review, which have a fifth of the number
+    and what the leaks leave of it.
+    """
     source = sql.parquet_source(run.hits)
     order = "max(bits) OVER (PARTITION BY file, row), file, row, bits DESC, eval_set, eval_id"
-    review = rows_of(f"SELECT * FROM {source} WHERE verdict = 'review' ORDER BY bits DESC, file, row LIMIT {most}")
+    review = query_rows(f"SELECT * FROM {source} WHERE verdict = 'review' ORDER BY bits DESC, file, row LIMIT {most}")
     room = max(most - len(review), most - most // 5)
-    leaks = rows_of(f"SELECT * FROM {source} WHERE verdict = 'contaminated' ORDER BY {order} LIMIT {room}")
+    leaks = query_rows(f"SELECT * FROM {source} WHERE verdict = 'contaminated' ORDER BY {order} LIMIT {room}")
     return [*leaks, *review[: most - len(leaks)]]
 
 
-def rows_of(query: str) -> list[dict[str, Any]]:
-    """The rows of a query as dicts."""
-    found: list[dict[str, Any]] = sql.connect().sql(query).to_arrow_table().to_pylist()
-    return found
+def query_rows(query: str) -> list[dict[str, Any]]:
+    """Return the rows of a query as dicts."""
+    rows: list[dict[str, Any]] = sql.connect().sql(query).to_arrow_table().to_pylist()
+    return rows

@@ -1,18 +1,18 @@
 """Candidates by MinHash: windows over the documents, looked up among the signatures of the eval items.
 
 Windows of several lengths move over the documents by a quarter of their length; the bands of their signatures are
-looked up among those of the probes. It is an estimate: 64 bands of 2 rows find a similarity of .2 with probability .93,
-and .3, which a third of a shortened item within a window of its length has, with .998. The inverted index
+looked up among those of the queries. It is an estimate: 64 bands of 2 rows find a similarity of .2 with probability
+.93, and .3, which a third of a shortened item within a window of its length has, with .998. The inverted index
 (``curate.stages.decontaminate.ngram_index``) is exact and, on the eval sets that we measured, faster too; signatures
 take the same room for an item of ten words as for one of a thousand.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from curate.matching import minhash, numba_kernels
+from curate.runtime.arrays import Int64Array, UInt8Array, UInt32Array, UInt64Array
 from curate.stages.decontaminate.ngram_index import (
     POSTINGS,
     BloomFilter,
@@ -20,107 +20,116 @@ from curate.stages.decontaminate.ngram_index import (
     Candidates,
     NgramIndex,
     expand,
-    gather,
-    make_sieve,
+    make_bloom_filter,
+    merge_stretches,
     refine,
-    search,
+    search_sorted,
 )
 from curate.stages.decontaminate.queries import EvalQueries
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 BANDS = minhash.Bands(64, 2)
-WINDOWS = (8, 16, 32, 64, 128, 256)  # words
-LEAST_AGREEMENT = 0.12  # share of equal signature values from which a window is a candidate
+WINDOWS = (8, 16, 32, 64, 128, 256)
+"""Words of the windows, each twice as many as the one before."""
+LEAST_AGREEMENT = 0.12
+"""Share of equal signature values from which on a window is a candidate."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SignedWindows:
-    """The signatures of the probes, and their bands."""
+class SignedQueries:
+    """The signatures of the queries, and their bands. Q queries, V values of a signature, K distinct band keys."""
 
-    probes: EvalQueries
-    permutations: Array
-    signatures: Array
-    """uint32 (probes, permutations)"""
-    keys: Array
-    """uint64, the distinct keys of all bands, sorted."""
-    offsets: Array
-    owners: Array
-    """For each posting, its probe."""
-    sieve: BloomFilter
-    small: Array
-    """A first, small sieve: see ``kernels.sift``."""
+    queries: EvalQueries
+    permutations: UInt32Array
+    """Of shape (2, V): what ``minhash.permutations`` gives."""
+    signatures: UInt32Array
+    """Of shape (Q, V)."""
+    keys: UInt64Array
+    """Of shape (K,): the keys of all bands, ascending."""
+    offsets: Int64Array
+    """Of shape (K + 1,): the postings of key k are those from offsets[k] to offsets[k + 1], the end excluded."""
+    owners: Int64Array
+    """For each posting, the index of its query."""
+    bloom: BloomFilter
+    """Of ``keys``."""
+    small: UInt8Array
+    """A first, small Bloom filter of ``keys``: see ``numba_kernels.sift``."""
 
 
-def sign_probes(probes: EvalQueries, seed: int = minhash.SEED) -> SignedWindows:
-    """The probes as an LSH index: as datasketch's ``MinHashLSH(params=(64, 2))`` holds them, in sorted arrays."""
+def sign_queries(queries: EvalQueries, seed: int = minhash.SEED) -> SignedQueries:
+    """Return the queries as an LSH index: what datasketch's ``MinHashLSH(params=(64, 2))`` holds, in sorted arrays."""
     table = minhash.permutations(BANDS.bands * BANDS.rows, seed)
-    places = np.flatnonzero(probes.valid)
-    offsets = np.searchsorted(places, probes.words.offsets)
-    signatures = minhash.signatures(probes.shingles[places], offsets, table)
+    positions = np.flatnonzero(queries.valid)
+    offsets = np.searchsorted(positions, queries.words.offsets)
+    signatures = minhash.signatures(queries.shingles[positions], offsets, table)
     keys = minhash.band_keys(signatures, BANDS)
     distinct, inverse = np.unique(keys.ravel(), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     counts = np.bincount(inverse, minlength=len(distinct))
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     ends = np.concatenate([[0], np.cumsum(np.minimum(counts, POSTINGS))])
-    return SignedWindows(
-        probes,
+    return SignedQueries(
+        queries,
         table,
         signatures,
         distinct,
         ends,
         order[rank < POSTINGS] // BANDS.bands,
-        make_sieve(distinct),
+        make_bloom_filter(distinct),
         numba_kernels.make_small(distinct),
     )
 
 
-def find_by_minhash(index: SignedWindows, exact: NgramIndex, batch: CandidateBatch) -> Candidates:
-    """Every window whose signature shares a band with a probe and agrees with it in enough values."""
+def find_by_minhash(index: SignedQueries, exact: NgramIndex, batch: CandidateBatch) -> Candidates:
+    """Return every window whose signature shares a band with a query and agrees with it in enough values.
+
+    ``exact`` is the inverted index of the same queries, by which candidates are refined.
+    """
     signatures, firsts, lasts = sign_windows(batch, index.permutations)
-    places, slots = look_up_bands(signatures, index)
+    positions, slots = look_up_bands(signatures, index)
     numbers, postings = expand(slots, index.offsets)
-    window, probe = places[numbers] // BANDS.bands, index.owners[postings]
-    pairs = np.unique(window * len(index.signatures) + probe)
-    window, probe = pairs // max(len(index.signatures), 1), pairs % max(len(index.signatures), 1)
-    agreement = (signatures[window] == index.signatures[probe]).mean(axis=1) if len(pairs) else np.zeros(0)
+    windows, queries = positions[numbers] // BANDS.bands, index.owners[postings]
+    pairs = np.unique(windows * len(index.signatures) + queries)
+    windows, queries = pairs // max(len(index.signatures), 1), pairs % max(len(index.signatures), 1)
+    agreement = (signatures[windows] == index.signatures[queries]).mean(axis=1) if len(pairs) else np.zeros(0)
     enough = agreement >= LEAST_AGREEMENT
-    return refine(
-        exact, batch, gather(batch, index.probes, probe[enough], firsts[window[enough]], lasts[window[enough]])
-    )
+    stretches = queries[enough], firsts[windows[enough]], lasts[windows[enough]]
+    return refine(exact, batch, merge_stretches(batch, index.queries, *stretches))
 
 
-def look_up_bands(signatures: Array, index: SignedWindows) -> tuple[Array, Array]:
-    """The bands that some probe has too: their places, windows by bands, and where the index has them."""
+def look_up_bands(signatures: UInt32Array, index: SignedQueries) -> tuple[Int64Array, Int64Array]:
+    """Return the indices of the bands that some query has too, and their indices in ``index.keys``.
+
+    ``signatures`` has the shape (windows, V). Band b of window w has the index w · bands + b.
+    """
     if not len(index.keys):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if numba_kernels.available():
-        sieve = index.sieve
-        found = numba_kernels.sift(
-            signatures, BANDS.bands, BANDS.rows, minhash.MULTIPLIER, index.small, sieve.table, sieve.mask
+        bloom = index.bloom
+        indices, keys = numba_kernels.sift(
+            signatures, BANDS.bands, BANDS.rows, minhash.MULTIPLIER, index.small, bloom.table, bloom.mask
         )
     else:
-        keys = minhash.band_keys(signatures, BANDS).ravel()
-        places = index.sieve.places(keys)
-        found = places, keys[places]
-    same, slots = search(found[1], index.keys)
-    return found[0][same], slots
+        every = minhash.band_keys(signatures, BANDS).ravel()
+        indices = index.bloom.select(every)
+        keys = every[indices]
+    same, slots = search_sorted(keys, index.keys)
+    return indices[same], slots
 
 
-def sign_windows(batch: CandidateBatch, table: Array) -> tuple[Array, Array, Array]:
-    """Signatures, first words and last words of all windows; a window does not end with its document, but with itself.
+def sign_windows(batch: CandidateBatch, table: UInt32Array) -> tuple[UInt32Array, Int64Array, Int64Array]:
+    """Return the signatures (windows, V) of all windows, and the indices of their first and last words.
 
-    The triples of blocks of a quarter of the smallest window are signed once; longer windows take the minima of theirs.
+    A window may reach over the end of a document. ``table`` is what ``minhash.permutations`` gives. The triples of
+    blocks of a quarter of the smallest window are signed once; longer windows take the minima of theirs.
     """
     step = WINDOWS[0] // 4
-    places = np.flatnonzero(batch.valid)
-    if not len(places):
+    positions = np.flatnonzero(batch.valid)
+    if not len(positions):
         nothing = np.zeros(0, np.int64)
         return np.zeros((0, table.shape[1]), np.uint32), nothing, nothing
-    edges = np.searchsorted(places, np.arange(0, len(batch.words) + step, step))
-    level = minhash.signatures(batch.shingles[places], edges, table)
-    found, firsts, lasts = [], [], []
+    edges = np.searchsorted(positions, np.arange(0, len(batch.words) + step, step))
+    level = minhash.signatures(batch.shingles[positions], edges, table)
+    signatures, firsts, lasts = [], [], []
     for length in WINDOWS:
         width = length // 4
         while step < width:  # blocks of twice the length
@@ -134,7 +143,7 @@ def sign_windows(batch: CandidateBatch, table: Array) -> tuple[Array, Array, Arr
             two = np.minimum(level[:-1], level[1:])
             four = np.minimum(two[:-2], two[2:])
         begin = np.arange(len(four)) * width
-        found.append(four)
+        signatures.append(four)
         firsts.append(begin)
         lasts.append(np.minimum(begin + length, len(batch.words)) - 1)
-    return np.concatenate(found), np.concatenate(firsts), np.concatenate(lasts)
+    return np.concatenate(signatures), np.concatenate(firsts), np.concatenate(lasts)

@@ -1,32 +1,39 @@
 """Where in a batch of documents an eval item may be: an inverted index of the word triples of the eval side.
 
-A place is a candidate when the triples that it shares with a probe, along one diagonal, could come to a verdict by the
-bits and the words that they have at most: first by triples that lead to the probe, then, with the others around the
-place, exactly (``refine``). Of a triple that more than POSTINGS probes share, the template of a task or a common
-phrase, the first ones stand for all, always the same, so that a template is found by some item of its task; the rarest
-triples of a probe lead to it in any case.
+A stretch of a document is a candidate when the triples that it shares with a query, along one diagonal, could lead to a
+leak or a review by the bits and the words that they have at most: first by the triples that lead to the query, then,
+with the others around them, exactly (``refine``). Of a triple that more than POSTINGS queries share, the template of a
+task or a common phrase, the first queries stand for all, always the same, so that a template is found by some item of
+its task; the rarest triples of a query lead to it in any case.
+
+Words are counted through a batch or through all queries: ``batch_words`` are indices of words of the batch,
+``query_words`` of words of the queries, and their difference is the diagonal.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from curate.matching import words
 from curate.matching.words import Words
+from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.alignment import GAP_BITS
 from curate.stages.decontaminate.queries import SIZE, EvalQueries
 from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, least_bits
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-POSTINGS = 128  # probes that a triple leads to
-ANCHORS = 3  # triples that lead to their probe however many others have them, its rarest
-BUCKETS = 262_139  # a prime; sums of the pairs of a probe and a document
-SIBLINGS = 8  # of the items of a set that one stretch may be, those of which most is there are aligned
-SLACK = 0.65  # of what a verdict needs: triples beyond POSTINGS are not counted at first
-DIAGONAL = 64  # words by which insertions may shift an item within one candidate
+POSTINGS = 128
+"""Queries that a triple leads to."""
+ANCHORS = 3
+"""Triples that lead to their query however many other queries have them: its rarest."""
+SUMS = 262_139
+"""Entries of the table of sums by pairs of a query and a document; a prime."""
+SIBLINGS = 8
+"""Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest share."""
+SLACK = 0.65
+"""Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
+DIAGONAL = 64
+"""Words by which insertions may shift an item within one candidate."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,63 +41,71 @@ class CandidateBatch:
     """Some documents, and the word triples in them."""
 
     words: Words
-    shingles: Array
-    valid: Array
-    """bool: whether the triple lies within one document."""
+    shingles: UInt64Array
+    """The triple at each word but the last two of the batch."""
+    valid: BoolArray
+    """Along ``shingles``: whether the triple lies within one document."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Places worth aligning; arrays of one length, sorted by document."""
+    """Stretches of documents that are worth aligning with a query. Arrays of one length, sorted by document."""
 
-    probes: Array
-    documents: Array
-    firsts: Array
-    """Words of the batch, the first and the last that may be part of it."""
-    lasts: Array
+    queries: Int64Array
+    """Indices of queries."""
+    documents: Int64Array
+    """Indices of documents of the batch."""
+    firsts: Int64Array
+    """Index of the first word of the batch that may be part of the match."""
+    lasts: Int64Array
+    """Index of the last one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NgramIndex:
-    """The triples of all probes: distinct ones, sorted, and where they stand."""
+    """The triples of all queries: G distinct ones, and P postings, each an occurrence of a triple in a query."""
 
-    probes: EvalQueries
-    grams: Array
-    """uint64, sorted."""
-    offsets: Array
-    """The postings of gram g are those from offsets[g] to offsets[g + 1]."""
-    places: Array
-    """For each posting, the word of the probes at which the triple begins."""
-    owners: Array
-    """For each posting, its probe."""
-    shares: Array
-    """For each posting, the share of its probe's words that it stands for at most."""
-    scale: Array
-    """For each probe, the bits of all its triples by those of its postings."""
-    sieve: "BloomFilter"
-    pairs: Array
-    """uint64, sorted: the triple of each word of the probes, mixed with the number of its probe."""
-    words: Array
-    """Along ``pairs``, the word."""
-    pair_sieve: "BloomFilter"
+    queries: EvalQueries
+    grams: UInt64Array
+    """Of shape (G,), ascending."""
+    offsets: Int64Array
+    """Of shape (G + 1,): the postings of triple g are those from offsets[g] to offsets[g + 1], the end excluded."""
+    positions: Int64Array
+    """Of shape (P,): index of the word of the queries at which the triple begins."""
+    owners: Int64Array
+    """Of shape (P,): index of the query."""
+    shares: Float64Array
+    """Of shape (P,): the share of its query's words that the posting stands for at most."""
+    scale: Float64Array
+    """For each query, the bits of all its triples by those of its postings."""
+    bloom: "BloomFilter"
+    """Of ``grams``."""
+    pairs: UInt64Array
+    """The triple of each valid word of the queries, mixed with the index of its query; distinct, ascending."""
+    pair_positions: Int64Array
+    """Along ``pairs``: index of the word."""
+    pair_bloom: "BloomFilter"
+    """Of ``pairs``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BloomFilter:
     """Which of many 64-bit keys may be among known ones: a Bloom filter whose two hashes are bits of the keys."""
 
-    table: Array
+    table: BoolArray
+    """Of a length that is a power of 2."""
     mask: np.uint64
+    """The length of the table less 1."""
 
-    def places(self, keys: Array) -> Array:
-        """The places of the keys that may be known, the unknown ones among them few."""
+    def select(self, keys: UInt64Array) -> Int64Array:
+        """Return the indices of the keys that may be known: all known ones, and few others."""
         first = np.flatnonzero(self.table[(keys & self.mask).astype(np.int64)])
         second = (keys[first] >> np.uint64(32)) & self.mask
         return first[self.table[second.astype(np.int64)]]
 
 
-def make_sieve(keys: Array) -> BloomFilter:
-    """A table of eight to sixteen places a key, 256 MB at most: of a hundred strangers four or fewer pass."""
+def make_bloom_filter(keys: UInt64Array) -> BloomFilter:
+    """Return a filter of eight to sixteen entries a key, 256 MB at most: of a hundred other keys four or fewer pass."""
     bits = int(np.clip(np.ceil(np.log2(max(len(keys), 1) * 8)), 12, 28))
     mask = np.uint64((1 << bits) - 1)
     table = np.zeros(1 << bits, bool)
@@ -100,160 +115,193 @@ def make_sieve(keys: Array) -> BloomFilter:
 
 
 def make_batch(texts: Sequence[str]) -> CandidateBatch:
-    """The words and triples of some documents."""
-    found = words.split_words(texts)
-    shingles = words.shingle(found.hashes, SIZE)
-    return CandidateBatch(found, shingles, words.inner(found.offsets, SIZE, len(shingles)))
+    """Return the words and triples of some documents."""
+    split = words.split_words(texts)
+    shingles = words.shingle(split.hashes, SIZE)
+    return CandidateBatch(split, shingles, words.inner(split.offsets, SIZE, len(shingles)))
 
 
-def make_index(probes: EvalQueries) -> NgramIndex:
-    """The inverted index of some probes."""
-    places = np.flatnonzero(probes.valid)
-    owners = owners_of(probes, places)
-    pairs, first = np.unique(with_probe(probes.shingles[places], owners), return_index=True)
-    grams, inverse = np.unique(probes.shingles[places], return_inverse=True)
+def make_index(queries: EvalQueries) -> NgramIndex:
+    """Return the inverted index of some queries."""
+    positions = np.flatnonzero(queries.valid)
+    owners = find_owners(queries, positions)
+    pairs, first = np.unique(mix_with_query(queries.shingles[positions], owners), return_index=True)
+    grams, inverse = np.unique(queries.shingles[positions], return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     counts = np.bincount(inverse, minlength=len(grams))
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    kept = order[(rank < POSTINGS) | rarest(owners, counts[inverse])[order]]
+    kept = order[(rank < POSTINGS) | mark_anchors(owners, counts[inverse])[order]]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(inverse[kept], minlength=len(grams)))])
-    left = np.bincount(owners[kept], minlength=len(probes.probes))
-    worth = probes.surprise.first[places] + probes.surprise.second[places + 1] + probes.surprise.later[places + 2]
-    every, some = (np.bincount(owners[one], worth[one], len(left)) for one in (slice(None), kept))
+    left = np.bincount(owners[kept], minlength=len(queries.queries))
+    surprise = queries.surprise
+    bits = surprise.first[positions] + surprise.second[positions + 1] + surprise.later[positions + 2]
+    every, some = (np.bincount(owners[rows], bits[rows], len(left)) for rows in (slice(None), kept))
     scale = np.divide(every, some, out=np.ones(len(left)), where=some > 0)
     shares = SIZE / (left[owners[kept]] + SIZE - 1)
-    found = (grams, offsets, places[kept], owners[kept], shares, scale, make_sieve(grams))
-    return NgramIndex(probes, *found, pairs, places[first], make_sieve(pairs))
+    postings = (offsets, positions[kept], owners[kept], shares, scale)
+    return NgramIndex(
+        queries, grams, *postings, make_bloom_filter(grams), pairs, positions[first], make_bloom_filter(pairs)
+    )
 
 
-def rarest(owners: Array, counts: Array) -> Array:
-    """Which postings are of the ANCHORS triples of their probe that the fewest probes have."""
+def mark_anchors(owners: Int64Array, counts: Int64Array) -> BoolArray:
+    """Return for each posting whether it is of the ANCHORS triples of its query that the fewest queries have.
+
+    ``owners`` names the query of each posting, ``counts`` how many postings its triple has.
+    """
     order = np.lexsort((counts, owners))
-    firsts = starts_of(owners[order])
+    firsts = find_starts(owners[order])
     rank = np.arange(len(order)) - np.repeat(firsts, np.diff(np.append(firsts, len(order))))
-    found = np.zeros(len(order), bool)
-    found[order[rank < ANCHORS]] = True
-    return found
+    anchors = np.zeros(len(order), bool)
+    anchors[order[rank < ANCHORS]] = True
+    return anchors
 
 
-def owners_of(probes: EvalQueries, places: Array) -> Array:
-    """The probe of each word."""
-    found: Array = np.searchsorted(probes.words.offsets, places, side="right") - 1
-    return found
+def find_owners(queries: EvalQueries, query_words: Int64Array) -> Int64Array:
+    """Return the index of the query of each word."""
+    owners: Int64Array = np.searchsorted(queries.words.offsets, query_words, side="right") - 1
+    return owners
 
 
-def with_probe(shingles: Array, probe: Array) -> Array:
-    """A key of a triple in one probe."""
-    return words.mix(shingles + probe.astype(np.uint64) * words.JOIN)
+def mix_with_query(shingles: UInt64Array, queries: Int64Array) -> UInt64Array:
+    """Return a key of each triple within the query of that index."""
+    return words.mix(shingles + queries.astype(np.uint64) * words.JOIN)
 
 
-def look_up(keys: Array, valid: Array | None, known: Array, sieve: BloomFilter) -> tuple[Array, Array]:
-    """The places of the ``keys`` that are valid (None: all) and among the ``known``, sorted ones; and where there."""
+def look_up(
+    keys: UInt64Array, valid: BoolArray | None, known: UInt64Array, bloom: BloomFilter
+) -> tuple[Int64Array, Int64Array]:
+    """Return the indices of the ``keys`` that are valid (None: all) and ``known``, and their indices in ``known``.
+
+    ``known`` ascends; ``bloom`` is the filter of it.
+    """
     if not len(known):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    places = sieve.places(keys)
-    places = places if valid is None else places[valid[places]]
-    same, slots = search(keys[places], known)
-    return places[same], slots
+    indices = bloom.select(keys)
+    indices = indices if valid is None else indices[valid[indices]]
+    same, slots = search_sorted(keys[indices], known)
+    return indices[same], slots
 
 
-def search(keys: Array, known: Array) -> tuple[Array, Array]:
-    """Which keys are among the known, sorted ones, and where there."""
+def search_sorted(keys: UInt64Array, known: UInt64Array) -> tuple[Int64Array, Int64Array]:
+    """Return the indices of the keys that are among the ``known``, ascending ones, and their indices there.
+
+    ``known`` has at least one entry.
+    """
     slots = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     same = np.flatnonzero(known[slots] == keys)
     return same, slots[same]
 
 
-def expand(slots: Array, offsets: Array) -> tuple[Array, Array]:
-    """For each posting of each slot: the number of the slot, and the posting."""
-    many = offsets[slots + 1] - offsets[slots]
-    numbers = np.repeat(np.arange(len(slots)), many)
-    within = np.arange(len(numbers)) - np.repeat(np.cumsum(many) - many, many)
+def expand(slots: Int64Array, offsets: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Return for each posting of each slot the index in ``slots``, and the index of the posting.
+
+    ``offsets`` are those of ``NgramIndex``.
+    """
+    counts = offsets[slots + 1] - offsets[slots]
+    numbers = np.repeat(np.arange(len(slots)), counts)
+    within = np.arange(len(numbers)) - np.repeat(np.cumsum(counts) - counts, counts)
     return numbers, offsets[slots][numbers] + within
 
 
 def find_by_ngrams(index: NgramIndex, batch: CandidateBatch) -> Candidates:
-    """Every place that shares enough triples with a probe."""
-    places, slots = look_up(batch.shingles, batch.valid, index.grams, index.sieve)
+    """Return every stretch of the documents that shares enough triples with a query."""
+    positions, slots = look_up(batch.shingles, batch.valid, index.grams, index.bloom)
     numbers, postings = expand(slots, index.offsets)
-    pair = index.owners[postings] * len(batch.words.offsets) + document_of(batch, places)[numbers]
-    worthy = may_suffice(pair, index.shares[postings])
-    pair, at, here = pair[worthy], index.places[postings[worthy]], places[numbers[worthy]]
-    diagonal = here - at + len(index.probes.words)
-    order = np.argsort(pair * (len(batch.words) + len(index.probes.words)) + diagonal, kind="stable")
-    pair, at, here, diagonal = pair[order], at[order], here[order], diagonal[order]
-    bits = _weigh(index.probes, pair, at, here, diagonal)
-    found = []
+    pair = index.owners[postings] * len(batch.words.offsets) + find_documents(batch, positions)[numbers]
+    enough = select_sufficient(pair, index.shares[postings])
+    pair, query_words, batch_words = pair[enough], index.positions[postings[enough]], positions[numbers[enough]]
+    diagonal = batch_words - query_words + len(index.queries.words)
+    order = np.argsort(pair * (len(batch.words) + len(index.queries.words)) + diagonal, kind="stable")
+    pair, query_words, batch_words, diagonal = pair[order], query_words[order], batch_words[order], diagonal[order]
+    bits = _weigh_triples(index.queries, pair, query_words, batch_words, diagonal)
+    groups = []
     for shift in (0, DIAGONAL // 2):
-        firsts = starts_of(pair, (diagonal + shift) // DIAGONAL)
-        found.append(_strong(index, pair[firsts] // len(batch.words.offsets), firsts, at, here, bits))
-    probe, first, last = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return refine(index, batch, gather(batch, index.probes, probe, first, last))
+        firsts = find_starts(pair, (diagonal + shift) // DIAGONAL)
+        queries = pair[firsts] // len(batch.words.offsets)
+        groups.append(_select_groups(index, queries, firsts, query_words, batch_words, bits))
+    queries, first, last = (np.concatenate(parts) for parts in zip(*groups, strict=True))
+    return refine(index, batch, merge_stretches(batch, index.queries, queries, first, last))
 
 
-def may_suffice(pair: Array, share: Array) -> Array:
-    """The rows of those pairs of a probe and a document that share enough triples to cover LEAST_COVERAGE.
+def select_sufficient(pairs: Int64Array, shares: Float64Array) -> Int64Array:
+    """Return the indices of the rows whose pair of a query and a document shares enough triples for LEAST_COVERAGE.
 
-    Sums in a table of fixed size: pairs that meet there add up, which keeps some too many and none too few.
+    Sums in a table of fixed size: pairs with the same entry add up, which keeps some too many and none too few.
     """
-    place = pair % BUCKETS
-    sums = np.bincount(place, share, BUCKETS)
-    return np.flatnonzero(sums[place] >= SLACK * LEAST_COVERAGE)
+    entries = pairs % SUMS
+    sums = np.bincount(entries, shares, SUMS)
+    return np.flatnonzero(sums[entries] >= SLACK * LEAST_COVERAGE)
 
 
 def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> Candidates:
-    """Those that could come to a verdict, by all triples around them: the most that any chain of runs can have."""
-    probes, low, high = index.probes, *regions(index.probes, batch, candidates)
-    number, place = spread(low, np.maximum(high - SIZE + 1, low))
-    keys = with_probe(batch.shingles[place], candidates.probes[number])
-    hits, slots = look_up(keys, None, index.pairs, index.pair_sieve)
-    number, here, at = number[hits], place[hits], index.words[slots]
-    bits = _weigh(probes, number, at, here, here - at)
-    firsts = starts_of(number, here - at, here - np.arange(len(here)))
+    """Return the candidates that could lead to a leak or a review, by all triples around them.
+
+    The bound is exact: the most bits and words that any chain of runs can have.
+    """
+    queries, low, high = index.queries, *find_regions(index.queries, batch, candidates)
+    number, batch_words = list_ranges(low, np.maximum(high - SIZE + 1, low))
+    keys = mix_with_query(batch.shingles[batch_words], candidates.queries[number])
+    hits, slots = look_up(keys, None, index.pairs, index.pair_bloom)
+    number, batch_words, query_words = number[hits], batch_words[hits], index.pair_positions[slots]
+    diagonal = batch_words - query_words
+    bits = _weigh_triples(queries, number, query_words, batch_words, diagonal)
+    firsts = find_starts(number, diagonal, batch_words - np.arange(len(batch_words)))
     if not len(firsts):
-        return take(candidates, np.zeros(0, np.int64))
-    count = len(candidates.probes)
+        return take_candidates(candidates, np.zeros(0, np.int64))
+    count = len(candidates.queries)
     runs = np.bincount(number[firsts], np.maximum(np.add.reduceat(bits, firsts) - GAP_BITS, 0), count) + GAP_BITS
-    distinct, covered = most_once(number, at, bits, count)
-    total, coverage = np.minimum(runs, distinct), covered / probes.words.counts[candidates.probes]
+    distinct, covered = sum_distinct(number, query_words, bits, count)
+    total, coverage = np.minimum(runs, distinct), covered / queries.words.counts[candidates.queries]
     enough = (coverage >= LEAST_COVERAGE) & (total >= least_bits(np.minimum(coverage, 1.0)))
     kept = np.flatnonzero(enough)
-    share = total[kept] / probes.bits[candidates.probes[kept]]
-    return strongest(take(candidates, kept), probes.sets[candidates.probes[kept]], share)
+    share = total[kept] / queries.bits[candidates.queries[kept]]
+    return keep_best_siblings(take_candidates(candidates, kept), queries.sets[candidates.queries[kept]], share)
 
 
-def most_once(number: Array, at: Array, bits: Array, count: int) -> tuple[Array, Array]:
-    """For each candidate the bits that its triples can give if each counts once, and the words that they cover.
+def sum_distinct(
+    numbers: Int64Array, query_words: Int64Array, bits: Float64Array, count: int
+) -> tuple[Float64Array, Float64Array]:
+    """Return for each candidate the bits that its triples give if each counts once, and the words that they cover.
 
-    A line that a document repeats meets the same words of a probe many times, and a chain takes each once.
+    The three arrays have an entry for each shared triple: the index of the candidate, the word of the query, the bits.
+    Both results have the shape (count,). A line that a document repeats shares the same words of a query many times,
+    and a chain takes each once.
     """
-    order = np.lexsort((at, number))
-    firsts = starts_of(number[order], at[order])
-    owner, place = number[order][firsts], at[order][firsts]
+    order = np.lexsort((query_words, numbers))
+    firsts = find_starts(numbers[order], query_words[order])
+    owner, position = numbers[order][firsts], query_words[order][firsts]
     best = np.maximum.reduceat(bits[order], firsts)
-    covers = np.full(len(place), SIZE)
-    covers[:-1] = np.where(owner[1:] == owner[:-1], np.minimum(place[1:] - place[:-1], SIZE), SIZE)
-    return np.bincount(owner, best, count), np.bincount(owner, covers, count)
+    covers = np.full(len(position), SIZE)
+    covers[:-1] = np.where(owner[1:] == owner[:-1], np.minimum(position[1:] - position[:-1], SIZE), SIZE)
+    bits_of, covered = (np.bincount(owner, weights, count).astype(np.float64) for weights in (best, covers))
+    return bits_of, covered
 
 
-def strongest(candidates: Candidates, sets: Array, share: Array) -> Candidates:
-    """Of the candidates of one eval set that overlap, the SIBLINGS of which the greatest share is there."""
+def keep_best_siblings(candidates: Candidates, sets: Int64Array, shares: Float64Array) -> Candidates:
+    """Return, of the candidates of one eval set that overlap, the SIBLINGS with the greatest share of their query.
+
+    ``sets`` (``EvalQueries.sets``) and ``shares`` have an entry for each candidate.
+    """
     if not len(sets):
         return candidates
     pair = candidates.documents * (int(sets.max()) + 1) + sets
-    group = overlapping(pair, candidates.firsts, candidates.lasts, np.zeros(len(pair), np.int64))
-    order = np.lexsort((candidates.probes, -share, group))
-    starts = starts_of(group[order])
+    group = group_overlapping(pair, candidates.firsts, candidates.lasts, np.zeros(len(pair), np.int64))
+    order = np.lexsort((candidates.queries, -shares, group))
+    starts = find_starts(group[order])
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     kept = np.sort(order[rank < SIBLINGS])
-    return take(candidates, kept)
+    return take_candidates(candidates, kept)
 
 
-def overlapping(pair: Array, first: Array, last: Array, reach: Array) -> Array:
-    """A number for each row, equal for rows of one pair whose stretches, longer by ``reach``, overlap in a chain."""
-    order = np.lexsort((first, pair))
-    base = pair[order] * (int(last.max(initial=0)) + int(reach.max(initial=0)) + 2)
-    begins, ends = base + first[order], np.maximum.accumulate(base + (last + reach)[order])
+def group_overlapping(pairs: Int64Array, firsts: Int64Array, lasts: Int64Array, reach: Int64Array) -> Int64Array:
+    """Return a number for each row, the same for rows of one pair whose stretches overlap in a chain.
+
+    A stretch is the words from ``firsts`` to ``lasts``, the last included, and ``reach`` more.
+    """
+    order = np.lexsort((firsts, pairs))
+    base = pairs[order] * (int(lasts.max(initial=0)) + int(reach.max(initial=0)) + 2)
+    begins, ends = base + firsts[order], np.maximum.accumulate(base + (lasts + reach)[order])
     fresh = np.ones(len(order), np.int64)
     fresh[1:] = begins[1:] > ends[:-1]
     group = np.empty(len(order), np.int64)
@@ -261,35 +309,38 @@ def overlapping(pair: Array, first: Array, last: Array, reach: Array) -> Array:
     return group
 
 
-def regions(probes: EvalQueries, batch: CandidateBatch, candidates: Candidates) -> tuple[Array, Array]:
-    """The words of the batch within which each candidate's probe may lie: its own length to both sides."""
-    reach = probes.words.counts[candidates.probes] + SIZE
+def find_regions(queries: EvalQueries, batch: CandidateBatch, candidates: Candidates) -> tuple[Int64Array, Int64Array]:
+    """Return the first word of the batch that each candidate's match may have, and the word behind the last.
+
+    The region is longer than the candidate by the length of the query on both sides, within the document.
+    """
+    reach = queries.words.counts[candidates.queries] + SIZE
     low = np.maximum(batch.words.offsets[candidates.documents], candidates.firsts - reach)
     return low, np.minimum(batch.words.offsets[candidates.documents + 1], candidates.lasts + reach)
 
 
-def spread(low: Array, high: Array) -> tuple[Array, Array]:
-    """All numbers from low[i] to high[i], and their i."""
-    many = high - low
-    number = np.repeat(np.arange(len(many)), many)
-    return number, np.arange(len(number)) - np.repeat(np.cumsum(many) - many, many) + low[number]
+def list_ranges(low: Int64Array, high: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Return for all numbers from low[i] to high[i], the end excluded, first their i, then the numbers."""
+    counts = high - low
+    indices = np.repeat(np.arange(len(counts)), counts)
+    return indices, np.arange(len(indices)) - np.repeat(np.cumsum(counts) - counts, counts) + low[indices]
 
 
-def take(candidates: Candidates, rows: Array) -> Candidates:
-    """Some of the candidates."""
-    return Candidates(*(column[rows] for column in (
-        candidates.probes, candidates.documents, candidates.firsts, candidates.lasts
+def take_candidates(candidates: Candidates, indices: Int64Array) -> Candidates:
+    """Return the candidates of these indices."""
+    return Candidates(*(column[indices] for column in (
+        candidates.queries, candidates.documents, candidates.firsts, candidates.lasts
     )))  # fmt: skip
 
 
-def document_of(batch: CandidateBatch, places: Array) -> Array:
-    """The document of each word."""
-    found: Array = np.searchsorted(batch.words.offsets, places, side="right") - 1
-    return found
+def find_documents(batch: CandidateBatch, batch_words: Int64Array) -> Int64Array:
+    """Return the index of the document of each word."""
+    documents: Int64Array = np.searchsorted(batch.words.offsets, batch_words, side="right") - 1
+    return documents
 
 
-def starts_of(*keys: Array) -> Array:
-    """Where groups of equal keys begin."""
+def find_starts(*keys: Array) -> Int64Array:
+    """Return the indices at which groups of equal keys begin; the arrays have one length."""
     differs = np.zeros(len(keys[0]), bool)
     differs[:1] = True
     for key in keys:
@@ -297,37 +348,56 @@ def starts_of(*keys: Array) -> Array:
     return np.flatnonzero(differs)
 
 
-def _weigh(probes: EvalQueries, pair: Array, at: Array, here: Array, diagonal: Array) -> Array:
-    """The bits that each shared triple adds to the run that it goes on with, or begins."""
-    going_on = np.zeros(len(at), bool)
-    going_on[1:] = (np.diff(here) == 1) & (np.diff(diagonal) == 0) & (np.diff(pair) == 0)
-    weights = probes.surprise
-    bits: Array = weights.later[at + 2] + np.where(going_on, 0.0, weights.first[at] + weights.second[at + 1])
+def _weigh_triples(
+    queries: EvalQueries, pairs: Int64Array, query_words: Int64Array, batch_words: Int64Array, diagonals: Int64Array
+) -> Float64Array:
+    """Return the bits that each shared triple adds to the run that it continues or begins."""
+    continues = np.zeros(len(query_words), bool)
+    continues[1:] = (np.diff(batch_words) == 1) & (np.diff(diagonals) == 0) & (np.diff(pairs) == 0)
+    surprise = queries.surprise
+    start = surprise.first[query_words] + surprise.second[query_words + 1]
+    bits: Float64Array = surprise.later[query_words + 2] + np.where(continues, 0.0, start)
     return bits
 
 
-def _strong(
-    index: NgramIndex, probe: Array, firsts: Array, at: Array, here: Array, bits: Array
-) -> tuple[Array, Array, Array]:
-    """Probe, first and last word of the groups that could come to a verdict: the most bits and words they can have."""
+def _select_groups(
+    index: NgramIndex,
+    queries: Int64Array,
+    firsts: Int64Array,
+    query_words: Int64Array,
+    batch_words: Int64Array,
+    bits: Float64Array,
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return query, first and last word of the groups that could lead to a leak or a review.
+
+    Group g has the triples from ``firsts[g]`` on and the query ``queries[g]``; it counts with the most bits and words
+    that it can have.
+    """
     if not len(firsts):
-        return probe, firsts, firsts
-    spans = [np.maximum.reduceat(one, firsts) - np.minimum.reduceat(one, firsts) + SIZE for one in (at, here)]
-    coverage = np.minimum(np.minimum(*spans) / index.probes.words.counts[probe], 1.0)
+        return queries, firsts, firsts
+    spans = [
+        np.maximum.reduceat(one, firsts) - np.minimum.reduceat(one, firsts) + SIZE for one in (query_words, batch_words)
+    ]
+    coverage = np.minimum(np.minimum(*spans) / index.queries.words.counts[queries], 1.0)
     enough = (coverage >= LEAST_COVERAGE) & (
-        index.scale[probe] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
+        index.scale[queries] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
     )
-    low, high = np.minimum.reduceat(here, firsts), np.maximum.reduceat(here, firsts)
-    return probe[enough], low[enough], high[enough] + SIZE - 1
+    low, high = np.minimum.reduceat(batch_words, firsts), np.maximum.reduceat(batch_words, firsts)
+    return queries[enough], low[enough], high[enough] + SIZE - 1
 
 
-def gather(batch: CandidateBatch, probes: EvalQueries, probe: Array, first: Array, last: Array) -> Candidates:
-    """Sorted by document; places of one probe in one document that overlap are one."""
-    document = document_of(batch, (first + last) // 2)
-    group = overlapping(document * len(probes.probes) + probe, first, last, probes.words.counts[probe])
+def merge_stretches(
+    batch: CandidateBatch, queries: EvalQueries, numbers: Int64Array, firsts: Int64Array, lasts: Int64Array
+) -> Candidates:
+    """Return stretches as candidates, sorted by document; overlapping ones of one query in one document become one.
+
+    ``numbers`` are the indices of the queries; the words from ``firsts`` to ``lasts`` are those of the batch.
+    """
+    documents = find_documents(batch, (firsts + lasts) // 2)
+    group = group_overlapping(documents * len(queries.queries) + numbers, firsts, lasts, queries.words.counts[numbers])
     order = np.argsort(group, kind="stable")
-    starts = starts_of(group[order])
+    starts = find_starts(group[order])
     if not len(starts):
-        return Candidates(probe, document, first, last)
-    low, high = np.minimum.reduceat(first[order], starts), np.maximum.reduceat(last[order], starts)
-    return Candidates(probe[order][starts], document[order][starts], low, high)
+        return Candidates(numbers, documents, firsts, lasts)
+    low, high = np.minimum.reduceat(firsts[order], starts), np.maximum.reduceat(lasts[order], starts)
+    return Candidates(numbers[order][starts], documents[order][starts], low, high)

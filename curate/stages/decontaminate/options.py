@@ -1,6 +1,8 @@
 """The options of ``curate decontaminate``, checked before the scan."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import GateError, UsageError
@@ -14,36 +16,38 @@ ACTIONS = ("drop", "mark", "cut-span")
 
 
 def check_counts(canaries: int, workers: int | None) -> None:
+    """Raise UsageError where either is below 1."""
     if canaries < 1:
-        raise UsageError(
-            f"--canaries {canaries}: without a plant nothing is measured", "at least 1; the default is 100"
-        )
+        raise UsageError(f"--canaries {canaries}: at least 1 must be planted to measure the recall", "--canaries 100")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, not {workers}")
 
 
 def check_action(action: str, corpus: "Corpus") -> None:
-    """UsageError where a passage could not be cut out of the text."""
+    """Raise UsageError for ``cut-span`` where a passage cannot be cut out of the text."""
     if action == "cut-span" and (corpus.conversation or "." in corpus.text_field):
         what = "a conversation" if corpus.conversation else f"the nested column {corpus.text_field}"
-        raise UsageError(f"--action cut-span cannot cut into {what}", "--action drop, or --action mark")
+        raise UsageError(f"--action cut-span cannot cut into {what}", "--action drop")
 
 
 def open_export(path: str, options: Mapping[str, Any]) -> "Corpus":
-    """A finished dataset, to be looked through again."""
+    """Return the corpus of an export that ``--verify`` names."""
     from curate.corpus import open_corpus
 
     return open_corpus([path], **options)
 
 
-def describe_sets(sets: "Sequence[EvalSet]", locked: Any) -> tuple[str, ...]:
-    """Say which sets were read and from which columns; warn where they are not those of the lock.  → the warnings"""
+def describe_sets(sets: "Sequence[EvalSet]", locked: Path) -> tuple[str, ...]:
+    """Show which sets were read and from which columns, and return the differences from the lock as notes.
+
+    Warns of rows that are no items, and of each difference. ``locked`` is the path of the lock; it need not exist.
+    """
     from curate.runtime import console
     from curate.stages.decontaminate import evalsets
 
-    for one in sets:
-        console.say("eval set", one.describe())
-        for problem in one.problems:
+    for eval_set in sets:
+        console.say("eval set", eval_set.describe())
+        for problem in eval_set.problems:
             console.warn(problem)
     notes = evalsets.check_lock(evalsets.read_lock(locked), sets) if locked.exists() else []
     for note in notes:
@@ -52,21 +56,19 @@ def describe_sets(sets: "Sequence[EvalSet]", locked: Any) -> tuple[str, ...]:
 
 
 def check_apart(sets: "Sequence[EvalSet]", corpus: "Corpus") -> None:
-    """UsageError where a file is both: every document would be contaminated by itself."""
-    import os
-
-    evals = {os.path.realpath(one.source) for one in sets}
+    """Raise UsageError where a file is an eval set and in the corpus: its documents would contaminate themselves."""
+    evals = {os.path.realpath(eval_set.source) for eval_set in sets}
     for source in corpus.sources:
         if os.path.realpath(source.path) in evals:
-            raise UsageError(f"{source.path} is an eval set and in the corpus too", "take it out of one of the two")
+            raise UsageError(f"{source.path} is both an eval set and in the corpus", "remove it from one of them")
 
 
 def check_matchable(detector: "Detector", sets: "Sequence[EvalSet]") -> None:
-    """GateError where no eval item at all can be looked for."""
-    many = sum(len(one.items) for one in sets)
-    if len(detector.probes.unmatchable) == many:
-        message = f"all {many:,} eval items are too short or too common to be looked for"
+    """Raise GateError where no eval item can be searched for."""
+    num_items = sum(len(eval_set.items) for eval_set in sets)
+    if len(detector.queries.unmatchable) == num_items:
+        message = f"all {num_items:,} eval items are too short or too common to be searched for"
         raise GateError(
-            f"{message}, so a clean result would mean nothing",
-            "name the columns with the questions: --eval-fields question=COLUMN",
+            f"{message}, so a clean result proves nothing",
+            "--eval-fields question=COLUMN",
         )

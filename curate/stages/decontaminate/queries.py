@@ -1,33 +1,39 @@
-"""What identifies an eval item, and how surprising its words are: the eval side of contamination.
+"""The texts that eval items are searched by, and how surprising their words are: the eval side of the search.
 
-An item is looked for by its **probes**. Its question, where that can prove something; where it is too short or too
-common for that (``What is the purpose of the passage?``), the question together with its answer, with its choices, or
-with its context. Contexts and answers by themselves are looked for too, for review: they are often public text.
+An item has one or more **queries**. Its question is one, where that can prove a leak. Where the question is too short
+or too common for that (``What is the purpose of the passage?``), the question together with its answer, with its
+choices, or with its context is one. A long context and a long answer are queries of their own too; what they match is
+for review only, since they are often public text.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from curate.matching import words
 from curate.matching.words import Words
+from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.surprisal import WordModel, WordSurprisal, surprise
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 LEAST_WORDS = 5
-LEAST_BITS = 30.0  # of a whole text, below which finding it proves nothing
-LONG_PART = 20  # words from which a context or an answer is looked for by itself
-SIZE = 3  # words of a shingle
+"""Words of the shortest query."""
+LEAST_BITS = 30.0
+"""Bits of a query below which finding it proves nothing."""
+LONG_PART = 20
+"""Words from which on a context or an answer is a query of its own."""
+SIZE = 3
+"""Words of a shingle."""
 
 LEAKS = ("question", "answered", "choices", "in_context")
+"""Parts of an item whose match can prove a leak."""
 REVIEWS = ("context", "answer")
+"""Parts of an item whose match is for review only."""
 
 
 class IndexedItem(Protocol):
-    """What an eval item must have."""
+    """What the search uses of an eval item (``curate.stages.decontaminate.evalsets.EvalItem``)."""
 
     @property
     def set(self) -> str: ...
@@ -43,11 +49,12 @@ class IndexedItem(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EvalQuery:
-    """A text that an eval item is looked for by."""
+    """A text that an eval item is searched by."""
 
     item: int
+    """Index of the item."""
     part: str
-    """One of LEAKS, which prove a leak, or of REVIEWS."""
+    """One of LEAKS or of REVIEWS."""
     text: str
     core: int
     """Characters before the question, which must be found too: the context's in ``in_context``, else 0."""
@@ -55,51 +62,57 @@ class EvalQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalQueries:
-    """All probes, their words one after the other."""
+    """All queries, their words one after the other. W words, Q queries, I items."""
 
     items: Sequence[IndexedItem]
-    probes: tuple[EvalQuery, ...]
-    sets: Array
-    """int64: the eval set of each probe, numbered as they come, twice: once for LEAKS, once for REVIEWS."""
+    """I items."""
+    queries: tuple[EvalQuery, ...]
+    """Q queries, in the order of their items."""
+    sets: Int64Array
+    """Of shape (Q,): the number of each query's eval set, a different one for LEAKS and for REVIEWS."""
     words: Words
-    """A document here is a probe."""
+    """The words of the queries; each query is a document here."""
     surprise: WordSurprisal
-    bits: Array
-    """float64: the bits of each whole probe."""
-    shingles: Array
-    """uint64, one for each word; those that reach into the next probe mean nothing (``valid``)."""
-    valid: Array
-    """bool, one for each word."""
-    answers: tuple[Array, ...]
-    """The words of each item's answer."""
+    """Bits of the W words."""
+    bits: Float64Array
+    """Of shape (Q,): the bits of each complete query."""
+    shingles: UInt64Array
+    """Of shape (W,): the shingle that begins at each word."""
+    valid: BoolArray
+    """Of shape (W,): whether that shingle ends within the query. Other shingles must not be used."""
+    answers: tuple[UInt64Array, ...]
+    """For each of the I items the hashes of its answer's words."""
     unmatchable: tuple[int, ...]
-    """Items that no probe of theirs identifies: too short, or too common."""
+    """Indices of the items that no query identifies: too short, or too common."""
 
 
-def make_probes(items: Sequence[IndexedItem], background: WordModel) -> EvalQueries:
-    """The probes of some eval items. An item whose words repeat an earlier item of its set shares that one's probe."""
-    asked = [EvalQuery(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
-    strong = _strong(asked, background)
-    proven = {probe.item for probe in strong}
+def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQueries:
+    """Return the queries of some eval items.
+
+    An item whose words repeat those of an earlier item of its set shares that item's query.
+    """
+    questions = [EvalQuery(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
+    strong = _select_strong(questions, word_model)
+    proven = {query.item for query in strong}
     weak = [number for number in range(len(items)) if number not in proven]
-    joined = _strong([probe for number in weak for probe in _join(number, items[number])], background)
-    matched = proven | {probe.item for probe in joined}
-    long = _strong(
-        [probe for number, item in enumerate(items) for probe in _parts(number, item)], background, LONG_PART
+    joined = _select_strong([query for number in weak for query in _join_parts(number, items[number])], word_model)
+    matched = proven | {query.item for query in joined}
+    long = _select_strong(
+        [query for number, item in enumerate(items) for query in _list_parts(number, item)], word_model, LONG_PART
     )
-    chosen = sorted([*strong, *joined, *long], key=lambda probe: probe.item)
+    chosen = sorted([*strong, *joined, *long], key=lambda query: query.item)
     answers = words.split_words([item.answer for item in items])
     return _flatten(
         items,
         chosen,
-        background,
+        word_model,
         tuple(answers.hashes[first:last] for first, last in zip(answers.offsets, answers.offsets[1:], strict=False)),
         tuple(number for number in range(len(items)) if number not in matched),
     )
 
 
-def _join(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
-    """The question with something that stands beside it."""
+def _join_parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
+    """Yield the question joined with its answer, its choices and its context, where the item has them."""
     question = "\n".join(item.questions)
     if item.answer.strip():
         yield EvalQuery(number, "answered", f"{question}\n{item.answer}", 0)
@@ -109,67 +122,72 @@ def _join(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
         yield EvalQuery(number, "in_context", f"{item.context}\n{question}", len(item.context))
 
 
-def _parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
+def _list_parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
     if item.context.strip():
         yield EvalQuery(number, "context", item.context, 0)
     if item.answer.strip():
         yield EvalQuery(number, "answer", item.answer, 0)
 
 
-def _strong(probes: Sequence[EvalQuery], background: WordModel, least_words: int = LEAST_WORDS) -> list[EvalQuery]:
-    """Those that are long and rare enough to prove something."""
-    found = words.split_words([probe.text for probe in probes])
-    bits = total_bits(found, surprise(found.hashes, _alone(probes, found), background))
+def _select_strong(
+    queries: Sequence[EvalQuery], word_model: WordModel, least_words: int = LEAST_WORDS
+) -> list[EvalQuery]:
+    """Return the queries that are long and rare enough to prove something."""
+    split = words.split_words([query.text for query in queries])
+    bits = total_bits(split, surprise(split.hashes, _mark_alone(queries, split), word_model))
     return [
-        probe
-        for probe, many, much in zip(probes, found.counts, bits, strict=True)
-        if many >= least_words and much >= LEAST_BITS
+        query
+        for query, num_words, num_bits in zip(queries, split.counts, bits, strict=True)
+        if num_words >= least_words and num_bits >= LEAST_BITS
     ]
 
 
-def total_bits(found: Words, weights: WordSurprisal) -> Array:
-    """The bits of each whole document of a batch: its first word out of context, the others after those before."""
-    bits = np.zeros(len(found.offsets) - 1)
-    sums = np.concatenate([[0.0], np.cumsum(weights.later)])
-    first, last = found.offsets[:-1], found.offsets[1:]
+def total_bits(split: Words, surprise: WordSurprisal) -> Float64Array:
+    """Return the bits of each complete document of a batch, of shape (documents,); 0 for one without words.
+
+    The first word of a document counts without context, each other one after the words before it.
+    """
+    bits = np.zeros(len(split.offsets) - 1)
+    sums = np.concatenate([[0.0], np.cumsum(surprise.later)])
+    first, last = split.offsets[:-1], split.offsets[1:]
     some, more = last - first >= 1, last - first >= 2
-    bits[some] += weights.first[first[some]]
-    bits[more] += weights.second[first[more] + 1] + sums[last[more]] - sums[first[more] + 2]
+    bits[some] += surprise.first[first[some]]
+    bits[more] += surprise.second[first[more] + 1] + sums[last[more]] - sums[first[more] + 2]
     return bits
 
 
-def _alone(probes: Sequence[EvalQuery], found: Words) -> Array:
-    """Which words are single characters of scripts without spaces."""
-    alone = np.zeros(len(found), bool)
+def _mark_alone(queries: Sequence[EvalQuery], split: Words) -> BoolArray:
+    """Return for each word whether it is a single character of a script without spaces."""
+    alone = np.zeros(len(split), bool)
     table = words.folding().alone
-    for number, probe in enumerate(probes):
-        if not probe.text.isascii():
-            places = slice(int(found.offsets[number]), int(found.offsets[number + 1]))
-            alone[places] = [table[ord(probe.text[start])] for start in found.starts[places]]
+    for number, query in enumerate(queries):
+        if not query.text.isascii():
+            of_query = slice(int(split.offsets[number]), int(split.offsets[number + 1]))
+            alone[of_query] = [table[ord(query.text[start])] for start in split.starts[of_query]]
     return alone
 
 
 def _flatten(
     items: Sequence[IndexedItem],
     chosen: Sequence[EvalQuery],
-    background: WordModel,
-    answers: tuple[Array, ...],
-    weak: tuple[int, ...],
+    word_model: WordModel,
+    answers: tuple[UInt64Array, ...],
+    unmatchable: tuple[int, ...],
 ) -> EvalQueries:
-    """The words of the distinct probes, and their shingles."""
-    found = words.split_words([probe.text for probe in chosen])
+    """Return the words of the distinct queries with their shingles."""
+    split = words.split_words([query.text for query in chosen])
     known: dict[tuple[str, str, bytes], int] = {}
-    for number, probe in enumerate(chosen):
-        own = found.hashes[found.offsets[number] : found.offsets[number + 1]].tobytes()
-        known.setdefault((items[probe.item].set, probe.part, own), number)
+    for number, query in enumerate(chosen):
+        hashes = split.hashes[split.offsets[number] : split.offsets[number + 1]].tobytes()
+        known.setdefault((items[query.item].set, query.part, hashes), number)
     distinct = [chosen[number] for number in sorted(known.values())]
-    found = words.split_words([probe.text for probe in distinct])
-    weights = surprise(found.hashes, _alone(distinct, found), background)
-    shingles, valid = np.zeros(len(found), np.uint64), np.zeros(len(found), bool)
-    runs = words.shingle(found.hashes, SIZE)
+    split = words.split_words([query.text for query in distinct])
+    bits_of_words = surprise(split.hashes, _mark_alone(distinct, split), word_model)
+    shingles, valid = np.zeros(len(split), np.uint64), np.zeros(len(split), bool)
+    runs = words.shingle(split.hashes, SIZE)
     shingles[: len(runs)] = runs
-    valid[: len(runs)] = words.inner(found.offsets, SIZE, len(runs))
-    bits = total_bits(found, weights)
+    valid[: len(runs)] = words.inner(split.offsets, SIZE, len(runs))
+    bits = total_bits(split, bits_of_words)
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
-    sets = np.array([2 * names[items[probe.item].set] + (probe.part in REVIEWS) for probe in distinct], np.int64)
-    return EvalQueries(items, tuple(distinct), sets, found, weights, bits, shingles, valid, answers, weak)
+    sets = np.array([2 * names[items[query.item].set] + (query.part in REVIEWS) for query in distinct], np.int64)
+    return EvalQueries(items, tuple(distinct), sets, split, bits_of_words, bits, shingles, valid, answers, unmatchable)

@@ -52,7 +52,7 @@ class DecontaminationJob:
         GateError where a verbatim plant was not found, or where there is no text to plant in.
         """
         hosts = self.choose_hosts(seed)
-        planted = canaries.plant(self.detector.probes, hosts, each, seed)
+        planted = canaries.plant(self.detector.queries, hosts, each, seed)
         matches = self.detector.scan([canary.text for canary in planted])
         by_text: dict[int, list[Any]] = {}
         for match in matches:
@@ -84,7 +84,7 @@ class DecontaminationJob:
                 if texts:
                     break
         if not texts:
-            raise GateError("no document of the corpus has any text, so a clean result would mean nothing")
+            raise GateError("no document of the corpus has any text, so a clean result proves nothing")
         return Random(seed).sample(texts, min(HOSTS, len(texts)))
 
     def write_canaries(self, planted: Sequence[Any], hit: Sequence[bool]) -> str:
@@ -106,7 +106,7 @@ class DecontaminationJob:
         missed = verbatim.planted - verbatim.found
         message = (
             f"canary recall {verbatim.share:.3f} < 1: {missed} of {verbatim.planted} verbatim plants were not found, "
-            "so a clean result would mean nothing"
+            "so a clean result proves nothing"
         )
         other = (
             "minhash is an estimate: --method ngram is exact" if self.method == "minhash" else "this is a bug of ours"
@@ -160,10 +160,10 @@ class DecontaminationJob:
     ) -> DecontaminationSummary:
         """Return the summary of the hits in the run directory. GateError where no document was scanned."""
         if not counts.counts["scanned"]:
-            message = "no document was scanned, so a clean result would mean nothing"
+            message = "no document was scanned, so a clean result proves nothing"
             raise GateError(message, count_unscanned(counts))
         unmatchable: dict[str, list[str]] = {}
-        for number in self.detector.probes.unmatchable:
+        for number in self.detector.queries.unmatchable:
             unmatchable.setdefault(self.items[number].set, []).append(self.items[number].id)
         strongest, weakest = hits_table.ends(self.run, SHOWN)
         often = hits_table.frequent(self.run, counts.counts["scanned"])

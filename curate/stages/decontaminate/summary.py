@@ -1,4 +1,4 @@
-"""What ``decontaminate`` found, as values: for the screen, for JSON, for the page."""
+"""What ``decontaminate`` returns: the counts and hits that the terminal, the JSON and the page show."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,68 +9,77 @@ BLIND = "blind to paraphrase and translation; words were compared, not meanings"
 
 @dataclass(frozen=True, slots=True)
 class EvalSetReport:
-    """What became of one eval set."""
+    """The counts of one eval set."""
 
     name: str
     items: int
     unmatchable: tuple[str, ...]
-    """Ids of the items that are too short or too common to be looked for."""
+    """Ids of the items that are too short or too common to be searched for."""
     items_hit: int
+    """Items with a hit that is a leak."""
     documents: int
-    """Contaminated ones."""
+    """Documents that items of this set contaminate."""
     review: int
-    """Documents for review, contaminated by nothing of this set."""
+    """Documents for review that no item of this set contaminates."""
     rules: Mapping[str, int]
     """Hits that are leaks, by rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryRecall:
-    """What was found of the items of one kind that were planted."""
+    """How many of the items that were planted in one kind were found."""
 
     kind: str
+    """One of ``canaries.KINDS``."""
     planted: int
     found: int
 
     @property
     def share(self) -> float:
+        """The share of the planted items that was found; NaN where none was planted."""
         return self.found / self.planted if self.planted else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class DecontaminationSummary:
-    """What ``decontaminate`` found."""
+    """What ``decontaminate`` returns."""
 
     run: str
     corpus: str
     method: str
     action: str
     turns: str | None
+    """Which turns of conversations were searched; None for a corpus without conversations."""
     counts: Mapping[str, int]
-    """read = scanned + empty + unreadable; scanned = clean + review + contaminated; dropped of the contaminated."""
+    """read = scanned + empty + unreadable; scanned = clean + review + contaminated; dropped is part of contaminated."""
     sets: tuple[EvalSetReport, ...]
     recall: tuple[CanaryRecall, ...]
     strongest: tuple[Mapping[str, Any], ...]
+    """The leaks of the most bits, by the columns of the hits."""
     weakest: tuple[Mapping[str, Any], ...]
+    """The leaks of the fewest bits that are not among the strongest."""
     report: str | None
-    """The page with the hits."""
+    """The path of the page with the hits; None where no page was written."""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     fail_on_hit: bool = False
     verified: bool = False
-    """An export was looked through, and nothing written."""
+    """Whether an export was searched and nothing written."""
 
     @property
     def exit_code(self) -> int:
-        """4 where --fail-on-hit met a hit, 3 when some rows could not be read, else 0."""
+        """4 for a leak under --fail-on-hit or --verify, 3 where some rows could not be read, else 0."""
         if self.counts["contaminated"] and (self.fail_on_hit or self.verified):
             return 4
         return 3 if self.counts["unreadable"] else 0
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "recall": {one.kind: asdict(one) | {"recall": one.share} for one in self.recall}}
+        """Return all fields, with the recall by kind, as ``--json`` prints them."""
+        recall = {of_kind.kind: asdict(of_kind) | {"recall": of_kind.share} for of_kind in self.recall}
+        return {**asdict(self), "recall": recall}
 
     def render(self) -> str:
+        """Return the lines for the terminal."""
         from curate.stages.decontaminate import report as decontaminate_report
 
         return decontaminate_report.render(self)

@@ -1,30 +1,44 @@
-"""How much evidence a verdict of contamination needs, in bits of surprise."""
-
-from typing import Any
+"""How many bits of surprise a match needs to count as contamination."""
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from curate.runtime.arrays import Float64Array
 
-VERSION = 1  # of the rule; hits of another one are made anew
+VERSION = 1
+"""Of the rule. Hits that another version found are made anew."""
 NEEDED = 35.0
+"""Bits that an item needs whose words were all matched."""
 MISSING = 80.0
+"""Bits that are needed more, times the share of the item's words that were not matched."""
 OPENING = 15.0
+"""Bits that are needed less where the match begins the item and a sentence of the document."""
 ISOLATED = 35.0
+"""Bits that are needed less where the match also ends a sentence of the document."""
 MARGIN = 10.0
-LEAST_BITS = 28.0  # below, nothing is evidence
-LEAST_COVERAGE = 0.35  # share of the item's words
-LEAST_SHARE = 0.25  # share of the item's bits
+"""Bits below the threshold down to which a match is listed for review."""
+LEAST_BITS = 28.0
+"""The lowest threshold: no discount leads below it."""
+LEAST_COVERAGE = 0.35
+"""Share of the item's words below which there is no match."""
+LEAST_SHARE = 0.25
+"""Share of the item's bits below which there is no match."""
 
 
 def needed_bits(coverage: float, opens: bool, closes: bool) -> float:
-    """The bits that make a match of a share of an item's words a leak."""
+    """Return the bits from which on a match is a leak, that number included.
+
+    ``coverage`` is the share of the item's words that were matched. ``opens`` and ``closes`` say whether the match
+    begins and ends with a sentence of the document (``curate.stages.decontaminate.matches.MatchLocation``).
+    """
     needed = NEEDED + MISSING * (1 - coverage)
     if opens:
         needed -= ISOLATED if closes else OPENING
     return max(needed, LEAST_BITS)
 
 
-def least_bits(coverage: Array) -> Array:
-    """The fewest bits with which such a match can come to any verdict, wherever it stands."""
+def least_bits(coverage: Float64Array) -> Float64Array:
+    """Return the fewest bits with which matches of some coverages can be leaks or for review, wherever they stand.
+
+    Input and output have one entry for each match.
+    """
     return np.maximum(NEEDED + MISSING * (1 - coverage) - ISOLATED, LEAST_BITS) - MARGIN

@@ -1,7 +1,7 @@
-"""Clusters of similar documents: verified pairs joined through one another, and the one document of each that stays.
+"""Clusters of similar documents: verified pairs joined through one another, and the one document of each that is kept.
 
-Documents are plain numbers here, and what is similar is the caller's to say. Pairs come from buckets: documents that
-LSH found alike. Nothing here reads a text or touches a disk.
+Documents are numbers here, and the caller says which are similar. Pairs come from buckets: documents that LSH found
+alike. This module reads no text and no file.
 """
 
 from array import array
@@ -9,14 +9,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from curate.runtime.arrays import BoolArray, Float64Array, Int64Array
+
 Similarity = Callable[[int, int], float]
 
-COMPARISONS = 64  # that one document may cost within one bucket
+COMPARISONS = 64
+"""Comparisons that one document may cost within one bucket."""
 NONE = -1
 KEEP = ("longest", "first", "lowest-ppl")
 
@@ -30,7 +31,7 @@ class UnionFind:
         self._parents = array("q", range(count))
 
     def root(self, document: int) -> int:
-        """The one document that stands for all that are joined with this one."""
+        """Return the document that represents all that are joined with this one."""
         parents = self._parents
         while parents[document] != document:
             parents[document] = parents[parents[document]]
@@ -38,64 +39,68 @@ class UnionFind:
         return document
 
     def join(self, root: int, other: int) -> None:
-        """Put all that ``other`` stands for under ``root``; both are roots."""
+        """Put all documents that ``other`` represents under ``root``; both are roots."""
         self._parents[other] = root
 
-    def roots(self) -> Array:
+    def roots(self) -> Int64Array:
+        """Return the root of every document, of shape (count,)."""
         return np.array([self.root(document) for document in range(len(self._parents))], np.int64)
 
 
 @dataclass(slots=True)
 class PairVerifier:
-    """Compares pairs exactly, and keeps what it found."""
+    """Compares pairs exactly, and keeps the results."""
 
     similarity: Similarity
     sizes: Sequence[int]
     """Elements of each document's set; none is 0."""
     threshold: float
     links: "array[float]"
-    """The highest similarity of at least the threshold that each document has shown with another, 0 for none."""
+    """The highest similarity of at least the threshold that each document has with another one, 0 for none."""
     compared: int = 0
+    """Pairs that were compared."""
     agreed: int = 0
+    """Pairs that reached the threshold."""
     crowded: set[int] = field(default_factory=set)
-    """Documents that met more than COMPARISONS strangers in one bucket and were not compared with all of them."""
+    """Documents that shared a bucket with more than COMPARISONS strangers and were not compared with all of them."""
 
     def agree(self, first: int, second: int) -> bool:
-        """Whether two documents are at least as similar as the threshold."""
+        """Return whether two documents are at least as similar as the threshold."""
         sizes = self.sizes[first], self.sizes[second]
         if min(sizes) / max(sizes) < self.threshold:
             return False  # the most that sets of such sizes can share
         self.compared += 1
-        found = self.similarity(first, second)
-        if found < self.threshold:
+        similarity = self.similarity(first, second)
+        if similarity < self.threshold:
             return False
         self.agreed += 1
         for document in (first, second):
-            self.links[document] = max(self.links[document], found)
+            self.links[document] = max(self.links[document], similarity)
         return True
 
 
-def verifier(similarity: Similarity, sizes: Sequence[int], threshold: float) -> PairVerifier:
-    """A verifier that has compared nothing yet."""
+def make_verifier(similarity: Similarity, sizes: Sequence[int], threshold: float) -> PairVerifier:
+    """Return a verifier that has compared nothing yet."""
     return PairVerifier(similarity, sizes, threshold, array("d", bytes(8 * len(sizes))))
 
 
-def join_bucket(members: Sequence[int], forest: UnionFind, checked: PairVerifier) -> None:
-    """Join the documents of one bucket that are similar, whether directly or through others.
+def join_bucket(members: Sequence[int], forest: UnionFind, verifier: PairVerifier) -> None:
+    """Join the documents of one bucket that are similar, directly or through others.
 
     Two documents that are joined already are not compared again. Each other pair of the bucket is compared, as long as
-    a document meets no more than COMPARISONS strangers: first the earliest document of each cluster, then the others.
-    A document that meets more of them is noted as crowded. So a bucket of n documents costs at most n · COMPARISONS
-    comparisons, one of copies of one text n − 1, and in a bucket of up to COMPARISONS + 1 nothing is left out.
+    a document has no more than COMPARISONS strangers in it: first the earliest document of each cluster, then the
+    others. A document that has more of them is noted as crowded. So a bucket of n documents costs at most
+    n · COMPARISONS comparisons, one of copies of one text n − 1, and in a bucket of up to COMPARISONS + 1 nothing is
+    left out.
     """
     seen: dict[int, list[int]] = {}
     for member in members:
-        own = meet(member, seen, forest, checked)
-        seen.setdefault(own, []).append(member)
+        root = compare_with_clusters(member, seen, forest, verifier)
+        seen.setdefault(root, []).append(member)
 
 
-def meet(member: int, seen: dict[int, list[int]], forest: UnionFind, checked: PairVerifier) -> int:
-    """Compare a document with the clusters that a bucket has shown, by their roots.  → its own root"""
+def compare_with_clusters(member: int, seen: dict[int, list[int]], forest: UnionFind, verifier: PairVerifier) -> int:
+    """Compare a document with the clusters ``seen`` in a bucket, by their roots, and return its root."""
     own, left = forest.root(member), COMPARISONS
     for leaders in (True, False):
         for root in list(islice(seen, COMPARISONS + 2)):
@@ -103,142 +108,150 @@ def meet(member: int, seen: dict[int, list[int]], forest: UnionFind, checked: Pa
                 continue
             for other in seen[root][:1] if leaders else seen[root][1 : left + 2]:
                 if not left:
-                    checked.crowded.add(member)
+                    verifier.crowded.add(member)
                     return own
                 left -= 1
-                if checked.agree(member, other):
-                    own = merge(own, root, seen, forest)
+                if verifier.agree(member, other):
+                    own = merge_clusters(own, root, seen, forest)
                     break
     return own
 
 
-def merge(own: int, root: int, seen: dict[int, list[int]], forest: UnionFind) -> int:
-    """Join two clusters. One that the bucket knows keeps its place in it.  → the root of both"""
-    kept, gone = (own, root) if own in seen else (root, own)
+def merge_clusters(first: int, second: int, seen: dict[int, list[int]], forest: UnionFind) -> int:
+    """Join two clusters, given by their roots, and return the root of both.
+
+    ``second`` is ``seen`` in the bucket; where ``first`` is too, it keeps its position there.
+    """
+    kept, gone = (first, second) if first in seen else (second, first)
     forest.join(kept, gone)
     seen[kept] += seen.pop(gone, [])
     return kept
 
 
-def match_bucket(own: Sequence[int], others: Sequence[int], keepers: "array[int]", checked: PairVerifier) -> None:
-    """Find for each of our documents in a bucket one of the others that it is similar to, and enter it in ``keepers``.
+def match_bucket(members: Sequence[int], others: Sequence[int], keepers: "array[int]", verifier: PairVerifier) -> None:
+    """Enter in ``keepers``, for each of our documents in a bucket, one of the others that it is similar to.
 
-    Documents that have a keeper are passed over; each is compared with the first COMPARISONS others at most.
+    Documents that have a keeper are skipped; each is compared with the first COMPARISONS others at most.
     """
-    for member in own:
+    for member in members:
         if keepers[member] != NONE:
             continue
         for other in others[:COMPARISONS]:
-            if checked.agree(member, other):
+            if verifier.agree(member, other):
                 keepers[member] = other
                 break
         else:
             if len(others) > COMPARISONS:
-                checked.crowded.add(member)
+                verifier.crowded.add(member)
 
 
 def cluster_documents(
-    buckets: Callable[[], Iterable[Sequence[int]]], own: int, count: int, checked: PairVerifier
-) -> tuple[Array, Array]:
-    """Cluster the documents below ``own`` through their buckets; the others, up to ``count``, only take them away.
+    buckets: Callable[[], Iterable[Sequence[int]]], num_ours: int, count: int, verifier: PairVerifier
+) -> tuple[Int64Array, Int64Array]:
+    """Return the root of each of our documents, and its keeper among the others, both of shape (num_ours,).
 
-    A document that is similar to one of the others has that as its keeper and joins no cluster.  → the root of each
-    of our documents (itself where it is joined with none), and its keeper among the others or NONE
+    Our documents are those below ``num_ours``, the others those from there up to ``count``. ``buckets`` gives the
+    documents of each bucket, ascending, and is called more than once. A document that is similar to one of the others
+    has that as its keeper, else NONE; it joins no cluster. The root of a document that is joined with none is itself.
     """
-    keepers = array("q", [NONE]) * own
-    if own < count:
+    keepers = array("q", [NONE]) * num_ours
+    if num_ours < count:
         for bucket in buckets():
-            split = bisect_left(bucket, own)
-            match_bucket(bucket[:split], bucket[split:], keepers, checked)
-    forest = UnionFind(own)
+            split = bisect_left(bucket, num_ours)
+            match_bucket(bucket[:split], bucket[split:], keepers, verifier)
+    forest = UnionFind(num_ours)
     for bucket in buckets():
-        members = [member for member in bucket if member < own and keepers[member] == NONE]
+        members = [member for member in bucket if member < num_ours and keepers[member] == NONE]
         if len(members) > 1:
-            join_bucket(members, forest, checked)
+            join_bucket(members, forest, verifier)
     return forest.roots(), np.array(keepers, np.int64)
 
 
-# Who stays.
+def rank_documents(rule: str, num_bytes: Int64Array, perplexities: Float64Array) -> Int64Array | Float64Array:
+    """Return a number for each document, the lowest for the one to keep; NaN, where there is no perplexity, is last.
 
-
-def rank_documents(rule: str, octets: Array, perplexities: Array) -> Array:
-    """A number for each document, the lowest for the one to keep; NaN, where there is no perplexity, comes last."""
+    ``rule`` is one of KEEP; raises ValueError for another one. Both arrays have an entry for each document.
+    """
     if rule == "longest":
-        return -octets
+        return -num_bytes
     if rule == "first":
-        return np.zeros_like(octets)
+        return np.zeros_like(num_bytes)
     if rule == "lowest-ppl":
         return perplexities
     raise ValueError(f"keep one of {', '.join(KEEP)}, not {rule}")
 
 
-def choose_keepers(clusters: Array, ranks: Array, dropped: Array | None = None) -> Array:
-    """For each document the place of its cluster's keeper: the lowest rank, then the earliest.
+def choose_keepers(
+    clusters: Int64Array, ranks: Int64Array | Float64Array, dropped: Int64Array | None = None
+) -> Int64Array:
+    """Return for each document the index of its cluster's keeper: the lowest rank, then the earliest.
 
-    What is ``dropped`` (1, else 0) for another reason stays for nobody, unless all of its cluster are.
+    All arrays have an entry for each document. A document that is ``dropped`` (1, else 0) for another reason is no
+    keeper unless its cluster has no other document.
     """
     late = np.zeros(len(clusters), np.int64) if dropped is None else dropped
     order = np.lexsort((np.arange(len(clusters)), ranks, late, clusters))
-    named, first = np.unique(clusters[order], return_index=True)
-    keepers: Array = order[first][np.searchsorted(named, clusters)]
+    names, first = np.unique(clusters[order], return_index=True)
+    keepers: Int64Array = order[first][np.searchsorted(names, clusters)]
     return keepers
 
 
-def number_clusters(clusters: Array) -> Array:
-    """The same clusters numbered 0, 1, 2 … in the order of their first documents."""
-    _, first, which = np.unique(clusters, return_index=True, return_inverse=True)
+def number_clusters(clusters: Int64Array) -> Int64Array:
+    """Return the same clusters numbered 0, 1, 2 … in the order of their first documents."""
+    _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
     numbers = np.empty(len(first), np.int64)
     numbers[np.argsort(first)] = np.arange(len(first))
-    found: Array = numbers[which]
-    return found
-
-
-# What each document is in the end.
+    renumbered: Int64Array = numbers[inverse]
+    return renumbered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterSet:
-    """Our documents that have copies, by their numbers, ascending; one entry for each in every array."""
+    """Our documents that have copies; one entry for each in every array."""
 
-    numbers: Array
-    words: Array
-    """The document that stands for all of ours with the same words."""
-    clusters: Array
-    """A name of its cluster: that of one of its documents, or of the keeper among the others."""
-    others: Array
-    """Its keeper among the others, NONE where it is one of ours."""
-    same: Array
-    """bool: whether another document of the cluster has the same words."""
+    numbers: Int64Array
+    """Numbers of the documents, ascending."""
+    words: Int64Array
+    """The number of the document that represents all of ours with the same words."""
+    clusters: Int64Array
+    """The name of the document's cluster: the number of one of its documents, or of the keeper among the others."""
+    others: Int64Array
+    """The number of its keeper among the others, NONE where that is one of ours."""
+    same: BoolArray
+    """Whether another document of the cluster has the same words."""
 
 
-def gather_families(copies: tuple[Array, Array, Array], near: Array, roots: Array, keepers: Array) -> ClusterSet:
-    """Bring together what has exact copies and what was found by LSH.
+def gather_clusters(
+    copies: tuple[Int64Array, Int64Array, Int64Array], near: Int64Array, roots: Int64Array, keepers: Int64Array
+) -> ClusterSet:
+    """Return the clusters that exact copies and the pairs found by LSH make up together.
 
     ``copies`` are our documents whose words another one has, ascending, the first of ours with these words, and the
     first among the others (NONE where there is none). ``near`` are the numbers of all documents that were in buckets,
-    ascending; ``roots`` and ``keepers`` say, by place in ``near``, what became of those of ours.
+    ascending; ``roots`` and ``keepers`` (``cluster_documents``) have an entry for each of ours, which come first in
+    ``near``, and are indices of ``near``.
     """
     numbered, first, other = copies
-    own, sizes = near[: len(roots)], np.bincount(roots, minlength=len(roots))
-    joined = own[(sizes[roots] > 1) | (keepers != NONE)]
+    ours, sizes = near[: len(roots)], np.bincount(roots, minlength=len(roots))
+    joined = ours[(sizes[roots] > 1) | (keepers != NONE)]
     numbers = np.union1d(numbered, joined)
     words, others = numbers.copy(), np.full(len(numbers), NONE, np.int64)
     at = np.searchsorted(numbers, numbered)
     words[at], others[at] = first, other
-    places, met = find(own, words)
+    indices, found = find_sorted(ours, words)
     clusters = words.copy()
-    clusters[met] = own[roots[places[met]]]
-    matched = met.copy()
-    matched[met] = keepers[places[met]] != NONE
-    others[matched] = near[keepers[places[matched]]]
+    clusters[found] = ours[roots[indices[found]]]
+    matched = found.copy()
+    matched[found] = keepers[indices[found]] != NONE
+    others[matched] = near[keepers[indices[matched]]]
     clusters = np.where(others == NONE, clusters, others)
     return ClusterSet(numbers, words, clusters, others, np.isin(numbers, numbered))
 
 
-def find(haystack: Array, needles: Array) -> tuple[Array, Array]:
-    """The place of each needle in a sorted array, and whether it is there."""
-    places = np.searchsorted(haystack, needles)
-    there = np.zeros(len(needles), bool)
-    inside = places < len(haystack)
-    there[inside] = haystack[places[inside]] == needles[inside]
-    return places, there
+def find_sorted(haystack: Int64Array, needles: Int64Array) -> tuple[Int64Array, BoolArray]:
+    """Return the index of each needle in an ascending array, and whether it is there."""
+    indices = np.searchsorted(haystack, needles)
+    found = np.zeros(len(needles), bool)
+    inside = indices < len(haystack)
+    found[inside] = haystack[indices[inside]] == needles[inside]
+    return indices, found

@@ -1,13 +1,13 @@
-"""The duplicates table of a run: found through sketches and buckets, verified on the texts themselves, written whole.
+"""The duplicates table of a run: found through sketches and buckets, verified on the texts, written in one piece.
 
-Beside what DuckDB may use, memory grows by some ten bytes for each document of the corpus and some hundred for each
-that has a candidate; texts stream through it twice, a few slices at a time.
+On top of what DuckDB may use, memory grows by some ten bytes for each document of the corpus and some hundred for each
+that has a candidate. Texts stream through it twice, a few slices at a time.
 """
 
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,288 +21,317 @@ from curate.corpus import Corpus
 from curate.rundir import schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
 from curate.runtime import console
+from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array
 from curate.runtime.files import replacing
 from curate.stages.dedup import clusters, lsh_buckets, sketch_table
+from curate.stages.dedup.clusters import ClusterSet, PairVerifier
 from curate.stages.dedup.shingle_store import ShingleStore
 from curate.stages.dedup.sketch_table import SketchPart
 from curate.stages.dedup.sketches import SketchConfig
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 NONE = clusters.NONE
-GROUP_ROWS = 65_536  # of the table that are compressed together
+GROUP_ROWS = 65_536
+"""Rows of the table that are compressed together."""
 
 
 @dataclass(frozen=True, slots=True)
 class DedupJob:
-    """All that is settled before the work begins."""
+    """The checked options of one ``curate dedup``, with the corpora opened."""
 
     run: Run
     corpora: Sequence[Corpus]
-    """The corpus to be cleaned, then those it is held against."""
+    """The corpus to be cleaned, then those of ``--against``."""
     names: Sequence[str]
-    """What the others were called."""
-    recipe: SketchConfig
+    """The names of the others, as ``--against`` gives them."""
+    config: SketchConfig
     threshold: float
     keep: str
+    """One of ``clusters.KEEP``."""
     memory_limit: str
     workers: int
 
     @property
     def folder(self) -> Path:
-        """Where the work lies until it is finished."""
+        """The work folder, which is removed in the end."""
         return self.run.path / "dedup"
 
     @property
     def sketches(self) -> Path:
+        """The folder of the sketches, from which an interrupted run continues."""
         return self.folder / "sketches"
 
     def sketched_from(self) -> str:
-        """What the sketches depend on, so that others are not taken for them."""
+        """Return a fingerprint of what the sketches depend on."""
         identities = [corpus.identity() for corpus in self.corpora]
-        return compute_fingerprint([identities, sketch_table.SLICE_BYTES, asdict(self.recipe)])
+        return compute_fingerprint([identities, sketch_table.SLICE_BYTES, asdict(self.config)])
 
     def made_from(self) -> dict[str, Any]:
-        """What the table depends on."""
-        others = {name: one.identity() for name, one in zip(self.names, self.corpora[1:], strict=True)}
-        found: dict[str, Any] = {"corpus": self.corpora[0].identity(), "against": others, "hits": self.hits()}
+        """Return what the table depends on. Raises TableError where ``--keep lowest-ppl`` finds no scores."""
+        others = {name: corpus.identity() for name, corpus in zip(self.names, self.corpora[1:], strict=True)}
+        record: dict[str, Any] = {
+            "corpus": self.corpora[0].identity(), "against": others, "hits": self.hits_fingerprint()
+        }  # fmt: skip
         if self.keep == "lowest-ppl":
-            found["scores"] = self.run.finished_scores()["fingerprint"]
-        return found
+            record["scores"] = self.run.finished_scores()["fingerprint"]
+        return record
 
-    def hits(self) -> str | None:
-        """The fingerprint of the run's finished hits, None without: who is contaminated does not stay for others."""
+    def hits_fingerprint(self) -> str | None:
+        """Return the fingerprint of the run's finished hits, None without: contaminated documents keep no others."""
         record = self.run.stage("decontaminate") or {}
         return str(record["fingerprint"]) if record.get("complete") else None
 
     def parameters(self) -> dict[str, Any]:
-        return {"threshold": self.threshold, "keep": self.keep, **asdict(self.recipe)}
+        """Return the options that the table depends on, by the names in the record."""
+        return {"threshold": self.threshold, "keep": self.keep, **asdict(self.config)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DedupFindings:
-    """Our documents that have copies, by their numbers, ascending: one entry for each in every array."""
+    """Our documents that have copies; one entry for each, in the order of ``copied.numbers``, in every array."""
 
-    families: clusters.ClusterSet
-    keepers: Array
+    copied: ClusterSet
+    keepers: Int64Array
     """The number of each document's keeper."""
-    exact: Array
-    """bool: whether it has the same words as its keeper."""
-    similarities: Array
-    """With the keeper, exact."""
-    links: Array
-    """The highest that was verified with any document of the cluster."""
+    exact: BoolArray
+    """Whether the document has the same words as its keeper."""
+    similarities: Float64Array
+    """The exact Jaccard similarity to the keeper; 1 for a keeper."""
+    links: Float64Array
+    """The highest similarity that was verified with any document of the cluster."""
     compared: int
+    """Pairs that were compared exactly."""
     agreed: int
+    """Pairs that reached the threshold."""
     crowded: int
+    """Documents that were not compared with all others of a bucket."""
 
 
 def find_duplicates(job: DedupJob, parts: Sequence[SketchPart]) -> DedupFindings:
-    """Group, verify and cluster what was sketched."""
-    own, total = count_documents(parts)
-    if not own:
-        return nothing()
+    """Group, verify and cluster the documents that were sketched, and return those of ours that have copies."""
+    num_ours, total = count_documents(parts)
+    if not num_ours:
+        return no_findings()
     spill, filled = job.folder / "spill", {part.path: part.first for part in parts if part.count}
-    console.say("grouping", f"{total:,} documents by their words{' and band keys' if job.recipe.bands else ''}")
+    console.say("grouping", f"{total:,} documents by their words{' and band keys' if job.config.bands else ''}")
     buckets = lsh_buckets.LshBuckets(job.folder / "buckets")
     with lsh_buckets.open_sketches(filled, spill, job.memory_limit, job.workers) as connection:
-        copies = lsh_buckets.find_copies(connection, own)
-        near = buckets.fill(connection, job.recipe.band_names, own, total, now_and_then("grouping"))
-    with ShingleStore(job.folder / "shingles") as book:
-        for one in sketch_table.read_sets(job.corpora, parts, near, job.recipe.shingle, job.workers):
-            book.add(one)
-        checked = clusters.verifier(book.similarity, book.sizes, job.threshold)
-        ours = int(np.searchsorted(near, own))
+        copies = lsh_buckets.find_copies(connection, num_ours)
+        near = buckets.fill(connection, job.config.band_names, num_ours, total, make_reporter("grouping"))
+    with ShingleStore(job.folder / "shingles") as store:
+        for hashes in sketch_table.read_sets(job.corpora, parts, near, job.config.shingle, job.workers):
+            store.add(hashes)
+        verifier = clusters.make_verifier(store.similarity, store.sizes, job.threshold)
+        near_ours = int(np.searchsorted(near, num_ours))
         console.say("comparing", f"{len(near):,} documents that share {buckets.count:,} buckets")
-        read = partial(buckets.read, near, now_and_then("comparing"))
-        joined = clusters.cluster_documents(read, ours, len(near), checked)
-        families = clusters.gather_families((copies.numbers, copies.first, copies.other), near, *joined)
-        keepers = settle_keepers(job, parts, families)
-        return measure(families, keepers, near, book, checked)
+        read = partial(buckets.read, near, make_reporter("comparing"))
+        joined = clusters.cluster_documents(read, near_ours, len(near), verifier)
+        copied = clusters.gather_clusters((copies.numbers, copies.first, copies.other), near, *joined)
+        keepers = choose_keepers(job, parts, copied)
+        return measure_similarities(copied, keepers, near, store, verifier)
 
 
-def now_and_then(label: str) -> Callable[[str], None]:
-    """Say what it is called with, but not more often than a log should have it."""
-    spoken = time.monotonic()
+def make_reporter(label: str) -> lsh_buckets.Reporter:
+    """Return a function that shows a text after a label, at most once in LOG_SECONDS."""
+    shown = time.monotonic()
 
-    def tell(text: str) -> None:
-        nonlocal spoken
-        if time.monotonic() - spoken >= console.LOG_SECONDS:
+    def report(text: str) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= console.LOG_SECONDS:
             console.say(label, text)
-            spoken = time.monotonic()
+            shown = time.monotonic()
 
-    return tell
+    return report
 
 
-def nothing() -> DedupFindings:
-    """What is found among no documents."""
+def no_findings() -> DedupFindings:
+    """Return what is found among no documents."""
     none = np.zeros(0, np.int64)
-    families = clusters.ClusterSet(none, none, none, none, none.astype(bool))
-    return DedupFindings(families, none, none.astype(bool), np.zeros(0), np.zeros(0), 0, 0, 0)
+    copied = ClusterSet(none, none, none, none, none.astype(bool))
+    return DedupFindings(copied, none, none.astype(bool), np.zeros(0), np.zeros(0), 0, 0, 0)
 
 
 def count_documents(parts: Sequence[SketchPart]) -> tuple[int, int]:
-    """Numbered documents of the corpus to be cleaned, and of all corpora."""
+    """Return the number of documents with words in the corpus to be cleaned, and in all corpora."""
     return max((part.stop for part in parts if part.corpus == 0), default=0), parts[-1].stop if parts else 0
 
 
-def settle_keepers(job: DedupJob, parts: Sequence[SketchPart], families: clusters.ClusterSet) -> Array:
-    """The number of each document's keeper: among the others where it has one there, else by the rule."""
-    octets = gather(parts, families.numbers, "bytes")
-    perplexities = np.full(len(octets), np.nan)
-    if job.keep == "lowest-ppl" and len(octets):
-        perplexities = read_perplexities(job, parts, families.numbers)
-    ranks = clusters.rank_documents(job.keep, octets, perplexities)
-    dropped = np.zeros(len(octets), np.int64)
-    if job.hits() is not None and len(octets):
-        dropped = is_dropped(job, parts, families.numbers)
-    chosen = families.numbers[clusters.choose_keepers(families.clusters, ranks, dropped)]
-    return np.where(families.others == NONE, chosen, families.others)
+def choose_keepers(job: DedupJob, parts: Sequence[SketchPart], copied: ClusterSet) -> Int64Array:
+    """Return the number of each document's keeper: among the others where it has one there, else by ``--keep``."""
+    num_bytes = gather_column(parts, copied.numbers, "bytes")
+    perplexities = np.full(len(num_bytes), np.nan)
+    if job.keep == "lowest-ppl" and len(num_bytes):
+        perplexities = read_perplexities(job, parts, copied.numbers)
+    ranks = clusters.rank_documents(job.keep, num_bytes, perplexities)
+    dropped = np.zeros(len(num_bytes), np.int64)
+    if job.hits_fingerprint() is not None and len(num_bytes):
+        dropped = mark_dropped(job, parts, copied.numbers)
+    chosen = copied.numbers[clusters.choose_keepers(copied.clusters, ranks, dropped)]
+    return np.where(copied.others == NONE, chosen, copied.others)
 
 
-def gather(parts: Sequence[SketchPart], numbers: Array, column: str) -> Array:
-    """One column of integers of some documents."""
-    found = [rows[column].to_numpy() for _, rows in sketch_table.take_rows(parts, numbers, [column])]
-    return np.concatenate([np.zeros(0, np.int64), *found])
+def gather_column(parts: Sequence[SketchPart], numbers: Int64Array, column: str) -> Int64Array:
+    """Return one int64 column of the sketches of some documents, given by their numbers, ascending."""
+    values = [rows[column].to_numpy() for _, rows in sketch_table.take_rows(parts, numbers, [column])]
+    return np.concatenate([np.zeros(0, np.int64), *values])
 
 
-def read_perplexities(job: DedupJob, parts: Sequence[SketchPart], numbers: Array) -> Array:
-    """The perplexity of some documents of the corpus, NaN where they have none."""
+def read_perplexities(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array) -> Float64Array:
+    """Return the perplexity of some documents of ours, given by their numbers, ascending; NaN where there is none."""
     source = sql.parquet_source(job.run.scores)
-    found = np.full(len(numbers), np.nan)
-    places, values = join_keys(job, parts, numbers, f"SELECT file, row, perplexity AS value FROM {source}")
-    found[places] = values
-    return found
+    perplexities = np.full(len(numbers), np.nan)
+    indices, values = join_keys(job, parts, numbers, f"SELECT file, row, perplexity AS value FROM {source}")
+    perplexities[indices] = values
+    return perplexities
 
 
-def is_dropped(job: DedupJob, parts: Sequence[SketchPart], numbers: Array) -> Array:
-    """1 for the documents that ``decontaminate`` drops, else 0."""
+def mark_dropped(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array) -> Int64Array:
+    """Return 1 for each of some documents of ours that ``decontaminate`` drops, else 0; their numbers ascend."""
     source = sql.parquet_source(job.run.hits)
     leaks = f"SELECT DISTINCT file, row, 1 AS value FROM {source} WHERE action = 'drop'"
-    found = np.zeros(len(numbers), np.int64)
-    found[join_keys(job, parts, numbers, leaks)[0]] = 1
-    return found
+    dropped = np.zeros(len(numbers), np.int64)
+    dropped[join_keys(job, parts, numbers, leaks)[0]] = 1
+    return dropped
 
 
-def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Array, table: str) -> tuple[Array, Array]:
-    """Of some documents those that a query (file, row, value) knows: their places, and the values."""
+def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array, query: str) -> tuple[Int64Array, Array]:
+    """Return what a SQL query (file, row, value) has for some documents: their indices in ``numbers``, and the values.
+
+    ``numbers`` ascend. Documents that the query lacks or has with NULL are left out.
+    """
     keys = [
         pa.table({"file": pa.array([part.mark.file] * len(rows), pa.large_string()), "row": rows["row"]})
         for part, rows in sketch_table.take_rows(parts, numbers, ["row"])
     ]
-    asked = pa.concat_tables(keys).append_column("place", pa.array(np.arange(len(numbers))))
+    documents = pa.concat_tables(keys).append_column("entry", pa.array(np.arange(len(numbers))))
     with lsh_buckets.open_tables(job.folder / "spill", job.memory_limit, job.workers) as connection:
-        connection.register("asked", asked)
-        query = f"SELECT place, value FROM asked JOIN ({table}) USING (file, row) WHERE value IS NOT NULL"
-        columns = connection.execute(query).fetchnumpy()
-    return columns["place"], columns["value"]
+        connection.register("documents", documents)
+        joined = f"SELECT entry, value FROM documents JOIN ({query}) USING (file, row) WHERE value IS NOT NULL"
+        columns = connection.execute(joined).fetchnumpy()
+    return columns["entry"], columns["value"]
 
 
-def measure(
-    families: clusters.ClusterSet, keepers: Array, near: Array, book: ShingleStore, checked: clusters.PairVerifier
+def measure_similarities(
+    copied: ClusterSet, keepers: Int64Array, near: Int64Array, store: ShingleStore, verifier: PairVerifier
 ) -> DedupFindings:
-    """The exact similarity of each document with its keeper, and the highest in its cluster."""
-    at, ours = clusters.find(families.numbers, keepers)
+    """Return the exact similarity of each document to its keeper, and the highest in its cluster.
+
+    ``near`` are the numbers of the documents in ``store``, ascending.
+    """
+    at, ours = clusters.find_sorted(copied.numbers, keepers)
     kept_words = keepers.copy()
-    kept_words[ours] = families.words[at[ours]]
-    places, met = clusters.find(near, families.words)
-    exact = (families.words == kept_words) | ((families.others != NONE) & ~met)
+    kept_words[ours] = copied.words[at[ours]]
+    stored, is_stored = clusters.find_sorted(near, copied.words)
+    exact = (copied.words == kept_words) | ((copied.others != NONE) & ~is_stored)
     similarities, links = np.ones(len(keepers)), np.zeros(len(keepers))
-    links[met] = np.asarray(checked.links)[places[met]]
+    links[is_stored] = np.asarray(verifier.links)[stored[is_stored]]
     for document in np.flatnonzero(~exact):
         keeper = int(np.searchsorted(near, kept_words[document]))
-        similarities[document] = book.similarity(int(places[document]), keeper)
-    links = np.maximum(np.where(families.same, 1.0, links), np.where(families.numbers == keepers, 0.0, similarities))
-    np.maximum.at(links, at[ours], np.where(families.numbers == keepers, 0.0, similarities)[ours])
+        similarities[document] = store.similarity(int(stored[document]), keeper)
+    with_keeper = np.where(copied.numbers == keepers, 0.0, similarities)
+    links = np.maximum(np.where(copied.same, 1.0, links), with_keeper)
+    np.maximum.at(links, at[ours], with_keeper[ours])
     return DedupFindings(
-        families, keepers, exact, similarities, links, checked.compared, checked.agreed, len(checked.crowded)
+        copied, keepers, exact, similarities, links, verifier.compared, verifier.agreed, len(verifier.crowded)
     )
 
 
-# Writing.
+def write_table(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindings, note: Mapping[str, Any]) -> None:
+    """Write the duplicates table, complete or not at all, in the order of the corpus.
 
-
-def write_table(job: DedupJob, parts: Sequence[SketchPart], found: DedupFindings, note: Mapping[str, Any]) -> None:
-    """Write the duplicates table whole or not at all, in the order of the corpus.
-
-    The bytes depend on the rows alone, not on the slices that they come from.
+    ``note`` becomes its metadata. The bytes depend on the rows alone, not on the slices that they come from.
     """
     schema = schemas.DUPLICATES.with_metadata(
         {b"curate": json.dumps(note, sort_keys=True, ensure_ascii=False).encode()}
     )
     with replacing(job.run.duplicates) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as out:
-        held = schema.empty_table()
-        for rows in tables_of(job, parts, found, schema):
-            held = pa.concat_tables([held, rows])
-            while len(held) >= GROUP_ROWS:
-                out.write_table(held.slice(0, GROUP_ROWS).combine_chunks())
-                held = held.slice(GROUP_ROWS)
-        out.write_table(held.combine_chunks())
+        pending = schema.empty_table()
+        for rows in make_tables(job, parts, findings, schema):
+            pending = pa.concat_tables([pending, rows])
+            while len(pending) >= GROUP_ROWS:
+                out.write_table(pending.slice(0, GROUP_ROWS).combine_chunks())
+                pending = pending.slice(GROUP_ROWS)
+        out.write_table(pending.combine_chunks())
 
 
-def tables_of(
-    job: DedupJob, parts: Sequence[SketchPart], found: DedupFindings, schema: pa.Schema
+def make_tables(
+    job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindings, schema: pa.Schema
 ) -> Iterator[pa.Table]:
-    """The rows of the table, slice by slice."""
-    numbered, first = clusters.number_clusters(found.families.clusters), 0
-    keepers = DocumentLocations(parts, found.keepers, ["", *job.names])
-    for part, rows in sketch_table.take_rows(parts, found.families.numbers, ["row", "id"]):
-        places = slice(first, first + len(rows))
-        yield pa.table(columns_of(part, rows, found, numbered, keepers, places), schema=schema)
+    """Yield the rows of the duplicates table, slice by slice."""
+    numbered, first = clusters.number_clusters(findings.copied.clusters), 0
+    keepers = DocumentLocations(parts, findings.keepers, ["", *job.names])
+    for part, rows in sketch_table.take_rows(parts, findings.copied.numbers, ["row", "id"]):
+        entries = slice(first, first + len(rows))
+        yield pa.table(make_columns(part, rows, findings, numbered, keepers, entries), schema=schema)
         first += len(rows)
 
 
-def columns_of(
-    part: SketchPart, rows: pa.Table, found: DedupFindings, numbered: Array, keepers: "DocumentLocations", places: slice
+def make_columns(
+    part: SketchPart,
+    rows: pa.Table,
+    findings: DedupFindings,
+    numbered: Int64Array,
+    keepers: "DocumentLocations",
+    entries: slice,
 ) -> dict[str, Any]:
-    """The rows of the table that one slice has."""
-    numbers = found.families.numbers[places]
-    kinds = np.where(found.exact[places], "exact", "near")
-    kinds = np.where(numbers == found.keepers[places], "keeper", kinds)
-    sources, files, kept_rows = keepers.look_up(found.keepers[places])
+    """Return the columns of the duplicates table for the documents of one slice.
+
+    ``rows`` are their sketches; ``entries`` are their entries in the arrays of ``findings`` and in ``numbered``, which
+    has the number of each document's cluster.
+    """
+    numbers = findings.copied.numbers[entries]
+    kinds = np.where(findings.exact[entries], "exact", "near")
+    kinds = np.where(numbers == findings.keepers[entries], "keeper", kinds)
+    sources, files, kept_rows = keepers.look_up(findings.keepers[entries])
     return {
         "file": [part.mark.file] * len(rows),
         "row": rows["row"],
         "id": rows["id"],
-        "cluster": numbered[places],
+        "cluster": numbered[entries],
         "keeper": kinds == "keeper",
         "kind": kinds.tolist(),
         "keeper_source": sources,
         "keeper_file": files,
         "keeper_row": kept_rows,
-        "jaccard": found.similarities[places],
-        "link": found.links[places],
+        "jaccard": findings.similarities[entries],
+        "link": findings.links[entries],
     }
 
 
 class DocumentLocations:
-    """Where some documents lie: the corpus' name (None for the first), the file and the row of each."""
+    """The corpus, the file and the row of some documents, by their numbers.
 
-    def __init__(self, parts: Sequence[SketchPart], numbers: Array, names: Sequence[str]):
+    ``names`` are those of the corpora, "" for the corpus to be cleaned.
+    """
+
+    def __init__(self, parts: Sequence[SketchPart], numbers: Int64Array, names: Sequence[str]):
         self._numbers, self._parts, self._names = np.unique(numbers), parts, names
-        self._rows = gather(parts, self._numbers, "row")
+        self._rows = gather_column(parts, self._numbers, "row")
         self._part = np.searchsorted([part.stop for part in parts], self._numbers, side="right")
 
-    def look_up(self, numbers: Array) -> tuple[list[str | None], list[str], Array]:
-        places = np.searchsorted(self._numbers, numbers)
-        parts = [self._parts[place] for place in self._part[places]]
+    def look_up(self, numbers: Int64Array) -> tuple[list[str | None], list[str], Int64Array]:
+        """Return for each document the name of the corpus (None for the one to be cleaned), the file and the row."""
+        indices = np.searchsorted(self._numbers, numbers)
+        parts = [self._parts[index] for index in self._part[indices]]
         sources = [self._names[part.corpus] or None for part in parts]
-        return sources, [part.mark.file for part in parts], self._rows[places]
+        return sources, [part.mark.file for part in parts], self._rows[indices]
 
 
 def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
-    """List the rows of the corpus that could not be read, as ``score`` does; a run with scores has its own list."""
-    listed = [(part.mark.file, *row) for part in parts if part.corpus == 0 for row in part.unreadable]
+    """List in ``unreadable.jsonl`` the rows of the corpus that could not be read.
+
+    Does nothing in a run with scores, whose list ``score`` wrote; removes the file where there are no such rows.
+    """
+    unreadable = [(part.mark.file, *row) for part in parts if part.corpus == 0 for row in part.unreadable]
     if job.run.stage("score") is not None:
         return
-    if not listed:
+    if not unreadable:
         job.run.unreadable.unlink(missing_ok=True)
         return
     with replacing(job.run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
-        for file, row, reason in listed:
+        for file, row, reason in unreadable:
             handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 
 
-def clear(job: DedupJob) -> None:
-    """Remove the work folder."""
+def remove_work_folder(job: DedupJob) -> None:
+    """Remove the work folder of a job that is done."""
     shutil.rmtree(job.folder, ignore_errors=True)

@@ -12,40 +12,44 @@ import numpy as np
 
 from curate.errors import StorageError, UsageError
 from curate.rundir import sql
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from curate.runtime.arrays import Int64Array, UInt64Array
 
 BATCH_ROWS = 65_536
 READ_MEMBERS = 1 << 16
-GROUPED_ROWS = 500_000  # that are grouped at a time, so that the bands of a small corpus make one query
+"""Members of buckets that are read from disk at a time."""
+GROUPED_ROWS = 500_000
+"""Rows that are grouped at a time, so that the bands of a small corpus make one query."""
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
+"""Shows how far the work is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExactCopies:
-    """Our documents that have the same words as another of any corpus, by their numbers, ascending."""
+    """Our documents that have the same words as another one of any corpus; one entry for each in every array."""
 
-    numbers: Array
-    first: Array
+    numbers: Int64Array
+    """Numbers of the documents, ascending."""
+    first: Int64Array
     """The first document of ours with the same words."""
-    other: Array
+    other: Int64Array
     """The first document of another corpus with the same words; −1 for none."""
 
 
 def check_limit(memory_limit: str) -> None:
-    """Refuse what DuckDB does not understand as an amount of memory."""
+    """Raise UsageError where DuckDB does not understand ``memory_limit`` as an amount of memory."""
     try:
         sql.connect(memory_limit).close()
     except duckdb.Error as error:
-        raise UsageError(
-            f"--memory-limit {memory_limit}: {first_line(error)}", "for example --memory-limit 4GB"
-        ) from error
+        raise UsageError(f"--memory-limit {memory_limit}: {first_line(error)}", "--memory-limit 4GB") from error
 
 
 @contextmanager
 def open_tables(spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
-    """A connection that spills to ``spill``, which is removed in the end. Its failures become errors of ours."""
+    """Yield a DuckDB connection that spills to the folder ``spill``, which is removed in the end.
+
+    Raises StorageError where DuckDB runs out of memory or cannot read or write, KeyboardInterrupt on Ctrl-C.
+    """
     try:
         with sql.connect(memory_limit, spill) as connection:
             connection.execute(f"SET threads = {threads}")
@@ -53,7 +57,7 @@ def open_tables(spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
     except (duckdb.InterruptException, RuntimeError) as error:
         if "interrupted" not in str(error).lower():
             raise
-        raise KeyboardInterrupt from None  # DuckDB takes the signal and tells of it in its own way
+        raise KeyboardInterrupt from None  # DuckDB handles the signal and raises an error of its own
     except duckdb.OutOfMemoryException as error:
         raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
     except duckdb.IOException as error:
@@ -63,6 +67,7 @@ def open_tables(spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
 
 
 def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message."""
     return str(error).strip().split("\n", 1)[0]
 
 
@@ -85,22 +90,23 @@ def open_sketches(parts: Mapping[Path, int], spill: Path, memory_limit: str, thr
         yield connection
 
 
-def find_copies(connection: Any, own: int) -> ExactCopies:
-    """Exact copies among the documents numbered below ``own``, and with those from there on.
+def find_copies(connection: Any, num_ours: int) -> ExactCopies:
+    """Return the documents numbered below ``num_ours`` that have the words of another one, ours or not.
 
-    Leaves a table ``left_out`` of the documents whose words another one stands for; LSH need not see them.
+    Leaves in the connection a table ``left_out`` of the documents whose words another one represents; LSH can skip
+    them.
     """
     connection.execute(
         "CREATE TABLE copies AS SELECT number, first, other FROM sketches JOIN "
-        f"(SELECT high, low, min(number) AS first, coalesce(min(number) FILTER (number >= {own}), -1) AS other "
+        f"(SELECT high, low, min(number) AS first, coalesce(min(number) FILTER (number >= {num_ours}), -1) AS other "
         "FROM sketches GROUP BY high, low HAVING count(*) > 1) USING (high, low)"
     )
     connection.execute(
         "CREATE TABLE left_out AS SELECT number FROM copies WHERE "
-        f"CASE WHEN number < {own} THEN number <> first OR other >= 0 ELSE number <> other END"
+        f"CASE WHEN number < {num_ours} THEN number <> first OR other >= 0 ELSE number <> other END"
     )
-    found = connection.execute(f"SELECT number, first, other FROM copies WHERE number < {own} ORDER BY number")
-    columns = found.fetchnumpy()
+    copies = connection.execute(f"SELECT number, first, other FROM copies WHERE number < {num_ours} ORDER BY number")
+    columns = copies.fetchnumpy()
     return ExactCopies(*(np.asarray(columns[name], np.int64) for name in ("number", "first", "other")))
 
 
@@ -112,23 +118,28 @@ class LshBuckets:
         self._paths = (folder / "members", folder / "sizes")
         self.count = 0
 
-    def fill(self, connection: Any, bands: Sequence[str], own: int, documents: int, tell: Tell) -> Array:
-        """Write the buckets of two and more with one of our documents.  → the documents in any of them, ascending"""
-        wanted = np.zeros(documents, bool)
+    def fill(
+        self, connection: Any, bands: Sequence[str], num_ours: int, num_documents: int, report: Reporter
+    ) -> Int64Array:
+        """Write the buckets of two and more documents, one of them ours, and return the documents in any of them.
+
+        ``bands`` are columns of ``sketches``. The documents are returned by their numbers, ascending.
+        """
+        in_bucket = np.zeros(num_documents, bool)
         with open(self._paths[0], "wb") as members, open(self._paths[1], "wb") as sizes:
-            step = max(1, GROUPED_ROWS // max(1, documents))
+            step = max(1, GROUPED_ROWS // max(1, num_documents))
             for first in range(0, len(bands), step):
-                tell(f"band {first:,} of {len(bands):,}")
-                for keys, numbers in stream_buckets(connection, bands[first : first + step], own):
+                report(f"band {first:,} of {len(bands):,}")
+                for keys, numbers in stream_buckets(connection, bands[first : first + step], num_ours):
                     begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-                    wanted[numbers] = True
+                    in_bucket[numbers] = True
                     members.write(numbers.tobytes())
                     sizes.write(np.diff(np.append(begins, len(keys))).tobytes())
                     self.count += len(begins)
-        return np.flatnonzero(wanted)
+        return np.flatnonzero(in_bucket)
 
-    def read(self, wanted: Array, tell: Tell) -> Iterator[list[int]]:
-        """The members of each bucket as their places in ``wanted``, ascending."""
+    def read(self, documents: Int64Array, report: Reporter) -> Iterator[list[int]]:
+        """Yield the members of each bucket as their indices in ``documents``, which ``fill`` returned, ascending."""
         sizes = np.fromfile(self._paths[1], np.int64)
         with open(self._paths[0], "rb") as members:
             first = 0
@@ -136,26 +147,31 @@ class LshBuckets:
                 ends = np.cumsum(sizes[first : first + READ_MEMBERS])
                 count = max(1, int(np.searchsorted(ends, READ_MEMBERS, side="right")))
                 numbers = np.fromfile(members, np.int64, int(ends[count - 1]))
-                places, begin = np.searchsorted(wanted, numbers).tolist(), 0
-                tell(f"bucket {first:,} of {len(sizes):,}")
+                indices, begin = np.searchsorted(documents, numbers).tolist(), 0
+                report(f"bucket {first:,} of {len(sizes):,}")
                 for end in ends[:count].tolist():
-                    yield places[begin:end]
+                    yield indices[begin:end]
                     begin = end
                 first += count
 
 
-def stream_buckets(connection: Any, bands: Sequence[str], own: int) -> Iterator[tuple[Array, Array]]:
-    """Keys and document numbers of some bands where several share a key, sorted by both; no key is cut in two."""
-    members = " UNION ALL ".join(f"SELECT {band} AS key, number FROM held" for band in bands)
+def stream_buckets(connection: Any, bands: Sequence[str], num_ours: int) -> Iterator[tuple[UInt64Array, Int64Array]]:
+    """Yield keys and document numbers of some bands where several documents share a key, sorted by both.
+
+    One of them is numbered below ``num_ours``. All documents of a key come in the same pair of arrays.
+    """
+    members = " UNION ALL ".join(f"SELECT {band} AS key, number FROM bands" for band in bands)
     query = (
-        f"WITH held AS (SELECT number, {', '.join(bands)} FROM sketches ANTI JOIN left_out USING (number)), "
+        f"WITH bands AS (SELECT number, {', '.join(bands)} FROM sketches ANTI JOIN left_out USING (number)), "
         f"members AS ({members}) "
         "SELECT key, number FROM members SEMI JOIN (SELECT key FROM members GROUP BY key "
-        f"HAVING count(*) > 1 AND min(number) < {own}) USING (key) ORDER BY key, number"
+        f"HAVING count(*) > 1 AND min(number) < {num_ours}) USING (key) ORDER BY key, number"
     )
     rest = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
     for batch in connection.sql(query).to_arrow_reader(BATCH_ROWS):
-        keys, numbers = (np.concatenate([held, batch.column(place).to_numpy()]) for place, held in enumerate(rest))
+        keys, numbers = (
+            np.concatenate([before, batch.column(column).to_numpy()]) for column, before in enumerate(rest)
+        )
         cut = int(np.searchsorted(keys, keys[-1])) if len(keys) else 0
         if cut:
             yield keys[:cut], numbers[:cut]

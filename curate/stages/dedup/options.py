@@ -14,17 +14,14 @@ if TYPE_CHECKING:
 MOST_WORDS, MOST_PERMUTATIONS = 100, 4096
 
 
-# What is asked.
-
-
 def check_options(threshold: float, shingle: int, permutations: int, seed: int, keep: str, workers: int | None) -> None:
-    """Refuse what means nothing, by a UsageError that says what would."""
+    """Raise UsageError for an option out of its range, with what is allowed."""
     from curate.stages.dedup.clusters import KEEP
 
     if not 0 < threshold <= 1:
-        raise UsageError(f"--threshold {threshold}: a similarity above 0 and up to 1 is meant", "--threshold 0.8")
+        raise UsageError(f"--threshold must be greater than 0 and at most 1, not {threshold}", "--threshold 0.8")
     if keep not in KEEP:
-        raise UsageError(f"--keep {keep} is unknown", f"any of {', '.join(KEEP)}")
+        raise UsageError(f"--keep must be one of {', '.join(KEEP)}, not {keep}", f"--keep {KEEP[0]}")
     limits = {
         "shingle": (shingle, 1, MOST_WORDS),
         "permutations": (permutations, 1, MOST_PERMUTATIONS),
@@ -33,47 +30,52 @@ def check_options(threshold: float, shingle: int, permutations: int, seed: int, 
     }
     for name, (value, least, most) in limits.items():
         if not least <= value <= most:
-            raise UsageError(f"--{name} {value}: {least} to {most:,} is meant", f"leave --{name} out for the default")
+            message = f"--{name} must be from {least} to {most:,}, not {value}"
+            raise UsageError(message, f"leave --{name} out for the default")
 
 
 def settle_corpus(
-    run: "Run", named: Sequence[str] | None, text_field: str | None, id_field: str | None, on_error: str
+    run: "Run", paths: Sequence[str] | None, text_field: str | None, id_field: str | None, on_error: str
 ) -> "Corpus":
-    """The corpus of the run, cut into our slices; an option that it would ignore is refused."""
+    """Return the corpus of the run, or of ``--corpus``, in slices of SLICE_BYTES.
+
+    Raises UsageError for an option that the corpus of the run would ignore.
+    """
     from curate.rundir.run import choose_run_corpus
     from curate.stages.dedup.sketch_table import SLICE_BYTES
 
     if on_error not in ("quarantine", "stop"):
-        raise UsageError(f"--on-error {on_error}: known are quarantine and stop", "--on-error quarantine")
-    found = choose_run_corpus(run, named, "dedup", text_field=text_field, id_field=id_field, on_error=on_error)
-    for option, asked, has in (("text", text_field, found.text_field), ("id", id_field, found.id_field)):
-        if asked is not None and asked != has:
-            message = f'--{option}-field {asked}: the {option} of this run\'s corpus is in column "{has}"'
-            raise UsageError(message, "leave it out, or use another --run")
-    return replace(found, slice_bytes=SLICE_BYTES, on_error=on_error)
+        raise UsageError(f"--on-error must be quarantine or stop, not {on_error}", "--on-error quarantine")
+    corpus = choose_run_corpus(run, paths, "dedup", text_field=text_field, id_field=id_field, on_error=on_error)
+    for option, column, recorded in (("text", text_field, corpus.text_field), ("id", id_field, corpus.id_field)):
+        if column is not None and column != recorded:
+            message = f'--{option}-field {column}: the {option} of this run\'s corpus is in column "{recorded}"'
+            raise UsageError(message, f"leave --{option}-field out, or use another --run")
+    return replace(corpus, slice_bytes=SLICE_BYTES, on_error=on_error)
 
 
 def open_others(
-    own: "Corpus", named: Sequence[str], text_field: str | None, id_field: str | None, on_error: str
+    corpus: "Corpus", paths: Sequence[str], text_field: str | None, id_field: str | None, on_error: str
 ) -> "list[Corpus]":
-    """The corpora to hold this one against."""
+    """Return the corpora of ``--against``. Raises UsageError for one that is named twice or is ``corpus`` itself."""
     from curate.corpus import open_corpus
     from curate.stages.dedup.sketch_table import SLICE_BYTES
 
-    found = []
-    for name in named:
+    others = []
+    for name in paths:
         options: dict[str, Any] = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
         other = open_corpus([name], slice_bytes=SLICE_BYTES, **options)
-        if list(named).count(name) > 1:
-            raise UsageError(f"--against {name} is named twice", "name it once")
-        if other.identity() == own.identity():
+        if list(paths).count(name) > 1:
+            raise UsageError(f"--against {name} is given twice", "give it once")
+        if other.identity() == corpus.identity():
             message = f"--against {name} is the corpus itself: every document would be dropped"
             raise UsageError(message, "leave --against out to find copies inside the corpus")
-        found.append(other)
-    return found
+        others.append(other)
+    return others
 
 
 def choose_bands(threshold: float, permutations: int) -> "Bands":
+    """Return the bands of ``minhash.choose_bands`` at its default recall."""
     from curate.matching import minhash
 
     return minhash.choose_bands(threshold, permutations)

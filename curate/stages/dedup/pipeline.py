@@ -1,37 +1,38 @@
-"""The three passes of ``curate dedup``, and what they found in numbers."""
+"""The three passes of ``curate dedup``, and the counts of what they found."""
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from curate.errors import Interrupted
+from curate.rundir import reasons
+from curate.rundir.run import compute_fingerprint
+from curate.runtime import files
+from curate.stages.dedup import duplicates_table, sketch_table
+from curate.stages.dedup.duplicates_table import DedupFindings, DedupJob
+from curate.stages.dedup.sketch_table import SketchPart
 from curate.stages.dedup.summary import CopyCluster, DedupSummary, OtherCorpus
 
-if TYPE_CHECKING:
-    from curate.stages.dedup.duplicates_table import DedupFindings, DedupJob
-    from curate.stages.dedup.sketch_table import SketchPart
+LARGEST = 5
+"""Clusters that are shown."""
 
 
-LARGEST = 5  # clusters that are shown
+def work(job: DedupJob) -> DedupSummary:
+    """Find the duplicates, write their table and its record, and return the summary.
 
-
-# Doing it.
-
-
-def work(job: "DedupJob") -> DedupSummary:
-    """Sketch, group, verify, write the table and its record, and take the work folder away."""
-    from curate.rundir.run import compute_fingerprint
-    from curate.runtime import files
-    from curate.stages.dedup import duplicates_table, sketch_table
-
+    The work folder is removed in the end. Raises Interrupted on Ctrl-C, after which the same command continues, and
+    StorageError where the disk refuses.
+    """
     began = time.monotonic()
     try:
-        parts = sketch_table.sketch_corpora(job.sketches, job.corpora, job.recipe, job.sketched_from(), job.workers)
-        found = duplicates_table.find_duplicates(job, parts)
+        parts = sketch_table.sketch_corpora(job.sketches, job.corpora, job.config, job.sketched_from(), job.workers)
+        findings = duplicates_table.find_duplicates(job, parts)
         note: dict[str, Any] = {"made_from": job.made_from(), "parameters": job.parameters()}
         note["fingerprint"] = compute_fingerprint(note)
-        summary = summarise(job, parts, found, time.monotonic() - began)
-        duplicates_table.write_table(job, parts, found, note)
+        summary = summarise(job, parts, findings, time.monotonic() - began)
+        duplicates_table.write_table(job, parts, findings, note)
         duplicates_table.write_unreadable(job, parts)
         job.run.save("dedup", {**note, "counts": summary.counts()})
     except (KeyboardInterrupt, Interrupted):
@@ -39,21 +40,16 @@ def work(job: "DedupJob") -> DedupSummary:
         raise Interrupted(message, "the same command goes on from here") from None
     except OSError as error:
         raise files.storage_error(error, job.folder) from error
-    duplicates_table.clear(job)
+    duplicates_table.remove_work_folder(job)
     return summary
 
 
-def summarise(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindings", seconds: float) -> DedupSummary:
-    """Count what was found; TableError where documents are missing from the counts."""
-    import numpy as np
-
-    from curate.rundir import reasons
-    from curate.stages.dedup import sketch_table
-
+def summarise(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindings, seconds: float) -> DedupSummary:
+    """Return the counts of what was found. Raises TableError where they do not add up to the documents read."""
     tallies = sketch_table.add_tallies(parts, 0)
-    numbers = found.families.numbers
-    keepers = int(np.count_nonzero(found.keepers == numbers))
-    exact = int(np.count_nonzero(found.exact)) - keepers
+    numbers = findings.copied.numbers
+    keepers = int(np.count_nonzero(findings.keepers == numbers))
+    exact = int(np.count_nonzero(findings.exact)) - keepers
     near = len(numbers) - keepers - exact
     unique = sum(part.count for part in parts if part.corpus == 0) - len(numbers) + tallies["wordless"]
     reasons.conserve("dedup", tallies["read"], unique + keepers, exact + near + tallies["empty"], tallies["unreadable"])
@@ -68,51 +64,47 @@ def summarise(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindi
         unreadable=tallies["unreadable"],
         wordless=tallies["wordless"],
         by_character=tallies["by_character"],
-        clusters=len(np.unique(found.keepers)),
-        largest=tuple(largest_clusters(job, parts, found)),
-        through_others=int(np.count_nonzero(found.similarities < job.threshold)),
-        compared=found.compared,
-        agreed=found.agreed,
-        crowded=found.crowded,
+        clusters=len(np.unique(findings.keepers)),
+        largest=tuple(list_largest_clusters(job, parts, findings)),
+        through_others=int(np.count_nonzero(findings.similarities < job.threshold)),
+        compared=findings.compared,
+        agreed=findings.agreed,
+        crowded=findings.crowded,
         parameters=job.parameters(),
-        chances=chances(job),
-        against=tuple(count_others(job, parts, found)),
+        chances=compute_chances(job),
+        against=tuple(count_others(job, parts, findings)),
         scored=job.run.stage("score") is not None,
         seconds=seconds,
     )
 
 
-def chances(job: "DedupJob") -> dict[str, float]:
-    """With which probability LSH looks at a pair: of the threshold's similarity, and of one a little higher."""
-    bands, shown = job.recipe.bands, [job.threshold, min(1.0, round(job.threshold + 0.05, 10))]
-    return {} if bands is None else {f"{value:g}": bands.probability(value) for value in shown}
+def compute_chances(job: DedupJob) -> dict[str, float]:
+    """Return the probability that LSH proposes a pair at the threshold, and one a little more similar; {} without LSH.
+
+    The keys are the similarities.
+    """
+    bands, similarities = job.config.bands, [job.threshold, min(1.0, round(job.threshold + 0.05, 10))]
+    return {} if bands is None else {f"{value:g}": bands.probability(value) for value in similarities}
 
 
-def count_others(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindings") -> "Iterator[OtherCorpus]":
-    import numpy as np
-
-    from curate.stages.dedup import sketch_table
-
+def count_others(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindings) -> Iterator[OtherCorpus]:
+    """Yield the counts of each corpus of ``--against``."""
     for number, name in enumerate(job.names, start=1):
         tallies = sketch_table.add_tallies(parts, number)
-        counted = [part for part in parts if part.corpus == number]
-        held = (found.keepers >= counted[0].first) & (found.keepers < counted[-1].stop)
-        yield OtherCorpus(name, tallies["read"], tallies["unreadable"], int(np.count_nonzero(held)))
+        of_corpus = [part for part in parts if part.corpus == number]
+        dropped = (findings.keepers >= of_corpus[0].first) & (findings.keepers < of_corpus[-1].stop)
+        yield OtherCorpus(name, tallies["read"], tallies["unreadable"], int(np.count_nonzero(dropped)))
 
 
-def largest_clusters(job: "DedupJob", parts: "Sequence[SketchPart]", found: "DedupFindings") -> "Iterator[CopyCluster]":
-    """The clusters of the most documents; of two as large, the one whose keeper comes first."""
-    import numpy as np
-
-    from curate.stages.dedup import sketch_table
-
-    keepers, sizes = np.unique(found.keepers, return_counts=True)
-    for place in np.lexsort((keepers, -sizes))[:LARGEST]:
-        ((part, rows),) = sketch_table.take_rows(parts, keepers[place : place + 1], ["row", "id", "opening"])
+def list_largest_clusters(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindings) -> Iterator[CopyCluster]:
+    """Yield the LARGEST clusters, the largest first; of two as large, the one whose keeper comes first."""
+    keepers, sizes = np.unique(findings.keepers, return_counts=True)
+    for index in np.lexsort((keepers, -sizes))[:LARGEST]:
+        ((part, rows),) = sketch_table.take_rows(parts, keepers[index : index + 1], ["row", "id", "opening"])
         (row,) = rows.to_pylist()
-        own, size = part.corpus == 0, int(sizes[place])
-        exact = int(np.count_nonzero(found.exact & (found.keepers == keepers[place]))) - own
-        source = None if own else job.names[part.corpus - 1]
+        is_ours, size = part.corpus == 0, int(sizes[index])
+        exact = int(np.count_nonzero(findings.exact & (findings.keepers == keepers[index]))) - is_ours
+        source = None if is_ours else job.names[part.corpus - 1]
         yield CopyCluster(
-            size, exact, size - exact - own, source, part.mark.file, row["row"], row["id"], row["opening"]
+            size, exact, size - exact - is_ours, source, part.mark.file, row["row"], row["id"], row["opening"]
         )

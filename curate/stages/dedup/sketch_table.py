@@ -22,7 +22,7 @@ from curate.matching import shingles, words
 from curate.rundir import parquet
 from curate.runtime import console, threads
 from curate.runtime.arrays import Int64Array, UInt64Array
-from curate.stages.dedup.sketches import TALLIES, SketchConfig, SketchedSlice, Sketcher, batch_texts
+from curate.stages.dedup.sketches import TALLIES, SketchConfig, SketchedSlice, Sketcher, batch_texts, make_sketcher
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
 
 SLICE_BYTES = 8_000_000
@@ -76,13 +76,13 @@ class SketchWork:
 
 
 def sketch_corpora(
-    folder: Path, corpora: Sequence[Corpus], recipe: SketchConfig, made_from: str, workers: int
+    folder: Path, corpora: Sequence[Corpus], config: SketchConfig, made_from: str, workers: int
 ) -> list[SketchPart]:
     """Sketch the slices that have no part yet, and return the parts of all corpora in order.
 
     Parts that were made from anything else are thrown away. Raises RowError under ``--on-error stop``.
     """
-    sketcher = Sketcher(recipe)
+    sketcher = make_sketcher(config)
     for number, corpus in enumerate(corpora):
         discard_foreign(folder_of(folder, number), made_from)
         run_slices(corpus, SketchWork(folder_of(folder, number), made_from, sketcher, workers))

@@ -1,19 +1,25 @@
-"""Sketches of documents: a hash of the words, LSH band keys, and what is needed to show and rank a document later."""
+"""Sketches of documents: a hash of the words, the keys of the buckets, and what later shows and ranks a document.
+
+``Sketcher`` is the seam: a method for near duplicates is a class here that turns a slice of documents into a
+table. Documents with the same key in one of its bucket columns are candidates, and every candidate pair is then
+compared exactly, so a method decides only which pairs are compared. ``make_sketcher`` chooses the class.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from curate.corpus import Documents
 from curate.matching import minhash, shingles, words
+from curate.runtime.arrays import Array, Int64Array
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-BATCH_CHARS = 65_536  # that are split at a time, so that words and shingles stay in the processor's cache
-OPENING_CHARS = 80  # of a text that are kept to show it
+BATCH_CHARS = 65_536
+"""Characters that are split at a time, so that words and shingles stay in the processor's cache."""
+OPENING_CHARS = 80
+"""Characters of a text that are kept to show it."""
 TALLIES = ("read", "empty", "unreadable", "wordless", "by_character", "bytes")
 
 
@@ -22,13 +28,17 @@ class SketchConfig:
     """How documents are sketched."""
 
     shingle: int
+    """Words of a shingle."""
     permutations: int
+    """Values of a MinHash signature."""
     seed: int
+    """The seed of the permutations."""
     bands: minhash.Bands | None
-    """None where exact copies alone are looked for."""
+    """None to find exact copies only."""
 
     @property
     def band_names(self) -> list[str]:
+        """The bucket columns: documents that have the same key in one of them are compared."""
         return [f"band_{number:04d}" for number in range(self.bands.bands if self.bands else 0)]
 
 
@@ -38,80 +48,106 @@ class SketchedSlice:
 
     documents: Documents
     table: pa.Table
+    """A row for each document with words, in the order of the slice (``Sketcher.sketch``)."""
     tallies: Mapping[str, int]
+    """Counts by the names in TALLIES."""
 
 
-class Sketcher:
-    """Sketches slices by one recipe; several threads may call it at once."""
+class Sketcher(Protocol):
+    """A method that finds candidates for near duplicates.
 
-    def __init__(self, recipe: SketchConfig):
-        self._recipe = recipe
-        self._permutations = minhash.permutations(recipe.permutations, recipe.seed)
-        self._columns(["so that the kernel is compiled and the tables are made before threads ask for them"])
+    Several threads call ``sketch`` of one object at a time.
+    """
 
     def sketch(self, documents: Documents) -> SketchedSlice:
-        ok = [place for place, status in enumerate(documents.statuses) if status == "ok"]
-        texts = [documents.texts[place] or "" for place in ok]
-        octets = [len(text.encode()) for text in texts]
-        columns = self._columns(texts)
+        """Return the sketches of a slice.
+
+        The columns of the table: ``row`` (int64), ``id`` and ``opening`` (large_string), ``bytes`` and ``words``
+        (int64), ``high`` and ``low`` (uint64), which are equal for documents of the same words
+        (``shingles.hash_sequences``), and one of uint64 for each name in ``SketchConfig.band_names``.
+        """
+        ...
+
+
+def make_sketcher(config: SketchConfig) -> Sketcher:
+    """Return the sketcher of the method that a config describes: MinHash today."""
+    return MinHashSketcher(config)
+
+
+class MinHashSketcher:
+    """Sketches by MinHash: the bucket columns are the keys of the LSH bands of a signature."""
+
+    def __init__(self, config: SketchConfig):
+        self._config = config
+        self._permutations = minhash.permutations(config.permutations, config.seed)
+        self._make_columns(["so that the kernel is compiled and the tables are made before threads need them"])
+
+    def sketch(self, documents: Documents) -> SketchedSlice:
+        """Return the sketches of a slice (``Sketcher``)."""
+        ok = [index for index, status in enumerate(documents.statuses) if status == "ok"]
+        texts = [documents.texts[index] or "" for index in ok]
+        num_bytes = [len(text.encode()) for text in texts]
+        columns = self._make_columns(texts)
         worded = np.flatnonzero(columns["words"])
-        places = [ok[place] for place in worded]
+        kept = [ok[index] for index in worded]
         table = pa.table(
             {
-                "row": documents.rows[places],
-                "id": pa.array([documents.ids[place] for place in places], pa.large_string()),
-                "bytes": np.array(octets, np.int64)[worded],
-                "opening": pa.array([opening(texts[place]) for place in worded], pa.large_string()),
+                "row": documents.rows[kept],
+                "id": pa.array([documents.ids[index] for index in kept], pa.large_string()),
+                "bytes": np.array(num_bytes, np.int64)[worded],
+                "opening": pa.array([cut_opening(texts[index]) for index in worded], pa.large_string()),
                 **{name: values[worded] for name, values in columns.items()},
             }
         )
         counts = [documents.statuses.count(status) for status in ("empty", "unreadable")]
-        spelled = count_by_character(texts, octets, columns["words"])
-        counted = (len(documents), *counts, len(ok) - len(worded), spelled, sum(octets))
-        return SketchedSlice(documents, table, dict(zip(TALLIES, counted, strict=True)))
+        by_character = count_by_character(texts, num_bytes, columns["words"])
+        tallies = (len(documents), *counts, len(ok) - len(worded), by_character, sum(num_bytes))
+        return SketchedSlice(documents, table, dict(zip(TALLIES, tallies, strict=True)))
 
-    def _columns(self, texts: Sequence[str]) -> dict[str, Array]:
-        found = [self._sketch_batch(batch) for batch in batch_texts(texts)]
-        columns = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-        if self._recipe.bands is not None:
-            keys = minhash.band_keys(columns.pop("signed"), self._recipe.bands)
-            columns |= dict(zip(self._recipe.band_names, keys.T, strict=True))
+    def _make_columns(self, texts: Sequence[str]) -> dict[str, Array]:
+        """Return words (int64), high, low and the band keys (uint64), each with an entry for every text."""
+        batches = [self._sketch_batch(batch) for batch in batch_texts(texts)]
+        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        if self._config.bands is not None:
+            keys = minhash.band_keys(columns.pop("signatures"), self._config.bands)
+            columns |= dict(zip(self._config.band_names, keys.T, strict=True))
         return columns
 
     def _sketch_batch(self, texts: Sequence[str]) -> dict[str, Array]:
         split = words.split_words(texts)
         high, low = shingles.hash_sequences(split)
-        found = {"words": split.counts, "high": high, "low": low}
-        if self._recipe.bands is not None:
-            sets = shingles.shingle_sets(split, self._recipe.shingle)
-            found["signed"] = minhash.signatures(*sets, self._permutations)
-        return found
+        columns: dict[str, Array] = {"words": split.counts, "high": high, "low": low}
+        if self._config.bands is not None:
+            sets = shingles.shingle_sets(split, self._config.shingle)
+            columns["signatures"] = minhash.signatures(*sets, self._permutations)
+        return columns
 
 
 def batch_texts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Runs of texts of about BATCH_CHARS characters; one run of none where there are no texts."""
+    """Yield consecutive texts in batches of about BATCH_CHARS characters; one empty batch where there are no texts."""
     first, filled = 0, 0
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if filled and filled + len(text) > BATCH_CHARS:
-            yield texts[first:place]
-            first, filled = place, 0
+            yield texts[first:index]
+            first, filled = index, 0
         filled += len(text)
     yield texts[first:]
 
 
-def opening(text: str) -> str:
-    """How a text begins, on one line."""
+def cut_opening(text: str) -> str:
+    """Return the first OPENING_CHARS characters of a text, on one line."""
     return " ".join(text[: 4 * OPENING_CHARS].split())[:OPENING_CHARS]
 
 
-def count_by_character(texts: Sequence[str], octets: Sequence[int], counts: Array) -> int:
-    """Documents in which at least half of the words are single characters of a script without spaces.
+def count_by_character(texts: Sequence[str], num_bytes: Sequence[int], num_words: Int64Array) -> int:
+    """Return how many documents have at least half of their words as single characters of a script without spaces.
 
-    Such characters take three bytes or four, so a text of fewer spare bytes than words need not be looked at.
+    ``num_bytes`` are those of each text in UTF-8, ``num_words`` its words. Such characters take three bytes or four, so
+    a text of fewer spare bytes than words is not examined.
     """
-    alone, found = words.folding().alone, 0
-    for text, size, count in zip(texts, octets, counts.tolist(), strict=True):
+    alone, documents = words.folding().alone, 0
+    for text, size, count in zip(texts, num_bytes, num_words.tolist(), strict=True):
         if count and size - len(text) >= count:
             points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-            found += bool(2 * np.count_nonzero(alone[points]) >= count)
-    return found
+            documents += bool(2 * np.count_nonzero(alone[points]) >= count)
+    return documents

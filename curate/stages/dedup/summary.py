@@ -1,4 +1,4 @@
-"""What ``dedup`` found, as counts and as lines for a person."""
+"""What ``dedup`` returns: the counts, and their lines for the terminal."""
 
 import textwrap
 from collections.abc import Mapping
@@ -12,11 +12,12 @@ RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one 
 
 @dataclass(frozen=True, slots=True)
 class CopyCluster:
-    """Documents that are copies of one."""
+    """A cluster: one document and its copies."""
 
     documents: int
-    """Of this corpus; its keeper is among them unless that lies in another."""
+    """Documents of this corpus, the keeper among them unless it lies in another corpus."""
     exact: int
+    """Documents with the words of the keeper, the keeper left out."""
     near: int
     keeper_source: str | None
     """The name of the other corpus that the keeper lies in; None for this one."""
@@ -29,18 +30,18 @@ class CopyCluster:
 
 @dataclass(frozen=True, slots=True)
 class OtherCorpus:
-    """A corpus that this one was held against."""
+    """A corpus of ``--against``."""
 
     name: str
     read: int
     unreadable: int
     dropped: int
-    """Documents of ours that have their keeper in it."""
+    """Documents of ours whose keeper lies in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DedupSummary:
-    """What ``dedup`` found: read = unique + keepers + exact + near + empty + unreadable."""
+    """What ``dedup`` returns: read = unique + keepers + exact + near + empty + unreadable."""
 
     run: str
     read: int
@@ -54,29 +55,30 @@ class DedupSummary:
     empty: int
     unreadable: int
     wordless: int
-    """Documents of punctuation alone; they are kept, and compared with none."""
+    """Documents of punctuation alone, which are kept and not compared."""
     by_character: int
     """Documents in scripts without spaces, whose shingles are of characters."""
     clusters: int
     largest: tuple[CopyCluster, ...]
     through_others: int
-    """Near copies that lie below the threshold of their keeper and hang together with it through others."""
+    """Near copies that are less similar to their keeper than the threshold, and joined with it through others."""
     compared: int
     """Pairs that were compared exactly."""
     agreed: int
     """Of those, pairs at or above the threshold."""
     crowded: int
-    """Documents that met so many strangers in one bucket that they were not compared with all of them."""
+    """Documents that shared a bucket with so many others that they were not compared with all of them."""
     parameters: Mapping[str, Any]
     chances: Mapping[str, float]
-    """The probability that a pair is looked at, by its similarity."""
+    """The probability that LSH proposes a pair, by its similarity; empty without LSH."""
     against: tuple[OtherCorpus, ...]
     scored: bool
-    """Whether the run has scores, which the verbs that decide need."""
+    """Whether the run has scores, which ``filter`` and ``export`` need."""
     seconds: float
 
     @property
     def kept(self) -> int:
+        """Documents that are kept, those without copies among them."""
         return self.unique + self.keepers
 
     @property
@@ -85,63 +87,65 @@ class DedupSummary:
         return 3 if self.unreadable or any(other.unreadable for other in self.against) else 0
 
     def counts(self) -> dict[str, int]:
-        """Every count, as ``run.json`` has them."""
+        """Return every count, as ``run.json`` records them."""
         return {name: value for name, value in self.as_dict().items() if type(value) is int}
 
     def as_dict(self) -> dict[str, Any]:
+        """Return all fields and ``kept``, as ``--json`` prints them."""
         return {**asdict(self), "kept": self.kept}
 
     def render(self) -> str:
-        """The result as a person wants it, in at most 100 columns."""
+        """Return the lines for the terminal, in at most 100 columns."""
         return "\n".join([*_render_counts(self), *_render_notes(self), *_render_largest(self), "", *_render_next(self)])
 
 
-# Showing.
+def _share(part: int, total: int) -> str:
+    return f"{part / total:.1%}".replace("%", " %") if total else ""
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}".replace("%", " %") if whole else ""
-
-
-def _render_counts(found: DedupSummary) -> list[str]:
-    threshold, words = found.parameters["threshold"], found.parameters["shingle"]
+def _render_counts(summary: DedupSummary) -> list[str]:
+    threshold, words = summary.parameters["threshold"], summary.parameters["shingle"]
     lines = [
-        ("read", found.read, ""),
-        ("  unreadable", found.unreadable, f"{found.run}/unreadable.jsonl" if found.unreadable else ""),
-        ("  empty", found.empty, ""),
-        ("  exact duplicates", found.exact, "of the same words"),
-        ("  near duplicates", found.near, f"Jaccard {threshold:g} and above, shingles of {words} words"),
-        ("kept", found.kept, f"{found.unique:,} without copies, {found.keepers:,} that stand for theirs"),
+        ("read", summary.read, ""),
+        ("  unreadable", summary.unreadable, f"{summary.run}/unreadable.jsonl" if summary.unreadable else ""),
+        ("  empty", summary.empty, ""),
+        ("  exact duplicates", summary.exact, "of the same words"),
+        ("  near duplicates", summary.near, f"Jaccard {threshold:g} and above, shingles of {words} words"),
+        ("kept", summary.kept, f"{summary.unique:,} without copies, {summary.keepers:,} that stand for theirs"),
     ]
-    if not found.chances:
+    if not summary.chances:
         del lines[4]
-    return [f"{name:<20}{count:>13,}  {_share(count, found.read):>7}   {note}".rstrip() for name, count, note in lines]
+    shares = (_share(count, summary.read) for _, count, _ in lines)
+    rows = zip(lines, shares, strict=True)
+    return [f"{name:<20}{count:>13,}  {share:>7}   {note}".rstrip() for (name, count, note), share in rows]
 
 
-def _render_notes(found: DedupSummary) -> list[str]:
-    """Labelled lines: what was found how, and what a reader should know about it."""
-    notes = [("clusters", f"{found.clusters:,}; {RULES[found.parameters['keep']]} of each is kept")]
-    notes += [("bands", _bands_text(found))] if found.chances else []
-    if found.compared:
-        notes.append(("verified", f"{found.compared:,} pairs were compared exactly, {found.agreed:,} are near copies"))
-    if found.through_others:
-        text = f"{found.through_others:,} near duplicates lie below {found.parameters['threshold']:g} of the one that"
-        notes.append(("joined", f"{text} is kept; they hang together with it through others"))
-    if found.crowded:
-        text = f"{found.crowded:,} documents met so many strangers in a bucket that they were not compared with all"
+def _render_notes(summary: DedupSummary) -> list[str]:
+    """Return labelled lines: how copies were found, and what else to know."""
+    notes = [("clusters", f"{summary.clusters:,}; {RULES[summary.parameters['keep']]} of each is kept")]
+    notes += [("bands", _bands_text(summary))] if summary.chances else []
+    if summary.compared:
+        text = f"{summary.compared:,} pairs were compared exactly, {summary.agreed:,} are near copies"
+        notes.append(("verified", text))
+    if summary.through_others:
+        threshold = summary.parameters["threshold"]
+        text = f"{summary.through_others:,} near duplicates lie below {threshold:g} of the one that"
+        notes.append(("joined", f"{text} is kept; they are joined with it through others"))
+    if summary.crowded:
+        text = f"{summary.crowded:,} documents shared a bucket with so many others that they were not compared with all"
         notes.append(("crowded", f"{text}; a higher --threshold makes buckets smaller"))
-    notes += [("against", _against_text(other)) for other in found.against]
-    if found.wordless:
-        notes.append(("no words", f"{found.wordless:,} documents of punctuation alone are kept, compared with none"))
-    if found.by_character:
-        text = f"{found.by_character:,} documents are in a script without spaces: each character counts as a word"
+    notes += [("against", _against_text(other)) for other in summary.against]
+    if summary.wordless:
+        notes.append(("no words", f"{summary.wordless:,} documents of punctuation alone are kept, compared with none"))
+    if summary.by_character:
+        text = f"{summary.by_character:,} documents are in a script without spaces: each character counts as a word"
         notes.append(("characters", text))
     return [line for label, text in notes for line in _labelled(label, text)]
 
 
-def _bands_text(found: DedupSummary) -> str:
-    cut = found.parameters["bands"]
-    first, *more = [(value, _chance(chance)) for value, chance in found.chances.items()]
+def _bands_text(summary: DedupSummary) -> str:
+    cut = summary.parameters["bands"]
+    first, *more = [(value, _chance(chance)) for value, chance in summary.chances.items()]
     text = f"{cut['bands']} bands × {cut['rows']} rows: a pair at {first[0]} is found with probability {first[1]}"
     return text + "".join(f", at {value} {chance}" for value, chance in more)
 
@@ -160,12 +164,12 @@ def _labelled(label: str, text: str) -> list[str]:
     return textwrap.wrap(text, 100, initial_indent=f"{label:<12}", subsequent_indent=" " * 12, break_on_hyphens=False)
 
 
-def _render_largest(found: DedupSummary) -> list[str]:
-    lines = ["largest clusters, and what is kept of each"] if found.largest else []
-    for one in found.largest:
-        where = one.keeper_id or f"{one.keeper_file}:{one.keeper_row}"
-        name = where if one.keeper_source is None else f"{one.keeper_source} {where}"
-        line = f"{one.documents:>9,}   {_visible(name)[:60]}   {_visible(one.opening)}"
+def _render_largest(summary: DedupSummary) -> list[str]:
+    lines = ["largest clusters, and what is kept of each"] if summary.largest else []
+    for cluster in summary.largest:
+        keeper = cluster.keeper_id or f"{cluster.keeper_file}:{cluster.keeper_row}"
+        name = keeper if cluster.keeper_source is None else f"{cluster.keeper_source} {keeper}"
+        line = f"{cluster.documents:>9,}   {_visible(name)[:60]}   {_visible(cluster.opening)}"
         lines.append(line if len(line) <= 100 else line[:98] + " …")
     return lines
 
@@ -174,7 +178,7 @@ def _visible(text: str) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
-def _render_next(found: DedupSummary) -> list[str]:
-    if not found.scored:
-        return [f"next: {command('score CORPUS', found.run)}", "      (without a model: --model none)"]
-    return [f"next: {command('status', found.run)}", f"      {command('export out/', found.run)}"]
+def _render_next(summary: DedupSummary) -> list[str]:
+    if not summary.scored:
+        return [f"next: {command('score CORPUS', summary.run)}", "      (without a model: --model none)"]
+    return [f"next: {command('status', summary.run)}", f"      {command('export out/', summary.run)}"]

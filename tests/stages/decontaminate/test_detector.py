@@ -20,7 +20,7 @@ def test_a_long_document_is_looked_through_in_pieces_and_the_place_is_right(monk
 
 def test_pieces_cover_a_long_text_and_share_what_was_asked():
     text = " ".join(f"word{number}" for number in range(120_000))
-    found = list(detector.pieces_of(text, 50_000))
+    found = list(detector.split_text(text, 50_000))
     assert found[0][0] == 0 and found[-1][0] + len(found[-1][1]) == len(text)
     for (base, piece), (later, _) in pairwise(found):
         assert later + 50_000 <= base + len(piece) <= later + 52_100

@@ -13,7 +13,7 @@ def detector():
 
 def verdict_of(detector, text, item):
     """The verdict on one item in one text, None where there is no match."""
-    found = [match for match in detector.scan([text]) if detector.probes.items[match.item] is item]
+    found = [match for match in detector.scan([text]) if detector.queries.items[match.item] is item]
     return found[0] if found else None
 
 
@@ -63,7 +63,7 @@ def test_clean_text_has_no_matches(detector):
 
 
 def test_items_that_prove_nothing_alone_are_found_with_what_stands_beside_them(detector):
-    kinds = {probe.part for probe in detector.probes.probes if detector.probes.items[probe.item] is AUTHOR}
+    kinds = {query.part for query in detector.queries.queries if detector.queries.items[query.item] is AUTHOR}
     assert "question" not in kinds and {"choices", "in_context"} <= kinds
     whole = f"{AUTHOR.context}\n{AUTHOR.questions[0]}"
     assert verdict_of(detector, planted(whole), AUTHOR).verdict == "contaminated"
@@ -75,7 +75,7 @@ def test_a_context_without_its_question_is_for_review(detector):
 
 
 def test_items_that_nothing_identifies_are_told_by_number(detector):
-    assert detector.probes.unmatchable == (ITEMS.index(TINY),)
+    assert detector.queries.unmatchable == (ITEMS.index(TINY),)
     assert verdict_of(detector, planted(TINY.questions[0]), TINY) is None
 
 

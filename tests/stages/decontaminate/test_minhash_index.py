@@ -14,7 +14,7 @@ def test_minhash_finds_what_the_exact_index_finds_on_planted_items():
     draw = random.Random(7)
     items = made_up_items(60, draw)
     exact, estimate = detector.make_detector(items), detector.make_detector(items, "minhash")
-    planted_ones = canaries.plant(exact.probes, [FILLER * 6, FILLER * 20], each=60, seed=3)
+    planted_ones = canaries.plant(exact.queries, [FILLER * 6, FILLER * 20], each=60, seed=3)
     texts = [canary.text for canary in planted_ones]
     by_index, by_minhash = exact.scan(texts), estimate.scan(texts)
     assert {(match.document, match.item) for match in by_index} == {(n, one.item) for n, one in enumerate(planted_ones)}
@@ -23,12 +23,12 @@ def test_minhash_finds_what_the_exact_index_finds_on_planted_items():
     }
 
 
-def test_signed_probes_are_those_of_datasketch_and_its_index_gives_the_same_candidates():
+def test_signed_queries_are_those_of_datasketch_and_its_index_gives_the_same_candidates():
     from datasketch import MinHash, MinHashLSH
 
     draw = random.Random(2)
-    made = queries.make_probes(made_up_items(40, draw), surprisal.load_background())
-    signed = minhash_index.sign_probes(made)
+    made = queries.make_queries(made_up_items(40, draw), surprisal.load_word_model())
+    signed = minhash_index.sign_queries(made)
     lsh = MinHashLSH(num_perm=128, params=(minhash_index.BANDS.bands, minhash_index.BANDS.rows))
     hashed = [made.shingles[first:last][made.valid[first:last]] for first, last in pairwise(made.words.offsets)]
     for number, shingles in enumerate(hashed):
@@ -40,7 +40,7 @@ def test_signed_probes_are_those_of_datasketch_and_its_index_gives_the_same_cand
         asked = MinHash(num_perm=128, scheme="affine32", hashfunc=int)
         asked.update_batch((shingles & np.uint64(0xFFFFFFFF)).tolist()[: len(shingles) * 2 // 3])
         keys = minhash_index.minhash.band_keys(asked.hashvalues[None, :], minhash_index.BANDS).ravel()
-        _, slots = ngram_index.look_up(keys, None, signed.keys, signed.sieve)
+        _, slots = ngram_index.look_up(keys, None, signed.keys, signed.bloom)
         _, postings = ngram_index.expand(slots, signed.offsets)
         assert set(signed.owners[postings].tolist()) == set(lsh.query(asked))
 
@@ -48,10 +48,10 @@ def test_signed_probes_are_those_of_datasketch_and_its_index_gives_the_same_cand
 def test_compiled_loops_and_their_numpy_twins_give_the_same_candidates(monkeypatch):
     draw = random.Random(4)
     one = detector.make_detector(made_up_items(30, draw), "minhash")
-    batch = ngram_index.make_batch([FILLER, *(canary.text for canary in canaries.plant(one.probes, [FILLER * 4], 30))])
+    batch = ngram_index.make_batch([FILLER, *(canary.text for canary in canaries.plant(one.queries, [FILLER * 4], 30))])
     compiled = one.find(batch)
     monkeypatch.setattr("curate.matching.numba_kernels.available", lambda: False)
     plain = one.find(batch)
-    assert len(plain.probes) >= 4 * 30
-    for name in ("probes", "documents", "firsts", "lasts"):
+    assert len(plain.queries) >= 4 * 30
+    for name in ("queries", "documents", "firsts", "lasts"):
         assert (getattr(plain, name) == getattr(compiled, name)).all(), name

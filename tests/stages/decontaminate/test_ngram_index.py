@@ -9,21 +9,21 @@ from curate.stages.decontaminate import canaries, detector, matches, ngram_index
 
 
 def test_the_index_leads_to_every_place_that_a_naive_search_finds():
-    """Nothing is filtered before the verdict that the verdict would have taken: every probe against every document."""
+    """Nothing is filtered before the verdict that the verdict would have taken: every query against every document."""
     draw = random.Random(11)
     items = [*made_up_items(25, draw), PENS, LAKE, POET]
     one = detector.make_detector(items)
-    texts = [FILLER] + [canary.text for canary in canaries.plant(one.probes, [FILLER * 3], each=28, seed=5)]
+    texts = [FILLER] + [canary.text for canary in canaries.plant(one.queries, [FILLER * 3], each=28, seed=5)]
     batch = ngram_index.make_batch(texts)
     firsts, lasts = batch.words.offsets[:-1], batch.words.offsets[1:] - 1
-    pairs = [(probe, document) for probe in range(len(one.probes.probes)) for document in range(len(texts))]
+    pairs = [(query, document) for query in range(len(one.queries.queries)) for document in range(len(texts))]
     everything = ngram_index.Candidates(
-        np.array([probe for probe, _ in pairs]),
+        np.array([query for query, _ in pairs]),
         np.array([document for _, document in pairs]),
         np.array([firsts[document] for _, document in pairs]),
         np.array([lasts[document] for _, document in pairs]),
     )
-    naive = matches.judge(one.probes, batch, texts, everything)
+    naive = matches.judge_candidates(one.queries, batch, texts, everything)
     key = {(match.document, match.item, match.verdict) for match in naive}
     assert {(match.document, match.item, match.verdict) for match in one.scan(texts)} == key and len(key) >= 5 * 28
 
@@ -46,9 +46,9 @@ def test_items_of_common_pieces_are_found_among_lines_that_repeat():
     assert {(number, 35 * number) for number in range(len(texts))} <= found
 
 
-def test_a_sieve_lets_every_known_key_pass_and_few_others():
+def test_a_bloom_filter_lets_every_known_key_pass_and_few_others():
     draw = np.random.default_rng(1)
     known, strangers = (draw.integers(0, 2**64, 20_000, dtype=np.uint64) for _ in range(2))
-    sieve = ngram_index.make_sieve(known)
-    assert len(sieve.places(known)) == len(known)
-    assert len(sieve.places(strangers)) < 0.1 * len(strangers)
+    bloom = ngram_index.make_bloom_filter(known)
+    assert len(bloom.select(known)) == len(known)
+    assert len(bloom.select(strangers)) < 0.1 * len(strangers)

@@ -37,7 +37,7 @@ def test_the_copies_of_a_near_copy_belong_to_the_cluster(tmp_path):
 @given(data=st.data(), count=st.integers(2, 12))
 def test_one_bucket_gives_the_connected_components_of_all_its_pairs(data, count):
     pairs = set(data.draw(st.lists(st.sampled_from(list(combinations(range(count), 2))), max_size=14)))
-    checked = clusters.verifier(lambda *pair: float(tuple(sorted(pair)) in pairs), [1] * count, 0.5)
+    checked = clusters.make_verifier(lambda *pair: float(tuple(sorted(pair)) in pairs), [1] * count, 0.5)
     roots, _ = clusters.cluster_documents(lambda: [list(range(count))], count, count, checked)
     found = {}
     for member, root in enumerate(roots.tolist()):
@@ -48,7 +48,7 @@ def test_one_bucket_gives_the_connected_components_of_all_its_pairs(data, count)
 
 @pytest.mark.parametrize(("alike", "bound"), [(1.0, 2999), (0.0, 3000 * clusters.COMPARISONS)])
 def test_a_bucket_of_thousands_costs_no_square_of_comparisons(alike, bound):
-    checked = clusters.verifier(lambda first, second: alike, [1] * 3000, 0.5)
+    checked = clusters.make_verifier(lambda first, second: alike, [1] * 3000, 0.5)
     clusters.join_bucket(range(3000), clusters.UnionFind(3000), checked)
     assert checked.compared <= bound
     assert len(checked.crowded) == (0 if alike else 3000 - clusters.COMPARISONS - 1)
@@ -72,4 +72,4 @@ def test_documents_that_meet_too_many_strangers_are_counted_and_shown(tmp_path, 
     texts = [spelled([*template, *words_of(100 + number, 12)]) for number in range(60)]
     found = run_on(tmp_path, texts)
     assert found.crowded > 0 and found.near == 0
-    assert f"{found.crowded:,} documents met so many strangers" in found.render()
+    assert f"{found.crowded:,} documents shared a bucket with so many others" in found.render()

@@ -4,9 +4,9 @@
     for item in sets[0].items:
         item.questions, item.context, item.choices, item.answer
 
-Which column is the question, the passage, the options or the answer is found by the names that benchmarks use, and told
-in ``EvalSet.fields``; ``parse_fields`` reads what a user says instead. Every row is an item, a duplicate, empty or
-unreadable, and a set without a single item is an error. ``evals.lock`` pins what was read, to compare later.
+Which column is the question, the passage, the options or the answer is detected by the names that benchmarks use
+(``detect_columns``) and recorded in ``EvalSet.fields``; ``parse_fields`` reads what a user names instead. Every row is
+an item, a duplicate, empty or unreadable, and a set without items is an error. ``evals.lock`` pins what was read.
 """
 
 from curate.stages.decontaminate.evalsets.items import EvalItem, EvalSet, hash_item

@@ -10,19 +10,19 @@ Record = Mapping[str, Any]
 
 
 def alike(name: str) -> str:
-    """A name in lower case without anything but letters and digits; a path keeps its dots."""
+    """Return a name in lower case with letters and digits only; a path keeps its dots."""
     return re.sub(r"[^\w.]|_", "", name.lower())
 
 
 def list_columns(records: Iterable[Record]) -> tuple[str, ...]:
-    """The columns that the rows have, in the order in which they appear."""
+    """Return the columns that the rows have, in the order in which they appear."""
     return tuple(dict.fromkeys(name for record in records for name in record))
 
 
 def look_up(record: Record, path: str) -> Any:
-    """The value of a column, or by a path with dots of what is within it; None where there is none.
+    """Return the value of a column, or of what a path with dots leads to; None where there is none.
 
-    In a list, a number takes one element (``instances.0.input``), and a name all that elements have of it
+    In a list, a number takes one element (``instances.0.input``), and a name its value in each element
     (``instances.input``).
     """
     return record[path] if path in record else _dig(record, path.split("."))
@@ -36,23 +36,23 @@ def _dig(value: Any, path: Sequence[str]) -> Any:
     if isinstance(value, (list, tuple)):
         if path[0].isdecimal():
             return _dig(value[int(path[0])], path[1:]) if int(path[0]) < len(value) else None
-        found = [_dig(item, path) for item in value]
-        return [item for item in found if item is not None] or None
+        inner = [_dig(item, path) for item in value]
+        return [item for item in inner if item is not None] or None
     return None
 
 
 def has_path(record: Record, path: str) -> bool:
-    """Whether a row has a column, or what a path leads to; a column that is null counts, deeper a null does not."""
+    """Return whether a row has a column or path. A column that is null counts, a null deeper down does not."""
     return path in record or ("." in path and look_up(record, path) is not None)
 
 
-def find_column(wanted: str, records: Sequence[Record]) -> str | None:
-    """The column or path as the rows spell it: exactly, else alike; None where no row has it."""
-    if any(has_path(record, wanted) for record in records):
-        return wanted
-    head, dot, rest = wanted.partition(".")
+def find_column(path: str, records: Sequence[Record]) -> str | None:
+    """Return the column or path as the rows spell it: exactly, else alike; None where no row has it."""
+    if any(has_path(record, path) for record in records):
+        return path
+    head, dot, rest = path.partition(".")
     for name in list_columns(records):
-        if alike(name) == alike(wanted):
+        if alike(name) == alike(path):
             return name
         if dot and alike(name) == alike(head) and any(has_path(record, f"{name}.{rest}") for record in records):
             return f"{name}.{rest}"

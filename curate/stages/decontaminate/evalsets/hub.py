@@ -1,4 +1,4 @@
-"""Eval sets of the Hub: which commit is loaded, and what its rows are."""
+"""Eval sets on the Hub: the commit to load, and its rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMIT = re.compile(r"hf://datasets/[^@]+@(?P<commit>[0-9a-f]{40})/")
 
 
 def resolve_revision(name: str, revision: str | None = None) -> str | None:
-    """The commit that a dataset of the Hub has now, or that a branch or tag names; None where the Hub does not say."""
+    """Return the commit that a dataset on the Hub has now, or that a branch or tag names; None where the Hub fails."""
     import huggingface_hub
 
     try:
@@ -28,35 +28,38 @@ def resolve_revision(name: str, revision: str | None = None) -> str | None:
 
 
 def pin_url(url: str, pinned: str | None) -> tuple[str, str | None]:
-    """An ``hf://datasets/`` URL at one commit, and that commit: its own, else the pinned one, else the newest."""
+    """Return an ``hf://datasets/`` URL at one commit, and that commit: the URL's, else ``pinned``, else the newest.
+
+    Another URL is returned unchanged, with None.
+    """
     found = DATASET_URL.fullmatch(url)
     if found is None:
         return url, None
-    own = found["revision"] if found["revision"] and re.fullmatch("[0-9a-f]{40}", found["revision"]) else None
-    commit = own or pinned or resolve_revision(found["name"], found["revision"])
+    given = found["revision"] if found["revision"] and re.fullmatch("[0-9a-f]{40}", found["revision"]) else None
+    commit = given or pinned or resolve_revision(found["name"], found["revision"])
     if commit is None:
         return url, None
     return f"hf://datasets/{found['name']}@{commit}{found['rest']}", commit
 
 
 def unpin_url(url: str) -> str:
-    """The URL without its commit: the name under which a lock knows it."""
+    """Return the URL without its commit, by which a lock names it."""
     found = DATASET_URL.fullmatch(url)
     return url if found is None else f"hf://datasets/{found['name']}{found['rest']}"
 
 
 def load_split(spelled: str, revision: str | None) -> tuple[list[EvalRow], str | None]:
-    """The rows of ``OWNER/NAME@CONFIG:SPLIT`` at a commit, and the commit that was really loaded where that is known.
+    """Return the rows of ``OWNER/NAME@CONFIG:SPLIT`` at a commit, and the commit that was loaded, where that is known.
 
-    CorpusError where there is no such dataset, or the Hub's copy is another than the one that was asked for;
-    StorageError where the Hub is out of reach.
+    Raises CorpusError where there is no such dataset, or another commit than ``revision`` was loaded; StorageError
+    where the Hub cannot be reached.
     """
     dataset = _load(spelled, revision)
     loaded = find_commit(dataset) or revision
     if revision is not None and loaded != revision:
         raise CorpusError(
-            f"{spelled}: commit {revision} was asked for, and {loaded} came",
-            "is the Hub within reach? HF_HUB_OFFLINE=0",
+            f"{spelled}: commit {loaded} was loaded instead of {revision}",
+            "set HF_HUB_OFFLINE=0, and see that the Hub can be reached",
         )
     return list(_read(dataset, spelled)), loaded
 
@@ -73,20 +76,21 @@ def _load(spelled: str, revision: str | None) -> Any:
         raise CorpusError(f"{spelled}: {one_line(error)}", hint_missing(error)) from error
     except Exception as error:
         if "scripts are no longer supported" in str(error):
-            raise CorpusError(f"{spelled}: {one_line(error)}", "download its files, and name those") from error
+            raise CorpusError(f"{spelled}: {one_line(error)}", "download its files and name those") from error
         raise StorageError(
-            f"{spelled}: {one_line(error)}", "see that the Hub is within reach, and HF_TOKEN set; or name a file"
+            f"{spelled}: {one_line(error)}", "see that the Hub can be reached and HF_TOKEN is set, or name a file"
         ) from error
 
 
 def hint_missing(error: Exception) -> str:
+    """Return the hint for a dataset that could not be loaded."""
     if "gated" in str(error).lower():
         return "ask for access on its page, then set HF_TOKEN"
     return "datasets of the Hub are named OWNER/NAME:SPLIT or OWNER/NAME@CONFIG:SPLIT"
 
 
 def find_commit(dataset: Any) -> str | None:
-    """The commit in the names of the files that a dataset was made from, where it says."""
+    """Return the commit in the names of the files that a dataset was made from, None where they have no or several."""
     checksums = getattr(getattr(dataset, "info", None), "download_checksums", None) or {}
     commits = {found["commit"] for url in checksums if (found := COMMIT.match(str(url)))}
     return commits.pop() if len(commits) == 1 else None

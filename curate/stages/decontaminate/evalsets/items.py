@@ -1,4 +1,4 @@
-"""What an eval set is made of, whatever the columns of its file are called."""
+"""Eval items and eval sets, whatever the columns of their files are called."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from dataclasses import dataclass
 import xxhash
 
 ROLES = ("question", "context", "choices", "answer", "id")
-# More columns than this are told by the first and the last.
 MOST_NAMED = 4
+"""Of more columns, only the first and the last are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvalItem:
-    """One thing that a model is asked."""
+    """One item of a benchmark: a question with what belongs to it."""
 
     set: str
     """Name of its eval set."""
     id: str
-    """Its own id, else the number of its row; unique in the set: what comes again is "17#2"."""
+    """Its id in the file, else the number of its row; unique in the set: an id that comes again is "17#2"."""
     questions: tuple[str, ...]
-    """What a model is asked, as it is in the file: usually one text, in dialogues one for each turn of the user."""
+    """What a model has to answer, as in the file: usually one text, in dialogues one for each turn of the user."""
     context: str
-    """The passage that stands before the question, "" where there is none."""
+    """The passage before the question, "" where there is none."""
     choices: tuple[str, ...]
     """The options without their letters."""
     answer: str
     """Text of the answer, solution or reference code; "" where the file has a letter or number of an unknown option."""
     file: str
     row: int
-    """From zero, as the corpus counts: blank lines of JSON Lines count, the header of a CSV file does not."""
+    """Counted from 0, as in the corpus: blank lines of JSON Lines count, the header of a CSV file does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +48,24 @@ class EvalSet:
     fields: Mapping[str, tuple[str, ...]]
     """Role (question, context, choices, answer, id) to the columns that texts were taken from."""
     read: int
-    """Rows of the files; blank lines are none."""
+    """Rows of the files; blank lines are not rows."""
     duplicates: int
     """Rows that repeat question, context, choices and answer of an earlier one; kept once."""
     empty: int
     """Rows without any question."""
     unreadable: int
     problems: tuple[str, ...]
-    """Place and reason of the first rows that are no items, and how many more there are."""
+    """Position and reason of the first rows that are no items, and how many more there are."""
     clashing_ids: int
-    """Items whose own id an earlier item has."""
+    """Items whose id in the file an earlier item has."""
 
     @property
     def fingerprint(self) -> str:
-        """Hex digits of the contents of all items in order, whatever their ids, files and fields are called."""
+        """Hex digits of a hash of the texts of all items in order, whatever their ids, files and columns are called."""
         return xxhash.xxh3_128_hexdigest("\n".join(map(hash_item, self.items)).encode())
 
     def describe(self) -> str:
-        """One line for people: how many items, from which columns, and what was left out."""
+        """Return one line for people: how many items, from which columns, and what was left out."""
         line = f"{self.name}   {len(self.items):,} item{'s' if len(self.items) != 1 else ''}   "
         line += ", ".join(f"{role} {_list_columns(role, names)}" for role, names in self.fields.items() if role != "id")
         counts = (
@@ -85,7 +85,10 @@ def _list_columns(role: str, names: tuple[str, ...]) -> str:
 
 
 def hash_item(item: EvalItem) -> str:
-    """Hex digits of what an item says: questions, context, choices and answer, in any Unicode form and white space."""
-    said = [item.questions, (item.context,), item.choices, (item.answer,)]
-    content = [[" ".join(unicodedata.normalize("NFC", text).split()) for text in texts] for texts in said]
+    """Return the hex digits of a hash of an item's texts: questions, context, choices and answer.
+
+    Unicode form (NFC) and white space make no difference.
+    """
+    parts = [item.questions, (item.context,), item.choices, (item.answer,)]
+    content = [[" ".join(unicodedata.normalize("NFC", text).split()) for text in texts] for texts in parts]
     return xxhash.xxh3_128_hexdigest(json.dumps(content, ensure_ascii=False).encode())

@@ -1,6 +1,6 @@
 """Well-known eval sets by name: where they are on the Hub, which split is the test, and which columns matter.
 
-Every entry of ``known.json`` says in ``seen_in`` where its place and columns were read; a revision stands there only
+Every entry of ``known.json`` names in ``seen_in`` the source of its repository and columns; it has a revision only
 where that source pins one. ``parts`` are names as the corpus spells them; a set of several has the rows of all.
 """
 
@@ -22,7 +22,7 @@ from curate.stages.decontaminate.evalsets.layout import NO_ROLES, Roles, parse_f
 
 @dataclass(frozen=True, slots=True)
 class KnownSet:
-    """Where a well-known eval set is to be had."""
+    """Where a well-known eval set is."""
 
     name: str
     parts: tuple[str, ...]
@@ -39,7 +39,7 @@ class KnownSet:
 
 @cache
 def read_known() -> Mapping[str, KnownSet]:
-    """The packaged list by name."""
+    """Return the well-known sets in the package, by name."""
     listed = json.loads((Path(__file__).parent / "known.json").read_bytes())
     return {
         name: KnownSet(
@@ -54,17 +54,17 @@ def read_known() -> Mapping[str, KnownSet]:
 
 
 def known_names() -> tuple[str, ...]:
-    """The names of all well-known eval sets."""
+    """Return the names of all well-known eval sets."""
     return tuple(read_known())
 
 
 def find_known(name: str) -> KnownSet | None:
-    """The set of that name, in any case and with - or _; None where it is not known."""
+    """Return the set of that name, in any case and with - or _; None where it is not known."""
     return next((known for known in read_known().values() if alike(known.name) == alike(name)), None)
 
 
 def refuse_unknown(name: str) -> UsageError:
-    """The error for a name that is neither a path nor known, with the nearest names of both."""
+    """Return the error for a name that is neither a path nor known, with the nearest names of both."""
     folder, tail = os.path.split(name.rstrip("/"))
     try:
         files = difflib.get_close_matches(tail, os.listdir(folder or "."), n=2)
@@ -74,7 +74,7 @@ def refuse_unknown(name: str) -> UsageError:
     mean = " or ".join([*near, *(os.path.join(folder, file) for file in files)])
     hint = f"did you mean {mean}? " if mean else ""
     if folder or format_of(name)[0]:  # Meant as a path.
-        return UsageError(f"{name} does not exist", f"{hint}name a file (evals/my_set.jsonl) or a folder that is there")
+        return UsageError(f"{name} does not exist", f"{hint}name a file (evals/my_set.jsonl) or a folder that exists")
     return UsageError(
         f"{name} is no file, no folder and no well-known eval set",
         f"{hint}name a file (evals/my_set.jsonl), a folder, OWNER/NAME:SPLIT of the Hub, or one of: "

@@ -1,4 +1,4 @@
-"""Which columns serve which role: as the user says (``--eval-fields``), else as ``detection`` finds."""
+"""Which column has which role: as ``--eval-fields`` says, else as ``detect_columns`` finds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.stages.decontaminate.evalsets.items import ROLES
 
 Roles = Mapping[str, tuple[str, ...]]
 Fields = Mapping[str, Roles]
-"""Name of an eval set, or "" for all, to the columns of its roles; no columns where a role is to be left out."""
+"""Name of an eval set, or "" for all, to the columns of its roles; a role without columns is left out."""
 
 NO_FIELDS: Fields = MappingProxyType({})
 NO_ROLES: Roles = MappingProxyType({})
@@ -26,7 +26,7 @@ class Layout:
     """The columns of each role, as the rows spell them; a path with dots leads into nested values."""
 
     question: tuple[str, ...]
-    """Joined to one text, but for a single column of turns."""
+    """Several columns are joined to one text; a single one may hold several turns."""
     context: tuple[str, ...]
     choices: tuple[str, ...]
     """One column that lists all options, or one for each."""
@@ -34,15 +34,15 @@ class Layout:
     """Groups of columns: the first group that holds an answer gives it, its columns joined."""
     id: tuple[str, ...]
     joint: str = " "
-    """What stands between the columns of a question."""
+    """What joins the columns of a question."""
 
 
 def parse_fields(text: str | None) -> Fields:
-    """The columns that ``--eval-fields`` names: ``question=problem,answer=solution`` for all sets.
+    """Return the columns that ``--eval-fields`` names: ``question=problem,answer=solution`` for all sets.
 
-    ``gsm8k_test:question=question,context=passage`` is for one set, several are parted by semicolons. A role takes
-    several columns as ``question=Body+Question``, nested values as ``answer=answers.text``, and none as ``context=``;
-    roles that are not named are found by themselves. UsageError where the text is nothing of that kind.
+    ``gsm8k_test:question=question,context=passage`` is for one set; semicolons separate such clauses. A role takes
+    several columns as ``question=Body+Question``, nested values as ``answer=answers.text``, and none as ``context=``.
+    Roles that are not named are detected. Raises UsageError where the text is not of that form.
     """
     fields: dict[str, dict[str, tuple[str, ...]]] = {}
     for clause in filter(str.strip, (text or "").split(";")):
@@ -71,12 +71,12 @@ def _parse_pair(pair: str, clause: str) -> tuple[str, tuple[str, ...]]:
             f"did you mean {near[0]}?" if near else EXAMPLE,
         )
     if role == "question" and not columns:
-        raise UsageError(f'--eval-fields "{clause.strip()}": an eval set without questions is none', EXAMPLE)
+        raise UsageError(f'--eval-fields "{clause.strip()}": an eval set needs questions', EXAMPLE)
     return role, columns
 
 
 def check_names(fields: Fields, names: Sequence[str]) -> None:
-    """UsageError where the fields are for an eval set that is not there."""
+    """Raise UsageError where the fields are for an eval set that was not opened."""
     for name in fields:
         if name and name not in names:
             near = difflib.get_close_matches(name, names, n=3)
@@ -87,32 +87,37 @@ def check_names(fields: Fields, names: Sequence[str]) -> None:
 
 
 def find_given(given: Roles, records: Sequence[Record], where: str) -> dict[str, tuple[str, ...]]:
-    """The columns that the user named, as the rows spell them. CorpusError where a set has no such column."""
-    found = {}
+    """Return the columns that the user named, as the rows spell them.
+
+    ``where`` names the eval set in errors. Raises CorpusError where the set has no such column.
+    """
+    roles = {}
     for role, names in given.items():
         spelled = [(name, find_column(name, records)) for name in names]
         for name, column in spelled:
             if column is None:
                 raise CorpusError(
-                    f'{where} has no column "{name}" for the {role}; there are: {tell_columns(records)}',
+                    f'{where} has no column "{name}" for the {role}; there are: {join_columns(records)}',
                     hint_column(name, list_columns(records), role),
                 )
-        found[role] = tuple(column for _, column in spelled if column is not None)
-    return found
+        roles[role] = tuple(column for _, column in spelled if column is not None)
+    return roles
 
 
 def hint_column(name: str, columns: Iterable[str], role: str) -> str:
+    """Return the option that names the nearest column."""
     near = difflib.get_close_matches(name, list(columns), n=1)
     return f"--eval-fields {role}={near[0] if near else 'COLUMN'}"
 
 
-def tell_columns(records: Sequence[Record], most: int = 30) -> str:
+def join_columns(records: Sequence[Record], most: int = 30) -> str:
+    """Return the names of the columns that rows have, the first ``most`` of them."""
     names = list_columns(records)
     return ", ".join(names[:most]) + (", …" if len(names) > most else "") if names else "none"
 
 
 def join_roles(*layers: Roles) -> Roles:
-    """The columns of each role, a later layer before an earlier one."""
+    """Return the columns of each role; a later layer replaces an earlier one."""
     joined: dict[str, tuple[str, ...]] = {}
     for layer in layers:
         joined.update(layer)
@@ -120,6 +125,9 @@ def join_roles(*layers: Roles) -> Roles:
 
 
 def numbered_from(columns: Sequence[str]) -> int | None:
-    """The number in the name of the first of the columns of options; PIQA numbers sol1 and sol2, and counts from 0."""
+    """Return the number in the name of the first of several columns of options, None where it has none.
+
+    Not that of PIQA, whose options are sol1 and sol2 and whose answers count from 0.
+    """
     found = re.fullmatch(r"(.*?)_?([0-9])", columns[0]) if len(columns) > 1 else None
     return int(found[2]) if found and found[1].lower() != "sol" else None

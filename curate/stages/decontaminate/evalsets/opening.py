@@ -30,15 +30,16 @@ class EvalSource:
     """An eval set before it is read."""
 
     names: tuple[str, ...]
-    """What it may be called, the shortest first."""
+    """Possible names, the shortest first."""
     source: str
+    """Its path, or its name on the Hub."""
     files: tuple[Source, ...] = ()
-    """Of one set more than one file only where they are numbered as the shards of one."""
+    """Several files only where they are numbered as the shards of one."""
     parts: tuple[str, ...] = ()
     """Splits of the Hub."""
     fields: Roles = field(default_factory=dict)
     revision: str | None = None
-    """The commit to load; None where the Hub is to say which it is."""
+    """The commit to load; None for the newest."""
 
 
 def open_evals(names: Sequence[str], fields: Fields = NO_FIELDS, lock: Path | None = None) -> list[EvalSet]:
@@ -48,49 +49,50 @@ def open_evals(names: Sequence[str], fields: Fields = NO_FIELDS, lock: Path | No
     are the same; shards of one file are one set. The sets come in natural order of their names. ``fields`` names
     columns (``parse_fields``), and a ``lock`` that exists says at which commit sets of the Hub are loaded.
 
-    UsageError where a name is unknown or the fields are for a set that is not there, CorpusError where a set cannot be
-    read or has no items, StorageError where a server or the Hub fails.
+    Raises UsageError where a name is unknown or the fields are for a set that was not opened, CorpusError where a set
+    cannot be read or has no items, StorageError where a server or the Hub fails.
     """
     pins = read_lock(lock) if lock is not None and lock.exists() else NO_LOCK
     known, paths = sort_names(names)
-    found = [*find_files(paths, pins), *(find_known_set(one, pins) for one in known)]
-    named = name_apart(found)
+    sources = [*find_files(paths, pins), *(find_known_set(known_set, pins) for known_set in known)]
+    named = name_sources(sources)
     check_names(fields, list(named))
     return [read_set(name, named[name], fields) for name in sorted(named, key=natural_key)]
 
 
 def sort_names(names: Sequence[str]) -> tuple[list[KnownSet], list[str]]:
-    """The well-known sets among the names, each once, and the paths."""
+    """Return the well-known sets among the names, each once, and the paths. Raises UsageError for an unknown name."""
     if isinstance(names, str) or not names:
-        raise UsageError("no eval set is named", "curate decontaminate EVALS…, for example: evals/ gsm8k")
+        raise UsageError("no eval set is named", "name some, as in: curate decontaminate evals/ gsm8k")
     known: dict[str, KnownSet] = {}
     paths = []
     for name in map(str, names):
         if is_path(name):
             paths.append(name)
-        elif found := find_known(name):
-            known[found.name] = found
+        elif known_set := find_known(name):
+            known[known_set.name] = known_set
         else:
             raise refuse_unknown(name)
     return list(known.values()), paths
 
 
 def is_path(name: str) -> bool:
-    """Whether a name is a path, a pattern, a URL or a split of the Hub, and not the name of a well-known set."""
+    """Return whether a name is a path that exists, a pattern, a URL or a split on the Hub, not a well-known set."""
     exists = os.path.lexists(os.path.expanduser(name))
     return exists or is_url(name) or parse_hub_name(name) is not None or bool(MAGIC_CHARACTERS.search(name))
 
 
 def find_known_set(known: KnownSet, pins: Lock) -> EvalSource:
+    """Return a well-known set at the commit that the lock or the packaged list pins."""
     revision = find_pin(pins, known.source) or known.revision
     return EvalSource((known.name,), known.source, (), known.parts, known.fields, revision)
 
 
-# --------------------------------------------------------------------------------------------------------------- files
-
-
 def find_files(paths: Sequence[str], pins: Lock) -> list[EvalSource]:
-    """The sets that paths lead to. What is no data is passed over with a warning."""
+    """Return the sets that paths lead to. Files without columns are passed over with a warning.
+
+    Raises CorpusError where no set is left.
+    """
     if not paths:
         return []
     pinned = [pin_url(path, find_url_pin(pins, path)) for path in paths]
@@ -100,23 +102,24 @@ def find_files(paths: Sequence[str], pins: Lock) -> list[EvalSource]:
     if passed_over or texts:
         names = [*passed_over, *(source.name for source in texts)]
         warn(f"{len(names)} other file{'s' if len(names) != 1 else ''} passed over: {', '.join(names[:5])}")
-    sets = [_as_found(group, commits, pins) for group in group_shards(sources)]
+    sets = [_make_source(group, commits, pins) for group in group_shards(sources)]
     if not sets:
         raise CorpusError(
-            f"{', '.join(paths)}: plain text has no columns, and is no eval set", "name .jsonl, .json, .parquet or .csv"
+            f"{', '.join(paths)}: plain text has no columns and cannot be an eval set",
+            "name .jsonl, .json, .parquet or .csv",
         )
     return sets
 
 
 def find_url_pin(pins: Lock, url: str) -> str | None:
-    """The commit at which a lock has a file of the Hub that a URL leads to."""
+    """Return the commit at which a lock has a file on the Hub that a URL leads to, None where it has none."""
     root = unpin_url(url).split("*")[0]
-    held = (one for one in pins.values() if one.source.startswith("hf://") and one.source.startswith(root))
-    return next((one.revision for one in held if one.revision), None)
+    on_hub = (locked for locked in pins.values() if locked.source.startswith("hf://"))
+    return next((locked.revision for locked in on_hub if locked.source.startswith(root) and locked.revision), None)
 
 
 def group_shards(sources: Iterable[Source]) -> list[list[Source]]:
-    """Files that are the numbered shards of one, together; plain text is left out."""
+    """Return groups of files: the numbered shards of one, or a single file. Plain text is left out."""
     groups: dict[str, list[Source]] = {}
     for source in sources:
         if source.format != "text":
@@ -124,24 +127,24 @@ def group_shards(sources: Iterable[Source]) -> list[list[Source]]:
     return list(groups.values())
 
 
-def _as_found(files: list[Source], commits: set[str], pins: Lock) -> EvalSource:
+def _make_source(files: list[Source], commits: set[str], pins: Lock) -> EvalSource:
     first = files[0]
     if first.format == "hub":
         return EvalSource((first.name,), first.path, (), (first.path,), NO_ROLES, find_pin(pins, first.path))
     revision = next((commit for commit in commits if f"@{commit}/" in first.path), None)
-    return EvalSource(list_names(first), shorten(unpin_url(place_of(files))), tuple(files), revision=revision)
+    return EvalSource(list_names(first), make_relative(unpin_url(name_path(files))), tuple(files), revision=revision)
 
 
-def place_of(files: Sequence[Source]) -> str:
-    """The path of a set: its file, the folder that ``save_to_disk`` wrote, or a pattern for its shards."""
+def name_path(files: Sequence[Source]) -> str:
+    """Return the path of a set: its file, the folder that ``save_to_disk`` wrote, or a pattern for its shards."""
     if is_saved(files[0]):
         return os.path.dirname(files[0].path)
     return files[0].path if len(files) == 1 else SHARD.sub("-*", files[0].path)
 
 
 def list_names(source: Source) -> tuple[str, ...]:
-    """What the set of a file may be called: its stem, its path without suffixes, its path, where it lies."""
-    if is_saved(source):  # Its files are all called data; the folder has the name.
+    """Return the possible names of a file's set: its stem, its path without suffixes, its path, its absolute path."""
+    if is_saved(source):  # all its files are called data; the folder has the name
         folder = PurePosixPath(source.path).parent
         return folder.name, "/".join(folder.parts[-2:]), source.path
     path = SHARD.sub("", source.name)
@@ -152,49 +155,46 @@ def list_names(source: Source) -> tuple[str, ...]:
 
 
 def is_saved(source: Source) -> bool:
-    """Whether a file is of a folder that ``save_to_disk`` wrote."""
+    """Return whether a file is of a folder that ``save_to_disk`` wrote."""
     return source.format == "arrow" and os.path.exists(os.path.join(os.path.dirname(source.path), "state.json"))
 
 
-def shorten(path: str) -> str:
-    """A local path as seen from here, where it lies below."""
+def make_relative(path: str) -> str:
+    """Return a local path below the working directory relative to it; other paths and URLs unchanged."""
     if is_url(path):
         return path
     below = os.path.relpath(path)
     return path if below.startswith("..") else below
 
 
-def name_apart(found: Sequence[EvalSource]) -> dict[str, EvalSource]:
-    """The sets by names that no other has: the shortest of each that tells it apart."""
-    longest = max(len(one.names) for one in found)
-    chosen = [0] * len(found)
+def name_sources(sources: Sequence[EvalSource]) -> dict[str, EvalSource]:
+    """Return the sets by names that no other has: the shortest of each that is unique."""
+    longest = max(len(source.names) for source in sources)
+    chosen = [0] * len(sources)
     for _ in range(longest):
-        names = [one.names[min(level, len(one.names) - 1)] for one, level in zip(found, chosen, strict=True)]
+        names = [source.names[min(level, len(source.names) - 1)] for source, level in zip(sources, chosen, strict=True)]
         if len(set(names)) == len(names):
             break
         chosen = [level + (names.count(name) > 1) for level, name in zip(chosen, names, strict=True)]
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, sources, strict=True))
 
 
-# ------------------------------------------------------------------------------------------------------------- reading
-
-
-def read_set(name: str, found: EvalSource, fields: Fields) -> EvalSet:
-    """One eval set. What the user says of its columns goes before what the packaged list says."""
-    roles = join_roles(found.fields, fields.get("", NO_ROLES), fields.get(name, NO_ROLES))
-    if not found.parts:
-        parts = number_parts([read_rows(file) for file in found.files])
-        return assemble(name, found.source, found.revision, parts, roles)
-    splits, revision = load_parts(found)
+def read_set(name: str, source: EvalSource, fields: Fields) -> EvalSet:
+    """Return one eval set. Columns that the user names come before those of the packaged list."""
+    roles = join_roles(source.fields, fields.get("", NO_ROLES), fields.get(name, NO_ROLES))
+    if not source.parts:
+        parts = number_parts([read_rows(file) for file in source.files])
+        return assemble(name, source.source, source.revision, parts, roles)
+    splits, revision = load_parts(source)
     if len(splits) == 1:
-        return assemble(name, found.source, revision, [EvalPart(splits[0])], roles)
-    prefixes = name_parts(found.parts)
+        return assemble(name, source.source, revision, [EvalPart(splits[0])], roles)
+    prefixes = name_parts(source.parts)
     prefixed = [EvalPart(rows, prefix=f"{prefix}/") for prefix, rows in zip(prefixes, splits, strict=True)]
-    return assemble(name, found.source, revision, prefixed, roles)
+    return assemble(name, source.source, revision, prefixed, roles)
 
 
 def number_parts(shards: Sequence[list[EvalRow]]) -> list[EvalPart]:
-    """The rows of shards, numbered on from one to the next."""
+    """Return the rows of shards as parts of one set, whose numbers continue from one shard to the next."""
     parts, first = [], 0
     for rows in shards:
         parts.append(EvalPart(rows, first))
@@ -202,36 +202,37 @@ def number_parts(shards: Sequence[list[EvalRow]]) -> list[EvalPart]:
     return parts
 
 
-def load_parts(found: EvalSource) -> tuple[list[list[EvalRow]], str | None]:
-    """The rows of every split, and the commit that they are of; where splits are of several datasets, of each one."""
-    commits = find_commits(found)
+def load_parts(source: EvalSource) -> tuple[list[list[EvalRow]], str | None]:
+    """Return the rows of every split, and their commit; of several datasets the commits, separated by spaces."""
+    commits = find_commits(source)
     splits = []
-    for part in found.parts:
+    for part in source.parts:
         rows, commits[dataset_of(part)] = load_split(part, commits[dataset_of(part)])
         splits.append(rows)
     return splits, " ".join(commit for commit in commits.values() if commit) or None
 
 
-def find_commits(found: EvalSource) -> dict[str, str | None]:
-    """The commit of each dataset to load: the pinned one, else the one that the Hub has now."""
-    names = list(dict.fromkeys(map(dataset_of, found.parts)))
-    pinned = (found.revision or "").split()
+def find_commits(source: EvalSource) -> dict[str, str | None]:
+    """Return the commit of each dataset to load: the pinned one, else the newest on the Hub."""
+    names = list(dict.fromkeys(map(dataset_of, source.parts)))
+    pinned = (source.revision or "").split()
     if len(pinned) == len(names):
         return dict(zip(names, pinned, strict=True))
     return {name: None if os.path.isdir(name) else resolve_revision(name) for name in names}
 
 
 def dataset_of(part: str) -> str:
+    """Return the dataset of a split."""
     hub = parse_hub_name(part)
     return part if hub is None else hub.name
 
 
 def name_parts(parts: Sequence[str]) -> list[str]:
-    """What tells the splits of one set apart: the configurations, else the splits, else the datasets."""
+    """Return names for the splits of one set: the configurations, else the splits, else the datasets."""
     hubs = [hub for part in parts if (hub := parse_hub_name(part))]
-    told = (
+    candidates = (
         [hub.config or "" for hub in hubs],
         [hub.split for hub in hubs],
         [hub.name.rpartition("/")[2] for hub in hubs],
     )
-    return next((names for names in told if all(names) and len(set(names)) == len(parts)), list(parts))
+    return next((names for names in candidates if all(names) and len(set(names)) == len(parts)), list(parts))

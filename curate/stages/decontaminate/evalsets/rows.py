@@ -1,7 +1,7 @@
-"""The rows of an eval set as whole records, each with its place, or with the reason why it cannot be read.
+"""The rows of an eval set as complete records, each with its position, or with the reason why it cannot be read.
 
-The corpus' own readers, but with no column for the text: which one that is shows when all rows are there. A JSON file
-that holds one object around its rows (BIG-Bench Hard's ``examples``, SQuAD's ``data``) gives those rows.
+The readers are those of the corpus, without a column for the text, which is detected from all rows. A JSON file that is
+one object around its rows (BIG-Bench Hard's ``examples``, SQuAD's ``data``) gives those rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BATCH_ROWS = 256
 
 
 class EvalRow(NamedTuple):
-    """A record and its place; no record where it cannot be read."""
+    """A record and its position; no record where it cannot be read."""
 
     file: str
     row: int
@@ -31,7 +31,7 @@ class EvalRow(NamedTuple):
 
 
 def read_rows(source: Source) -> list[EvalRow]:
-    """All rows of a file, read or not. StorageError where a server fails."""
+    """Return all rows of a file, those that cannot be read included. Raises StorageError where a server fails."""
     if source.format == "parquet":
         return list(_read_parquet(source))
     if source.format == "arrow":
@@ -48,13 +48,13 @@ def _read_records(source: Source) -> Iterator[EvalRow]:
 
 
 def unwrap(rows: list[EvalRow]) -> list[EvalRow]:
-    """The rows within a file's only object, where all it does is to hold them."""
+    """Return the rows within a file's only object where it has one list of records; else the rows unchanged."""
     if len(rows) != 1 or rows[0].record is None:
         return rows
-    held = [value for name, value in rows[0].record.items() if name in WRAPPERS and _holds_records(value)]
-    if len(held) != 1 or any(_holds_records(value) for value in rows[0].record.values() if value is not held[0]):
+    lists = [value for name, value in rows[0].record.items() if name in WRAPPERS and _holds_records(value)]
+    if len(lists) != 1 or any(_holds_records(value) for value in rows[0].record.values() if value is not lists[0]):
         return rows
-    records = [inner for record in held[0] for inner in flatten_paragraphs(record)]
+    records = [inner for record in lists[0] for inner in flatten_paragraphs(record)]
     return [EvalRow(rows[0].file, number, record) for number, record in enumerate(records)]
 
 
@@ -63,14 +63,11 @@ def _holds_records(value: Any) -> bool:
 
 
 def flatten_paragraphs(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """An article of SQuAD as its questions, each with the passage before it; any other record as it is."""
+    """Return an article of SQuAD as its questions, each with its passage; any other record unchanged."""
     paragraphs = record.get("paragraphs")
-    if not _holds_records(paragraphs) or not all(_holds_records(one.get("qas")) for one in paragraphs or []):
+    if not _holds_records(paragraphs) or not all(_holds_records(part.get("qas")) for part in paragraphs or []):
         return [record]
-    return [{"context": one.get("context"), **asked} for one in paragraphs or [] for asked in one["qas"]]
-
-
-# ------------------------------------------------------------------------------------------------------ Arrow's formats
+    return [{"context": part.get("context"), **question} for part in paragraphs or [] for question in part["qas"]]
 
 
 def _read_parquet(source: Source) -> Iterator[EvalRow]:
@@ -88,7 +85,7 @@ def _read_parquet(source: Source) -> Iterator[EvalRow]:
 
 
 def _take_all(source: Source, batches: Iterable[pa.RecordBatch], row: int, stop: int) -> Iterator[EvalRow]:
-    """The rows of a row group; those behind its damage are unreadable."""
+    """Yield the rows of a row group; those after a damage are unreadable."""
     reason = "the row group ends early"
     try:
         for batch in batches:
@@ -116,7 +113,7 @@ def _read_arrow(source: Source) -> Iterator[EvalRow]:
 
 
 def _read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
-    """The batches of an IPC file (Feather) or of an IPC stream (``save_to_disk``)."""
+    """Yield the batches of an IPC file (Feather) or of an IPC stream (``save_to_disk``)."""
     is_file = file.read(len(ARROW_FILE_MAGIC)) == ARROW_FILE_MAGIC
     file.seek(0)
     if not is_file:
@@ -131,15 +128,18 @@ def _read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
 
 
 def take_batch(name: str, batch: Any, row: int) -> Iterator[EvalRow]:
-    """The rows of a batch or table; where a text is no UTF-8, its row alone is unreadable."""
+    """Yield the rows of a batch or table; ``row`` is the number of the first.
+
+    A row with a text that is not UTF-8 is unreadable, the others are read.
+    """
     try:
         records = batch.to_pylist()
     except UnicodeDecodeError:
-        for place in range(batch.num_rows):
-            yield _take_one(name, batch.slice(place, 1), row + place)
+        for index in range(batch.num_rows):
+            yield _take_one(name, batch.slice(index, 1), row + index)
         return
-    for place, record in enumerate(records):
-        yield EvalRow(name, row + place, record)
+    for index, record in enumerate(records):
+        yield EvalRow(name, row + index, record)
 
 
 def _take_one(name: str, batch: Any, row: int) -> EvalRow:
@@ -150,7 +150,7 @@ def _take_one(name: str, batch: Any, row: int) -> EvalRow:
 
 
 def explain_damage(source: Source, error: Exception) -> str:
-    """What is wrong with a file, in one line; an error of a server is raised."""
+    """Return what is wrong with a file, in one line. Raises StorageError for an error of a server."""
     if isinstance(error, OSError) and not isinstance(error, pa.ArrowException):
         failure = as_failure(source.path, error)
         if not isinstance(failure, BrokenSourceError):

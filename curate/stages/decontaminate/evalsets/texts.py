@@ -8,23 +8,25 @@ from typing import Any, TypeGuard
 
 from curate.corpus.json_records import clean_string
 
-# The fields in which an object keeps its text, the first that has one: those of NQ, TriviaQA, CoQA, DROP among others.
 INNER = (
     "text", "stem", "question", "content", "value", "answer", "output", "input_text", "spans", "span", "number", "date"
 )  # fmt: skip
-# Who speaks: OpenAI's messages and ShareGPT's conversations.
+"""The keys under which an object has its text, the first that has one: of NQ, TriviaQA, CoQA, DROP among others."""
 SPEAKER = ("role", "from")
+"""The keys of who speaks: OpenAI's messages and ShareGPT's conversations."""
 SPOKEN = ("content", "value", "text")
+"""The keys of what they say."""
 USERS = {"user", "human", "prompter"}
 ASSISTANTS = {"assistant", "gpt", "model", "bot", "chatgpt"}
 
 
 def is_blank(text: str) -> bool:
+    """Return whether a text has nothing but white space."""
     return not text or text.isspace()
 
 
 def spell(value: Any) -> str:
-    """A single value as text: 18, 51 for 51.0, true; "" for null and not-a-number."""
+    """Return a single value as text: 18, 51 for 51.0, true; "" for null and NaN."""
     if isinstance(value, str):
         return clean_string(value)
     if value is None or value != value:
@@ -37,10 +39,10 @@ def spell(value: Any) -> str:
 
 
 def first_text(value: Any) -> str:
-    """The text of a value; of alternatives the first that has one, of an object the field that holds its text."""
+    """Return the text of a value: of a list the first element's that has one, of an object that under an INNER key."""
     if isinstance(value, dict):
-        found = next((text for name in INNER if not is_blank(text := first_text(value.get(name)))), "")
-        return found or " ".join(leaves(value))
+        inner = next((text for name in INNER if not is_blank(text := first_text(value.get(name)))), "")
+        return inner or " ".join(leaves(value))
     if isinstance(value, (list, tuple)):
         if len(value) > 1 and all(isinstance(item, (int, float)) for item in value):
             return json.dumps(value)
@@ -49,7 +51,7 @@ def first_text(value: Any) -> str:
 
 
 def leaves(value: Any) -> Iterator[str]:
-    """Every text within a value, in its order."""
+    """Yield every text within a value, in order."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
@@ -60,25 +62,25 @@ def leaves(value: Any) -> Iterator[str]:
 
 
 def whole_text(value: Any) -> str:
-    """All of a value as one text, a line for each part."""
+    """Return all texts of a value as one, a line for each."""
     return spell(value) if not isinstance(value, (dict, list, tuple)) else "\n".join(leaves(value))
 
 
 def as_questions(value: Any) -> tuple[str, ...]:
-    """What is asked: a text, a list of turns, or the user's turns of a dialogue; blank ones are left out."""
+    """Return the questions in a value: a text, a list of turns, or the user's turns of a dialogue; no blank ones."""
     if is_dialogue(value):
-        asked = [text for speaker, text in turns(value) if speaker in USERS]
+        questions = [text for speaker, text in turns(value) if speaker in USERS]
     elif is_list(value):
-        asked = [first_text(item) for item in value]
-    elif isinstance(value, dict) and is_list(held := next((value[name] for name in INNER if value.get(name)), None)):
-        return as_questions(held)
+        questions = [first_text(item) for item in value]
+    elif isinstance(value, dict) and is_list(inner := next((value[name] for name in INNER if value.get(name)), None)):
+        return as_questions(inner)
     else:
-        asked = [first_text(value)]
-    return tuple(text for text in asked if not is_blank(text))
+        questions = [first_text(value)]
+    return tuple(text for text in questions if not is_blank(text))
 
 
 def is_dialogue(value: Any) -> bool:
-    """Whether a value is a list of turns that say who speaks."""
+    """Return whether a value is a list of turns with a speaker each."""
     return (
         is_list(value)
         and bool(value)
@@ -87,19 +89,22 @@ def is_dialogue(value: Any) -> bool:
 
 
 def turns(value: Any) -> Iterator[tuple[str, str]]:
-    """Who speaks, in lower case, and what they say."""
+    """Yield the speaker of each turn, in lower case, and the text."""
     for turn in value:
         speaker = next(spell(turn[name]) for name in SPEAKER if name in turn)
-        said = next((turn[name] for name in SPOKEN if turn.get(name) is not None), None)
-        parts = [part.get("text") if isinstance(part, dict) else part for part in said] if is_list(said) else said
+        content = next((turn[name] for name in SPOKEN if turn.get(name) is not None), None)
+        parts = content
+        if is_list(content):
+            parts = [part.get("text") if isinstance(part, dict) else part for part in content]
         yield speaker.strip().lower(), whole_text(parts)
 
 
 def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Return whether a value is a list or tuple."""
     return isinstance(value, (list, tuple))
 
 
 def last_reply(value: Any) -> str:
-    """What the assistant says last in a dialogue."""
+    """Return the assistant's last text in a dialogue, "" where there is none."""
     replies = [text for speaker, text in turns(value) if speaker in ASSISTANTS and not is_blank(text)]
     return replies[-1] if replies else ""

@@ -1,15 +1,17 @@
-"""What ``decontaminate`` found, as one page in which a person can judge the hits; it needs nothing but a browser."""
+"""The result of ``decontaminate`` as one page in which a person can judge the hits; it needs only a browser."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from curate.runtime import files
 from curate.runtime.console import size
 from curate.runtime.html import digest, open_templates
 from curate.runtime.text import percent, share
+from curate.stages.decontaminate import thresholds
 from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
     AROUND,
@@ -22,15 +24,16 @@ from curate.stages.decontaminate.report.wording import (
     name_item,
     name_place,
 )
+from curate.stages.decontaminate.summary import BLIND, DecontaminationSummary
 
-if TYPE_CHECKING:
-    from curate.stages.decontaminate.summary import DecontaminationSummary
-
-
-MOST = 1000  # hits on the page
-PAGE_CHARS = 2_000_000  # of texts on the page, about
-LEAST_CHARS = 1_000  # of either text of a hit, however many hits there are
-LISTED = 30  # unmatchable items of a set
+MOST = 1000
+"""Hits on the page."""
+PAGE_CHARS = 2_000_000
+"""Characters of all texts on the page, about."""
+LEAST_CHARS = 1_000
+"""Characters of either text of a hit, however many hits there are."""
+LISTED = 30
+"""Unmatchable items of a set that are named."""
 
 PARTS = {
     "question": "the question",
@@ -57,70 +60,71 @@ class HitCard:
     document: Sequence[TextPiece]
     item: Sequence[TextPiece]
     best: bool
-    """Of the hits of its document, the one that decides: a leak before one for review, then the most bits."""
+    """Whether it is the strongest hit of its document: a leak before one for review, then the most bits."""
     place: int
-    """Among the hits in the order of the corpus."""
+    """Its position among the hits in the order of the corpus."""
 
 
-def write_page(path: Path, found: "DecontaminationSummary", hits: Sequence[Hit]) -> None:
-    """Write one HTML page that needs nothing else: the summary, then the hits, leaks first, the weakest first.
+def write_page(path: Path, summary: DecontaminationSummary, hits: Sequence[Hit]) -> None:
+    """Write one self-contained HTML page: the summary, then the hits, leaks first, the weakest first.
 
-    The strongest hits are added where ``hits`` lacks them. The same findings give the same bytes. StorageError where
-    the disk refuses.
+    The strongest hits are added where ``hits`` lacks them. The same result gives the same bytes. Raises StorageError
+    where the disk refuses.
     """
-    from curate.runtime import files
-
-    page = make_page(found, hits)
+    page = make_page(summary, hits)
     with files.replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
 
 
-def make_page(found: "DecontaminationSummary", hits: Sequence[Hit]) -> str:
-    """The page as text; every value is escaped, and spelled out where a browser would hide or obey it."""
-    from curate.stages.decontaminate import thresholds
-    from curate.stages.decontaminate.summary import BLIND
-
-    space = open_templates(Path(__file__).parent)
-    space.filters |= {"share": share, "percent": percent, "size": size, "item": name_item, "place": name_place}
-    space.filters["digest"] = digest
-    known = {key(hit) for hit in hits}
-    every = [*hits, *(hit for hit in found.strongest if key(hit) not in known)]
-    cards = make_cards(sorted(every, key=lambda hit: (hit["verdict"], hit["bits"], key(hit))))
-    values = {"found": found, "cards": cards, "funnel": list_funnel(found), "shown": describe_shown(found, cards)}
-    values |= {"method": describe_method(found), "action": describe_action(found), "excess": describe_excess(found)}
+def make_page(summary: DecontaminationSummary, hits: Sequence[Hit]) -> str:
+    """Return the page; every value is escaped, and spelled out where a browser would hide or obey it."""
+    templates = open_templates(Path(__file__).parent)
+    templates.filters |= {"share": share, "percent": percent, "size": size, "item": name_item, "place": name_place}
+    templates.filters["digest"] = digest
+    known = {make_key(hit) for hit in hits}
+    every = [*hits, *(hit for hit in summary.strongest if make_key(hit) not in known)]
+    cards = make_cards(sorted(every, key=lambda hit: (hit["verdict"], hit["bits"], make_key(hit))))
+    values: dict[str, Any] = {"summary": summary, "cards": cards, "funnel": list_funnel(summary)}
+    values |= {"shown": describe_shown(summary, cards)}
+    values |= {
+        "method": describe_method(summary),
+        "action": describe_action(summary),
+        "excess": describe_excess(summary),
+    }
     values |= {"choices": count_choices(cards), "bound": thresholds, "blind": BLIND, "listed": LISTED}
     values |= {"rules": RULES, "parts": PARTS, "kinds": KINDS}
-    return space.get_template("contamination.html.j2").render(values)
+    return templates.get_template("contamination.html.j2").render(values)
 
 
 def count_choices(cards: Sequence[HitCard]) -> dict[str, list[tuple[str, int]]]:
-    """What can be chosen among, and how many hits each choice has."""
+    """Return the values to filter hits by, with the number of hits of each."""
     columns = {"set": "eval_set", "verdict": "verdict", "rule": "rule"}
     return {name: sorted(Counter(card.hit[column] for card in cards).items()) for name, column in columns.items()}
 
 
-def key(hit: Hit) -> tuple[Any, ...]:
-    """What no two hits of a run have in common."""
+def make_key(hit: Hit) -> tuple[Any, ...]:
+    """Return a key that no two hits of a run share, which sorts them in the order of the corpus."""
     turn = -1 if hit["turn"] is None else hit["turn"]
     return hit["file"], hit["row"], turn, hit["eval_set"], hit["eval_id"], hit["part"], hit["start"]
 
 
 def make_cards(hits: Sequence[Hit]) -> list[HitCard]:
+    """Return the hits as cards, in the same order; of long texts only a part is shown."""
     most = max(LEAST_CHARS, PAGE_CHARS // (2 * max(1, len(hits))))
     best: dict[tuple[str, int], Hit] = {}
     for hit in sorted(hits, key=lambda hit: (hit["verdict"], -hit["bits"])):
         best.setdefault((hit["file"], hit["row"]), hit)
-    places = {key(hit): place for place, hit in enumerate(sorted(hits, key=key))}
+    positions = {make_key(hit): index for index, hit in enumerate(sorted(hits, key=make_key))}
     cards = []
     for hit in hits:
-        here, there = find_marks(hit["matched_text"][:most], hit["eval_text"])
-        texts = show_document(hit, here, most), show_item(hit["eval_text"], there, most)
-        cards.append(HitCard(hit, *texts, best[hit["file"], hit["row"]] is hit, places[key(hit)]))
+        in_document, in_item = find_marks(hit["matched_text"][:most], hit["eval_text"])
+        texts = show_document(hit, in_document, most), show_item(hit["eval_text"], in_item, most)
+        cards.append(HitCard(hit, *texts, best[hit["file"], hit["row"]] is hit, positions[make_key(hit)]))
     return cards
 
 
 def show_document(hit: Hit, spans: Sequence[Span], most: int) -> list[TextPiece]:
-    """The matched passage with what stands around it; of a long one its beginning."""
+    """Return the matched passage with the text around it; of more than ``most`` characters the beginning."""
     text, (before, after) = hit["matched_text"], show_around(hit)
     pieces = [TextPiece("aside", before), *split_marked(text, spans, 0, min(most, len(text)))]
     pieces += [TextPiece("cut", f" {len(text) - most:,} more characters ")] if len(text) > most else []
@@ -128,7 +132,7 @@ def show_document(hit: Hit, spans: Sequence[Span], most: int) -> list[TextPiece]
 
 
 def show_around(hit: Hit) -> tuple[str, str]:
-    """What stands before and after a match: without empty lines, and without a cut word where the document goes on."""
+    """Return the text before and after a match, without empty lines and words that were cut in two."""
     before, after = (re.sub(r"\n(?:[^\S\n]*\n)+", "\n", hit[name]) for name in ("before", "after"))
     if hit["start"] > len(hit["before"]):
         before = "… " + re.sub(r"^\S{0,20}\s+(?=\S)", "", before)
@@ -138,7 +142,7 @@ def show_around(hit: Hit) -> tuple[str, str]:
 
 
 def show_item(text: str, spans: Sequence[Span], most: int) -> list[TextPiece]:
-    """An eval item; of a long one the part that begins somewhat before the first marked word."""
+    """Return an eval item; of more than ``most`` characters a part that begins shortly before the first mark."""
     begin = min(max(0, (spans[0][0] if spans else 0) - most // 5), max(0, len(text) - most))
     left = len(text) - begin - most
     pieces = [TextPiece("cut", f"{begin:,} characters before ")] if begin else []
@@ -146,9 +150,9 @@ def show_item(text: str, spans: Sequence[Span], most: int) -> list[TextPiece]:
     return [*pieces, TextPiece("cut", f" {left:,} more characters")] if left > 0 else pieces
 
 
-def describe_shown(found: "DecontaminationSummary", cards: Sequence[HitCard]) -> str:
-    """How many of the hits are on the page, and where the others are."""
-    leaks, review = sum(sum(one.rules.values()) for one in found.sets), found.counts["review"]
+def describe_shown(summary: DecontaminationSummary, cards: Sequence[HitCard]) -> str:
+    """Return a sentence on how many of the hits are on the page, and where the others are."""
+    leaks, review = sum(sum(eval_set.rules.values()) for eval_set in summary.sets), summary.counts["review"]
     shown = sum(card.hit["verdict"] == "contaminated" for card in cards)
     others = f"{len(cards) - shown:,} hits for review are shown"
     if len(cards) == shown and review:
@@ -156,4 +160,4 @@ def describe_shown(found: "DecontaminationSummary", cards: Sequence[HitCard]) ->
     if shown >= leaks:
         return f"All {leaks:,} leaks and {others}."
     text = f"{shown:,} of {leaks:,} leaks, the weakest and the strongest, and {others};"
-    return f"{text} all hits are in the table {found.run}/hits."
+    return f"{text} all hits are in the table {summary.run}/hits."

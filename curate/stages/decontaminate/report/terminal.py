@@ -1,8 +1,7 @@
-"""What ``decontaminate`` found, as lines for a terminal or a log file."""
+"""The result of ``decontaminate`` as lines for a terminal or a log file."""
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from curate.runtime.console import WIDTH, clock, size
 from curate.runtime.text import LABEL, columns, command, fit, fold, lay_out, percent, share, shorten, spell_out
@@ -17,45 +16,45 @@ from curate.stages.decontaminate.report.wording import (
     name_item,
     name_place,
 )
+from curate.stages.decontaminate.summary import BLIND, DecontaminationSummary, EvalSetReport
 
-if TYPE_CHECKING:
-    from curate.runtime.text import columns
-    from curate.stages.decontaminate.summary import DecontaminationSummary, EvalSetReport
+NAMED = 3
+"""Unmatchable items of a set that are named."""
+LEAD = 40
+"""Columns before the first marked word."""
+BREAK = 20
+"""Characters of the longest word that is not broken at the end of a line."""
+SHOWN = 2 * (WIDTH - LABEL) - BREAK
+"""Columns of a text: two lines."""
 
 
-NAMED = 3  # unmatchable items of a set
-LEAD = 40  # columns before the first marked word
-BREAK = 20  # characters of a word that is not broken at the end of a line
-SHOWN = 2 * (WIDTH - LABEL) - BREAK  # columns of a text: two lines
-
-
-def render(found: "DecontaminationSummary") -> str:
-    """What was found, in lines of at most 100 columns (a path may make one longer), without colour."""
+def render(summary: DecontaminationSummary) -> str:
+    """Return the result in lines of at most 100 columns (a path may make one longer), without colour."""
     blocks = [
-        [*_render_scan(found), *_render_funnel(found)],
-        _render_sets(found.sets),
-        _render_canaries(found),
-        _render_hits("strongest hits", found.strongest),
-        _render_hits("weakest hits", found.weakest),
-        _render_end(found),
+        [*_render_scan(summary), *_render_funnel(summary)],
+        _render_sets(summary.sets),
+        _render_canaries(summary),
+        _render_hits("strongest hits", summary.strongest),
+        _render_hits("weakest hits", summary.weakest),
+        _render_end(summary),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _render_scan(found: "DecontaminationSummary") -> list[str]:
-    octets, seconds = found.counts["bytes"], found.seconds
-    parts = [f"{found.counts['scanned']:,} documents", f"{size(octets)} of text"]
+def _render_scan(summary: DecontaminationSummary) -> list[str]:
+    octets, seconds = summary.counts["bytes"], summary.seconds
+    parts = [f"{summary.counts['scanned']:,} documents", f"{size(octets)} of text"]
     parts += [f"{size(octets / seconds)}/s", clock(seconds)] if seconds else []
-    return lay_out("looked through", [*parts, describe_method(found)], "   ")
+    return lay_out("looked through", [*parts, describe_method(summary)], "   ")
 
 
-def _render_funnel(found: "DecontaminationSummary") -> list[str]:
-    read = found.counts["read"]
-    rows = [("read", read, ""), *(("  " + name, number, note) for name, number, note in list_funnel(found))]
+def _render_funnel(summary: DecontaminationSummary) -> list[str]:
+    read = summary.counts["read"]
+    rows = [("read", read, ""), *(("  " + name, number, note) for name, number, note in list_funnel(summary))]
     return [f"{name:<{LABEL}}{many:>11,}  {share(many, read):>7}   {note}".rstrip() for name, many, note in rows]
 
 
-def _render_sets(sets: "Sequence[EvalSetReport]") -> list[str]:
+def _render_sets(sets: Sequence[EvalSetReport]) -> list[str]:
     names = ("items", "unmatchable", "items hit", "documents", "review", *RULES)
     widths = [7, 13, 11, 11, 8, 8, 9, 9]
     wide = WIDTH - sum(widths)
@@ -69,20 +68,18 @@ def _render_sets(sets: "Sequence[EvalSetReport]") -> list[str]:
     return [*lines, *(line for one in sets if one.unmatchable for line in _render_unmatchable(one))]
 
 
-def _render_unmatchable(one: "EvalSetReport") -> list[str]:
+def _render_unmatchable(one: EvalSetReport) -> list[str]:
     more = len(one.unmatchable) - NAMED
     ids = ", ".join(shorten(fold(name), LEAD) for name in one.unmatchable[:NAMED])
-    text = f"too short or too common to be looked for, in {shorten(fold(one.name), LEAD)}: {ids}"
+    text = f"too short or too common to be searched for, in {shorten(fold(one.name), LEAD)}: {ids}"
     return lay_out("unmatchable", (text + (f" and {more:,} more" if more > 0 else "")).split())
 
 
-def _render_canaries(found: "DecontaminationSummary") -> list[str]:
-    from curate.stages.decontaminate.summary import BLIND
-
-    planted = sum(one.planted for one in found.recall)
+def _render_canaries(summary: DecontaminationSummary) -> list[str]:
+    planted = sum(one.planted for one in summary.recall)
     what = f"found of eval items planted in {planted:,} copies of your documents, as they are and edited;"
-    recall = [f"{one.kind} {one.found:,}/{one.planted:,}" for one in found.recall]
-    notes = [line for note in found.notes for line in lay_out("note", fold(note).split())]
+    recall = [f"{one.kind} {one.found:,}/{one.planted:,}" for one in summary.recall]
+    notes = [line for note in summary.notes for line in lay_out("note", fold(note).split())]
     return [*lay_out("canaries", recall, "   "), *lay_out("", what.split()), *lay_out("", BLIND.split()), *notes]
 
 
@@ -93,19 +90,19 @@ def _render_hits(label: str, hits: Sequence[Hit]) -> list[str]:
         names = [shorten(fold(name), WIDTH - LABEL) for name in (name_item(hit), name_place(hit), hit["id"] or "")]
         parts = [names[0], *figures, *(name for name in names[1:] if name)]
         lines += lay_out("", parts, "   ", 2)
-        here, there = find_marks(hit["matched_text"], hit["eval_text"])
+        in_document, in_item = find_marks(hit["matched_text"], hit["eval_text"])
         before, text = len(hit["before"]), hit["before"] + hit["matched_text"] + hit["after"]
-        moved = [(first + before, last + before) for first, last in here]
+        moved = [(first + before, last + before) for first, last in in_document]
         begun, ended = hit["start"] > before, len(hit["after"]) < AROUND
         lines += _render_text("    document", excerpt(text, moved, begun, ended))
-        lines += _render_text("    eval item", excerpt(hit["eval_text"], there, False, True))
+        lines += _render_text("    eval item", excerpt(hit["eval_text"], in_item, False, True))
     return lines
 
 
 def excerpt(text: str, spans: Sequence[Span], begun: bool, ended: bool) -> str:
-    """A text from shortly before its first marked word, the marked ones in ⟦ ⟧, in as many columns as are shown.
+    """Return SHOWN columns of a text from shortly before its first marked word, the marked words in ⟦ ⟧.
 
-    ``begun``: more stands before the text; ``ended``: nothing behind it.
+    ``begun`` says that more text comes before, ``ended`` that none follows.
     """
     first = spans[0][0] if spans else 0
     lead, rest = fold(text[:first]), split_marked(text, spans, first, len(text))
@@ -113,34 +110,34 @@ def excerpt(text: str, spans: Sequence[Span], begun: bool, ended: bool) -> str:
         kept = lead[-fit(lead[::-1], LEAD) :]
         lead, begun = kept.partition(" ")[2] or kept, True
     marked = "".join(f"⟦{fold(piece.text)}⟧" if piece.kind == "mark" else fold(piece.text) for piece in rest)
-    whole = f"{'… ' * begun}{lead}{marked}{' …' * (not ended)}".strip()
-    shown = shorten(whole, SHOWN)
-    return shown + "⟧" * (shown != whole and shown.rfind("⟦") > shown.rfind("⟧"))
+    complete = f"{'… ' * begun}{lead}{marked}{' …' * (not ended)}".strip()
+    shown = shorten(complete, SHOWN)
+    return shown + "⟧" * (shown != complete and shown.rfind("⟦") > shown.rfind("⟧"))
 
 
 def _render_text(label: str, text: str) -> list[str]:
-    """A text beside a label, broken between words, and in words of more than BREAK characters."""
+    """Return lines of a text after a label, broken between words, and within words of more than BREAK characters."""
     lines = []
     while fit(text, WIDTH - LABEL) < len(text):
         most = fit(text, WIDTH - LABEL)
-        place = text.rfind(" ", most - BREAK, most + 1)
-        place = place if place > 0 else most
-        lines.append(text[:place])
-        text = text[place:].lstrip()
-    return [f"{one:<{LABEL}}{line}" for one, line in zip([label, *[""] * len(lines)], [*lines, text], strict=True)]
+        end = text.rfind(" ", most - BREAK, most + 1)
+        end = end if end > 0 else most
+        lines.append(text[:end])
+        text = text[end:].lstrip()
+    return [f"{label if index == 0 else '':<{LABEL}}{line}" for index, line in enumerate([*lines, text])]
 
 
-def _render_end(found: "DecontaminationSummary") -> list[str]:
-    """What to make of it, and what to do next."""
-    lines = _render_verdict(found) if found.verified or not found.counts["contaminated"] else []
-    question = describe_excess(found)
+def _render_end(summary: DecontaminationSummary) -> list[str]:
+    """Return the verdict, a question where very many documents are contaminated, and the next commands."""
+    lines = _render_verdict(summary) if summary.verified or not summary.counts["contaminated"] else []
+    question = describe_excess(summary)
     lines += lay_out("question", question.split()) if question else []
-    return lines if found.verified else [*lines, *_render_next(found)]
+    return lines if summary.verified else [*lines, *_render_next(summary)]
 
 
-def _render_verdict(found: "DecontaminationSummary") -> list[str]:
-    counts, where = found.counts, fold(found.corpus)
-    sought = sum(one.items - len(one.unmatchable) for one in found.sets)
+def _render_verdict(summary: DecontaminationSummary) -> list[str]:
+    counts, where = summary.counts, fold(summary.corpus)
+    sought = sum(one.items - len(one.unmatchable) for one in summary.sets)
     text = f"clean: none of {counts['scanned']:,} documents of {where} contains any of {sought:,} eval items"
     text += f"; {counts['review']:,} are for review" if counts["review"] else ""
     if counts["contaminated"]:
@@ -148,7 +145,7 @@ def _render_verdict(found: "DecontaminationSummary") -> list[str]:
     return lay_out("verdict", text.split())
 
 
-def _render_next(found: "DecontaminationSummary") -> list[str]:
-    lines = [f"open {shlex.quote(found.report)}   to judge what was found"] if found.report else []
-    lines += [command(words, found.run) for words in ("filter --dry-run", "status", "export out/")]
+def _render_next(summary: DecontaminationSummary) -> list[str]:
+    lines = [f"open {shlex.quote(summary.report)}   to judge what was found"] if summary.report else []
+    lines += [command(words, summary.run) for words in ("filter --dry-run", "status", "export out/")]
     return [("next: " if number == 0 else "      ") + spell_out(line) for number, line in enumerate(lines)]

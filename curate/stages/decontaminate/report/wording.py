@@ -1,15 +1,14 @@
-"""How hits, numbers and foreign text are put in words, on the screen as on the page."""
+"""The words for hits and counts, the same on the terminal and on the page."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from curate.stages.decontaminate.summary import DecontaminationSummary
-
+from curate.stages.decontaminate.summary import DecontaminationSummary
 
 Hit = Mapping[str, Any]
 
-AROUND = 160  # characters that a hit keeps of its document before and after; fewer where the document begins or ends
+AROUND = 160
+"""Characters that a hit keeps of its document before and after; fewer where the document begins or ends."""
 RULES = ("exact", "aligned", "partial")
 METHODS = {
     "ngram": "by word n-grams, exactly",
@@ -18,38 +17,39 @@ METHODS = {
 
 
 def name_item(hit: Hit) -> str:
-    """The set and the item, without repeating a set that the item's id begins with."""
+    """Return the set and the id of the item, the id alone where it begins with the set."""
     return hit["eval_id"] if hit["eval_id"].startswith(f"{hit['eval_set']}/") else f"{hit['eval_set']} {hit['eval_id']}"
 
 
 def name_place(hit: Hit) -> str:
-    """Where in the corpus: file, row, and of a conversation the turn; both are counted from 0."""
+    """Return the position in the corpus: file, row, and of a conversation the turn; both are counted from 0."""
     role = f" ({hit['role']})" if hit["role"] else ""
     return f"{hit['file']}, row {hit['row']}" + ("" if hit["turn"] is None else f", turn {hit['turn']}{role}")
 
 
-def describe_method(found: "DecontaminationSummary") -> str:
-    turns = "" if found.turns in (None, "all") else f", {found.turns} turns alone"
-    return METHODS.get(found.method, found.method) + turns
+def describe_method(summary: DecontaminationSummary) -> str:
+    """Return how documents were searched."""
+    turns = "" if summary.turns in (None, "all") else f", {summary.turns} turns alone"
+    return METHODS.get(summary.method, summary.method) + turns
 
 
-def describe_action(found: "DecontaminationSummary") -> str:
-    """What becomes of the contaminated documents."""
-    cut = found.counts["contaminated"] - found.counts["dropped"]
-    if found.verified:
+def describe_action(summary: DecontaminationSummary) -> str:
+    """Return what becomes of the contaminated documents."""
+    cut = summary.counts["contaminated"] - summary.counts["dropped"]
+    if summary.verified:
         return "found; nothing was written"
-    if found.action == "cut-span":
-        return f"export cuts the passage out of {cut:,}; of {found.counts['dropped']:,} too little is left: dropped"
-    return {"drop": "dropped by filter and export", "mark": "marked; they stay"}.get(found.action, found.action)
+    if summary.action == "cut-span":
+        return f"export cuts the passage out of {cut:,}; of {summary.counts['dropped']:,} too little is left: dropped"
+    return {"drop": "dropped by filter and export", "mark": "marked; they stay"}.get(summary.action, summary.action)
 
 
-def list_funnel(found: "DecontaminationSummary") -> list[tuple[str, int, str]]:
-    """What became of the documents that were read: a name, a number, and a note where there are some."""
-    counts = found.counts
+def list_funnel(summary: DecontaminationSummary) -> list[tuple[str, int, str]]:
+    """Return what became of the documents that were read: a name, a number, and a note where there are some."""
+    counts = summary.counts
     lines = [
         ("unreadable", counts["unreadable"], "not looked through"),
         ("empty", counts["empty"], ""),
-        ("contaminated", counts["contaminated"], describe_action(found)),
+        ("contaminated", counts["contaminated"], describe_action(summary)),
         ("for review", counts["review"], "they stay; judge for yourself"),
         ("clean", counts["clean"], ""),
     ]
@@ -57,10 +57,10 @@ def list_funnel(found: "DecontaminationSummary") -> list[tuple[str, int, str]]:
     return [(name, number, note if number else "") for name, number, note in shown]
 
 
-def describe_excess(found: "DecontaminationSummary") -> str:
-    """A question where more than a third of the documents are contaminated, else nothing."""
-    many, whole = found.counts["contaminated"], found.counts["scanned"]
-    if 3 * many <= whole:
+def describe_excess(summary: DecontaminationSummary) -> str:
+    """Return a question where more than a third of the documents are contaminated, else ""."""
+    many, total = summary.counts["contaminated"], summary.counts["scanned"]
+    if 3 * many <= total:
         return ""
-    what = f"{many:,} of {whole:,} documents, more than a third, contain eval items"
+    what = f"{many:,} of {total:,} documents, more than a third, contain eval items"
     return f"{what}: is this corpus the eval set itself, or made from it?"

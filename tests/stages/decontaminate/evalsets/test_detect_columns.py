@@ -4,6 +4,7 @@ import pytest
 from helpers.evalsets import read_item, read_rows
 
 from curate.errors import CorpusError
+from curate.stages.decontaminate.evalsets import detect_columns
 from curate.stages.decontaminate.evalsets.column_names import alike
 
 # What one row of each benchmark's layout becomes: questions, context, choices, answer.
@@ -187,3 +188,24 @@ def test_a_file_without_a_question_column_is_an_error_that_lists_the_columns(tmp
     with pytest.raises(CorpusError, match=r"set.jsonl: no column .* there are: url, score") as caught:
         read_rows(tmp_path, [{"url": "http", "score": 3}])
     assert caught.value.hint == "--eval-fields question=COLUMN"
+
+
+def test_a_new_schema_is_one_row_of_the_table(tmp_path, monkeypatch):
+    """Columns that no list of names has, options that one text lists, and what joins the question."""
+    row = {"Rubric": "Sort them", "Exhibit": "b, a", "Good Ones": "a; b", "bad_ones": "c"}
+    with pytest.raises(CorpusError, match="no column is known as the question"):
+        read_item(tmp_path, row)
+    schema = detect_columns.EvalSchema(
+        ("rubric", "exhibit", "goodones"),
+        {"question": ("rubric", "exhibit"), "choices": ("goodones", "badones")},
+        joint="\n",
+        separated=("goodones",),
+    )
+    monkeypatch.setattr(detect_columns, "SCHEMAS", (*detect_columns.SCHEMAS, schema))
+    item = read_item(tmp_path, row)
+    assert (item.questions, item.choices) == (("Sort them\nb, a",), ("a", "b", "c"))
+    listed = detect_columns.EvalSchema(("rubric", "exhibit"), {"question": ("rubric",)}, lists=("exhibit",))
+    monkeypatch.setattr(detect_columns, "SCHEMAS", (listed,))
+    with pytest.raises(CorpusError, match="no column is known as the question"):
+        read_item(tmp_path, row)
+    assert read_item(tmp_path, {**row, "Exhibit": ["b", "a"]}).questions == ("Sort them",)

@@ -131,7 +131,7 @@ def test_an_empty_file_is_an_error(tmp_path, name):
         (tmp_path / name).write_text("question,answer\n" if name.endswith(".csv") else "\n")
     with pytest.raises(CorpusError, match="0 items") as caught:
         open_evals([str(tmp_path / name)])
-    assert "clean result would mean nothing" in caught.value.hint
+    assert "clean result proves nothing" in caught.value.hint
 
 
 def test_a_file_without_a_readable_row_or_question_is_an_error(tmp_path):

@@ -25,7 +25,7 @@ def test_fields_are_parsed_for_all_sets_and_for_one():
     [
         ("question", "not of the form ROLE=COLUMN"),
         ("=a", 'no role ""'),
-        ("question=", "without questions is none"),
+        ("question=", "an eval set needs questions"),
         ("question=a+", "not of the form"),
         ("question=a=b", "not of the form"),
         ("questoin=a", 'no role "questoin"'),

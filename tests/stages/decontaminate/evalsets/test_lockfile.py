@@ -68,9 +68,9 @@ def test_a_lock_tells_another_commit(hub, tmp_path):
     ("text", "message"),
     [
         (None, "does not exist"),
-        ("not json", "is no lock"),
-        ("[]", "is no lock"),
-        ('{"version": 1, "sets": {"a": {"hashes": {}}}}', "is no lock"),
+        ("not json", "is not a lock"),
+        ("[]", "is not a lock"),
+        ('{"version": 1, "sets": {"a": {"hashes": {}}}}', "is not a lock"),
         ('{"version": 2, "sets": {}}', "version 2"),
         (
             '{"version": 1, "sets": {"a": {"source": "s", "revision": null, "fields": {}, "items": 2, "hashes": {}}}}',

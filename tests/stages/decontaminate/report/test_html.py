@@ -151,7 +151,7 @@ def test_what_stands_around_a_match_keeps_its_indents_and_loses_empty_lines_and_
 def test_a_page_without_hits_says_so(tmp_path):
     counts = COUNTS | {"contaminated": 0, "review": 0, "dropped": 0, "clean": 100}
     text = write(tmp_path, make_found(counts=counts), [])
-    assert "None of 100 documents contains an eval item that was looked for" in text and "Nothing was found." in text
+    assert "None of 100 documents contains an eval item that was searched for" in text and "Nothing was found." in text
     assert "<article" not in text and "94/100" in text
 
 
