@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus.hub import stream_hub
-from curate.corpus.readers.arrow_blocks import BlockMaker, is_sound
+from curate.corpus.readers.arrow_blocks import BlockMaker
+from curate.corpus.readers.utf8 import is_sound
 from curate.corpus.streams import as_failure, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.runtime.console import warn

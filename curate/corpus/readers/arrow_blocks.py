@@ -14,8 +14,10 @@ from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
 from curate.corpus.chat.types import joined
 from curate.corpus.json_records import BadRowError, as_id
 from curate.corpus.readers.row_blocks import ROW_COST
+from curate.corpus.readers.utf8 import is_valid, replace_invalid
 from curate.corpus.streams import one_line
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.runtime.console import warn
 
 # Texts become Python strings in runs of about this many bytes.
 RUN_BYTES = 4 << 20
@@ -36,6 +38,8 @@ class BlockMaker:
     """Stored bytes read, where the reader knows better than from the row."""
     behind: int = field(default=0)
     """Position behind the last row that was passed."""
+    mended: set[str] = field(default_factory=set)
+    """Columns whose invalid UTF-8 was warned of."""
 
     def skip(self, rows: int) -> None:
         """Pass over rows that are not wanted."""
@@ -50,17 +54,46 @@ class BlockMaker:
         if self.row < self.start.row:
             table = table.slice(self.start.row - self.row)
             self.skip(self.start.row - self.row)
+        kept = self._mend(table)
         run = max(1, min(RUN_ROWS, RUN_BYTES * len(table) // max(1, table.nbytes)))
         for first in range(0, len(table), run):
-            yield self._make_run(table.slice(first, run), schema)
+            yield self._make_run(table.slice(first, run), kept.slice(first, run), schema)
 
-    def _make_run(self, table: pa.Table, schema: pa.Schema) -> RowBlock:
+    def _mend(self, table: pa.Table) -> pa.Table:
+        """Return what is kept of the table: U+FFFD for invalid UTF-8 outside the text, which must not cost the row.
+
+        The columns of the text or the turns stay as they are, since invalid UTF-8 in them makes the row unreadable, and
+        so does every column where there is neither. Of a dictionary the values stay in the table without their rows.
+        """
+        reading = self.reading
+        text = (reading.text_field,) if reading.conversation is None else list_columns(reading.conversation)
+        if not reading.holds_content or text == (None,):
+            return table
+        asked = {part for name in reading.also for part in (name, name.split(".")[0])}
+        for index, column in enumerate(table.columns):
+            name = table.field(index).name
+            is_spared = name in text and not pa.types.is_dictionary(column.type)
+            if is_spared or not (reading.whole or name in asked) or is_valid(column):
+                continue
+            table = table.set_column(index, table.field(index), replace_invalid(join_chunks(column)))
+            if name not in text:
+                self._warn_of_invalid(name, len(table))
+        return table
+
+    def _warn_of_invalid(self, name: str, rows: int) -> None:
+        if name not in self.mended:
+            self.mended.add(name)
+            within = f"{self.source.name}, rows {self.row} to {self.row + rows - 1}"
+            warn(f'{within}: "{name}" holds bytes that are not UTF-8; here and further on they become U+FFFD')
+
+    def _make_run(self, table: pa.Table, kept: pa.Table, schema: pa.Schema) -> RowBlock:
         rows = list(range(self.row, self.row + len(table)))
         keep = self.reading.keep
         if keep is not None:
-            kept = [row for row in rows if keep(row)]
-            table = table.take(pa.array([row - self.row for row in kept], pa.int64()))
-            next_row, rows = self.row + len(rows), kept
+            sampled = [row for row in rows if keep(row)]
+            indices = pa.array([row - self.row for row in sampled], pa.int64())
+            table, kept = table.take(indices), kept.take(indices) if self.reading.holds_content else kept
+            next_row, rows = self.row + len(rows), sampled
         else:
             next_row = self.row + len(rows)
         turns = None
@@ -72,7 +105,7 @@ class BlockMaker:
         content = None
         if self.reading.holds_content:
             whole = self.reading.whole
-            content = as_content(table, schema, causes) if whole else pick_columns(table, self.reading.also, causes)
+            content = as_content(kept, schema, causes) if whole else pick_columns(kept, self.reading.also, causes)
         return self._block(
             rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content, turns
         )
@@ -149,20 +182,6 @@ def find_column(table: pa.Table, name: str) -> pa.Array | None:
 
 def join_chunks(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def is_sound(column: pa.Array) -> bool:
-    """Whether a column may be read at all: Arrow trusts the offsets of a file, and a bad one would end the process.
-
-    Strings that are no UTF-8 are sound; they cost their own rows.
-    """
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        if not is_string(column.type) or pa.types.is_string_view(column.type):
-            return False
-        return is_sound(column.view(pa.binary() if pa.types.is_string(column.type) else pa.large_binary()))
-    return True
 
 
 def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], list[int], list[str | None]]:
@@ -246,8 +265,7 @@ def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
     try:
         return [as_id(value) for value in column.to_pylist()]
     except UnicodeDecodeError:
-        values = column.cast(pa.large_binary()).to_pylist()
-        return [None if value is None else value.decode("utf-8", "replace") for value in values]
+        return [as_id(value) for value in replace_invalid(column).to_pylist()]
 
 
 def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:
