@@ -28,10 +28,25 @@ SYSTEM_COLUMNS = ("system", "system_prompt")
 MESSAGE_COLUMNS = {"messages": ("messages",), "conversations": ("conversations", "conversation")}
 
 
-def read_messages(row: Mapping[str, object], columns: tuple[str, ...], skipped: list[str]) -> list[Turn]:
+def has_messages(columns: tuple[str, ...], names: set[str], rows: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether one of the columns is among the names and may hold messages: False for a count or a plain text."""
+    return any(column in names and _may_hold_messages(column, rows) for column in columns)
+
+
+def _may_hold_messages(column: str, rows: Sequence[Mapping[str, object]]) -> bool:
+    values = [row.get(column) for row in rows]
+    filled = [value for value in values if value is not None]
+    return not filled or any(
+        value.lstrip().startswith("[") if isinstance(value, str) else isinstance(value, list | tuple)
+        for value in filled
+    )
+
+
+def read_messages(columns: tuple[str, ...], row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    """Return the system turn, then a turn for each message of the columns. Raises ConversationError."""
     require_columns(row, columns)
-    said = [turn for column in columns for turn in read_column(row, column, None, skipped)]
-    return extend_turns(read_system(row), said)
+    turns = [turn for column in columns for turn in read_column(row, column, None, skipped)]
+    return extend_turns(read_system(row), turns)
 
 
 def read_system(row: Mapping[str, object]) -> list[Turn]:

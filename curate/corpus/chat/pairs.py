@@ -1,6 +1,6 @@
 """Questions with their answers: Alpaca and its relatives, self-instruct tasks, preference pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from curate.corpus.chat.messages import (
@@ -65,14 +65,20 @@ def read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
     turns = []
     for number, instance in enumerate(list_instances(row)):
         try:
-            turns += read_pair(instance, PAIRS["alpaca"], skipped)
+            turns += read_pair(PAIRS["alpaca"], instance, skipped)
         except ConversationError as error:
             place = f"instances[{number}].{error.place}"
             raise ConversationError(place, error.found, error.expected) from error
     return read_system(row) + (turns or read_column(row, "instruction", "user", skipped))
 
 
-def read_pair(row: Mapping[str, object], pair: PairSchema, skipped: list[str]) -> list[Turn]:
+def has_pair(pair: PairSchema, names: set[str], rows: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether the names have the first column of the question and one of the answers; rows have no say."""
+    return pair.asked[0] in names and not names.isdisjoint(pair.answered)
+
+
+def read_pair(pair: PairSchema, row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    """Return the system turn, the history, the question as one turn, and each different answer as one."""
     require_columns(row, pair.asked[:1])
     require_columns(row, pair.answered)
     asked = read_history(row) + _read_asked(row, pair, skipped)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from curate.corpus.chat.messages import MESSAGE_COLUMNS, SYSTEM_COLUMNS
-from curate.corpus.chat.pairs import PAIRS, PREFERENCE
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation
 from curate.corpus.chat.types import ConversationError, Turn
 from curate.corpus.json_records import BadRowError
@@ -25,17 +23,7 @@ def find_conversation(field: str | None) -> str | None:
 
 def list_columns(schema: str) -> tuple[str, ...]:
     """Every column that a schema reads, where it is there, in the order of its turns."""
-    asked = (*SYSTEM_COLUMNS, "history")
-    if schema == "tree":
-        return ("prompt",)
-    if schema == "instances":
-        return (*SYSTEM_COLUMNS, "instruction", "instances")
-    if schema in MESSAGE_COLUMNS:
-        return (*SYSTEM_COLUMNS, *MESSAGE_COLUMNS[schema])
-    if schema == "preference":
-        messages = (name for names in MESSAGE_COLUMNS.values() for name in names)
-        return (*asked, *PREFERENCE.asked, *messages, *PREFERENCE.answered)
-    return (*asked, *PAIRS[schema].asked, *PAIRS[schema].answered)
+    return SCHEMAS[schema].columns
 
 
 def take_turns(record: Mapping[str, object], schema: str) -> Turns:

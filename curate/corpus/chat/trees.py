@@ -1,9 +1,15 @@
 """Trees of messages (OpenAssistant), read depth first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from curate.corpus.chat.messages import as_list, read_message, require_columns
 from curate.corpus.chat.types import Turn
+
+
+def has_tree(names: set[str], rows: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether ``prompt`` is a message with replies: an object, or a string next to ``message_tree_id``."""
+    nested = any(isinstance(row.get("prompt"), Mapping) for row in rows)
+    return "prompt" in names and (nested or "message_tree_id" in names)
 
 
 def walk_tree(row: Mapping[str, object]) -> Iterator[tuple[int, list[Turn]]]:
