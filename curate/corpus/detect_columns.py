@@ -14,11 +14,8 @@ from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.rows import MARK, find_conversation
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
 from curate.corpus.chat.types import ConversationError
-from curate.corpus.readers import read_blocks
-from curate.corpus.readers.arrow import read_schema
+from curate.corpus.readers import FORMATS, read_blocks
 from curate.corpus.readers.arrow_blocks import as_text, to_records
-from curate.corpus.readers.csv import DELIMITERS
-from curate.corpus.sources import COLUMNAR
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.errors import CorpusError, UsageError
 
@@ -59,13 +56,13 @@ class Guess:
 def look_at(source: Source) -> DetectedColumns | None:
     """The columns of a source; None where its start has no row that could be read."""
     try:
-        if source.format in COLUMNAR:
+        if (read_schema := FORMATS[source.format].read_schema) is not None:
             schema = read_schema(source)
             return DetectedColumns(schema, {column.name: 0.0 for column in schema if holds_text(column.type)})
         records = read_start(source)
     except BrokenSourceError:
         return None
-    return columns_of(records, untyped=source.format in DELIMITERS) if records else None
+    return columns_of(records, untyped=FORMATS[source.format].only_strings) if records else None
 
 
 def read_start(source: Source) -> list[dict[str, Any]]:
@@ -202,7 +199,7 @@ def check_column(source: Source, seen: DetectedColumns, field: str) -> None:
             f'{source.name} has no column "{field}"; it has: {list_names(seen.schema.names)}',
             "curate score … --text-field NAME, or leave the file out",
         )
-    if source.format in COLUMNAR and not pa.types.is_null(kind) and not holds_text(kind):
+    if FORMATS[source.format].is_columnar and not pa.types.is_null(kind) and not holds_text(kind):
         raise CorpusError(
             f'{source.name}: column "{field}" holds {kind}, not text; there are: {list_names(seen.schema.names)}',
             "curate score … --text-field NAME",
@@ -215,7 +212,7 @@ def check_conversation(source: Source, seen: DetectedColumns | None, schema: str
         raise CorpusError(f'{source.name} is plain text, not conversations in the schema "{schema}"', hint)
     if seen is None or not seen.schema.names:
         return
-    typed = source.format in COLUMNAR
+    typed = FORMATS[source.format].is_columnar
     try:
         read_conversation({column.name: exemplify(column.type) if typed else None for column in seen.schema}, schema)
     except ConversationError as error:
@@ -257,6 +254,6 @@ def merge_columns(sources: Sequence[Source], columns: Sequence[DetectedColumns |
     """The types that the columns of sources without types of their own begin with."""
     schema = None
     for source, seen in zip(sources, columns, strict=True):
-        if seen is not None and source.format not in COLUMNAR:
+        if seen is not None and not FORMATS[source.format].is_columnar:
             schema = merge_schemas(schema, seen.schema)
     return schema

@@ -18,30 +18,15 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from curate.corpus import readers
 from curate.corpus.hub import parse_hub_name
 from curate.corpus.streams import as_failure, filesystem_of, is_url, open_binary
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
 
-FORMATS = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-    ".txt": "text",
-    ".text": "text",
-    ".md": "text",
-}
+FORMATS = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
 COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".zstd": "zst", ".bz2": "bz2", ".xz": "xz"}
-COLUMNAR = {"parquet", "arrow", "hub"}
 MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
-SUFFIXES = ".jsonl .ndjson .json .csv .tsv .txt .text .md (also with .gz .zst .bz2 .xz), .parquet .arrow .feather .ipc"
 
 # What tools leave beside data: never documents.
 BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"} | {
@@ -77,7 +62,7 @@ def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, .
     if not data:
         held = ", ".join(file.below for file in others[:10]) + (", …" if len(others) > 10 else "")
         holds = f"it holds: {held}" if held else "it is empty"
-        raise CorpusError(f"{', '.join(paths)}: no file that could be read; {holds}", f"read are {SUFFIXES}")
+        raise CorpusError(f"{', '.join(paths)}: no file that could be read; {holds}", hint_suffixes())
     names = name_files([file for file, _, _ in data])
     sources = [
         Source(file.path, name, kind, compression, file.size)
@@ -132,7 +117,7 @@ def format_of(path: str) -> tuple[str | None, str | None]:
     stem, suffix = os.path.splitext(name)
     compression = COMPRESSIONS.get(suffix)
     kind = FORMATS.get(os.path.splitext(stem)[1] if compression else suffix)
-    if kind is None or (compression and kind in COLUMNAR):
+    if kind is None or (compression and readers.FORMATS[kind].is_columnar):
         return None, None
     return kind, compression
 
@@ -149,16 +134,23 @@ def sniff_format(path: str) -> tuple[str, str | None]:
         raise CorpusError(f"{path}: {broken}") from broken
     except OSError as error:
         raise CorpusError(f"{path}: {as_failure(path, error)}") from error
-    if head.startswith(b"PAR1"):
-        return "parquet", None
-    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
-        return "arrow", None
-    for magic, name in MAGIC.items():
+    for name, file_format in readers.FORMATS.items():
+        if head.startswith(file_format.magic):
+            return name, None
+    for magic, compression in MAGIC.items():
         if head.startswith(magic):
-            return "json", name
+            return "json", compression
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
         return "json", None
-    raise CorpusError(f"{path}: the suffix does not say what it holds", f"read are {SUFFIXES}")
+    raise CorpusError(f"{path}: the suffix does not say what it holds", hint_suffixes())
+
+
+def hint_suffixes() -> str:
+    """Return the hint that lists the suffixes of the files that are read."""
+    columnar = {name for name, file_format in readers.FORMATS.items() if file_format.is_columnar}
+    plain = [suffix for suffix, name in FORMATS.items() if name not in columnar]
+    others = [suffix for suffix, name in FORMATS.items() if name in columnar]
+    return f"files are read by suffix: {' '.join(plain)} (also with {' '.join(COMPRESSIONS)}), {' '.join(others)}"
 
 
 # ------------------------------------------------------------------------------------------------------ finding files

@@ -28,7 +28,7 @@ class Source:
     name: str
     """The key: a POSIX path below the corpus root, unique over the corpus."""
     format: str
-    """jsonl, json, csv, tsv, parquet, arrow, text or hub."""
+    """A key of ``curate.corpus.readers.FORMATS``."""
     compression: str | None
     """gz, zst, bz2, xz or None."""
     size: int | None

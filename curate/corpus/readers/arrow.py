@@ -184,19 +184,25 @@ def read_hub(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator
     yield maker.finish()
 
 
-def read_schema(source: Source) -> pa.Schema:
-    """The columns of a source and their types, without reading its rows where the format allows."""
-    if source.format == "parquet":
-        with open_binary(source.path) as file:
-            return open_parquet(source, file).schema_arrow
-    if source.format == "hub":
-        first = next(stream_hub(source.path, 0, 16), None)
-        return pa.schema([]) if first is None else first.schema
+def read_parquet_schema(source: Source) -> pa.Schema:
+    """Return the columns of a Parquet file and their types, from its footer. Raises BrokenSourceError for damage."""
+    with open_binary(source.path) as file:
+        return open_parquet(source, file).schema_arrow
+
+
+def read_arrow_schema(source: Source) -> pa.Schema:
+    """Return the columns of an IPC file or stream and their types. Raises BrokenSourceError for damage."""
     with open_binary(source.path) as file:
         try:
             return _open_ipc(file).schema
         except DAMAGE as error:
             raise _as_broken(source, error, "the Arrow file is damaged") from error
+
+
+def read_hub_schema(source: Source) -> pa.Schema:
+    """Return the columns of a split of the Hub as its first rows have them; a schema of none where it has no rows."""
+    first = next(stream_hub(source.path, 0, 16), None)
+    return pa.schema([]) if first is None else first.schema
 
 
 def spell_names(fields: Iterable[pa.Field]) -> None:
