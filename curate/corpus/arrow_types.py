@@ -29,7 +29,7 @@ def tabulate(records: Sequence[dict[str, Any] | None], schema: pa.Schema | None)
     arrays = {}
     for name in names:
         values = [None if record is None else record.get(name) for record in records]
-        arrays[clean_string(name)] = encode(values, infer_type(values, known.get(name)))
+        arrays[clean_string(name)] = encode_values(values, infer_type(values, known.get(name)))
     return pa.table(arrays) if arrays else pa.table({"": pa.nulls(len(records))}).select([])
 
 
@@ -37,7 +37,7 @@ def infer_type(values: Iterable[Any], known: pa.DataType | None = None) -> pa.Da
     """The narrowest type, no narrower than ``known``, that holds all values unchanged; null where there are none."""
     known = None if known is None or pa.types.is_null(known) else known
     held = [value for value in values if value is not None]
-    kinds = {type(value) for value in held} | python_kinds(known)
+    kinds = {type(value) for value in held} | list_python_types(known)
     if not kinds:
         return pa.null()
     if kinds == {bool}:
@@ -55,7 +55,7 @@ def infer_type(values: Iterable[Any], known: pa.DataType | None = None) -> pa.Da
     return pa.large_string()
 
 
-def python_kinds(kind: pa.DataType | None) -> set[type]:
+def list_python_types(kind: pa.DataType | None) -> set[type]:
     """The Python type whose values a type of ours was found for."""
     if kind is None:
         return set()
@@ -104,29 +104,29 @@ def merge_schemas(one: pa.Schema | None, other: pa.Schema) -> pa.Schema:
     return pa.schema(list(types.items()))
 
 
-def encode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+def encode_values(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Values as an array of a type that ``infer_type`` found for them, or of a wider one."""
     try:
         return pa.array(values, kind)
     except (pa.ArrowException, TypeError, ValueError):
-        return pa.array([shape(value, kind) for value in values], kind)
+        return pa.array([shape_value(value, kind) for value in values], kind)
 
 
-def shape(value: Any, kind: pa.DataType) -> Any:
+def shape_value(value: Any, kind: pa.DataType) -> Any:
     """The value as the type wants it: JSON where it is a string and the value is none, U+FFFD for lone surrogates."""
     if value is None:
         return None
     if pa.types.is_large_string(kind):
         return clean_string(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     if pa.types.is_large_list(kind):
-        return [shape(item, kind.value_type) for item in value]
+        return [shape_value(item, kind.value_type) for item in value]
     if pa.types.is_struct(kind):
         held = {clean_string(name): item for name, item in value.items()}
-        return {column.name: shape(held.get(column.name), column.type) for column in kind}
+        return {column.name: shape_value(held.get(column.name), column.type) for column in kind}
     return value
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with the columns of a wider schema (``merge_schemas``): absent columns are null, types are widened."""
     columns = []
     for column in schema:
@@ -137,7 +137,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         elif is_string(table.schema.field(column.name).type) and pa.types.is_large_string(column.type):
             columns.append(table.column(column.name).cast(column.type))
         else:
-            columns.append(pa.chunked_array([encode(table.column(column.name).to_pylist(), column.type)]))
+            columns.append(pa.chunked_array([encode_values(table.column(column.name).to_pylist(), column.type)]))
     return pa.table(columns, schema=schema)
 
 
@@ -152,4 +152,4 @@ def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
     schema: pa.Schema | None = None
     for table in tables:
         schema = merge_schemas(schema, table.schema)
-    return pa.concat_tables([conform(table, schema) for table in tables])
+    return pa.concat_tables([conform_table(table, schema) for table in tables])

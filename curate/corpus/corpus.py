@@ -20,10 +20,10 @@ from curate.corpus.detect_columns import (
     ROWS,
     DetectedColumns,
     check_field,
-    choose_id,
-    look_at,
+    choose_id_field,
+    detect_source_columns,
     merge_columns,
-    settle_text,
+    settle_text_field,
 )
 from curate.corpus.hub import find_revision, parse_hub_name
 from curate.corpus.readers import read_blocks
@@ -75,7 +75,7 @@ class Corpus:
     def describe(self) -> str:
         """One line for people: what is read, how much of it, and which column is the text or which schema is read."""
         count = len(self.sources)
-        kinds = list(dict.fromkeys(suffix_of(source) for source in self.sources))
+        kinds = list(dict.fromkeys(describe_format(source) for source in self.sources))
         sizes = [source.size for source in self.sources if source.size is not None]
         size = f", {format_bytes(sum(sizes))}" if sizes else ""
         taken, what = self._describe_text()
@@ -97,7 +97,7 @@ class Corpus:
     def spec(self) -> dict[str, Any]:
         """What ``from_spec`` needs to open the same corpus from anywhere on this machine, as JSON."""
         return {
-            "paths": [anchor(path) for path in self.paths],
+            "paths": [make_absolute(path) for path in self.paths],
             "text_field": self.text_field,
             "id_field": self.id_field,
             "limit": self.limit,
@@ -143,7 +143,7 @@ class Corpus:
             raise ValueError("a corpus that is opened as records has no text to cut into slices")
         left = self.limit
         for index, source in enumerate(self.sources):
-            marks = lead_marks(done.get(source.name, ()))
+            marks = select_leading_marks(done.get(source.name, ()))
             if left is not None:
                 left -= sum(mark.documents for mark in marks)
             if marks and marks[-1].last:
@@ -151,8 +151,8 @@ class Corpus:
             if left is not None and left <= 0:
                 yield next(cut_slices([], self._cutter(source, marks, columns), self.slice_bytes, None))
                 continue
-            if index >= ahead(source) and not marks:
-                check_field(source, None if source.format == "text" else look_at(source), self.text_field)
+            if index >= count_ahead(source) and not marks:
+                check_field(source, None if source.format == "text" else detect_source_columns(source), self.text_field)
             for documents in self._read(source, marks, columns, left):
                 if left is not None:
                     left -= documents.mark.documents
@@ -174,7 +174,7 @@ class Corpus:
         rows = (row for source in self.sources for row in read_rows(source, self.id_field, self._sampler(source)))
         for row in itertools.islice(rows, self.limit):
             if self.on_error == "stop" and row.reason is not None:
-                raise refuse_row(row.file, row.row, row.reason)
+                raise make_row_error(row.file, row.row, row.reason)
             yield row
 
     def _sampler(self, source: Source) -> Callable[[int], bool] | None:
@@ -200,7 +200,7 @@ class Corpus:
         blocks = read_blocks(source, start, reading)
         for documents in cut_slices(blocks, self._cutter(source, marks, columns), self.slice_bytes, left):
             if self.on_error == "stop":
-                refuse_unreadable(documents)
+                stop_at_unreadable(documents)
             yield documents
 
 
@@ -222,15 +222,15 @@ def open_corpus(
     CorpusError where there is nothing to read or the column is not obvious, UsageError where an option means nothing.
     """
     check_options(limit, sample, slice_bytes, on_error)
-    paths, sources, passed_over = find_named(paths)
+    paths, sources, passed_over = find_named_sources(paths)
     columns = look_ahead(sources)
-    text_field = settle_text(text_field, sources, columns, " ".join(paths))
+    text_field = settle_text_field(text_field, sources, columns, " ".join(paths))
     for source, column in zip(sources, columns, strict=True):
         check_field(source, column if source.format != "text" else None, text_field)
     seen = [column for column in columns if column is not None]
-    id_field = check_id(id_field, seen) if id_field else choose_id(seen)
+    id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
-        paths, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_seen(seen),
+        paths, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
         passed_over, merge_columns(sources, columns),
     )  # fmt: skip
 
@@ -249,17 +249,17 @@ def open_records(
     CorpusError where there is nothing to read, UsageError where an option means nothing.
     """
     check_options(limit, sample, 1, on_error)
-    paths, sources, passed_over = find_named(paths)
+    paths, sources, passed_over = find_named_sources(paths)
     columns = look_ahead(sources)
     seen = [column for column in columns if column is not None]
-    id_field = check_id(id_field, seen) if id_field else choose_id(seen)
+    id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
-        paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_seen(seen), passed_over,
+        paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_column_names(seen), passed_over,
         merge_columns(sources, columns),
     )  # fmt: skip
 
 
-def find_named(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]:
+def find_named_sources(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]:
     """The paths as a tuple, the sources that they lead to, and the names of the files that were passed over."""
     paths = (paths,) if isinstance(paths, str) else tuple(map(str, paths))
     sources, passed_over = find_sources(paths)
@@ -270,13 +270,15 @@ def find_named(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...
 
 def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:
     """The columns of the first sources; text files bring no names of their own to the others."""
-    columns = [look_at(source) if index < ahead(source) else None for index, source in enumerate(sources)]
+    columns = [
+        detect_source_columns(source) if index < count_ahead(source) else None for index, source in enumerate(sources)
+    ]
     if all(source.format == "text" for source in sources):
         return columns
     return [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
 
 
-def list_seen(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:
+def list_column_names(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for column in seen for name in column.schema.names))
 
 
@@ -304,17 +306,17 @@ def check_open(path: str, source: Source) -> None:
 
 
 def check_id(field: str, seen: Sequence[DetectedColumns]) -> str:
-    names = list_seen(seen)
+    names = list_column_names(seen)
     if names and field.split(".")[0] not in names and field not in names:
         raise CorpusError(f'no file has an id column "{field}"; there are: {", ".join(names)}', "--id-field NAME")
     return field
 
 
-def ahead(source: Source) -> int:
+def count_ahead(source: Source) -> int:
     return REMOTE_AHEAD if is_url(source.path) else FILES_AHEAD
 
 
-def lead_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
+def select_leading_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
     """The marks that follow each other from number 0 on."""
     by_number = {mark.number: mark for mark in marks}
     lead: list[SliceMark] = []
@@ -328,13 +330,13 @@ def is_sampled(file: str, share: float, seed: int, row: int) -> bool:
     return xxhash.xxh3_64_intdigest(f"{file}\0{row}".encode("utf-8", "surrogateescape"), seed) < share * 2.0**64
 
 
-def refuse_unreadable(documents: Documents) -> None:
+def stop_at_unreadable(documents: Documents) -> None:
     for row, status, reason in zip(documents.rows, documents.statuses, documents.reasons, strict=True):
         if status == UNREADABLE:
-            raise refuse_row(documents.mark.file, row, reason)
+            raise make_row_error(documents.mark.file, row, reason)
 
 
-def refuse_row(file: str, row: int, reason: str | None) -> RowError:
+def make_row_error(file: str, row: int, reason: str | None) -> RowError:
     return RowError(f"{file}, row {row}: {reason}", "--on-error quarantine sets such rows aside")
 
 
@@ -354,7 +356,7 @@ def fingerprint_source(source: Source) -> list[Any]:
         return [source.size, str(broken)]
 
 
-def suffix_of(source: Source) -> str:
+def describe_format(source: Source) -> str:
     return f"{source.format}.{source.compression}" if source.compression else source.format
 
 
@@ -373,7 +375,7 @@ def format_bytes(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def anchor(path: str) -> str:
+def make_absolute(path: str) -> str:
     """A local path made absolute; URLs and names of the Hub as they are."""
     expanded = os.path.abspath(os.path.expanduser(path))
     hub = None if os.path.exists(expanded) else parse_hub_name(path)

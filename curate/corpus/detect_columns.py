@@ -53,7 +53,7 @@ class Guess:
     """Why the first row cannot be read, where none can."""
 
 
-def look_at(source: Source) -> DetectedColumns | None:
+def detect_source_columns(source: Source) -> DetectedColumns | None:
     """The columns of a source; None where its start has no row that could be read."""
     try:
         if (read_schema := FORMATS[source.format].read_schema) is not None:
@@ -62,7 +62,7 @@ def look_at(source: Source) -> DetectedColumns | None:
         records = read_start(source)
     except BrokenSourceError:
         return None
-    return columns_of(records, untyped=FORMATS[source.format].only_strings) if records else None
+    return infer_columns(records, untyped=FORMATS[source.format].only_strings) if records else None
 
 
 def read_start(source: Source) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def list_records(block: RowBlock) -> Iterable[dict[str, Any]]:
     return (row for row in rows if isinstance(row, dict))
 
 
-def columns_of(records: Sequence[dict[str, object]], untyped: bool) -> DetectedColumns:
+def infer_columns(records: Sequence[dict[str, object]], untyped: bool) -> DetectedColumns:
     """Columns and their types. In ``untyped`` files (CSV) a column of spelled numbers is text by its name alone."""
     schema = tabulate(records, None).schema
     lengths = {}
@@ -102,12 +102,12 @@ def holds_text(kind: pa.DataType) -> bool:
     return not pa.types.is_null(kind) and as_text(pa.nulls(0, kind)) is not None
 
 
-def settle_text(
+def settle_text_field(
     wanted: str | None, sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str
 ) -> str:
     """The text field: the one that is wanted, else the column or ``@SCHEMA`` that is obvious, else a CorpusError."""
     if not wanted:
-        return choose_text(sources, columns, where)
+        return choose_text_field(sources, columns, where)
     known = any(find_type(seen.schema, wanted) is not None for seen in columns if seen is not None)
     if wanted.startswith(MARK) and find_conversation(wanted) is None and not known:
         schemas = ", ".join(MARK + schema for schema in SCHEMAS)
@@ -115,7 +115,7 @@ def settle_text(
     return wanted
 
 
-def choose_text(sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str) -> str:
+def choose_text_field(sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str) -> str:
     """A column with the name of a text, else conversations, else the only column of strings, else a CorpusError.
 
     The only column of strings comes last because it may be what lies beside the conversations, such as their source.
@@ -156,11 +156,11 @@ def guess_schema(sources: Sequence[Source], columns: Sequence[DetectedColumns | 
             continue
         if rows and seen is not None:
             schema = detect_schema(seen.schema.names, rows)
-            return None if schema is None else weigh_schema(schema, rows)
+            return None if schema is None else try_schema(schema, rows)
     return None
 
 
-def weigh_schema(schema: str, rows: Sequence[Mapping[str, object]]) -> Guess:
+def try_schema(schema: str, rows: Sequence[Mapping[str, object]]) -> Guess:
     problems: list[str] = []
     for row in rows:
         try:
@@ -171,7 +171,7 @@ def weigh_schema(schema: str, rows: Sequence[Mapping[str, object]]) -> Guess:
     return Guess(schema, False, problems[0] if len(problems) == len(rows) else None)
 
 
-def choose_id(columns: Sequence[DetectedColumns]) -> str | None:
+def choose_id_field(columns: Sequence[DetectedColumns]) -> str | None:
     names = {name for seen in columns for name in seen.schema.names}
     return next((name for name in ID_NAMES if name in names), None)
 
@@ -214,7 +214,7 @@ def check_conversation(source: Source, seen: DetectedColumns | None, schema: str
         return
     typed = FORMATS[source.format].is_columnar
     try:
-        read_conversation({column.name: exemplify(column.type) if typed else None for column in seen.schema}, schema)
+        read_conversation({column.name: make_example(column.type) if typed else None for column in seen.schema}, schema)
     except ConversationError as error:
         names = seen.schema.names
         wrong = f'has no column {error.expected}, which the schema "{schema}" reads'
@@ -223,7 +223,7 @@ def check_conversation(source: Source, seen: DetectedColumns | None, schema: str
         raise CorpusError(f"{source.name} {wrong}; it has: {list_names(names)}", hint) from error
 
 
-def exemplify(kind: pa.DataType) -> object:
+def make_example(kind: pa.DataType) -> object:
     """A value of a type for a schema to judge, None where some values of the type are turns."""
     if pa.types.is_boolean(kind):
         return False

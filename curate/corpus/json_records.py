@@ -78,7 +78,7 @@ def look_up(record: dict[str, Any], field: str) -> Any:
     return value
 
 
-def pick(record: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+def pick_fields(record: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     """Some fields of a record under the names or paths that they are asked by; None where there is none."""
     found = ((field, look_up(record, field)) for field in fields)
     return {field: None if value is MISSING else value for field, value in found}

@@ -38,7 +38,7 @@ class SchemaShape:
         for column in table.schema:
             path = (column.name,)
             self._note_wide(table.column(column.name), path)
-            old, new = self.types.get(column.name, pa.null()), plain(column.type)
+            old, new = self.types.get(column.name, pa.null()), simplify_type(column.type)
             self.types[column.name] = self._widen(old, new, path)
         return self.types != before
 
@@ -131,22 +131,24 @@ def _widen_integers(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     return pa.int64() if unsigned.bit_width < 64 else None
 
 
-def plain(kind: pa.DataType) -> pa.DataType:
+def simplify_type(kind: pa.DataType) -> pa.DataType:
     """The type as every reader of a dataset knows it: no dictionaries, maps, views, extensions or unions."""
     if isinstance(kind, pa.BaseExtensionType):
-        return plain(kind.storage_type)
+        return simplify_type(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return plain(kind.value_type)
+        return simplify_type(kind.value_type)
     if pa.types.is_map(kind):
-        return pa.large_list(pa.struct([("key", plain(kind.key_type)), ("value", plain(kind.item_type))]))
+        return pa.large_list(
+            pa.struct([("key", simplify_type(kind.key_type)), ("value", simplify_type(kind.item_type))])
+        )
     if pa.types.is_fixed_size_list(kind):
-        return pa.list_(plain(kind.value_type), kind.list_size)
+        return pa.list_(simplify_type(kind.value_type), kind.list_size)
     if pa.types.is_list(kind):
-        return pa.list_(plain(kind.value_type))
+        return pa.list_(simplify_type(kind.value_type))
     if pa.types.is_large_list(kind) or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
-        return pa.large_list(plain(kind.value_type))
+        return pa.large_list(simplify_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([(member.name, plain(member.type)) for member in kind])
+        return pa.struct([(member.name, simplify_type(member.type)) for member in kind])
     if pa.types.is_string_view(kind):
         return TEXT
     if pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):

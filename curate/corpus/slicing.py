@@ -70,7 +70,7 @@ class SliceCutter:
             ids=[value for block, first, stop in self.pieces for value in block.ids[first:stop]],
             texts=texts,
             turns=gather_turns(self.pieces) if self.conversational else None,
-            statuses=[status_of(text) for text in texts],
+            statuses=[classify_text(text) for text in texts],
             reasons=[reason for block, first, stop in self.pieces for reason in block.reasons[first:stop]],
             read_bytes=read_bytes,
             table=gather_table(self.pieces, self.schema) if self.whole else None,
@@ -102,7 +102,7 @@ def cut_slices(
     yield cutter.close(end=block, last=True)
 
 
-def status_of(text: str | None) -> str:
+def classify_text(text: str | None) -> str:
     if text is None:
         return UNREADABLE
     return EMPTY if not text or text.isspace() else OK

@@ -34,7 +34,7 @@ BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset
     "run.json",
 }
 SPARK = {"_SUCCESS", "_metadata", "_common_metadata", "_delta_log", "_committed", "_started"}
-PAPERS = re.compile(r"(readme|manifest|licen[cs]e|notice|changelog|citation|contributing)\b.*", re.IGNORECASE)
+README_NAMES = re.compile(r"(readme|manifest|licen[cs]e|notice|changelog|citation|contributing)\b.*", re.IGNORECASE)
 RUN_FILE = "run.json"
 MAGIC_CHARACTERS = re.compile(r"[*?\[]")
 
@@ -57,8 +57,8 @@ def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, .
     """The sources of a corpus in their order, and the names of the files that were passed over."""
     if isinstance(paths, str) or not paths:
         raise CorpusError("no corpus is named", "curate score CORPUS…")
-    files = _drop_twins(file for path in paths for file in find_files(str(path)))
-    data, others = _sort_out(files)
+    files = _drop_duplicates(file for path in paths for file in find_files(str(path)))
+    data, others = _separate_data(files)
     if not data:
         held = ", ".join(file.below for file in others[:10]) + (", …" if len(others) > 10 else "")
         holds = f"it holds: {held}" if held else "it is empty"
@@ -77,7 +77,7 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts], name
 
 
-def _drop_twins(files: Iterator[FileCandidate]) -> list[FileCandidate]:
+def _drop_duplicates(files: Iterator[FileCandidate]) -> list[FileCandidate]:
     """A file that two of the paths lead to is read once."""
     seen: dict[str, FileCandidate] = {}
     for file in files:
@@ -87,7 +87,9 @@ def _drop_twins(files: Iterator[FileCandidate]) -> list[FileCandidate]:
     return list(seen.values())
 
 
-def _sort_out(files: list[FileCandidate]) -> tuple[list[tuple[FileCandidate, str, str | None]], list[FileCandidate]]:
+def _separate_data(
+    files: list[FileCandidate],
+) -> tuple[list[tuple[FileCandidate, str, str | None]], list[FileCandidate]]:
     """Data with format and compression, and what is passed over."""
     data: list[tuple[FileCandidate, str, str | None]] = []
     others = []
@@ -101,14 +103,14 @@ def _sort_out(files: list[FileCandidate]) -> tuple[list[tuple[FileCandidate, str
         else:
             data.append((file, kind, compression))
     if any(kind != "text" for _, kind, _ in data):
-        papers = [entry[0] for entry in data if entry[1] == "text" and is_paper(entry[0])]
+        papers = [entry[0] for entry in data if entry[1] == "text" and is_readme(entry[0])]
         data, others = [entry for entry in data if entry[0] not in papers], others + papers
     return data, others
 
 
-def is_paper(file: FileCandidate) -> bool:
+def is_readme(file: FileCandidate) -> bool:
     """README, MANIFEST, LICENSE and their kin, unless the user named the file itself."""
-    return not file.named and PAPERS.fullmatch(PurePosixPath(file.below).name) is not None
+    return not file.named and README_NAMES.fullmatch(PurePosixPath(file.below).name) is not None
 
 
 def format_of(path: str) -> tuple[str | None, str | None]:
@@ -165,12 +167,12 @@ def find_files(path: str) -> Iterator[FileCandidate]:
         root = os.path.abspath(path)
         return _walk(root, root)
     if os.path.exists(path):
-        return iter([_found(os.path.abspath(path), os.path.dirname(os.path.abspath(path)), named=True)])
+        return iter([_make_candidate(os.path.abspath(path), os.path.dirname(os.path.abspath(path)), named=True)])
     if hub := parse_hub_name(path):
         local = os.path.basename(os.path.abspath(hub.name)) if os.path.isdir(hub.name) else hub.name
         return iter([FileCandidate(path, local + path[len(hub.name) :], (), None, True)])
     if MAGIC_CHARACTERS.search(path):
-        return _spread(path)
+        return _expand_glob(path)
     raise CorpusError(f"{path} does not exist", hint_missing(path))
 
 
@@ -190,7 +192,7 @@ def hint_missing(path: str) -> str:
     return f"the nearest folder that exists is {parent or '.'}"
 
 
-def _spread(pattern: str) -> Iterator[FileCandidate]:
+def _expand_glob(pattern: str) -> Iterator[FileCandidate]:
     matches = sorted(glob.glob(pattern, recursive=True))
     if not matches:
         raise CorpusError(f"{pattern} matches no file", "quote the pattern, and see that its folder exists")
@@ -201,7 +203,7 @@ def _spread(pattern: str) -> Iterator[FileCandidate]:
             if "**" not in pattern:
                 yield from _walk(match, root)
         elif not _is_hidden(os.path.basename(match)):
-            yield _found(match, root, named=False)
+            yield _make_candidate(match, root, named=False)
 
 
 def _fixed_part(pattern: str) -> str:
@@ -235,7 +237,7 @@ def _walk(top: str, root: str) -> Iterator[FileCandidate]:
         saved = _saved_files(folder, files)
         for name in sorted(files, key=natural_key):
             if not _is_hidden(name) and (saved is None or name in saved):
-                yield _found(os.path.join(folder, name), root, named=False)
+                yield _make_candidate(os.path.join(folder, name), root, named=False)
 
 
 def _is_run(folder: str, files: list[str]) -> bool:
@@ -258,7 +260,7 @@ def _saved_files(folder: str, files: list[str]) -> set[str] | None:
         raise CorpusError(f"{folder}: state.json is no state of a saved dataset ({error})") from error
 
 
-def _found(path: str, root: str, named: bool) -> FileCandidate:
+def _make_candidate(path: str, root: str, named: bool) -> FileCandidate:
     try:
         size: int | None = os.stat(path).st_size
     except OSError:
@@ -287,10 +289,10 @@ def find_remote(url: str) -> Iterator[FileCandidate]:
     files = {path: info for path, info in listing.items() if info.get("type", "file") == "file"}
     if not files:
         raise CorpusError(f"{url} does not exist, or holds no file")
-    yield from _place_remote(files, inner.rstrip("/"), filesystem)
+    yield from _list_remote(files, inner.rstrip("/"), filesystem)
 
 
-def _place_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[FileCandidate]:
+def _list_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[FileCandidate]:
     for path, info in sorted(files.items()):
         named = path.rstrip("/") == inner
         root = inner.rpartition("/")[0] if named else inner
@@ -312,12 +314,12 @@ def name_files(files: Sequence[FileCandidate]) -> list[str]:
     """Unique names: the path below the root, with as many folders of the roots before it as tell all files apart."""
     deepest = max((len(file.root) for file in files), default=0)
     for depth in range(deepest + 1):
-        names = [_name(file, depth) for file in files]
+        names = [_name_at_depth(file, depth) for file in files]
         if len(set(names)) == len(names):
             return names
     raise CorpusError("two files of the corpus have the same name", "put them below one folder")
 
 
-def _name(file: FileCandidate, depth: int) -> str:
+def _name_at_depth(file: FileCandidate, depth: int) -> str:
     folders = [part.strip("/") for part in file.root[len(file.root) - depth :]] if depth else []
     return "/".join([*(part for part in folders if part), file.below])

@@ -58,7 +58,7 @@ def permutations(count: int = PERMUTATIONS, seed: int = SEED) -> Array:
     return found
 
 
-def premix(hashes: Array) -> Array:
+def premix_hashes(hashes: Array) -> Array:
     """MurmurHash3's finaliser for 32 bits, a bijection, applied once before the permutations."""
     values: Array = hashes ^ (hashes >> np.uint32(16))
     values = values * np.uint32(0x85EBCA6B)
@@ -75,7 +75,7 @@ def signatures(hashes: Array, offsets: Array, table: Array) -> Array:
     count); set i is those from offsets[i] to offsets[i + 1]. Repeated elements change nothing. An empty set has
     EMPTY throughout, as in datasketch. ``table`` is what ``permutations`` gives.
     """
-    mixed = premix(hashes.astype(np.uint32))
+    mixed = premix_hashes(hashes.astype(np.uint32))
     found = np.full((len(offsets) - 1, table.shape[1]), EMPTY, np.uint32)
     if numba_kernels.available():
         numba_kernels.minima(mixed, offsets.astype(np.int64), table, found)

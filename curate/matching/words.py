@@ -79,7 +79,7 @@ def split_words(texts: Sequence[str]) -> Words:
 
     A text is worked on in pieces that fit the processor's cache, cut at white space; a word is never cut.
     """
-    pieces = [(number, base, piece) for number, text in enumerate(texts) for base, piece in cut(text)]
+    pieces = [(number, base, piece) for number, text in enumerate(texts) for base, piece in cut_pieces(text)]
     counts = np.zeros(len(texts), np.int64)
     found: list[tuple[Array, Array, Array]] = []
     first = size = 0
@@ -92,7 +92,7 @@ def split_words(texts: Sequence[str]) -> Words:
     return Words(hashes, starts, ends, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def cut(text: str) -> Iterator[tuple[int, str]]:
+def cut_pieces(text: str) -> Iterator[tuple[int, str]]:
     """Pieces of about BATCH characters with their places; whole where no space or line end shows where to cut."""
     begin = 0
     while len(text) - begin > 2 * BATCH:
@@ -112,8 +112,8 @@ def split_batch(pieces: Sequence[tuple[int, int, str]], counts: Array) -> tuple[
     joined = "\n".join([piece for _, _, piece in pieces])
     lengths = np.fromiter((len(piece) for _, _, piece in pieces), np.int64, len(pieces))
     begins = np.concatenate([[0], np.cumsum(lengths + 1)])
-    points, origin = fold(joined)
-    first, last = boundaries(points, joined.isascii())
+    points, origin = fold_text(joined)
+    first, last = find_boundaries(points, joined.isascii())
     hashes = mix(hash_spans(points, first, last))
     starts, ends = (first, last + 1) if origin is None else (origin[first], origin[last] + 1)
     offsets = np.searchsorted(starts, begins)
@@ -123,7 +123,7 @@ def split_batch(pieces: Sequence[tuple[int, int, str]], counts: Array) -> tuple[
     return hashes, starts - shift, ends - shift
 
 
-def fold(text: str) -> tuple[Array, Array | None]:
+def fold_text(text: str) -> tuple[Array, Array | None]:
     """Folded code points, SEPARATOR between words; and the place each comes from where places have moved."""
     table = folding()
     if text.isascii():
@@ -138,7 +138,7 @@ def fold(text: str) -> tuple[Array, Array | None]:
     return table.spelled[table.first[raw][origin] + within], origin
 
 
-def boundaries(points: Array, ascii_only: bool) -> tuple[Array, Array]:
+def find_boundaries(points: Array, ascii_only: bool) -> tuple[Array, Array]:
     """The places of the first and the last code point of each word."""
     inside = np.zeros(len(points) + 2, bool)
     np.not_equal(points, SEPARATOR, out=inside[1:-1])
@@ -157,7 +157,7 @@ def hash_spans(points: Array, first: Array, last: Array) -> Array:
     """Σ points[j] · BASE^(j − first) over each span, modulo 2^64."""
     if not len(first):
         return np.zeros(0, np.uint64)
-    rising, falling = powers(len(points))
+    rising, falling = list_powers(len(points))
     sums = np.multiply(points, rising[: len(points)], dtype=np.uint64)
     np.cumsum(sums, out=sums)
     before = np.where(first > 0, sums[first - 1], np.uint64(0))
@@ -167,15 +167,15 @@ def hash_spans(points: Array, first: Array, last: Array) -> Array:
 _powers: list[Array] = []
 
 
-def powers(count: int) -> tuple[Array, Array]:
+def list_powers(count: int) -> tuple[Array, Array]:
     """BASE^j and BASE^−j modulo 2^64 for j from 0 to at least count."""
     if not _powers or len(_powers[0]) < count:
         size = max(count, 1 << 20)
-        _powers[:] = [running_product(BASE, size), running_product(INVERSE, size)]
+        _powers[:] = [accumulate_product(BASE, size), accumulate_product(INVERSE, size)]
     return _powers[0], _powers[1]
 
 
-def running_product(base: int, size: int) -> Array:
+def accumulate_product(base: int, size: int) -> Array:
     steps = np.full(size, base, np.uint64)
     steps[0] = 1
     return np.multiply.accumulate(steps)
@@ -241,14 +241,14 @@ def folding() -> Folding:
 
 def fold_point(char: str) -> list[int]:
     """What one character becomes: its letters, [SEPARATOR], or nothing."""
-    if unicodedata.category(char) in ("Cf", "Mn", "Me") and (unicodedata.combining(char) or vanishes(char)):
+    if unicodedata.category(char) in ("Cf", "Mn", "Me") and (unicodedata.combining(char) or is_invisible(char)):
         return []
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
     kept = [ord(one) if is_letter(one) else SEPARATOR for one in plain if not unicodedata.combining(one)]
     return [SEPARATOR] if not any(kept) else kept
 
 
-def vanishes(char: str) -> bool:
+def is_invisible(char: str) -> bool:
     """Invisible characters that stand within words: soft hyphen, joiners, variation selectors, byte order mark."""
     return (
         char in "\xad\u034f\u061c\u180e\u200c\u200d\u2060\ufeff"

@@ -51,7 +51,7 @@ def read_messages(columns: tuple[str, ...], row: Mapping[str, object], skipped: 
 
 def read_system(row: Mapping[str, object]) -> list[Turn]:
     found = {column: row.get(column) for column in SYSTEM_COLUMNS}
-    texts = [_write(value, column) for column, value in found.items() if isinstance(value, str)]
+    texts = [_as_text(value, column) for column, value in found.items() if isinstance(value, str)]
     return [Turn("system", text) for text in texts if text.strip()][:1]
 
 
@@ -61,7 +61,7 @@ def read_history(row: Mapping[str, object]) -> list[Turn]:
         place = f"history[{number}]"
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise ConversationError(place, describe_value(pair), "a question and its answer")
-        turns += [Turn("user", _write(pair[0], place)), Turn("assistant", _write(pair[1], place))]
+        turns += [Turn("user", _as_text(pair[0], place)), Turn("assistant", _as_text(pair[1], place))]
     return [turn for turn in turns if turn.text.strip()]
 
 
@@ -78,7 +78,7 @@ def read_column(row: Mapping[str, object], column: str, role: str | None, skippe
             for number, message in enumerate(value)
             for turn in read_message(message, f"{column}[{number}]", skipped)
         ]
-    text = _write(value, column, "a string or messages" if role else "a list of messages")
+    text = _as_text(value, column, "a string or messages" if role else "a list of messages")
     if role is None and text.strip() not in ("", "[]"):
         raise ConversationError(column, describe_value(value), "a list of messages")
     return [Turn(role, text)] if role and text.strip() else []
@@ -122,7 +122,7 @@ def _find_role(message: Mapping[str, object]) -> str | None:
 def _read_reasoning(message: Mapping[str, object], place: str, skipped: list[str]) -> list[str]:
     found = {key: message[key] for key in REASONING_KEYS if message.get(key)}
     skipped += [key for key, value in found.items() if not isinstance(value, str)]
-    texts = [_write(value, f"{place}.{key}") for key, value in found.items() if isinstance(value, str)]
+    texts = [_as_text(value, f"{place}.{key}") for key, value in found.items() if isinstance(value, str)]
     return list(dict.fromkeys(texts))
 
 
@@ -130,18 +130,18 @@ def _read_content(message: Mapping[str, object], place: str, skipped: list[str])
     key = next((key for key in CONTENT_KEYS if message.get(key) not in (None, "")), CONTENT_KEYS[0])
     content, place = message.get(key), f"{place}.{key}"
     if not isinstance(content, list | tuple):
-        return [_write(content, place, "a string or a list of typed parts")]
+        return [_as_text(content, place, "a string or a list of typed parts")]
     parts = [_read_part(part, f"{place}[{number}]", skipped) for number, part in enumerate(content)]
     return [part for part in parts if part]
 
 
 def _read_part(part: object, place: str, skipped: list[str]) -> str:
     if not isinstance(part, Mapping):
-        return _write(part, place, "a typed part")
+        return _as_text(part, place, "a typed part")
     kind = part.get("type")
     text = next((part[key] for key in PART_KEYS if isinstance(part.get(key), str)), None)
     if kind in SPOKEN_PARTS and text is not None:
-        return _write(text, place)
+        return _as_text(text, place)
     skipped.append(str(kind))
     return ""
 
@@ -158,7 +158,7 @@ def _read_calls(message: Mapping[str, object], place: str) -> list[str]:
 def _write_call(call: object, place: str) -> str:
     """The name and the arguments as chat templates write them: one JSON object, whose arguments are no string."""
     if not isinstance(call, Mapping):
-        return _write(call, place, "a tool call, an object with name and arguments")
+        return _as_text(call, place, "a tool call, an object with name and arguments")
     function = call.get("function")
     named = function if isinstance(function, Mapping) else call
     arguments = named.get("arguments")
@@ -172,7 +172,7 @@ def _write_call(call: object, place: str) -> str:
         text = json.dumps(said, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConversationError(place, f"arguments that JSON cannot hold ({error})", "an object") from error
-    return _write(text, place)
+    return _as_text(text, place)
 
 
 def extend_turns(turns: list[Turn], more: list[Turn]) -> list[Turn]:
@@ -200,7 +200,7 @@ def as_list(value: object, place: str) -> Sequence[object]:
     return value
 
 
-def _write(value: object, place: str, expected: str = "a string") -> str:
+def _as_text(value: object, place: str, expected: str = "a string") -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -21,7 +21,7 @@ from curate.corpus.readers.arrow import (
 from curate.corpus.readers.csv import read_separated
 from curate.corpus.readers.json import read_json
 from curate.corpus.readers.jsonl import read_lines
-from curate.corpus.readers.text import read_whole
+from curate.corpus.readers.text import read_text_file
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 
@@ -51,7 +51,7 @@ FORMATS = {
     "json": Format((".json",), read_json),
     "csv": Format((".csv",), read_separated, only_strings=True),
     "tsv": Format((".tsv",), read_separated, only_strings=True),
-    "text": Format((".txt", ".text", ".md"), read_whole),
+    "text": Format((".txt", ".text", ".md"), read_text_file),
     "parquet": Format((".parquet", ".pq"), read_parquet, read_parquet_schema, (b"PAR1",)),
     # A file or a stream.
     "arrow": Format((".arrow", ".feather", ".ipc"), read_arrow, read_arrow_schema, (b"ARROW1", b"\xff\xff\xff\xff")),

@@ -66,7 +66,7 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
     first = maker.row
     stop = first + file.metadata.row_group(group).num_rows
     cause = f"row group {group} ends early"
-    for whole in passes(maker.reading):
+    for whole in plan_passes(maker.reading):
         row = maker.row
         try:
             yield from _read_batches(file, group, maker, first, whole)
@@ -82,7 +82,7 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
     yield from maker.refuse(stop - maker.row, cause)
 
 
-def passes(reading: ReadOptions) -> list[bool]:
+def plan_passes(reading: ReadOptions) -> list[bool]:
     """Whether to read what is asked for beside the text: where that fails, the text alone is tried if it is wanted."""
     if reading.whole and reading.text_field is None and reading.conversation is None:
         return [True]
@@ -113,7 +113,7 @@ def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterat
     """Blocks of the rows from ``start`` on, of an IPC file (Feather) or an IPC stream (``datasets`` writes these)."""
     maker = BlockMaker(source, start, reading)
     cause = ""
-    for whole in passes(reading):
+    for whole in plan_passes(reading):
         row, broken = maker.row, False
         try:
             yield from _read_ipc_rows(maker, whole)

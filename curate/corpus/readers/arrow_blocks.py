@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_types import conform, is_string
+from curate.corpus.arrow_types import conform_table, is_string
 from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
 from curate.corpus.chat.types import joined
 from curate.corpus.json_records import BadRowError, as_id
@@ -203,7 +203,7 @@ def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], lis
             return texts, sizes, [null if text is None else None for text in texts]
     except UnicodeDecodeError:
         column = column.cast(pa.large_binary())
-    decoded = [decode(value, null) for value in column.to_pylist()]
+    decoded = [decode_text(value, null) for value in column.to_pylist()]
     return [text for text, _ in decoded], sizes, [cause for _, cause in decoded]
 
 
@@ -248,7 +248,7 @@ def as_text(column: pa.Array) -> pa.Array | None:
     return None
 
 
-def decode(value: bytes | None, null: str) -> tuple[str | None, str | None]:
+def decode_text(value: bytes | None, null: str) -> tuple[str | None, str | None]:
     if value is None:
         return None, null
     try:
@@ -271,7 +271,7 @@ def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
 def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:
     """The original columns with strings as large_string, null in the rows that have a cause to be unreadable."""
     fields = [column.with_type(widen_string(column.type)).with_nullable(True) for column in schema]
-    return empty_rows(conform(table, pa.schema(fields)), causes)
+    return empty_rows(conform_table(table, pa.schema(fields)), causes)
 
 
 def pick_columns(table: pa.Table, names: Sequence[str], causes: list[str | None]) -> pa.Table:

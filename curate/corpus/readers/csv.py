@@ -10,7 +10,7 @@ from typing import Any
 from curate.corpus import types
 from curate.corpus.json_records import BadRowError
 from curate.corpus.readers.jsonl import BOM
-from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
@@ -25,7 +25,7 @@ def read_separated(source: Source, start: ReadStart, reading: ReadOptions) -> It
     header: list[str] = []
     try:
         header, top = read_header(source)
-        batches = split_records(source, enter(source, start).offset or top, reading.chunk_bytes)
+        batches = split_records(source, find_entry(source, start).offset or top, reading.chunk_bytes)
     except BrokenSourceError as broken:
         batches = iter([Items([], source.size or 0, str(broken))])
     return gather_rows(batches, source, start, reading, partial(_as_record, header), "record")
@@ -38,11 +38,11 @@ def read_header(source: Source) -> tuple[list[str], int]:
         if isinstance(fields, BadRowError):
             raise BrokenSourceError(f"the header cannot be read ({fields.cause})")
         if fields is not None:
-            return name_apart(fields), end
+            return number_duplicates(fields), end
     return [], 0
 
 
-def name_apart(names: list[str]) -> list[str]:
+def number_duplicates(names: list[str]) -> list[str]:
     """Columns of one name become name, name_2, name_3, so that none is lost."""
     counts: dict[str, int] = {}
     apart = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from curate.corpus import types
 from curate.corpus.json_records import BadRowError, parse_record
 from curate.corpus.readers.jsonl import BOM, read_lines
-from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
@@ -129,7 +129,7 @@ class Splitter:
 def read_json(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on, whatever of the three a .json file is."""
     try:
-        head = peek(source)
+        head = peek_head(source)
     except BrokenSourceError:
         head = b""
     if head.startswith(b"["):
@@ -139,7 +139,7 @@ def read_json(source: Source, start: ReadStart, reading: ReadOptions) -> Iterato
     return read_elements(source, start, reading, level=0)
 
 
-def peek(source: Source) -> bytes:
+def peek_head(source: Source) -> bytes:
     """The first bytes from the first that is no white space on."""
     head = b""
     for chunk, _ in read_chunks(source, 0, PEEK_BYTES):
@@ -157,7 +157,7 @@ def looks_like_lines(head: bytes) -> bool:
 
 def read_elements(source: Source, start: ReadStart, reading: ReadOptions, level: int) -> Iterator[RowBlock]:
     """Blocks of the elements of an array (``level`` 1) or of a sequence of values (``level`` 0) from ``start`` on."""
-    entered = enter(source, start)
+    entered = find_entry(source, start)
     batches = split_elements(source, level, entered.offset or 0, reading.chunk_bytes)
     return gather_rows(batches, source, start, reading, parse_record, "element")
 

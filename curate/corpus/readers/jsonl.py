@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from curate.corpus import types
 from curate.corpus.json_records import BadRowError, parse_record
-from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
@@ -15,7 +15,7 @@ BOM = b"\xef\xbb\xbf"
 
 def read_lines(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on."""
-    batches = split_lines(source, enter(source, start).offset or 0, reading.chunk_bytes)
+    batches = split_lines(source, find_entry(source, start).offset or 0, reading.chunk_bytes)
     return gather_rows(batches, source, start, reading, parse_record, "line")
 
 

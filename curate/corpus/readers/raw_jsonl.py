@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from curate.corpus.arrow_types import encode, infer_type
+from curate.corpus.arrow_types import encode_values, infer_type
 from curate.corpus.corpus import Corpus
 from curate.corpus.json_records import HUGE, holds_huge
 from curate.corpus.streams import is_url
@@ -131,7 +131,7 @@ class _Columns:
                 self.strings += len(values) - values.count(None)
             if not _is_held(kinds, self.types[name]):
                 self.held = False
-                _hold(records, name, encode(values, self.types[name]).to_pylist())
+                _hold(records, name, encode_values(values, self.types[name]).to_pylist())
         self.strings += sum(map(len, records))
         return True
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from curate.corpus.chat.rows import Turns, count_bytes, take_turns
 from curate.corpus.chat.types import joined
-from curate.corpus.json_records import BadRowError, pick, take_id, take_text
+from curate.corpus.json_records import BadRowError, pick_fields, take_id, take_text
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 # Every row counts a little, so that a million empty rows do not make one slice.
@@ -62,7 +62,7 @@ class Builder:
             self.content.append(self._keep(record) if reason is None else None)
 
     def _keep(self, record: dict[str, Any] | None) -> dict[str, Any] | None:
-        return record if self.reading.whole or record is None else pick(record, self.reading.also)
+        return record if self.reading.whole or record is None else pick_fields(record, self.reading.also)
 
     def speak(self, turns: Turns) -> str:
         """The turns of the document added last, which then counts by its text.  → that text"""
@@ -99,7 +99,7 @@ def is_seekable(source: Source) -> bool:
     return source.compression is None
 
 
-def enter(source: Source, start: ReadStart) -> ReadStart:
+def find_entry(source: Source, start: ReadStart) -> ReadStart:
     """Where reading really begins: at the row itself where its byte is known, else at the top of the file."""
     if is_seekable(source) and start.offset is not None:
         return start
@@ -115,7 +115,7 @@ def gather_rows(
     unit: str,
 ) -> Iterator[RowBlock]:
     """Blocks of the rows from ``start`` on. ``unit`` is what the reasons call a row: line, element or record."""
-    entered = enter(source, start)
+    entered = find_entry(source, start)
     row, behind = entered.row, entered.offset or 0
     seekable = is_seekable(source)
     position = behind

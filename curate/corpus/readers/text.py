@@ -16,7 +16,7 @@ from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBl
 TEXT = "text"
 
 
-def read_whole(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
+def read_text_file(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
     """One block of one row."""
     parse = partial(_as_record, reading.text_field or TEXT)
     return gather_rows(_read(source, reading.chunk_bytes), source, start, reading, parse, "document")
