@@ -1,9 +1,9 @@
-"""Which files a corpus is made of, in which order, and under which names.
+"""The files of a corpus: which they are, their order, and their names.
 
-A folder is walked, a glob is spread, a URL is listed. The name of a file is its path below the root that was given, in
-natural order (part-2 before part-10). Where two roots would give one name, all names take in as much of their roots as
-tells them apart. What is no data is passed over and listed: other suffixes, and the README of a folder that holds data
-in other formats.
+A folder is walked, a glob is expanded, a URL is listed. The name of a file is its path below the given root; files come
+in natural order (part-2 before part-10). Where two roots give the same name, all names include as many folders of their
+roots as they need to differ. Files that are not data are skipped and listed: those with other suffixes, and the README
+of a folder of data in other formats.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FORMATS = {suffix: name for name, file_format in readers.FORMATS.items() for suf
 COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".zstd": "zst", ".bz2": "bz2", ".xz": "xz"}
 MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 
-# What tools leave beside data: never documents.
+# Files that tools write next to data: never documents.
 BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"} | {
     "manifest.json",
     "run.json",
@@ -41,28 +41,32 @@ MAGIC_CHARACTERS = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class FileCandidate:
-    """A file before it is known whether it is data."""
+    """A file of which it is not known yet whether it is data."""
 
     path: str
     below: str
     """Its path below the root."""
     root: tuple[str, ...]
-    """The folders of the root, the last one nearest."""
+    """The folders of the root, from the outermost."""
     size: int | None
+    """Bytes as stored; None where the server does not tell."""
     named: bool
-    """Whether the user named this very file."""
+    """Whether the user gave the path of this file."""
 
 
 def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, ...]]:
-    """The sources of a corpus in their order, and the names of the files that were passed over."""
+    """Return the sources of a corpus in natural order, and the names of the files that were skipped.
+
+    Raises CorpusError for a path that does not exist or cannot be listed, and where no file is data.
+    """
     if isinstance(paths, str) or not paths:
-        raise CorpusError("no corpus is named", "curate score CORPUS…")
+        raise CorpusError("no corpus is given", "curate score CORPUS…")
     files = _drop_duplicates(file for path in paths for file in find_files(str(path)))
     data, others = _separate_data(files)
     if not data:
-        held = ", ".join(file.below for file in others[:10]) + (", …" if len(others) > 10 else "")
-        holds = f"it holds: {held}" if held else "it is empty"
-        raise CorpusError(f"{', '.join(paths)}: no file that could be read; {holds}", hint_suffixes())
+        names = [file.below for file in others[:10]] + (["…"] if len(others) > 10 else [])
+        contents = f"it holds: {', '.join(names)}" if names else "it is empty"
+        raise CorpusError(f"{', '.join(paths)}: no file has a known format; {contents}", hint_suffixes())
     names = name_files([file for file, _, _ in data])
     sources = [
         Source(file.path, name, kind, compression, file.size)
@@ -72,13 +76,13 @@ def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, .
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sorts numbers by value: part-2 before part-10."""
+    """Return a key that sorts numbers within names by value: part-2 before part-10."""
     parts = re.split(r"([0-9]+)", name)
     return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts], name
 
 
 def _drop_duplicates(files: Iterator[FileCandidate]) -> list[FileCandidate]:
-    """A file that two of the paths lead to is read once."""
+    """Return the files without repeats: a file that two paths lead to is read once."""
     seen: dict[str, FileCandidate] = {}
     for file in files:
         known = seen.setdefault(file.path, file)
@@ -90,7 +94,7 @@ def _drop_duplicates(files: Iterator[FileCandidate]) -> list[FileCandidate]:
 def _separate_data(
     files: list[FileCandidate],
 ) -> tuple[list[tuple[FileCandidate, str, str | None]], list[FileCandidate]]:
-    """Data with format and compression, and what is passed over."""
+    """Return the data, each with format and compression, and the files to skip."""
     data: list[tuple[FileCandidate, str, str | None]] = []
     others = []
     for file in files:
@@ -109,12 +113,12 @@ def _separate_data(
 
 
 def is_readme(file: FileCandidate) -> bool:
-    """README, MANIFEST, LICENSE and their kin, unless the user named the file itself."""
+    """Return whether a file is a README, MANIFEST, LICENSE or the like that the user did not give by its path."""
     return not file.named and README_NAMES.fullmatch(PurePosixPath(file.below).name) is not None
 
 
 def format_of(path: str) -> tuple[str | None, str | None]:
-    """Format and compression by suffix; (None, None) where the suffix is none of ours."""
+    """Return format and compression by suffix; (None, None) for an unknown suffix."""
     name = PurePosixPath(urlsplit(path).path if is_url(path) else path).name.lower()
     stem, suffix = os.path.splitext(name)
     compression = COMPRESSIONS.get(suffix)
@@ -125,7 +129,7 @@ def format_of(path: str) -> tuple[str | None, str | None]:
 
 
 def sniff_format(path: str) -> tuple[str, str | None]:
-    """Format and compression of a file that the user named: by suffix, else by its first bytes."""
+    """Return format and compression of a file by its suffix, else by its first bytes. Raises CorpusError."""
     kind, compression = format_of(path)
     if kind is not None:
         return kind, compression
@@ -144,7 +148,7 @@ def sniff_format(path: str) -> tuple[str, str | None]:
             return "json", compression
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
         return "json", None
-    raise CorpusError(f"{path}: the suffix does not say what it holds", hint_suffixes())
+    raise CorpusError(f"{path}: neither the suffix nor the first bytes tell the format", hint_suffixes())
 
 
 def hint_suffixes() -> str:
@@ -155,11 +159,8 @@ def hint_suffixes() -> str:
     return f"files are read by suffix: {' '.join(plain)} (also with {' '.join(COMPRESSIONS)}), {' '.join(others)}"
 
 
-# ------------------------------------------------------------------------------------------------------ finding files
-
-
 def find_files(path: str) -> Iterator[FileCandidate]:
-    """Every file that one path of the user leads to."""
+    """Return an iterator of the files that one path of the user leads to. Raises CorpusError where there are none."""
     if is_url(path):
         return find_remote(path)
     path = os.path.expanduser(path)
@@ -177,7 +178,7 @@ def find_files(path: str) -> Iterator[FileCandidate]:
 
 
 def hint_missing(path: str) -> str:
-    """The nearest names that exist, or how a dataset of the Hub is named."""
+    """Return a hint for a missing path: the nearest names that exist, or how to name a dataset of the Hub."""
     parent, name = os.path.split(path.rstrip("/"))
     while parent and not os.path.isdir(parent):
         parent, name = os.path.split(parent)
@@ -188,14 +189,14 @@ def hint_missing(path: str) -> str:
     if near:
         return "did you mean " + " or ".join(os.path.join(parent, entry) for entry in near) + "?"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
-        return f"a dataset of the Hub is named with its split: {path}:train"
+        return f"for a dataset of the Hub add its split: {path}:train"
     return f"the nearest folder that exists is {parent or '.'}"
 
 
 def _expand_glob(pattern: str) -> Iterator[FileCandidate]:
     matches = sorted(glob.glob(pattern, recursive=True))
     if not matches:
-        raise CorpusError(f"{pattern} matches no file", "quote the pattern, and see that its folder exists")
+        raise CorpusError(f"{pattern} matches no file", "quote the pattern, and check that its folder exists")
     root = os.path.abspath(_fixed_part(pattern))
     for match in matches:
         match = os.path.abspath(match)
@@ -207,7 +208,7 @@ def _expand_glob(pattern: str) -> Iterator[FileCandidate]:
 
 
 def _fixed_part(pattern: str) -> str:
-    """The folder of a pattern above its first magic character."""
+    """Return the folder of a pattern above its first magic character."""
     parts = pattern.split("/")
     fixed = next(index for index, part in enumerate(parts) if MAGIC_CHARACTERS.search(part))
     return "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
@@ -218,7 +219,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _walk(top: str, root: str) -> Iterator[FileCandidate]:
-    """The files below a folder. Links are followed, each folder is entered once, hidden ones never."""
+    """Yield the files below a folder. Links are followed, each folder is entered once, hidden folders never."""
     entered: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
@@ -241,37 +242,37 @@ def _walk(top: str, root: str) -> Iterator[FileCandidate]:
 
 
 def _is_run(folder: str, files: list[str]) -> bool:
-    """A run directory of our own below the corpus: its tables are no documents."""
+    """Return whether a folder is a run directory of curate, whose tables are not documents."""
     tables = any(os.path.isdir(os.path.join(folder, name)) for name in ("scores", "hits", "dedup"))
     return RUN_FILE in files and (tables or "duplicates.parquet" in files)
 
 
 def _saved_files(folder: str, files: list[str]) -> set[str] | None:
-    """The data of a ``save_to_disk`` folder: what its state names, nothing of its caches. None for any other folder."""
+    """Return the data files of a ``save_to_disk`` folder, without its caches; None for any other folder."""
     if "state.json" not in files or "dataset_info.json" not in files:
         return None
     try:
         with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
             state = json.load(file)
         if state.get("_indices_data_files"):
-            raise CorpusError(f"{folder} keeps its rows behind indices", "dataset.flatten_indices().save_to_disk(…)")
+            raise CorpusError(f"{folder} stores its rows behind indices", "dataset.flatten_indices().save_to_disk(…)")
         return {entry["filename"] for entry in state["_data_files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(f"{folder}: state.json is no state of a saved dataset ({error})") from error
+        raise CorpusError(f"{folder}: state.json is not the state of a saved dataset ({error})") from error
 
 
 def _make_candidate(path: str, root: str, named: bool) -> FileCandidate:
     try:
         size: int | None = os.stat(path).st_size
     except OSError:
-        size = None  # A dangling link: reading says so.
+        size = None  # A dangling link: reading it gives the reason.
     below = os.path.relpath(path, root).replace(os.sep, "/")
     below = below.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return FileCandidate(path, below, tuple(PurePosixPath(root.replace(os.sep, "/")).parts), size, named)
 
 
 def find_remote(url: str) -> Iterator[FileCandidate]:
-    """The files that a URL leads to: itself, those below it, or those that it matches."""
+    """Yield the files that a URL leads to: itself, those below it, or those that it matches. Raises CorpusError."""
     filesystem, inner = filesystem_of(url)
     protocol = url.split("://")[0]
     try:
@@ -288,7 +289,7 @@ def find_remote(url: str) -> Iterator[FileCandidate]:
         raise as_failure(url, error) from error
     files = {path: info for path, info in listing.items() if info.get("type", "file") == "file"}
     if not files:
-        raise CorpusError(f"{url} does not exist, or holds no file")
+        raise CorpusError(f"{url} does not exist, or has no files")
     yield from _list_remote(files, inner.rstrip("/"), filesystem)
 
 
@@ -307,11 +308,8 @@ def _list_remote(files: dict[str, dict[str, object]], inner: str, filesystem: ob
         yield FileCandidate(full, below, parts, int(size) if isinstance(size, (int, float)) else None, named)
 
 
-# ------------------------------------------------------------------------------------------------------------- names
-
-
 def name_files(files: Sequence[FileCandidate]) -> list[str]:
-    """Unique names: the path below the root, with as many folders of the roots before it as tell all files apart."""
+    """Return unique names: the path below the root, after as many folders of the roots as the names need to differ."""
     deepest = max((len(file.root) for file in files), default=0)
     for depth in range(deepest + 1):
         names = [_name_at_depth(file, depth) for file in files]

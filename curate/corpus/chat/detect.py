@@ -7,11 +7,11 @@ from curate.corpus.chat.types import ConversationError
 
 
 def detect_schema(columns: Iterable[str], rows: Sequence[Mapping[str, object]]) -> str | None:
-    """The schema that a dataset's rows follow, by its columns and its first rows; None if it is no known one.
+    """Return the schema that a dataset follows, by its columns and its first rows; None where it follows no known one.
 
-    The first of ``SCHEMAS`` whose columns are there and that reads text from one of the rows; failing that, the first
-    whose columns are there, so that rows which are all broken are counted and not taken for something else. Without
-    rows the columns decide.
+    It is the first of ``SCHEMAS`` that fits the columns and reads text from one of the rows. Where none reads text, it
+    is the first that fits the columns, so that rows which are all broken are counted as such. Without rows the columns
+    decide.
     """
     names = set(columns)
     fitting = [name for name, schema in SCHEMAS.items() if schema.fits(names, rows)]

@@ -1,4 +1,4 @@
-"""Rows that are conversations: which columns a schema reads, and the turns of a row, or why it gives none.
+"""Conversations as the text field of a corpus: the columns of a schema, and the turns of a row.
 
 A text field of the form ``@SCHEMA`` means that the text of a row is all its turns, with a blank line between two.
 """
@@ -16,18 +16,18 @@ Turns = tuple[Turn, ...]
 
 
 def find_conversation(field: str | None) -> str | None:
-    """The schema that a text field names, None for a column."""
+    """Return the schema that a text field ``@SCHEMA`` names, None for a column."""
     name = (field or "").removeprefix(MARK)
     return name if field == MARK + name and name in SCHEMAS else None
 
 
 def list_columns(schema: str) -> tuple[str, ...]:
-    """Every column that a schema reads, where it is there, in the order of its turns."""
+    """Return every column that a schema may read, in the order of its turns."""
     return SCHEMAS[schema].columns
 
 
 def take_turns(record: Mapping[str, object], schema: str) -> Turns:
-    """The turns of a row, none where it has no text; BadRowError for a row that does not follow the schema."""
+    """Return the turns of a row, none where it has no text. Raises BadRowError where it does not follow the schema."""
     try:
         return read_conversation(record, schema).turns
     except ConversationError as error:
@@ -35,5 +35,5 @@ def take_turns(record: Mapping[str, object], schema: str) -> Turns:
 
 
 def count_bytes(text: str) -> int:
-    """The length of a text in UTF-8."""
+    """Return the length of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
