@@ -133,7 +133,7 @@ def _widen_integers(left: pa.DataType, right: pa.DataType) -> pa.DataType | None
 
 
 def simplify_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type that every reader of a dataset knows: without dictionaries, maps, views, extensions and unions."""
+    """Return the type that every reader of a dataset knows: no dictionaries, maps, views, extensions or unions."""
     if isinstance(kind, pa.BaseExtensionType):
         return simplify_type(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):

@@ -160,7 +160,7 @@ def looks_like_lines(head: bytes) -> bool:
 
 
 def read_elements(source: Source, start: ReadStart, reading: ReadOptions, level: int) -> Iterator[RowBlock]:
-    """Yield blocks of the elements of an array (``level`` 1) or a sequence of values (``level`` 0) from ``start`` on."""
+    """Yield blocks of the elements of an array (``level`` 1) or a sequence (``level`` 0) from ``start`` on."""
     entered = find_entry(source, start)
     batches = split_elements(source, level, entered.offset or 0, reading.chunk_bytes)
     return gather_rows(batches, source, start, reading, parse_record, "element")
