@@ -28,9 +28,9 @@ def available() -> bool:
 def _minima() -> Callable[..., None]:
     import numba
 
-    def loop(mixed: Array, offsets: Array, multipliers: Array, addends: Array, found: Array) -> None:
+    def loop(mixed: Array, offsets: Array, multipliers: Array, addends: Array, minima_SP: Array) -> None:
         for index in range(len(offsets) - 1):
-            row = found[index]
+            row = minima_SP[index]
             for element in range(offsets[index], offsets[index + 1]):
                 value = mixed[element]
                 for permutation in range(len(multipliers)):
@@ -42,9 +42,9 @@ def _minima() -> Callable[..., None]:
     return compiled
 
 
-def minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, found: UInt32Array) -> None:
-    """Lower ``found`` (sets, permutations) to the minima of each set; the twin of ``minhash.minima``."""
-    _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), found)
+def minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
+    """Lower ``minima_SP`` (sets, permutations) to the minima of each set; the twin of ``minhash.minima``."""
+    _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), minima_SP)
 
 
 @lru_cache(maxsize=1)

@@ -17,18 +17,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The folder is created. Raises StorageError where the operating system refuses.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        with open(beside, "rb") as handle:
+        yield temporary
+        with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
         with suppress(OSError):  # The error that ended the block says more.
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
@@ -43,5 +43,5 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, keys in the order given, UTF-8, two spaces of indent. Raises StorageError."""
-    with replacing(path) as beside:
-        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -15,8 +15,8 @@
 Conventions that bind every schema:
 
 - A rejected answer is an assistant turn as the chosen one is, and so is an answer with the label false (KTO).
-- ``system`` or ``system_prompt`` beside any schema but tree is a system turn; ``history`` beside a question, pairs of a
-  question and an answer (LLaMA-Factory), stands before it. Other columns, such as ``tools``, are not read.
+- ``system`` or ``system_prompt`` in any schema but tree is a system turn; ``history`` with a question, pairs of a
+  question and an answer (LLaMA-Factory), comes before it. Other columns, such as ``tools``, are not read.
 - A message is one turn: its reasoning where that is plain text, its content, its tool calls as JSON, with a blank line
   between two. It may use role or from, and content, value or text.
 - Of a content's typed parts, text, reasoning and tool calls are read; others (images, audio, …) are skipped, counted.
@@ -28,8 +28,6 @@ Conventions that bind every schema:
 To add a schema: a row in ``SCHEMAS``, a row in the table above, and a function that reads it in ``messages``, ``pairs``
 or ``trees``. A schema of questions and answers is a row of ``pairs.PAIRS``.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

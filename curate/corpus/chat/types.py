@@ -44,14 +44,14 @@ class ConversationError(ValueError):
         return self.place.partition("[")[0].partition(".")[0]
 
 
-def select_turns(turns: Iterable[Turn], wanted: str) -> list[Turn]:
+def select_turns(turns: Iterable[Turn], side: str) -> list[Turn]:
     """Return the turns of one side, in order: ``assistant`` (what a model learns), ``user`` (its input), or ``all``.
 
     System prompts and tool results are input, so they count as ``user``. Raises ValueError for another name.
     """
-    if wanted not in TURNS:
-        raise ValueError(f"unknown turns {wanted!r}; expected one of {', '.join(TURNS)}")
-    return [turn for turn in turns if wanted == "all" or (turn.role == "assistant") == (wanted == "assistant")]
+    if side not in TURNS:
+        raise ValueError(f"unknown turns {side!r}; expected one of {', '.join(TURNS)}")
+    return [turn for turn in turns if side == "all" or (turn.role == "assistant") == (side == "assistant")]
 
 
 def joined(turns: Iterable[Turn]) -> str:

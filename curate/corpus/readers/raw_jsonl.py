@@ -81,7 +81,7 @@ def _parse(data: bytes, documents: int, corpus: Corpus) -> RawLines | None:
     columns = _Columns()
     if not columns.look(records, corpus.schema):
         return None
-    heads = _cut_heads(lines) if columns.held and _count_strings(data) == columns.strings else None
+    heads = _cut_heads(lines) if columns.is_lossless and _count_strings(data) == columns.strings else None
     return RawLines(records, texts, len(data), columns.types, heads)
 
 
@@ -111,7 +111,7 @@ class _Columns:
     """The types of the columns of some records."""
 
     types: dict[str, pa.DataType] = field(default_factory=dict)
-    held: bool = True
+    is_lossless: bool = True
     """Whether a table would return all values unchanged."""
     strings: int = 0
     """Keys and strings in the records: fewer than in their lines where one has a key twice."""
@@ -130,9 +130,9 @@ class _Columns:
             self.types[name] = pa.large_string() if kind == pa.large_string() else infer_type(values, known.get(name))
             if kinds == {str}:  # Mixed columns become JSON: none of their strings stay.
                 self.strings += len(values) - values.count(None)
-            if not _is_held(kinds, self.types[name]):
-                self.held = False
-                _hold(records, name, encode_values(values, self.types[name]).to_pylist())
+            if not _is_kept(kinds, self.types[name]):
+                self.is_lossless = False
+                _replace_values(records, name, encode_values(values, self.types[name]).to_pylist())
         self.strings += sum(map(len, records))
         return True
 
@@ -154,13 +154,13 @@ def _may_be_huge(values: Sequence[Any], kinds: set[type]) -> bool:
     return bool(kinds & {dict, list}) and any(map(holds_huge, values))
 
 
-def _hold(records: list[dict[str, Any]], name: str, values: list[Any]) -> None:
+def _replace_values(records: list[dict[str, Any]], name: str, values: list[Any]) -> None:
     for record, value in zip(records, values, strict=True):
         if name in record:
             record[name] = value
 
 
-def _is_held(kinds: set[type], kind: pa.DataType) -> bool:
+def _is_kept(kinds: set[type], kind: pa.DataType) -> bool:
     """Return whether a column of this type returns the values unchanged."""
     plain = {str: pa.large_string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     return not kinds or (len(kinds) == 1 and plain.get(next(iter(kinds))) == kind)
