@@ -35,7 +35,7 @@ class Bands:
         return float(1 - (1 - similarity**self.rows) ** self.bands)
 
 
-def choose_bands(threshold: float, permutations: int = PERMUTATIONS, recall: float = 0.98) -> Bands:
+def choose_bands(threshold: float, num_permutations: int = PERMUTATIONS, recall: float = 0.98) -> Bands:
     """Return the bands with the most rows that find sets at the threshold with probability ``recall`` or more.
 
     More rows give fewer false candidates; sets above the threshold are found with a higher probability. Where no
@@ -43,11 +43,11 @@ def choose_bands(threshold: float, permutations: int = PERMUTATIONS, recall: flo
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie in (0, 1], not {threshold}")
-    for rows in range(permutations, 1, -1):
-        bands = Bands(permutations // rows, rows)
+    for rows in range(num_permutations, 1, -1):
+        bands = Bands(num_permutations // rows, rows)
         if bands.probability(threshold) >= recall:
             return bands
-    return Bands(permutations, 1)
+    return Bands(num_permutations, 1)
 
 
 def permutations(count: int = PERMUTATIONS, seed: int = SEED) -> UInt32Array:
