@@ -1,21 +1,21 @@
-"""Every way in which a run can stop, one class for each thing a caller would do differently about.
+"""Every way in which a run can stop: one class for each reaction of a caller.
 
     CurateError                 message, hint, exit code
-    ├── UsageError         2    an option, a recipe or a combination of them that means nothing
-    ├── CorpusError        1    the corpus cannot be read as asked: missing, no text column, changed since it was scored
+    ├── UsageError         2    an option, a recipe or a combination of them that is not allowed
+    ├── CorpusError        1    the corpus cannot be read: missing, no text column, changed since it was scored
     │   └── RowError       1    one bad row, raised only under ``--on-error stop``
     ├── ModelError         1    a reference model that cannot be loaded, or whose numbers cannot be trusted
     ├── TableError         1    a table that is missing, stale, or made from something else
-    ├── StorageError       1    the disk, or what lies on the other side of a URL, refuses
-    ├── GateError          4    a gate of the user's own is not met
-    └── Interrupted      130    stopped by the user; whole parts are kept and the same command goes on
+    ├── StorageError       1    the disk or a server refuses to read or write
+    ├── GateError          4    a result fails a gate that the user set
+    └── Interrupted      130    stopped by the user; complete parts are kept, and the same command continues
 
-A programmer's mistake in the pure floors is a ``ValueError``; a bug keeps its traceback.
+A programmer's mistake in a pure function is a ``ValueError``; a bug keeps its traceback.
 """
 
 
 class CurateError(Exception):
-    """A failure that its reader can mend: what was found and where, and the command or option that helps."""
+    """A failure that the user can repair: what was found and where, and the command or option that helps."""
 
     exit_code = 1
 
@@ -26,17 +26,17 @@ class CurateError(Exception):
 
 
 class UsageError(CurateError):
-    """An option, a recipe or a combination of them that means nothing."""
+    """An option, a recipe or a combination of them is not allowed."""
 
     exit_code = 2
 
 
 class CorpusError(CurateError):
-    """The corpus cannot be read as asked."""
+    """The corpus cannot be read with the given options."""
 
 
 class RowError(CorpusError):
-    """One bad row, raised only when the user asked to stop at the first (``--on-error stop``)."""
+    """One bad row; raised only under ``--on-error stop``."""
 
 
 class ModelError(CurateError):
@@ -44,20 +44,20 @@ class ModelError(CurateError):
 
 
 class TableError(CurateError):
-    """A table of the run directory is missing, stale, or was made from something else."""
+    """A table of the run directory is missing, stale, or made from other inputs."""
 
 
 class StorageError(CurateError):
-    """The disk, or the far side of a URL, refuses: full, read-only, unreachable."""
+    """The disk or a server refuses to read or write: full, read-only, unreachable."""
 
 
 class GateError(CurateError):
-    """A gate that the user set is not met."""
+    """A result fails a gate that the user set."""
 
     exit_code = 4
 
 
 class Interrupted(CurateError):
-    """Stopped by the user. Whole parts are kept; the same command goes on from there."""
+    """The user stopped the run. Complete parts are kept; the same command continues from there."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""A corpus is files of documents, read as slices: streaming, in bounded memory, the same slices every time.
+"""Reading a corpus: files of documents as a stream of slices, in bounded memory, the same slices in every run.
 
     corpus = open_corpus(["corpus/"])
     for documents in corpus.slices():
@@ -7,11 +7,11 @@
 A document is a row with a column of text, or a conversation: ``text_field="@messages"`` reads turns, and
 ``documents.turns`` has them one by one.
 
-Rows without a text of their own, whatever their columns: ``open_records(paths).records()``.
+Rows with any columns, without a text: ``open_records(paths).records()``.
 
 JSON Lines, JSON arrays, Parquet, Arrow, CSV, TSV and plain text, compressed or not, in folders, globs, behind URLs
-and on the Hub. The key of a document is its place, ``(file, row)``. A row that cannot be read is a row with a status,
-a place and a reason; nothing is dropped unseen.
+and on the Hub. The key of a document is ``(file, row)``. A row that cannot be read has a status and a reason; no row
+is dropped silently.
 """
 
 from curate.corpus.corpus import Corpus, open_corpus, open_records

@@ -1,10 +1,10 @@
-"""Arrow types for values that come without any, and tables that differ in them.
+"""Arrow types for values without types, and tables whose types differ.
 
 The rule: whole numbers are int64, numbers float64, strings large_string, lists and objects keep their structure. Values
 of one column (or of one field deeper down) that have no type in common make it large_string: strings stay as they are,
 everything else becomes its JSON. So do objects of more than ``MAX_FIELDS`` fields or none, and whole numbers that int64
-does not hold, or float64 where fractions stand beside them. A type only ever widens: what was seen at the start of the
-corpus is kept, also where a slice holds nothing of it.
+cannot hold, or float64 in a column with fractions. A type only widens: a slice without a column that the start of the
+corpus has still has it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ EXACT_FLOAT = 1 << 53
 
 
 def tabulate(records: Sequence[dict[str, Any] | None], schema: pa.Schema | None) -> pa.Table:
-    """Records as a table: the columns of ``schema`` first, then new ones in the order in which they appear."""
+    """Return records as a table: the columns of ``schema`` first, then new ones in the order of their first record.
+
+    A record of None is a row of nulls.
+    """
     known = {column.name: column.type for column in schema} if schema is not None else {}
     names = dict.fromkeys([*known, *(name for record in records if record is not None for name in record)])
     arrays = {}
     for name in names:
         values = [None if record is None else record.get(name) for record in records]
-        arrays[clean_string(name)] = encode(values, infer_type(values, known.get(name)))
+        arrays[clean_string(name)] = encode_values(values, infer_type(values, known.get(name)))
     return pa.table(arrays) if arrays else pa.table({"": pa.nulls(len(records))}).select([])
 
 
 def infer_type(values: Iterable[Any], known: pa.DataType | None = None) -> pa.DataType:
-    """The narrowest type, no narrower than ``known``, that holds all values unchanged; null where there are none."""
+    """Return the narrowest type, no narrower than ``known``, that holds all values unchanged; null without values."""
     known = None if known is None or pa.types.is_null(known) else known
     held = [value for value in values if value is not None]
-    kinds = {type(value) for value in held} | python_kinds(known)
+    kinds = {type(value) for value in held} | list_python_types(known)
     if not kinds:
         return pa.null()
     if kinds == {bool}:
@@ -55,8 +58,8 @@ def infer_type(values: Iterable[Any], known: pa.DataType | None = None) -> pa.Da
     return pa.large_string()
 
 
-def python_kinds(kind: pa.DataType | None) -> set[type]:
-    """The Python type whose values a type of ours was found for."""
+def list_python_types(kind: pa.DataType | None) -> set[type]:
+    """Return the Python types that ``infer_type`` gives an Arrow type: one, or none for None."""
     if kind is None:
         return set()
     if pa.types.is_boolean(kind):
@@ -78,56 +81,56 @@ def _infer_struct(values: list[dict[str, Any]], known: pa.DataType | None) -> pa
     return pa.struct(list(types.items())) if 0 < len(types) <= MAX_FIELDS else pa.large_string()
 
 
-def merge_types(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """The type that holds the values of both."""
-    if one.equals(other) or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
-        return other
-    if {one, other} == {pa.int64(), pa.float64()}:
+def merge_types(left: pa.DataType, right: pa.DataType) -> pa.DataType:
+    """Return the narrowest type that holds the values of both."""
+    if left.equals(right) or pa.types.is_null(right):
+        return left
+    if pa.types.is_null(left):
+        return right
+    if {left, right} == {pa.int64(), pa.float64()}:
         return pa.float64()
-    if pa.types.is_large_list(one) and pa.types.is_large_list(other):
-        return pa.large_list(merge_types(one.value_type, other.value_type))
-    if pa.types.is_struct(one) and pa.types.is_struct(other):
-        fields = {column.name: column.type for column in one}
-        for column in other:
+    if pa.types.is_large_list(left) and pa.types.is_large_list(right):
+        return pa.large_list(merge_types(left.value_type, right.value_type))
+    if pa.types.is_struct(left) and pa.types.is_struct(right):
+        fields = {column.name: column.type for column in left}
+        for column in right:
             fields[column.name] = merge_types(fields.get(column.name, pa.null()), column.type)
         return pa.struct(list(fields.items())) if len(fields) <= MAX_FIELDS else pa.large_string()
     return pa.large_string()
 
 
-def merge_schemas(one: pa.Schema | None, other: pa.Schema) -> pa.Schema:
-    """The columns of both, each wide enough for both."""
-    types = {column.name: column.type for column in one} if one is not None else {}
-    for column in other:
+def merge_schemas(left: pa.Schema | None, right: pa.Schema) -> pa.Schema:
+    """Return the columns of both, each wide enough for both, those of ``left`` first."""
+    types = {column.name: column.type for column in left} if left is not None else {}
+    for column in right:
         types[column.name] = merge_types(types.get(column.name, pa.null()), column.type)
     return pa.schema(list(types.items()))
 
 
-def encode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Values as an array of a type that ``infer_type`` found for them, or of a wider one."""
+def encode_values(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return values as an array of the type that ``infer_type`` gives them, or of a wider one."""
     try:
         return pa.array(values, kind)
     except (pa.ArrowException, TypeError, ValueError):
-        return pa.array([shape(value, kind) for value in values], kind)
+        return pa.array([shape_value(value, kind) for value in values], kind)
 
 
-def shape(value: Any, kind: pa.DataType) -> Any:
-    """The value as the type wants it: JSON where it is a string and the value is none, U+FFFD for lone surrogates."""
+def shape_value(value: Any, kind: pa.DataType) -> Any:
+    """Return the value as its type needs it: JSON in a column of strings, U+FFFD for lone surrogates."""
     if value is None:
         return None
     if pa.types.is_large_string(kind):
         return clean_string(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     if pa.types.is_large_list(kind):
-        return [shape(item, kind.value_type) for item in value]
+        return [shape_value(item, kind.value_type) for item in value]
     if pa.types.is_struct(kind):
         held = {clean_string(name): item for name, item in value.items()}
-        return {column.name: shape(held.get(column.name), column.type) for column in kind}
+        return {column.name: shape_value(held.get(column.name), column.type) for column in kind}
     return value
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of a wider schema (``merge_schemas``): absent columns are null, types are widened."""
+def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table under a wider schema (``merge_schemas``): absent columns are null, types are widened."""
     columns = []
     for column in schema:
         if column.name not in table.column_names:
@@ -137,19 +140,20 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         elif is_string(table.schema.field(column.name).type) and pa.types.is_large_string(column.type):
             columns.append(table.column(column.name).cast(column.type))
         else:
-            columns.append(pa.chunked_array([encode(table.column(column.name).to_pylist(), column.type)]))
+            columns.append(pa.chunked_array([encode_values(table.column(column.name).to_pylist(), column.type)]))
     return pa.table(columns, schema=schema)
 
 
 def is_string(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's three string types."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
-    """One table after the other; types that differ between batches of one file are widened."""
+    """Return the tables one after the other; types that differ between batches of one file are widened."""
     if all(table.schema.equals(tables[0].schema) for table in tables):
         return pa.concat_tables(tables)
     schema: pa.Schema | None = None
     for table in tables:
         schema = merge_schemas(schema, table.schema)
-    return pa.concat_tables([conform(table, schema) for table in tables])
+    return pa.concat_tables([conform_table(table, schema) for table in tables])

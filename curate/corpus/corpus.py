@@ -20,10 +20,10 @@ from curate.corpus.detect_columns import (
     ROWS,
     DetectedColumns,
     check_field,
-    choose_id,
-    look_at,
+    choose_id_field,
+    detect_source_columns,
     merge_columns,
-    settle_text,
+    settle_text_field,
 )
 from curate.corpus.hub import find_revision, parse_hub_name
 from curate.corpus.readers import read_blocks
@@ -39,32 +39,39 @@ NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in files, and how they are read. Made by ``open_corpus`` or ``open_records``, with what was found."""
+    """Documents in files, and how they are read. ``open_corpus`` and ``open_records`` make it."""
 
     paths: tuple[str, ...]
+    """As the user gave them."""
     sources: tuple[Source, ...]
+    """The files in natural order."""
     text_field: str
     """A column, a path with dots within one, ``@SCHEMA`` for conversations, or ``@rows`` where there is no text."""
     id_field: str | None
+    """A column, or a path with dots within one; None where documents have no id."""
     limit: int | None
+    """Documents to read at most; None for all."""
     sample: float | None
+    """Share of the rows to read, above 0 and up to 1; None for all."""
     seed: int
+    """Seed of the sample."""
     slice_bytes: int
+    """Size up to which a slice takes documents."""
     on_error: str
     """quarantine (bad rows become rows with a status) or stop (the first one raises RowError)."""
     columns: tuple[str, ...]
     """Every column that the starts of the files show."""
     passed_over: tuple[str, ...] = ()
-    """Files of the corpus folders that are no data."""
+    """Files of the corpus folders that are not data."""
     schema: pa.Schema | None = field(default=None, compare=False)
     """Types of the columns of JSON, CSV and text files as their starts show them."""
 
     def fingerprint(self) -> str:
-        """Hex digits of names, contents, fields and cuts: the same wherever it lies and however old it is."""
+        """Return a hash, as hex digits, of names, contents, fields and cuts; paths and times of files do not count."""
         return xxhash.xxh3_128_hexdigest(json.dumps([*self._identity(), self.slice_bytes]).encode())
 
     def identity(self) -> str:
-        """Hex digits of the documents alone, however they are cut into slices."""
+        """Return a hash, as hex digits, of the documents; their cuts into slices do not count."""
         return xxhash.xxh3_128_hexdigest(json.dumps(self._identity()).encode())
 
     def _identity(self) -> list[Any]:
@@ -73,31 +80,31 @@ class Corpus:
         return [files, self.text_field, self.id_field, self.limit, sample]
 
     def describe(self) -> str:
-        """One line for people: what is read, how much of it, and which column is the text or which schema is read."""
+        """Return one line for people: the files, their size, and the column of the text or the schema."""
         count = len(self.sources)
-        kinds = list(dict.fromkeys(suffix_of(source) for source in self.sources))
+        kinds = list(dict.fromkeys(describe_format(source) for source in self.sources))
         sizes = [source.size for source in self.sources if source.size is not None]
         size = f", {format_bytes(sum(sizes))}" if sizes else ""
-        taken, what = self._describe_text()
-        others = [name for name in self.columns if name not in taken]
+        text_columns, what = self._describe_text()
+        others = [name for name in self.columns if name not in text_columns]
         also = f" (also: {', '.join(others[:8])}{', …' if len(others) > 8 else ''})" if others else ""
         line = f"{' '.join(self.paths)}   {count} file{'s' if count != 1 else ''}{size} {', '.join(kinds)}; "
         return f"{line}{what}{also}{describe_passed_over(self.passed_over)}"
 
     def _describe_text(self) -> tuple[Sequence[str], str]:
-        """The columns that the text is taken from, and how that is told."""
+        """Return the columns of the text, and a description of it."""
         schema = self.conversation
         if self.text_field == ROWS:
             return (), "rows of any columns"
         if schema is None:
             return (self.text_field, self.text_field.split(".")[0]), f'text in column "{self.text_field}"'
-        taken = [name for name in list_columns(schema) if name in self.columns]
-        return taken, f'conversations in the schema "{schema}"' + (f" ({', '.join(taken)})" if taken else "")
+        names = [name for name in list_columns(schema) if name in self.columns]
+        return names, f'conversations in the schema "{schema}"' + (f" ({', '.join(names)})" if names else "")
 
     def spec(self) -> dict[str, Any]:
-        """What ``from_spec`` needs to open the same corpus from anywhere on this machine, as JSON."""
+        """Return the JSON from which ``from_spec`` opens the same corpus in any folder of this machine."""
         return {
-            "paths": [anchor(path) for path in self.paths],
+            "paths": [make_absolute(path) for path in self.paths],
             "text_field": self.text_field,
             "id_field": self.id_field,
             "limit": self.limit,
@@ -109,7 +116,7 @@ class Corpus:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Corpus:
-        """The corpus that ``spec`` was taken from. Compare fingerprints to know whether it is still the same."""
+        """Return the corpus of a ``spec``. Its files may have changed: compare fingerprints."""
         if spec["text_field"] == ROWS:
             return open_records(
                 **{name: value for name, value in spec.items() if name not in ("text_field", "slice_bytes")}
@@ -123,7 +130,7 @@ class Corpus:
 
     @property
     def size(self) -> int | None:
-        """Bytes of all files as stored, None where one of them does not say."""
+        """Bytes of all files as stored, None where the size of one is unknown."""
         sizes = [source.size for source in self.sources]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
@@ -133,18 +140,21 @@ class Corpus:
         columns: Literal["text", "all"] | tuple[str, ...] = "text",
         only: Collection[int] | None = None,
     ) -> Iterator[Documents]:
-        """The slices of all files in order, or of those at the indices ``only``, without the slices in ``done``.
+        """Yield the slices of all files in order, or of those at the indices ``only``, without those in ``done``.
 
-        ``done`` has marks by file name. Those that follow each other from number 0 on are passed over, and what comes
-        behind is exactly what an uninterrupted run would have given. A file gives at least one slice; its final one is
-        marked ``last``, also where the limit ends it. ``columns`` is what ``Documents.table`` holds: nothing, every
-        original column, or some, by name or by a path with dots, null where a row does not have them.
+        ``done`` has marks by file name. Slices of a file from number 0 up to the first missing mark are skipped; those
+        after them are exactly those of an uninterrupted run. A file has at least one slice; its final one is marked
+        ``last``, also where the limit ends it. ``columns`` selects what ``Documents.table`` has: nothing, every
+        original column, or some, by name or by a path with dots, null in rows without them.
+
+        Raises RowError at the first unreadable row under ``on_error="stop"``, StorageError where a server fails,
+        CorpusError for a later file without the text column, and ValueError for a corpus of ``open_records``.
         """
         if self.text_field == ROWS:
             raise ValueError("a corpus that is opened as records has no text to cut into slices")
         left = self.limit
         for index, source in enumerate(self.sources):
-            marks = lead_marks(done.get(source.name, ()))
+            marks = select_leading_marks(done.get(source.name, ()))
             if left is not None:
                 left -= sum(mark.documents for mark in marks)
             if (marks and marks[-1].last) or (only is not None and index not in only):
@@ -152,15 +162,18 @@ class Corpus:
             if left is not None and left <= 0:
                 yield next(cut_slices([], self._cutter(source, marks, columns), self.slice_bytes, None))
                 continue
-            if index >= ahead(source) and not marks:
-                check_field(source, None if source.format == "text" else look_at(source), self.text_field)
+            if index >= count_ahead(source) and not marks:
+                check_field(source, None if source.format == "text" else detect_source_columns(source), self.text_field)
             for documents in self._read(source, marks, columns, left):
                 if left is not None:
                     left -= documents.mark.documents
                 yield documents
 
     def slices_of(self, source: Source, behind: SliceMark | None, left: int | None = None) -> Iterator[Documents]:
-        """The slices of one file with all columns, from the one behind ``behind`` on, at most ``left`` documents."""
+        """Yield the slices of one file with all columns, from the one after ``behind`` on, at most ``left`` documents.
+
+        Raises what ``slices`` raises.
+        """
         marks = [] if behind is None else [behind]
         if left == 0:
             yield next(cut_slices([], self._cutter(source, marks, "all"), self.slice_bytes, None))
@@ -168,14 +181,15 @@ class Corpus:
             yield from self._read(source, marks, "all", left)
 
     def records(self) -> Iterator[RawRow]:
-        """Every row with all its columns as they are, those that cannot be read with their reason; at most ``limit``.
+        """Yield every row with all its columns, or with the reason why it cannot be read; at most ``limit`` rows.
 
-        Neither a text nor a schema has a say in it. RowError at the first bad row under ``on_error="stop"``.
+        The text field has no effect. Raises RowError at the first unreadable row under ``on_error="stop"``, and
+        StorageError where a server fails.
         """
         rows = (row for source in self.sources for row in read_rows(source, self.id_field, self._sampler(source)))
         for row in itertools.islice(rows, self.limit):
             if self.on_error == "stop" and row.reason is not None:
-                raise refuse_row(row.file, row.row, row.reason)
+                raise make_row_error(row.file, row.row, row.reason)
             yield row
 
     def _sampler(self, source: Source) -> Callable[[int], bool] | None:
@@ -201,7 +215,7 @@ class Corpus:
         blocks = read_blocks(source, start, reading)
         for documents in cut_slices(blocks, self._cutter(source, marks, columns), self.slice_bytes, left):
             if self.on_error == "stop":
-                refuse_unreadable(documents)
+                stop_at_unreadable(documents)
             yield documents
 
 
@@ -216,22 +230,28 @@ def open_corpus(
     slice_bytes: int = 4_000_000,
     on_error: str = "quarantine",
 ) -> Corpus:
-    """Find the files, look at their starts, and settle which column is the text. Nothing else is read yet.
+    """Return the corpus of some paths, after reading the starts of its files to find the column of the text.
 
-    ``text_field`` is a column, a path with dots within one, or ``@SCHEMA`` for conversations in one of the schemas of
-    ``curate.corpus.chat.schemas``, which are found by themselves where no column has the name of a text.
-    CorpusError where there is nothing to read or the column is not obvious, UsageError where an option means nothing.
+    Paths are files, folders, globs, URLs, and ``OWNER/NAME:SPLIT``. ``text_field`` is a column, a path with dots within
+    one, or ``@SCHEMA`` for conversations in one of the schemas of ``curate.corpus.chat.schemas``; None detects it, with
+    conversations where no column has the name of a text. ``id_field`` is a column of ids; None takes ``id`` or the
+    like. ``limit`` is the number of documents to read at most; ``sample`` a share of the rows, above 0 and up to 1,
+    drawn with ``seed``. A slice takes documents up to ``slice_bytes``. ``on_error`` is quarantine (unreadable rows get
+    a status) or stop (the first one raises RowError).
+
+    Raises CorpusError where there is nothing to read or the column is not obvious, UsageError for an option that is not
+    allowed, and StorageError where a server fails.
     """
     check_options(limit, sample, slice_bytes, on_error)
-    paths, sources, passed_over = find_named(paths)
+    paths, sources, passed_over = find_named_sources(paths)
     columns = look_ahead(sources)
-    text_field = settle_text(text_field, sources, columns, " ".join(paths))
+    text_field = settle_text_field(text_field, sources, columns, " ".join(paths))
     for source, column in zip(sources, columns, strict=True):
         check_field(source, column if source.format != "text" else None, text_field)
     seen = [column for column in columns if column is not None]
-    id_field = check_id(id_field, seen) if id_field else choose_id(seen)
+    id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
-        paths, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_seen(seen),
+        paths, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
         passed_over, merge_columns(sources, columns),
     )  # fmt: skip
 
@@ -245,23 +265,24 @@ def open_records(
     seed: int = 0,
     on_error: str = "quarantine",
 ) -> Corpus:
-    """Find the files as ``open_corpus`` does, for ``Corpus.records`` alone: no column need be a text, nor a schema fit.
+    """Return a corpus for ``Corpus.records`` only, which needs neither a column of text nor a schema.
 
-    CorpusError where there is nothing to read, UsageError where an option means nothing.
+    The parameters are those of ``open_corpus``. Raises CorpusError where there is nothing to read, UsageError for an
+    option that is not allowed, and StorageError where a server fails.
     """
     check_options(limit, sample, 1, on_error)
-    paths, sources, passed_over = find_named(paths)
+    paths, sources, passed_over = find_named_sources(paths)
     columns = look_ahead(sources)
     seen = [column for column in columns if column is not None]
-    id_field = check_id(id_field, seen) if id_field else choose_id(seen)
+    id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
-        paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_seen(seen), passed_over,
+        paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_column_names(seen), passed_over,
         merge_columns(sources, columns),
     )  # fmt: skip
 
 
-def find_named(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]:
-    """The paths as a tuple, the sources that they lead to, and the names of the files that were passed over."""
+def find_named_sources(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]:
+    """Return the paths as a tuple, their sources, and the names of the skipped files. Raises CorpusError."""
     paths = (paths,) if isinstance(paths, str) else tuple(map(str, paths))
     sources, passed_over = find_sources(paths)
     if len(sources) == len(paths) == 1:
@@ -270,32 +291,36 @@ def find_named(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...
 
 
 def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:
-    """The columns of the first sources; text files bring no names of their own to the others."""
-    columns = [look_at(source) if index < ahead(source) else None for index, source in enumerate(sources)]
+    """Return the columns of the first sources, None for the others, and for text files next to other formats."""
+    columns = [
+        detect_source_columns(source) if index < count_ahead(source) else None for index, source in enumerate(sources)
+    ]
     if all(source.format == "text" for source in sources):
         return columns
     return [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
 
 
-def list_seen(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:
+def list_column_names(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:
+    """Return the names of the columns of all sources, each once, in the order of their first source."""
     return tuple(dict.fromkeys(name for column in seen for name in column.schema.names))
 
 
 def check_options(limit: int | None, sample: float | None, slice_bytes: int, on_error: str) -> None:
+    """Raise UsageError for an option of ``open_corpus`` that is not allowed."""
     if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: at least one document must be read", "leave it out to read them all")
+        raise UsageError(f"--limit must be at least 1, not {limit}", "omit --limit to read all documents")
     if sample is not None and not 0 < sample <= 1:
         raise UsageError(
-            f"--sample {sample}: a share above 0 and up to 1 is meant", "--sample 0.01 takes one in a hundred"
+            f"--sample must be greater than 0 and at most 1, not {sample}", "--sample 0.01 reads one row in a hundred"
         )
     if slice_bytes < 1:
-        raise UsageError(f"slices of {slice_bytes} bytes hold nothing")
+        raise UsageError(f"slices must have at least 1 byte, not {slice_bytes}")
     if on_error not in ("quarantine", "stop"):
-        raise UsageError(f"--on-error {on_error}: known are quarantine and stop")
+        raise UsageError(f"--on-error must be quarantine or stop, not {on_error}")
 
 
 def check_open(path: str, source: Source) -> None:
-    """The only file of a corpus, named as such, must open."""
+    """Raise CorpusError where the only file of a corpus, given by its path, cannot be opened."""
     if source.format == "hub" or os.path.isdir(path):
         return
     try:
@@ -305,18 +330,20 @@ def check_open(path: str, source: Source) -> None:
 
 
 def check_id(field: str, seen: Sequence[DetectedColumns]) -> str:
-    names = list_seen(seen)
+    """Return the id field. Raises CorpusError where no file has its column."""
+    names = list_column_names(seen)
     if names and field.split(".")[0] not in names and field not in names:
         raise CorpusError(f'no file has an id column "{field}"; there are: {", ".join(names)}', "--id-field NAME")
     return field
 
 
-def ahead(source: Source) -> int:
+def count_ahead(source: Source) -> int:
+    """Return how many files of the kind of a source are looked at when the corpus is opened."""
     return REMOTE_AHEAD if is_url(source.path) else FILES_AHEAD
 
 
-def lead_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
-    """The marks that follow each other from number 0 on."""
+def select_leading_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
+    """Return the marks from number 0 up to the first missing one, in order."""
     by_number = {mark.number: mark for mark in marks}
     lead: list[SliceMark] = []
     while len(lead) in by_number:
@@ -325,22 +352,24 @@ def lead_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
 
 
 def is_sampled(file: str, share: float, seed: int, row: int) -> bool:
-    """Whether a row is in the sample: by a hash of its place, so that neither slices nor other rows have a say."""
+    """Return whether a row is in the sample, by a hash of its file and number; nothing else has influence."""
     return xxhash.xxh3_64_intdigest(f"{file}\0{row}".encode("utf-8", "surrogateescape"), seed) < share * 2.0**64
 
 
-def refuse_unreadable(documents: Documents) -> None:
+def stop_at_unreadable(documents: Documents) -> None:
+    """Raise RowError for the first unreadable document."""
     for row, status, reason in zip(documents.rows, documents.statuses, documents.reasons, strict=True):
         if status == UNREADABLE:
-            raise refuse_row(documents.mark.file, row, reason)
+            raise make_row_error(documents.mark.file, row, reason)
 
 
-def refuse_row(file: str, row: int, reason: str | None) -> RowError:
-    return RowError(f"{file}, row {row}: {reason}", "--on-error quarantine sets such rows aside")
+def make_row_error(file: str, row: int, reason: str | None) -> RowError:
+    """Return the error for an unreadable row under ``--on-error stop``."""
+    return RowError(f"{file}, row {row}: {reason}", "--on-error quarantine gives such rows a status and continues")
 
 
 def fingerprint_source(source: Source) -> list[Any]:
-    """Size, start and end of a source as stored; what its server says of its version where there is one."""
+    """Return size, start and end of a source as stored, or the version that its server states."""
     if source.format == "hub":
         return [find_revision(source.path)]
     if is_url(source.path):
@@ -355,11 +384,13 @@ def fingerprint_source(source: Source) -> list[Any]:
         return [source.size, str(broken)]
 
 
-def suffix_of(source: Source) -> str:
+def describe_format(source: Source) -> str:
+    """Return format and compression, as jsonl.gz."""
     return f"{source.format}.{source.compression}" if source.compression else source.format
 
 
 def describe_passed_over(names: Sequence[str]) -> str:
+    """Return the end of the corpus line that lists skipped files, empty without any."""
     if not names:
         return ""
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
@@ -367,6 +398,7 @@ def describe_passed_over(names: Sequence[str]) -> str:
 
 
 def format_bytes(count: float) -> str:
+    """Return a size of two digits or more with its unit: 3.4 kB, 12 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
@@ -374,8 +406,8 @@ def format_bytes(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def anchor(path: str) -> str:
-    """A local path made absolute; URLs and names of the Hub as they are."""
+def make_absolute(path: str) -> str:
+    """Return a local path as an absolute one; URLs and names of the Hub unchanged."""
     expanded = os.path.abspath(os.path.expanduser(path))
     hub = None if os.path.exists(expanded) else parse_hub_name(path)
     return path if is_url(path) or (hub and not os.path.isdir(hub.name)) else expanded

@@ -1,4 +1,4 @@
-"""Which column is the text, or which schema the conversations follow, and which is the id, seen from the first rows."""
+"""Detection, from the first rows, of the column of the text or the schema of conversations, and of the id."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.rows import MARK, find_conversation
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
 from curate.corpus.chat.types import ConversationError
-from curate.corpus.readers import read_blocks
-from curate.corpus.readers.arrow import read_schema
+from curate.corpus.readers import FORMATS, read_blocks
 from curate.corpus.readers.arrow_blocks import as_text, to_records
-from curate.corpus.readers.csv import DELIMITERS
-from curate.corpus.sources import COLUMNAR
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.errors import CorpusError, UsageError
 
@@ -26,23 +23,24 @@ TEXT_NAMES = (
     "text", "content", "document", "body", "raw_content", "passage", "article", "page_content", "raw_text", "full_text"
 )  # fmt: skip
 ID_NAMES = ("id", "doc_id", "_id", "uuid")
-# What stands for the text field of a corpus that is opened as rows, which has none.
+# The text field of a corpus of ``open_records``, which has no text.
 ROWS = "@rows"
 START_ROWS = 100
 START_BLOCKS = 32
 START_BYTES = 1 << 16
-# So many files are looked at before anything is read; the others when their turn comes.
+# So many files are looked at when the corpus is opened; the others when their turn comes.
 FILES_AHEAD = 1000
 REMOTE_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
 class DetectedColumns:
-    """The columns of a source as its start shows them."""
+    """The columns of a source, from its start."""
 
     schema: pa.Schema
+    """Columns and their types."""
     lengths: dict[str, float]
-    """Mean length of the values of each column of strings; 0 where the format tells types without values."""
+    """Mean length of the values of each column of strings; 0 for formats that state types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +49,39 @@ class Guess:
 
     schema: str
     has_text: bool
-    """Whether one of them gives turns."""
+    """Whether one of the rows has turns."""
     problem: str | None
-    """Why the first row cannot be read, where none can."""
+    """Why the first row cannot be read, where no row can."""
 
 
-def look_at(source: Source) -> DetectedColumns | None:
-    """The columns of a source; None where its start has no row that could be read."""
+def detect_source_columns(source: Source) -> DetectedColumns | None:
+    """Return the columns of a source; None where its start has no readable row."""
     try:
-        if source.format in COLUMNAR:
+        if (read_schema := FORMATS[source.format].read_schema) is not None:
             schema = read_schema(source)
             return DetectedColumns(schema, {column.name: 0.0 for column in schema if holds_text(column.type)})
         records = read_start(source)
     except BrokenSourceError:
         return None
-    return columns_of(records, untyped=source.format in DELIMITERS) if records else None
+    return infer_columns(records, untyped=FORMATS[source.format].only_strings) if records else None
 
 
 def read_start(source: Source) -> list[dict[str, Any]]:
-    """The first rows of a source, without those that could not be read."""
+    """Return the first rows of a source, without unreadable ones. Raises BrokenSourceError and StorageError."""
     blocks = read_blocks(source, ReadStart(), ReadOptions(None, None, whole=True, chunk_bytes=START_BYTES))
     rows = (row for block in itertools.islice(blocks, START_BLOCKS) for row in list_records(block))
     return list(itertools.islice(rows, START_ROWS))
 
 
 def list_records(block: RowBlock) -> Iterable[dict[str, Any]]:
-    held = block.content
-    rows = to_records(held.slice(0, START_ROWS)) if isinstance(held, pa.Table) else held or []
+    """Return the readable rows of a block as dicts, at most START_ROWS of a table."""
+    content = block.content
+    rows = to_records(content.slice(0, START_ROWS)) if isinstance(content, pa.Table) else content or []
     return (row for row in rows if isinstance(row, dict))
 
 
-def columns_of(records: Sequence[dict[str, object]], untyped: bool) -> DetectedColumns:
-    """Columns and their types. In ``untyped`` files (CSV) a column of spelled numbers is text by its name alone."""
+def infer_columns(records: Sequence[dict[str, object]], untyped: bool) -> DetectedColumns:
+    """Return columns and their types. In ``untyped`` files (CSV) a column of numbers is text only by its name."""
     schema = tabulate(records, None).schema
     lengths = {}
     for column in schema:
@@ -94,6 +93,7 @@ def columns_of(records: Sequence[dict[str, object]], untyped: bool) -> DetectedC
 
 
 def is_number(text: str) -> bool:
+    """Return whether a string is a number or empty."""
     try:
         float(text or "0")
     except ValueError:
@@ -102,26 +102,28 @@ def is_number(text: str) -> bool:
 
 
 def holds_text(kind: pa.DataType) -> bool:
+    """Return whether values of a type can be texts: strings or bytes, also in dictionaries."""
     return not pa.types.is_null(kind) and as_text(pa.nulls(0, kind)) is not None
 
 
-def settle_text(
-    wanted: str | None, sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str
+def settle_text_field(
+    text_field: str | None, sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str
 ) -> str:
-    """The text field: the one that is wanted, else the column or ``@SCHEMA`` that is obvious, else a CorpusError."""
-    if not wanted:
-        return choose_text(sources, columns, where)
-    known = any(find_type(seen.schema, wanted) is not None for seen in columns if seen is not None)
-    if wanted.startswith(MARK) and find_conversation(wanted) is None and not known:
+    """Return the given text field, or the detected one. Raises UsageError for an unknown schema, and CorpusError."""
+    if not text_field:
+        return choose_text_field(sources, columns, where)
+    known = any(find_type(seen.schema, text_field) is not None for seen in columns if seen is not None)
+    if text_field.startswith(MARK) and find_conversation(text_field) is None and not known:
         schemas = ", ".join(MARK + schema for schema in SCHEMAS)
-        raise UsageError(f"--text-field {wanted}: no schema has that name", f"known are {schemas}")
-    return wanted
+        raise UsageError(f"--text-field {text_field}: there is no schema of this name", f"schemas: {schemas}")
+    return text_field
 
 
-def choose_text(sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str) -> str:
-    """A column with the name of a text, else conversations, else the only column of strings, else a CorpusError.
+def choose_text_field(sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str) -> str:
+    """Return a column with the name of a text, else the schema of conversations, else the only column of strings.
 
-    The only column of strings comes last because it may be what lies beside the conversations, such as their source.
+    The only column of strings comes last because it may belong to conversations, such as their source. Raises
+    CorpusError where the choice is not obvious; ``where`` names the corpus in its message.
     """
     texts = measure_texts(seen for seen in columns if seen is not None)
     names = list(dict.fromkeys(name for seen in columns if seen is not None for name in seen.schema.names))
@@ -135,14 +137,14 @@ def choose_text(sources: Sequence[Source], columns: Sequence[DetectedColumns | N
     if len(alone) == 1:
         return alone[0]
     likely = max(alone, key=lambda name: texts[name]) if any(texts.values()) and alone else "NAME"
-    found = f"{where} has no obvious text column; it has: {list_names(names)}"
+    message = f"{where} has no obvious text column; it has: {list_names(names)}"
     if guess is not None:
-        found += f'; its first rows are no conversations in the schema "{guess.schema}" ({guess.problem})'
-    raise CorpusError(found, f"curate score … --text-field {likely}")
+        message += f'; its first rows are not conversations in the schema "{guess.schema}" ({guess.problem})'
+    raise CorpusError(message, f"--text-field {likely}")
 
 
 def measure_texts(columns: Iterable[DetectedColumns]) -> dict[str, float]:
-    """The greatest mean length of each column of strings."""
+    """Return the largest mean length, over sources, of each column of strings."""
     texts: dict[str, float] = {}
     for seen in columns:
         for name, length in seen.lengths.items():
@@ -151,7 +153,7 @@ def measure_texts(columns: Iterable[DetectedColumns]) -> dict[str, float]:
 
 
 def guess_schema(sources: Sequence[Source], columns: Sequence[DetectedColumns | None]) -> Guess | None:
-    """The schema of the first source that has rows; None where they look like no conversations."""
+    """Return the schema of the first source that has rows; None where they follow no schema."""
     for source, seen in zip(sources, columns, strict=True):
         try:
             rows = read_start(source) if seen is not None else []
@@ -159,11 +161,12 @@ def guess_schema(sources: Sequence[Source], columns: Sequence[DetectedColumns | 
             continue
         if rows and seen is not None:
             schema = detect_schema(seen.schema.names, rows)
-            return None if schema is None else weigh_schema(schema, rows)
+            return None if schema is None else try_schema(schema, rows)
     return None
 
 
-def weigh_schema(schema: str, rows: Sequence[Mapping[str, object]]) -> Guess:
+def try_schema(schema: str, rows: Sequence[Mapping[str, object]]) -> Guess:
+    """Return whether a schema reads text from one of the rows, and what is wrong with the first if it reads none."""
     problems: list[str] = []
     for row in rows:
         try:
@@ -174,19 +177,21 @@ def weigh_schema(schema: str, rows: Sequence[Mapping[str, object]]) -> Guess:
     return Guess(schema, False, problems[0] if len(problems) == len(rows) else None)
 
 
-def choose_id(columns: Sequence[DetectedColumns]) -> str | None:
+def choose_id_field(columns: Sequence[DetectedColumns]) -> str | None:
+    """Return the first of ``ID_NAMES`` that a source has, None where none has one."""
     names = {name for seen in columns for name in seen.schema.names}
     return next((name for name in ID_NAMES if name in names), None)
 
 
 def list_names(names: Sequence[str], most: int = 20) -> str:
+    """Return the first ``most`` names, separated by commas."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def check_field(source: Source, seen: DetectedColumns | None, field: str) -> None:
-    """CorpusError where no row at the start of a source has the field, or its column cannot hold text.
+    """Raise CorpusError where no row at the start of a source has the text field, or its column cannot have text.
 
-    For ``@SCHEMA``, where the columns of the schema are missing or cannot hold what it reads.
+    For ``@SCHEMA``, raise it where the columns of the schema are missing or have types that it does not read.
     """
     conversation = find_conversation(field)
     if conversation is not None:
@@ -196,28 +201,30 @@ def check_field(source: Source, seen: DetectedColumns | None, field: str) -> Non
 
 
 def check_column(source: Source, seen: DetectedColumns, field: str) -> None:
+    """Raise CorpusError for a source without the column, or with values that are not texts in it."""
     kind = find_type(seen.schema, field)
     if kind is None:
         raise CorpusError(
             f'{source.name} has no column "{field}"; it has: {list_names(seen.schema.names)}',
-            "curate score … --text-field NAME, or leave the file out",
+            "--text-field NAME",
         )
-    if source.format in COLUMNAR and not pa.types.is_null(kind) and not holds_text(kind):
+    if FORMATS[source.format].is_columnar and not pa.types.is_null(kind) and not holds_text(kind):
         raise CorpusError(
             f'{source.name}: column "{field}" holds {kind}, not text; there are: {list_names(seen.schema.names)}',
-            "curate score … --text-field NAME",
+            "--text-field NAME",
         )
 
 
 def check_conversation(source: Source, seen: DetectedColumns | None, schema: str) -> None:
-    hint = "curate score … --text-field NAME, or leave the file out"
+    """Raise CorpusError for a source whose columns or types a schema of conversations cannot read."""
+    hint = "--text-field NAME"
     if source.format == "text":
         raise CorpusError(f'{source.name} is plain text, not conversations in the schema "{schema}"', hint)
     if seen is None or not seen.schema.names:
         return
-    typed = source.format in COLUMNAR
+    typed = FORMATS[source.format].is_columnar
     try:
-        read_conversation({column.name: exemplify(column.type) if typed else None for column in seen.schema}, schema)
+        read_conversation({column.name: make_example(column.type) if typed else None for column in seen.schema}, schema)
     except ConversationError as error:
         names = seen.schema.names
         wrong = f'has no column {error.expected}, which the schema "{schema}" reads'
@@ -226,8 +233,8 @@ def check_conversation(source: Source, seen: DetectedColumns | None, schema: str
         raise CorpusError(f"{source.name} {wrong}; it has: {list_names(names)}", hint) from error
 
 
-def exemplify(kind: pa.DataType) -> object:
-    """A value of a type for a schema to judge, None where some values of the type are turns."""
+def make_example(kind: pa.DataType) -> object:
+    """Return a value of a type with which to test a schema, None where some values of the type are turns."""
     if pa.types.is_boolean(kind):
         return False
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
@@ -237,7 +244,7 @@ def exemplify(kind: pa.DataType) -> object:
 
 
 def find_type(schema: pa.Schema, field: str) -> pa.DataType | None:
-    """The type of a column, or of a field within it by a path with dots; None where there is none."""
+    """Return the type of a column, or of a field within it by a path with dots; None where there is none."""
     if field in schema.names:
         return schema.field(field).type
     first, *rest = field.split(".")
@@ -254,9 +261,9 @@ def find_type(schema: pa.Schema, field: str) -> pa.DataType | None:
 
 
 def merge_columns(sources: Sequence[Source], columns: Sequence[DetectedColumns | None]) -> pa.Schema | None:
-    """The types that the columns of sources without types of their own begin with."""
+    """Return the types with which the columns of JSON, CSV and text sources begin; None without such sources."""
     schema = None
     for source, seen in zip(sources, columns, strict=True):
-        if seen is not None and source.format not in COLUMNAR:
+        if seen is not None and not FORMATS[source.format].is_columnar:
             schema = merge_schemas(schema, seen.schema)
     return schema

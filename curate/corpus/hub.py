@@ -18,19 +18,25 @@ PATTERN = re.compile(r"(?P<name>[^:@]+?)(@(?P<config>[^:@/]+))?:(?P<split>[A-Za-
 
 
 class HubName(NamedTuple):
+    """A dataset of the Hub by name."""
+
     name: str
     config: str | None
     split: str
 
 
 def parse_hub_name(path: str) -> HubName | None:
-    """The parts of ``NAME[@CONFIG]:SPLIT``, None where the path is none of that form."""
-    found = None if "://" in path else PATTERN.fullmatch(path)
-    return HubName(found["name"], found["config"], found["split"]) if found else None
+    """Return the parts of ``NAME[@CONFIG]:SPLIT``, None for a path of another form."""
+    match = None if "://" in path else PATTERN.fullmatch(path)
+    return HubName(match["name"], match["config"], match["split"]) if match else None
 
 
 def open_hub(path: str) -> Any:
-    """The split as a streaming dataset. CorpusError where there is none of that name, StorageError without the Hub."""
+    """Return the split as a streaming dataset.
+
+    Raises CorpusError where the Hub has no such dataset, config or split, StorageError where it does not answer, and
+    ValueError for a path of another form.
+    """
     import datasets
 
     name = parse_hub_name(path)
@@ -44,12 +50,15 @@ def open_hub(path: str) -> Any:
         ) from error
     except Exception as error:
         raise StorageError(
-            f"{path}: {one_line(error)}", "see that the Hub is within reach, and HF_TOKEN set"
+            f"{path}: {one_line(error)}", "check the network, and set HF_TOKEN for a private dataset"
         ) from error
 
 
 def stream_hub(path: str, first_row: int, batch_rows: int) -> Iterator[pa.Table]:
-    """The rows of the split from ``first_row`` on, as Arrow tables. StorageError where the stream breaks off."""
+    """Yield the rows of the split from ``first_row`` on, as Arrow tables of up to ``batch_rows`` rows.
+
+    Raises what ``open_hub`` raises, and StorageError where the stream breaks off.
+    """
     dataset = open_hub(path)
     try:
         yield from (dataset.skip(first_row) if first_row else dataset).with_format("arrow").iter(batch_size=batch_rows)
@@ -58,7 +67,7 @@ def stream_hub(path: str, first_row: int, batch_rows: int) -> Iterator[pa.Table]
 
 
 def find_revision(path: str) -> str | None:
-    """The commit of the dataset on the Hub, None for a local folder or where the Hub does not say."""
+    """Return the commit of the dataset on the Hub, None for a local folder or where the Hub does not tell."""
     import huggingface_hub
 
     name = parse_hub_name(path)

@@ -1,4 +1,4 @@
-"""One JSON record: from bytes to a row, or to the reason why it is none."""
+"""One JSON record: its bytes as a row, or the reason why it is unreadable."""
 
 from __future__ import annotations
 
@@ -25,14 +25,18 @@ JSON_NAMES = {
 
 @dataclass(slots=True)
 class BadRowError(Exception):
-    """Why a row is unreadable; ``byte`` counts from its first byte, where the cause has a place."""
+    """A row is unreadable."""
 
     cause: str
     byte: int = 0
+    """Position of the cause, from the first byte of the row."""
 
 
 def parse_record(raw: bytes) -> dict[str, Any]:
-    """One JSON object as a dict. orjson first, then the standard json for what it refuses (NaN, lone surrogates)."""
+    """Return one JSON object as a dict, by orjson, or by json for what orjson refuses (NaN, lone surrogates).
+
+    Raises BadRowError for invalid UTF-8, invalid JSON, and values that are not objects.
+    """
     try:
         record = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -45,7 +49,7 @@ def parse_record(raw: bytes) -> dict[str, Any]:
 
 
 def holds_huge(value: Any) -> bool:
-    """Whether a float beyond all 64-bit whole numbers is in it."""
+    """Return whether a value has a float of 2^63 or more in it, which may have been a whole number."""
     kind = type(value)
     if kind is dict:
         return any(map(holds_huge, value.values()))
@@ -69,7 +73,7 @@ def _parse_slowly(raw: bytes) -> Any:
 
 
 def look_up(record: dict[str, Any], field: str) -> Any:
-    """The value of a field, by its name or by a path with dots; MISSING where there is none."""
+    """Return the value of a field, by its name or by a path with dots; MISSING where the record has none."""
     value = record.get(field, MISSING)
     if value is MISSING and "." in field:
         value = record
@@ -78,14 +82,14 @@ def look_up(record: dict[str, Any], field: str) -> Any:
     return value
 
 
-def pick(record: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-    """Some fields of a record under the names or paths that they are asked by; None where there is none."""
-    found = ((field, look_up(record, field)) for field in fields)
-    return {field: None if value is MISSING else value for field, value in found}
+def pick_fields(record: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Return some fields of a record under their names or paths; None where the record has none."""
+    values = ((field, look_up(record, field)) for field in fields)
+    return {field: None if value is MISSING else value for field, value in values}
 
 
 def take_text(record: dict[str, Any], field: str) -> str:
-    """The text of a row: a string that UTF-8 can hold."""
+    """Return the text of a row. Raises BadRowError where it is missing, not a string, or has lone surrogates."""
     text = look_up(record, field)
     if type(text) is not str:
         raise BadRowError(explain_text(text, field, record))
@@ -95,26 +99,27 @@ def take_text(record: dict[str, Any], field: str) -> str:
 
 
 def check_text(text: str, field: str) -> None:
+    """Raise BadRowError for a text with a lone surrogate, which UTF-8 cannot hold."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BadRowError(
-            f'field "{field}" holds a lone surrogate at character {error.start}, which is no text'
-        ) from error
+        raise BadRowError(f'field "{field}" has a lone surrogate at character {error.start}') from error
 
 
 def explain_text(value: Any, field: str, record: dict[str, Any]) -> str:
+    """Return why the value of a field is not a text: missing, with the names there are, or of another type."""
     if value is MISSING:
         return f'no field "{field}"; it has: {", ".join(list(record)[:20]) or "none"}'
     return f'field "{field}" is {JSON_NAMES.get(type(value), "null")}, not a string'
 
 
 def take_id(record: dict[str, Any], field: str | None) -> str | None:
+    """Return the id of a row as a string, None where it has none or ``field`` is None."""
     return None if field is None else as_id(look_up(record, field))
 
 
 def as_id(value: Any) -> str | None:
-    """An id is a string: numbers are spelled out, anything nested is its JSON."""
+    """Return an id as a string: numbers as they print, nested values as JSON."""
     if value is None or value is MISSING:
         return None
     if isinstance(value, (list, dict)):
@@ -123,5 +128,5 @@ def as_id(value: Any) -> str | None:
 
 
 def clean_string(value: str) -> str:
-    """Arrow holds no lone surrogates: they become U+FFFD."""
+    """Return a string with U+FFFD for lone surrogates, which Arrow cannot hold."""
     return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

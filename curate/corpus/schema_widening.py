@@ -1,9 +1,9 @@
-"""One schema over all slices of a corpus, found while they stream by.
+"""One schema over all slices of a corpus, inferred while they are read.
 
-Slices of one corpus may differ: a column that is absent here, whole numbers there and fractions elsewhere. A
-``SchemaShape`` widens as it sees tables, and never loses a value: whole numbers become float64 only where float64 holds
-each of them, structs get the fields of both, and values that have no type in common become text: strings stay as they
-are, everything else becomes its JSON (the rule of ``curate.corpus`` inside one slice).
+Slices of one corpus may differ: a column is absent, or has whole numbers in one slice and fractions in another. A
+``SchemaShape`` widens with each table and never loses a value: whole numbers become float64 only where float64 holds
+each of them, structs get the fields of both, and values without a common type become text: strings stay as they are,
+everything else becomes its JSON (the rule of ``arrow_types`` within one slice).
 """
 
 import base64
@@ -22,35 +22,36 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class SchemaShape:
-    """The columns seen so far, in the order of their first sight, each as wide as all its values need."""
+    """The columns of all tables so far, in the order in which they appeared, each as wide as its values need."""
 
     types: dict[str, pa.DataType] = field(default_factory=dict)
+    """The type of each column."""
     texts: set[str] = field(default_factory=set)
-    """Columns in which values of different kinds met and became text."""
+    """Columns whose values have no common type and became text."""
     last: tuple[str, ...] = ()
-    """Columns that stand behind all others, whenever those appear."""
+    """Columns that come after all others in the schema."""
     wide: set[Path] = field(default_factory=set)
-    """Places of whole numbers beyond ±2^53, which float64 does not hold."""
+    """Paths of whole numbers beyond ±2^53, which float64 cannot hold."""
 
     def see(self, table: pa.Table) -> bool:
-        """Widen for a table; True when that changed the schema."""
+        """Widen for a table, and return whether that changed the schema."""
         before = dict(self.types)
         for column in table.schema:
             path = (column.name,)
             self._note_wide(table.column(column.name), path)
-            old, new = self.types.get(column.name, pa.null()), plain(column.type)
+            old, new = self.types.get(column.name, pa.null()), simplify_type(column.type)
             self.types[column.name] = self._widen(old, new, path)
         return self.types != before
 
     def join(self, other: "SchemaShape") -> None:
-        """Widen for all that another shape saw behind what this one saw."""
+        """Widen for all tables of another shape, as if they came after those of this one."""
         self.wide |= other.wide
         self.texts |= other.texts
         for name, kind in other.types.items():
             self.types[name] = self._widen(self.types.get(name, pa.null()), kind, (name,))
 
     def schema(self) -> pa.Schema:
-        """The schema of everything seen."""
+        """Return the schema of all tables so far."""
         names = [name for name in self.types if name not in self.last]
         return pa.schema([(name, self.types[name]) for name in [*names, *self.last] if name in self.types])
 
@@ -58,31 +59,31 @@ class SchemaShape:
         for chunk in values.chunks if isinstance(values, pa.ChunkedArray) else [values]:
             kind = chunk.type
             if pa.types.is_struct(kind):
-                for place, member in enumerate(kind):
-                    self._note_wide(chunk.field(place), (*path, member.name))
+                for index, member in enumerate(kind):
+                    self._note_wide(chunk.field(index), (*path, member.name))
             elif _is_list(kind):
                 self._note_wide(chunk.flatten(), (*path, "[]"))
             elif kind in (pa.int64(), pa.uint64()) and _exceeds(chunk, EXACT_FLOAT):
                 self.wide.add(path)
 
-    def _widen(self, one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType:
-        """The narrowest type that holds the values of both."""
-        if one.equals(other):
-            return one
-        if pa.types.is_null(one) or pa.types.is_null(other):
-            return other if pa.types.is_null(one) else one
-        if pa.types.is_struct(one) and pa.types.is_struct(other):
-            return self._widen_struct(one, other, path)
-        if _is_list(one) and _is_list(other):
-            return pa.large_list(self._widen(one.value_type, other.value_type, (*path, "[]")))
-        found = _widen_leaf(one, other, path in self.wide)
-        if found is None:
+    def _widen(self, left: pa.DataType, right: pa.DataType, path: Path) -> pa.DataType:
+        """Return the narrowest type that holds the values of both."""
+        if left.equals(right):
+            return left
+        if pa.types.is_null(left) or pa.types.is_null(right):
+            return right if pa.types.is_null(left) else left
+        if pa.types.is_struct(left) and pa.types.is_struct(right):
+            return self._widen_struct(left, right, path)
+        if _is_list(left) and _is_list(right):
+            return pa.large_list(self._widen(left.value_type, right.value_type, (*path, "[]")))
+        widened = _widen_leaf(left, right, path in self.wide)
+        if widened is None:
             self.texts.add(path[0])
-        return found or TEXT
+        return widened or TEXT
 
-    def _widen_struct(self, one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType:
-        members = {member.name: member.type for member in one}
-        for member in other:
+    def _widen_struct(self, left: pa.DataType, right: pa.DataType, path: Path) -> pa.DataType:
+        members = {member.name: member.type for member in left}
+        for member in right:
             old = members.get(member.name, pa.null())
             members[member.name] = self._widen(old, member.type, (*path, member.name))
         return pa.struct(list(members.items()))
@@ -106,47 +107,49 @@ def _is_binary(kind: pa.DataType) -> bool:
     return any(check(kind) for check in checks)
 
 
-def _widen_leaf(one: pa.DataType, other: pa.DataType, wide: bool) -> pa.DataType | None:
-    """The type that holds both kinds of number, text, bytes or time without loss; None where only text does."""
-    if _is_text(one) and _is_text(other):
+def _widen_leaf(left: pa.DataType, right: pa.DataType, wide: bool) -> pa.DataType | None:
+    """Return the type that holds both numbers, texts, bytes or times without loss; None where only text does."""
+    if _is_text(left) and _is_text(right):
         return TEXT
-    if _is_binary(one) and _is_binary(other):
+    if _is_binary(left) and _is_binary(right):
         return pa.large_binary()
-    if pa.types.is_integer(one) and pa.types.is_integer(other):
-        return _widen_integers(one, other)
-    numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other)]
+    if pa.types.is_integer(left) and pa.types.is_integer(right):
+        return _widen_integers(left, right)
+    numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (left, right)]
     if all(numbers):
         return None if wide else pa.float64()
-    if pa.types.is_timestamp(one) and pa.types.is_timestamp(other) and one.tz == other.tz:
-        known = one.unit in UNITS and other.unit in UNITS  # Nanoseconds end in 2262; years beyond would not fit.
-        return pa.timestamp(max(one.unit, other.unit, key=UNITS.index), one.tz) if known else None
+    if pa.types.is_timestamp(left) and pa.types.is_timestamp(right) and left.tz == right.tz:
+        known = left.unit in UNITS and right.unit in UNITS  # Nanoseconds end in 2262; years beyond would not fit.
+        return pa.timestamp(max(left.unit, right.unit, key=UNITS.index), left.tz) if known else None
     return None
 
 
-def _widen_integers(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    signed = [pa.types.is_signed_integer(kind) for kind in (one, other)]
+def _widen_integers(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    signed = [pa.types.is_signed_integer(kind) for kind in (left, right)]
     if signed[0] == signed[1]:
-        return max(one, other, key=lambda kind: kind.bit_width)
-    unsigned = other if signed[0] else one
+        return max(left, right, key=lambda kind: kind.bit_width)
+    unsigned = right if signed[0] else left
     return pa.int64() if unsigned.bit_width < 64 else None
 
 
-def plain(kind: pa.DataType) -> pa.DataType:
-    """The type as every reader of a dataset knows it: no dictionaries, maps, views, extensions or unions."""
+def simplify_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that every reader of a dataset knows: no dictionaries, maps, views, extensions or unions."""
     if isinstance(kind, pa.BaseExtensionType):
-        return plain(kind.storage_type)
+        return simplify_type(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return plain(kind.value_type)
+        return simplify_type(kind.value_type)
     if pa.types.is_map(kind):
-        return pa.large_list(pa.struct([("key", plain(kind.key_type)), ("value", plain(kind.item_type))]))
+        return pa.large_list(
+            pa.struct([("key", simplify_type(kind.key_type)), ("value", simplify_type(kind.item_type))])
+        )
     if pa.types.is_fixed_size_list(kind):
-        return pa.list_(plain(kind.value_type), kind.list_size)
+        return pa.list_(simplify_type(kind.value_type), kind.list_size)
     if pa.types.is_list(kind):
-        return pa.list_(plain(kind.value_type))
+        return pa.list_(simplify_type(kind.value_type))
     if pa.types.is_large_list(kind) or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
-        return pa.large_list(plain(kind.value_type))
+        return pa.large_list(simplify_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([(member.name, plain(member.type)) for member in kind])
+        return pa.struct([(member.name, simplify_type(member.type)) for member in kind])
     if pa.types.is_string_view(kind):
         return TEXT
     if pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
@@ -155,7 +158,7 @@ def plain(kind: pa.DataType) -> pa.DataType:
 
 
 def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table under a schema that is at least as wide: absent columns are null, types are widened."""
+    """Return the table under a schema that is at least as wide: absent columns are null, types are widened."""
     columns = []
     for column in schema:
         if column.name in table.column_names:
@@ -177,7 +180,7 @@ def _fit_column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _spells(old: pa.DataType, new: pa.DataType) -> bool:
-    """Whether something that is no string becomes text somewhere inside."""
+    """Return whether a value that is not a string becomes text, at any depth."""
     if _is_text(new):
         return not (_is_text(old) or pa.types.is_null(old) or pa.types.is_dictionary(old))
     if pa.types.is_struct(old) and pa.types.is_struct(new):
@@ -187,7 +190,7 @@ def _spells(old: pa.DataType, new: pa.DataType) -> bool:
 
 
 def respell(value: Any, kind: pa.DataType) -> Any:
-    """One value as a wider type wants it: JSON where that is text and the value is no string."""
+    """Return a value as a wider type needs it: JSON where the type is text and the value is not a string."""
     if value is None or (isinstance(value, str) and _is_text(kind)):
         return value
     if _is_text(kind):
@@ -202,7 +205,7 @@ def respell(value: Any, kind: pa.DataType) -> Any:
 
 
 def spell(value: Any) -> str:
-    """What JSON has no word for, as a string: bytes in base64, times in ISO 8601, anything else as it prints."""
+    """Return a value that JSON cannot hold as a string: bytes in base64, times in ISO 8601, others as they print."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,7 +1,7 @@
-"""Slices: the unit of work, of resuming and of parts, cut from a stream of rows.
+"""Slices, cut from a stream of rows: the unit of work, of resuming, and of the parts of a table.
 
-A slice takes rows while their sizes stay within ``slice_bytes``; a bigger single document makes a slice of its own. The
-cuts depend on the rows alone, not on how they came in blocks, so reading that begins at a slice goes on with the same.
+A slice takes rows while their sizes stay within ``slice_bytes``; a larger single document is a slice. The cuts depend
+only on the rows, not on their blocks, so reading that begins at a slice gives the same slices from there on.
 """
 
 from __future__ import annotations
@@ -28,26 +28,30 @@ class BlockSpan(NamedTuple):
 
 @dataclass(slots=True)
 class SliceCutter:
-    """Where the next slice of a file begins, and the pieces that it has so far."""
+    """Where the next slice of a file begins, and its pieces so far."""
 
     file: str
     number: int
+    """Number of the next slice."""
     row: int
+    """First row of the next slice."""
     position: int | None
-    """Stored bytes read before the slice; None until the first block says."""
+    """Stored bytes before the next slice; None until the first block tells."""
     schema: pa.Schema | None
-    """Column types to begin with where a format has none of its own; None where the text alone is wanted."""
+    """Column types to begin with for formats without types; None where only the text is read."""
     whole: bool
+    """Whether tables are gathered."""
     conversational: bool = False
     """Whether turns are gathered."""
     pieces: list[BlockSpan] = field(default_factory=list)
 
     def take(self, block: RowBlock, first: int, stop: int) -> None:
+        """Add the documents [first, stop) of a block to the next slice."""
         if first < stop:
             self.pieces.append(BlockSpan(block, first, stop))
 
     def close(self, end: RowBlock | None = None, last: bool = False) -> Documents:
-        """The slice of the pieces taken, up to its last document, or to the end of the file behind ``end``."""
+        """Return the slice of the pieces, up to its last document, or up to the end of the block ``end``."""
         next_row, next_offset, position = self.row, None, self.position or 0
         if end is not None:
             next_row, next_offset, position = end.next_row, end.next_offset, end.end
@@ -70,7 +74,7 @@ class SliceCutter:
             ids=[value for block, first, stop in self.pieces for value in block.ids[first:stop]],
             texts=texts,
             turns=gather_turns(self.pieces) if self.conversational else None,
-            statuses=[status_of(text) for text in texts],
+            statuses=[classify_text(text) for text in texts],
             reasons=[reason for block, first, stop in self.pieces for reason in block.reasons[first:stop]],
             read_bytes=read_bytes,
             table=gather_table(self.pieces, self.schema) if self.whole else None,
@@ -80,8 +84,8 @@ class SliceCutter:
 def cut_slices(
     blocks: Iterable[RowBlock], cutter: SliceCutter, slice_bytes: int, limit: int | None
 ) -> Iterator[Documents]:
-    """The slices of one file, at most ``limit`` documents; there always is a final one, marked ``last``."""
-    filled, left, block = 0, limit, None
+    """Yield the slices of one file, at most ``limit`` documents; the final one, marked ``last``, may be empty."""
+    filled, remaining, block = 0, limit, None
     for block in blocks:
         if cutter.position is None:
             cutter.position = block.begin
@@ -92,9 +96,9 @@ def cut_slices(
                 yield cutter.close()
                 first, filled = index, 0
             filled += size
-            if left is not None:
-                left -= 1
-                if left == 0:
+            if remaining is not None:
+                remaining -= 1
+                if remaining == 0:
                     cutter.take(block, first, index + 1)
                     yield cutter.close(last=True)
                     return
@@ -102,33 +106,34 @@ def cut_slices(
     yield cutter.close(end=block, last=True)
 
 
-def status_of(text: str | None) -> str:
+def classify_text(text: str | None) -> str:
+    """Return the status of a text: unreadable for None, empty for white space, else ok."""
     if text is None:
         return UNREADABLE
     return EMPTY if not text or text.isspace() else OK
 
 
 def gather_turns(pieces: list[BlockSpan]) -> list[Turns | None]:
-    """The turns of every document of the pieces, None where it could not be read."""
-    held = [(block.turns or [None] * len(block.rows), first, stop) for block, first, stop in pieces]
-    return [turns for found, first, stop in held for turns in found[first:stop]]
+    """Return the turns of every document of the pieces, None for unreadable ones."""
+    blocks = [(block.turns or [None] * len(block.rows), first, stop) for block, first, stop in pieces]
+    return [turns for of_block, first, stop in blocks for turns in of_block[first:stop]]
 
 
 def gather_table(pieces: list[BlockSpan], schema: pa.Schema | None) -> pa.Table:
-    """Every original column of the pieces: of Arrow's types where the format has them, else of types found by value."""
+    """Return the columns of the pieces as one table, with the types of the format, or inferred where it has none."""
     contents = [(block.content, first, stop) for block, first, stop in pieces]
-    tables = [held.slice(first, stop - first) for held, first, stop in contents if isinstance(held, pa.Table)]
+    tables = [part.slice(first, stop - first) for part, first, stop in contents if isinstance(part, pa.Table)]
     if not tables:
-        records = [record for held, first, stop in contents for record in (held or [])[first:stop]]
+        records = [record for part, first, stop in contents for record in (part or [])[first:stop]]
         return tabulate(records, schema)
-    parts = iter(tables)
+    slices = iter(tables)
     return join_tables(
         [
-            next(parts) if isinstance(held, pa.Table) else _nulls(tables[0].schema, stop - first)
-            for held, first, stop in contents
+            next(slices) if isinstance(part, pa.Table) else _make_nulls(tables[0].schema, stop - first)
+            for part, first, stop in contents
         ]
     )
 
 
-def _nulls(schema: pa.Schema, count: int) -> pa.Table:
+def _make_nulls(schema: pa.Schema, count: int) -> pa.Table:
     return pa.table([pa.nulls(count, column.type) for column in schema], schema=schema)

@@ -1,9 +1,9 @@
-"""Which files a corpus is made of, in which order, and under which names.
+"""The files of a corpus: which they are, their order, and their names.
 
-A folder is walked, a glob is spread, a URL is listed. The name of a file is its path below the root that was given, in
-natural order (part-2 before part-10). Where two roots would give one name, all names take in as much of their roots as
-tells them apart. What is no data is passed over and listed: other suffixes, and the README of a folder that holds data
-in other formats.
+A folder is walked, a glob is expanded, a URL is listed. The name of a file is its path below the given root; files come
+in natural order (part-2 before part-10). Where two roots give the same name, all names include as many folders of their
+roots as they need to differ. Files that are not data are skipped and listed: those with other suffixes, and the README
+of a folder of data in other formats.
 """
 
 from __future__ import annotations
@@ -18,66 +18,55 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from curate.corpus import readers
 from curate.corpus.hub import parse_hub_name
 from curate.corpus.streams import as_failure, filesystem_of, is_url, open_binary
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
 
-FORMATS = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-    ".txt": "text",
-    ".text": "text",
-    ".md": "text",
-}
+FORMATS = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
 COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".zstd": "zst", ".bz2": "bz2", ".xz": "xz"}
-COLUMNAR = {"parquet", "arrow", "hub"}
 MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
-SUFFIXES = ".jsonl .ndjson .json .csv .tsv .txt .text .md (also with .gz .zst .bz2 .xz), .parquet .arrow .feather .ipc"
 
-# What tools leave beside data: never documents.
+# Files that tools write next to data: never documents.
 BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"} | {
     "manifest.json",
     "run.json",
 }
 SPARK = {"_SUCCESS", "_metadata", "_common_metadata", "_delta_log", "_committed", "_started"}
-PAPERS = re.compile(r"(readme|manifest|licen[cs]e|notice|changelog|citation|contributing)\b.*", re.IGNORECASE)
+README_NAMES = re.compile(r"(readme|manifest|licen[cs]e|notice|changelog|citation|contributing)\b.*", re.IGNORECASE)
 RUN_FILE = "run.json"
 MAGIC_CHARACTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
 class FileCandidate:
-    """A file before it is known whether it is data."""
+    """A file of which it is not known yet whether it is data."""
 
     path: str
     below: str
     """Its path below the root."""
     root: tuple[str, ...]
-    """The folders of the root, the last one nearest."""
+    """The folders of the root, from the outermost."""
     size: int | None
+    """Bytes as stored; None where the server does not tell."""
     named: bool
-    """Whether the user named this very file."""
+    """Whether the user gave the path of this file."""
 
 
 def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, ...]]:
-    """The sources of a corpus in their order, and the names of the files that were passed over."""
+    """Return the sources of a corpus in natural order, and the names of the files that were skipped.
+
+    Raises CorpusError for a path that does not exist or cannot be listed, and where no file is data.
+    """
     if isinstance(paths, str) or not paths:
-        raise CorpusError("no corpus is named", "curate score CORPUS…")
-    files = _drop_twins(file for path in paths for file in find_files(str(path)))
-    data, others = _sort_out(files)
+        raise CorpusError("no corpus is given", "curate score CORPUS…")
+    files = _drop_duplicates(file for path in paths for file in find_files(str(path)))
+    data, others = _separate_data(files)
     if not data:
-        held = ", ".join(file.below for file in others[:10]) + (", …" if len(others) > 10 else "")
-        holds = f"it holds: {held}" if held else "it is empty"
-        raise CorpusError(f"{', '.join(paths)}: no file that could be read; {holds}", f"read are {SUFFIXES}")
+        names = [file.below for file in others[:10]] + (["…"] if len(others) > 10 else [])
+        contents = f"it holds: {', '.join(names)}" if names else "it is empty"
+        raise CorpusError(f"{', '.join(paths)}: no file has a known format; {contents}", hint_suffixes())
     names = name_files([file for file, _, _ in data])
     sources = [
         Source(file.path, name, kind, compression, file.size)
@@ -87,13 +76,13 @@ def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, .
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sorts numbers by value: part-2 before part-10."""
+    """Return a key that sorts numbers within names by value: part-2 before part-10."""
     parts = re.split(r"([0-9]+)", name)
     return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts], name
 
 
-def _drop_twins(files: Iterator[FileCandidate]) -> list[FileCandidate]:
-    """A file that two of the paths lead to is read once."""
+def _drop_duplicates(files: Iterator[FileCandidate]) -> list[FileCandidate]:
+    """Return the files without repeats: a file that two paths lead to is read once."""
     seen: dict[str, FileCandidate] = {}
     for file in files:
         known = seen.setdefault(file.path, file)
@@ -102,8 +91,10 @@ def _drop_twins(files: Iterator[FileCandidate]) -> list[FileCandidate]:
     return list(seen.values())
 
 
-def _sort_out(files: list[FileCandidate]) -> tuple[list[tuple[FileCandidate, str, str | None]], list[FileCandidate]]:
-    """Data with format and compression, and what is passed over."""
+def _separate_data(
+    files: list[FileCandidate],
+) -> tuple[list[tuple[FileCandidate, str, str | None]], list[FileCandidate]]:
+    """Return the data, each with format and compression, and the files to skip."""
     data: list[tuple[FileCandidate, str, str | None]] = []
     others = []
     for file in files:
@@ -116,29 +107,29 @@ def _sort_out(files: list[FileCandidate]) -> tuple[list[tuple[FileCandidate, str
         else:
             data.append((file, kind, compression))
     if any(kind != "text" for _, kind, _ in data):
-        papers = [entry[0] for entry in data if entry[1] == "text" and is_paper(entry[0])]
+        papers = [entry[0] for entry in data if entry[1] == "text" and is_readme(entry[0])]
         data, others = [entry for entry in data if entry[0] not in papers], others + papers
     return data, others
 
 
-def is_paper(file: FileCandidate) -> bool:
-    """README, MANIFEST, LICENSE and their kin, unless the user named the file itself."""
-    return not file.named and PAPERS.fullmatch(PurePosixPath(file.below).name) is not None
+def is_readme(file: FileCandidate) -> bool:
+    """Return whether a file is a README, MANIFEST, LICENSE or the like that the user did not give by its path."""
+    return not file.named and README_NAMES.fullmatch(PurePosixPath(file.below).name) is not None
 
 
 def format_of(path: str) -> tuple[str | None, str | None]:
-    """Format and compression by suffix; (None, None) where the suffix is none of ours."""
+    """Return format and compression by suffix; (None, None) for an unknown suffix."""
     name = PurePosixPath(urlsplit(path).path if is_url(path) else path).name.lower()
     stem, suffix = os.path.splitext(name)
     compression = COMPRESSIONS.get(suffix)
     kind = FORMATS.get(os.path.splitext(stem)[1] if compression else suffix)
-    if kind is None or (compression and kind in COLUMNAR):
+    if kind is None or (compression and readers.FORMATS[kind].is_columnar):
         return None, None
     return kind, compression
 
 
 def sniff_format(path: str) -> tuple[str, str | None]:
-    """Format and compression of a file that the user named: by suffix, else by its first bytes."""
+    """Return format and compression of a file by its suffix, else by its first bytes. Raises CorpusError."""
     kind, compression = format_of(path)
     if kind is not None:
         return kind, compression
@@ -149,23 +140,27 @@ def sniff_format(path: str) -> tuple[str, str | None]:
         raise CorpusError(f"{path}: {broken}") from broken
     except OSError as error:
         raise CorpusError(f"{path}: {as_failure(path, error)}") from error
-    if head.startswith(b"PAR1"):
-        return "parquet", None
-    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
-        return "arrow", None
-    for magic, name in MAGIC.items():
+    for name, file_format in readers.FORMATS.items():
+        if head.startswith(file_format.magic):
+            return name, None
+    for magic, compression in MAGIC.items():
         if head.startswith(magic):
-            return "json", name
+            return "json", compression
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
         return "json", None
-    raise CorpusError(f"{path}: the suffix does not say what it holds", f"read are {SUFFIXES}")
+    raise CorpusError(f"{path}: neither the suffix nor the first bytes tell the format", hint_suffixes())
 
 
-# ------------------------------------------------------------------------------------------------------ finding files
+def hint_suffixes() -> str:
+    """Return the hint that lists the suffixes of the files that are read."""
+    columnar = {name for name, file_format in readers.FORMATS.items() if file_format.is_columnar}
+    plain = [suffix for suffix, name in FORMATS.items() if name not in columnar]
+    others = [suffix for suffix, name in FORMATS.items() if name in columnar]
+    return f"files are read by suffix: {' '.join(plain)} (also with {' '.join(COMPRESSIONS)}), {' '.join(others)}"
 
 
 def find_files(path: str) -> Iterator[FileCandidate]:
-    """Every file that one path of the user leads to."""
+    """Return an iterator of the files that one path of the user leads to. Raises CorpusError where there are none."""
     if is_url(path):
         return find_remote(path)
     path = os.path.expanduser(path)
@@ -173,17 +168,17 @@ def find_files(path: str) -> Iterator[FileCandidate]:
         root = os.path.abspath(path)
         return _walk(root, root)
     if os.path.exists(path):
-        return iter([_found(os.path.abspath(path), os.path.dirname(os.path.abspath(path)), named=True)])
+        return iter([_make_candidate(os.path.abspath(path), os.path.dirname(os.path.abspath(path)), named=True)])
     if hub := parse_hub_name(path):
         local = os.path.basename(os.path.abspath(hub.name)) if os.path.isdir(hub.name) else hub.name
         return iter([FileCandidate(path, local + path[len(hub.name) :], (), None, True)])
     if MAGIC_CHARACTERS.search(path):
-        return _spread(path)
+        return _expand_glob(path)
     raise CorpusError(f"{path} does not exist", hint_missing(path))
 
 
 def hint_missing(path: str) -> str:
-    """The nearest names that exist, or how a dataset of the Hub is named."""
+    """Return a hint for a missing path: the nearest names that exist, or how to name a dataset of the Hub."""
     parent, name = os.path.split(path.rstrip("/"))
     while parent and not os.path.isdir(parent):
         parent, name = os.path.split(parent)
@@ -194,14 +189,14 @@ def hint_missing(path: str) -> str:
     if near:
         return "did you mean " + " or ".join(os.path.join(parent, entry) for entry in near) + "?"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
-        return f"a dataset of the Hub is named with its split: {path}:train"
+        return f"for a dataset of the Hub add its split: {path}:train"
     return f"the nearest folder that exists is {parent or '.'}"
 
 
-def _spread(pattern: str) -> Iterator[FileCandidate]:
+def _expand_glob(pattern: str) -> Iterator[FileCandidate]:
     matches = sorted(glob.glob(pattern, recursive=True))
     if not matches:
-        raise CorpusError(f"{pattern} matches no file", "quote the pattern, and see that its folder exists")
+        raise CorpusError(f"{pattern} matches no file", "quote the pattern, and check that its folder exists")
     root = os.path.abspath(_fixed_part(pattern))
     for match in matches:
         match = os.path.abspath(match)
@@ -209,11 +204,11 @@ def _spread(pattern: str) -> Iterator[FileCandidate]:
             if "**" not in pattern:
                 yield from _walk(match, root)
         elif not _is_hidden(os.path.basename(match)):
-            yield _found(match, root, named=False)
+            yield _make_candidate(match, root, named=False)
 
 
 def _fixed_part(pattern: str) -> str:
-    """The folder of a pattern above its first magic character."""
+    """Return the folder of a pattern above its first magic character."""
     parts = pattern.split("/")
     fixed = next(index for index, part in enumerate(parts) if MAGIC_CHARACTERS.search(part))
     return "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
@@ -224,7 +219,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _walk(top: str, root: str) -> Iterator[FileCandidate]:
-    """The files below a folder. Links are followed, each folder is entered once, hidden ones never."""
+    """Yield the files below a folder. Links are followed, each folder is entered once, hidden folders never."""
     entered: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
@@ -243,41 +238,41 @@ def _walk(top: str, root: str) -> Iterator[FileCandidate]:
         saved = _saved_files(folder, files)
         for name in sorted(files, key=natural_key):
             if not _is_hidden(name) and (saved is None or name in saved):
-                yield _found(os.path.join(folder, name), root, named=False)
+                yield _make_candidate(os.path.join(folder, name), root, named=False)
 
 
 def _is_run(folder: str, files: list[str]) -> bool:
-    """A run directory of our own below the corpus: its tables are no documents."""
+    """Return whether a folder is a run directory of curate, whose tables are not documents."""
     tables = any(os.path.isdir(os.path.join(folder, name)) for name in ("scores", "hits", "dedup"))
     return RUN_FILE in files and (tables or "duplicates.parquet" in files)
 
 
 def _saved_files(folder: str, files: list[str]) -> set[str] | None:
-    """The data of a ``save_to_disk`` folder: what its state names, nothing of its caches. None for any other folder."""
+    """Return the data files of a ``save_to_disk`` folder, without its caches; None for any other folder."""
     if "state.json" not in files or "dataset_info.json" not in files:
         return None
     try:
         with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
             state = json.load(file)
         if state.get("_indices_data_files"):
-            raise CorpusError(f"{folder} keeps its rows behind indices", "dataset.flatten_indices().save_to_disk(…)")
+            raise CorpusError(f"{folder} stores its rows behind indices", "dataset.flatten_indices().save_to_disk(…)")
         return {entry["filename"] for entry in state["_data_files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(f"{folder}: state.json is no state of a saved dataset ({error})") from error
+        raise CorpusError(f"{folder}: state.json is not the state of a saved dataset ({error})") from error
 
 
-def _found(path: str, root: str, named: bool) -> FileCandidate:
+def _make_candidate(path: str, root: str, named: bool) -> FileCandidate:
     try:
         size: int | None = os.stat(path).st_size
     except OSError:
-        size = None  # A dangling link: reading says so.
+        size = None  # A dangling link: reading it gives the reason.
     below = os.path.relpath(path, root).replace(os.sep, "/")
     below = below.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return FileCandidate(path, below, tuple(PurePosixPath(root.replace(os.sep, "/")).parts), size, named)
 
 
 def find_remote(url: str) -> Iterator[FileCandidate]:
-    """The files that a URL leads to: itself, those below it, or those that it matches."""
+    """Yield the files that a URL leads to: itself, those below it, or those that it matches. Raises CorpusError."""
     filesystem, inner = filesystem_of(url)
     protocol = url.split("://")[0]
     try:
@@ -294,11 +289,11 @@ def find_remote(url: str) -> Iterator[FileCandidate]:
         raise as_failure(url, error) from error
     files = {path: info for path, info in listing.items() if info.get("type", "file") == "file"}
     if not files:
-        raise CorpusError(f"{url} does not exist, or holds no file")
-    yield from _place_remote(files, inner.rstrip("/"), filesystem)
+        raise CorpusError(f"{url} does not exist, or has no files")
+    yield from _list_remote(files, inner.rstrip("/"), filesystem)
 
 
-def _place_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[FileCandidate]:
+def _list_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[FileCandidate]:
     for path, info in sorted(files.items()):
         named = path.rstrip("/") == inner
         root = inner.rpartition("/")[0] if named else inner
@@ -313,19 +308,16 @@ def _place_remote(files: dict[str, dict[str, object]], inner: str, filesystem: o
         yield FileCandidate(full, below, parts, int(size) if isinstance(size, (int, float)) else None, named)
 
 
-# ------------------------------------------------------------------------------------------------------------- names
-
-
 def name_files(files: Sequence[FileCandidate]) -> list[str]:
-    """Unique names: the path below the root, with as many folders of the roots before it as tell all files apart."""
+    """Return unique names: the path below the root, after as many folders of the roots as the names need to differ."""
     deepest = max((len(file.root) for file in files), default=0)
     for depth in range(deepest + 1):
-        names = [_name(file, depth) for file in files]
+        names = [_name_at_depth(file, depth) for file in files]
         if len(set(names)) == len(names):
             return names
     raise CorpusError("two files of the corpus have the same name", "put them below one folder")
 
 
-def _name(file: FileCandidate, depth: int) -> str:
+def _name_at_depth(file: FileCandidate, depth: int) -> str:
     folders = [part.strip("/") for part in file.root[len(file.root) - depth :]] if depth else []
     return "/".join([*(part for part in folders if part), file.below])

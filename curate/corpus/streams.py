@@ -1,7 +1,7 @@
-"""Bytes of a source: opened where it lies, decompressed on the way, in chunks of bounded size.
+"""The bytes of a source, local or remote, decompressed, in chunks of bounded size.
 
-What breaks off or cannot be opened raises ``BrokenSourceError`` after all that came before it. A server that does not
-answer raises ``StorageError``: that is no property of the data, and must not be recorded as one.
+A source that breaks off or cannot be opened raises ``BrokenSourceError`` after all chunks before the damage. A server
+that does not answer raises ``StorageError``: that is not a property of the data and must not be recorded as one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from isal import isal_zlib
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, StorageError
 
-# What a piece of an archive unfolds to is held in memory at once, and in repetitive text that is a thousandfold: pieces
-# begin small, and grow and shrink with what comes out of them.
+# A piece of an archive is decompressed at once, and repetitive text expands a thousandfold: pieces begin small, then
+# grow and shrink with their expansion.
 FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15
 UNFOLDED_BYTES = 1 << 18
 # zstd --long=31 declares windows of up to 2 GiB; the default limit refuses them.
@@ -31,11 +31,12 @@ DECODE_ERRORS = (ISAL_ERROR, zstandard.ZstdError, lzma.LZMAError, EOFError, OSEr
 
 
 def is_url(path: str) -> bool:
+    """Return whether a path is a URL."""
     return "://" in path
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path in it."""
+    """Return the fsspec file system of a URL, and the path in it. Raises CorpusError for an unknown protocol."""
     import fsspec
 
     try:
@@ -55,11 +56,13 @@ def filesystem_of(url: str) -> tuple[Any, str]:
         hint = f"pip install 'curate[{extra}]'" if extra else f"pip install the fsspec driver of {protocol}://"
         raise CorpusError(f"{url}: {error}", hint) from error
     except ValueError as error:
-        raise CorpusError(f"{url}: {error}", "known are s3://, gs://, https://, hf://, memory:// and others") from error
+        raise CorpusError(
+            f"{url}: {error}", "URLs begin with s3://, gs://, https://, hf:// or another protocol of fsspec"
+        ) from error
 
 
 def open_binary(path: str) -> IO[bytes]:
-    """Open for reading. BrokenSourceError where the file is gone or refused, StorageError where its server fails."""
+    """Open a path or URL for reading. Raises BrokenSourceError for a missing or refused file, and StorageError."""
     try:
         if is_url(path):
             filesystem, inner = filesystem_of(path)
@@ -70,7 +73,7 @@ def open_binary(path: str) -> IO[bytes]:
 
 
 class RemoteFile(io.RawIOBase):
-    """A file behind a URL. What its driver raises, also in the hands of Arrow, comes out as one of our errors."""
+    """A file behind a URL whose driver's exceptions become our errors, also where Arrow reads it."""
 
     def __init__(self, url: str, file: Any):
         self._url = url
@@ -104,7 +107,7 @@ class RemoteFile(io.RawIOBase):
 
 
 def as_failure(path: str, error: Exception) -> Exception:
-    """What an exception of open or read means: the file's own fault, or that of its server."""
+    """Return an exception of open or read as BrokenSourceError (the file's fault) or StorageError (the server's)."""
     if isinstance(error, (CorpusError, StorageError, BrokenSourceError)):
         return error
     if isinstance(error, FileNotFoundError):
@@ -119,15 +122,16 @@ def as_failure(path: str, error: Exception) -> Exception:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an exception without its later lines."""
+    """Return the first line of the message of an exception, or its type without a message."""
     lines = str(error).strip().splitlines()
     return (lines[0].rstrip(" .:") if lines else "") or type(error).__name__
 
 
 def read_chunks(source: Source, offset: int = 0, size: int = 1 << 20) -> Iterator[tuple[bytes, int]]:
-    """Decompressed chunks, each with the number of stored bytes read so far.
+    """Yield decompressed chunks, each with the number of stored bytes read so far.
 
-    ``offset`` counts decompressed bytes; only a plain file jumps there, others read up to it.
+    ``offset`` counts decompressed bytes: reading of a plain file seeks there, of others it discards what comes before.
+    Raises BrokenSourceError and StorageError.
     """
     with open_binary(source.path) as file:
         if source.compression is None:
@@ -168,7 +172,7 @@ def _read_some(source: Source, file: IO[bytes], size: int) -> bytes:
 
 
 def _decompress(source: Source, file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Unfold every member of the archive; zero bytes between members are padding, as gzip and xz allow."""
+    """Decompress every member of the archive; zero bytes between members are padding, as gzip and xz allow."""
     decoder = make_decoder(source.compression)
     position, started, size = 0, False, FIRST_PIECE
     while piece := _read_some(source, file, size):
@@ -194,6 +198,7 @@ def _decompress(source: Source, file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
 
 
 def make_decoder(compression: str | None) -> Any:
+    """Return a decompression object with ``decompress``, ``eof`` and ``unused_data``."""
     if compression == "gz":
         return isal_zlib.decompressobj(wbits=31)
     if compression == "zst":
@@ -206,7 +211,10 @@ def make_decoder(compression: str | None) -> Any:
 
 
 def read_edges(path: str, size: int | None, length: int = 1 << 16) -> tuple[bytes, bytes]:
-    """The first and the last ``length`` bytes as stored."""
+    """Return the first and the last ``length`` bytes as stored, without overlap.
+
+    Raises BrokenSourceError and StorageError.
+    """
     with open_binary(path) as file:
         try:
             first = file.read(length)

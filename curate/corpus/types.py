@@ -1,4 +1,4 @@
-"""What passes between the readers, the slicer and those who read a corpus."""
+"""Types that pass between the readers, the slicer and the users of a corpus."""
 
 from __future__ import annotations
 
@@ -6,71 +6,72 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from curate.corpus.chat.rows import Turns, list_columns
+from curate.runtime.arrays import Int64Array
 
 OK = "ok"
 EMPTY = "empty"
 UNREADABLE = "unreadable"
 
-# A longer line, array element or text file is no document but a file without line ends; it becomes one unreadable row.
+# A longer line, array element or text file is taken for a file without line ends and becomes one unreadable row.
 MAX_DOCUMENT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of a corpus (or one split of a Hub dataset): where it lies, its key, and how it is read."""
+    """One file of a corpus, or one split of a Hub dataset: its path, its key, and how it is read."""
 
     path: str
-    """What is opened: a local path, a URL, or ``NAME:SPLIT``."""
+    """A local path, a URL, or ``NAME:SPLIT``."""
     name: str
     """The key: a POSIX path below the corpus root, unique over the corpus."""
     format: str
-    """jsonl, json, csv, tsv, parquet, arrow, text or hub."""
+    """A key of ``curate.corpus.readers.FORMATS``."""
     compression: str | None
     """gz, zst, bz2, xz or None."""
     size: int | None
-    """Bytes as stored (compressed), None where the far side does not say."""
+    """Bytes as stored (compressed), None where the server does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceMark:
-    """The place of one slice in its file, and where the following slice begins. All fields are JSON."""
+    """The position of one slice in its file, and where the next slice begins. All fields are JSON."""
 
     file: str
     number: int
     """0, 1, 2 … within the file."""
     first_row: int
     next_row: int
-    """The rows of the slice lie in [first_row, next_row); blank lines and rows that were sampled out lie there too."""
+    """The rows of the slice are in [first_row, next_row), which also counts blank lines and rows outside the sample."""
     next_offset: int | None
     """Byte at which ``next_row`` begins, where the file can be entered there."""
     documents: int
     last: bool
-    """No slice of this file follows."""
+    """Whether this is the final slice of the file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Documents:
-    """The documents of one slice, in the order of their rows; every list has one entry for each document."""
+    """The documents of one slice, in the order of their rows; each list has one entry for each document."""
 
     mark: SliceMark
-    rows: np.ndarray[Any, np.dtype[np.int64]]
+    rows: Int64Array
+    """Row numbers in the file, ascending."""
     ids: list[str | None]
     texts: list[str | None]
     """None where the status is ``unreadable``; of conversations, all turns with a blank line between two."""
     turns: list[Turns | None] | None
     """The turns of conversations, each with some text, and None where the status is ``unreadable``; None for texts."""
     statuses: list[str]
-    """``ok``, ``empty`` (no text but white space; of conversations, no turn) or ``unreadable``."""
+    """``ok``, ``empty`` (only white space; of conversations, no turn) or ``unreadable``."""
     reasons: list[str | None]
-    """For unreadable rows, the place in the file and the cause."""
+    """For unreadable rows, the position in the file and the cause; else None."""
     read_bytes: int
-    """Bytes of the file, as stored, that this slice took: they add up to the size of the file."""
+    """Stored bytes of the file that this slice took: the sum over all slices is the size of the file."""
     table: pa.Table | None
-    """Every original column, or those that were asked for, null in unreadable rows; None unless asked for."""
+    """All original columns, or the selected ones, null in unreadable rows; None where none were selected."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -78,43 +79,45 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What to take out of each row."""
+    """What readers take from each row."""
 
     text_field: str | None
-    """None while the columns are still being looked at, and for conversations."""
+    """None while columns are detected, and for conversations."""
     id_field: str | None
+    """None where documents have no id."""
     whole: bool = False
     """Keep every original column."""
     keep: Callable[[int], bool] | None = None
     """Whether a row is in the sample; None for all."""
     chunk_bytes: int = 1 << 20
+    """Bytes that readers of text formats request at a time."""
     conversation: str | None = None
     """The schema of conversations; None for texts."""
     also: tuple[str, ...] = ()
-    """Columns, or paths with dots within one, to keep beside the text, each under this name; unless ``whole``."""
+    """Columns, or paths with dots within one, to keep under these names; ignored with ``whole``."""
 
     @property
     def holds_content(self) -> bool:
-        """Whether more than the text and the id is kept of a row."""
+        """Whether more than the text and the id of a row is kept."""
         return self.whole or bool(self.also)
 
     def project(self, names: list[str], also: bool = True) -> list[str]:
-        """The columns to read of those that a source has: the text or the turns and the id, or a struct around one.
+        """Return the columns to read among the ``names`` of a source: of the text or the turns, the id, and ``also``.
 
-        ``also`` is whether the columns beside the text are among them.
+        A path within a struct is returned as a path. Without ``also`` the columns outside the text are left out.
         """
-        spoken = list_columns(self.conversation) if self.conversation is not None else ()
-        wanted = [
+        turns = list_columns(self.conversation) if self.conversation is not None else ()
+        fields = [
             field
-            for field in (self.text_field, *spoken, self.id_field, *(self.also if also else ()))
+            for field in (self.text_field, *turns, self.id_field, *(self.also if also else ()))
             if field is not None
         ]
-        return [field for field in dict.fromkeys(wanted) if field in names or field.split(".")[0] in names]
+        return [field for field in dict.fromkeys(fields) if field in names or field.split(".")[0] in names]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadStart:
-    """Where reading begins: a row, and its byte where the file can be entered there."""
+    """Where reading begins: a row, and its byte where a reader can seek to it."""
 
     row: int = 0
     offset: int | None = None
@@ -122,29 +125,34 @@ class ReadStart:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Some consecutive rows, as a reader hands them over; one entry per document in each list."""
+    """Some consecutive rows as a reader yields them; each list has one entry for each document."""
 
     rows: list[int]
+    """Row numbers in the file, ascending."""
     ids: list[str | None]
     texts: list[str | None]
+    """None in unreadable rows."""
     reasons: list[str | None]
+    """Position and cause of unreadable rows; else None."""
     sizes: list[int]
     """What each document counts towards ``slice_bytes``."""
     positions: list[int]
-    """Bytes of the source, as stored, that are read when the document is."""
+    """Stored bytes of the source up to the end of the document."""
     offsets: list[int] | None
-    """Byte behind the document, where the file can be entered there."""
+    """Byte after each document; None where a reader cannot seek."""
     begin: int
-    """Bytes of the source read before this block."""
+    """Stored bytes of the source before this block."""
     end: int
+    """Stored bytes of the source up to the end of this block."""
     next_row: int
-    """The row behind the block, counting blank and sampled-out rows at its end."""
+    """The row after the block, counting blank rows and rows outside the sample at its end."""
     next_offset: int | None
+    """Byte at which ``next_row`` begins; None where a reader cannot seek."""
     content: list[dict[str, Any] | None] | pa.Table | None
-    """The rows in full, or the columns that were asked for, when they were."""
+    """The rows with all columns or the selected ones; None where none were selected."""
     turns: list[Turns | None] | None = None
     """The turns of conversations; None for texts, and where no row could be read."""
 
 
 class BrokenSourceError(Exception):
-    """The rest of a source cannot be read, and why. Readers turn it into one unreadable row."""
+    """The rest of a source cannot be read; the message says why. Readers turn it into one unreadable row."""

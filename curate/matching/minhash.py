@@ -7,60 +7,60 @@ sqrt(s (1 − s) / permutations). Sources: Broder 1997; Leskovec, Rajaraman, Ull
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from curate.matching import numba_kernels
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from curate.runtime.arrays import Int64Array, UInt32Array, UInt64Array
 
 SCHEME = "affine32"
 PERMUTATIONS = 128
 SEED = 1
 EMPTY = np.uint32(0xFFFFFFFF)
-BLOCK = 65_536  # elements that are permuted at a time, so that they stay in the processor's cache
+BLOCK = 65_536  # elements permuted at a time, so that they stay in the processor's cache
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """How a signature is cut: sets that agree in all rows of one band are candidates."""
+    """How a signature is divided: two sets whose values agree in all rows of one band are candidates."""
 
     bands: int
+    """Bands of a signature."""
     rows: int
+    """Values of a signature in each band."""
 
     def probability(self, similarity: float) -> float:
-        """The probability that two sets of this Jaccard similarity become candidates: 1 − (1 − s^r)^b."""
+        """Return the probability that two sets of this Jaccard similarity become candidates: 1 − (1 − s^r)^b."""
         return float(1 - (1 - similarity**self.rows) ** self.bands)
 
 
-def choose_bands(threshold: float, permutations: int = PERMUTATIONS, recall: float = 0.98) -> Bands:
-    """The most rows a band with which sets at the threshold are still found with probability ``recall``.
+def choose_bands(threshold: float, num_permutations: int = PERMUTATIONS, recall: float = 0.98) -> Bands:
+    """Return the bands with the most rows that find sets at the threshold with probability ``recall`` or more.
 
-    More rows mean fewer false candidates; recall above the threshold is higher still. ValueError for a threshold
-    outside (0, 1].
+    More rows give fewer false candidates; sets above the threshold are found with a higher probability. Where no
+    division reaches the recall, each band has one row. Raises ValueError for a threshold outside (0, 1].
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie in (0, 1], not {threshold}")
-    for rows in range(permutations, 1, -1):
-        found = Bands(permutations // rows, rows)
-        if found.probability(threshold) >= recall:
-            return found
-    return Bands(permutations, 1)
+    for rows in range(num_permutations, 1, -1):
+        bands = Bands(num_permutations // rows, rows)
+        if bands.probability(threshold) >= recall:
+            return bands
+    return Bands(num_permutations, 1)
 
 
-def permutations(count: int = PERMUTATIONS, seed: int = SEED) -> Array:
-    """The multipliers and addends of ``count`` permutations, uint32 of shape (2, count): datasketch's own."""
+def permutations(count: int = PERMUTATIONS, seed: int = SEED) -> UInt32Array:
+    """Return datasketch's multipliers and addends of ``count`` permutations, of shape (2, count)."""
     from datasketch import MinHash
 
-    found: Array = MinHash(num_perm=count, seed=seed, scheme=SCHEME).permutations
-    return found
+    table: UInt32Array = MinHash(num_perm=count, seed=seed, scheme=SCHEME).permutations
+    return table
 
 
-def premix(hashes: Array) -> Array:
-    """MurmurHash3's finaliser for 32 bits, a bijection, applied once before the permutations."""
-    values: Array = hashes ^ (hashes >> np.uint32(16))
+def premix_hashes(hashes: UInt32Array) -> UInt32Array:
+    """Return the hashes after MurmurHash3's finaliser for 32 bits, a bijection, applied before the permutations."""
+    values: UInt32Array = hashes ^ (hashes >> np.uint32(16))
     values = values * np.uint32(0x85EBCA6B)
     values ^= values >> np.uint32(13)
     values *= np.uint32(0xC2B2AE35)
@@ -68,45 +68,46 @@ def premix(hashes: Array) -> Array:
     return values
 
 
-def signatures(hashes: Array, offsets: Array, table: Array) -> Array:
-    """The signature of each set, uint32 of shape (sets, permutations).
+def signatures(hashes: UInt32Array | UInt64Array, offsets: Int64Array, table: UInt32Array) -> UInt32Array:
+    """Return the signature of each set, of shape (sets, permutations).
 
-    ``hashes`` are 32-bit hashes of the elements of all sets, one set after the other (of wider ones the low 32 bits
-    count); set i is those from offsets[i] to offsets[i + 1]. Repeated elements change nothing. An empty set has
-    EMPTY throughout, as in datasketch. ``table`` is what ``permutations`` gives.
+    ``hashes`` has the hashes of the elements of all sets, one set after the other; of 64-bit hashes the low 32 bits
+    count. Set i has those in [offsets[i], offsets[i + 1]). Repeated elements change nothing. The signature of an empty
+    set is EMPTY throughout, as in datasketch. ``table`` comes from ``permutations``.
     """
-    mixed = premix(hashes.astype(np.uint32))
-    found = np.full((len(offsets) - 1, table.shape[1]), EMPTY, np.uint32)
+    mixed = premix_hashes(hashes.astype(np.uint32))
+    minima_SP = np.full((len(offsets) - 1, table.shape[1]), EMPTY, np.uint32)
     if numba_kernels.available():
-        numba_kernels.minima(mixed, offsets.astype(np.int64), table, found)
+        numba_kernels.minima(mixed, offsets.astype(np.int64), table, minima_SP)
     else:
-        minima(mixed, offsets, table, found)
-    return found
+        minima(mixed, offsets, table, minima_SP)
+    return minima_SP
 
 
-def minima(mixed: Array, offsets: Array, table: Array, found: Array) -> None:
-    """Lower ``found`` to each set's minima in plain NumPy: whole sets of about BLOCK elements at a time."""
+def minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
+    """Lower ``minima_SP`` (sets, permutations) to the minima of each set, in NumPy, about BLOCK elements at a time."""
     filled = np.flatnonzero(np.diff(offsets))
     starts, ends = offsets[filled], offsets[filled + 1]
     first = 0
     while first < len(filled):
         last = max(first + 1, int(np.searchsorted(ends, starts[first] + BLOCK, side="right")))
         part = mixed[starts[first] : ends[last - 1]]
-        places = starts[first:last] - starts[first]
+        positions = starts[first:last] - starts[first]
         lowest = np.empty((table.shape[1], last - first), np.uint32)
         row = np.empty_like(part)
         for permutation, (multiplier, addend) in enumerate(table.T):
             np.multiply(part, multiplier, out=row)
             np.add(row, addend, out=row)
-            np.minimum.reduceat(row, places, out=lowest[permutation])
-        found[filled[first:last]] = lowest.T
+            np.minimum.reduceat(row, positions, out=lowest[permutation])
+        minima_SP[filled[first:last]] = lowest.T
         first = last
 
 
-def band_keys(signed: Array, bands: Bands) -> Array:
-    """A 64-bit key of each set in each band, shape (sets, bands): equal rows give equal keys, in one band.
+def band_keys(signed: UInt32Array, bands: Bands) -> UInt64Array:
+    """Return a key of each set in each band, of shape (sets, bands), equal where all rows of the band are equal.
 
-    Two sets whose rows differ have the same key by chance once in 2^64.
+    ``signed`` has the signatures, of shape (sets, permutations). Two sets whose rows differ have equal keys with
+    probability 2^-64.
     """
     keys = np.empty((bands.bands, len(signed)), np.uint64)
     columns = np.ascontiguousarray(signed.T)

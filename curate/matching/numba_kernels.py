@@ -1,6 +1,6 @@
-"""Inner loops compiled by numba where that is installed (the extra ``fast``); each has a twin in plain NumPy.
+"""Inner loops that numba compiles where it is installed (the extra ``fast``); each has a twin in NumPy.
 
-The twins give the same bits, and a test holds them together.
+A test checks that the twins give the same bits.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from curate.runtime.arrays import Array, Int64Array, UInt8Array, UInt32Array, UInt64Array
 
 SMALL_BITS = 23
 
 
 @lru_cache(maxsize=1)
 def available() -> bool:
-    """Whether numba can be imported."""
+    """Return whether numba can be imported."""
     try:
         import numba  # noqa: F401
     except ImportError:
@@ -28,10 +28,10 @@ def available() -> bool:
 def _minima() -> Callable[..., None]:
     import numba
 
-    def loop(mixed: Array, offsets: Array, multipliers: Array, addends: Array, found: Array) -> None:
-        for place in range(len(offsets) - 1):
-            row = found[place]
-            for element in range(offsets[place], offsets[place + 1]):
+    def loop(mixed: Array, offsets: Array, multipliers: Array, addends: Array, minima_SP: Array) -> None:
+        for index in range(len(offsets) - 1):
+            row = minima_SP[index]
+            for element in range(offsets[index], offsets[index + 1]):
                 value = mixed[element]
                 for permutation in range(len(multipliers)):
                     row[permutation] = min(
@@ -42,9 +42,9 @@ def _minima() -> Callable[..., None]:
     return compiled
 
 
-def minima(mixed: Array, offsets: Array, table: Array, found: Array) -> None:
-    """Lower ``found`` (sets, permutations) to each set's minima under the permutations; see ``minhash.minima``."""
-    _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), found)
+def minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
+    """Lower ``minima_SP`` (sets, permutations) to the minima of each set; the twin of ``minhash.minima``."""
+    _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), minima_SP)
 
 
 @lru_cache(maxsize=1)
@@ -52,10 +52,10 @@ def _sift() -> Callable[..., int]:
     import numba
 
     def loop(
-        signed: Array, bands: int, rows: int, multiplier: Any, small: Array, table: Array, mask: Any, places: Array,
+        signed: Array, bands: int, rows: int, multiplier: Any, small: Array, table: Array, mask: Any, positions: Array,
         keys: Array,
     ) -> int:  # fmt: skip
-        """The places and keys that pass, as many as there is room for, and how many there are."""
+        """Write the positions and keys that pass, as far as there is room, and return how many pass."""
         count = 0
         shift, half, top = np.uint64(29), np.uint64(32), np.uint64(64 - SMALL_BITS)
         seven, three = np.uint64(7), np.uint64(3)
@@ -70,8 +70,8 @@ def _sift() -> Callable[..., int]:
                 if not (small[high >> three] >> (high & seven)) & 1:
                     continue
                 if table[value & mask] and table[(value >> half) & mask]:
-                    if count < len(places):
-                        places[count] = number * bands + band
+                    if count < len(positions):
+                        positions[count] = number * bands + band
                         keys[count] = value
                     count += 1
         return count
@@ -80,21 +80,31 @@ def _sift() -> Callable[..., int]:
     return compiled
 
 
-def make_small(keys: Array) -> Array:
-    """A table of SMALL_BITS bits in a megabyte, which stays in the cache: the high bits of some 64-bit keys."""
+def make_small(keys: UInt64Array) -> UInt8Array:
+    """Return a table of 2^SMALL_BITS bits (a megabyte, which stays in the cache), set at the high bits of the keys."""
     flags = np.zeros(1 << SMALL_BITS, bool)
     flags[(keys >> np.uint64(64 - SMALL_BITS)).astype(np.int64)] = True
     return np.packbits(flags, bitorder="little")
 
 
 def sift(
-    signed: Array, bands: int, rows: int, multiplier: np.uint64, small: Array, table: Array, mask: np.uint64
-) -> tuple[Array, Array]:
-    """The band keys of signatures (``minhash.band_keys``, raveled) that two sieves let pass: places, and keys."""
+    signed: UInt32Array,
+    bands: int,
+    rows: int,
+    multiplier: np.uint64,
+    small: UInt8Array,
+    table: Array,
+    mask: np.uint64,
+) -> tuple[Int64Array, UInt64Array]:
+    """Return the band keys that pass two filters, as positions in ``minhash.band_keys(…).ravel()`` and keys.
+
+    ``signed`` has the signatures, of shape (sets, permutations). ``small`` comes from ``make_small``. ``table`` has a
+    flag at both halves of each wanted key, modulo ``mask`` + 1.
+    """
     room = 4 * len(signed) + 1024
     while True:
-        places, keys = np.empty(room, np.int64), np.empty(room, np.uint64)
-        count = _sift()(signed, bands, rows, multiplier, small, table, mask, places, keys)
+        positions, keys = np.empty(room, np.int64), np.empty(room, np.uint64)
+        count = _sift()(signed, bands, rows, multiplier, small, table, mask, positions, keys)
         if count <= room:
-            return places[:count], keys[:count]
+            return positions[:count], keys[:count]
         room = count

@@ -1,73 +1,70 @@
-"""Documents as sets of shingles and as sequences of words, and how similar two of them are.
+"""Documents as sets of shingles and as sequences of words, and the similarity of two documents.
 
-A document is the set of the 64-bit hashes of its shingles, so that its Jaccard similarity to another is exact but for a
-hash collision, which two documents of a thousand shingles meet once in 10^13 pairs.
+A document is the set of the 64-bit hashes of its shingles, so that its Jaccard similarity to another is exact, except
+for hash collisions: one in 10^13 pairs of documents of a thousand shingles.
 """
-
-from typing import Any
 
 import numpy as np
 
 from curate.matching.words import JOIN, Words, hash_spans, inner, mix, shingle
+from curate.runtime.arrays import Int64Array, UInt64Array
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-SHORT = np.uint64(0x5851F42D4C957F2D)  # sets hashes of another kind apart (Knuth's multiplier, MMIX)
+SHORT = np.uint64(0x5851F42D4C957F2D)  # separates hashes of another kind (Knuth's multiplier, MMIX)
 
 
-def shingle_sets(found: Words, size: int) -> tuple[Array, Array]:
-    """The shingle hashes of each document in turn, repeats included, and where each document's begin.
+def shingle_sets(words: Words, size: int) -> tuple[UInt64Array, Int64Array]:
+    """Return the shingle hashes of all documents, one after the other with repeats, and the offsets of each document.
 
-    A document of fewer words than a shingle has one hash, of all its words, that no shingle has; one without words
-    has none. The second array has one entry more than there are documents.
+    Document d has the hashes in [offsets[d], offsets[d + 1]). A document of fewer than ``size`` words has one hash, of
+    all its words, that no shingle has; one without words has none.
     """
-    counts = found.counts
+    counts = words.counts
     many = np.where(counts >= size, counts - size + 1, np.minimum(counts, 1))
     offsets = np.concatenate([[0], np.cumsum(many)])
     hashes = np.empty(offsets[-1], np.uint64)
     short = np.flatnonzero((counts > 0) & (counts < size))
-    whole = np.ones(len(hashes), bool)
-    whole[offsets[short]] = False
-    run = shingle(found.hashes, size)
-    hashes[whole] = run[inner(found.offsets, size, len(run))]
-    hashes[offsets[short]] = hash_short(found, short)
+    is_shingle = np.ones(len(hashes), bool)
+    is_shingle[offsets[short]] = False
+    run = shingle(words.hashes, size)
+    hashes[is_shingle] = run[inner(words.offsets, size, len(run))]
+    hashes[offsets[short]] = hash_short(words, short)
     return hashes, offsets
 
 
-def hash_short(found: Words, documents: Array) -> Array:
-    """One hash of all words of each of some short documents."""
-    counts, starts = found.counts[documents], found.offsets[documents]
+def hash_short(words: Words, documents: Int64Array) -> UInt64Array:
+    """Return one hash of all words of each of the documents, given by number; each has at least one word."""
+    counts, starts = words.counts[documents], words.offsets[documents]
     values = counts.astype(np.uint64) * SHORT
-    for place in range(int(counts.max(initial=0))):
-        longer = counts > place
-        values[longer] = values[longer] * JOIN + found.hashes[starts[longer] + place]
+    for position in range(int(counts.max(initial=0))):
+        longer = counts > position
+        values[longer] = values[longer] * JOIN + words.hashes[starts[longer] + position]
     return mix(values)
 
 
-def hash_sequences(found: Words) -> tuple[Array, Array]:
-    """128 bits, in two halves, that two documents share when their words are the same in the same order.
+def hash_sequences(words: Words) -> tuple[UInt64Array, UInt64Array]:
+    """Return the halves of a 128-bit hash of each document, equal for documents of the same words in the same order.
 
-    Documents without words have 0.
+    Documents without words have 0 in both.
     """
-    high, low = (np.zeros(len(found.counts), np.uint64) for _ in range(2))
-    filled = np.flatnonzero(found.counts)
-    first, last = found.offsets[filled], found.offsets[filled + 1] - 1
-    counts = found.counts[filled].astype(np.uint64)
-    high[filled] = mix(hash_spans(found.hashes, first, last) + counts)
-    low[filled] = mix(hash_spans(mix(found.hashes + SHORT), first, last) + counts)
+    high, low = (np.zeros(len(words.counts), np.uint64) for _ in range(2))
+    filled = np.flatnonzero(words.counts)
+    first, last = words.offsets[filled], words.offsets[filled + 1] - 1
+    counts = words.counts[filled].astype(np.uint64)
+    high[filled] = mix(hash_spans(words.hashes, first, last) + counts)
+    low[filled] = mix(hash_spans(mix(words.hashes + SHORT), first, last) + counts)
     return high, low
 
 
-def as_set(hashes: Array) -> Array:
-    """Sorted, without repeats."""
+def as_set(hashes: UInt64Array) -> UInt64Array:
+    """Return the hashes in ascending order, without repeats."""
     values = np.sort(hashes)
-    fresh = np.ones(len(values), bool)
-    np.not_equal(values[1:], values[:-1], out=fresh[1:])
-    return values[fresh]
+    is_new = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=is_new[1:])
+    return values[is_new]
 
 
-def jaccard(first: Array, second: Array) -> float:
-    """The share of the elements of two sets that both have; 0 for empty sets. Sets are sorted, without repeats."""
+def jaccard(first: UInt64Array, second: UInt64Array) -> float:
+    """Return the Jaccard similarity of two sets, each in ascending order without repeats; 0 for two empty sets."""
     merged = np.concatenate((first, second))
     merged.sort(kind="stable")  # two sorted runs: a merge, in linear time
     common = np.count_nonzero(merged[1:] == merged[:-1])

@@ -1,4 +1,4 @@
-"""What every folder may use: the console, text, numbers, files, threads, processes, the profiler, HTML.
+"""Helpers for every folder: the console, text, numbers, files, threads, processes, the profiler, HTML.
 
 Nothing here knows of documents, models or tables.
 """

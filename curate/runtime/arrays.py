@@ -1,4 +1,4 @@
-"""Types of NumPy arrays by their dtype. Shapes are said by the suffix of a name (``values_ND``) or by its docstring."""
+"""Types of NumPy arrays by their dtype. The suffix of a name (``values_ND``) or its docstring gives the shape."""
 
 from typing import Any
 

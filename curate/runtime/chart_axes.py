@@ -1,4 +1,4 @@
-"""Round values along an axis, even or logarithmic, and how they are labelled."""
+"""Ticks of chart axes, linear or logarithmic: round values and their labels."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from curate.runtime.numbers import figure
 
-MARGIN = 0.04  # of a scale on either side of what it must hold
-LEAST = 0.05  # of a value: the least that a scale spans
-HIGHEST = 1e300  # what lies above, or below its inverse on a logarithmic scale, is drawn at an end
+MARGIN = 0.04  # share of a scale that is added at each end
+LEAST = 0.05  # a scale spans at least this share of its values
+HIGHEST = 1e300  # values above, or below the inverse on a logarithmic scale, are drawn at an end
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A labelled place on an axis: ``share`` from its beginning."""
+    """A labelled position on an axis: 0 ≤ ``share`` ≤ 1 from its beginning."""
 
     share: float
     label: str
@@ -21,25 +21,25 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Values as shares of a width: 0 at ``low``, 1 at ``high``; logarithmic where ``log``, and then above 0."""
+    """A scale that maps values to shares of a width: 0 at ``low``, 1 at ``high``; a logarithmic one has ``low`` > 0."""
 
     low: float
     high: float
     log: bool
 
     def share(self, value: float) -> float:
-        """Never falls as the value rises. What lies beyond an end is at that end; NaN is nowhere, and stays NaN."""
+        """Return where a value lies, in [0, 1]: monotone, clipped at both ends, NaN for NaN."""
         if math.isnan(value):
             return math.nan
         low, high = self._bend(self.low), self._bend(self.high)
         return min(max((self._bend(value) - low) / (high - low), 0.0), 1.0)
 
     def beyond(self, value: float) -> int:
-        """−1 below the scale, 1 above it, else 0."""
+        """Return −1 for a value below the scale, 1 for one above it, else 0."""
         return int(value > self.high) - int(value < self.low)
 
     def list_ticks(self, most: int) -> list[Tick]:
-        """At most about so many round values, with labels."""
+        """Return about ``most`` round values or fewer, with labels, in ascending order."""
         find = list_logarithmic if self.log else list_linear
         return [Tick(self.share(value), label_value(value)) for value in find(self.low, self.high, most)]
 
@@ -50,9 +50,9 @@ class Scale:
 
 
 def hold(values: Sequence[float], log: bool) -> Scale:
-    """The scale that holds all values, with a margin; numbers that cannot be drawn on it are left out.
+    """Return the scale that holds all values, with a margin; it ignores numbers that cannot be drawn on it.
 
-    Without any value it is 1 … 10 (0 … 1 where it is even); around one value it spans a twentieth of it.
+    Without values it is 1 … 10 (linear: 0 … 1). Around one value it spans a twentieth of it.
     """
     known = [value for value in values if abs(value) < HIGHEST and (value > 1 / HIGHEST or not log)]
     if not known:
@@ -66,11 +66,12 @@ def hold(values: Sequence[float], log: bool) -> Scale:
 
 
 def label_value(value: float) -> str:
-    """A round value on an axis."""
+    """Return a round value as the label of a tick: 413, 0.05, 20k."""
     return figure(value) if value < 10_000 else count_short(value)
 
 
 def count_short(value: float) -> str:
+    """Return a round value with a unit of thousands: 20k, 1.5M, 2B; below a thousand the value."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:g}{unit}"
@@ -78,7 +79,7 @@ def count_short(value: float) -> str:
 
 
 def list_logarithmic(low: float, high: float, most: int) -> Sequence[float]:
-    """1, 2, 5, 10 … or powers of ten alone where those would be too many; even steps within a narrow range."""
+    """Return 1, 2, 5, 10 … within [low, high]; powers of ten where those are too many, even steps in a narrow range."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     found: list[float] = []
     for digits in ((1, 2, 5), (1, 3), (1,)):
@@ -92,7 +93,7 @@ def list_logarithmic(low: float, high: float, most: int) -> Sequence[float]:
 
 
 def list_linear(low: float, high: float, most: int) -> Iterator[float]:
-    """Multiples of 1, 2, 5, 10 …"""
+    """Yield at most ``most`` multiples of 1, 2, 5, 10 … within [low, high], in ascending order."""
     span = max(high - low, 1e-9)
     unit = 10.0 ** math.floor(math.log10(span / (most - 1)))
     width = next(unit * digit for digit in (1, 2, 5, 10) if span / (unit * digit) <= most - 1 + 1e-9)

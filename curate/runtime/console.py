@@ -1,7 +1,7 @@
-"""What a person sees while work goes on: labelled lines, warnings and one progress bar, all on stderr.
+"""Messages to the user on stderr: labelled lines, warnings and one progress bar.
 
 Silent by default, so that a library call prints nothing; the command line turns it on with ``enable()``. On a
-terminal the bar moves; elsewhere a plain line appears now and then, so that a log file stays readable.
+terminal the bar moves; elsewhere a plain line appears every 30 seconds, so that a log file stays readable.
 """
 
 import sys
@@ -18,18 +18,18 @@ LOG_SECONDS = 30.0
 
 
 def enable(on: bool = True) -> None:
-    """Speak on stderr from now on (or fall silent again)."""
+    """Turn messages on, or off again."""
     global _enabled
     _enabled = on
 
 
 def is_enabled() -> bool:
-    """Whether anything is said."""
+    """Return whether messages are printed."""
     return _enabled
 
 
 def say(label: str, text: str) -> None:
-    """One labelled line: ``reading     corpus/   3 files …``; what does not fit goes below, indented."""
+    """Print a labelled line: ``reading     corpus/   3 files …``; what does not fit goes below, indented."""
     if _enabled:
         wide = textwrap.TextWrapper(WIDTH, f"{label:<{LABEL_WIDTH}} ", " " * (LABEL_WIDTH + 1), break_long_words=False)
         wide.break_on_hyphens = wide.replace_whitespace = wide.drop_whitespace = False
@@ -38,14 +38,14 @@ def say(label: str, text: str) -> None:
 
 
 def show(text: str) -> None:
-    """A block of text as it stands."""
+    """Print a block of text unchanged."""
     if _enabled:
         print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Say nothing while the block lasts."""
+    """Turn messages off within the block."""
     before = _enabled
     enable(False)
     try:
@@ -55,13 +55,13 @@ def silence() -> Iterator[None]:
 
 
 def warn(text: str) -> None:
-    """One line that the reader should not miss, and that stops nothing."""
+    """Print a warning: something the user should see and that does not stop the run."""
     if _enabled:
         print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def count(number: float) -> str:
-    """A count as people read it: 412,118 up to a million, then 1.9 M, 2.4 B."""
+    """Return a count as people read it: 412,118 below a million, then 1.9 M, 2.4 B."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
         if number >= size:
             value = number / size
@@ -70,7 +70,7 @@ def count(number: float) -> str:
 
 
 def size(octets: float) -> str:
-    """A size in bytes as people read it, in powers of ten: 4.2 kB, 1.93 GB."""
+    """Return a size in bytes as people read it, in powers of ten: 4.2 kB, 1.93 GB."""
     for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if octets >= factor:
             return f"{octets / factor:.3g} {unit}"
@@ -78,14 +78,14 @@ def size(octets: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
+    """Return seconds as h:mm:ss, rounded down."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 @dataclass(slots=True)
 class Progress:
-    """Running totals of one long piece of work; ``advance`` adds to them and now and then says so."""
+    """Running totals of one long piece of work; ``advance`` adds to them and updates the bar or the log."""
 
     description: str
     total_bytes: int | None
@@ -98,7 +98,7 @@ class Progress:
     _update: object = None
 
     def advance(self, documents: int = 0, tokens: int = 0, done_bytes: int = 0) -> None:
-        """Add work that is finished (whole documents, their tokens, bytes of the source files)."""
+        """Add finished work: complete documents, their tokens, bytes of the source files as stored."""
         self.documents += documents
         self.tokens += tokens
         self.done_bytes += done_bytes
@@ -110,15 +110,17 @@ class Progress:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the start of this run, always above 0."""
         return max(time.monotonic() - self.started, 1e-9)
 
     def share(self) -> str:
+        """Return the finished share of the bytes, earlier runs included; an empty string for an unknown size."""
         if not self.total_bytes:
             return ""
         return f"{min(1.0, (self.resumed_bytes + self.done_bytes) / self.total_bytes):.0%}   "
 
     def line(self) -> str:
-        """``12,345 docs   210 docs/s   1.9 M tok/s   0:04:11 left``."""
+        """Return ``12,345 docs   210 docs/s   1.9 M tok/s   0:04:11 left``, or the time taken for an unknown size."""
         text = f"{self.documents:,} docs   {count(self.documents / self.seconds)} docs/s"
         if self.tokens:
             text += f"   {count(self.tokens / self.seconds)} tok/s"
@@ -126,6 +128,7 @@ class Progress:
         return text + (f"   {clock(left)} left" if left is not None else f"   {clock(self.seconds)}")
 
     def seconds_left(self) -> float | None:
+        """Return the seconds left at the rate of this run; None for an unknown size or before any byte is finished."""
         if not self.total_bytes or self.done_bytes <= 0:
             return None
         rest = max(self.total_bytes - self.resumed_bytes - self.done_bytes, 0)
@@ -134,7 +137,7 @@ class Progress:
 
 @contextmanager
 def progress(description: str, total_bytes: int | None = None, resumed_bytes: int = 0) -> Iterator[Progress]:
-    """Show the progress of the block; ``total_bytes`` None when the size of the work is unknown."""
+    """Show the progress of the block. ``total_bytes`` is None when the size of the work is unknown."""
     state = Progress(description, total_bytes, resumed_bytes)
     if not (_enabled and sys.stderr.isatty()):
         yield state

@@ -1,10 +1,10 @@
-"""Files that are replaced at once, and what the disk refuses, said in one line."""
+"""Atomic replacement of files, and errors of the operating system as StorageError."""
 
 import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +13,35 @@ from curate.errors import StorageError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success flush it and rename it into place, on failure remove it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Yield a temporary path in the folder of ``path``; on success flush it and rename it to ``path``, else remove it.
+
+    The folder is created. Raises StorageError where the operating system refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        with open(beside, "rb") as handle:
+        yield temporary
+        with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # The error that ended the block says more.
+            temporary.unlink(missing_ok=True)
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """What the operating system refused, as one line and the thing that mends it."""
+    """Return the error for a path that the operating system refused to write, with a hint where one helps."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space, or name another run directory with --run; whole parts are kept"
+        hint = "free some space, or pass another run directory with --run; complete parts are kept"
         return StorageError(f"the disk is full: {path} could not be written", hint)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StorageError(f"{path} may not be written: {error.strerror}", "name a directory of yours, with --run")
+        return StorageError(f"{path} may not be written: {error.strerror}", "pass a writable directory with --run")
     return StorageError(f"{path} could not be written: {error.strerror or error}")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all, keys in the order given."""
-    with replacing(path) as beside:
-        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write a JSON file atomically, keys in the order given, UTF-8, two spaces of indent. Raises StorageError."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The Jinja environment of the HTML pages, and what keeps foreign text harmless in them."""
+"""The Jinja environment of the HTML pages, and the escaping of foreign text in them."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     import jinja2
 
 
-SAFE = "\n\t\u200c\u200d"  # not spelled out: a browser shows line ends, and joiners join
+SAFE = "\n\t\u200c\u200d"  # not escaped: a browser shows line ends, and joiners join
 
 
 def open_templates(folder: Path) -> "jinja2.Environment":
-    """The templates of pages: every value is printed escaped and legible, and one that is missing is an error."""
+    """Return the environment of a folder of templates: values are escaped and legible, a missing one is an error."""
     import jinja2
 
     return jinja2.Environment(
@@ -29,10 +29,10 @@ def open_templates(folder: Path) -> "jinja2.Environment":
 
 
 def make_legible(value: object) -> object:
-    """What the template prints: foreign text spelled out, its line ends those of the page; the rest as it is."""
+    """Return what a template prints: text with invisible characters escaped and LF line ends, other values as is."""
     return spell_out(value.replace("\r\n", "\n"), SAFE) if type(value) is str else value
 
 
 def digest(script: str) -> str:
-    """What the page's own rule allows to run: this script and no other, whatever a text may smuggle in."""
+    """Return the hash of a script for the Content-Security-Policy of its page, so that no other script may run."""
     return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"

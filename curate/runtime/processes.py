@@ -1,7 +1,8 @@
-"""The same work on many things at once, in processes of their own, with results in the order of what came in.
+"""Worker processes for one function of many items.
 
-For work that holds the interpreter, such as rows of JSON. The processes run this module and not the program that asked,
-so that a script needs no ``if __name__ == "__main__"``; they are gone when the block ends, whatever ended it.
+For work that holds the interpreter lock, such as parsing rows of JSON. The processes run this module and not the
+calling program, so that a script needs no ``if __name__ == "__main__"``. They end with the block, also after an
+exception.
 """
 
 import gc
@@ -22,11 +23,11 @@ from curate.runtime import console
 
 STARTER = "from curate.runtime.processes import serve; serve()"
 ENVIRONMENT = {
-    # Arrow computes in so many threads; each process has a core.
+    # Arrow would start a thread a core in each process.
     "OMP_NUM_THREADS": "1",
     "ARROW_IO_THREADS": "1",
-    # The next buffer takes the place of the last one: pages that are given back and asked for anew cost more than
-    # what is written on them.
+    # The next buffer reuses the memory of the last one: returning pages to the system and requesting them again costs
+    # more than filling them.
     "MIMALLOC_PURGE_DELAY": "100000",
     "MALLOC_TRIM_THRESHOLD_": "67108864",
     "MALLOC_MMAP_THRESHOLD_": "268435456",
@@ -35,10 +36,11 @@ ENVIRONMENT = {
 
 @contextmanager
 def hired(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Iterator[Callable[[Any], Any]]:
-    """A function of one item that runs ``function(shared, item)`` in one of ``count`` processes; with one, right here.
+    """Yield a function of one item that runs ``function(shared, item)`` in one of ``count`` processes.
 
-    Meant for ``crew.in_order``: calls of several threads run at once. Exceptions come back as they were raised;
-    StorageError where a process died. ``function`` is one of a module, and all that is passed can be pickled.
+    With one process the work runs in this one. Meant for ``threads.in_order``: calls of several threads run at once.
+    ``function`` must be defined at the top of a module, and all arguments and results must be picklable. Exceptions
+    of the function are raised here; StorageError where a process died.
     """
     if count <= 1:
         yield partial(function, shared)
@@ -49,7 +51,7 @@ def hired(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Itera
         for _ in range(count):
             started.append(_start(function, shared))
             idle.put(started[-1])
-        yield partial(_ask, idle)
+        yield partial(_run_in_idle, idle)
     finally:
         for process in started:
             process.kill()
@@ -57,9 +59,9 @@ def hired(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Itera
 
 
 def call(_: None, item: tuple[Callable[[Any, Any], Any], Any, Any]) -> Any:
-    """For processes that do several kinds of work: an item is a function, what it shares with others, and its item."""
-    function, shared, one = item
-    return function(shared, one)
+    """Return ``function(shared, value)`` for an item of the three: for workers that do several kinds of work."""
+    function, shared, value = item
+    return function(shared, value)
 
 
 def _start(function: Callable[[Any, Any], Any], shared: Any) -> "subprocess.Popen[bytes]":
@@ -78,50 +80,52 @@ def _send(process: "subprocess.Popen[bytes]", value: Any) -> None:
         pickle.dump(value, process.stdin, pickle.HIGHEST_PROTOCOL)
         process.stdin.flush()
     except BrokenPipeError:
-        raise _died(process) from None
+        raise _make_death_error(process) from None
 
 
-def _ask(idle: "SimpleQueue[subprocess.Popen[bytes]]", item: Any) -> Any:
+def _run_in_idle(idle: "SimpleQueue[subprocess.Popen[bytes]]", item: Any) -> Any:
     process = idle.get()
     try:
         _send(process, item)
         try:
-            done, answer = pickle.load(process.stdout)  # type: ignore[arg-type]
+            done, result = pickle.load(process.stdout)  # type: ignore[arg-type]
         except (EOFError, pickle.UnpicklingError):
-            raise _died(process) from None
+            raise _make_death_error(process) from None
     finally:
         idle.put(process)
     if not done:
-        raise answer
-    return answer
+        raise result
+    return result
 
 
-def _died(process: "subprocess.Popen[bytes]") -> StorageError:
+def _make_death_error(process: "subprocess.Popen[bytes]") -> StorageError:
     code = process.wait()
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-    return StorageError(f"a worker process {how}", "was there enough memory? try --workers 1 or a lower --memory-limit")
+    return StorageError(
+        f"a worker process {how}", "try --workers 1 or a lower --memory-limit: the memory may not have been enough"
+    )
 
 
 def serve() -> None:
-    """What a process does: items from stdin, results to stdout, until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The one that asked is interrupted, and ends this one.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # Whatever a library prints is no answer.
-    module, name, shared, speaks = pickle.load(sys.stdin.buffer)
+    """Run a worker process: read items from stdin and write results to stdout, until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent is interrupted too, and ends this process.
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # What libraries print must not mix with the results.
+    module, name, shared, is_enabled = pickle.load(sys.stdin.buffer)
     function = getattr(import_module(module), name)
-    console.enable(speaks)
+    console.enable(is_enabled)
     gc.freeze()
-    gc.disable()  # Else a quarter of the time goes into looking for cycles among parsed rows; once an item will do.
+    gc.disable()  # Looking for cycles among parsed rows would take a quarter of the time; once an item is enough.
     while True:
         try:
             item = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            answer = (True, function(shared, item))
+            result = (True, function(shared, item))
         except Exception as error:
-            answer = (False, error)
-        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
-        del item, answer
+            result = (False, error)
+        pickle.dump(result, results, pickle.HIGHEST_PROTOCOL)
+        results.flush()
+        del item, result
         gc.collect()

@@ -1,12 +1,12 @@
-"""Where the time of a run goes: spans of work by name, each in the thread that does it.
+"""A profiler of named spans, each counted in the thread that runs it.
 
     with measuring() as watch:          # what ``--profile`` does
-        with span("forward", device):   # anywhere below; costs nothing while nobody measures
+        with span("forward", device):   # anywhere below; costs nothing without ``measuring``
             ...
 
-Spans may nest, and a span's seconds are its own: what an inner one took is not counted twice. On a CUDA device work is
-given out and done at different times, so a span that names one takes the seconds from events on the device's stream,
-which are read when they are long past or the watch is, and never makes the device wait.
+Spans may nest; the seconds of an inner span do not count for the outer one. A CUDA device runs kernels after they are
+launched, so a span that names one takes the seconds from events on the device's stream. The events are read late, and
+the device never waits for them.
 """
 
 import threading
@@ -17,36 +17,42 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-MANY = 1000  # spans of a device that are kept one by one; older ones are added up
+MANY = 1000  # spans of a device that are kept separately; older ones are summed
 
 
 @dataclass(slots=True)
 class Profiler:
-    """What was measured: seconds by the name of the span, of the thread that opened the watch and of all others."""
+    """Seconds by the name of the span: in the thread that opened the profiler, in all others, and on the device."""
 
     owner: int
     began: float
     here: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds in the thread that opened the profiler."""
     beside: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds in other threads."""
     ended: float | None = None
     _lock: Any = field(default_factory=threading.Lock)
     _events: list[tuple[str, Any, Any]] = field(default_factory=list)
     _busy: list[tuple[float, float]] = field(default_factory=list)
-    _first: Any = None  # the first event of the device
+    _first: Any = None
+    """The first event of the device."""
     _past: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    apart: dict[str, dict[str, Any]] = field(default_factory=dict)  # what other processes measured, by their device
+    apart: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What other processes measured, by their device."""
 
     @property
     def seconds(self) -> float:
-        """How long the watch ran."""
+        """Seconds since the profiler was opened, or until it was closed."""
         return (time.perf_counter() if self.ended is None else self.ended) - self.began
 
     def add(self, name: str, seconds: float) -> None:
+        """Add the seconds of a span of this thread."""
         kind = self.here if threading.get_ident() == self.owner else self.beside
         with self._lock:
             kind[name] += seconds
 
     def add_events(self, name: str, begin: Any, end: Any) -> None:
+        """Add a span on a CUDA device between two events."""
         with self._lock:
             self._first = begin if self._first is None else self._first
             self._events.append((name, begin, end))
@@ -56,14 +62,15 @@ class Profiler:
                 del self._events[: MANY // 2]
 
     def add_busy(self, begin: float, end: float) -> None:
+        """Add a span on another device, from and to a time of the clock."""
         with self._lock:
             self._busy.append((begin, end))
-            if len(self._busy) > MANY:  # one span from the first begin, as long as all of them together
+            if len(self._busy) > MANY:  # one span from the first begin, as long as their sum
                 first = min(begin for begin, _ in self._busy[:-1])
                 self._busy[:-1] = [(first, first + sum(end - begin for begin, end in self._busy[:-1]))]
 
     def device_seconds(self) -> dict[str, float]:
-        """Seconds by name on the device, from its events; empty where spans were timed by the clock."""
+        """Return seconds by name on the CUDA device, from its events; an empty dict where the clock timed the spans."""
         found: dict[str, float] = defaultdict(float, self._past)
         for name, begin, end in self._events:
             end.synchronize()
@@ -71,7 +78,7 @@ class Profiler:
         return dict(found)
 
     def idle(self) -> float | None:
-        """The share of the time between the device's first span and its last in which it had none; None without one."""
+        """Return the idle share of the device between its first span and its last; None where it had no span."""
         if self._events:
             first, last = self._first, self._events[-1][2]
             last.synchronize()
@@ -90,7 +97,7 @@ _inner = threading.local()
 
 @contextmanager
 def measuring() -> Iterator[Profiler]:
-    """Measure the spans of the block, in every thread."""
+    """Yield a profiler of the spans of the block, in every thread."""
     global _watch
     before, _watch = _watch, Profiler(threading.get_ident(), time.perf_counter())
     mine = _watch
@@ -102,7 +109,7 @@ def measuring() -> Iterator[Profiler]:
 
 @contextmanager
 def span(name: str, device: Any = None) -> Iterator[None]:
-    """Count the time of the block under a name; ``device`` is the torch device that works meanwhile, if one does."""
+    """Count the time of the block under a name; ``device`` is the torch device that works in it, if any."""
     watch = _watch
     if watch is None:
         yield
@@ -125,18 +132,18 @@ def span(name: str, device: Any = None) -> Iterator[None]:
 
 
 def is_measuring() -> bool:
-    """Whether anybody measures."""
+    """Return whether a profiler is open."""
     return _watch is not None
 
 
-def add_apart(name: str, found: dict[str, Any]) -> None:
-    """Keep what another process measured (``describe``) beside what is measured here."""
+def add_apart(name: str, profile: dict[str, Any]) -> None:
+    """Keep what another process measured (its ``describe``) in the open profiler."""
     if _watch is not None:
-        _watch.apart[name if name not in _watch.apart else f"{name} ({len(_watch.apart) + 1})"] = found
+        _watch.apart[name if name not in _watch.apart else f"{name} ({len(_watch.apart) + 1})"] = profile
 
 
 def _record_event(device: Any) -> Any:
-    """An event on the stream of a CUDA device, now."""
+    """Return an event recorded on the current stream of a CUDA device."""
     import torch
 
     event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -145,7 +152,7 @@ def _record_event(device: Any) -> Any:
 
 
 def describe(watch: Profiler) -> dict[str, Any]:
-    """What ``--profile`` prints and keeps: seconds by name here and beside, the device's, and the share it idled."""
+    """Return what ``--profile`` writes: seconds by name in threads and on the device, and the idle share."""
     return {
         "seconds": watch.seconds,
         "here": dict(watch.here),
@@ -156,30 +163,30 @@ def describe(watch: Profiler) -> dict[str, Any]:
     }
 
 
-def render(found: dict[str, Any]) -> list[str]:
-    """Lines for a person: shares of the whole time, the largest first; what is in no span is ``other``.
+def render(profile: dict[str, Any]) -> list[str]:
+    """Return lines with shares of the total time, the largest first; time outside of spans is ``other``.
 
-    Of each other process there is a line of its own: what its main thread, or its device, did.
+    Each other process has one line: its device's shares, or those of its main thread.
     """
-    whole = max(found["seconds"], 1e-9)
-    here = dict(found["here"])
-    here["other"] = max(0.0, whole - sum(here.values()))
-    lines = [f"profile     {_shares(here, whole)}"]
-    if found["beside"]:
-        lines.append(f"            meanwhile, in other threads: {_shares(found['beside'], whole)}")
-    if found["device"]:
-        lines.append(f"            on the device: {_shares(found['device'], whole)}")
-    if found["idle"] is not None:
+    total = max(profile["seconds"], 1e-9)
+    here = dict(profile["here"])
+    here["other"] = max(0.0, total - sum(here.values()))
+    lines = [f"profile     {_shares(here, total)}"]
+    if profile["beside"]:
+        lines.append(f"            meanwhile, in other threads: {_shares(profile['beside'], total)}")
+    if profile["device"]:
+        lines.append(f"            on the device: {_shares(profile['device'], total)}")
+    if profile["idle"] is not None:
         lines.append(
-            f"            from its first pack to its last the device had none for {found['idle']:.1%} of the time"
+            f"            from its first pack to its last the device had none for {profile['idle']:.1%} of the time"
         )
-    for name, other in found.get("apart", {}).items():
+    for name, other in profile.get("apart", {}).items():
         spent = _shares(other["device"] or other["here"], max(other["seconds"], 1e-9))
         idle = "" if other["idle"] is None else f"   without a pack {other['idle']:.1%}"
         lines.append(f"            {name}: {spent}{idle}")
     return lines
 
 
-def _shares(seconds: dict[str, float], whole: float) -> str:
+def _shares(seconds: dict[str, float], total: float) -> str:
     ordered = sorted(seconds.items(), key=lambda item: -item[1])
-    return "   ".join(f"{name} {value / whole:.1%}" for name, value in ordered)
+    return "   ".join(f"{name} {value / total:.1%}" for name, value in ordered)

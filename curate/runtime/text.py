@@ -14,7 +14,7 @@ LABEL = 16
 
 
 def columns(text: str) -> int:
-    """How wide a terminal shows a text: Chinese characters and emoji are two wide, accents of their own none."""
+    """Return the width of a text on a terminal: two for Chinese characters and emoji, zero for combining accents."""
     return sum(
         0 if unicodedata.category(char) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
@@ -22,22 +22,22 @@ def columns(text: str) -> int:
 
 
 def fit(text: str, most: int) -> int:
-    """How many characters of a text fit in so many columns."""
-    wide = 0
-    for place, char in enumerate(text):
-        wide += columns(char)
-        if wide > most:
-            return place
+    """Return how many characters of a text fit in ``most`` columns."""
+    width = 0
+    for index, char in enumerate(text):
+        width += columns(char)
+        if width > most:
+            return index
     return len(text)
 
 
 def shorten(text: str, most: int) -> str:
-    """Text in so many columns; … is its end where it is longer."""
+    """Return the text in at most ``most`` columns; a longer one is cut and ends with …"""
     return text if fit(text, most) == len(text) else text[: fit(text, most - 1)] + "…"
 
 
 def lay_out(label: str, parts: Iterable[str], gap: str = " ", indent: int = LABEL) -> list[str]:
-    """Parts beside a label, on as many lines as they need; no part is broken."""
+    """Return lines with a label and the parts after it, wrapped between parts at the width of the screen."""
     lines = [f"{label:<{indent}}"]
     for part in parts:
         longer = lines[-1] + part if len(lines[-1]) == indent else lines[-1] + gap + part
@@ -49,10 +49,13 @@ def lay_out(label: str, parts: Iterable[str], gap: str = " ", indent: int = LABE
 
 
 def spell_out(text: str, kept: str = "") -> str:
-    """Text with what a terminal or a browser would obey or hide spelled out, ``kept`` excepted."""
+    """Return the text with control and invisible characters as escapes, except those in ``kept``.
 
-    def spell(found: re.Match[str]) -> str:
-        char = found[0]
+    Every kind of space becomes U+0020, every other character that ``str.isprintable`` denies a Python escape.
+    """
+
+    def spell(match: re.Match[str]) -> str:
+        char = match[0]
         if char.isprintable() or char in kept:
             return char
         return " " if unicodedata.category(char) == "Zs" else char.encode("unicode_escape").decode()
@@ -61,7 +64,7 @@ def spell_out(text: str, kept: str = "") -> str:
 
 
 def fold(text: str) -> str:
-    """Text on one line: white space is one space."""
+    """Return the text on one line: each run of white space is one space, invisible characters are escapes."""
     return spell_out(re.sub(r"\s+", " ", text))
 
 

@@ -1,7 +1,7 @@
-"""The same work on many things at once, in threads, with results in the order of what came in.
+"""Threads: one function of many items with results in order, and a writer in the background.
 
-NumPy, numba and the codecs let other threads run while they compute, so threads keep several cores busy without
-copying texts between processes. ``BackgroundWriter`` does one thing after another while its caller goes on.
+NumPy, numba and the codecs release the interpreter lock while they compute, so threads keep several cores busy without
+copying texts between processes.
 """
 
 import os
@@ -16,16 +16,16 @@ Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def in_order(work: Callable[[Item], Result], feed: Iterable[Item], workers: int) -> Iterator[Result]:
-    """``work`` applied to each item, results in the order of the items; at most 2 · workers + 1 items are held.
+    """Yield ``work`` of each item, in the order of the items; at most 2 · workers + 1 items are in memory.
 
-    With one worker nothing runs beside the caller. An exception of ``work`` or of the feed is raised in its place.
+    With one worker no thread is started. An exception of ``work`` or of the feed is raised in the order of the items.
     """
     if workers <= 1:
         yield from map(work, feed)
@@ -45,10 +45,10 @@ def in_order(work: Callable[[Item], Result], feed: Iterable[Item], workers: int)
 
 
 class BackgroundWriter:
-    """Work done in a thread behind the caller, in order, at most ``most`` pieces waiting.
+    """A thread that runs tasks in the order in which they are put, while the caller continues; at most ``most`` wait.
 
-    What a piece raises is raised by the next ``put``, or when the block ends; pieces after it are not begun. When the
-    block ends, whatever ended it, what was put is finished first.
+    An exception of a task is raised by the next ``put`` or at the end of the block, and later tasks are not started.
+    The end of the block waits for the tasks, also after an exception.
     """
 
     def __init__(self, most: int = 2):
@@ -57,7 +57,7 @@ class BackgroundWriter:
         self._failure: BaseException | None = None
 
     def put(self, work: Callable[[], None]) -> None:
-        """Do this too, once there is room; raises what an earlier piece raised."""
+        """Queue a task once fewer than ``most`` wait. Raises what an earlier task raised."""
         self._room.acquire()
         if self._failure is not None:
             self._room.release()

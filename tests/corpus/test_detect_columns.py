@@ -28,7 +28,7 @@ def test_where_it_is_not_obvious_the_columns_are_listed_and_one_is_proposed(tmp_
     write_records(tmp_path / "a.jsonl", [{"title": "short", "prose": "a much longer text", "lang": "en"}])
     with pytest.raises(CorpusError, match="it has: title, prose, lang") as caught:
         open_corpus([str(tmp_path)])
-    assert caught.value.hint == "curate score … --text-field prose"
+    assert caught.value.hint == "--text-field prose"
     assert texts_of(tmp_path, text_field="prose") == ["a much longer text"]
 
 

@@ -16,7 +16,7 @@ def naive_words(text):
     spelled = [""]
     for char in text:
         kind = unicodedata.category(char)
-        if kind in ("Cf", "Mn", "Me") and (unicodedata.combining(char) or words.vanishes(char)):
+        if kind in ("Cf", "Mn", "Me") and (unicodedata.combining(char) or words.is_invisible(char)):
             continue
         plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
         for one in plain:

@@ -1,4 +1,4 @@
-"""Workers answer in order, and their errors and deaths are told."""
+"""Workers answer in order, and their errors and deaths reach the caller."""
 
 import os
 import signal
@@ -6,16 +6,22 @@ import signal
 import pytest
 
 from curate.errors import StorageError, TableError
-from curate.runtime import processes, threads
+from curate.runtime import console, processes, threads
 
 
 def fail_or_die(shared, item):
     if item == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if item == "exit":
+        os._exit(3)
     if item == "fail":
         raise TableError("what", "how")
     print("noise on stdout")
     return shared + item
+
+
+def tell_process(_, item):
+    return os.getpid(), console.is_enabled(), os.environ["OMP_NUM_THREADS"] if item else None
 
 
 def test_workers_answer_in_order_and_their_errors_and_deaths_are_told():
@@ -26,3 +32,30 @@ def test_workers_answer_in_order_and_their_errors_and_deaths_are_told():
         assert (caught.value.message, caught.value.hint) == ("what", "how")
         with pytest.raises(StorageError, match="signal 9"):
             work("die")
+
+
+def test_the_code_of_a_worker_that_ended_is_named():
+    with processes.hired(fail_or_die, 0, 2) as work, pytest.raises(StorageError, match="ended with code 3") as caught:
+        work("exit")
+    assert "--workers 1" in caught.value.hint
+
+
+def test_with_one_worker_the_work_is_done_in_this_process():
+    with processes.hired(tell_process, None, 1) as work:
+        assert work(None)[0] == os.getpid()
+
+
+def test_workers_are_other_processes_of_one_thread_and_gone_when_the_block_ends():
+    with processes.hired(tell_process, None, 2) as work:
+        found = {work(True) for _ in range(4)}
+    pids = {pid for pid, _, _ in found}
+    assert len(pids) == 2 and os.getpid() not in pids
+    assert {(speaks, cores) for _, speaks, cores in found} == {(False, "1")}
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_an_item_may_bring_its_own_function():
+    with processes.hired(processes.call, None, 2) as work:
+        assert work((fail_or_die, 1, 2)) == 3

@@ -1,9 +1,9 @@
-"""Conversations in a corpus: the schema of a dataset is detected, and each row becomes turns.
+"""Conversations in a corpus: detection of the schema of a dataset, and rows as turns.
 
     schema = detect_schema(columns, rows)
     read_turns(row, schema)            [Turn("user", "…"), Turn("assistant", "…")]
 
-types      Turn, Conversation, ConversationError       schemas    the table of schemas, and their one front
+types      Turn, Conversation, ConversationError       schemas    the table of schemas, and the functions that use it
 messages   roles, typed content, tool calls            detect     which schema the rows of a dataset follow
 pairs      questions with answers, preferences         rows       conversations as the text field of a corpus
 trees      trees of messages, depth first

@@ -1,4 +1,7 @@
-"""Messages of a conversation: roles, typed content, reasoning and tool calls, each message one turn."""
+"""Messages of a conversation: roles, typed content, reasoning and tool calls; each message is one turn.
+
+Functions take the path of a value within its row for the errors that they raise. All raise ConversationError.
+"""
 
 import json
 import math
@@ -22,36 +25,53 @@ CONTENT_KEYS = ("content", "value", "text")
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 CALL_KEYS = ("tool_calls", "function_call")
 PART_KEYS = ("text", "value", "content", "thinking", "reasoning")
-SPOKEN_PARTS = ("text", "input_text", "output_text", "reasoning", "thinking", "tool_call", None)
+TEXT_PARTS = ("text", "input_text", "output_text", "reasoning", "thinking", "tool_call", None)
 
 SYSTEM_COLUMNS = ("system", "system_prompt")
 MESSAGE_COLUMNS = {"messages": ("messages",), "conversations": ("conversations", "conversation")}
 
 
-def read_messages(row: Mapping[str, object], columns: tuple[str, ...], skipped: list[str]) -> list[Turn]:
+def has_messages(columns: tuple[str, ...], names: set[str], rows: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether one of the columns is among the names and may hold messages: False for a count or a plain text."""
+    return any(column in names and _may_hold_messages(column, rows) for column in columns)
+
+
+def _may_hold_messages(column: str, rows: Sequence[Mapping[str, object]]) -> bool:
+    values = [row.get(column) for row in rows]
+    filled = [value for value in values if value is not None]
+    return not filled or any(
+        value.lstrip().startswith("[") if isinstance(value, str) else isinstance(value, list | tuple)
+        for value in filled
+    )
+
+
+def read_messages(columns: tuple[str, ...], row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    """Return the system turn, then a turn for each message of the columns. Raises ConversationError."""
     require_columns(row, columns)
-    said = [turn for column in columns for turn in read_column(row, column, None, skipped)]
-    return extend_turns(read_system(row), said)
+    turns = [turn for column in columns for turn in read_column(row, column, None, skipped)]
+    return extend_turns(read_system(row), turns)
 
 
 def read_system(row: Mapping[str, object]) -> list[Turn]:
-    found = {column: row.get(column) for column in SYSTEM_COLUMNS}
-    texts = [_write(value, column) for column, value in found.items() if isinstance(value, str)]
+    """Return the first system column with text as a turn, or an empty list."""
+    values = {column: row.get(column) for column in SYSTEM_COLUMNS}
+    texts = [_as_text(value, column) for column, value in values.items() if isinstance(value, str)]
     return [Turn("system", text) for text in texts if text.strip()][:1]
 
 
 def read_history(row: Mapping[str, object]) -> list[Turn]:
+    """Return the pairs of ``history`` as turns of the user and the assistant, those with text."""
     turns = []
     for number, pair in enumerate(as_list(row.get("history"), "history")):
-        place = f"history[{number}]"
+        path = f"history[{number}]"
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise ConversationError(place, describe_value(pair), "a question and its answer")
-        turns += [Turn("user", _write(pair[0], place)), Turn("assistant", _write(pair[1], place))]
+            raise ConversationError(path, describe_value(pair), "a question and its answer")
+        turns += [Turn("user", _as_text(pair[0], path)), Turn("assistant", _as_text(pair[1], path))]
     return [turn for turn in turns if turn.text.strip()]
 
 
 def read_column(row: Mapping[str, object], column: str, role: str | None, skipped: list[str]) -> list[Turn]:
-    """Messages, or a text that ``role`` says; messages alone where the role is None."""
+    """Return the messages of a column as turns, or its text as one turn of ``role``; for None only messages."""
     value = row.get(column)
     if isinstance(value, str):
         value = _parse_messages(value, known=role is not None) or value
@@ -63,39 +83,43 @@ def read_column(row: Mapping[str, object], column: str, role: str | None, skippe
             for number, message in enumerate(value)
             for turn in read_message(message, f"{column}[{number}]", skipped)
         ]
-    text = _write(value, column, "a string or messages" if role else "a list of messages")
+    text = _as_text(value, column, "a string or messages" if role else "a list of messages")
     if role is None and text.strip() not in ("", "[]"):
         raise ConversationError(column, describe_value(value), "a list of messages")
     return [Turn(role, text)] if role and text.strip() else []
 
 
 def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None:
-    """The messages that a JSON string holds. ``known`` asks for a known role in each, since an answer may be JSON."""
+    """Return the messages in a JSON string, None for other strings.
+
+    With ``known`` each message needs a known role, since an answer may be JSON itself.
+    """
     if not text.lstrip().startswith("["):
         return None
     try:
-        found = json.loads(text)
+        messages = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, list) or not all(isinstance(message, Mapping) for message in found):
+    if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
         return None
-    return found if not known or all(map(_find_role, found)) else None
+    return messages if not known or all(map(_find_role, messages)) else None
 
 
-def read_message(message: object, place: str, skipped: list[str]) -> list[Turn]:
+def read_message(message: object, path: str, skipped: list[str]) -> list[Turn]:
+    """Return a message as one turn: reasoning, content, tool calls, joined by blank lines; no turn without text."""
     if message is None:
         return []
     if not isinstance(message, Mapping):
-        raise ConversationError(place, describe_value(message), "a message, an object with role and content")
+        raise ConversationError(path, describe_value(message), "a message, an object with role and content")
     if not any(key in message for key in (*CONTENT_KEYS, *REASONING_KEYS, *CALL_KEYS)):
-        raise ConversationError(place, describe_value(message), f"one of {', '.join(CONTENT_KEYS)}")
-    said = [*_read_reasoning(message, place, skipped), *_read_content(message, place, skipped)]
-    said += _read_calls(message, place)
+        raise ConversationError(path, describe_value(message), f"one of {', '.join(CONTENT_KEYS)}")
+    texts = [*_read_reasoning(message, path, skipped), *_read_content(message, path, skipped)]
+    texts += _read_calls(message, path)
     role = _find_role(message)
     if role is None:
         key = next((key for key in ROLE_KEYS if message.get(key) is not None), ROLE_KEYS[0])
-        raise ConversationError(f"{place}.{key}", describe_value(message.get(key)), f"one of {', '.join(STANDARD)}")
-    text = "\n\n".join(part for part in said if part.strip())
+        raise ConversationError(f"{path}.{key}", describe_value(message.get(key)), f"one of {', '.join(STANDARD)}")
+    text = "\n\n".join(part for part in texts if part.strip())
     return [Turn(role, text)] if text else []
 
 
@@ -104,46 +128,46 @@ def _find_role(message: Mapping[str, object]) -> str | None:
     return STANDARD.get(names[0].strip().lower()) if names and isinstance(names[0], str) else None
 
 
-def _read_reasoning(message: Mapping[str, object], place: str, skipped: list[str]) -> list[str]:
-    found = {key: message[key] for key in REASONING_KEYS if message.get(key)}
-    skipped += [key for key, value in found.items() if not isinstance(value, str)]
-    texts = [_write(value, f"{place}.{key}") for key, value in found.items() if isinstance(value, str)]
+def _read_reasoning(message: Mapping[str, object], path: str, skipped: list[str]) -> list[str]:
+    values = {key: message[key] for key in REASONING_KEYS if message.get(key)}
+    skipped += [key for key, value in values.items() if not isinstance(value, str)]
+    texts = [_as_text(value, f"{path}.{key}") for key, value in values.items() if isinstance(value, str)]
     return list(dict.fromkeys(texts))
 
 
-def _read_content(message: Mapping[str, object], place: str, skipped: list[str]) -> list[str]:
+def _read_content(message: Mapping[str, object], path: str, skipped: list[str]) -> list[str]:
     key = next((key for key in CONTENT_KEYS if message.get(key) not in (None, "")), CONTENT_KEYS[0])
-    content, place = message.get(key), f"{place}.{key}"
+    content, path = message.get(key), f"{path}.{key}"
     if not isinstance(content, list | tuple):
-        return [_write(content, place, "a string or a list of typed parts")]
-    parts = [_read_part(part, f"{place}[{number}]", skipped) for number, part in enumerate(content)]
+        return [_as_text(content, path, "a string or a list of typed parts")]
+    parts = [_read_part(part, f"{path}[{number}]", skipped) for number, part in enumerate(content)]
     return [part for part in parts if part]
 
 
-def _read_part(part: object, place: str, skipped: list[str]) -> str:
+def _read_part(part: object, path: str, skipped: list[str]) -> str:
     if not isinstance(part, Mapping):
-        return _write(part, place, "a typed part")
+        return _as_text(part, path, "a typed part")
     kind = part.get("type")
     text = next((part[key] for key in PART_KEYS if isinstance(part.get(key), str)), None)
-    if kind in SPOKEN_PARTS and text is not None:
-        return _write(text, place)
+    if kind in TEXT_PARTS and text is not None:
+        return _as_text(text, path)
     skipped.append(str(kind))
     return ""
 
 
-def _read_calls(message: Mapping[str, object], place: str) -> list[str]:
+def _read_calls(message: Mapping[str, object], path: str) -> list[str]:
     texts = []
     for key in CALL_KEYS:
         calls = message.get(key) or []
         for call in calls if isinstance(calls, list | tuple) else [calls]:
-            texts.append(_write_call(call, f"{place}.{key}"))
+            texts.append(_write_call(call, f"{path}.{key}"))
     return texts
 
 
-def _write_call(call: object, place: str) -> str:
-    """The name and the arguments as chat templates write them: one JSON object, whose arguments are no string."""
+def _write_call(call: object, path: str) -> str:
+    """Return the name and the arguments as chat templates write them: one JSON object, the arguments as an object."""
     if not isinstance(call, Mapping):
-        return _write(call, place, "a tool call, an object with name and arguments")
+        return _as_text(call, path, "a tool call, an object with name and arguments")
     function = call.get("function")
     named = function if isinstance(function, Mapping) else call
     arguments = named.get("arguments")
@@ -151,17 +175,17 @@ def _write_call(call: object, place: str) -> str:
         if isinstance(arguments, str) and arguments.lstrip().startswith("{"):
             arguments = json.loads(arguments)
     except (ValueError, RecursionError):
-        pass  # the model is trained to say even what is no JSON
-    said = {"name": named["name"], "arguments": arguments} if named.get("name") else call
+        pass  # A model is trained on arguments that are not JSON too.
+    written = {"name": named["name"], "arguments": arguments} if named.get("name") else call
     try:
-        text = json.dumps(said, ensure_ascii=False, default=str)
+        text = json.dumps(written, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConversationError(place, f"arguments that JSON cannot hold ({error})", "an object") from error
-    return _write(text, place)
+        raise ConversationError(path, f"arguments that JSON cannot hold ({error})", "an object") from error
+    return _as_text(text, path)
 
 
 def extend_turns(turns: list[Turn], more: list[Turn]) -> list[Turn]:
-    """``turns`` and ``more``, without what ``more`` repeats from the beginning of ``turns``."""
+    """Return ``turns`` and then ``more``, without the turns that ``more`` repeats from the beginning of ``turns``."""
     first = 1 if turns and more and turns[0].role == "system" != more[0].role else 0
     same = 0
     while same < min(len(turns) - first, len(more)) and turns[first + same] == more[same]:
@@ -170,36 +194,39 @@ def extend_turns(turns: list[Turn], more: list[Turn]) -> list[Turn]:
 
 
 def require_columns(row: Mapping[str, object], columns: tuple[str, ...]) -> None:
+    """Raise ConversationError for a row that has none of the columns."""
     if not any(column in row for column in columns):
         found = f"no such column among {', '.join(map(str, row)) or 'none'}"
         raise ConversationError(columns[0], found, " or ".join(columns))
 
 
-def as_list(value: object, place: str) -> Sequence[object]:
+def as_list(value: object, path: str) -> Sequence[object]:
+    """Return a list, also from a JSON string of messages; an empty one for null and white space."""
     if isinstance(value, str):
         value = _parse_messages(value, known=False) or value.strip() or None
     if value is None:
         return ()
     if not isinstance(value, list | tuple):
-        raise ConversationError(place, describe_value(value), "a list")
+        raise ConversationError(path, describe_value(value), "a list")
     return value
 
 
-def _write(value: object, place: str, expected: str = "a string") -> str:
+def _as_text(value: object, path: str, expected: str = "a string") -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ConversationError(place, describe_value(value), expected)
+        raise ConversationError(path, describe_value(value), expected)
     text = str(value)
     try:
         text.encode()
     except UnicodeEncodeError as error:
         found = f"a lone surrogate at character {error.start}"
-        raise ConversationError(place, found, expected) from error
+        raise ConversationError(path, found, expected) from error
     return text
 
 
 def describe_value(value: object) -> str:
+    """Return a value in a few words for an error message: null, a list of 3, an object with role, content."""
     if value is None:
         return "null"
     if isinstance(value, str):

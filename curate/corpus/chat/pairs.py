@@ -1,6 +1,6 @@
 """Questions with their answers: Alpaca and its relatives, self-instruct tasks, preference pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from curate.corpus.chat.messages import (
@@ -21,8 +21,9 @@ class PairSchema:
     """The columns of a schema of questions and answers."""
 
     asked: tuple[str, ...]
-    """The first makes the schema; the others add to it."""
+    """Columns of the question; the schema requires the first."""
     answered: tuple[str, ...]
+    """Columns of answers; the schema requires one of them."""
 
 
 PAIRS = {
@@ -36,9 +37,9 @@ PREFERENCE = PairSchema(("prompt", "question", "query", "instruction", "input", 
 
 
 def list_instances(row: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """The instances of a self-instruct task, each as the row of Alpaca that it stands for, without the task's system.
+    """Return the instances of a self-instruct task, each as a row of Alpaca, without the system turn of the task.
 
-    Raises ConversationError for instances that are no objects.
+    Raises ConversationError for instances that are not objects.
     """
     require_columns(row, ("instances",))
     instances: list[Mapping[str, object]] = []
@@ -50,7 +51,10 @@ def list_instances(row: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def read_preference(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
-    """A message that an answer repeats from the context, as where each holds the whole conversation, comes once."""
+    """Return the context, then the chosen and the rejected answer, each as its turns.
+
+    Messages that an answer repeats from the context come once, as where each answer holds the complete conversation.
+    """
     require_columns(row, PREFERENCE.answered)
     turns = extend_turns(read_system(row), read_history(row) + _read_asked(row, PREFERENCE, skipped))
     for column in (name for names in MESSAGE_COLUMNS.values() for name in names):
@@ -61,18 +65,24 @@ def read_preference(row: Mapping[str, object], skipped: list[str]) -> list[Turn]
 
 
 def read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
-    """Each instance is what an Alpaca row is, so a task of several instances repeats its instruction."""
+    """Return the turns of each instance as an Alpaca row: a task of several instances repeats its instruction."""
     turns = []
     for number, instance in enumerate(list_instances(row)):
         try:
-            turns += read_pair(instance, PAIRS["alpaca"], skipped)
+            turns += read_pair(PAIRS["alpaca"], instance, skipped)
         except ConversationError as error:
-            place = f"instances[{number}].{error.place}"
-            raise ConversationError(place, error.found, error.expected) from error
+            path = f"instances[{number}].{error.place}"
+            raise ConversationError(path, error.found, error.expected) from error
     return read_system(row) + (turns or read_column(row, "instruction", "user", skipped))
 
 
-def read_pair(row: Mapping[str, object], pair: PairSchema, skipped: list[str]) -> list[Turn]:
+def has_pair(pair: PairSchema, names: set[str], rows: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether the names have the first column of the question and one of the answers, whatever the rows."""
+    return pair.asked[0] in names and not names.isdisjoint(pair.answered)
+
+
+def read_pair(pair: PairSchema, row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
+    """Return the system turn, the history, the question as one turn, and each different answer as one."""
     require_columns(row, pair.asked[:1])
     require_columns(row, pair.answered)
     asked = read_history(row) + _read_asked(row, pair, skipped)

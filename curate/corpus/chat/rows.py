@@ -1,4 +1,4 @@
-"""Rows that are conversations: which columns a schema reads, and the turns of a row, or why it gives none.
+"""Conversations as the text field of a corpus: the columns of a schema, and the turns of a row.
 
 A text field of the form ``@SCHEMA`` means that the text of a row is all its turns, with a blank line between two.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from curate.corpus.chat.messages import MESSAGE_COLUMNS, SYSTEM_COLUMNS
-from curate.corpus.chat.pairs import PAIRS, PREFERENCE
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation
 from curate.corpus.chat.types import ConversationError, Turn
 from curate.corpus.json_records import BadRowError
@@ -18,28 +16,18 @@ Turns = tuple[Turn, ...]
 
 
 def find_conversation(field: str | None) -> str | None:
-    """The schema that a text field names, None for a column."""
+    """Return the schema that a text field ``@SCHEMA`` names, None for a column."""
     name = (field or "").removeprefix(MARK)
     return name if field == MARK + name and name in SCHEMAS else None
 
 
 def list_columns(schema: str) -> tuple[str, ...]:
-    """Every column that a schema reads, where it is there, in the order of its turns."""
-    asked = (*SYSTEM_COLUMNS, "history")
-    if schema == "tree":
-        return ("prompt",)
-    if schema == "instances":
-        return (*SYSTEM_COLUMNS, "instruction", "instances")
-    if schema in MESSAGE_COLUMNS:
-        return (*SYSTEM_COLUMNS, *MESSAGE_COLUMNS[schema])
-    if schema == "preference":
-        messages = (name for names in MESSAGE_COLUMNS.values() for name in names)
-        return (*asked, *PREFERENCE.asked, *messages, *PREFERENCE.answered)
-    return (*asked, *PAIRS[schema].asked, *PAIRS[schema].answered)
+    """Return every column that a schema may read, in the order of its turns."""
+    return SCHEMAS[schema].columns
 
 
 def take_turns(record: Mapping[str, object], schema: str) -> Turns:
-    """The turns of a row, none where it has no text; BadRowError for a row that does not follow the schema."""
+    """Return the turns of a row, none where it has no text. Raises BadRowError where it does not follow the schema."""
     try:
         return read_conversation(record, schema).turns
     except ConversationError as error:
@@ -47,5 +35,5 @@ def take_turns(record: Mapping[str, object], schema: str) -> Turns:
 
 
 def count_bytes(text: str) -> int:
-    """The length of a text in UTF-8."""
+    """Return the length of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())

@@ -8,27 +8,29 @@ TURNS = ("all", "user", "assistant")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side says at once."""
+    """One message of one side of a conversation."""
 
     role: str
     """system, user, assistant or tool."""
     text: str
+    """Never empty or only white space."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The turns of one row, and what was left out of them."""
+    """The turns of one row, and the kinds of parts that were skipped."""
 
     turns: tuple[Turn, ...]
+    """In the order of the conversation."""
     skipped: tuple[str, ...]
-    """The types of the parts that are no text, one for each part: image_url, input_audio, …"""
+    """The type of each part without text: image_url, input_audio, …"""
 
 
 class ConversationError(ValueError):
-    """A row that does not follow its schema: where in it, what was found there, what was expected."""
+    """A row that does not follow its schema: the path within it, what was found there, and what was expected."""
 
     def __init__(self, place: str, found: str, expected: str):
-        super().__init__(place, found, expected)  # what pickle makes it from again
+        super().__init__(place, found, expected)  # the arguments from which pickle makes it again
         self.place = place
         self.found = found
         self.expected = expected
@@ -38,21 +40,20 @@ class ConversationError(ValueError):
 
     @property
     def column(self) -> str:
-        """The column of the row, without what lies inside it."""
+        """The column of the path."""
         return self.place.partition("[")[0].partition(".")[0]
 
 
-def select_turns(turns: Iterable[Turn], wanted: str) -> list[Turn]:
-    """The turns of one side: ``user`` is all that the model is given, ``assistant`` what it is trained to say.
+def select_turns(turns: Iterable[Turn], side: str) -> list[Turn]:
+    """Return the turns of one side, in order: ``assistant`` (what a model learns), ``user`` (its input), or ``all``.
 
-    System prompts and tool results are given, so they count as ``user``. ``all`` is both. Order is kept. Raises
-    ValueError for another name.
+    System prompts and tool results are input, so they count as ``user``. Raises ValueError for another name.
     """
-    if wanted not in TURNS:
-        raise ValueError(f"unknown turns {wanted!r}; expected one of {', '.join(TURNS)}")
-    return [turn for turn in turns if wanted == "all" or (turn.role == "assistant") == (wanted == "assistant")]
+    if side not in TURNS:
+        raise ValueError(f"unknown turns {side!r}; expected one of {', '.join(TURNS)}")
+    return [turn for turn in turns if side == "all" or (turn.role == "assistant") == (side == "assistant")]
 
 
 def joined(turns: Iterable[Turn]) -> str:
-    """The texts of the turns with a blank line between two; no turns give no text."""
+    """Return the texts of the turns, joined by blank lines; an empty string without turns."""
     return "\n\n".join(turn.text for turn in turns)

@@ -1,31 +1,70 @@
-"""Which reader reads which format."""
+"""The formats of a corpus: one table says by which suffixes a file is known, and which functions read it.
+
+To add a format: a file here with its reader, and a row in ``FORMATS``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from curate.corpus.readers.arrow import read_arrow, read_hub, read_parquet
+import pyarrow as pa
+
+from curate.corpus.readers.arrow import (
+    read_arrow,
+    read_arrow_schema,
+    read_hub,
+    read_hub_schema,
+    read_parquet,
+    read_parquet_schema,
+)
 from curate.corpus.readers.csv import read_separated
 from curate.corpus.readers.json import read_json
 from curate.corpus.readers.jsonl import read_lines
-from curate.corpus.readers.text import read_whole
+from curate.corpus.readers.text import read_text_file
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How the files of a format are recognised and read."""
+
+    suffixes: tuple[str, ...]
+    """In lower case, with the dot."""
+    read: Callable[[Source, ReadStart, ReadOptions], Iterator[RowBlock]]
+    """The rows of a source from a start on."""
+    read_schema: Callable[[Source], pa.Schema] | None = None
+    """The columns of a source and their types, without its rows; None where the format has no types of its own."""
+    magic: tuple[bytes, ...] = ()
+    """What files without a known suffix begin with."""
+    only_strings: bool = False
+    """Whether every value is a string, so that a column of strings may be one of numbers."""
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether the format has column types and compression of its own."""
+        return self.read_schema is not None
+
+
+FORMATS = {
+    "jsonl": Format((".jsonl", ".ndjson"), read_lines),
+    "json": Format((".json",), read_json),
+    "csv": Format((".csv",), read_separated, only_strings=True),
+    "tsv": Format((".tsv",), read_separated, only_strings=True),
+    "text": Format((".txt", ".text", ".md"), read_text_file),
+    "parquet": Format((".parquet", ".pq"), read_parquet, read_parquet_schema, (b"PAR1",)),
+    # A file or a stream.
+    "arrow": Format((".arrow", ".feather", ".ipc"), read_arrow, read_arrow_schema, (b"ARROW1", b"\xff\xff\xff\xff")),
+    # Named OWNER/NAME:SPLIT.
+    "hub": Format((), read_hub, read_hub_schema),
+}
+
+
 def read_blocks(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """The rows of a source from ``start`` on. Damage becomes unreadable rows; a failing server raises StorageError."""
-    if source.format == "jsonl":
-        return read_lines(source, start, reading)
-    if source.format == "json":
-        return read_json(source, start, reading)
-    if source.format in ("csv", "tsv"):
-        return read_separated(source, start, reading)
-    if source.format == "parquet":
-        return read_parquet(source, start, reading)
-    if source.format == "arrow":
-        return read_arrow(source, start, reading)
-    if source.format == "text":
-        return read_whole(source, start, reading)
-    if source.format == "hub":
-        return read_hub(source, start, reading)
-    raise ValueError(f"unknown format {source.format!r}")
+    """Yield the rows of a source from ``start`` on, in blocks; damage becomes unreadable rows.
+
+    Raises StorageError where a server fails, and ValueError for a format that is not in ``FORMATS``.
+    """
+    if source.format not in FORMATS:
+        raise ValueError(f"unknown format {source.format!r}; expected one of {', '.join(FORMATS)}")
+    return FORMATS[source.format].read(source, start, reading)

@@ -1,9 +1,10 @@
-"""Formats that have columns of their own: Parquet, Arrow (file, stream, Feather, save_to_disk), datasets of the Hub.
+"""Columnar formats: Parquet, Arrow (file, stream, Feather, save_to_disk), datasets of the Hub.
 
-Read as batches, never row by row, and only the text and the id where nothing else is asked for. A row group that cannot
-be decoded makes its rows unreadable, a file that cannot be opened makes one unreadable row. Where another column than
-the text is damaged, the text is read and the other columns of those rows are null, with a warning. Memory goes with the
-batches: those of a Parquet row group are cut small here, those of an Arrow file are as large as they were written.
+Readers read batches, never row by row, and only the selected columns. A row group that cannot be decoded makes its rows
+unreadable, a file that cannot be opened makes one unreadable row. Where a column other than the text is damaged, the
+text is read, and the other columns of those rows are null, with a warning; strings that are not UTF-8 cost only their
+value (``utf8``). Memory depends on the size of batches: those of a Parquet row group are cut small here, those of an
+Arrow file are as large as they were written.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus.hub import stream_hub
-from curate.corpus.readers.arrow_blocks import BlockMaker, is_sound
+from curate.corpus.readers.arrow_blocks import BlockMaker
+from curate.corpus.readers.utf8 import is_sound
 from curate.corpus.streams import as_failure, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.runtime.console import warn
 
-# A batch of a Parquet row group is about this large, however large the group is.
+# The size of a batch of a Parquet row group, however large the group is.
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 2048
 HUB_ROWS = 256
 BUFFER_BYTES = 1 << 20
-# A damaged length asks for more memory than there is.
+# MemoryError: a damaged length requests more memory than there is.
 DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
 ARROW_FILE_MAGIC = b"ARROW1"
 
 
 def open_parquet(source: Source, file: IO[bytes]) -> pq.ParquetFile:
-    """The footer of an open file. BrokenSourceError where it cannot be read."""
+    """Return an open Parquet file after reading its footer. Raises BrokenSourceError for a damaged one."""
     try:
         opened = pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
         spell_names(opened.schema_arrow)
@@ -41,7 +43,7 @@ def open_parquet(source: Source, file: IO[bytes]) -> pq.ParquetFile:
 
 
 def read_parquet(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Blocks of the rows from ``start`` on; row groups before it are passed over unread."""
+    """Yield blocks of the rows from ``start`` on; row groups before it are not read."""
     maker = BlockMaker(source, start, reading)
     try:
         with open_binary(source.path) as file:
@@ -65,7 +67,7 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
     first = maker.row
     stop = first + file.metadata.row_group(group).num_rows
     cause = f"row group {group} ends early"
-    for whole in passes(maker.reading):
+    for whole in plan_passes(maker.reading):
         row = maker.row
         try:
             yield from _read_batches(file, group, maker, first, whole)
@@ -81,21 +83,25 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
     yield from maker.refuse(stop - maker.row, cause)
 
 
-def passes(reading: ReadOptions) -> list[bool]:
-    """Whether to read what is asked for beside the text: where that fails, the text alone is tried if it is wanted."""
+def plan_passes(reading: ReadOptions) -> list[bool]:
+    """Return for each attempt at a batch whether to read columns besides the text: first with them, then without.
+
+    There is one attempt where only the text is read, or no text.
+    """
     if reading.whole and reading.text_field is None and reading.conversation is None:
         return [True]
     return [True, False] if reading.holds_content else [False]
 
 
 def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
+    """Warn that the rows from ``row`` to the current one have nulls outside the text."""
     if maker.row > row:
         rows = f"rows {row} to {maker.row - 1}"
-        warn(f"{maker.source.name}, {rows}: {cause}; their columns beside the text are null")
+        warn(f"{maker.source.name}, {rows}: {cause}; their columns besides the text are null")
 
 
 def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: int, whole: bool) -> Iterator[RowBlock]:
-    """The batches of a row group, from the row on that the maker stands at."""
+    """Yield the blocks of a row group from the current row of the maker on."""
     metadata = file.metadata.row_group(group)
     size = max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
     every = whole and maker.reading.whole
@@ -109,10 +115,10 @@ def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: in
 
 
 def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Blocks of the rows from ``start`` on, of an IPC file (Feather) or an IPC stream (``datasets`` writes these)."""
+    """Yield blocks of the rows from ``start`` on, of an IPC file (Feather) or an IPC stream (as of ``datasets``)."""
     maker = BlockMaker(source, start, reading)
     cause = ""
-    for whole in passes(reading):
+    for whole in plan_passes(reading):
         row, broken = maker.row, False
         try:
             yield from _read_ipc_rows(maker, whole)
@@ -127,7 +133,7 @@ def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterat
 
 
 def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[RowBlock]:
-    """The rows from the one on that the maker stands at."""
+    """Yield blocks from the current row of the maker on."""
     row = 0
     for schema, batch, position in _read_ipc(maker.source, maker.reading, whole):
         done = maker.row - row
@@ -138,7 +144,7 @@ def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[RowBlock]:
 
 
 def _read_ipc(source: Source, reading: ReadOptions, whole: bool) -> Iterator[tuple[pa.Schema, pa.RecordBatch, int]]:
-    """Sound record batches with the schema of the whole file and the stored bytes read so far."""
+    """Yield sound record batches with the schema of the file and the stored bytes read so far."""
     with open_binary(source.path) as file:
         try:
             schema = _open_ipc(file).schema
@@ -152,7 +158,7 @@ def _read_ipc(source: Source, reading: ReadOptions, whole: bool) -> Iterator[tup
                 except StopIteration:
                     return
                 if not all(map(is_sound, batch.columns)):
-                    raise BrokenSourceError("the Arrow file is damaged (a column does not hold together)")
+                    raise BrokenSourceError("the Arrow file is damaged (a column is inconsistent)")
                 number += 1
                 yield schema, batch, (source.size or 0) * number // count if count else file.tell()
         except DAMAGE as error:
@@ -160,7 +166,7 @@ def _read_ipc(source: Source, reading: ReadOptions, whole: bool) -> Iterator[tup
 
 
 def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> Any:
-    """A reader of an IPC file, which knows its ``num_record_batches``, or of an IPC stream."""
+    """Return a reader of an IPC file, which has ``num_record_batches``, or of an IPC stream."""
     file.seek(0)
     is_file = file.read(len(ARROW_FILE_MAGIC)) == ARROW_FILE_MAGIC
     file.seek(0)
@@ -175,7 +181,7 @@ def _project_ipc(schema: pa.Schema, reading: ReadOptions, also: bool) -> pa.ipc.
 
 
 def read_hub(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Blocks of the rows from ``start`` on, streamed through ``datasets`` as Arrow batches."""
+    """Yield blocks of the rows from ``start`` on, streamed through ``datasets`` as Arrow batches."""
     maker = BlockMaker(source, start, reading)
     maker.skip(start.row)
     for table in stream_hub(source.path, start.row, HUB_ROWS):
@@ -183,14 +189,14 @@ def read_hub(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator
     yield maker.finish()
 
 
-def read_schema(source: Source) -> pa.Schema:
-    """The columns of a source and their types, without reading its rows where the format allows."""
-    if source.format == "parquet":
-        with open_binary(source.path) as file:
-            return open_parquet(source, file).schema_arrow
-    if source.format == "hub":
-        first = next(stream_hub(source.path, 0, 16), None)
-        return pa.schema([]) if first is None else first.schema
+def read_parquet_schema(source: Source) -> pa.Schema:
+    """Return the columns of a Parquet file and their types, from its footer. Raises BrokenSourceError for damage."""
+    with open_binary(source.path) as file:
+        return open_parquet(source, file).schema_arrow
+
+
+def read_arrow_schema(source: Source) -> pa.Schema:
+    """Return the columns of an IPC file or stream and their types. Raises BrokenSourceError for damage."""
     with open_binary(source.path) as file:
         try:
             return _open_ipc(file).schema
@@ -198,15 +204,21 @@ def read_schema(source: Source) -> pa.Schema:
             raise _as_broken(source, error, "the Arrow file is damaged") from error
 
 
+def read_hub_schema(source: Source) -> pa.Schema:
+    """Return the columns of the first rows of a split of the Hub; an empty schema for a split without rows."""
+    first = next(stream_hub(source.path, 0, 16), None)
+    return pa.schema([]) if first is None else first.schema
+
+
 def spell_names(fields: Iterable[pa.Field]) -> None:
-    """Read the name of every column and of every field within. UnicodeDecodeError where damage made one unreadable."""
+    """Read the name of every column and of every field within. Raises UnicodeDecodeError for one that is not UTF-8."""
     for column in fields:
         str(column.name)
-        spell_names(column.type.field(place) for place in range(column.type.num_fields))
+        spell_names(column.type.field(index) for index in range(column.type.num_fields))
 
 
 def _as_broken(source: Source, error: Exception, what: str) -> Exception:
-    """An error of Arrow as the fault of the file; an error of a server stays one."""
+    """Return an error of Arrow as BrokenSourceError; an error of a server stays a StorageError."""
     if not isinstance(error, OSError) or isinstance(error, pa.ArrowException):
         return BrokenSourceError(f"{what} ({one_line(error)})")
     failure = as_failure(source.path, error)

@@ -1,4 +1,4 @@
-"""Arrow batches as blocks of rows: texts and ids taken out of their columns, the rest left as it is."""
+"""Arrow batches as blocks of rows: texts and ids as Python strings, other columns as Arrow tables."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_types import conform, is_string
+from curate.corpus.arrow_types import conform_table, is_string
 from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
 from curate.corpus.chat.types import joined
 from curate.corpus.json_records import BadRowError, as_id
 from curate.corpus.readers.row_blocks import ROW_COST
+from curate.corpus.readers.utf8 import is_valid, replace_invalid
 from curate.corpus.streams import one_line
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.runtime.console import warn
 
-# Texts become Python strings in runs of about this many bytes.
+# Texts become Python strings in runs of about this size.
 RUN_BYTES = 4 << 20
 RUN_ROWS = 1024
 
@@ -30,37 +32,69 @@ class BlockMaker:
     start: ReadStart
     reading: ReadOptions
     total_rows: int | None = None
-    """Where it is known, the position in the source is told from the row."""
+    """Rows of the source; where known, the position in the source is estimated from the row."""
     row: int = 0
+    """The next row."""
     position: int = 0
-    """Stored bytes read, where the reader knows better than from the row."""
+    """Stored bytes read so far, from the reader; for sources without ``total_rows``."""
     behind: int = field(default=0)
-    """Position behind the last row that was passed."""
+    """Stored bytes up to the last row that was passed."""
+    mended: set[str] = field(default_factory=set)
+    """Columns whose invalid UTF-8 was warned of."""
 
     def skip(self, rows: int) -> None:
-        """Pass over rows that are not wanted."""
+        """Pass the next rows without reading them."""
         self.row += rows
         self.behind = self._position(self.row - 1) if rows else self.behind
 
     def make(self, table: pa.Table, schema: pa.Schema) -> Iterator[RowBlock]:
-        """Blocks of the next rows. ``schema`` is that of the file; columns that the table lacks of it become null."""
+        """Yield blocks of the next rows. ``schema`` is that of the file: columns that the table lacks become null."""
         if self.row + len(table) <= self.start.row:
             self.skip(len(table))
             return
         if self.row < self.start.row:
             table = table.slice(self.start.row - self.row)
             self.skip(self.start.row - self.row)
+        kept = self._mend(table)
         run = max(1, min(RUN_ROWS, RUN_BYTES * len(table) // max(1, table.nbytes)))
         for first in range(0, len(table), run):
-            yield self._make_run(table.slice(first, run), schema)
+            yield self._make_run(table.slice(first, run), kept.slice(first, run), schema)
 
-    def _make_run(self, table: pa.Table, schema: pa.Schema) -> RowBlock:
+    def _mend(self, table: pa.Table) -> pa.Table:
+        """Return what is kept of the table: U+FFFD for invalid UTF-8 outside the text, which must not cost the row.
+
+        The columns of the text or the turns stay as they are, since invalid UTF-8 in them makes the row unreadable, and
+        so does every column where there is neither. Of a dictionary the values stay in the table without their rows.
+        """
+        reading = self.reading
+        text = (reading.text_field,) if reading.conversation is None else list_columns(reading.conversation)
+        if not reading.holds_content or text == (None,):
+            return table
+        asked = {part for name in reading.also for part in (name, name.split(".")[0])}
+        for index, column in enumerate(table.columns):
+            name = table.field(index).name
+            is_spared = name in text and not pa.types.is_dictionary(column.type)
+            if is_spared or not (reading.whole or name in asked) or is_valid(column):
+                continue
+            table = table.set_column(index, table.field(index), replace_invalid(join_chunks(column)))
+            if name not in text:
+                self._warn_of_invalid(name, len(table))
+        return table
+
+    def _warn_of_invalid(self, name: str, rows: int) -> None:
+        if name not in self.mended:
+            self.mended.add(name)
+            within = f"{self.source.name}, rows {self.row} to {self.row + rows - 1}"
+            warn(f'{within}: "{name}" holds bytes that are not UTF-8; here and further on they become U+FFFD')
+
+    def _make_run(self, table: pa.Table, kept: pa.Table, schema: pa.Schema) -> RowBlock:
         rows = list(range(self.row, self.row + len(table)))
         keep = self.reading.keep
         if keep is not None:
-            kept = [row for row in rows if keep(row)]
-            table = table.take(pa.array([row - self.row for row in kept], pa.int64()))
-            next_row, rows = self.row + len(rows), kept
+            sampled = [row for row in rows if keep(row)]
+            indices = pa.array([row - self.row for row in sampled], pa.int64())
+            table, kept = table.take(indices), kept.take(indices) if self.reading.holds_content else kept
+            next_row, rows = self.row + len(rows), sampled
         else:
             next_row = self.row + len(rows)
         turns = None
@@ -72,13 +106,13 @@ class BlockMaker:
         content = None
         if self.reading.holds_content:
             whole = self.reading.whole
-            content = as_content(table, schema, causes) if whole else pick_columns(table, self.reading.also, causes)
+            content = as_content(kept, schema, causes) if whole else pick_columns(kept, self.reading.also, causes)
         return self._block(
             rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content, turns
         )
 
     def refuse(self, count: int, cause: str) -> Iterator[RowBlock]:
-        """Blocks of unreadable rows."""
+        """Yield blocks of the next ``count`` rows, all unreadable for one cause."""
         stop = self.row + count
         if self.row < self.start.row:
             self.skip(min(stop, self.start.row) - self.row)
@@ -91,7 +125,7 @@ class BlockMaker:
             yield self._block(rows, nothing, nothing, [cause] * len(rows), [0] * len(rows), next_row)
 
     def finish(self) -> RowBlock:
-        """The end of the source, without rows."""
+        """Return a block without rows that ends the source."""
         self.behind = self.source.size or self.behind
         return self._block([], [], [], [], [], self.row)
 
@@ -133,7 +167,7 @@ class BlockMaker:
 
 
 def find_column(table: pa.Table, name: str) -> pa.Array | None:
-    """A column by its name, or a field of a struct by its path with dots."""
+    """Return a column by its name, or a field of a struct by its path with dots; None where there is none."""
     if name in table.column_names:
         return join_chunks(table.column(name))
     first, *rest = name.split(".")
@@ -148,25 +182,15 @@ def find_column(table: pa.Table, name: str) -> pa.Array | None:
 
 
 def join_chunks(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, without a copy where it is one."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def is_sound(column: pa.Array) -> bool:
-    """Whether a column may be read at all: Arrow trusts the offsets of a file, and a bad one would end the process.
-
-    Strings that are no UTF-8 are sound; they cost their own rows.
-    """
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        if not is_string(column.type) or pa.types.is_string_view(column.type):
-            return False
-        return is_sound(column.view(pa.binary() if pa.types.is_string(column.type) else pa.large_binary()))
-    return True
-
-
 def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], list[int], list[str | None]]:
-    """Texts, their UTF-8 lengths, and for each row the cause why it has no text; nothing where none is asked for."""
+    """Return texts, their UTF-8 lengths, and for each row the cause why it has no text, else None.
+
+    Without a name there are neither texts nor causes.
+    """
     if name is None:
         return [None] * len(table), [0] * len(table), [None] * len(table)
     column = find_column(table, name)
@@ -175,7 +199,7 @@ def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], lis
         return [None] * len(table), [0] * len(table), [cause] * len(table)
     column = as_text(column)
     if column is None:
-        return [None] * len(table), [0] * len(table), [f'"{name}" is no column of strings'] * len(table)
+        return [None] * len(table), [0] * len(table), [f'"{name}" is not a column of strings'] * len(table)
     sizes = pc.fill_null(pc.binary_length(column), 0).to_pylist()
     null = f'"{name}" is null'
     try:
@@ -184,14 +208,14 @@ def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], lis
             return texts, sizes, [null if text is None else None for text in texts]
     except UnicodeDecodeError:
         column = column.cast(pa.large_binary())
-    decoded = [decode(value, null) for value in column.to_pylist()]
+    decoded = [decode_text(value, null) for value in column.to_pylist()]
     return [text for text, _ in decoded], sizes, [cause for _, cause in decoded]
 
 
 def take_conversations(
     table: pa.Table, schema: str
 ) -> tuple[list[Turns | None], list[str | None], list[int], list[str | None]]:
-    """Turns, texts, their UTF-8 lengths, and for each row the cause why it is no conversation."""
+    """Return turns, texts, their UTF-8 lengths, and for each row the cause why it is not a conversation, else None."""
     turns: list[Turns | None] = []
     causes: list[str | None] = []
     for record in to_records(table.select([name for name in list_columns(schema) if name in table.column_names])):
@@ -203,12 +227,12 @@ def take_conversations(
         except BadRowError as bad:
             turns.append(None)
             causes.append(bad.cause)
-    texts = [None if found is None else joined(found) for found in turns]
+    texts = [None if of_row is None else joined(of_row) for of_row in turns]
     return turns, texts, [count_bytes(text or "") for text in texts], causes
 
 
 def to_records(table: pa.Table) -> list[dict[str, Any] | BadRowError]:
-    """The rows as dicts; values that Python cannot hold, such as strings that are no UTF-8, cost their own rows."""
+    """Return the rows as dicts, BadRowError for rows with values that Python cannot hold, such as invalid UTF-8."""
     try:
         records: list[dict[str, Any] | BadRowError] = table.to_pylist()
         return records
@@ -220,7 +244,7 @@ def to_records(table: pa.Table) -> list[dict[str, Any] | BadRowError]:
 
 
 def as_text(column: pa.Array) -> pa.Array | None:
-    """A column of strings or bytes as large_string or large_binary; None where it is neither."""
+    """Return a column of strings or bytes as large_string or large_binary; None for another type."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_null(kind) or is_string(kind):
         return column.cast(pa.large_string())
@@ -229,7 +253,8 @@ def as_text(column: pa.Array) -> pa.Array | None:
     return None
 
 
-def decode(value: bytes | None, null: str) -> tuple[str | None, str | None]:
+def decode_text(value: bytes | None, null: str) -> tuple[str | None, str | None]:
+    """Return bytes as a text and no cause, or no text and the cause; ``null`` is the cause for None."""
     if value is None:
         return None, null
     try:
@@ -239,33 +264,32 @@ def decode(value: bytes | None, null: str) -> tuple[str | None, str | None]:
 
 
 def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
-    """Ids as strings, null where there are none."""
+    """Return ids as strings, None where there are none; U+FFFD replaces invalid UTF-8."""
     column = None if name is None else find_column(table, name)
     if column is None:
         return [None] * len(table)
     try:
         return [as_id(value) for value in column.to_pylist()]
     except UnicodeDecodeError:
-        values = column.cast(pa.large_binary()).to_pylist()
-        return [None if value is None else value.decode("utf-8", "replace") for value in values]
+        return [as_id(value) for value in replace_invalid(column).to_pylist()]
 
 
 def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:
-    """The original columns with strings as large_string, null in the rows that have a cause to be unreadable."""
+    """Return all columns of ``schema`` with strings as large_string, null in the rows with a cause."""
     fields = [column.with_type(widen_string(column.type)).with_nullable(True) for column in schema]
-    return empty_rows(conform(table, pa.schema(fields)), causes)
+    return empty_rows(conform_table(table, pa.schema(fields)), causes)
 
 
 def pick_columns(table: pa.Table, names: Sequence[str], causes: list[str | None]) -> pa.Table:
-    """Some columns, or fields within one, under the names that they are asked by; null where there is none."""
+    """Return some columns, or fields within one, under their names or paths; null where the table has none."""
     found = [find_column(table, name) for name in names]
-    held = [pa.nulls(len(table)) if column is None else column for column in found]
-    columns = [column.cast(widen_string(column.type)) if is_string(column.type) else column for column in held]
+    filled = [pa.nulls(len(table)) if column is None else column for column in found]
+    columns = [column.cast(widen_string(column.type)) if is_string(column.type) else column for column in filled]
     return empty_rows(pa.table(dict(zip(names, columns, strict=True))), causes)
 
 
 def empty_rows(table: pa.Table, causes: list[str | None]) -> pa.Table:
-    """The table with nulls in the rows that have a cause to be unreadable."""
+    """Return the table with nulls in the rows with a cause."""
     if any(cause is not None for cause in causes):
         indices = [index if cause is None else None for index, cause in enumerate(causes)]
         table = table.take(pa.array(indices, pa.int64()))
@@ -273,4 +297,5 @@ def empty_rows(table: pa.Table, causes: list[str | None]) -> pa.Table:
 
 
 def widen_string(kind: pa.DataType) -> pa.DataType:
+    """Return large_string for string types, other types unchanged."""
     return pa.large_string() if is_string(kind) else kind

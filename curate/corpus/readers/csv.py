@@ -10,50 +10,53 @@ from typing import Any
 from curate.corpus import types
 from curate.corpus.json_records import BadRowError
 from curate.corpus.readers.jsonl import BOM
-from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 RECORDS_PER_BATCH = 256
-# A quote that is never closed swallows what follows; the csv module gives up here and goes on with the next line.
+# An unclosed quote swallows the lines after it; the csv module stops at this size and continues with the next line.
 MAX_FIELD_CHARACTERS = 1 << 28
 
 
 def read_separated(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Blocks of the rows from ``start`` on."""
+    """Yield blocks of the rows from ``start`` on."""
     header: list[str] = []
     try:
         header, top = read_header(source)
-        batches = split_records(source, enter(source, start).offset or top, reading.chunk_bytes)
+        batches = split_records(source, find_entry(source, start).offset or top, reading.chunk_bytes)
     except BrokenSourceError as broken:
         batches = iter([Items([], source.size or 0, str(broken))])
     return gather_rows(batches, source, start, reading, partial(_as_record, header), "record")
 
 
 def read_header(source: Source) -> tuple[list[str], int]:
-    """The names of the columns, and the byte at which the first record begins."""
+    """Return the names of the columns, and the byte at which the first record begins; no names for an empty file.
+
+    Raises BrokenSourceError for a header that cannot be read.
+    """
     for item, _ in _parse(source, 0, 1 << 16):
         fields, _, end = item
         if isinstance(fields, BadRowError):
             raise BrokenSourceError(f"the header cannot be read ({fields.cause})")
         if fields is not None:
-            return name_apart(fields), end
+            return number_duplicates(fields), end
     return [], 0
 
 
-def name_apart(names: list[str]) -> list[str]:
-    """Columns of one name become name, name_2, name_3, so that none is lost."""
+def number_duplicates(names: list[str]) -> list[str]:
+    """Return the names with repeated ones as name, name_2, name_3, so that no column is lost."""
     counts: dict[str, int] = {}
-    apart = []
+    numbered = []
     for name in names:
         counts[name] = counts.get(name, 0) + 1
-        apart.append(name if counts[name] == 1 else f"{name}_{counts[name]}")
-    return apart
+        numbered.append(name if counts[name] == 1 else f"{name}_{counts[name]}")
+    return numbered
 
 
 def split_records(source: Source, offset: int, chunk_bytes: int) -> Iterator[Items]:
-    """The records of a source from a byte on."""
+    """Yield the records of a source from a byte on, in batches of RECORDS_PER_BATCH."""
     items: list[Item] = []
     position = offset
     try:
@@ -69,7 +72,7 @@ def split_records(source: Source, offset: int, chunk_bytes: int) -> Iterator[Ite
 
 
 def _parse(source: Source, offset: int, chunk_bytes: int) -> Iterator[tuple[Item, int]]:
-    """Records as lists of fields, None for a blank line, a BadRowError for a bad one; with the stored bytes read."""
+    """Yield records as lists of fields, None for blank lines, BadRowError for bad ones, with the stored bytes read."""
     csv.field_size_limit(min(MAX_FIELD_CHARACTERS, types.MAX_DOCUMENT_BYTES))
     feed = _Feed(source, offset, chunk_bytes)
     reader = csv.reader(feed, delimiter=DELIMITERS[source.format], strict=True)
@@ -87,7 +90,7 @@ def _parse(source: Source, offset: int, chunk_bytes: int) -> Iterator[tuple[Item
 
 
 class _Feed:
-    """The lines of a source as the csv module wants them; ``end`` is the byte behind the last one it took."""
+    """The lines of a source as an iterator for the csv module; ``end`` is the byte after the last line it took."""
 
     def __init__(self, source: Source, offset: int, chunk_bytes: int):
         self.end = self.position = offset

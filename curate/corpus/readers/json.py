@@ -1,7 +1,7 @@
-"""JSON files: one array of any size, objects one after the other, or JSON Lines under another suffix.
+"""JSON files: one array of any size, a sequence of objects, or JSON Lines under another suffix.
 
 The row is the number of the element from zero. The file is cut into elements by brackets and quotes alone, in chunks:
-an array needs no more memory than its longest element, and an element that is no valid JSON costs its own row alone.
+an array needs no more memory than its longest element, and an element that is not valid JSON costs only its row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from curate.corpus import types
 from curate.corpus.json_records import BadRowError, parse_record
 from curate.corpus.readers.jsonl import BOM, read_lines
-from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
@@ -29,21 +29,25 @@ class Splitter:
 
     level: int
     offset: int
-    """Bytes of the file before the chunk at hand."""
+    """Bytes of the file before the current chunk."""
     depth: int = 0
+    """Open brackets."""
     in_string: bool = False
     escapes: int = 0
     """Backslashes at the end of the chunks so far, while inside a string."""
     begin: int = 0
-    """Byte of the file at which the element at hand begins."""
+    """Byte of the file at which the current element begins."""
     parts: list[bytes] = field(default_factory=list)
+    """Pieces of the current element from earlier chunks."""
     held_bytes: int = 0
+    """Length of the current element so far."""
     opened: bool = False
-    """The bracket of the array is behind us."""
+    """Whether the array has begun."""
     closed: bool = False
+    """Whether the array has ended."""
 
     def feed(self, chunk: bytes) -> Iterator[Item]:
-        """The elements that end in this chunk."""
+        """Yield the elements that end in this chunk."""
         at = mark = 0
         while not self.closed:
             if self.in_string:
@@ -69,7 +73,7 @@ class Splitter:
         self.offset += len(chunk)
 
     def _count(self, token: bytes) -> bool:
-        """Follow a bracket or a comma; whether it ends an element."""
+        """Count a bracket or a comma, and return whether it ends an element."""
         self.depth = max(0, self.depth + (token in b"[{") - (token in b"]}"))
         if self.level == 0:
             return self.depth == 0 and token in b"]}"
@@ -77,7 +81,7 @@ class Splitter:
         return self.closed or (self.depth == 1 and token == b",")
 
     def _find_quote(self, chunk: bytes, at: int) -> int:
-        """The quote that ends the string at hand, -1 where it is not in this chunk."""
+        """Return the index of the quote that ends the current string, -1 where it is not in this chunk."""
         first = at
         while (at := chunk.find(b'"', at)) >= 0:
             if self._count_escapes(chunk, first, at) % 2 == 0:
@@ -88,7 +92,7 @@ class Splitter:
         return -1
 
     def _count_escapes(self, chunk: bytes, first: int, at: int) -> int:
-        """Backslashes right before ``at``, those of the chunk before included."""
+        """Return the number of backslashes right before ``at``, including the end of the last chunk."""
         begin = at
         while begin > first and chunk[begin - 1] == BACKSLASH:
             begin -= 1
@@ -105,7 +109,7 @@ class Splitter:
             yield text, begin + len(raw) - len(text), end
 
     def _hold(self, piece: bytes) -> None:
-        """Keep a piece of an element that has not ended; nothing of it once it is too long."""
+        """Keep a piece of an unfinished element; nothing once it is too long."""
         self.held_bytes += len(piece)
         if self.held_bytes > types.MAX_DOCUMENT_BYTES:
             self.parts.clear()
@@ -113,12 +117,12 @@ class Splitter:
             self.parts.append(piece)
 
     def finish(self) -> list[Item]:
-        """The element that is whole where the array breaks off behind it."""
-        whole = self.level == self.depth == 1 and self.opened and not self.in_string
-        return list(self._take(b"", self.offset)) if whole else []
+        """Return the last element of an array that breaks off, in a list, if the element is complete."""
+        is_complete = self.level == self.depth == 1 and self.opened and not self.in_string
+        return list(self._take(b"", self.offset)) if is_complete else []
 
     def explain_end(self) -> str | None:
-        """Why the source may not end here, None where it may."""
+        """Return why the source is damaged if it ends here, None where it is complete."""
         rest = b"".join(self.parts).strip()
         if self.closed:
             return "there is more text than the array, which ends" if rest else None
@@ -127,9 +131,9 @@ class Splitter:
 
 
 def read_json(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Blocks of the rows from ``start`` on, whatever of the three a .json file is."""
+    """Yield blocks of the rows from ``start`` on: of an array, of JSON Lines, or of a sequence of objects."""
     try:
-        head = peek(source)
+        head = peek_head(source)
     except BrokenSourceError:
         head = b""
     if head.startswith(b"["):
@@ -139,8 +143,8 @@ def read_json(source: Source, start: ReadStart, reading: ReadOptions) -> Iterato
     return read_elements(source, start, reading, level=0)
 
 
-def peek(source: Source) -> bytes:
-    """The first bytes from the first that is no white space on."""
+def peek_head(source: Source) -> bytes:
+    """Return the first bytes, without a byte order mark and white space."""
     head = b""
     for chunk, _ in read_chunks(source, 0, PEEK_BYTES):
         head = (head + chunk).removeprefix(BOM).lstrip()
@@ -150,20 +154,20 @@ def peek(source: Source) -> bytes:
 
 
 def looks_like_lines(head: bytes) -> bool:
-    """One object a line: the first line ends with its bracket, or the second begins with one."""
+    """Return whether each line is an object: the first ends with a brace, or the second begins with one."""
     first, _, rest = head.partition(b"\n")
     return first.rstrip().endswith(b"}") or rest.lstrip().startswith(b"{")
 
 
 def read_elements(source: Source, start: ReadStart, reading: ReadOptions, level: int) -> Iterator[RowBlock]:
-    """Blocks of the elements of an array (``level`` 1) or of a sequence of values (``level`` 0) from ``start`` on."""
-    entered = enter(source, start)
+    """Yield blocks of the elements of an array (``level`` 1) or a sequence (``level`` 0) from ``start`` on."""
+    entered = find_entry(source, start)
     batches = split_elements(source, level, entered.offset or 0, reading.chunk_bytes)
     return gather_rows(batches, source, start, reading, parse_record, "element")
 
 
 def split_elements(source: Source, level: int, offset: int, chunk_bytes: int) -> Iterator[Items]:
-    """The elements of a source from a byte on: 0, or the end of an element."""
+    """Yield the elements of a source from a byte on: 0, or the end of an element."""
     splitter = Splitter(level, offset, depth=level if offset else 0, begin=offset, opened=offset > 0)
     position = offset
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from curate.corpus import types
 from curate.corpus.json_records import BadRowError, parse_record
-from curate.corpus.readers.row_blocks import Item, Items, enter, gather_rows
+from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
@@ -14,13 +14,13 @@ BOM = b"\xef\xbb\xbf"
 
 
 def read_lines(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Blocks of the rows from ``start`` on."""
-    batches = split_lines(source, enter(source, start).offset or 0, reading.chunk_bytes)
+    """Yield blocks of the rows from ``start`` on."""
+    batches = split_lines(source, find_entry(source, start).offset or 0, reading.chunk_bytes)
     return gather_rows(batches, source, start, reading, parse_record, "line")
 
 
 def split_lines(source: Source, offset: int, chunk_bytes: int) -> Iterator[Items]:
-    """The lines of a source from a byte on, chunk by chunk, in time and memory linear in the longest line."""
+    """Yield the lines of a source from a byte on, a batch for each chunk; memory is linear in the longest line."""
     tail: list[bytes] = []
     tail_bytes, position = 0, offset
     try:
@@ -47,7 +47,7 @@ def split_lines(source: Source, offset: int, chunk_bytes: int) -> Iterator[Items
 
 
 def _hold(tail: list[bytes], piece: bytes, total: int) -> list[bytes]:
-    """The pieces of a line that has not ended; none of them once it is too long."""
+    """Return the pieces of an unfinished line; none once it is too long."""
     if total > types.MAX_DOCUMENT_BYTES:
         return []
     tail.append(piece)

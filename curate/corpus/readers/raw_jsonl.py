@@ -1,12 +1,12 @@
-"""Slices of plain JSON lines, read at once where every line is an ordinary document.
+"""A fast path for slices of plain JSON Lines in which every line is an ordinary document.
 
-The bytes of such a slice are known from its mark. Any other slice (a bad or blank line, a number that orjson would
-round, a text that is no string) is left to ``curate.corpus``, which knows what to do about it.
+The mark of such a slice gives its bytes, which are read at once. All other slices (a bad or blank line, a number that
+orjson would round, a text that is not a string) are left to the reader of ``curate.corpus``.
 
-Where JSON lines come out again, a line need not be spelled anew: its own bytes, short of the brace that closes it, are
-what its columns begin with (``RawLines.heads``), numbers and escapes as they were written. That is right of a slice
-when each line is one object that ends in ``}``, with no key twice (readers differ in which one counts), of strings,
-numbers, truth values and nulls that a table would give back as they are.
+An export to JSON Lines can copy the bytes of a line up to its closing brace (``RawLines.heads``), with numbers and
+escapes as they were written. That is correct for a slice in which each line is one object that ends in ``}``, without
+repeated keys (readers differ in which one counts), of strings, numbers, truth values and nulls that a table returns
+unchanged.
 """
 
 import operator
@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from curate.corpus.arrow_types import encode, infer_type
+from curate.corpus.arrow_types import encode_values, infer_type
 from curate.corpus.corpus import Corpus
 from curate.corpus.json_records import HUGE, holds_huge
 from curate.corpus.streams import is_url
@@ -35,14 +35,15 @@ class RawLines:
     records: list[dict[str, Any]]
     texts: list[str]
     octets: int
+    """Bytes of the slice."""
     columns: dict[str, pa.DataType]
-    """The types that ``tabulate`` finds for them."""
+    """The types that ``tabulate`` infers for them."""
     heads: list[bytes] | None
-    """Each line without what closes it; None where the records have to be spelled anew."""
+    """Each line without its closing brace; None where lines must be written from the records."""
 
 
 def read_plain(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> RawLines | None:
-    """The slice of a mark, None where it has to be read with more care."""
+    """Return the slice of a mark; None for a slice that the full reader must read. ``behind`` is the mark before it."""
     if not _may_be_plain(corpus, source) or mark.next_offset is None or mark.documents == 0:
         return None
     begin = 0 if behind is None else behind.next_offset
@@ -80,24 +81,24 @@ def _parse(data: bytes, documents: int, corpus: Corpus) -> RawLines | None:
     columns = _Columns()
     if not columns.look(records, corpus.schema):
         return None
-    heads = _cut_heads(lines) if columns.held and _count_strings(data) == columns.strings else None
+    heads = _cut_heads(lines) if columns.is_lossless and _count_strings(data) == columns.strings else None
     return RawLines(records, texts, len(data), columns.types, heads)
 
 
 def _cut_heads(lines: list[bytes]) -> list[bytes] | None:
-    """The lines without the brace that closes each; None where something stands behind one of them."""
+    """Return the lines without their closing brace; None where a line does not end with one."""
     return [line[:-1] for line in lines] if set(map(LAST, lines)) == {ord("}")} else None
 
 
 def _count_strings(data: bytes) -> int:
-    """How many strings, keys too, lines of valid JSON hold; -1 where that takes long to tell.
+    """Return how many strings, including keys, are in lines of valid JSON; -1 where counting takes too long.
 
-    Each has two quotes that are not escaped: that stand behind an even number of backslashes.
+    Each has two quotes that are not escaped, that is, preceded by an even number of backslashes.
     """
     octets = np.frombuffer(data, np.uint8)
     behind = np.flatnonzero(octets == ord('"'))
     count = len(behind)
-    for depth in range(1, MOST_BACKSLASHES + 1):  # Those behind so many at least are taken off and added in turn.
+    for depth in range(1, MOST_BACKSLASHES + 1):  # Inclusion and exclusion of quotes after ``depth`` or more.
         behind = behind[octets[behind - depth] == ord("\\")]
         if not len(behind):
             return count // 2
@@ -107,18 +108,18 @@ def _count_strings(data: bytes) -> int:
 
 @dataclass(slots=True)
 class _Columns:
-    """What the columns of some records are."""
+    """The types of the columns of some records."""
 
     types: dict[str, pa.DataType] = field(default_factory=dict)
-    held: bool = True
-    """Whether a table would give back all values as they are."""
+    is_lossless: bool = True
+    """Whether a table would return all values unchanged."""
     strings: int = 0
     """Keys and strings in the records: fewer than in their lines where one has a key twice."""
 
     def look(self, records: list[dict[str, Any]], schema: pa.Schema | None) -> bool:
-        """See all columns; the values of those that a table would hold otherwise are replaced by what it holds.
+        """Infer the types of all columns, and replace values that a table would change by what it would return.
 
-        False where a float is so large that it may have been a whole number.
+        Returns False where a float is so large that it may have been a whole number.
         """
         known = {column.name: column.type for column in schema} if schema is not None else {}
         for name, values in _list_columns(records, known):
@@ -127,17 +128,17 @@ class _Columns:
                 return False
             kind = known.get(name) if kinds == {str} else None
             self.types[name] = pa.large_string() if kind == pa.large_string() else infer_type(values, known.get(name))
-            if kinds == {str}:  # Of values of several kinds none are held.
+            if kinds == {str}:  # Mixed columns become JSON: none of their strings stay.
                 self.strings += len(values) - values.count(None)
-            if not _is_held(kinds, self.types[name]):
-                self.held = False
-                _hold(records, name, encode(values, self.types[name]).to_pylist())
+            if not _is_kept(kinds, self.types[name]):
+                self.is_lossless = False
+                _replace_values(records, name, encode_values(values, self.types[name]).to_pylist())
         self.strings += sum(map(len, records))
         return True
 
 
 def _list_columns(records: list[dict[str, Any]], known: Iterable[str]) -> Iterator[tuple[str, Sequence[Any]]]:
-    """The values of each column, those of ``known`` first; None where a record has none."""
+    """Yield the values of each column, those of ``known`` first; None where a record has none."""
     shapes = dict.fromkeys(map(tuple, records))
     names = dict.fromkeys([*known, *(name for shape in shapes for name in shape)])
     if len(shapes) > 1:
@@ -153,13 +154,13 @@ def _may_be_huge(values: Sequence[Any], kinds: set[type]) -> bool:
     return bool(kinds & {dict, list}) and any(map(holds_huge, values))
 
 
-def _hold(records: list[dict[str, Any]], name: str, values: list[Any]) -> None:
+def _replace_values(records: list[dict[str, Any]], name: str, values: list[Any]) -> None:
     for record, value in zip(records, values, strict=True):
         if name in record:
             record[name] = value
 
 
-def _is_held(kinds: set[type], kind: pa.DataType) -> bool:
-    """Whether a column gives back the values as they are."""
+def _is_kept(kinds: set[type], kind: pa.DataType) -> bool:
+    """Return whether a column of this type returns the values unchanged."""
     plain = {str: pa.large_string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     return not kinds or (len(kinds) == 1 and plain.get(next(iter(kinds))) == kind)

@@ -1,4 +1,4 @@
-"""Rows as they are: every column of each, as Python's values, whatever is text in them."""
+"""Rows with all their columns as Python values, without a text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
 
 class RawRow(NamedTuple):
-    """A record and its place, or the reason why it cannot be read; one of the two is None."""
+    """A row as a record, or the reason why it cannot be read; one of the two is None."""
 
     file: str
+    """The name of its source."""
     row: int
     id: str | None
     record: dict[str, Any] | None
@@ -24,15 +25,18 @@ class RawRow(NamedTuple):
 
 
 def read_rows(source: Source, id_field: str | None, keep: Callable[[int], bool] | None) -> Iterator[RawRow]:
-    """The rows of a source in order, bad ones too. StorageError where a server fails."""
+    """Yield the rows of a source in order, unreadable ones too; ``keep`` selects rows by number.
+
+    Raises StorageError where a server fails.
+    """
     for block in read_blocks(source, ReadStart(), ReadOptions(None, id_field, whole=True, keep=keep)):
-        for place, (record, reason) in enumerate(_take_records(block)):
-            yield RawRow(source.name, block.rows[place], block.ids[place], record, reason)
+        for index, (record, reason) in enumerate(_take_records(block)):
+            yield RawRow(source.name, block.rows[index], block.ids[index], record, reason)
 
 
 def _take_records(block: RowBlock) -> Iterator[tuple[dict[str, Any] | None, str | None]]:
-    held = block.content
-    records = to_records(held) if isinstance(held, pa.Table) else held or [None] * len(block.rows)
+    content = block.content
+    records = to_records(content) if isinstance(content, pa.Table) else content or [None] * len(block.rows)
     for row, record, reason in zip(block.rows, records, block.reasons, strict=True):
         if isinstance(record, BadRowError):
             yield None, f"row {row}: {record.cause}"

@@ -1,4 +1,4 @@
-"""Rows gathered into blocks, for the formats that are read record by record."""
+"""Blocks of rows, for the formats that are read record by record."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from curate.corpus.chat.rows import Turns, count_bytes, take_turns
 from curate.corpus.chat.types import joined
-from curate.corpus.json_records import BadRowError, pick, take_id, take_text
+from curate.corpus.json_records import BadRowError, pick_fields, take_id, take_text
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
-# Every row counts a little, so that a million empty rows do not make one slice.
+# Bytes that each row counts besides its text, so that a million empty rows are not one slice.
 ROW_COST = 64
 
 Item = tuple[Any, int, int]
-"""A row before parsing, the byte it begins at, the byte behind it. None is a blank row, a BadRowError a bad one."""
+"""A row before parsing (None for a blank one, a BadRowError for a bad one), its first byte, the byte after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +23,22 @@ class Items:
     """Some consecutive rows before parsing."""
 
     items: list[Item]
+    """In the order of the source."""
     position: int
     """Stored bytes read so far."""
     broken: str | None = None
-    """Why nothing follows, where that is not the end of the source."""
+    """Why the source cannot be read further; None at its end and before."""
 
 
 @dataclass(slots=True)
 class Builder:
-    """A block under construction: documents are added in order; ``build`` gives the block and begins the next one."""
+    """A block under construction: documents are added in order; ``build`` returns the block and begins the next one."""
 
     reading: ReadOptions
     begin: int
+    """Stored bytes of the source before the block."""
     seekable: bool
+    """Whether the block states offsets."""
     rows: list[int] = field(default_factory=list)
     ids: list[str | None] = field(default_factory=list)
     texts: list[str | None] = field(default_factory=list)
@@ -45,16 +48,17 @@ class Builder:
     offsets: list[int] = field(default_factory=list)
     content: list[dict[str, Any] | None] = field(default_factory=list)
     turns: dict[int, Turns] = field(default_factory=dict)
-    """The turns of conversations by their place in the block."""
+    """The turns of conversations by their index in the block."""
 
     def add(self, row: int, size: int, offset: int, position: int) -> None:
-        """A document, unreadable until ``fill`` or ``refuse`` says more."""
+        """Add a document by its position in the source; ``fill`` must follow with its content."""
         self.rows.append(row)
         self.sizes.append(size + ROW_COST)
         self.offsets.append(offset)
         self.positions.append(position)
 
     def fill(self, record: dict[str, Any] | None, identifier: str | None, text: str | None, reason: str | None) -> None:
+        """Set the content of the document added last; a reason makes it unreadable."""
         self.ids.append(identifier)
         self.texts.append(text)
         self.reasons.append(reason)
@@ -62,17 +66,17 @@ class Builder:
             self.content.append(self._keep(record) if reason is None else None)
 
     def _keep(self, record: dict[str, Any] | None) -> dict[str, Any] | None:
-        return record if self.reading.whole or record is None else pick(record, self.reading.also)
+        return record if self.reading.whole or record is None else pick_fields(record, self.reading.also)
 
     def speak(self, turns: Turns) -> str:
-        """The turns of the document added last, which then counts by its text.  → that text"""
+        """Set the turns of the document added last, count it by its text, and return that text."""
         text = joined(turns)
         self.turns[len(self.rows) - 1] = turns
         self.sizes[-1] = count_bytes(text) + ROW_COST
         return text
 
     def build(self, next_row: int, next_offset: int, end: int) -> RowBlock:
-        """The rows so far; ``next_row``, ``next_offset`` and ``end`` say where the reader stands behind them."""
+        """Return the block of the rows so far; ``next_row``, ``next_offset`` and ``end`` are the reader's position."""
         block = RowBlock(
             rows=self.rows,
             ids=self.ids,
@@ -95,12 +99,12 @@ class Builder:
 
 
 def is_seekable(source: Source) -> bool:
-    """Whether a reader can enter the source at a byte."""
+    """Return whether a reader can seek to a byte of the source."""
     return source.compression is None
 
 
-def enter(source: Source, start: ReadStart) -> ReadStart:
-    """Where reading really begins: at the row itself where its byte is known, else at the top of the file."""
+def find_entry(source: Source, start: ReadStart) -> ReadStart:
+    """Return where reading begins: at the row where its byte is known, else at the top of the file."""
     if is_seekable(source) and start.offset is not None:
         return start
     return ReadStart(0, 0)
@@ -114,8 +118,11 @@ def gather_rows(
     parse: Callable[[Any], dict[str, Any]],
     unit: str,
 ) -> Iterator[RowBlock]:
-    """Blocks of the rows from ``start`` on. ``unit`` is what the reasons call a row: line, element or record."""
-    entered = enter(source, start)
+    """Yield blocks of the rows from ``start`` on.
+
+    ``parse`` turns a row into a record or raises BadRowError. ``unit`` is the word for a row in reasons: line, element.
+    """
+    entered = find_entry(source, start)
     row, behind = entered.row, entered.offset or 0
     seekable = is_seekable(source)
     position = behind

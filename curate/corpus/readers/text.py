@@ -1,4 +1,4 @@
-"""Plain text: a file is a document. It has one column, which is the text, whatever that is called in other files."""
+"""Plain text: a file is a document. Its one column is the text and has the name that the text has in other files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBl
 TEXT = "text"
 
 
-def read_whole(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """One block of one row."""
+def read_text_file(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
+    """Return an iterator of one block of one row, unreadable where the file is damaged, too large or not UTF-8."""
     parse = partial(_as_record, reading.text_field or TEXT)
     return gather_rows(_read(source, reading.chunk_bytes), source, start, reading, parse, "document")
 

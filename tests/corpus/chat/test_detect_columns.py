@@ -69,7 +69,7 @@ def test_files_of_another_schema_are_refused_by_name(tmp_path, name):
     write_records(tmp_path / name, rows_of("question"))
     with pytest.raises(CorpusError, match=rf'{name} has no column messages.*"messages".*question, answer') as caught:
         open_corpus([str(tmp_path)])
-    assert "leave the file out" in caught.value.hint
+    assert "--text-field NAME" in caught.value.hint
 
 
 def test_plain_text_beside_conversations_is_refused(tmp_path):

@@ -8,10 +8,11 @@ from helpers.conversations import ANSWER, QUESTION, assistant, openai, sharegpt,
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.corpus import open_corpus
 from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.messages import ROLES, STANDARD
 from curate.corpus.chat.pairs import PAIRS
-from curate.corpus.chat.schemas import SCHEMAS, read_turns
+from curate.corpus.chat.schemas import SCHEMAS, ChatSchema, read_turns
 from curate.corpus.chat.types import TURNS, ConversationError, Turn, joined, select_turns
 
 NESTED = {
@@ -257,3 +258,17 @@ def test_whatever_a_row_holds_it_gives_turns_with_text_or_a_conversation_error(r
             turns = read_turns(row, schema)
         assert all(turn.role in ROLES and turn.text.strip() for turn in turns)
     assert detect_schema(row.keys(), [row]) in {None, *SCHEMAS}
+
+
+def test_a_row_of_the_table_is_all_that_a_new_schema_needs(tmp_path, monkeypatch):
+    dialogue = ChatSchema(
+        fits=lambda names, rows: {"left", "right"} <= names,
+        columns=("left", "right"),
+        read=lambda row, skipped: [Turn("user", str(row["left"])), Turn("assistant", str(row["right"]))],
+    )
+    monkeypatch.setitem(SCHEMAS, "dialogue", dialogue)
+    (tmp_path / "a.jsonl").write_text('{"left": "Who?", "right": "Me.", "other": "o"}\n')
+    corpus = open_corpus([str(tmp_path)])
+    assert corpus.conversation == "dialogue" and "(left, right)" in corpus.describe()
+    (documents,) = corpus.slices()
+    assert documents.texts == ["Who?\n\nMe."] and [turn.role for turn in documents.turns[0]] == ["user", "assistant"]

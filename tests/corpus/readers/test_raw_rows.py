@@ -111,7 +111,7 @@ def test_what_cannot_be_opened_is_refused_as_ever(tmp_path):
         open_records([str(tmp_path / "b.jsonl")])
     with pytest.raises(CorpusError, match='no file has an id column "key"'):
         open_records([str(tmp_path)], id_field="key")
-    with pytest.raises(UsageError, match="--limit 0"):
+    with pytest.raises(UsageError, match="--limit must be at least 1, not 0"):
         open_records([str(tmp_path)], limit=0)
     with pytest.raises(UsageError, match="@rows"):
         open_corpus([str(tmp_path)], text_field="@rows")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.arrow import ARROW_FILE_MAGIC, DAMAGE, open_parquet, spell_names
-from curate.corpus.readers.arrow_blocks import is_sound
+from curate.corpus.readers.utf8 import is_sound
 from curate.corpus.streams import as_failure, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, Source
 

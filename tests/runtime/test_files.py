@@ -1,0 +1,54 @@
+"""Files are replaced at once or not at all, and what the disk refuses is one line with a remedy."""
+
+import errno
+import json
+
+import pytest
+
+from curate.errors import StorageError
+from curate.runtime import files
+
+
+def test_a_file_is_replaced_when_the_block_ends_and_left_alone_when_it_fails(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with files.replacing(path) as beside:
+        beside.write_text("first")
+        assert beside.parent == path.parent and not path.exists()
+    assert path.read_text() == "first"
+    with pytest.raises(UnicodeEncodeError), files.replacing(path) as beside:
+        beside.write_text("\ud800", encoding="utf-8")
+    assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_keeps_what_was_there(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("kept")
+    with pytest.raises(StorageError, match="could not be written"), files.replacing(path):
+        pass
+    assert path.read_text() == "kept"
+
+
+def test_a_folder_that_is_a_file_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="could not be written"), files.replacing(tmp_path / "file" / "a.txt"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "has_hint"),
+    [(errno.ENOSPC, "the disk is full", True), (errno.EDQUOT, "the disk is full", True),
+     (errno.EACCES, "may not be written", True), (errno.EROFS, "may not be written", True),
+     (errno.EIO, "could not be written", False)],
+)  # fmt: skip
+def test_what_the_disk_refuses_names_the_path_and_the_remedy(tmp_path, number, words, has_hint):
+    error = files.storage_error(OSError(number, "refused"), tmp_path / "a.txt")
+    assert words in error.message and str(tmp_path / "a.txt") in error.message and bool(error.hint) == has_hint
+
+
+def test_json_keeps_the_order_of_its_keys_and_its_letters(tmp_path):
+    files.write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
+    with pytest.raises(TypeError):
+        files.write_json(tmp_path / "a.json", {"b": object()})
+    assert json.loads((tmp_path / "a.json").read_text())["b"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
