@@ -5,7 +5,7 @@ arXiv 2405.20541), and small proxies trained on each end tell. The three share n
 but for less than one document of each group: all begin at a document, and end with the last that fits whole.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,44 +15,63 @@ import numpy as np
 from curate.errors import GateError, UsageError
 from curate.exports import dataset_folder, joined_slices
 from curate.exports.write import write_choice
-from curate.rundir import decision_table, quantiles, tally
-from curate.rundir.run import compute_fingerprint
+from curate.rundir import decision_table, quantiles, rejections, tally
+from curate.rundir.run import compute_fingerprint, open_run
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter import apply, criteria
 from curate.stages.filter.apply import CompiledBand, CompiledBound, CompiledCriteria, DocumentRows
 from curate.stages.filter.counts import DecisionCount, Judgement
-from curate.stages.filter.criteria import Band, Criteria
+from curate.stages.filter.criteria import Band, Criteria, FilterOptions
+from curate.stages.filter.decide import FilterJob
 from curate.stages.filter.summary import ProbeSubset, ProbeSummary
 
 SIDES = ("low", "middle", "high")
 PARTS = 10  # by default each has a tenth of the tokens
 MADE_BY = "curate filter --probe"
-REFUSED = ("keep", "rate", "temperature", "seed", "ledger", "show", "dry_run")
 
 
-def check(options: Mapping[str, Any], out: str) -> None:
-    """UsageError for options that say nothing beside ``--probe``, and for a folder that is not empty."""
-    for name in REFUSED:
-        if options.get(name) not in (None, False) and not (name == "seed" and options[name] == 0):
-            option = f"--{name.replace('_', '-')}"
+def check(options: FilterOptions, out: str, *, ledger: str | None, show: bool, dry_run: bool) -> None:
+    """Check what is given with ``--probe OUT``.
+
+    Raises UsageError for an option that has no effect with ``--probe``, and where ``out`` is neither new nor empty.
+    """
+    given = {
+        "--keep": options.keep is not None,
+        "--rate": options.rate is not None,
+        "--temperature": options.temperature is not None,
+        "--seed": options.seed != 0,
+        "--ledger": ledger is not None,
+        "--show": show,
+        "--dry-run": dry_run,
+    }
+    for option, is_given in given.items():
+        if is_given:
             hint = f"leave {option} out: low, middle and high are all written, of equal --tokens"
-            raise UsageError(f"{option} says nothing with --probe", hint)
-    place = Path(out)
-    if place.is_symlink() or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
-        raise UsageError(f"--probe {out}: something is there already", "name a new folder, or one that is empty")
+            raise UsageError(f"{option} has no effect with --probe", hint)
+    folder = Path(out)
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise UsageError(f"--probe {out} exists and is not an empty folder", "name a new folder, or one that is empty")
 
 
-def criteria_for(side: str, options: Mapping[str, Any], budget: int) -> Criteria:
-    """What keeps one side: the other criteria, and a budget."""
-    return criteria.criteria_of({**options, "keep": side, "tokens": budget, "seed": 0})
+def criteria_for(side: str, options: FilterOptions, budget: int) -> Criteria:
+    """Return the criteria that keep one side: the other criteria of ``options``, and a budget of tokens."""
+    return criteria.criteria_of(replace(options, keep=side, tokens=budget, seed=0))
 
 
-# Which documents.
+def write_probe(run: str, options: FilterOptions, out: str, memory_limit: str | None = None) -> ProbeSummary:
+    """Write the three exports of a run into the folder ``out``; the decisions of the run stay as they are.
+
+    Raises GateError where the other criteria keep nothing, UsageError where three budgets are more than they keep.
+    """
+    low = criteria_for("low", options, 1)
+    opened = open_run(run)
+    opened.finished_scores()
+    source = FilterJob(opened, rejections.open_rejections(opened), memory_limit, "none").open(low)
+    source.load()
+    return write(source, options, out)
 
 
-def choose(
-    source: DocumentRows, options: Mapping[str, Any]
-) -> tuple[int, tuple[int, int], dict[str, CompiledCriteria]]:
+def choose(source: DocumentRows, options: FilterOptions) -> tuple[int, tuple[int, int], dict[str, CompiledCriteria]]:
     """The budget, the documents and tokens that there are, and a sieve for each side.
 
     GateError where nothing is kept, UsageError where three times the budget is more than there is.
@@ -60,7 +79,7 @@ def choose(
     held = _count_members(source, criteria_for("low", options, 1))
     if not held[0]:
         raise GateError("the other criteria keep nothing, so there is nothing to probe", "curate filter --dry-run")
-    budget = held[1] // PARTS if options.get("tokens") is None else parse_tokens(options["tokens"])
+    budget = held[1] // PARTS if options.tokens is None else parse_tokens(options.tokens)
     if 3 * budget > held[1]:
         told = f"three subsets of {spell_tokens(budget)} tokens need {spell_tokens(3 * budget)}, {held[1]:,} are kept"
         raise UsageError(f"--tokens: {told}", f"--tokens {held[1] // PARTS} is a tenth of them, the default")
@@ -125,7 +144,7 @@ def _find_begins(source: DocumentRows, asked: Criteria, fence: CompiledBound) ->
 # What is written.
 
 
-def write(source: DocumentRows, options: Mapping[str, Any], out: str) -> ProbeSummary:
+def write(source: DocumentRows, options: FilterOptions, out: str) -> ProbeSummary:
     """The three exports, and what they are, into a folder that is there whole or not at all."""
     budget, held, sieves = choose(source, options)
     band = _band(sieves["low"].criteria)

@@ -29,7 +29,7 @@ import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -45,17 +45,63 @@ from curate.runtime.numbers import parse_tokens, spell_tokens
 
 SINGLE = ("zlib_ratio", "repeated_5grams", "repeated_lines")
 """Columns of single precision, whose bounds are compared in it, so that a bound of 0.7 includes its 0.7."""
-BOUNDS = {
-    "max_ppl": ">",
-    "min_ppl": "<",
-    "max_bpb": ">",
-    "min_bpb": "<",
-    "min_tokens": "<",
-    "max_tokens": ">",
-    "min_zlib": "<",
-    "max_repeated_5grams": ">",
-    "max_repeated_lines": ">",
-}
+BoundValues = float | tuple[float, ...] | list[float] | None
+"""The value of a bound, several to try, or None for no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterOptions:
+    """The criteria as ``curate filter`` takes them, under the names of its options. None for those that are not given.
+
+    A bound may have several values, each of which a dry run tries (``split_trials``); a decision takes one.
+    """
+
+    max_ppl: BoundValues = None
+    min_ppl: BoundValues = None
+    max_bpb: BoundValues = None
+    min_bpb: BoundValues = None
+    min_tokens: BoundValues = None
+    max_tokens: BoundValues = None
+    min_zlib: BoundValues = None
+    max_repeated_5grams: BoundValues = None
+    max_repeated_lines: BoundValues = None
+    keep: str | None = None
+    rate: float | None = None
+    tokens: str | int | None = None
+    by: str | None = None
+    within: str | None = None
+    temperature: float | None = None
+    seed: int = 0
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSpec:
+    """A bound that ``filter`` knows: its option, the column that it is about, and the values that were given."""
+
+    option: str
+    column: str
+    sign: str
+    """``>`` rejects what is above (an upper bound), ``<`` what is below."""
+    values: BoundValues
+
+
+def list_bound_specs(options: FilterOptions) -> tuple[BoundSpec, ...]:
+    """Return every bound of ``filter``, in the order in which bounds reject.
+
+    A new bound is a field of ``FilterOptions``, a line here, and a parameter of ``curate.verbs.filter.filter``.
+    """
+    return (
+        BoundSpec("--max-ppl", "perplexity", ">", options.max_ppl),
+        BoundSpec("--min-ppl", "perplexity", "<", options.min_ppl),
+        BoundSpec("--max-bpb", "bits_per_byte", ">", options.max_bpb),
+        BoundSpec("--min-bpb", "bits_per_byte", "<", options.min_bpb),
+        BoundSpec("--min-tokens", "tokens", "<", options.min_tokens),
+        BoundSpec("--max-tokens", "tokens", ">", options.max_tokens),
+        BoundSpec("--min-zlib", "zlib_ratio", "<", options.min_zlib),
+        BoundSpec("--max-repeated-5grams", "repeated_5grams", ">", options.max_repeated_5grams),
+        BoundSpec("--max-repeated-lines", "repeated_lines", ">", options.max_repeated_lines),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,37 +208,46 @@ class Criteria:
 NOTHING = Criteria((), None, None)
 
 
-def trials_of(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a dry run tries: one set of options for each combination of the bounds that have several values."""
-    several = {name: value for name, value in options.items() if isinstance(value, (tuple, list))}
-    found = [{name: value for name, value in options.items() if name not in several}]
-    for name, values in several.items():
-        found = [{**one, name: value} for one in found for value in values]
-    return [{name: one[name] for name in options} for one in found]
+def split_trials(options: FilterOptions) -> list[FilterOptions]:
+    """Return what a dry run tries: one set of options for each combination of the bounds that have several values.
+
+    The last of these bounds varies fastest. Without such a bound the options are the one trial.
+    """
+    trials = [options]
+    for field in fields(options):
+        values = getattr(options, field.name)
+        if isinstance(values, (tuple, list)):
+            trials = [replace(trial, **{field.name: value}) for trial in trials for value in values]
+    return trials
 
 
-def criteria_of(options: Mapping[str, Any]) -> Criteria:
-    """The options as criteria, in the order in which they reject. UsageError for those that mean nothing."""
-    bounds = tuple(
-        Bound(f"--{name.replace('_', '-')}", ALIASES.get(name[4:], name[4:]), sign, _number(name, options[name]))
-        for name, sign in BOUNDS.items()
-        if options.get(name) is not None
-    )
+def criteria_of(options: FilterOptions) -> Criteria:
+    """Return the options as criteria, in the order in which they reject.
+
+    Raises UsageError for options that are wrong, contradict each other, or have no effect.
+    """
+    bounds = tuple(_make_bound(spec) for spec in list_bound_specs(options) if spec.values is not None)
     _check_order(bounds)
-    if options.get("seed") and options.get("temperature") is None:
-        seed = options["seed"]
-        raise UsageError(f"--seed {seed} says nothing without --temperature", f"--temperature 1 --seed {seed}")
-    return Criteria(bounds, _where(options.get("where")), _band(options))
+    if options.seed and options.temperature is None:
+        seed = options.seed
+        raise UsageError(f"--seed {seed} has no effect without --temperature", f"--temperature 1 --seed {seed}")
+    return Criteria(bounds, _check_expression(options.where), _make_band(options))
 
 
-def _number(name: str, value: Any) -> float:
-    option = f"--{name.replace('_', '-')}"
+def criteria_of_parameters(parameters: Mapping[str, Any]) -> Criteria:
+    """Return the criteria of a filter's record, as ``parameters_of`` wrote them."""
+    known = {field.name for field in fields(FilterOptions)}
+    return criteria_of(FilterOptions(**{name: value for name, value in parameters.items() if name in known}))
+
+
+def _make_bound(spec: BoundSpec) -> Bound:
+    option, value = spec.option, spec.values
     if isinstance(value, (tuple, list)):
         shown = ",".join(f"{one:.10g}" for one in value)
         raise UsageError(f"{option} {shown}: a decision has one bound", f"try several with --dry-run {option} {shown}")
-    if not math.isfinite(value) or value < 0:
-        raise UsageError(f"{option} {value} is no bound: it must be a number from 0 on", f"leave {option} out for none")
-    return float(value)
+    if value is None or not math.isfinite(value) or value < 0:
+        raise UsageError(f"{option} must be a number from 0 on, not {value}", f"leave {option} out for no bound")
+    return Bound(option, spec.column, spec.sign, float(value))
 
 
 def _check_order(bounds: Sequence[Bound]) -> None:
@@ -204,7 +259,7 @@ def _check_order(bounds: Sequence[Bound]) -> None:
             raise UsageError(f"{pair}: nothing lies between them", "swap the two values")
 
 
-def _where(text: str | None) -> str | None:
+def _check_expression(text: str | None) -> str | None:
     """The user's condition, checked to be one SQL expression and nothing around it."""
     if text is None:
         return None
@@ -216,29 +271,36 @@ def _where(text: str | None) -> str | None:
     return text
 
 
-def _band(options: Mapping[str, Any]) -> Band | None:
-    keep, rate, by = (options.get(name) for name in ("keep", "rate", "by"))
-    within, budget, temperature = (options.get(name) for name in ("within", "tokens", "temperature"))
+def _make_band(options: FilterOptions) -> Band | None:
+    keep, rate, budget = options.keep, options.rate, options.tokens
     if keep is None:
-        _refuse_alone({"rate": rate, "by": by, "within": within, "tokens": budget, "temperature": temperature})
+        _refuse_without_keep(
+            {
+                "--rate": rate,
+                "--by": options.by,
+                "--within": options.within,
+                "--tokens": budget,
+                "--temperature": options.temperature,
+            }
+        )
         return None
-    column = by or "ppl"
-    named = document_columns.split(within) if within else ()
-    low, high = _shares(keep, rate)
+    column = options.by or "ppl"
+    within = tuple(document_columns.split(options.within)) if options.within else ()
+    low, high = _find_shares(keep, rate)
     if budget is not None and (rate is not None or ":" in keep):
-        said = f"--rate {rate}" if rate is not None else f"--keep {keep}"
-        raise UsageError(f"{said} and --tokens {budget} both say how much to keep", "leave one of them out")
-    band = Band(ALIASES.get(column, column), low, high, tuple(named), None if budget is None else parse_tokens(budget))
-    return band if temperature is None else _drawn(band, keep, temperature, options.get("seed") or 0)
+        other = f"--rate {rate}" if rate is not None else f"--keep {keep}"
+        raise UsageError(f"{other} and --tokens {budget} both set how much to keep", "leave one of them out")
+    band = Band(ALIASES.get(column, column), low, high, within, None if budget is None else parse_tokens(budget))
+    return band if options.temperature is None else _make_drawn(band, keep, options.temperature, options.seed)
 
 
-def _refuse_alone(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
+def _refuse_without_keep(option_to_value: Mapping[str, Any]) -> None:
+    for option, value in option_to_value.items():
         if value is not None:
-            raise UsageError(f"--{name} {value} says nothing without --keep", f"--keep middle --{name} {value}")
+            raise UsageError(f"{option} {value} has no effect without --keep", f"--keep middle {option} {value}")
 
 
-def _drawn(band: Band, keep: str, temperature: float, seed: int) -> Band:
+def _make_drawn(band: Band, keep: str, temperature: float, seed: int) -> Band:
     """The band as a share that is drawn."""
     if ":" in keep:
         hint = f"--keep low, middle or high with --temperature {temperature}"
@@ -250,7 +312,7 @@ def _drawn(band: Band, keep: str, temperature: float, seed: int) -> Band:
     return replace(band, low=Fraction(0), high=band.high - band.low, draw=draw)
 
 
-def _shares(keep: str, rate: float | None) -> tuple[Fraction, Fraction]:
+def _find_shares(keep: str, rate: float | None) -> tuple[Fraction, Fraction]:
     """The two shares between which ``keep`` keeps, exact, so that .5 is a half and neighbours do not overlap."""
     part = Fraction(str(rate)) if rate is not None and math.isfinite(rate) else Fraction(1, 2)
     if rate is not None and not 0 < rate <= 1:

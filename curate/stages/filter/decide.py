@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from curate.rundir.run import Run
     from curate.stages.filter.apply import DocumentRows
     from curate.stages.filter.counts import CountedDecision, DecisionCount, Judgement
-    from curate.stages.filter.criteria import Criteria
+    from curate.stages.filter.criteria import Criteria, FilterOptions
 
 
 SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
@@ -27,22 +27,19 @@ SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 
 
 def decide_documents(
     run: str,
-    options: Mapping[str, Any],
+    options: "FilterOptions",
     memory_limit: str | None = None,
     ledger: str | None = None,
     *,
     show: bool = False,
     dry_run: bool = False,
 ) -> FilterSummary:
-    """Decide which documents of a run to keep, or with ``dry_run`` compare what criteria would keep.
-
-    ``options`` are the criteria by the names that ``curate filter`` gives them.
-    """
+    """Decide which documents of a run to keep, or with ``dry_run`` compare what criteria would keep."""
     from curate.rundir import rejections
     from curate.rundir.run import open_run
     from curate.stages.filter import criteria
 
-    trials = [criteria.criteria_of(one) for one in criteria.trials_of(options)] if dry_run else []
+    trials = [criteria.criteria_of(one) for one in criteria.split_trials(options)] if dry_run else []
     asked = criteria.criteria_of(options) if len(trials) <= 1 else trials[0]
     if show and (len(trials) > 1 or not asked):
         raise UsageError("--show is about the boundaries of one decision", "name one criterion, with one value each")
@@ -119,15 +116,16 @@ class FilterJob:
         """Upper bounds near the quartiles, and the middle half: of all, and of each domain where there are several."""
         from curate.stages.filter import criteria
         from curate.stages.filter.apply import DocumentRows
+        from curate.stages.filter.criteria import FilterOptions
 
-        asked: list[dict[str, Any]] = [{"max_ppl": float(figure(value))} for value in _perplexity_quantiles(source)[2:]]
-        middle = {"keep": "middle", "rate": 0.5}
-        found = [(source, criteria.criteria_of(options)) for options in [*asked, middle]]
+        bounds = [FilterOptions(max_ppl=float(figure(value))) for value in _perplexity_quantiles(source)[2:]]
+        middle = FilterOptions(keep="middle", rate=0.5)
+        found = [(source, criteria.criteria_of(options)) for options in [*bounds, middle]]
         if len(source.domains.names) > 1:
             grouped = DocumentRows(self.run, self.found, source.columns, self.domain, self.domain)
             grouped.held_bytes = source.held_bytes
             grouped.load()
-            found.append((grouped, criteria.criteria_of({**middle, "within": ",".join(self.domain)})))
+            found.append((grouped, criteria.criteria_of(replace(middle, within=",".join(self.domain)))))
         return found
 
     def sweep(self, source: "DocumentRows", trials: "list[tuple[DocumentRows, Criteria]]") -> FilterSummary:
@@ -265,8 +263,7 @@ def _as_typed(asked: "Criteria") -> dict[str, Any]:
     found.pop("by", None) if found.get("by") == "perplexity" else None
     order = ["keep", "rate", "tokens", "by", "within", "temperature", "seed", "where"]
     names = [name for name in found if name not in order] + [name for name in order if name in found]
-    short = {"max_perplexity": "max_ppl"}
-    return {short.get(name, name): found[name] for name in names}
+    return {name: found[name] for name in names}
 
 
 def _plain(value: object) -> str:
