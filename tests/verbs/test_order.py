@@ -34,7 +34,7 @@ def test_without_a_filter_leaks_and_copies_have_no_position(tmp_path):
     assert positions_of(run) == [1, None, 0, None]
 
 
-@pytest.mark.parametrize("schedule", list(schedules.DEFAULTS))
+@pytest.mark.parametrize("schedule", list(schedules.SCHEDULES))
 def test_a_document_without_a_key_is_last_and_counted(tmp_path, schedule):
     run = numbered_run(tmp_path, ppl(None, 3.0, math.nan, 1.0, math.inf))
     found = order(str(run.path), schedule=schedule)
