@@ -192,8 +192,7 @@ def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
             own = rows.numbers[column][codes == 0]
             yield own, np.zeros(len(own), np.int64), None
 
-    counts = quantiles.totals(passes, 1)
-    lowest, median, highest = quantiles.quantiles(passes, [0], [0.0, 0.5, 1.0], counts)[0]
+    lowest, median, highest = quantiles.quantiles(passes, [0], [0.0, 0.5, 1.0])[0]
     return lowest, median, highest
 
 

@@ -7,16 +7,16 @@ binary representation, until the bins that hold an answer are small enough to be
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from curate.runtime.arrays import Array, Float64Array, Int64Array, UInt64Array
 
 KEPT = 1 << 20  # numbers that are kept at a time; more would be slower, for they are sorted
 COUNTERS = 1 << 22  # bins counted at a time, over all groups
 BITS = 64
 
-Batch = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64] | None]
+Batch = tuple[Float64Array, Int64Array, Int64Array | None]
 """Values (no NaN), the group of each from 0 on, and the weight of each (None: 1)."""
 Passes = Callable[[], Iterable[Batch]]
 """Gives the same batches each time that it is called."""
@@ -31,7 +31,7 @@ class QuantileCut:
     """The weight of the numbers of the group that are less."""
 
 
-def totals(passes: Passes, groups: int) -> NDArray[np.int64]:
+def totals(passes: Passes, groups: int) -> Int64Array:
     """The weight of each group."""
     found = np.zeros(groups, np.int64)
     for values, group, weights in passes():
@@ -39,7 +39,7 @@ def totals(passes: Passes, groups: int) -> NDArray[np.int64]:
     return found
 
 
-def count(places: NDArray[Any], weights: NDArray[np.int64] | None, size: int) -> NDArray[np.int64]:
+def count(places: Array, weights: Int64Array | None, size: int) -> Int64Array:
     """The weight at each place from 0 on; exact where ``np.bincount`` would round."""
     if weights is None:
         return np.bincount(places, minlength=size).astype(np.int64)
@@ -82,7 +82,7 @@ class _Bin:
     places: Sequence[int]
 
 
-def keys_of(values: NDArray[np.float64]) -> NDArray[np.uint64]:
+def keys_of(values: Float64Array) -> UInt64Array:
     """Whole numbers in the order of the values; −0 and 0 are one."""
     plain = np.ascontiguousarray(values, np.float64) + 0.0
     raw = plain.view(np.uint64)
@@ -103,7 +103,7 @@ class _Membership:
         prefixes = np.array([one.prefix for one in bins], np.uint64)
         groups = np.array([one.group for one in bins], np.int64)
         self._known = np.unique(prefixes)
-        self._table: NDArray[np.int64] | None = None
+        self._table: Int64Array | None = None
         self._groups = int(groups.max(initial=-1)) + 1
         at = groups * len(self._known) + np.searchsorted(self._known, prefixes)
         if self._groups * len(self._known) <= COUNTERS:
@@ -112,7 +112,7 @@ class _Membership:
         self._order = np.argsort(at)
         self._codes = at[self._order]
 
-    def __call__(self, keys: NDArray[np.uint64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    def __call__(self, keys: UInt64Array, group: Int64Array) -> Int64Array:
         if not len(self._known) or not len(keys):
             return np.full(len(keys), -1, np.int64)
         prefixes = np.zeros(len(keys), np.uint64) if self._shift is None else keys >> self._shift
@@ -157,9 +157,9 @@ def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple
     return found, loads
 
 
-def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[Float64Array, Int64Array]]:
     """The numbers of each bin with their weights (empty for weights of 1), as they come."""
-    pieces: list[tuple[NDArray[Any], ...]] = []
+    pieces: list[tuple[Array, ...]] = []
     weighted, member_of = False, _Membership(bins, bits)
     for values, group, weights in passes():
         members = member_of(keys_of(values), group)
@@ -179,9 +179,7 @@ def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[NDArr
     ]
 
 
-def _look(
-    one: _Bin, held: tuple[NDArray[np.float64], NDArray[np.int64]]
-) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
+def _look(one: _Bin, held: tuple[Float64Array, Int64Array]) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
     """The answers that lie in a bin whose numbers are at hand."""
     values, weights = held
     if len(weights):
@@ -196,10 +194,7 @@ def _look(
     places = [place for place in one.places if 0 <= place - one.below < len(values)]
     if not places:
         return
-    ranks = [place - one.below for place in places]
-    parted = np.partition(values, ranks)
-    for place, rank in zip(places, ranks, strict=True):
-        value = float(parted[rank])
+    for place, value in zip(places, pick_ranks(values, [place - one.below for place in places]), strict=True):
         yield (one.group, place), QuantileCut(value, one.below + int(np.count_nonzero(values < value)))
 
 
@@ -210,20 +205,45 @@ def _single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
 
 
 def quantiles(
-    passes: Passes, groups: Sequence[int], shares: Sequence[float], counts: NDArray[np.int64], kept: int = KEPT
+    passes: Passes,
+    groups: Sequence[int],
+    shares: Sequence[float],
+    counts: Int64Array | None = None,
+    kept: int = KEPT,
 ) -> dict[int, list[float]]:
-    """Quantiles of some groups of ``counts`` numbers, linear between order statistics; NaN for an empty group."""
-    exact = {group: [share * (int(counts[group]) - 1) for share in shares] for group in groups if counts[group]}
-    wanted = {
-        group: sorted({rank for place in places for rank in (int(place), min(int(place) + 1, int(counts[group]) - 1))})
-        for group, places in exact.items()
+    """Return the quantiles of the values within each group, in the order of ``shares`` (0 … 1); weights do not count.
+
+    ``counts`` are the numbers of values by group, where the caller knows them; else one more pass counts them.
+    A quantile lies between order statistics (``interpolate``). All are NaN for an empty group.
+    """
+    if counts is None:
+        counts = totals(passes, max(groups, default=-1) + 1)
+    sizes = {group: int(counts[group]) for group in groups}
+    cuts = find(passes, {group: ranks_around(size, shares) for group, size in sizes.items()}, kept)
+    return {
+        group: [interpolate(lambda rank, group=group: cuts[group, rank].value, size, share) for share in shares]
+        for group, size in sizes.items()
     }
-    found = find(passes, wanted, kept)
 
-    def at(group: int, place: float) -> float:
-        low, high = int(place), min(int(place) + 1, int(counts[group]) - 1)
-        first, second = found[group, low].value, found[group, high].value
-        return first if place == low or first == second else first + (place - low) * (second - first)
 
-    nothing = [float("nan")] * len(shares)
-    return {group: [at(group, place) for place in exact[group]] if group in exact else nothing for group in groups}
+def ranks_around(size: int, shares: Iterable[float]) -> list[int]:
+    """Return the ranks (0 is the lowest) whose values ``interpolate`` needs, ascending; none of no values."""
+    places = [share * (size - 1) for share in shares] if size else []
+    return sorted({rank for place in places for rank in (int(place), min(int(place) + 1, size - 1))})
+
+
+def interpolate(value_at: Callable[[int], float], size: int, share: float) -> float:
+    """Return a quantile of ``size`` values, linear between order statistics; NaN of no values.
+
+    This is the definition of ``np.quantile``. Infinite neighbours that are equal give themselves, and not NaN.
+    """
+    if not size:
+        return float("nan")
+    place = share * (size - 1)
+    low, high = value_at(int(place)), value_at(min(int(place) + 1, size - 1))
+    return low if place % 1 == 0 or low == high else low + place % 1 * (high - low)
+
+
+def pick_ranks(values: Float64Array, ranks: Sequence[int]) -> list[float]:
+    """Return the values at some ranks (0 is the lowest) of an array that is in memory."""
+    return [float(value) for value in np.partition(values, ranks)[ranks]] if len(ranks) else []

@@ -36,21 +36,6 @@ def _kinds(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([counts.sum(axis=1), counts[:, 0], np.stack([whole.sum(axis=0), whole[0], whole[1]])])
 
 
-def around(size: int, shares: Sequence[float]) -> set[int]:
-    """The ranks between which quantiles of so many numbers lie."""
-    places = [share * (size - 1) for share in shares] if size else []
-    return {rank for place in places for rank in (int(place), min(int(place) + 1, size - 1))}
-
-
-def quantile(found: Ranks, key: int, size: int, share: float) -> float:
-    """Linear between order statistics; NaN for no numbers."""
-    if not size:
-        return float("nan")
-    place = share * (size - 1)
-    low, high = found[key, int(place)], found[key, min(int(place) + 1, size - 1)]
-    return low if place % 1 == 0 or low == high else low + place % 1 * (high - low)
-
-
 def find(
     table: ScoreBlocks, groups: "DomainGroups", histogram: Histogram, column: str, wanted: Mapping[int, set[int]]
 ) -> Ranks:
@@ -120,9 +105,8 @@ def _look(
     below = np.concatenate([[0], np.cumsum(row)])
     for number in sorted(set(bins.values())):
         own = [rank for rank, place in bins.items() if place == number]
-        places = [int(rank - below[number]) for rank in own]
-        parted = np.partition(held.choose(number, key, count), places)
-        yield from (((key, rank), float(parted[place])) for rank, place in zip(own, places, strict=True))
+        values = quantiles.pick_ranks(held.choose(number, key, count), [int(rank - below[number]) for rank in own])
+        yield from (((key, rank), value) for rank, value in zip(own, values, strict=True))
 
 
 def _find_slowly(table: ScoreBlocks, groups: "DomainGroups", column: str, wanted: Mapping[int, set[int]]) -> Ranks:

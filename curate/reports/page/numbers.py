@@ -192,7 +192,7 @@ class _Work:
         """A measure's counts as they are drawn, with its quantiles and thresholds."""
         count, sizes = len(self.groups.names), exact_quantiles.sizes_of(histogram)
         ends = self._ends(column, sizes.tolist())
-        middle = {key: exact_quantiles.around(int(size), SHARES) for key, size in enumerate(sizes.tolist())}
+        middle = {key: set(rundir_quantiles.ranks_around(int(size), SHARES)) for key, size in enumerate(sizes.tolist())}
         looked = {share: _nearest(share, int(sizes[2 * count])) for share in percentiles if sizes[2 * count]}
         for key, found in ends.items():
             for end in found:
@@ -201,7 +201,7 @@ class _Work:
         known = exact_quantiles.find(self.table, self.groups, histogram, column, middle)
 
         def at(key: int, share: float) -> float:
-            return exact_quantiles.quantile(known, key, int(sizes[key]), share)
+            return rundir_quantiles.interpolate(lambda rank: known[key, rank], int(sizes[key]), share)
 
         def lines(key: int) -> list[Threshold]:
             found = [(end, known[_key_of(end, key, count), end.rank]) for end in ends.get(key, ())]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curate.rundir import quantiles as rundir_quantiles
 from curate.rundir.tally import DomainChange, Share, Tally
@@ -132,5 +131,4 @@ def quantiles(source: DocumentRows, shares: list[float]) -> list[float]:
             own = values[(rows.base == 0) & ~np.isnan(values)]
             yield own, np.zeros(len(own), np.int64), None
 
-    counts: NDArray[np.int64] = rundir_quantiles.totals(passes, 1)
-    return rundir_quantiles.quantiles(passes, [0], shares, counts)[0]
+    return rundir_quantiles.quantiles(passes, [0], shares)[0]

@@ -132,8 +132,6 @@ def summarise_order(
     from curate.stages.order import profile
 
     found = profile.summarise(ranks, ranked.tokens, ranked.keys, ranked.strata, ranked.names)
-    middle = len(ranked.keys) - 1
-    median = (float(ranked.keys[middle // 2]) + float(ranked.keys[(middle + 1) // 2])) / 2
     return OrderSummary(
         run=str(run.path),
         documents=ranked.kept,
@@ -141,7 +139,7 @@ def summarise_order(
         by=str(parameters["by"]),
         parameters={key: value for key, value in parameters.items() if value is not None},
         described=asked.describe(),
-        median=median,
+        median=profile.median_of_ranked(ranked.keys),
         unmeasured=len(ranked.missing),
         tenths=found,
         strata=_strata(found, ranked.names) if ranked.strata is not None else (),

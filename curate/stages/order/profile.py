@@ -63,9 +63,18 @@ def _borders(order: Ranks, tokens: Ranks) -> list[int]:
 
 
 def _median(keys: NDArray[Any], ranks: Ranks) -> float | None:
-    """The median of some keys, which stand in the order of their ranks: that of the middle ranks."""
+    """Return the median of the keys at some ranks; None for no ranks."""
     if not len(ranks):
         return None
     middle = [(len(ranks) - 1) // 2, len(ranks) // 2]
     low, high = np.partition(ranks, middle)[middle]
+    return _mean_of_two(keys, low, high)
+
+
+def median_of_ranked(keys: NDArray[Any]) -> float:
+    """Return the median of keys that ascend or descend, of which there is at least one."""
+    return _mean_of_two(keys, (len(keys) - 1) // 2, len(keys) // 2)
+
+
+def _mean_of_two(keys: NDArray[Any], low: int, high: int) -> float:
     return (float(keys[low]) + float(keys[high])) / 2
