@@ -16,10 +16,11 @@ from curate.errors import GateError, UsageError
 from curate.exports import dataset_folder, joined_slices
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles, rejections, tally
+from curate.rundir.document_blocks import BlockReader
 from curate.rundir.run import compute_fingerprint, open_run
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter import apply, criteria
-from curate.stages.filter.apply import CompiledBand, CompiledBound, CompiledCriteria, DocumentRows
+from curate.stages.filter.apply import CompiledBand, CompiledBound, CompiledCriteria
 from curate.stages.filter.counts import DecisionCount, Judgement
 from curate.stages.filter.criteria import Band, Criteria, FilterOptions
 from curate.stages.filter.decide import FilterJob
@@ -71,7 +72,7 @@ def write_probe(run: str, options: FilterOptions, out: str, memory_limit: str | 
     return write(source, options, out)
 
 
-def choose(source: DocumentRows, options: FilterOptions) -> tuple[int, tuple[int, int], dict[str, CompiledCriteria]]:
+def choose(source: BlockReader, options: FilterOptions) -> tuple[int, tuple[int, int], dict[str, CompiledCriteria]]:
     """The budget, the documents and tokens that there are, and a sieve for each side.
 
     GateError where nothing is kept, UsageError where three times the budget is more than there is.
@@ -87,13 +88,13 @@ def choose(source: DocumentRows, options: FilterOptions) -> tuple[int, tuple[int
     return budget, held, {**found, "middle": settle(source, found["middle"])}
 
 
-def _count_members(source: DocumentRows, asked: Criteria) -> tuple[int, int]:
+def _count_members(source: BlockReader, asked: Criteria) -> tuple[int, int]:
     """Documents that the other criteria keep and that have a number to go by, and their tokens."""
     batches = [(len(values), int(tokens.sum())) for values, _, tokens in _members(source, asked) if tokens is not None]
     return sum(many for many, _ in batches), sum(tokens for _, tokens in batches)
 
 
-def _members(source: DocumentRows, asked: Criteria) -> Iterator[quantiles.Batch]:
+def _members(source: BlockReader, asked: Criteria) -> Iterator[quantiles.Batch]:
     return apply.weigh_members(source, asked, _band(asked))
 
 
@@ -103,7 +104,7 @@ def _band(asked: Criteria) -> Band:
     return asked.band
 
 
-def settle(source: DocumentRows, middle: CompiledCriteria) -> CompiledCriteria:
+def settle(source: BlockReader, middle: CompiledCriteria) -> CompiledCriteria:
     """The middle with its upper end counted from the document with which it begins.
 
     A budget around the middle as ``filter`` spends it may lose a document at both ends; so it loses less than one.
@@ -112,7 +113,7 @@ def settle(source: DocumentRows, middle: CompiledCriteria) -> CompiledCriteria:
     fence, band = middle.fence, _band(asked)
     if fence is None:
         raise ValueError("a sieve without its ends")
-    weights = quantiles.totals(lambda: _members(source, asked), len(source.groups.names))
+    weights = quantiles.totals(lambda: _members(source, asked), len(source.within.names))
     begins = _find_begins(source, asked, fence)
     ends = {}
     for group, (first, last, total) in enumerate(band.ends(weights.tolist())):
@@ -123,7 +124,7 @@ def settle(source: DocumentRows, middle: CompiledCriteria) -> CompiledCriteria:
     return CompiledCriteria(asked, replace(fence, high=high), middle.names)
 
 
-def _find_begins(source: DocumentRows, asked: Criteria, fence: CompiledBound) -> dict[int, int]:
+def _find_begins(source: BlockReader, asked: Criteria, fence: CompiledBound) -> dict[int, int]:
     """The tokens of each group that lie before the first document of its middle."""
     passed: dict[int, int] = {group: edge.below for group, edge in fence.low.items()}
     found: dict[int, int] = {}
@@ -144,7 +145,7 @@ def _find_begins(source: DocumentRows, asked: Criteria, fence: CompiledBound) ->
 # What is written.
 
 
-def write(source: DocumentRows, options: FilterOptions, out: str) -> ProbeSummary:
+def write(source: BlockReader, options: FilterOptions, out: str) -> ProbeSummary:
     """The three exports, and what they are, into a folder that is there whole or not at all."""
     budget, held, sieves = choose(source, options)
     band = _band(sieves["low"].criteria)
@@ -160,24 +161,24 @@ def write(source: DocumentRows, options: FilterOptions, out: str) -> ProbeSummar
     return result
 
 
-def _write_side(source: DocumentRows, side: str, chosen: CompiledCriteria, folder: Path, out: str) -> ProbeSubset:
+def _write_side(source: BlockReader, side: str, chosen: CompiledCriteria, folder: Path, out: str) -> ProbeSubset:
     path, count = folder / ".decisions.parquet", DecisionCount()
     parameters = {"probe": side, **criteria.parameters_of(chosen.criteria)}
-    made_from = {"made_from": source.run.finished_scores()["fingerprint"], **source.found.fingerprints()}
+    made_from = {"made_from": source.run.finished_scores()["fingerprint"], **source.rejections.fingerprints()}
     note: dict[str, Any] = {**made_from, "parameters": parameters}
     note["fingerprint"] = compute_fingerprint(note)
     judgement = Judgement(source, chosen)
-    with decision_table.coded_writer(path, source.names, note) as writer:
-        for rows, codes in judgement.rows():
-            count.add(rows, codes)
-            writer.add(rows.file, rows.rows, codes)
+    with decision_table.coded_writer(path, source.reasons, note) as writer:
+        for block, codes in judgement.blocks():
+            count.add(block, codes)
+            writer.add(block.file, block.rows, codes)
     read = source.run.finished_scores()["counts"]["read"]
-    sums = tally.sum_up("filter --probe", count.tally(source.names), read)
+    sums = tally.sum_up("filter --probe", count.tally(source.reasons), read)
     if not sums.kept.documents:
         raise GateError(f"no document is short enough for the {side} of so few tokens", "give more: --tokens 10M")
     rejected = {why: share.documents for why, share in sums.rejected.items()}
     record = {**note, "counts": {"read": read, "kept": sums.kept.documents, "rejected": rejected}}
-    choice = joined_slices.ExportChoice(path, record, source.found, sums.kept.documents, rejected)
+    choice = joined_slices.ExportChoice(path, record, source.rejections, sums.kept.documents, rejected)
     (folder / side).mkdir()
     write_choice(source.run, choice, folder / side, f"{out}/{side}")
     path.unlink()
@@ -188,18 +189,18 @@ def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
     """The lowest number of what is kept, the median, the highest."""
 
     def passes() -> Iterator[quantiles.Batch]:
-        for rows, codes in judgement.rows():
-            own = rows.numbers[column][codes == 0]
+        for block, codes in judgement.blocks():
+            own = block.numbers(column)[codes == 0]
             yield own, np.zeros(len(own), np.int64), None
 
     lowest, median, highest = quantiles.quantiles(passes, [0], [0.0, 0.5, 1.0])[0]
     return lowest, median, highest
 
 
-def _describe(result: ProbeSummary, source: DocumentRows, folder: Path) -> None:
+def _describe(result: ProbeSummary, source: BlockReader, folder: Path) -> None:
     """``probe.json`` for programs, ``README.md`` for people and for ``load_dataset``."""
     told = {name: value for name, value in result.as_dict().items() if name not in ("run", "out")}
-    made_from = {"scores": source.run.finished_scores()["fingerprint"], **source.found.fingerprints()}
+    made_from = {"scores": source.run.finished_scores()["fingerprint"], **source.rejections.fingerprints()}
     dataset_folder.write_json(folder / "probe.json", {"made_by": MADE_BY, "made_from": made_from, **told})
     dataset_folder.write_text(folder / "README.md", _make_readme(result))
 

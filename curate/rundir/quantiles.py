@@ -220,10 +220,11 @@ def quantiles(
         counts = totals(passes, max(groups, default=-1) + 1)
     sizes = {group: int(counts[group]) for group in groups}
     cuts = find(passes, {group: ranks_around(size, shares) for group, size in sizes.items()}, kept)
-    return {
-        group: [interpolate(lambda rank, group=group: cuts[group, rank].value, size, share) for share in shares]
-        for group, size in sizes.items()
-    }
+
+    def quantile(group: int, share: float) -> float:
+        return interpolate(lambda rank: cuts[group, rank].value, sizes[group], share)
+
+    return {group: [quantile(group, share) for share in shares] for group in groups}
 
 
 def ranks_around(size: int, shares: Iterable[float]) -> list[int]:

@@ -13,8 +13,8 @@ import curate
 from curate.errors import GateError, UsageError
 from curate.exports import probe_subsets
 from curate.rundir import rejections
+from curate.rundir.document_blocks import BlockReader
 from curate.rundir.run import open_run
-from curate.stages.filter import apply
 from curate.stages.filter.criteria import FilterOptions
 from curate.verbs.filter import filter as choose
 from curate.verbs.verify import verify
@@ -74,16 +74,16 @@ def chosen(run, **options):
     """The rows of each side, without an export."""
     given = FilterOptions(**options)
     asked = probe_subsets.criteria_for("low", given, 1)
-    columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
+    columns = tuple(dict.fromkeys(["row", "perplexity", *asked.columns()]))
     opened = open_run(run.path)
     within = list(asked.band.within)
-    source = apply.DocumentRows(opened, rejections.open_rejections(opened), columns, [], within)
+    source = BlockReader(opened, rejections.open_rejections(opened), columns, [], within)
     source.load()
     budget, _, sieves = probe_subsets.choose(source, given)
     found = {}
     for side in SIDES:
         judge = sieves[side].afresh()
-        found[side] = [int(row) for rows in source.rows() for row in rows.rows[judge.judge(rows) == 0]]
+        found[side] = [int(row) for block in source.blocks() for row in block.rows[judge.judge(block) == 0]]
     return budget, found
 
 

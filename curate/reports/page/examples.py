@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from curate.errors import CurateError, UsageError
 from curate.reports import document
-from curate.reports.page.sources import ReportSources, ScoreBlock, ScoreBlocks
+from curate.reports.page.sources import ReportSources, ScoreBlocks
+from curate.rundir.document_blocks import DocumentBlock
 
 if TYPE_CHECKING:
     from curate.reference.token_surprisal import TokenSpan
@@ -74,7 +75,7 @@ def choose(
     """The documents with the numbers at some percentiles: of equal ones the first of the corpus."""
     wanted, rows = np.unique(list(values.values())), dict[float, PercentileExample]()
     for block in table.blocks() if len(wanted) else ():
-        here = np.where(block.asked, block.numbers(column), np.nan)
+        here = np.where(block.eligible, block.numbers(column), np.nan)
         found = {float(here[place]): place for place in np.flatnonzero(np.isin(here, wanted))[::-1].tolist()}
         new = {value: place for value, place in found.items() if value not in rows}
         rows |= _look_up(sources, table, block, new)
@@ -84,18 +85,18 @@ def choose(
 
 
 def _look_up(
-    sources: ReportSources, table: ScoreBlocks, block: ScoreBlock, places: Mapping[float, int]
+    sources: ReportSources, table: ScoreBlocks, block: DocumentBlock, places: Mapping[float, int]
 ) -> dict[float, PercentileExample]:
     """The examples at some places of a part."""
     if not places:
         return {}
-    path = sources.run.scores / block.part
+    path = sources.run.scores / block.name
     known = [name for name in COLUMNS if name in pq.read_schema(path).names]
     rows = pq.read_table(path, columns=known, partitioning=None).take(list(places.values())).to_pylist()
     found = {}
     for (value, place), row in zip(places.items(), rows, strict=True):
-        reason = table.names[block.codes[place]]
-        domain = table.groups.names[block.domain[place]] if sources.domains else None
+        reason = table.reasons[block.codes[place]]
+        domain = table.domains.names[block.domain[place]] if sources.domains else None
         numbers = {name: row.get(name) for name in COLUMNS[4:]}
         own = row["file"], row["row"], row["id"], domain, reason is None, reason, numbers, row["hash"]
         found[value] = PercentileExample(0.0, *own)

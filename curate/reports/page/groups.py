@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.reports.page.sources import ScoreBlock
+from curate.rundir.document_blocks import DocumentBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class DomainGroups:
     places: NDArray[np.int32]
     """The number here of each group of the table."""
 
-    def lanes(self, block: ScoreBlock) -> NDArray[np.int32]:
+    def lanes(self, block: DocumentBlock) -> NDArray[np.int32]:
         """2 · group + (0 kept, 1 dropped) of each document; −1 for what criteria are not about."""
         lanes = self.places[block.domain] * np.int32(2) + (block.codes != 0)
-        return np.where(block.asked, lanes, np.int32(-1))
+        return np.where(block.eligible, lanes, np.int32(-1))

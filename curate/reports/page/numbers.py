@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from curate.reports.page import exact_quantiles
 from curate.reports.page.groups import DomainGroups
 from curate.reports.page.histograms import MEASURES, Density, Histogram, HistogramMeasure, VisibleBins
-from curate.reports.page.sources import ReportSources, ScoreBlock, ScoreBlocks
+from curate.reports.page.sources import ReportSources, ScoreBlocks
 from curate.reports.page.thresholds import BandEdge, Threshold, bounds_of, ends_of, is_line, read_criteria, say_rest
 from curate.rundir import quantiles as rundir_quantiles
+from curate.rundir.document_blocks import DocumentBlock
 from curate.stages.filter.criteria import Criteria
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -61,7 +62,7 @@ def sum_up(table: ScoreBlocks) -> DomainSums:
     """The first pass."""
     found, domains, reasons = DomainSums(), list[DomainSum](), dict[int, DomainSum]()
     for block in table.blocks():
-        lanes = block.domain * 3 + np.where(block.asked, block.codes != 0, 2)
+        lanes = block.domain * 3 + np.where(block.eligible, block.codes != 0, 2)
         documents, tokens = _count(lanes, block.tokens)
         domains += [DomainSum() for _ in range(len(documents) - len(domains))]
         for at, many in enumerate(documents):
@@ -69,9 +70,9 @@ def sum_up(table: ScoreBlocks) -> DomainSums:
         for code, (many, weight) in enumerate(zip(*_count(block.codes, block.tokens), strict=True)):
             if many:
                 reasons.setdefault(code, DomainSum()).add(many, weight)
-    found.reasons = {table.names[code]: one for code, one in sorted(reasons.items())}
-    domains += [DomainSum() for _ in range(3 * len(table.groups.names) - len(domains))]
-    for number, name in enumerate(table.groups.names):
+    found.reasons = {table.reasons[code]: one for code, one in sorted(reasons.items())}
+    domains += [DomainSum() for _ in range(3 * len(table.domains.names) - len(domains))]
+    for number, name in enumerate(table.domains.names):
         kept, dropped = domains[3 * number], domains[3 * number + 1]
         before = DomainSum(kept.documents + dropped.documents, kept.tokens + dropped.tokens)
         if before.documents:
@@ -91,7 +92,7 @@ def choose_groups(sums: DomainSums, table: ScoreBlocks) -> DomainGroups:
     others = len(ordered) - len(shown)
     names = (*shown, f"{others:,} {OTHERS}") if others else tuple(shown)
     index = {name: place for place, name in enumerate(shown)}
-    places = np.array([index.get(name, len(names) - 1) for name in table.groups.names], np.int32)
+    places = np.array([index.get(name, len(names) - 1) for name in table.domains.names], np.int32)
     return DomainGroups(names, index, others, places)
 
 
@@ -166,7 +167,7 @@ def collect_numbers(sources: ReportSources, table: ScoreBlocks, percentiles: Seq
 
 
 def _add(
-    block: ScoreBlock, groups: DomainGroups, histograms: Mapping[str, Histogram], densities: Sequence[Density]
+    block: DocumentBlock, groups: DomainGroups, histograms: Mapping[str, Histogram], densities: Sequence[Density]
 ) -> None:
     """Count the documents of a block; each column is placed on its fine grid once."""
     lanes = groups.lanes(block)

@@ -14,8 +14,9 @@ from curate.rundir import parquet
 from curate.rundir.aligned_parts import number_of
 
 if TYPE_CHECKING:
+    from curate.rundir.document_blocks import DocumentBlock
     from curate.rundir.run import Run
-    from curate.stages.filter.apply import Codes, RowBatch
+    from curate.runtime.arrays import Int16Array
     from curate.stages.filter.counts import Judgement
 
 EACH = 10
@@ -67,14 +68,14 @@ def find(run: "Run", judgement: "Judgement", each: int = EACH) -> tuple[Boundary
     """The boundaries of a decision with their documents; texts are read from the corpus."""
     lines = _list_lines(judgement)
     near: dict[tuple[int, bool], list[Place]] = {}
-    for rows, codes in judgement.rows():
+    for block, codes in judgement.blocks():
         for number, line in enumerate(lines):
             for kept in (True, False):
                 key = (number, kept)
-                found = [*near.get(key, []), *_nearest(line, rows, codes, kept, judgement.source.names, each)]
+                found = [*near.get(key, []), *_nearest(line, block, codes, kept, judgement.source.reasons, each)]
                 near[key] = sorted(found, key=lambda place: place[0])[:each]
     texts = _read(run, {place[1:4] for places in near.values() for place in places})
-    names = judgement.source.groups.names
+    names = judgement.source.within.names
     return tuple(
         Boundary(
             line.reason,
@@ -98,18 +99,18 @@ def _list_lines(judgement: "Judgement") -> list[_Line]:
 
 
 def _nearest(
-    line: _Line, rows: "RowBatch", codes: "Codes", kept: bool, names: list[str | None], each: int
+    line: _Line, block: "DocumentBlock", codes: "Int16Array", kept: bool, reasons: list[str | None], each: int
 ) -> Iterator[Place]:
     """The nearest documents of one part on one side."""
-    values = rows.numbers[line.column]
-    inside = codes == 0 if kept else codes == number_of(names, line.reason)
+    values = block.numbers(line.column)
+    inside = codes == 0 if kept else codes == number_of(reasons, line.reason)
     if line.group is not None:
-        inside = inside & (rows.within == line.group)
+        inside = inside & (block.within == line.group)
     places = np.flatnonzero(inside)
     distance = np.abs(values[places] - line.value)
     for at in np.argsort(distance, kind="stable")[:each].tolist():
         place = int(places[at])
-        yield float(distance[at]), rows.name, rows.file, int(rows.rows[place]), float(values[place])
+        yield float(distance[at]), block.name, block.file, int(block.rows[place]), float(values[place])
 
 
 def _neighbour(place: Place, texts: dict[tuple[str, int], tuple[str | None, str | None]]) -> Neighbour:

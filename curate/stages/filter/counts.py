@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from curate.rundir import quantiles as rundir_quantiles
+from curate.rundir.document_blocks import BlockReader, DocumentBlock, is_refusal
 from curate.rundir.tally import DomainChange, Share, Tally
-from curate.stages.filter.apply import Codes, CompiledCriteria, DocumentRows, RowBatch
+from curate.runtime.arrays import Int16Array
+from curate.stages.filter.apply import CompiledCriteria
 
 REASONS = 1 << 12  # more than can be told apart in one run
 
@@ -16,27 +18,27 @@ REASONS = 1 << 12  # more than can be told apart in one run
 class Judgement:
     """The decision of one sieve on all rows, made once and given again where the rows are held, else made again."""
 
-    source: DocumentRows
+    source: BlockReader
     sieve: CompiledCriteria
-    _held: list[Codes] | None = None
+    _held: list[Int16Array] | None = None
 
     def settle(self) -> None:
         """Decide now on rows that are held, so that several may ask for the decision at a time."""
         if self.source.is_held():
-            for _ in self.rows():
+            for _ in self.blocks():
                 pass
 
-    def rows(self) -> Iterator[tuple[RowBatch, Codes]]:
+    def blocks(self) -> Iterator[tuple[DocumentBlock, Int16Array]]:
         """All rows, part by part, with the reasons."""
         if self._held is not None:
-            yield from zip(self.source.rows(), self._held, strict=True)
+            yield from zip(self.source.blocks(), self._held, strict=True)
             return
-        fresh, held, keeps = self.sieve.afresh(), list[Codes](), self.source.is_held()
-        for rows in self.source.rows():
-            codes = fresh.judge(rows)
+        fresh, held, keeps = self.sieve.afresh(), list[Int16Array](), self.source.is_held()
+        for block in self.source.blocks():
+            codes = fresh.judge(block)
             if keeps:
                 held.append(codes)
-            yield rows, codes
+            yield block, codes
         self._held = held if keeps else None
 
 
@@ -46,10 +48,10 @@ class DecisionCount:
 
     cells: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, rows: RowBatch, codes: Codes) -> None:
-        lanes = rows.domain * REASONS + codes
+    def add(self, block: DocumentBlock, codes: Int16Array) -> None:
+        lanes = block.domain * REASONS + codes
         size = int(lanes.max(initial=-1)) + 1
-        documents, tokens = np.bincount(lanes, minlength=size), rundir_quantiles.count(lanes, rows.tokens, size)
+        documents, tokens = np.bincount(lanes, minlength=size), rundir_quantiles.count(lanes, block.tokens, size)
         for lane in np.flatnonzero(documents).tolist():
             key, (many, much) = divmod(lane, REASONS), self.cells.get(divmod(lane, REASONS), (0, 0))
             self.cells[key] = many + int(documents[lane]), much + int(tokens[lane])
@@ -73,11 +75,13 @@ def medians(judgement: Judgement, kept: bool) -> list[float | None]:
     many = len(judgement.source.domains.names)
 
     def passes() -> Iterator[rundir_quantiles.Batch]:
-        for rows, codes in judgement.rows() if kept else ((rows, rows.base) for rows in judgement.source.rows()):
-            values = rows.numbers["perplexity"]
+        for block, codes in (
+            judgement.blocks() if kept else ((block, block.codes) for block in judgement.source.blocks())
+        ):
+            values = block.numbers("perplexity")
             inside = (codes == 0) & ~np.isnan(values)
             own = values[inside]
-            yield own, rows.domain[inside], None
+            yield own, block.domain[inside], None
             if many > 1:
                 yield own, np.full(len(own), many, np.int64), None
 
@@ -104,7 +108,7 @@ class CountedDecision:
 def weigh(judgement: Judgement, before: list[float | None], count: DecisionCount) -> CountedDecision:
     """The sums of a decision that was counted; ``before`` are the medians of what the criteria are about."""
     source = judgement.source
-    refused = set(range(1, source.refused))
+    refused = {code for code, reason in enumerate(source.reasons) if reason is not None and is_refusal(reason)}
     after = medians(judgement, kept=True)
     codes = {code for _, code in count.cells}
     lines = []
@@ -115,20 +119,20 @@ def weigh(judgement: Judgement, before: list[float | None], count: DecisionCount
     kept = Share(sum(line.after.documents for line in lines), sum(line.after.tokens for line in lines))
     lines = [line for line in lines if line.before.documents]
     lines.sort(key=lambda line: (-line.before.tokens, -line.before.documents, line.name))
-    return CountedDecision(count.tally(source.names), _with(scored, before[-1]), _with(kept, after[-1]), tuple(lines))
+    return CountedDecision(count.tally(source.reasons), _with(scored, before[-1]), _with(kept, after[-1]), tuple(lines))
 
 
 def _with(share: Share, median: float | None) -> Share:
     return Share(share.documents, share.tokens, median)
 
 
-def quantiles(source: DocumentRows, shares: list[float]) -> list[float]:
+def quantiles(source: BlockReader, shares: list[float]) -> list[float]:
     """Quantiles of the perplexity of what criteria are about; NaN where nothing was measured."""
 
     def passes() -> Iterator[rundir_quantiles.Batch]:
-        for rows in source.rows():
-            values = rows.numbers["perplexity"]
-            own = values[(rows.base == 0) & ~np.isnan(values)]
+        for block in source.blocks():
+            values = block.numbers("perplexity")
+            own = values[block.eligible & ~np.isnan(values)]
             yield own, np.zeros(len(own), np.int64), None
 
     return rundir_quantiles.quantiles(passes, [0], shares)[0]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from curate.rundir.document_blocks import BlockReader
     from curate.rundir.rejections import Rejections
     from curate.rundir.run import Run
-    from curate.stages.filter.apply import DocumentRows
     from curate.stages.filter.counts import CountedDecision, DecisionCount, Judgement
     from curate.stages.filter.criteria import Criteria, FilterOptions
 
@@ -66,12 +66,12 @@ class FilterJob:
     ledger: str | None
     domain: list[str] = field(default_factory=list)
 
-    def open(self, asked: "Criteria") -> "DocumentRows":
+    def open(self, asked: "Criteria") -> "BlockReader":
         """The narrow tables with the columns that are asked for, after a look whether these exist."""
         from curate.rundir import aligned_parts, document_columns, scores_view
+        from curate.rundir.document_blocks import BlockReader
         from curate.rundir.schemas import SCORES, SIGNALS
         from curate.stages.filter import criteria
-        from curate.stages.filter.apply import HELD_BYTES, DocumentRows
 
         within = list(asked.band.within) if asked.band else []
         self.domain = self._choose_domain(within)
@@ -87,12 +87,10 @@ class FilterJob:
                 scores_view.check_met(connection, self.run, self.found)
                 if asked.where is not None:
                     criteria.check_where(connection, asked.where)
-        columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
-        source = DocumentRows(self.run, self.found, columns, self.domain, within)
-        source.held_bytes = _half(self.memory_limit) or HELD_BYTES
-        if asked.where is not None:
-            source.where = lambda: self._answers(asked, named)
-        return source
+        columns = list(dict.fromkeys(["row", "perplexity", *asked.columns()]))
+        where = None if asked.where is None else lambda: self._answers(asked, named)
+        held_bytes = _half(self.memory_limit)
+        return BlockReader(self.run, self.found, columns, self.domain, within, where=where, held_bytes=held_bytes)
 
     def _choose_domain(self, within: list[str]) -> list[str]:
         from curate.rundir import document_columns
@@ -112,23 +110,22 @@ class FilterJob:
         with scores_view.open_scores(self.run, self.memory_limit, self.found, named) as connection, tally.blaming_sql():
             yield from sql.stream(connection, criteria.ask(asked))
 
-    def suggest(self, source: "DocumentRows") -> "list[tuple[DocumentRows, Criteria]]":
+    def suggest(self, source: "BlockReader") -> "list[tuple[BlockReader, Criteria]]":
         """Upper bounds near the quartiles, and the middle half: of all, and of each domain where there are several."""
+        from curate.rundir.document_blocks import BlockReader
         from curate.stages.filter import criteria
-        from curate.stages.filter.apply import DocumentRows
         from curate.stages.filter.criteria import FilterOptions
 
         bounds = [FilterOptions(max_ppl=float(figure(value))) for value in _perplexity_quantiles(source)[2:]]
         middle = FilterOptions(keep="middle", rate=0.5)
         found = [(source, criteria.criteria_of(options)) for options in [*bounds, middle]]
         if len(source.domains.names) > 1:
-            grouped = DocumentRows(self.run, self.found, source.columns, self.domain, self.domain)
-            grouped.held_bytes = source.held_bytes
+            grouped = BlockReader(self.run, self.found, source.columns, self.domain, held_bytes=source.held_bytes)
             grouped.load()
             found.append((grouped, criteria.criteria_of(replace(middle, within=",".join(self.domain)))))
         return found
 
-    def sweep(self, source: "DocumentRows", trials: "list[tuple[DocumentRows, Criteria]]") -> FilterSummary:
+    def sweep(self, source: "BlockReader", trials: "list[tuple[BlockReader, Criteria]]") -> FilterSummary:
         """What several sets of criteria would keep."""
         from curate.stages.filter import apply, criteria
         from curate.stages.filter.counts import Judgement, medians, weigh
@@ -141,7 +138,7 @@ class FilterJob:
         summary = self._summary(weigh(nothing, before, _count(nothing)), {})
         return replace(summary, kept=Share(), dry_run=True, sweep=tuple(found), ledger=())
 
-    def decide(self, source: "DocumentRows", asked: "Criteria", dry_run: bool, show: bool) -> FilterSummary:
+    def decide(self, source: "BlockReader", asked: "Criteria", dry_run: bool, show: bool) -> FilterSummary:
         """Decide on every document, write the table unless this is a dry run, and sum up."""
         from curate.stages.filter import apply, boundary_examples, criteria
         from curate.stages.filter.counts import Judgement, medians
@@ -214,17 +211,17 @@ class FilterJob:
 def _write_codes(path: "Path", judgement: "Judgement", note: Mapping[str, Any]) -> None:
     from curate.rundir import decision_table
 
-    with decision_table.coded_writer(path, judgement.source.names, note) as writer:
-        for rows, codes in judgement.rows():
-            writer.add(rows.file, rows.rows, codes)
+    with decision_table.coded_writer(path, judgement.source.reasons, note) as writer:
+        for block, codes in judgement.blocks():
+            writer.add(block.file, block.rows, codes)
 
 
 def _count(judgement: "Judgement") -> "DecisionCount":
     from curate.stages.filter.counts import DecisionCount
 
     count = DecisionCount()
-    for rows, codes in judgement.rows():
-        count.add(rows, codes)
+    for block, codes in judgement.blocks():
+        count.add(block, codes)
     return count
 
 
@@ -289,7 +286,7 @@ def _medians(summary: FilterSummary) -> dict[str, Any]:
 # Without a criterion, or without a document that meets it: what this corpus is like.
 
 
-def _perplexity_quantiles(source: "DocumentRows") -> list[float]:
+def _perplexity_quantiles(source: "BlockReader") -> list[float]:
     from curate.stages.filter import counts
 
     found = counts.quantiles(source, list(SHARES.values()))
@@ -302,7 +299,7 @@ def _list_quantiles(found: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {figure(value)}" for name, value in found.items())
 
 
-def no_criterion(source: "DocumentRows", run: str) -> UsageError:
+def no_criterion(source: "BlockReader", run: str) -> UsageError:
     found = dict(zip(SHARES, _perplexity_quantiles(source), strict=True))
     return UsageError(
         f"no criterion given, and none suits every corpus. Perplexity of this one: {_list_quantiles(found)}",
@@ -311,7 +308,7 @@ def no_criterion(source: "DocumentRows", run: str) -> UsageError:
     )
 
 
-def _nothing_kept(source: "DocumentRows", summary: FilterSummary) -> GateError:
+def _nothing_kept(source: "BlockReader", summary: FilterSummary) -> GateError:
     """What the criteria met, where no document meets them all."""
     from curate.runtime.text import fold
     from curate.stages.filter import counts
