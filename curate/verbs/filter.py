@@ -95,6 +95,6 @@ def filter(
     if probe is not None:
         from curate.exports import probe_subsets
 
-        probe_subsets.check(options, probe, ledger=ledger, show=show, dry_run=dry_run)
+        probe_subsets.check_probe_options(options, probe, ledger=ledger, show=show, dry_run=dry_run)
         return probe_subsets.write_probe(run, options, probe, memory_limit)
     return decide_documents(run, options, memory_limit, ledger, show=show, dry_run=dry_run)

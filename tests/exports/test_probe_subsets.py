@@ -73,16 +73,16 @@ def test_three_exports_of_equal_tokens_share_no_document_and_replace_no_decision
 def chosen(run, **options):
     """The rows of each side, without an export."""
     given = FilterOptions(**options)
-    asked = probe_subsets.criteria_for("low", given, 1)
+    asked = probe_subsets.build_side_criteria("low", given, 1)
     columns = tuple(dict.fromkeys(["row", "perplexity", *asked.columns()]))
     opened = open_run(run.path)
     within = list(asked.band.within)
     source = BlockReader(opened, rejections.open_rejections(opened), columns, [], within)
     source.load()
-    budget, _, sieves = probe_subsets.choose(source, given)
+    budget, _, sieves = probe_subsets.choose_subsets(source, given)
     found = {}
     for side in SIDES:
-        judge = sieves[side].afresh()
+        judge = sieves[side].restart()
         found[side] = [int(row) for block in source.blocks() for row in block.rows[judge.judge(block) == 0]]
     return budget, found
 

@@ -38,7 +38,7 @@ class BandEdge:
 
 def read_criteria(record: Mapping[str, Any] | None) -> Criteria:
     """What the filter asked; nothing where there is none."""
-    return criteria.criteria_of_parameters(record["parameters"]) if record else criteria.NOTHING
+    return criteria.build_recorded_criteria(record["parameters"]) if record else criteria.NOTHING
 
 
 def bounds_of(asked: Criteria) -> list[Threshold]:

@@ -1,8 +1,7 @@
-"""Criteria on the narrow tables, part by part: the reason of each document as a small number.
+"""Criteria compiled for a corpus and applied to its blocks: the reason of each document as a small number.
 
-Reading goes over the parts once for each question: where shares end (``curate.rundir.quantiles``), what is decided,
-which median. What is read stays in memory as NumPy columns where it fits, so that a corpus of some millions of
-documents is read once; beyond that it is read again.
+Compiling goes over the blocks once for each question: how much weight each group has, where shares end
+(``curate.rundir.quantiles``), which mean a draw goes by.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,101 +18,102 @@ from curate.stages.filter.criteria import Band, Criteria
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledBand:
+class BandEnd:
     """One end of a band in one group: what lies beyond it is rejected."""
 
     value: float
     below: int
     """The weight of what is less than ``value``."""
-    place: int
-    """Where the end lies, in weight."""
+    position: int
+    """Where the end lies in the order of the group, in weight: documents, or tokens where the band has a budget."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CompiledBound:
-    """A band with its ends found: the lower and the upper one of each group, None for none."""
+class CompiledBand:
+    """A band with its ends: the lower and the upper one of each group that has one."""
 
     band: Band
-    low: Mapping[int, CompiledBand]
-    high: Mapping[int, CompiledBand]
+    low: Mapping[int, BandEnd]
+    high: Mapping[int, BandEnd]
 
 
 @dataclass(slots=True)
 class CompiledCriteria:
-    """Criteria as a function from rows to reasons; asked part by part in order, since ties go by the order."""
+    """Criteria as a function from blocks to reasons. Blocks must come in order, since ties go by the order."""
 
     criteria: Criteria
-    fence: CompiledBound | None
-    names: list[str | None]
-    """Reasons by number; shared by all sieves of a source."""
+    band: CompiledBand | None
+    reasons: list[str | None]
+    """Reasons by code, shared with the reader; new ones are added."""
     _passed: dict[tuple[int, str], int] = field(default_factory=dict)
     """The weight of the ties so far, by group and end."""
 
-    def afresh(self) -> "CompiledCriteria":
-        """The same, before the first part."""
-        return CompiledCriteria(self.criteria, self.fence, self.names)
+    def restart(self) -> "CompiledCriteria":
+        """Return the same criteria in the state before the first block."""
+        return CompiledCriteria(self.criteria, self.band, self.reasons)
 
     def judge(self, block: DocumentBlock) -> Int16Array:
-        """The reason of each document, 0 for what is kept."""
-        found = judge_each(self.criteria, block, self._number)
-        if self.fence is not None:
-            self._judge_band(self.fence, block, found)
-        return found
+        """Return the code of the reason of each document; 0 for what is kept."""
+        codes = judge_without_band(self.criteria, block, self._code)
+        if self.band is not None:
+            self._judge_band(self.band, block, codes)
+        return codes
 
-    def _number(self, reason: str) -> int:
-        return number_of(self.names, reason)
+    def _code(self, reason: str) -> int:
+        return number_of(self.reasons, reason)
 
-    def _judge_band(self, fence: CompiledBound, block: DocumentBlock, found: Int16Array) -> None:
-        """Those beyond the ends, and those that have no place in the order."""
-        band, values = fence.band, order_values(fence.band, block)
-        member = member_of(band, block, found) & ~np.isnan(values)
+    def _judge_band(self, compiled: CompiledBand, block: DocumentBlock, codes: Int16Array) -> None:
+        """Set the codes of the documents beyond the ends, and of those without a number to order by."""
+        band, values = compiled.band, compute_order_values(compiled.band, block)
+        member = find_members(band, block, codes) & ~np.isnan(values)
         weights = block.tokens if band.in_tokens else np.ones(len(values), np.int64)
-        found[(found == 0) & np.isnan(values)] = self._number(f"{band.column} is null")
-        size = int(block.within.max(initial=-1)) + 1
-        for edges, side, none in ((fence.low, "low", -np.inf), (fence.high, "high", np.inf)):
-            ends = np.array([edges[group].value if group in edges else none for group in range(size)])[block.within]
-            beyond = member & (values < ends if side == "low" else values > ends)
-            for group, ties in _by_group(np.flatnonzero(member & (values == ends)), block.within):
-                if group in edges:
-                    beyond[ties] = self._beyond(edges[group], (group, side), weights[ties])
-            found[beyond & (found == 0)] = self._number(band.reasons()[side == "high"])
+        codes[(codes == 0) & np.isnan(values)] = self._code(f"{band.column} is null")
+        num_groups = int(block.within.max(initial=-1)) + 1
+        for ends, side, none in ((compiled.low, "low", -np.inf), (compiled.high, "high", np.inf)):
+            limits = [ends[group].value if group in ends else none for group in range(num_groups)]
+            limit = np.array(limits)[block.within]
+            beyond = member & (values < limit if side == "low" else values > limit)
+            for group, ties in _split_by_group(np.flatnonzero(member & (values == limit)), block.within):
+                if group in ends:
+                    beyond[ties] = self._are_ties_beyond(ends[group], (group, side), weights[ties])
+            codes[beyond & (codes == 0)] = self._code(band.reasons()[side == "high"])
 
-    def _beyond(self, edge: CompiledBand, key: tuple[int, str], weights: Int64Array) -> BoolArray:
-        """Which of the documents at the value of an end lie beyond it, by the order of the corpus."""
-        before = edge.below + self._passed.get(key, 0) + np.cumsum(weights) - weights
+    def _are_ties_beyond(self, end: BandEnd, key: tuple[int, str], weights: Int64Array) -> BoolArray:
+        """Return which of the documents at the value of an end lie beyond it, by the order of the corpus."""
+        before = end.below + self._passed.get(key, 0) + np.cumsum(weights) - weights
         self._passed[key] = self._passed.get(key, 0) + int(weights.sum())
-        return np.asarray(before < edge.place if key[1] == "low" else before + weights > edge.place)
+        return np.asarray(before < end.position if key[1] == "low" else before + weights > end.position)
 
 
-def _by_group(places: Int64Array, groups: Int64Array) -> Iterator[tuple[int, Int64Array]]:
-    """Some places apart by their groups, each in order."""
-    own = groups[places]
-    for group in np.unique(own).tolist():
-        yield group, places[own == group]
+def _split_by_group(indices: Int64Array, groups: Int64Array) -> Iterator[tuple[int, Int64Array]]:
+    """Yield each group of the documents at ``indices``, with those of its documents, in order."""
+    group_of = groups[indices]
+    for group in np.unique(group_of).tolist():
+        yield group, indices[group_of == group]
 
 
-def judge_each(criteria: Criteria, block: DocumentBlock, number: Callable[[str], int]) -> Int16Array:
-    """The reasons that need no other document: those of the tables, of the bounds, of ``where``."""
-    found = block.codes.copy()
+def judge_without_band(criteria: Criteria, block: DocumentBlock, code_of: Callable[[str], int]) -> Int16Array:
+    """Return the codes of the reasons that need no other document: of the tables, the bounds, and ``where``."""
+    codes = block.codes.copy()
     for bound in criteria.bounds:
         values = block.numbers(bound.column)
-        found[(found == 0) & np.isnan(values)] = number(f"{bound.column} is null")
+        codes[(codes == 0) & np.isnan(values)] = code_of(f"{bound.column} is null")
         with np.errstate(invalid="ignore"):
             beyond = values > bound.limit if bound.sign == ">" else values < bound.limit
-        found[(found == 0) & beyond] = number(bound.reason)
+        codes[(codes == 0) & beyond] = code_of(bound.reason)
     if block.where is not None and criteria.where is not None:
-        found[(found == 0) & (block.where == 2)] = number("where is null")
-        found[(found == 0) & (block.where == 0)] = number("where is false")
-    return found
+        codes[(codes == 0) & (block.where == 2)] = code_of("where is null")
+        codes[(codes == 0) & (block.where == 0)] = code_of("where is false")
+    return codes
 
 
-def member_of(band: Band, block: DocumentBlock, found: Int16Array) -> BoolArray:
-    """The documents whose order a band is about: all that were scored, or with a budget those that are still kept."""
-    return np.asarray((found == 0) if band.in_tokens else block.eligible)
+def find_members(band: Band, block: DocumentBlock, codes: Int16Array) -> BoolArray:
+    """Return which documents a band orders: all that were scored, or with a budget those that are still kept."""
+    return np.asarray((codes == 0) if band.in_tokens else block.eligible)
 
 
-def order_values(band: Band, block: DocumentBlock) -> Float64Array:
-    """What a band orders documents by, in its group."""
+def compute_order_values(band: Band, block: DocumentBlock) -> Float64Array:
+    """Return the values by which a band orders documents within their groups: a column, or the keys of a draw."""
     values = block.numbers(band.column)
     if band.draw is None:
         return values
@@ -121,11 +121,11 @@ def order_values(band: Band, block: DocumentBlock) -> Float64Array:
     middle, scale = band.draw.middle[block.within], band.draw.scale[block.within]
     standard = (spread - middle) / np.where(scale > 0, scale, 1.0)
     liking = {"low": -standard, "high": standard, "middle": -np.abs(standard)}[band.draw.toward]
-    return np.asarray(-(liking / band.draw.temperature + gumbel(band.draw.seed, block)))
+    return np.asarray(-(liking / band.draw.temperature + draw_gumbel_noise(band.draw.seed, block)))
 
 
-def gumbel(seed: int, block: DocumentBlock) -> Float64Array:
-    """Standard Gumbel noise of each document, from the seed, its part and its place in it alone.
+def draw_gumbel_noise(seed: int, block: DocumentBlock) -> Float64Array:
+    """Return standard Gumbel noise for each document, which depends on the seed, its part and its index in it alone.
 
     Uniform numbers are the splitmix64 of a counter (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
     """
@@ -139,62 +139,59 @@ def gumbel(seed: int, block: DocumentBlock) -> Float64Array:
     return np.asarray(-np.log(-np.log(uniform)))
 
 
-# Where the ends of a band lie.
-
-
-def prepare(source: BlockReader, criteria: Criteria) -> CompiledCriteria:
-    """The criteria with the ends of their band found in the corpus, which was loaded before."""
+def compile_criteria(reader: BlockReader, criteria: Criteria) -> CompiledCriteria:
+    """Return the criteria with the ends of their band found in the corpus; ``reader.load()`` must have run before."""
     band = criteria.band
     if band is None:
-        return CompiledCriteria(criteria, None, source.reasons)
+        return CompiledCriteria(criteria, None, reader.reasons)
     if band.draw is not None:
-        band = band.with_draw(*_moments(source, criteria, band))
-    chosen = Criteria(criteria.bounds, criteria.where, band)
+        band = band.with_draw(*_compute_moments(reader, criteria, band))
+    criteria = Criteria(criteria.bounds, criteria.where, band)
 
     def passes() -> Iterator[quantiles.Batch]:
-        return weigh_members(source, chosen, band)
+        return weigh_members(reader, criteria, band)
 
-    weights = quantiles.totals(passes, len(source.within.names))
+    weights = quantiles.totals(passes, len(reader.within.names))
     ends = band.ends(weights.tolist())
-    wanted = {
-        group: [place for place, edge in ((low, low > 0), (high, high < total)) if edge]
+    positions = {
+        group: [position for position, is_end in ((low, low > 0), (high, high < total)) if is_end]
         for group, (low, high, total) in enumerate(ends)
     }
-    found = quantiles.find(passes, wanted)
+    cuts = quantiles.find(passes, positions)
     low, high = {}, {}
     for group, (first, last, total) in enumerate(ends):
         if first > 0:
-            low[group] = edge_of(found.get((group, first)), first)
+            low[group] = make_end(cuts.get((group, first)), first)
         if last < total:
-            high[group] = edge_of(found.get((group, last)), last)
-    return CompiledCriteria(chosen, CompiledBound(band, low, high), source.reasons)
+            high[group] = make_end(cuts.get((group, last)), last)
+    return CompiledCriteria(criteria, CompiledBand(band, low, high), reader.reasons)
 
 
-def weigh_members(source: BlockReader, criteria: Criteria, band: Band) -> Iterator[quantiles.Batch]:
-    """What the documents that a band is about are ordered by, their groups, and their tokens where those count."""
-    for block in source.blocks():
-        found = judge_each(criteria, block, lambda reason: number_of(source.reasons, reason))
-        values = order_values(band, block)
-        inside = member_of(band, block, found) & ~np.isnan(values)
+def weigh_members(reader: BlockReader, criteria: Criteria, band: Band) -> Iterator[quantiles.Batch]:
+    """Yield the order values, groups and weights (tokens, or None for 1) of the documents that a band orders."""
+    for block in reader.blocks():
+        codes = judge_without_band(criteria, block, lambda reason: number_of(reader.reasons, reason))
+        values = compute_order_values(band, block)
+        inside = find_members(band, block, codes) & ~np.isnan(values)
         yield values[inside], block.within[inside], block.tokens[inside] if band.in_tokens else None
 
 
-def edge_of(cut: quantiles.QuantileCut | None, place: int) -> CompiledBand:
-    """The end at a place; beyond every number where there is none."""
-    return CompiledBand(np.inf, 0, place) if cut is None else CompiledBand(cut.value, cut.below, place)
+def make_end(cut: quantiles.QuantileCut | None, position: int) -> BandEnd:
+    """Return the end at a position; where there is no cut it lies beyond every number."""
+    return BandEnd(np.inf, 0, position) if cut is None else BandEnd(cut.value, cut.below, position)
 
 
-def _moments(source: BlockReader, criteria: Criteria, band: Band) -> tuple[Float64Array, Float64Array]:
-    """The mean and the standard deviation of what a draw goes by, in each group."""
-    size = len(source.within.names)
-    sums = np.zeros((3, size))
-    for block in source.blocks():
+def _compute_moments(reader: BlockReader, criteria: Criteria, band: Band) -> tuple[Float64Array, Float64Array]:
+    """Return the mean and the standard deviation, by group, of the numbers that a draw goes by."""
+    num_groups = len(reader.within.names)
+    sums = np.zeros((3, num_groups))
+    for block in reader.blocks():
         values = block.numbers(band.column)
         spread = np.log(values) if band.column == "perplexity" else values
-        found = judge_each(criteria, block, lambda reason: number_of(source.reasons, reason))
-        inside = member_of(band, block, found) & np.isfinite(spread)
+        codes = judge_without_band(criteria, block, lambda reason: number_of(reader.reasons, reason))
+        inside = find_members(band, block, codes) & np.isfinite(spread)
         for power in range(3):
-            sums[power] += np.bincount(block.within[inside], spread[inside] ** power, size)
+            sums[power] += np.bincount(block.within[inside], spread[inside] ** power, num_groups)
     count = np.maximum(sums[0], 1)
     mean = sums[1] / count
     return mean, np.sqrt(np.maximum(sums[2] / count - mean**2, 0))

@@ -125,7 +125,7 @@ def test_drawn_odds_go_with_the_temperature():
         name="00000-000000.parquet", file="a", codes=zeros.astype(np.int16), eligible=zeros == 0, tokens=zeros + 1,
         columns={}, domain=zeros, within=zeros,
     )  # fmt: skip
-    noise = apply.gumbel(3, block)
+    noise = apply.draw_gumbel_noise(3, block)
     assert noise.mean() == pytest.approx(0.5772, abs=0.03) and noise.var() == pytest.approx(math.pi**2 / 6, abs=0.08)
     wins = np.mean(1.0 + noise[::2] > noise[1::2])
     assert wins == pytest.approx(math.e / (1 + math.e), abs=0.02)

@@ -27,8 +27,8 @@ from curate.verbs.filter import filter as choose
         ({"keep": "low", "tokens": "2B", "rate": 0.5}, "both set how much", "leave one"),
         ({"keep": "10:60", "tokens": "2B"}, "both set how much", "leave one"),
         ({"keep": "10:60", "temperature": 1.0}, "a draw has no percentiles", "--keep low, middle or high"),
-        ({"keep": "low", "temperature": 0.0}, "no temperature", "above 0|softly"),
-        ({"keep": "low", "temperature": math.nan}, "no temperature", "softly"),
+        ({"keep": "low", "temperature": 0.0}, "--temperature must be greater than 0, not 0.0", "softly"),
+        ({"keep": "low", "temperature": math.nan}, "--temperature must be greater than 0, not nan", "softly"),
         ({"max_ppl": 5, "seed": 7}, "--seed 7 has no effect without --temperature", "--temperature 1 --seed 7"),
         ({"max_ppl": (2, 5), "dry_run": True, "show": True}, "--show is about the boundaries", "one value"),
         ({"dry_run": True, "show": True}, "--show is about the boundaries", "name one criterion"),
@@ -68,11 +68,11 @@ def test_every_option_of_a_criterion_reaches_the_criteria_and_every_bound_its_co
 @pytest.mark.parametrize("spec", BOUNDS, ids=lambda spec: spec.option)
 def test_a_bound_is_recorded_by_its_option_and_read_again(spec):
     name = spec.option.removeprefix("--").replace("-", "_")
-    asked = criteria.criteria_of(FilterOptions(**{name: 7.5}))
+    asked = criteria.build_criteria(FilterOptions(**{name: 7.5}))
     assert [(bound.column, bound.sign, bound.value) for bound in asked.bounds] == [(spec.column, spec.sign, 7.5)]
     assert spec.sign == (">" if name.startswith("max_") else "<")
     assert criteria.parameters_of(asked) == {name: 7.5}
-    assert criteria.criteria_of_parameters({name: 7.5, "of_another_version": 1}) == asked
+    assert criteria.build_recorded_criteria({name: 7.5, "of_another_version": 1}) == asked
 
 
 def test_a_dry_run_tries_every_combination_the_last_bound_fastest():
