@@ -1,8 +1,8 @@
-"""Where a share ends: exact order statistics of many numbers in many groups, in bounded memory.
+"""Exact quantiles and order statistics of many numbers in many groups, in bounded memory.
 
-Numbers are asked for by their place in the order of their group, where a place counts weights: documents (weight 1) or
-tokens. Nothing is sorted as a whole: passes over the numbers count how much weight falls into which bin of their
-binary representation, until the bins that hold an answer are small enough to be kept and looked at.
+A number is found by its position in the order of its group, where positions count weights: documents (weight 1) or
+tokens. Nothing is sorted completely: passes over the numbers count how much weight falls into which bin of their binary
+representation, until the bins that hold an answer are small enough to be kept and searched.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,8 +12,10 @@ import numpy as np
 
 from curate.runtime.arrays import Array, Float64Array, Int64Array, UInt64Array
 
-KEPT = 1 << 20  # numbers that are kept at a time; more would be slower, for they are sorted
-COUNTERS = 1 << 22  # bins counted at a time, over all groups
+KEPT = 1 << 20
+"""Numbers that are kept at a time; more would be slower, since they are sorted."""
+COUNTERS = 1 << 22
+"""Bins counted at a time, over all groups."""
 BITS = 64
 
 Batch = tuple[Float64Array, Int64Array, Int64Array | None]
@@ -24,7 +26,7 @@ Passes = Callable[[], Iterable[Batch]]
 
 @dataclass(frozen=True, slots=True)
 class QuantileCut:
-    """The number at a place of its group's order."""
+    """The number at a position in the order of its group."""
 
     value: float
     below: int
@@ -32,32 +34,34 @@ class QuantileCut:
 
 
 def totals(passes: Passes, groups: int) -> Int64Array:
-    """The weight of each group."""
+    """Return the weight of each of the groups 0 … ``groups`` − 1."""
     found = np.zeros(groups, np.int64)
     for values, group, weights in passes():
         found += count(group, weights if weights is not None else np.ones(len(values), np.int64), groups)
     return found
 
 
-def count(places: Array, weights: Int64Array | None, size: int) -> Int64Array:
-    """The weight at each place from 0 on; exact where ``np.bincount`` would round."""
+def count(bins: Array, weights: Int64Array | None, size: int) -> Int64Array:
+    """Return the weight in each bin from 0 on, at least ``size`` of them; exact where ``np.bincount`` would round."""
     if weights is None:
-        return np.bincount(places, minlength=size).astype(np.int64)
-    low = np.bincount(places, weights & 0xFFFF_FFFF, size)  # exact below 2^53: two million numbers of 2^32
+        return np.bincount(bins, minlength=size).astype(np.int64)
+    low = np.bincount(bins, weights & 0xFFFF_FFFF, size)  # exact below 2^53: two million numbers of 2^32
     if not len(weights) or int(weights.max()) * len(weights) < 1 << 53:
         return low.astype(np.int64)
     found = np.zeros(size, np.int64)
-    np.add.at(found, places, weights)
+    np.add.at(found, bins, weights)
     return found
 
 
-def find(passes: Passes, wanted: Mapping[int, Sequence[int]], kept: int = KEPT) -> dict[tuple[int, int], QuantileCut]:
-    """The numbers at some places of some groups, by (group, place).
+def find(
+    passes: Passes, positions: Mapping[int, Sequence[int]], kept: int = KEPT
+) -> dict[tuple[int, int], QuantileCut]:
+    """Return the numbers at some positions of some groups, by (group, position).
 
-    The number at place p is the smallest whose weight together with that of all lesser numbers exceeds p; a place
+    The number at position p is the smallest whose weight together with that of all lesser numbers exceeds p; a position
     at or beyond the weight of its group is not in the answer. ``kept`` bounds memory: numbers held at a time.
     """
-    bins = [_Bin(group, 0, 0, sorted(set(places))) for group, places in sorted(wanted.items()) if places]
+    bins = [_Bin(group, 0, 0, sorted(set(some))) for group, some in sorted(positions.items()) if some]
     found: dict[tuple[int, int], QuantileCut] = {}
     bits, load = 0, kept + 1
     while bins and bits < BITS and load > kept:
@@ -65,38 +69,38 @@ def find(passes: Passes, wanted: Mapping[int, Sequence[int]], kept: int = KEPT) 
         bins, load = _refine(passes, bins, bits, more)
         bits += more
     if bins and bits < BITS:
-        for one, held in zip(bins, _gather(passes, bins, bits), strict=True):
-            found.update(_look(one, held))
+        for one, gathered in zip(bins, _gather(passes, bins, bits), strict=True):
+            found.update(_search(one, gathered))
         return found
-    return {key: cut for one in bins for key, cut in _single(one)}
+    return {key: cut for one in bins for key, cut in _search_single(one)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Bin:
-    """Numbers of a group whose keys begin with the same bits, and the places that lie in it."""
+    """Numbers of a group whose keys begin with the same bits, and the positions that lie among them."""
 
     group: int
     prefix: int
     below: int
     """The weight of the lesser numbers of the group."""
-    places: Sequence[int]
+    positions: Sequence[int]
 
 
 def keys_of(values: Float64Array) -> UInt64Array:
-    """Whole numbers in the order of the values; −0 and 0 are one."""
+    """Return whole numbers in the order of the values; −0 and 0 have the same."""
     plain = np.ascontiguousarray(values, np.float64) + 0.0
     raw = plain.view(np.uint64)
     return np.where(raw >> np.uint64(63) == 1, ~raw, raw | np.uint64(1 << 63))
 
 
 def value_of(key: int) -> float:
-    """The number of a key."""
+    """Return the number of a key, as ``keys_of`` makes it."""
     raw = key ^ (1 << 63) if key >> 63 else key ^ ((1 << 64) - 1)
     return float(np.array([raw], np.uint64).view(np.float64)[0])
 
 
 class _Membership:
-    """Tells the bin of each number from its key and its group; −1 for none."""
+    """Finds the bin of each number from its key and its group; −1 for none."""
 
     def __init__(self, bins: Sequence[_Bin], bits: int):
         self._shift = np.uint64(BITS - bits) if bits else None
@@ -121,12 +125,15 @@ class _Membership:
         lanes = np.where(valid, group * len(self._known) + at, 0)
         if self._table is not None:
             return np.where(valid, self._table[lanes], -1)
-        place = np.minimum(np.searchsorted(self._codes, lanes), len(self._codes) - 1)
-        return np.where(valid & (self._codes[place] == lanes), self._order[place], -1)
+        index = np.minimum(np.searchsorted(self._codes, lanes), len(self._codes) - 1)
+        return np.where(valid & (self._codes[index] == lanes), self._order[index], -1)
 
 
 def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple[list[_Bin], int]:
-    """Cut each bin into 2^more smaller ones, and keep those in which a place lies; how many numbers these hold."""
+    """Split each bin into 2^``more`` smaller ones.
+
+    Returns those in which a position lies, and how many numbers they have.
+    """
     size, member_of = 1 << more, _Membership(bins, bits)
     weight, load = np.zeros(len(bins) * size, np.int64), np.zeros(len(bins) * size, np.int64)
     weighted = False
@@ -148,28 +155,28 @@ def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple
     for number, one in enumerate(bins):
         row = weight[number * size : (number + 1) * size]
         ends = one.below + np.cumsum(row)
-        digit_of = np.searchsorted(ends, np.array(one.places), side="right")
+        digit_of = np.searchsorted(ends, np.array(one.positions), side="right")
         for digit in np.unique(digit_of[digit_of < size]).tolist():
-            places = [place for place, own in zip(one.places, digit_of.tolist(), strict=True) if own == digit]
+            here = [at for at, of in zip(one.positions, digit_of.tolist(), strict=True) if of == digit]
             below = int(ends[digit] - row[digit])
-            found.append(_Bin(one.group, (one.prefix << more) | digit, below, places))
+            found.append(_Bin(one.group, (one.prefix << more) | digit, below, here))
             loads += int(load[number * size + digit])
     return found, loads
 
 
 def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[Float64Array, Int64Array]]:
-    """The numbers of each bin with their weights (empty for weights of 1), as they come."""
+    """Return the numbers of each bin with their weights (empty for weights of 1), in the order of the passes."""
     pieces: list[tuple[Array, ...]] = []
     weighted, member_of = False, _Membership(bins, bits)
     for values, group, weights in passes():
         members = member_of(keys_of(values), group)
         inside = np.flatnonzero(members >= 0)
         weighted = weights is not None
-        own = np.zeros(0, np.int64) if weights is None else weights[inside]
-        pieces.append((members[inside], values[inside], own))
+        chosen = np.zeros(0, np.int64) if weights is None else weights[inside]
+        pieces.append((members[inside], values[inside], chosen))
     if not pieces:
         return [(np.zeros(0), np.zeros(0, np.int64)) for _ in bins]
-    members, values, weights = (np.concatenate([piece[place] for piece in pieces]) for place in range(3))
+    members, values, weights = (np.concatenate([piece[column] for piece in pieces]) for column in range(3))
     narrow = members.astype(np.uint16) if len(bins) < 1 << 16 else members
     order = np.argsort(narrow, kind="stable") if len(bins) > 1 else np.arange(len(members))
     ends = np.cumsum(np.bincount(members, minlength=len(bins)))
@@ -179,29 +186,29 @@ def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[Float
     ]
 
 
-def _look(one: _Bin, held: tuple[Float64Array, Int64Array]) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
-    """The answers that lie in a bin whose numbers are at hand."""
-    values, weights = held
+def _search(one: _Bin, gathered: tuple[Float64Array, Int64Array]) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
+    """Yield the answers that lie in a bin whose numbers are in memory."""
+    values, weights = gathered
     if len(weights):
         order = np.argsort(values, kind="stable")
         values, ends = values[order], one.below + np.cumsum(weights[order])
-        for place in one.places:
-            at = int(np.searchsorted(ends, place, side="right"))
+        for position in one.positions:
+            at = int(np.searchsorted(ends, position, side="right"))
             if at < len(values):
                 first = int(np.searchsorted(values, values[at], side="left"))
-                yield (one.group, place), QuantileCut(float(values[at]), int(ends[first - 1]) if first else one.below)
+                below = int(ends[first - 1]) if first else one.below
+                yield (one.group, position), QuantileCut(float(values[at]), below)
         return
-    places = [place for place in one.places if 0 <= place - one.below < len(values)]
-    if not places:
-        return
-    for place, value in zip(places, pick_ranks(values, [place - one.below for place in places]), strict=True):
-        yield (one.group, place), QuantileCut(value, one.below + int(np.count_nonzero(values < value)))
+    positions = [position for position in one.positions if 0 <= position - one.below < len(values)]
+    ranks = [position - one.below for position in positions]
+    for position, value in zip(positions, pick_ranks(values, ranks), strict=True):
+        yield (one.group, position), QuantileCut(value, one.below + int(np.count_nonzero(values < value)))
 
 
-def _single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
-    """The answers that lie in a bin of one value."""
-    for place in one.places:
-        yield (one.group, place), QuantileCut(value_of(one.prefix), one.below)
+def _search_single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
+    """Yield the answers that lie in a bin of one value."""
+    for position in one.positions:
+        yield (one.group, position), QuantileCut(value_of(one.prefix), one.below)
 
 
 def quantiles(
@@ -229,8 +236,8 @@ def quantiles(
 
 def ranks_around(size: int, shares: Iterable[float]) -> list[int]:
     """Return the ranks (0 is the lowest) whose values ``interpolate`` needs, ascending; none of no values."""
-    places = [share * (size - 1) for share in shares] if size else []
-    return sorted({rank for place in places for rank in (int(place), min(int(place) + 1, size - 1))})
+    points = [share * (size - 1) for share in shares] if size else []
+    return sorted({rank for point in points for rank in (int(point), min(int(point) + 1, size - 1))})
 
 
 def interpolate(value_at: Callable[[int], float], size: int, share: float) -> float:
@@ -240,9 +247,9 @@ def interpolate(value_at: Callable[[int], float], size: int, share: float) -> fl
     """
     if not size:
         return float("nan")
-    place = share * (size - 1)
-    low, high = value_at(int(place)), value_at(min(int(place) + 1, size - 1))
-    return low if place % 1 == 0 or low == high else low + place % 1 * (high - low)
+    point = share * (size - 1)
+    low, high = value_at(int(point)), value_at(min(int(point) + 1, size - 1))
+    return low if point % 1 == 0 or low == high else low + point % 1 * (high - low)
 
 
 def pick_ranks(values: Float64Array, ranks: Sequence[int]) -> list[float]:
