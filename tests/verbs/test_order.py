@@ -80,7 +80,7 @@ def test_an_order_that_is_no_permutation_is_not_written(tmp_path, monkeypatch):
     order(str(run.path))
     before = run.order.read_bytes()
     monkeypatch.setattr(schedules, "arrange", lambda *_: np.array([0, 0, 2]))
-    with pytest.raises(TableError, match="no permutation: 1 of 3"):
+    with pytest.raises(TableError, match="not a permutation: 1 of 3"):
         order(str(run.path), schedule="shuffle")
     assert run.order.read_bytes() == before
     assert placements.open_order(open_run(run.path)) is not None

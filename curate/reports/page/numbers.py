@@ -21,15 +21,19 @@ from curate.rundir.document_blocks import DocumentBlock
 from curate.stages.filter.criteria import Criteria
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-DOMAINS = 24  # that are drawn; the others together are one more
+"""The quantiles that are shown."""
+DOMAINS = 24
+"""Domains that are drawn; the others together are one more."""
 OTHERS = "others"
-BINS, SMALL_BINS = 96, 48  # of a drawn histogram
-CELLS = (64, 40)  # columns and rows of a drawn density
+BINS, SMALL_BINS = 96, 48
+"""Bins of a drawn histogram, large or small."""
+CELLS = (64, 40)
+"""Columns and rows of a drawn density."""
 
 
 @dataclass(slots=True)
 class DomainSum:
-    """Some documents."""
+    """A number of documents and their tokens."""
 
     documents: int = 0
     tokens: int = 0
@@ -41,7 +45,7 @@ class DomainSum:
 
 @dataclass(slots=True)
 class DomainSums:
-    """The first pass: what there is, by domain and by reason."""
+    """Documents and tokens by domain and by reason: the first pass."""
 
     domains: dict[str, tuple[DomainSum, DomainSum]] = field(default_factory=dict)
     """What criteria are about, and what is kept of it."""
@@ -49,7 +53,7 @@ class DomainSums:
     """All documents; None for what is kept."""
 
     def order(self) -> list[str]:
-        """The domains, that of the most tokens (then documents) first."""
+        """Return the domains, that of the most tokens (then documents) first."""
 
         def weight(name: str) -> tuple[int, int, str]:
             before = self.domains[name][0]
@@ -59,7 +63,7 @@ class DomainSums:
 
 
 def sum_up(table: ScoreBlocks) -> DomainSums:
-    """The first pass."""
+    """Return the sums by domain and by reason: the first pass."""
     found, domains, reasons = DomainSums(), list[DomainSum](), dict[int, DomainSum]()
     for block in table.blocks():
         lanes = block.domain * 3 + np.where(block.eligible, block.codes != 0, 2)
@@ -86,7 +90,7 @@ def _count(codes: NDArray[np.integer], tokens: NDArray[np.int64]) -> tuple[list[
 
 
 def choose_groups(sums: DomainSums, table: ScoreBlocks) -> DomainGroups:
-    """The domains of the most tokens, and one group for all others."""
+    """Return a group for each of the domains of the most tokens, and one group for all others."""
     ordered = sums.order() or ["all"]
     shown = ordered if len(ordered) <= DOMAINS + 1 else ordered[:DOMAINS]
     others = len(ordered) - len(shown)
@@ -114,7 +118,7 @@ class Distribution:
     size: int
     """Documents that have a number."""
     at: Mapping[float, float]
-    """The numbers at the percentiles that were asked for."""
+    """The numbers at the percentiles of the examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +136,20 @@ class ReportNumbers:
 
 
 def list_measures(sources: ReportSources) -> tuple[list[str], list[tuple[str, str]]]:
-    """What distributions and densities are of: the model's numbers, or without a model those of the texts."""
+    """Return the columns of the distributions and the pairs of the densities: of the model, or without one of texts."""
     if sources.has_model:
         return ["perplexity", "bits_per_byte"], [("tokens", "perplexity"), ("zlib_ratio", "perplexity")]
     return ["bytes", "zlib_ratio"], [("bytes", "zlib_ratio")]
 
 
 def list_columns(sources: ReportSources) -> list[str]:
-    """The columns of the scores that are read."""
+    """Return the columns of the scores that a report reads."""
     names, pairs = list_measures(sources)
     return list(dict.fromkeys(["perplexity", *names, *(name for pair in pairs for name in pair)]))
 
 
 def collect_numbers(sources: ReportSources, table: ScoreBlocks, percentiles: Sequence[float]) -> ReportNumbers:
-    """All the passes; ``percentiles`` are those of the first measure that are looked at."""
+    """Return the numbers of all passes; ``percentiles`` are those of the first measure at which examples lie."""
     sums = sum_up(table)
     groups, asked = choose_groups(sums, table), read_criteria(sources.filter)
     names, pairs = list_measures(sources)
@@ -181,7 +185,7 @@ def _add(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is known when distributions are described."""
+    """What describing a distribution needs."""
 
     sources: ReportSources
     table: ScoreBlocks
@@ -190,7 +194,7 @@ class _Work:
     asked: Criteria
 
     def describe(self, column: str, histogram: Histogram, percentiles: Sequence[float]) -> Distribution:
-        """A measure's counts as they are drawn, with its quantiles and thresholds."""
+        """Return a measure's counts as they are drawn, with its quantiles and thresholds."""
         count, sizes = len(self.groups.names), exact_quantiles.sizes_of(histogram)
         ends = self._ends(column, sizes.tolist())
         middle = {key: set(rundir_quantiles.ranks_around(int(size), SHARES)) for key, size in enumerate(sizes.tolist())}
@@ -228,7 +232,7 @@ class _Work:
         )
 
     def _ends(self, column: str, sizes: Sequence[int]) -> dict[int, list[BandEdge]]:
-        """The ends of the band that are lines: of all documents, or of each domain by itself; by key."""
+        """Return the ends of the band that are lines, by key: of all documents, or of each domain."""
         band, count = self.asked.band, len(self.groups.names)
         if band is None or not is_line(band, column):
             return {}
@@ -243,12 +247,12 @@ class _Work:
 
 
 def _key_of(end: BandEdge, key: int, count: int) -> int:
-    """The key of the documents that an end is a rank of."""
+    """Return the key of the documents among which an end is a rank."""
     if not end.kept:
         return key
     return key + count if key < count else key + 1
 
 
 def _nearest(share: float, size: int) -> int:
-    """The rank at a percentile."""
+    """Return the rank at a percentile."""
     return min(size - 1, int(share / 100 * (size - 1) + 0.5))

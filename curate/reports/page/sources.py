@@ -1,8 +1,8 @@
-"""What a report reads of a run: which of its tables may be used, and its numbers block by block.
+"""The tables of a run that a report may use, and its numbers block by block.
 
 What is stale is not counted, as in ``curate status``: without a usable filter the decisions are those of the hits and
-the duplicates that may be used, and the page says so. The page is about the documents that criteria are about, as the
-ledger of ``curate filter`` is: those that were scored and that no table rejects.
+the duplicates that may be used, and the page says so. The page shows the documents that criteria are about, as the
+ledger of ``curate filter`` does: those that were scored and that no table rejects.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,11 +36,11 @@ class ReportSources:
     corpus_missing: str | None
     """Why texts cannot be shown."""
     domains: tuple[str, ...]
-    """The columns that tell domains apart."""
+    """The columns whose values are the domains."""
 
     @property
     def domain(self) -> str | None:
-        """Their names as one."""
+        """The names of these columns as one; None without any."""
         return " / ".join(self.domains) or None
 
     @property
@@ -49,7 +49,10 @@ class ReportSources:
 
 
 def open_sources(run: Run, domain: str | None) -> ReportSources:
-    """Look at the tables of a run. TableError without complete scores; UsageError for a column that nothing has."""
+    """Open the tables of a run.
+
+    Raises TableError without complete scores, UsageError where the documents have no column ``domain``.
+    """
     score = run.finished_scores()
     corpus, missing = _open_corpus(run)
     identity = corpus.identity() if corpus is not None and rejections.is_there(run) else None
@@ -67,7 +70,7 @@ def _open_corpus(run: Run) -> tuple[Corpus | None, str | None]:
 
 
 def _choose_domains(run: Run, named: str | None, record: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """The columns that are named, else those of the filter's ledger: what it took percentiles within, or the usual."""
+    """Return the columns that are named, else those of the filter's ledger: its ``within``, or the default."""
     if named is None:
         named = (record or {}).get("parameters", {}).get("within")
     if named is None:
@@ -79,7 +82,7 @@ def _choose_domains(run: Run, named: str | None, record: Mapping[str, Any] | Non
 
 
 def open_usable(run: Run) -> dict[str, Any] | None:
-    """The record of the decision table where it may be used."""
+    """Return the record of the decision table where it may be used, else None."""
     try:
         return decision_table.open_filter(run)
     except TableError:
