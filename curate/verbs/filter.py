@@ -1,7 +1,7 @@
 """``curate filter``: which documents to keep, with one reason for each that is not.
 
-``curate.stages.filter.criteria`` says what can be asked and in which order, ``curate.stages.filter.apply`` asks it;
-here the answers are written, counted and given back. ``curate.stages.filter.summary`` puts them on the screen.
+``curate.stages.filter.criteria`` has the criteria and their order, ``curate.stages.filter.apply`` applies them to
+documents, ``curate.stages.filter.decide`` writes and counts the decision, ``curate.stages.filter.summary`` prints it.
 """
 
 from typing import Annotated
