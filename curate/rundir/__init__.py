@@ -6,5 +6,6 @@ scores_view     scores with hits and duplicates     decision_table   what ``filt
 rejections      hits and duplicates that reject     reasons          the reasons, and the law of conservation
 aligned_parts   parts of several tables, row by row document_columns columns of the documents beside their scores
 quantiles       exact quantiles, bounded memory     tally            documents and tokens by reason and domain
-signals         columns computed from a text        placements       the tables of ``bucket`` and ``order``
+placements      the tables of ``bucket``, ``order`` document_blocks  documents as NumPy columns, held where they fit
+signals         columns computed from a text
 """

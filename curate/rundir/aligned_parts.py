@@ -1,7 +1,7 @@
-"""The narrow tables of a run side by side, part by part: scores, what the documents carry, and what was decided.
+"""The narrow tables of a run side by side, part by part: scores, carried columns of the documents, and decisions.
 
 A part of the scores, the parts of carried columns with its name, and the next rows of the decision tables are about the
-same documents in the same order, so that nothing is joined. Memory goes with one part.
+same documents in the same order, so that nothing is joined. Memory is that of the parts in flight (one a thread).
 """
 
 import json
@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from curate.errors import TableError
 from curate.rundir import decision_table, document_columns, parquet, reasons, rejections, schemas, scores_view, sql
@@ -24,6 +23,7 @@ from curate.rundir.reasons import UNSCORED
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime import threads
+from curate.runtime.arrays import BoolArray, Float64Array, Int16Array, Int64Array
 
 NO_VALUE = "(none)"
 
@@ -35,24 +35,25 @@ class AlignedPart:
     name: str
     """Of its file, in the scores and in the carried columns."""
     file: str
-    """The file of the corpus that it is of."""
+    """The file of the corpus that the documents are of."""
     table: pa.Table
-    """The columns that were asked for."""
-    keep: NDArray[np.bool_] | None
-    """Whether each is kept: as ``filter`` decided, else what is scored and rejected by no table; None unless asked."""
+    """The columns that the caller named."""
+    keep: BoolArray | None
+    """Whether each is kept: as ``filter`` decided, else what is scored and rejected by no table; None without
+    ``decided``."""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """A column as float64, NaN where it is null."""
+    def numbers(self, name: str) -> Float64Array:
+        """Return a column as float64, NaN where it is null."""
         values = self.table.column(name)
         if not pa.types.is_floating(values.type):
             values = values.cast(pa.float64())
         return np.asarray(values.to_numpy(), np.float64)
 
-    def counts(self, name: str) -> NDArray[np.int64]:
-        """A column of whole numbers, 0 where it is null."""
+    def counts(self, name: str) -> Int64Array:
+        """Return a column of whole numbers, 0 where it is null."""
         return np.asarray(pc.fill_null(self.table.column(name), 0).to_numpy(), np.int64)
 
 
@@ -64,44 +65,47 @@ def read_parts(
     found: Rejections | None = None,
     coded: bool = False,
 ) -> Iterator[AlignedPart]:
-    """Every part of the scores in the order of the corpus, with some of its columns and of those that are carried.
+    """Yield every part of the scores in the order of the corpus, with some of its columns and of the documents'.
 
-    ``decided`` asks for ``keep`` too; ``found`` are the tables that reject, where they are open already; ``coded``
-    gives carried text as dictionaries, which is faster where it falls into groups (``ColumnGroups`` takes either).
-    TableError where a decision is stale, UsageError where the documents have no such column to carry.
+    ``columns`` are those of the scores, ``carry`` those of the documents. With ``decided`` parts have ``keep``, for
+    which ``found`` are the tables that reject, where they are open already. ``coded`` gives carried text as
+    dictionaries, which is faster where it falls into few groups (``ColumnGroups`` takes either).
+
+    Raises TableError where a part cannot be read, and where a decision is stale or about other rows; UsageError where
+    the documents have no such column.
     """
     kinds = document_columns.carry(run, carry) if carry else {}
     names = list(dict.fromkeys([*columns, *(["status"] if decided else [])]))
-    judge = _Judge(run, found) if decided else None
+    keep_reader = _KeepReader(run, found) if decided else None
     paths = parquet.parts(run.scores)
     read = threads.in_order(partial(_read_part, run, names, list(kinds), coded), paths, threads.cores())
     for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
-        keep = judge.judge(number, table) if judge is not None else None
+        keep = keep_reader.take(number, table) if keep_reader is not None else None
         yield AlignedPart(path.name, file, table.select([*columns, *kinds]), keep)
-    if judge is not None:
-        judge.check_end()
+    if keep_reader is not None:
+        keep_reader.check_end()
 
 
 def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], coded: bool, path: Path) -> tuple[str, pa.Table]:
-    """The file of the corpus that a part is of, and its columns."""
+    """Return the file of the corpus that a part is of, and its columns."""
     with naming(path), pq.ParquetFile(path, read_dictionary=["status"]) as part:
         note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
         table = part.read(columns=list(names), use_threads=False)
     for name in carry:
-        beside = pq.read_table(
+        carried = pq.read_table(
             document_columns.folder(run, name) / path.name,
             partitioning=None,
             use_threads=False,
             read_dictionary=["value"] if coded else None,
         )
-        if len(beside) != len(table):
+        if len(carried) != len(table):
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
-        table = table.append_column(name, beside.column("value"))
+        table = table.append_column(name, carried.column("value"))
     return str(note["slice"]["file"]), table
 
 
 def schema(run: Run) -> pa.Schema:
-    """The columns of the scores with their types; those of a run without parts are the declared ones."""
+    """Return the columns of the scores with their types; of a run without parts those of every run."""
     parts = parquet.parts(run.scores)
     if not parts:
         return schemas.SCORES
@@ -111,7 +115,7 @@ def schema(run: Run) -> pa.Schema:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """A part that cannot be read is an error of ours, with the command that makes it again."""
+    """Turn errors of reading a part into TableError, with a hint how to make it again."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
@@ -119,8 +123,8 @@ def naming(path: Path) -> Iterator[None]:
         raise TableError(f"{path} cannot be read: {sql.first_line(error)}", hint) from error
 
 
-class _Judge:
-    """Whether each row is kept, part by part."""
+class _KeepReader:
+    """Gives whether each row is kept, part by part."""
 
     def __init__(self, run: Run, found: Rejections | None):
         record = decision_table.open_filter(run)
@@ -128,7 +132,7 @@ class _Judge:
         self._kept = _stream_keep(run) if record is not None else None
         self._refusals = None if record is not None else RejectionCodes(run, found)
 
-    def judge(self, number: int, table: pa.Table) -> NDArray[np.bool_]:
+    def take(self, number: int, table: pa.Table) -> BoolArray:
         if self._refusals is not None:
             return np.asarray(self._refusals.take(number, table.column("status")) == 0)
         assert self._kept is not None
@@ -143,41 +147,40 @@ class _Judge:
 
 
 def _stream_keep(run: Run) -> Any:
-    """A generator that is sent a count and gives so many decisions; sent −1, those that are left."""
+    """Return a generator that is sent a count and yields so many decisions; sent −1, those that are left."""
 
     def stream() -> Any:
         rest = np.zeros(0, bool)
         batches = pq.ParquetFile(run.filter).iter_batches(batch_size=sql.BATCH_ROWS, columns=["keep"])
-        wanted = yield
+        count = yield
         while True:
-            held = [rest]
-            have = len(rest)
-            while have < wanted or wanted < 0:
+            pieces, length = [rest], len(rest)
+            while length < count or count < 0:
                 batch = next(batches, None)
                 if batch is None:
                     break
-                held.append(batch.column(0).to_numpy(zero_copy_only=False))
-                have += len(held[-1])
-            rest = np.concatenate(held)
-            if have < wanted:
+                pieces.append(batch.column(0).to_numpy(zero_copy_only=False))
+                length += len(pieces[-1])
+            rest = np.concatenate(pieces)
+            if length < count:
                 return
-            given, rest = (rest, rest[:0]) if wanted < 0 else (rest[:wanted], rest[wanted:])
-            wanted = yield given
+            given, rest = (rest, rest[:0]) if count < 0 else (rest[:count], rest[count:])
+            count = yield given
 
     stream_of = stream()
     next(stream_of)
     return stream_of
 
 
-def number_of(names: list[str | None], reason: str) -> int:
-    """The number of a reason in a list of them, to which a new one is added."""
-    if reason not in names:
-        names.append(reason)
-    return names.index(reason)
+def number_of(reasons: list[str | None], reason: str) -> int:
+    """Return the index of a reason in a list of reasons; a new reason is appended to the list."""
+    if reason not in reasons:
+        reasons.append(reason)
+    return reasons.index(reason)
 
 
 class RejectionCodes:
-    """Why a document is rejected before any criterion is asked, as small numbers: 0 is not, others are in ``names``.
+    """Why documents are rejected before any criterion, as codes: 0 for no reason, else an index into ``names``.
 
     The reasons are those of ``curate.stages.filter.criteria``: unreadable, unscored, contaminated, a duplicate.
     """
@@ -189,32 +192,33 @@ class RejectionCodes:
         self._next: tuple[int, int, str] | None = next(self._rows, None) if self._rows else None
 
     def number(self, reason: str) -> int:
-        """The number of a reason, a new one where it is new."""
+        """Return the code of a reason; a new reason gets the next code."""
         return number_of(self.names, reason)
 
-    def take(self, part: int, status: pa.ChunkedArray) -> NDArray[np.int16]:
-        """The numbers of the documents of the next part."""
-        whole = status.combine_chunks()
-        coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-        known = [
+    def take(self, part: int, status: pa.ChunkedArray) -> Int16Array:
+        """Return the codes of the documents of a part; parts must come in order, counted from 0."""
+        joined = status.combine_chunks()
+        coded = joined if pa.types.is_dictionary(joined.type) else joined.dictionary_encode()
+        code_of_status = [
             0 if name == "ok" else self.number(name if name == reasons.UNREADABLE else f"{UNSCORED}{name}")
             for name in coded.dictionary.to_pylist()
         ]
         missing = self.number(f"{UNSCORED}no status") if coded.indices.null_count else 0
-        table = np.array([*known, missing], np.int16)
-        found = np.asarray(table[pc.fill_null(coded.indices, len(known)).to_numpy(zero_copy_only=False)], np.int16)
+        table = np.array([*code_of_status, missing], np.int16)
+        indices = pc.fill_null(coded.indices, len(code_of_status)).to_numpy(zero_copy_only=False)
+        codes = np.asarray(table[indices], np.int16)
         if self._next is not None and self._next[0] == part:
-            self._reject(part, found)
-        return found
+            self._reject(part, codes)
+        return codes
 
-    def _reject(self, part: int, found: NDArray[np.int16]) -> None:
+    def _reject(self, part: int, codes: Int16Array) -> None:
         while self._next is not None and self._next[0] == part:
-            if not found[self._next[1]]:
-                found[self._next[1]] = self.number(self._next[2])
+            if not codes[self._next[1]]:
+                codes[self._next[1]] = self.number(self._next[2])
             self._next = next(self._rows, None) if self._rows else None
 
     def _stream(self, run: Run) -> Iterator[tuple[int, int, str]]:
-        """Part, place and reason of the documents that the tables reject, in the order of the corpus."""
+        """Yield (part, index in it, reason) of the documents that the tables reject, in the order of the corpus."""
         query = "SELECT part, place, rejection FROM documents WHERE rejection IS NOT NULL ORDER BY part, place"
         with scores_view.open_scores(run, found=self._found) as connection:
             scores_view.check_met(connection, run, self._found)
@@ -223,31 +227,31 @@ class RejectionCodes:
 
 
 class ColumnGroups:
-    """The groups that documents fall into by some carried columns, numbered as they come."""
+    """The groups of documents by the values of some carried columns, numbered as they first occur."""
 
     def __init__(self, columns: Sequence[str]):
         self.columns = tuple(columns)
         self.names: list[str] = [] if columns else ["all"]
         self._numbers: dict[tuple[str, ...], int] = {}
 
-    def take(self, table: pa.Table) -> NDArray[np.int64]:
-        """The number of each row's group; what has no value is in a group of its own."""
+    def take(self, table: pa.Table) -> Int64Array:
+        """Return the number of each row's group; null is a value, too. Without columns all are in group 0."""
         if not self.columns:
             return np.zeros(len(table), np.int64)
         coded = [_encode(table.column(name)) for name in self.columns]
-        lanes = np.zeros(len(table), np.int64)
+        keys = np.zeros(len(table), np.int64)
         for codes, values in coded:
-            lanes = lanes * len(values) + codes
-        distinct, back = np.unique(lanes, return_inverse=True) if len(coded) > 1 else _compact(*coded[0])
-        numbers = [self._number(self._spell(int(lane), [values for _, values in coded])) for lane in distinct]
-        return np.array(numbers, np.int64)[back] if numbers else np.zeros(0, np.int64)
+            keys = keys * len(values) + codes
+        distinct, inverse = np.unique(keys, return_inverse=True) if len(coded) > 1 else _compact(*coded[0])
+        numbers = [self._number(self._spell(int(key), [values for _, values in coded])) for key in distinct]
+        return np.array(numbers, np.int64)[inverse] if numbers else np.zeros(0, np.int64)
 
-    def _spell(self, lane: int, values: Sequence[Sequence[str]]) -> tuple[str, ...]:
-        found = []
-        for names in reversed(values):
-            lane, place = divmod(lane, len(names))
-            found.append(names[place])
-        return tuple(reversed(found))
+    def _spell(self, key: int, values: Sequence[Sequence[str]]) -> tuple[str, ...]:
+        names = []
+        for column_values in reversed(values):
+            key, code = divmod(key, len(column_values))
+            names.append(column_values[code])
+        return tuple(reversed(names))
 
     def _number(self, key: tuple[str, ...]) -> int:
         if key not in self._numbers:
@@ -256,16 +260,16 @@ class ColumnGroups:
         return self._numbers[key]
 
 
-def _encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    """The place of each value in the list of those that occur; the last of the list is for none."""
+def _encode(column: pa.ChunkedArray) -> tuple[Int64Array, list[str]]:
+    """Return the code of each value, and the values by code; the last code is for null."""
     coded = column.combine_chunks().dictionary_encode()
     values = [str(value) for value in coded.dictionary.to_pylist()]
     return pc.fill_null(coded.indices, len(values)).to_numpy(zero_copy_only=False).astype(np.int64), [*values, NO_VALUE]
 
 
-def _compact(codes: NDArray[np.int64], values: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The codes that occur, and the place of each row's among them."""
-    there = np.flatnonzero(np.bincount(codes, minlength=len(values)))
-    place = np.zeros(len(values), np.int64)
-    place[there] = np.arange(len(there))
-    return there, place[codes]
+def _compact(codes: Int64Array, values: Sequence[str]) -> tuple[Int64Array, Int64Array]:
+    """Return the codes that occur, ascending, and the index of each row's code among them."""
+    occurring = np.flatnonzero(np.bincount(codes, minlength=len(values)))
+    index_of = np.zeros(len(values), np.int64)
+    index_of[occurring] = np.arange(len(occurring))
+    return occurring, index_of[codes]

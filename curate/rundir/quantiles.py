@@ -1,22 +1,24 @@
-"""Where a share ends: exact order statistics of many numbers in many groups, in bounded memory.
+"""Exact quantiles and order statistics of many numbers in many groups, in bounded memory.
 
-Numbers are asked for by their place in the order of their group, where a place counts weights: documents (weight 1) or
-tokens. Nothing is sorted as a whole: passes over the numbers count how much weight falls into which bin of their
-binary representation, until the bins that hold an answer are small enough to be kept and looked at.
+A number is found by its position in the order of its group, where positions count weights: documents (weight 1) or
+tokens. Nothing is sorted completely: passes over the numbers count how much weight falls into which bin of their binary
+representation, until the bins that hold an answer are small enough to be kept and searched.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-KEPT = 1 << 20  # numbers that are kept at a time; more would be slower, for they are sorted
-COUNTERS = 1 << 22  # bins counted at a time, over all groups
+from curate.runtime.arrays import Array, Float64Array, Int64Array, UInt64Array
+
+KEPT = 1 << 20
+"""Numbers that are kept at a time; more would be slower, since they are sorted."""
+COUNTERS = 1 << 22
+"""Bins counted at a time, over all groups."""
 BITS = 64
 
-Batch = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64] | None]
+Batch = tuple[Float64Array, Int64Array, Int64Array | None]
 """Values (no NaN), the group of each from 0 on, and the weight of each (None: 1)."""
 Passes = Callable[[], Iterable[Batch]]
 """Gives the same batches each time that it is called."""
@@ -24,40 +26,42 @@ Passes = Callable[[], Iterable[Batch]]
 
 @dataclass(frozen=True, slots=True)
 class QuantileCut:
-    """The number at a place of its group's order."""
+    """The number at a position in the order of its group."""
 
     value: float
     below: int
     """The weight of the numbers of the group that are less."""
 
 
-def totals(passes: Passes, groups: int) -> NDArray[np.int64]:
-    """The weight of each group."""
+def totals(passes: Passes, groups: int) -> Int64Array:
+    """Return the weight of each of the groups 0 … ``groups`` − 1."""
     found = np.zeros(groups, np.int64)
     for values, group, weights in passes():
         found += count(group, weights if weights is not None else np.ones(len(values), np.int64), groups)
     return found
 
 
-def count(places: NDArray[Any], weights: NDArray[np.int64] | None, size: int) -> NDArray[np.int64]:
-    """The weight at each place from 0 on; exact where ``np.bincount`` would round."""
+def count(bins: Array, weights: Int64Array | None, size: int) -> Int64Array:
+    """Return the weight in each bin from 0 on, at least ``size`` of them; exact where ``np.bincount`` would round."""
     if weights is None:
-        return np.bincount(places, minlength=size).astype(np.int64)
-    low = np.bincount(places, weights & 0xFFFF_FFFF, size)  # exact below 2^53: two million numbers of 2^32
+        return np.bincount(bins, minlength=size).astype(np.int64)
+    low = np.bincount(bins, weights & 0xFFFF_FFFF, size)  # exact below 2^53: two million numbers of 2^32
     if not len(weights) or int(weights.max()) * len(weights) < 1 << 53:
         return low.astype(np.int64)
     found = np.zeros(size, np.int64)
-    np.add.at(found, places, weights)
+    np.add.at(found, bins, weights)
     return found
 
 
-def find(passes: Passes, wanted: Mapping[int, Sequence[int]], kept: int = KEPT) -> dict[tuple[int, int], QuantileCut]:
-    """The numbers at some places of some groups, by (group, place).
+def find(
+    passes: Passes, positions: Mapping[int, Sequence[int]], kept: int = KEPT
+) -> dict[tuple[int, int], QuantileCut]:
+    """Return the numbers at some positions of some groups, by (group, position).
 
-    The number at place p is the smallest whose weight together with that of all lesser numbers exceeds p; a place
+    The number at position p is the smallest whose weight together with that of all lesser numbers exceeds p; a position
     at or beyond the weight of its group is not in the answer. ``kept`` bounds memory: numbers held at a time.
     """
-    bins = [_Bin(group, 0, 0, sorted(set(places))) for group, places in sorted(wanted.items()) if places]
+    bins = [_Bin(group, 0, 0, sorted(set(some))) for group, some in sorted(positions.items()) if some]
     found: dict[tuple[int, int], QuantileCut] = {}
     bits, load = 0, kept + 1
     while bins and bits < BITS and load > kept:
@@ -65,45 +69,45 @@ def find(passes: Passes, wanted: Mapping[int, Sequence[int]], kept: int = KEPT) 
         bins, load = _refine(passes, bins, bits, more)
         bits += more
     if bins and bits < BITS:
-        for one, held in zip(bins, _gather(passes, bins, bits), strict=True):
-            found.update(_look(one, held))
+        for one, gathered in zip(bins, _gather(passes, bins, bits), strict=True):
+            found.update(_search(one, gathered))
         return found
-    return {key: cut for one in bins for key, cut in _single(one)}
+    return {key: cut for one in bins for key, cut in _search_single(one)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Bin:
-    """Numbers of a group whose keys begin with the same bits, and the places that lie in it."""
+    """Numbers of a group whose keys begin with the same bits, and the positions that lie among them."""
 
     group: int
     prefix: int
     below: int
     """The weight of the lesser numbers of the group."""
-    places: Sequence[int]
+    positions: Sequence[int]
 
 
-def keys_of(values: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Whole numbers in the order of the values; −0 and 0 are one."""
+def keys_of(values: Float64Array) -> UInt64Array:
+    """Return whole numbers in the order of the values; −0 and 0 have the same."""
     plain = np.ascontiguousarray(values, np.float64) + 0.0
     raw = plain.view(np.uint64)
     return np.where(raw >> np.uint64(63) == 1, ~raw, raw | np.uint64(1 << 63))
 
 
 def value_of(key: int) -> float:
-    """The number of a key."""
+    """Return the number of a key, as ``keys_of`` makes it."""
     raw = key ^ (1 << 63) if key >> 63 else key ^ ((1 << 64) - 1)
     return float(np.array([raw], np.uint64).view(np.float64)[0])
 
 
 class _Membership:
-    """Tells the bin of each number from its key and its group; −1 for none."""
+    """Finds the bin of each number from its key and its group; −1 for none."""
 
     def __init__(self, bins: Sequence[_Bin], bits: int):
         self._shift = np.uint64(BITS - bits) if bits else None
         prefixes = np.array([one.prefix for one in bins], np.uint64)
         groups = np.array([one.group for one in bins], np.int64)
         self._known = np.unique(prefixes)
-        self._table: NDArray[np.int64] | None = None
+        self._table: Int64Array | None = None
         self._groups = int(groups.max(initial=-1)) + 1
         at = groups * len(self._known) + np.searchsorted(self._known, prefixes)
         if self._groups * len(self._known) <= COUNTERS:
@@ -112,7 +116,7 @@ class _Membership:
         self._order = np.argsort(at)
         self._codes = at[self._order]
 
-    def __call__(self, keys: NDArray[np.uint64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    def __call__(self, keys: UInt64Array, group: Int64Array) -> Int64Array:
         if not len(self._known) or not len(keys):
             return np.full(len(keys), -1, np.int64)
         prefixes = np.zeros(len(keys), np.uint64) if self._shift is None else keys >> self._shift
@@ -121,12 +125,15 @@ class _Membership:
         lanes = np.where(valid, group * len(self._known) + at, 0)
         if self._table is not None:
             return np.where(valid, self._table[lanes], -1)
-        place = np.minimum(np.searchsorted(self._codes, lanes), len(self._codes) - 1)
-        return np.where(valid & (self._codes[place] == lanes), self._order[place], -1)
+        index = np.minimum(np.searchsorted(self._codes, lanes), len(self._codes) - 1)
+        return np.where(valid & (self._codes[index] == lanes), self._order[index], -1)
 
 
 def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple[list[_Bin], int]:
-    """Cut each bin into 2^more smaller ones, and keep those in which a place lies; how many numbers these hold."""
+    """Split each bin into 2^``more`` smaller ones.
+
+    Returns those in which a position lies, and how many numbers they have.
+    """
     size, member_of = 1 << more, _Membership(bins, bits)
     weight, load = np.zeros(len(bins) * size, np.int64), np.zeros(len(bins) * size, np.int64)
     weighted = False
@@ -148,28 +155,28 @@ def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple
     for number, one in enumerate(bins):
         row = weight[number * size : (number + 1) * size]
         ends = one.below + np.cumsum(row)
-        digit_of = np.searchsorted(ends, np.array(one.places), side="right")
+        digit_of = np.searchsorted(ends, np.array(one.positions), side="right")
         for digit in np.unique(digit_of[digit_of < size]).tolist():
-            places = [place for place, own in zip(one.places, digit_of.tolist(), strict=True) if own == digit]
+            here = [at for at, of in zip(one.positions, digit_of.tolist(), strict=True) if of == digit]
             below = int(ends[digit] - row[digit])
-            found.append(_Bin(one.group, (one.prefix << more) | digit, below, places))
+            found.append(_Bin(one.group, (one.prefix << more) | digit, below, here))
             loads += int(load[number * size + digit])
     return found, loads
 
 
-def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """The numbers of each bin with their weights (empty for weights of 1), as they come."""
-    pieces: list[tuple[NDArray[Any], ...]] = []
+def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[Float64Array, Int64Array]]:
+    """Return the numbers of each bin with their weights (empty for weights of 1), in the order of the passes."""
+    pieces: list[tuple[Array, ...]] = []
     weighted, member_of = False, _Membership(bins, bits)
     for values, group, weights in passes():
         members = member_of(keys_of(values), group)
         inside = np.flatnonzero(members >= 0)
         weighted = weights is not None
-        own = np.zeros(0, np.int64) if weights is None else weights[inside]
-        pieces.append((members[inside], values[inside], own))
+        chosen = np.zeros(0, np.int64) if weights is None else weights[inside]
+        pieces.append((members[inside], values[inside], chosen))
     if not pieces:
         return [(np.zeros(0), np.zeros(0, np.int64)) for _ in bins]
-    members, values, weights = (np.concatenate([piece[place] for piece in pieces]) for place in range(3))
+    members, values, weights = (np.concatenate([piece[column] for piece in pieces]) for column in range(3))
     narrow = members.astype(np.uint16) if len(bins) < 1 << 16 else members
     order = np.argsort(narrow, kind="stable") if len(bins) > 1 else np.arange(len(members))
     ends = np.cumsum(np.bincount(members, minlength=len(bins)))
@@ -179,51 +186,72 @@ def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[NDArr
     ]
 
 
-def _look(
-    one: _Bin, held: tuple[NDArray[np.float64], NDArray[np.int64]]
-) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
-    """The answers that lie in a bin whose numbers are at hand."""
-    values, weights = held
+def _search(one: _Bin, gathered: tuple[Float64Array, Int64Array]) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
+    """Yield the answers that lie in a bin whose numbers are in memory."""
+    values, weights = gathered
     if len(weights):
         order = np.argsort(values, kind="stable")
         values, ends = values[order], one.below + np.cumsum(weights[order])
-        for place in one.places:
-            at = int(np.searchsorted(ends, place, side="right"))
+        for position in one.positions:
+            at = int(np.searchsorted(ends, position, side="right"))
             if at < len(values):
                 first = int(np.searchsorted(values, values[at], side="left"))
-                yield (one.group, place), QuantileCut(float(values[at]), int(ends[first - 1]) if first else one.below)
+                below = int(ends[first - 1]) if first else one.below
+                yield (one.group, position), QuantileCut(float(values[at]), below)
         return
-    places = [place for place in one.places if 0 <= place - one.below < len(values)]
-    if not places:
-        return
-    ranks = [place - one.below for place in places]
-    parted = np.partition(values, ranks)
-    for place, rank in zip(places, ranks, strict=True):
-        value = float(parted[rank])
-        yield (one.group, place), QuantileCut(value, one.below + int(np.count_nonzero(values < value)))
+    positions = [position for position in one.positions if 0 <= position - one.below < len(values)]
+    ranks = [position - one.below for position in positions]
+    for position, value in zip(positions, pick_ranks(values, ranks), strict=True):
+        yield (one.group, position), QuantileCut(value, one.below + int(np.count_nonzero(values < value)))
 
 
-def _single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
-    """The answers that lie in a bin of one value."""
-    for place in one.places:
-        yield (one.group, place), QuantileCut(value_of(one.prefix), one.below)
+def _search_single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
+    """Yield the answers that lie in a bin of one value."""
+    for position in one.positions:
+        yield (one.group, position), QuantileCut(value_of(one.prefix), one.below)
 
 
 def quantiles(
-    passes: Passes, groups: Sequence[int], shares: Sequence[float], counts: NDArray[np.int64], kept: int = KEPT
+    passes: Passes,
+    groups: Sequence[int],
+    shares: Sequence[float],
+    counts: Int64Array | None = None,
+    kept: int = KEPT,
 ) -> dict[int, list[float]]:
-    """Quantiles of some groups of ``counts`` numbers, linear between order statistics; NaN for an empty group."""
-    exact = {group: [share * (int(counts[group]) - 1) for share in shares] for group in groups if counts[group]}
-    wanted = {
-        group: sorted({rank for place in places for rank in (int(place), min(int(place) + 1, int(counts[group]) - 1))})
-        for group, places in exact.items()
-    }
-    found = find(passes, wanted, kept)
+    """Return the quantiles of the values within each group, in the order of ``shares`` (0 … 1); weights do not count.
 
-    def at(group: int, place: float) -> float:
-        low, high = int(place), min(int(place) + 1, int(counts[group]) - 1)
-        first, second = found[group, low].value, found[group, high].value
-        return first if place == low or first == second else first + (place - low) * (second - first)
+    ``counts`` are the numbers of values by group, where the caller knows them; else one more pass counts them.
+    A quantile lies between order statistics (``interpolate``). All are NaN for an empty group.
+    """
+    if counts is None:
+        counts = totals(passes, max(groups, default=-1) + 1)
+    sizes = {group: int(counts[group]) for group in groups}
+    cuts = find(passes, {group: ranks_around(size, shares) for group, size in sizes.items()}, kept)
 
-    nothing = [float("nan")] * len(shares)
-    return {group: [at(group, place) for place in exact[group]] if group in exact else nothing for group in groups}
+    def quantile(group: int, share: float) -> float:
+        return interpolate(lambda rank: cuts[group, rank].value, sizes[group], share)
+
+    return {group: [quantile(group, share) for share in shares] for group in groups}
+
+
+def ranks_around(size: int, shares: Iterable[float]) -> list[int]:
+    """Return the ranks (0 is the lowest) whose values ``interpolate`` needs, ascending; none of no values."""
+    points = [share * (size - 1) for share in shares] if size else []
+    return sorted({rank for point in points for rank in (int(point), min(int(point) + 1, size - 1))})
+
+
+def interpolate(value_at: Callable[[int], float], size: int, share: float) -> float:
+    """Return a quantile of ``size`` values, linear between order statistics; NaN of no values.
+
+    This is the definition of ``np.quantile``. Infinite neighbours that are equal give themselves, and not NaN.
+    """
+    if not size:
+        return float("nan")
+    point = share * (size - 1)
+    low, high = value_at(int(point)), value_at(min(int(point) + 1, size - 1))
+    return low if point % 1 == 0 or low == high else low + point % 1 * (high - low)
+
+
+def pick_ranks(values: Float64Array, ranks: Sequence[int]) -> list[float]:
+    """Return the values at some ranks (0 is the lowest) of an array that is in memory."""
+    return [float(value) for value in np.partition(values, ranks)[ranks]] if len(ranks) else []

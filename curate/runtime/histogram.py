@@ -1,20 +1,9 @@
-"""Summaries of many numbers for people: quantiles, a histogram on a log scale, and its picture in one line."""
-
-from collections.abc import Sequence
+"""Summaries of many numbers for people: a histogram on a log scale, and its picture in one line."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BARS = " ▁▂▃▄▅▆▇█"
-
-
-def quantiles(values: ArrayLike, shares: Sequence[float]) -> NDArray[np.float64]:
-    """The values at the given shares (0 … 1), linear between order statistics; NaN for no values. NaN are left out."""
-    found = np.asarray(values, dtype=np.float64)
-    found = found[~np.isnan(found)]
-    if found.size == 0:
-        return np.full(len(shares), np.nan)
-    return np.asarray(np.quantile(found, shares))
 
 
 def log_edges(lowest: float, highest: float, bins: int) -> NDArray[np.float64]:

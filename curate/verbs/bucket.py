@@ -70,7 +70,7 @@ def _check_options(
     given = {"--scheme": scheme, "--quantiles": quantiles, "--by": by, "--within": within}
     for option, value in given.items():
         if cutoffs is not None and value is not None:
-            raise UsageError(f"{option} says nothing with --cutoffs: the file says it", f"leave out {option}")
+            raise UsageError(f"{option} has no effect with --cutoffs, whose file sets it", f"leave out {option}")
 
 
 def _choose_within(run: "Run", within: str | None) -> tuple[tuple[str, ...], str]:

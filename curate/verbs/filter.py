@@ -1,10 +1,10 @@
 """``curate filter``: which documents to keep, with one reason for each that is not.
 
-``curate.stages.filter.criteria`` says what can be asked and in which order, ``curate.stages.filter.apply`` asks it;
-here the answers are written, counted and given back. ``curate.stages.filter.summary`` puts them on the screen.
+``curate.stages.filter.criteria`` has the criteria and their order, ``curate.stages.filter.apply`` applies them to
+documents, ``curate.stages.filter.decide`` writes and counts the decision, ``curate.stages.filter.summary`` prints it.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -70,26 +70,31 @@ def filter(
     highest tokens ``by`` a column, of what the other criteria keep, each of ``tokens`` or a tenth of what is kept. They
     are for small proxy models, trained to see which end suits a purpose; what an earlier filter decided stays.
     """
-    options = dict(locals())
+    from curate.stages.filter.criteria import FilterOptions
     from curate.stages.filter.decide import decide_documents
 
+    options = FilterOptions(
+        max_ppl=max_ppl,
+        min_ppl=min_ppl,
+        max_bpb=max_bpb,
+        min_bpb=min_bpb,
+        min_tokens=min_tokens,
+        max_tokens=max_tokens,
+        min_zlib=min_zlib,
+        max_repeated_5grams=max_repeated_5grams,
+        max_repeated_lines=max_repeated_lines,
+        keep=keep,
+        rate=rate,
+        tokens=tokens,
+        by=by,
+        within=within,
+        temperature=temperature,
+        seed=seed,
+        where=where,
+    )
     if probe is not None:
-        return _probe(options, probe)
+        from curate.exports import probe_subsets
+
+        probe_subsets.check_probe_options(options, probe, ledger=ledger, show=show, dry_run=dry_run)
+        return probe_subsets.write_probe(run, options, probe, memory_limit)
     return decide_documents(run, options, memory_limit, ledger, show=show, dry_run=dry_run)
-
-
-def _probe(options: dict[str, Any], out: str) -> ProbeSummary:
-    """Three subsets of equal tokens, written and not decided."""
-    from curate.exports import probe_subsets
-    from curate.rundir import rejections
-    from curate.rundir.run import open_run
-    from curate.stages.filter.decide import FilterJob
-
-    probe_subsets.check(options, out)
-    asked = probe_subsets.criteria_for("low", options, 1)
-    run = open_run(options["run"])
-    run.finished_scores()
-    desk = FilterJob(run, rejections.open_rejections(run), options["memory_limit"], "none")
-    source = desk.open(asked)
-    source.load()
-    return probe_subsets.write(source, options, out)

@@ -79,6 +79,6 @@ def _check_options(direction: str, jitter: int | None, seed: int) -> None:
     if direction not in ("ascending", "descending"):
         raise UsageError(f"--direction {direction} is not known", "ascending or descending")
     if jitter is not None and jitter < 1:
-        raise UsageError(f"--jitter {jitter} is no window: it is a number of documents", "leave it out for none")
+        raise UsageError(f"--jitter must be at least 1 (a number of documents), not {jitter}", "leave it out for none")
     if seed < 0:
-        raise UsageError(f"--seed {seed} is negative", "any number from 0 on")
+        raise UsageError(f"--seed must be 0 or greater, not {seed}", "--seed 0")

@@ -1,6 +1,7 @@
 """``curate select-sft``: the examples of an instruction dataset to train on, by the numbers of ``rank-sft``."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,7 @@ from curate.stages.filter.summary import FilterSummary
 
 if TYPE_CHECKING:
     from curate.rundir.run import Run
+    from curate.stages.filter.criteria import FilterOptions
 
 RATE = 0.1
 """Share kept by ``ifd``: the papers keep 5 to 15 % (arXiv 2308.12032, 2402.00530)."""
@@ -39,27 +41,30 @@ def select_sft(
     from curate.stages.filter.decide import decide_documents
 
     require_numbers(open_run(run))
-    options = {"max_ppl": max_ppl, "min_tokens": min_tokens, **criterion(by, rate, tokens)}
+    options = replace(choose_criterion(by, rate, tokens), max_ppl=max_ppl, min_tokens=min_tokens)
     return decide_documents(run, options, ledger="none", show=show, dry_run=dry_run)
 
 
-def criterion(by: str, rate: float | None, tokens: str | None) -> dict[str, Any]:
-    """A named criterion in the words of ``filter``."""
+def choose_criterion(by: str, rate: float | None, tokens: str | None) -> "FilterOptions":
+    """Return a named criterion as options of ``filter``. Raises UsageError for a name that is not known."""
+    from curate.stages.filter.criteria import FilterOptions
+
     if by == "per-prompt":
         if rate is not None or tokens is not None:
             raise UsageError("--by per-prompt keeps one answer for each prompt", "leave out --rate and --tokens")
-        return {"keep": "0:100", "by": "best_of_prompt"}
-    kinds = {
-        "ifd": {"keep": "high", "by": "ifd_below_1"},
-        "ppl": {"keep": "low"},
-        "middle": {"keep": "middle"},
+        return FilterOptions(keep="0:100", by="best_of_prompt")
+    criteria = {
+        "ifd": FilterOptions(keep="high", by="ifd_below_1"),
+        "ppl": FilterOptions(keep="low"),
+        "middle": FilterOptions(keep="middle"),
     }
-    if by not in kinds:
-        raise UsageError(f"--by {by} is no criterion", f"one of {', '.join(kinds)}, per-prompt")
+    if by not in criteria:
+        raise UsageError(f"--by {by} is not known", f"one of {', '.join(criteria)}, per-prompt")
     if rate is not None and tokens is not None:
-        raise UsageError("--rate and --tokens both say how much to keep", "leave one of them out")
-    amount = {"tokens": tokens} if tokens is not None else {"rate": rate or (RATE if by == "ifd" else HALF)}
-    return kinds[by] | amount
+        raise UsageError("--rate and --tokens both set how much to keep", "leave one of them out")
+    if tokens is not None:
+        return replace(criteria[by], tokens=tokens)
+    return replace(criteria[by], rate=rate or (RATE if by == "ifd" else HALF))
 
 
 def require_numbers(run: "Run") -> None:

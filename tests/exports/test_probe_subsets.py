@@ -13,8 +13,9 @@ import curate
 from curate.errors import GateError, UsageError
 from curate.exports import probe_subsets
 from curate.rundir import rejections
+from curate.rundir.document_blocks import BlockReader
 from curate.rundir.run import open_run
-from curate.stages.filter import apply
+from curate.stages.filter.criteria import FilterOptions
 from curate.verbs.filter import filter as choose
 from curate.verbs.verify import verify
 
@@ -71,17 +72,18 @@ def test_three_exports_of_equal_tokens_share_no_document_and_replace_no_decision
 
 def chosen(run, **options):
     """The rows of each side, without an export."""
-    asked = probe_subsets.criteria_for("low", options, 1)
-    columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
+    given = FilterOptions(**options)
+    asked = probe_subsets.build_side_criteria("low", given, 1)
+    columns = tuple(dict.fromkeys(["row", "perplexity", *asked.columns()]))
     opened = open_run(run.path)
     within = list(asked.band.within)
-    source = apply.DocumentRows(opened, rejections.open_rejections(opened), columns, [], within)
+    source = BlockReader(opened, rejections.open_rejections(opened), columns, [], within)
     source.load()
-    budget, _, sieves = probe_subsets.choose(source, options)
+    budget, _, sieves = probe_subsets.choose_subsets(source, given)
     found = {}
     for side in SIDES:
-        judge = sieves[side].afresh()
-        found[side] = [int(row) for rows in source.rows() for row in rows.rows[judge.judge(rows) == 0]]
+        judge = sieves[side].restart()
+        found[side] = [int(row) for block in source.blocks() for row in block.rows[judge.judge(block) == 0]]
     return budget, found
 
 
@@ -166,7 +168,7 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
     (tmp_path / "out").mkdir()
     choose(str(run.path), probe=str(tmp_path / "out"))  # an empty one is taken
     before = sorted(path for path in (tmp_path / "out").rglob("*"))
-    with pytest.raises(UsageError, match="something is there"):
+    with pytest.raises(UsageError, match="is not an empty folder"):
         choose(str(run.path), probe=str(tmp_path / "out"))
     assert sorted(path for path in (tmp_path / "out").rglob("*")) == before
 

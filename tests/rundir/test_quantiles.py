@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.rundir import quantiles
@@ -39,6 +39,7 @@ def by_sorting(rows, group, place, weighted):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kept", [0, 3, 1000])
+@settings(deadline=None)  # dozens of passes: slow where others use the machine
 @given(rows=ROWS)
 def test_a_cut_is_the_number_that_sorting_finds_whatever_the_memory(rows, weighted, kept):
     passes = in_batches(rows, weighted)
@@ -67,6 +68,17 @@ def test_quantiles_are_those_of_numpy(values):
     found = quantiles.quantiles(in_batches(rows, weighted=False), [0, 1], shares, np.array([len(values), 0]), kept=4)
     assert found[0] == pytest.approx(np.quantile(values, shares), rel=1e-12, abs=1e-9)
     assert np.isnan(found[1]).all()
+    counted = quantiles.quantiles(in_batches(rows, weighted=False), [0, 1], shares, kept=4)
+    assert counted[0] == found[0] and np.isnan(counted[1]).all()
+
+
+def test_a_quantile_between_equal_infinities_is_infinite_and_of_nothing_is_nan():
+    values = [1.0, np.inf, np.inf]
+    assert quantiles.interpolate(values.__getitem__, 3, 0.75) == np.inf
+    assert np.isnan(quantiles.interpolate(values.__getitem__, 0, 0.5))
+    assert quantiles.ranks_around(3, [0.0, 0.75, 1.0]) == [0, 1, 2] and quantiles.ranks_around(0, [0.5]) == []
+    assert quantiles.pick_ranks(np.array([3.0, 1.0, 2.0]), [2, 0]) == [3.0, 1.0]
+    assert quantiles.pick_ranks(np.zeros(0), []) == []
 
 
 def test_keys_follow_the_order_of_the_numbers_and_give_them_back():

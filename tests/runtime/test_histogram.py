@@ -1,13 +1,8 @@
-"""Quantiles, histograms and the line that shows them."""
+"""Histograms and the line that shows them."""
 
 import numpy as np
 
-from curate.runtime.histogram import histogram, log_edges, quantiles, sparkline
-
-
-def test_quantiles_leave_nan_out_and_say_nan_for_nothing():
-    assert quantiles([1, 2, 3, np.nan], [0, 0.5, 1]).tolist() == [1, 2, 3]
-    assert np.isnan(quantiles([], [0.5])).all()
+from curate.runtime.histogram import histogram, log_edges, sparkline
 
 
 def test_a_histogram_counts_every_value_once_and_its_line_shows_every_filled_bin():

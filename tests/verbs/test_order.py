@@ -34,7 +34,7 @@ def test_without_a_filter_leaks_and_copies_have_no_position(tmp_path):
     assert positions_of(run) == [1, None, 0, None]
 
 
-@pytest.mark.parametrize("schedule", list(schedules.DEFAULTS))
+@pytest.mark.parametrize("schedule", list(schedules.SCHEDULES))
 def test_a_document_without_a_key_is_last_and_counted(tmp_path, schedule):
     run = numbered_run(tmp_path, ppl(None, 3.0, math.nan, 1.0, math.inf))
     found = order(str(run.path), schedule=schedule)
@@ -80,7 +80,7 @@ def test_an_order_that_is_no_permutation_is_not_written(tmp_path, monkeypatch):
     order(str(run.path))
     before = run.order.read_bytes()
     monkeypatch.setattr(schedules, "arrange", lambda *_: np.array([0, 0, 2]))
-    with pytest.raises(TableError, match="no permutation: 1 of 3"):
+    with pytest.raises(TableError, match="not a permutation: 1 of 3"):
         order(str(run.path), schedule="shuffle")
     assert run.order.read_bytes() == before
     assert placements.open_order(open_run(run.path)) is not None

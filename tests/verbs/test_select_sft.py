@@ -87,9 +87,9 @@ def test_filter_may_ask_for_the_same_numbers(run):
 
 
 def test_mistakes_are_said(run, tmp_path):
-    with pytest.raises(UsageError, match="--by best is no criterion"):
+    with pytest.raises(UsageError, match="--by best is not known"):
         curate.select_sft(run=run, by="best")
-    with pytest.raises(UsageError, match="both say how much"):
+    with pytest.raises(UsageError, match="both set how much"):
         curate.select_sft(run=run, by="ppl", rate=0.5, tokens="1k")
     with pytest.raises(UsageError, match="one answer for each prompt"):
         curate.select_sft(run=run, by="per-prompt", rate=0.5)

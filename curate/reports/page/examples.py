@@ -1,4 +1,4 @@
-"""Some documents to look at: those at chosen percentiles, with their texts and, where asked for, their tokens' nats."""
+"""Documents at chosen percentiles, with their texts and optionally the surprisal of their tokens."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from curate.errors import CurateError, UsageError
 from curate.reports import document
-from curate.reports.page.sources import ReportSources, ScoreBlock, ScoreBlocks
+from curate.reports.page.sources import ReportSources, ScoreBlocks
+from curate.rundir.document_blocks import DocumentBlock
 
 if TYPE_CHECKING:
     from curate.reference.token_surprisal import TokenSpan
@@ -46,7 +47,7 @@ class PercentileExample:
     pieces: "Sequence[TokenSpan]" = ()
     """The shown text by tokens, where it was read again."""
     surprising: "Sequence[TokenSpan]" = ()
-    """The most surprising pieces of the whole document."""
+    """The most surprising pieces of the document."""
     again_nats: float | None = None
     """The sum of a second reading."""
     note: str | None = None
@@ -54,7 +55,7 @@ class PercentileExample:
 
 
 def parse_percentiles(text: str) -> list[float]:
-    """``1,5,25`` as numbers. UsageError for what is no percentile."""
+    """Return ``1,5,25`` as ascending numbers. Raises UsageError for anything but up to 50 numbers from 0 to 100."""
     hint = "numbers from 0 to 100, as in --percentiles 1,5,25,50,75,95,99"
     try:
         found = sorted({float(part) for part in text.split(",") if part.strip()})
@@ -62,7 +63,7 @@ def parse_percentiles(text: str) -> list[float]:
         raise UsageError(f"--percentiles {text}: not a list of numbers", hint) from error
     wrong = [value for value in found if not 0 <= value <= 100]
     if wrong:
-        raise UsageError(f"--percentiles {text}: {wrong[0]:g} is no percentile", hint)
+        raise UsageError(f"--percentiles {text}: {wrong[0]:g} is not from 0 to 100", hint)
     if len(found) > 50:
         raise UsageError(f"--percentiles names {len(found)} documents; a page has room for 50", hint)
     return found
@@ -71,10 +72,10 @@ def parse_percentiles(text: str) -> list[float]:
 def choose(
     sources: ReportSources, table: ScoreBlocks, column: str, values: Mapping[float, float]
 ) -> list[PercentileExample]:
-    """The documents with the numbers at some percentiles: of equal ones the first of the corpus."""
+    """Return the documents with the values at some percentiles; of equal values the first in the corpus."""
     wanted, rows = np.unique(list(values.values())), dict[float, PercentileExample]()
     for block in table.blocks() if len(wanted) else ():
-        here = np.where(block.asked, block.numbers(column), np.nan)
+        here = np.where(block.eligible, block.numbers(column), np.nan)
         found = {float(here[place]): place for place in np.flatnonzero(np.isin(here, wanted))[::-1].tolist()}
         new = {value: place for value, place in found.items() if value not in rows}
         rows |= _look_up(sources, table, block, new)
@@ -84,18 +85,18 @@ def choose(
 
 
 def _look_up(
-    sources: ReportSources, table: ScoreBlocks, block: ScoreBlock, places: Mapping[float, int]
+    sources: ReportSources, table: ScoreBlocks, block: DocumentBlock, places: Mapping[float, int]
 ) -> dict[float, PercentileExample]:
-    """The examples at some places of a part."""
+    """Return the examples at some indices of a block, by their values."""
     if not places:
         return {}
-    path = sources.run.scores / block.part
+    path = sources.run.scores / block.name
     known = [name for name in COLUMNS if name in pq.read_schema(path).names]
     rows = pq.read_table(path, columns=known, partitioning=None).take(list(places.values())).to_pylist()
     found = {}
     for (value, place), row in zip(places.items(), rows, strict=True):
-        reason = table.names[block.codes[place]]
-        domain = table.groups.names[block.domain[place]] if sources.domains else None
+        reason = table.reasons[block.codes[place]]
+        domain = table.domains.names[block.domain[place]] if sources.domains else None
         numbers = {name: row.get(name) for name in COLUMNS[4:]}
         own = row["file"], row["row"], row["id"], domain, reason is None, reason, numbers, row["hash"]
         found[value] = PercentileExample(0.0, *own)
@@ -103,7 +104,7 @@ def _look_up(
 
 
 def add_texts(sources: ReportSources, examples: Sequence[PercentileExample], again: int) -> list[PercentileExample]:
-    """The examples with the beginnings of their texts; ``again`` of them, spread evenly, read once more."""
+    """Return the examples with the beginnings of their texts; ``again`` of them, evenly spread, are scored again."""
     texts: list[str | None] = []
     found = []
     for example in examples:
@@ -121,7 +122,7 @@ def add_texts(sources: ReportSources, examples: Sequence[PercentileExample], aga
 
 
 def read_text(sources: ReportSources, file: str, row: int, digest: int) -> tuple[str | None, str | None]:
-    """A text, or why it cannot be shown."""
+    """Return a text and None, or None and why it cannot be shown."""
     if sources.corpus is None:
         return None, sources.corpus_missing
     try:

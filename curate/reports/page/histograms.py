@@ -25,7 +25,7 @@ class Grid:
     log: bool = True
 
     def place(self, values: Floats) -> Bins:
-        """The bin of each value, -1 for NaN and, on a logarithmic grid, for what is not above 0."""
+        """Return the bin of each value; -1 for NaN and, on a logarithmic grid, for what is not above 0."""
         known = (values > 0) if self.log else ~np.isnan(values)
         scaled = np.log2(values, where=known, out=np.zeros(len(values))) if self.log else np.where(known, values, 0.0)
         scaled -= self.low
@@ -35,25 +35,27 @@ class Grid:
         return bins
 
     def edge(self, number: int) -> float:
-        """The lower edge of a bin."""
+        """Return the lower edge of a bin."""
         at = self.low + number * self.width
         return float(2.0**at) if self.log else float(at)
 
     def position(self, value: float) -> float:
-        """Where a value lies, in bins; may be beyond the ends."""
+        """Return where a value lies, in bins; it may be beyond the ends."""
         if self.log:
             return (float(np.log2(value)) - self.low) / self.width if value > 0 else -np.inf
         return (value - self.low) / self.width
 
 
-FINE = 1 / 32  # octaves of a bin of a histogram
-JOINED = 4  # fine bins that are one of a density
+FINE = 1 / 32
+"""Octaves of a bin of a histogram."""
+JOINED = 4
+"""Fine bins that are one of a density."""
 COARSE = FINE * JOINED
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramMeasure:
-    """A column that is counted, and how it is said and scaled."""
+    """A column that is counted, with its words and its scales."""
 
     column: str
     label: str
@@ -104,7 +106,7 @@ class Histogram:
         self.counts += found.reshape(self.counts.shape)
 
     def drawn(self, most: int) -> "VisibleBins":
-        """The same counts over the bins that are used, at most so many of them."""
+        """Return the same counts over the bins that are used, joined until they are at most ``most``."""
         return coarsen(self.grid, self.counts, most)
 
 
@@ -123,12 +125,12 @@ class VisibleBins:
         return [self.grid.edge(self.first + self.factor * number) for number in range(self.counts.shape[-1] + 1)]
 
     def share(self, value: float) -> float:
-        """Where a value lies between the first edge (0) and the last (1)."""
+        """Return where a value lies between the first edge (0) and the last (1)."""
         return float((self.grid.position(value) - self.first) / (self.factor * self.counts.shape[-1]))
 
 
 def coarsen(grid: Grid, counts: Counts, most: int) -> VisibleBins:
-    """Counts (… × bin) over the bins that are used, joined by a whole factor until they are at most ``most``."""
+    """Return counts (… × bin) over the used bins, joined by an integer factor until they are at most ``most``."""
     used = np.flatnonzero(counts.reshape(-1, grid.bins).sum(axis=0))
     first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
     factor = -(-(end - first) // most)
@@ -167,7 +169,7 @@ class Density:
 
 
 def quantile(grid: Grid, counts: Sequence[int] | Counts, share: float) -> float:
-    """The value below which a share of the counts lies, even inside a bin; NaN for no counts."""
+    """Return an estimate of a quantile from the counts, taken as even inside a bin; NaN for no counts."""
     sums = np.cumsum(np.asarray(counts, np.float64))
     if not len(sums) or sums[-1] <= 0:
         return float("nan")

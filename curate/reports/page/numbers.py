@@ -14,21 +14,26 @@ from numpy.typing import NDArray
 from curate.reports.page import exact_quantiles
 from curate.reports.page.groups import DomainGroups
 from curate.reports.page.histograms import MEASURES, Density, Histogram, HistogramMeasure, VisibleBins
-from curate.reports.page.sources import ReportSources, ScoreBlock, ScoreBlocks
+from curate.reports.page.sources import ReportSources, ScoreBlocks
 from curate.reports.page.thresholds import BandEdge, Threshold, bounds_of, ends_of, is_line, read_criteria, say_rest
 from curate.rundir import quantiles as rundir_quantiles
+from curate.rundir.document_blocks import DocumentBlock
 from curate.stages.filter.criteria import Criteria
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-DOMAINS = 24  # that are drawn; the others together are one more
+"""The quantiles that are shown."""
+DOMAINS = 24
+"""Domains that are drawn; the others together are one more."""
 OTHERS = "others"
-BINS, SMALL_BINS = 96, 48  # of a drawn histogram
-CELLS = (64, 40)  # columns and rows of a drawn density
+BINS, SMALL_BINS = 96, 48
+"""Bins of a drawn histogram, large or small."""
+CELLS = (64, 40)
+"""Columns and rows of a drawn density."""
 
 
 @dataclass(slots=True)
 class DomainSum:
-    """Some documents."""
+    """A number of documents and their tokens."""
 
     documents: int = 0
     tokens: int = 0
@@ -40,7 +45,7 @@ class DomainSum:
 
 @dataclass(slots=True)
 class DomainSums:
-    """The first pass: what there is, by domain and by reason."""
+    """Documents and tokens by domain and by reason: the first pass."""
 
     domains: dict[str, tuple[DomainSum, DomainSum]] = field(default_factory=dict)
     """What criteria are about, and what is kept of it."""
@@ -48,7 +53,7 @@ class DomainSums:
     """All documents; None for what is kept."""
 
     def order(self) -> list[str]:
-        """The domains, that of the most tokens (then documents) first."""
+        """Return the domains, that of the most tokens (then documents) first."""
 
         def weight(name: str) -> tuple[int, int, str]:
             before = self.domains[name][0]
@@ -58,10 +63,10 @@ class DomainSums:
 
 
 def sum_up(table: ScoreBlocks) -> DomainSums:
-    """The first pass."""
+    """Return the sums by domain and by reason: the first pass."""
     found, domains, reasons = DomainSums(), list[DomainSum](), dict[int, DomainSum]()
     for block in table.blocks():
-        lanes = block.domain * 3 + np.where(block.asked, block.codes != 0, 2)
+        lanes = block.domain * 3 + np.where(block.eligible, block.codes != 0, 2)
         documents, tokens = _count(lanes, block.tokens)
         domains += [DomainSum() for _ in range(len(documents) - len(domains))]
         for at, many in enumerate(documents):
@@ -69,9 +74,9 @@ def sum_up(table: ScoreBlocks) -> DomainSums:
         for code, (many, weight) in enumerate(zip(*_count(block.codes, block.tokens), strict=True)):
             if many:
                 reasons.setdefault(code, DomainSum()).add(many, weight)
-    found.reasons = {table.names[code]: one for code, one in sorted(reasons.items())}
-    domains += [DomainSum() for _ in range(3 * len(table.groups.names) - len(domains))]
-    for number, name in enumerate(table.groups.names):
+    found.reasons = {table.reasons[code]: one for code, one in sorted(reasons.items())}
+    domains += [DomainSum() for _ in range(3 * len(table.domains.names) - len(domains))]
+    for number, name in enumerate(table.domains.names):
         kept, dropped = domains[3 * number], domains[3 * number + 1]
         before = DomainSum(kept.documents + dropped.documents, kept.tokens + dropped.tokens)
         if before.documents:
@@ -85,13 +90,13 @@ def _count(codes: NDArray[np.integer], tokens: NDArray[np.int64]) -> tuple[list[
 
 
 def choose_groups(sums: DomainSums, table: ScoreBlocks) -> DomainGroups:
-    """The domains of the most tokens, and one group for all others."""
+    """Return a group for each of the domains of the most tokens, and one group for all others."""
     ordered = sums.order() or ["all"]
     shown = ordered if len(ordered) <= DOMAINS + 1 else ordered[:DOMAINS]
     others = len(ordered) - len(shown)
     names = (*shown, f"{others:,} {OTHERS}") if others else tuple(shown)
     index = {name: place for place, name in enumerate(shown)}
-    places = np.array([index.get(name, len(names) - 1) for name in table.groups.names], np.int32)
+    places = np.array([index.get(name, len(names) - 1) for name in table.domains.names], np.int32)
     return DomainGroups(names, index, others, places)
 
 
@@ -113,7 +118,7 @@ class Distribution:
     size: int
     """Documents that have a number."""
     at: Mapping[float, float]
-    """The numbers at the percentiles that were asked for."""
+    """The numbers at the percentiles of the examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +136,20 @@ class ReportNumbers:
 
 
 def list_measures(sources: ReportSources) -> tuple[list[str], list[tuple[str, str]]]:
-    """What distributions and densities are of: the model's numbers, or without a model those of the texts."""
+    """Return the columns of the distributions and the pairs of the densities: of the model, or without one of texts."""
     if sources.has_model:
         return ["perplexity", "bits_per_byte"], [("tokens", "perplexity"), ("zlib_ratio", "perplexity")]
     return ["bytes", "zlib_ratio"], [("bytes", "zlib_ratio")]
 
 
 def list_columns(sources: ReportSources) -> list[str]:
-    """The columns of the scores that are read."""
+    """Return the columns of the scores that a report reads."""
     names, pairs = list_measures(sources)
     return list(dict.fromkeys(["perplexity", *names, *(name for pair in pairs for name in pair)]))
 
 
 def collect_numbers(sources: ReportSources, table: ScoreBlocks, percentiles: Sequence[float]) -> ReportNumbers:
-    """All the passes; ``percentiles`` are those of the first measure that are looked at."""
+    """Return the numbers of all passes; ``percentiles`` are those of the first measure at which examples lie."""
     sums = sum_up(table)
     groups, asked = choose_groups(sums, table), read_criteria(sources.filter)
     names, pairs = list_measures(sources)
@@ -166,7 +171,7 @@ def collect_numbers(sources: ReportSources, table: ScoreBlocks, percentiles: Seq
 
 
 def _add(
-    block: ScoreBlock, groups: DomainGroups, histograms: Mapping[str, Histogram], densities: Sequence[Density]
+    block: DocumentBlock, groups: DomainGroups, histograms: Mapping[str, Histogram], densities: Sequence[Density]
 ) -> None:
     """Count the documents of a block; each column is placed on its fine grid once."""
     lanes = groups.lanes(block)
@@ -180,7 +185,7 @@ def _add(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is known when distributions are described."""
+    """What describing a distribution needs."""
 
     sources: ReportSources
     table: ScoreBlocks
@@ -189,10 +194,10 @@ class _Work:
     asked: Criteria
 
     def describe(self, column: str, histogram: Histogram, percentiles: Sequence[float]) -> Distribution:
-        """A measure's counts as they are drawn, with its quantiles and thresholds."""
+        """Return a measure's counts as they are drawn, with its quantiles and thresholds."""
         count, sizes = len(self.groups.names), exact_quantiles.sizes_of(histogram)
         ends = self._ends(column, sizes.tolist())
-        middle = {key: exact_quantiles.around(int(size), SHARES) for key, size in enumerate(sizes.tolist())}
+        middle = {key: set(rundir_quantiles.ranks_around(int(size), SHARES)) for key, size in enumerate(sizes.tolist())}
         looked = {share: _nearest(share, int(sizes[2 * count])) for share in percentiles if sizes[2 * count]}
         for key, found in ends.items():
             for end in found:
@@ -201,7 +206,7 @@ class _Work:
         known = exact_quantiles.find(self.table, self.groups, histogram, column, middle)
 
         def at(key: int, share: float) -> float:
-            return exact_quantiles.quantile(known, key, int(sizes[key]), share)
+            return rundir_quantiles.interpolate(lambda rank: known[key, rank], int(sizes[key]), share)
 
         def lines(key: int) -> list[Threshold]:
             found = [(end, known[_key_of(end, key, count), end.rank]) for end in ends.get(key, ())]
@@ -227,7 +232,7 @@ class _Work:
         )
 
     def _ends(self, column: str, sizes: Sequence[int]) -> dict[int, list[BandEdge]]:
-        """The ends of the band that are lines: of all documents, or of each domain by itself; by key."""
+        """Return the ends of the band that are lines, by key: of all documents, or of each domain."""
         band, count = self.asked.band, len(self.groups.names)
         if band is None or not is_line(band, column):
             return {}
@@ -242,12 +247,12 @@ class _Work:
 
 
 def _key_of(end: BandEdge, key: int, count: int) -> int:
-    """The key of the documents that an end is a rank of."""
+    """Return the key of the documents among which an end is a rank."""
     if not end.kept:
         return key
     return key + count if key < count else key + 1
 
 
 def _nearest(share: float, size: int) -> int:
-    """The rank at a percentile."""
+    """Return the rank at a percentile."""
     return min(size - 1, int(share / 100 * (size - 1) + 0.5))

@@ -1,4 +1,4 @@
-"""Where the filter cuts, as far as that is a line in a picture; what is not is said in words.
+"""The thresholds of the filter that are lines in a picture, and sentences about the criteria that are not.
 
 A bound is a line. Percentiles are a line where they are of all documents, or one in each domain where they are taken
 within what tells domains apart. A budget is one where it ended. SQL, draws by chance and columns that are not drawn
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate.runtime.numbers import spell_tokens
-from curate.stages.filter import criteria
-from curate.stages.filter.criteria import Band, Criteria
+from curate.stages.filter.criteria import NOTHING, Band, Criteria, build_recorded_criteria
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +26,22 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class BandEdge:
-    """The end of a band: a place in the order of some documents, and how it is said."""
+    """The end of a band: a rank among some documents, and its label."""
 
     side: str
     kept: bool
-    """Whether places are those of what is kept, and not of what criteria are about."""
+    """Whether ``rank`` is one among the kept documents, and not among those that criteria are about."""
     rank: int
     label: str
 
 
 def read_criteria(record: Mapping[str, Any] | None) -> Criteria:
-    """What the filter asked; nothing where there is none."""
-    return criteria.criteria_of(record["parameters"]) if record else criteria.NOTHING
+    """Return the criteria of a filter's record; none without a record."""
+    return build_recorded_criteria(record["parameters"]) if record else NOTHING
 
 
-def bounds_of(asked: Criteria) -> list[Threshold]:
-    """The fixed bounds."""
+def bounds_of(criteria: Criteria) -> list[Threshold]:
+    """Return the bounds as thresholds."""
     return [
         Threshold(
             bound.column,
@@ -50,33 +49,33 @@ def bounds_of(asked: Criteria) -> list[Threshold]:
             bound.value,
             f"{bound.option.removeprefix('--').replace('-', ' ')} {bound.value:g}",
         )
-        for bound in asked.bounds
+        for bound in criteria.bounds
     ]
 
 
-def ends_of(band: Band, asked: int, kept: int, reasons: Container[str | None]) -> list[BandEdge]:
-    """The ends of a band of percentiles or of a budget in a group.
+def ends_of(band: Band, eligible: int, kept: int, reasons: Container[str | None]) -> list[BandEdge]:
+    """Return the ends of a band of percentiles or of a budget in a group.
 
-    ``asked`` and ``kept`` are the documents of the group that have a number. A budget has an end where a document was
-    rejected for it.
+    ``eligible`` and ``kept`` are the numbers of documents of the group that have a value. A budget has an end where a
+    document was rejected for it.
     """
     if band.budget is not None:
         of = f"budget of {spell_tokens(band.budget)} tokens"
         ends = [BandEdge("below", True, 0, of), BandEdge("above", True, kept - 1, of)] if kept else []
         return [end for end, why in zip(ends, band.reasons(), strict=bool(ends)) if why in reasons]
-    ((first, last, total),) = band.ends([asked])
+    ((first, last, total),) = band.ends([eligible])
     ends = [BandEdge("below", False, first, f"percentile {float(band.low * 100):g}")] if 0 < first < total else []
     above = BandEdge("above", False, last - 1, f"percentile {float(band.high * 100):g}")
     return [*ends, above] if 0 < last < total else ends
 
 
 def is_line(band: Band | None, column: str) -> bool:
-    """Whether a band ends at values of a column."""
+    """Return whether a band ends at values of a column."""
     return band is not None and band.column == column and band.draw is None
 
 
 def say_rest(asked: Criteria, drawn: Sequence[str], domains: Sequence[str]) -> list[str]:
-    """The criteria that are no line in a picture, and why, one sentence each."""
+    """Return one sentence for each criterion that is not a line in a picture."""
     found = [
         f"{bound.option} {bound.value:g}: {bound.column} is not drawn here; what is rejected for it is marked dropped."
         for bound in asked.bounds

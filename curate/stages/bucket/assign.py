@@ -26,34 +26,38 @@ def reference_of(run: "Run") -> dict[str, Any]:
 
 @dataclass(slots=True)
 class BucketJob:
-    """One grading: what is read, and how it is cut."""
+    """One call of ``bucket``: what is read, and how it is cut."""
 
     run: "Run"
-    found: "Rejections"
+    rejections: "Rejections"
     by: str
     within: tuple[str, ...]
     chosen: str
     quantiles: int | None
     known: "Cutoffs | None"
-    own: bool = True
-    """Whether the column is one of the scores; else the documents carry it."""
+    is_of_scores: bool = True
+    """Whether the column is one of the scores; else it is one of the documents."""
 
     def read(self) -> Iterator[tuple[Any, "NDArray[np.float64]", "NDArray[np.int64]", list[str]]]:
-        """The parts, with the numbers and the groups of the documents (NaN where not kept), and the groups so far."""
+        """Yield each part with the numbers (NaN where not kept) and groups of its documents, and the groups so far."""
         import numpy as np
 
         from curate.rundir import aligned_parts
 
         groups = aligned_parts.ColumnGroups(self.within)
-        carry = list(dict.fromkeys([*self.within, *(() if self.own else (self.by,))]))
-        columns = list(dict.fromkeys(["file", "row", "tokens", *((self.by,) if self.own else ())]))
-        for part in aligned_parts.read_parts(self.run, columns, carry, found=self.found):
+        carry = list(dict.fromkeys([*self.within, *(() if self.is_of_scores else (self.by,))]))
+        columns = list(dict.fromkeys(["file", "row", "tokens", *((self.by,) if self.is_of_scores else ())]))
+        for part in aligned_parts.read_parts(self.run, columns, carry, found=self.rejections):
             assert part.keep is not None
             values = np.where(part.keep, part.numbers(self.by), np.nan)
             yield part, values, groups.take(part.table), groups.names
 
 
 def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> BucketSummary:
+    """Write a bucket for each document, and the cut-offs.
+
+    Raises GateError where nothing is kept, UsageError where no document has a number, or cut-offs know no group.
+    """
     from pathlib import Path
 
     import numpy as np
@@ -62,7 +66,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     from curate.rundir.run import compute_fingerprint
     from curate.stages.bucket import cutoffs as bucket_cutoffs
 
-    job.own = placements.kind_of(job.run, job.by)[1]
+    job.is_of_scores = placements.kind_of(job.run, job.by)[1]
     names, counts, kept = _count(job)
     if not kept:
         raise GateError("nothing is kept, so there is nothing to cut", f"{command('status', job.run.path)} says why")
@@ -86,7 +90,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     parameters: dict[str, Any] = {"scheme": cut.scheme, "by": job.by, "within": list(job.within)}
     parameters |= {"names": [*cut.names, *((bucket_cutoffs.UNKNOWN,) if (lookup < 0).any() else ())]}
     parameters |= {"applied": job.known is not None, "cutoffs": compute_fingerprint(cut.as_json())}
-    note: dict[str, Any] = {"made_from": placements.sources_of(job.run, job.found), "parameters": parameters}
+    note: dict[str, Any] = {"made_from": placements.sources_of(job.run, job.rejections), "parameters": parameters}
     note["fingerprint"] = compute_fingerprint(note)
     tally = _Tally(len(names), parameters["names"])
     rows = _rows(job, bucket_cutoffs.Assigner(values, ties), lookup, tally)
@@ -110,7 +114,7 @@ def _measured(job: BucketJob) -> Iterator[tuple[Any, Any, None]]:
 
 
 def _count(job: BucketJob) -> tuple[list[str], "NDArray[np.int64]", int]:
-    """The groups of all documents, how many numbers each has, and how many documents are kept."""
+    """Return the groups of all documents, how many numbers each has, and how many documents are kept."""
     import numpy as np
 
     counts, kept, names = np.zeros(0, np.int64), 0, ["all"]
@@ -205,13 +209,13 @@ def _warnings(buckets: tuple[BucketShare, ...], counts: "NDArray[np.int64]", man
     if len(filled) == 1 and many > 1 and total > 1:
         yield (
             f"all documents are in {filled[0].name}: their values are all alike, or the cut-offs are of another "
-            "corpus; cut this one by itself without --cutoffs, by another column (--by bpb), or with --quantiles"
+            "corpus; cut this one without --cutoffs, by another column (--by bpb), or with --quantiles"
         )
     small = int(((counts > 0) & (counts < many)).sum())
     if small:
         yield (
             f"{small:,} group{'' if small == 1 else 's'} of fewer documents than there are buckets ({many}): a group "
-            "of one document says nothing; --within none, or fewer columns, cuts larger ones"
+            "of one document is not cut; --within none, or fewer columns, cuts larger ones"
         )
     unknown = next((one for one in buckets if one.name == "unknown"), None)
     if unknown is not None and unknown.documents:

@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curate.errors import UsageError
 from curate.rundir import quantiles as rundir_quantiles
+from curate.runtime import files
+from curate.runtime.arrays import Float64Array, Int64Array
 
 FORMAT = "curate cut-offs 1"
 CCNET = {"head": Fraction(3, 10), "middle": Fraction(6, 10), "tail": Fraction(1)}
 UNKNOWN = "unknown"
-TOKENISED = {"perplexity", "nats", "first_nats", "max_nats", "tokens", "windows"}  # mean another thing by tokenizer
+TOKENISED = {"perplexity", "nats", "first_nats", "max_nats", "tokens", "windows"}
+"""Columns that cannot be compared between tokenizers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +57,21 @@ class Cutoffs:
 
 
 def names_of(quantiles: int | None) -> tuple[str, ...]:
-    """head, middle, tail; or q1 … qk."""
+    """Return the names of the buckets: head, middle, tail; or q1 … qk."""
     return tuple(CCNET) if quantiles is None else tuple(f"q{number}" for number in range(1, quantiles + 1))
 
 
 def places_of(count: int, quantiles: int | None) -> list[int]:
-    """At which places of a group of so many values its buckets begin, but for the first."""
+    """Return the positions in a group of ``count`` values at which its buckets begin, but for the first."""
     if quantiles is None:
         return [math.floor(share * count + Fraction(1, 2)) for share in list(CCNET.values())[:-1]]
     return [-(-number * count // quantiles) for number in range(1, quantiles)]
 
 
-def find(
-    passes: rundir_quantiles.Passes, counts: NDArray[np.int64], quantiles: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The cuts of each group, and how many of the values that equal a cut stay below it.
+def find(passes: rundir_quantiles.Passes, counts: Int64Array, quantiles: int | None) -> tuple[Float64Array, Int64Array]:
+    """Return the cuts of each group, and how many of the values that equal a cut stay below it: both group × cut.
 
-    A place beyond the last value is cut just above that value; of infinity, which has nothing above, all stay below.
+    A position beyond the last value is cut just above that value; of infinity, which has nothing above, all stay below.
     """
     places = [places_of(int(count), quantiles) for count in counts]
     wanted = {
@@ -96,12 +96,12 @@ def find(
 class Assigner:
     """Gives the bucket of each document, part by part: its number, or the number of buckets for an unknown group."""
 
-    def __init__(self, values: NDArray[np.float64], ties: NDArray[np.int64]):
+    def __init__(self, values: Float64Array, ties: Int64Array):
         self._values, self._ties = values, ties
         self._seen = np.zeros_like(ties)
 
-    def assign(self, values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The buckets of some values without NaN; a group of −1 is not known."""
+    def assign(self, values: Float64Array, group: Int64Array) -> Int64Array:
+        """Return the buckets of some values (no NaN); a group of −1 is not known."""
         out = np.full(len(values), self._values.shape[1] + 1, np.int64)
         order = np.argsort(group, kind="stable")
         present, begins = np.unique(group[order], return_index=True)
@@ -110,7 +110,7 @@ class Assigner:
                 out[places] = self._assign(values[places], own)
         return out
 
-    def _assign(self, values: NDArray[np.float64], group: int) -> NDArray[np.int64]:
+    def _assign(self, values: Float64Array, group: int) -> Int64Array:
         found = np.zeros(len(values), np.int64)
         for number, cut in enumerate(self._values[group]):
             above = values > cut
@@ -122,17 +122,13 @@ class Assigner:
         return found
 
 
-# The file.
-
-
-def save(path: Path, found: Cutoffs) -> None:
-    from curate.runtime import files
-
-    files.write_json(path, found.as_json())
+def save(path: Path, cutoffs: Cutoffs) -> None:
+    """Write cut-offs as JSON, to be read by ``load``."""
+    files.write_json(path, cutoffs.as_json())
 
 
 def load(path: Path) -> Cutoffs:
-    """UsageError where the file is not there, or not one of ours."""
+    """Read cut-offs from a file. Raises UsageError where it cannot be read, or was not written by ``save``."""
     hint = "a file that curate bucket wrote: curated/cutoffs.json, or that of --save-cutoffs"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -150,21 +146,25 @@ def load(path: Path) -> Cutoffs:
         raise UsageError(f"{path} cannot be used as cut-offs: {type(error).__name__}: {error}", hint) from error
 
 
-def check_reference(found: Cutoffs, reference: Mapping[str, Any], path: Path) -> str | None:
-    """What to warn of: another model. UsageError where numbers under another tokenizer would be compared."""
-    theirs, ours = found.reference, reference
-    if found.by in TOKENISED and theirs.get("tokenizer") != ours.get("tokenizer"):
+def check_reference(cutoffs: Cutoffs, reference: Mapping[str, Any], path: Path) -> str | None:
+    """Return a warning where cut-offs are of another model, else None.
+
+    Raises UsageError where they are of numbers under another tokenizer, which cannot be compared.
+    """
+    theirs, ours = cutoffs.reference, reference
+    if cutoffs.by in TOKENISED and theirs.get("tokenizer") != ours.get("tokenizer"):
         message = (
-            f"{path} cuts {found.by} under {theirs.get('model')} (tokenizer {str(theirs.get('tokenizer'))[:8]}…); the "
-            f"scores are of {ours.get('model')} (tokenizer {str(ours.get('tokenizer'))[:8]}…): they cannot be compared"
+            f"{path} cuts {cutoffs.by} under {theirs.get('model')} (tokenizer {str(theirs.get('tokenizer'))[:8]}…); "
+            f"the scores are of {ours.get('model')} (tokenizer {str(ours.get('tokenizer'))[:8]}…): "
+            "they cannot be compared"
         )
         raise UsageError(message, "make cut-offs of bits per byte (--by bpb), or of these scores")
-    if found.by in TOKENISED | {"bits_per_byte"} and theirs != dict(ours):
+    if cutoffs.by in TOKENISED | {"bits_per_byte"} and theirs != dict(ours):
         return f"the cut-offs are of {theirs.get('model')}, another model: it may find everything easier or harder"
     return None
 
 
-def groups_of(known: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
-    """For each of ``names`` its place among the groups that a file knows, −1 for none."""
-    places = {name: place for place, name in enumerate(known)}
-    return np.array([places.get(name, -1) for name in names], np.int64)
+def groups_of(known: Sequence[str], names: Sequence[str]) -> Int64Array:
+    """Return for each of ``names`` its index in ``known``, −1 for none."""
+    index_of = {name: index for index, name in enumerate(known)}
+    return np.array([index_of.get(name, -1) for name in names], np.int64)

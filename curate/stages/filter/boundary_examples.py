@@ -1,24 +1,29 @@
-"""Documents on both sides of what parts kept from rejected: the nearest to each boundary, with how they begin.
+"""Documents on both sides of the boundaries between kept and rejected: the nearest ones, with how they begin.
 
 A boundary is a bound, or an end of a band in one group. A draw and the user's SQL have none.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curate.corpus import SliceMark
 from curate.rundir import parquet
 from curate.rundir.aligned_parts import number_of
+from curate.runtime.numbers import figure
+from curate.runtime.text import fold
 
 if TYPE_CHECKING:
+    from curate.rundir.document_blocks import DocumentBlock
     from curate.rundir.run import Run
-    from curate.stages.filter.apply import Codes, RowBatch
+    from curate.runtime.arrays import Int16Array
     from curate.stages.filter.counts import Judgement
 
 EACH = 10
+"""Documents shown on each side of a boundary."""
 TEXT_CHARS = 400
 
 
@@ -36,7 +41,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """What parts kept from rejected, and the nearest documents of both sides, the nearest first."""
+    """A value that separates kept from rejected documents, and the nearest documents of both sides, nearest first."""
 
     reason: str
     """Of those that are rejected."""
@@ -48,116 +53,123 @@ class Boundary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _BoundaryLine:
     """A boundary before its documents are found."""
 
     reason: str
     group: int | None
     column: str
     value: float
-    above: bool
-    """Whether what is rejected lies above."""
 
 
-Place = tuple[float, str, str, int, float]
-"""Distance, part, file, row, value."""
+@dataclass(frozen=True, slots=True)
+class _NearDocument:
+    """A document near a boundary, before its text is read."""
+
+    distance: float
+    part: str
+    file: str
+    row: int
+    value: float
 
 
-def find(run: "Run", judgement: "Judgement", each: int = EACH) -> tuple[Boundary, ...]:
-    """The boundaries of a decision with their documents; texts are read from the corpus."""
+def find_boundaries(run: "Run", judgement: "Judgement", each: int = EACH) -> tuple[Boundary, ...]:
+    """Return the boundaries of a decision with their documents; texts are read from the corpus."""
     lines = _list_lines(judgement)
-    near: dict[tuple[int, bool], list[Place]] = {}
-    for rows, codes in judgement.rows():
+    nearest: dict[tuple[int, bool], list[_NearDocument]] = {}
+    for block, codes in judgement.blocks():
         for number, line in enumerate(lines):
             for kept in (True, False):
                 key = (number, kept)
-                found = [*near.get(key, []), *_nearest(line, rows, codes, kept, judgement.source.names, each)]
-                near[key] = sorted(found, key=lambda place: place[0])[:each]
-    texts = _read(run, {place[1:4] for places in near.values() for place in places})
-    names = judgement.source.groups.names
+                near = [*nearest.get(key, []), *_find_nearest(line, block, codes, kept, judgement.reader.reasons, each)]
+                nearest[key] = sorted(near, key=lambda document: document.distance)[:each]
+    texts = _read_texts(run, [document for documents in nearest.values() for document in documents])
+    names = judgement.reader.within.names
     return tuple(
         Boundary(
             line.reason,
             None if line.group is None or len(names) == 1 else names[line.group],
             line.column,
             line.value,
-            *(tuple(_neighbour(place, texts) for place in near[number, kept]) for kept in (True, False)),
+            *(tuple(_make_neighbour(one, texts) for one in nearest[number, kept]) for kept in (True, False)),
         )
         for number, line in enumerate(lines)
     )
 
 
-def _list_lines(judgement: "Judgement") -> list[_Line]:
-    criteria, fence = judgement.sieve.criteria, judgement.sieve.fence
-    lines = [_Line(bound.reason, None, bound.column, bound.limit, bound.sign == ">") for bound in criteria.bounds]
-    if fence is None or fence.band.draw is not None:
+def _list_lines(judgement: "Judgement") -> list[_BoundaryLine]:
+    criteria, compiled = judgement.compiled.criteria, judgement.compiled.band
+    lines = [_BoundaryLine(bound.reason, None, bound.column, bound.limit) for bound in criteria.bounds]
+    if compiled is None or compiled.band.draw is not None:
         return lines
-    for edges, reason, above in zip((fence.low, fence.high), fence.band.reasons(), (False, True), strict=True):
-        lines += [_Line(reason, group, fence.band.column, edge.value, above) for group, edge in sorted(edges.items())]
+    column = compiled.band.column
+    for ends, reason in zip((compiled.low, compiled.high), compiled.band.reasons(), strict=True):
+        lines += [_BoundaryLine(reason, group, column, end.value) for group, end in sorted(ends.items())]
     return [line for line in lines if np.isfinite(line.value)]
 
 
-def _nearest(
-    line: _Line, rows: "RowBatch", codes: "Codes", kept: bool, names: list[str | None], each: int
-) -> Iterator[Place]:
-    """The nearest documents of one part on one side."""
-    values = rows.numbers[line.column]
-    inside = codes == 0 if kept else codes == number_of(names, line.reason)
+def _find_nearest(
+    line: _BoundaryLine,
+    block: "DocumentBlock",
+    codes: "Int16Array",
+    kept: bool,
+    reasons: list[str | None],
+    each: int,
+) -> Iterator[_NearDocument]:
+    """Yield the nearest documents of one block on one side."""
+    values = block.numbers(line.column)
+    inside = codes == 0 if kept else codes == number_of(reasons, line.reason)
     if line.group is not None:
-        inside = inside & (rows.within == line.group)
-    places = np.flatnonzero(inside)
-    distance = np.abs(values[places] - line.value)
-    for at in np.argsort(distance, kind="stable")[:each].tolist():
-        place = int(places[at])
-        yield float(distance[at]), rows.name, rows.file, int(rows.rows[place]), float(values[place])
+        inside = inside & (block.within == line.group)
+    indices = np.flatnonzero(inside)
+    distance = np.abs(values[indices] - line.value)
+    for nth in np.argsort(distance, kind="stable")[:each].tolist():
+        index = int(indices[nth])
+        yield _NearDocument(float(distance[nth]), block.name, block.file, int(block.rows[index]), float(values[index]))
 
 
-def _neighbour(place: Place, texts: dict[tuple[str, int], tuple[str | None, str | None]]) -> Neighbour:
-    _, _, file, row, value = place
-    name, text = texts.get((file, row), (None, None))
-    return Neighbour(file, row, name, value, text)
+def _make_neighbour(document: _NearDocument, texts: dict[tuple[str, int], tuple[str | None, str | None]]) -> Neighbour:
+    name, text = texts.get((document.file, document.row), (None, None))
+    return Neighbour(document.file, document.row, name, document.value, text)
 
 
-def _read(run: "Run", wanted: set[tuple[str, str, int]]) -> dict[tuple[str, int], tuple[str | None, str | None]]:
-    """Ids and beginnings of texts by file and row; each file is read once, from the first slice that is needed."""
-    corpus, found = run.corpus(), {}
+def _read_texts(run: "Run", documents: Sequence[_NearDocument]) -> dict[tuple[str, int], tuple[str | None, str | None]]:
+    """Return (id, beginning of the text) by (file, row); each file is read once, from the first slice needed."""
+    corpus, texts = run.corpus(), {}
     for number, source in enumerate(corpus.sources):
-        parts = sorted({part for part, file, _ in wanted if file == source.name})
-        if not parts:
+        here = [document for document in documents if document.file == source.name]
+        if not here:
             continue
+        parts, rows = sorted({document.part for document in here}), {document.row for document in here}
         paths = sorted(run.scores.glob(f"{number:05d}-*.parquet"))
-        before = [_mark(path) for path in paths if path.name < parts[0]]
-        rows = {row for _, file, row in wanted if file == source.name}
-        for documents in replace(corpus, sources=(source,), on_error="quarantine").slices({source.name: before}):
-            for row, name, text in zip(documents.rows.tolist(), documents.ids, documents.texts, strict=True):
+        before = [_read_mark(path) for path in paths if path.name < parts[0]]
+        for piece in replace(corpus, sources=(source,), on_error="quarantine").slices({source.name: before}):
+            for row, name, text in zip(piece.rows.tolist(), piece.ids, piece.texts, strict=True):
                 if row in rows:
-                    found[source.name, row] = name, None if text is None else text[:TEXT_CHARS]
-            if documents.mark.number >= _mark(run.scores / parts[-1]).number:
+                    texts[source.name, row] = name, None if text is None else text[:TEXT_CHARS]
+            if piece.mark.number >= _read_mark(run.scores / parts[-1]).number:
                 break
-    return found
+    return texts
 
 
-def _mark(path: Any) -> SliceMark:
+def _read_mark(path: Path) -> SliceMark:
     return SliceMark(**parquet.read_metadata(path)["slice"])
 
 
-def describe(boundaries: Sequence[Boundary] | None) -> list[str]:
-    """The boundaries as lines of at most 100 columns; None where nobody asked for them."""
-    if boundaries is not None and not boundaries:
-        return ["", "no boundary to show: a draw and SQL have none"]
+def render_boundaries(boundaries: Sequence[Boundary] | None) -> list[str]:
+    """Return the boundaries as lines of at most 100 columns; none for None, which is a run without ``--show``."""
     if boundaries is None:
         return []
-    from curate.runtime.numbers import figure
-    from curate.runtime.text import fold
-
+    if not boundaries:
+        return ["", "no boundary to show: a draw and SQL have none"]
     lines = []
-    for one in boundaries:
-        group = f" in {fold(one.group)}" if one.group else ""
-        lines += ["", f"boundary    {one.column} {figure(one.value)}{group}: {one.reason}"]
-        for label, side in (("kept", one.kept), ("rejected", one.rejected)):
-            for place, near in enumerate(side):
+    for boundary in boundaries:
+        group = f" in {fold(boundary.group)}" if boundary.group else ""
+        lines += ["", f"boundary    {boundary.column} {figure(boundary.value)}{group}: {boundary.reason}"]
+        for label, neighbours in (("kept", boundary.kept), ("rejected", boundary.rejected)):
+            for nth, near in enumerate(neighbours):
                 name = fold(near.id or f"{near.file}:{near.row}")[:28]
                 text = fold(near.text) if near.text is not None else "(cannot be read)"
-                head = f"  {label if place == 0 else '':<10}{figure(near.value):>8}  {name:<28}  "
+                head = f"  {label if nth == 0 else '':<10}{figure(near.value):>8}  {name:<28}  "
                 lines.append((head + text)[:100].rstrip())
     return lines

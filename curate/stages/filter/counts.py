@@ -1,43 +1,48 @@
-"""What a sieve keeps, in numbers: documents and tokens by reason and by domain, and medians before and after."""
+"""What criteria keep, in numbers: documents and tokens by reason and by domain, and medians before and after."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from curate.rundir import quantiles as rundir_quantiles
+from curate.rundir import quantiles
+from curate.rundir.document_blocks import BlockReader, DocumentBlock, is_refusal
 from curate.rundir.tally import DomainChange, Share, Tally
-from curate.stages.filter.apply import Codes, CompiledCriteria, DocumentRows, RowBatch
+from curate.runtime.arrays import Int16Array
+from curate.stages.filter.apply import CompiledCriteria
 
-REASONS = 1 << 12  # more than can be told apart in one run
+REASONS = 1 << 12
+"""More reasons than one run has."""
 
 
 @dataclass(slots=True)
 class Judgement:
-    """The decision of one sieve on all rows, made once and given again where the rows are held, else made again."""
+    """The decision of compiled criteria on all documents.
 
-    source: DocumentRows
-    sieve: CompiledCriteria
-    _held: list[Codes] | None = None
+    It is made once where the blocks of the reader are held, else again in every pass.
+    """
 
-    def settle(self) -> None:
-        """Decide now on rows that are held, so that several may ask for the decision at a time."""
-        if self.source.is_held():
-            for _ in self.rows():
+    reader: BlockReader
+    compiled: CompiledCriteria
+    _held: list[Int16Array] | None = None
+
+    def decide_held(self) -> None:
+        """Decide now where blocks are held, so that several threads may read the decision at a time."""
+        if self.reader.is_held():
+            for _ in self.blocks():
                 pass
 
-    def rows(self) -> Iterator[tuple[RowBatch, Codes]]:
-        """All rows, part by part, with the reasons."""
+    def blocks(self) -> Iterator[tuple[DocumentBlock, Int16Array]]:
+        """Yield all blocks in order, each with the codes of the reasons of its documents; 0 for what is kept."""
         if self._held is not None:
-            yield from zip(self.source.rows(), self._held, strict=True)
+            yield from zip(self.reader.blocks(), self._held, strict=True)
             return
-        fresh, held, keeps = self.sieve.afresh(), list[Codes](), self.source.is_held()
-        for rows in self.source.rows():
-            codes = fresh.judge(rows)
+        compiled, held, keeps = self.compiled.restart(), list[Int16Array](), self.reader.is_held()
+        for block in self.reader.blocks():
+            codes = compiled.judge(block)
             if keeps:
                 held.append(codes)
-            yield rows, codes
+            yield block, codes
         self._held = held if keeps else None
 
 
@@ -46,49 +51,54 @@ class DecisionCount:
     """Documents and tokens by domain and reason."""
 
     cells: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    """(domain, code) → (documents, tokens)"""
 
-    def add(self, rows: RowBatch, codes: Codes) -> None:
-        lanes = rows.domain * REASONS + codes
-        size = int(lanes.max(initial=-1)) + 1
-        documents, tokens = np.bincount(lanes, minlength=size), rundir_quantiles.count(lanes, rows.tokens, size)
-        for lane in np.flatnonzero(documents).tolist():
-            key, (many, much) = divmod(lane, REASONS), self.cells.get(divmod(lane, REASONS), (0, 0))
-            self.cells[key] = many + int(documents[lane]), much + int(tokens[lane])
+    def add(self, block: DocumentBlock, codes: Int16Array) -> None:
+        """Count the documents of a block, whose reasons are ``codes``."""
+        cells = block.domain * REASONS + codes
+        size = int(cells.max(initial=-1)) + 1
+        documents, tokens = np.bincount(cells, minlength=size), quantiles.count(cells, block.tokens, size)
+        for cell in np.flatnonzero(documents).tolist():
+            key = divmod(cell, REASONS)
+            documents_before, tokens_before = self.cells.get(key, (0, 0))
+            self.cells[key] = documents_before + int(documents[cell]), tokens_before + int(tokens[cell])
 
-    def tally(self, names: list[str | None]) -> Tally:
-        """By reason, over all domains."""
-        found: Tally = {}
+    def tally(self, reasons: Sequence[str | None]) -> Tally:
+        """Return the documents and tokens of each reason over all domains; None is the reason of what is kept."""
+        sums: Tally = {}
         for (_, code), (documents, tokens) in sorted(self.cells.items()):
-            before = found.get(names[code], Share())
-            found[names[code]] = Share(before.documents + documents, before.tokens + tokens)
-        return found
+            before = sums.get(reasons[code], Share())
+            sums[reasons[code]] = Share(before.documents + documents, before.tokens + tokens)
+        return sums
 
-    def of(self, domain: int, codes: set[int]) -> Share:
-        """The documents of a domain whose reason is one of some."""
-        held = [count for (own, code), count in self.cells.items() if own == domain and code in codes]
-        return Share(sum(many for many, _ in held), sum(much for _, much in held))
+    def sum_domain(self, domain: int, codes: set[int]) -> Share:
+        """Return the documents and tokens of a domain whose reason is one of ``codes``."""
+        cells = [cell for (number, code), cell in self.cells.items() if number == domain and code in codes]
+        return Share(sum(documents for documents, _ in cells), sum(tokens for _, tokens in cells))
 
 
-def medians(judgement: Judgement, kept: bool) -> list[float | None]:
-    """The median perplexity of each domain, and last of all; of what criteria are about, or of what they keep."""
-    many = len(judgement.source.domains.names)
+def compute_medians(judgement: Judgement, kept: bool) -> list[float | None]:
+    """Return the median perplexity of each domain, and last that of all; None where no document has one.
 
-    def passes() -> Iterator[rundir_quantiles.Batch]:
-        for rows, codes in judgement.rows() if kept else ((rows, rows.base) for rows in judgement.source.rows()):
-            values = rows.numbers["perplexity"]
+    Of the documents that criteria are about, or with ``kept`` of those that they keep.
+    """
+    num_domains = len(judgement.reader.domains.names)
+
+    def passes() -> Iterator[quantiles.Batch]:
+        decided = judgement.blocks() if kept else ((block, block.codes) for block in judgement.reader.blocks())
+        for block, codes in decided:
+            values = block.numbers("perplexity")
             inside = (codes == 0) & ~np.isnan(values)
-            own = values[inside]
-            yield own, rows.domain[inside], None
-            if many > 1:
-                yield own, np.full(len(own), many, np.int64), None
+            yield values[inside], block.domain[inside], None
+            if num_domains > 1:
+                yield values[inside], np.full(int(inside.sum()), num_domains, np.int64), None
 
-    counts = rundir_quantiles.totals(passes, many + 1)
-    if many == 1:
-        counts[1] = counts[0]
-    found = rundir_quantiles.quantiles(passes, range(many + (many > 1)), [0.5], counts)
-    values = [found[group][0] for group in range(many)]
-    values.append(found[many][0] if many > 1 else values[0])
-    return [None if np.isnan(value) else value for value in values]
+    groups = range(num_domains + (num_domains > 1))
+    group_to_quantiles = quantiles.quantiles(passes, groups, [0.5])
+    medians = [group_to_quantiles[group][0] for group in groups]
+    if num_domains == 1:
+        medians.append(medians[0])
+    return [None if np.isnan(value) else value for value in medians]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,40 +107,41 @@ class CountedDecision:
 
     tally: Tally
     scored: Share
+    """What the criteria are about."""
     kept: Share
     domains: tuple[DomainChange, ...]
     """The largest first, in tokens before."""
 
 
-def weigh(judgement: Judgement, before: list[float | None], count: DecisionCount) -> CountedDecision:
-    """The sums of a decision that was counted; ``before`` are the medians of what the criteria are about."""
-    source = judgement.source
-    refused = set(range(1, source.refused))
-    after = medians(judgement, kept=True)
-    codes = {code for _, code in count.cells}
+def sum_up_decision(judgement: Judgement, before: Sequence[float | None], count: DecisionCount) -> CountedDecision:
+    """Return the sums of a decision that was counted; ``before`` are the medians of what the criteria are about."""
+    reader = judgement.reader
+    refused = {code for code, reason in enumerate(reader.reasons) if reason is not None and is_refusal(reason)}
+    after = compute_medians(judgement, kept=True)
+    eligible = {code for _, code in count.cells} - refused
     lines = []
-    for number, name in enumerate(source.domains.names):
-        one, other = count.of(number, codes - refused), count.of(number, {0})
-        lines.append(DomainChange(name, _with(one, before[number]), _with(other, after[number])))
+    for domain, name in enumerate(reader.domains.names):
+        scored, kept = count.sum_domain(domain, eligible), count.sum_domain(domain, {0})
+        lines.append(DomainChange(name, _with_median(scored, before[domain]), _with_median(kept, after[domain])))
     scored = Share(sum(line.before.documents for line in lines), sum(line.before.tokens for line in lines))
     kept = Share(sum(line.after.documents for line in lines), sum(line.after.tokens for line in lines))
     lines = [line for line in lines if line.before.documents]
     lines.sort(key=lambda line: (-line.before.tokens, -line.before.documents, line.name))
-    return CountedDecision(count.tally(source.names), _with(scored, before[-1]), _with(kept, after[-1]), tuple(lines))
+    totals = _with_median(scored, before[-1]), _with_median(kept, after[-1])
+    return CountedDecision(count.tally(reader.reasons), *totals, tuple(lines))
 
 
-def _with(share: Share, median: float | None) -> Share:
+def _with_median(share: Share, median: float | None) -> Share:
     return Share(share.documents, share.tokens, median)
 
 
-def quantiles(source: DocumentRows, shares: list[float]) -> list[float]:
-    """Quantiles of the perplexity of what criteria are about; NaN where nothing was measured."""
+def compute_quantiles(reader: BlockReader, shares: Sequence[float]) -> list[float]:
+    """Return quantiles of the perplexity of the documents that criteria are about; NaN where none has one."""
 
-    def passes() -> Iterator[rundir_quantiles.Batch]:
-        for rows in source.rows():
-            values = rows.numbers["perplexity"]
-            own = values[(rows.base == 0) & ~np.isnan(values)]
-            yield own, np.zeros(len(own), np.int64), None
+    def passes() -> Iterator[quantiles.Batch]:
+        for block in reader.blocks():
+            values = block.numbers("perplexity")
+            values = values[block.eligible & ~np.isnan(values)]
+            yield values, np.zeros(len(values), np.int64), None
 
-    counts: NDArray[np.int64] = rundir_quantiles.totals(passes, 1)
-    return rundir_quantiles.quantiles(passes, [0], shares, counts)[0]
+    return quantiles.quantiles(passes, [0], shares)[0]

@@ -1,24 +1,24 @@
-"""What ``filter`` can ask of a document, and in which order.
+"""The criteria of ``filter``, and the order in which they reject.
 
-A document is asked in this order, and the first answer that rejects it is its reason:
+Criteria are applied to a document in this order, and the first that rejects it is its reason:
 
     unreadable            counted apart: there was no document to judge
     unscored: STATUS      empty, too_long, unscorable, not_finite: never kept by accident, never given a best score
-    contaminated: SET     what ``curate decontaminate`` found in it (``curate.rundir.rejections``)
+    contaminated: SET     ``curate decontaminate`` found items of the eval set in it (``curate.rundir.rejections``)
     exact duplicate       near duplicate: what ``curate dedup`` found
     the bounds            perplexity > …, perplexity < …, bits_per_byte …, tokens …, zlib_ratio < … (included)
-    where is false        the user's SQL; ``where is null`` where it has no answer
+    where is false        the user's SQL; ``where is null`` where its result is null
     the band              COLUMN above / below percentile P, beyond a budget of tokens, or not drawn
 
-A null or NaN in a column that a criterion asks for rejects (``zlib_ratio is null``). Percentiles are those of the
-scored documents that are neither contaminated nor duplicates, whatever the other criteria reject, so that criteria do
-not depend on each other; the table that SQL sees as ``scores`` is without those documents, too. A budget of tokens is
-spent on the documents that every other criterion keeps. ``within`` counts shares in each group by itself, and gives
-each group its share of a budget. Ties go by the order of the corpus, so that the share that is kept is exact and
+A null or NaN in the column of a criterion rejects (``zlib_ratio is null``). Percentiles are those of the scored
+documents that are neither contaminated nor duplicates, whatever the other criteria reject, so that criteria do not
+depend on each other; the table ``scores`` of the user's SQL does not have those documents either. A budget of tokens
+is spent on the documents that every other criterion keeps. ``within`` counts shares in each group alone, and gives
+each group its share of a budget. Ties go by the order of the corpus, so that the share that is kept is exact, and
 ``low`` and ``high`` of rates that add up to 1 share no document.
 
 A draw (``temperature`` T) keeps documents by chance, without replacement, each with odds that go with exp(z/T): z is
-how many standard deviations of its group the document lies toward the side that is asked for (of the mean nats a token
+how many standard deviations of its group the document lies toward the side of ``keep`` (of the mean nats a token
 where that is perplexity). T near 0 keeps the best, a large T draws evenly. Gumbel noise added to z/T and the highest
 sums taken give these odds (Kool et al. 2019, arXiv 1903.06059; for choosing training text Wettig et al. 2024, arXiv
 2402.09739).
@@ -29,38 +29,84 @@ import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from curate.errors import UsageError
 from curate.rundir import document_columns, scores_view, sql
 from curate.rundir.schemas import ALIASES, SIGNALS
+from curate.runtime.arrays import Float64Array
 from curate.runtime.numbers import parse_tokens, spell_tokens
 
 SINGLE = ("zlib_ratio", "repeated_5grams", "repeated_lines")
 """Columns of single precision, whose bounds are compared in it, so that a bound of 0.7 includes its 0.7."""
-BOUNDS = {
-    "max_ppl": ">",
-    "min_ppl": "<",
-    "max_bpb": ">",
-    "min_bpb": "<",
-    "min_tokens": "<",
-    "max_tokens": ">",
-    "min_zlib": "<",
-    "max_repeated_5grams": ">",
-    "max_repeated_lines": ">",
-}
+BoundValues = float | tuple[float, ...] | list[float] | None
+"""The value of a bound, several to try, or None for no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterOptions:
+    """The criteria as ``curate filter`` takes them, under the names of its options. None for those that are not given.
+
+    A bound may have several values, each of which a dry run tries (``split_trials``); a decision needs one.
+    """
+
+    max_ppl: BoundValues = None
+    min_ppl: BoundValues = None
+    max_bpb: BoundValues = None
+    min_bpb: BoundValues = None
+    min_tokens: BoundValues = None
+    max_tokens: BoundValues = None
+    min_zlib: BoundValues = None
+    max_repeated_5grams: BoundValues = None
+    max_repeated_lines: BoundValues = None
+    keep: str | None = None
+    rate: float | None = None
+    tokens: str | int | None = None
+    by: str | None = None
+    within: str | None = None
+    temperature: float | None = None
+    seed: int = 0
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSpec:
+    """A bound of ``filter``: its option, its column, and the values that were given."""
+
+    option: str
+    column: str
+    sign: str
+    """``>`` rejects what is above (an upper bound), ``<`` what is below."""
+    values: BoundValues
+
+
+def list_bound_specs(options: FilterOptions) -> tuple[BoundSpec, ...]:
+    """Return every bound of ``filter``, in the order in which bounds reject.
+
+    A new bound is a field of ``FilterOptions``, a line here, and a parameter of ``curate.verbs.filter.filter``.
+    """
+    return (
+        BoundSpec("--max-ppl", "perplexity", ">", options.max_ppl),
+        BoundSpec("--min-ppl", "perplexity", "<", options.min_ppl),
+        BoundSpec("--max-bpb", "bits_per_byte", ">", options.max_bpb),
+        BoundSpec("--min-bpb", "bits_per_byte", "<", options.min_bpb),
+        BoundSpec("--min-tokens", "tokens", "<", options.min_tokens),
+        BoundSpec("--max-tokens", "tokens", ">", options.max_tokens),
+        BoundSpec("--min-zlib", "zlib_ratio", "<", options.min_zlib),
+        BoundSpec("--max-repeated-5grams", "repeated_5grams", ">", options.max_repeated_5grams),
+        BoundSpec("--max-repeated-lines", "repeated_lines", ">", options.max_repeated_lines),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A column and the value that it may reach and not pass."""
+    """A column and the value that it may reach but not pass."""
 
     option: str
     column: str
@@ -80,15 +126,15 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WeightedDraw:
-    """How documents are drawn: toward which side, how strictly, and by which seed."""
+    """How documents are drawn: toward which side, how strictly, and with which seed."""
 
     toward: str
     temperature: float
     seed: int
-    middle: NDArray[np.float64]
-    """The mean of what is gone by, in each group; empty before the corpus was looked at."""
-    scale: NDArray[np.float64]
-    """Its standard deviation."""
+    middle: Float64Array
+    """The mean of the order values by group; empty before the criteria are compiled."""
+    scale: Float64Array
+    """Their standard deviation by group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,35 +152,38 @@ class Band:
 
     @property
     def in_tokens(self) -> bool:
-        """Whether places are counted in tokens, and not in documents."""
+        """Whether positions in the order are counted in tokens, and not in documents."""
         return self.budget is not None
 
-    def with_draw(self, middle: NDArray[np.float64], scale: NDArray[np.float64]) -> "Band":
-        """The same band, with what the draw needs to know of the corpus."""
+    def with_draw(self, middle: Float64Array, scale: Float64Array) -> "Band":
+        """Return the same band with the mean and the standard deviation of each group, which its draw needs."""
         assert self.draw is not None
         return replace(self, draw=replace(self.draw, middle=middle, scale=scale))
 
     def ends(self, weights: Sequence[int]) -> list[tuple[int, int, int]]:
-        """The places [low, high) that are kept of each group, and how far places go, from the groups' weights."""
-        whole = sum(weights)
-        return [self._ends(weight, whole) for weight in weights]
+        """Return (first, last, weight) of each group: positions from ``first`` on and before ``last`` are kept.
 
-    def _ends(self, weight: int, whole: int) -> tuple[int, int, int]:
+        ``weights`` are documents, or tokens with a budget; positions run from 0 to the weight of the group.
+        """
+        total = sum(weights)
+        return [self._ends(weight, total) for weight in weights]
+
+    def _ends(self, weight: int, total: int) -> tuple[int, int, int]:
         if self.budget is None:
             first, last = (math.floor(share * weight + Fraction(1, 2)) for share in (self.low, self.high))
             return first, last, weight
-        part = weight if self.budget >= whole else self.budget * weight // max(whole, 1)
+        part = weight if self.budget >= total else self.budget * weight // max(total, 1)
         if self.low == 0:
             return 0, part, weight
         first = weight - part if self.high == 1 else (weight - part) // 2
         return first, first + part, weight
 
     def reasons(self) -> tuple[str, str]:
-        """Why a document below the band is rejected, and why one above."""
+        """Return the reason for a document below the band, and that for one above."""
         of = f" of its {' and '.join(self.within)}" if self.within else ""
         if self.draw is not None:
-            said = f"not drawn (temperature {self.draw.temperature:.10g}){of.replace(' of', ' in')}"
-            return said, said
+            reason = f"not drawn (temperature {self.draw.temperature:.10g}){of.replace(' of', ' in')}"
+            return reason, reason
         if self.budget is not None:
             budget = f"the budget of {spell_tokens(self.budget)} tokens"
             return f"{self.column} below {budget}", f"{self.column} above {budget}"
@@ -144,7 +193,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """All that one call of ``filter`` asks."""
+    """The criteria of one call of ``filter``; false where there are none."""
 
     bounds: tuple[Bound, ...]
     where: str | None
@@ -154,7 +203,7 @@ class Criteria:
         return bool(self.bounds or self.where is not None or self.band)
 
     def columns(self) -> tuple[str, ...]:
-        """The columns of numbers that are asked for."""
+        """Return the names of the columns that bounds and the band need, each once."""
         names = [bound.column for bound in self.bounds] + ([self.band.column] if self.band else [])
         return tuple(dict.fromkeys(names))
 
@@ -162,37 +211,46 @@ class Criteria:
 NOTHING = Criteria((), None, None)
 
 
-def trials_of(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a dry run tries: one set of options for each combination of the bounds that have several values."""
-    several = {name: value for name, value in options.items() if isinstance(value, (tuple, list))}
-    found = [{name: value for name, value in options.items() if name not in several}]
-    for name, values in several.items():
-        found = [{**one, name: value} for one in found for value in values]
-    return [{name: one[name] for name in options} for one in found]
+def split_trials(options: FilterOptions) -> list[FilterOptions]:
+    """Return what a dry run tries: one set of options for each combination of the bounds that have several values.
+
+    The last of these bounds varies fastest. Without such a bound the options are the one trial.
+    """
+    trials = [options]
+    for field in fields(options):
+        values = getattr(options, field.name)
+        if isinstance(values, (tuple, list)):
+            trials = [replace(trial, **{field.name: value}) for trial in trials for value in values]
+    return trials
 
 
-def criteria_of(options: Mapping[str, Any]) -> Criteria:
-    """The options as criteria, in the order in which they reject. UsageError for those that mean nothing."""
-    bounds = tuple(
-        Bound(f"--{name.replace('_', '-')}", ALIASES.get(name[4:], name[4:]), sign, _number(name, options[name]))
-        for name, sign in BOUNDS.items()
-        if options.get(name) is not None
-    )
+def build_criteria(options: FilterOptions) -> Criteria:
+    """Return the options as criteria, in the order in which they reject.
+
+    Raises UsageError for options that are wrong, contradict each other, or have no effect.
+    """
+    bounds = tuple(_make_bound(spec) for spec in list_bound_specs(options) if spec.values is not None)
     _check_order(bounds)
-    if options.get("seed") and options.get("temperature") is None:
-        seed = options["seed"]
-        raise UsageError(f"--seed {seed} says nothing without --temperature", f"--temperature 1 --seed {seed}")
-    return Criteria(bounds, _where(options.get("where")), _band(options))
+    if options.seed and options.temperature is None:
+        seed = options.seed
+        raise UsageError(f"--seed {seed} has no effect without --temperature", f"--temperature 1 --seed {seed}")
+    return Criteria(bounds, _check_expression(options.where), _make_band(options))
 
 
-def _number(name: str, value: Any) -> float:
-    option = f"--{name.replace('_', '-')}"
+def build_recorded_criteria(parameters: Mapping[str, Any]) -> Criteria:
+    """Return the criteria of a filter's record, as ``parameters_of`` wrote them."""
+    known = {field.name for field in fields(FilterOptions)}
+    return build_criteria(FilterOptions(**{name: value for name, value in parameters.items() if name in known}))
+
+
+def _make_bound(spec: BoundSpec) -> Bound:
+    option, value = spec.option, spec.values
     if isinstance(value, (tuple, list)):
         shown = ",".join(f"{one:.10g}" for one in value)
         raise UsageError(f"{option} {shown}: a decision has one bound", f"try several with --dry-run {option} {shown}")
-    if not math.isfinite(value) or value < 0:
-        raise UsageError(f"{option} {value} is no bound: it must be a number from 0 on", f"leave {option} out for none")
-    return float(value)
+    if value is None or not math.isfinite(value) or value < 0:
+        raise UsageError(f"{option} must be a number from 0 on, not {value}", f"leave {option} out for no bound")
+    return Bound(option, spec.column, spec.sign, float(value))
 
 
 def _check_order(bounds: Sequence[Bound]) -> None:
@@ -204,57 +262,64 @@ def _check_order(bounds: Sequence[Bound]) -> None:
             raise UsageError(f"{pair}: nothing lies between them", "swap the two values")
 
 
-def _where(text: str | None) -> str | None:
-    """The user's condition, checked to be one SQL expression and nothing around it."""
+def _check_expression(text: str | None) -> str | None:
+    """Return the user's condition, checked to be one SQL expression and nothing else."""
     if text is None:
         return None
     try:
         duckdb.SQLExpression(text)
     except duckdb.Error as error:
         hint = 'one condition over the columns, as in --where "perplexity < 50 and tokens >= 64"'
-        raise UsageError(f"--where is no SQL expression: {explain(error)}", hint) from error
+        raise UsageError(f"--where is not an SQL expression: {explain_sql_error(error)}", hint) from error
     return text
 
 
-def _band(options: Mapping[str, Any]) -> Band | None:
-    keep, rate, by = (options.get(name) for name in ("keep", "rate", "by"))
-    within, budget, temperature = (options.get(name) for name in ("within", "tokens", "temperature"))
+def _make_band(options: FilterOptions) -> Band | None:
+    keep, rate, budget = options.keep, options.rate, options.tokens
     if keep is None:
-        _refuse_alone({"rate": rate, "by": by, "within": within, "tokens": budget, "temperature": temperature})
+        _refuse_without_keep(
+            {
+                "--rate": rate,
+                "--by": options.by,
+                "--within": options.within,
+                "--tokens": budget,
+                "--temperature": options.temperature,
+            }
+        )
         return None
-    column = by or "ppl"
-    named = document_columns.split(within) if within else ()
-    low, high = _shares(keep, rate)
+    column = options.by or "ppl"
+    within = tuple(document_columns.split(options.within)) if options.within else ()
+    low, high = _find_shares(keep, rate)
     if budget is not None and (rate is not None or ":" in keep):
-        said = f"--rate {rate}" if rate is not None else f"--keep {keep}"
-        raise UsageError(f"{said} and --tokens {budget} both say how much to keep", "leave one of them out")
-    band = Band(ALIASES.get(column, column), low, high, tuple(named), None if budget is None else parse_tokens(budget))
-    return band if temperature is None else _drawn(band, keep, temperature, options.get("seed") or 0)
+        other = f"--rate {rate}" if rate is not None else f"--keep {keep}"
+        raise UsageError(f"{other} and --tokens {budget} both set how much to keep", "leave one of them out")
+    band = Band(ALIASES.get(column, column), low, high, within, None if budget is None else parse_tokens(budget))
+    return band if options.temperature is None else _make_drawn(band, keep, options.temperature, options.seed)
 
 
-def _refuse_alone(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
+def _refuse_without_keep(option_to_value: Mapping[str, Any]) -> None:
+    for option, value in option_to_value.items():
         if value is not None:
-            raise UsageError(f"--{name} {value} says nothing without --keep", f"--keep middle --{name} {value}")
+            raise UsageError(f"{option} {value} has no effect without --keep", f"--keep middle {option} {value}")
 
 
-def _drawn(band: Band, keep: str, temperature: float, seed: int) -> Band:
-    """The band as a share that is drawn."""
+def _make_drawn(band: Band, keep: str, temperature: float, seed: int) -> Band:
+    """Return the band as a share that is drawn."""
     if ":" in keep:
         hint = f"--keep low, middle or high with --temperature {temperature}"
-        raise UsageError(f"--keep {keep}: a draw has no percentiles, for any document may be drawn", hint)
+        raise UsageError(f"--keep {keep}: a draw has no percentiles, since any document may be drawn", hint)
     if not math.isfinite(temperature) or temperature <= 0:
-        hint = "1 draws softly, 0.1 nearly keeps the best; without --temperature nothing is left to chance"
-        raise UsageError(f"--temperature {temperature} is no temperature: above 0", hint)
+        hint = "1 draws softly, 0.1 nearly keeps the best; without --temperature nothing is random"
+        raise UsageError(f"--temperature must be greater than 0, not {temperature}", hint)
     draw = WeightedDraw(keep, temperature, seed, np.zeros(0), np.zeros(0))
     return replace(band, low=Fraction(0), high=band.high - band.low, draw=draw)
 
 
-def _shares(keep: str, rate: float | None) -> tuple[Fraction, Fraction]:
-    """The two shares between which ``keep`` keeps, exact, so that .5 is a half and neighbours do not overlap."""
+def _find_shares(keep: str, rate: float | None) -> tuple[Fraction, Fraction]:
+    """Return the two shares between which ``keep`` keeps; exact, so that neighbouring shares do not overlap."""
     part = Fraction(str(rate)) if rate is not None and math.isfinite(rate) else Fraction(1, 2)
     if rate is not None and not 0 < rate <= 1:
-        raise UsageError(f"--rate {rate} is not a share of the documents: above 0, up to 1", "--rate 0.5 keeps half")
+        raise UsageError(f"--rate must be greater than 0 and at most 1, not {rate}", "--rate 0.5 keeps half")
     named = {"low": (Fraction(0), part), "middle": ((1 - part) / 2, (1 + part) / 2), "high": (1 - part, Fraction(1))}
     if keep in named:
         return named[keep]
@@ -270,12 +335,12 @@ def _percentiles(keep: str, rate: float | None) -> tuple[Fraction, Fraction]:
     if not 0 <= low < high <= 1:
         raise UsageError(f"--keep {keep}: percentiles go from 0 to 100, the lower first", hint)
     if rate is not None:
-        raise UsageError(f"--keep {keep} already says how much; --rate {rate} would say it again", "leave out --rate")
+        raise UsageError(f"--keep {keep} and --rate {rate} both set how much to keep", "leave out --rate")
     return low, high
 
 
 def parameters_of(criteria: Criteria) -> dict[str, Any]:
-    """The criteria as JSON, for the record, the card and the fingerprint."""
+    """Return the criteria as JSON for records, cards and fingerprints; ``build_recorded_criteria`` reads it again."""
     found: dict[str, Any] = {
         bound.option.lstrip("-").replace("-", "_"): _plain(bound.value) for bound in criteria.bounds
     }
@@ -307,29 +372,26 @@ def _percent(share: Fraction) -> str:
     return f"{float(share * 100):.10g}"
 
 
-# Against a run.
+def check_columns(scores: pa.Schema, criteria: Criteria, carried: Mapping[str, str]) -> None:
+    """Raise UsageError where a criterion needs a column of numbers that neither scores nor documents have.
 
-
-def check_columns(scores: pa.Schema, criteria: Criteria, own: Mapping[str, str]) -> None:
-    """UsageError where a criterion asks for a column that neither the scores nor the documents have as numbers.
-
-    ``own`` are the columns of the documents that are carried, with their types.
+    ``carried`` are the columns of the documents next to the scores, with their types.
     """
-    wanted = {bound.column: bound.option for bound in criteria.bounds}
+    column_to_option = {bound.column: bound.option for bound in criteria.bounds}
     if criteria.band:
-        wanted[criteria.band.column] = "--by"
-    for column, option in wanted.items():
-        _check_column(column, option, scores, own)
+        column_to_option[criteria.band.column] = "--by"
+    for column, option in column_to_option.items():
+        _check_column(column, option, scores, carried)
 
 
-def _check_column(column: str, option: str, scores: pa.Schema, own: Mapping[str, str]) -> None:
-    kinds = {one.name: one.type for one in scores if one.name not in ("row", "hash")}
-    numbers = [name for name, kind in kinds.items() if pa.types.is_floating(kind) or pa.types.is_integer(kind)]
-    if column in numbers or own.get(column) in ("int64", "double"):
+def _check_column(column: str, option: str, scores: pa.Schema, carried: Mapping[str, str]) -> None:
+    types = {one.name: one.type for one in scores if one.name not in ("row", "hash")}
+    numbers = [name for name, kind in types.items() if pa.types.is_floating(kind) or pa.types.is_integer(kind)]
+    if column in numbers or carried.get(column) in ("int64", "double"):
         return
     if column in SIGNALS:
         raise UsageError(f"{option}: the scores have no {column}", f"score again with --signals {column}, or all")
-    if column in own:
+    if column in carried:
         raise UsageError(f"{option}: the column {column} of the documents holds text, not numbers", "curate filter -h")
     close = difflib.get_close_matches(column, [*numbers, *ALIASES], 1)
     meant = f"did you mean {close[0]}? " if close else ""
@@ -339,7 +401,11 @@ def _check_column(column: str, option: str, scores: pa.Schema, own: Mapping[str,
 
 
 def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
-    """Bind the condition as a WHERE clause: DuckDB says what is wrong, the hint which columns there are."""
+    """Bind the condition to the columns of the scores.
+
+    Raises UsageError for one that DuckDB cannot bind, one that gives no boolean, and one that calls a function which
+    gives another value each time.
+    """
     known = scores_view.columns(connection)
     hint = f"the columns are: {', '.join(known)}"
     for column, verb in (("contaminated", "decontaminate"), ("eval_sets", "decontaminate"), ("duplicate", "dedup")):
@@ -349,14 +415,14 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
         connection.execute(f"EXPLAIN SELECT 1 FROM scores WHERE (\n{where}\n)")
         kind = connection.execute(f"DESCRIBE SELECT (\n{where}\n) FROM scores").fetchall()[0][1]
     except duckdb.Error as error:
-        raise UsageError(f"--where: {explain(error)}", f"{_suggest(str(error), known)}{hint}") from error
+        raise UsageError(f"--where: {explain_sql_error(error)}", f"{_suggest(str(error), known)}{hint}") from error
     if kind != "BOOLEAN":
         raise UsageError(f"--where gives {kind}, not true or false", hint)
     _check_steady(connection, where)
 
 
-def explain(error: duckdb.Error) -> str:
-    """What DuckDB says of a condition, with the place that it points at."""
+def explain_sql_error(error: duckdb.Error) -> str:
+    """Return the message of DuckDB about a condition, with the part of the condition that it points at."""
     lines = str(error).splitlines()
     for line, below in itertools.pairwise(lines):
         if line.startswith("LINE ") and set(below.strip()) == {"^"}:
@@ -372,18 +438,21 @@ def _suggest(message: str, known: Mapping[str, str]) -> str:
 
 
 def _check_steady(connection: duckdb.DuckDBPyConnection, where: str) -> None:
-    """Refuse functions that answer differently each time: the same run must give the same documents."""
+    """Refuse functions that give another value each time: the same run must give the same documents."""
     query = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
     changing = {str(name) for (name,) in connection.execute(query).fetchall()}
     for name in re.findall(r"\b([a-z_]\w*)\s*\(", where.lower()):
         if name in changing:
             raise UsageError(
-                f"--where: {name}() gives another answer each time", "a run must be reproducible; leave it out"
+                f"--where: {name}() gives another value each time", "a run must be reproducible; leave it out"
             )
 
 
-def ask(criteria: Criteria) -> str:
-    """The SQL of what ``where`` says of each document, in the order of the corpus: 0 false, 1 true, 2 null."""
-    said = f"CASE WHEN (\n{criteria.where}\n) IS NULL THEN 2 WHEN (\n{criteria.where}\n) THEN 1 ELSE 0 END"
-    guarded = f"CASE WHEN status = 'ok' AND rejection IS NULL THEN {said} ELSE 2 END"  # no cast fails on the others
+def build_where_query(criteria: Criteria) -> str:
+    """Return the query of ``where`` for each document, in the order of the corpus: 0 false, 1 true, 2 null.
+
+    Documents that criteria are not about are 2 without evaluating the condition, since a cast may fail on them.
+    """
+    value = f"CASE WHEN (\n{criteria.where}\n) IS NULL THEN 2 WHEN (\n{criteria.where}\n) THEN 1 ELSE 0 END"
+    guarded = f"CASE WHEN status = 'ok' AND rejection IS NULL THEN {value} ELSE 2 END"
     return f"SELECT {guarded}::TINYINT AS said, part, place FROM documents AS scores ORDER BY part, place"

@@ -1,33 +1,53 @@
 """The decision of ``curate filter``: criteria applied to every document, the table written, dry runs compared."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from curate.errors import GateError, UsageError
+from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql, tally
+from curate.rundir.document_blocks import BlockReader
+from curate.rundir.rejections import Rejections, open_rejections
+from curate.rundir.run import Run, compute_fingerprint, open_run
+from curate.rundir.schemas import SCORES, SIGNALS
 from curate.rundir.tally import Share
-from curate.runtime.numbers import figure
-from curate.runtime.text import command
+from curate.runtime import files
+from curate.runtime.numbers import figure, parse_size
+from curate.runtime.text import command, fold
+from curate.stages.filter.apply import compile_criteria
+from curate.stages.filter.boundary_examples import find_boundaries
+from curate.stages.filter.counts import (
+    CountedDecision,
+    DecisionCount,
+    Judgement,
+    compute_medians,
+    compute_quantiles,
+    sum_up_decision,
+)
+from curate.stages.filter.criteria import (
+    NOTHING,
+    Criteria,
+    FilterOptions,
+    build_criteria,
+    build_where_query,
+    check_columns,
+    check_where,
+    parameters_of,
+    split_trials,
+)
 from curate.stages.filter.summary import FilterSummary, FilterTrial
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pyarrow as pa
-
-    from curate.rundir.rejections import Rejections
-    from curate.rundir.run import Run
-    from curate.stages.filter.apply import DocumentRows
-    from curate.stages.filter.counts import CountedDecision, DecisionCount, Judgement
-    from curate.stages.filter.criteria import Criteria
-
-
 SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
+"""Quantiles of perplexity that explain a corpus, by their labels."""
 
 
 def decide_documents(
     run: str,
-    options: Mapping[str, Any],
+    options: FilterOptions,
     memory_limit: str | None = None,
     ledger: str | None = None,
     *,
@@ -36,240 +56,196 @@ def decide_documents(
 ) -> FilterSummary:
     """Decide which documents of a run to keep, or with ``dry_run`` compare what criteria would keep.
 
-    ``options`` are the criteria by the names that ``curate filter`` gives them.
+    Raises UsageError for options that are wrong or name no criterion, TableError where a table of the run is stale or
+    not complete, and GateError where nothing would be kept; then the decisions of the run stay as they are.
     """
-    from curate.rundir import rejections
-    from curate.rundir.run import open_run
-    from curate.stages.filter import criteria
-
-    trials = [criteria.criteria_of(one) for one in criteria.trials_of(options)] if dry_run else []
-    asked = criteria.criteria_of(options) if len(trials) <= 1 else trials[0]
-    if show and (len(trials) > 1 or not asked):
+    trials = [build_criteria(trial) for trial in split_trials(options)] if dry_run else []
+    criteria = build_criteria(options) if len(trials) <= 1 else trials[0]
+    if show and (len(trials) > 1 or not criteria):
         raise UsageError("--show is about the boundaries of one decision", "name one criterion, with one value each")
     opened = open_run(run)
     opened.finished_scores()
-    desk = FilterJob(opened, rejections.open_rejections(opened), memory_limit, ledger)
-    source = desk.open(asked)
-    if not asked and not dry_run:
-        raise no_criterion(source, run)
-    source.load()
-    if not asked or len(trials) > 1:
-        pairs = [(source, one) for one in trials] if asked else desk.suggest(source)
-        return desk.sweep(source, pairs)
-    return desk.decide(source, asked, dry_run, show)
+    job = FilterJob(opened, open_rejections(opened), memory_limit, ledger)
+    reader = job.open(criteria)
+    if not criteria and not dry_run:
+        raise _explain_no_criterion(reader, run)
+    reader.load()
+    if not criteria or len(trials) > 1:
+        return job.sweep(reader, [(reader, trial) for trial in trials] if criteria else job.suggest(reader))
+    return job.decide(reader, criteria, dry_run, show)
 
 
 @dataclass(slots=True)
 class FilterJob:
     """One call of ``filter``: where it reads and writes."""
 
-    run: "Run"
-    found: "Rejections"
+    run: Run
+    rejections: Rejections
     memory_limit: str | None
     ledger: str | None
+    """The columns to count by, as ``--ledger`` takes them: ``none`` for no ledger, None for the default."""
     domain: list[str] = field(default_factory=list)
+    """The columns to count by; set by ``open``."""
 
-    def open(self, asked: "Criteria") -> "DocumentRows":
-        """The narrow tables with the columns that are asked for, after a look whether these exist."""
-        from curate.rundir import aligned_parts, document_columns, scores_view
-        from curate.rundir.schemas import SCORES, SIGNALS
-        from curate.stages.filter import criteria
-        from curate.stages.filter.apply import HELD_BYTES, DocumentRows
+    def open(self, criteria: Criteria) -> BlockReader:
+        """Return a reader of the columns that criteria need. It has read nothing yet.
 
-        within = list(asked.band.within) if asked.band else []
+        Raises UsageError where neither the scores nor the documents have a column, and for SQL that cannot be bound.
+        """
+        within = list(criteria.band.within) if criteria.band else []
         self.domain = self._choose_domain(within)
-        own = [name for name in asked.columns() if name not in SCORES.names and name not in SIGNALS]
-        corpus = self.run.corpus() if asked.where or own else None
-        known = document_columns.list_carried(self.run)
-        own = [name for name in own if name in known or (corpus is not None and document_columns.holds(corpus, name))]
-        named = document_columns.mentioned(corpus, asked.where, known) if asked.where and corpus is not None else []
-        kinds = document_columns.carry(self.run, list(dict.fromkeys([*self.domain, *within, *own, *named])))
-        criteria.check_columns(aligned_parts.schema(self.run), asked, {name: _kind(kinds[name]) for name in kinds})
-        if asked.where is not None or self.found:
-            with scores_view.open_scores(self.run, self.memory_limit, self.found, named) as connection:
-                scores_view.check_met(connection, self.run, self.found)
-                if asked.where is not None:
-                    criteria.check_where(connection, asked.where)
-        columns = tuple(dict.fromkeys(["perplexity", *asked.columns()]))
-        source = DocumentRows(self.run, self.found, columns, self.domain, within)
-        source.held_bytes = _half(self.memory_limit) or HELD_BYTES
-        if asked.where is not None:
-            source.where = lambda: self._answers(asked, named)
-        return source
+        others = [name for name in criteria.columns() if name not in SCORES.names and name not in SIGNALS]
+        corpus = self.run.corpus() if criteria.where or others else None
+        carried = document_columns.list_carried(self.run)
+        others = [
+            name for name in others if name in carried or (corpus is not None and document_columns.holds(corpus, name))
+        ]
+        in_sql = []
+        if criteria.where and corpus is not None:
+            in_sql = document_columns.mentioned(corpus, criteria.where, carried)
+        types = document_columns.carry(self.run, list(dict.fromkeys([*self.domain, *within, *others, *in_sql])))
+        check_columns(aligned_parts.schema(self.run), criteria, {name: _spell_type(types[name]) for name in types})
+        if criteria.where is not None or self.rejections:
+            with scores_view.open_scores(self.run, self.memory_limit, self.rejections, in_sql) as connection:
+                scores_view.check_met(connection, self.run, self.rejections)
+                if criteria.where is not None:
+                    check_where(connection, criteria.where)
+        return BlockReader(
+            self.run,
+            self.rejections,
+            list(dict.fromkeys(["row", "perplexity", *criteria.columns()])),
+            self.domain,
+            within,
+            where=None if criteria.where is None else lambda: self._answer_where(criteria, in_sql),
+            held_bytes=None if self.memory_limit is None else parse_size(self.memory_limit) // 2,  # DuckDB has the rest
+        )
 
     def _choose_domain(self, within: list[str]) -> list[str]:
-        from curate.rundir import document_columns
-
         if self.ledger == "none":
             return []
         if self.ledger is not None:
             return document_columns.split(self.ledger)
-        found = document_columns.default_domain(self.run)
-        return within or ([found] if found else [])
+        default = document_columns.default_domain(self.run)
+        return within or ([default] if default else [])
 
-    def _answers(self, asked: "Criteria", named: list[str]) -> "Iterator[pa.RecordBatch]":
-        """What the user's SQL says of each row; what it meets in one (a failed cast) is a mistake of usage."""
-        from curate.rundir import scores_view, sql, tally
-        from curate.stages.filter import criteria
+    def _answer_where(self, criteria: Criteria, carried: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yield what the user's SQL gives for each row. Raises UsageError where it fails on one, as a cast can."""
+        views = scores_view.open_scores(self.run, self.memory_limit, self.rejections, carried)
+        with views as connection, tally.blaming_sql():
+            yield from sql.stream(connection, build_where_query(criteria))
 
-        with scores_view.open_scores(self.run, self.memory_limit, self.found, named) as connection, tally.blaming_sql():
-            yield from sql.stream(connection, criteria.ask(asked))
-
-    def suggest(self, source: "DocumentRows") -> "list[tuple[DocumentRows, Criteria]]":
-        """Upper bounds near the quartiles, and the middle half: of all, and of each domain where there are several."""
-        from curate.stages.filter import criteria
-        from curate.stages.filter.apply import DocumentRows
-
-        asked: list[dict[str, Any]] = [{"max_ppl": float(figure(value))} for value in _perplexity_quantiles(source)[2:]]
-        middle = {"keep": "middle", "rate": 0.5}
-        found = [(source, criteria.criteria_of(options)) for options in [*asked, middle]]
-        if len(source.domains.names) > 1:
-            grouped = DocumentRows(self.run, self.found, source.columns, self.domain, self.domain)
-            grouped.held_bytes = source.held_bytes
+    def suggest(self, reader: BlockReader) -> list[tuple[BlockReader, Criteria]]:
+        """Return criteria to try: upper bounds near the quartiles, and the middle half of all and of each domain."""
+        bounds = [FilterOptions(max_ppl=float(figure(value))) for value in _perplexity_quantiles(reader)[2:]]
+        middle = FilterOptions(keep="middle", rate=0.5)
+        trials = [(reader, build_criteria(options)) for options in [*bounds, middle]]
+        if len(reader.domains.names) > 1:
+            grouped = BlockReader(self.run, self.rejections, reader.columns, self.domain, held_bytes=reader.held_bytes)
             grouped.load()
-            found.append((grouped, criteria.criteria_of({**middle, "within": ",".join(self.domain)})))
-        return found
+            trials.append((grouped, build_criteria(replace(middle, within=",".join(self.domain)))))
+        return trials
 
-    def sweep(self, source: "DocumentRows", trials: "list[tuple[DocumentRows, Criteria]]") -> FilterSummary:
-        """What several sets of criteria would keep."""
-        from curate.stages.filter import apply, criteria
-        from curate.stages.filter.counts import Judgement, medians, weigh
+    def sweep(self, reader: BlockReader, trials: list[tuple[BlockReader, Criteria]]) -> FilterSummary:
+        """Return what each of several sets of criteria would keep; nothing is written."""
+        nothing = Judgement(reader, compile_criteria(reader, NOTHING))
+        before, rows = compute_medians(nothing, kept=False), []
+        for trial_reader, criteria in trials:
+            judgement = Judgement(trial_reader, compile_criteria(trial_reader, criteria))
+            rows.append(_make_trial(criteria, sum_up_decision(judgement, before, _count(judgement))))
+        summary = self._summarise(sum_up_decision(nothing, before, _count(nothing)), {})
+        return replace(summary, kept=Share(), dry_run=True, sweep=tuple(rows), ledger=())
 
-        nothing = Judgement(source, apply.prepare(source, criteria.NOTHING))
-        before, found = medians(nothing, kept=False), []
-        for own, asked in trials:
-            judgement = Judgement(own, apply.prepare(own, asked))
-            found.append(_trial(asked, weigh(judgement, before, _count(judgement))))
-        summary = self._summary(weigh(nothing, before, _count(nothing)), {})
-        return replace(summary, kept=Share(), dry_run=True, sweep=tuple(found), ledger=())
+    def decide(self, reader: BlockReader, criteria: Criteria, dry_run: bool, show: bool) -> FilterSummary:
+        """Decide on every document, write the table unless this is a dry run, and sum up.
 
-    def decide(self, source: "DocumentRows", asked: "Criteria", dry_run: bool, show: bool) -> FilterSummary:
-        """Decide on every document, write the table unless this is a dry run, and sum up."""
-        from curate.stages.filter import apply, boundary_examples, criteria
-        from curate.stages.filter.counts import Judgement, medians
-
-        judgement, parameters = Judgement(source, apply.prepare(source, asked)), criteria.parameters_of(asked)
+        Raises GateError where nothing would be kept; the table of an earlier decision then stays.
+        """
+        judgement, parameters = Judgement(reader, compile_criteria(reader, criteria)), parameters_of(criteria)
         if dry_run:
-            before = medians(judgement, kept=False)
-            summary = replace(self._summarise(judgement, _count(judgement), parameters, before), dry_run=True)
+            before = compute_medians(judgement, kept=False)
+            decision = sum_up_decision(judgement, before, _count(judgement))
+            summary = replace(self._summarise(decision, parameters), dry_run=True)
         else:
             summary = self._write(judgement, parameters)
-        return replace(summary, boundaries=boundary_examples.find(self.run, judgement)) if show else summary
+        return replace(summary, boundaries=find_boundaries(self.run, judgement)) if show else summary
 
-    def _write(self, judgement: "Judgement", parameters: Mapping[str, Any]) -> FilterSummary:
-        """Write the decision table, then its record; one fingerprint in both shows a reader a half replacement.
-
-        GateError, with the old table left as it was, where nothing would be kept.
-        """
-        from concurrent.futures import ThreadPoolExecutor
-
-        from curate.rundir.run import compute_fingerprint
-        from curate.runtime import files
-        from curate.stages.filter.counts import medians
-
-        made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.found.fingerprints()}
-        note: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
-        note["fingerprint"] = compute_fingerprint(note)
-        with ThreadPoolExecutor(1) as pool, files.replacing(self.run.filter) as beside:
-            judgement.settle()
-            writing = pool.submit(_write_codes, beside, judgement, note)
-            if not judgement.source.is_held():
-                writing.result()  # both would read the tables again, and ask the same SQL
-            summary = self._summarise(judgement, _count(judgement), parameters, medians(judgement, kept=False))
+    def _write(self, judgement: Judgement, parameters: Mapping[str, Any]) -> FilterSummary:
+        """Write the decision table, then its record; one fingerprint in both shows a reader a half replacement."""
+        made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.rejections.fingerprints()}
+        record: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
+        record["fingerprint"] = compute_fingerprint(record)
+        with ThreadPoolExecutor(1) as pool, files.replacing(self.run.filter) as path:
+            judgement.decide_held()
+            writing = pool.submit(_write_codes, path, judgement, record)
+            if not judgement.reader.is_held():
+                writing.result()  # both would read the tables again, and run the same SQL
+            before = compute_medians(judgement, kept=False)
+            summary = self._summarise(sum_up_decision(judgement, before, _count(judgement)), parameters)
             writing.result()
             if not summary.kept.documents:
-                raise _nothing_kept(judgement.source, summary)
-        self.run.save("filter", {**note, "counts": _counts(summary), "summary": _medians(summary)})
+                raise _explain_nothing_kept(judgement.reader, summary)
+        self.run.save("filter", {**record, "counts": _counts(summary), "summary": _medians(summary)})
         return summary
 
-    def _summarise(
-        self,
-        judgement: "Judgement",
-        count: "DecisionCount",
-        parameters: Mapping[str, Any],
-        before: "list[float | None]",
-    ) -> FilterSummary:
-        from curate.stages.filter.counts import weigh
-
-        return self._summary(weigh(judgement, before, count), parameters)
-
-    def _summary(self, weighed: "CountedDecision", parameters: Mapping[str, Any]) -> FilterSummary:
-        """What was weighed as a selection; TableError when documents are missing from it."""
-        from curate.rundir import tally
-
+    def _summarise(self, decision: CountedDecision, parameters: Mapping[str, Any]) -> FilterSummary:
+        """Return the summary of a decision. Raises TableError where documents are missing from it."""
         read = self.run.finished_scores()["counts"]["read"]
-        sums = tally.sum_up("filter", weighed.tally, read)
+        sums = tally.sum_up("filter", decision.tally, read)
         return FilterSummary(
             run=str(self.run.path),
-            read=Share(read, sum(one.tokens for one in weighed.tally.values())),
-            scored=weighed.scored,
-            kept=weighed.kept,
+            read=Share(read, sum(share.tokens for share in decision.tally.values())),
+            scored=decision.scored,
+            kept=decision.kept,
             rejected=sums.rejected,
             unreadable=sums.unreadable,
             parameters=parameters,
-            verbs=self.found.verbs(),
+            verbs=self.rejections.verbs(),
             domain=" / ".join(self.domain) or None,
-            ledger=weighed.domains if self.domain else (),
+            ledger=decision.domains if self.domain else (),
         )
 
 
-def _write_codes(path: "Path", judgement: "Judgement", note: Mapping[str, Any]) -> None:
-    from curate.rundir import decision_table
-
-    with decision_table.coded_writer(path, judgement.source.names, note) as writer:
-        for rows, codes in judgement.rows():
-            writer.add(rows.file, rows.rows, codes)
+def _write_codes(path: Path, judgement: Judgement, metadata: Mapping[str, Any]) -> None:
+    with decision_table.coded_writer(path, judgement.reader.reasons, metadata) as writer:
+        for block, codes in judgement.blocks():
+            writer.add(block.file, block.rows, codes)
 
 
-def _count(judgement: "Judgement") -> "DecisionCount":
-    from curate.stages.filter.counts import DecisionCount
-
+def _count(judgement: Judgement) -> DecisionCount:
     count = DecisionCount()
-    for rows, codes in judgement.rows():
-        count.add(rows, codes)
+    for block, codes in judgement.blocks():
+        count.add(block, codes)
     return count
 
 
-def _kind(kind: "pa.DataType") -> str:
-    return {"large_string": "string"}.get(str(kind), str(kind))
+def _spell_type(data_type: pa.DataType) -> str:
+    return {"large_string": "string"}.get(str(data_type), str(data_type))
 
 
-def _half(memory_limit: str | None) -> int | None:
-    """Half of a memory limit in bytes, for rows that are held; DuckDB has the other half."""
-    from curate.runtime.numbers import parse_size
-
-    return None if memory_limit is None else parse_size(memory_limit) // 2
-
-
-def _trial(asked: "Criteria", weighed: "CountedDecision") -> FilterTrial:
-    from curate.stages.filter import criteria
-
-    parameters = criteria.parameters_of(asked)
-    named = " ".join(f"--{name.replace('_', '-')} {_plain(value)}" for name, value in _as_typed(asked).items())
+def _make_trial(criteria: Criteria, decision: CountedDecision) -> FilterTrial:
+    typed = " ".join(f"--{name.replace('_', '-')} {_spell(value)}" for name, value in _as_typed(criteria).items())
     changes = {}
-    for line in weighed.domains if len(weighed.domains) > 1 else ():
-        before = line.before.tokens / max(weighed.scored.tokens, 1)
-        after = line.after.tokens / max(weighed.kept.tokens, 1)
+    for line in decision.domains if len(decision.domains) > 1 else ():
+        before = line.before.tokens / max(decision.scored.tokens, 1)
+        after = line.after.tokens / max(decision.kept.tokens, 1)
         changes[line.name] = after / before - 1 if before else 0.0
     ranked = dict(sorted(changes.items(), key=lambda pair: (-abs(pair[1]), pair[0])))
-    return FilterTrial(named, weighed.kept, ranked, parameters)
+    return FilterTrial(typed, decision.kept, ranked, parameters_of(criteria))
 
 
-def _as_typed(asked: "Criteria") -> dict[str, Any]:
-    """The criteria as a person would type them."""
-    from curate.stages.filter import criteria
-
-    found = criteria.parameters_of(asked)
-    if found.get("keep") == "25:75":
-        found |= {"keep": "middle", "rate": 0.5}
-    found.pop("by", None) if found.get("by") == "perplexity" else None
-    order = ["keep", "rate", "tokens", "by", "within", "temperature", "seed", "where"]
-    names = [name for name in found if name not in order] + [name for name in order if name in found]
-    short = {"max_perplexity": "max_ppl"}
-    return {short.get(name, name): found[name] for name in names}
+def _as_typed(criteria: Criteria) -> dict[str, Any]:
+    """Return the criteria as a person would type them: bounds first, no option that is a default."""
+    parameters = parameters_of(criteria)
+    if parameters.get("keep") == "25:75":
+        parameters |= {"keep": "middle", "rate": 0.5}
+    if parameters.get("by") == "perplexity":
+        del parameters["by"]
+    last = ["keep", "rate", "tokens", "by", "within", "temperature", "seed", "where"]
+    names = [name for name in parameters if name not in last] + [name for name in last if name in parameters]
+    return {name: parameters[name] for name in names}
 
 
-def _plain(value: object) -> str:
+def _spell(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
@@ -289,38 +265,32 @@ def _medians(summary: FilterSummary) -> dict[str, Any]:
     return {"median_perplexity_before": before, "median_perplexity_after": after}
 
 
-# Without a criterion, or without a document that meets it: what this corpus is like.
+def _perplexity_quantiles(reader: BlockReader) -> list[float]:
+    quantiles = compute_quantiles(reader, list(SHARES.values()))
+    if any(value != value for value in quantiles):
+        raise UsageError("no document of this run has a perplexity to choose by", "curate status")
+    return quantiles
 
 
-def _perplexity_quantiles(source: "DocumentRows") -> list[float]:
-    from curate.stages.filter import counts
-
-    found = counts.quantiles(source, list(SHARES.values()))
-    if any(value != value for value in found):
-        raise UsageError("no document of this run has a perplexity, so there is nothing to choose by", "curate status")
-    return found
+def _list_quantiles(label_to_value: Mapping[str, float]) -> str:
+    return ", ".join(f"{label} {figure(value)}" for label, value in label_to_value.items())
 
 
-def _list_quantiles(found: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {figure(value)}" for name, value in found.items())
-
-
-def no_criterion(source: "DocumentRows", run: str) -> UsageError:
-    found = dict(zip(SHARES, _perplexity_quantiles(source), strict=True))
+def _explain_no_criterion(reader: BlockReader, run: str) -> UsageError:
+    """Return the error for no criterion, with the perplexities of this corpus and thresholds to try."""
+    quantiles = dict(zip(SHARES, _perplexity_quantiles(reader), strict=True))
     return UsageError(
-        f"no criterion given, and none suits every corpus. Perplexity of this one: {_list_quantiles(found)}",
+        f"no criterion given, and none suits every corpus. Perplexity of this one: {_list_quantiles(quantiles)}",
         f"{command('filter --dry-run', run)} shows what thresholds keep; "
-        f"then for example --max-ppl {figure(found['75 %'])}, or --keep middle --rate 0.5",
+        f"then for example --max-ppl {figure(quantiles['75 %'])}, or --keep middle --rate 0.5",
     )
 
 
-def _nothing_kept(source: "DocumentRows", summary: FilterSummary) -> GateError:
-    """What the criteria met, where no document meets them all."""
-    from curate.runtime.text import fold
-    from curate.stages.filter import counts
-
-    found = dict(zip(SHARES, counts.quantiles(source, list(SHARES.values())), strict=True))
-    most = [f"{fold(why)}: {share.documents:,}" for why, share in list(summary.rejected.items())[:3]]
-    listed = f"; perplexity of this corpus: {_list_quantiles(found)}" if found["min"] == found["min"] else ""
+def _explain_nothing_kept(reader: BlockReader, summary: FilterSummary) -> GateError:
+    """Return the error for criteria that keep nothing, with the most frequent reasons and the perplexities."""
+    quantiles = dict(zip(SHARES, compute_quantiles(reader, list(SHARES.values())), strict=True))
+    most = [f"{fold(reason)}: {share.documents:,}" for reason, share in list(summary.rejected.items())[:3]]
+    has_perplexity = quantiles["min"] == quantiles["min"]
+    listed = f"; perplexity of this corpus: {_list_quantiles(quantiles)}" if has_perplexity else ""
     message = f"nothing would be kept of {summary.read.documents:,} documents ({'; '.join(most)}){listed}"
     return GateError(message, "nothing was written; curate filter --dry-run shows what thresholds keep")

@@ -1,4 +1,4 @@
-"""What ``curate filter`` decided, as a value and on the screen: the funnel, the domains, a sweep, a probe."""
+"""What ``curate filter`` returns, and how it prints: the funnel, the domains, a sweep, a probe."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,10 +12,14 @@ from curate.runtime.text import command
 if TYPE_CHECKING:
     from curate.stages.filter.boundary_examples import Boundary
 
-LABEL_CHARS = 50  # of a reason on the screen
-NAME_CHARS = 22  # of a domain
-LINES = 20  # of the ledger; the others are one line
-EVEN = 0.02  # a change of a domain's share below which a sweep names none
+LABEL_CHARS = 50
+"""Of a reason on the screen."""
+NAME_CHARS = 22
+"""Of a domain."""
+LINES = 20
+"""Of the ledger; the others are one line."""
+EVEN = 0.02
+"""A change of a domain's share below which a sweep names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class FilterSummary:
     run: str
     read: Share
     scored: Share
-    """What the criteria are about: scored, and rejected by neither the hits nor the duplicates."""
+    """What the criteria are about: scored documents that neither the hits nor the duplicates reject."""
     kept: Share
     rejected: Mapping[str, Share]
     unreadable: int
@@ -46,27 +50,29 @@ class FilterSummary:
     verbs: tuple[str, ...] = ()
     """The verbs whose tables rejected documents before."""
     domain: str | None = None
-    """The column that the ledger is kept by."""
+    """The column by which the ledger counts."""
     ledger: tuple[DomainChange, ...] = ()
     """What the criteria are about and what is kept of it, by domain, the largest first."""
     boundaries: "tuple[Boundary, ...] | None" = None
-    """With ``show``: documents on both sides of what parts kept from rejected; None without."""
+    """With ``show``: documents on both sides of each boundary between kept and rejected; None without."""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON has it."""
         return asdict(self)
 
     def render(self) -> str:
+        """Return the summary as lines of text."""
         if self.sweep:
             return "\n".join(_render_sweep(self))
-        from curate.stages.filter import boundary_examples
+        from curate.stages.filter.boundary_examples import render_boundaries
 
-        lines = [*_render_counts(self), *_render_ledger(self), *boundary_examples.describe(self.boundaries)]
+        lines = [*_render_counts(self), *_render_ledger(self), *render_boundaries(self.boundaries)]
         return "\n".join([*lines, "", *_render_next(self)])
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeSubset:
-    """One of the three."""
+    """One of the low, middle and high subsets that ``filter --probe`` writes."""
 
     side: str
     documents: int
@@ -79,27 +85,29 @@ class ProbeSubset:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSummary:
-    """Three exports for proxies."""
+    """The three exports that ``filter --probe`` wrote, to train small proxy models on."""
 
     run: str
     out: str
     by: str
     within: tuple[str, ...]
     budget: int
-    """Tokens that none of them exceeds."""
+    """The tokens that no subset exceeds."""
     documents: int
-    """What they were taken from: kept by the other criteria, with a number in the column."""
+    """Documents to choose from: the other criteria keep them, and they have a number in the column."""
     tokens: int
     parameters: Mapping[str, Any]
     """The other criteria."""
     subsets: tuple[ProbeSubset, ...]
     read_tokens: int | None = None
-    """How many tokens of each document were scored at most, and so are counted; None for all."""
+    """The limit of tokens that were scored, and so are counted, of each document; None for no limit."""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON has it."""
         return asdict(self)
 
     def render(self) -> str:
+        """Return the summary as lines of text."""
         from curate.runtime.console import count
 
         by = _short(self.by, 30)
@@ -114,9 +122,9 @@ class ProbeSummary:
             lines.append(f"{one.side:<10}{one.documents:>12,}{one.tokens:>16,}{numbers}")
         if self.read_tokens:
             lines += ["", f"only the first {self.read_tokens:,} tokens of a document were scored, and are counted here"]
-        return "\n".join([*lines, "", "nothing was decided: what curate filter keeps is as it was", self._say_load()])
+        return "\n".join([*lines, "", "nothing was decided: what curate filter keeps is as it was", self._load_line()])
 
-    def _say_load(self) -> str:
+    def _load_line(self) -> str:
         return f">>> datasets.load_dataset({self.out!r}, 'low')    or 'middle', 'high'"
 
 
@@ -138,33 +146,30 @@ def _line(label: str, share: Share, total: Share, width: int) -> str:
     return f"{label:<{width}}{documents}{tokens}".rstrip()
 
 
-def _render_counts(found: FilterSummary) -> list[str]:
-    reasons = {"unreadable": Share(found.unreadable)} if found.unreadable else {}
-    labelled = [(f"  {_short(why, LABEL_CHARS)}", one) for why, one in {**reasons, **found.rejected}.items()]
+def _render_counts(summary: FilterSummary) -> list[str]:
+    reasons = {"unreadable": Share(summary.unreadable)} if summary.unreadable else {}
+    labelled = [(f"  {_short(why, LABEL_CHARS)}", one) for why, one in {**reasons, **summary.rejected}.items()]
     width = max([34, *(len(label) for label, _ in labelled)])
-    listed = [("read", found.read), *labelled, ("kept", found.kept)]
-    lines = [_line(label, share, found.read, width) for label, share in listed]
-    lines.append(f"median perplexity {_median(found.scored)} before, {_median(found.kept)} after")
+    listed = [("read", summary.read), *labelled, ("kept", summary.kept)]
+    lines = [_line(label, share, summary.read, width) for label, share in listed]
+    lines.append(f"median perplexity {_median(summary.scored)} before, {_median(summary.kept)} after")
     return lines
 
 
-# The ledger: what the criteria were about and what is kept, by domain.
-
-
-def _render_ledger(found: FilterSummary) -> list[str]:
-    if not found.ledger:
+def _render_ledger(summary: FilterSummary) -> list[str]:
+    if not summary.ledger:
         return []
     head = f"{'':<22}{'documents':>21}{'tokens':>20}{'share of tokens':>18}{'median ppl':>16}"
-    shown, rest = found.ledger[:LINES], found.ledger[LINES:]
+    shown, rest = summary.ledger[:LINES], summary.ledger[LINES:]
     if len(rest) == 1:
-        shown, rest = found.ledger, ()
-    lines = [_ledger_line(line, found) for line in [*shown, *([_sum(rest)] if rest else [])]]
-    width = len(found.domain or "")
-    return ["", f"{_short(found.domain or '', NAME_CHARS)}{head[width:]}" if width < 20 else head, *lines]
+        shown, rest = summary.ledger, ()
+    lines = [_render_ledger_line(line, summary) for line in [*shown, *([_sum_lines(rest)] if rest else [])]]
+    width = len(summary.domain or "")
+    return ["", f"{_short(summary.domain or '', NAME_CHARS)}{head[width:]}" if width < 20 else head, *lines]
 
 
-def _sum(lines: tuple[DomainChange, ...]) -> DomainChange:
-    """Several lines as one; medians of medians mean nothing and are left out."""
+def _sum_lines(lines: tuple[DomainChange, ...]) -> DomainChange:
+    """Return several lines as one, without medians: they cannot be computed from medians."""
 
     def total(shares: list[Share]) -> Share:
         return Share(sum(one.documents for one in shares), sum(one.tokens for one in shares))
@@ -174,57 +179,57 @@ def _sum(lines: tuple[DomainChange, ...]) -> DomainChange:
     )
 
 
-def _ledger_line(line: DomainChange, found: FilterSummary) -> str:
+def _render_ledger_line(line: DomainChange, summary: FilterSummary) -> str:
     from curate.runtime.console import count
 
     before, after = line.before, line.after
     documents = f"{before.documents:>10,} → {after.documents:>8,}"
     tokens = f"{count(before.tokens):>9} → {count(after.tokens):>8}"
-    shares = [percent(before.tokens, found.scored.tokens), percent(after.tokens, found.kept.tokens) or "–"]
+    shares = [percent(before.tokens, summary.scored.tokens), percent(after.tokens, summary.kept.tokens) or "–"]
     return (
         f"{_short(line.name, NAME_CHARS):<22}{documents}{tokens}{shares[0]:>8} →{shares[1]:>8}"
         f"{_median(before):>8} →{_median(after):>6}"
     )
 
 
-# A sweep: a line for each trial.
-
-
-def _render_sweep(found: FilterSummary) -> list[str]:
+def _render_sweep(summary: FilterSummary) -> list[str]:
     from curate.runtime.console import count
 
     lines = [f"{'':<26}{'documents':>19}{'tokens':>17}{'median ppl':>12}   largest change"]
-    if not found.domain:
+    if not summary.domain:
         lines = [lines[0].removesuffix("   largest change")]
-    left = ", ".join(verb.removeprefix("curate ") for verb in found.verbs)
+    left = ", ".join(verb.removeprefix("curate ") for verb in summary.verbs)
     first = f"after {left}" if left else "all that was scored"
-    for name, share, trial in [(first, found.scored, None), *((one.criterion, one.kept, one) for one in found.sweep)]:
-        documents = f"{share.documents:>11,} {percent(share.documents, found.read.documents):>7}"
-        tokens = f"{count(share.tokens):>9} {percent(share.tokens, found.read.tokens):>7}"
-        changes = _changes(trial) if trial is not None and found.domain else ""
+    for name, share, trial in [
+        (first, summary.scored, None),
+        *((one.criterion, one.kept, one) for one in summary.sweep),
+    ]:
+        documents = f"{share.documents:>11,} {percent(share.documents, summary.read.documents):>7}"
+        tokens = f"{count(share.tokens):>9} {percent(share.tokens, summary.read.tokens):>7}"
+        changes = _spell_largest_change(trial) if trial is not None and summary.domain else ""
         label = [name] if len(name) <= 26 else [name, ""]
         lines += label[:-1]
         lines.append(f"{label[-1]:<26}{documents}{tokens}{_median(share):>12}   {changes}".rstrip()[:100])
-    before = group({why: one.documents for why, one in found.rejected.items()})
+    before = group({why: one.documents for why, one in summary.rejected.items()})
     named = [line for line in before if not line.label.startswith("unscored: ")]
     if named:
         lines.append("rejected before: " + ", ".join(f"{line.label} {line.documents:,}" for line in named))
     return [*lines, "", "nothing was written; name one criterion to decide"]
 
 
-def _changes(trial: FilterTrial) -> str:
-    """The domain whose share in the tokens shrinks or grows most."""
+def _spell_largest_change(trial: FilterTrial) -> str:
+    """Return the domain whose share of the tokens changes most, and by how much."""
     if not trial.kept.documents:
         return "nothing kept"
     name, change = next(iter(trial.changes.items()), ("", 0.0))
-    return f"{_short(name, 14)} {_signed(change)}" if abs(change) >= EVEN else "none"
+    return f"{_short(name, 14)} {_spell_signed(change)}" if abs(change) >= EVEN else "none"
 
 
-def _signed(change: float) -> str:
+def _spell_signed(change: float) -> str:
     return f"{change:+.0%}".replace("%", " %").replace("-", "−")
 
 
-def _render_next(found: FilterSummary) -> list[str]:
-    if found.dry_run:
+def _render_next(summary: FilterSummary) -> list[str]:
+    if summary.dry_run:
         return ["nothing was written; the same command without --dry-run decides"]
-    return [f"next: {command('export out/', found.run)}", f"      {command('status', found.run)}"]
+    return [f"next: {command('export out/', summary.run)}", f"      {command('status', summary.run)}"]

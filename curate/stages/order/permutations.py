@@ -10,57 +10,59 @@ beginning. A schedule is a rule for one:
     segment x y     lowest x first, highest y last, the rest between, each part shuffled
     stair, saw      sort, but around each border between sections a band is folded (stair) or zigzagged (saw)
     pace            competence: each draw is from the easiest share of the tokens, which grows with what was read
-    warm_up         the first tokens paced so, then everything else shuffled
+    warm_up         the first tokens as in pace, then everything else shuffled
 
 Fold, zigzag, stair and saw count documents, as published; the shares of segment, pace and warm_up are of tokens, for a
 model reads tokens. A document belongs to the share in which its middle token lies.
 
 Random numbers are the raw 64 bits of NumPy's PCG64, seeded through its SeedSequence, and all else is integers and
 correctly rounded IEEE operations, so that a seed means the same order on every machine. Every function takes ``empty``,
-which makes the large arrays: in memory, or mapped to a file where they are larger than it.
+which makes the large arrays: in memory, or mapped to a file where memory is too small.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ranks = NDArray[np.int64]
+from curate.runtime.arrays import Float64Array, Int64Array
+
+Ranks = Int64Array
+"""A permutation of ranks, or a number for each rank."""
 Empty = Callable[[int], Ranks]
+"""Makes an array of so many integers, not yet set."""
 Bits = np.random.PCG64
 
 BLOCK = 1 << 20
-STEPS = 1000  # how often the competence is looked at; below so many documents it is looked at for each
+"""Numbers in a block of ``blocks``: 8 MB."""
+STEPS = 1000
+"""How often the competence is computed; for fewer documents, once for each."""
 
 
 def in_memory(count: int) -> Ranks:
-    """An array of ``count`` integers, not yet set."""
+    """Return an array of ``count`` integers in memory, not yet set."""
     return np.empty(count, np.int64)
 
 
 def random_bits(seed: int, *purpose: int) -> Bits:
-    """A stream of random bits of its own for each purpose of a seed (a schedule, jitter, one stratum of many)."""
+    """Return a stream of random bits, another one for each purpose of a seed (a schedule, jitter, one stratum)."""
     return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=purpose))
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """0 … ``count`` in pieces that fit the cache."""
+    """Yield slices that cover 0 … ``count``, each of at most ``BLOCK`` numbers, to fit the cache."""
     return (slice(begin, min(begin + BLOCK, count)) for begin in range(0, count, BLOCK))
 
 
-# Orders of documents.
-
-
 def sort(count: int, empty: Empty = in_memory) -> Ranks:
-    """From the lowest key to the highest."""
+    """Return the ranks from the lowest key to the highest."""
     out = empty(count)
     _fill(out, 0, 1)
     return out
 
 
 def shuffle(count: int, bits: Bits, empty: Empty = in_memory) -> Ranks:
-    """All ranks in random order: sorted by a random number, in whose last bits the rank itself stands.
+    """Return all ranks in random order: sorted by a random number whose last bits are the rank.
 
     Of ten million documents 40 bits are random: 45 pairs, of 5·10¹³, are expected to stay in their order by a tie.
     """
@@ -76,7 +78,7 @@ def shuffle(count: int, bits: Bits, empty: Empty = in_memory) -> Ranks:
 
 
 def fold(count: int, folds: int = 3, empty: Empty = in_memory) -> Ranks:
-    """Every ``folds``-th rank, then the same from the next on: s[0::L], s[1::L], …, s[L−1::L].
+    """Return every ``folds``-th rank, then the same from the next on: s[0::L], s[1::L], …, s[L−1::L].
 
     The folding of DELT (Dai et al. 2025, arXiv 2506.21545). ValueError for fewer than one fold.
     """
@@ -84,12 +86,12 @@ def fold(count: int, folds: int = 3, empty: Empty = in_memory) -> Ranks:
 
 
 def zigzag(count: int, folds: int = 5, empty: Empty = in_memory) -> Ranks:
-    """Fold, with every odd cycle reversed: up, down, up … (after Dai et al. 2026, arXiv 2605.30334)."""
+    """Return a fold with every odd cycle reversed: up, down, up … (after Dai et al. 2026, arXiv 2605.30334)."""
     return _folded(count, folds, True, empty)
 
 
 def stair(count: int, sections: int = 2, band: float = 0.225, folds: int = 3, empty: Empty = in_memory) -> Ranks:
-    """Sorted, with a folded band of ± ``band`` · N around each border between ``sections`` equal sections.
+    """Return sorted ranks, with a folded band of ± ``band`` · N around each border between ``sections`` equal sections.
 
     STR of Dai et al. 2026 (arXiv 2605.30334). ValueError for bands that overlap.
     """
@@ -97,7 +99,7 @@ def stair(count: int, sections: int = 2, band: float = 0.225, folds: int = 3, em
 
 
 def saw(count: int, sections: int = 3, band: float = 0.075, folds: int = 2, empty: Empty = in_memory) -> Ranks:
-    """Sorted, with a zigzagged band of ± ``band`` · N around each border between ``sections`` equal sections.
+    """Return sorted ranks, with a zigzagged band of ± ``band`` · N around each border of ``sections`` equal sections.
 
     SAW of Dai et al. 2026 (arXiv 2605.30334). ValueError for bands that overlap.
     """
@@ -105,7 +107,7 @@ def saw(count: int, sections: int = 3, band: float = 0.075, folds: int = 2, empt
 
 
 def _fill(out: Ranks, first: int, step: int) -> None:
-    """``first``, ``first`` + ``step`` …, block by block."""
+    """Set ``out`` to ``first``, ``first`` + ``step`` …, block by block."""
     for block in blocks(len(out)):
         out[block] = first + step * np.arange(block.start, block.stop, dtype=np.int64)
 
@@ -134,13 +136,11 @@ def _banded(count: int, sections: int, band: float, folds: int, turning: bool, e
     return out
 
 
-# Orders whose shares are of tokens. ``tokens`` are those of the documents, by rank.
-
-
 def segment(tokens: Ranks, bits: Bits, low: float = 0.1, high: float = 0.1, empty: Empty = in_memory) -> Ranks:
-    """The lowest share ``low`` of the tokens first, the highest share ``high`` last, the rest between; each shuffled.
+    """Return the lowest share ``low`` of the tokens first, the highest share ``high`` last, the rest between.
 
-    After Dai et al. 2026 (arXiv 2605.30334). ValueError for shares below 0 or above 1 together.
+    Each of the three is shuffled. ``tokens`` are those of the documents by rank. After Dai et al. 2026 (arXiv
+    2605.30334). ValueError for shares below 0 or above 1 together.
     """
     if low < 0 or high < 0 or low + high > 1:
         raise ValueError(f"segments of {low} and {high} of the tokens")
@@ -155,33 +155,33 @@ def segment(tokens: Ranks, bits: Bits, low: float = 0.1, high: float = 0.1, empt
 
 
 def pace(tokens: Ranks, bits: Bits, start: float = 0.01, empty: Empty = in_memory) -> Ranks:
-    """Each draw is from the easiest share c(t) = √(t (1 − c₀²) / T + c₀²) of the tokens, without replacement.
+    """Return an order in which each draw is from the easiest share c(t) = √(t (1 − c₀²) / T + c₀²) of the tokens.
 
     t are the tokens drawn so far, T all of them, c₀ = ``start``: the competence of Platanios et al. 2019 (arXiv
     1903.09848), with its square root. They draw with replacement from a corpus that they read many times; here each
-    document is drawn once, and c(t) ≥ t/T sees to it that there is always one to draw. A document is eligible when
-    its first token lies within the share; t is looked at anew after each thousandth of T.
+    document is drawn once, and since c(t) ≥ t/T there is always one to draw. A document is eligible when its first
+    token lies within the share; c(t) is computed anew after each thousandth of T. ``tokens`` are by rank.
     """
     return _draw(tokens, bits, 1.0, start, empty)[0]
 
 
 def warm_up(tokens: Ranks, bits: Bits, share: float = 0.2, start: float = 0.01, empty: Empty = in_memory) -> Ranks:
-    """The first ``share`` of the tokens easy to hard, as ``pace`` draws them with T = that share; then shuffled.
+    """Return the first ``share`` of the tokens easy to hard, as ``pace`` draws with T = that share; then shuffled.
 
     By the end of the warm-up every document can be drawn. The curriculum as a warm-up of Zhang et al. 2025 (arXiv
     2506.11300), who train on 20 % so. ValueError for a share outside 0 … 1.
     """
     out, drawn = _draw(tokens, bits, share, start, empty)
     rest = out[drawn:]
-    before, places = empty(len(rest)), shuffle(len(rest), bits, empty)
+    before, indices = empty(len(rest)), shuffle(len(rest), bits, empty)
     before[:] = rest
     for block in blocks(len(rest)):
-        rest[block] = before[places[block]]
+        rest[block] = before[indices[block]]
     return out
 
 
 def count_below(tokens: Ranks, share: float) -> int:
-    """How many documents, from the first on, have their middle token below a share of all tokens."""
+    """Return how many documents, from the first on, have their middle token below a share of all tokens."""
     limit, passed, found = math.ceil(2 * share * _sum(tokens)), 0, 0
     for block in blocks(len(tokens)):
         ends = np.cumsum(tokens[block]) + passed
@@ -195,7 +195,7 @@ def _sum(tokens: Ranks) -> int:
 
 
 def _starts(tokens: Ranks, empty: Empty) -> Ranks:
-    """The tokens before each document."""
+    """Return the tokens before each document."""
     out, passed = empty(len(tokens)), 0
     for block in blocks(len(tokens)):
         ends = np.cumsum(tokens[block]) + passed
@@ -205,9 +205,10 @@ def _starts(tokens: Ranks, empty: Empty) -> Ranks:
 
 
 def _draw(tokens: Ranks, bits: Bits, share: float, start: float, empty: Empty) -> tuple[Ranks, int]:
-    """An order of which the first documents, as many as the second value says, are paced over a share of the tokens.
+    """Return an order, and how many of its first documents are paced over a share of the tokens.
 
-    One array is what was drawn, then what can be drawn, then the rest: a draw swaps, as in Fisher and Yates' shuffle.
+    One array holds what was drawn, then what can be drawn, then the rest: a draw swaps, as in the shuffle of Fisher
+    and Yates.
     """
     if not (0 <= share <= 1 and 0 <= start <= 1):
         raise ValueError(f"a pace over {share} of the tokens from a competence of {start}")
@@ -224,56 +225,54 @@ def _draw(tokens: Ranks, bits: Bits, share: float, start: float, empty: Empty) -
     return out, drawn
 
 
-def _swap(pool: Ranks, tokens: Ranks, bits: Bits, wanted: float, typical: float) -> tuple[int, int]:
-    """Draw documents to the front of the pool until they have the tokens that are wanted; how many, and their tokens.
+def _swap(pool: Ranks, tokens: Ranks, bits: Bits, budget: float, typical: float) -> tuple[int, int]:
+    """Draw documents to the front of the pool until they have ``budget`` tokens; return how many, and their tokens.
 
-    Fewer tokens may come out of it, but at least one document.
+    At least one document is drawn; together they may have fewer tokens. ``typical`` are the mean tokens of a document.
     """
-    places = _choose(len(pool), math.ceil(1.1 * max(wanted, 0) / typical) + 1, bits)
-    chosen = pool[places]
+    indices = _choose(len(pool), math.ceil(1.1 * max(budget, 0) / typical) + 1, bits)
+    chosen = pool[indices]
     ends = np.cumsum(tokens[chosen])
-    many = min(int(np.searchsorted(ends, math.ceil(wanted))) + 1, len(places))
-    places = places[:many]
+    many = min(int(np.searchsorted(ends, math.ceil(budget))) + 1, len(indices))
+    indices = indices[:many]
     front = np.ones(many, np.bool_)
-    front[places[places < many]] = False
-    pool[places[places >= many]] = pool[:many][front]
+    front[indices[indices < many]] = False
+    pool[indices[indices >= many]] = pool[:many][front]
     pool[:many] = chosen[:many]
     return many, int(ends[many - 1])
 
 
 def _choose(size: int, many: int, bits: Bits) -> Ranks:
-    """Up to ``many`` places of 0 … ``size`` − 1, none twice, in random order."""
+    """Return up to ``many`` numbers of 0 … ``size`` − 1, none twice, in random order."""
     if 4 * many >= size:
         return shuffle(size, bits)[:many]
     drawn = (bits.random_raw(many) % np.uint64(size)).astype(np.int64)
     return np.asarray(drawn[np.sort(np.unique(drawn, return_index=True)[1])])
 
 
-# What is done to an order.
-
-
 def jitter(order: Ranks, window: int, bits: Bits) -> None:
-    """Shuffle, in place, inside consecutive windows of ``window`` documents; nothing leaves its window.
+    """Shuffle ``order`` in place inside consecutive windows of ``window`` documents; nothing leaves its window.
 
     The last window may be shorter. ValueError for a window of less than one document.
     """
     if window < 1:
         raise ValueError(f"a window of {window} documents")
-    whole = len(order) // window * window
+    end = len(order) // window * window
     step = max(1, BLOCK // window) * window
-    for begin in range(0, whole, step):
-        part = order[begin : min(begin + step, whole)].reshape(-1, window)
-        places = np.argsort(bits.random_raw(part.size).reshape(part.shape), axis=1, kind="stable")
-        part[:] = np.take_along_axis(part, places, axis=1)
-    rest = order[whole:]
+    for begin in range(0, end, step):
+        part = order[begin : min(begin + step, end)].reshape(-1, window)
+        indices = np.argsort(bits.random_raw(part.size).reshape(part.shape), axis=1, kind="stable")
+        part[:] = np.take_along_axis(part, indices, axis=1)
+    rest = order[end:]
     rest[:] = rest[np.argsort(bits.random_raw(len(rest)), kind="stable")]
 
 
 def merge(orders: Sequence[Ranks], tokens: Ranks, empty: Empty = in_memory) -> Ranks:
-    """Orders of disjoint documents as one, in which each keeps its share of the tokens along the way.
+    """Return orders of disjoint documents as one, in which each keeps its share of the tokens along the way.
 
-    A document stands where its middle token lies, as a fraction of the tokens of its own order; ties go by the order
-    that is named first. In any beginning of the result each order has gone equally far, but for one document.
+    Documents are sorted by the position of their middle token, as a fraction of the tokens of their order; ties go to
+    the order that comes first in ``orders``. Any prefix of the result has the same fraction of each order, but for one
+    document.
     """
     paths = [_fractions(order, tokens, empty) for order in orders]
     out, written = empty(sum(map(len, orders))), 0
@@ -285,14 +284,14 @@ def merge(orders: Sequence[Ranks], tokens: Ranks, empty: Empty = in_memory) -> R
         ]
         cut = [slice(begin, end) for begin, end in zip(done, ends, strict=True)]
         found = np.concatenate([order[part] for order, part in zip(orders, cut, strict=True)] or [out[:0]])
-        places = np.concatenate([path[part] for path, part in zip(paths, cut, strict=True)] or [np.empty(0)])
-        out[written : written + len(found)] = found[np.argsort(places, kind="stable")]
+        positions = np.concatenate([path[part] for path, part in zip(paths, cut, strict=True)] or [np.empty(0)])
+        out[written : written + len(found)] = found[np.argsort(positions, kind="stable")]
         written, done = written + len(found), ends
     return out
 
 
-def _fractions(order: Ranks, tokens: Ranks, empty: Empty) -> NDArray[np.float64]:
-    """Where each document's middle lies, from 0 to 1; counted in documents where no document has a token."""
+def _fractions(order: Ranks, tokens: Ranks, empty: Empty) -> Float64Array:
+    """Return where each document's middle lies, from 0 to 1; counted in documents where no document has a token."""
     out = empty(len(order)).view(np.float64)
     total, passed = sum(int(tokens[order[block]].sum()) for block in blocks(len(order))), 0
     for block in blocks(len(order)):

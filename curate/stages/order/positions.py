@@ -1,4 +1,4 @@
-"""A position for each kept document: ranked, arranged by a schedule, checked to be a permutation, written."""
+"""A position for each kept document: ranked, arranged by a schedule, checked to be a permutation, and written."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -20,17 +20,23 @@ if TYPE_CHECKING:
 
 
 def rank_documents(
-    run: "Run", by: str, stratify: str | None, descending: bool, scratch: "RankScratch", read: int, found: "Rejections"
+    run: "Run",
+    by: str,
+    stratify: str | None,
+    descending: bool,
+    scratch: "RankScratch",
+    read: int,
+    rejections: "Rejections",
 ) -> "RankedDocuments":
-    """The kept documents by rank. GateError where nothing is kept, UsageError where nothing has a key."""
+    """Return the kept documents by rank. Raises GateError where nothing is kept, UsageError where nothing has a key."""
     from curate.rundir import aligned_parts, placements
     from curate.stages.order.ranks import RankCollector
 
-    kind, own = placements.kind_of(run, by)
-    carry = list(dict.fromkeys([*(() if own else (by,)), *((stratify,) if stratify else ())]))
+    kind, is_of_scores = placements.kind_of(run, by)
+    carry = list(dict.fromkeys([*(() if is_of_scores else (by,)), *((stratify,) if stratify else ())]))
     collector = RankCollector(read, scratch, kind, stratify is not None)
-    columns = list(dict.fromkeys(["tokens", *((by,) if own else ())]))
-    for part in aligned_parts.read_parts(run, columns, carry, found=found):
+    columns = list(dict.fromkeys(["tokens", *((by,) if is_of_scores else ())]))
+    for part in aligned_parts.read_parts(run, columns, carry, found=rejections):
         table = part.table.filter(part.keep)
         collector.add(table.column(by), table.column("tokens"), table.column(stratify) if stratify else None)
     ranked = collector.rank(descending)
@@ -42,9 +48,9 @@ def rank_documents(
 
 
 def arrange(
-    ranked: "RankedDocuments", asked: "Schedule", jitter: int | None, seed: int, scratch: "RankScratch"
+    ranked: "RankedDocuments", schedule: "Schedule", jitter: int | None, seed: int, scratch: "RankScratch"
 ) -> "Ranks":
-    """The order as ranks: each stratum by itself, merged by tokens, then jittered. The same for the same seed."""
+    """Return the order as ranks: each stratum arranged alone, merged by tokens, then jittered by a seed."""
     from curate.stages.order import permutations, schedules
     from curate.stages.order.ranks import part_strata
 
@@ -52,28 +58,28 @@ def arrange(
     for number, ranks in enumerate(part_strata(ranked, scratch)):
         tokens = take(ranked.tokens, ranks, scratch)
         bits = permutations.random_bits(seed, 0, number)
-        orders.append(take(ranks, schedules.arrange(asked, tokens, bits, scratch.empty), scratch))
+        orders.append(take(ranks, schedules.arrange(schedule, tokens, bits, scratch.empty), scratch))
     found = orders[0] if len(orders) == 1 else permutations.merge(orders, ranked.tokens, scratch.empty)
     if jitter is not None:
         permutations.jitter(found, jitter, permutations.random_bits(seed, 1))
     return found
 
 
-def take(values: "Ranks", places: "Ranks", scratch: "RankScratch") -> "Ranks":
-    """The values at some places."""
+def take(values: "Ranks", indices: "Ranks", scratch: "RankScratch") -> "Ranks":
+    """Return the values at some indices, block by block."""
     from curate.stages.order.permutations import blocks
 
-    out = scratch.empty(len(places))
-    for block in blocks(len(places)):
-        out[block] = values[places[block]]
+    out = scratch.empty(len(indices))
+    for block in blocks(len(indices)):
+        out[block] = values[indices[block]]
     return out
 
 
 def place(ranked: "RankedDocuments", order: "Ranks", scratch: "RankScratch") -> "Ranks":
-    """The position of each kept document, in the order of the corpus; TableError where it is no permutation.
+    """Return the position of each kept document, in the order of the corpus; documents without a key come last.
 
-    As many documents as there are places take a place each; that no place is left empty proves that none was taken
-    twice.
+    Raises TableError where the order is not a permutation: as many documents as there are positions get one each, so
+    that no position is left empty proves that none was given twice.
     """
     import numpy as np
 
@@ -87,35 +93,35 @@ def place(ranked: "RankedDocuments", order: "Ranks", scratch: "RankScratch") -> 
     out[ranked.missing] = np.arange(len(order), len(order) + len(ranked.missing))
     empty = sum(int((out[block] < 0).sum()) for block in blocks(len(out)))
     if empty or len(order) + len(ranked.missing) != ranked.kept:
-        raise TableError(f"the order is no permutation: {empty:,} of {ranked.kept:,} documents have no position")
+        raise TableError(f"the order is not a permutation: {empty:,} of {ranked.kept:,} documents have no position")
     return out
 
 
-def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, found: "Rejections", read: int) -> None:
+def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, rejections: "Rejections", read: int) -> None:
     """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
 
     from curate.rundir import placements, schemas
     from curate.rundir.run import compute_fingerprint
 
-    made_from = placements.sources_of(run, found)
+    made_from = placements.sources_of(run, rejections)
     note: dict[str, Any] = {"made_from": made_from, "parameters": dict(summary.parameters)}
     note["fingerprint"] = compute_fingerprint(note)
-    rows = placed_rows(run, found, positions)
+    rows = list_rows(run, rejections, positions)
     placements.write_placements(run.order, schemas.ORDER, rows, note)
     counts = {"read": read, "kept": summary.documents, "unmeasured": summary.unmeasured, "kept_tokens": summary.tokens}
     tenths = [asdict(one) for one in summary.tenths]
     run.save("order", {**note, "counts": counts, "summary": {"median": summary.median, "tenths": tenths}})
 
 
-def placed_rows(run: "Run", found: "Rejections", positions: "Ranks") -> "Iterator[pa.Table]":
-    """The rows of the table, part by part."""
+def list_rows(run: "Run", rejections: "Rejections", positions: "Ranks") -> "Iterator[pa.Table]":
+    """Yield the rows of the table, part by part. Raises TableError where other documents are kept than were ordered."""
     import numpy as np
     import pyarrow as pa
 
     from curate.rundir import aligned_parts
 
     done = 0
-    for part in aligned_parts.read_parts(run, ["file", "row"], found=found):
+    for part in aligned_parts.read_parts(run, ["file", "row"], found=rejections):
         assert part.keep is not None
         values = np.zeros(len(part), np.int64)
         many = int(part.keep.sum())
@@ -127,34 +133,33 @@ def placed_rows(run: "Run", found: "Rejections", positions: "Ranks") -> "Iterato
 
 
 def summarise_order(
-    run: "Run", ranked: "RankedDocuments", ranks: "Ranks", parameters: Mapping[str, Any], asked: "Schedule"
+    run: "Run", ranked: "RankedDocuments", ranks: "Ranks", parameters: Mapping[str, Any], schedule: "Schedule"
 ) -> OrderSummary:
+    """Return the summary of an order of ranks."""
     from curate.stages.order import profile
 
-    found = profile.summarise(ranks, ranked.tokens, ranked.keys, ranked.strata, ranked.names)
-    middle = len(ranked.keys) - 1
-    median = (float(ranked.keys[middle // 2]) + float(ranked.keys[(middle + 1) // 2])) / 2
+    tenths = profile.compute_profile(ranks, ranked.tokens, ranked.keys, ranked.strata, ranked.names)
     return OrderSummary(
         run=str(run.path),
         documents=ranked.kept,
         tokens=ranked.all_tokens,
         by=str(parameters["by"]),
         parameters={key: value for key, value in parameters.items() if value is not None},
-        described=asked.describe(),
-        median=median,
+        described=schedule.describe(),
+        median=profile.median_of_ranked(ranked.keys),
         unmeasured=len(ranked.missing),
-        tenths=found,
-        strata=_strata(found, ranked.names) if ranked.strata is not None else (),
+        tenths=tenths,
+        strata=_list_strata(tenths, ranked.names) if ranked.strata is not None else (),
     )
 
 
-def _strata(found: "tuple[ProfileTenth, ...]", names: tuple[Any, ...]) -> tuple[OrderStratum, ...]:
-    """The strata, those of the most tokens first."""
-    total = sum(one.tokens for one in found) or 1
+def _list_strata(tenths: "tuple[ProfileTenth, ...]", names: tuple[Any, ...]) -> tuple[OrderStratum, ...]:
+    """Return the strata, those of the most tokens first."""
+    total = sum(tenth.tokens for tenth in tenths) or 1
     strata = []
     for number, name in enumerate(names):
-        tokens = sum(one.strata[number] for one in found)
-        shares = [one.strata[number] / one.tokens for one in found if one.tokens]
+        tokens = sum(tenth.strata[number] for tenth in tenths)
+        shares = [tenth.strata[number] / tenth.tokens for tenth in tenths if tenth.tokens]
         text = None if name is None else str(name)
         strata.append(OrderStratum(text, tokens, tokens / total, min(shares, default=0.0), max(shares, default=0.0)))
     return tuple(sorted(strata, key=lambda one: (-one.tokens, one.value or "")))

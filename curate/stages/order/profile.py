@@ -1,12 +1,12 @@
-"""What an order is like along the way: ten parts of equal tokens, and the strata in each of them."""
+"""The profile of an order: its key and its strata in ten parts of equal tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from curate.runtime.arrays import Array, Int64Array
 from curate.stages.order.permutations import Ranks, blocks
 
 PARTS = 10
@@ -26,10 +26,13 @@ class ProfileTenth:
     """Tokens of each stratum."""
 
 
-def summarise(
-    order: Ranks, tokens: Ranks, keys: NDArray[Any], strata: Ranks | None = None, names: Sequence[Any] = ()
+def compute_profile(
+    order: Ranks, tokens: Ranks, keys: Array, strata: Int64Array | None = None, names: Sequence[Any] = ()
 ) -> tuple[ProfileTenth, ...]:
-    """The tenths of an order of ranks; ``tokens``, ``keys`` and ``strata`` are given by rank."""
+    """Return the tenths of an order of ranks.
+
+    ``tokens``, ``keys`` and ``strata`` (indices into ``names``) are by rank.
+    """
     borders = _borders(order, tokens)
     found = []
     for part in range(PARTS):
@@ -50,7 +53,7 @@ def summarise(
 
 
 def _borders(order: Ranks, tokens: Ranks) -> list[int]:
-    """Where each tenth begins, and where the last ends."""
+    """Return the indices in the order at which the tenths begin, and that at which the last ends."""
     total = sum(int(tokens[block].sum()) for block in blocks(len(tokens)))
     found, passed = np.zeros(PARTS + 1, np.int64), 0
     limits = np.array([-(-2 * total * part // PARTS) for part in range(PARTS)] + [2 * total + 1])
@@ -59,13 +62,22 @@ def _borders(order: Ranks, tokens: Ranks) -> list[int]:
         ends = np.cumsum(weights) + passed
         found += np.searchsorted(2 * ends - weights, limits)
         passed = int(ends[-1])
-    return [int(place) for place in found]
+    return found.tolist()
 
 
-def _median(keys: NDArray[Any], ranks: Ranks) -> float | None:
-    """The median of some keys, which stand in the order of their ranks: that of the middle ranks."""
+def _median(keys: Array, ranks: Ranks) -> float | None:
+    """Return the median of the keys at some ranks; None for no ranks."""
     if not len(ranks):
         return None
     middle = [(len(ranks) - 1) // 2, len(ranks) // 2]
     low, high = np.partition(ranks, middle)[middle]
+    return _mean_of_two(keys, low, high)
+
+
+def median_of_ranked(keys: Array) -> float:
+    """Return the median of keys that ascend or descend, of which there is at least one."""
+    return _mean_of_two(keys, (len(keys) - 1) // 2, len(keys) // 2)
+
+
+def _mean_of_two(keys: Array, low: int, high: int) -> float:
     return (float(keys[low]) + float(keys[high])) / 2

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from helpers.document_blocks import count_readings
 from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import kept_of, make_run, numbered_run, write_duplicates, write_hits, write_lines
 
 from curate.reports.page import exact_quantiles
 from curate.reports.page.numbers import SHARES
-from curate.rundir import document_columns
+from curate.rundir import document_blocks, document_columns
 from curate.verbs.filter import filter as choose
 
 
@@ -114,7 +115,9 @@ def test_what_does_not_fit_into_memory_is_read_again_with_the_same_result(tmp_pa
     write_hits(run, [{"row": 3}])
     if chosen:
         choose(str(run.path), **chosen)
+    readings = count_readings(monkeypatch)
     held = digest_of(run)
-    monkeypatch.setattr("curate.reports.page.sources.HELD_BYTES", 100)
-    assert digest_of(run) == held
+    assert readings() == 1
+    monkeypatch.setattr(document_blocks, "HELD_BYTES", 100)
+    assert digest_of(run) == held and readings() > 3
     assert held[1]["funnel"]["rejected"]["contaminated: gsm8k"] == 1

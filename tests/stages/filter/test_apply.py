@@ -4,12 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from helpers.document_blocks import count_readings
 from helpers.domain_runs import DOCUMENTS, QUICK, is_number, kept_by, run_of
 from helpers.runs import decisions_of, kept_of, make_run, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import UsageError
+from curate.rundir import document_blocks
+from curate.rundir.document_blocks import DocumentBlock
 from curate.stages.filter import apply
 from curate.verbs.filter import filter as choose
 
@@ -49,11 +52,13 @@ def test_the_same_decision_is_made_when_rows_do_not_fit_into_memory(tmp_path, mo
     documents = [(float(value), "abc"[n % 3], n % 7 + 1) for n, value in enumerate(drawn.integers(1, 9, 80))]
     run = run_of(tmp_path, documents)
     asked = {"keep": "middle", "tokens": "150", "within": "domain", "where": "tokens > 1", "max_ppl": 8}
+    readings = count_readings(monkeypatch)
     whole = choose(str(run.path), **asked)
     table = run.filter.read_bytes()
-    monkeypatch.setattr(apply, "HELD_BYTES", 10)
+    assert readings() == 1  # and with 10 bytes of memory once a pass
+    monkeypatch.setattr(document_blocks, "HELD_BYTES", 10)
     assert choose(str(run.path), **asked) == whole
-    assert run.filter.read_bytes() == table
+    assert run.filter.read_bytes() == table and readings() > 5
 
 
 # Budgets of tokens.
@@ -115,11 +120,12 @@ def test_a_low_temperature_keeps_the_best_and_a_high_one_draws_evenly(tmp_path):
 def test_drawn_odds_go_with_the_temperature():
     """Of two documents the nearer is drawn first with odds exp(z/T): a known answer for Gumbel noise."""
     many = 20_000
-    rows = apply.RowBatch(
-        "00000-000000.parquet", "a", np.arange(many), np.zeros(many, np.int16), np.ones(many, np.int64), {},
-        np.zeros(many, np.int64), np.zeros(many, np.int64), None,
+    zeros = np.zeros(many, np.int64)
+    block = DocumentBlock(
+        name="00000-000000.parquet", file="a", codes=zeros.astype(np.int16), eligible=zeros == 0, tokens=zeros + 1,
+        columns={}, domain=zeros, within=zeros,
     )  # fmt: skip
-    noise = apply.gumbel(3, rows)
+    noise = apply.draw_gumbel_noise(3, block)
     assert noise.mean() == pytest.approx(0.5772, abs=0.03) and noise.var() == pytest.approx(math.pi**2 / 6, abs=0.08)
     wins = np.mean(1.0 + noise[::2] > noise[1::2])
     assert wins == pytest.approx(math.e / (1 + math.e), abs=0.02)

@@ -23,7 +23,7 @@ def test_ties_go_by_the_order_of_the_corpus_in_both_directions(tmp_path, directi
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.lists(st.sampled_from([1.0, 2.0, 3.0, -0.0, 0.0, math.inf, None, math.nan]), min_size=1, max_size=30),
-    schedule=st.sampled_from(list(schedules.DEFAULTS)),
+    schedule=st.sampled_from(list(schedules.SCHEDULES)),
     direction=st.sampled_from(["ascending", "descending"]),
 )
 def test_out_of_core_gives_the_order_of_memory(tmp_path_factory, values, schedule, direction):

@@ -1,5 +1,8 @@
 """Schedules by name: permutations all, fixed by a seed, whatever the pieces, and parameters checked."""
 
+import inspect
+import typing
+
 import numpy as np
 import pytest
 from helpers.schedules import arranged, weights
@@ -8,8 +11,9 @@ from hypothesis import strategies as st
 
 from curate.errors import UsageError
 from curate.stages.order import permutations, schedules
+from curate.verbs.order import order
 
-NAMES = list(schedules.DEFAULTS)
+NAMES = list(schedules.SCHEDULES)
 RANDOM = ["shuffle", "segment", "competence", "warmup"]
 
 
@@ -59,3 +63,13 @@ def test_a_parameter_that_means_nothing_is_refused_with_a_hint(name, options):
     with pytest.raises(UsageError) as caught:
         schedules.schedule_of(name, options)
     assert caught.value.hint
+
+
+def test_the_table_names_the_schedules_and_parameters_of_the_command():
+    signature = inspect.signature(order).parameters
+    assert list(schedules.SCHEDULES) == list(typing.get_args(typing.get_args(signature["schedule"].annotation)[0]))
+    assert set(schedules.PARAMETERS) <= set(signature)
+    assert {key for rule in schedules.SCHEDULES.values() for key in rule.defaults} == set(schedules.PARAMETERS)
+    for name, rule in schedules.SCHEDULES.items():
+        assert list(inspect.signature(rule.arrange).parameters) == ["tokens", "bits", "empty", *rule.defaults]
+        assert schedules.schedule_of(name, {}).describe().startswith(name)
