@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from curate.exports.joined_slices import ExportCounts, ExportJob
+from curate.rundir.reasons import UNREADABLE
 from curate.runtime.console import size
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _choice_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
         parameters = choice.filter["parameters"]
         asked = [*tables, *(f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items())]
     lines = [f"- rejected, {code(reason)}: {number:,}" for reason, number in choice.rejected.items()]
-    unreadable = [f"- unreadable: {counts.unreadable:,}"] if counts.unreadable else []
+    unreadable = [f"- {UNREADABLE}: {counts.unreadable:,}"] if counts.unreadable else []
     between = [""] if asked[-1] else []
     return [*asked, *between, f"- read: {counts.read:,}", *unreadable, *lines, f"- kept: {counts.kept:,}"]
 

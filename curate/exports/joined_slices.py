@@ -145,7 +145,7 @@ def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[ExportCho
     path, tally = folder / "decisions.parquet", Tally()
     with scores_view.open_scores(run, found=found) as connection:
         scores_view.check_met(connection, run, found)
-        reason = reasons.REFUSED
+        reason = reasons.status_reason_sql()
         decision_table.write_decisions(path, decide(connection, reason, tally), {})
     try:
         sums = sum_up("export", tally, run.finished_scores()["counts"]["read"])

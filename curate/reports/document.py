@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, open_dossier, split_line
+from curate.rundir import scores_view
+from curate.rundir.reasons import UNREADABLE, duplicate_reason
 from curate.runtime.text import command, lay_out
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20  # documents of one id
 TEXT_CHARS = 200
-NO_SCORES = {"file", "row", "id", "part", "place", "refused", "contaminated", "eval_sets", "duplicate"}
+NO_SCORES = {"file", "row", "id", "part", "place", "refused", *scores_view.REJECTION_COLUMNS}
 NEAR_ROWS = 1_000_000  # ids that a mistyped one is compared with
 
 
@@ -72,7 +74,7 @@ class ExplainedDocument:
     def _decided(self) -> list[str]:
         """The decision; where it was made for a copy, with the document that is kept instead."""
         copies = self.dossier.copies
-        dropped = copies is not None and self.reason == f"{copies.kind} duplicate"
+        dropped = copies is not None and self.reason == duplicate_reason(copies.kind)
         reason = copies.reason() if copies is not None and dropped else visible(self.reason or "")
         lines = [line.rstrip() for line in lay_out(self.decision, split_line(reason))]
         return lines if copies is None or dropped else [*lines, *copies.lines()]
@@ -155,7 +157,7 @@ def find_document(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[l
     file, _, row = name.rpartition(":")
     place = [file, int(row)] if file and row.isdecimal() and len(row) < 18 else [None, None]
     query = "FROM documents WHERE id = ? OR (file = ? AND row = ?)"
-    refused = reasons.REFUSED
+    refused = reasons.status_reason_sql()
     asked = f"SELECT * EXCLUDE (rejection), {refused} AS refused {query} ORDER BY part, place LIMIT {SHOWN}"
     found = connection.execute(asked, [name, *place])
     names = [column[0] for column in found.description]
@@ -219,7 +221,7 @@ class DocumentReader:
         import pyarrow.parquet as pq
 
         if row["status"] == "unreadable":
-            return "unreadable", row["reason"]
+            return UNREADABLE, row["reason"]
         if self._filter is not None:
             return self._undecided(row, self._filter)
         wanted = [("file", "==", row["file"]), ("row", "==", row["row"])]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from curate.rundir.reasons import duplicate_reason
 from curate.runtime.console import WIDTH
 from curate.runtime.text import fit, fold, lay_out, percent
 from curate.stages.decontaminate.report.highlights import find_marks
@@ -55,7 +56,7 @@ class CopyEvidence:
     def reason(self) -> str:
         """Why it is dropped: ``near duplicate of a.jsonl:3 (web-3), Jaccard .93``."""
         similar = f", Jaccard {int(self.jaccard * 100 + 1e-9) / 100:.2f}".replace(" 0.", " .")
-        return f"{self.kind} duplicate of {self.keeper}{similar if self.kind == 'near' else ''}"
+        return f"{duplicate_reason(self.kind)} of {self.keeper}{similar if self.kind == 'near' else ''}"
 
     def lines(self) -> list[str]:
         if self.kind != "keeper":

@@ -103,7 +103,7 @@ class Funnel:
         share = f"{self.kept / self.read:.1%}".replace("%", " %") if self.read else ""
         lines = [f"{'read':<{width}}{self.read:>13,}   reference {self.model}"]
         if self.unreadable:
-            lines.append(f"{'  unreadable':<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")
+            lines.append(f"{'  ' + reasons.UNREADABLE:<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")
         for label, line in groups:
             note = self._note(line, WIDTH - width - 16)
             lines.append(f"{'  ' + label:<{width}}{line.documents:>13,}   {note}".rstrip())
@@ -114,7 +114,7 @@ class Funnel:
         """What stands behind a number: the eval sets, or by which rule one of the copies stays."""
         if line.sets:
             return list_sets(line.sets, most)
-        return f"keeper: {self.keeper}" if self.keeper and line.label.endswith(" duplicates") else ""
+        return f"keeper: {self.keeper}" if self.keeper and line.is_of_duplicates else ""
 
     def _notes(self) -> list[str]:
         from curate.runtime.text import lay_out
@@ -202,7 +202,7 @@ def count_reasons(run: "Run", found: "Rejections") -> rundir_tally.Tally:
     from curate.rundir import reasons, scores_view
 
     with scores_view.open_scores(run, found=found) as connection:
-        return rundir_tally.count(connection, reasons.REFUSED)
+        return rundir_tally.count(connection, reasons.status_reason_sql())
 
 
 def count_aside(run: "Run", record: Mapping[str, Any]) -> Aside:

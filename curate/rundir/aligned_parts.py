@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from curate.errors import TableError
 from curate.rundir import decision_table, document_columns, parquet, reasons, rejections, schemas, scores_view, sql
-from curate.rundir.reasons import UNSCORED
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime import threads
@@ -196,11 +195,9 @@ class RejectionCodes:
         """The numbers of the documents of the next part."""
         whole = status.combine_chunks()
         coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-        known = [
-            0 if name == "ok" else self.number(name if name == reasons.UNREADABLE else f"{UNSCORED}{name}")
-            for name in coded.dictionary.to_pylist()
-        ]
-        missing = self.number(f"{UNSCORED}no status") if coded.indices.null_count else 0
+        given = [reasons.status_reason(name) for name in coded.dictionary.to_pylist()]
+        known = [0 if reason is None else self.number(reason) for reason in given]
+        missing = self.number(reasons.unscored_reason(None)) if coded.indices.null_count else 0
         table = np.array([*known, missing], np.int16)
         found = np.asarray(table[pc.fill_null(coded.indices, len(known)).to_numpy(zero_copy_only=False)], np.int16)
         if self._next is not None and self._next[0] == part:

@@ -16,8 +16,7 @@ from typing import Any
 
 from curate.corpus import Corpus
 from curate.errors import TableError
-from curate.rundir import parquet, sql
-from curate.rundir.reasons import CONTAMINATED
+from curate.rundir import parquet, reasons, sql
 from curate.rundir.run import Run
 from curate.runtime.text import command
 
@@ -150,7 +149,7 @@ def create_relation(connection: Any, run: Run, found: Rejections) -> None:
     import duckdb
 
     select = (
-        f"SELECT file, row, coalesce('{CONTAMINATED}' || dropped, copied) AS rejection, eval_sets, "
+        f"SELECT file, row, {reasons.rejection_sql('dropped', 'copied')} AS rejection, eval_sets, "
         f"copied IS NOT NULL AS duplicate FROM ({_hits_query(run, found)}) FULL JOIN "
         f"({_duplicates_query(run, found)}) USING (file, row)"
     )
@@ -177,7 +176,7 @@ def _duplicates_query(run: Run, found: Rejections) -> str:
     if found.duplicates is None:
         return f"SELECT {_NO_KEY}, NULL::VARCHAR AS copied WHERE false"
     source = sql.parquet_source(run.duplicates)
-    return f"SELECT file, row, kind || ' duplicate' AS copied FROM {source} WHERE NOT keeper"
+    return f"SELECT file, row, kind AS copied FROM {source} WHERE NOT keeper"
 
 
 _NO_KEY = "NULL::VARCHAR AS file, NULL::BIGINT AS row"

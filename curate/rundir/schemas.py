@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from curate.corpus.types import EMPTY, OK, UNREADABLE
+
 KEY = (("file", pa.large_string()), ("row", pa.int64()))
 
 # What `--signals` can add to the scores; each is a column of the same name.
@@ -25,7 +27,7 @@ SIGNALS = {
 ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
 
 # Why a row of the scores has numbers, or none.
-STATUSES = ("ok", "empty", "unscorable", "too_long", "not_finite", "unreadable")
+STATUSES = (OK, EMPTY, "unscorable", "too_long", "not_finite", UNREADABLE)
 
 SCORES = pa.schema(
     [

@@ -13,7 +13,7 @@ each row of the scores, in the same order.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,8 +24,11 @@ from curate.errors import StorageError, TableError, UsageError
 from curate.rundir import document_columns, parquet, rejections, schemas, sql
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
-from curate.rundir.sql import first_line, stream
+from curate.rundir.sql import first_line
 from curate.runtime.text import command
+
+REJECTION_COLUMNS = {"contaminated": "decontaminate", "eval_sets": "decontaminate", "duplicate": "dedup"}
+"""The columns that the hits and the duplicates add to the views, and the verb without which each is missing."""
 
 
 @contextmanager
@@ -155,29 +158,3 @@ def check_met(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections
 def columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The columns of the scores with their SQL types."""
     return {str(row[0]): str(row[1]) for row in connection.execute("DESCRIBE scores").fetchall()}
-
-
-def order_statistics(connection: duckdb.DuckDBPyConnection, query: str, ranks: Iterable[int]) -> dict[int, float]:
-    """The values at some ranks (0 is the lowest) of a query of one sorted column: one external sort, exact."""
-    wanted, found, passed = sorted(set(ranks)), {}, 0
-    for batch in stream(connection, query):
-        while wanted and wanted[0] < passed + batch.num_rows:
-            rank = wanted.pop(0)
-            found[rank] = float(batch.column(0)[rank - passed].as_py())
-        passed += batch.num_rows
-        if not wanted:
-            break
-    return found
-
-
-def quantiles(connection: duckdb.DuckDBPyConnection, query: str, count: int, shares: Sequence[float]) -> list[float]:
-    """The quantiles of a query of one sorted column of ``count`` values, linear between order statistics."""
-    if count == 0:
-        return [float("nan")] * len(shares)
-    places = [share * (count - 1) for share in shares]
-    ranks = [(int(place), min(int(place) + 1, count - 1)) for place in places]
-    values = order_statistics(connection, query, (rank for pair in ranks for rank in pair))
-    return [
-        values[low] if place == low else values[low] + (place - low) * (values[high] - values[low])
-        for place, (low, high) in zip(places, ranks, strict=True)
-    ]

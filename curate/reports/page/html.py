@@ -12,8 +12,8 @@ from curate.reports.document import ordinal
 from curate.reports.page import charts
 from curate.reports.page.collect import RunReport
 from curate.reports.page.json import make_digest
-from curate.reports.page.numbers import SHARES
-from curate.rundir.reasons import group
+from curate.reports.page.numbers import SHARES, DomainSum
+from curate.rundir.reasons import CONTAMINATED, DUPLICATES, NEAR_DUPLICATE, UNREADABLE, group, label_reason
 from curate.runtime import files
 from curate.runtime.console import count, size
 from curate.runtime.html import open_templates
@@ -96,12 +96,13 @@ def list_values(found: RunReport) -> dict[str, Any]:
         "shades": SHADES,
         "leaks": (found.sources.found.hits or {}).get("counts", {}),
         "copies": (found.sources.found.duplicates or {}).get("counts", {}),
+        "near_duplicates": label_reason(NEAR_DUPLICATE),
     }
 
 
 def say_left(found: RunReport) -> str:
     """What the page is not about, as the end of a clause."""
-    gone = {"curate decontaminate": "contaminated", "curate dedup": "duplicates"}
+    gone = {"curate decontaminate": CONTAMINATED, "curate dedup": DUPLICATES}
     named = [gone[verb] for verb in found.sources.found.verbs()]
     return f" and are {'neither' if len(named) > 1 else 'not'} {' nor '.join(named)}" if named else ""
 
@@ -162,23 +163,21 @@ def list_losses(found: RunReport) -> list[LossRow]:
     lines = [LossRow("read", shown.read, total, 0.0, 1.0 if shown.read else 0.0, "", "read")]
     steps: list[tuple[str, int, int | None, str]] = []
     if shown.unreadable:
-        steps.append(("unreadable", shown.unreadable, 0, ""))
+        steps.append((UNREADABLE, shown.unreadable, 0, ""))
     for line in group(shown.rejected):
         note = ", ".join(f"{name} {many:,}" for name, many in list(line.sets.items())[:4])
         note += f" and {len(line.sets) - 4} more" if len(line.sets) > 4 else ""
-        steps.append((line.label, line.documents, _tokens(reasons, line.label), note))
+        steps.append((line.label, line.documents, _sum_tokens(reasons, line.reasons), note))
     for name, many, tokens, note in steps:
         left -= many
         lines.append(LossRow(name, many, tokens, left / whole, many / whole, note, "lost"))
     return [*lines, LossRow("kept", shown.kept, shown.tokens, 0.0, shown.kept / whole, "", "kept")]
 
 
-def _tokens(reasons: Mapping[str | None, Any], label: str) -> int | None:
-    """The tokens behind a line of the funnel, whatever it groups."""
-    if label == "contaminated":
-        return sum(int(one.tokens) for why, one in reasons.items() if why and why.startswith("contaminated: "))
-    found = reasons.get(label) or reasons.get(label.removesuffix("s"))
-    return int(found.tokens) if found else None
+def _sum_tokens(sums: Mapping[str | None, DomainSum], reasons: Sequence[str]) -> int | None:
+    """Return the tokens of the documents of some reasons; None where none of these documents was counted."""
+    counted = [int(sums[reason].tokens) for reason in reasons if reason in sums]
+    return sum(counted) if counted else None
 
 
 def number(value: float | None) -> str:

@@ -20,7 +20,7 @@ from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
 from curate.reports.funnel import Funnel, read_funnel
 from curate.rundir import aligned_parts, decision_table, document_columns, parquet, rejections
-from curate.rundir.reasons import CONTAMINATED, COPIES, UNREADABLE, UNSCORED
+from curate.rundir.reasons import precedes_criteria
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 
@@ -190,16 +190,10 @@ class ScoreBlocks:
         return np.concatenate(pieces)
 
     def _asked(self, codes: Codes) -> NDArray[np.bool_]:
-        refused = np.array([name is not None and is_refusal(name) for name in self.names])
+        refused = np.array([name is not None and precedes_criteria(name) for name in self.names])
         return np.asarray(~refused[codes])
 
 
 def _plain(column: pa.ChunkedArray) -> NDArray[Any]:
     """Numbers in the precision that they have, NaN for null."""
     return np.asarray(column.to_numpy() if pa.types.is_floating(column.type) else column.cast("double").to_numpy())
-
-
-def is_refusal(reason: str) -> bool:
-    """Whether a reason is one of those for which a document is rejected before any criterion is asked."""
-    known = (UNREADABLE, *COPIES)
-    return reason in known or reason.startswith((UNSCORED, CONTAMINATED))

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curate.rundir.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
 from curate.runtime.text import command
 
 RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one of the lowest perplexity"}
+
+EXACT_LABEL, NEAR_LABEL = label_reason(EXACT_DUPLICATE), label_reason(NEAR_DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +110,10 @@ def _render_counts(found: DedupSummary) -> list[str]:
     threshold, words = found.parameters["threshold"], found.parameters["shingle"]
     lines = [
         ("read", found.read, ""),
-        ("  unreadable", found.unreadable, f"{found.run}/unreadable.jsonl" if found.unreadable else ""),
+        (f"  {UNREADABLE}", found.unreadable, f"{found.run}/unreadable.jsonl" if found.unreadable else ""),
         ("  empty", found.empty, ""),
-        ("  exact duplicates", found.exact, "of the same words"),
-        ("  near duplicates", found.near, f"Jaccard {threshold:g} and above, shingles of {words} words"),
+        (f"  {EXACT_LABEL}", found.exact, "of the same words"),
+        (f"  {NEAR_LABEL}", found.near, f"Jaccard {threshold:g} and above, shingles of {words} words"),
         ("kept", found.kept, f"{found.unique:,} without copies, {found.keepers:,} that stand for theirs"),
     ]
     if not found.chances:
@@ -125,7 +128,8 @@ def _render_notes(found: DedupSummary) -> list[str]:
     if found.compared:
         notes.append(("verified", f"{found.compared:,} pairs were compared exactly, {found.agreed:,} are near copies"))
     if found.through_others:
-        text = f"{found.through_others:,} near duplicates lie below {found.parameters['threshold']:g} of the one that"
+        text = f"{found.through_others:,} {NEAR_LABEL} lie below"
+        text += f" {found.parameters['threshold']:g} of the one that"
         notes.append(("joined", f"{text} is kept; they hang together with it through others"))
     if found.crowded:
         text = f"{found.crowded:,} documents met so many strangers in a bucket that they were not compared with all"

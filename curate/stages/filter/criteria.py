@@ -342,7 +342,7 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
     """Bind the condition as a WHERE clause: DuckDB says what is wrong, the hint which columns there are."""
     known = scores_view.columns(connection)
     hint = f"the columns are: {', '.join(known)}"
-    for column, verb in (("contaminated", "decontaminate"), ("eval_sets", "decontaminate"), ("duplicate", "dedup")):
+    for column, verb in scores_view.REJECTION_COLUMNS.items():
         if re.search(rf"\b{column}\b", where) and column not in known:
             hint = f"{column} is a column once curate {verb} has run; {hint}"
     try:

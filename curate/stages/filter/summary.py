@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.rundir.reasons import group
+from curate.rundir.reasons import UNREADABLE, group, is_unscored
 from curate.rundir.tally import DomainChange, Share
 from curate.runtime.numbers import figure, percent
 from curate.runtime.text import command
@@ -139,7 +139,7 @@ def _line(label: str, share: Share, total: Share, width: int) -> str:
 
 
 def _render_counts(found: FilterSummary) -> list[str]:
-    reasons = {"unreadable": Share(found.unreadable)} if found.unreadable else {}
+    reasons = {UNREADABLE: Share(found.unreadable)} if found.unreadable else {}
     labelled = [(f"  {_short(why, LABEL_CHARS)}", one) for why, one in {**reasons, **found.rejected}.items()]
     width = max([34, *(len(label) for label, _ in labelled)])
     listed = [("read", found.read), *labelled, ("kept", found.kept)]
@@ -206,7 +206,7 @@ def _render_sweep(found: FilterSummary) -> list[str]:
         lines += label[:-1]
         lines.append(f"{label[-1]:<26}{documents}{tokens}{_median(share):>12}   {changes}".rstrip()[:100])
     before = group({why: one.documents for why, one in found.rejected.items()})
-    named = [line for line in before if not line.label.startswith("unscored: ")]
+    named = [line for line in before if not is_unscored(line.label)]
     if named:
         lines.append("rejected before: " + ", ".join(f"{line.label} {line.documents:,}" for line in named))
     return [*lines, "", "nothing was written; name one criterion to decide"]
