@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from curate.exports.joined_slices import ExportCounts, ExportJob
 from curate.rundir.reasons import UNREADABLE
 from curate.runtime.console import size
+from curate.runtime.numbers import percent
 
 if TYPE_CHECKING:
     from curate.exports.dataset_folder import DatasetDescription
@@ -25,7 +26,7 @@ def make_card(job: ExportJob, writer: "DatasetDescription", counts: ExportCounts
     }
     if job.placed.order is not None:
         sections["In which order"] = _order_lines(job)
-    share = f"{writer.rows / counts.read:.1%}".replace("%", " %")
+    share = percent(writer.rows, counts.read)
     head = f"{writer.rows:,} of {counts.read:,} documents ({share}), {counts.tokens:,} tokens: those that were {what}."
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
     return "\n\n".join(["# Curated text" if not job.rejected else "# Rejected text", head, *body]) + "\n"

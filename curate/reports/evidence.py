@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from curate.rundir.reasons import duplicate_reason
 from curate.runtime.console import WIDTH
-from curate.runtime.text import fit, fold, lay_out, percent
+from curate.runtime.numbers import format_whole_percent
+from curate.runtime.text import fit, fold, lay_out
 from curate.stages.decontaminate.report.highlights import find_marks
 from curate.stages.decontaminate.report.terminal import excerpt
 from curate.stages.decontaminate.report.wording import AROUND, name_item
@@ -85,7 +86,7 @@ class DocumentEvidence:
 
 def describe_hit(hit: dict[str, Any]) -> list[str]:
     """What was found and how sure that is, then both texts with the words that they share in ⟦ ⟧."""
-    figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {percent(hit['coverage'])} of its words"
+    figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {format_whole_percent(hit['coverage'])} of its words"
     turn = "" if hit["turn"] is None else f", turn {hit['turn']} ({hit['role']})"
     lines = lay_out(ACTIONS[hit["action"]], split_line(fold(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
     here, there = find_marks(hit["matched_text"], hit["eval_text"])

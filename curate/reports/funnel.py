@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import CurateError, TableError
 from curate.rundir import reasons
 from curate.rundir import tally as rundir_tally
+from curate.runtime.numbers import percent
 from curate.runtime.text import command
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Funnel:
 
         groups = [(shorten(fold(line.label), LABEL_CHARS), line) for line in reasons.group(self.rejected)]
         width = max([22, *(len(label) + 2 for label, _ in groups)])
-        share = f"{self.kept / self.read:.1%}".replace("%", " %") if self.read else ""
+        share = percent(self.kept, self.read)
         lines = [f"{'read':<{width}}{self.read:>13,}   reference {self.model}"]
         if self.unreadable:
             lines.append(f"{'  ' + reasons.UNREADABLE:<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")

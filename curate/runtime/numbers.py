@@ -43,13 +43,29 @@ def spell_tokens(number: int) -> str:
 
 
 def figure(value: float) -> str:
-    """Three significant digits, never an exponent: 4.13, 38.9, 413, 90200."""
+    """Return three significant digits: 4.13, 38.9, 413, 90200; with an exponent below 0.0001 and from 1e10 on."""
     return f"{float(f'{value:.3g}'):.10g}" if abs(value) < 1e10 else f"{value:.3g}"
 
 
+def format_percent(share: float, digits: int = 1) -> str:
+    """Return a share of 1 in percent, with so many decimals: ``12.5 %``. The one place that spells a percentage."""
+    return f"{share:.{digits}%}".replace("%", " %")
+
+
 def percent(part: float, whole: float) -> str:
-    """A share with one decimal: 12.5 %; nothing of nothing is no text."""
-    return f"{part / whole:.1%}".replace("%", " %") if whole else ""
+    """Return ``part / whole`` in percent with one decimal: ``12.5 %``; empty text where ``whole`` is 0."""
+    return format_percent(part / whole) if whole else ""
+
+
+def format_whole_percent(share: float) -> str:
+    """Return a share of 1 in whole percent; below 1 it is at most ``99 %``, so that ``100 %`` means all."""
+    return format_percent(share if share == 1 else min(share, 0.99), 0)
+
+
+def format_change(change: float) -> str:
+    """Return a relative change in whole percent with its sign: ``+12 %``, ``−40 %``; ``0 %`` for what rounds to 0."""
+    rounded = format_percent(abs(change), 0)
+    return rounded if rounded == "0 %" else f"{'−' if change < 0 else '+'}{rounded}"
 
 
 def finite(value: Any) -> Any:
@@ -83,9 +99,3 @@ def parse_memory(text: str) -> int:
         return parse_size(text)
     except UsageError:
         raise UsageError(f"--memory-limit {text}: that is no size", "for example --memory-limit 1GB") from None
-
-
-def short_figure(value: float) -> str:
-    """Three significant digits: 4.13, 38.9, 413, 90200; with an exponent where that would be long."""
-    short = f"{float(f'{value:.3g}'):.10g}"
-    return short if len(short) <= 7 else f"{value:.2g}"

@@ -17,8 +17,8 @@ from curate.rundir.reasons import CONTAMINATED, DUPLICATES, NEAR_DUPLICATE, UNRE
 from curate.runtime import files
 from curate.runtime.console import count, size
 from curate.runtime.html import open_templates
-from curate.runtime.numbers import figure
-from curate.runtime.text import fold, percent, share
+from curate.runtime.numbers import figure, format_change, format_whole_percent, percent
+from curate.runtime.text import fold
 from curate.stages.decontaminate.report.html import make_cards
 from curate.stages.decontaminate.report.wording import name_item, name_place
 
@@ -53,7 +53,7 @@ def write(page: Path, numbers: Path, found: RunReport) -> int:
 def make_page(found: RunReport) -> str:
     """The page as text."""
     space = open_templates(Path(__file__).parent)
-    space.filters |= {"share": share, "percent": percent, "size": size, "count": count, "fold": fold}
+    space.filters |= {"share": percent, "percent": format_whole_percent, "size": size, "count": count, "fold": fold}
     space.filters |= {"item": name_item, "place": name_place, "figure": number, "ordinal": order_of, "shade": shade}
     space.filters |= {"say": say, "change": change}
     return space.get_template("report.html.j2").render(list_values(found))
@@ -203,6 +203,4 @@ def change(before: Sequence[int], after: Sequence[int], totals: Mapping[str, Seq
     first, second = totals["before"][place], totals["after"][place]
     if not first or not second or not before[place]:
         return ""
-    ratio = (after[place] / second) / (before[place] / first) - 1
-    said = f"{ratio:+.0%}".replace("%", " %").replace("-", "−")
-    return "0 %" if said[1:] == "0 %" else said
+    return format_change((after[place] / second) / (before[place] / first) - 1)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from curate.runtime.html import open_templates
+from curate.runtime.numbers import format_percent
 from curate.runtime.text import fold
 from curate.sft.ranking.chart import MOST_OTHERS, PERPLEXITIES, plot_places, plot_readings
 from curate.sft.ranking.measures import MEASURES
@@ -130,8 +131,8 @@ def say_share(value: float) -> str:
     """A share of bootstrap draws."""
     if math.isnan(value):
         return "–"
-    said = "< 0.1%" if 0 < value < 0.0005 else f"{value:.1%}" if 0 < value < 1 else f"{value:.0%}"
-    return said.replace("%", "\u00a0%")
+    said = "< 0.1 %" if 0 < value < 0.0005 else format_percent(value, 1 if 0 < value < 1 else 0)
+    return said.replace(" %", "\u00a0%")
 
 
 def say_needed(pair: NeighbourPair, ranking: Ranking) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.runtime.numbers import format_percent
 from curate.sft.ranking import agreement, bootstrap, measures
 from curate.sft.ranking.measures import MEASURES
 
@@ -236,7 +237,7 @@ def find_flags(one: MeasuredDataset) -> tuple[str, ...]:
     tokens = one.sums["tokens"]
     share = float(np.nanmax(tokens) / np.nansum(tokens)) if count >= FEW else 0.0
     if share > max(HEAVY, OUTWEIGHS / max(count, 1)):
-        flags.append(f"one example holds {share:.0%} of its scored tokens".replace("%", " %"))
+        flags.append(f"one example holds {format_percent(share, 0)} of its scored tokens")
     middle = float(np.nanmedian(tokens)) if count else 0.0
     if count and middle < SHORT:
         flags.append(f"very short answers: {middle:.0f} tokens in the middle")

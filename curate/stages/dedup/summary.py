@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curate.rundir.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
+from curate.runtime.numbers import percent
 from curate.runtime.text import command
 
 RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one of the lowest perplexity"}
@@ -102,10 +103,6 @@ class DedupSummary:
 # Showing.
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}".replace("%", " %") if whole else ""
-
-
 def _render_counts(found: DedupSummary) -> list[str]:
     threshold, words = found.parameters["threshold"], found.parameters["shingle"]
     lines = [
@@ -118,7 +115,7 @@ def _render_counts(found: DedupSummary) -> list[str]:
     ]
     if not found.chances:
         del lines[4]
-    return [f"{name:<20}{count:>13,}  {_share(count, found.read):>7}   {note}".rstrip() for name, count, note in lines]
+    return [f"{name:<20}{count:>13,}  {percent(count, found.read):>7}   {note}".rstrip() for name, count, note in lines]
 
 
 def _render_notes(found: DedupSummary) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.rundir.reasons import UNREADABLE, group, is_unscored
 from curate.rundir.tally import DomainChange, Share
-from curate.runtime.numbers import figure, percent
+from curate.runtime.numbers import figure, format_change, percent
 from curate.runtime.text import command
 
 if TYPE_CHECKING:
@@ -217,11 +217,7 @@ def _changes(trial: FilterTrial) -> str:
     if not trial.kept.documents:
         return "nothing kept"
     name, change = next(iter(trial.changes.items()), ("", 0.0))
-    return f"{_short(name, 14)} {_signed(change)}" if abs(change) >= EVEN else "none"
-
-
-def _signed(change: float) -> str:
-    return f"{change:+.0%}".replace("%", " %").replace("-", "−")
+    return f"{_short(name, 14)} {format_change(change)}" if abs(change) >= EVEN else "none"
 
 
 def _render_next(found: FilterSummary) -> list[str]:

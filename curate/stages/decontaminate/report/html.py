@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.runtime.console import size
 from curate.runtime.html import digest, open_templates
-from curate.runtime.text import percent, share
+from curate.runtime.numbers import format_whole_percent, percent
 from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
     AROUND,
@@ -81,7 +81,13 @@ def make_page(found: "DecontaminationSummary", hits: Sequence[Hit]) -> str:
     from curate.stages.decontaminate.summary import BLIND
 
     space = open_templates(Path(__file__).parent)
-    space.filters |= {"share": share, "percent": percent, "size": size, "item": name_item, "place": name_place}
+    space.filters |= {
+        "share": percent,
+        "percent": format_whole_percent,
+        "size": size,
+        "item": name_item,
+        "place": name_place,
+    }
     space.filters["digest"] = digest
     known = {key(hit) for hit in hits}
     every = [*hits, *(hit for hit in found.strongest if key(hit) not in known)]
