@@ -23,7 +23,6 @@ from curate.stages.decontaminate.report.html import make_cards
 from curate.stages.decontaminate.report.wording import name_item, name_place
 
 SHADES = (2.0, 4.0, 6.0, 8.0, 10.0)  # nats from which a piece has the next shade
-SHOWN_REASON = 60  # characters
 
 
 @dataclass(frozen=True, slots=True)
