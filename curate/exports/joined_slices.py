@@ -143,7 +143,7 @@ def open_choice(run: Run, found: Rejections, folder: Path) -> Iterator[ExportCho
         yield ExportChoice(run.filter, record, found, record["counts"]["kept"], record["counts"]["rejected"])
         return
     path, tally = folder / "decisions.parquet", Tally()
-    with scores_view.open_scores(run, found=found) as connection:
+    with scores_view.open_scores(run, rejections=found) as connection:
         scores_view.check_met(connection, run, found)
         reason = reasons.status_reason_sql()
         decision_table.write_decisions(path, decide(connection, reason, tally), {})

@@ -122,7 +122,7 @@ def explain_document(run: "Run", id: str) -> Explanation:
     if run.stage("score") is None:
         raise TableError(f"{run.path} holds no scores", command("score CORPUS", run.path))
     teller = DocumentReader(run)
-    with scores_view.open_scores(run, found=teller.found) as connection:
+    with scores_view.open_scores(run, rejections=teller.found) as connection:
         rows, more = find_document(connection, id)
         if not rows:
             raise unknown_document(connection, id)

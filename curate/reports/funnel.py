@@ -202,7 +202,7 @@ def count_reasons(run: "Run", found: "Rejections") -> rundir_tally.Tally:
     """What would be decided without a criterion, over the parts that exist."""
     from curate.rundir import reasons, scores_view
 
-    with scores_view.open_scores(run, found=found) as connection:
+    with scores_view.open_scores(run, rejections=found) as connection:
         return rundir_tally.count(connection, reasons.status_reason_sql())
 
 

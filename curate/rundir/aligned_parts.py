@@ -213,7 +213,7 @@ class RejectionCodes:
     def _stream(self, run: Run) -> Iterator[tuple[int, int, str]]:
         """Part, place and reason of the documents that the tables reject, in the order of the corpus."""
         query = "SELECT part, place, rejection FROM documents WHERE rejection IS NOT NULL ORDER BY part, place"
-        with scores_view.open_scores(run, found=self._found) as connection:
+        with scores_view.open_scores(run, rejections=self._found) as connection:
             scores_view.check_met(connection, run, self._found)
             for batch in sql.stream(connection, query):
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
