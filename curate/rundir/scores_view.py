@@ -161,6 +161,6 @@ def check_met(connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejec
         raise TableError(message, rejections.hint(run.path))
 
 
-def columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def list_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return the SQL type of each column of the view ``scores``, by name."""
     return {str(row[0]): str(row[1]) for row in connection.execute("DESCRIBE scores").fetchall()}

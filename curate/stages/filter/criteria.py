@@ -340,7 +340,7 @@ def _check_column(column: str, option: str, scores: pa.Schema, own: Mapping[str,
 
 def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
     """Bind the condition as a WHERE clause: DuckDB says what is wrong, the hint which columns there are."""
-    known = scores_view.columns(connection)
+    known = scores_view.list_columns(connection)
     hint = f"the columns are: {', '.join(known)}"
     for column, verb in scores_view.REJECTION_COLUMNS.items():
         if re.search(rf"\b{column}\b", where) and column not in known:
