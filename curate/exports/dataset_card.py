@@ -8,7 +8,9 @@ from typing import Any
 from curate.exports.dataset_folder import DatasetDescription
 from curate.exports.joined_slices import ExportCounts, ExportJob
 from curate.exports.shards import FORMATS
+from curate.rundir.reasons import UNREADABLE
 from curate.runtime.console import size
+from curate.runtime.numbers import percent
 
 MAX_SOURCES = 20
 """Files of the corpus that are named."""
@@ -26,7 +28,7 @@ def make_card(job: ExportJob, writer: DatasetDescription, counts: ExportCounts) 
     }
     if job.placed.order is not None:
         sections["In which order"] = _order_lines(job)
-    share = f"{writer.rows / counts.read:.1%}".replace("%", " %")
+    share = percent(writer.rows, counts.read)
     head = f"{writer.rows:,} of {counts.read:,} documents ({share}), {counts.tokens:,} tokens: those that were {what}."
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
     return "\n\n".join(["# Curated text" if not job.rejected else "# Rejected text", head, *body]) + "\n"
@@ -75,7 +77,7 @@ def _choice_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
         parameters = choice.filter["parameters"]
         lines = [*tables, *(f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items())]
     rejected = [f"- rejected, {code(reason)}: {number:,}" for reason, number in choice.rejected.items()]
-    unreadable = [f"- unreadable: {counts.unreadable:,}"] if counts.unreadable else []
+    unreadable = [f"- {UNREADABLE}: {counts.unreadable:,}"] if counts.unreadable else []
     between = [""] if lines[-1] else []
     return [*lines, *between, f"- read: {counts.read:,}", *unreadable, *rejected, f"- kept: {counts.kept:,}"]
 

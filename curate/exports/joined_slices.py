@@ -171,7 +171,7 @@ def open_choice(run: Run, rejections: Rejections, folder: Path) -> Iterator[Expo
     path, tally = folder / "decisions.parquet", Tally()
     with scores_view.open_scores(run, None, rejections) as connection:
         scores_view.check_met(connection, run, rejections)
-        reason = reasons.REFUSED
+        reason = reasons.status_reason_sql()
         decision_table.write_decisions(path, decide(connection, reason, tally), {})
     try:
         sums = sum_up("export", tally, run.finished_scores()["counts"]["read"])

@@ -1,32 +1,37 @@
-"""``curate explain``: everything known about one document, and why it was kept or dropped."""
+"""``curate explain``: all that a run knows about one document, and why it was kept or dropped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
+import duckdb
+import pyarrow.parquet as pq
+import xxhash
+
+from curate.corpus import Corpus, SliceMark
 from curate.errors import CurateError, TableError, UsageError
-from curate.reports.evidence import DocumentEvidence, open_dossier, split_line
+from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
+from curate.rundir import decision_table, parquet, placements, reasons, rejections, scores_view
+from curate.rundir.reasons import UNREADABLE, duplicate_reason
+from curate.rundir.rejections import Rejections
+from curate.rundir.run import Run
+from curate.rundir.schemas import SIGNALS
 from curate.runtime.text import command, lay_out
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import duckdb
-
-    from curate.corpus import Corpus
-    from curate.rundir.rejections import Rejections
-    from curate.rundir.run import Run
-
-
-SHOWN = 20  # documents of one id
+SHOWN = 20
+"""Documents of one id that are shown."""
 TEXT_CHARS = 200
-NO_SCORES = {"file", "row", "id", "part", "place", "refused", "contaminated", "eval_sets", "duplicate"}
-NEAR_ROWS = 1_000_000  # ids that a mistyped one is compared with
+"""Characters of a text that are shown."""
+NO_SCORES = {"file", "row", "id", "part", "place", "refused", *scores_view.REJECTION_COLUMNS}
+"""Columns that ``find_document`` returns in addition to the scores."""
+NEAR_ROWS = 1_000_000
+"""Ids that an unknown id is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedDocument:
-    """One document."""
+    """All that a run knows about one document."""
 
     file: str
     row: int
@@ -34,45 +39,47 @@ class ExplainedDocument:
     decision: str
     """kept, dropped, undecided or unreadable."""
     reason: str | None
+    """Why it is dropped or undecided, or could not be read; None where it is kept."""
     scores: Mapping[str, Any]
-    """Its row of the scores, without the key."""
+    """Its row of the scores, without file, row and id."""
     percentile: float | None
-    """Share in percent of the scored documents with a lower perplexity."""
+    """The scored documents with a lower perplexity, in percent; None without a perplexity."""
     text: str | None
-    """How the text begins."""
+    """The first ``TEXT_CHARS`` characters; None where the text cannot be shown."""
     text_missing: str | None
     """Why the text cannot be shown."""
     bucket: str | None
+    """None where there are no buckets, or the document is in none."""
     position: int | None
-    """In the order, from 0; None where there is no order, or none for this document."""
+    """In the order, from 0; None where there is no order, or the document is not in it."""
     positions: int
-    """Documents of the order."""
+    """Number of documents in the order."""
     dossier: DocumentEvidence
-    """What the hits and the duplicates say of it."""
+    """Its hits and its copies."""
 
     def lines(self) -> list[str]:
-        """What a person wants to know, a line each."""
+        """Return the lines of ``curate explain`` for this document."""
         octets, tokens = self.scores.get("bytes"), self.scores.get("tokens")
         sizes = [f"{number:,} {unit}" for number, unit in ((octets, "bytes"), (tokens, "tokens")) if number is not None]
         name = visible(self.id or f"{self.file}:{self.row}")
-        found = [f"{name}   {visible(self.file)}, row {self.row}   {', '.join(sizes)}".rstrip()]
-        found += self._decided()
+        lines = [f"{name}   {visible(self.file)}, row {self.row}   {', '.join(sizes)}".rstrip()]
+        lines += self._decided()
         if self.bucket is not None:
-            found.append(f"{'bucket':<16}{visible(self.bucket)}")
+            lines.append(f"{'bucket':<16}{visible(self.bucket)}")
         if self.position is not None:
-            found.append(f"{'position':<16}{self.position + 1:,} of {self.positions:,}")
-        found += self.dossier.lines()
-        found += self._numbers()
+            lines.append(f"{'position':<16}{self.position + 1:,} of {self.positions:,}")
+        lines += self.dossier.lines()
+        lines += self._numbers()
         if self.text is not None:
-            found.append(f"{'text':<16}{visible(self.text)}{' …' if len(self.text) >= TEXT_CHARS else ''}")
+            lines.append(f"{'text':<16}{visible(self.text)}{' …' if len(self.text) >= TEXT_CHARS else ''}")
         elif self.text_missing:
-            found.append(f"{'text':<16}not shown: {visible(self.text_missing)}")
-        return found
+            lines.append(f"{'text':<16}not shown: {visible(self.text_missing)}")
+        return lines
 
     def _decided(self) -> list[str]:
-        """The decision; where it was made for a copy, with the document that is kept instead."""
+        """Return the lines of the decision; those of a copy name the document that is kept instead."""
         copies = self.dossier.copies
-        dropped = copies is not None and self.reason == f"{copies.kind} duplicate"
+        dropped = copies is not None and self.reason == duplicate_reason(copies.kind)
         reason = copies.reason() if copies is not None and dropped else visible(self.reason or "")
         lines = [line.rstrip() for line in lay_out(self.decision, split_line(reason))]
         return lines if copies is None or dropped else [*lines, *copies.lines()]
@@ -94,9 +101,10 @@ class ExplainedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The documents that an id names; more than one where ids repeat."""
+    """The documents of an id; more than one where ids repeat."""
 
     id: str
+    """As given: an id, or FILE:ROW."""
     documents: tuple[ExplainedDocument, ...]
     more: int
     """Documents of this id that are not shown."""
@@ -113,58 +121,57 @@ class Explanation:
         return "\n\n".join(blocks)
 
 
-def explain_document(run: "Run", id: str) -> Explanation:
-    """Return everything known about the documents of an id. TableError without scores; UsageError for an unknown id."""
-    from curate.rundir import scores_view
+def explain_document(run: Run, id: str) -> Explanation:
+    """Return all that a run knows about the documents of an id (or FILE:ROW), at most ``SHOWN`` of them.
 
+    Raises TableError where there are no scores, UsageError, with the nearest ids, where no document has the id.
+    """
     if run.stage("score") is None:
-        raise TableError(f"{run.path} holds no scores", command("score CORPUS", run.path))
-    teller = DocumentReader(run)
-    with scores_view.open_scores(run, found=teller.found) as connection:
+        raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
+    reader = DocumentReader(run)
+    with scores_view.open_scores(run, rejections=reader.rejections) as connection:
         rows, more = find_document(connection, id)
         if not rows:
             raise unknown_document(connection, id)
         percentiles = [percentile_of(connection, row["perplexity"]) for row in rows]
-    return Explanation(id, tuple(map(teller.explain, rows, percentiles)), more)
+    return Explanation(id, tuple(map(reader.explain, rows, percentiles)), more)
 
 
 def visible(text: str) -> str:
-    """Text on one line, with what a terminal would obey or hide spelled out."""
+    """Return text with the characters spelled out that a terminal would obey or hide, such as line breaks."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th … 11th."""
+    """Return a number as 1st, 2nd, 3rd, 4th … 11th."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
 
 
 def _signals(scores: Mapping[str, Any]) -> list[str]:
-    from curate.rundir.schemas import SIGNALS
-
     return [name for name in SIGNALS if scores.get(name) is not None]
 
 
-def find_document(connection: "duckdb.DuckDBPyConnection", name: str) -> tuple[list[dict[str, Any]], int]:
-    """The rows of the scores that an id or FILE:ROW names, in corpus order, and how many more there are.
+def find_document(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows of the scores of an id or FILE:ROW, in the order of the corpus, and the number of further ones.
 
-    ``refused`` is why a document would be rejected before any criterion is asked.
+    Each row has the columns of ``documents``, but ``refused`` for ``rejection``: the reason for which the document is
+    rejected before any criterion, null for none. Without such a document there is no row.
     """
-    from curate.rundir import reasons
-
     file, _, row = name.rpartition(":")
-    place = [file, int(row)] if file and row.isdecimal() and len(row) < 18 else [None, None]
+    key = [file, int(row)] if file and row.isdecimal() and len(row) < 18 else [None, None]
     query = "FROM documents WHERE id = ? OR (file = ? AND row = ?)"
-    refused = reasons.REFUSED
-    asked = f"SELECT * EXCLUDE (rejection), {refused} AS refused {query} ORDER BY part, place LIMIT {SHOWN}"
-    found = connection.execute(asked, [name, *place])
-    names = [column[0] for column in found.description]
-    rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
-    total = connection.execute(f"SELECT count(*) {query}", [name, *place]).fetchall()[0][0]
+    refused = reasons.status_reason_sql()
+    select = f"SELECT * EXCLUDE (rejection), {refused} AS refused {query} ORDER BY part, place LIMIT {SHOWN}"
+    result = connection.execute(select, [name, *key])
+    names = [column[0] for column in result.description]
+    rows = [dict(zip(names, values, strict=True)) for values in result.fetchall()]
+    total = connection.execute(f"SELECT count(*) {query}", [name, *key]).fetchall()[0][0]
     return rows, total - len(rows)
 
 
-def percentile_of(connection: "duckdb.DuckDBPyConnection", perplexity: float | None) -> float | None:
+def percentile_of(connection: duckdb.DuckDBPyConnection, perplexity: float | None) -> float | None:
+    """Return the scored documents with a lower perplexity, in percent; None for None."""
     if perplexity is None:
         return None
     query = "SELECT count(*) FILTER (perplexity < ?), count(perplexity) FROM documents WHERE status = 'ok'"
@@ -172,67 +179,62 @@ def percentile_of(connection: "duckdb.DuckDBPyConnection", perplexity: float | N
     return 100.0 * below / total if total else None
 
 
-def unknown_document(connection: "duckdb.DuckDBPyConnection", name: str) -> UsageError:
-    """The error for an id that nothing has, with the nearest ones among the first million."""
+def unknown_document(connection: duckdb.DuckDBPyConnection, name: str) -> UsageError:
+    """Return the error for an id that no document has, with the three nearest of the first ``NEAR_ROWS`` ids."""
     near = f"SELECT DISTINCT id FROM (SELECT id FROM documents WHERE id IS NOT NULL LIMIT {NEAR_ROWS})"
     query = f"SELECT id FROM ({near}) ORDER BY jaro_winkler_similarity(id, ?) DESC, id LIMIT 3"
-    found = [visible(str(row[0])) for row in connection.execute(query, [name]).fetchall()]
-    hint = f"the nearest ids are: {', '.join(found)}" if found else "name it by its place, as in a.jsonl:17"
+    nearest = [visible(str(row[0])) for row in connection.execute(query, [name]).fetchall()]
+    hint = f"the nearest ids are: {', '.join(nearest)}" if nearest else "name it by file and row, as in a.jsonl:17"
     return UsageError(f"no document has the id {visible(name)}", hint)
 
 
 class DocumentReader:
-    """Looks up evidence, decisions and texts for the rows of one run, opening table and corpus at most once."""
+    """Reads evidence, decisions and texts of documents of one run; opens each table and the corpus at most once."""
 
-    def __init__(self, run: "Run"):
-        from curate.rundir import rejections
-
+    def __init__(self, run: Run):
         self._run = run
         self._corpus: Corpus | str = _open_corpus(run)
         readable = None if isinstance(self._corpus, str) else self._corpus
         identity = readable.identity() if readable is not None and rejections.is_there(run) else None
-        self.found: Rejections
-        self.found, self._problems = rejections.find_rejections(run, identity)
-        self._filter = _filter_state(run)
-        self._buckets, self._order = (_open_place(run, verb) for verb in ("bucket", "order"))
+        self.rejections: Rejections
+        self.rejections, self._problems = rejections.find_rejections(run, identity)
+        self._undecided = _explain_undecided(run)
+        self._buckets, self._order = (_open_placement(run, verb) for verb in ("bucket", "order"))
 
     def explain(self, row: Mapping[str, Any], percentile: float | None) -> ExplainedDocument:
+        """Return all that is known about a document; ``row`` is one of ``find_document``."""
         decision, reason = self._decision(row)
         text, missing = self._text(row)
         scores = {name: value for name, value in row.items() if name not in NO_SCORES}
-        evidence = open_dossier(self._run, self.found, row["file"], row["row"])
-        place = row["file"], row["row"], row["id"]
+        evidence = read_evidence(self._run, self.rejections, row["file"], row["row"])
+        key = row["file"], row["row"], row["id"]
         bucket = self._look_up(self._run.buckets, row) if self._buckets is not None else None
         position = self._look_up(self._run.order, row) if self._order is not None else None
         many = 0 if self._order is None else self._order["counts"]["kept"]
         placed = None if bucket is None else str(bucket), position, many
-        return ExplainedDocument(*place, decision, reason, scores, percentile, text, missing, *placed, evidence)
+        return ExplainedDocument(*key, decision, reason, scores, percentile, text, missing, *placed, evidence)
 
-    def _look_up(self, path: "Path", row: Mapping[str, Any]) -> Any:
-        """The last column of a table of buckets or positions for a row of the scores."""
-        import pyarrow.parquet as pq
-
-        found = pq.read_table(path, filters=[("file", "==", row["file"]), ("row", "==", row["row"])], partitioning=None)
-        return found.column(2)[0].as_py() if len(found) == 1 else None
+    def _look_up(self, path: Path, row: Mapping[str, Any]) -> Any:
+        """Return the bucket or the position of a document; None where the table does not have exactly one row of it."""
+        table = pq.read_table(path, filters=[("file", "==", row["file"]), ("row", "==", row["row"])], partitioning=None)
+        return table.column(2)[0].as_py() if len(table) == 1 else None
 
     def _decision(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
-        import pyarrow.parquet as pq
-
         if row["status"] == "unreadable":
-            return "unreadable", row["reason"]
-        if self._filter is not None:
-            return self._undecided(row, self._filter)
-        wanted = [("file", "==", row["file"]), ("row", "==", row["row"])]
-        found = pq.read_table(self._run.filter, filters=wanted, partitioning=None).to_pylist()
-        if len(found) != 1:
-            return "undecided", "the decision table does not know this document; run curate filter again"
-        return ("kept", None) if found[0]["keep"] else ("dropped", found[0]["reason"])
+            return UNREADABLE, row["reason"]
+        if self._undecided is not None:
+            return self._decide_without_filter(row, self._undecided)
+        filters = [("file", "==", row["file"]), ("row", "==", row["row"])]
+        rows = pq.read_table(self._run.filter, filters=filters, partitioning=None).to_pylist()
+        if len(rows) != 1:
+            return "undecided", "the decision table does not have this document; run curate filter again"
+        return ("kept", None) if rows[0]["keep"] else ("dropped", rows[0]["reason"])
 
-    def _undecided(self, row: Mapping[str, Any], why: str) -> tuple[str, str | None]:
-        """Without a decision table: what no filter would keep is dropped, unless a table is stale."""
+    def _decide_without_filter(self, row: Mapping[str, Any], explanation: str) -> tuple[str, str | None]:
+        """Return dropped for a document that no filter would keep, unless a table is stale; else undecided."""
         if self._problems:
             return "undecided", self._problems[0]
-        return ("undecided", why) if row["refused"] is None else ("dropped", row["refused"])
+        return ("undecided", explanation) if row["refused"] is None else ("dropped", row["refused"])
 
     def _text(self, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
         if row["status"] == "unreadable":
@@ -245,30 +247,24 @@ class DocumentReader:
             return None, error.message
 
 
-def _filter_state(run: "Run") -> str | None:
-    """Why the decision table says nothing, None where it does."""
-    from curate.rundir import decision_table
-
+def _explain_undecided(run: Run) -> str | None:
+    """Return why there is no decision: no filter was run, or it is stale; None where there is a decision."""
     try:
         return "no filter was run" if decision_table.open_filter(run) is None else None
     except TableError as error:
         return f"{error.message} (run curate filter again)"
 
 
-def _open_place(run: "Run", verb: str) -> dict[str, Any] | None:
-    """The record of the buckets or of the order; None where there is none, or it is stale (``status`` says so)."""
-    from curate.rundir import placements
-
+def _open_placement(run: Run, verb: str) -> dict[str, Any] | None:
+    """Return the record of the buckets or of the order; None where there is none, or it is stale (see ``status``)."""
     try:
         return placements.open_buckets(run) if verb == "bucket" else placements.open_order(run)
     except TableError:
         return None
 
 
-def _open_corpus(run: "Run") -> "Corpus | str":
-    """The corpus that was scored, or why it cannot be shown."""
-    from curate.corpus import Corpus
-
+def _open_corpus(run: Run) -> Corpus | str:
+    """Return the corpus that was scored, or why its texts cannot be shown."""
     score = run.stage("score") or {}
     try:
         corpus = Corpus.from_spec(score["corpus"])
@@ -278,32 +274,28 @@ def _open_corpus(run: "Run") -> "Corpus | str":
     return corpus if same else "the corpus has changed since it was scored"
 
 
-def read_text(run: "Run", corpus: "Corpus", file: str, row: int, digest: int) -> str:
-    """One text, from its slice of its file alone. TableError where it is not the text that was scored."""
-    from dataclasses import replace
+def read_text(run: Run, corpus: Corpus, file: str, row: int, digest: int) -> str:
+    """Return the text of a document; only its slice of its file is read.
 
-    import xxhash
-
-    found = next(((place, one) for place, one in enumerate(corpus.sources) if one.name == file), None)
+    ``digest`` is the xxh3_64 of the text that was scored. Raises TableError where the text is another one.
+    """
+    numbered = next(((number, one) for number, one in enumerate(corpus.sources) if one.name == file), None)
     documents, text = None, None
-    if found is not None:
-        number, source = found
+    if numbered is not None:
+        number, source = numbered
         before = _marks_before(run, number, row)
         alone = replace(corpus, sources=(source,), on_error="quarantine")
         documents = next(alone.slices({file: before}), None)  # none where the file ends before
     if documents is not None:
-        places: Sequence[int] = documents.rows.tolist()
-        text = documents.texts[places.index(row)] if row in places else None
+        rows: Sequence[int] = documents.rows.tolist()
+        text = documents.texts[rows.index(row)] if row in rows else None
     if text is None or xxhash.xxh3_64_intdigest(text.encode()) != digest:
-        raise TableError("the text at this place is not the one that was scored", "curate score … --restart")
+        raise TableError("the text of this row is not the one that was scored", "curate score … --restart")
     return text
 
 
-def _marks_before(run: "Run", number: int, row: int) -> list[Any]:
-    """The slices of a file that end before a row, from the parts of that file alone."""
-    from curate.corpus import SliceMark
-    from curate.rundir import parquet
-
+def _marks_before(run: Run, number: int, row: int) -> list[Any]:
+    """Return the slices of a file that end at or before a row; ``number`` is that of the file in the corpus."""
     marks = []
     for path in sorted(run.scores.glob(f"{number:05d}-*.parquet")):
         mark = SliceMark(**parquet.read_metadata(path)["slice"])

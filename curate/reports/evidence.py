@@ -1,20 +1,22 @@
-"""What the hits and the duplicates of a run say of one document, as values and as lines."""
+"""The evidence on one document in the hits and the duplicates of a run, as values and as lines."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from curate.rundir import parquet, sql
+from curate.rundir.reasons import duplicate_reason
+from curate.rundir.rejections import Rejections
+from curate.rundir.run import Run
 from curate.runtime.console import WIDTH
-from curate.runtime.text import fit, fold, lay_out, percent
+from curate.runtime.numbers import format_whole_percent
+from curate.runtime.text import fit, fold, lay_out
 from curate.stages.decontaminate.report.highlights import find_marks
 from curate.stages.decontaminate.report.terminal import excerpt
 from curate.stages.decontaminate.report.wording import AROUND, name_item
 
-if TYPE_CHECKING:
-    from curate.rundir.rejections import Rejections
-    from curate.rundir.run import Run
-
-HITS, COPIES = 5, 3  # that are shown
+HITS, COPIES = 5, 3
+"""Hits, and copies of a keeper, that are shown of one document."""
 LABEL = 16
 ACTIONS = {"drop": "evidence", "mark": "marked", "cut": "to be cut", "none": "for review"}
 SHOWN = (
@@ -25,13 +27,13 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class DocumentPosition:
-    """Where a document lies."""
+    """The key of a document, and its id."""
 
     file: str
     row: int
     id: str | None = None
     source: str | None = None
-    """The name of the other corpus that it lies in; None for this one."""
+    """The name of the ``--against`` corpus that has it; None for the corpus of the run."""
 
     def __str__(self) -> str:
         source = f"{self.source} " if self.source else ""
@@ -40,24 +42,25 @@ class DocumentPosition:
 
 @dataclass(frozen=True, slots=True)
 class CopyEvidence:
-    """The cluster of a document that has copies."""
+    """The cluster of a document that has copies, as far as it concerns this document."""
 
     kind: str
-    """keeper, exact or near."""
+    """keeper (this one is kept), exact or near."""
     keeper: DocumentPosition
     jaccard: float
-    """With the keeper."""
+    """Similarity to the keeper, 0 to 1."""
     others: tuple[DocumentPosition, ...]
-    """Of a keeper: the first of those that are dropped for it."""
+    """Of a keeper: the first of the copies that are dropped for it."""
     number: int
-    """How many those are."""
+    """Of a keeper: the number of copies that are dropped for it."""
 
     def reason(self) -> str:
-        """Why it is dropped: ``near duplicate of a.jsonl:3 (web-3), Jaccard .93``."""
+        """Return why it is dropped: ``near duplicate of a.jsonl:3 (web-3), Jaccard .93``."""
         similar = f", Jaccard {int(self.jaccard * 100 + 1e-9) / 100:.2f}".replace(" 0.", " .")
-        return f"{self.kind} duplicate of {self.keeper}{similar if self.kind == 'near' else ''}"
+        return f"{duplicate_reason(self.kind)} of {self.keeper}{similar if self.kind == 'near' else ''}"
 
     def lines(self) -> list[str]:
+        """Return lines that name the keeper of a copy, or the copies of a keeper."""
         if self.kind != "keeper":
             return lay_out("a copy", split_line(self.reason()))
         many = f"{self.number:,} cop{'y' if self.number == 1 else 'ies'}"
@@ -71,20 +74,23 @@ class DocumentEvidence:
     """The evidence on one document."""
 
     hits: tuple[dict[str, Any], ...] = ()
-    """Leaks before those for review, the strongest first."""
+    """Rows of the hits table: contaminated before review, those with most bits first; at most ``HITS``."""
     more_hits: int = 0
+    """Hits beyond those."""
     copies: CopyEvidence | None = None
+    """None where the document has no copies, or the run no duplicates."""
 
     def lines(self) -> list[str]:
-        found = [line for hit in self.hits for line in describe_hit(hit)]
+        """Return the lines of the hits; none where there are none."""
+        lines = [line for hit in self.hits for line in describe_hit(hit)]
         if self.more_hits:
-            found.append(f"{'':<{LABEL}}and {self.more_hits:,} more")
-        return found
+            lines.append(f"{'':<{LABEL}}and {self.more_hits:,} more")
+        return lines
 
 
 def describe_hit(hit: dict[str, Any]) -> list[str]:
-    """What was found and how sure that is, then both texts with the words that they share in ⟦ ⟧."""
-    figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {percent(hit['coverage'])} of its words"
+    """Return the lines of one hit: the eval item, the scores of the match, and both texts with shared words in ⟦ ⟧."""
+    figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {format_whole_percent(hit['coverage'])} of its words"
     turn = "" if hit["turn"] is None else f", turn {hit['turn']} ({hit['role']})"
     lines = lay_out(ACTIONS[hit["action"]], split_line(fold(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
     here, there = find_marks(hit["matched_text"], hit["eval_text"])
@@ -99,7 +105,7 @@ def describe_hit(hit: dict[str, Any]) -> list[str]:
 
 
 def split_line(text: str) -> Iterator[str]:
-    """The words of a line; one that is wider than a line in pieces, as texts without spaces are."""
+    """Yield the words of a text; a word that is wider than a line, as in scripts without spaces, comes in pieces."""
     for word in text.split():
         while fit(word, WIDTH - LABEL) < len(word):
             most = fit(word, WIDTH - LABEL)
@@ -108,47 +114,40 @@ def split_line(text: str) -> Iterator[str]:
         yield word
 
 
-def open_dossier(run: "Run", found: "Rejections", file: str, row: int) -> DocumentEvidence:
-    """The hits and the copies of a document, as far as the run has the tables."""
-    hits, more = _read_hits(run, file, row) if found.hits is not None else ((), 0)
-    return DocumentEvidence(hits, more, _read_copies(run, file, row) if found.duplicates is not None else None)
+def read_evidence(run: Run, rejections: Rejections, file: str, row: int) -> DocumentEvidence:
+    """Return the hits and the copies of a document, from those tables that ``rejections`` has."""
+    hits, more = _read_hits(run, file, row) if rejections.hits is not None else ((), 0)
+    copies = _read_copies(run, file, row) if rejections.duplicates is not None else None
+    return DocumentEvidence(hits, more, copies)
 
 
-def _read_hits(run: "Run", file: str, row: int) -> tuple[tuple[dict[str, Any], ...], int]:
-    from curate.rundir import parquet, sql
-
+def _read_hits(run: Run, file: str, row: int) -> tuple[tuple[dict[str, Any], ...], int]:
     if not parquet.parts(run.hits):
         return (), 0
     here = f"FROM {sql.parquet_source(run.hits)} WHERE file = ? AND row = ?"
     order = "ORDER BY verdict, bits DESC, eval_set, eval_id, start"  # contaminated before review
-    rows = _ask(f"SELECT *, count(*) OVER () AS many {here} {order} LIMIT {HITS}", [file, row])
+    rows = _query(f"SELECT *, count(*) OVER () AS many {here} {order} LIMIT {HITS}", [file, row])
     many = rows[0]["many"] if rows else 0
     return tuple({name: hit[name] for name in SHOWN} for hit in rows), many - len(rows)
 
 
-def _read_copies(run: "Run", file: str, row: int) -> CopyEvidence | None:
-    from curate.rundir import sql
-
+def _read_copies(run: Run, file: str, row: int) -> CopyEvidence | None:
     source = sql.parquet_source(run.duplicates)
-    own = _ask(f"SELECT * FROM {source} WHERE file = ? AND row = ?", [file, row])
-    if not own:
+    rows = _query(f"SELECT * FROM {source} WHERE file = ? AND row = ?", [file, row])
+    if not rows:
         return None
-    found = own[0]
-    file, row, other = found["keeper_file"], found["keeper_row"], found["keeper_source"]
-    kept = [] if other else _ask(f"SELECT id FROM {source} WHERE file = ? AND row = ? AND keeper", [file, row])
+    copy = rows[0]
+    file, row, other = copy["keeper_file"], copy["keeper_row"], copy["keeper_source"]
+    kept = [] if other else _query(f"SELECT id FROM {source} WHERE file = ? AND row = ? AND keeper", [file, row])
     keeper = DocumentPosition(file, row, kept[0]["id"] if kept else None, other)
-    if not found["keeper"]:
-        return CopyEvidence(found["kind"], keeper, found["jaccard"], (), 0)
+    if not copy["keeper"]:
+        return CopyEvidence(copy["kind"], keeper, copy["jaccard"], (), 0)
     dropped = f"{source} WHERE NOT keeper AND keeper_source IS NULL AND keeper_file = ? AND keeper_row = ?"
-    number = _ask(f"SELECT count(*) AS number FROM {dropped}", [file, row])[0]["number"]
-    others = _ask(f"SELECT file, row, id FROM {dropped} LIMIT {COPIES}", [file, row])
-    return CopyEvidence(
-        found["kind"], keeper, found["jaccard"], tuple(DocumentPosition(**one) for one in others), number
-    )
+    number = _query(f"SELECT count(*) AS number FROM {dropped}", [file, row])[0]["number"]
+    others = _query(f"SELECT file, row, id FROM {dropped} LIMIT {COPIES}", [file, row])
+    return CopyEvidence(copy["kind"], keeper, copy["jaccard"], tuple(DocumentPosition(**one) for one in others), number)
 
 
-def _ask(query: str, values: list[Any]) -> list[dict[str, Any]]:
-    from curate.rundir import sql
-
+def _query(query: str, values: list[Any]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = sql.connect().sql(query, params=values).to_arrow_table().to_pylist()
     return rows

@@ -1,73 +1,78 @@
-"""``curate status``: the funnel of a run, from what was read to what is kept, and what is stale in it."""
+"""``curate status``: the funnel of a run, from the documents read to those kept, and what is stale in the run."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
-from curate.rundir import reasons
+from curate.rundir import decision_table, parquet, placements, reasons, scores_view, sql
+from curate.rundir import rejections as rundir_rejections
 from curate.rundir import tally as rundir_tally
-from curate.runtime.text import command
+from curate.rundir.rejections import Rejections
+from curate.rundir.run import Run
+from curate.runtime.console import WIDTH, count
+from curate.runtime.numbers import percent
+from curate.runtime.text import command, fold, lay_out, shorten
 
-if TYPE_CHECKING:
-    from curate.corpus import Corpus
-    from curate.rundir.rejections import Rejections
-    from curate.rundir.run import Run
-
-
-LABEL_CHARS = 50  # of a reason on the screen
-WIDTH = 100
+LABEL_CHARS = 50
+"""Characters of a reason on the screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """Documents with eval items that are not rejected for it."""
+    """Documents with eval items that are not rejected for them."""
 
     review: int = 0
-    """Nothing happens to them; a person should look."""
+    """Documents that stay as they are; a person should judge them."""
     page: str | None = None
-    """The page that shows them."""
+    """The path of ``contamination.html``, which shows them; None where there is none."""
     marked: int = 0
     cut: int = 0
+    """Documents of which ``export`` cuts passages."""
     passages: int = 0
-    """To be cut out of these documents; two that overlap count twice."""
+    """Passages that it cuts; two that overlap count twice."""
 
     def lines(self) -> list[str]:
-        found = []
+        """Return a line for each kind of document that there is."""
+        lines = []
         if self.review:
             where = self.page or "curate explain ID shows the evidence"
-            found.append(f"{self.review:,} document{_s(self.review)} for review: {where}")
+            lines.append(f"{self.review:,} document{_s(self.review)} for review: {where}")
         if self.marked:
-            found.append(f"{self.marked:,} document{_s(self.marked)} with eval items marked, not rejected")
+            lines.append(f"{self.marked:,} document{_s(self.marked)} with eval items marked, not rejected")
         if self.cut:
             what = f"{self.passages:,} passage{_s(self.passages)} of {self.cut:,} document{_s(self.cut)}"
-            found.append(f"{what} with eval items to be cut out by curate export")
-        return found
+            lines.append(f"{what} with eval items to be cut out by curate export")
+        return lines
 
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Where the documents of a run are: read = kept + rejected by reason + unreadable."""
+    """What became of the documents of a run: read = kept + rejected by reason + unreadable."""
 
     run: str
     model: str
     complete: bool
-    """Whether the corpus is scored to its end."""
+    """Whether all of the corpus was scored."""
     read: int
     unreadable: int
     rejected: Mapping[str, int]
-    """By reason. Without a filter: what could not be scored, and what the hits and the duplicates reject."""
+    """Documents by reason. Without a filter: those without a score, and those that the hits and duplicates reject."""
     kept: int
     tokens: int
     """Of the documents that are kept."""
     filtered: bool
+    """Whether there is a usable decision table."""
     parameters: Mapping[str, Any]
+    """Those of ``filter``; empty without a filter."""
     stale: tuple[str, ...]
-    """What is stale or half done, and why, one sentence each."""
+    """One sentence for each table that is stale or not complete."""
     verbs: tuple[str, ...] = ()
     """The verbs whose tables reject documents here."""
     keeper: str | None = None
-    """By which rule one document of each cluster of copies stays."""
+    """The rule (``dedup --keep``) that chooses the document of a cluster that is kept; None without duplicates."""
     aside: Aside = Aside()
     buckets: Mapping[str, int] | None = None
     """Documents of each bucket; None where there are no buckets that may be used."""
@@ -81,29 +86,24 @@ class Funnel:
         return "\n".join([*self._counts(), *self.aside.lines(), *self._places(), *self._notes()])
 
     def _places(self) -> list[str]:
-        """A line for the buckets, a line for the order."""
-        from curate.runtime.text import fold, lay_out
-
+        """Return the lines of the buckets and of the order."""
         lines = []
         if self.buckets is not None:
             named = [f"{fold(name)} {many:,}" for name, many in self.buckets.items()]
             shown = ", ".join([*named[:8], *([f"and {len(named) - 8} more"] if len(named) > 8 else [])])
             lines += [line.rstrip() for line in lay_out("buckets", shown.split())]
         if self.order is not None:
-            found = f"{self.order['schedule']} by {fold(str(self.order['by']))}, {self.order['direction']}"
-            lines += [line.rstrip() for line in lay_out("order", found.split())]
+            text = f"{self.order['schedule']} by {fold(str(self.order['by']))}, {self.order['direction']}"
+            lines += [line.rstrip() for line in lay_out("order", text.split())]
         return lines
 
     def _counts(self) -> list[str]:
-        from curate.runtime.console import count
-        from curate.runtime.text import fold, shorten
-
         groups = [(shorten(fold(line.label), LABEL_CHARS), line) for line in reasons.group(self.rejected)]
         width = max([22, *(len(label) + 2 for label, _ in groups)])
-        share = f"{self.kept / self.read:.1%}".replace("%", " %") if self.read else ""
+        share = percent(self.kept, self.read)
         lines = [f"{'read':<{width}}{self.read:>13,}   reference {self.model}"]
         if self.unreadable:
-            lines.append(f"{'  unreadable':<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")
+            lines.append(f"{'  ' + reasons.UNREADABLE:<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")
         for label, line in groups:
             note = self._note(line, WIDTH - width - 16)
             lines.append(f"{'  ' + label:<{width}}{line.documents:>13,}   {note}".rstrip())
@@ -111,18 +111,16 @@ class Funnel:
         return [*lines, f"{last:<{width}}{self.kept:>13,}   {share:>7}   {count(self.tokens)} tokens"]
 
     def _note(self, line: reasons.ReasonCount, most: int) -> str:
-        """What stands behind a number: the eval sets, or by which rule one of the copies stays."""
+        """Return what follows a number: the eval sets, or the rule that chooses the copy that is kept."""
         if line.sets:
             return list_sets(line.sets, most)
-        return f"keeper: {self.keeper}" if self.keeper and line.label.endswith(" duplicates") else ""
+        return f"keeper: {self.keeper}" if self.keeper and line.is_of_duplicates else ""
 
     def _notes(self) -> list[str]:
-        from curate.runtime.text import lay_out
-
         lines = [line for note in self.stale for line in lay_out("stale:", note.split(), indent=7)]
         if not self.complete:
             lines.append(
-                "scoring is not finished: these are the documents so far; the same curate score command goes on"
+                "scoring is not finished: these are the documents so far; the same curate score command continues"
             )
         elif not self.filtered and not self.stale:
             lines += ["", f"next: {command('filter --dry-run', self.run)}     see what thresholds would keep"]
@@ -136,9 +134,10 @@ def _s(number: int) -> str:
 
 
 def list_sets(sets: Mapping[str, int], most: int) -> str:
-    """``gsm8k 210, humaneval 12`` in at most so many characters, with ``and 3 more`` for those that do not fit."""
-    from curate.runtime.text import fold
+    """Return ``gsm8k 210, humaneval 12`` in at most ``most`` characters, with ``and 3 more`` for those that do not fit.
 
+    Where not even one fits, it is ``3 eval sets``.
+    """
     named = [f"{fold(name)} {many:,}" for name, many in sets.items()]
     for shown in range(len(named), 0, -1):
         rest = f", and {len(named) - shown} more" if shown < len(named) else ""
@@ -147,22 +146,23 @@ def list_sets(sets: Mapping[str, int], most: int) -> str:
     return f"{len(named)} eval sets"
 
 
-def read_funnel(run: "Run") -> Funnel:
-    """Return the funnel of a run as its tables stand. TableError without scores, or where documents are missing."""
-    from curate.rundir import rejections
+def read_funnel(run: Run) -> Funnel:
+    """Return the funnel of a run from its tables as they are.
 
+    Raises TableError where there are no scores, or the counts do not add up.
+    """
     score = run.stage("score")
     if score is None:
-        raise TableError(f"{run.path} holds no scores", command("score CORPUS", run.path))
+        raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
     corpus, stale = check_corpus(run)
-    identity = corpus.identity() if corpus is not None and rejections.is_there(run) else None
-    found, problems = rejections.find_rejections(run, identity)
+    identity = corpus.identity() if corpus is not None and rundir_rejections.is_there(run) else None
+    rejections, problems = rundir_rejections.find_rejections(run, identity)
     filtered = filter_record(run)
     stale += problems
     if isinstance(filtered, str):
         stale, filtered = [*stale, filtered], None
     buckets, order = open_placement(run, "bucket", stale), open_placement(run, "order", stale)
-    tally = count_reasons(run, found)
+    tally = count_reasons(run, rejections)
     read = sum(share.documents for share in tally.values())
     sums = rundir_tally.sum_up("status", tally, score["counts"]["read"] if score.get("complete") else read)
     kept, tokens = sums.kept.documents, sums.kept.tokens
@@ -170,7 +170,7 @@ def read_funnel(run: "Run") -> Funnel:
     if filtered is not None:
         counts = filtered["counts"]
         kept, tokens, rejected = counts["kept"], counts["kept_tokens"], counts["rejected"]
-        check_conserved(read, kept, rejected, sums.unreadable)
+        reasons.conserve("status", read, kept, sum(rejected.values()), sums.unreadable)
     return Funnel(
         run=str(run.path),
         model=str(score["made_from"]["model"].get("model", "unknown")),
@@ -183,32 +183,25 @@ def read_funnel(run: "Run") -> Funnel:
         filtered=filtered is not None,
         parameters=filtered["parameters"] if filtered else {},
         stale=tuple(stale),
-        verbs=found.verbs(),
-        keeper=None if found.duplicates is None else found.duplicates["parameters"].get("keep"),
-        aside=Aside() if found.hits is None else count_aside(run, found.hits),
+        verbs=rejections.verbs(),
+        keeper=None if rejections.duplicates is None else rejections.duplicates["parameters"].get("keep"),
+        aside=Aside() if rejections.hits is None else count_aside(run, rejections.hits),
         buckets=None if buckets is None else buckets["counts"].get("buckets", {}),
         order=None if order is None else order["parameters"],
     )
 
 
-def check_conserved(read: int, kept: int, rejected: Mapping[str, int], unreadable: int) -> None:
-    from curate.rundir import reasons
-
-    reasons.conserve("status", read, kept, sum(rejected.values()), unreadable)
-
-
-def count_reasons(run: "Run", found: "Rejections") -> rundir_tally.Tally:
-    """What would be decided without a criterion, over the parts that exist."""
-    from curate.rundir import reasons, scores_view
-
-    with scores_view.open_scores(run, found=found) as connection:
-        return rundir_tally.count(connection, reasons.REFUSED)
+def count_reasons(run: Run, rejections: Rejections) -> rundir_tally.Tally:
+    """Count the documents of the parts that exist by the reasons that precede all criteria."""
+    with scores_view.open_scores(run, rejections=rejections) as connection:
+        return rundir_tally.count(connection, reasons.status_reason_sql())
 
 
-def count_aside(run: "Run", record: Mapping[str, Any]) -> Aside:
-    """Documents with hits that do not reject; the counts of ``mark`` and ``cut`` are of the hits themselves."""
-    from curate.rundir import parquet, sql
+def count_aside(run: Run, record: Mapping[str, Any]) -> Aside:
+    """Count the documents with hits that do not reject them.
 
+    ``record`` is that of ``decontaminate``; the counts of ``mark`` and ``cut`` come from the hits, not from it.
+    """
     page = run.path / "contamination.html"
     review, shown = record["counts"].get("review", 0), str(page) if page.exists() else None
     if not parquet.parts(run.hits):
@@ -219,20 +212,19 @@ def count_aside(run: "Run", record: Mapping[str, Any]) -> Aside:
     return Aside(review, shown, marked, cut, passages)
 
 
-def filter_record(run: "Run") -> "dict[str, Any] | str | None":
-    """The record of a usable decision table, what is wrong with it, or None where there is none."""
-    from curate.rundir import decision_table
-
+def filter_record(run: Run) -> dict[str, Any] | str | None:
+    """Return the record of the decision table, a sentence where it is stale, or None where there is none."""
     try:
         return decision_table.open_filter(run)
     except TableError as error:
         return f"{error.message} (run curate filter again)"
 
 
-def open_placement(run: "Run", verb: str, stale: list[str]) -> dict[str, Any] | None:
-    """The record of the buckets or of the order; ``stale`` grows by what is wrong with it."""
-    from curate.rundir import placements
+def open_placement(run: Run, verb: str, stale: list[str]) -> dict[str, Any] | None:
+    """Return the record of the buckets (``verb`` is bucket) or of the order; None where there is none that can be used.
 
+    A table that is stale adds a sentence to ``stale``.
+    """
     try:
         return placements.open_buckets(run) if verb == "bucket" else placements.open_order(run)
     except TableError as error:
@@ -240,12 +232,11 @@ def open_placement(run: "Run", verb: str, stale: list[str]) -> dict[str, Any] | 
         return None
 
 
-def check_corpus(run: "Run") -> "tuple[Corpus | None, list[str]]":
-    """The corpus that was scored, or why the scores no longer speak of it; a URL may be slow and is not looked at."""
-    import os
+def check_corpus(run: Run) -> tuple[Corpus | None, list[str]]:
+    """Return the corpus that was scored and no sentence, or None and a sentence where it has changed.
 
-    from curate.corpus import Corpus
-
+    Paths that are not absolute (URLs, the Hub) can be slow and are not checked: None and no sentence.
+    """
     score = run.stage("score") or {}
     if not all(os.path.isabs(path) for path in score["corpus"]["paths"]):
         return None, []

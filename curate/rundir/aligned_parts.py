@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from curate.errors import TableError
 from curate.rundir import decision_table, document_columns, parquet, reasons, rejections, schemas, scores_view, sql
-from curate.rundir.reasons import UNSCORED
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime import threads
@@ -199,11 +198,9 @@ class RejectionCodes:
         """Return the codes of the documents of a part; parts must come in order, counted from 0."""
         joined = status.combine_chunks()
         coded = joined if pa.types.is_dictionary(joined.type) else joined.dictionary_encode()
-        code_of_status = [
-            0 if name == "ok" else self.number(name if name == reasons.UNREADABLE else f"{UNSCORED}{name}")
-            for name in coded.dictionary.to_pylist()
-        ]
-        missing = self.number(f"{UNSCORED}no status") if coded.indices.null_count else 0
+        given = [reasons.status_reason(name) for name in coded.dictionary.to_pylist()]
+        code_of_status = [0 if reason is None else self.number(reason) for reason in given]
+        missing = self.number(reasons.unscored_reason(None)) if coded.indices.null_count else 0
         table = np.array([*code_of_status, missing], np.int16)
         indices = pc.fill_null(coded.indices, len(code_of_status)).to_numpy(zero_copy_only=False)
         codes = np.asarray(table[indices], np.int16)
@@ -220,7 +217,7 @@ class RejectionCodes:
     def _stream(self, run: Run) -> Iterator[tuple[int, int, str]]:
         """Yield (part, index in it, reason) of the documents that the tables reject, in the order of the corpus."""
         query = "SELECT part, place, rejection FROM documents WHERE rejection IS NOT NULL ORDER BY part, place"
-        with scores_view.open_scores(run, found=self._found) as connection:
+        with scores_view.open_scores(run, rejections=self._found) as connection:
             scores_view.check_met(connection, run, self._found)
             for batch in sql.stream(connection, query):
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

@@ -15,15 +15,16 @@ from curate.errors import TableError
 from curate.rundir import parquet, schemas
 from curate.rundir.run import Run
 from curate.rundir.sql import BATCH_ROWS
+from curate.runtime.arrays import Int16Array, Int64Array
 from curate.runtime.files import replacing
 from curate.runtime.text import command
 
 
 def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
-    """The decision on every document: file, row, keep, reason, tokens, in the order of the scores.
+    """Return the SQL of the decision on every document: file, row, keep, reason, tokens, in the order of the scores.
 
-    ``reason`` is an SQL expression over ``documents``, null for what is kept. A join loses the order, so that it has to
-    be made again; without one the rows come as they stand in the parts.
+    ``reason`` is an SQL expression over ``documents``, null for documents that are kept. With a join, which loses the
+    order, the query sorts; without one the rows keep the order of the parts. ``tokens`` is 0 where it is null.
     """
     decided = (
         f"SELECT file, row, tokens, {reason} AS reason, part, place FROM documents AS scores"  # scores.tokens, too
@@ -34,21 +35,27 @@ def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
 
 
 def write_decisions(path: Path, batches: Iterable[pa.RecordBatch], metadata: Mapping[str, Any]) -> None:
-    """Write a decision table whole or not at all, batch by batch, with the fingerprint that ``run.json`` repeats."""
+    """Write a decision table from batches with the columns file, row, keep and reason; all of it or nothing.
+
+    ``metadata`` has the fingerprint that ``run.json`` repeats. Raises StorageError where the disk refuses.
+    """
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     schema = schemas.FILTER.with_metadata({b"curate": note})
-    with replacing(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
 
 
 class CodedWriter:
-    """Writes a decision table from small numbers for reasons: 0 is kept, the others are places in ``names``."""
+    """Writes a decision table from codes of reasons: 0 is kept, any other is an index into ``names``.
+
+    ``names`` may grow between calls of ``add``, but not change.
+    """
 
     def __init__(self, path: Path, names: Sequence[str | None], metadata: Mapping[str, Any]):
         note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
         self._names, self._files = names, list[str]()
-        self._held: list[tuple[Any, ...]] = []
+        self._waiting: list[tuple[Any, ...]] = []
         self._count = 0
         coded = pa.dictionary(pa.int32(), pa.large_string())
         kinds = {"file": coded, "reason": coded}
@@ -61,48 +68,51 @@ class CodedWriter:
             column_encoding={"row": "DELTA_BINARY_PACKED"},
         )
 
-    def add(self, file: str, rows: Any, codes: Any) -> None:
-        """The next documents: all of one file."""
+    def add(self, file: str, rows: Int64Array, codes: Int16Array) -> None:
+        """Add the next documents, all of one file: ``rows`` (int64) and the codes of their reasons (int16)."""
         if file not in self._files[-1:]:
             self._files.append(file)
-        self._held.append((np.full(len(rows), len(self._files) - 1, np.int32), rows, codes))
+        self._waiting.append((np.full(len(rows), len(self._files) - 1, np.int32), rows, codes))
         self._count += len(rows)
         if self._count >= 4 * BATCH_ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._held:
+        if not self._waiting:
             return
-        files, rows, codes = (np.concatenate(columns) for columns in zip(*self._held, strict=True))
+        files, rows, codes = (np.concatenate(columns) for columns in zip(*self._waiting, strict=True))
         kept = codes == 0
         file = pa.DictionaryArray.from_arrays(pa.array(files), pa.array(self._files, pa.large_string()))
-        why = pa.array(np.maximum(codes.astype(np.int32) - 1, 0), mask=kept)
-        reason = pa.DictionaryArray.from_arrays(why, pa.array(self._names[1:], pa.large_string()))
+        index = pa.array(np.maximum(codes.astype(np.int32) - 1, 0), mask=kept)
+        reason = pa.DictionaryArray.from_arrays(index, pa.array(self._names[1:], pa.large_string()))
         columns = [file, pa.array(rows), pa.array(kept), reason]
         self._writer.write_table(pa.table(columns, schema=self._schema))
-        self._held, self._count, self._files = [], 0, []
+        self._waiting, self._count, self._files = [], 0, []
 
-    def close(self, whole: bool) -> None:
-        """Close the file; ``whole`` writes what is left before."""
-        if whole:
+    def close(self, complete: bool) -> None:
+        """Close the file; ``complete`` writes the documents that still wait before."""
+        if complete:
             self._flush()
         self._writer.close()
 
 
 @contextmanager
 def coded_writer(path: Path, names: Sequence[str | None], metadata: Mapping[str, Any]) -> Iterator[CodedWriter]:
-    """A writer of a decision table at ``path``, closed in the end whatever happens."""
+    """Open a writer of a decision table at ``path``; after an error the file is closed, but not complete."""
     writer = CodedWriter(path, names, metadata)
     try:
         yield writer
     except BaseException:
-        writer.close(whole=False)
+        writer.close(complete=False)
         raise
-    writer.close(whole=True)
+    writer.close(complete=True)
 
 
 def open_filter(run: Run) -> dict[str, Any] | None:
-    """The record of the decision table, None where ``filter`` never ran; TableError when stale or half replaced."""
+    """Return the record of ``filter``; None where it never ran.
+
+    Raises TableError where the decision table is stale, or does not belong to the record.
+    """
     record, score = run.stage("filter"), run.stage("score")
     hint = command("filter …", run.path)
     if record is None and not run.filter.exists():
@@ -120,10 +130,10 @@ def open_filter(run: Run) -> dict[str, Any] | None:
 
 
 class DecisionReader:
-    """The rows of the decision table, given out in order as the slices of the corpus ask for them.
+    """Reads the decision table in order, so many rows at a time, as the slices of the corpus need them.
 
-    With another ``schema`` those of the buckets or of the order, which have a row for each row of the scores, too; only
-    the columns of the schema are read.
+    With another ``schema`` it reads the table of buckets or of the order, which also have a row for each row of the
+    scores. It reads the columns of the schema only.
     """
 
     __slots__ = ("_batches", "_path", "_rest", "_schema")
@@ -134,17 +144,17 @@ class DecisionReader:
         self._rest = pa.Table.from_batches([], schema)
 
     def take(self, count: int) -> pa.Table:
-        """The next ``count`` rows. TableError when the table ends before."""
+        """Return the next ``count`` rows. Raises TableError where the table ends before."""
         while self._rest.num_rows < count:
             batch = next(self._batches, None)
             if batch is None:
                 raise TableError(f"{self._path} has fewer rows than the scores", "run the verb that made it again")
             table = pa.Table.from_batches([batch]).cast(self._schema)
             self._rest = pa.concat_tables([self._rest, table])
-        found, self._rest = self._rest.slice(0, count), self._rest.slice(count)
-        return found
+        taken, self._rest = self._rest.slice(0, count), self._rest.slice(count)
+        return taken
 
     def check_end(self) -> None:
-        """TableError when rows are left."""
+        """Raise TableError where rows are left."""
         if self._rest.num_rows or next(self._batches, None) is not None:
             raise TableError(f"{self._path} has more rows than the scores", "run the verb that made it again")

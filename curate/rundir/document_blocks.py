@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from curate.rundir import aligned_parts, decision_table, schemas
 from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, number_of
-from curate.rundir.reasons import CONTAMINATED, COPIES, UNREADABLE, UNSCORED
+from curate.rundir.reasons import precedes_criteria
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int8Array, Int16Array, Int64Array
@@ -157,7 +157,7 @@ class BlockReader:
             decisions.check_end()
 
     def _find_eligible(self, codes: Int16Array) -> BoolArray:
-        refused = np.array([reason is not None and is_refusal(reason) for reason in self.reasons])
+        refused = np.array([reason is not None and precedes_criteria(reason) for reason in self.reasons])
         return np.asarray(~refused[codes])
 
 
@@ -208,8 +208,3 @@ def _to_numpy(column: pa.ChunkedArray) -> Array:
     """Return numbers in the precision that they have; as float64 with NaN for null where whole numbers have nulls."""
     exact = pa.types.is_floating(column.type) or (pa.types.is_integer(column.type) and not column.null_count)
     return np.asarray((column if exact else column.cast("double")).to_numpy())
-
-
-def is_refusal(reason: str) -> bool:
-    """Return whether a reason is one of those that reject a document before any criterion."""
-    return reason in (UNREADABLE, *COPIES) or reason.startswith((UNSCORED, CONTAMINATED))

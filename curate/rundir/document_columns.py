@@ -1,10 +1,10 @@
-"""Columns of the documents beside their scores: what percentiles are taken within, and what a ledger is kept by.
+"""Columns of the documents, stored next to the scores so that filters, ledgers and strata can group by them.
 
     carried/domain/00000-000000.parquet      one column, ``value``; row by row the part of the scores of the same name
 
-``score`` carries columns with well-known names as it reads; any other is read from the corpus once, when a verb first
-asks for it. A column has one type over all parts: whole numbers, numbers, or text, in which everything else is its
-JSON (as in ``curate.corpus``). Null stands where a document does not have it or could not be read.
+``score`` carries columns with well-known names as it reads. Any other column is read from the corpus once, when a verb
+first needs it. A column has one type over all parts: int64, double, or text, in which other values are JSON (as in
+``curate.corpus``). It is null where a document does not have it or could not be read.
 """
 
 import difflib
@@ -29,27 +29,31 @@ from curate.runtime import console
 DOMAINS = ("domain", "subset", "category", "topic", "source")
 LANGUAGES = ("language", "lang")
 INSIDE = ("", "meta.", "metadata.")
-MANY = 1000  # values of a column beyond which it names documents rather than kinds of them
+MANY = 1000
+"""Values of a column beyond which it names documents rather than kinds of documents."""
 KINDS = {"string": pa.large_string(), "int64": pa.int64(), "double": pa.float64()}
 
 
-def choose(corpus: Corpus, wanted: str) -> tuple[str, ...]:
-    """The columns to carry: those named, with commas; ``none``; or ``auto``, which takes well-known names."""
-    if wanted == "none":
+def choose(corpus: Corpus, option: str) -> tuple[str, ...]:
+    """Return the columns to carry for ``--carry``: names with commas, ``none``, or ``auto`` for well-known names.
+
+    Raises UsageError for a name that the documents do not have.
+    """
+    if option == "none":
         return ()
-    if wanted == "auto":
+    if option == "auto":
         names = [inside + name for name in (*DOMAINS, *LANGUAGES) for inside in INSIDE]
         return tuple(name for name in names if name != corpus.text_field and holds(corpus, name))
-    return tuple(check(corpus, name) for name in split(wanted))
+    return tuple(check(corpus, name) for name in split(option))
 
 
 def split(text: str) -> list[str]:
-    """``domain,language`` as names, each once."""
+    """Return the names in a text such as ``domain,language``, each once, in order."""
     return list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
 
 
 def check(corpus: Corpus, name: str) -> str:
-    """The name, where the documents have such a column; else a UsageError with the nearest one."""
+    """Return the name of a column. Raises UsageError, with the nearest name, where the documents do not have it."""
     if holds(corpus, name) or name.split(".")[0] in corpus.columns:
         return name
     close = difflib.get_close_matches(name, corpus.columns, 1)
@@ -58,22 +62,23 @@ def check(corpus: Corpus, name: str) -> str:
 
 
 def mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[str]:
-    """The columns of the documents, but for the text, that an SQL expression may speak of; those of the scores win.
+    """Return the columns of the documents, without the text, that an SQL expression may use.
 
-    ``known`` are columns that lie beside the scores already, whether or not the documents have them.
+    Where the scores have a column of the same name, that one is meant. ``known`` are columns that are carried already,
+    whether or not the documents have them.
     """
-    own = [
+    columns = [
         name
         for name in dict.fromkeys([*corpus.columns, *known])
         if name != corpus.text_field and name not in schemas.SCORES.names
     ]
     words = set(re.findall(r"\w+", sql))
     paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and holds(corpus, name)]
-    return list(dict.fromkeys([*(name for name in own if name in words and name not in schemas.SIGNALS), *paths]))
+    return list(dict.fromkeys([*(name for name in columns if name in words and name not in schemas.SIGNALS), *paths]))
 
 
 def holds(corpus: Corpus, name: str) -> bool:
-    """Whether the starts of the files show a column, or a field within one."""
+    """Return whether the first rows of the files show a column, or a field within one (``meta.domain``)."""
     if name in corpus.columns:
         return True
     first, *rest = name.split(".")
@@ -88,13 +93,16 @@ def holds(corpus: Corpus, name: str) -> bool:
 
 
 def folder(run: Run, name: str) -> Path:
-    """Where the parts of a column lie; no name leaves the run directory."""
+    """Return the folder with the parts of a column; whatever the name, it is inside the run directory."""
     spelled = quote(name, safe="")
     return run.carried / (spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
 
 
 def write(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: str) -> None:
-    """Write the columns of one slice beside its part of the scores; not complete before ``settle``."""
+    """Write the columns of one slice, in a part with the name of its part of the scores.
+
+    They are complete after ``settle``. Raises TableError where ``documents`` were read without columns.
+    """
     note = {"made_from": made_from, "slice": asdict(documents.mark)}
     for name in names:
         if documents.table is None:
@@ -104,7 +112,7 @@ def write(run: Run, names: Sequence[str], documents: Documents, part: str, made_
 
 
 def simplify(values: pa.ChunkedArray) -> pa.Array:
-    """Values as int64, float64 or text."""
+    """Return values as int64, float64 or large text; a column of nulls alone stays one."""
     kind, whole = values.type, values.combine_chunks()
     if pa.types.is_dictionary(kind):
         return simplify(pa.chunked_array([whole.cast(kind.value_type)]))
@@ -120,13 +128,16 @@ def simplify(values: pa.ChunkedArray) -> pa.Array:
 
 
 def settle(run: Run, names: Sequence[str], made_from: str) -> None:
-    """Give the parts of each column one type, and record them as complete."""
+    """Give the parts of each column one type, and record the columns as complete.
+
+    A column that lacks the part of a slice is left out; ``carry`` then reads it when a verb needs it.
+    """
     known = dict((run.stage("carried") or {}).get("columns", {}))
     for name in names:
         parquet.remove_leftovers(folder(run, name))
         paths = [folder(run, name) / path.name for path in parquet.parts(run.scores)]
         if not all(path.exists() for path in paths):
-            continue  # begun before the column was asked for; ``carry`` reads it when it is needed
+            continue  # scoring began without this column
         kind = _widest({pq.read_schema(path).field("value").type for path in paths})
         seen: set[Any] = set()
         for path in paths:
@@ -138,9 +149,9 @@ def settle(run: Run, names: Sequence[str], made_from: str) -> None:
 
 
 def _widest(kinds: set[pa.DataType]) -> str:
-    held = {kind for kind in kinds if not pa.types.is_null(kind)}
-    if held and held <= {pa.int64(), pa.float64()}:
-        return "int64" if held == {pa.int64()} else "double"
+    known = {kind for kind in kinds if not pa.types.is_null(kind)}
+    if known and known <= {pa.int64(), pa.float64()}:
+        return "int64" if known == {pa.int64()} else "double"
     return "string"
 
 
@@ -152,9 +163,9 @@ def _retype(path: Path, kind: pa.DataType) -> None:
 
 
 def carry(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
-    """The type of each named column, once all of them are beside the scores; those that are not yet are read now.
+    """Carry the named columns, and return the type of each; those that are not carried yet are read from the corpus.
 
-    UsageError, with the nearest name, where the documents have no such column.
+    Raises UsageError, with the nearest name, where the documents have no such column.
     """
     made_from = run.finished_scores()["made_from"]["corpus"]
     missing = [name for name in names if not is_carried(run, name)]
@@ -163,17 +174,17 @@ def carry(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
         for name in missing:
             check(corpus, name)
         _read(run, corpus, tuple(missing), made_from)
-    found = (run.stage("carried") or {}).get("columns", {})
-    return {name: KINDS[found[name]["type"]] for name in names}
+    carried = (run.stage("carried") or {}).get("columns", {})
+    return {name: KINDS[carried[name]["type"]] for name in names}
 
 
 def list_carried(run: Run) -> tuple[str, ...]:
-    """The columns that lie beside the scores, for every part of them; ``rank-sft`` puts numbers of its own there."""
+    """Return the columns that are carried; those of ``rank-sft`` are its measures, not columns of the documents."""
     return tuple(name for name in (run.stage("carried") or {}).get("columns", {}) if is_carried(run, name))
 
 
 def is_carried(run: Run, name: str) -> bool:
-    """Whether a column lies beside the scores, for every part of them."""
+    """Return whether a column is carried: complete, and with a part for each part of the scores."""
     record = (run.stage("carried") or {}).get("columns", {}).get(name)
     score = run.stage("score")
     if record is None or score is None or record["made_from"] != score["made_from"]["corpus"]:
@@ -182,31 +193,31 @@ def is_carried(run: Run, name: str) -> bool:
 
 
 def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> None:
-    """Read columns of the whole corpus; a slice meets its part of the scores by its place."""
+    """Read columns of the complete corpus, slice by slice, each with its part of the scores."""
     for name in names:
         shutil.rmtree(folder(run, name), ignore_errors=True)
-    console.say("carrying", f"{', '.join(names)}: read from the corpus once, then beside the scores")
+    console.say("carrying", f"{', '.join(names)}: read from the corpus once, then stored next to the scores")
     parts = iter(parquet.parts(run.scores))
     with console.progress("carrying", corpus.size) as progress:
         for documents in corpus.slices(columns=names):
             path = next(parts, None)
             if path is None or parquet.read_metadata(path)["slice"] != asdict(documents.mark):
-                place = f"{documents.mark.file}, row {documents.mark.first_row}"
-                raise TableError(f"{run.scores} does not follow the corpus at {place}", "curate score … --restart")
+                start = f"{documents.mark.file}, row {documents.mark.first_row}"
+                raise TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
             write(run, names, documents, path.name, made_from)
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
     settle(run, names, made_from)
 
 
 def default_domain(run: Run) -> str | None:
-    """The column that tells kinds of documents apart: of the well-known ones the first with 2 to ``MANY`` values."""
-    found = (run.stage("carried") or {}).get("columns", {})
+    """Return the column that groups documents by default: the first well-known one with 2 to ``MANY`` values."""
+    carried = (run.stage("carried") or {}).get("columns", {})
     names = [inside + name for name in DOMAINS for inside in INSIDE]
-    kinds = [name for name in names if name in found and 2 <= found[name]["values"] <= MANY]
+    kinds = [name for name in names if name in carried and 2 <= carried[name]["values"] <= MANY]
     return next((name for name in kinds if is_carried(run, name)), None)
 
 
 def default_language(run: Run) -> str | None:
-    """The column of the language, where the documents carry one."""
+    """Return the column of the language; None where the documents do not carry one."""
     names = [inside + name for name in LANGUAGES for inside in INSIDE]
     return next((name for name in names if is_carried(run, name)), None)

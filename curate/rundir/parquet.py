@@ -1,4 +1,4 @@
-"""Parquet parts of the tables of a run. A part that exists is complete."""
+"""Parquet parts of the tables of a run, with JSON metadata. A part that exists is complete."""
 
 import json
 from collections.abc import Mapping
@@ -15,22 +15,25 @@ _META = b"curate"
 
 
 def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None:
-    """Write one whole Parquet file with JSON ``metadata``: beside its place, flushed to the disk, then renamed.
+    """Write one Parquet file with JSON ``metadata``: under a temporary name, flushed to the disk, then renamed.
 
-    The bytes depend on the table and the metadata alone. Raises StorageError when the disk refuses; what was
-    there before is then still there.
+    The bytes depend on the table and the metadata alone. Raises StorageError where the disk refuses; a file that was
+    there before then remains.
     """
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
-    with replacing(path) as beside:
-        pq.write_table(table.replace_schema_metadata({_META: note}), beside, compression="zstd")
+    with replacing(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({_META: note}), temporary, compression="zstd")
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The JSON metadata of a part. Raises TableError when the file is no whole part of ours."""
+    """Return the JSON metadata of a part; empty where that is no JSON object.
+
+    Raises TableError where the file is not a complete Parquet file, or curate did not write it.
+    """
     try:
         note = (pq.read_schema(path).metadata or {}).get(_META)
     except (OSError, pa.ArrowException) as error:
-        raise TableError(f"{path} is not a whole Parquet file: {error}", "start over with --restart") from error
+        raise TableError(f"{path} is not a complete Parquet file: {error}", "start over with --restart") from error
     if note is None:
         raise TableError(f"{path} was not written by curate", "move it away, or name another run with --run")
     value = json.loads(note)
@@ -38,11 +41,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def parts(directory: Path) -> list[Path]:
-    """The whole parts of a table, in order of their names, which is the order of the corpus."""
+    """Return the parts of a table by name, which is the order of the corpus; none where the folder does not exist."""
     return sorted(directory.glob("*.parquet"))
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a killed writer left beside the parts (``.name.pid.tmp``)."""
+    """Remove the temporary files of writers that were killed (``.name.pid.tmp``)."""
     for path in directory.glob(".*.tmp"):
         path.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""The tables of ``bucket`` and ``order``: written part by part, and read by the verbs after them.
+"""The tables of ``bucket`` and ``order``, written part by part, and read by the verbs after them.
 
 Both have one row for each row of the scores, in the same order: the bucket or the position of a document that is kept,
-null for any other. Their records in ``run.json`` say what they were made from: the scores, the filter, the hits and
-the duplicates, each by its fingerprint, None for one that was never made. So a reader sees at once that a verb has run
-since, and a table that was half replaced.
+null for any other. Their records in ``run.json`` have the fingerprints of the scores, the filter, the hits and the
+duplicates that they were made from, None for a table that was never made. So a reader detects that a verb has run
+since, and a table that does not belong to its record.
 """
 
 import difflib
@@ -23,34 +23,41 @@ from curate.runtime import files
 from curate.runtime.text import command
 
 SOURCES = {"scores": "score", "filter": "filter", "hits": "decontaminate", "duplicates": "dedup"}
+"""The tables that buckets and order are made from, with the stages that make them."""
 
 
-def sources_of(run: Run, found: Rejections) -> dict[str, Any]:
-    """What a table of buckets or positions is made from now; TableError where the filter is stale."""
+def sources_of(run: Run, rejections: Rejections) -> dict[str, Any]:
+    """Return the fingerprints of what a table of buckets or positions is made from now, None for what a run lacks.
+
+    Raises TableError where the scores are not complete or the filter is stale.
+    """
     record = decision_table.open_filter(run)
     filtered = None if record is None else record["fingerprint"]
-    return {"scores": run.finished_scores()["fingerprint"], "filter": filtered, **found.fingerprints()}
+    return {"scores": run.finished_scores()["fingerprint"], "filter": filtered, **rejections.fingerprints()}
 
 
 def write_placements(path: Path, schema: pa.Schema, rows: Iterable[pa.Table], metadata: Mapping[str, Any]) -> None:
-    """Write a table whole or not at all, piece by piece, with the fingerprint that ``run.json`` repeats."""
+    """Write a table of buckets or positions from pieces with the columns of ``schema``; all of it or nothing.
+
+    ``metadata`` has the fingerprint that ``run.json`` repeats. Raises StorageError where the disk refuses.
+    """
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     noted = schema.with_metadata({b"curate": note})
     with (
-        files.replacing(path) as beside,
-        pq.ParquetWriter(beside, noted, compression="zstd", use_dictionary=["file", "bucket"]) as writer,
+        files.replacing(path) as temporary,
+        pq.ParquetWriter(temporary, noted, compression="zstd", use_dictionary=["file", "bucket"]) as writer,
     ):
         for table in rows:
             writer.write_table(table.cast(noted))
 
 
 def open_buckets(run: Run) -> dict[str, Any] | None:
-    """The record of the buckets, None where ``bucket`` never ran; TableError when stale or half replaced."""
+    """Return the record of ``bucket``; None where it never ran. Raises TableError where its table is stale."""
     return _open(run, "bucket", run.buckets)
 
 
 def open_order(run: Run) -> dict[str, Any] | None:
-    """The record of the order, None where ``order`` never ran; TableError when stale or half replaced."""
+    """Return the record of ``order``; None where it never ran. Raises TableError where its table is stale."""
     return _open(run, "order", run.order)
 
 
@@ -69,9 +76,10 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
 
 
 def kind_of(run: Run, by: str) -> tuple[pa.DataType, bool]:
-    """The type of the column that ``--by`` names, and whether it is one of the scores; else it is carried.
+    """Return the type of the column that ``--by`` names, and whether the scores have it.
 
-    It is then read from the documents once. UsageError, with the nearest name, for what is neither or no number.
+    A column of the documents is carried: it is read from the corpus once. Raises UsageError, with the nearest name,
+    where neither the scores nor the documents have the column, or it is not one of numbers.
     """
     parts = parquet.parts(run.scores)
     schema = pq.read_schema(parts[0]) if parts else schemas.SCORES

@@ -1,12 +1,12 @@
-"""What rejects a document before any criterion is asked: the hits and the duplicates of a run.
+"""The tables that reject documents before any criterion does: the hits and the duplicates of a run.
 
     table        rejects                                        reason
-    hits         what has a hit with the action ``drop``        contaminated: EVALSET (of its hit of the most bits)
-    duplicates   what is not the keeper of its cluster          exact duplicate, near duplicate
+    hits         documents with a hit of the action ``drop``    contaminated: EVALSET (of its hit with the most bits)
+    duplicates   documents that are not the keeper of a cluster exact duplicate, near duplicate
 
 Hits with another action reject nothing: ``mark`` and ``cut`` change what ``export`` writes, ``none`` is for review. A
-document that both tables reject is contaminated. A table is used when its record is complete, its fingerprint is the
-one in its files, and it was made from the corpus that was scored; any other stops the verbs that decide.
+document that both tables reject is contaminated. A table can be used when its record is complete, its fingerprint is
+the one in its files, and it was made from the corpus that was scored; any other table stops the verbs that decide.
 """
 
 from collections.abc import Mapping
@@ -14,51 +14,59 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from curate.corpus import Corpus
 from curate.errors import TableError
-from curate.rundir import parquet, sql
-from curate.rundir.reasons import CONTAMINATED
+from curate.rundir import parquet, reasons, sql
 from curate.rundir.run import Run
 from curate.runtime.text import command
 
 
 @dataclass(frozen=True, slots=True)
 class Rejections:
-    """The tables of a run that may be used; None stands for one that was never made."""
+    """The records of the tables of a run that reject documents; None for a table that was never made."""
 
     hits: Mapping[str, Any] | None = None
-    """The record of ``curate decontaminate``."""
+    """The record of ``curate decontaminate`` in ``run.json``."""
     duplicates: Mapping[str, Any] | None = None
-    """The record of ``curate dedup``."""
+    """The record of ``curate dedup`` in ``run.json``."""
 
     def __bool__(self) -> bool:
         return self.hits is not None or self.duplicates is not None
 
     def fingerprints(self) -> dict[str, str | None]:
-        """What a decision must have been made from to be still valid."""
+        """Return the fingerprint of each table; a decision is stale once one of them has changed."""
         return {
             "hits": None if self.hits is None else self.hits["fingerprint"],
             "duplicates": None if self.duplicates is None else self.duplicates["fingerprint"],
         }
 
     def verbs(self) -> tuple[str, ...]:
-        """The verbs whose tables these are."""
+        """Return the verbs that made the tables: ``curate decontaminate``, ``curate dedup``."""
         made = (("curate decontaminate", self.hits), ("curate dedup", self.duplicates))
         return tuple(name for name, record in made if record is not None)
 
+    def hint(self, run: Path) -> str:
+        """Return the commands that make the tables of the run directory ``run`` again."""
+        words = (("decontaminate EVALS…", self.hits), ("dedup", self.duplicates))
+        return "; ".join(command(verb, run) for verb, record in words if record is not None)
+
 
 NONE = Rejections()
+"""No table that rejects."""
 
 
 def is_there(run: Run) -> bool:
-    """Whether a run has anything of the two tables, usable or not."""
+    """Return whether a run has a record or a file of one of the tables, usable or not."""
     return bool(run.stage("decontaminate") or run.stage("dedup") or run.duplicates.exists() or parquet.parts(run.hits))
 
 
 def open_rejections(run: Run, corpus: Corpus | None = None) -> Rejections:
-    """The tables of a run that reject; TableError, naming the command, where one of them may not be used.
+    """Return the tables of a run that reject documents.
 
-    ``corpus`` is the one that was scored, where it is open already; it is opened only when there is a table.
+    ``corpus`` is the one that was scored, where it is open already; otherwise it is opened, but only where there is a
+    table. Raises TableError, with the command to run, where a table is stale, foreign or not complete.
     """
     if not is_there(run):
         return NONE
@@ -67,23 +75,27 @@ def open_rejections(run: Run, corpus: Corpus | None = None) -> Rejections:
 
 
 def find_rejections(run: Run, identity: str | None) -> tuple[Rejections, list[str]]:
-    """The tables that may be used, and what is wrong with the others, one sentence each, with the command.
+    """Return the tables that can be used, and one sentence, with the command to run, for each that cannot.
 
-    ``identity`` is that of the corpus that was scored; None, where it is not known, is taken for the same.
+    ``identity`` is that of the corpus that was scored; with None the tables are taken to be made from it.
     """
     problems: list[str] = []
-    found = []
+    records = []
     for opener in (open_hits, open_duplicates):
         try:
-            found.append(opener(run, identity))
+            records.append(opener(run, identity))
         except TableError as error:
             problems.append(f"{error.message} ({error.hint})")
-            found.append(None)
-    return Rejections(*found), problems
+            records.append(None)
+    return Rejections(*records), problems
 
 
 def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
-    """The record of the hits, None where there are none; TableError where they may not be used."""
+    """Return the record of the hits; None where ``decontaminate`` never ran.
+
+    ``identity`` is that of the corpus that was scored, None where it is not known. Raises TableError where the hits
+    are stale, foreign or not complete.
+    """
     record, parts = run.stage("decontaminate"), parquet.parts(run.hits)
     hint = command("decontaminate EVALS…", run.path)
     if record is None and not parts:
@@ -99,7 +111,11 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
 
 
 def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
-    """The record of the duplicates, None where there are none; TableError where they may not be used."""
+    """Return the record of the duplicates; None where ``dedup`` never ran.
+
+    ``identity`` is that of the corpus that was scored, None where it is not known. Raises TableError where the table
+    is stale, foreign or not complete.
+    """
     record, hint = run.stage("dedup"), command("dedup", run.path)
     if record is None and not run.duplicates.exists():
         return None
@@ -115,20 +131,20 @@ def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
     return record
 
 
-def _check_source(run: Run, record: Mapping[str, Any], identity: str | None, what: str, hint: str) -> None:
-    """TableError where a table was made from another corpus, or from other scores, than those of the run."""
+def _check_source(run: Run, record: Mapping[str, Any], identity: str | None, subject: str, hint: str) -> None:
+    """Raise TableError where a table was made from another corpus, or from other scores, than those of the run."""
     score, made_from = run.stage("score") or {}, record["made_from"]
     if identity is not None and made_from["corpus"] != identity:
-        raise TableError(f"{what} stale: made from another corpus than the one that was scored", hint)
+        raise TableError(f"{subject} stale: made from another corpus than the one that was scored", hint)
     if made_from.get("scores", score.get("fingerprint")) != score.get("fingerprint"):
-        raise TableError(f"{what} stale: made from other scores", hint)
+        raise TableError(f"{subject} stale: made from other scores", hint)
     read = score["counts"]["read"] if score.get("complete") else record["counts"]["read"]
     if record["counts"]["read"] != read:
-        raise TableError(f"{what} of {record['counts']['read']:,} documents, but {read:,} were scored", hint)
+        raise TableError(f"{subject} of {record['counts']['read']:,} documents, but {read:,} were scored", hint)
 
 
 def _read_note(path: Path, fingerprint: str, key: str, hint: str) -> dict[str, Any]:
-    """The metadata of a file of a table; TableError where it is not the one that the record speaks of."""
+    """Return the metadata of a file of a table. Raises TableError where its fingerprint is not that of the record."""
     try:
         note = parquet.read_metadata(path)
     except TableError as error:
@@ -138,21 +154,17 @@ def _read_note(path: Path, fingerprint: str, key: str, hint: str) -> dict[str, A
     return note
 
 
-# The relation that the scores are joined with.
+def create_relation(connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejections) -> None:
+    """Create the DuckDB table ``rejections``, with which the scores are joined.
 
-
-def create_relation(connection: Any, run: Run, found: Rejections) -> None:
-    """Make the DuckDB table ``rejections``: file, row, rejection, eval_sets, duplicate; a row for each such document.
-
-    ``rejection`` is the reason, null where the document is marked or cut; ``eval_sets`` those of its leaks, review
-    left out. It is narrow, has a row for each document of the two tables at most, and spills as DuckDB's tables do.
+    Its columns are file, row, ``rejection`` (the reason, null where the document is only marked or cut), ``eval_sets``
+    (text with commas, without hits for review) and ``duplicate`` (bool). It has at most one row for each document of
+    the two tables, and spills as DuckDB's tables do. Raises TableError where a table cannot be read.
     """
-    import duckdb
-
     select = (
-        f"SELECT file, row, coalesce('{CONTAMINATED}' || dropped, copied) AS rejection, eval_sets, "
-        f"copied IS NOT NULL AS duplicate FROM ({_hits_query(run, found)}) FULL JOIN "
-        f"({_duplicates_query(run, found)}) USING (file, row)"
+        f"SELECT file, row, {reasons.rejection_sql('dropped', 'copied')} AS rejection, eval_sets, "
+        f"copied IS NOT NULL AS duplicate FROM ({_hits_query(run, rejections)}) FULL JOIN "
+        f"({_duplicates_query(run, rejections)}) USING (file, row)"
     )
     try:
         connection.execute(f"CREATE TEMP TABLE rejections AS {select}")
@@ -160,24 +172,25 @@ def create_relation(connection: Any, run: Run, found: Rejections) -> None:
         raise
     except duckdb.Error as error:
         message = f"the hits or the duplicates in {run.path} cannot be read: {str(error).strip().splitlines()[0]}"
-        raise TableError(message, "; ".join(command(verb, run.path) for verb in found.verbs())) from error
+        raise TableError(message, rejections.hint(run.path)) from error
 
 
-def _hits_query(run: Run, found: Rejections) -> str:
-    """One row for each document with a leak: the set for which it is dropped, and all sets that it leaks."""
+def _hits_query(run: Run, rejections: Rejections) -> str:
+    """Return SQL of one row for each document with a leak: the set for which it is dropped, and all its sets."""
     dropped = "first(eval_set ORDER BY bits DESC NULLS LAST, eval_set) FILTER (action = 'drop') AS dropped"
     leaked = "string_agg(DISTINCT eval_set, ', ' ORDER BY eval_set) FILTER (verdict = 'contaminated') AS eval_sets"
-    if found.hits is None or not parquet.parts(run.hits):
+    if rejections.hits is None or not parquet.parts(run.hits):
         return f"SELECT {_NO_KEY}, NULL::VARCHAR AS dropped, NULL::VARCHAR AS eval_sets WHERE false"
     leaks = f"FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' OR verdict = 'contaminated'"
     return f"SELECT file, row, {dropped}, {leaked} {leaks} GROUP BY file, row"
 
 
-def _duplicates_query(run: Run, found: Rejections) -> str:
-    if found.duplicates is None:
+def _duplicates_query(run: Run, rejections: Rejections) -> str:
+    """Return SQL of one row for each copy that is not kept, with its kind."""
+    if rejections.duplicates is None:
         return f"SELECT {_NO_KEY}, NULL::VARCHAR AS copied WHERE false"
     source = sql.parquet_source(run.duplicates)
-    return f"SELECT file, row, kind || ' duplicate' AS copied FROM {source} WHERE NOT keeper"
+    return f"SELECT file, row, kind AS copied FROM {source} WHERE NOT keeper"
 
 
 _NO_KEY = "NULL::VARCHAR AS file, NULL::BIGINT AS row"

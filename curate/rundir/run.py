@@ -1,8 +1,8 @@
-"""The run directory: where all verbs of one run meet, and what each table was made from.
+"""The run directory, in which all verbs of one run read and write, and ``run.json``, which records their work.
 
-``run.json`` holds one record a stage: its parameters, the fingerprint of what it was made from, and its counts. It
-holds no times and no host names, so that the same work gives the same bytes. A verb that meets a stale or foreign
-table stops here, with the command that mends it; it never mixes.
+``run.json`` has one record for each stage: its parameters, the fingerprint of what it was made from, and its counts. It
+has no times and no host names, so that the same work gives the same bytes. A verb that finds a stale or foreign table
+stops with an error that names the command to run; it never mixes tables.
 """
 
 import json
@@ -20,20 +20,22 @@ from curate.runtime import files
 from curate.runtime.text import command
 
 FORMAT = 1
+"""The version of ``run.json``."""
 
 
 def compute_fingerprint(value: Any) -> str:
-    """A 128-bit xxh3 of a JSON-able value, independent of the order of its keys."""
+    """Return the 128-bit xxh3 of a value as JSON, in hex digits; the order of keys in a dictionary does not matter."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(slots=True)
 class Run:
-    """One run directory and its ``run.json``; stages read and write their records through it."""
+    """A run directory and its ``run.json``, through which stages read and write their records."""
 
     path: Path
     record: dict[str, Any] = field(default_factory=dict)
+    """The contents of ``run.json``: the record of each stage by its name, and ``format``."""
 
     @property
     def scores(self) -> Path:
@@ -68,57 +70,59 @@ class Run:
         return self.path / "unreadable.jsonl"
 
     def stage(self, name: str) -> dict[str, Any] | None:
-        """The record of a stage, or None when it has not run here."""
-        found = self.record.get(name)
-        return dict(found) if isinstance(found, dict) else None
+        """Return a copy of the record of a stage; None where it has not run."""
+        record = self.record.get(name)
+        return dict(record) if isinstance(record, dict) else None
 
     def save(self, name: str, record: Mapping[str, Any] | None) -> None:
-        """Replace (or with None remove) one stage's record, and write ``run.json`` whole."""
+        """Replace the record of a stage, or remove it with None, and write ``run.json``. Raises StorageError."""
         rest = {key: value for key, value in self.record.items() if key != name}
         self.record = rest if record is None else {**rest, name: dict(record)}
         self.record["format"] = FORMAT
         files.write_json(self.path / "run.json", dict(sorted(self.record.items())))
 
     def finished_scores(self) -> dict[str, Any]:
-        """The record of a complete scores table; TableError, naming the command, when there is none."""
-        found = self.stage("score")
-        if found is None:
-            raise TableError(f"{self.path} holds no scores", command("score CORPUS", self.path))
-        if not found.get("complete"):
-            hint = "start the same curate score command again: it goes on where it stopped"
+        """Return the record of ``score``. Raises TableError where the scores are missing or not complete."""
+        record = self.stage("score")
+        if record is None:
+            raise TableError(f"{self.path} has no scores", command("score CORPUS", self.path))
+        if not record.get("complete"):
+            hint = "run the same curate score command again: it continues where it stopped"
             raise TableError(f"the scores in {self.path} are not complete", hint)
-        return found
+        return record
 
     def corpus(self) -> Corpus:
-        """The corpus that was scored, opened again and checked to be the same files."""
-        found = self.finished_scores()
-        corpus = Corpus.from_spec(found["corpus"])
-        if corpus.fingerprint() != found["made_from"]["corpus"]:
-            hint = "score it again (curate score … --restart), or bring the old files back"
+        """Open the corpus that was scored. Raises TableError where its files are not the ones that were scored."""
+        record = self.finished_scores()
+        corpus = Corpus.from_spec(record["corpus"])
+        if corpus.fingerprint() != record["made_from"]["corpus"]:
+            hint = "score it again (curate score … --restart), or restore the old files"
             raise TableError("the corpus has changed since it was scored: a file's size or content differs", hint)
         return corpus
 
 
 def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **options: Any) -> Corpus:
-    """The corpus of a run: the one that was scored, else the one that an earlier verb read, else the one named here.
+    """Return the corpus of a run: the one that was scored, else that of an earlier verb, else ``named``.
 
-    ``options`` are those of ``open_corpus`` for a corpus that is named. A named corpus that is not the run's own is a
-    UsageError: verbs of one run speak of one corpus. What was named is recorded for the verbs that follow.
+    ``named`` are the paths of ``--corpus``, ``verb`` the words of the command for the hint, ``options`` those of
+    ``open_corpus``. A corpus that is named first is recorded in ``run.json`` for the verbs that follow. Raises
+    TableError where there is no corpus, or it has changed; UsageError where ``named`` or an option contradicts the
+    corpus of the run, since all verbs of a run read one corpus.
     """
     known = run.stage("score") or run.stage("corpus")
     if known is None and not named:
-        named = command(f"{verb} … --corpus CORPUS", run.path)
-        hint = f"{named} names it; {command('score CORPUS', run.path)} scores it first"
-        raise TableError(f"{run.path} knows no corpus", hint)
+        with_corpus = command(f"{verb} … --corpus CORPUS", run.path)
+        hint = f"{with_corpus} names it; {command('score CORPUS', run.path)} scores it first"
+        raise TableError(f"{run.path} has no corpus", hint)
     if known is None:
         corpus = open_corpus(list(named or ()), **options)
         run.save("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()})
         return corpus
     corpus = run.corpus() if run.stage("score") else _reopen(known)
-    for name, has in (("text_field", corpus.text_field), ("id_field", corpus.id_field)):
-        if options.get(name) not in (None, has):
+    for name, field_name in (("text_field", corpus.text_field), ("id_field", corpus.id_field)):
+        if options.get(name) not in (None, field_name):
             option = f"--{name.replace('_', '-')}"
-            message = f'{option} {options[name]}: in the corpus of {run.path} it is "{has}"'
+            message = f'{option} {options[name]}: in the corpus of {run.path} it is "{field_name}"'
             raise UsageError(message, f"leave {option} out, or use another --run")
     if named and open_corpus(list(named), **options).identity() != corpus.identity():
         shown = " ".join(known["corpus"]["paths"])
@@ -129,42 +133,45 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
 def _reopen(known: Mapping[str, Any]) -> Corpus:
     corpus = Corpus.from_spec(known["corpus"])
     if corpus.identity() != known["identity"]:
-        raise TableError("the corpus has changed since this run began", "use another --run, or bring the files back")
+        raise TableError("the corpus has changed since this run began", "use another --run, or restore the files")
     return corpus
 
 
 def open_run(path: str | Path, create: bool = False) -> Run:
-    """Open a run directory. TableError when it is not there (unless ``create``) or not one of ours."""
+    """Open a run directory; with ``create`` also one that does not exist, which is made when something is saved.
+
+    Raises TableError where there is no ``run.json``, or another version wrote it; UsageError where ``path`` is a file.
+    """
     directory = Path(path)
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory", "name a directory with --run")
-    place = directory / "run.json"
-    if not place.exists():
+    file = directory / "run.json"
+    if not file.exists():
         if not create:
             raise TableError(f"there is no run in {directory}", command("score CORPUS", directory))
         return Run(directory)
     try:
-        record = json.loads(place.read_text(encoding="utf-8"))
+        record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TableError(f"{place} cannot be read: {error}", "name another run with --run") from error
+        raise TableError(f"{file} cannot be read: {error}", "name another run with --run") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise TableError(f"{place} was written by another version of curate", "name another run with --run")
+        raise TableError(f"{file} was written by another version of curate", "name another run with --run")
     return Run(directory, record)
 
 
 def list_differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two nested records, one ``name: old, now new`` each."""
-    found: list[str] = []
+    """Return what differs between two nested records: ``name: old, now new`` for each value, by name."""
+    differences: list[str] = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += list_differences(before, after, f"{prefix}{key}.")
+            differences += list_differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            found.append(f"{prefix}{key}: {_shown(before)}, now {_shown(after)}")
-    return found
+            differences.append(f"{prefix}{key}: {_shorten(before)}, now {_shorten(after)}")
+    return differences
 
 
-def _shown(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
@@ -182,10 +189,11 @@ def list_done_slices(folder: Path, made_from: str) -> dict[str, list[SliceMark]]
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")
         mark = SliceMark(**note["slice"])
         marks.setdefault(mark.file, []).append(mark)
-    for found in marks.values():
-        found.sort(key=lambda mark: mark.number)
-    return {name: _contiguous(found) for name, found in marks.items()}
+    for marks_of_file in marks.values():
+        marks_of_file.sort(key=lambda mark: mark.number)
+    return {file: _take_contiguous(marks_of_file) for file, marks_of_file in marks.items()}
 
 
-def _contiguous(marks: list[SliceMark]) -> list[SliceMark]:
-    return [mark for place, mark in enumerate(marks) if mark.number == place]
+def _take_contiguous(marks: list[SliceMark]) -> list[SliceMark]:
+    """Return the marks before the first gap, of marks sorted by number."""
+    return [mark for number, mark in enumerate(marks) if mark.number == number]

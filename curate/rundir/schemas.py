@@ -1,9 +1,8 @@
-"""The tables of a run: their Arrow schemas, declared once, and parts that are whole or absent.
+"""The Arrow schemas of the tables of a run.
 
-A part is written beside its place and renamed, so that a part that exists is whole, whatever killed the writer. Its
-metadata name the slice that it covers and the fingerprint of what it was made from. ``nats``, ``tokens`` and the byte
-counts are sums, so that windows, documents and slices add up; ``perplexity`` and ``bits_per_byte`` are derived from
-them in ``curate.reference.likelihood`` alone. Null, never 0 or infinity, stands where nothing was measured; ``status``
+The metadata of a part name the slice that it covers and the fingerprint of what it was made from. ``nats``, ``tokens``
+and the byte counts are sums, so that windows, documents and slices add up; only ``curate.reference.likelihood`` derives
+``perplexity`` and ``bits_per_byte`` from them. A number that was not measured is null, never 0 or infinity; ``status``
 says why.
 """
 
@@ -11,15 +10,16 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from curate.corpus.types import EMPTY, OK, UNREADABLE
 from curate.rundir.signals import SIGNALS as SIGNALS
 
 KEY = (("file", pa.large_string()), ("row", pa.int64()))
 
-# How people say the names of columns.
 ALIASES = {"ppl": "perplexity", "bpb": "bits_per_byte", "zlib": "zlib_ratio"}
+"""Short names of columns in options."""
 
-# Why a row of the scores has numbers, or none.
-STATUSES = ("ok", "empty", "unscorable", "too_long", "not_finite", "unreadable")
+STATUSES = (OK, EMPTY, "unscorable", "too_long", "not_finite", UNREADABLE)
+"""The values of ``status`` in the scores: ``ok`` for a row with numbers, else why it has none."""
 
 SCORES = pa.schema(
     [
@@ -30,7 +30,7 @@ SCORES = pa.schema(
         ("reason", pa.large_string()),
         ("nats", pa.float64()),
         ("tokens", pa.int64()),  # tokens that were scored
-        ("bytes", pa.int64()),  # UTF-8 length of the whole text
+        ("bytes", pa.int64()),  # UTF-8 length of the complete text
         ("scored_bytes", pa.int64()),  # UTF-8 length of the text that the scored tokens spell
         ("chars", pa.int64()),
         ("windows", pa.int32()),
@@ -92,6 +92,6 @@ ORDER = pa.schema([*KEY, ("position", pa.int64())])  # 0, 1, 2 … over the docu
 
 
 def scores_schema(signals: Sequence[str]) -> pa.Schema:
-    """The schema of the scores with the named signals appended, in the order of ``SIGNALS``."""
+    """Return the schema of the scores with the named signals appended, in the order of ``SIGNALS``."""
     extra = [pa.field(name, signal.dtype) for name, signal in SIGNALS.items() if name in signals]
     return pa.schema([*SCORES, *extra])

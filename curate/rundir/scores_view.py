@@ -1,19 +1,19 @@
-"""What was decided about each document, and how the verbs after ``score`` read it.
+"""The scores of a run as DuckDB views, joined with the hits and the duplicates that reject documents.
 
 The scores are narrow, so DuckDB reads them, spilling to the run directory beyond a memory limit. A connection sees
 these views and nothing else: no other file, no network, no variable of the program, so that SQL written by a user can
 only compute.
 
     documents   every row of the scores, with ``rejection``: why the hits or the duplicates reject it, else null
-    scores      the rows that neither rejects: what a user's SQL is about, and percentiles and medians are of
+    scores      the rows that neither rejects: the user's SQL, percentiles and medians are about these
 
-Where the run has hits, both have ``contaminated`` (bool) and ``eval_sets`` (text with commas, null for none), in which
-what is for review does not count; where it has duplicates, ``duplicate`` (bool). The decision table has one row for
-each row of the scores, in the same order.
+Where the run has hits, both have ``contaminated`` (bool) and ``eval_sets`` (text with commas, null for none), without
+the hits for review; where it has duplicates, ``duplicate`` (bool). The decision table has one row for each row of the
+scores, in the same order.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,29 +21,33 @@ import duckdb
 import pyarrow as pa
 
 from curate.errors import StorageError, TableError, UsageError
-from curate.rundir import document_columns, parquet, rejections, schemas, sql
-from curate.rundir.rejections import Rejections
+from curate.rundir import document_columns, parquet, schemas, sql
+from curate.rundir.rejections import NONE, Rejections, create_relation
 from curate.rundir.run import Run
-from curate.rundir.sql import first_line, stream
-from curate.runtime.text import command
+from curate.rundir.sql import first_line
+
+REJECTION_COLUMNS = {"contaminated": "decontaminate", "eval_sets": "decontaminate", "duplicate": "dedup"}
+"""The columns that the hits and the duplicates add to the views, and the verb without which each is missing."""
 
 
 @contextmanager
 def open_scores(
-    run: Run, memory_limit: str | None = None, found: Rejections = rejections.NONE, carry: Sequence[str] = ()
+    run: Run, memory_limit: str | None = None, rejections: Rejections = NONE, carry: Sequence[str] = ()
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A closed-off DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
+    """Open an isolated DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
 
-    ``found`` are the tables that reject; without them nothing is rejected, and ``scores`` are all documents. ``carry``
-    are columns of the documents that lie beside the scores already; the views then have them, too.
+    ``rejections`` are the tables that reject documents; without them ``scores`` has all documents. ``carry`` are
+    carried columns of the documents, which the views then have too. ``memory_limit`` is for example ``4GB``, None for
+    DuckDB's default. Raises UsageError for a memory limit that DuckDB does not know, TableError where a table cannot
+    be read, and StorageError where memory or the disk runs out, also from queries within the block.
     """
     spill = run.path / ".spill"
     try:
         with sql.connect(_checked_limit(memory_limit), spill) as connection:
-            if found:
-                rejections.create_relation(connection, run, found)
-            _close_off(connection, (run.scores, run.carried))
-            _create_views(connection, run, found, carry)
+            if rejections:
+                create_relation(connection, run, rejections)
+            _isolate(connection, (run.scores, run.carried))
+            _create_views(connection, run, rejections, carry)
             yield connection
     except duckdb.OutOfMemoryException as error:
         raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
@@ -66,7 +70,7 @@ def _checked_limit(memory_limit: str | None) -> str | None:
     return memory_limit
 
 
-def _close_off(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:
+def _isolate(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
@@ -76,13 +80,15 @@ def _close_off(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path
     connection.execute("SET lock_configuration = true")
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections, carry: Sequence[str]) -> None:
-    """The views, in which NaN is null: DuckDB takes NaN for the largest number, and now and then, judging by Parquet
-    statistics that leave it out, for one between the others."""
+def _create_views(
+    connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejections, carry: Sequence[str]
+) -> None:
+    """Create the views. NaN becomes null in them: DuckDB takes NaN for the largest number, and sometimes, where the
+    statistics of a Parquet file leave it out, for one between the others."""
     directory = run.scores
     select = _select(parquet.parts(directory))
     for name in carry:
-        select = _beside(select, run, name)
+        select = _join_carried(select, run, name)
     try:
         kinds = {str(row[0]): row[1] for row in connection.execute(f"DESCRIBE {select}").fetchall()}
         numbers = [name for name, kind in kinds.items() if kind in ("DOUBLE", "FLOAT")]
@@ -91,42 +97,42 @@ def _create_views(connection: duckdb.DuckDBPyConnection, run: Run, found: Reject
     except duckdb.Error as error:
         hint = "score again with --restart, or name another run with --run"
         raise TableError(f"the scores in {directory} cannot be read: {first_line(error)}", hint) from error
-    if not found:
+    if not rejections:
         connection.execute("CREATE VIEW documents AS SELECT *, NULL::VARCHAR AS rejection FROM measured")
         connection.execute("CREATE VIEW scores AS SELECT * EXCLUDE (part, place) FROM measured")
         return
-    columns = ", ".join(["measured.*", *_evidence_columns(found), "rejections.rejection"])
+    columns = ", ".join(["measured.*", *_list_evidence(rejections), "rejections.rejection"])
     key = "measured.file = rejections.file AND measured.row = rejections.row"
     connection.execute(f"CREATE VIEW documents AS SELECT {columns} FROM measured LEFT JOIN rejections ON {key}")
     left = "SELECT * EXCLUDE (part, place, rejection) FROM documents WHERE rejection IS NULL"
     connection.execute(f"CREATE VIEW scores AS {left}")
 
 
-def _beside(select: str, run: Run, name: str) -> str:
-    """The rows of a query with a carried column, which meet by part and place."""
-    own = '"' + name.replace('"', '""') + '"'
+def _join_carried(select: str, run: Run, name: str) -> str:
+    """Return the SQL of a query with a carried column, joined by part and row of the part."""
+    column = '"' + name.replace('"', '""') + '"'
     parts = parquet.parts(document_columns.folder(run, name))
     if not parts:
-        return f"SELECT *, NULL AS {own} FROM ({select})"
+        return f"SELECT *, NULL AS {column} FROM ({select})"
     listed = ", ".join(sql.quote(str(path)) for path in parts)
-    values = f"SELECT value AS {own}, file_index AS part, file_row_number AS place FROM read_parquet([{listed}])"
+    values = f"SELECT value AS {column}, file_index AS part, file_row_number AS place FROM read_parquet([{listed}])"
     return f"SELECT * FROM ({select}) JOIN ({values}) USING (part, place)"
 
 
-def _evidence_columns(found: Rejections) -> list[str]:
-    """What the tables say of a document, for those tables that the run has."""
+def _list_evidence(rejections: Rejections) -> list[str]:
+    """Return the SQL of ``REJECTION_COLUMNS``, of those tables that the run has."""
     columns = []
-    if found.hits is not None:
+    if rejections.hits is not None:
         columns += ["rejections.eval_sets IS NOT NULL AS contaminated", "rejections.eval_sets"]
-    if found.duplicates is not None:
+    if rejections.duplicates is not None:
         columns.append("coalesce(rejections.duplicate, false) AS duplicate")
     return columns
 
 
 def _select(parts: Sequence[Path]) -> str:
-    """Reads the parts by their names; a pattern would misread a run directory named ``run[1]``.
+    """Return the SQL that reads the parts by their names; a pattern would misread a run directory named ``run[1]``.
 
-    ``part`` and ``place`` are the place of a row in the order of the corpus.
+    ``part`` (number of the part) and ``place`` (row of the part) give the order of the corpus.
     """
     if parts:
         listed = ", ".join(sql.quote(str(path)) for path in parts)
@@ -141,43 +147,20 @@ def _sql_type(kind: pa.DataType) -> str:
     return "BIGINT" if pa.types.is_integer(kind) else "VARCHAR"
 
 
-def check_met(connection: duckdb.DuckDBPyConnection, run: Run, found: Rejections) -> None:
-    """TableError where the hits or the duplicates speak of a document that the scores do not have."""
-    if not found:
+def check_met(connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejections) -> None:
+    """Raise TableError where the hits or the duplicates have a document that the scores do not have.
+
+    ``connection`` is that of ``open_scores`` with the same ``rejections``.
+    """
+    if not rejections:
         return
-    known = connection.execute("SELECT count(*) FROM rejections").fetchall()[0][0]
-    met = connection.execute("SELECT count(*) FROM measured SEMI JOIN rejections USING (file, row)").fetchall()[0][0]
-    if met != known:
-        message = f"{known - met:,} documents of the hits or the duplicates are not in {run.scores}"
-        raise TableError(message, "; ".join(command(verb, run.path) for verb in found.verbs()))
+    total = connection.execute("SELECT count(*) FROM rejections").fetchall()[0][0]
+    scored = connection.execute("SELECT count(*) FROM measured SEMI JOIN rejections USING (file, row)").fetchall()[0][0]
+    if scored != total:
+        message = f"{total - scored:,} documents of the hits or the duplicates are not in {run.scores}"
+        raise TableError(message, rejections.hint(run.path))
 
 
-def columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """The columns of the scores with their SQL types."""
+def list_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the SQL type of each column of the view ``scores``, by name."""
     return {str(row[0]): str(row[1]) for row in connection.execute("DESCRIBE scores").fetchall()}
-
-
-def order_statistics(connection: duckdb.DuckDBPyConnection, query: str, ranks: Iterable[int]) -> dict[int, float]:
-    """The values at some ranks (0 is the lowest) of a query of one sorted column: one external sort, exact."""
-    wanted, found, passed = sorted(set(ranks)), {}, 0
-    for batch in stream(connection, query):
-        while wanted and wanted[0] < passed + batch.num_rows:
-            rank = wanted.pop(0)
-            found[rank] = float(batch.column(0)[rank - passed].as_py())
-        passed += batch.num_rows
-        if not wanted:
-            break
-    return found
-
-
-def quantiles(connection: duckdb.DuckDBPyConnection, query: str, count: int, shares: Sequence[float]) -> list[float]:
-    """The quantiles of a query of one sorted column of ``count`` values, linear between order statistics."""
-    if count == 0:
-        return [float("nan")] * len(shares)
-    places = [share * (count - 1) for share in shares]
-    ranks = [(int(place), min(int(place) + 1, count - 1)) for place in places]
-    values = order_statistics(connection, query, (rank for pair in ranks for rank in pair))
-    return [
-        values[low] if place == low else values[low] + (place - low) * (values[high] - values[low])
-        for place, (low, high) in zip(places, ranks, strict=True)
-    ]

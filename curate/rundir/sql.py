@@ -1,4 +1,4 @@
-"""DuckDB: connections, quoting, Parquet as a source, results in batches."""
+"""DuckDB: connections, quoting, Parquet files as a source, results in batches."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,22 +10,24 @@ import pyarrow as pa
 from curate.rundir.parquet import parts
 
 BATCH_ROWS = 65_536
+"""Rows of a batch, of query results and of decision tables."""
 
 
 def first_line(error: BaseException) -> str:
-    """The message of an exception without its later lines."""
+    """Return the first line of the message of an exception."""
     return str(error).strip().split("\n", 1)[0]
 
 
 def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a query in batches, in order, never all in memory."""
+    """Yield the rows of a query in batches of ``BATCH_ROWS``, in order; memory goes with one batch."""
     yield from connection.sql(query).to_arrow_reader(BATCH_ROWS)
 
 
 def connect(memory_limit: str | None = None, spill: Path | None = None) -> Any:
-    """A DuckDB connection over nothing, for narrow tables: it spills to ``spill`` beyond ``memory_limit``."""
-    import duckdb
+    """Return a DuckDB connection to an empty database in memory, which preserves the order of rows.
 
+    Beyond ``memory_limit`` (for example ``1GB``; None for DuckDB's default) it spills to the folder ``spill``.
+    """
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = true")
     if memory_limit:
@@ -36,14 +38,15 @@ def connect(memory_limit: str | None = None, spill: Path | None = None) -> Any:
 
 
 def quote(text: str) -> str:
-    """A string as an SQL literal."""
+    """Return a string as an SQL literal, quoted."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def parquet_source(path: Path) -> str:
-    """The SQL that reads a table (a file, or the parts in a directory, in order) in DuckDB.
+    """Return the SQL that reads a table in DuckDB: one Parquet file, or the parts of a folder in order.
 
-    Parts are named one by one, since a pattern would misread a directory such as ``run[1]``.
+    It names the parts one by one, since a pattern would misread a folder such as ``run[1]``. DuckDB refuses to read a
+    folder without parts.
     """
     files = [path] if path.is_file() else parts(path)
     return f"read_parquet([{', '.join(quote(str(file)) for file in files)}])"

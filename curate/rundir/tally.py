@@ -1,4 +1,4 @@
-"""What was decided, counted by reason: documents and tokens. The sums of ``filter``, ``status`` and ``export``."""
+"""Documents and tokens by reason: the counts of ``filter``, ``status`` and ``export``."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from curate.errors import UsageError
+from curate.rundir import reasons
 
 if TYPE_CHECKING:
     import duckdb
@@ -14,50 +15,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Some documents: how many, their tokens, and the median of their perplexities (None for none)."""
+    """The size of a set of documents."""
 
     documents: int = 0
     tokens: int = 0
     median_perplexity: float | None = None
+    """Of the documents that have one; None where none has, or it was not computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainChange:
-    """One line of the ledger: what the criteria are about in a domain, and what is kept of it."""
+    """One line of the ledger, which shows a domain before and after the criteria."""
 
     name: str
     before: Share
+    """The documents that the criteria are about: scored, and rejected by no table."""
     after: Share
+    """Those of them that are kept."""
 
 
 Tally = dict[str | None, Share]
-"""By reason; None for what is kept."""
+"""Documents by reason; None is the key of those that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class TallySums:
-    """A tally apart: read = kept + rejected + unreadable."""
+    """The sums of a tally: read = kept + rejected + unreadable."""
 
     kept: Share
     rejected: Mapping[str, Share]
-    """By reason, the most frequent first."""
+    """By reason, the most documents first, those of one size by reason."""
     unreadable: int
+    """Rows that could not be read."""
 
 
 def sum_up(stage: str, tally: Tally, read: int) -> TallySums:
-    """The tally as sums; TableError where it is not of ``read`` documents."""
-    from curate.rundir import reasons
-
+    """Return the sums of a tally. Raises TableError, naming ``stage``, where it does not count ``read`` documents."""
     unreadable = tally.get(reasons.UNREADABLE, Share()).documents
-    found = [(str(why), one) for why, one in tally.items() if why not in (None, reasons.UNREADABLE)]
-    rejected = dict(sorted(found, key=lambda pair: (-pair[1].documents, pair[0])))
+    shares = [(str(reason), share) for reason, share in tally.items() if reason not in (None, reasons.UNREADABLE)]
+    rejected = dict(sorted(shares, key=lambda pair: (-pair[1].documents, pair[0])))
     sums = TallySums(tally.get(None, Share()), rejected, unreadable)
-    reasons.conserve(stage, read, sums.kept.documents, sum(one.documents for one in rejected.values()), unreadable)
+    num_rejected = sum(share.documents for share in rejected.values())
+    reasons.conserve(stage, read, sums.kept.documents, num_rejected, unreadable)
     return sums
 
 
 def decide(connection: "duckdb.DuckDBPyConnection", reason: str, tally: Tally) -> Iterator["pa.RecordBatch"]:
-    """The decision on each document, in order; ``tally`` grows by each batch that is given out."""
+    """Yield the decision on each document, in batches in the order of the scores, and add each batch to ``tally``.
+
+    ``reason`` is SQL over ``documents``, as in ``decision_query``. Raises UsageError where it fails on a row.
+    """
     from curate.rundir import decision_table, sql
 
     with blaming_sql():
@@ -67,17 +74,20 @@ def decide(connection: "duckdb.DuckDBPyConnection", reason: str, tally: Tally) -
 
 
 def count(connection: "duckdb.DuckDBPyConnection", reason: str) -> Tally:
-    """The tally alone."""
+    """Return the tally of a decision without making it; ``reason`` is SQL over ``documents``.
+
+    Raises UsageError where it fails on a row.
+    """
     from curate.rundir import decision_table
 
     decided = decision_table.decision_query(connection, reason)
     with blaming_sql():
         rows = connection.execute(f"SELECT reason, count(*), sum(tokens) FROM ({decided}) GROUP BY reason").fetchall()
-    return {why: Share(int(documents), int(tokens)) for why, documents, tokens in rows}
+    return {given: Share(int(documents), int(tokens)) for given, documents, tokens in rows}
 
 
 def add_batch(tally: Tally, batch: "pa.RecordBatch") -> None:
-    """Add the documents and tokens of a batch of decisions, by reason."""
+    """Add the documents and tokens of a batch of decisions to a tally; its columns are reason and tokens."""
     import pyarrow as pa
 
     table = pa.table({"reason": batch.column("reason"), "tokens": batch.column("tokens")})
@@ -89,7 +99,7 @@ def add_batch(tally: Tally, batch: "pa.RecordBatch") -> None:
 
 @contextmanager
 def blaming_sql() -> Iterator[None]:
-    """What the user's SQL meets in a row (a failed cast) is a mistake of usage."""
+    """Turn an error of DuckDB within the block, such as a failed cast in the user's SQL, into a UsageError."""
     import duckdb
 
     from curate.rundir import sql

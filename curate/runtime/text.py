@@ -68,15 +68,6 @@ def fold(text: str) -> str:
     return spell_out(re.sub(r"\s+", " ", text))
 
 
-def percent(value: float) -> str:
-    """Whole percent, 100 for the whole alone."""
-    return f"{value if value == 1 else min(value, 0.99):.0%}".replace("%", " %")
-
-
-def share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}".replace("%", " %") if whole else ""
-
-
 def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:
     """Return a command of curate that can be pasted into a shell.
 

@@ -1,5 +1,11 @@
 """One reason for each document: the hits and the duplicates reject before the criteria, nothing is lost."""
 
+import ast
+import re
+
+import duckdb
+import pytest
+from helpers.paths import ROOT
 from helpers.runs import (
     decisions_of,
     make_run,
@@ -14,7 +20,151 @@ from helpers.runs import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curate.errors import TableError
+from curate.rundir import reasons
 from curate.verbs.filter import filter as choose
+
+SPELLINGS = re.compile(r"unscored|contaminated:|\b(exact|near) duplicate|^ duplicate|' duplicate")
+"""What only ``rundir/reasons.py`` may spell: ``^ duplicate`` is what f"{kind} duplicate" has after the kind."""
+WORDS = {reasons.UNREADABLE, reasons.CONTAMINATED}
+COUNTERS = {
+    "corpus/types.py": "declares the statuses",
+    "exports/ordered/write.py": "the fields of ExportCounts",
+    "stages/decontaminate/evalsets/items.py": "rows of an eval set, of which nothing is rejected",
+    "stages/decontaminate/hits_table.py": "the names of the counts in its record",
+    "stages/decontaminate/matches.py": "declares the verdicts",
+    "stages/decontaminate/report/wording.py": "its lines count verdicts; with --action mark nothing is rejected",
+    "stages/decontaminate/scan.py": "the names of the counts in its record",
+    "sft/ranking/summary.py": "rows of a dataset that is ranked, of which nothing is rejected",
+    "stages/dedup/sketches.py": "the names of the counts in its parts",
+}
+"""Files in which a word that is also a reason is data (a status, a verdict, the name of a count), and which data."""
+
+
+def list_texts(path):
+    """The literals of a module, docstrings left out, each with the nodes that it lies in, the innermost last."""
+    texts = []
+
+    def visit(node, above):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append((node, above))
+        for child in ast.iter_child_nodes(node):
+            visit(child, [*above, node])
+
+    visit(ast.parse(path.read_text()), [])
+    return texts
+
+
+def is_data(node, above):
+    """Whether a word is a key, or stands where a status or a verdict does: not the reason of a document."""
+    parent = above[-1]
+    if isinstance(parent, ast.Dict):
+        return node in parent.keys
+    if isinstance(parent, ast.Subscript) or (isinstance(parent, ast.Compare) and parent.left is node):
+        return True
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "get":
+        return True
+    named = [ast.unparse(one) for one in above if isinstance(one, (ast.Compare, ast.Call))]
+    return any("status" in text or "verdict" in text for text in named)
+
+
+SOURCES = [path for path in sorted((ROOT / "curate").rglob("*.py")) if path != ROOT / "curate/rundir/reasons.py"]
+
+
+def test_no_other_file_spells_a_reason():
+    """So that another spelling changes one file. What looks like one elsewhere is data, and stays."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
+        for path in SOURCES
+        for node, above in list_texts(path)
+        if SPELLINGS.search(node.value)
+        or (
+            node.value.strip(" :-") in WORDS
+            and str(path.relative_to(ROOT / "curate")) not in COUNTERS
+            and not is_data(node, above)
+        )
+    ]
+    assert found == []
+
+
+def test_no_template_spells_a_reason():
+    for path in (ROOT / "curate").rglob("*.j2"):
+        assert re.findall(r"unscored|contaminated: |(?:exact|near) duplicate", path.read_text()) == [], path
+
+
+@pytest.mark.parametrize("path", COUNTERS)
+def test_the_files_where_the_words_are_data_have_them(path):
+    assert {node.value.strip() for node, _ in list_texts(ROOT / "curate" / path)} & WORDS
+
+
+STATUS_TO_REASON = {
+    "ok": None,
+    "unreadable": "unreadable",
+    "empty": "unscored: empty",
+    "too_long": "unscored: too_long",
+    "": "unscored: ",
+    None: "unscored: no status",
+}
+
+
+@pytest.mark.parametrize(("status", "reason"), STATUS_TO_REASON.items())
+def test_sql_and_python_give_a_status_one_reason_whatever_the_tables_say(status, reason):
+    assert reasons.status_reason(status) == reason
+    query = f"SELECT {reasons.status_reason_sql()} FROM (SELECT ?::VARCHAR AS status, ?::VARCHAR AS rejection)"
+    assert duckdb.execute(query, [status, None]).fetchone()[0] == reason
+    assert duckdb.execute(query, [status, "near duplicate"]).fetchone()[0] == (reason or "near duplicate")
+
+
+@pytest.mark.parametrize(
+    ("eval_set", "kind", "reason"),
+    [
+        (None, None, None),
+        ("gsm8k", None, "contaminated: gsm8k"),
+        (None, "near", "near duplicate"),
+        ("gsm8k", "exact", "contaminated: gsm8k"),
+    ],
+)
+def test_a_document_that_both_tables_reject_is_contaminated(eval_set, kind, reason):
+    query = (
+        f"SELECT {reasons.rejection_sql('eval_set', 'kind')} FROM (SELECT ?::VARCHAR AS eval_set, ?::VARCHAR AS kind)"
+    )
+    assert duckdb.execute(query, [eval_set, kind]).fetchone()[0] == reason
+    if (eval_set is None) != (kind is None):
+        made = reasons.duplicate_reason(kind) if eval_set is None else reasons.contaminated_reason(eval_set)
+        assert made == reason
+
+
+def test_reasons_are_grouped_contaminated_first_then_the_duplicates_then_the_others_as_they_come():
+    rejected = {
+        "where is false": 7, "near duplicate": 5, "contaminated: a": 1, "unscored: empty": 2, "contaminated: c": 3,
+        "exact duplicate": 4, "contaminated: b": 3,
+    }  # fmt: skip
+    lines = reasons.group(rejected)
+    assert [(line.label, line.documents) for line in lines] == [
+        ("contaminated", 7), ("exact duplicates", 4), ("near duplicates", 5), ("where is false", 7),
+        ("unscored: empty", 2),
+    ]  # fmt: skip
+    assert list(lines[0].sets.items()) == [("b", 3), ("c", 3), ("a", 1)] and not any(line.sets for line in lines[1:])
+    assert [line.is_of_duplicates for line in lines] == [False, True, True, False, False]
+    assert sorted(reason for line in lines for reason in line.reasons) == sorted(rejected)
+    assert all(reasons.label_reason(reason) == line.label for line in lines for reason in line.reasons)
+    assert reasons.group({}) == []
+
+
+def test_the_reasons_before_the_criteria_are_told_from_those_of_criteria():
+    before = ["unreadable", "unscored: empty", "contaminated: a", "exact duplicate", "near duplicate"]
+    criteria = ["perplexity > 60", "unreadable > 1", "contaminated is null", "where is false", "duplicate < 1"]
+    assert [reasons.precedes_criteria(reason) for reason in before + criteria] == [True] * 5 + [False] * 5
+    assert [reasons.is_unscored(reason) for reason in before] == [False, True, False, False, False]
+
+
+def test_a_lost_document_is_an_error_with_the_stage_and_the_counts():
+    reasons.conserve("filter", 6, 3, 2, 1)
+    for read in (5, 7):
+        with pytest.raises(TableError, match=rf"filter: {read} documents read, but 3 kept \+ 2 rejected \+ 1 unread"):
+            reasons.conserve("filter", read, 3, 2, 1)
 
 
 def test_a_document_is_rejected_for_a_hit_to_be_dropped_and_for_a_copy_that_is_kept_elsewhere(tmp_path):

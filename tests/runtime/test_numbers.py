@@ -1,13 +1,15 @@
 """Quantities as people write and read them."""
 
 import math
+import re
 
 import pytest
 import typer
+from helpers.paths import ROOT
 
 from curate.errors import UsageError
 from curate.runtime import numbers
-from curate.runtime.numbers import parse_size
+from curate.runtime.numbers import figure, format_change, format_percent, format_whole_percent, parse_size, percent
 
 
 def test_sizes_are_read_as_people_write_them():
@@ -63,3 +65,35 @@ def test_figures_have_three_digits():
 def test_what_json_does_not_have_is_null_at_any_depth():
     value = {"a": [1.5, math.nan, (math.inf, "x")], "b": {"c": -math.inf, "d": None}}
     assert numbers.finite(value) == {"a": [1.5, None, [None, "x"]], "b": {"c": None, "d": None}}
+
+
+FIGURES = {
+    4.126: "4.13", 38.94: "38.9", 413.2: "413", 90_249.0: "90200", 0.5: "0.5", 48.0: "48", -3.14159: "-3.14",
+    0.000421: "0.000421", 0.0000421: "4.21e-05", 9.99e9: "9990000000", 1.5e12: "1.5e+12", 0.0: "0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "text"), FIGURES.items())
+def test_a_figure_has_three_significant_digits(value, text):
+    assert figure(value) == text
+
+
+def test_a_percentage_has_one_decimal_and_a_space_before_the_sign():
+    assert (percent(1, 8), percent(0, 8), percent(8, 8), percent(3, 0)) == ("12.5 %", "0.0 %", "100.0 %", "")
+    assert (format_percent(0.375, 0), format_percent(1.5), format_percent(0.12345, 2)) == ("38 %", "150.0 %", "12.35 %")
+
+
+def test_only_all_is_a_hundred_percent():
+    assert [format_whole_percent(share) for share in (0.0, 0.94, 0.999, 1.0)] == ["0 %", "94 %", "99 %", "100 %"]
+
+
+def test_a_change_has_a_sign_unless_it_rounds_to_nothing():
+    changes = (0.12, -0.4, 0.004, -0.004, 0.0, 2.5)
+    assert [format_change(change) for change in changes] == ["+12 %", "−40 %", "0 %", "0 %", "0 %", "+250 %"]
+
+
+def test_no_other_file_writes_a_percent_sign_by_hand():
+    """A percentage with a space before its sign comes from ``runtime/numbers.py``; axes of charts have their ticks."""
+    by_hand = re.compile(r"""replace\((["'])%\1""")
+    paths = [path for path in (ROOT / "curate").rglob("*.py") if path.name != "numbers.py"]
+    assert [str(path) for path in paths if by_hand.search(path.read_text())] == []

@@ -186,7 +186,7 @@ def test_errors_name_what_is_wrong_and_what_mends_it(tmp_path, evals, corpus):
     run = tmp_path / "run"
     with pytest.raises(UsageError, match="eval set and in the corpus"):
         look(evals, evals, run, text_field="question")
-    with pytest.raises(TableError, match="knows no corpus"):
+    with pytest.raises(TableError, match="has no corpus"):
         curate.decontaminate([evals], run=str(tmp_path / "new"))
     with pytest.raises(CorpusError) as caught:
         look(evals, corpus, tmp_path / "r2", eval_fields="question=probleem")

@@ -257,7 +257,7 @@ def test_an_option_that_means_nothing_is_refused_with_a_hint(tmp_path, asked):
 
 
 def test_a_run_without_a_corpus_and_a_corpus_of_another_run_are_refused(tmp_path):
-    with pytest.raises(TableError, match="knows no corpus"):
+    with pytest.raises(TableError, match="has no corpus"):
         dedup(run=str(tmp_path / "run"))
     run_on(tmp_path, ["one"])
     dedup(run=str(tmp_path / "run"))

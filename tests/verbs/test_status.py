@@ -52,7 +52,7 @@ def test_a_run_in_progress_shows_the_documents_so_far(tmp_path):
     found = status(str(run.path))
     assert 0 < found.read < 40
     assert not found.complete
-    assert "goes on" in found.render()
+    assert "command continues" in found.render()
 
 
 def test_a_run_that_has_just_begun_reads_as_nothing_yet(tmp_path):

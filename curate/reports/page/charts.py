@@ -20,8 +20,11 @@ from curate.runtime.console import count
 from curate.runtime.numbers import figure
 
 BOX = 1000
-LEVELS = 7  # shades of a density
-BANDS = 8  # rows of a density's table
+"""Width and height of the box of a picture."""
+LEVELS = 7
+"""Shades of a density."""
+BANDS = 8
+"""Rows of the table of a density."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,16 @@ class MarkerLine:
     label: str
     flip: bool
     height: int = 0
-    """Row of its label, so that labels do not lie on each other."""
+    """Row of its label, so that labels do not overlap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A histogram: what is kept below, what is dropped on top of it."""
+    """A histogram: documents that are kept, with those that are dropped on top."""
 
     kept: str
     dropped: str
+    """Path data, as of ``kept``."""
     x: Sequence[Tick]
     y: Sequence[Tick]
     marks: Sequence[MarkerLine]
@@ -50,7 +54,7 @@ class Bars:
 def draw_bars(
     drawn: VisibleBins, group: int, thresholds: Sequence[Threshold] = (), cuts: Sequence[float] = (), ticks: int = 7
 ) -> Bars:
-    """One group of a histogram."""
+    """Return the bars of one group of a histogram, with a line at each threshold and each cut-off within it."""
     kept, dropped = drawn.counts[group]
     top = max(int((kept + dropped).max()), 1)
     return Bars(
@@ -64,23 +68,26 @@ def draw_bars(
 
 
 def step(low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
-    """The area between two step functions, as path data; bins without area are left out."""
+    """Return the area between two step functions as path data; both are shares of the height, one for each bin.
+
+    Bins without area are left out, and any other has a height that can be seen.
+    """
     width = BOX / max(len(low), 1)
     pieces = []
     for at in np.flatnonzero(high > low).tolist():
-        height = max((high[at] - low[at]) * BOX, 4)  # what is there is seen
+        height = max((high[at] - low[at]) * BOX, 4)
         left, top = at * width, BOX - low[at] * BOX - height
         pieces.append(f"M{left:.0f} {top:.0f}h{width:.1f}v{height:.0f}h-{width:.1f}z")
     return "".join(pieces)
 
 
 def tally(value: float) -> str:
-    """A count on an axis."""
+    """Return a count as the label of an axis: 12k, 3.4 M."""
     return f"{value / 1000:g}k" if 10_000 <= value < 1_000_000 else count(value)
 
 
 def even(top: float) -> list[float]:
-    """Two to four round numbers up to ``top``."""
+    """Return at most four round numbers above 0, up to ``top``."""
     unit = 10 ** math.floor(math.log10(max(top, 1)))
     width = next(one for one in (unit / 5, unit / 2, unit, 2 * unit, 5 * unit) if top / one <= 4)
     width = max(width, 1)
@@ -88,15 +95,18 @@ def even(top: float) -> list[float]:
 
 
 def scale_ticks(drawn: VisibleBins, most: int) -> list[Tick]:
-    """Round values along a drawn grid."""
+    """Return at most ``most`` round values along a drawn grid."""
     low, high = drawn.edges[0], drawn.edges[-1]
     values = list_logarithmic(low, high, most) if drawn.grid.log else list_linear(low, high, most)
     return [Tick(drawn.share(value), label_value(value)) for value in values]
 
 
-def place_marks(found: Sequence[tuple[float, str]]) -> list[MarkerLine]:
-    """Lines with labels that do not lie on each other: each has a row of its own."""
-    inside = sorted((share, label) for share, label in found if 0 <= share <= 1)
+def place_marks(marks: Sequence[tuple[float, str]]) -> list[MarkerLine]:
+    """Return lines for pairs of share and label, from left to right, each label in another row; others are left out.
+
+    A share is the horizontal position, from 0 to 1.
+    """
+    inside = sorted((share, label) for share, label in marks if 0 <= share <= 1)
     return [MarkerLine(share, label, share > 0.6, row) for row, (share, label) in enumerate(inside)]
 
 
@@ -116,14 +126,15 @@ class Cells:
 
 
 def draw_cells(density: Density, thresholds: Sequence[Threshold]) -> Cells:
+    """Return the picture of a density, with lines at the thresholds of its two columns."""
     across, up = density.drawn(*CELLS)
     counts = across.counts.sum(axis=0)
     top = max(int(counts.max()), 1)
     bounds = sorted({max(1, round(top ** (level / LEVELS))) for level in range(LEVELS)})
     levels = []
     for low, high in zip(bounds, [*bounds[1:], top + 1], strict=True):
-        said = f"{low:,}" if high - low <= 1 else f"{low:,} – {high - 1:,}"
-        levels.append((_squares((counts >= low) & (counts < high)), said))
+        label = f"{low:,}" if high - low <= 1 else f"{low:,} – {high - 1:,}"
+        levels.append((_squares((counts >= low) & (counts < high)), label))
     mostly = (across.counts[1] * 2 > counts) & (counts > 0)
     own = [(one, across if one.column == density.x.column else up) for one in thresholds]
     lines = {
@@ -142,7 +153,7 @@ def draw_cells(density: Density, thresholds: Sequence[Threshold]) -> Cells:
 
 
 def _squares(chosen: NDArray[np.bool_]) -> str:
-    """Rectangles, neighbours in a row joined."""
+    """Return the chosen cells (rows × columns, from the bottom) as path data; neighbours in a row are one rectangle."""
     rows, columns = chosen.shape
     width, height = BOX / columns, BOX / rows
     pieces = []
@@ -165,7 +176,7 @@ def _strokes(chosen: NDArray[np.bool_]) -> str:
 
 
 def _bands(density: Density, across: VisibleBins) -> Iterator[tuple[str, int, int, float]]:
-    """The density as a table, from the fine counts."""
+    """Yield the rows of the table of a density, from the fine counts; bands without documents are left out."""
     grid, width = across.grid, across.factor * across.counts.shape[-1]
     edges = [across.first + width * number // BANDS for number in range(BANDS + 1)]
     for first, end in itertools.pairwise(edges):
@@ -177,13 +188,14 @@ def _bands(density: Density, across: VisibleBins) -> Iterator[tuple[str, int, in
 
 
 def say(grid: Grid, edge: int) -> str:
+    """Return the value at an edge of a grid as text."""
     value = grid.edge(edge)
     return count_short(float(f"{value:.2g}")) if value >= 1000 else figure(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A curve."""
+    """A curve as path data, with its axes."""
 
     path: str
     x: Sequence[Tick]
@@ -191,17 +203,17 @@ class Curve:
 
 
 def draw_order(points: Sequence[ProfilePoint]) -> Curve | None:
-    """Perplexity along the order, on a logarithmic scale, against tokens read."""
-    held = [point for point in points if math.isfinite(point.perplexity)]
-    if len(held) < 2:
+    """Return the curve of perplexity (logarithmic) over the tokens of the order; None for fewer than two points."""
+    known = [point for point in points if math.isfinite(point.perplexity)]
+    if len(known) < 2:
         return None
-    lows, highs = min(one.perplexity for one in held), max(one.perplexity for one in held)
+    lows, highs = min(one.perplexity for one in known), max(one.perplexity for one in known)
     first, last = math.floor(math.log2(lows) * 8), math.ceil(math.log2(highs) * 8 + 1e-6)
     drawn = VisibleBins(
         Grid(first / 8, 1 / 8, max(last - first, 1)), 0, 1, np.zeros((1, max(last - first, 1)), np.int64)
     )
-    total, before, places = max(held[-1].tokens, 1), 0, []
-    for one in held:
+    total, before, places = max(known[-1].tokens, 1), 0, []
+    for one in known:
         places.append(((before + one.tokens) / 2 / total * BOX, BOX - drawn.share(one.perplexity) * BOX))
         before = one.tokens
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)

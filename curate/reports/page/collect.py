@@ -1,4 +1,4 @@
-"""Everything that a report shows, as one value."""
+"""Collects all that a report shows into one value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ MOVED = {"all": "all documents"}
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One domain of the ledger."""
+    """One line of the ledger: a domain before and after the criteria."""
 
     domain: str
     before: tuple[int, int, float | None]
-    """What criteria are about, scored and rejected by no table: documents, tokens, the median of the perplexities."""
+    """Documents, tokens and median perplexity (None for none) of those that are scored and rejected by no table."""
     after: tuple[int, int, float | None]
-    """Of those that are kept."""
+    """The same of those that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a page shows."""
+    """All that a page shows."""
 
     sources: ReportSources
     numbers: ReportNumbers
@@ -40,12 +40,18 @@ class RunReport:
     buckets: BucketTable | None
     order: OrderProfile | None
     stale: tuple[str, ...]
+    """One sentence for each table that is stale and not counted."""
     stages: Mapping[str, Any]
     versions: Mapping[str, str]
 
 
 def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int) -> RunReport:
-    """Read a run. TableError without scores; UsageError for a domain or a model that it does not have."""
+    """Read all that the page of a run shows.
+
+    ``percentiles`` are those of the examples, of which the first ``tokens_of`` are read again by the reference model.
+    Raises TableError without complete scores; UsageError for a domain that the documents do not have, or for
+    ``tokens_of`` where the run was scored without a model.
+    """
     if tokens_of and run.finished_scores()["made_from"]["model"]["model"] == "none":
         raise UsageError("--tokens-of: this run was scored without a model", "leave --tokens-of out")
     sources = open_sources(run, domain)
@@ -61,7 +67,7 @@ def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_o
         examples=add_texts(sources, picked, tokens_of),
         sets=tables.count_hits(sources),
         hits=tables.strongest_hits(sources),
-        clusters=[_opening(sources, one) for one in tables.largest_clusters(sources)],
+        clusters=[_add_opening(sources, one) for one in tables.largest_clusters(sources)],
         buckets=None if shown.buckets is None else tables.describe_buckets(table, run, numbers.groups),
         order=None if shown.order is None else tables.describe_order(table, run, shown.kept),
         stale=shown.stale,
@@ -71,7 +77,7 @@ def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_o
 
 
 def make_ledger(numbers: ReportNumbers) -> list[LedgerRow]:
-    """The domains before and after, as they are drawn: the ones of the most tokens, then the others."""
+    """Return the ledger: the domains with the most tokens, then all others as one line."""
     perplexities = next((one for one in numbers.distributions if one.measure.column == "perplexity"), None)
     sums = [(DomainSum(), DomainSum()) for _ in numbers.groups.names]
     for name, pair in numbers.sums.domains.items():
@@ -85,8 +91,8 @@ def make_ledger(numbers: ReportNumbers) -> list[LedgerRow]:
     return rows
 
 
-def _opening(sources: ReportSources, cluster: ClusterRow) -> ClusterRow:
-    """A cluster with the beginning of its keeper's text, where that is a document of this run."""
+def _add_opening(sources: ReportSources, cluster: ClusterRow) -> ClusterRow:
+    """Return a cluster with the first characters of its keeper's text, where that is a document of the run."""
     if cluster.source is not None:
         return cluster
     digest = tables.find_hash(sources, cluster.file, cluster.row)

@@ -12,68 +12,68 @@ FORMAT = 1
 EVIDENCE = ("file", "row", "id", "eval_set", "eval_id", "rule", "coverage", "bits", "matched_text", "eval_text")
 
 
-def make_digest(found: RunReport) -> dict[str, Any]:
-    """Everything on the page that is a number or a name."""
-    sources, numbers = found.sources, found.numbers
+def make_digest(report: RunReport) -> dict[str, Any]:
+    """Return all numbers and names of the page as one JSON object (``curate.report`` describes its keys)."""
+    sources, numbers = report.sources, report.numbers
     parts: dict[str, Any] = {
         "format": FORMAT,
         "run": str(sources.run.path),
         "corpus": sources.score["corpus"]["paths"],
         "model": sources.score["made_from"]["model"]["model"],
         "domain_column": sources.domain,
-        "funnel": _funnel(found),
-        "distributions": {one.measure.column: _distribution(found, one) for one in numbers.distributions},
+        "funnel": _funnel(report),
+        "distributions": {one.measure.column: _distribution(report, one) for one in numbers.distributions},
         "densities": [_density(one) for one in numbers.densities],
-        "ledger": [_row(row) for row in found.ledger],
-        "buckets": None if found.buckets is None else [asdict(one) for one in found.buckets.rows],
-        "cut_offs": [] if found.buckets is None else found.buckets.cuts,
-        "order": None if found.order is None else [asdict(one) for one in found.order.points],
-        "examples": [_example(one) for one in found.examples],
+        "ledger": [_row(row) for row in report.ledger],
+        "buckets": None if report.buckets is None else [asdict(one) for one in report.buckets.rows],
+        "cut_offs": [] if report.buckets is None else report.buckets.cuts,
+        "order": None if report.order is None else [asdict(one) for one in report.order.points],
+        "examples": [_example(one) for one in report.examples],
         "hits": {
-            "sets": [asdict(one) for one in found.sets],
-            "strongest": [{name: hit[name] for name in EVIDENCE} for hit in found.hits],
+            "sets": [asdict(one) for one in report.sets],
+            "strongest": [{name: hit[name] for name in EVIDENCE} for hit in report.hits],
         },
-        "duplicates": {"largest": [asdict(one) for one in found.clusters]},
+        "duplicates": {"largest": [asdict(one) for one in report.clusters]},
         "provenance": {
             "model": sources.score["made_from"]["model"],
-            "stages": found.stages,
-            "versions": dict(found.versions),
+            "stages": report.stages,
+            "versions": dict(report.versions),
         },
     }
-    return {name: finite(value) for name, value in parts.items()}
+    return {name: make_jsonable(value) for name, value in parts.items()}
 
 
-def finite(value: Any) -> Any:
-    """The same value with null in the place of NaN and infinity, and no half characters."""
+def make_jsonable(value: Any) -> Any:
+    """Return a value for JSON: None for NaN and infinity, escapes for characters that UTF-8 cannot encode."""
     if isinstance(value, Mapping):
-        return {str(key): finite(one) for key, one in value.items()}
+        return {str(key): make_jsonable(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(one) for one in value]
+        return [make_jsonable(one) for one in value]
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _funnel(found: RunReport) -> dict[str, Any]:
-    shown, reasons = found.sources.funnel, found.numbers.sums.reasons
+def _funnel(report: RunReport) -> dict[str, Any]:
+    shown, reasons = report.sources.funnel, report.numbers.sums.reasons
     kept = reasons.get(None)
     return {
         "read": shown.read,
         "unreadable": shown.unreadable,
         "rejected": dict(shown.rejected),
-        "rejected_tokens": {why: reasons[why].tokens for why in shown.rejected if why in reasons},
+        "rejected_tokens": {reason: reasons[reason].tokens for reason in shown.rejected if reason in reasons},
         "kept": shown.kept,
         "kept_tokens": kept.tokens if kept else 0,
         "filtered": shown.filtered,
         "parameters": dict(shown.parameters),
-        "not_drawn": list(found.numbers.said),
-        "stale": list(found.stale),
+        "not_drawn": list(report.numbers.said),
+        "stale": list(report.stale),
     }
 
 
-def _distribution(found: RunReport, one: Distribution) -> dict[str, Any]:
+def _distribution(report: RunReport, one: Distribution) -> dict[str, Any]:
     kept, dropped = one.whole.counts[0].tolist()
-    names = [row.domain for row in found.ledger]
+    names = [row.domain for row in report.ledger]
     return {
         "edges": one.whole.edges,
         "kept": kept,

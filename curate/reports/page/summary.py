@@ -1,4 +1,4 @@
-"""What ``curate report`` returns, and how it prints."""
+"""The summary that ``curate report`` returns, and its lines on the screen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,21 @@ from curate.runtime.text import command
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """What was written."""
+    """The files that ``curate report`` wrote."""
 
     run: str
     page: str
+    """Path of the HTML file."""
     numbers: str
-    """The JSON file."""
+    """Path of the JSON file."""
     bytes: int
-    """Of the page."""
+    """Size of the page."""
     read: int
     kept: int
     examples: int
+    """Documents that the page shows as examples."""
     stale: tuple[str, ...]
-    """What is stale in the run, and is shown as such."""
+    """One sentence for each table that is stale; the page shows it as such."""
 
     def as_dict(self) -> Mapping[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -1,4 +1,4 @@
-"""What other verbs left in the run: hits with their evidence, clusters of copies, buckets, the order, provenance."""
+"""The tables of other verbs for the page: hits, clusters of copies, buckets, the order, provenance."""
 
 import itertools
 import platform
@@ -16,39 +16,44 @@ from curate.reports.page.groups import DomainGroups
 from curate.reports.page.sources import TEXT, ReportSources, ScoreBlocks
 from curate.rundir import parquet, quantiles, sql
 from curate.rundir.run import Run
+from curate.runtime.arrays import Float64Array, Int32Array, Int64Array
 from curate.runtime.version import __version__
 
-STRONGEST = 5  # hits, and clusters, that are shown
-OPENING = 240  # characters of a keeper's text
-STEPS = 80  # points of the curve along the order
+STRONGEST = 5
+"""Hits, and clusters, that are shown."""
+OPENING = 240
+"""Characters of a keeper's text that are shown."""
+STEPS = 80
+"""Points of the curve along the order."""
 STAGES = ("score", "decontaminate", "dedup", "filter", "bucket", "order")
 VERSIONS = ("duckdb", "jinja2", "numpy", "pyarrow")
 
 
 @dataclass(frozen=True, slots=True)
 class SetHits:
-    """An eval set with the documents that contain items of it."""
+    """The documents that contain items of one eval set."""
 
     name: str
     documents: int
-    """Contaminated ones."""
+    """Those that are contaminated."""
     review: int
+    """Documents with a hit for review."""
     items: int
-    """Different items that were found as leaks."""
+    """Distinct items that contaminate documents."""
 
 
 def count_hits(sources: ReportSources) -> list[SetHits]:
-    """The eval sets that were found, those in most documents first."""
+    """Return the eval sets with hits, those in most documents first; none where the run has no usable hits."""
     leaks = "FILTER (verdict = 'contaminated')"
     query = (
         f"SELECT eval_set, count(DISTINCT (file, row)) {leaks}, count(DISTINCT (file, row)) FILTER (verdict = 'review')"
         f", count(DISTINCT eval_id) {leaks} FROM {{source}} GROUP BY 1 ORDER BY 2 DESC, 3 DESC, 1"
     )
-    return [SetHits(*row) for row in _ask_hits(sources, query)]
+    return [SetHits(*row) for row in _query_hits(sources, query)]
 
 
 def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
-    """The leaks of the most bits, one of each document, with both texts."""
+    """Return the ``STRONGEST`` rows of the hits table with the most bits, one for each contaminated document."""
     if sources.found.hits is None or not parquet.parts(sources.run.hits):
         return []
     source = sql.parquet_source(sources.run.hits)
@@ -59,33 +64,34 @@ def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
     return rows
 
 
-def _ask_hits(sources: ReportSources, query: str) -> list[tuple[Any, ...]]:
+def _query_hits(sources: ReportSources, query: str) -> list[tuple[Any, ...]]:
     if sources.found.hits is None or not parquet.parts(sources.run.hits):
         return []
-    asked = query.format(source=sql.parquet_source(sources.run.hits))
-    found: list[tuple[Any, ...]] = sql.connect().execute(asked).fetchall()
-    return found
+    select = query.format(source=sql.parquet_source(sources.run.hits))
+    rows: list[tuple[Any, ...]] = sql.connect().execute(select).fetchall()
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterRow:
-    """Documents that are copies of one."""
+    """A cluster of copies, by the document that is kept: its keeper."""
 
     exact: int
+    """Copies with the same words, which are dropped."""
     near: int
-    """Dropped."""
+    """Other copies, which are dropped."""
     file: str
     row: int
     id: str | None
-    """Of the one that stays."""
+    """Of the keeper, as file and row."""
     source: str | None
-    """The name of the other corpus that it lies in; None for this one."""
+    """The name of the ``--against`` corpus that has the keeper; None for the corpus of the run."""
     opening: str | None = None
-    """How its text begins, where it can be read."""
+    """The first characters of the keeper's text; None where it cannot be read."""
 
 
 def largest_clusters(sources: ReportSources) -> list[ClusterRow]:
-    """The clusters with the most copies that are dropped."""
+    """Return the ``STRONGEST`` clusters with the most copies that are dropped; none without usable duplicates."""
     if sources.found.duplicates is None:
         return []
     source = sql.parquet_source(sources.run.duplicates)
@@ -100,18 +106,15 @@ def largest_clusters(sources: ReportSources) -> list[ClusterRow]:
 
 
 def find_hash(sources: ReportSources, file: str, row: int) -> int | None:
-    """The hash of the text that was scored at a place."""
+    """Return the xxh3_64 of the text of a row of the scores; None where there is no such row, or it has no text."""
     query = f"SELECT hash FROM {sql.parquet_source(sources.run.scores)} WHERE file = ? AND row = ? LIMIT 1"
-    found = sql.connect().execute(query, [file, row]).fetchall()
-    return int(found[0][0]) if found and found[0][0] is not None else None
-
-
-# Buckets and the order, each seen in one pass over the kept documents.
+    rows = sql.connect().execute(query, [file, row]).fetchall()
+    return int(rows[0][0]) if rows and rows[0][0] is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class BucketRow:
-    """Kept documents of one bucket."""
+    """The documents of one bucket, all of which are kept."""
 
     name: str
     documents: int
@@ -125,18 +128,18 @@ class BucketRow:
 
 @dataclass(frozen=True, slots=True)
 class BucketTable:
-    """The buckets, in the order in which they were cut, and where they part."""
+    """The buckets, in the order in which they were cut, with their cut-offs."""
 
     rows: Sequence[BucketRow]
     parameters: Mapping[str, Any]
     cuts: Sequence[float]
-    """The perplexities from which the next bucket begins, where it does so for all documents."""
+    """The lowest perplexity of each bucket but the first; none where the ranges of two buckets overlap."""
     domain_cuts: Sequence[Sequence[float]]
-    """The same in each domain."""
+    """The same within each domain."""
 
 
 def describe_buckets(table: ScoreBlocks, run: Run, groups: DomainGroups) -> BucketTable:
-    """The buckets of a run."""
+    """Return the buckets of a run; ``groups`` are the domains of ``domain_cuts``. Reads the kept documents twice."""
     parameters = (run.stage("bucket") or {}).get("parameters", {})
     names = list(parameters.get("names", ()))
     spans: dict[str, ProfileSpan] = {name: ProfileSpan(len(groups.names)) for name in names}
@@ -156,13 +159,14 @@ def describe_buckets(table: ScoreBlocks, run: Run, groups: DomainGroups) -> Buck
 
 
 class ProfileSpan:
-    """Documents of one bucket, their tokens, and the range of their perplexities in each domain."""
+    """Sums over the documents of one bucket, and the range of their perplexities in each domain."""
 
     def __init__(self, groups: int):
         self._documents, self._tokens = 0, 0
         self._low, self._high = np.full(groups, np.inf), np.full(groups, -np.inf)
 
-    def add(self, values: Any, tokens: Any, groups: Any) -> None:
+    def add(self, values: Float64Array, tokens: Int64Array, groups: Int32Array | Int64Array) -> None:
+        """Add documents: their perplexities (NaN for none), tokens and domains."""
         self._documents += len(values)
         self._tokens += int(tokens.sum())
         known = ~np.isnan(values)
@@ -170,44 +174,45 @@ class ProfileSpan:
         np.maximum.at(self._high, groups[known], values[known])
 
     def sums(self) -> tuple[int, int]:
+        """Return the number of documents and of tokens."""
         return self._documents, self._tokens
 
     def ends(self, group: int | None = None) -> tuple[float, float]:
-        """The least and the largest perplexity; NaN for none."""
+        """Return the least and the largest perplexity, of one domain or of all; NaN for none."""
         low, high = (self._low.min(), self._high.max()) if group is None else (self._low[group], self._high[group])
         return (float(low), float(high)) if low <= high else (np.nan, np.nan)
 
 
 def _cuts(ends: Sequence[tuple[float, float]]) -> list[float]:
-    """Where a range begins after the one before has ended; none where any two overlap."""
-    held = [pair for pair in ends if pair[0] == pair[0]]
-    pairs = list(itertools.pairwise(held))
+    """Return where each range but the first begins; none where two neighbours overlap. NaN is no range."""
+    known = [pair for pair in ends if pair[0] == pair[0]]
+    pairs = list(itertools.pairwise(known))
     return [right[0] for _, right in pairs] if all(left[1] <= right[0] for left, right in pairs) else []
 
 
 def _medians(table: ScoreBlocks, run: Run, names: Sequence[str]) -> dict[str, float]:
-    """The median perplexity of each bucket; NaN for none."""
-    places = {name: place for place, name in enumerate(names)}
+    """Return the median perplexity of each bucket; NaN for none."""
+    name_to_index = {name: index for index, name in enumerate(names)}
 
     def passes() -> Iterator[quantiles.Batch]:
         for block, column in table.beside(run.buckets, "bucket", TEXT):
             labels, values = column.combine_chunks(), block.numbers("perplexity")
             codes = pc.fill_null(labels.indices, -1).to_numpy(zero_copy_only=False)
             inside = np.flatnonzero((codes >= 0) & (block.codes == 0) & ~np.isnan(values))
-            own = np.array([places[name] for name in labels.dictionary.to_pylist()] or [0], np.int64)
+            own = np.array([name_to_index[name] for name in labels.dictionary.to_pylist()] or [0], np.int64)
             yield values[inside], own[codes[inside]], None
 
     sizes = quantiles.totals(passes, len(names))
-    found = quantiles.quantiles(passes, range(len(names)), [0.5], sizes)
-    return {name: found[place][0] for name, place in places.items()}
+    medians = quantiles.quantiles(passes, range(len(names)), [0.5], sizes)
+    return {name: medians[index][0] for name, index in name_to_index.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class ProfilePoint:
-    """Neighbours in the order."""
+    """A step of the order: documents that follow one another."""
 
     tokens: int
-    """Of all documents up to the last of these."""
+    """Of all documents up to the last of this step."""
     documents: int
     perplexity: float
     """exp of their nats over their tokens."""
@@ -215,16 +220,16 @@ class ProfilePoint:
 
 @dataclass(frozen=True, slots=True)
 class OrderProfile:
-    """The order of a run, in steps of equally many documents."""
+    """The order of a run, in at most ``STEPS`` steps of equally many documents."""
 
     points: Sequence[ProfilePoint]
     parameters: Mapping[str, Any]
     tenths: Sequence[Mapping[str, Any]]
-    """What ``curate order`` recorded of the key: its median and mean by tenths of the tokens."""
+    """The median and the mean of the key by tenths of the tokens, as ``curate order`` recorded them."""
 
 
 def describe_order(table: ScoreBlocks, run: Run, kept: int) -> OrderProfile:
-    """The perplexity along the order."""
+    """Return the perplexity along the order; ``kept`` is the number of documents that are kept."""
     steps = max(min(STEPS, kept), 1)
     sums = np.zeros((3, steps))
     for block, column in table.beside(run.order, "position", pa.int64()):
@@ -241,23 +246,20 @@ def describe_order(table: ScoreBlocks, run: Run, kept: int) -> OrderProfile:
     return OrderProfile(points, record.get("parameters", {}), record.get("summary", {}).get("tenths", ()))
 
 
-# Provenance.
-
-
 def list_stages(sources: ReportSources) -> dict[str, dict[str, Any]]:
-    """The parameters, counts and fingerprint of every stage that has run."""
-    found = {}
+    """Return the fingerprint and the parameters of every stage that has run, by its name."""
+    stages = {}
     for name in STAGES:
         record = sources.run.stage(name)
         if record is not None:
             made = record.get("made_from")
             parameters = made.get("parameters") if name == "score" and isinstance(made, Mapping) else None
             shown = parameters or record.get("parameters") or {}
-            found[name] = {"fingerprint": record.get("fingerprint"), "parameters": dict(shown)}
-    return found
+            stages[name] = {"fingerprint": record.get("fingerprint"), "parameters": dict(shown)}
+    return stages
 
 
 def list_versions() -> dict[str, str]:
-    """What made the report."""
-    found = {"curate": __version__, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in VERSIONS}
+    """Return the versions of curate, Python and the libraries that make the page."""
+    own = {"curate": __version__, "python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in VERSIONS}

@@ -66,20 +66,16 @@ class BucketSummary:
 
     def _rows(self, buckets: tuple[BucketShare, ...], indent: str, width: int) -> list[str]:
         from curate.runtime.console import count
-        from curate.runtime.numbers import figure
+        from curate.runtime.numbers import figure, percent
 
         many, tokens = sum(one.documents for one in buckets), sum(one.tokens for one in buckets)
         lines = []
         for one in buckets:
             span = "–" if one.lowest is None else f"{figure(one.lowest)} … {figure(one.highest or 0.0)}"
-            documents = f"{one.documents:>13,} {_share(one.documents, many):>8}"
-            weight = f"{count(one.tokens):>11} {_share(one.tokens, tokens):>8}"
+            documents = f"{one.documents:>13,} {percent(one.documents, many):>8}"
+            weight = f"{count(one.tokens):>11} {percent(one.tokens, tokens):>8}"
             lines.append(f"{indent}{one.name:<{width}}  {documents}{weight}   {span}")
         return lines
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}".replace("%", " %") if whole else ""
 
 
 def fold_buckets(text: str, most: int) -> str:

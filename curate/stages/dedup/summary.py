@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curate.rundir.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
+from curate.runtime.numbers import percent
 from curate.runtime.text import command
 
 RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one of the lowest perplexity"}
+
+EXACT_LABEL, NEAR_LABEL = label_reason(EXACT_DUPLICATE), label_reason(NEAR_DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +103,19 @@ class DedupSummary:
         return "\n".join([*_render_counts(self), *_render_notes(self), *_render_largest(self), "", *_render_next(self)])
 
 
-def _share(part: int, total: int) -> str:
-    return f"{part / total:.1%}".replace("%", " %") if total else ""
-
-
 def _render_counts(summary: DedupSummary) -> list[str]:
     threshold, words = summary.parameters["threshold"], summary.parameters["shingle"]
     lines = [
         ("read", summary.read, ""),
-        ("  unreadable", summary.unreadable, f"{summary.run}/unreadable.jsonl" if summary.unreadable else ""),
+        (f"  {UNREADABLE}", summary.unreadable, f"{summary.run}/unreadable.jsonl" if summary.unreadable else ""),
         ("  empty", summary.empty, ""),
-        ("  exact duplicates", summary.exact, "of the same words"),
-        ("  near duplicates", summary.near, f"Jaccard {threshold:g} and above, shingles of {words} words"),
+        (f"  {EXACT_LABEL}", summary.exact, "of the same words"),
+        (f"  {NEAR_LABEL}", summary.near, f"Jaccard {threshold:g} and above, shingles of {words} words"),
         ("kept", summary.kept, f"{summary.unique:,} without copies, {summary.keepers:,} that stand for theirs"),
     ]
     if not summary.chances:
         del lines[4]
-    shares = (_share(count, summary.read) for _, count, _ in lines)
+    shares = (percent(count, summary.read) for _, count, _ in lines)
     rows = zip(lines, shares, strict=True)
     return [f"{name:<20}{count:>13,}  {share:>7}   {note}".rstrip() for (name, count, note), share in rows]
 
@@ -129,7 +129,7 @@ def _render_notes(summary: DedupSummary) -> list[str]:
         notes.append(("verified", text))
     if summary.through_others:
         threshold = summary.parameters["threshold"]
-        text = f"{summary.through_others:,} near duplicates lie below {threshold:g} of the one that"
+        text = f"{summary.through_others:,} {NEAR_LABEL} lie below {threshold:g} of the one that"
         notes.append(("joined", f"{text} is kept; they are joined with it through others"))
     if summary.crowded:
         text = f"{summary.crowded:,} documents shared a bucket with so many others that they were not compared with all"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from curate.rundir import quantiles
-from curate.rundir.document_blocks import BlockReader, DocumentBlock, is_refusal
+from curate.rundir.document_blocks import BlockReader, DocumentBlock
+from curate.rundir.reasons import precedes_criteria
 from curate.rundir.tally import DomainChange, Share, Tally
 from curate.runtime.arrays import Int16Array
 from curate.stages.filter.apply import CompiledCriteria
@@ -116,7 +117,7 @@ class CountedDecision:
 def sum_up_decision(judgement: Judgement, before: Sequence[float | None], count: DecisionCount) -> CountedDecision:
     """Return the sums of a decision that was counted; ``before`` are the medians of what the criteria are about."""
     reader = judgement.reader
-    refused = {code for code, reason in enumerate(reader.reasons) if reason is not None and is_refusal(reason)}
+    refused = {code for code, reason in enumerate(reader.reasons) if reason is not None and precedes_criteria(reason)}
     after = compute_medians(judgement, kept=True)
     eligible = {code for _, code in count.cells} - refused
     lines = []

@@ -406,9 +406,9 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
     Raises UsageError for one that DuckDB cannot bind, one that gives no boolean, and one that calls a function which
     gives another value each time.
     """
-    known = scores_view.columns(connection)
+    known = scores_view.list_columns(connection)
     hint = f"the columns are: {', '.join(known)}"
-    for column, verb in (("contaminated", "decontaminate"), ("eval_sets", "decontaminate"), ("duplicate", "dedup")):
+    for column, verb in scores_view.REJECTION_COLUMNS.items():
         if re.search(rf"\b{column}\b", where) and column not in known:
             hint = f"{column} is a column once curate {verb} has run; {hint}"
     try:

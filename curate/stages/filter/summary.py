@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.rundir.reasons import group
+from curate.rundir.reasons import UNREADABLE, group, is_unscored
 from curate.rundir.tally import DomainChange, Share
-from curate.runtime.numbers import figure, percent
+from curate.runtime.numbers import figure, format_change, percent
 from curate.runtime.text import command
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _line(label: str, share: Share, total: Share, width: int) -> str:
 
 
 def _render_counts(summary: FilterSummary) -> list[str]:
-    reasons = {"unreadable": Share(summary.unreadable)} if summary.unreadable else {}
+    reasons = {UNREADABLE: Share(summary.unreadable)} if summary.unreadable else {}
     labelled = [(f"  {_short(why, LABEL_CHARS)}", one) for why, one in {**reasons, **summary.rejected}.items()]
     width = max([34, *(len(label) for label, _ in labelled)])
     listed = [("read", summary.read), *labelled, ("kept", summary.kept)]
@@ -211,7 +211,7 @@ def _render_sweep(summary: FilterSummary) -> list[str]:
         lines += label[:-1]
         lines.append(f"{label[-1]:<26}{documents}{tokens}{_median(share):>12}   {changes}".rstrip()[:100])
     before = group({why: one.documents for why, one in summary.rejected.items()})
-    named = [line for line in before if not line.label.startswith("unscored: ")]
+    named = [line for line in before if not is_unscored(line.label)]
     if named:
         lines.append("rejected before: " + ", ".join(f"{line.label} {line.documents:,}" for line in named))
     return [*lines, "", "nothing was written; name one criterion to decide"]
@@ -222,11 +222,7 @@ def _spell_largest_change(trial: FilterTrial) -> str:
     if not trial.kept.documents:
         return "nothing kept"
     name, change = next(iter(trial.changes.items()), ("", 0.0))
-    return f"{_short(name, 14)} {_spell_signed(change)}" if abs(change) >= EVEN else "none"
-
-
-def _spell_signed(change: float) -> str:
-    return f"{change:+.0%}".replace("%", " %").replace("-", "−")
+    return f"{_short(name, 14)} {format_change(change)}" if abs(change) >= EVEN else "none"
 
 
 def _render_next(summary: FilterSummary) -> list[str]:

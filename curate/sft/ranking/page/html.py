@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from curate.runtime.html import open_templates
+from curate.runtime.numbers import format_percent
 from curate.runtime.text import fold
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 from curate.sft.ranking.page.chart import MOST_OTHERS, plot_ranking, plot_readings
@@ -116,8 +117,8 @@ def format_share(value: float) -> str:
     """Return a share of bootstrap draws in percent; a dash for NaN."""
     if math.isnan(value):
         return "–"
-    percent = "< 0.1%" if 0 < value < 0.0005 else f"{value:.1%}" if 0 < value < 1 else f"{value:.0%}"
-    return percent.replace("%", "\u00a0%")
+    text = "< 0.1 %" if 0 < value < 0.0005 else format_percent(value, 1 if 0 < value < 1 else 0)
+    return text.replace(" %", "\u00a0%")
 
 
 def describe_needed(pair: NeighbourPair, ranking: Ranking) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from curate.runtime import files
 from curate.runtime.console import size
 from curate.runtime.html import digest, open_templates
-from curate.runtime.text import percent, share
+from curate.runtime.numbers import format_whole_percent, percent
 from curate.stages.decontaminate import thresholds
 from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
@@ -79,7 +79,13 @@ def write_page(path: Path, summary: DecontaminationSummary, hits: Sequence[Hit])
 def make_page(summary: DecontaminationSummary, hits: Sequence[Hit]) -> str:
     """Return the page; every value is escaped, and spelled out where a browser would hide or obey it."""
     templates = open_templates(Path(__file__).parent)
-    templates.filters |= {"share": share, "percent": percent, "size": size, "item": name_item, "place": name_place}
+    templates.filters |= {
+        "share": percent,
+        "percent": format_whole_percent,
+        "size": size,
+        "item": name_item,
+        "place": name_place,
+    }
     templates.filters["digest"] = digest
     known = {make_key(hit) for hit in hits}
     every = [*hits, *(hit for hit in summary.strongest if make_key(hit) not in known)]

@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Sequence
 
 from curate.runtime.console import WIDTH, clock, size
-from curate.runtime.text import LABEL, columns, command, fit, fold, lay_out, percent, share, shorten, spell_out
+from curate.runtime.numbers import format_whole_percent, percent
+from curate.runtime.text import LABEL, columns, command, fit, fold, lay_out, shorten, spell_out
 from curate.stages.decontaminate.report.highlights import Span, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
     AROUND,
@@ -51,7 +52,7 @@ def _render_scan(summary: DecontaminationSummary) -> list[str]:
 def _render_funnel(summary: DecontaminationSummary) -> list[str]:
     read = summary.counts["read"]
     rows = [("read", read, ""), *(("  " + name, number, note) for name, number, note in list_funnel(summary))]
-    return [f"{name:<{LABEL}}{many:>11,}  {share(many, read):>7}   {note}".rstrip() for name, many, note in rows]
+    return [f"{name:<{LABEL}}{many:>11,}  {percent(many, read):>7}   {note}".rstrip() for name, many, note in rows]
 
 
 def _render_sets(sets: Sequence[EvalSetReport]) -> list[str]:
@@ -86,7 +87,7 @@ def _render_canaries(summary: DecontaminationSummary) -> list[str]:
 def _render_hits(label: str, hits: Sequence[Hit]) -> list[str]:
     lines = [label] if hits else []
     for hit in hits:
-        figures = [fold(hit["rule"]), f"coverage {percent(hit['coverage'])}", f"{hit['bits']:,.0f} bits"]
+        figures = [fold(hit["rule"]), f"coverage {format_whole_percent(hit['coverage'])}", f"{hit['bits']:,.0f} bits"]
         names = [shorten(fold(name), WIDTH - LABEL) for name in (name_item(hit), name_place(hit), hit["id"] or "")]
         parts = [names[0], *figures, *(name for name in names[1:] if name)]
         lines += lay_out("", parts, "   ", 2)
