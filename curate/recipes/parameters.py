@@ -1,4 +1,4 @@
-"""What verbs take, told from their signatures: names, types, choices, defaults; texts as values, values as texts.
+"""The parameters of verbs, read from their signatures; values read from text, and written as a command line.
 
 A text is read as the command line reads it: ``1e-3`` is a number, ``10:60`` a text, ``010`` the whole number ten.
 """
@@ -14,9 +14,11 @@ from typing import Any, Literal, Union
 from typer.models import ArgumentInfo, ParameterInfo
 
 from curate.runtime.numbers import parse_numbers
+from curate.runtime.options import on_command_line, renamed_options
 
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-YES, NO = ("true", "yes", "on"), ("false", "no", "off")  # the words of YAML 1.1
+YES, NO = ("true", "yes", "on"), ("false", "no", "off")
+"""The words of YAML 1.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +33,24 @@ class Parameter:
     """str, int, float or bool; of each item where there are many."""
     many: bool
     choices: tuple[str, ...]
-    """The only values that it may have; empty where there is no such list."""
+    """The only values that it may have; empty where any value of the type will do."""
     required: bool
     default: Any
     argument: bool
-    """Typed by its place, without a name."""
+    """Whether it is typed without a name."""
     negative: str | None
-    """The flag that says no; None where leaving it out is the only way."""
+    """The flag that turns it off; None where leaving it out is the only way."""
     several: bool = False
     """Whether one value may be several numbers, as in ``20,30,50``; they are read as a tuple."""
+    old_options: tuple[str, ...] = ()
+    """Earlier spellings of ``option``, which recipes may still use."""
 
     def expected(self) -> str:
-        """What one value of it has to be, in words."""
+        """Return what one value has to be, in words."""
         return f"one of {', '.join(self.choices)}" if self.choices else EXPECTED[self.kind]
 
     def read(self, text: str) -> Any:
-        """A text as one value. ValueError, which says what was expected, where it is none."""
+        """Return the value that a text spells. Raises ValueError, which names what was expected."""
         if self.several and "," in text:
             return tuple(self._read_one(part) for part in text.split(","))
         return self._read_one(text)
@@ -61,14 +65,14 @@ class Parameter:
         return value
 
     def write(self, value: Any) -> list[str]:
-        """The words of a command line that give this value."""
+        """Return the words of a command line that give this value."""
         if self.kind is bool and not self.many:
             return [f"--{self.option}"] if value else [self.negative] if self.negative else []
         plain = ".0" if self.kind is float else ""
         texts = [_spell(one, plain) for one in (value if self.many else [value])]
         if self.argument:
             return texts
-        # A value that begins with a dash would be taken for an option of its own.
+        # A value that begins with a dash would be taken for another option.
         pairs = ([f"--{self.option}={text}"] if text.startswith("-") else [f"--{self.option}", text] for text in texts)
         return [word for pair in pairs for word in pair]
 
@@ -92,25 +96,34 @@ def _plain_number(text: str, kind: type) -> str:
 
 
 def parameters_of(verb: Callable[..., Any]) -> dict[str, Parameter]:
-    """The parameters of a verb by their Python names, in the order of its signature."""
-    parameters = inspect.signature(verb).parameters
-    return {name: _parameter(name, parameter.annotation, parameter.default) for name, parameter in parameters.items()}
+    """Return the parameters of a verb by their Python names, in the order of its signature.
+
+    Old names are not among them; each is an ``old_options`` of the parameter that replaced it.
+    """
+    old_options: dict[str, tuple[str, ...]] = {}
+    for old, new in renamed_options(verb).items():
+        old_options[new] = (*old_options.get(new, ()), old.replace("_", "-"))
+    return {
+        name: _parameter(name, parameter.annotation, parameter.default, old_options.get(name, ()))
+        for name, parameter in inspect.signature(verb).parameters.items()
+    }
 
 
-def _parameter(name: str, hint: Any, default: Any) -> Parameter:
-    """TypeError for an annotation that no verb has: a bug of ours, which a test looks for."""
+def _parameter(name: str, hint: Any, default: Any, old_options: tuple[str, ...]) -> Parameter:
+    """Raises TypeError for an annotation that no verb has: a bug of ours, which a test looks for."""
     annotated = typing.get_origin(hint) is typing.Annotated
     extras = typing.get_args(hint)[1:] if annotated else ()
     info = next((one for one in extras if isinstance(one, ParameterInfo)), None)
-    kind, many, choices = _kind_of(typing.get_args(hint)[0] if annotated else hint, name)
+    kind, many, choices = _kind_of(on_command_line(typing.get_args(hint)[0] if annotated else hint), name)
     yes, no = _flags(name, info)
     required, argument = default is inspect.Parameter.empty, isinstance(info, ArgumentInfo)
     several = getattr(info, "parser", None) is parse_numbers
-    return Parameter(name, yes, kind, many, choices, required, None if required else default, argument, no, several)
+    default = None if required else default
+    return Parameter(name, yes, kind, many, choices, required, default, argument, no, several, old_options)
 
 
 def _flags(name: str, info: ParameterInfo | None) -> tuple[str, str | None]:
-    """How an option is typed, without its dashes, and the flag that denies it."""
+    """How an option is typed, without its dashes, and the flag that turns it off."""
     # In an annotation the first word given to typer.Option lands where a default would.
     words = () if info is None else (info.default, *(info.param_decls or ()))
     typed = next((one for one in words if isinstance(one, str) and one.startswith("--")), None)
@@ -121,7 +134,7 @@ def _flags(name: str, info: ParameterInfo | None) -> tuple[str, str | None]:
 
 
 def _kind_of(hint: Any, name: str) -> tuple[type, bool, tuple[str, ...]]:
-    """type, whether there are many, choices"""
+    """The type of one value, whether there are many, and the choices."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         (hint,) = (one for one in inner if one is not type(None))
@@ -137,7 +150,7 @@ def _kind_of(hint: Any, name: str) -> tuple[type, bool, tuple[str, ...]]:
 
 
 def write_command(verb: str, parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> str:
-    """The shell command, quoted, that gives a verb these values; those that are its defaults are left out."""
+    """Return the shell command, quoted, that gives a verb these values. Values that are defaults are left out."""
     words: dict[bool, list[str]] = {True: [], False: []}
     for name, value in values.items():
         if value is not None and value != parameters[name].default:

@@ -51,7 +51,8 @@ class RecipeParser:
 
     def options(self, verb: str) -> dict[str, Parameter]:
         """What a step of this verb may give, by the names that are typed; the run directory is the recipe's."""
-        return {one.option: one for name, one in self.verbs[verb].items() if name != "run"}
+        found = {one.option: one for name, one in self.verbs[verb].items() if name != "run"}
+        return {old: one for one in found.values() for old in one.old_options} | found
 
     def names(self) -> list[str]:
         return [verb.replace("_", "-") for verb in self.verbs]
@@ -178,7 +179,10 @@ class RecipeParser:
 
     def read_option(self, draft: ParsedRecipe, name: str, key: "Node", value: "Node") -> None:
         options = self.options(draft.verb)
-        if name in options:
+        if name in options and options[name].name in draft.values:
+            old, new = options[name].old_options[0], options[name].option
+            self.note(key, f"{draft.verb.replace('_', '-')}: {old} is the old name of {new}, and both are given")
+        elif name in options:
             self.take(draft, options[name], value)
         else:
             self.asked.append(draft.verb)

@@ -60,7 +60,7 @@ class Step:
 
 def reads(step: Step) -> tuple[str, ...]:
     """The stages that a step reads, ``corpus`` among them."""
-    by_perplexity = step.verb == "dedup" and step.values.get("keep") == "lowest-ppl"
+    by_perplexity = step.verb == "dedup" and step.values.get("keeper") == "lowest-ppl"
     found = READS.get(step.verb, ()) + (("score",) if by_perplexity else ())
     ignored = {stage for flag, stage in IGNORED.items() if step.values.get(flag)}
     # What was rejected has neither a bucket nor a place in an order.

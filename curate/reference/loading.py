@@ -86,7 +86,7 @@ def require_sensible(reading: ScoringConfig) -> None:
         message = f"--convention {reading.convention} sets prefix and overlap itself"
         raise UsageError(message, "leave out --prefix, --overlap and --window-prefix, or the convention")
     if reading.convention == "evaluate" and reading.max_tokens is not None:
-        raise UsageError("--convention evaluate truncates to the window itself", "set --window instead of --max-tokens")
+        raise UsageError("--convention evaluate truncates to the window itself", "set --window instead of --truncate")
     if reading.window_prefix and reading.prefix == "none":
         raise UsageError("--window-prefix needs a prefix token, and --prefix none forbids it", "leave one of them out")
 
@@ -144,7 +144,7 @@ def choose_policy(checkpoint: Checkpoint, reading: ScoringConfig) -> tuple[int |
     if window < 1 or not 0 <= reading.overlap < window:
         raise UsageError(f"--overlap {reading.overlap} must be from 0 to --window less one, {window - 1}")
     if reading.max_tokens is not None and reading.max_tokens < 1:
-        raise UsageError(f"--max-tokens must be at least 1, not {reading.max_tokens}")
+        raise UsageError(f"--truncate must be at least 1, not {reading.max_tokens}")
     kept = reading.max_tokens
     if reading.convention == "lm-eval":
         return prefix_token(checkpoint, "auto"), WindowPolicy(window, fill_last=True, max_tokens=kept)

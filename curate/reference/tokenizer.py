@@ -86,7 +86,7 @@ class TextEncoder:
         """As much of each text's beginning as decides its first ``tokens`` tokens, a short text whole; and their ids.
 
         A cut can only change tokens near it, so a beginning is long enough when one twice as long begins with the
-        same tokens. Saves reading fifty megabytes for the fifty tokens that ``--max-tokens 50`` keeps.
+        same tokens. Saves reading fifty megabytes for the fifty tokens that ``--truncate 50`` keeps.
         """
         starts = list(texts)
         length = 8 * tokens + 1024

@@ -75,7 +75,8 @@ def write(contest: RankingSession, reader: ResponseReader, one: InstructionSet, 
     complete(run, corpus, made_from, kept)
     read = summary.documents + sum(summary.not_scored.values())
     if summary.not_scored.get(NOT_SAMPLED):
-        console.warn(f"{one.name}: {summary.not_scored[NOT_SAMPLED]:,} rows were not drawn; --sample 0 measures all")
+        left_out = summary.not_scored[NOT_SAMPLED]
+        console.warn(f"{one.name}: {left_out:,} rows were not drawn; --sample-size 0 measures all")
     console.say("examples", f"{path}   {summary.documents:,} of {read:,} rows have numbers")
     return str(path)
 
@@ -144,7 +145,7 @@ def gather(
         row = rows.get(key)
         if row is None:
             status = "unscorable" if key in reasons else NOT_SAMPLED
-            found.refuse(at, status, reasons.get(key, "it was not drawn: --sample 0 measures every example"))
+            found.refuse(at, status, reasons.get(key, "it was not drawn: --sample-size 0 measures every example"))
         elif not row["scored"]:
             found.refuse(at, "unscorable", row["reason"] or "nothing of it could be scored")
         else:

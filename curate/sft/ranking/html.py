@@ -203,7 +203,7 @@ def say_command(ranking: Ranking) -> str:
     identity = ranking.identity
     own = ranking.template.startswith("chat template")
     options: list[tuple[str, Any]] = [("model", ranking.model), ("template", "auto" if own else ranking.template)]
-    options += [("by", ranking.by), ("turns", ranking.turns), ("sample", ranking.sample or 0)]
+    options += [("by", ranking.by), ("turns", ranking.turns), ("sample-size", ranking.sample or 0)]
     options += [("seed", ranking.seed), ("draws", ranking.draws), ("chat-model", ranking.chat_model)]
     options += [(name, identity.get(name)) for name in ("window", "overlap", "revision")]
     options += [("dtype", None if identity.get("exact") else identity.get("dtype")), ("out", ranking.out)]

@@ -24,7 +24,7 @@ def check_options(threshold: float, shingle: int, permutations: int, seed: int, 
     if not 0 < threshold <= 1:
         raise UsageError(f"--threshold {threshold}: a similarity above 0 and up to 1 is meant", "--threshold 0.8")
     if keep not in KEEP:
-        raise UsageError(f"--keep {keep} is unknown", f"any of {', '.join(KEEP)}")
+        raise UsageError(f"--keeper {keep} is unknown", f"any of {', '.join(KEEP)}")
     limits = {
         "shingle": (shingle, 1, MOST_WORDS),
         "permutations": (permutations, 1, MOST_PERMUTATIONS),
