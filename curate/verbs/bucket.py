@@ -27,9 +27,7 @@ def bucket(
         Literal["ccnet"] | None,
         typer.Option(help="How to cut: head < 30 % <= middle < 60 % <= tail.  [default: ccnet]"),
     ] = None,
-    quantiles: Annotated[
-        int | None, typer.Option(help="Cut into this many buckets of equal size instead: q1, q2 …")
-    ] = None,
+    quantiles: Annotated[int | None, typer.Option(help="Cut into this many buckets of equal size instead.")] = None,
     by: Annotated[
         str | None, typer.Option(help="Column to cut: ppl, bpb, or any column of numbers.  [default: ppl]")
     ] = None,

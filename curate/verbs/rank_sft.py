@@ -48,10 +48,13 @@ def rank_sft(
     ] = None,
     by: Annotated[Measure, typer.Option(help="Measure that ranks, the lowest first.")] = "ppl",
     schema: Annotated[
-        str | None, typer.Option(help="Schema of all datasets: alpaca, messages …  [default: detected]")
+        str | None, typer.Option(help="Schema of all datasets, such as alpaca or messages.  [default: detected]")
     ] = None,
     template: Annotated[
-        str, typer.Option(help="auto (the model's own, else plain), plain, chatml, FILE.jinja; several with commas.")
+        str,
+        typer.Option(
+            help="Chat template: auto (the model's, else plain), plain, chatml, FILE.jinja; several with commas."
+        ),
     ] = "auto",
     turns: Annotated[Literal["all", "last"], typer.Option(help="Which turns of the assistant are scored.")] = "all",
     end_of_turn: Annotated[

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import curate
 from curate.cli import app
 from curate.errors import CurateError, UsageError
+from curate.recipes.parameters import parameters_of
 from curate.runtime.options import as_list, choices_of, on_command_line, renamed_options, verb_function
 
 FUNCTIONS = {name: getattr(curate, name) for name in curate.VERBS}
@@ -111,17 +112,10 @@ def test_help_shows_the_choices_and_the_command_refuses_others(verb, name, choic
     command = verb.replace("_", "-")
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
     assert all(re.search(rf"\b{re.escape(choice)}\b", shown) for choice in choices) and "|".join(choices) in shown
-    required = ["x"] * any(one.argument for one in parameters_of(verb).values()) + ["--out", "x"] * (
-        verb == "train_reference"
-    )
-    found = CliRunner().invoke(app, [command, *required, f"--{name.replace('_', '-')}", "wrong"])
+    required = [one for one in parameters_of(FUNCTIONS[verb]).values() if one.required]
+    words = ["x" if one.argument else f"--{one.option}=x" for one in required]
+    found = CliRunner().invoke(app, [command, *words, f"--{name.replace('_', '-')}", "wrong"])
     assert found.exit_code == 2 and all(f"'{choice}'" in found.output for choice in choices)
-
-
-def parameters_of(verb):
-    from curate.recipes.parameters import parameters_of
-
-    return parameters_of(FUNCTIONS[verb])
 
 
 def test_the_choices_of_a_verb_are_those_of_its_machinery():
@@ -177,43 +171,27 @@ VALUES = {"max_tokens": "7", "sample": "7", "keep": "first", "workers": "7"}
 
 
 @pytest.mark.parametrize(("verb", "old", "new"), RENAMED)
-def test_an_old_name_works_as_a_hidden_option_and_in_recipes(tmp_path, monkeypatch, verb, old, new):
+def test_an_old_name_works_as_a_hidden_option_and_in_recipes(tmp_path, verb, old, new):
     command, value = verb.replace("_", "-"), VALUES[old]
-    seen = []
-    caught = typer.main.get_command(app).commands[command]
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
     typed, renamed = f"--{old.replace('_', '-')}", f"--{new.replace('_', '-')}"
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
     assert f"  {typed} " not in shown and f"  {renamed} " in shown
-    assert {typed, renamed} <= {word for one in caught.params for word in one.opts}
-    arguments = [] if verb == "dedup" else ["x"]
-    default = str(inspect.signature(FUNCTIONS[verb]).parameters[new].default)
-    both = CliRunner().invoke(
-        app, [command, *arguments, typed, value, renamed, value if default == "None" else default]
-    )
-    assert both.exit_code == 2 and f"{typed} is the old name of {renamed}, and both are given" in both.output
-    assert not seen
-    text = f"- {command}: {{{'' if verb == 'dedup' else 'x: y, '}{old}: {value}}}"
     argument = next((one.option for one in RECIPE_VERBS[verb].values() if one.argument), None)
-    text = text.replace("x: y", f"{argument}: y") if argument else text
+    default = inspect.signature(FUNCTIONS[verb]).parameters[new].default
+    words = [typed, value, renamed, value if default is None else str(default)]
+    both = CliRunner().invoke(app, [command, *(["x"] if argument else []), *words])
+    assert both.exit_code == 2 and f"{typed} is the old name of {renamed}, and both are given" in both.output
+    text = f"- {command}: {{{f'{argument}: y, ' if argument else ''}{old}: {value}}}"
     values = read(tmp_path, text).steps[0].values
     assert str(values[new]) == value and old not in values
     assert "both are given" in mistakes(tmp_path, text.replace("}", f", {new}: {value}}}"))
     assert str(read(tmp_path, text, f"{command}.{old}={value}").steps[0].values[new]) == value
 
 
-def test_an_old_name_on_the_command_line_reaches_the_verb(tmp_path, monkeypatch):
+def test_an_old_name_on_the_command_line_reaches_the_verb(tmp_path):
     (tmp_path / "c.jsonl").write_text('{"text": "one two"}\n{"text": "One, two"}\n')
-    words = [
-        "dedup",
-        "--corpus",
-        str(tmp_path / "c.jsonl"),
-        "--run",
-        str(tmp_path / "run"),
-        "--keep",
-        "first",
-        "--json",
-    ]
-    found = CliRunner().invoke(app, words)
+    words = ["dedup", "--corpus", str(tmp_path / "c.jsonl"), "--run", str(tmp_path / "run"), "--json"]
+    found = CliRunner().invoke(app, [*words, "--keep", "first"])
     assert found.exit_code == 0 and '"keep": "first"' in found.stdout
 
 
@@ -271,11 +249,7 @@ def verbs_by_parameter():
 def test_every_parameter_of_a_verb_has_a_help_text():
     for verb, name, parameter in PARAMETERS:
         _, _, text, _ = describe(parameter)
-        assert (
-            text
-            and text[0].isupper() | text.startswith("auto")
-            and text.rstrip("]").endswith((".", *"abcdefghijklmnopqrstuvwxyz50BM"))
-        ), (verb, name)
+        assert text and re.fullmatch(r"[A-Z].*[^ ](\.|…|\.  \[default: .+\])", text), f"{verb} {name}: {text}"
 
 
 @pytest.mark.parametrize("name", [name for name, verbs in verbs_by_parameter().items() if len(verbs) > 1])
@@ -284,13 +258,12 @@ def test_a_parameter_means_the_same_in_every_verb(name):
     assert len(set(agreeing.values())) <= 1, agreeing
 
 
-def test_every_exception_is_one():
-    found = verbs_by_parameter()
-    for name, verbs in APART.items():
-        assert set(verbs) <= set(found[name])
-        for verb in verbs:
-            others = [one for other, one in found[name].items() if other != verb]
-            assert found[name][verb] not in others, f"{name} of {verb} is no exception"
+def test_every_exception_differs_from_the_verbs_that_agree():
+    for name, reasons in APART.items():
+        verbs = verbs_by_parameter()[name]
+        assert set(reasons) <= set(verbs) and all(reasons.values())
+        agreeing = [found for verb, found in verbs.items() if verb not in reasons]
+        assert not [verb for verb in reasons if verbs[verb] in agreeing], name
 
 
 def test_what_the_command_line_reads_is_the_first_of_a_union():
