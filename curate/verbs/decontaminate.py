@@ -1,4 +1,4 @@
-"""The verb ``decontaminate``: which documents contain eval items, with the evidence, and a recall that is measured.
+"""``curate decontaminate``: which documents contain eval items, with the evidence, and a recall that is measured.
 
 It cannot silently do nothing: no eval item, no document, or a planted item that is not found is an error.
 """
@@ -91,32 +91,29 @@ def decontaminate(
     check_counts(canaries, workers)
     opened = open_run(run, create=True)
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
-    read = (
-        open_export(verify, options)
-        if verify
-        else choose_run_corpus(opened, as_list(corpus), "decontaminate", **options)
-    )
+    if verify:
+        read = open_export(verify, options)
+    else:
+        read = choose_run_corpus(opened, as_list(corpus), "decontaminate", **options)
     console.say("reading", read.describe())
     check_action(action, read)
     locked = Path(lock) if lock else opened.path / "evals.lock"
     sets = evalsets.open_evals(as_list(evals), evalsets.parse_fields(eval_fields), locked if lock else None)
     notes = describe_sets(sets, locked)
     check_apart(sets, read)
-    items = [item for one in sets for item in one.items]
+    items = [item for eval_set in sets for item in eval_set.items]
     detector = make_detector(items, method)
     check_matchable(detector, sets)
-    found = DecontaminationJob(
-        opened, read, sets, items, detector, method, action, turns if read.conversation else None
-    )
-    recall = found.measure(canaries, seed, write=not verify)
+    job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
+    recall = job.measure(canaries, seed, write=not verify)
     threads = workers or cores()
     if verify:
-        return found.verify(threads, recall, notes)
-    tally, seconds = found.scan(threads, restart)
+        return job.verify(threads, recall, notes)
+    tally, seconds = job.scan(threads, restart)
     if locked.parent.is_dir():
         evalsets.write_lock(locked, sets)
-    leakage = found.summarise(tally, seconds, recall, notes)
+    summary = job.summarise(tally, seconds, recall, notes)
     page = Path(report) if report else opened.path / "contamination.html"
-    write_page(page, leakage, hits_table.for_page(opened, MOST))
-    found.record(leakage)
-    return replace(leakage, report=str(page), fail_on_hit=fail_on_hit)
+    write_page(page, summary, hits_table.for_page(opened, MOST))
+    job.record(summary)
+    return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

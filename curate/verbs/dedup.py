@@ -1,8 +1,8 @@
-"""The verb ``dedup``: near copies and exact copies inside a corpus, and the document of each cluster that stays.
+"""``curate dedup``: near copies and exact copies inside a corpus, and the document of each cluster that stays.
 
 Three passes. The first sketches every document (``curate.stages.dedup.sketch_table``), the second groups what shares a
 hash (``curate.stages.dedup.lsh_buckets``), the third reads the candidates again and compares them exactly
-(``curate.stages.dedup.duplicates_table``). LSH decides which pairs are looked at; a pair counts only when its exact
+(``curate.stages.dedup.duplicates_table``). LSH decides which pairs are compared; a pair counts only when its exact
 Jaccard similarity reaches the threshold.
 """
 

@@ -117,16 +117,16 @@ def rank_sft(
         trust_remote_code=trust_remote_code,
     )
     measure = check_ranking_options(by, sample_size, draws, show_mask)
-    wanted = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap)
+    options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap)
     variants = list_variants(model, models, template)
     sets = open_sets(as_list(data), schema, on_error)
     if show_mask is not None:
         from curate.sft.measuring.show_mask import show
 
-        return show(sets, variants[0], reading, wanted, show_mask)
-    contest = RankingSession(sets, response_cache.open_book(out), wanted, restart)
-    contest.draw_all()
-    return compete(contest, variants, reading, chat_model, until_separated, examples)
+        return show(sets, variants[0], reading, options, show_mask)
+    session = RankingSession(sets, response_cache.open_book(out), options, restart)
+    session.draw_all()
+    return compete(session, variants, reading, chat_model, until_separated, examples)
 
 
 def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int | None) -> str:

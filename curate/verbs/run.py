@@ -1,4 +1,4 @@
-"""The verb ``run``: the steps of a recipe, one after the other, each one only where something has changed for it.
+"""``curate run``: the steps of a recipe, one after the other, each one only where something has changed for it.
 
 All of a recipe is checked before any work starts (``curate.recipes.recipe``), and the verbs check their options. What
 is unchanged is skipped (``curate.recipes.step_records``), so that the same command resumes a run that was stopped.

@@ -1,4 +1,4 @@
-"""The verb ``score``: one row of sums for every document of a corpus, written slice by slice."""
+"""``curate score``: one row of sums for every document of a corpus, written slice by slice."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -160,8 +160,8 @@ def score(
     return summary if watch is None else replace(summary, profile=profiler.describe(watch))
 
 
-def settle_compiling(wanted: str, settled: dict[str, Any]) -> str:
-    """What ``--compile auto`` means: what the run began with, where it has begun, since it shows in the last digits."""
-    if wanted != "auto" or "compiled" not in settled:
-        return wanted
+def settle_compiling(compile: str, settled: dict[str, Any]) -> str:
+    """Return the ``--compile`` to use: for auto what the run began with, since it shows in the last digits."""
+    if compile != "auto" or "compiled" not in settled:
+        return compile
     return "on" if settled["compiled"] else "off"
