@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 def score_files(folder: str, model: str, dtype: str, run: Path) -> pa.Table:
     """The score table of every file of a folder, with the file's bare name as ``kind``."""
-    curate.score([folder], model=model, run=str(run), max_tokens=FIRST_TOKENS, dtype=dtype)
+    curate.score([folder], model=model, run=str(run), truncate=FIRST_TOKENS, dtype=dtype)
     table = pa.concat_tables(pq.read_table(part) for part in sorted((run / "scores").glob("*.parquet")))
     kinds = [Path(name).name.split(".")[0] for name in table["file"].to_pylist()]
     return table.append_column("kind", pa.array(kinds))

@@ -124,7 +124,7 @@ def curate_pairs(texts: Sequence[str]) -> set[Pair]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "corpus.jsonl"
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-        dedup(run=f"{name}/run", corpus=[str(path)], keep="first")
+        dedup(run=f"{name}/run", corpus=[str(path)], keeper="first")
         rows = pq.read_table(f"{name}/run/duplicates.parquet").to_pylist()
     return {(row["keeper_row"], row["row"]) for row in rows if not row["keeper"]}
 

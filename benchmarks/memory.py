@@ -25,7 +25,7 @@ def score(corpus: str, model: str, run: str) -> None:
     """In a process of its own: score, then print documents and peak memory in MB."""
     import curate
 
-    summary = curate.score([corpus], model=model, run=run, slice_bytes=1_000_000, max_tokens=256)
+    summary = curate.score([corpus], model=model, run=run, slice_bytes=1_000_000, truncate=256)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
     print(summary.documents, round(peak))
 

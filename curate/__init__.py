@@ -1,6 +1,12 @@
 """curate: decide which text to train on, by the numbers of a reference language model.
 
-Each verb of the command line is one function here, with the same name and the same parameters.
+Each verb of the command line is a function here, with the same name and the same parameters::
+
+    import curate
+
+    curate.score("corpus.jsonl", run="curated")
+    curate.filter(run="curated", max_ppl=100)
+    curate.export("out", run="curated")
 """
 
 from typing import TYPE_CHECKING, Any

@@ -14,6 +14,7 @@ from typing import Any, Literal, Union
 from typer.models import ArgumentInfo, ParameterInfo
 
 from curate.runtime.numbers import parse_numbers
+from curate.runtime.options import on_command_line, renamed_options
 
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 YES, NO = ("true", "yes", "on"), ("false", "no", "off")
@@ -42,6 +43,8 @@ class Parameter:
     """The flag for False; None where that is only given by leaving the option out."""
     several: bool = False
     """Whether one value may be several numbers, as in ``20,30,50``; they are read as a tuple."""
+    old_options: tuple[str, ...] = ()
+    """Earlier spellings of ``option``, which recipes may still use."""
 
     def expected(self) -> str:
         """Return what one value has to be, in words."""
@@ -96,21 +99,28 @@ def _plain_number(text: str, kind: type) -> str:
 def parameters_of(verb: Callable[..., Any]) -> dict[str, Parameter]:
     """Return the parameters of a verb by their Python names, in the order of its signature.
 
-    Raises TypeError for an annotation that recipes cannot read: a bug of ours, which a test looks for.
+    Old names are not among them; each is an ``old_options`` of the parameter that replaced it. Raises TypeError for an
+    annotation that recipes cannot read: a bug of ours, which a test looks for.
     """
-    parameters = inspect.signature(verb).parameters
-    return {name: _parameter(name, parameter.annotation, parameter.default) for name, parameter in parameters.items()}
+    old_options: dict[str, tuple[str, ...]] = {}
+    for old, new in renamed_options(verb).items():
+        old_options[new] = (*old_options.get(new, ()), old.replace("_", "-"))
+    return {
+        name: _parameter(name, parameter.annotation, parameter.default, old_options.get(name, ()))
+        for name, parameter in inspect.signature(verb).parameters.items()
+    }
 
 
-def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+def _parameter(name: str, hint: Any, default: Any, old_options: tuple[str, ...]) -> Parameter:
     annotated = typing.get_origin(hint) is typing.Annotated
     extras = typing.get_args(hint)[1:] if annotated else ()
     info = next((extra for extra in extras if isinstance(extra, ParameterInfo)), None)
-    kind, many, choices = _kind_of(typing.get_args(hint)[0] if annotated else hint, name)
+    kind, many, choices = _kind_of(on_command_line(typing.get_args(hint)[0] if annotated else hint), name)
     yes, no = _flags(name, info)
     required, argument = default is inspect.Parameter.empty, isinstance(info, ArgumentInfo)
     several = getattr(info, "parser", None) is parse_numbers
-    return Parameter(name, yes, kind, many, choices, required, None if required else default, argument, no, several)
+    default = None if required else default
+    return Parameter(name, yes, kind, many, choices, required, default, argument, no, several, old_options)
 
 
 def _flags(name: str, info: ParameterInfo | None) -> tuple[str, str | None]:

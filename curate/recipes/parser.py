@@ -53,8 +53,12 @@ class RecipeParser:
         self.problems.append((name_line(node), text))
 
     def options(self, verb: str) -> dict[str, Parameter]:
-        """Return the parameters that a step of this verb may give, all but the run directory, by their options."""
-        return {parameter.option: parameter for name, parameter in self.verbs[verb].items() if name != "run"}
+        """Return the parameters that a step of this verb may give, by their options and the old names of these.
+
+        The run directory is not among them: it is the recipe's.
+        """
+        named = {parameter.option: parameter for name, parameter in self.verbs[verb].items() if name != "run"}
+        return {old: parameter for parameter in named.values() for old in parameter.old_options} | named
 
     def names(self) -> list[str]:
         """Return the names of the verbs as they are typed."""
@@ -176,9 +180,12 @@ class RecipeParser:
             self.read_into(step, argument, node)
 
     def read_option(self, step: ParsedStep, name: str, key: Node, value: Node) -> None:
-        """Read one option of a step; one that the verb does not have is collected."""
+        """Read one option of a step. One that the verb does not have, or has under two names, is collected."""
         options = self.options(step.verb)
-        if name in options:
+        if name in options and options[name].name in step.values:
+            old, new = options[name].old_options[0], options[name].option
+            self.note(key, f"{step.verb.replace('_', '-')}: {old} is the old name of {new}, and both are given")
+        elif name in options:
             self.read_into(step, options[name], value)
         else:
             self.mistaken_verbs.append(step.verb)

@@ -61,7 +61,7 @@ class Step:
 
 def list_stages_read(step: Step) -> tuple[str, ...]:
     """Return the stages that a step reads, ``corpus`` among them."""
-    by_perplexity = step.verb == "dedup" and step.values.get("keep") == "lowest-ppl"
+    by_perplexity = step.verb == "dedup" and step.values.get("keeper") == "lowest-ppl"
     stages = READS.get(step.verb, ()) + (("score",) if by_perplexity else ())
     ignored = {stage for flag, stage in IGNORED.items() if step.values.get(flag)}
     # A rejected document has neither a bucket nor a position in an order.

@@ -93,7 +93,7 @@ def check_config(config: ScoringConfig) -> None:
         message = f"--convention {config.convention} sets the prefix and the overlap"
         raise UsageError(message, "leave out --prefix, --overlap and --window-prefix, or the convention")
     if config.convention == "evaluate" and config.max_tokens is not None:
-        raise UsageError("--convention evaluate truncates to the window", "set --window instead of --max-tokens")
+        raise UsageError("--convention evaluate truncates to the window", "set --window instead of --truncate")
     if config.window_prefix and config.prefix == "none":
         raise UsageError("--window-prefix needs a prefix token, and --prefix none forbids it", "leave one of them out")
 
@@ -158,7 +158,7 @@ def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | 
     if window < 1 or not 0 <= config.overlap < window:
         raise UsageError(f"--overlap must be from 0 to {window - 1} (--window less one), not {config.overlap}")
     if config.max_tokens is not None and config.max_tokens < 1:
-        raise UsageError(f"--max-tokens must be at least 1, not {config.max_tokens}")
+        raise UsageError(f"--truncate must be at least 1, not {config.max_tokens}")
     kept = config.max_tokens
     if config.convention == "lm-eval":
         return prefix_token(checkpoint, "auto"), WindowPolicy(window, fill_last=True, max_tokens=kept)

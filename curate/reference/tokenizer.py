@@ -89,7 +89,7 @@ class TextEncoder:
 
         A short text is returned complete. A cut can only change tokens near it, so a beginning is long enough when one
         twice as long begins with the same tokens. This saves reading fifty megabytes for the fifty tokens that
-        ``--max-tokens 50`` keeps.
+        ``--truncate 50`` keeps.
         """
         starts = list(texts)
         length = 8 * tokens + 1024

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from curate.errors import CurateError, UsageError
+from curate.runtime.options import RunOption, verb_function
+from curate.runtime.text import DEFAULT_RUN
 from curate.stages.bucket.summary import BucketSummary
 
 if TYPE_CHECKING:
@@ -18,22 +20,32 @@ if TYPE_CHECKING:
 MOST = 1000  # quantiles
 
 
+@verb_function()
 def bucket(
-    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
+    run: RunOption = DEFAULT_RUN,
     scheme: Annotated[
-        Literal["ccnet"] | None, typer.Option(help="head < 30 % <= middle < 60 % <= tail; default.")
+        Literal["ccnet"] | None,
+        typer.Option(help="How to cut: head < 30 % <= middle < 60 % <= tail.  [default: ccnet]"),
     ] = None,
-    quantiles: Annotated[int | None, typer.Option(help="Instead, so many buckets of equal size: q1, q2 …")] = None,
-    by: Annotated[str | None, typer.Option(help="Column to cut: ppl (default), bpb, or any column of numbers.")] = None,
-    within: Annotated[str | None, typer.Option(help="Columns to cut within; the language by default; or none.")] = None,
-    cutoffs: Annotated[str | None, typer.Option(help="Use the cut-offs of this file, made of another corpus.")] = None,
-    save_cutoffs: Annotated[str | None, typer.Option(help="Save the cut-offs here, too.")] = None,
+    quantiles: Annotated[int | None, typer.Option(help="Cut into this many buckets of equal size instead.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Column to cut: ppl, bpb, or any column of numbers.  [default: ppl]")
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option(help="Columns whose groups are cut one by one, or none.  [default: the language]")
+    ] = None,
+    cutoffs: Annotated[
+        str | None, typer.Option(help="Apply the cut-offs of this file, made from another corpus.")
+    ] = None,
+    save_cutoffs: Annotated[str | None, typer.Option(help="Save the cut-offs to this file too.")] = None,
 ) -> BucketSummary:
-    """Put the kept documents into buckets: CCNet's head, middle and tail by perplexity, or quantiles of equal size.
+    """Put the kept documents into buckets, CCNet's head, middle and tail or quantiles; return their sizes and cut-offs.
 
-    The cut-offs are saved beside the buckets (``cutoffs.json``), and ``--cutoffs`` applies them to a later corpus:
-    a value that equals a cut is then above it. Quantiles differ in size by one document at most, and equal values are
-    parted in the order of the corpus. TableError where a table of the run is stale.
+    The cut-offs are saved next to the buckets (``cutoffs.json``), and ``--cutoffs`` applies them to a later corpus: a
+    value that equals a cut is then above it. Quantiles differ in size by one document at most, and equal values are
+    split in the order of the corpus.
+
+    Raises UsageError for options that contradict one another, and TableError where a table of the run is stale.
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The verb ``decontaminate``: which documents contain eval items, with the evidence, and a recall that is measured.
+"""``curate decontaminate``: which documents contain eval items, with the evidence, and a recall that is measured.
 
 It cannot silently do nothing: no eval item, no document, or a planted item that is not found is an error.
 """
@@ -7,6 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
+from curate.runtime.options import (
+    CorpusOption,
+    IdFieldOption,
+    OnErrorOption,
+    RestartOption,
+    RunOption,
+    SeedOption,
+    TextFieldOption,
+    WorkersOption,
+    as_list,
+    verb_function,
+)
+from curate.runtime.text import DEFAULT_RUN
 from curate.stages.decontaminate.options import (
     check_action,
     check_apart,
@@ -18,10 +31,13 @@ from curate.stages.decontaminate.options import (
 from curate.stages.decontaminate.summary import DecontaminationSummary
 
 
+@verb_function()
 def decontaminate(
-    evals: Annotated[list[str], typer.Argument(help="Eval sets: files, folders, NAME:SPLIT of the Hub, known names.")],
-    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
-    corpus: Annotated[list[str] | None, typer.Option(help="What to look through (default: the run's corpus).")] = None,
+    evals: Annotated[
+        list[str] | str, typer.Argument(help="Eval sets: files, folders, NAME:SPLIT of the Hub, well-known names.")
+    ],
+    run: RunOption = DEFAULT_RUN,
+    corpus: CorpusOption = None,
     method: Annotated[
         Literal["ngram", "minhash"], typer.Option(help="How candidates are found: exactly, or by MinHash windows.")
     ] = "ngram",
@@ -29,31 +45,37 @@ def decontaminate(
         Literal["drop", "mark", "cut-span"], typer.Option(help="What becomes of a contaminated document.")
     ] = "drop",
     turns: Annotated[
-        Literal["all", "user", "assistant"], typer.Option(help="Of conversations: which turns are looked through.")
+        Literal["all", "user", "assistant"], typer.Option(help="Which turns of conversations are searched.")
     ] = "all",
     eval_fields: Annotated[
         str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution.")
     ] = None,
-    lock: Annotated[str | None, typer.Option(help="The evals.lock to keep to (default: the run's own).")] = None,
+    lock: Annotated[
+        str | None, typer.Option(help="The evals.lock that the eval sets must agree with.  [default: RUN/evals.lock]")
+    ] = None,
     fail_on_hit: Annotated[bool, typer.Option("--fail-on-hit", help="Exit with 4 when anything is found.")] = False,
     verify: Annotated[
-        str | None, typer.Option(help="Look through this export instead, write nothing, exit with 4 on a hit.")
+        str | None, typer.Option(help="Search this export instead, write nothing, and exit with 4 on a hit.")
     ] = None,
-    report: Annotated[str | None, typer.Option(help="Where the page goes (default: RUN/contamination.html).")] = None,
+    report: Annotated[
+        str | None, typer.Option(help="File for the HTML page.  [default: RUN/contamination.html]")
+    ] = None,
     canaries: Annotated[int, typer.Option(help="Eval items of each kind that are planted to measure recall.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of the canaries.")] = 0,
-    text_field: Annotated[str | None, typer.Option(help="The column with the text, or @SCHEMA, with --corpus.")] = None,
-    id_field: Annotated[str | None, typer.Option(help="The column with the document's id, with --corpus.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads (default: the cores that there are).")] = None,
-    on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away the hits of this run and begin.")] = False,
+    seed: SeedOption = 0,
+    text_field: TextFieldOption = None,
+    id_field: IdFieldOption = None,
+    workers: WorkersOption = None,
+    on_error: OnErrorOption = "quarantine",
+    restart: RestartOption = False,
 ) -> DecontaminationSummary:
-    """Find the documents that contain items of eval sets, with the evidence, and measure what would be found.
+    """Find the documents that contain items of eval sets, and return the hits by set with the recall that was measured.
 
-    Replaces the hits of the run. Every run first plants eval items in copies of some documents and looks for them: a
-    plant that is not found word by word, an eval set without items, or a corpus without documents is an error.
-    Contaminated documents are dropped by ``filter`` and ``export``; with ``--action mark`` they are marked, with
-    ``cut-span`` the matching passage is cut out on export.
+    Replaces the hits of the run. Every call first plants eval items in copies of some documents and searches for them.
+    ``filter`` and ``export`` drop contaminated documents; with ``--action mark`` they are marked, with ``cut-span`` the
+    matching passage is cut out on export.
+
+    Raises UsageError for options or columns that do not fit, GateError where an eval set has no items, the corpus no
+    documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one.
     """
     from dataclasses import replace
     from pathlib import Path
@@ -69,28 +91,29 @@ def decontaminate(
     check_counts(canaries, workers)
     opened = open_run(run, create=True)
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
-    read = open_export(verify, options) if verify else choose_run_corpus(opened, corpus, "decontaminate", **options)
+    if verify:
+        read = open_export(verify, options)
+    else:
+        read = choose_run_corpus(opened, as_list(corpus), "decontaminate", **options)
     console.say("reading", read.describe())
     check_action(action, read)
     locked = Path(lock) if lock else opened.path / "evals.lock"
-    sets = evalsets.open_evals(evals, evalsets.parse_fields(eval_fields), locked if lock else None)
+    sets = evalsets.open_evals(as_list(evals), evalsets.parse_fields(eval_fields), locked if lock else None)
     notes = describe_sets(sets, locked)
     check_apart(sets, read)
-    items = [item for one in sets for item in one.items]
+    items = [item for eval_set in sets for item in eval_set.items]
     detector = make_detector(items, method)
     check_matchable(detector, sets)
-    found = DecontaminationJob(
-        opened, read, sets, items, detector, method, action, turns if read.conversation else None
-    )
-    recall = found.measure(canaries, seed, write=not verify)
+    job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
+    recall = job.measure(canaries, seed, write=not verify)
     threads = workers or cores()
     if verify:
-        return found.verify(threads, recall, notes)
-    tally, seconds = found.scan(threads, restart)
+        return job.verify(threads, recall, notes)
+    tally, seconds = job.scan(threads, restart)
     if locked.parent.is_dir():
         evalsets.write_lock(locked, sets)
-    leakage = found.summarise(tally, seconds, recall, notes)
+    summary = job.summarise(tally, seconds, recall, notes)
     page = Path(report) if report else opened.path / "contamination.html"
-    write_page(page, leakage, hits_table.for_page(opened, MOST))
-    found.record(leakage)
-    return replace(leakage, report=str(page), fail_on_hit=fail_on_hit)
+    write_page(page, summary, hits_table.for_page(opened, MOST))
+    job.record(summary)
+    return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

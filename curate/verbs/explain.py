@@ -4,18 +4,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curate.runtime.options import RunOption, verb_function
+from curate.runtime.text import DEFAULT_RUN
+
 if TYPE_CHECKING:
     from curate.reports.document import Explanation
 
 
+@verb_function()
 def explain(
-    id: Annotated[str, typer.Argument(help="The document's id, or its place as FILE:ROW.")],
-    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
+    id: Annotated[str, typer.Argument(help="The document's id, or its file and row as FILE:ROW.")],
+    run: RunOption = DEFAULT_RUN,
 ) -> "Explanation":
-    """Show everything known about one document: its place, its numbers, its text, and why it was kept or dropped.
+    """Return everything known about one document: its numbers, its text, and why it was kept or dropped.
 
-    With the eval items that were found in it, and its copies. Several documents with the same id are all shown. An id
-    that nothing has is an error that names the nearest ones.
+    With the eval items that were found in it, and its copies. Several documents with the same id are all shown.
+
+    Raises UsageError for an id that no document has; the message names the nearest ids.
     """
     from curate.reports.document import explain_document
     from curate.rundir.run import open_run

@@ -11,36 +11,58 @@ import typer
 
 from curate.errors import TableError, UsageError
 from curate.exports.summary import ExportSummary
-from curate.runtime.text import command
+from curate.runtime.options import (
+    DEFAULT_MEMORY,
+    MemoryLimitOption,
+    RunOption,
+    WorkersOption,
+    verb_function,
+)
+from curate.runtime.text import DEFAULT_RUN, command
 
 if TYPE_CHECKING:
     from curate.exports.joined_slices import PlacedTable
     from curate.rundir.run import Run
 
 
+@verb_function()
 def export(
     out: Annotated[str, typer.Argument(help="Folder to write; it must not exist yet.")],
-    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
+    run: RunOption = DEFAULT_RUN,
     format: Annotated[
-        Literal["hf", "parquet", "jsonl", "tokens"], typer.Option(help="Arrow, Parquet, JSON lines or ids.")
+        Literal["hf", "parquet", "jsonl", "tokens"], typer.Option(help="Arrow, Parquet, JSON Lines or token ids.")
     ] = "hf",
     shard_size: Annotated[str, typer.Option(help="Largest size of a shard, as in 500MB.")] = "500MB",
-    tokenizer: Annotated[str | None, typer.Option(help="For tokens: a folder, a Hub id, or builtin.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Tokenizer of --format tokens: a folder, a Hub id, or builtin.")
+    ] = None,
     layout: Annotated[
-        Literal["megatron", "numpy"], typer.Option(help="For tokens: .bin and .idx, or .npy.")
+        Literal["megatron", "numpy"], typer.Option(help="Files of --format tokens: .bin and .idx, or .npy.")
     ] = "megatron",
-    append: Annotated[Literal["eos", "none"], typer.Option(help="For tokens: what ends each document.")] = "eos",
-    rejected: Annotated[bool, typer.Option("--rejected", help="Write what was rejected, with the reasons.")] = False,
-    by_bucket: Annotated[bool, typer.Option("--by-bucket", help="A folder and a config for each bucket.")] = False,
-    no_order: Annotated[bool, typer.Option("--no-order", help="Ignore the order: as the corpus has them.")] = False,
-    no_buckets: Annotated[bool, typer.Option("--no-buckets", help="Ignore the buckets: no column of them.")] = False,
-    memory_limit: Annotated[str, typer.Option(help="Memory to order within, all processes.")] = "1GB",
-    workers: Annotated[int | None, typer.Option(help="Processes to order with.  [default: one a core]")] = None,
-    push_to_hub: Annotated[str | None, typer.Option(help="Then upload it as this dataset, as in me/name.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub a private one.")] = False,
+    append: Annotated[
+        Literal["eos", "none"], typer.Option(help="Token that --format tokens puts after each document.")
+    ] = "eos",
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Write the rejected documents, with the reasons.")
+    ] = False,
+    by_bucket: Annotated[bool, typer.Option("--by-bucket", help="Write a folder and a config for each bucket.")] = (
+        False
+    ),
+    no_order: Annotated[bool, typer.Option("--no-order", help="Ignore the order: write as the corpus has them.")] = (
+        False
+    ),
+    no_buckets: Annotated[bool, typer.Option("--no-buckets", help="Ignore the buckets: write no column of them.")] = (
+        False
+    ),
+    memory_limit: MemoryLimitOption = None,
+    workers: WorkersOption = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(help="Upload the export as this dataset of the Hub, as in me/name.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub private.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
 ) -> ExportSummary:
-    """Write the kept documents as a dataset: all original columns, the scores, a dataset card and a manifest.
+    """Write the kept documents as a dataset with their columns, scores, a card and a manifest; return what was written.
 
     ``datasets.load_dataset(OUT)`` reads every format, ``load_from_disk(OUT)`` reads ``hf``. Without a filter every
     scored document is written that is neither contaminated nor a duplicate. After ``decontaminate --action mark`` the
@@ -48,17 +70,18 @@ def export(
     text, and ``curate_cut_characters`` counts what went.
 
     After ``curate order`` the documents stand in its order, in shards whose sorted names are the reading order, and
-    ``order.parquet`` tells the place of each and the tokens read so far; ``curate_position`` is a column. After
+    ``order.parquet`` gives the position of each and the tokens read so far; ``curate_position`` is a column. After
     ``curate bucket`` ``curate_bucket`` is one, and ``--by-bucket`` gives each bucket a folder, its order kept. Both
-    work out of core within ``--memory-limit``, and take about as much disk again for a while. What was rejected has no
-    order. A corpus that has changed since it was scored is refused, with the place; TableError where a table of the run
-    is stale.
+    work out of core within ``--memory-limit``, with as much temporary disk space as the export takes. Rejected
+    documents have no order.
+
+    Raises UsageError for options that contradict one another or a folder that exists, CorpusError where the corpus has
+    changed since it was scored, and TableError where a table of the run is stale.
     """
     from pathlib import Path
 
     from curate.exports import dataset_folder, hub, joined_slices, leaked_passages
     from curate.exports.ordered import write
-    from curate.exports.shards import FORMATS
     from curate.exports.tokens import options
     from curate.exports.tokens.ordered import check
     from curate.exports.write import build_export, check_any_kept, choose_prefix
@@ -66,13 +89,12 @@ def export(
     from curate.rundir.run import open_run
     from curate.runtime.numbers import parse_memory, parse_size
 
-    if format not in FORMATS:
-        raise UsageError(f"--format {format} is not known", f"one of {', '.join(FORMATS)}")
     options.check(format, tokenizer, layout, append, push_to_hub)
     check(format, by_bucket)
     if private and push_to_hub is None:
-        raise UsageError("--private says nothing without --push-to-hub", "--push-to-hub me/name --private")
-    shard_bytes, place, memory = parse_size(shard_size), Path(out), parse_memory(memory_limit)
+        raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
+    shard_bytes, target = parse_size(shard_size), Path(out)
+    memory = parse_memory(DEFAULT_MEMORY if memory_limit is None else memory_limit)
     opened = open_run(run)
     decision_table.open_filter(opened)
     corpus = opened.corpus()
@@ -81,11 +103,11 @@ def export(
     placed = choose_places(opened, rejected, by_bucket, no_order, no_buckets)
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
-    dataset_folder.check_place(place, overwrite)
+    dataset_folder.check_place(target, overwrite)
     if push_to_hub is not None:
         hub.check_hub(push_to_hub)
     with (
-        dataset_folder.building(place, overwrite) as folder,
+        dataset_folder.building(target, overwrite) as folder,
         joined_slices.open_choice(opened, found, folder) as choice,
     ):
         check_any_kept(choice, rejected)
@@ -98,18 +120,21 @@ def export(
         return result
     from dataclasses import replace
 
-    return replace(result, address=hub.push_dataset(place, push_to_hub, private))
+    return replace(result, address=hub.push_dataset(target, push_to_hub, private))
 
 
 def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "PlacedTable":
-    """The order and the buckets to follow. UsageError for options that mean nothing, TableError for a stale table."""
+    """Return the order and the buckets to follow.
+
+    Raises UsageError for options that contradict one another, TableError for a stale table.
+    """
     from curate.exports import joined_slices
     from curate.rundir import placements
 
     if by_bucket and (rejected or no_buckets):
         other = "--rejected" if rejected else "--no-buckets"
         raise UsageError(f"--by-bucket and {other} cannot go together", "leave one of them out")
-    if rejected:  # What is not kept has neither.
+    if rejected:  # Rejected documents have neither.
         return joined_slices.PlacedTable()
     order = None if no_order else _open_table(run, placements.open_order, "--no-order")
     bucket = None if no_buckets else _open_table(run, placements.open_buckets, "--no-buckets")
@@ -119,8 +144,8 @@ def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, n
 
 
 def _open_table(run: "Run", opener: Any, option: str) -> Any:
-    """The record of a table; where it may not be used, the hint tells of the option that ignores it, too."""
+    """Return the record of a table. Raises TableError for a stale one; its hint names the option that ignores it."""
     try:
         return opener(run)
     except TableError as error:
-        raise TableError(error.message, f"{error.hint}; or leave it aside with {option}") from None
+        raise TableError(error.message, f"{error.hint}; or ignore it with {option}") from None

@@ -9,35 +9,45 @@ from typing import Annotated
 import typer
 
 from curate.runtime.numbers import parse_numbers
+from curate.runtime.options import (
+    MEMORY_HELP,
+    DryRunOption,
+    RunOption,
+    SeedOption,
+    ShowOption,
+    verb_function,
+)
+from curate.runtime.text import DEFAULT_RUN
 from curate.stages.filter.summary import FilterSummary, ProbeSummary
 
 NUMBERS = {"parser": parse_numbers, "metavar": "NUMBER"}
+Numbers = float | tuple[float, ...] | None
+"""A bound; with ``dry_run`` several, each of which is tried."""
 
 
+@verb_function()
 def filter(
-    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
-    max_ppl: Annotated[float | None, typer.Option(help="Keep perplexity up to this, included.", **NUMBERS)] = None,
-    min_ppl: Annotated[float | None, typer.Option(help="Keep perplexity from this on, included.", **NUMBERS)] = None,
-    max_bpb: Annotated[float | None, typer.Option(help="Keep bits per byte up to this, included.", **NUMBERS)] = None,
-    min_bpb: Annotated[float | None, typer.Option(help="Keep bits per byte from this on, included.", **NUMBERS)] = None,
-    min_tokens: Annotated[
-        float | None, typer.Option(help="Keep documents of so many tokens or more.", **NUMBERS)
-    ] = None,
-    max_tokens: Annotated[
-        float | None, typer.Option(help="Keep documents of so many tokens or fewer.", **NUMBERS)
-    ] = None,
-    min_zlib: Annotated[
-        float | None, typer.Option(help="Keep zlib ratios from this on: drops repetition.", **NUMBERS)
-    ] = None,
+    run: RunOption = DEFAULT_RUN,
+    max_ppl: Annotated[Numbers, typer.Option(help="Keep perplexity up to this, included.", **NUMBERS)] = None,
+    min_ppl: Annotated[Numbers, typer.Option(help="Keep perplexity from this on, included.", **NUMBERS)] = None,
+    max_bpb: Annotated[Numbers, typer.Option(help="Keep bits per byte up to this, included.", **NUMBERS)] = None,
+    min_bpb: Annotated[Numbers, typer.Option(help="Keep bits per byte from this on, included.", **NUMBERS)] = None,
+    min_tokens: Annotated[Numbers, typer.Option(help="Keep documents of this many tokens or more.", **NUMBERS)] = None,
+    max_tokens: Annotated[Numbers, typer.Option(help="Keep documents of this many tokens or fewer.", **NUMBERS)] = None,
+    min_zlib: Annotated[Numbers, typer.Option(help="Keep zlib ratios from this on: drops repetition.", **NUMBERS)] = (
+        None
+    ),
     max_repeated_5grams: Annotated[
-        float | None, typer.Option(help="Keep up to this share of repeated word 5-grams.", **NUMBERS)
+        Numbers, typer.Option(help="Keep up to this share of repeated word 5-grams.", **NUMBERS)
     ] = None,
     max_repeated_lines: Annotated[
-        float | None, typer.Option(help="Keep up to this share of repeated lines.", **NUMBERS)
+        Numbers, typer.Option(help="Keep up to this share of repeated lines.", **NUMBERS)
     ] = None,
     keep: Annotated[str | None, typer.Option(help="Percentiles: low, middle, high or LO:HI, as in 10:60.")] = None,
     rate: Annotated[float | None, typer.Option(help="Share that --keep low|middle|high keeps.  [default: 0.5]")] = None,
-    tokens: Annotated[str | None, typer.Option(help="Tokens that --keep keeps instead of a share, as in 2B.")] = None,
+    tokens: Annotated[
+        str | int | None, typer.Option(help="Tokens that --keep keeps instead of a share, as in 2B.")
+    ] = None,
     by: Annotated[str | None, typer.Option(help="Column that --keep orders by.  [default: ppl]")] = None,
     within: Annotated[
         str | None, typer.Option(help="Columns whose groups --keep takes one by one, as in domain,language.")
@@ -45,30 +55,36 @@ def filter(
     temperature: Annotated[
         float | None, typer.Option(help="Let --keep draw by chance: 1 softly, near 0 strictly, 10 nearly evenly.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of --temperature.")] = 0,
+    seed: SeedOption = 0,
     where: Annotated[str | None, typer.Option(help="SQL condition over the columns of the scores.")] = None,
     ledger: Annotated[
         str | None, typer.Option(help="Column to count by, or none.  [default: --within, else the domain]")
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")] = False,
+    show: ShowOption = False,
     probe: Annotated[
         str | None, typer.Option(help="Decide nothing; write low, middle and high of equal --tokens into this folder.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
-    memory_limit: Annotated[str | None, typer.Option(help="Memory for the tables, as in 4GB.")] = None,
+    dry_run: DryRunOption = False,
+    memory_limit: Annotated[
+        str | None, typer.Option(help=f"{MEMORY_HELP}  [default: most of what this machine has]")
+    ] = None,
 ) -> FilterSummary | ProbeSummary:
-    """Choose documents by their scores: bounds, percentiles, a token budget or SQL, with a reason for each dropped.
+    """Keep documents by their scores: bounds, percentiles, a token budget or SQL; return what was dropped, and why.
 
-    Replaces what an earlier filter decided. Without a criterion it explains the choice with the quantiles of this
-    corpus; with ``dry_run`` it writes nothing: alone it tries a few thresholds, and bounds may have several values
-    (``--max-ppl 20,30,50``), each of which is tried. The first criterion that fails is the reason: not scored,
+    Replaces what an earlier filter decided. The first criterion that a document fails is its reason: not scored,
     contaminated, a duplicate, the bounds in the order below, ``where``, ``keep``. Percentiles, medians, and the table
-    ``scores`` that ``where`` may ask, are of the documents that are neither contaminated nor duplicates. TableError
-    where the hits or the duplicates of the run are stale or not complete, GateError where nothing would be kept.
+    ``scores`` that ``where`` may query, are of the documents that are neither contaminated nor duplicates.
 
-    ``probe`` names a folder, new or empty, for three exports that share no document: the lowest, the middle and the
-    highest tokens ``by`` a column, of what the other criteria keep, each of ``tokens`` or a tenth of what is kept. They
+    With ``dry_run`` nothing is written. Without a criterion it tries a few thresholds, and a bound may have several
+    values (``--max-ppl 20,30,50``), each of which is tried.
+
+    ``probe`` names a folder, new or empty, for three exports that share no document: the documents with the lowest, the
+    middle and the highest ``by``, of what the other criteria keep, each of ``tokens`` or a tenth of what is kept. They
     are for small proxy models, trained to see which end suits a purpose; what an earlier filter decided stays.
+
+    Raises UsageError without a criterion (the message shows the quantiles of this corpus) or for one that cannot be
+    applied, TableError where the hits or the duplicates of the run are stale or not complete, and GateError where
+    nothing would be kept.
     """
     from curate.stages.filter.criteria import FilterOptions
     from curate.stages.filter.decide import decide_documents

@@ -11,37 +11,60 @@ from typing import Annotated, Literal
 import typer
 
 from curate.errors import UsageError
+from curate.runtime.options import (
+    DEFAULT_MEMORY,
+    DryRunOption,
+    MemoryLimitOption,
+    RunOption,
+    SeedOption,
+    verb_function,
+)
+from curate.runtime.text import DEFAULT_RUN
 from curate.stages.order.summary import OrderSummary
 
-Name = Literal["sort", "shuffle", "fold", "zigzag", "segment", "stair", "saw", "competence", "warmup"]
 
-
+@verb_function()
 def order(
-    run: Annotated[str, typer.Option(help="Run directory.")] = "curated",
+    run: RunOption = DEFAULT_RUN,
     by: Annotated[str, typer.Option(help="Column to rank by: ppl, bpb, or any column of numbers.")] = "ppl",
     direction: Annotated[Literal["ascending", "descending"], typer.Option(help="Lowest or highest first.")] = (
         "ascending"
     ),
-    schedule: Annotated[Name, typer.Option(help="Rule for the order; see below.")] = "sort",
-    folds: Annotated[int | None, typer.Option(help="Of fold (3), zigzag (5), stair (3) and saw (2).")] = None,
-    segments: Annotated[str | None, typer.Option(help="Of segment: LOW:HIGH percent of the tokens (10:10).")] = None,
-    sections: Annotated[int | None, typer.Option(help="Of stair (2) and saw (3).")] = None,
-    band: Annotated[float | None, typer.Option(help="Of stair (.225) and saw (.075): ± share of N.")] = None,
-    warmup_share: Annotated[float | None, typer.Option(help="Of warmup: share of the tokens (.2).")] = None,
-    start: Annotated[float | None, typer.Option(help="Of competence and warmup: share open at first (.01).")] = None,
-    jitter: Annotated[int | None, typer.Option(help="Shuffle inside consecutive windows of so many documents.")] = None,
+    schedule: Annotated[
+        Literal["sort", "shuffle", "fold", "zigzag", "segment", "stair", "saw", "competence", "warmup"],
+        typer.Option(help="Rule for the order; see above."),
+    ] = "sort",
+    folds: Annotated[int | None, typer.Option(help="Folds of fold (3), zigzag (5), stair (3) and saw (2).")] = None,
+    segments: Annotated[str | None, typer.Option(help="LOW:HIGH percent of the tokens, of segment (10:10).")] = None,
+    sections: Annotated[int | None, typer.Option(help="Sections of stair (2) and saw (3).")] = None,
+    band: Annotated[
+        float | None, typer.Option(help="Half width of the bands of stair (.225) and saw (.075), as a share of N.")
+    ] = None,
+    warmup_share: Annotated[float | None, typer.Option(help="Share of the tokens that warmup warms up (.2).")] = None,
+    start: Annotated[
+        float | None, typer.Option(help="Share that competence and warmup draw from at first (.01).")
+    ] = None,
+    jitter: Annotated[
+        int | None, typer.Option(help="Shuffle inside consecutive windows of this many documents.")
+    ] = None,
     stratify: Annotated[str | None, typer.Option(help="Column whose values keep their shares along the order.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    memory_limit: Annotated[str, typer.Option(help="Memory for the ranking; files beyond.")] = "1GB",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the order and write nothing.")] = False,
+    seed: SeedOption = 0,
+    memory_limit: MemoryLimitOption = None,
+    dry_run: DryRunOption = False,
 ) -> OrderSummary:
-    """Decide the order in which the kept documents are read: a curriculum, seeded, and checked to be a permutation.
+    """Decide the order in which the kept documents are read, a curriculum, and return how it runs.
 
-    ``sort`` from the lowest key to the highest; ``shuffle``; ``fold`` rises over the whole range L times; ``zigzag``
-    folds with every second rise turned; ``segment`` puts the lowest 10 % first, the highest last, each shuffled;
-    ``stair`` and ``saw`` sort, with bands around the borders of sections folded or zigzagged; ``competence`` draws from
-    an easiest share that grows; ``warmup`` does so for the first fifth and then shuffles. Shares are of tokens; folds,
-    sections, bands and jitter count documents. Ties go by the order of the corpus. A document without a key is last.
+    ``sort`` goes from the lowest key to the highest; ``shuffle`` is uniform; ``fold`` rises over the full range L
+    times; ``zigzag`` folds with every second rise turned; ``segment`` puts the lowest 10 % first, the highest last,
+    each shuffled; ``stair`` and ``saw`` sort, with bands around the borders of sections folded or zigzagged;
+    ``competence`` draws from an easiest share that grows; ``warmup`` does so for the first fifth and then shuffles.
+    Shares are of tokens; folds, sections, bands and jitter count documents. Ties go by the order of the corpus. A
+    document without a key is last.
+
+    The order is seeded, and checked to be a permutation.
+
+    Raises UsageError for a parameter that the schedule does not read or a column that is not there, and TableError
+    where a table of the run is stale.
     """
     from curate.rundir import parquet, rejections
     from curate.rundir.run import open_run
@@ -54,7 +77,7 @@ def order(
     given = {"folds": folds, "segments": segments, "sections": sections, "band": band}
     asked = schedules.schedule_of(schedule, {**given, "warmup_share": warmup_share, "start": start})
     _check_options(direction, jitter, seed)
-    limit = numbers.parse_size(memory_limit)
+    limit = numbers.parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit)
     opened = open_run(run)
     read = opened.finished_scores()["counts"]["read"]
     found = rejections.open_rejections(opened)

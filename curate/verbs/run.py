@@ -1,14 +1,15 @@
-"""The verb ``run``: the steps of a recipe, one after the other, each one only where something has changed for it.
+"""``curate run``: the steps of a recipe, one after the other, each one only where something has changed for it.
 
-A recipe is checked whole before any work starts (``curate.recipes.recipe``), its options by the verbs themselves, too.
-What is unchanged is skipped (``curate.recipes.step_records``), so that a run that was stopped goes on by the same
-command.
+All of a recipe is checked before any work starts (``curate.recipes.recipe``), and the verbs check their options. What
+is unchanged is skipped (``curate.recipes.step_records``), so that the same command resumes a run that was stopped.
 """
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curate.runtime.options import as_list, verb_function
+from curate.runtime.text import DEFAULT_RUN
 from curate.verbs import VERBS, load_verb
 
 if TYPE_CHECKING:
@@ -16,26 +17,30 @@ if TYPE_CHECKING:
     from curate.recipes.runner import RecipeSummary
 
 
+@verb_function()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A recipe: YAML, a list of verbs with their options.")],
-    run: Annotated[str | None, typer.Option(help="Run directory, before the recipe's own.  [default: curated]")] = None,
+    recipe: Annotated[str, typer.Argument(help="Recipe: a YAML file with a list of verbs and their options.")],
+    run: Annotated[str | None, typer.Option(help="Run directory, instead of the recipe's.  [default: curated]")] = None,
     set: Annotated[
-        list[str] | None, typer.Option(help="Another value for one option, as in filter.max-ppl=60; repeatable.")
+        list[str] | str | None,
+        typer.Option(help="Another value for one option, as in filter.max-ppl=60; repeatable."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe, print its shell commands, and do nothing.")
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Where the scores were made otherwise, throw them away and score again.")
+        bool, typer.Option("--restart", help="Discard scores that were made with other options, and score again.")
     ] = False,
 ) -> "RecipeSummary":
-    """Run the steps of a recipe, after checking it whole; steps whose inputs have not changed are skipped.
+    """Run the steps of a recipe, after checking all of it, and return what each step did; unchanged steps are skipped.
 
-    Every mistake is told with its line before any work starts (UsageError). A step is skipped when its parameters, what
-    it reads and what it left are as they were. The run directory keeps the recipe with all defaults as ``recipe.yaml``.
-    A step that fails ends the run with its own error and exit code; the same command goes on from there. An export that
-    a step wrote itself is replaced when it changes; scores that were made otherwise are replaced only by ``restart``,
-    or when nothing but the corpus has changed, which makes them useless.
+    A step is skipped when its parameters, what it reads and what it wrote are unchanged. The run directory keeps the
+    recipe with all defaults as ``recipe.yaml``. An error ends the run with the step's error and exit code; the same
+    command goes on from there. An export that a step wrote itself is replaced when it changes; scores that were made
+    with other options are replaced only by ``restart``, or when only the corpus has changed, which makes them useless.
+
+    Raises UsageError with every mistake of the recipe and its line, before any work starts, and the errors of the
+    verbs.
     """
     from curate.recipes import preflight
     from curate.recipes.parameters import parameters_of
@@ -43,11 +48,10 @@ def run(
     from curate.recipes.runner import RecipeRunner
     from curate.recipes.step_records import StepRecords
     from curate.rundir.run import open_run
-    from curate.runtime.text import DEFAULT_RUN
 
     functions = load_functions()
     verbs = {verb: parameters_of(function) for verb, function in functions.items()}
-    checked = read_recipe(recipe, verbs, set or ())
+    checked = read_recipe(recipe, verbs, as_list(set))
     opened = open_run(run or checked.run or DEFAULT_RUN, create=True)
     book = StepRecords(opened.path)
     problems = list(preflight.find_refused(checked, opened, book, functions))

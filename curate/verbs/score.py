@@ -1,68 +1,96 @@
-"""The verb ``score``: one row of sums for every document of a corpus, written slice by slice."""
+"""``curate score``: one row of sums for every document of a corpus, written slice by slice."""
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from curate.errors import UsageError
+from curate.runtime.options import (
+    CorpusArgument,
+    DeviceOption,
+    DtypeOption,
+    ExactOption,
+    IdFieldOption,
+    LimitOption,
+    OnErrorOption,
+    PackTokensOption,
+    PrefixOption,
+    RestartOption,
+    RevisionOption,
+    RunOption,
+    SampleOption,
+    SeedOption,
+    TextFieldOption,
+    TrustRemoteCodeOption,
+    WindowOption,
+    as_list,
+    verb_function,
+)
+from curate.runtime.text import DEFAULT_RUN
 from curate.stages.score.summary import ScoreSummary, summarise
 
 
+@verb_function(max_tokens="truncate")
 def score(
-    corpus: Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT.")],
+    corpus: CorpusArgument,
     model: Annotated[
-        str, typer.Option(help="A local folder or Hub id of a causal language model; none: measure nothing.")
+        str,
+        typer.Option(help="Reference model: a local folder, a Hub id, or builtin; none counts and hashes alone."),
     ] = "builtin",
-    run: Annotated[str, typer.Option(help="The run directory.")] = "curated",
-    text_field: Annotated[
-        str | None, typer.Option(help="The column with the text, or @SCHEMA of conversations (detected).")
-    ] = None,
-    id_field: Annotated[str | None, typer.Option(help="The column with the document's id.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Read the first so many documents.")] = None,
-    sample: Annotated[float | None, typer.Option(help="Read this share of the documents, seeded, e.g. 0.01.")] = None,
-    seed: Annotated[int, typer.Option(help="The seed of --sample.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    run: RunOption = DEFAULT_RUN,
+    text_field: TextFieldOption = None,
+    id_field: IdFieldOption = None,
+    limit: LimitOption = None,
+    sample: SampleOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
     devices: Annotated[
-        str | None, typer.Option(help="Several at once, a process for each: 0,1 or all (CUDA), or cpu,cpu.")
+        str | None, typer.Option(help="Several devices, a process for each: 0,1 or all (CUDA), or cpu,cpu.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto",
-    exact: Annotated[bool, typer.Option("--exact", help="fp32 throughout: 1e-5 nats a token, slower.")] = False,
-    prefix: Annotated[str, typer.Option(help="The token read before each text: auto, bos, eos, none.")] = "auto",
-    window: Annotated[int | None, typer.Option(help="Tokens read at a time (default: all the model can).")] = None,
-    overlap: Annotated[int, typer.Option(help="Tokens that a later window re-reads without scoring them.")] = 0,
+    dtype: DtypeOption = "auto",
+    exact: ExactOption = False,
+    prefix: PrefixOption = "auto",
+    window: WindowOption = None,
+    overlap: Annotated[int, typer.Option(help="Tokens that a later window reads again without scoring them.")] = 0,
     window_prefix: Annotated[
         bool, typer.Option("--window-prefix", help="Put the prefix token first in every window.")
     ] = False,
-    max_tokens: Annotated[int | None, typer.Option(help="Score the first so many tokens of a document.")] = None,
+    truncate: Annotated[int | None, typer.Option(help="Score only this many tokens of a document, its first.")] = None,
     convention: Annotated[
-        str, typer.Option(help="Whose numbers to give: curate, lm-eval, evaluate, hf-guide.")
+        Literal["curate", "lm-eval", "evaluate", "hf-guide"],
+        typer.Option(help="Reproduce the numbers of another tool."),
     ] = "curate",
     signals: Annotated[
         str, typer.Option(help="Extra columns: zlib_ratio, repeated_5grams, repeated_lines, max_nats; all; none.")
     ] = "zlib_ratio",
     carry: Annotated[
-        str, typer.Option(help="Columns to keep beside the scores, for --within: auto (domain, source …), none, names.")
+        str, typer.Option(help="Columns to store next to the scores: auto (domain, source …), none, or names.")
     ] = "auto",
-    revision: Annotated[str | None, typer.Option(help="The revision of a Hub model.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a Hub model run code of its own.")
-    ] = False,
+    revision: RevisionOption = None,
+    trust_remote_code: TrustRemoteCodeOption = False,
     compile: Annotated[
-        str, typer.Option(help="Compile the model first: auto (on CUDA, where there is much to read), on, off.")
+        Literal["auto", "on", "off"],
+        typer.Option(help="Compile the model first; auto: on CUDA, where there is much to read."),
     ] = "auto",
-    pack_tokens: Annotated[int | None, typer.Option(help="Tokens of a forward pass (default: chosen).")] = None,
-    slice_bytes: Annotated[int | None, typer.Option(help="Text of a slice, the unit of resuming.")] = None,
-    on_error: Annotated[str, typer.Option(help="A bad row: quarantine it and go on, or stop.")] = "quarantine",
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away the scores of this run and begin.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went at the end.")] = False,
+    pack_tokens: PackTokensOption = None,
+    slice_bytes: Annotated[
+        int | None, typer.Option(help="Bytes of text in a slice, the unit of resuming.  [default: chosen by device]")
+    ] = None,
+    on_error: OnErrorOption = "quarantine",
+    restart: RestartOption = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
 ) -> ScoreSummary:
-    """Score every document of a corpus by its perplexity under a reference model.
+    """Score every document of a corpus by its perplexity under a reference model, and return the totals.
 
-    Writes the scores table of the run: one row a document, with nats, tokens and bytes as sums. Started again, it
-    goes on where it was; it refuses to mix scores of another corpus, model or reading (TableError). A row that cannot
-    be read or scored keeps its place with a status and a reason.
+    Writes the scores table of the run: one row a document, with nats, tokens and bytes as sums. The same command
+    resumes a run that was stopped. A row that cannot be read or scored keeps its row in the table, with a status and a
+    reason.
+
+    Raises UsageError for options that contradict one another, CorpusError for a corpus that cannot be read, ModelError
+    for a model that cannot be loaded or fails its self-check, and TableError where the run holds scores of another
+    corpus, model or reading (--restart discards them).
     """
     from curate.corpus import open_corpus
     from curate.reference import load
@@ -83,7 +111,13 @@ def score(
     opened = open_run(run, create=True)
     before = (None if restart else opened.stage("score")) or {}
     read = open_corpus(
-        corpus, text_field=text_field, id_field=id_field, limit=limit, sample=sample, seed=seed, on_error=on_error
+        as_list(corpus),
+        text_field=text_field,
+        id_field=id_field,
+        limit=limit,
+        sample=sample,
+        seed=seed,
+        on_error=on_error,
     )
     console.say("reading", read.describe())
     names = document_columns.choose(read, carry)
@@ -96,13 +130,13 @@ def score(
         window=window,
         overlap=overlap,
         window_prefix=window_prefix,
-        max_tokens=max_tokens,
+        max_tokens=truncate,
         convention=convention,
         pack_tokens=pack_tokens or (settled.get("pack_tokens") if settled.get("model") == model else None),
         revision=revision,
         trust_remote_code=trust_remote_code,
         compiled=settle_compiling(compile, settled if settled.get("model") == model else {}),
-        text_bytes=0 if limit or max_tokens else int(sum(source.size or 0 for source in read.sources) * (sample or 1)),
+        text_bytes=0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1)),
     )
     if devices is not None and device != "auto":
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
@@ -129,8 +163,8 @@ def score(
     return summary if watch is None else replace(summary, profile=profiler.describe(watch))
 
 
-def settle_compiling(wanted: str, settled: dict[str, Any]) -> str:
-    """What ``--compile auto`` means: what the run began with, where it has begun, since it shows in the last digits."""
-    if wanted != "auto" or "compiled" not in settled:
-        return wanted
+def settle_compiling(compile: str, settled: dict[str, Any]) -> str:
+    """Return the ``--compile`` to use: for auto what the run began with, since it shows in the last digits."""
+    if compile != "auto" or "compiled" not in settled:
+        return compile
     return "on" if settled["compiled"] else "off"

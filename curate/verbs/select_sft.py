@@ -1,11 +1,18 @@
 """``curate select-sft``: the examples of an instruction dataset to train on, by the numbers of ``rank-sft``."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from curate.errors import TableError, UsageError
+from curate.runtime.options import (
+    DryRunOption,
+    RunOption,
+    ShowOption,
+    verb_function,
+)
+from curate.runtime.text import DEFAULT_RUN
 from curate.stages.filter.summary import FilterSummary
 
 if TYPE_CHECKING:
@@ -17,25 +24,32 @@ RATE = 0.1
 HALF = 0.5
 
 
+@verb_function()
 def select_sft(
-    run: Annotated[str, typer.Option(help="The run of a dataset, as rank-sft --examples wrote it.")] = "curated",
+    run: RunOption = DEFAULT_RUN,
     by: Annotated[
-        str, typer.Option(help="ifd, ppl (the lowest), middle (of ppl), or per-prompt (the lowest of each prompt).")
+        Literal["ifd", "ppl", "middle", "per-prompt"],
+        typer.Option(help="Criterion: IFD, lowest or middle perplexity, or the lowest perplexity for each prompt."),
     ] = "ifd",
     rate: Annotated[float | None, typer.Option(help="Share to keep.  [default: 0.1 for ifd, else 0.5]")] = None,
-    tokens: Annotated[str | None, typer.Option(help="Response tokens to keep instead of a share, as in 2M.")] = None,
+    tokens: Annotated[
+        str | int | None, typer.Option(help="Response tokens to keep instead of a share, as in 2M.")
+    ] = None,
     max_ppl: Annotated[float | None, typer.Option(help="Keep response perplexity up to this, included.")] = None,
-    min_tokens: Annotated[float | None, typer.Option(help="Keep answers of so many tokens or more.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show ten examples on each side of every boundary.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and write nothing.")] = False,
+    min_tokens: Annotated[float | None, typer.Option(help="Keep answers of this many tokens or more.")] = None,
+    show: ShowOption = False,
+    dry_run: DryRunOption = False,
 ) -> FilterSummary:
-    """Keep the best examples of an instruction dataset by a named criterion, with a reason for each dropped.
+    """Keep the best examples of an instruction dataset by a named criterion; return what was dropped, and why.
 
-    ``ifd`` keeps the highest instruction-following difficulty (perplexity with the prompt over without it) below 1:
-    where it is above, the prompt does not help. ``per-prompt`` keeps one answer for each prompt, the nearest to the
-    base. Shares are of the examples that have the number: with ``ifd``, of those below 1.
-    Writes the decision table that ``curate filter`` writes: ``status``, ``explain`` and ``export`` go on from it.
-    TableError where the run holds no numbers of ``rank-sft --examples``.
+    ``run`` is the run of one dataset, as ``rank-sft --examples`` writes it. ``ifd`` keeps the highest
+    instruction-following difficulty (perplexity with the prompt over without it) below 1: above it the prompt does not
+    help. ``per-prompt`` keeps one answer for each prompt, the nearest to the base. Shares are of the examples that have
+    the number: with ``ifd``, of those below 1. Writes the decision table that ``curate filter`` writes: ``status``,
+    ``explain`` and ``export`` go on from it.
+
+    Raises UsageError for options that contradict one another, and TableError where the run holds no numbers of
+    ``rank-sft --examples``.
     """
     from curate.rundir.run import open_run
     from curate.stages.filter.decide import decide_documents
@@ -45,7 +59,7 @@ def select_sft(
     return decide_documents(run, options, ledger="none", show=show, dry_run=dry_run)
 
 
-def choose_criterion(by: str, rate: float | None, tokens: str | None) -> "FilterOptions":
+def choose_criterion(by: str, rate: float | None, tokens: str | int | None) -> "FilterOptions":
     """Return a named criterion as options of ``filter``. Raises UsageError for a name that is not known."""
     from curate.stages.filter.criteria import FilterOptions
 
@@ -73,5 +87,5 @@ def require_numbers(run: "Run") -> None:
 
     run.finished_scores()
     if not document_columns.is_carried(run, "ifd_ppl"):
-        hint = "curate rank-sft DATA --model BASE --sample 0 --examples OUT, then --run OUT/NAME"
+        hint = "curate rank-sft DATA --model BASE --sample-size 0 --examples OUT, then --run OUT/NAME"
         raise TableError(f"{run.path} has no numbers of answers given what was asked", hint)

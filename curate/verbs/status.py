@@ -1,18 +1,22 @@
 """``curate status``: the funnel of a run."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from curate.runtime.options import RunOption, verb_function
+from curate.runtime.text import DEFAULT_RUN
 
 if TYPE_CHECKING:
     from curate.reports.funnel import Funnel
 
 
-def status(run: Annotated[str, typer.Option(help="Run directory.")] = "curated") -> "Funnel":
-    """Show the funnel of a run: what was read, what was lost at each stage and why, and what is kept.
+@verb_function()
+def status(run: RunOption = DEFAULT_RUN) -> "Funnel":
+    """Return the funnel of a run: documents read, lost at each stage and why, and kept.
 
-    Without a filter it shows what could be scored and is neither contaminated nor a duplicate. Works while scores are
-    being made, and says which stages are stale; what is stale is not counted. TableError where documents are missing.
+    Without a filter, a document is kept when it was scored and is neither contaminated nor a duplicate. Works while
+    scores are being made. Stale stages are named and not counted.
+
+    Raises TableError where the run has no scores, or parts of them are missing.
     """
     from curate.reports.funnel import read_funnel
     from curate.rundir.run import open_run

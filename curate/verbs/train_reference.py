@@ -1,33 +1,43 @@
-"""``curate train-reference``: a reference model of one's own, trained on text that one trusts.
+"""``curate train-reference``: a reference model trained on text that you trust.
 
 CCNet, Marion et al. and Ankner et al. all score with a model trained on text of the kind that they want more of; a
 small model of the right text tells more than a large one of the wrong text.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from curate.errors import UsageError
+from curate.runtime.numbers import parse_tokens
+from curate.runtime.options import (
+    CorpusArgument,
+    LimitOption,
+    RestartOption,
+    SampleOption,
+    SeedOption,
+    TextFieldOption,
+    as_list,
+    verb_function,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedReference:
-    """What ``train_reference`` leaves behind: where the model is, and what it came to."""
+    """The model that ``train_reference`` wrote: its folder and the record of its training."""
 
     out: str
     training: dict[str, Any]
 
     def render(self) -> str:
         """The summary that ends the command."""
-        found = self.training
+        record = self.training
         return (
-            f"{self.out}   {found['parameters'] / 1e6:.2f} M parameters, {found['steps']:,} steps, "
-            f"{found['tokens'] / 1e6:.1f} M tokens ({found['epochs']:.2f} passes), "
-            f"{found['seconds'] / 60:.1f} minutes\n"
-            f"held out      {found['held_out_bits_per_byte']:.3f} bits per byte "
-            f"on {found['held_out_documents']:,} documents\n\n"
+            f"{self.out}   {record['parameters'] / 1e6:.2f} M parameters, {record['steps']:,} steps, "
+            f"{record['tokens'] / 1e6:.1f} M tokens ({record['epochs']:.2f} passes), "
+            f"{record['seconds'] / 60:.1f} minutes\n"
+            f"held out      {record['held_out_bits_per_byte']:.3f} bits per byte "
+            f"on {record['held_out_documents']:,} documents\n\n"
             f"next: curate score CORPUS --model {self.out}"
         )
 
@@ -35,47 +45,56 @@ class TrainedReference:
         return {"out": self.out, **self.training}
 
 
+@verb_function()
 def train_reference(
-    corpus: Annotated[list[str], typer.Argument(help="Files, folders, globs or URLs of text that you trust.")],
+    corpus: CorpusArgument,
     out: Annotated[
-        str, typer.Option("--out", help="Folder for the finished model; also where a stopped training goes on.")
+        str, typer.Option("--out", help="Folder for the finished model; a stopped training resumes from it.")
     ],
     minutes: Annotated[
-        float | None, typer.Option(help="Budget in minutes of training (60 when none is named).")
+        float | None, typer.Option(help="Budget in minutes of training.  [default: 60 without --tokens]")
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option(help="Budget in tokens read; the sooner of two budgets ends it.")
+        str | int | None, typer.Option(help="Budget in tokens read, as in 2B; the sooner of two budgets ends it.")
     ] = None,
     vocabulary: Annotated[int, typer.Option(help="Tokens in the vocabulary.")] = 8192,
     context: Annotated[int, typer.Option(help="Tokens that the model can look at.")] = 1024,
     width: Annotated[int, typer.Option(help="Width of the model.")] = 256,
     layers: Annotated[int, typer.Option(help="Layers of the model.")] = 4,
     heads: Annotated[int, typer.Option(help="Attention heads of a layer.")] = 4,
-    document_tokens: Annotated[int | None, typer.Option(help="Read no more than this of one document.")] = None,
+    document_tokens: Annotated[int | None, typer.Option(help="Read only this many tokens of one document.")] = None,
     balance: Annotated[
-        str | None, typer.Option(help="Hear the values of this column more evenly: by the root of their share.")
+        str | None, typer.Option(help="Read the values of this column more evenly: by the root of their share.")
     ] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of one step.")] = 4096,
     packs: Annotated[int, typer.Option(help="Parts of a step that are computed side by side.")] = 2,
-    matrix_rate: Annotated[float, typer.Option(help="Peak rate of learning of the layers' matrices (Muon).")] = 0.02,
-    vector_rate: Annotated[float, typer.Option(help="Peak rate of embeddings and gains (AdamW).")] = 0.006,
+    matrix_rate: Annotated[float, typer.Option(help="Peak learning rate of the layers' matrices (Muon).")] = 0.02,
+    vector_rate: Annotated[float, typer.Option(help="Peak learning rate of embeddings and gains (AdamW).")] = 0.006,
     held_out: Annotated[
-        str | None, typer.Option(help="Measure on this set; else one document of 200 is kept out.")
+        str | None, typer.Option(help="Corpus to measure on.  [default: one document of 200, kept out]")
     ] = None,
-    weights: Annotated[str, typer.Option(help="Write the weights as bfloat16 or float32.")] = "bfloat16",
-    compute: Annotated[str, typer.Option(help="Multiply in bfloat16, float32, or auto: what is faster here.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the first weights and of the order of the documents.")] = 0,
-    text_field: Annotated[str | None, typer.Option(help="Column of the text, when it is not obvious.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Read no more than so many documents.")] = None,
-    sample: Annotated[float | None, typer.Option(help="Read this share of the documents, chosen by the seed.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away what --out holds and begin again.")] = False,
+    weights: Annotated[
+        Literal["bfloat16", "float32"], typer.Option(help="Number format of the weights that are written.")
+    ] = "bfloat16",
+    compute: Annotated[
+        Literal["auto", "bfloat16", "float32"],
+        typer.Option(help="Number format to multiply in; auto: the faster one on this machine."),
+    ] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to train on.")] = "auto",
+    seed: SeedOption = 0,
+    text_field: TextFieldOption = None,
+    limit: LimitOption = None,
+    sample: SampleOption = None,
+    restart: RestartOption = False,
 ) -> TrainedReference:
-    """Train a tokenizer and a small language model on your own trusted text, to score with.
+    """Train a tokenizer and a small language model on text that you trust, to score with, and return what it came to.
 
-    The rate of learning falls to zero over the budget, so that it is worth naming the time that you have. Stopped or
-    killed, the same command goes on from the last checkpoint; with another corpus or other parameters it refuses.
-    ``--out`` becomes a folder that ``transformers`` loads, with a model card and ``training.json``.
+    The learning rate falls to zero over the budget, so name the time that you have. Stopped or killed, the same command
+    resumes from the last checkpoint. ``--out`` becomes a folder that ``transformers`` loads, with a model card and
+    ``training.json``.
+
+    Raises UsageError for sizes that do not fit together, CorpusError for a corpus that cannot be read, and TableError
+    where ``--out`` holds a training on another corpus or with other parameters.
     """
     from dataclasses import asdict
     from pathlib import Path
@@ -84,8 +103,6 @@ def train_reference(
 
     from curate.reference.training import TrainingConfig, train
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"{device} is no device to train on", "--device auto, cpu or cuda")
     recipe = TrainingConfig(
         vocabulary=vocabulary,
         context=context,
@@ -93,7 +110,7 @@ def train_reference(
         layers=layers,
         heads=heads,
         minutes=60.0 if minutes is None and tokens is None else minutes,
-        tokens=tokens,
+        tokens=None if tokens is None else parse_tokens(tokens),
         document_tokens=document_tokens,
         balance=balance,
         batch_tokens=batch_tokens,
@@ -105,7 +122,7 @@ def train_reference(
         compute=compute,
         weights=weights,
     )
-    texts, groups, read = open_texts(corpus, text_field, limit, sample, seed, balance)
+    texts, groups, read = open_texts(as_list(corpus), text_field, limit, sample, seed, balance)
     measured, _, measured_read = (
         open_texts([held_out], text_field, None, None, seed, None) if held_out else (None, None, None)
     )
@@ -125,7 +142,10 @@ def train_reference(
 def open_texts(
     paths: list[str], text_field: str | None, limit: int | None, sample: float | None, seed: int, column: str | None
 ) -> tuple[Any, Any, dict[str, str]]:
-    """Functions that read the texts, and each one's value of ``column``, from the beginning; and what the texts are."""
+    """Return functions that read the texts, and the value of ``column`` of each, from the first; and the corpus record.
+
+    Raises CorpusError where there is nothing to read, and UsageError where the corpus has no such column.
+    """
     from curate.corpus import open_corpus
     from curate.rundir import document_columns
     from curate.runtime.console import say, warn
@@ -143,7 +163,7 @@ def open_texts(
                     yield text
                 unreadable += status == "unreadable"
         if unreadable:
-            warn(f"{unreadable:,} unreadable rows were passed over")
+            warn(f"{unreadable:,} unreadable rows were skipped")
 
     def groups() -> Any:
         for documents in opened.slices(columns=(str(column),)):

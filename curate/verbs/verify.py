@@ -1,4 +1,4 @@
-"""``curate verify``: whether an export is whole, and whether a trainer that reads it keeps its order."""
+"""``curate verify``: whether an export is complete, and whether a trainer that reads it keeps its order."""
 
 from typing import Annotated, Literal
 
@@ -6,8 +6,10 @@ import typer
 
 from curate.errors import UsageError
 from curate.exports.verify.summary import Replay, VerifySummary
+from curate.runtime.options import verb_function
 
 
+@verb_function(workers="loader_workers")
 def verify(
     out: Annotated[str, typer.Argument(help="Folder that curate export wrote.")],
     loader: Annotated[
@@ -20,20 +22,23 @@ def verify(
     ] = "both",
     batch_size: Annotated[int, typer.Option(help="Documents (or packed sequences) of a batch.")] = 8,
     world_size: Annotated[int, typer.Option(help="Ranks that the documents are dealt to.")] = 1,
-    workers: Annotated[int, typer.Option(help="Processes of each loader (num_workers).")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Stop each replay after so many steps.")] = None,
+    loader_workers: Annotated[int, typer.Option(help="Worker processes of each loader (num_workers).")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Stop each replay after this many steps.")] = None,
 ) -> VerifySummary:
-    """Check an export against itself, and replay what trainers would read of it.
+    """Check the files of an export, replay what trainers would read of it, and return the findings.
 
-    First its files: all there, unchanged, in reading order, each document where ``order.parquet`` says. Then the real
-    loaders of PyTorch, transformers and TRL are built over it, without a model and without training, and the first
-    step is told at which the documents that they give leave the order. A step is one batch on every rank; gradient
-    accumulation changes nothing. Exit code 4 where a file is wrong, or the order is lost under the settings asked for.
+    First the files: all there, unchanged, in reading order, each document where ``order.parquet`` says. Then the real
+    loaders of PyTorch, transformers and TRL are built over them, without a model and without training, and the summary
+    names the first step at which the documents leave the order. A step is one batch on every rank; gradient
+    accumulation changes nothing. The exit code is 4 where a file is wrong, or the order is lost under ``settings``.
+
+    Raises UsageError where the folder is no export or a number is out of range, TableError for a damaged manifest.
     """
     from curate.exports.verify import integrity, reader
     from curate.exports.verify.replays import replay_cases, why_not_replayed
 
-    for name, value, least in (("batch-size", batch_size, 1), ("world-size", world_size, 1), ("workers", workers, 0)):
+    counts = (("batch-size", batch_size, 1), ("world-size", world_size, 1), ("loader-workers", loader_workers, 0))
+    for name, value, least in counts:
         if value < least:
             raise UsageError(f"--{name} must be at least {least}, not {value}")
     if steps is not None and steps < 1:
@@ -51,8 +56,8 @@ def verify(
     if note is None:
         from curate.exports.verify import loaders
 
-        cases = loaders.list_cases(loader, settings, world_size, workers)
-        replays = list(replay_cases(export, cases, batch_size, world_size, workers, steps))
+        cases = loaders.list_cases(loader, settings, world_size, loader_workers)
+        replays = list(replay_cases(export, cases, batch_size, world_size, loader_workers, steps))
     found: dict[str, str] = {}
     if replays:
         from curate.exports.verify.loaders import versions

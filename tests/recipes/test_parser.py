@@ -175,10 +175,10 @@ def test_an_alias_repeats_a_value(tmp_path):
 
 def test_a_setting_replaces_one_value_by_verb_or_by_number_and_is_checked_alike(tmp_path):
     text = "- score:\n- dedup: {against: [x]}\n- export: a\n- export: b\n"
-    settings = ["score.corpus=a", "score.corpus=b", "dedup.against=y", "4.format=jsonl", "dedup.keep=a=b.c"]
+    settings = ["score.corpus=a", "score.corpus=b", "dedup.against=y", "4.format=jsonl", "dedup.id-field=a=b.c"]
     steps = read(tmp_path, text, *settings).steps
     assert steps[0].values["corpus"] == ["a", "b"] and steps[1].values["against"] == ["y"]
-    assert steps[3].values["format"] == "jsonl" and steps[1].values["keep"] == "a=b.c"
+    assert steps[3].values["format"] == "jsonl" and steps[1].values["id_field"] == "a=b.c"
 
 
 @pytest.mark.parametrize(

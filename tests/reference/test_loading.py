@@ -89,7 +89,7 @@ def test_damaged_weights_are_one_line(folder, tmp_path):
         ({"exact": True, "dtype": "bf16"}, "--exact"),
         ({"window": 65}, "--window must be at most 64"),
         ({"window": 8, "overlap": 8}, "--overlap"),
-        ({"max_tokens": 0}, "--max-tokens"),
+        ({"max_tokens": 0}, "--truncate"),
         ({"prefix": "nobody"}, "--prefix"),
         ({"window_prefix": True, "prefix": "none"}, "--window-prefix"),
         ({"convention": "lm-eval", "overlap": 3}, "sets the prefix and the overlap"),

@@ -108,7 +108,7 @@ def test_a_processor_idles_between_its_spans():
 
 def test_score_prints_where_the_time_went_and_scores_the_same(tmp_path, sample_corpus):
     model = str(models.save(tmp_path / "model", "llama"))
-    words = ["score", str(sample_corpus / "leaks.jsonl"), "--model", model, "--exact", "--max-tokens", "64"]
+    words = ["score", str(sample_corpus / "leaks.jsonl"), "--model", model, "--exact", "--truncate", "64"]
     done = CliRunner().invoke(app, [*words, "--run", str(tmp_path / "told"), "--profile"])
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
@@ -118,7 +118,7 @@ def test_score_prints_where_the_time_went_and_scores_the_same(tmp_path, sample_c
         assert f"{name} " in told, name
     assert "in other threads:" in told and "the device had none for" in told
     plain = curate.score(
-        [str(sample_corpus / "leaks.jsonl")], model=model, run=str(tmp_path / "plain"), exact=True, max_tokens=64
+        [str(sample_corpus / "leaks.jsonl")], model=model, run=str(tmp_path / "plain"), exact=True, truncate=64
     )
     assert plain.profile is None and plain.as_dict()["profile"] is None
     parts = [sorted((tmp_path / name / "scores").glob("*.parquet")) for name in ("told", "plain")]

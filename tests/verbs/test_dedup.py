@@ -30,7 +30,9 @@ from curate.verbs.dedup import dedup
 
 def test_the_same_words_are_exact_copies_whatever_the_case_space_and_punctuation(tmp_path):
     text = spelled(words_of(1))
-    found = run_on(tmp_path, [text, spelled(words_of(2)), text.upper().replace(" ", ",\n"), f"«{text}»!"], keep="first")
+    found = run_on(
+        tmp_path, [text, spelled(words_of(2)), text.upper().replace(" ", ",\n"), f"«{text}»!"], keeper="first"
+    )
     assert (found.exact, found.near, found.unique, found.keepers) == (2, 0, 1, 1)
     assert [(row["row"], row["kind"], row["keeper_row"]) for row in rows_of(tmp_path)] == [
         (0, "keeper", 0),
@@ -43,7 +45,7 @@ def test_the_same_words_are_exact_copies_whatever_the_case_space_and_punctuation
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_near_copy_carries_its_exact_similarity(tmp_path, count):
     these = words_of(3)
-    found = run_on(tmp_path, [spelled(these), spelled(edited(these, *far(count)))], keep="first")
+    found = run_on(tmp_path, [spelled(these), spelled(edited(these, *far(count)))], keeper="first")
     assert (found.exact, found.near, found.compared, found.agreed) == (0, 1, 1, 1)
     keeper, copy = rows_of(tmp_path)
     assert (copy["kind"], copy["keeper_file"], copy["keeper_row"]) == ("near", "a.jsonl", 0)
@@ -113,7 +115,7 @@ def test_exact_only_finds_the_same_words_alone(tmp_path):
 @pytest.mark.parametrize("size", [1, 2, 8])
 def test_the_shingle_has_as_many_words_as_is_asked(tmp_path, size):
     these = words_of(7, 60)
-    run_on(tmp_path, [spelled(these), spelled(edited(these, 30))], shingle=size, threshold=0.5, keep="first")
+    run_on(tmp_path, [spelled(these), spelled(edited(these, 30))], shingle=size, threshold=0.5, keeper="first")
     count = len({tuple(these[at : at + size]) for at in range(60 - size + 1)})
     assert rows_of(tmp_path)[1]["jaccard"] == (count - size) / (count + size)
 
@@ -121,7 +123,7 @@ def test_the_shingle_has_as_many_words_as_is_asked(tmp_path, size):
 def test_copies_lie_in_several_files_and_the_table_follows_the_corpus(tmp_path):
     for name, seeds in (("b.jsonl", (1, 2, 3)), ("a.jsonl", (3, 1)), ("c.jsonl", (9, 2))):
         write_lines(tmp_path / "corpus" / name, [{"id": "the same", "text": spelled(words_of(seed))} for seed in seeds])
-    found = dedup(run=str(tmp_path / "run"), corpus=[str(tmp_path / "corpus")], keep="first")
+    found = dedup(run=str(tmp_path / "run"), corpus=[str(tmp_path / "corpus")], keeper="first")
     rows = [
         (row["file"], row["row"], row["cluster"], row["keeper_file"], row["keeper_row"]) for row in rows_of(tmp_path)
     ]
@@ -156,7 +158,7 @@ def test_length_is_bytes_and_not_characters(tmp_path):
 
 
 def test_the_first_stays(tmp_path):
-    run_on(tmp_path, of_sizes(1, 5, 5, 0), keep="first", exact_only=True)
+    run_on(tmp_path, of_sizes(1, 5, 5, 0), keeper="first", exact_only=True)
     assert kept_of(tmp_path) == [0]
 
 
@@ -180,7 +182,7 @@ def scored(folder, perplexities, **options):
 )
 def test_the_lowest_perplexity_stays_and_documents_without_one_come_last(tmp_path, perplexities, stays):
     scored(tmp_path, perplexities)
-    found = dedup(run=str(tmp_path / "run"), keep="lowest-ppl", exact_only=True)
+    found = dedup(run=str(tmp_path / "run"), keeper="lowest-ppl", exact_only=True)
     assert kept_of(tmp_path) == [stays]
     assert found.exact == len(perplexities) - 1
     assert "next: curate status --run" in found.render()
@@ -190,15 +192,15 @@ def test_the_lowest_perplexity_stays_and_documents_without_one_come_last(tmp_pat
 
 def test_the_lowest_perplexity_needs_finished_scores_of_a_model(tmp_path):
     with pytest.raises(TableError, match="no scores"):
-        run_on(tmp_path, of_sizes(0, 1), keep="lowest-ppl")
+        run_on(tmp_path, of_sizes(0, 1), keeper="lowest-ppl")
     run = scored(tmp_path, [9.0, 4.0])
     record = run.stage("score")
     run.save("score", {**record, "complete": False})
     with pytest.raises(TableError, match="not complete"):
-        dedup(run=str(run.path), keep="lowest-ppl")
+        dedup(run=str(run.path), keeper="lowest-ppl")
     run.save("score", {**record, "made_from": {**record["made_from"], "model": {"model": "none"}}})
     with pytest.raises(UsageError, match="without a model"):
-        dedup(run=str(run.path), keep="lowest-ppl")
+        dedup(run=str(run.path), keeper="lowest-ppl")
 
 
 def test_every_document_of_a_scored_corpus_is_conserved_over_files_and_statuses(tmp_path):
@@ -243,7 +245,7 @@ def test_a_bad_row_ends_the_run_only_where_it_is_asked_to(tmp_path):
         {"permutations": 5000},
         {"seed": -1},
         {"seed": 2**32},
-        {"keep": "shortest"},
+        {"keeper": "shortest"},
         {"workers": 0},
         {"memory_limit": "much"},
         {"on_error": "ignore"},

@@ -59,7 +59,7 @@ def test_a_copy_of_a_copy_of_another_corpus_stays(tmp_path):
 def test_copies_inside_the_corpus_are_found_beside_those_in_another(tmp_path):
     first, second = words_of(21), words_of(22)
     own = [spelled(first), spelled(second), spelled(edited(second, 50)), spelled(second).title()]
-    found = against(tmp_path, own, [spelled(first)], keep="first")
+    found = against(tmp_path, own, [spelled(first)], keeper="first")
     rows = [(row["row"], row["cluster"], row["kind"], row["keeper_source"] is None) for row in rows_of(tmp_path)]
     assert rows == [(0, 0, "exact", False), (1, 1, "keeper", True), (2, 1, "near", True), (3, 1, "exact", True)]
     assert (found.exact, found.near, found.keepers) == (2, 1, 1)

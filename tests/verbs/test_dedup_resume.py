@@ -139,7 +139,7 @@ def test_running_it_again_replaces_the_table(tmp_path):
 
 
 def test_the_record_names_what_the_table_was_made_from(tmp_path):
-    run_on(tmp_path, ["one", "two", "One"], keep="first")
+    run_on(tmp_path, ["one", "two", "One"], keeper="first")
     place = open_run(tmp_path / "run")
     record = place.stage("dedup")
     assert record["made_from"]["corpus"] == place.stage("corpus")["identity"]

@@ -95,11 +95,11 @@ def test_mixed_schemas_in_one_file_are_all_read(tmp_path, llama):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--by", "ifd_ppl"], "no dataset is better by that"),
+        (["--by", "ifd_ppl"], "'ifd_ppl' is not one of 'ppl'"),
         (["--turns", "first"], "first"),
-        (["--sample", "-1"], "at least one example"),
-        (["--draws", "3"], "give no interval"),
-        (["--show-mask", "0"], "shows nothing"),
+        (["--sample-size", "-1"], "--sample-size must be 0 (all examples) or more, not -1"),
+        (["--draws", "3"], "--draws must be at least 100"),
+        (["--show-mask", "0"], "--show-mask must be at least 1"),
         (["--schema", "nonsense"], "not nonsense"),
         (["--model", "none"], "needs a base model"),
         (["--overlap", "99999"], "must be from 0 to"),

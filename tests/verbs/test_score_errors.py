@@ -121,7 +121,7 @@ def test_a_document_of_fifty_megabytes_on_one_line_is_scored_or_refused_but_neve
     long = "word and word again, " * 2_400_000
     assert len(long) > 50_000_000
     write("a.jsonl", [GOOD[0], {"id": "long", "text": long}, GOOD[1]])
-    found = score("a.jsonl", "--max-tokens", 50, model=model)
+    found = score("a.jsonl", "--truncate", 50, model=model)
     assert found.exit_code == 0
     assert [(row["id"], row["status"], row["truncated"]) for row in rows()] == [
         ("d0", "ok", False),

@@ -87,7 +87,7 @@ def test_filter_may_ask_for_the_same_numbers(run):
 
 
 def test_mistakes_are_said(run, tmp_path):
-    with pytest.raises(UsageError, match="--by best is not known"):
+    with pytest.raises(UsageError, match="--by must be one of ifd, ppl, middle, per-prompt, not best"):
         curate.select_sft(run=run, by="best")
     with pytest.raises(UsageError, match="both set how much"):
         curate.select_sft(run=run, by="ppl", rate=0.5, tokens="1k")

@@ -83,9 +83,8 @@ def write_example_run(
     complete(run, corpus, made_from, kept)
     read = summary.documents + sum(summary.not_scored.values())
     if summary.not_scored.get(NOT_SAMPLED):
-        console.warn(
-            f"{dataset.name}: {summary.not_scored[NOT_SAMPLED]:,} rows were not drawn; --sample 0 measures all"
-        )
+        left_out = summary.not_scored[NOT_SAMPLED]
+        console.warn(f"{dataset.name}: {left_out:,} rows were not drawn; --sample-size 0 measures all")
     console.say("examples", f"{path}   {summary.documents:,} of {read:,} rows have numbers")
     return str(path)
 
@@ -159,7 +158,8 @@ def gather_likelihoods(
         row = rows.get(key)
         if row is None:
             status = "unscorable" if key in reasons else NOT_SAMPLED
-            likelihoods.refuse(index, status, reasons.get(key, "it was not drawn: --sample 0 measures every example"))
+            reason = reasons.get(key, "it was not drawn: --sample-size 0 measures every example")
+            likelihoods.refuse(index, status, reason)
         elif not row["scored"]:
             likelihoods.refuse(index, "unscorable", row["reason"] or "nothing of it could be scored")
         else:

@@ -21,7 +21,7 @@ def check_options(threshold: float, shingle: int, permutations: int, seed: int, 
     if not 0 < threshold <= 1:
         raise UsageError(f"--threshold must be greater than 0 and at most 1, not {threshold}", "--threshold 0.8")
     if keep not in KEEP:
-        raise UsageError(f"--keep must be one of {', '.join(KEEP)}, not {keep}", f"--keep {KEEP[0]}")
+        raise UsageError(f"--keeper must be one of {', '.join(KEEP)}, not {keep}", f"--keeper {KEEP[0]}")
     limits = {
         "shingle": (shingle, 1, MOST_WORDS),
         "permutations": (permutations, 1, MOST_PERMUTATIONS),

@@ -79,7 +79,7 @@ class ScoreSummary:
             where = f" ({self.run}/unreadable.jsonl)" if "unreadable" in self.not_scored else ""
             found.append(f"not scored  {reasons}{where}")
         if self.truncated:
-            found.append(f"truncated   {self.truncated:,} documents were cut off by --max-tokens or the convention")
+            found.append(f"truncated   {self.truncated:,} documents were cut off by --truncate or the convention")
         return found
 
 

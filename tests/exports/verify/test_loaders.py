@@ -87,7 +87,7 @@ def test_workers_keep_a_map_style_order_and_lose_a_streamed_one_with_several_sha
     kept = {
         one.loader: one.kept
         for name in ("dataloader", "streaming")
-        for one in verify(str(out), loader=name, batch_size=4, workers=2).replays
+        for one in verify(str(out), loader=name, batch_size=4, loader_workers=2).replays
     }
     assert kept == {"dataloader": True, "streaming": False}
 

@@ -219,7 +219,7 @@ def test_score_compiles_when_asked_and_resumes_compiled(folder, tmp_path, sample
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     corpus = str(sample_corpus / "leaks.jsonl")
-    words = ["score", corpus, "--model", str(folder), "--pack-tokens", "256", "--max-tokens", "64"]
+    words = ["score", corpus, "--model", str(folder), "--pack-tokens", "256", "--truncate", "64"]
     found = CliRunner().invoke(app, [*words, "--compile", "on"])
     assert found.exit_code == 0, found.stderr
     assert "compiling" in found.stderr and "layers compiled in" in found.stderr

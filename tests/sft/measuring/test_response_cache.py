@@ -21,11 +21,11 @@ def test_a_larger_sample_measures_only_what_is_new_and_gives_what_a_whole_run_gi
         return true(reader, drawn, advance)
 
     monkeypatch.setattr(responses, "measure_examples", counting)
-    rank(maths, model=llama, out=str(tmp_path / "a"), sample=5)
-    grown = rank(maths, model=llama, out=str(tmp_path / "a"), sample=9)
-    rank(maths, model=llama, out=str(tmp_path / "a"), sample=9, by="rsr")
+    rank(maths, model=llama, out=str(tmp_path / "a"), sample_size=5)
+    grown = rank(maths, model=llama, out=str(tmp_path / "a"), sample_size=9)
+    rank(maths, model=llama, out=str(tmp_path / "a"), sample_size=9, by="rsr")
     assert measured == [5, 4, 0]
-    whole = rank(maths, model=llama, out=str(tmp_path / "b"), sample=9)
+    whole = rank(maths, model=llama, out=str(tmp_path / "b"), sample_size=9)
     for name, score in whole.table.datasets[0].scores.items():
         other = grown.table.datasets[0].scores[name]
         assert (other.value, other.low, other.high) == pytest.approx((score.value, score.low, score.high), rel=1e-5), (

@@ -41,7 +41,7 @@ def test_the_run_of_a_dataset_has_every_row_and_the_numbers_of_its_examples(run,
 def test_rows_that_were_not_drawn_say_so_and_are_never_kept(tmp_path, llama, rows):
     data = sft.write(tmp_path / "some.jsonl", rows[:20])
     options = {"model": llama, "exact": True, "draws": 100, "out": str(tmp_path / "ranked")}
-    found = curate.rank_sft([data], sample=8, examples=str(tmp_path / "runs"), **options)
+    found = curate.rank_sft([data], sample_size=8, examples=str(tmp_path / "runs"), **options)
     table = pq.read_table(open_run(found.runs[0]).scores, partitioning=None)
     assert table["status"].to_pylist().count("not_sampled") == 12
     chosen = curate.select_sft(run=found.runs[0], by="ppl", rate=0.5)
@@ -54,7 +54,7 @@ def test_every_answer_of_a_tree_counts_to_its_row(tmp_path, llama):
 
     tree = say("Why?", "prompter", say(SAID[0], "assistant"), say(SAID[1], "assistant"))
     data = sft.write(tmp_path / "trees.jsonl", [{"message_tree_id": "1", "prompt": tree}])
-    options = {"model": llama, "exact": True, "draws": 100, "sample": 0, "out": str(tmp_path / "ranked")}
+    options = {"model": llama, "exact": True, "draws": 100, "sample_size": 0, "out": str(tmp_path / "ranked")}
     found = curate.rank_sft([data], examples=str(tmp_path / "runs"), **options)
     parts = pq.read_table(next((tmp_path / "ranked" / "responses").rglob("trees.parquet"))).to_pylist()
     scores = pq.read_table(open_run(found.runs[0]).scores, partitioning=None).to_pylist()

@@ -19,7 +19,7 @@ def test_until_separated_draws_more_where_it_may_help(tmp_path):
     """Premise: under the builtin, answers with shuffled words are told apart from others with twenty examples."""
     one = sft.write(tmp_path / "a.jsonl", sft.MATHS[:40])
     apart = sft.write(tmp_path / "c.jsonl", sft.with_shuffled_words(sft.MATHS[:40]))
-    found = curate.rank_sft([one, apart], sample=20, until_separated=True, out=str(tmp_path / "apart"))
+    found = curate.rank_sft([one, apart], sample_size=20, until_separated=True, out=str(tmp_path / "apart"))
     assert [one.drawn for one in found.datasets] == [20, 20] and found.table.pairs[0].separated
 
 
@@ -43,5 +43,5 @@ def test_samples_double_for_neighbours_that_may_yet_be_told_apart(tmp_path, sepa
 
 def test_copies_are_not_drawn_from_in_vain(tmp_path, llama):
     data = [sft.write(tmp_path / f"{name}.jsonl", sft.MATHS[:40]) for name in ("a", "b")]
-    found = rank(*data, model=llama, sample=10, until_separated=True, out=str(tmp_path / "ranked"))
+    found = rank(*data, model=llama, sample_size=10, until_separated=True, out=str(tmp_path / "ranked"))
     assert [one.drawn for one in found.datasets] == [10, 10]

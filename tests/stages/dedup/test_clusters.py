@@ -13,7 +13,7 @@ from curate.stages.dedup import clusters
 def test_a_chain_is_one_cluster_and_says_who_lies_below_the_threshold(tmp_path):
     first = words_of(8)
     chain = [first, edited(first, *far(2)), edited(first, *far(4))]
-    found = run_on(tmp_path, [spelled(one) for one in chain], keep="first")
+    found = run_on(tmp_path, [spelled(one) for one in chain], keeper="first")
     assert shared(4) < 0.8 < shared(2)
     assert groups_of(tmp_path) == [[0, 1, 2]]
     assert (found.near, found.through_others, found.clusters) == (2, 1, 1)
@@ -26,7 +26,7 @@ def test_a_chain_is_one_cluster_and_says_who_lies_below_the_threshold(tmp_path):
 def test_the_copies_of_a_near_copy_belong_to_the_cluster(tmp_path):
     these = words_of(9)
     near = spelled(edited(these, *far(2)))
-    run_on(tmp_path, [near, near.upper(), spelled(these), spelled(these).title()], keep="first")
+    run_on(tmp_path, [near, near.upper(), spelled(these), spelled(these).title()], keeper="first")
     rows = rows_of(tmp_path)
     assert [row["kind"] for row in rows] == ["keeper", "exact", "near", "near"]
     assert [row["jaccard"] for row in rows] == [1, 1, shared(2), shared(2)]

@@ -191,7 +191,7 @@ def write_command(ranking: Ranking) -> str:
     identity = ranking.identity
     template = "auto" if ranking.template.startswith("chat template") else ranking.template
     options: list[tuple[str, Any]] = [("model", ranking.model), ("template", template)]
-    options += [("by", ranking.by), ("turns", ranking.turns), ("sample", ranking.sample or 0)]
+    options += [("by", ranking.by), ("turns", ranking.turns), ("sample-size", ranking.sample or 0)]
     options += [("seed", ranking.seed), ("draws", ranking.draws), ("chat-model", ranking.chat_model)]
     options += [(name, identity.get(name)) for name in ("window", "overlap", "revision")]
     options += [("dtype", None if identity.get("exact") else identity.get("dtype")), ("out", ranking.out)]

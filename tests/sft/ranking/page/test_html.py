@@ -146,8 +146,8 @@ def test_the_command_makes_the_same_ranking_again():
     said = write_command(make_ranking(datasets=datasets, end_of_turn=False, chat_model=None))
     assert said == (
         "curate rank-sft /data/maths.jsonl 'é=/data/other name.json' --model acme/base-7B --template plain "
-        "--by perplexity --turns all --sample 1000 --seed 7 --draws 1000 --window 2048 --overlap 1024 --revision main "
-        "--dtype bf16 --out ranked --no-end-of-turn"
+        "--by perplexity --turns all --sample-size 1000 --seed 7 --draws 1000 --window 2048 --overlap 1024 "
+        "--revision main --dtype bf16 --out ranked --no-end-of-turn"
     )
     grown = (dataclasses.replace(datasets[0], drawn=2000),)
     own = write_command(make_ranking(datasets=grown, template="chat template of acme", identity={"exact": True}))

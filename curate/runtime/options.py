@@ -1,0 +1,165 @@
+"""Options that several verbs share, each written once, and how a verb reads the values it was called with.
+
+A verb is a function, and its signature is its command line::
+
+    @verb_function(keep="keeper")
+    def dedup(run: RunOption = "curated", corpus: CorpusOption = None, …) -> DedupSummary:
+
+``verb_function`` checks the choices (parameters that are a ``Literal``) and translates old names. A parameter that
+takes a list also takes one string from Python, and the body reads it through ``as_list``.
+"""
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+import typer
+
+from curate.errors import UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_MEMORY = "1GB"
+"""What ``--memory-limit`` is where it is left out, in all verbs but ``filter``."""
+MEMORY_HELP = "Memory to work in, as in 4GB; what does not fit goes to temporary files."
+
+RunOption = Annotated[str, typer.Option(help="Run directory.")]
+CorpusArgument = Annotated[
+    list[str] | str,
+    typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT."),
+]
+CorpusOption = Annotated[
+    list[str] | str | None,
+    typer.Option(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT.  [default: the run's corpus]"),
+]
+TextFieldOption = Annotated[
+    str | None,
+    typer.Option(help="Column with the text, or @SCHEMA of conversations.  [default: detected]"),
+]
+IdFieldOption = Annotated[str | None, typer.Option(help="Column with the document's id.  [default: detected]")]
+LimitOption = Annotated[int | None, typer.Option(help="Read only this many documents, from the first.")]
+SampleOption = Annotated[
+    float | None, typer.Option(help="Read only this share of the documents, drawn by the seed, as in 0.01.")
+]
+OnErrorOption = Annotated[
+    Literal["quarantine", "stop"],
+    typer.Option(help="On a row that cannot be read: record it with a reason and go on, or stop."),
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
+WorkersOption = Annotated[int | None, typer.Option(help="Parallel workers on this machine.  [default: one a core]")]
+MemoryLimitOption = Annotated[str | None, typer.Option(help=f"{MEMORY_HELP}  [default: {DEFAULT_MEMORY}]")]
+RestartOption = Annotated[
+    bool, typer.Option("--restart", help="Discard what an earlier call of this verb left, and start over.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the result and write nothing.")]
+ShowOption = Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")]
+DeviceOption = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda, cuda:1, mps.")]
+DtypeOption = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(help="Number format of the model; auto: bf16 where the device multiplies it fast."),
+]
+ExactOption = Annotated[
+    bool, typer.Option("--exact", help="Compute in fp32 throughout: agrees to 1e-5 nats a token, slower.")
+]
+PrefixOption = Annotated[
+    Literal["auto", "bos", "eos", "none"],
+    typer.Option(help="Token read before each text; auto: BOS where the tokenizer has one, else EOS."),
+]
+WindowOption = Annotated[int | None, typer.Option(help="Tokens read at a time.  [default: all that the model can]")]
+PackTokensOption = Annotated[int | None, typer.Option(help="Tokens of a forward pass.  [default: chosen by device]")]
+RevisionOption = Annotated[str | None, typer.Option(help="Revision of a Hub model.")]
+TrustRemoteCodeOption = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Let a Hub model run the code that it ships.")
+]
+
+
+def as_list(value: Iterable[str] | str | None) -> list[str]:
+    """Return the values of a list parameter: one string is a list of one, None is an empty list."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def check_choice(option: str, value: object, choices: Sequence[object]) -> None:
+    """Raise UsageError where the value of an option is not one of its choices; the hint lists them."""
+    if value not in choices:
+        raise UsageError(
+            f"{option} must be one of {', '.join(map(str, choices))}, not {value}", f"{option} {choices[0]}"
+        )
+
+
+def choices_of(annotation: Any) -> tuple[Any, ...]:
+    """Return the values of a ``Literal``, also within ``Annotated`` or beside None; empty for other annotations."""
+    if get_origin(annotation) is Annotated:
+        return choices_of(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((found for one in get_args(annotation) if (found := choices_of(one))), ())
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def on_command_line(annotation: Any) -> Any:
+    """Return the annotation that typer can read: of ``list[str] | str`` and ``str | int`` the first, with its None.
+
+    Python callers may pass any member of the union. The command line always gives the first.
+    """
+    if get_origin(annotation) is Annotated:
+        inner, *extras = get_args(annotation)
+        return Annotated[(on_command_line(inner), *extras)]
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    first, *others = (one for one in get_args(annotation) if one is not type(None))
+    return first | None if len(others) + 1 < len(get_args(annotation)) else first
+
+
+def renamed_options(verb: Callable[..., Any]) -> Mapping[str, str]:
+    """Return the old names of a verb's parameters, each with the name that replaced it."""
+    found: Mapping[str, str] = getattr(verb, "renamed_options", {})
+    return found
+
+
+def verb_function(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that checks the choices of a verb and accepts old names of its parameters.
+
+    ``renamed`` maps an old name to the new one. Old names are keywords only and stay out of the signature. The verb
+    raises UsageError for a value that is not among the choices, and for an old name given along with its new one.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(function).parameters
+        names = tuple(parameters)
+        choices = {name: found for name in names if (found := choices_of(parameters[name].annotation))}
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for old, new in renamed.items():
+                if old in kwargs:
+                    _translate(kwargs, old, new, names[: len(args)])
+            for name, value in {**dict(zip(names, args, strict=False)), **kwargs}.items():
+                if name in choices and not (value is None and parameters[name].default is None):
+                    check_choice(option_of(name), value, choices[name])
+            return function(*args, **kwargs)
+
+        call.renamed_options = renamed  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def option_of(name: str) -> str:
+    """Return how the option of a parameter is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _translate(values: dict[str, Any], old: str, new: str, positional: Sequence[str]) -> None:
+    """Move the value of an old name to the new one; None counts as not given."""
+    value = values.pop(old)
+    if value is None:
+        return
+    if new in positional or values.get(new) is not None:
+        raise UsageError(
+            f"{option_of(old)} is the old name of {option_of(new)}, and both are given", f"leave out {option_of(old)}"
+        )
+    values[new] = value
