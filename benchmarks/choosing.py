@@ -137,7 +137,7 @@ def key_lines(corpus: Path, run: Path, out: Path) -> None:
     """The lines of the corpus, each with its score and a tab before it; zero-padded, so that bytes sort as numbers."""
     from curate.rundir import parquet
 
-    parts = parquet.parts(run / "scores")
+    parts = parquet.list_parts(run / "scores")
     scores = np.concatenate([pq.read_table(part, columns=["perplexity"])["perplexity"].to_numpy() for part in parts])
     keys = iter(scores)
     with out.open("wb") as sink:

@@ -583,11 +583,11 @@ def sign(sets: Sequence[set[Any]], batch: bool, hashfunc: Callable[[Any], int] |
 def without_numba(work: Callable[[], Any]) -> Any:
     from curate.matching import numba_kernels
 
-    compiled, numba_kernels.available = numba_kernels.available, lambda: False  # type: ignore[assignment]
+    compiled, numba_kernels.is_numba_available = numba_kernels.is_numba_available, lambda: False  # type: ignore[assignment]
     try:
         return work()
     finally:
-        numba_kernels.available = compiled
+        numba_kernels.is_numba_available = compiled
 
 
 def open_stages(texts: Sequence[str]) -> dict[str, dict[str, Callable[[], Any]]]:
@@ -595,21 +595,21 @@ def open_stages(texts: Sequence[str]) -> dict[str, dict[str, Callable[[], Any]]]
     from curate.matching import minhash, numba_kernels, shingles, words
 
     found = words.split_words(texts)
-    hashes, offsets = shingles.shingle_sets(found, SHINGLE)
-    bounds, permutations = pairwise(offsets.tolist()), minhash.permutations(PERMUTATIONS, minhash.SEED)
+    hashes, offsets = shingles.make_shingle_sets(found, SHINGLE)
+    bounds, permutations = pairwise(offsets.tolist()), minhash.make_permutations(PERMUTATIONS, minhash.SEED)
     sets = [set(hashes[first:last].astype(np.uint32).tolist()) for first, last in bounds]
     tokens = tokenise(texts)
 
     def prepare() -> Any:
-        return shingles.shingle_sets(words.split_words(texts), SHINGLE)
+        return shingles.make_shingle_sets(words.split_words(texts), SHINGLE)
 
     def alone() -> Any:
-        return minhash.signatures(hashes, offsets, permutations)
+        return minhash.compute_signatures(hashes, offsets, permutations)
 
     def whole() -> Any:
-        return minhash.signatures(*prepare(), permutations)
+        return minhash.compute_signatures(*prepare(), permutations)
 
-    fast = numba_kernels.available()
+    fast = numba_kernels.is_numba_available()
     return {
         "text to signature": {
             **({"curate, numba": whole} if fast else {}),
@@ -618,7 +618,7 @@ def open_stages(texts: Sequence[str]) -> dict[str, dict[str, Callable[[], Any]]]
             "datasketch, update, sha1": lambda: sign(tokenise(texts), False),
         },
         "words": {"curate": lambda: words.split_words(texts)},
-        "shingles of words": {"curate": lambda: shingles.shingle_sets(found, SHINGLE)},
+        "shingles of words": {"curate": lambda: shingles.make_shingle_sets(found, SHINGLE)},
         "words and shingles": {"curate": prepare, "re and join": lambda: tokenise(texts)},
         "signatures of bytes": {
             "datasketch, update_batch, sha1": lambda: sign(tokens, True),

@@ -227,12 +227,12 @@ def measure_signatures(texts: Sequence[str], repeats: int) -> dict[str, float]:
     from datasketch import MinHash
 
     from curate.matching import minhash, numba_kernels, words
-    from curate.matching.shingles import shingle_sets
+    from curate.matching.shingles import make_shingle_sets
 
-    hashes, offsets = shingle_sets(words.split_words(texts), SHINGLE)
+    hashes, offsets = make_shingle_sets(words.split_words(texts), SHINGLE)
     sets = [np.unique(hashes[begin:end].astype(np.uint32)) for begin, end in pairwise(offsets)]
     flat, bounds = np.concatenate(sets), np.cumsum([0, *map(len, sets)])
-    table = minhash.permutations(PERMUTATIONS, minhash.SEED)
+    table = minhash.make_permutations(PERMUTATIONS, minhash.SEED)
     elements = [one.tolist() for one in sets]
 
     def theirs(update: str) -> np.ndarray:
@@ -248,19 +248,19 @@ def measure_signatures(texts: Sequence[str], repeats: int) -> dict[str, float]:
         return np.array(found)
 
     def numpy_alone() -> np.ndarray:
-        compiled, numba_kernels.available = numba_kernels.available, lambda: False  # type: ignore[assignment]
+        compiled, numba_kernels.is_numba_available = numba_kernels.is_numba_available, lambda: False  # type: ignore[assignment]
         try:
-            return minhash.signatures(flat, bounds, table)
+            return minhash.compute_signatures(flat, bounds, table)
         finally:
-            numba_kernels.available = compiled
+            numba_kernels.is_numba_available = compiled
 
     ways: dict[str, Callable[[], np.ndarray]] = {
         "curate, NumPy alone": numpy_alone,
         "datasketch, update_batch": lambda: theirs("batch"),
         "datasketch, update": lambda: theirs("one"),
     }
-    if numba_kernels.available():
-        ways = {"curate, with numba": lambda: minhash.signatures(flat, bounds, table)} | ways
+    if numba_kernels.is_numba_available():
+        ways = {"curate, with numba": lambda: minhash.compute_signatures(flat, bounds, table)} | ways
     rates, expected = {}, theirs("batch")
     for name, way in ways.items():
         assert np.array_equal(way(), expected), f"{name} gives other values"

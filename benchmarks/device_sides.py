@@ -94,7 +94,7 @@ def devices_of(device: str) -> str:
     """All CUDA devices, or a process for each core up to four."""
     if device.startswith("cuda"):
         return ",".join(map(str, range(torch.cuda.device_count())))
-    return ",".join(["cpu"] * min(4, threads.cores()))
+    return ",".join(["cpu"] * min(4, threads.count_cores()))
 
 
 def open_every(folder: Path, dtype: str, device: str) -> Side:
@@ -133,9 +133,9 @@ def describe(name: str, reference: CausalReference) -> str:
 
 
 def _score_ours(side: Side, reference: Any, batches: Sequence[list[str]]) -> NDArray[np.float64]:
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         found = list(reference.score([Passage(text) for text in batch] for batch in batches))
-    side.profile = profiler.describe(watch)
+    side.profile = profiler.describe_profile(watch)
     idle = [one["idle"] for one in side.profile["apart"].values() if one["idle"] is not None]
     if idle:
         side.profile["idle"] = sum(idle) / len(idle)

@@ -364,24 +364,24 @@ def run_verb(corpus: Path, start: Callable[[Any], Any], pack_tokens: int | None 
     """``curate score`` with another way to start a pack; in packs of fixed size, several in flight, if one is said."""
     from curate.verbs.score import score as run_score
 
-    real_start, real_settle = CausalModel.start, loading.settle
+    real_start, real_settle = CausalModel.start, loading.prepare_reference
 
     def settle(checkpoint: Any, reading: ScoringConfig) -> Any:
         reference = real_settle(checkpoint, reading)
         if pack_tokens is not None:
-            reference.pack_tokens, reference.runner.sizes = pack_tokens, pack_tuning.sizes_of(pack_tokens)
+            reference.pack_tokens, reference.runner.sizes = pack_tokens, pack_tuning.list_pack_sizes(pack_tokens)
             reference.runner.transfer = SimpleNamespace(
                 slots=[None] * pack_tuning.SLOTS
             )  # its number is all that is asked
         return reference
 
     CausalModel.start = lambda self, pack: start(pack)  # type: ignore[method-assign]
-    loading.settle = settle
+    loading.prepare_reference = settle
     try:
         with tempfile.TemporaryDirectory() as run:
             return run_score([str(corpus)], run=f"{run}/run", profile=True, slice_bytes=16_000_000)
     finally:
-        CausalModel.start, loading.settle = real_start, real_settle  # type: ignore[method-assign]
+        CausalModel.start, loading.prepare_reference = real_start, real_settle  # type: ignore[method-assign]
 
 
 class PacedDevice:

@@ -157,7 +157,7 @@ def simplify_type(kind: pa.DataType) -> pa.DataType:
     return TEXT if pa.types.is_union(kind) or pa.types.is_interval(kind) else kind
 
 
-def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def fit_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the table under a schema that is at least as wide: absent columns are null, types are widened."""
     columns = []
     for column in schema:
@@ -176,7 +176,7 @@ def _fit_column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
             return values.cast(kind)
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
             pass  # Arrow casts no maps into lists, and some nested nulls not at all; the values themselves can move.
-    return pa.chunked_array([pa.array([respell(value, kind) for value in values.to_pylist()], kind)])
+    return pa.chunked_array([pa.array([widen_value(value, kind) for value in values.to_pylist()], kind)])
 
 
 def _spells(old: pa.DataType, new: pa.DataType) -> bool:
@@ -189,22 +189,22 @@ def _spells(old: pa.DataType, new: pa.DataType) -> bool:
     return _is_list(old) and _is_list(new) and _spells(old.value_type, new.value_type)
 
 
-def respell(value: Any, kind: pa.DataType) -> Any:
+def widen_value(value: Any, kind: pa.DataType) -> Any:
     """Return a value as a wider type needs it: JSON where the type is text and the value is not a string."""
     if value is None or (isinstance(value, str) and _is_text(kind)):
         return value
     if _is_text(kind):
-        return json.dumps(value, ensure_ascii=False, default=spell)
+        return json.dumps(value, ensure_ascii=False, default=spell_value)
     if _is_list(kind):
         if value and isinstance(value[0], tuple):  # A map, as Arrow gives it to Python.
             value = [{"key": key, "value": item} for key, item in value]
-        return [respell(item, kind.value_type) for item in value]
+        return [widen_value(item, kind.value_type) for item in value]
     if pa.types.is_struct(kind):
-        return {member.name: respell(value.get(member.name), member.type) for member in kind}
+        return {member.name: widen_value(value.get(member.name), member.type) for member in kind}
     return value
 
 
-def spell(value: Any) -> str:
+def spell_value(value: Any) -> str:
     """Return a value that JSON cannot hold as a string: bytes in base64, times in ISO 8601, others as they print."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")

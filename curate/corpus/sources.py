@@ -24,7 +24,7 @@ from curate.corpus.streams import as_failure, filesystem_of, is_url, open_binary
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
 
-FORMATS = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
+SUFFIX_TO_FORMAT = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
 COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".zstd": "zst", ".bz2": "bz2", ".xz": "xz"}
 MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 
@@ -122,7 +122,7 @@ def format_of(path: str) -> tuple[str | None, str | None]:
     name = PurePosixPath(urlsplit(path).path if is_url(path) else path).name.lower()
     stem, suffix = os.path.splitext(name)
     compression = COMPRESSIONS.get(suffix)
-    kind = FORMATS.get(os.path.splitext(stem)[1] if compression else suffix)
+    kind = SUFFIX_TO_FORMAT.get(os.path.splitext(stem)[1] if compression else suffix)
     if kind is None or (compression and readers.FORMATS[kind].is_columnar):
         return None, None
     return kind, compression
@@ -154,8 +154,8 @@ def sniff_format(path: str) -> tuple[str, str | None]:
 def hint_suffixes() -> str:
     """Return the hint that lists the suffixes of the files that are read."""
     columnar = {name for name, file_format in readers.FORMATS.items() if file_format.is_columnar}
-    plain = [suffix for suffix, name in FORMATS.items() if name not in columnar]
-    others = [suffix for suffix, name in FORMATS.items() if name in columnar]
+    plain = [suffix for suffix, name in SUFFIX_TO_FORMAT.items() if name not in columnar]
+    others = [suffix for suffix, name in SUFFIX_TO_FORMAT.items() if name in columnar]
     return f"files are read by suffix: {' '.join(plain)} (also with {' '.join(COMPRESSIONS)}), {' '.join(others)}"
 
 

@@ -9,8 +9,8 @@ from curate.exports.dataset_folder import DatasetDescription
 from curate.exports.joined_slices import ExportCounts, ExportJob
 from curate.exports.shards import FORMATS
 from curate.rundir.reasons import UNREADABLE
-from curate.runtime.console import size
-from curate.runtime.numbers import percent
+from curate.runtime.console import format_size
+from curate.runtime.numbers import format_share
 
 MAX_SOURCES = 20
 """Files of the corpus that are named."""
@@ -28,7 +28,7 @@ def make_card(job: ExportJob, writer: DatasetDescription, counts: ExportCounts) 
     }
     if job.placed.order is not None:
         sections["In which order"] = _order_lines(job)
-    share = percent(writer.rows, counts.read)
+    share = format_share(writer.rows, counts.read)
     head = f"{writer.rows:,} of {counts.read:,} documents ({share}), {counts.tokens:,} tokens: those that were {what}."
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
     return "\n\n".join(["# Curated text" if not job.rejected else "# Rejected text", head, *body]) + "\n"
@@ -44,7 +44,8 @@ def code(text: object) -> str:
 def _read_lines(job: ExportJob, score: Mapping[str, Any]) -> list[str]:
     sources, counts = job.corpus.sources, score["counts"]
     lines = [
-        f"- {code(source.name)}" + (f", {size(source.size)}" if source.size else "") for source in sources[:MAX_SOURCES]
+        f"- {code(source.name)}" + (f", {format_size(source.size)}" if source.size else "")
+        for source in sources[:MAX_SOURCES]
     ]
     if len(sources) > MAX_SOURCES:
         lines.append(f"- and {len(sources) - MAX_SOURCES:,} more files")

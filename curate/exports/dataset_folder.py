@@ -24,7 +24,7 @@ from curate.errors import StorageError, UsageError
 from curate.exports.json_types import find_json_type
 from curate.exports.shard_writer import WrittenShard
 from curate.exports.shards import TABLE_FORMATS
-from curate.runtime.files import storage_error
+from curate.runtime.files import make_storage_error
 
 MADE_BY = "curate export"
 
@@ -44,13 +44,13 @@ class DatasetDescription(Protocol):
 
 
 @contextmanager
-def building(out: Path, overwrite: bool) -> Iterator[Path]:
+def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     """Give an empty folder next to ``out``: it is renamed to ``out`` at the end, or removed when the block fails.
 
     Raises UsageError where ``out`` is something that an export may not replace, StorageError where the operating system
     refuses to write.
     """
-    check_place(out, overwrite)
+    check_output_folder(out, overwrite)
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def building(out: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def check_place(out: Path, overwrite: bool) -> None:
+def check_output_folder(out: Path, overwrite: bool) -> None:
     """Raise UsageError where ``out`` is something that an export may not replace.
 
     A path where nothing is and an empty folder pass; an earlier export does with ``overwrite``.
@@ -103,7 +103,7 @@ def _remove_leftovers(out: Path) -> None:
 
 
 def _storage_error(error: OSError, out: Path) -> StorageError:
-    message = storage_error(error, out).message
+    message = make_storage_error(error, out).message
     return StorageError(message, "free some space or name another folder; nothing half written was left behind")
 
 

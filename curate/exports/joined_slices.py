@@ -23,7 +23,7 @@ from curate.exports.leaked_passages import LeakedPassages, LeakTreatment
 from curate.rundir import decision_table, parquet, reasons, schemas, scores_view
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
-from curate.rundir.tally import Tally, decide, sum_up
+from curate.rundir.tally import Tally, stream_decisions, sum_tally
 from curate.runtime.text import command
 
 if TYPE_CHECKING:
@@ -170,11 +170,11 @@ def open_choice(run: Run, rejections: Rejections, folder: Path) -> Iterator[Expo
         return
     path, tally = folder / "decisions.parquet", Tally()
     with scores_view.open_scores(run, None, rejections) as connection:
-        scores_view.check_met(connection, run, rejections)
+        scores_view.check_rejections_are_scored(connection, run, rejections)
         reason = reasons.status_reason_sql()
-        decision_table.write_decisions(path, decide(connection, reason, tally), {})
+        decision_table.write_decisions(path, stream_decisions(connection, reason, tally), {})
     try:
-        sums = sum_up("export", tally, run.finished_scores()["counts"]["read"])
+        sums = sum_tally("export", tally, run.finished_scores()["counts"]["read"])
         rejected = {why: share.documents for why, share in sums.rejected.items()}
         yield ExportChoice(path, None, rejections, sums.kept.documents, rejected)
     finally:
@@ -194,7 +194,7 @@ def read_pieces(job: ExportJob) -> Iterator[JoinedSlice]:
         name: decision_table.DecisionReader(path, schemas.ORDER if name == "position" else schemas.BUCKETS)
         for name, path in job.placed.paths(job.run).items()
     }
-    parts = iter(parquet.parts(job.run.scores))
+    parts = iter(parquet.list_parts(job.run.scores))
     for documents in job.corpus.slices(columns="all"):
         path = next(parts, None)
         if path is None:
@@ -296,7 +296,7 @@ def count_rows(counts: ExportCounts, scores: pa.Table, keep: pa.ChunkedArray, re
 def check_counts(job: ExportJob, counts: ExportCounts) -> None:
     """Raise TableError where documents were lost or doubled on the way."""
     record = job.run.finished_scores()["counts"]
-    reasons.conserve("export", record["read"], counts.kept, counts.rejected, counts.unreadable)
+    reasons.check_documents_add_up("export", record["read"], counts.kept, counts.rejected, counts.unreadable)
     if counts.kept != job.choice.kept:
         message = f"the decisions keep {job.choice.kept:,} documents, but {counts.kept:,} were kept"
         raise TableError(message, command("filter …", job.run.path))

@@ -54,7 +54,7 @@ def choose_treatment(run: Run, rejections: Rejections, corpus: Corpus) -> LeakTr
 
 def _find_actions(run: Run) -> set[str]:
     """Return the actions in the hits."""
-    parts = parquet.parts(run.hits)
+    parts = parquet.list_parts(run.hits)
     query = f"SELECT DISTINCT action FROM {sql.parquet_source(run.hits)}" if parts else "SELECT 'none'"
     return {str(action) for (action,) in sql.connect().execute(query).fetchall()}
 
@@ -114,7 +114,7 @@ def _missing_error(path: Path, file: str, row: int) -> TableError:
 
 def _read_leaks(run: Run) -> Iterator[dict[str, Any]]:
     """Yield the hits of contaminated documents, in the order of the corpus."""
-    for path in parquet.parts(run.hits):
+    for path in parquet.list_parts(run.hits):
         for hit in pq.read_table(path, columns=COLUMNS, partitioning=None).to_pylist():
             if hit["verdict"] == "contaminated":
                 yield hit

@@ -120,13 +120,13 @@ def _settle_middle(reader: BlockReader, middle: CompiledCriteria) -> CompiledCri
     criteria, compiled = middle.criteria, middle.band
     if compiled is None:
         raise ValueError("compiled criteria without a band")
-    weights = quantiles.totals(lambda: _members(reader, criteria), len(reader.within.names))
+    weights = quantiles.sum_weights(lambda: _members(reader, criteria), len(reader.within.names))
     begins = _find_begins(reader, criteria, compiled)
     positions = {}
     for group, (first, last, total) in enumerate(_require_band(criteria).ends(weights.tolist())):
         part = last - first
         positions[group] = min(begins.get(group, first) + part, total - part)  # the high begins there
-    cuts = quantiles.find(lambda: _members(reader, criteria), {group: [end] for group, end in positions.items()})
+    cuts = quantiles.find_cuts(lambda: _members(reader, criteria), {group: [end] for group, end in positions.items()})
     high = {group: make_end(cuts.get((group, position)), position) for group, position in positions.items()}
     return CompiledCriteria(criteria, replace(compiled, high=high), middle.reasons)
 
@@ -155,7 +155,7 @@ def _write_subsets(reader: BlockReader, options: FilterOptions, out: str) -> Pro
     band = _require_band(compiled["low"].criteria)
     others = parameters_of(replace(compiled["low"].criteria, band=None))
     subsets = []
-    with dataset_folder.building(Path(out), overwrite=False) as folder:
+    with dataset_folder.build_folder(Path(out), overwrite=False) as folder:
         for side in SIDES:
             subsets.append(_write_side(reader, side, compiled[side], folder, out))
         scored_tokens = reader.run.finished_scores()["made_from"]["model"].get("max_tokens")
@@ -174,12 +174,12 @@ def _write_side(reader: BlockReader, side: str, compiled: CompiledCriteria, fold
     note: dict[str, Any] = {**made_from, "parameters": parameters}
     note["fingerprint"] = compute_fingerprint(note)
     judgement = Judgement(reader, compiled)
-    with decision_table.coded_writer(path, reader.reasons, note) as writer:
+    with decision_table.open_coded_writer(path, reader.reasons, note) as writer:
         for block, codes in judgement.blocks():
             count.add(block, codes)
             writer.add(block.file, block.rows, codes)
     read = reader.run.finished_scores()["counts"]["read"]
-    sums = tally.sum_up("filter --probe", count.tally(reader.reasons), read)
+    sums = tally.sum_tally("filter --probe", count.tally(reader.reasons), read)
     if not sums.kept.documents:
         raise GateError(f"no document is short enough for the {side} of so few tokens", "give more: --tokens 10M")
     rejected = {reason: share.documents for reason, share in sums.rejected.items()}
@@ -200,7 +200,7 @@ def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
             values = block.numbers(column)[codes == 0]
             yield values, np.zeros(len(values), np.int64), None
 
-    lowest, median, highest = quantiles.quantiles(passes, [0], [0.0, 0.5, 1.0])[0]
+    lowest, median, highest = quantiles.compute_quantiles(passes, [0], [0.0, 0.5, 1.0])[0]
     return lowest, median, highest
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from curate.corpus.schema_widening import SchemaShape, fit
+from curate.corpus.schema_widening import SchemaShape, fit_table
 from curate.exports.json_types import is_misread
 from curate.exports.shards import TABLE_FORMATS, Shard, TableFormat
 
@@ -92,7 +92,7 @@ class ShardWriter:
         if not self._pending:
             return
         schema = self.shape.schema()
-        table = pa.concat_tables([fit(piece, schema) for piece in self._pending]).combine_chunks()
+        table = pa.concat_tables([fit_table(piece, schema) for piece in self._pending]).combine_chunks()
         self._pending, self._pending_bytes = [], 0
         if self._open is not None and self._open.size() + table.nbytes > self.shard_bytes:
             self._close()

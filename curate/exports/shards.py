@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.corpus.schema_widening import fit, respell, spell
+from curate.corpus.schema_widening import fit_table, spell_value, widen_value
 from curate.exports.tokens.formats import INDEX_SUFFIXES, LAYOUTS
 
 ARROW_ROWS = 1000
@@ -120,7 +120,7 @@ class LinesShard:
 def dump_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as one line of JSON, its end included."""
     options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
-    return orjson.dumps(row, default=spell, option=options)
+    return orjson.dumps(row, default=spell_value, option=options)
 
 
 class ShardFormat(Protocol):
@@ -254,7 +254,7 @@ class JsonlFormat:
         types = {column.name: column.type for column in schema}
         with open(old, "rb") as lines, open(new, "wb") as out:
             for line in lines:
-                row = {name: respell(value, types[name]) for name, value in orjson.loads(line).items()}
+                row = {name: widen_value(value, types[name]) for name, value in orjson.loads(line).items()}
                 out.write(dump_line(row))
 
 
@@ -292,7 +292,7 @@ def _rewrite_tables(tables: TableFormat, old: Path, new: Path, schema: pa.Schema
     shard = tables.open_shard(new, schema)
     try:
         for table in tables.read_tables(old):
-            shard.write(fit(table, schema))
+            shard.write(fit_table(table, schema))
     finally:
         shard.close()
 

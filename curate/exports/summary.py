@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from curate.runtime.console import count, size
+from curate.runtime.console import format_count, format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ExportSummary:
         what = "rejected documents" if self.rejected else "documents"
         many = "" if self.shards == 1 else "s"
         lines = [
-            f"{self.out}   {self.documents:,} {what}, {count(self.tokens)} tokens, {size(self.bytes)} in "
+            f"{self.out}   {self.documents:,} {what}, {format_count(self.tokens)} tokens, {format_size(self.bytes)} in "
             f"{self.shards} shard{many}, README.md (dataset card), manifest.json"
         ]
         if not self.filtered:

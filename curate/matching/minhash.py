@@ -50,7 +50,7 @@ def choose_bands(threshold: float, num_permutations: int = PERMUTATIONS, recall:
     return Bands(num_permutations, 1)
 
 
-def permutations(count: int = PERMUTATIONS, seed: int = SEED) -> UInt32Array:
+def make_permutations(count: int = PERMUTATIONS, seed: int = SEED) -> UInt32Array:
     """Return datasketch's multipliers and addends of ``count`` permutations, of shape (2, count)."""
     from datasketch import MinHash
 
@@ -68,23 +68,23 @@ def premix_hashes(hashes: UInt32Array) -> UInt32Array:
     return values
 
 
-def signatures(hashes: UInt32Array | UInt64Array, offsets: Int64Array, table: UInt32Array) -> UInt32Array:
+def compute_signatures(hashes: UInt32Array | UInt64Array, offsets: Int64Array, table: UInt32Array) -> UInt32Array:
     """Return the signature of each set, of shape (sets, permutations).
 
     ``hashes`` has the hashes of the elements of all sets, one set after the other; of 64-bit hashes the low 32 bits
     count. Set i has those in [offsets[i], offsets[i + 1]). Repeated elements change nothing. The signature of an empty
-    set is EMPTY throughout, as in datasketch. ``table`` comes from ``permutations``.
+    set is EMPTY throughout, as in datasketch. ``table`` comes from ``make_permutations``.
     """
     mixed = premix_hashes(hashes.astype(np.uint32))
     minima_SP = np.full((len(offsets) - 1, table.shape[1]), EMPTY, np.uint32)
-    if numba_kernels.available():
-        numba_kernels.minima(mixed, offsets.astype(np.int64), table, minima_SP)
+    if numba_kernels.is_numba_available():
+        numba_kernels.lower_minima(mixed, offsets.astype(np.int64), table, minima_SP)
     else:
-        minima(mixed, offsets, table, minima_SP)
+        lower_minima(mixed, offsets, table, minima_SP)
     return minima_SP
 
 
-def minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
+def lower_minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
     """Lower ``minima_SP`` (sets, permutations) to the minima of each set, in NumPy, about BLOCK elements at a time."""
     filled = np.flatnonzero(np.diff(offsets))
     starts, ends = offsets[filled], offsets[filled + 1]

@@ -15,7 +15,7 @@ SMALL_BITS = 23
 
 
 @lru_cache(maxsize=1)
-def available() -> bool:
+def is_numba_available() -> bool:
     """Return whether numba can be imported."""
     try:
         import numba  # noqa: F401
@@ -42,7 +42,7 @@ def _minima() -> Callable[..., None]:
     return compiled
 
 
-def minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
+def lower_minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
     """Lower ``minima_SP`` (sets, permutations) to the minima of each set; the twin of ``minhash.minima``."""
     _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), minima_SP)
 
@@ -80,14 +80,14 @@ def _sift() -> Callable[..., int]:
     return compiled
 
 
-def make_small(keys: UInt64Array) -> UInt8Array:
+def make_bit_table(keys: UInt64Array) -> UInt8Array:
     """Return a table of 2^SMALL_BITS bits (a megabyte, which stays in the cache), set at the high bits of the keys."""
     flags = np.zeros(1 << SMALL_BITS, bool)
     flags[(keys >> np.uint64(64 - SMALL_BITS)).astype(np.int64)] = True
     return np.packbits(flags, bitorder="little")
 
 
-def sift(
+def find_passing_keys(
     signed: UInt32Array,
     bands: int,
     rows: int,
@@ -98,8 +98,8 @@ def sift(
 ) -> tuple[Int64Array, UInt64Array]:
     """Return the band keys that pass two filters, as positions in ``minhash.band_keys(…).ravel()`` and keys.
 
-    ``signed`` has the signatures, of shape (sets, permutations). ``small`` comes from ``make_small``. ``table`` has a
-    flag at both halves of each wanted key, modulo ``mask`` + 1.
+    ``signed`` has the signatures, of shape (sets, permutations). ``small`` comes from ``make_bit_table``. ``table`` has
+    a flag at both halves of each wanted key, modulo ``mask`` + 1.
     """
     room = 4 * len(signed) + 1024
     while True:

@@ -6,13 +6,13 @@ for hash collisions: one in 10^13 pairs of documents of a thousand shingles.
 
 import numpy as np
 
-from curate.matching.words import JOIN, Words, hash_spans, inner, mix, shingle
+from curate.matching.words import JOIN, Words, hash_shingles, hash_spans, mark_inner_shingles, mix_bits
 from curate.runtime.arrays import Int64Array, UInt64Array
 
 SHORT = np.uint64(0x5851F42D4C957F2D)  # separates hashes of another kind (Knuth's multiplier, MMIX)
 
 
-def shingle_sets(words: Words, size: int) -> tuple[UInt64Array, Int64Array]:
+def make_shingle_sets(words: Words, size: int) -> tuple[UInt64Array, Int64Array]:
     """Return the shingle hashes of all documents, one after the other with repeats, and the offsets of each document.
 
     Document d has the hashes in [offsets[d], offsets[d + 1]). A document of fewer than ``size`` words has one hash, of
@@ -25,8 +25,8 @@ def shingle_sets(words: Words, size: int) -> tuple[UInt64Array, Int64Array]:
     short = np.flatnonzero((counts > 0) & (counts < size))
     is_shingle = np.ones(len(hashes), bool)
     is_shingle[offsets[short]] = False
-    run = shingle(words.hashes, size)
-    hashes[is_shingle] = run[inner(words.offsets, size, len(run))]
+    run = hash_shingles(words.hashes, size)
+    hashes[is_shingle] = run[mark_inner_shingles(words.offsets, size, len(run))]
     hashes[offsets[short]] = hash_short(words, short)
     return hashes, offsets
 
@@ -38,7 +38,7 @@ def hash_short(words: Words, documents: Int64Array) -> UInt64Array:
     for position in range(int(counts.max(initial=0))):
         longer = counts > position
         values[longer] = values[longer] * JOIN + words.hashes[starts[longer] + position]
-    return mix(values)
+    return mix_bits(values)
 
 
 def hash_sequences(words: Words) -> tuple[UInt64Array, UInt64Array]:
@@ -50,12 +50,12 @@ def hash_sequences(words: Words) -> tuple[UInt64Array, UInt64Array]:
     filled = np.flatnonzero(words.counts)
     first, last = words.offsets[filled], words.offsets[filled + 1] - 1
     counts = words.counts[filled].astype(np.uint64)
-    high[filled] = mix(hash_spans(words.hashes, first, last) + counts)
-    low[filled] = mix(hash_spans(mix(words.hashes + SHORT), first, last) + counts)
+    high[filled] = mix_bits(hash_spans(words.hashes, first, last) + counts)
+    low[filled] = mix_bits(hash_spans(mix_bits(words.hashes + SHORT), first, last) + counts)
     return high, low
 
 
-def as_set(hashes: UInt64Array) -> UInt64Array:
+def sort_unique(hashes: UInt64Array) -> UInt64Array:
     """Return the hashes in ascending order, without repeats."""
     values = np.sort(hashes)
     is_new = np.ones(len(values), bool)

@@ -115,7 +115,7 @@ def split_batch(
     begins = np.concatenate([[0], np.cumsum(lengths + 1)])
     points, origin = fold_text(joined)
     first, last = find_boundaries(points, joined.isascii())
-    hashes = mix(hash_spans(points, first, last))
+    hashes = mix_bits(hash_spans(points, first, last))
     starts, ends = (first, last + 1) if origin is None else (origin[first], origin[last] + 1)
     offsets = np.searchsorted(starts, begins)
     many = np.diff(offsets)
@@ -126,7 +126,7 @@ def split_batch(
 
 def fold_text(text: str) -> tuple[UInt32Array, Int64Array | None]:
     """Return the folded code points, SEPARATOR between words, and the character of each where they have moved."""
-    table = folding()
+    table = load_folding()
     if text.isascii():
         return table.single[:128][np.frombuffer(text.encode("ascii"), np.uint8)], None
     raw = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -145,7 +145,7 @@ def find_boundaries(points: UInt32Array, ascii_only: bool) -> tuple[Int64Array, 
     np.not_equal(points, SEPARATOR, out=inside[1:-1])
     begins, ends = inside[1:-1] & ~inside[:-2], inside[1:-1] & ~inside[2:]
     if not ascii_only:
-        alone = folding().alone[points]
+        alone = load_folding().alone[points]
         if alone.any():
             neighbour = np.zeros(len(points) + 2, bool)
             neighbour[1:-1] = alone
@@ -183,7 +183,7 @@ def accumulate_product(base: int, size: int) -> UInt64Array:
     return np.multiply.accumulate(steps)
 
 
-def mix(values: UInt64Array) -> UInt64Array:
+def mix_bits(values: UInt64Array) -> UInt64Array:
     """Return the values after MurmurHash3's finaliser for 64 bits (Appleby, public domain): a bijection."""
     values = values ^ (values >> np.uint64(33))
     values = values * np.uint64(0xFF51AFD7ED558CCD)
@@ -193,10 +193,11 @@ def mix(values: UInt64Array) -> UInt64Array:
     return values
 
 
-def shingle(hashes: UInt64Array, size: int) -> UInt64Array:
+def hash_shingles(hashes: UInt64Array, size: int) -> UInt64Array:
     """Return the hash of ``size`` words from each word on; the last size − 1 words have none.
 
-    Shingles that begin within the last size − 1 words of a document reach into the next one: ``inner`` finds them.
+    Shingles that begin within the last size − 1 words of a document reach into the next one: ``mark_inner_shingles``
+    finds them.
     """
     count = len(hashes) - size + 1
     if count <= 0:
@@ -205,10 +206,10 @@ def shingle(hashes: UInt64Array, size: int) -> UInt64Array:
     for offset in range(1, size):
         value *= JOIN
         value += hashes[offset : offset + count]
-    return mix(value)
+    return mix_bits(value)
 
 
-def inner(offsets: Int64Array, size: int, count: int) -> BoolArray:
+def mark_inner_shingles(offsets: Int64Array, size: int, count: int) -> BoolArray:
     """Return whether each of the first ``count`` shingles lies within one document (``Words.offsets``)."""
     mask = np.ones(count, bool)
     for back in range(1, size):
@@ -219,7 +220,7 @@ def inner(offsets: Int64Array, size: int, count: int) -> BoolArray:
 
 
 @lru_cache(maxsize=1)
-def folding() -> Folding:
+def load_folding() -> Folding:
     """Return the tables, made once a process from the Unicode data of this Python."""
     size = sys.maxunicode + 1
     single, first = np.zeros(size, np.uint32), np.zeros(size, np.int32)

@@ -96,7 +96,7 @@ def _plain_number(text: str, kind: type) -> str:
     return text.lower().replace(".inf", "inf").replace(".nan", "nan") if kind is float else text
 
 
-def parameters_of(verb: Callable[..., Any]) -> dict[str, Parameter]:
+def read_parameters(verb: Callable[..., Any]) -> dict[str, Parameter]:
     """Return the parameters of a verb by their Python names, in the order of its signature.
 
     Old names are not among them; each is an ``old_options`` of the parameter that replaced it. Raises TypeError for an

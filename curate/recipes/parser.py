@@ -10,7 +10,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from curate.recipes.parameters import Parameter
 from curate.recipes.stage_graph import Problem, Step
 from curate.recipes.yaml_nodes import EXAMPLE, FOUND_CHARS, describe, is_null, line_of, name_line, suggest
-from curate.runtime.text import fold, shorten
+from curate.runtime.text import fold_whitespace, shorten
 
 TOP = ("description", "run", "steps")
 """The keys of a recipe that is a mapping."""
@@ -109,7 +109,7 @@ class RecipeParser:
             if not isinstance(key, ScalarNode):
                 self.note(key, f"{what}: expected the name of an option, {describe(key)}")
                 continue
-            name = fold(str(key.value)).replace("_", "-")
+            name = fold_whitespace(str(key.value)).replace("_", "-")
             if name in seen:
                 self.note(key, f"{what}: {name} is given twice, here and in line {seen[name]}")
                 continue
@@ -149,17 +149,19 @@ class RecipeParser:
             return ParsedStep(verb, line_of(node))
         first = text.split()[0].replace("-", "_") if text.split() else ""
         if first in self.verbs:
-            self.note(node, f'options come after a colon: {EXAMPLE}; found "{shorten(fold(text), FOUND_CHARS)}"')
+            self.note(
+                node, f'options come after a colon: {EXAMPLE}; found "{shorten(fold_whitespace(text), FOUND_CHARS)}"'
+            )
             return None
         near = suggest(text, self.names()) or f"; there are {', '.join(self.names())}"
-        self.note(node, f'unknown verb "{shorten(fold(text), FOUND_CHARS)}"{near}')
+        self.note(node, f'unknown verb "{shorten(fold_whitespace(text), FOUND_CHARS)}"{near}')
         return None
 
     def refuse_more(self, step: ParsedStep, more: Sequence[tuple[Node, Node]]) -> None:
         """Collect the mistake of several keys in one step: options that were not indented, or verbs without a dash."""
         step.mistaken |= set(self.verbs[step.verb])
         for key, _ in more:
-            name, verb = fold(str(key.value)), step.verb.replace("_", "-")
+            name, verb = fold_whitespace(str(key.value)), step.verb.replace("_", "-")
             if str(key.value).replace("-", "_") in self.verbs:
                 self.note(key, f"{name} is a step: begin its line with a dash")
             else:
@@ -251,7 +253,7 @@ class RecipeParser:
         lists: set[tuple[int, str]] = set()
         for setting in settings:
             match = re.fullmatch(r"([\w-]+)\.([\w-]+)=(.*)", setting, re.DOTALL)
-            where = f"--set {shorten(fold(setting), 60)}"
+            where = f"--set {shorten(fold_whitespace(setting), 60)}"
             if match is None:
                 self.problems.append((where, "expected STEP.OPTION=VALUE, as in filter.max-ppl=60"))
                 continue
@@ -292,7 +294,7 @@ class RecipeParser:
             value = parameter.read(text)
         except ValueError as error:
             step.mistaken.add(parameter.name)
-            raise ValueError(f'{error}, found "{shorten(fold(text), FOUND_CHARS)}"') from None
+            raise ValueError(f'{error}, found "{shorten(fold_whitespace(text), FOUND_CHARS)}"') from None
         key = (id(step), name)
         before = step.values.get(parameter.name, []) if key in lists else []
         lists.add(key)

@@ -32,7 +32,7 @@ MOST_HINT = 150
 """Characters of a verb's hint that are shown after a mistake."""
 
 
-def find_refused(
+def find_preflight_problems(
     recipe: "Recipe", run: "Run", records: "StepRecords", functions: "VerbFunctions"
 ) -> "Iterator[Problem]":
     """Yield a problem for each step that could not work although the recipe is well formed."""
@@ -109,13 +109,13 @@ def _check_output(step: "Step", records: "StepRecords") -> UsageError | None:
     if step.verb != "export" or records.wrote(step):
         return None
     try:
-        dataset_folder.check_place(Path(step.values["out"]), step.values["overwrite"])
+        dataset_folder.check_output_folder(Path(step.values["out"]), step.values["overwrite"])
     except UsageError as error:
         return error
     return None
 
 
-def warn_of_others(recipe: "Recipe", run: "Run") -> None:
+def warn_of_earlier_tables(recipe: "Recipe", run: "Run") -> None:
     """Warn of tables in the run that steps read and none of them writes: an earlier recipe or a command wrote them."""
     verbs = {step.verb for step in recipe.steps}
     read = {name for step in recipe.steps for name in list_stages_read(step)} - {"score", "corpus"}

@@ -27,7 +27,7 @@ from curate.recipes.yaml_nodes import EXAMPLE, compose, find_foreign, read_text
 
 MOST_SHOWN = 10
 """Mistakes that an error lists."""
-MEND = "correct the recipe; nothing was started"
+FIX_HINT = "correct the recipe; nothing was started"
 HEAD = "# Written by curate run: a recipe with every default filled in. Run again, it does what is left to do.\n"
 
 
@@ -55,16 +55,16 @@ def read_recipe(path: str, verbs: Verbs, settings: Sequence[str] = ()) -> Recipe
     run, description, parsed = parser.read_top(root)
     parser.apply_settings(settings, parsed)
     steps = tuple(parser.finish(step) for step in parsed)
-    hint = parser.hint() if parser.problems or not steps else MEND
+    hint = parser.hint() if parser.problems or not steps else FIX_HINT
     parser.problems += check_sequence(steps)
     if not steps and not parser.problems:
         parser.problems.append(("line 1", f"there are no steps, as in {EXAMPLE}"))
     if parser.problems:
-        raise refusal(path, parser.problems, hint)
+        raise make_refusal(path, parser.problems, hint)
     return Recipe(path, run, description, steps)
 
 
-def refusal(path: str, problems: Sequence[Problem], hint: str) -> UsageError:
+def make_refusal(path: str, problems: Sequence[Problem], hint: str) -> UsageError:
     """Return the error for some mistakes: one on one line, several as a list ordered by line."""
     if len(problems) == 1:
         return UsageError(f"{path}, {problems[0][0]}: {problems[0][1]}", hint)

@@ -84,7 +84,7 @@ class RecipeRunner:
 
     def keep(self) -> None:
         """Write the recipe with every default to ``recipe.yaml`` in the run directory."""
-        with files.replacing(Path(self.run) / "recipe.yaml") as beside:
+        with files.replace_atomically(Path(self.run) / "recipe.yaml") as beside:
             beside.write_text(dump_recipe(self.recipe, self.verbs, self.run), encoding="utf-8")
 
     def values(self, step: "Step") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from yaml import MappingNode, Node, SequenceNode
 
 from curate.errors import UsageError
 from curate.recipes.stage_graph import Problem
-from curate.runtime.text import fold, shorten
+from curate.runtime.text import fold_whitespace, shorten
 
 MOST_BYTES = 100_000
 FOUND_CHARS = 40
@@ -65,7 +65,9 @@ def compose(path: str, text: str) -> Node:
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(path, text, error) from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {fold(str(error))}", "write it as a plain text file") from error
+        raise UsageError(
+            f"{path} is not YAML: {fold_whitespace(str(error))}", "write it as a plain text file"
+        ) from error
     except RecursionError as error:
         raise UsageError(f"{path} is nested too deeply to be a recipe", f"for example: {EXAMPLE}") from error
     if root is None:
@@ -82,8 +84,8 @@ def _not_yaml(path: str, text: str, error: Any) -> UsageError:
         return UsageError(f"{path}, line {number}: a tab; YAML is indented with spaces", "replace the tab by spaces")
     if "single document" in str(error):
         return UsageError(f"{path}, line {number}: a second document begins; a recipe is one", "remove the line ---")
-    what = f"{path}, line {number}: not YAML: {fold(error.problem or str(error))}"
-    shown = shorten(fold(line.strip()), 60)
+    what = f"{path}, line {number}: not YAML: {fold_whitespace(error.problem or str(error))}"
+    shown = shorten(fold_whitespace(line.strip()), 60)
     return UsageError(what, f"the line reads: {shown}" if shown else f"for example: {EXAMPLE}")
 
 
@@ -96,7 +98,10 @@ def find_foreign(root: Node) -> Iterator[Problem]:
             continue
         seen.add(id(node))
         if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
-            yield name_line(node), f"the tag {shorten(fold(node.tag), FOUND_CHARS)} has no effect here; remove it"
+            yield (
+                name_line(node),
+                f"the tag {shorten(fold_whitespace(node.tag), FOUND_CHARS)} has no effect here; remove it",
+            )
         children = node.value if isinstance(node.value, list) else []
         rest += [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
 
@@ -122,4 +127,4 @@ def describe(node: Node) -> str:
         return "found options of its own"
     if isinstance(node, SequenceNode):
         return "found a list"
-    return f'found "{shorten(fold(str(node.value)), FOUND_CHARS)}"' if node.value else "found nothing"
+    return f'found "{shorten(fold_whitespace(str(node.value)), FOUND_CHARS)}"' if node.value else "found nothing"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 LARGER = "HuggingFaceTB/SmolLM2-135M"  # the model to suggest for real work on a laptop
 
 
-def announce(reference: "ReferenceModel", devices: str | None = None) -> None:
+def announce_reference(reference: "ReferenceModel", devices: str | None = None) -> None:
     """Print which model scores, the devices where ``--devices`` was given, and what the self-check measured."""
     from curate.reference.checkpoint import BUILTIN, BUILTIN_TEXT
     from curate.runtime import console
@@ -18,7 +18,7 @@ def announce(reference: "ReferenceModel", devices: str | None = None) -> None:
     if identity["model"] == "none":
         console.say("reference", "none: documents are counted and hashed, nothing is measured")
         return
-    line = f"{identity['model']} ({console.count(reference.parameters)} parameters"
+    line = f"{identity['model']} ({console.format_count(reference.parameters)} parameters"
     if identity["model"] == BUILTIN:
         line += f", English, trained on {BUILTIN_TEXT}) — for real work name a larger one: --model {LARGER}"
     else:

@@ -96,7 +96,7 @@ class CausalReference:
                 if advance is not None:
                     advance(each.pack.tokens, each.pack.tokens / max(int(each.batch.scored.sum()), 1))
             if each.last:
-                yield batches.finish(each.batch)
+                yield batches.finish_batch(each.batch)
 
     def count(self, pack: ScoringPack) -> None:
         """Add a pack to the counts of computed and scored tokens."""

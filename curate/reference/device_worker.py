@@ -201,12 +201,12 @@ def _answer(
     scored = computed = 0
     while True:
         begin: RoundBegin = pickle.load(sys.stdin.buffer)
-        with profiler.measuring() if begin.measure else nullcontext() as watch:
+        with profiler.measure_spans() if begin.measure else nullcontext() as watch:
             for likelihoods in reference.score(_batches()):
                 done = reference.num_scored_tokens - scored, reference.num_computed_tokens - computed
                 yield WorkerAnswer(likelihoods, *done)
                 scored, computed = reference.num_scored_tokens, reference.num_computed_tokens
-        yield RoundReport(None if watch is None else profiler.describe(watch))
+        yield RoundReport(None if watch is None else profiler.describe_profile(watch))
 
 
 def _batches() -> Iterator[list[Passage]]:

@@ -34,10 +34,10 @@ def load_causal(name: str, config: ScoringConfig) -> CausalReference:
     """
     check_config(config)
     dtype = choose_dtype(config, choose_device(config.device))
-    return settle(open_checkpoint(name, config.revision, config.trust_remote_code, dtype), config)
+    return prepare_reference(open_checkpoint(name, config.revision, config.trust_remote_code, dtype), config)
 
 
-def settle(checkpoint: Checkpoint, config: ScoringConfig) -> CausalReference:
+def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalReference:
     """Check a model that is loaded in the dtype of the run, choose how to run it, and return the reference.
 
     Raises ModelError where it fails the self-check or does not fit into memory.

@@ -28,7 +28,7 @@ from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
 from curate.runtime import profiler
-from curate.runtime.threads import cores
+from curate.runtime.threads import count_cores
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class MultiDeviceReference:
         for worker in self.workers:
             report: RoundReport = worker.receive()
             if report.profile is not None:
-                profiler.add_apart(worker.device, report.profile)
+                profiler.add_process_profile(worker.device, report.profile)
 
     def _take(self, worker: DeviceWorker, advance: Callable[[int, float], None] | None) -> Likelihoods:
         with profiler.span("wait"):  # for the devices; the processes measure what they do meanwhile
@@ -133,7 +133,7 @@ def load_on_devices(name: str, config: ScoringConfig, devices: Sequence[str]) ->
     ``devices`` is not empty. Raises what loading raises, and ModelError where a process ends or the devices do not
     score alike.
     """
-    threads = max(1, cores() // len(devices)) if devices[0].startswith("cpu") else None
+    threads = max(1, count_cores() // len(devices)) if devices[0].startswith("cpu") else None
     changed = threading.Condition()
     workers = [DeviceWorker(name, replace(config, device=devices[0]), threads, changed)]
     try:

@@ -64,7 +64,7 @@ def choose_pack(checkpoint: Checkpoint, device: torch.device) -> int:
     return next((tokens for tokens in CUDA_PACKS if tokens * num_bytes <= CUDA_BYTES), CUDA_PACKS[-1])
 
 
-def sizes_of(pack_tokens: int) -> tuple[int, ...]:
+def list_pack_sizes(pack_tokens: int) -> tuple[int, ...]:
     """Return the fixed sizes of packs, falling: ``pack_tokens``, and smaller ones for the rest of a batch."""
     return tuple(sorted({max(1, pack_tokens // part) for part in (1, 4, 16)}, reverse=True))
 
@@ -77,7 +77,7 @@ def fit_packs(runner: CausalModel, pack_tokens: int) -> int:
     if runner.rung != "packed":
         return pack_tokens
     while True:
-        runner.sizes = sizes_of(pack_tokens)
+        runner.sizes = list_pack_sizes(pack_tokens)
         try:
             runner.nats(trial_pack(pack_tokens))
             return pack_tokens

@@ -39,7 +39,7 @@ class ScoredSequence:
     """Windows with scored tokens."""
 
 
-def measure(
+def measure_sequences(
     reference: CausalReference,
     sequences: Sequence[TokenSequence],
     advance: Callable[[int, int], None] | None = None,

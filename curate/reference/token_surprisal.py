@@ -30,7 +30,7 @@ class TokenSurprisal:
     """N."""
 
 
-def load_again(identity: Mapping[str, Any]) -> CausalReference:
+def reload_reference(identity: Mapping[str, Any]) -> CausalReference:
     """Load the reference model of an identity in ``run.json`` and return it, set to score as it did then.
 
     Raises ModelError where the model of that name has changed since, or cannot be loaded.
@@ -54,7 +54,7 @@ def load_again(identity: Mapping[str, Any]) -> CausalReference:
     return reference
 
 
-def measure(reference: CausalReference, texts: Sequence[str]) -> list[TokenSurprisal | None]:
+def measure_surprisal(reference: CausalReference, texts: Sequence[str]) -> list[TokenSurprisal | None]:
     """Return the nats of each scored token of each text; None for a text without one, or that cannot be scored.
 
     The first token is scored where the model reads a prefix. Raises ModelError where the tokenizer cannot map tokens
@@ -87,7 +87,7 @@ class TokenSpan:
     """How many tokens it has."""
 
 
-def stretch(text: str, surprisal: TokenSurprisal) -> list[TokenSpan]:
+def cut_spans(text: str, surprisal: TokenSurprisal) -> list[TokenSpan]:
     """Return the text up to its last scored token, cut into spans that join to the text; their nats add up to its nats.
 
     A span begins where the one before it ended, so that white space which a tokenizer does not count to a token goes

@@ -27,7 +27,7 @@ class TokenizerOnly:
     eos_text: str | None
 
 
-def open_vocabulary(name: str) -> TokenizerOnly:
+def load_tokenizer(name: str) -> TokenizerOnly:
     """Return the tokenizer of a local folder, a Hub id, or ``builtin``. Raises ModelError where it cannot be loaded."""
     source = str(builtin_folder()) if name == BUILTIN else name
     is_path = name[:1] in ("/", ".", "~") or (os.sep in name and Path(name).parent.is_dir())

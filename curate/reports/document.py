@@ -17,7 +17,7 @@ from curate.rundir.reasons import UNREADABLE, duplicate_reason
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.rundir.schemas import SIGNALS
-from curate.runtime.text import command, lay_out
+from curate.runtime.text import command, wrap_parts
 
 SHOWN = 20
 """Documents of one id that are shown."""
@@ -81,7 +81,7 @@ class ExplainedDocument:
         copies = self.dossier.copies
         dropped = copies is not None and self.reason == duplicate_reason(copies.kind)
         reason = copies.reason() if copies is not None and dropped else visible(self.reason or "")
-        lines = [line.rstrip() for line in lay_out(self.decision, split_line(reason))]
+        lines = [line.rstrip() for line in wrap_parts(self.decision, split_line(reason))]
         return lines if copies is None or dropped else [*lines, *copies.lines()]
 
     def _numbers(self) -> list[str]:
@@ -195,7 +195,7 @@ class DocumentReader:
         self._run = run
         self._corpus: Corpus | str = _open_corpus(run)
         readable = None if isinstance(self._corpus, str) else self._corpus
-        identity = readable.identity() if readable is not None and rejections.is_there(run) else None
+        identity = readable.identity() if readable is not None and rejections.has_rejections(run) else None
         self.rejections: Rejections
         self.rejections, self._problems = rejections.find_rejections(run, identity)
         self._undecided = _explain_undecided(run)

@@ -10,9 +10,9 @@ from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_whole_percent
-from curate.runtime.text import fit, fold, lay_out
+from curate.runtime.text import count_fitting, fold_whitespace, wrap_parts
 from curate.stages.decontaminate.report.highlights import find_marks
-from curate.stages.decontaminate.report.terminal import excerpt
+from curate.stages.decontaminate.report.terminal import make_excerpt
 from curate.stages.decontaminate.report.wording import AROUND, name_item
 
 HITS, COPIES = 5, 3
@@ -37,7 +37,7 @@ class DocumentPosition:
 
     def __str__(self) -> str:
         source = f"{self.source} " if self.source else ""
-        return fold(f"{source}{self.file}:{self.row}" + (f" ({self.id})" if self.id else ""))
+        return fold_whitespace(f"{source}{self.file}:{self.row}" + (f" ({self.id})" if self.id else ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class CopyEvidence:
     def lines(self) -> list[str]:
         """Return lines that name the keeper of a copy, or the copies of a keeper."""
         if self.kind != "keeper":
-            return lay_out("a copy", split_line(self.reason()))
+            return wrap_parts("a copy", split_line(self.reason()))
         many = f"{self.number:,} cop{'y' if self.number == 1 else 'ies'}"
         more = self.number - len(self.others)
         named = [*map(str, self.others), *([f"and {more:,} more"] if more else [])]
-        return lay_out("keeper", split_line(f"keeps {many}: {', '.join(named)}"))
+        return wrap_parts("keeper", split_line(f"keeps {many}: {', '.join(named)}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +92,23 @@ def describe_hit(hit: dict[str, Any]) -> list[str]:
     """Return the lines of one hit: the eval item, the scores of the match, and both texts with shared words in ⟦ ⟧."""
     figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {format_whole_percent(hit['coverage'])} of its words"
     turn = "" if hit["turn"] is None else f", turn {hit['turn']} ({hit['role']})"
-    lines = lay_out(ACTIONS[hit["action"]], split_line(fold(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
+    lines = wrap_parts(ACTIONS[hit["action"]], split_line(fold_whitespace(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
     here, there = find_marks(hit["matched_text"], hit["eval_text"])
     before, after = hit["before"] or "", hit["after"] or ""
     moved = [(first + len(before), last + len(before)) for first, last in here]
-    text = excerpt(before + hit["matched_text"] + after, moved, hit["start"] > len(before), len(after) < AROUND)
+    text = make_excerpt(before + hit["matched_text"] + after, moved, hit["start"] > len(before), len(after) < AROUND)
     return [
         *lines,
-        *lay_out("  document", split_line(text)),
-        *lay_out("  eval item", split_line(excerpt(hit["eval_text"], there, False, True))),
+        *wrap_parts("  document", split_line(text)),
+        *wrap_parts("  eval item", split_line(make_excerpt(hit["eval_text"], there, False, True))),
     ]
 
 
 def split_line(text: str) -> Iterator[str]:
     """Yield the words of a text; a word that is wider than a line, as in scripts without spaces, comes in pieces."""
     for word in text.split():
-        while fit(word, WIDTH - LABEL) < len(word):
-            most = fit(word, WIDTH - LABEL)
+        while count_fitting(word, WIDTH - LABEL) < len(word):
+            most = count_fitting(word, WIDTH - LABEL)
             yield word[:most]
             word = word[most:]
         yield word
@@ -122,7 +122,7 @@ def read_evidence(run: Run, rejections: Rejections, file: str, row: int) -> Docu
 
 
 def _read_hits(run: Run, file: str, row: int) -> tuple[tuple[dict[str, Any], ...], int]:
-    if not parquet.parts(run.hits):
+    if not parquet.list_parts(run.hits):
         return (), 0
     here = f"FROM {sql.parquet_source(run.hits)} WHERE file = ? AND row = ?"
     order = "ORDER BY verdict, bits DESC, eval_set, eval_id, start"  # contaminated before review

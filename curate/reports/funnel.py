@@ -12,9 +12,9 @@ from curate.rundir import rejections as rundir_rejections
 from curate.rundir import tally as rundir_tally
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
-from curate.runtime.console import WIDTH, count
-from curate.runtime.numbers import percent
-from curate.runtime.text import command, fold, lay_out, shorten
+from curate.runtime.console import WIDTH, format_count
+from curate.runtime.numbers import format_share
+from curate.runtime.text import command, fold_whitespace, shorten, wrap_parts
 
 LABEL_CHARS = 50
 """Characters of a reason on the screen."""
@@ -89,18 +89,20 @@ class Funnel:
         """Return the lines of the buckets and of the order."""
         lines = []
         if self.buckets is not None:
-            named = [f"{fold(name)} {many:,}" for name, many in self.buckets.items()]
+            named = [f"{fold_whitespace(name)} {many:,}" for name, many in self.buckets.items()]
             shown = ", ".join([*named[:8], *([f"and {len(named) - 8} more"] if len(named) > 8 else [])])
-            lines += [line.rstrip() for line in lay_out("buckets", shown.split())]
+            lines += [line.rstrip() for line in wrap_parts("buckets", shown.split())]
         if self.order is not None:
-            text = f"{self.order['schedule']} by {fold(str(self.order['by']))}, {self.order['direction']}"
-            lines += [line.rstrip() for line in lay_out("order", text.split())]
+            text = f"{self.order['schedule']} by {fold_whitespace(str(self.order['by']))}, {self.order['direction']}"
+            lines += [line.rstrip() for line in wrap_parts("order", text.split())]
         return lines
 
     def _counts(self) -> list[str]:
-        groups = [(shorten(fold(line.label), LABEL_CHARS), line) for line in reasons.group(self.rejected)]
+        groups = [
+            (shorten(fold_whitespace(line.label), LABEL_CHARS), line) for line in reasons.group_reasons(self.rejected)
+        ]
         width = max([22, *(len(label) + 2 for label, _ in groups)])
-        share = percent(self.kept, self.read)
+        share = format_share(self.kept, self.read)
         lines = [f"{'read':<{width}}{self.read:>13,}   reference {self.model}"]
         if self.unreadable:
             lines.append(f"{'  ' + reasons.UNREADABLE:<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")
@@ -108,7 +110,7 @@ class Funnel:
             note = self._note(line, WIDTH - width - 16)
             lines.append(f"{'  ' + label:<{width}}{line.documents:>13,}   {note}".rstrip())
         last = "kept" if self.filtered or self.verbs else "scored"
-        return [*lines, f"{last:<{width}}{self.kept:>13,}   {share:>7}   {count(self.tokens)} tokens"]
+        return [*lines, f"{last:<{width}}{self.kept:>13,}   {share:>7}   {format_count(self.tokens)} tokens"]
 
     def _note(self, line: reasons.ReasonCount, most: int) -> str:
         """Return what follows a number: the eval sets, or the rule that chooses the copy that is kept."""
@@ -117,7 +119,7 @@ class Funnel:
         return f"keeper: {self.keeper}" if self.keeper and line.is_of_duplicates else ""
 
     def _notes(self) -> list[str]:
-        lines = [line for note in self.stale for line in lay_out("stale:", note.split(), indent=7)]
+        lines = [line for note in self.stale for line in wrap_parts("stale:", note.split(), indent=7)]
         if not self.complete:
             lines.append(
                 "scoring is not finished: these are the documents so far; the same curate score command continues"
@@ -138,7 +140,7 @@ def list_sets(sets: Mapping[str, int], most: int) -> str:
 
     Where not even one fits, it is ``3 eval sets``.
     """
-    named = [f"{fold(name)} {many:,}" for name, many in sets.items()]
+    named = [f"{fold_whitespace(name)} {many:,}" for name, many in sets.items()]
     for shown in range(len(named), 0, -1):
         rest = f", and {len(named) - shown} more" if shown < len(named) else ""
         if len(text := ", ".join(named[:shown]) + rest) <= most:
@@ -155,7 +157,7 @@ def read_funnel(run: Run) -> Funnel:
     if score is None:
         raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
     corpus, stale = check_corpus(run)
-    identity = corpus.identity() if corpus is not None and rundir_rejections.is_there(run) else None
+    identity = corpus.identity() if corpus is not None and rundir_rejections.has_rejections(run) else None
     rejections, problems = rundir_rejections.find_rejections(run, identity)
     filtered = filter_record(run)
     stale += problems
@@ -164,13 +166,13 @@ def read_funnel(run: Run) -> Funnel:
     buckets, order = open_placement(run, "bucket", stale), open_placement(run, "order", stale)
     tally = count_reasons(run, rejections)
     read = sum(share.documents for share in tally.values())
-    sums = rundir_tally.sum_up("status", tally, score["counts"]["read"] if score.get("complete") else read)
+    sums = rundir_tally.sum_tally("status", tally, score["counts"]["read"] if score.get("complete") else read)
     kept, tokens = sums.kept.documents, sums.kept.tokens
     rejected = {reason: share.documents for reason, share in sums.rejected.items()}
     if filtered is not None:
         counts = filtered["counts"]
         kept, tokens, rejected = counts["kept"], counts["kept_tokens"], counts["rejected"]
-        reasons.conserve("status", read, kept, sum(rejected.values()), sums.unreadable)
+        reasons.check_documents_add_up("status", read, kept, sum(rejected.values()), sums.unreadable)
     return Funnel(
         run=str(run.path),
         model=str(score["made_from"]["model"].get("model", "unknown")),
@@ -194,7 +196,7 @@ def read_funnel(run: Run) -> Funnel:
 def count_reasons(run: Run, rejections: Rejections) -> rundir_tally.Tally:
     """Count the documents of the parts that exist by the reasons that precede all criteria."""
     with scores_view.open_scores(run, rejections=rejections) as connection:
-        return rundir_tally.count(connection, reasons.status_reason_sql())
+        return rundir_tally.count_by_reason(connection, reasons.status_reason_sql())
 
 
 def count_aside(run: Run, record: Mapping[str, Any]) -> Aside:
@@ -204,7 +206,7 @@ def count_aside(run: Run, record: Mapping[str, Any]) -> Aside:
     """
     page = run.path / "contamination.html"
     review, shown = record["counts"].get("review", 0), str(page) if page.exists() else None
-    if not parquet.parts(run.hits):
+    if not parquet.list_parts(run.hits):
         return Aside(review, shown)
     key = "count(DISTINCT (file, row)) FILTER (action = '{0}'), count(*) FILTER (action = '{0}')"
     query = f"SELECT {key.format('mark')}, {key.format('cut')} FROM {sql.parquet_source(run.hits)}"

@@ -73,11 +73,11 @@ def read_parts(
     Raises TableError where a part cannot be read, and where a decision is stale or about other rows; UsageError where
     the documents have no such column.
     """
-    kinds = document_columns.carry(run, carry) if carry else {}
+    kinds = document_columns.carry_columns(run, carry) if carry else {}
     names = list(dict.fromkeys([*columns, *(["status"] if decided else [])]))
     keep_reader = _KeepReader(run, found) if decided else None
-    paths = parquet.parts(run.scores)
-    read = threads.in_order(partial(_read_part, run, names, list(kinds), coded), paths, threads.cores())
+    paths = parquet.list_parts(run.scores)
+    read = threads.map_in_order(partial(_read_part, run, names, list(kinds), coded), paths, threads.count_cores())
     for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
         keep = keep_reader.take(number, table) if keep_reader is not None else None
         yield AlignedPart(path.name, file, table.select([*columns, *kinds]), keep)
@@ -92,7 +92,7 @@ def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], coded: bool
         table = part.read(columns=list(names), use_threads=False)
     for name in carry:
         carried = pq.read_table(
-            document_columns.folder(run, name) / path.name,
+            document_columns.locate_column(run, name) / path.name,
             partitioning=None,
             use_threads=False,
             read_dictionary=["value"] if coded else None,
@@ -103,9 +103,9 @@ def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], coded: bool
     return str(note["slice"]["file"]), table
 
 
-def schema(run: Run) -> pa.Schema:
+def read_schema(run: Run) -> pa.Schema:
     """Return the columns of the scores with their types; of a run without parts those of every run."""
-    parts = parquet.parts(run.scores)
+    parts = parquet.list_parts(run.scores)
     if not parts:
         return schemas.SCORES
     with naming(parts[0]):
@@ -218,8 +218,8 @@ class RejectionCodes:
         """Yield (part, index in it, reason) of the documents that the tables reject, in the order of the corpus."""
         query = "SELECT part, place, rejection FROM documents WHERE rejection IS NOT NULL ORDER BY part, place"
         with scores_view.open_scores(run, rejections=self._found) as connection:
-            scores_view.check_met(connection, run, self._found)
-            for batch in sql.stream(connection, query):
+            scores_view.check_rejections_are_scored(connection, run, self._found)
+            for batch in sql.stream_batches(connection, query):
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 

@@ -16,7 +16,7 @@ from curate.rundir import parquet, schemas
 from curate.rundir.run import Run
 from curate.rundir.sql import BATCH_ROWS
 from curate.runtime.arrays import Int16Array, Int64Array
-from curate.runtime.files import replacing
+from curate.runtime.files import replace_atomically
 from curate.runtime.text import command
 
 
@@ -41,7 +41,7 @@ def write_decisions(path: Path, batches: Iterable[pa.RecordBatch], metadata: Map
     """
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     schema = schemas.FILTER.with_metadata({b"curate": note})
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with replace_atomically(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
 
@@ -97,7 +97,7 @@ class CodedWriter:
 
 
 @contextmanager
-def coded_writer(path: Path, names: Sequence[str | None], metadata: Mapping[str, Any]) -> Iterator[CodedWriter]:
+def open_coded_writer(path: Path, names: Sequence[str | None], metadata: Mapping[str, Any]) -> Iterator[CodedWriter]:
     """Open a writer of a decision table at ``path``; after an error the file is closed, but not complete."""
     writer = CodedWriter(path, names, metadata)
     try:

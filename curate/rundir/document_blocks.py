@@ -128,7 +128,7 @@ class BlockReader:
 
     def _read(self) -> Iterator[DocumentBlock]:
         of_documents = [name for name in self.columns if not _is_of_scores(name)]
-        known = aligned_parts.schema(self.run).names
+        known = aligned_parts.read_schema(self.run).names
         of_scores = [name for name in self.columns if _is_of_scores(name) and name in known]
         names = list(dict.fromkeys(["tokens", *of_scores, *([] if self._decided else ["status"])]))
         carry = list(dict.fromkeys([*self.domains.columns, *self.within.columns, *of_documents]))

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents
-from curate.corpus.schema_widening import respell
+from curate.corpus.schema_widening import widen_value
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet, schemas
 from curate.rundir.run import Run
@@ -34,7 +34,7 @@ MANY = 1000
 KINDS = {"string": pa.large_string(), "int64": pa.int64(), "double": pa.float64()}
 
 
-def choose(corpus: Corpus, option: str) -> tuple[str, ...]:
+def choose_carried(corpus: Corpus, option: str) -> tuple[str, ...]:
     """Return the columns to carry for ``--carry``: names with commas, ``none``, or ``auto`` for well-known names.
 
     Raises UsageError for a name that the documents do not have.
@@ -43,25 +43,25 @@ def choose(corpus: Corpus, option: str) -> tuple[str, ...]:
         return ()
     if option == "auto":
         names = [inside + name for name in (*DOMAINS, *LANGUAGES) for inside in INSIDE]
-        return tuple(name for name in names if name != corpus.text_field and holds(corpus, name))
-    return tuple(check(corpus, name) for name in split(option))
+        return tuple(name for name in names if name != corpus.text_field and has_column(corpus, name))
+    return tuple(check_document_column(corpus, name) for name in split_names(option))
 
 
-def split(text: str) -> list[str]:
+def split_names(text: str) -> list[str]:
     """Return the names in a text such as ``domain,language``, each once, in order."""
     return list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
 
 
-def check(corpus: Corpus, name: str) -> str:
+def check_document_column(corpus: Corpus, name: str) -> str:
     """Return the name of a column. Raises UsageError, with the nearest name, where the documents do not have it."""
-    if holds(corpus, name) or name.split(".")[0] in corpus.columns:
+    if has_column(corpus, name) or name.split(".")[0] in corpus.columns:
         return name
     close = difflib.get_close_matches(name, corpus.columns, 1)
     meant = f"did you mean {close[0]}? " if close else ""
     raise UsageError(f"the documents have no column {name!r}", f"{meant}there are: {', '.join(corpus.columns)}")
 
 
-def mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[str]:
+def list_mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[str]:
     """Return the columns of the documents, without the text, that an SQL expression may use.
 
     Where the scores have a column of the same name, that one is meant. ``known`` are columns that are carried already,
@@ -73,11 +73,11 @@ def mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[str]:
         if name != corpus.text_field and name not in schemas.SCORES.names
     ]
     words = set(re.findall(r"\w+", sql))
-    paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and holds(corpus, name)]
+    paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and has_column(corpus, name)]
     return list(dict.fromkeys([*(name for name in columns if name in words and name not in schemas.SIGNALS), *paths]))
 
 
-def holds(corpus: Corpus, name: str) -> bool:
+def has_column(corpus: Corpus, name: str) -> bool:
     """Return whether the first rows of the files show a column, or a field within one (``meta.domain``)."""
     if name in corpus.columns:
         return True
@@ -92,23 +92,23 @@ def holds(corpus: Corpus, name: str) -> bool:
     return True
 
 
-def folder(run: Run, name: str) -> Path:
+def locate_column(run: Run, name: str) -> Path:
     """Return the folder with the parts of a column; whatever the name, it is inside the run directory."""
     spelled = quote(name, safe="")
     return run.carried / (spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
 
 
-def write(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: str) -> None:
+def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: str) -> None:
     """Write the columns of one slice, in a part with the name of its part of the scores.
 
-    They are complete after ``settle``. Raises TableError where ``documents`` were read without columns.
+    They are complete after ``complete_carried``. Raises TableError where ``documents`` were read without columns.
     """
     note = {"made_from": made_from, "slice": asdict(documents.mark)}
     for name in names:
         if documents.table is None:
             raise TableError(f"{documents.mark.file} was read without its column {name}")
         values = simplify(documents.table.column(name))
-        parquet.write_part(folder(run, name) / part, pa.table({"value": values}), note)
+        parquet.write_part(locate_column(run, name) / part, pa.table({"value": values}), note)
 
 
 def simplify(values: pa.ChunkedArray) -> pa.Array:
@@ -124,18 +124,18 @@ def simplify(values: pa.ChunkedArray) -> pa.Array:
         return whole.cast(pa.float64())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return whole.cast(pa.large_string())
-    return pa.array([respell(value, pa.large_string()) for value in whole.to_pylist()], pa.large_string())
+    return pa.array([widen_value(value, pa.large_string()) for value in whole.to_pylist()], pa.large_string())
 
 
-def settle(run: Run, names: Sequence[str], made_from: str) -> None:
+def complete_carried(run: Run, names: Sequence[str], made_from: str) -> None:
     """Give the parts of each column one type, and record the columns as complete.
 
-    A column that lacks the part of a slice is left out; ``carry`` then reads it when a verb needs it.
+    A column that lacks the part of a slice is left out; ``carry_columns`` then reads it when a verb needs it.
     """
     known = dict((run.stage("carried") or {}).get("columns", {}))
     for name in names:
-        parquet.remove_leftovers(folder(run, name))
-        paths = [folder(run, name) / path.name for path in parquet.parts(run.scores)]
+        parquet.remove_leftovers(locate_column(run, name))
+        paths = [locate_column(run, name) / path.name for path in parquet.list_parts(run.scores)]
         if not all(path.exists() for path in paths):
             continue  # scoring began without this column
         kind = _widest({pq.read_schema(path).field("value").type for path in paths})
@@ -162,7 +162,7 @@ def _retype(path: Path, kind: pa.DataType) -> None:
     parquet.write_part(path, pa.table({"value": table.column("value").cast(kind)}), note)
 
 
-def carry(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
+def carry_columns(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
     """Carry the named columns, and return the type of each; those that are not carried yet are read from the corpus.
 
     Raises UsageError, with the nearest name, where the documents have no such column.
@@ -172,7 +172,7 @@ def carry(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
     if missing:
         corpus = run.corpus()
         for name in missing:
-            check(corpus, name)
+            check_document_column(corpus, name)
         _read(run, corpus, tuple(missing), made_from)
     carried = (run.stage("carried") or {}).get("columns", {})
     return {name: KINDS[carried[name]["type"]] for name in names}
@@ -189,24 +189,26 @@ def is_carried(run: Run, name: str) -> bool:
     score = run.stage("score")
     if record is None or score is None or record["made_from"] != score["made_from"]["corpus"]:
         return False
-    return [path.name for path in parquet.parts(folder(run, name))] == [path.name for path in parquet.parts(run.scores)]
+    return [path.name for path in parquet.list_parts(locate_column(run, name))] == [
+        path.name for path in parquet.list_parts(run.scores)
+    ]
 
 
 def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> None:
     """Read columns of the complete corpus, slice by slice, each with its part of the scores."""
     for name in names:
-        shutil.rmtree(folder(run, name), ignore_errors=True)
+        shutil.rmtree(locate_column(run, name), ignore_errors=True)
     console.say("carrying", f"{', '.join(names)}: read from the corpus once, then stored next to the scores")
-    parts = iter(parquet.parts(run.scores))
+    parts = iter(parquet.list_parts(run.scores))
     with console.progress("carrying", corpus.size) as progress:
         for documents in corpus.slices(columns=names):
             path = next(parts, None)
             if path is None or parquet.read_metadata(path)["slice"] != asdict(documents.mark):
                 start = f"{documents.mark.file}, row {documents.mark.first_row}"
                 raise TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
-            write(run, names, documents, path.name, made_from)
+            write_carried(run, names, documents, path.name, made_from)
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
-    settle(run, names, made_from)
+    complete_carried(run, names, made_from)
 
 
 def default_domain(run: Run) -> str | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError
-from curate.runtime.files import replacing
+from curate.runtime.files import replace_atomically
 
 _META = b"curate"
 
@@ -21,7 +21,7 @@ def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None
     there before then remains.
     """
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
-    with replacing(path) as temporary:
+    with replace_atomically(path) as temporary:
         pq.write_table(table.replace_schema_metadata({_META: note}), temporary, compression="zstd")
 
 
@@ -40,7 +40,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def parts(directory: Path) -> list[Path]:
+def list_parts(directory: Path) -> list[Path]:
     """Return the parts of a table by name, which is the order of the corpus; none where the folder does not exist."""
     return sorted(directory.glob("*.parquet"))
 

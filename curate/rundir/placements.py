@@ -26,7 +26,7 @@ SOURCES = {"scores": "score", "filter": "filter", "hits": "decontaminate", "dupl
 """The tables that buckets and order are made from, with the stages that make them."""
 
 
-def sources_of(run: Run, rejections: Rejections) -> dict[str, Any]:
+def list_sources(run: Run, rejections: Rejections) -> dict[str, Any]:
     """Return the fingerprints of what a table of buckets or positions is made from now, None for what a run lacks.
 
     Raises TableError where the scores are not complete or the filter is stale.
@@ -44,7 +44,7 @@ def write_placements(path: Path, schema: pa.Schema, rows: Iterable[pa.Table], me
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     noted = schema.with_metadata({b"curate": note})
     with (
-        files.replacing(path) as temporary,
+        files.replace_atomically(path) as temporary,
         pq.ParquetWriter(temporary, noted, compression="zstd", use_dictionary=["file", "bucket"]) as writer,
     ):
         for table in rows:
@@ -75,13 +75,13 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
     return record
 
 
-def kind_of(run: Run, by: str) -> tuple[pa.DataType, bool]:
+def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
     """Return the type of the column that ``--by`` names, and whether the scores have it.
 
     A column of the documents is carried: it is read from the corpus once. Raises UsageError, with the nearest name,
     where neither the scores nor the documents have the column, or it is not one of numbers.
     """
-    parts = parquet.parts(run.scores)
+    parts = parquet.list_parts(run.scores)
     schema = pq.read_schema(parts[0]) if parts else schemas.SCORES
     kinds = {field.name: field.type for field in schema if field.name not in ("row", "hash")}
     numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
@@ -89,7 +89,7 @@ def kind_of(run: Run, by: str) -> tuple[pa.DataType, bool]:
         return kinds[by], True
     listed = f"there are: {', '.join(numbers)}, and the columns of the documents"
     try:
-        kind = document_columns.carry(run, [by])[by]
+        kind = document_columns.carry_columns(run, [by])[by]
     except UsageError as error:
         close = difflib.get_close_matches(by, [*numbers, *schemas.ALIASES], 1)
         meant = f"did you mean {close[0]}? " if close else ""

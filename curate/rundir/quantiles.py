@@ -33,15 +33,15 @@ class QuantileCut:
     """The weight of the numbers of the group that are less."""
 
 
-def totals(passes: Passes, groups: int) -> Int64Array:
+def sum_weights(passes: Passes, groups: int) -> Int64Array:
     """Return the weight of each of the groups 0 … ``groups`` − 1."""
     found = np.zeros(groups, np.int64)
     for values, group, weights in passes():
-        found += count(group, weights if weights is not None else np.ones(len(values), np.int64), groups)
+        found += count_weights(group, weights if weights is not None else np.ones(len(values), np.int64), groups)
     return found
 
 
-def count(bins: Array, weights: Int64Array | None, size: int) -> Int64Array:
+def count_weights(bins: Array, weights: Int64Array | None, size: int) -> Int64Array:
     """Return the weight in each bin from 0 on, at least ``size`` of them; exact where ``np.bincount`` would round."""
     if weights is None:
         return np.bincount(bins, minlength=size).astype(np.int64)
@@ -53,7 +53,7 @@ def count(bins: Array, weights: Int64Array | None, size: int) -> Int64Array:
     return found
 
 
-def find(
+def find_cuts(
     passes: Passes, positions: Mapping[int, Sequence[int]], kept: int = KEPT
 ) -> dict[tuple[int, int], QuantileCut]:
     """Return the numbers at some positions of some groups, by (group, position).
@@ -146,7 +146,7 @@ def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple
         digits = (keys >> np.uint64(BITS - bits - more)) & np.uint64(size - 1)
         cells = members * size + digits.astype(np.int64)
         load += np.bincount(cells, minlength=len(load))
-        weight += 0 if weights is None else count(cells, weights, len(weight))
+        weight += 0 if weights is None else count_weights(cells, weights, len(weight))
         weighted = weights is not None
     if not load.any():
         return [], 0
@@ -211,7 +211,7 @@ def _search_single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
         yield (one.group, position), QuantileCut(value_of(one.prefix), one.below)
 
 
-def quantiles(
+def compute_quantiles(
     passes: Passes,
     groups: Sequence[int],
     shares: Sequence[float],
@@ -224,9 +224,9 @@ def quantiles(
     A quantile lies between order statistics (``interpolate``). All are NaN for an empty group.
     """
     if counts is None:
-        counts = totals(passes, max(groups, default=-1) + 1)
+        counts = sum_weights(passes, max(groups, default=-1) + 1)
     sizes = {group: int(counts[group]) for group in groups}
-    cuts = find(passes, {group: ranks_around(size, shares) for group, size in sizes.items()}, kept)
+    cuts = find_cuts(passes, {group: ranks_around(size, shares) for group, size in sizes.items()}, kept)
 
     def quantile(group: int, share: float) -> float:
         return interpolate(lambda rank: cuts[group, rank].value, sizes[group], share)

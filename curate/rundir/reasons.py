@@ -114,7 +114,7 @@ class ReasonCount:
         return self.reasons[0] in (EXACT_DUPLICATE, NEAR_DUPLICATE)
 
 
-def group(rejected: Mapping[str, int]) -> list[ReasonCount]:
+def group_reasons(rejected: Mapping[str, int]) -> list[ReasonCount]:
     """Return the lines of a funnel: contaminated, exact duplicates, near duplicates, then the others as they come.
 
     ``rejected`` is the number of documents by reason. A reason without documents there has no line.
@@ -134,7 +134,7 @@ def group(rejected: Mapping[str, int]) -> list[ReasonCount]:
     ]
 
 
-def conserve(stage: str, read: int, kept: int, rejected: int, unreadable: int) -> None:
+def check_documents_add_up(stage: str, read: int, kept: int, rejected: int, unreadable: int) -> None:
     """Check the conservation law: documents read = kept + rejected + unreadable.
 
     Raises TableError, naming the stage and all four counts, where it does not hold.

@@ -53,13 +53,15 @@ class Rejections:
         return "; ".join(command(verb, run) for verb, record in words if record is not None)
 
 
-NONE = Rejections()
+NO_REJECTIONS = Rejections()
 """No table that rejects."""
 
 
-def is_there(run: Run) -> bool:
+def has_rejections(run: Run) -> bool:
     """Return whether a run has a record or a file of one of the tables, usable or not."""
-    return bool(run.stage("decontaminate") or run.stage("dedup") or run.duplicates.exists() or parquet.parts(run.hits))
+    return bool(
+        run.stage("decontaminate") or run.stage("dedup") or run.duplicates.exists() or parquet.list_parts(run.hits)
+    )
 
 
 def open_rejections(run: Run, corpus: Corpus | None = None) -> Rejections:
@@ -68,8 +70,8 @@ def open_rejections(run: Run, corpus: Corpus | None = None) -> Rejections:
     ``corpus`` is the one that was scored, where it is open already; otherwise it is opened, but only where there is a
     table. Raises TableError, with the command to run, where a table is stale, foreign or not complete.
     """
-    if not is_there(run):
-        return NONE
+    if not has_rejections(run):
+        return NO_REJECTIONS
     identity = (corpus or run.corpus()).identity()
     return Rejections(open_hits(run, identity), open_duplicates(run, identity))
 
@@ -96,7 +98,7 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
     ``identity`` is that of the corpus that was scored, None where it is not known. Raises TableError where the hits
     are stale, foreign or not complete.
     """
-    record, parts = run.stage("decontaminate"), parquet.parts(run.hits)
+    record, parts = run.stage("decontaminate"), parquet.list_parts(run.hits)
     hint = command("decontaminate EVALS…", run.path)
     if record is None and not parts:
         return None
@@ -179,7 +181,7 @@ def _hits_query(run: Run, rejections: Rejections) -> str:
     """Return SQL of one row for each document with a leak: the set for which it is dropped, and all its sets."""
     dropped = "first(eval_set ORDER BY bits DESC NULLS LAST, eval_set) FILTER (action = 'drop') AS dropped"
     leaked = "string_agg(DISTINCT eval_set, ', ' ORDER BY eval_set) FILTER (verdict = 'contaminated') AS eval_sets"
-    if rejections.hits is None or not parquet.parts(run.hits):
+    if rejections.hits is None or not parquet.list_parts(run.hits):
         return f"SELECT {_NO_KEY}, NULL::VARCHAR AS dropped, NULL::VARCHAR AS eval_sets WHERE false"
     leaks = f"FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' OR verdict = 'contaminated'"
     return f"SELECT file, row, {dropped}, {leaked} {leaks} GROUP BY file, row"

@@ -183,7 +183,7 @@ def list_done_slices(folder: Path, made_from: str) -> dict[str, list[SliceMark]]
     """
     parquet.remove_leftovers(folder)
     marks: dict[str, list[SliceMark]] = {}
-    for path in parquet.parts(folder):
+    for path in parquet.list_parts(folder):
         note = parquet.read_metadata(path)
         if note.get("made_from") != made_from:
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from curate.errors import StorageError, TableError, UsageError
 from curate.rundir import document_columns, parquet, schemas, sql
-from curate.rundir.rejections import NONE, Rejections, create_relation
+from curate.rundir.rejections import NO_REJECTIONS, Rejections, create_relation
 from curate.rundir.run import Run
 from curate.rundir.sql import first_line
 
@@ -32,7 +32,7 @@ REJECTION_COLUMNS = {"contaminated": "decontaminate", "eval_sets": "decontaminat
 
 @contextmanager
 def open_scores(
-    run: Run, memory_limit: str | None = None, rejections: Rejections = NONE, carry: Sequence[str] = ()
+    run: Run, memory_limit: str | None = None, rejections: Rejections = NO_REJECTIONS, carry: Sequence[str] = ()
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an isolated DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
 
@@ -86,7 +86,7 @@ def _create_views(
     """Create the views. NaN becomes null in them: DuckDB takes NaN for the largest number, and sometimes, where the
     statistics of a Parquet file leave it out, for one between the others."""
     directory = run.scores
-    select = _select(parquet.parts(directory))
+    select = _select(parquet.list_parts(directory))
     for name in carry:
         select = _join_carried(select, run, name)
     try:
@@ -111,7 +111,7 @@ def _create_views(
 def _join_carried(select: str, run: Run, name: str) -> str:
     """Return the SQL of a query with a carried column, joined by part and row of the part."""
     column = '"' + name.replace('"', '""') + '"'
-    parts = parquet.parts(document_columns.folder(run, name))
+    parts = parquet.list_parts(document_columns.locate_column(run, name))
     if not parts:
         return f"SELECT *, NULL AS {column} FROM ({select})"
     listed = ", ".join(sql.quote(str(path)) for path in parts)
@@ -147,7 +147,7 @@ def _sql_type(kind: pa.DataType) -> str:
     return "BIGINT" if pa.types.is_integer(kind) else "VARCHAR"
 
 
-def check_met(connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejections) -> None:
+def check_rejections_are_scored(connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejections) -> None:
     """Raise TableError where the hits or the duplicates have a document that the scores do not have.
 
     ``connection`` is that of ``open_scores`` with the same ``rejections``.

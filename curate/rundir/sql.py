@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from curate.rundir.parquet import parts
+from curate.rundir.parquet import list_parts
 
 BATCH_ROWS = 65_536
 """Rows of a batch, of query results and of decision tables."""
@@ -18,7 +18,7 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0]
 
 
-def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
+def stream_batches(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query in batches of ``BATCH_ROWS``, in order; memory goes with one batch."""
     yield from connection.sql(query).to_arrow_reader(BATCH_ROWS)
 
@@ -48,5 +48,5 @@ def parquet_source(path: Path) -> str:
     It names the parts one by one, since a pattern would misread a folder such as ``run[1]``. DuckDB refuses to read a
     folder without parts.
     """
-    files = [path] if path.is_file() else parts(path)
+    files = [path] if path.is_file() else list_parts(path)
     return f"read_parquet([{', '.join(quote(str(file)) for file in files)}])"

@@ -49,18 +49,18 @@ class TallySums:
     """Rows that could not be read."""
 
 
-def sum_up(stage: str, tally: Tally, read: int) -> TallySums:
+def sum_tally(stage: str, tally: Tally, read: int) -> TallySums:
     """Return the sums of a tally. Raises TableError, naming ``stage``, where it does not count ``read`` documents."""
     unreadable = tally.get(reasons.UNREADABLE, Share()).documents
     shares = [(str(reason), share) for reason, share in tally.items() if reason not in (None, reasons.UNREADABLE)]
     rejected = dict(sorted(shares, key=lambda pair: (-pair[1].documents, pair[0])))
     sums = TallySums(tally.get(None, Share()), rejected, unreadable)
     num_rejected = sum(share.documents for share in rejected.values())
-    reasons.conserve(stage, read, sums.kept.documents, num_rejected, unreadable)
+    reasons.check_documents_add_up(stage, read, sums.kept.documents, num_rejected, unreadable)
     return sums
 
 
-def decide(connection: "duckdb.DuckDBPyConnection", reason: str, tally: Tally) -> Iterator["pa.RecordBatch"]:
+def stream_decisions(connection: "duckdb.DuckDBPyConnection", reason: str, tally: Tally) -> Iterator["pa.RecordBatch"]:
     """Yield the decision on each document, in batches in the order of the scores, and add each batch to ``tally``.
 
     ``reason`` is SQL over ``documents``, as in ``decision_query``. Raises UsageError where it fails on a row.
@@ -68,12 +68,12 @@ def decide(connection: "duckdb.DuckDBPyConnection", reason: str, tally: Tally) -
     from curate.rundir import decision_table, sql
 
     with blaming_sql():
-        for batch in sql.stream(connection, decision_table.decision_query(connection, reason)):
+        for batch in sql.stream_batches(connection, decision_table.decision_query(connection, reason)):
             add_batch(tally, batch)
             yield batch
 
 
-def count(connection: "duckdb.DuckDBPyConnection", reason: str) -> Tally:
+def count_by_reason(connection: "duckdb.DuckDBPyConnection", reason: str) -> Tally:
     """Return the tally of a decision without making it; ``reason`` is SQL over ``documents``.
 
     Raises UsageError where it fails on a row.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from curate.runtime.numbers import figure
+from curate.runtime.numbers import format_figure
 
 MARGIN = 0.04  # share of a scale that is added at each end
 LEAST = 0.05  # a scale spans at least this share of its values
@@ -49,7 +49,7 @@ class Scale:
         return math.log(value) if value > 0 else -math.inf
 
 
-def hold(values: Sequence[float], log: bool) -> Scale:
+def fit_scale(values: Sequence[float], log: bool) -> Scale:
     """Return the scale that holds all values, with a margin; it ignores numbers that cannot be drawn on it.
 
     Without values it is 1 … 10 (linear: 0 … 1). Around one value it spans a twentieth of it.
@@ -67,10 +67,10 @@ def hold(values: Sequence[float], log: bool) -> Scale:
 
 def label_value(value: float) -> str:
     """Return a round value as the label of a tick: 413, 0.05, 20k."""
-    return figure(value) if value < 10_000 else count_short(value)
+    return format_figure(value) if value < 10_000 else format_short(value)
 
 
-def count_short(value: float) -> str:
+def format_short(value: float) -> str:
     """Return a round value with a unit of thousands: 20k, 1.5M, 2B; below a thousand the value."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= size:

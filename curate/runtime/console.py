@@ -60,7 +60,7 @@ def warn(text: str) -> None:
         print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     """Return a count as people read it: 412,118 below a million, then 1.9 M, 2.4 B."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
         if number >= size:
@@ -69,7 +69,7 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def size(octets: float) -> str:
+def format_size(octets: float) -> str:
     """Return a size in bytes as people read it, in powers of ten: 4.2 kB, 1.93 GB."""
     for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if octets >= factor:
@@ -77,7 +77,7 @@ def size(octets: float) -> str:
     return f"{octets:.0f} bytes"
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """Return seconds as h:mm:ss, rounded down."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
@@ -121,11 +121,11 @@ class Progress:
 
     def line(self) -> str:
         """Return ``12,345 docs   210 docs/s   1.9 M tok/s   0:04:11 left``, or the time taken for an unknown size."""
-        text = f"{self.documents:,} docs   {count(self.documents / self.seconds)} docs/s"
+        text = f"{self.documents:,} docs   {format_count(self.documents / self.seconds)} docs/s"
         if self.tokens:
-            text += f"   {count(self.tokens / self.seconds)} tok/s"
+            text += f"   {format_count(self.tokens / self.seconds)} tok/s"
         left = self.seconds_left()
-        return text + (f"   {clock(left)} left" if left is not None else f"   {clock(self.seconds)}")
+        return text + (f"   {format_clock(left)} left" if left is not None else f"   {format_clock(self.seconds)}")
 
     def seconds_left(self) -> float | None:
         """Return the seconds left at the rate of this run; None for an unknown size or before any byte is finished."""

@@ -12,7 +12,7 @@ from curate.errors import StorageError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success flush it and rename it to ``path``, else remove it.
 
     The folder is created. Raises StorageError where the operating system refuses.
@@ -25,13 +25,13 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise make_storage_error(error, path) from error
     finally:
         with suppress(OSError):  # The error that ended the block says more.
             temporary.unlink(missing_ok=True)
 
 
-def storage_error(error: OSError, path: Path) -> StorageError:
+def make_storage_error(error: OSError, path: Path) -> StorageError:
     """Return the error for a path that the operating system refused to write, with a hint where one helps."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space, or pass another run directory with --run; complete parts are kept"
@@ -43,5 +43,5 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, keys in the order given, UTF-8, two spaces of indent. Raises StorageError."""
-    with replacing(path) as temporary:
+    with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

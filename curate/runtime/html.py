@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.runtime.text import spell_out
+from curate.runtime.text import escape_unprintable
 
 if TYPE_CHECKING:
     import jinja2
@@ -30,9 +30,9 @@ def open_templates(folder: Path) -> "jinja2.Environment":
 
 def make_legible(value: object) -> object:
     """Return what a template prints: text with invisible characters escaped and LF line ends, other values as is."""
-    return spell_out(value.replace("\r\n", "\n"), SAFE) if type(value) is str else value
+    return escape_unprintable(value.replace("\r\n", "\n"), SAFE) if type(value) is str else value
 
 
-def digest(script: str) -> str:
+def hash_script(script: str) -> str:
     """Return the hash of a script for the Content-Security-Policy of its page, so that no other script may run."""
     return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"

@@ -45,7 +45,7 @@ def spell_tokens(number: int) -> str:
     return f"{number:,}"
 
 
-def figure(value: float) -> str:
+def format_figure(value: float) -> str:
     """Return three significant digits: 4.13, 38.9, 413, 90200; with an exponent below 0.0001 and from 1e10 on."""
     return f"{float(f'{value:.3g}'):.10g}" if abs(value) < 1e10 else f"{value:.3g}"
 
@@ -55,7 +55,7 @@ def format_percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}".replace("%", " %")
 
 
-def percent(part: float, whole: float) -> str:
+def format_share(part: float, whole: float) -> str:
     """Return ``part / whole`` in percent with one decimal: ``12.5 %``; empty text where ``whole`` is 0."""
     return format_percent(part / whole) if whole else ""
 
@@ -71,12 +71,12 @@ def format_change(change: float) -> str:
     return rounded if rounded == "0 %" else f"{'−' if change < 0 else '+'}{rounded}"
 
 
-def finite(value: Any) -> Any:
+def replace_non_finite(value: Any) -> Any:
     """Return a JSON-able value with None for NaN and infinity, which JSON does not have; tuples become lists."""
     if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
+        return {key: replace_non_finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
+        return [replace_non_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

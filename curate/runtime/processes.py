@@ -35,7 +35,7 @@ ENVIRONMENT = {
 
 
 @contextmanager
-def hired(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Iterator[Callable[[Any], Any]]:
+def start_workers(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Iterator[Callable[[Any], Any]]:
     """Yield a function of one item that runs ``function(shared, item)`` in one of ``count`` processes.
 
     With one process the work runs in this one. Meant for ``threads.in_order``: calls of several threads run at once.
@@ -58,7 +58,7 @@ def hired(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Itera
             process.communicate()
 
 
-def call(_: None, item: tuple[Callable[[Any, Any], Any], Any, Any]) -> Any:
+def run_item(_: None, item: tuple[Callable[[Any, Any], Any], Any, Any]) -> Any:
     """Return ``function(shared, value)`` for an item of the three: for workers that do several kinds of work."""
     function, shared, value = item
     return function(shared, value)

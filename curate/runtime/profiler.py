@@ -1,7 +1,7 @@
 """A profiler of named spans, each counted in the thread that runs it.
 
     with measuring() as watch:          # what ``--profile`` does
-        with span("forward", device):   # anywhere below; costs nothing without ``measuring``
+        with span("forward", device):   # anywhere below; costs nothing without ``measure_spans``
             ...
 
 Spans may nest; the seconds of an inner span do not count for the outer one. A CUDA device runs kernels after they are
@@ -96,7 +96,7 @@ _inner = threading.local()
 
 
 @contextmanager
-def measuring() -> Iterator[Profiler]:
+def measure_spans() -> Iterator[Profiler]:
     """Yield a profiler of the spans of the block, in every thread."""
     global _watch
     before, _watch = _watch, Profiler(threading.get_ident(), time.perf_counter())
@@ -136,8 +136,8 @@ def is_measuring() -> bool:
     return _watch is not None
 
 
-def add_apart(name: str, profile: dict[str, Any]) -> None:
-    """Keep what another process measured (its ``describe``) in the open profiler."""
+def add_process_profile(name: str, profile: dict[str, Any]) -> None:
+    """Keep what another process measured (its ``describe_profile``) in the open profiler."""
     if _watch is not None:
         _watch.apart[name if name not in _watch.apart else f"{name} ({len(_watch.apart) + 1})"] = profile
 
@@ -151,7 +151,7 @@ def _record_event(device: Any) -> Any:
     return event
 
 
-def describe(watch: Profiler) -> dict[str, Any]:
+def describe_profile(watch: Profiler) -> dict[str, Any]:
     """Return what ``--profile`` writes: seconds by name in threads and on the device, and the idle share."""
     return {
         "seconds": watch.seconds,
@@ -163,7 +163,7 @@ def describe(watch: Profiler) -> dict[str, Any]:
     }
 
 
-def render(profile: dict[str, Any]) -> list[str]:
+def render_profile(profile: dict[str, Any]) -> list[str]:
     """Return lines with shares of the total time, the largest first; time outside of spans is ``other``.
 
     Each other process has one line: its device's shares, or those of its main thread.

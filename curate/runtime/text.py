@@ -13,7 +13,7 @@ DEFAULT_RUN = "curated"
 LABEL = 16
 
 
-def columns(text: str) -> int:
+def count_columns(text: str) -> int:
     """Return the width of a text on a terminal: two for Chinese characters and emoji, zero for combining accents."""
     return sum(
         0 if unicodedata.category(char) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(char) in "WF" else 1
@@ -21,11 +21,11 @@ def columns(text: str) -> int:
     )
 
 
-def fit(text: str, most: int) -> int:
+def count_fitting(text: str, most: int) -> int:
     """Return how many characters of a text fit in ``most`` columns."""
     width = 0
     for index, char in enumerate(text):
-        width += columns(char)
+        width += count_columns(char)
         if width > most:
             return index
     return len(text)
@@ -33,22 +33,22 @@ def fit(text: str, most: int) -> int:
 
 def shorten(text: str, most: int) -> str:
     """Return the text in at most ``most`` columns; a longer one is cut and ends with …"""
-    return text if fit(text, most) == len(text) else text[: fit(text, most - 1)] + "…"
+    return text if count_fitting(text, most) == len(text) else text[: count_fitting(text, most - 1)] + "…"
 
 
-def lay_out(label: str, parts: Iterable[str], gap: str = " ", indent: int = LABEL) -> list[str]:
+def wrap_parts(label: str, parts: Iterable[str], gap: str = " ", indent: int = LABEL) -> list[str]:
     """Return lines with a label and the parts after it, wrapped between parts at the width of the screen."""
     lines = [f"{label:<{indent}}"]
     for part in parts:
         longer = lines[-1] + part if len(lines[-1]) == indent else lines[-1] + gap + part
-        if columns(longer) > WIDTH and len(lines[-1]) > indent:
+        if count_columns(longer) > WIDTH and len(lines[-1]) > indent:
             lines.append(" " * indent + part)
         else:
             lines[-1] = longer
     return lines
 
 
-def spell_out(text: str, kept: str = "") -> str:
+def escape_unprintable(text: str, kept: str = "") -> str:
     """Return the text with control and invisible characters as escapes, except those in ``kept``.
 
     Every kind of space becomes U+0020, every other character that ``str.isprintable`` denies a Python escape.
@@ -63,9 +63,9 @@ def spell_out(text: str, kept: str = "") -> str:
     return re.sub(r"[^ -~]", spell, text)
 
 
-def fold(text: str) -> str:
+def fold_whitespace(text: str) -> str:
     """Return the text on one line: each run of white space is one space, invisible characters are escapes."""
-    return spell_out(re.sub(r"\s+", " ", text))
+    return escape_unprintable(re.sub(r"\s+", " ", text))
 
 
 def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:

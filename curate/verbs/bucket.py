@@ -53,14 +53,14 @@ def bucket(
     from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
     from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
-    from curate.stages.bucket.cutoffs import check_reference, load
+    from curate.stages.bucket.cutoffs import check_reference, load_cutoffs
 
     _check_options(scheme, quantiles, by, within, cutoffs)
     opened = open_run(run)
     opened.finished_scores()
     found = rejections.open_rejections(opened)
     if cutoffs is not None:
-        known = load(Path(cutoffs))
+        known = load_cutoffs(Path(cutoffs))
         warning = check_reference(known, reference_of(opened), Path(cutoffs))
         job = BucketJob(opened, found, known.by, known.within, f"cut as {cutoffs} says", None, known)
     else:
@@ -92,7 +92,7 @@ def _choose_within(run: "Run", within: str | None) -> tuple[tuple[str, ...], str
     if within == "none":
         return (), "over all documents"
     if within is not None:
-        return tuple(document_columns.split(within)), f"within {within}"
+        return tuple(document_columns.split_names(within)), f"within {within}"
     language = document_columns.default_language(run) or _find_language(run)
     if language is None:
         return (), "over all documents: they have no column of the language (--within COLUMN)"

@@ -22,9 +22,9 @@ from curate.runtime.options import (
 from curate.runtime.text import DEFAULT_RUN
 from curate.stages.decontaminate.options import (
     check_action,
-    check_apart,
-    check_counts,
+    check_canaries_and_workers,
     check_matchable,
+    check_not_in_corpus,
     describe_sets,
     open_export,
 )
@@ -82,13 +82,13 @@ def decontaminate(
 
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
-    from curate.runtime.threads import cores
+    from curate.runtime.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
     from curate.stages.decontaminate.report import MOST, write_page
     from curate.stages.decontaminate.scan import DecontaminationJob
 
-    check_counts(canaries, workers)
+    check_canaries_and_workers(canaries, workers)
     opened = open_run(run, create=True)
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
     if verify:
@@ -100,13 +100,13 @@ def decontaminate(
     locked = Path(lock) if lock else opened.path / "evals.lock"
     sets = evalsets.open_evals(as_list(evals), evalsets.parse_fields(eval_fields), locked if lock else None)
     notes = describe_sets(sets, locked)
-    check_apart(sets, read)
+    check_not_in_corpus(sets, read)
     items = [item for eval_set in sets for item in eval_set.items]
     detector = make_detector(items, method)
     check_matchable(detector, sets)
     job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
     recall = job.measure(canaries, seed, write=not verify)
-    threads = workers or cores()
+    threads = workers or count_cores()
     if verify:
         return job.verify(threads, recall, notes)
     tally, seconds = job.scan(threads, restart)
@@ -114,6 +114,6 @@ def decontaminate(
         evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
     page = Path(report) if report else opened.path / "contamination.html"
-    write_page(page, summary, hits_table.for_page(opened, MOST))
+    write_page(page, summary, hits_table.select_for_page(opened, MOST))
     job.record(summary)
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

@@ -27,7 +27,7 @@ from curate.runtime.options import (
     verb_function,
 )
 from curate.runtime.text import DEFAULT_RUN
-from curate.stages.dedup.options import check_options, choose_bands, open_others, settle_corpus
+from curate.stages.dedup.options import check_dedup_options, choose_bands, open_other_corpora, open_run_corpus
 from curate.stages.dedup.summary import DedupSummary
 
 
@@ -68,22 +68,22 @@ def dedup(
     from curate.runtime import console, threads
     from curate.stages.dedup import lsh_buckets
     from curate.stages.dedup.duplicates_table import DedupJob
-    from curate.stages.dedup.pipeline import work
+    from curate.stages.dedup.pipeline import find_and_write_duplicates
     from curate.stages.dedup.sketches import SketchConfig
 
-    check_options(threshold, shingle, permutations, seed, keeper, workers)
+    check_dedup_options(threshold, shingle, permutations, seed, keeper, workers)
     memory = DEFAULT_MEMORY if memory_limit is None else memory_limit
-    lsh_buckets.check_limit(memory)
+    lsh_buckets.check_memory_limit(memory)
     opened = open_run(run, create=True)
     if keeper == "lowest-ppl" and opened.finished_scores()["made_from"]["model"].get("model") == "none":
         raise UsageError(f"--keeper lowest-ppl: {run} was scored without a model", "--keeper longest")
-    own = settle_corpus(opened, as_list(corpus), text_field, id_field, on_error)
-    others = open_others(own, as_list(against), text_field, id_field, on_error)
+    own = open_run_corpus(opened, as_list(corpus), text_field, id_field, on_error)
+    others = open_other_corpora(own, as_list(against), text_field, id_field, on_error)
     for read in (own, *others):
         console.say("reading", read.describe())
     recipe = SketchConfig(shingle, permutations, seed, None if exact_only else choose_bands(threshold, permutations))
     names = tuple(as_list(against))
-    job = DedupJob(opened, (own, *others), names, recipe, threshold, keeper, memory, workers or threads.cores())
+    job = DedupJob(opened, (own, *others), names, recipe, threshold, keeper, memory, workers or threads.count_cores())
     if restart and job.folder.exists():
         shutil.rmtree(job.folder)
-    return work(job)
+    return find_and_write_duplicates(job)

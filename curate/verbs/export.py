@@ -83,14 +83,14 @@ def export(
     from curate.exports import dataset_folder, hub, joined_slices, leaked_passages
     from curate.exports.ordered import write
     from curate.exports.tokens import options
-    from curate.exports.tokens.ordered import check
+    from curate.exports.tokens.ordered import check_token_buckets
     from curate.exports.write import build_export, check_any_kept, choose_prefix
     from curate.rundir import decision_table, rejections
     from curate.rundir.run import open_run
     from curate.runtime.numbers import parse_memory, parse_size
 
-    options.check(format, tokenizer, layout, append, push_to_hub)
-    check(format, by_bucket)
+    options.check_token_options(format, tokenizer, layout, append, push_to_hub)
+    check_token_buckets(format, by_bucket)
     if private and push_to_hub is None:
         raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
     shard_bytes, target = parse_size(shard_size), Path(out)
@@ -103,11 +103,11 @@ def export(
     placed = choose_places(opened, rejected, by_bucket, no_order, no_buckets)
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
-    dataset_folder.check_place(target, overwrite)
+    dataset_folder.check_output_folder(target, overwrite)
     if push_to_hub is not None:
         hub.check_hub(push_to_hub)
     with (
-        dataset_folder.building(target, overwrite) as folder,
+        dataset_folder.build_folder(target, overwrite) as folder,
         joined_slices.open_choice(opened, found, folder) as choice,
     ):
         check_any_kept(choice, rejected)

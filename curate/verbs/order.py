@@ -71,7 +71,13 @@ def order(
     from curate.rundir.schemas import ALIASES
     from curate.runtime import numbers
     from curate.stages.order import schedules
-    from curate.stages.order.positions import arrange, place, rank_documents, summarise_order, write_positions
+    from curate.stages.order.positions import (
+        arrange_documents,
+        compute_positions,
+        rank_documents,
+        summarise_order,
+        write_positions,
+    )
     from curate.stages.order.ranks import open_scratch
 
     given = {"folds": folds, "segments": segments, "sections": sections, "band": band}
@@ -86,13 +92,13 @@ def order(
     parameters |= {"jitter": jitter, "stratify": stratify, "seed": seed, "generator": "PCG64"}
     with open_scratch(opened.path / ".scratch", read, limit) as scratch:
         ranked = rank_documents(opened, column, stratify, direction == "descending", scratch, read, found)
-        ranks = arrange(ranked, asked, jitter, seed, scratch)
+        ranks = arrange_documents(ranked, asked, jitter, seed, scratch)
         summary = summarise_order(opened, ranked, ranks, parameters, asked)
         if dry_run:
             from dataclasses import replace
 
             return replace(summary, dry_run=True)
-        positions = place(ranked, ranks, scratch)
+        positions = compute_positions(ranked, ranks, scratch)
         parquet.remove_leftovers(opened.path)
         write_positions(opened, positions, summary, found, read)
     return summary

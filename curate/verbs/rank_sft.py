@@ -103,7 +103,7 @@ def rank_sft(
     from curate.reference import protocol
     from curate.sft.measuring import response_cache
     from curate.sft.measuring.reader import RankingOptions
-    from curate.sft.ranking.rank import compete
+    from curate.sft.ranking.rank import rank_datasets
     from curate.sft.ranking.session import RankingSession
 
     reading = protocol.ScoringConfig(
@@ -121,12 +121,12 @@ def rank_sft(
     variants = list_variants(model, models, template)
     sets = open_sets(as_list(data), schema, on_error)
     if show_mask is not None:
-        from curate.sft.measuring.show_mask import show
+        from curate.sft.measuring.show_mask import show_masks
 
-        return show(sets, variants[0], reading, options, show_mask)
-    session = RankingSession(sets, response_cache.open_book(out), options, restart)
+        return show_masks(sets, variants[0], reading, options, show_mask)
+    session = RankingSession(sets, response_cache.open_response_cache(out), options, restart)
     session.draw_all()
-    return compete(session, variants, reading, chat_model, until_separated, examples)
+    return rank_datasets(session, variants, reading, chat_model, until_separated, examples)
 
 
 def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int | None) -> str:

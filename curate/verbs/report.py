@@ -44,9 +44,9 @@ def report(
     """
     from pathlib import Path
 
-    from curate.reports.page.collect import collect
+    from curate.reports.page.collect import collect_report
     from curate.reports.page.examples import parse_percentiles
-    from curate.reports.page.html import write
+    from curate.reports.page.html import write_report
     from curate.rundir.run import open_run
 
     shares = parse_percentiles(percentiles)
@@ -60,9 +60,9 @@ def report(
         raise UsageError(
             f"--out {page}: the page is HTML, and its numbers go to a .json file of the same name", "--out report.html"
         )
-    found = collect(opened, domain, shares, tokens_of)
+    found = collect_report(opened, domain, shares, tokens_of)
     numbers = page.with_suffix(".json")
-    size = write(page, numbers, found)
+    size = write_report(page, numbers, found)
     shown = found.sources.funnel
     return ReportSummary(
         str(opened.path), str(page), str(numbers), size, shown.read, shown.kept, len(found.examples), found.stale

@@ -43,21 +43,21 @@ def run(
     verbs.
     """
     from curate.recipes import preflight
-    from curate.recipes.parameters import parameters_of
-    from curate.recipes.recipe import MEND, read_recipe, refusal
+    from curate.recipes.parameters import read_parameters
+    from curate.recipes.recipe import FIX_HINT, make_refusal, read_recipe
     from curate.recipes.runner import RecipeRunner
     from curate.recipes.step_records import StepRecords
     from curate.rundir.run import open_run
 
     functions = load_functions()
-    verbs = {verb: parameters_of(function) for verb, function in functions.items()}
+    verbs = {verb: read_parameters(function) for verb, function in functions.items()}
     checked = read_recipe(recipe, verbs, as_list(set))
     opened = open_run(run or checked.run or DEFAULT_RUN, create=True)
     book = StepRecords(opened.path)
-    problems = list(preflight.find_refused(checked, opened, book, functions))
+    problems = list(preflight.find_preflight_problems(checked, opened, book, functions))
     if problems:
-        raise refusal(recipe, problems, MEND)
-    preflight.warn_of_others(checked, opened)
+        raise make_refusal(recipe, problems, FIX_HINT)
+    preflight.warn_of_earlier_tables(checked, opened)
     work = RecipeRunner(checked, verbs, functions, opened.path.as_posix(), book, restart)
     if dry_run:
         return work.preview()

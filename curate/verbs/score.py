@@ -94,7 +94,7 @@ def score(
     """
     from curate.corpus import open_corpus
     from curate.reference import load
-    from curate.reference.announce import announce
+    from curate.reference.announce import announce_reference
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
     from curate.rundir.run import compute_fingerprint, open_run
@@ -120,7 +120,7 @@ def score(
         on_error=on_error,
     )
     console.say("reading", read.describe())
-    names = document_columns.choose(read, carry)
+    names = document_columns.choose_carried(read, carry)
     settled = before.get("made_from", {}).get("model", {})
     reading = ScoringConfig(
         dtype=dtype,
@@ -141,7 +141,7 @@ def score(
     if devices is not None and device != "auto":
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
     reference = load(model, reading, devices)
-    announce(reference, devices)
+    announce_reference(reference, devices)
     try:
         read = cut_corpus(read, slice_bytes or choose_slice_bytes(reference))
         made_from = {
@@ -150,17 +150,17 @@ def score(
             "parameters": {"signals": wanted_signals},
         }
         begin(opened, read, made_from, restart)
-        with profiler.measuring() if profile else nullcontext() as watch:
+        with profiler.measure_spans() if profile else nullcontext() as watch:
             fingerprint, corpus_fingerprint = compute_fingerprint(made_from), read.fingerprint()
             work = ScoreWork(opened, reference, wanted_signals, names, fingerprint, corpus_fingerprint)
             seconds = run_slices(read, work, leftovers=[opened.path]).seconds
     finally:
         reference.close()
-    document_columns.settle(opened, names, read.fingerprint())
+    document_columns.complete_carried(opened, names, read.fingerprint())
     summary = summarise(opened, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     complete(opened, read, made_from, kept)
-    return summary if watch is None else replace(summary, profile=profiler.describe(watch))
+    return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))
 
 
 def settle_compiling(compile: str, settled: dict[str, Any]) -> str:

@@ -153,7 +153,7 @@ def open_texts(
     opened = open_corpus(paths, text_field=text_field, limit=limit, sample=sample, seed=seed)
     say("reading", opened.describe())
     if column is not None:
-        document_columns.check(opened, column)
+        document_columns.check_document_column(opened, column)
 
     def texts() -> Any:
         unreadable = 0

@@ -35,7 +35,7 @@ def verify(
     Raises UsageError where the folder is no export or a number is out of range, TableError for a damaged manifest.
     """
     from curate.exports.verify import integrity, reader
-    from curate.exports.verify.replays import replay_cases, why_not_replayed
+    from curate.exports.verify.replays import explain_missing_replays, replay_cases
 
     counts = (("batch-size", batch_size, 1), ("world-size", world_size, 1), ("loader-workers", loader_workers, 0))
     for name, value, least in counts:
@@ -51,7 +51,7 @@ def verify(
         findings += integrity.check_tokens(export)
     if ordered and whole:
         findings += integrity.check_order(export)
-    note = why_not_replayed(export, ordered, all(finding.ok for finding in findings), loader)
+    note = explain_missing_replays(export, ordered, all(finding.ok for finding in findings), loader)
     replays: list[Replay] = []
     if note is None:
         from curate.exports.verify import loaders
@@ -60,9 +60,9 @@ def verify(
         replays = list(replay_cases(export, cases, batch_size, world_size, loader_workers, steps))
     found: dict[str, str] = {}
     if replays:
-        from curate.exports.verify.loaders import versions
+        from curate.exports.verify.loaders import list_versions
 
-        found = versions()
+        found = list_versions()
     shown = f"batches of {batch_size}" + (f" on {world_size} ranks" if world_size > 1 else "")
     return VerifySummary(
         out, export.format, ordered, export.rows, tuple(findings), tuple(replays), settings, shown, found, note

@@ -38,7 +38,7 @@ def test_one_schema_over_any_pieces_keeps_every_value(pieces):
     made = [tabulate(rows, None) for rows in pieces]
     for table in made:
         shape.see(table)
-    whole = pa.concat_tables([schema_widening.fit(table, shape.schema()) for table in made]).to_pylist()
+    whole = pa.concat_tables([schema_widening.fit_table(table, shape.schema()) for table in made]).to_pylist()
     for row, was in zip(whole, [row for table in made for row in table.to_pylist()], strict=True):
         for name, value in was.items():
             if name in shape.texts and value is not None and not isinstance(value, (dict, list)):

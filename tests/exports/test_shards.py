@@ -12,7 +12,7 @@ from helpers.runs import make_run, write_lines, write_order
 from helpers.tokens import READERS, TEXTS, a_tokenizer, plain_ids
 
 import curate
-from curate.corpus.schema_widening import SchemaShape, fit
+from curate.corpus.schema_widening import SchemaShape, fit_table
 from curate.exports.shards import FORMATS, TABLE_FORMATS, list_shards
 from curate.exports.verify.reader import open_export, read_columns
 from curate.verbs.export import export
@@ -77,7 +77,7 @@ def test_a_shard_gives_back_the_rows_and_the_columns_that_were_written(tmp_path,
     tables, rows = TABLE_FORMATS[name], rich_table(50)
     shape = SchemaShape()
     shape.see(rows)
-    written = fit(rows, shape.schema())
+    written = fit_table(rows, shape.schema())
     shard = tables.open_shard(tmp_path / "shard", written.schema)
     for start in range(0, 50, 20):
         shard.write(written.slice(start, 20))

@@ -35,6 +35,6 @@ def test_the_settings_of_training_md_are_those_that_are_replayed_and_exist_in_wh
     for name, value in {**loaders.ORDERED, **loaders.WRAPPED}.items():
         assert hasattr(SFTConfig, name) and name in text and str(value) in text
     assert TrainingArguments.train_sampling_strategy == "random"
-    for name, version in loaders.versions().items():
+    for name, version in loaders.list_versions().items():
         shown = training_md.SEEN.get(name, training_md.SEEN["TRL"])
         assert version.split("+")[0].split(".")[0] == shown.split(".")[0], name

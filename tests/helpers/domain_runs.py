@@ -33,7 +33,7 @@ def run_of(folder, documents, slice_bytes=400, **columns):
     numbers = values.__getitem__
     paths, places = [folder / "corpus"], lambda text: numbers(int(text.split()[1]))
     run = make_run(folder / "run", paths, places, slice_bytes=slice_bytes)
-    document_columns.carry(run, ["domain"])  # as curate score does
+    document_columns.carry_columns(run, ["domain"])  # as curate score does
     return run
 
 

@@ -28,4 +28,4 @@ def make_example_run(tmp_path, llama, rows):
 def read(run, name):
     """A column beside the scores, row by row."""
     opened = open_run(run)
-    return pq.read_table(document_columns.folder(opened, name), partitioning=None)["value"].to_pylist()
+    return pq.read_table(document_columns.locate_column(opened, name), partitioning=None)["value"].to_pylist()

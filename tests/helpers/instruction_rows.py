@@ -2,7 +2,7 @@
 
 from helpers.corpora import write_records
 
-from curate.corpus.chat.types import joined
+from curate.corpus.chat.types import join_turns
 from curate.sft.datasets import open_set
 
 
@@ -52,4 +52,4 @@ def set_of(folder, name, records, schema=None, **options):
 
 
 def texts_of(found):
-    return [joined(one.example.turns) for one in found.examples]
+    return [join_turns(one.example.turns) for one in found.examples]

@@ -3,11 +3,11 @@
 import pytest
 
 from curate.errors import UsageError
-from curate.recipes.parameters import parameters_of
+from curate.recipes.parameters import read_parameters
 from curate.recipes.recipe import read_recipe
 from curate.verbs.run import load_functions
 
-VERBS = {verb: parameters_of(function) for verb, function in load_functions().items()}
+VERBS = {verb: read_parameters(function) for verb, function in load_functions().items()}
 FOUR = [{"perplexity": 10.0 * (n + 1), "tokens": 5} for n in range(8)]
 
 

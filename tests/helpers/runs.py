@@ -151,10 +151,10 @@ def write_places(run: Run, verb: str, column: pa.Array, parameters: Numbers, cou
     """A table of buckets or positions beside what the run has now, and its record."""
     run = open_run(run.path)
     found = rejections.open_rejections(run)
-    note = {"made_from": placements.sources_of(run, found), "parameters": dict(parameters)}
+    note = {"made_from": placements.list_sources(run, found), "parameters": dict(parameters)}
     note["fingerprint"] = compute_fingerprint([note, column.to_pylist()])
     path, schema = (run.buckets, schemas.BUCKETS) if verb == "bucket" else (run.order, schemas.ORDER)
-    keys = pa.concat_tables(pq.read_table(part, columns=["file", "row"]) for part in parquet.parts(run.scores))
+    keys = pa.concat_tables(pq.read_table(part, columns=["file", "row"]) for part in parquet.list_parts(run.scores))
     placements.write_placements(path, schema, [keys.append_column(schema.names[2], column)], note)
     run.save(verb, {**note, "counts": dict(counts)})
 

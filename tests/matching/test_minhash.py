@@ -16,9 +16,9 @@ HALF = [pytest.param(False, id="numpy"), pytest.param(True, id="numba")]
 @pytest.fixture
 def way(request, monkeypatch):
     """Signatures by plain NumPy, or by the compiled kernel where numba is installed."""
-    if request.param and not numba_kernels.available():
+    if request.param and not numba_kernels.is_numba_available():
         pytest.skip("numba is not installed")
-    monkeypatch.setattr(numba_kernels, "available", lambda: request.param)
+    monkeypatch.setattr(numba_kernels, "is_numba_available", lambda: request.param)
 
 
 def flat(sets):
@@ -44,7 +44,7 @@ def sets_of_similarity(numerator, denominator, size, count, seed):
 def signatures_of(pairs):
     """Signatures of the first and of the second of each pair."""
     hashes, offsets = flat([one for pair in pairs for one in pair])
-    found = minhash.signatures(hashes, offsets, minhash.permutations())
+    found = minhash.compute_signatures(hashes, offsets, minhash.make_permutations())
     return found[::2], found[1::2]
 
 
@@ -54,7 +54,7 @@ def test_signatures_are_those_of_datasketch_value_for_value(way):
     sizes = [0, 1, 2, 3, 17, 500, 0, 2000, 1, 0]
     sets = [set(generator.integers(0, 1 << 32, size).tolist()) for size in sizes] + [{0}, {(1 << 32) - 1}, {0, 1}]
     for count, seed in ((128, 1), (16, 42), (1, 7)):
-        found = minhash.signatures(*flat(sets), minhash.permutations(count, seed))
+        found = minhash.compute_signatures(*flat(sets), minhash.make_permutations(count, seed))
         for one, mine in zip(sets, found, strict=True):
             theirs = MinHash(num_perm=count, seed=seed, scheme=minhash.SCHEME, hashfunc=int)
             for element in one:
@@ -66,10 +66,10 @@ def test_signatures_are_those_of_datasketch_value_for_value(way):
 def test_repeats_order_and_the_high_bits_of_an_element_change_nothing(way):
     generator = np.random.default_rng(6)
     elements = generator.integers(0, 1 << 32, 300, dtype=np.uint64)
-    table, offsets = minhash.permutations(), np.array([0, 300])
-    once = minhash.signatures(elements, offsets, table)
+    table, offsets = minhash.make_permutations(), np.array([0, 300])
+    once = minhash.compute_signatures(elements, offsets, table)
     shuffled = generator.permutation(np.concatenate([elements, elements[:100]])) | (np.uint64(77) << np.uint64(32))
-    assert np.array_equal(minhash.signatures(shuffled, np.array([0, 400]), table), once)
+    assert np.array_equal(minhash.compute_signatures(shuffled, np.array([0, 400]), table), once)
 
 
 @pytest.mark.parametrize("way", HALF, indirect=True)
@@ -77,11 +77,11 @@ def test_a_set_larger_than_a_block_has_the_minimum_over_its_parts(way):
     generator = np.random.default_rng(7)
     size = 2 * minhash.BLOCK + 5
     elements = generator.integers(0, 1 << 32, size, dtype=np.uint64)
-    table = minhash.permutations(8)
+    table = minhash.make_permutations(8)
     cuts = np.array([0, 0, 3, minhash.BLOCK + 1, size])
-    parts = minhash.signatures(elements, cuts, table)
+    parts = minhash.compute_signatures(elements, cuts, table)
     assert (parts[0] == minhash.EMPTY).all()
-    assert np.array_equal(minhash.signatures(elements, np.array([0, size]), table)[0], parts.min(axis=0))
+    assert np.array_equal(minhash.compute_signatures(elements, np.array([0, size]), table)[0], parts.min(axis=0))
 
 
 @pytest.mark.parametrize(("numerator", "denominator"), [(1, 10), (1, 2), (4, 5), (19, 20)])

@@ -11,12 +11,12 @@ from curate.matching import shingles, words
 
 def test_a_short_text_has_one_shingle_of_another_kind():
     texts = ["a b c d e", "a b c d", "a b c d", "a", "", "a b", "b a", "e a b c d"]
-    hashes, offsets = shingles.shingle_sets(words.split_words(texts), 5)
+    hashes, offsets = shingles.make_shingle_sets(words.split_words(texts), 5)
     sets = [set(hashes[begin:end].tolist()) for begin, end in pairwise(offsets)]
     assert list(map(len, sets)) == [1, 1, 1, 1, 0, 1, 1, 1]
     assert sets[1] == sets[2]
     assert len(set.union(*sets)) == 6
-    whole = words.shingle(words.split_words(["a b c d"]).hashes, 4)
+    whole = words.hash_shingles(words.split_words(["a b c d"]).hashes, 4)
     assert set(whole.tolist()) != sets[1]
 
 

@@ -4,7 +4,7 @@ import pytest
 from helpers.recipes import VERBS, read
 
 import curate
-from curate.recipes.preflight import CHECKED_BY_VERB, find_refused, warn_of_others
+from curate.recipes.preflight import CHECKED_BY_VERB, find_preflight_problems, warn_of_earlier_tables
 from curate.recipes.step_records import StepRecords
 from curate.rundir.run import open_run
 from curate.verbs.run import load_functions
@@ -13,7 +13,7 @@ from curate.verbs.run import load_functions
 def problems_of(folder, text, run="run"):
     """The lines and the texts of what is wrong with a recipe over a run."""
     opened = open_run(run, create=True)
-    return list(find_refused(read(folder, text), opened, StepRecords(opened.path), load_functions()))
+    return list(find_preflight_problems(read(folder, text), opened, StepRecords(opened.path), load_functions()))
 
 
 def test_a_recipe_that_can_work_has_no_problem_and_nothing_is_written(made):
@@ -133,11 +133,11 @@ def test_tables_that_no_step_of_the_recipe_makes_are_named(made, monkeypatch):
 
     said = []
     monkeypatch.setattr(console, "warn", said.append)
-    warn_of_others(read(made, "- export: out"), open_run("run"))
+    warn_of_earlier_tables(read(made, "- export: out"), open_run("run"))
     assert said == []
     curate.dedup(run="run")
     curate.filter(run="run", max_ppl=50)
-    warn_of_others(read(made, "- dedup\n- filter: {max-ppl: 50}\n- export: out"), open_run("run"))
+    warn_of_earlier_tables(read(made, "- dedup\n- filter: {max-ppl: 50}\n- export: out"), open_run("run"))
     assert said == []
-    warn_of_others(read(made, "- export: out"), open_run("run"))
+    warn_of_earlier_tables(read(made, "- export: out"), open_run("run"))
     assert said == ["the steps will follow what is in run and none of them makes: dedup, filter"]

@@ -39,7 +39,7 @@ def write_batches(count=17):
 
 def test_answers_come_in_the_order_of_the_batches_and_are_those_of_one_device(pair, model):
     batches, told = write_batches(), []
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         found = list(pair.score(iter(batches), lambda tokens, share: told.append((tokens, share))))
     assert watch.here["wait"] > watch.seconds / 2, "the time goes into waiting for the devices, and is said so"
     alone = load(model, READING)
@@ -123,12 +123,12 @@ def test_one_device_and_several_cannot_both_be_named(model, tmp_path, sample_cor
 
 
 def test_each_process_says_where_its_time_went_when_it_is_asked(pair):
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         list(pair.score(iter(write_batches(6))))
     assert list(watch.apart) == ["cpu", "cpu (2)"]
     for found in watch.apart.values():
         assert found["here"]["forward"] > 0 and 0 <= found["idle"] <= 1 and not found["apart"]
-    lines = profiler.render(profiler.describe(watch))
+    lines = profiler.render_profile(profiler.describe_profile(watch))
     assert [line.split(":")[0].strip() for line in lines[-2:]] == ["cpu", "cpu (2)"]
     assert all("forward" in line and "without a pack" in line for line in lines[-2:])
     list(pair.score(iter(write_batches(2))))

@@ -9,7 +9,7 @@ from helpers import models
 from helpers.paths import ROOT
 
 from curate.reference import load
-from curate.reference.announce import announce
+from curate.reference.announce import announce_reference
 from curate.reference.likelihood import Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ReferenceModel, ScoringConfig
@@ -51,7 +51,7 @@ def test_counts_grow_with_what_is_scored_and_it_can_be_announced(reference, caps
     (found,) = reference.score([[Passage("hello world"), Passage("and more of it")]])
     assert reference.num_scored_tokens - before == found.tokens.sum()
     assert reference.num_computed_tokens - computed >= found.tokens.sum()
-    announce(reference, "cpu")
+    announce_reference(reference, "cpu")
 
 
 def test_a_reference_that_is_closed_twice_is_not_a_failure(tmp_path):

@@ -8,7 +8,7 @@ from helpers import models
 from curate.reference import load
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
-from curate.reference.token_sequences import TokenSequence, measure
+from curate.reference.token_sequences import TokenSequence, measure_sequences
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -59,7 +59,7 @@ def naive(place, transcript, prefix=0):
 def test_wanted_tokens_have_the_nats_and_ranks_of_the_naive_loop(folder, kind):
     transcripts = draw(1, [1, 2, 30, 60, 17, 60])
     reference = load(str(folder(kind)), ScoringConfig(exact=True))
-    for transcript, found in zip(transcripts, measure(reference, transcripts), strict=True):
+    for transcript, found in zip(transcripts, measure_sequences(reference, transcripts), strict=True):
         nats, ranks = naive(folder(kind), transcript)
         np.testing.assert_allclose(found.nats, nats, atol=1e-5)
         np.testing.assert_array_equal(found.ranks, ranks)
@@ -67,9 +67,9 @@ def test_wanted_tokens_have_the_nats_and_ranks_of_the_naive_loop(folder, kind):
 
 def test_ranks_come_from_the_models_own_logits_too_where_its_head_is_not_ours(folder, llama):
     transcripts = draw(2, [20, 40])
-    ours = measure(llama, transcripts)
+    ours = measure_sequences(llama, transcripts)
     llama.runner.head = None
-    for one, other in zip(ours, measure(llama, transcripts), strict=True):
+    for one, other in zip(ours, measure_sequences(llama, transcripts), strict=True):
         np.testing.assert_allclose(one.nats, other.nats, atol=1e-5)
         np.testing.assert_array_equal(one.ranks, other.ranks)
 
@@ -77,13 +77,13 @@ def test_ranks_come_from_the_models_own_logits_too_where_its_head_is_not_ours(fo
 def test_a_prefix_that_is_there_already_is_not_put_twice(folder, llama):
     plain = draw(3, [25])[0]
     begun = TokenSequence(np.append(np.int32(0), plain.ids), np.append(False, plain.is_scored))
-    (one,), (other,) = measure(llama, [plain]), measure(llama, [begun])
+    (one,), (other,) = measure_sequences(llama, [plain]), measure_sequences(llama, [begun])
     np.testing.assert_allclose(one.nats, other.nats[1:], atol=1e-6)
 
 
 def test_without_a_prefix_the_first_token_stays_unscored(folder):
     reference = load(str(folder("llama")), ScoringConfig(exact=True, prefix="none"))
-    (found,) = measure(reference, [TokenSequence(np.arange(5, 10, dtype=np.int32), np.ones(5, np.bool_))])
+    (found,) = measure_sequences(reference, [TokenSequence(np.arange(5, 10, dtype=np.int32), np.ones(5, np.bool_))])
     assert np.isnan(found.nats[0]) and found.ranks[0] == 0
     assert np.isfinite(found.nats[1:]).all() and (found.ranks[1:] >= 1).all()
 
@@ -93,7 +93,7 @@ def test_a_long_transcript_is_read_in_windows_and_each_wanted_token_is_scored_on
     """Premise: the model reads 64 tokens, the sequence has 200; each token must equal its window's own."""
     llama.policy = WindowPolicy(64, overlap)
     (transcript,) = draw(4, [200])
-    (found,) = measure(llama, [transcript])
+    (found,) = measure_sequences(llama, [transcript])
     np.testing.assert_array_equal(np.isfinite(found.nats), transcript.is_scored)
     sequence = np.append(np.int32(0), transcript.ids)
     scored, begin, end = 1, 0, 65
@@ -111,9 +111,9 @@ def test_a_long_transcript_is_read_in_windows_and_each_wanted_token_is_scored_on
 
 def test_company_and_order_change_nothing(folder, llama):
     transcripts = draw(5, [60, 3, 3, 41, 12, 60, 7])
-    together = measure(llama, transcripts)
+    together = measure_sequences(llama, transcripts)
     for one, transcript in zip(together, transcripts, strict=True):
-        (alone,) = measure(llama, [transcript])
+        (alone,) = measure_sequences(llama, [transcript])
         np.testing.assert_allclose(one.nats, alone.nats, atol=1e-5)
         np.testing.assert_array_equal(one.ranks, alone.ranks)
 
@@ -123,25 +123,25 @@ def test_what_stands_behind_the_last_wanted_token_is_not_read(folder, llama):
     wanted = np.zeros(60, np.bool_)
     wanted[10] = True
     before = llama.num_computed_tokens
-    measure(llama, [TokenSequence(transcript.ids, wanted)])
+    measure_sequences(llama, [TokenSequence(transcript.ids, wanted)])
     assert llama.num_computed_tokens - before == 11
 
 
 def test_nothing_wanted_and_nothing_at_all_give_nothing(llama):
     nothing = TokenSequence(np.arange(1, 6, dtype=np.int32), np.zeros(5, np.bool_))
-    (found,) = measure(llama, [nothing])
+    (found,) = measure_sequences(llama, [nothing])
     assert np.isnan(found.nats).all() and found.windows == 0
-    assert measure(llama, []) == []
+    assert measure_sequences(llama, []) == []
 
 
 def test_an_id_beyond_the_models_rows_is_a_mistake(llama):
     with pytest.raises(ValueError, match="beyond the model's 384 rows"):
-        measure(llama, [TokenSequence(np.array([384], np.int32), np.ones(1, np.bool_))])
+        measure_sequences(llama, [TokenSequence(np.array([384], np.int32), np.ones(1, np.bool_))])
 
 
 def test_out_of_memory_reads_smaller_packs_and_the_same_numbers(llama, monkeypatch):
     transcripts = draw(7, [30] * 8)
-    whole = measure(llama, transcripts)
+    whole = measure_sequences(llama, transcripts)
     true = type(llama.runner)._read
 
     def fails(self, pack, ranks):
@@ -150,5 +150,5 @@ def test_out_of_memory_reads_smaller_packs_and_the_same_numbers(llama, monkeypat
         return true(self, pack, ranks)
 
     monkeypatch.setattr(type(llama.runner), "_read", fails)
-    for one, other in zip(whole, measure(llama, transcripts), strict=True):
+    for one, other in zip(whole, measure_sequences(llama, transcripts), strict=True):
         np.testing.assert_allclose(one.nats, other.nats, atol=1e-5)

@@ -8,7 +8,8 @@ from helpers.runs import write_duplicates, write_hits
 
 from curate.errors import TableError
 from curate.rundir import rejections
-from curate.rundir.document_blocks import BlockReader, is_refusal
+from curate.rundir.document_blocks import BlockReader
+from curate.rundir.reasons import precedes_criteria
 from curate.rundir.run import open_run
 from curate.verbs.filter import filter as choose
 
@@ -47,7 +48,11 @@ def test_reasons_are_those_of_the_tables_or_those_of_the_decision(tmp_path):
     assert reasons_of(reader) == [*refused[:3], "where is false", refused[4]]
     (block,) = reader.blocks()
     assert block.eligible.tolist() == [False, True, False, True, False]
-    assert not is_refusal("where is false") and is_refusal("near duplicate") and is_refusal("unreadable")
+    assert (
+        not precedes_criteria("where is false")
+        and precedes_criteria("near duplicate")
+        and precedes_criteria("unreadable")
+    )
 
 
 def test_a_decision_about_other_rows_is_refused(tmp_path):

@@ -29,7 +29,7 @@ def test_parts_of_one_column_have_one_type_though_their_slices_differ(tmp_path):
     rows = [{"text": f"document {n} word", "n": n, "mixed": n} for n in range(9)]
     rows += [{"text": f"document {n} word", "n": n + 0.5, "mixed": ["x", n]} for n in range(9)]
     run = make(tmp_path, [*rows, {"text": "document 1 last"}], slice_bytes=300)
-    assert document_columns.carry(run, ["n", "mixed"]) == {"n": pa.float64(), "mixed": pa.large_string()}
+    assert document_columns.carry_columns(run, ["n", "mixed"]) == {"n": pa.float64(), "mixed": pa.large_string()}
     assert values_of(run, "n") == [*range(9), *(n + 0.5 for n in range(9)), None]
     assert values_of(run, "mixed")[8:10] == ["8", '["x", 0]'] and values_of(run, "mixed")[-1] is None
 
@@ -66,7 +66,7 @@ def test_a_damaged_column_costs_no_document_its_text(tmp_path):
 def test_an_unknown_column_is_answered_with_the_nearest(tmp_path):
     run = make(tmp_path, rows_of(2))
     with pytest.raises(UsageError) as caught:
-        document_columns.carry(run, ["domian"])
+        document_columns.carry_columns(run, ["domian"])
     assert "did you mean domain?" in caught.value.hint and "text" in caught.value.hint
 
 
@@ -84,26 +84,28 @@ def test_columns_of_another_corpus_are_never_taken(tmp_path):
 def test_no_column_name_leaves_the_run_directory(tmp_path):
     run = make(tmp_path, [])
     for name in ("..", "../x", "/etc/passwd", ".", "a\0b", "c:d"):
-        place = document_columns.folder(run, name)
+        place = document_columns.locate_column(run, name)
         assert place.parent == run.carried and place.name not in ("..", ".", "")
 
 
 def test_columns_are_chosen_by_well_known_names_by_name_or_not_at_all(tmp_path):
     write_lines(tmp_path / "a.jsonl", [{"text": "x", "source": "s", "metadata": {"lang": "de"}, "n": 1}])
     corpus = open_corpus([str(tmp_path / "a.jsonl")])
-    assert document_columns.choose(corpus, "auto") == ("source", "metadata.lang")
-    assert document_columns.choose(corpus, "none") == () and document_columns.choose(corpus, "n, source,n") == (
+    assert document_columns.choose_carried(corpus, "auto") == ("source", "metadata.lang")
+    assert document_columns.choose_carried(corpus, "none") == () and document_columns.choose_carried(
+        corpus, "n, source,n"
+    ) == (
         "n",
         "source",
     )
     with pytest.raises(UsageError):
-        document_columns.choose(corpus, "sauce")
+        document_columns.choose_carried(corpus, "sauce")
 
 
 def test_a_part_that_is_missing_of_a_carried_column_is_read_again(tmp_path):
     run = make(tmp_path, rows_of(30), slice_bytes=500)
     assert values_of(run, "domain") == ["a", "b"] * 15
-    next(iter(document_columns.folder(run, "domain").iterdir())).unlink()
+    next(iter(document_columns.locate_column(run, "domain").iterdir())).unlink()
     assert values_of(run, "domain") == ["a", "b"] * 15
 
 
@@ -111,4 +113,4 @@ def test_a_corpus_that_changed_is_not_read_for_columns(tmp_path):
     run = make(tmp_path, rows_of(4))
     Path(tmp_path / "corpus" / "a.jsonl").write_text('{"text": "other", "domain": "q"}\n')
     with pytest.raises((TableError, CorpusError)):
-        document_columns.carry(run, ["domain"])
+        document_columns.carry_columns(run, ["domain"])

@@ -43,9 +43,9 @@ def by_sorting(rows, group, place, weighted):
 @given(rows=ROWS)
 def test_a_cut_is_the_number_that_sorting_finds_whatever_the_memory(rows, weighted, kept):
     passes = in_batches(rows, weighted)
-    weights = quantiles.totals(passes, 4)
+    weights = quantiles.sum_weights(passes, 4)
     wanted = {group: sorted({0, int(weights[group]) // 3, max(0, int(weights[group]) - 1)}) for group in range(4)}
-    found = quantiles.find(passes, wanted, kept)
+    found = quantiles.find_cuts(passes, wanted, kept)
     for group, places in wanted.items():
         for place in places:
             expected, cut = by_sorting(rows, group, place, weighted), found.get((group, place))
@@ -56,7 +56,7 @@ def test_many_groups_are_as_exact_as_few():
     drawn = np.random.default_rng(1)
     rows = list(zip(drawn.normal(size=4000), drawn.integers(0, 900, 4000).tolist(), [1] * 4000, strict=True))
     passes = in_batches(rows, weighted=False, size=512)
-    found = quantiles.find(passes, {group: [1] for group in range(900)}, kept=10)
+    found = quantiles.find_cuts(passes, {group: [1] for group in range(900)}, kept=10)
     for group in range(900):
         own = sorted(value for value, of, _ in rows if of == group)
         assert (found[group, 1].value if len(own) > 1 else found.get((group, 1))) == (own[1] if len(own) > 1 else None)
@@ -65,10 +65,12 @@ def test_many_groups_are_as_exact_as_few():
 @given(values=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30))
 def test_quantiles_are_those_of_numpy(values):
     rows, shares = [(value, 0, 1) for value in values], [0.0, 0.25, 0.5, 1.0]
-    found = quantiles.quantiles(in_batches(rows, weighted=False), [0, 1], shares, np.array([len(values), 0]), kept=4)
+    found = quantiles.compute_quantiles(
+        in_batches(rows, weighted=False), [0, 1], shares, np.array([len(values), 0]), kept=4
+    )
     assert found[0] == pytest.approx(np.quantile(values, shares), rel=1e-12, abs=1e-9)
     assert np.isnan(found[1]).all()
-    counted = quantiles.quantiles(in_batches(rows, weighted=False), [0, 1], shares, kept=4)
+    counted = quantiles.compute_quantiles(in_batches(rows, weighted=False), [0, 1], shares, kept=4)
     assert counted[0] == found[0] and np.isnan(counted[1]).all()
 
 
@@ -91,4 +93,4 @@ def test_keys_follow_the_order_of_the_numbers_and_give_them_back():
 
 def test_weights_beyond_what_floats_count_are_exact():
     heavy = np.array([(1 << 52) + 1, (1 << 52) + 1, 1], np.int64)
-    assert quantiles.count(np.array([0, 0, 1]), heavy, 2).tolist() == [(1 << 53) + 2, 1]
+    assert quantiles.count_weights(np.array([0, 0, 1]), heavy, 2).tolist() == [(1 << 53) + 2, 1]

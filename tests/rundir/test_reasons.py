@@ -141,7 +141,7 @@ def test_reasons_are_grouped_contaminated_first_then_the_duplicates_then_the_oth
         "where is false": 7, "near duplicate": 5, "contaminated: a": 1, "unscored: empty": 2, "contaminated: c": 3,
         "exact duplicate": 4, "contaminated: b": 3,
     }  # fmt: skip
-    lines = reasons.group(rejected)
+    lines = reasons.group_reasons(rejected)
     assert [(line.label, line.documents) for line in lines] == [
         ("contaminated", 7), ("exact duplicates", 4), ("near duplicates", 5), ("where is false", 7),
         ("unscored: empty", 2),
@@ -150,7 +150,7 @@ def test_reasons_are_grouped_contaminated_first_then_the_duplicates_then_the_oth
     assert [line.is_of_duplicates for line in lines] == [False, True, True, False, False]
     assert sorted(reason for line in lines for reason in line.reasons) == sorted(rejected)
     assert all(reasons.label_reason(reason) == line.label for line in lines for reason in line.reasons)
-    assert reasons.group({}) == []
+    assert reasons.group_reasons({}) == []
 
 
 def test_the_reasons_before_the_criteria_are_told_from_those_of_criteria():
@@ -161,10 +161,10 @@ def test_the_reasons_before_the_criteria_are_told_from_those_of_criteria():
 
 
 def test_a_lost_document_is_an_error_with_the_stage_and_the_counts():
-    reasons.conserve("filter", 6, 3, 2, 1)
+    reasons.check_documents_add_up("filter", 6, 3, 2, 1)
     for read in (5, 7):
         with pytest.raises(TableError, match=rf"filter: {read} documents read, but 3 kept \+ 2 rejected \+ 1 unread"):
-            reasons.conserve("filter", read, 3, 2, 1)
+            reasons.check_documents_add_up("filter", read, 3, 2, 1)
 
 
 def test_a_document_is_rejected_for_a_hit_to_be_dropped_and_for_a_copy_that_is_kept_elsewhere(tmp_path):

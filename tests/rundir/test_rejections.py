@@ -31,7 +31,7 @@ def rewrite(path, **note):
 
 
 def only_part(run):
-    return parquet.parts(run.hits)[0]
+    return parquet.list_parts(run.hits)[0]
 
 
 ELSEWHERE = {"corpus": "another"}
@@ -71,7 +71,7 @@ def both(tmp_path):
     """Five documents: 0 is contaminated, 1 a copy of 2."""
     run = numbered_run(tmp_path, ppl(*[10.0] * 5), slice_bytes=100)
     write_hits(run, [{"row": 0}], slice_bytes=100)
-    assert len(parquet.parts(run.hits)) > 1
+    assert len(parquet.list_parts(run.hits)) > 1
     write_duplicates(run, [{1: "near", 2: "keeper"}])
     return open_run(run.path)
 
@@ -102,7 +102,7 @@ def test_a_table_that_may_not_be_used_stops_filter_and_export_and_status_says_so
 
 
 def test_hits_of_documents_that_the_scores_do_not_have_are_refused(both, tmp_path):
-    part = parquet.parts(both.hits)[-1]
+    part = parquet.list_parts(both.hits)[-1]
     rows = [{**row, "row": 77} for row in pq.read_table(only_part(both)).to_pylist()]
     parquet.write_part(part, pa.Table.from_pylist(rows, schema=schemas.HITS), parquet.read_metadata(part))
     for verb in (

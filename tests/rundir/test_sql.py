@@ -29,10 +29,10 @@ def test_parts_are_read_in_the_order_of_their_names_from_a_folder_whose_name_is_
 def test_a_query_is_streamed_in_batches_in_order():
     connection = sql.connect()
     count = 2 * sql.BATCH_ROWS + 7
-    batches = list(sql.stream(connection, f"SELECT range AS row FROM range({count})"))
+    batches = list(sql.stream_batches(connection, f"SELECT range AS row FROM range({count})"))
     assert len(batches) > 1 and max(len(batch) for batch in batches) <= sql.BATCH_ROWS
     assert pa.Table.from_batches(batches).column("row").to_pylist() == list(range(count))
-    assert sum(len(batch) for batch in sql.stream(connection, "SELECT 1 WHERE false")) == 0
+    assert sum(len(batch) for batch in sql.stream_batches(connection, "SELECT 1 WHERE false")) == 0
 
 
 def test_a_connection_has_the_limit_and_the_spill_folder_that_it_was_given(tmp_path):

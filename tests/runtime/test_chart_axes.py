@@ -37,7 +37,7 @@ def test_ticks_of_known_axes():
 
 @given(st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=9), st.booleans())
 def test_a_scale_holds_its_values_and_never_falls(values, log):
-    scale = chart_axes.hold(values, log)
+    scale = chart_axes.fit_scale(values, log)
     shares = [scale.share(value) for value in sorted(values)]
     assert shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1
     assert not any(scale.beyond(value) for value in values)
@@ -47,4 +47,4 @@ def test_a_scale_holds_its_values_and_never_falls(values, log):
 
 def test_a_scale_of_nothing_is_a_scale():
     for log in (True, False):
-        assert chart_axes.hold([math.nan, math.inf], log).list_ticks(9)
+        assert chart_axes.fit_scale([math.nan, math.inf], log).list_ticks(9)

@@ -42,18 +42,18 @@ def test_a_silent_console_prints_nothing_and_silence_ends_with_its_block(capsys)
      (123_400_000, "123 M"), (2.4e9, "2.4 B"), (3e12, "3.0 T")],
 )  # fmt: skip
 def test_counts_are_exact_up_to_a_million(number, text):
-    assert console.count(number) == text
+    assert console.format_count(number) == text
 
 
 @pytest.mark.parametrize(
     ("octets", "text"), [(0, "0 bytes"), (999, "999 bytes"), (4200, "4.2 kB"), (1.93e9, "1.93 GB"), (5e12, "5 TB")]
 )
 def test_sizes_are_in_powers_of_ten(octets, text):
-    assert console.size(octets) == text
+    assert console.format_size(octets) == text
 
 
 def test_seconds_are_hours_minutes_seconds():
-    assert [console.clock(seconds) for seconds in (0, 59.9, 60, 3661, 360_000)] == [
+    assert [console.format_clock(seconds) for seconds in (0, 59.9, 60, 3661, 360_000)] == [
         "0:00:00", "0:00:59", "0:01:00", "1:01:01", "100:00:00"
     ]  # fmt: skip
 

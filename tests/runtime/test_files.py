@@ -11,11 +11,11 @@ from curate.runtime import files
 
 def test_a_file_is_replaced_when_the_block_ends_and_left_alone_when_it_fails(tmp_path):
     path = tmp_path / "new" / "a.txt"
-    with files.replacing(path) as beside:
+    with files.replace_atomically(path) as beside:
         beside.write_text("first")
         assert beside.parent == path.parent and not path.exists()
     assert path.read_text() == "first"
-    with pytest.raises(UnicodeEncodeError), files.replacing(path) as beside:
+    with pytest.raises(UnicodeEncodeError), files.replace_atomically(path) as beside:
         beside.write_text("\ud800", encoding="utf-8")
     assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
 
@@ -23,14 +23,17 @@ def test_a_file_is_replaced_when_the_block_ends_and_left_alone_when_it_fails(tmp
 def test_a_block_that_writes_nothing_is_an_error_and_keeps_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("kept")
-    with pytest.raises(StorageError, match="could not be written"), files.replacing(path):
+    with pytest.raises(StorageError, match="could not be written"), files.replace_atomically(path):
         pass
     assert path.read_text() == "kept"
 
 
 def test_a_folder_that_is_a_file_is_a_storage_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="could not be written"), files.replacing(tmp_path / "file" / "a.txt"):
+    with (
+        pytest.raises(StorageError, match="could not be written"),
+        files.replace_atomically(tmp_path / "file" / "a.txt"),
+    ):
         pass
 
 
@@ -41,7 +44,7 @@ def test_a_folder_that_is_a_file_is_a_storage_error(tmp_path):
      (errno.EIO, "could not be written", False)],
 )  # fmt: skip
 def test_what_the_disk_refuses_names_the_path_and_the_remedy(tmp_path, number, words, has_hint):
-    error = files.storage_error(OSError(number, "refused"), tmp_path / "a.txt")
+    error = files.make_storage_error(OSError(number, "refused"), tmp_path / "a.txt")
     assert words in error.message and str(tmp_path / "a.txt") in error.message and bool(error.hint) == has_hint
 
 

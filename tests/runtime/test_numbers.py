@@ -9,7 +9,14 @@ from helpers.paths import ROOT
 
 from curate.errors import UsageError
 from curate.runtime import numbers
-from curate.runtime.numbers import figure, format_change, format_percent, format_whole_percent, parse_size, percent
+from curate.runtime.numbers import (
+    format_change,
+    format_figure,
+    format_percent,
+    format_share,
+    format_whole_percent,
+    parse_size,
+)
 
 
 def test_sizes_are_read_as_people_write_them():
@@ -57,14 +64,14 @@ def test_tokens_are_spelled_as_short_as_they_are_exact():
 
 
 def test_figures_have_three_digits():
-    assert [numbers.figure(value) for value in (4.1349, 38.94, 413.2, 90_210.0, 0.0001234, 0)] == [
+    assert [numbers.format_figure(value) for value in (4.1349, 38.94, 413.2, 90_210.0, 0.0001234, 0)] == [
         "4.13", "38.9", "413", "90200", "0.000123", "0"
     ]  # fmt: skip
 
 
 def test_what_json_does_not_have_is_null_at_any_depth():
     value = {"a": [1.5, math.nan, (math.inf, "x")], "b": {"c": -math.inf, "d": None}}
-    assert numbers.finite(value) == {"a": [1.5, None, [None, "x"]], "b": {"c": None, "d": None}}
+    assert numbers.replace_non_finite(value) == {"a": [1.5, None, [None, "x"]], "b": {"c": None, "d": None}}
 
 
 FIGURES = {
@@ -75,11 +82,16 @@ FIGURES = {
 
 @pytest.mark.parametrize(("value", "text"), FIGURES.items())
 def test_a_figure_has_three_significant_digits(value, text):
-    assert figure(value) == text
+    assert format_figure(value) == text
 
 
 def test_a_percentage_has_one_decimal_and_a_space_before_the_sign():
-    assert (percent(1, 8), percent(0, 8), percent(8, 8), percent(3, 0)) == ("12.5 %", "0.0 %", "100.0 %", "")
+    assert (format_share(1, 8), format_share(0, 8), format_share(8, 8), format_share(3, 0)) == (
+        "12.5 %",
+        "0.0 %",
+        "100.0 %",
+        "",
+    )
     assert (format_percent(0.375, 0), format_percent(1.5), format_percent(0.12345, 2)) == ("38 %", "150.0 %", "12.35 %")
 
 

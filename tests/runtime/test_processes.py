@@ -25,8 +25,8 @@ def tell_process(_, item):
 
 
 def test_workers_answer_in_order_and_their_errors_and_deaths_are_told():
-    with processes.hired(fail_or_die, 10, 2) as work:
-        assert list(threads.in_order(work, range(9), 2)) == list(range(10, 19))
+    with processes.start_workers(fail_or_die, 10, 2) as work:
+        assert list(threads.map_in_order(work, range(9), 2)) == list(range(10, 19))
         with pytest.raises(TableError) as caught:
             work("fail")
         assert (caught.value.message, caught.value.hint) == ("what", "how")
@@ -35,18 +35,21 @@ def test_workers_answer_in_order_and_their_errors_and_deaths_are_told():
 
 
 def test_the_code_of_a_worker_that_ended_is_named():
-    with processes.hired(fail_or_die, 0, 2) as work, pytest.raises(StorageError, match="ended with code 3") as caught:
+    with (
+        processes.start_workers(fail_or_die, 0, 2) as work,
+        pytest.raises(StorageError, match="ended with code 3") as caught,
+    ):
         work("exit")
     assert "--workers 1" in caught.value.hint
 
 
 def test_with_one_worker_the_work_is_done_in_this_process():
-    with processes.hired(tell_process, None, 1) as work:
+    with processes.start_workers(tell_process, None, 1) as work:
         assert work(None)[0] == os.getpid()
 
 
 def test_workers_are_other_processes_of_one_thread_and_gone_when_the_block_ends():
-    with processes.hired(tell_process, None, 2) as work:
+    with processes.start_workers(tell_process, None, 2) as work:
         found = {work(True) for _ in range(4)}
     pids = {pid for pid, _, _ in found}
     assert len(pids) == 2 and os.getpid() not in pids
@@ -57,5 +60,5 @@ def test_workers_are_other_processes_of_one_thread_and_gone_when_the_block_ends(
 
 
 def test_an_item_may_bring_its_own_function():
-    with processes.hired(processes.call, None, 2) as work:
+    with processes.start_workers(processes.run_item, None, 2) as work:
         assert work((fail_or_die, 1, 2)) == 3

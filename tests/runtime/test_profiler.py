@@ -14,7 +14,7 @@ from curate.runtime import profiler
 
 
 def test_an_inner_span_is_not_counted_twice():
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         with profiler.span("outer"):
             time.sleep(0.03)
             with profiler.span("inner"):
@@ -31,7 +31,7 @@ def test_other_threads_are_told_apart():
         with profiler.span("tokenise"):
             time.sleep(0.02)
 
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         thread = threading.Thread(target=work)
         thread.start()
         with profiler.span("wait"):
@@ -40,7 +40,7 @@ def test_other_threads_are_told_apart():
 
 
 def test_a_span_that_fails_is_counted_and_its_failure_passes():
-    with profiler.measuring() as watch, pytest.raises(KeyError), profiler.span("forward"):
+    with profiler.measure_spans() as watch, pytest.raises(KeyError), profiler.span("forward"):
         raise KeyError
     assert watch.here["forward"] > 0
 
@@ -48,7 +48,7 @@ def test_a_span_that_fails_is_counted_and_its_failure_passes():
 def test_nobody_measures_nothing_is_kept():
     with profiler.span("before"):
         pass
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         pass
     with profiler.span("after"):
         pass
@@ -65,13 +65,13 @@ def test_the_time_of_a_device_is_taken_from_its_events(monkeypatch):
 
     monkeypatch.setattr(profiler, "_record_event", record)
     cuda = SimpleNamespace(type="cuda")
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         for name in ("forward", "head"):
             with profiler.span(name, cuda):
                 pass
-    found = profiler.describe(watch)
+    found = profiler.describe_profile(watch)
     assert found["device"] == pytest.approx({"forward": 0.4, "head": 0.4}) and found["idle"] == pytest.approx(1 / 9)
-    assert "the device had none for 11.1% of the time" in profiler.render(found)[-1]
+    assert "the device had none for 11.1% of the time" in profiler.render_profile(found)[-1]
 
 
 def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
@@ -85,7 +85,7 @@ def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
         return SimpleNamespace(now=now, **later)
 
     monkeypatch.setattr(profiler, "_record_event", record)
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         for number in range(5000):
             with profiler.span("forward" if number % 2 else "head", SimpleNamespace(type="cuda")):
                 pass
@@ -97,7 +97,7 @@ def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
 
 
 def test_a_processor_idles_between_its_spans():
-    with profiler.measuring() as watch:
+    with profiler.measure_spans() as watch:
         with profiler.span("forward", SimpleNamespace(type="cpu")):
             pass
         assert watch.idle() == pytest.approx(0)

@@ -53,7 +53,7 @@ def corpus(tmp_path):
 
 
 def hits_of(run):
-    return [row for path in parquet.parts(open_run(run).hits) for row in pq.read_table(path).to_pylist()]
+    return [row for path in parquet.list_parts(open_run(run).hits) for row in pq.read_table(path).to_pylist()]
 
 
 def look(evals, corpus, run, **options):
@@ -143,7 +143,7 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_hits(tmp_path, evals, m
         write_lines(tmp_path / "corpus" / f"{name}.jsonl", documents())
     corpus = str(tmp_path / "corpus")
     look(evals, corpus, tmp_path / "whole")
-    write, written = hits_table.write, []
+    write, written = hits_table.write_hits, []
 
     def stop(*arguments):
         if len(written) == 2:
@@ -151,10 +151,10 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_hits(tmp_path, evals, m
         written.append(arguments)
         write(*arguments)
 
-    monkeypatch.setattr(hits_table, "write", stop)
+    monkeypatch.setattr(hits_table, "write_hits", stop)
     with pytest.raises(Interrupted, match="stopped after 80 documents"):
         look(evals, corpus, tmp_path / "run")
-    monkeypatch.setattr(hits_table, "write", write)
+    monkeypatch.setattr(hits_table, "write_hits", write)
     look(evals, corpus, tmp_path / "run")
     assert hits_of(tmp_path / "run") == hits_of(tmp_path / "whole")
 

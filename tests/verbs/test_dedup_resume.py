@@ -77,7 +77,7 @@ def stop_after(monkeypatch, parts):
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(many, monkeypatch):
     written = [part for stops in (3, 4, 1) for part in many.interrupt(monkeypatch, stops)]
-    assert len(parquet.parts(many.sketches)) == len(written) == 8
+    assert len(parquet.list_parts(many.sketches)) == len(written) == 8
     rest = stop_after(monkeypatch, 10**6)
     many.dedup()
     names = [path.name for path in [*written, *rest]]
@@ -102,7 +102,7 @@ def test_an_interruption_while_pairs_are_verified_keeps_the_sketches(many, monke
 
 def test_a_part_that_is_missing_costs_what_lies_behind_it_alone(many, monkeypatch):
     many.interrupt(monkeypatch, 9)
-    parquet.parts(many.sketches)[4].unlink()
+    parquet.list_parts(many.sketches)[4].unlink()
     (many.sketches / ".000000.1.tmp").write_text("left by a killed writer")
     written = stop_after(monkeypatch, 10**6)
     many.dedup()
@@ -149,7 +149,7 @@ def test_the_record_names_what_the_table_was_made_from(tmp_path):
 
 def test_a_damaged_sketch_is_an_error_with_a_way_out(many, monkeypatch):
     many.interrupt(monkeypatch, 5)
-    part = parquet.parts(many.sketches)[2]
+    part = parquet.list_parts(many.sketches)[2]
     part.write_bytes(part.read_bytes()[:-50])
     with pytest.raises(TableError) as caught:
         many.dedup()

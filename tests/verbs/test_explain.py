@@ -103,7 +103,7 @@ def test_a_changed_corpus_shows_no_text(run, tmp_path):
 def test_a_sampled_and_limited_corpus_is_read_at_the_right_place(tmp_path):
     write_lines(tmp_path / "c" / "a.jsonl", [{"id": f"d{n}", "text": f"document {n}"} for n in range(60)])
     run = make_run(tmp_path / "run", [tmp_path / "c"], sample=0.5, limit=20, slice_bytes=500)
-    known = [row for part in parquet.parts(run.scores) for row in parquet.pq.read_table(part).to_pylist()]
+    known = [row for part in parquet.list_parts(run.scores) for row in parquet.pq.read_table(part).to_pylist()]
     assert len(known) == 20
     for row in known[:: len(known) // 4]:
         (document,) = explain(row["id"], str(run.path)).documents

@@ -144,8 +144,8 @@ def test_a_hit_where_no_document_is_stops_an_export_that_was_filtered(tmp_path):
     run = numbered_run(tmp_path, [{} for _ in range(30)], slice_bytes=300)
     write_hits(run, [{"row": 1}], action="mark")
     choose(str(run.path), max_ppl=50)
-    part = parquet.parts(run.hits)[-1]
-    rows = [{**row, "row": 300} for row in pq.read_table(parquet.parts(run.hits)[0]).to_pylist()]
+    part = parquet.list_parts(run.hits)[-1]
+    rows = [{**row, "row": 300} for row in pq.read_table(parquet.list_parts(run.hits)[0]).to_pylist()]
     parquet.write_part(part, pa.Table.from_pylist(rows, schema=schemas.HITS), parquet.read_metadata(part))
     with pytest.raises(TableError, match=r"a hit at a\.jsonl, row 300"):
         export(str(tmp_path / "out"), str(run.path))
@@ -156,7 +156,7 @@ def test_a_hit_on_a_blank_line_among_documents_is_refused_too(tmp_path):
     run = make_run(tmp_path / "run", [tmp_path / "c"])
     write_hits(run, [{"row": 0}], action="mark")
     choose(str(run.path), max_ppl=500)
-    (part,) = parquet.parts(run.hits)
+    (part,) = parquet.list_parts(run.hits)
     rows = [{**row, "row": 1} for row in pq.read_table(part).to_pylist()]
     parquet.write_part(part, pa.Table.from_pylist(rows, schema=schemas.HITS), parquet.read_metadata(part))
     with pytest.raises(TableError, match=r"a hit at a\.jsonl, row 1, where no document is"):

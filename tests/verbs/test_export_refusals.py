@@ -44,7 +44,7 @@ def test_a_document_that_was_inserted_after_scoring_is_refused(tmp_path):
 
 def test_a_part_that_covers_another_slice_is_refused(tmp_path):
     run = numbered_run(tmp_path, [{}, {}])
-    (part,) = parquet.parts(run.scores)
+    (part,) = parquet.list_parts(run.scores)
     note = parquet.read_metadata(part)
     note["slice"]["next_row"] += 1
     parquet.write_part(part, pq.read_table(part), note)
@@ -54,7 +54,7 @@ def test_a_part_that_covers_another_slice_is_refused(tmp_path):
 
 def test_a_part_of_another_run_is_refused(tmp_path):
     run = numbered_run(tmp_path, [{}, {}])
-    (part,) = parquet.parts(run.scores)
+    (part,) = parquet.list_parts(run.scores)
     parquet.write_part(part, pq.read_table(part), {**parquet.read_metadata(part), "made_from": "elsewhere"})
     with pytest.raises(TableError, match="belongs to other scores"):
         export(str(tmp_path / "out"), str(run.path))

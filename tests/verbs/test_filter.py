@@ -344,10 +344,10 @@ def test_the_table_follows_the_order_of_the_corpus_over_files_and_slices(tmp_pat
         write_lines(tmp_path / "c" / name, [{"text": f"{name} line {row}"} for row in range(40)])
     paths = [tmp_path / "c" / name for name in ("z.jsonl", "a.jsonl", "m.jsonl")]
     run = make_run(tmp_path / "run", paths, slice_bytes=800)
-    assert len(parquet.parts(run.scores)) > 6
+    assert len(parquet.list_parts(run.scores)) > 6
     choose(str(run.path), keep="middle")
     scored = [
-        (row["file"], row["row"]) for part in parquet.parts(run.scores) for row in pq.read_table(part).to_pylist()
+        (row["file"], row["row"]) for part in parquet.list_parts(run.scores) for row in pq.read_table(part).to_pylist()
     ]
     assert list(decisions_of(run)) == scored
 
@@ -362,7 +362,7 @@ def test_a_run_directory_with_a_hostile_name_works(tmp_path):
 def test_a_missing_part_breaks_the_conservation_law_and_stops(tmp_path):
     write_lines(tmp_path / "c" / "a.jsonl", [{"text": f"line {row}"} for row in range(40)])
     run = make_run(tmp_path / "run", [tmp_path / "c"], slice_bytes=800)
-    parquet.parts(run.scores)[1].unlink()
+    parquet.list_parts(run.scores)[1].unlink()
     with pytest.raises(TableError, match="40 documents read"):
         choose(str(run.path), max_ppl=50)
 
@@ -375,7 +375,7 @@ def test_unfinished_scores_are_refused(tmp_path):
 
 def test_a_damaged_part_is_an_error_that_names_it(tmp_path):
     run = numbered_run(tmp_path, ppl(10.0))
-    part = parquet.parts(run.scores)[0]
+    part = parquet.list_parts(run.scores)[0]
     part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(TableError, match=part.name):
         choose(str(run.path), max_ppl=50)

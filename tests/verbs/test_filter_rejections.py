@@ -79,7 +79,7 @@ def test_a_column_that_a_verb_would_bring_is_answered_with_the_verb(tmp_path):
 def test_sql_reaches_neither_the_files_of_the_tables_nor_our_own_columns(tmp_path):
     run = numbered_run(tmp_path, ppl(10.0))
     write_hits(run, [{"row": 0}], action="mark")
-    (part,) = parquet.parts(run.hits)
+    (part,) = parquet.list_parts(run.hits)
     for where in (f"0 < (select count(*) from read_parquet('{part}'))", "rejection is null", "place = 0"):
         with pytest.raises(UsageError):
             choose(str(run.path), where=where)

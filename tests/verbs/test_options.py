@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import curate
 from curate.cli import app
 from curate.errors import CurateError, UsageError
-from curate.recipes.parameters import parameters_of
+from curate.recipes.parameters import read_parameters
 from curate.runtime.options import as_list, choices_of, on_command_line, renamed_options, verb_function
 
 FUNCTIONS = {name: getattr(curate, name) for name in curate.VERBS}
@@ -112,7 +112,7 @@ def test_help_shows_the_choices_and_the_command_refuses_others(verb, name, choic
     command = verb.replace("_", "-")
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
     assert all(re.search(rf"\b{re.escape(choice)}\b", shown) for choice in choices) and "|".join(choices) in shown
-    required = [one for one in parameters_of(FUNCTIONS[verb]).values() if one.required]
+    required = [one for one in read_parameters(FUNCTIONS[verb]).values() if one.required]
     words = ["x" if one.argument else f"--{one.option}=x" for one in required]
     found = CliRunner().invoke(app, [command, *words, f"--{name.replace('_', '-')}", "wrong"])
     assert found.exit_code == 2 and all(f"'{choice}'" in found.output for choice in choices)

@@ -62,7 +62,7 @@ def corpus(tmp_path):
 
 
 def read(run):
-    return pa.concat_tables([pq.read_table(path) for path in parquet.parts(Path(run) / "scores")])
+    return pa.concat_tables([pq.read_table(path) for path in parquet.list_parts(Path(run) / "scores")])
 
 
 def everything(run):
@@ -120,7 +120,11 @@ def test_the_same_text_scores_the_same_in_any_file_slice_and_company(corpus, mod
     assert many.drop(["nats", "perplexity", "bits_per_byte", "first_nats"]).equals(
         one.drop(["nats", "perplexity", "bits_per_byte", "first_nats"])
     )
-    assert len(parquet.parts(tmp_path / "many" / "scores")) > len(parquet.parts(tmp_path / "one" / "scores")) == 3
+    assert (
+        len(parquet.list_parts(tmp_path / "many" / "scores"))
+        > len(parquet.list_parts(tmp_path / "one" / "scores"))
+        == 3
+    )
     gap = np.abs(many["nats"].to_numpy() - one["nats"].to_numpy()) / one["tokens"].to_numpy()
     assert np.nanmax(gap) < 1e-5
 
@@ -212,7 +216,7 @@ def test_control_c_keeps_whole_parts_and_says_how_to_go_on(corpus, model, tmp_pa
     found = cli("score", corpus, "--model", model, "--run", tmp_path / "run", "--slice-bytes", 1000)
     assert found.exit_code == 130
     assert "error: stopped after" in found.stderr and "hint:  the same command goes on from here" in found.stderr
-    kept = len(parquet.parts(tmp_path / "run" / "scores"))
+    kept = len(parquet.list_parts(tmp_path / "run" / "scores"))
     assert 0 < kept < 30
     monkeypatch.undo()
     found = cli("score", corpus, "--model", model, "--run", tmp_path / "run", "--slice-bytes", 1000)
@@ -235,7 +239,7 @@ def test_a_real_sigint_ends_a_real_process_with_130(corpus, model, tmp_path):
     )
     scores = tmp_path / "run" / "scores"
     for _ in range(600):
-        if scores.exists() and len(parquet.parts(scores)) >= 3:
+        if scores.exists() and len(parquet.list_parts(scores)) >= 3:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -279,7 +283,7 @@ def test_a_corpus_with_nothing_to_score_says_so_without_a_number(tmp_path, model
 def test_nan_for_a_whole_slice_stops_the_run(corpus, model, tmp_path, monkeypatch):
     from curate.reference.forward_pass import batches
 
-    monkeypatch.setattr(batches, "finish", _all_nan(batches.finish))
+    monkeypatch.setattr(batches, "finish_batch", _all_nan(batches.finish_batch))
     with pytest.raises(ModelError, match="NaN or infinity for all"):
         score([str(corpus)], model=model, run=str(tmp_path / "run"))
 
@@ -297,7 +301,7 @@ def _all_nan(real):
 def test_a_foreign_part_in_the_run_is_never_mixed_in(corpus, model, tmp_path):
     score([str(corpus)], model=model, run=str(tmp_path / "a"))
     score([str(corpus)], model=model, run=str(tmp_path / "b"), window=32)
-    foreign = parquet.parts(tmp_path / "b" / "scores")[0]
+    foreign = parquet.list_parts(tmp_path / "b" / "scores")[0]
     (tmp_path / "a" / "scores" / foreign.name).write_bytes(foreign.read_bytes())
     with pytest.raises(TableError, match="belongs to another run"):
         score([str(corpus)], model=model, run=str(tmp_path / "a"))

@@ -38,7 +38,7 @@ def score(*words, model):
 
 
 def rows():
-    return [row for part in parquet.parts(Path("curated/scores")) for row in pq.read_table(part).to_pylist()]
+    return [row for part in parquet.list_parts(Path("curated/scores")) for row in pq.read_table(part).to_pylist()]
 
 
 def by_status():

@@ -80,7 +80,7 @@ def test_a_corpus_that_changed_makes_the_scores_stale(run, tmp_path):
 
 
 def test_documents_that_vanish_from_the_table_are_an_error(run):
-    parquet.parts(run.scores)[0].unlink()
+    parquet.list_parts(run.scores)[0].unlink()
     with pytest.raises(TableError, match="documents read"):
         status(str(run.path))
 

@@ -13,7 +13,7 @@ from curate.corpus.chat.messages import (
     read_system,
     require_columns,
 )
-from curate.corpus.chat.types import ConversationError, Turn, joined
+from curate.corpus.chat.types import ConversationError, Turn, join_turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +94,5 @@ def _read_asked(row: Mapping[str, object], pair: PairSchema, skipped: list[str])
     columns = [read_column(row, column, "user", skipped) for column in pair.asked]
     texts = [turns[0] for turns in columns if len(turns) == 1 and turns[0].role == "user"]
     if len(texts) > 1 and len(texts) == sum(map(len, columns)):
-        return [Turn("user", joined(dict.fromkeys(texts)))]
+        return [Turn("user", join_turns(dict.fromkeys(texts)))]
     return [turn for turns in columns for turn in turns]

@@ -54,6 +54,6 @@ def select_turns(turns: Iterable[Turn], side: str) -> list[Turn]:
     return [turn for turn in turns if side == "all" or (turn.role == "assistant") == (side == "assistant")]
 
 
-def joined(turns: Iterable[Turn]) -> str:
+def join_turns(turns: Iterable[Turn]) -> str:
     """Return the texts of the turns, joined by blank lines; an empty string without turns."""
     return "\n\n".join(turn.text for turn in turns)

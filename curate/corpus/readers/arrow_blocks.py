@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from curate.corpus.arrow_types import conform_table, is_string
 from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
-from curate.corpus.chat.types import joined
+from curate.corpus.chat.types import join_turns
 from curate.corpus.json_records import BadRowError, as_id
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.readers.utf8 import is_valid, replace_invalid
@@ -227,7 +227,7 @@ def take_conversations(
         except BadRowError as bad:
             turns.append(None)
             causes.append(bad.cause)
-    texts = [None if of_row is None else joined(of_row) for of_row in turns]
+    texts = [None if of_row is None else join_turns(of_row) for of_row in turns]
     return turns, texts, [count_bytes(text or "") for text in texts], causes
 
 

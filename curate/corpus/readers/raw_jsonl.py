@@ -42,7 +42,7 @@ class RawLines:
     """Each line without its closing brace; None where lines must be written from the records."""
 
 
-def read_plain(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> RawLines | None:
+def read_raw_lines(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> RawLines | None:
     """Return the slice of a mark; None for a slice that the full reader must read. ``behind`` is the mark before it."""
     if not _may_be_plain(corpus, source) or mark.next_offset is None or mark.documents == 0:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curate.corpus.chat.rows import Turns, count_bytes, take_turns
-from curate.corpus.chat.types import joined
+from curate.corpus.chat.types import join_turns
 from curate.corpus.json_records import BadRowError, pick_fields, take_id, take_text
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 
@@ -70,7 +70,7 @@ class Builder:
 
     def speak(self, turns: Turns) -> str:
         """Set the turns of the document added last, count it by its text, and return that text."""
-        text = joined(turns)
+        text = join_turns(turns)
         self.turns[len(self.rows) - 1] = turns
         self.sizes[-1] = count_bytes(text) + ROW_COST
         return text

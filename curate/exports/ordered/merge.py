@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from curate.corpus.schema_widening import fit, respell
+from curate.corpus.schema_widening import fit_table, widen_value
 from curate.errors import TableError
 from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
 from curate.exports.shard_writer import WrittenShard, describe_file
@@ -147,7 +147,7 @@ def _write_unit(shard: Shard, shared: MergeJob, pieces: list[SpillPiece], unit: 
     parts = read_tables(pieces, unit.first, unit.stop)
     narrow = np.concatenate([part for part, _ in parts])
     order = np.argsort(narrow["key"], kind="stable")
-    shard.write(take_rows(pa.concat_tables([fit(table, shared.schema) for _, table in parts]), order))
+    shard.write(take_rows(pa.concat_tables([fit_table(table, shared.schema) for _, table in parts]), order))
     return narrow[order]
 
 
@@ -156,7 +156,7 @@ def _write_lines(shard: Any, shared: MergeJob, lines: pa.Array) -> None:
     if shared.texts:
         types = {column.name: column.type for column in shared.schema}
         for line in lines.to_pylist():
-            row = {name: respell(value, types[name]) for name, value in orjson.loads(line).items()}
+            row = {name: widen_value(value, types[name]) for name, value in orjson.loads(line).items()}
             shard.write_row(row)
         return
     offsets = np.frombuffer(lines.buffers()[1], np.int64)[lines.offset : lines.offset + len(lines) + 1]

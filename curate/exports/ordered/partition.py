@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from curate.corpus import Documents
 from curate.corpus.arrow_types import tabulate
 from curate.corpus.readers import raw_jsonl
-from curate.corpus.schema_widening import SchemaShape, fit
+from curate.corpus.schema_widening import SchemaShape, fit_table
 from curate.errors import TableError
 from curate.exports import joined_slices, leaked_passages
 from curate.exports.joined_slices import ExportCounts, ExportJob, JoinedSlice
@@ -68,7 +68,7 @@ def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResul
     slow: Iterator[Documents] | None = None
     for part in task.slices:
         scores, mark = _read_part(part.part, names), part.mark
-        plain = None if part.hits and job.treatment.cuts else raw_jsonl.read_plain(job.corpus, source, behind, mark)
+        plain = None if part.hits and job.treatment.cuts else raw_jsonl.read_raw_lines(job.corpus, source, behind, mark)
         if plain is None:
             slow = slow or job.corpus.slices_of(source, behind, left)
             spiller.spill_documents(part, next(slow, None), scores)
@@ -155,7 +155,7 @@ class _TaskSpiller:
         shape = SchemaShape()
         shape.see(table)
         self.result.shapes.append(shape)
-        table, tables = fit(table, shape.schema()), TABLE_FORMATS[self.job.format]
+        table, tables = fit_table(table, shape.schema()), TABLE_FORMATS[self.job.format]
         if tables.guesses_types:
             self.result.misread |= {name for name in table.column_names if is_misread(table.column(name))}
         if tables.spills_lines:

@@ -60,7 +60,7 @@ def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[Partiti
     score, corpus = job.run.finished_scores(), job.corpus
     indices = {source.name: index for index, source in enumerate(corpus.sources)}
     marks: dict[str, list[tuple[SliceMark, Path]]] = {source.name: [] for source in corpus.sources}
-    for path in parquet.parts(job.run.scores):
+    for path in parquet.list_parts(job.run.scores):
         note = parquet.read_metadata(path)
         if note.get("made_from") != score["fingerprint"]:
             raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", job.run.path))

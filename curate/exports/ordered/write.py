@@ -99,14 +99,13 @@ def choose_means(memory: int, workers: int | None, corpus: Corpus) -> OrderedMea
     """
     least = PARENT_BYTES + UNIT_MEMORY
     if memory < least:
-        message = (
-            f"--memory-limit must be at least {console.size(least)} to export in order, not {console.size(memory)}"
-        )
-        raise UsageError(message, "--memory-limit 400MB, or more")
+        enough, given = console.format_size(least), console.format_size(memory)
+        message = f"--memory-limit must be at least {enough} to export in order, not {given}"
+        raise UsageError(message, "--memory-limit 400MB")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, not {workers}", "leave it out for one a core")
     small = corpus.size is not None and corpus.size < SMALL_BYTES
-    wished = workers or (1 if small else threads.cores())
+    wished = workers or (1 if small else threads.count_cores())
     affordable = max(1, (memory - PARENT_BYTES) // (WORKER_BYTES + UNIT_MEMORY))
     return OrderedMeans(memory, min(wished, affordable))
 
@@ -120,7 +119,7 @@ def write_ordered_shards(job: ExportJob, folder: Path, means: OrderedMeans) -> O
     spill = folder / ".spill"
     spill.mkdir()
     cell = _choose_cell(job)
-    with processes.hired(processes.call, None, means.workers) as work:
+    with processes.start_workers(processes.run_item, None, means.workers) as work:
         with console.progress("exporting", job.corpus.size) as progress:
             routed = _run_tasks(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
         output = _gather_results(job, folder, routed)
@@ -149,7 +148,7 @@ def _write_shards(
     texts = frozenset(output.shape.texts)
     shared = MergeJob(output.folder, job.format, output.shape.schema(), texts, spill)
     calls = ((merge.write_shard, shared, shard) for shard in planned)
-    for written in threads.in_order(work, calls, min(means.workers, len(planned))):
+    for written in threads.map_in_order(work, calls, min(means.workers, len(planned))):
         _sync_file(output.folder / written.path)  # While the others write.
         output.files.append(written)
 
@@ -175,7 +174,7 @@ def _run_tasks(
     """Spill all tasks, and return their results in the order of the corpus."""
     results: list[PartitionResult] = []
     calls = ((partition.partition_task, shared, task) for task in tasks.list_tasks(job))
-    for result in threads.in_order(work, calls, means.workers):
+    for result in threads.map_in_order(work, calls, means.workers):
         results.append(result)
         advance(documents=result.counts.read, done_bytes=result.read_bytes)
     return results

@@ -11,7 +11,7 @@ from curate.exports.shards import FORMATS
 from curate.exports.tokens.writer import TokenWriter
 
 
-def check(format: str, tokenizer: str | None, layout: str, append: str, push_to_hub: str | None) -> None:
+def check_token_options(format: str, tokenizer: str | None, layout: str, append: str, push_to_hub: str | None) -> None:
     """Raise UsageError where options of token files are given for another format, or are missing.
 
     ``format`` is a name in ``shards.FORMATS``.
@@ -39,9 +39,9 @@ def open_spelling(corpus: Corpus, tokenizer: str | None, layout: str, append: st
     if corpus.conversation is not None:
         message = f"the corpus holds conversations ({corpus.conversation}); token files are made of one column of text"
         raise UsageError(message, "--format parquet, and the chat template of your trainer")
-    from curate.reference.tokenizer_only import open_vocabulary  # It imports torch.
+    from curate.reference.tokenizer_only import load_tokenizer  # It imports torch.
 
-    return TokenSpelling(open_vocabulary(tokenizer), layout, append)
+    return TokenSpelling(load_tokenizer(tokenizer), layout, append)
 
 
 def open_writer(job: ExportJob, folder: Path) -> ShardWriter | TokenWriter:

@@ -27,7 +27,7 @@ ORDER_ROWS = 1 << 16
 """Rows of ``order.parquet`` that are written at once."""
 
 
-def check(format: str, by_bucket: bool) -> None:
+def check_token_buckets(format: str, by_bucket: bool) -> None:
     """Raise UsageError for token files in the folders of buckets, which are not implemented."""
     if by_bucket and not FORMATS[format].holds_text:
         hint = "leave out --by-bucket, or --format parquet and tokenise each folder"

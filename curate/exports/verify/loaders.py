@@ -207,7 +207,7 @@ def _make_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), pad_token="<pad>", eos_token="<eos>")
 
 
-def versions(names: Sequence[str] = ("torch", "datasets", "transformers", "accelerate", "trl")) -> dict[str, str]:
+def list_versions(names: Sequence[str] = ("torch", "datasets", "transformers", "accelerate", "trl")) -> dict[str, str]:
     """Return the versions of those libraries that are installed."""
     from importlib import metadata
 

@@ -21,7 +21,7 @@ MAX_NAME = 60
 """Characters of the name of a document."""
 
 
-def why_not_replayed(export: Export, ordered: bool, passed: bool, loader: str) -> str | None:
+def explain_missing_replays(export: Export, ordered: bool, passed: bool, loader: str) -> str | None:
     """Return why no loader is replayed: a note for the user, which may be empty. None where loaders are replayed.
 
     ``passed`` says that every check of the files did.

@@ -26,7 +26,7 @@ class PreparedBatch:
     """A batch of passages as ids and windows. W windows; x is prefix + context + target of each passage, end to end."""
 
     likelihoods: Likelihoods
-    """One row a passage. ``finish`` fills in its sums."""
+    """One row a passage. ``finish_batch`` fills in its sums."""
     ids: Int32Array
     """All x, flat."""
     starts: Int64Array
@@ -243,7 +243,7 @@ def record_nats(prepared: PreparedBatch, pack: ScoringPack, nats_N: Float32Array
     prepared.peaks[pack.windows] = np.maximum.reduceat(exact, pack.offsets)
 
 
-def finish(prepared: PreparedBatch) -> Likelihoods:
+def finish_batch(prepared: PreparedBatch) -> Likelihoods:
     """Return the likelihoods of a batch of which all packs are recorded.
 
     The windows of a passage are summed in their order. A passage with a nat that is not finite is refused.

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.reports.page.histograms import Density, Grid, VisibleBins, quantile
+from curate.reports.page.histograms import Density, Grid, VisibleBins, estimate_quantile
 from curate.reports.page.numbers import CELLS
 from curate.reports.page.tables import ProfilePoint
 from curate.reports.page.thresholds import Threshold
-from curate.runtime.chart_axes import Tick, count_short, label_value, list_linear, list_logarithmic
-from curate.runtime.console import count
-from curate.runtime.numbers import figure
+from curate.runtime.chart_axes import Tick, format_short, label_value, list_linear, list_logarithmic
+from curate.runtime.console import format_count
+from curate.runtime.numbers import format_figure
 
 BOX = 1000
 """Width and height of the box of a picture."""
@@ -83,7 +83,7 @@ def step(low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
 
 def tally(value: float) -> str:
     """Return a count as the label of an axis: 12k, 3.4 M."""
-    return f"{value / 1000:g}k" if 10_000 <= value < 1_000_000 else count(value)
+    return f"{value / 1000:g}k" if 10_000 <= value < 1_000_000 else format_count(value)
 
 
 def even(top: float) -> list[float]:
@@ -184,13 +184,13 @@ def _bands(density: Density, across: VisibleBins) -> Iterator[tuple[str, int, in
         documents = int(part.sum())
         if documents:
             name = f"{say(grid, first)} – {say(grid, end)}" if end < grid.bins else f"{say(grid, first)} and more"
-            yield name, documents, int(part[0].sum()), quantile(density.y.coarse, part.sum(axis=(0, 2)), 0.5)
+            yield name, documents, int(part[0].sum()), estimate_quantile(density.y.coarse, part.sum(axis=(0, 2)), 0.5)
 
 
 def say(grid: Grid, edge: int) -> str:
     """Return the value at an edge of a grid as text."""
     value = grid.edge(edge)
-    return count_short(float(f"{value:.2g}")) if value >= 1000 else figure(value)
+    return format_short(float(f"{value:.2g}")) if value >= 1000 else format_figure(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,4 +218,4 @@ def draw_order(points: Sequence[ProfilePoint]) -> Curve | None:
         before = one.tokens
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     steps = [value for value in even(total) if value <= total]
-    return Curve(path, [Tick(value / total, count_short(value)) for value in [0, *steps]], scale_ticks(drawn, 5))
+    return Curve(path, [Tick(value / total, format_short(value)) for value in [0, *steps]], scale_ticks(drawn, 5))

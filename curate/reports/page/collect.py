@@ -6,7 +6,7 @@ from typing import Any
 
 from curate.errors import UsageError
 from curate.reports.page import tables
-from curate.reports.page.examples import PercentileExample, add_texts, choose, read_text
+from curate.reports.page.examples import PercentileExample, add_texts, choose_examples, read_text
 from curate.reports.page.numbers import DomainSum, ReportNumbers, collect_numbers, list_columns
 from curate.reports.page.sources import ReportSources, ScoreBlocks, open_sources
 from curate.reports.page.tables import BucketTable, ClusterRow, OrderProfile, SetHits
@@ -45,7 +45,7 @@ class RunReport:
     versions: Mapping[str, str]
 
 
-def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int) -> RunReport:
+def collect_report(run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int) -> RunReport:
     """Read all that the page of a run shows.
 
     ``percentiles`` are those of the examples, of which the first ``tokens_of`` are read again by the reference model.
@@ -58,7 +58,7 @@ def collect(run: Run, domain: str | None, percentiles: Sequence[float], tokens_o
     table = ScoreBlocks(sources, list_columns(sources))
     numbers = collect_numbers(sources, table, percentiles)
     first = numbers.distributions[0] if numbers.distributions else None
-    picked = choose(sources, table, first.measure.column, first.at) if first else []
+    picked = choose_examples(sources, table, first.measure.column, first.at) if first else []
     shown = sources.funnel
     return RunReport(
         sources=sources,

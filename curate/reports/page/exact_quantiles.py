@@ -124,5 +124,5 @@ def _find_by_passes(
             yield np.tile(values, 3), np.concatenate([group, dropped * 0 + 2 * count, dropped + 2 * count + 1]), None
             yield values[dropped == 0], group[dropped == 0] + count, None
 
-    found = quantiles.find(passes, {key: sorted(ranks) for key, ranks in key_to_ranks.items()})
+    found = quantiles.find_cuts(passes, {key: sorted(ranks) for key, ranks in key_to_ranks.items()})
     return {pair: cut.value for pair, cut in found.items()}

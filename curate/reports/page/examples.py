@@ -69,7 +69,7 @@ def parse_percentiles(text: str) -> list[float]:
     return found
 
 
-def choose(
+def choose_examples(
     sources: ReportSources, table: ScoreBlocks, column: str, values: Mapping[float, float]
 ) -> list[PercentileExample]:
     """Return the documents with the values at some percentiles; of equal values the first in the corpus."""
@@ -134,13 +134,13 @@ def read_text(sources: ReportSources, file: str, row: int, digest: int) -> tuple
 def _read_again(sources: ReportSources, wanted: Sequence[tuple[PercentileExample, str]]) -> Iterator[PercentileExample]:
     from curate.reference import token_surprisal
 
-    reference = token_surprisal.load_again(sources.score["made_from"]["model"])
+    reference = token_surprisal.reload_reference(sources.score["made_from"]["model"])
     for example, text in wanted:
         if (example.numbers["tokens"] or 0) > MOST_TOKENS:
             yield replace(example, note=f"longer than {MOST_TOKENS:,} tokens, not read again")
             continue
-        (found,) = token_surprisal.measure(reference, [text])
-        yield example if found is None else _shade(example, text, token_surprisal.stretch(text, found))
+        (found,) = token_surprisal.measure_surprisal(reference, [text])
+        yield example if found is None else _shade(example, text, token_surprisal.cut_spans(text, found))
 
 
 def _shade(example: PercentileExample, text: str, pieces: "Sequence[TokenSpan]") -> PercentileExample:

@@ -168,7 +168,7 @@ class Density:
         return across, tall
 
 
-def quantile(grid: Grid, counts: Sequence[int] | Counts, share: float) -> float:
+def estimate_quantile(grid: Grid, counts: Sequence[int] | Counts, share: float) -> float:
     """Return an estimate of a quantile from the counts, taken as even inside a bin; NaN for no counts."""
     sums = np.cumsum(np.asarray(counts, np.float64))
     if not len(sums) or sums[-1] <= 0:

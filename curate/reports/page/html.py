@@ -13,12 +13,12 @@ from curate.reports.page import charts
 from curate.reports.page.collect import RunReport
 from curate.reports.page.json import make_digest
 from curate.reports.page.numbers import SHARES, DomainSum
-from curate.rundir.reasons import CONTAMINATED, DUPLICATES, NEAR_DUPLICATE, UNREADABLE, group, label_reason
+from curate.rundir.reasons import CONTAMINATED, DUPLICATES, NEAR_DUPLICATE, UNREADABLE, group_reasons, label_reason
 from curate.runtime import files
-from curate.runtime.console import count, size
+from curate.runtime.console import format_count, format_size
 from curate.runtime.html import open_templates
-from curate.runtime.numbers import figure, format_change, format_whole_percent, percent
-from curate.runtime.text import fold
+from curate.runtime.numbers import format_change, format_figure, format_share, format_whole_percent
+from curate.runtime.text import fold_whitespace
 from curate.stages.decontaminate.report.html import make_cards
 from curate.stages.decontaminate.report.wording import name_item, name_place
 
@@ -43,15 +43,15 @@ class LossRow:
     """read, lost or kept."""
 
 
-def write(page: Path, numbers: Path, report: RunReport) -> int:
+def write_report(page: Path, numbers: Path, report: RunReport) -> int:
     """Write the page and the file of its numbers, and return the size of the page in bytes.
 
     The same run gives the same bytes. Raises StorageError where the disk refuses.
     """
     text = make_page(report).encode("utf-8", "backslashreplace")
-    with files.replacing(page) as temporary:
+    with files.replace_atomically(page) as temporary:
         temporary.write_bytes(text)
-    with files.replacing(numbers) as temporary:
+    with files.replace_atomically(numbers) as temporary:
         temporary.write_text(json.dumps(make_digest(report), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return len(text)
 
@@ -59,7 +59,13 @@ def write(page: Path, numbers: Path, report: RunReport) -> int:
 def make_page(report: RunReport) -> str:
     """Return the page as HTML."""
     space = open_templates(Path(__file__).parent)
-    space.filters |= {"share": percent, "percent": format_whole_percent, "size": size, "count": count, "fold": fold}
+    space.filters |= {
+        "share": format_share,
+        "percent": format_whole_percent,
+        "size": format_size,
+        "count": format_count,
+        "fold": fold_whitespace,
+    }
     space.filters |= {"item": name_item, "place": name_place, "figure": number, "ordinal": order_of, "shade": shade}
     space.filters |= {"say": say, "change": change}
     return space.get_template("report.html.j2").render(list_values(report))
@@ -170,7 +176,7 @@ def list_losses(report: RunReport) -> list[LossRow]:
     steps: list[tuple[str, int, int | None, str]] = []
     if shown.unreadable:
         steps.append((UNREADABLE, shown.unreadable, 0, ""))
-    for line in group(shown.rejected):
+    for line in group_reasons(shown.rejected):
         note = ", ".join(f"{name} {many:,}" for name, many in list(line.sets.items())[:4])
         note += f" and {len(line.sets) - 4} more" if len(line.sets) > 4 else ""
         steps.append((line.label, line.documents, _sum_tokens(reasons, line.reasons), note))
@@ -188,7 +194,7 @@ def _sum_tokens(sums: Mapping[str | None, DomainSum], reasons: Sequence[str]) ->
 
 def number(value: float | None) -> str:
     """Return three significant digits; a dash where nothing was measured."""
-    return "–" if value is None or not math.isfinite(value) else figure(value)
+    return "–" if value is None or not math.isfinite(value) else format_figure(value)
 
 
 def order_of(value: float) -> str:

@@ -86,7 +86,7 @@ def sum_up(table: ScoreBlocks) -> DomainSums:
 
 def _count(codes: NDArray[np.integer], tokens: NDArray[np.int64]) -> tuple[list[int], list[int]]:
     documents = np.bincount(codes)
-    return documents.tolist(), rundir_quantiles.count(codes, tokens, len(documents)).tolist()
+    return documents.tolist(), rundir_quantiles.count_weights(codes, tokens, len(documents)).tolist()
 
 
 def choose_groups(sums: DomainSums, table: ScoreBlocks) -> DomainGroups:

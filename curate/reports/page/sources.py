@@ -55,7 +55,7 @@ def open_sources(run: Run, domain: str | None) -> ReportSources:
     """
     score = run.finished_scores()
     corpus, missing = _open_corpus(run)
-    identity = corpus.identity() if corpus is not None and rejections.is_there(run) else None
+    identity = corpus.identity() if corpus is not None and rejections.has_rejections(run) else None
     found, _ = rejections.find_rejections(run, identity)
     record = open_usable(run)
     domains = _choose_domains(run, domain, record)
@@ -76,8 +76,8 @@ def _choose_domains(run: Run, named: str | None, record: Mapping[str, Any] | Non
     if named is None:
         found = document_columns.default_domain(run)
         return (found,) if found else ()
-    names = document_columns.split(named)
-    document_columns.carry(run, names)
+    names = document_columns.split_names(named)
+    document_columns.carry_columns(run, names)
     return tuple(names)
 
 

@@ -29,10 +29,10 @@ class ReportSummary:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def render(self) -> str:
-        from curate.runtime.console import size
+        from curate.runtime.console import format_size
 
         lines = [
-            f"{self.page}   {size(self.bytes)}: open it in a browser; it needs nothing else",
+            f"{self.page}   {format_size(self.bytes)}: open it in a browser; it needs nothing else",
             f"{self.numbers}   the same numbers",
         ]
         if self.stale:

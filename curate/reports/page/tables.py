@@ -54,7 +54,7 @@ def count_hits(sources: ReportSources) -> list[SetHits]:
 
 def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
     """Return the ``STRONGEST`` rows of the hits table with the most bits, one for each contaminated document."""
-    if sources.found.hits is None or not parquet.parts(sources.run.hits):
+    if sources.found.hits is None or not parquet.list_parts(sources.run.hits):
         return []
     source = sql.parquet_source(sources.run.hits)
     best = "QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id, start) = 1"
@@ -65,7 +65,7 @@ def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
 
 
 def _query_hits(sources: ReportSources, query: str) -> list[tuple[Any, ...]]:
-    if sources.found.hits is None or not parquet.parts(sources.run.hits):
+    if sources.found.hits is None or not parquet.list_parts(sources.run.hits):
         return []
     select = query.format(source=sql.parquet_source(sources.run.hits))
     rows: list[tuple[Any, ...]] = sql.connect().execute(select).fetchall()
@@ -202,8 +202,8 @@ def _medians(table: ScoreBlocks, run: Run, names: Sequence[str]) -> dict[str, fl
             own = np.array([name_to_index[name] for name in labels.dictionary.to_pylist()] or [0], np.int64)
             yield values[inside], own[codes[inside]], None
 
-    sizes = quantiles.totals(passes, len(names))
-    medians = quantiles.quantiles(passes, range(len(names)), [0.5], sizes)
+    sizes = quantiles.sum_weights(passes, len(names))
+    medians = quantiles.compute_quantiles(passes, range(len(names)), [0.5], sizes)
     return {name: medians[index][0] for name, index in name_to_index.items()}
 
 

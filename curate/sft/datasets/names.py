@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from curate.corpus.hub import parse_hub_name
-from curate.corpus.sources import COMPRESSIONS, FORMATS, MAGIC_CHARACTERS
+from curate.corpus.sources import COMPRESSIONS, MAGIC_CHARACTERS, SUFFIX_TO_FORMAT
 from curate.corpus.streams import is_url
 from curate.errors import UsageError
 
-SUFFIXES = re.compile(f"({'|'.join(map(re.escape, [*FORMATS, *COMPRESSIONS]))})+$", re.IGNORECASE)
+SUFFIXES = re.compile(f"({'|'.join(map(re.escape, [*SUFFIX_TO_FORMAT, *COMPRESSIONS]))})+$", re.IGNORECASE)
 NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<path>.+)")
 
 

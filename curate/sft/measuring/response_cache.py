@@ -54,7 +54,7 @@ class ResponseCache:
         parquet.write_part(self.locate(variant, name), sort_responses(responses), metadata)
 
 
-def open_book(out: str) -> ResponseCache:
+def open_response_cache(out: str) -> ResponseCache:
     """Open the output folder of a new or an earlier ranking. Nothing is created before something is stored.
 
     Raises UsageError for a file, and for a folder that contains anything else.

@@ -138,7 +138,7 @@ def _find_refusal(reader: ResponseReader, tokens: Tokens) -> str | None:
 def _measure_batch(
     reader: ResponseReader, examples: "Sequence[DrawnExample]", advance: Callable[[int, int, int], None] | None
 ) -> pa.Table:
-    from curate.reference.token_sequences import measure
+    from curate.reference.token_sequences import measure_sequences
 
     rendered = render_examples(reader, examples)
     sequences: list[TokenSequence] = []
@@ -151,7 +151,7 @@ def _measure_batch(
     num_tokens = max(sum(len(sequence.ids) for sequence in sequences), 1)
     characters = sum(len(turn.text) for drawn in examples for turn in drawn.example.turns)
     progress = _BatchProgress(advance, len(examples), characters, num_tokens)
-    measured = measure(reader.reference, sequences, progress.add)
+    measured = measure_sequences(reader.reference, sequences, progress.add)
     progress.finish()
     rows = [
         _make_row(reader, each, drawn, measured[begin:])

@@ -65,7 +65,7 @@ class Masks:
         return "\n".join(lines)
 
 
-def show(
+def show_masks(
     datasets: "Sequence[InstructionSet]",
     variant: "ModelVariant",
     reading: "ScoringConfig",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
-from curate.corpus.chat.types import joined
+from curate.corpus.chat.types import join_turns
 from curate.reference.likelihood import LN2, Passage, perplexity
 from curate.runtime import console
 from curate.runtime.arrays import Float64Array
@@ -63,7 +63,7 @@ def read_three_ways(
 
 def _read_raw(reference: "CausalReference", session: RankingSession, name: str) -> MeasuredText:
     """Return bits per byte of the turns as plain text, over all tokens."""
-    passages = [Passage(joined(drawn.example.turns)) for drawn in session.samples[name].examples]
+    passages = [Passage(join_turns(drawn.example.turns)) for drawn in session.samples[name].examples]
     likelihoods = next(reference.score([passages]))
     ok = np.array([status == "ok" for status in likelihoods.status])
     columns = (likelihoods.nats[ok], likelihoods.scored_bytes[ok], likelihoods.nats[ok], likelihoods.tokens[ok])

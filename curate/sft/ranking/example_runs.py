@@ -77,7 +77,7 @@ def write_example_run(
     begin(run, corpus, made_from, restart=True)
     rows = sum_rows(responses)
     _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_refusals(dataset))
-    document_columns.settle(run, tuple(COLUMNS), corpus.fingerprint())
+    document_columns.complete_carried(run, tuple(COLUMNS), corpus.fingerprint())
     summary = summarise(run, identity["model"], 1.0)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     complete(run, corpus, made_from, kept)
@@ -141,7 +141,7 @@ def _write_parts(
         computed = [compute_columns(rows.get(key), key in best) for key in keys]
         for name, kind in COLUMNS.items():
             values = pa.array([row.get(name) for row in computed], kind)
-            parquet.write_part(document_columns.folder(run, name) / part, pa.table({"value": values}), note)
+            parquet.write_part(document_columns.locate_column(run, name) / part, pa.table({"value": values}), note)
         parquet.write_part(run.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
 
 

@@ -24,7 +24,7 @@ AUDITED = 10
 """Examples of each dataset whose masks are compared with the template's."""
 
 
-def compete(
+def rank_datasets(
     session: RankingSession,
     variants: Sequence[ModelVariant],
     reading: ScoringConfig,
@@ -92,7 +92,7 @@ def measure_and_rank(
 
 def announce_reader(reader: ResponseReader) -> None:
     """Print the model, its self-check, and the template."""
-    reference_announce.announce(reader.reference)
+    reference_announce.announce_reference(reader.reference)
     ends = "" if reader.template.end_of_turn else "; the end of turn is not scored"
     console.say("template", f"{reader.template.name}{ends}")
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.runtime.console import count
-from curate.runtime.numbers import figure, percent
+from curate.runtime.console import format_count
+from curate.runtime.numbers import format_figure, format_share
 from curate.runtime.text import command
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class Ranking:
         datasets = [ranked for ranked in self.table.datasets if ranked.rank is not None]
         lines = []
         if datasets and not math.isnan(datasets[0].best):
-            lines += wrap(f"{datasets[0].name} is first in {percent(datasets[0].best, 1)} of the draws", " " * 4)
+            lines += wrap(f"{datasets[0].name} is first in {format_share(datasets[0].best, 1)} of the draws", " " * 4)
         letters = "".join(ranked.group for ranked in datasets)
         if len(set(letters)) < len(letters):
             lines.append("    datasets that share a letter cannot be told apart, all pairs held at once")
@@ -244,7 +244,9 @@ class Ranking:
             return text + ("they are the same" if same else "they are too few to say more")
         if min(pair.needed) > FAR * min(pair.examples):
             return text + "the difference is next to nothing"
-        text += f"about {' and '.join(count(round_up(number)) for number in dict.fromkeys(pair.needed))} would do"
+        text += (
+            f"about {' and '.join(format_count(round_up(number)) for number in dict.fromkeys(pair.needed))} would do"
+        )
         beyond = []
         for name, needed in zip((pair.better, pair.worse), pair.needed, strict=True):
             available = self.dataset(name).available
@@ -357,7 +359,7 @@ def format_number(value: float) -> str:
     if math.isnan(value) or math.isinf(value):
         return "–" if math.isnan(value) else "∞"
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{digits}f}" if abs(value) < 9999.5 else figure(value)
+    return f"{value:.{digits}f}" if abs(value) < 9999.5 else format_figure(value)
 
 
 def format_interval(score: "Interval") -> str:

@@ -66,7 +66,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     from curate.rundir.run import compute_fingerprint
     from curate.stages.bucket import cutoffs as bucket_cutoffs
 
-    job.is_of_scores = placements.kind_of(job.run, job.by)[1]
+    job.is_of_scores = placements.find_column_type(job.run, job.by)[1]
     names, counts, kept = _count(job)
     if not kept:
         raise GateError("nothing is kept, so there is nothing to cut", f"{command('status', job.run.path)} says why")
@@ -81,7 +81,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
         ties = np.zeros(values.shape, np.int64)
         cut = job.known
     else:
-        values, ties = bucket_cutoffs.find(lambda: _measured(job), counts, job.quantiles)
+        values, ties = bucket_cutoffs.find_cutoffs(lambda: _measured(job), counts, job.quantiles)
         lookup = np.arange(len(names))
         made = {name: tuple(row.tolist()) for name, row, many in zip(names, values, counts, strict=True) if many}
         scheme = "ccnet" if job.quantiles is None else f"{job.quantiles} quantiles"
@@ -90,14 +90,14 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     parameters: dict[str, Any] = {"scheme": cut.scheme, "by": job.by, "within": list(job.within)}
     parameters |= {"names": [*cut.names, *((bucket_cutoffs.UNKNOWN,) if (lookup < 0).any() else ())]}
     parameters |= {"applied": job.known is not None, "cutoffs": compute_fingerprint(cut.as_json())}
-    note: dict[str, Any] = {"made_from": placements.sources_of(job.run, job.rejections), "parameters": parameters}
+    note: dict[str, Any] = {"made_from": placements.list_sources(job.run, job.rejections), "parameters": parameters}
     note["fingerprint"] = compute_fingerprint(note)
     tally = _Tally(len(names), parameters["names"])
     rows = _rows(job, bucket_cutoffs.Assigner(values, ties), lookup, tally)
     placements.write_placements(job.run.buckets, schemas.BUCKETS, rows, note)
     summary = _summary(job, cut, names, counts, kept, tally, warning, parameters)
     for path in (job.run.path / "cutoffs.json", *((Path(save_to),) if save_to else ())):
-        bucket_cutoffs.save(path, cut)
+        bucket_cutoffs.write_cutoffs(path, cut)
     buckets = {one.name: one.documents for one in summary.buckets}
     by_tokens = {one.name: one.tokens for one in summary.buckets}
     counted = {"read": job.run.finished_scores()["counts"]["read"], "kept": kept, "unmeasured": summary.unmeasured}

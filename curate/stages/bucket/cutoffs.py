@@ -68,7 +68,9 @@ def places_of(count: int, quantiles: int | None) -> list[int]:
     return [-(-number * count // quantiles) for number in range(1, quantiles)]
 
 
-def find(passes: rundir_quantiles.Passes, counts: Int64Array, quantiles: int | None) -> tuple[Float64Array, Int64Array]:
+def find_cutoffs(
+    passes: rundir_quantiles.Passes, counts: Int64Array, quantiles: int | None
+) -> tuple[Float64Array, Int64Array]:
     """Return the cuts of each group, and how many of the values that equal a cut stay below it: both group × cut.
 
     A position beyond the last value is cut just above that value; of infinity, which has nothing above, all stay below.
@@ -79,7 +81,7 @@ def find(passes: rundir_quantiles.Passes, counts: Int64Array, quantiles: int | N
         for group, own in enumerate(places)
         if counts[group]
     }
-    found = rundir_quantiles.find(passes, wanted)
+    found = rundir_quantiles.find_cuts(passes, wanted)
     size = (len(counts), len(names_of(quantiles)) - 1)
     values, ties = np.full(size, np.inf), np.zeros(size, np.int64)
     for group, own in enumerate(places):
@@ -122,13 +124,13 @@ class Assigner:
         return found
 
 
-def save(path: Path, cutoffs: Cutoffs) -> None:
-    """Write cut-offs as JSON, to be read by ``load``."""
+def write_cutoffs(path: Path, cutoffs: Cutoffs) -> None:
+    """Write cut-offs as JSON, to be read by ``load_cutoffs``."""
     files.write_json(path, cutoffs.as_json())
 
 
-def load(path: Path) -> Cutoffs:
-    """Read cut-offs from a file. Raises UsageError where it cannot be read, or was not written by ``save``."""
+def load_cutoffs(path: Path) -> Cutoffs:
+    """Read cut-offs from a file. Raises UsageError where it cannot be read, or was not written by ``write_cutoffs``."""
     hint = "a file that curate bucket wrote: curated/cutoffs.json, or that of --save-cutoffs"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

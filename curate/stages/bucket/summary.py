@@ -47,11 +47,11 @@ class BucketSummary:
         return asdict(self)
 
     def render(self) -> str:
-        from curate.runtime.text import lay_out
+        from curate.runtime.text import wrap_parts
 
         many = "" if self.documents == 1 else "s"
         said = f"{self.documents:,} document{many} by {self.by}, {self.scheme}, {self.chosen}"
-        lines = [line.rstrip() for line in lay_out("cut", said.split())]
+        lines = [line.rstrip() for line in wrap_parts("cut", said.split())]
         lines += [f"{'':<24}{'documents':>22}{'tokens':>20}   {self.by}", *self._rows(self.buckets, "", 22)]
         if self.unmeasured:
             lines.append(f"{'in no bucket':<24}{self.unmeasured:>13,}   without {self.by}")
@@ -61,24 +61,24 @@ class BucketSummary:
         elif self.within and len(self.groups) > GROUPS:
             lines.append(f"within {len(self.groups):,} groups; --json has them all")
         for text in self.warnings:
-            lines += [line.rstrip() for line in lay_out("warning", text.split())]
+            lines += [line.rstrip() for line in wrap_parts("warning", text.split())]
         return "\n".join([*lines, f"cut-offs        {self.cutoffs}", "", f"next: {command('export out/', self.run)}"])
 
     def _rows(self, buckets: tuple[BucketShare, ...], indent: str, width: int) -> list[str]:
-        from curate.runtime.console import count
-        from curate.runtime.numbers import figure, percent
+        from curate.runtime.console import format_count
+        from curate.runtime.numbers import format_figure, format_share
 
         many, tokens = sum(one.documents for one in buckets), sum(one.tokens for one in buckets)
         lines = []
         for one in buckets:
-            span = "–" if one.lowest is None else f"{figure(one.lowest)} … {figure(one.highest or 0.0)}"
-            documents = f"{one.documents:>13,} {percent(one.documents, many):>8}"
-            weight = f"{count(one.tokens):>11} {percent(one.tokens, tokens):>8}"
+            span = "–" if one.lowest is None else f"{format_figure(one.lowest)} … {format_figure(one.highest or 0.0)}"
+            documents = f"{one.documents:>13,} {format_share(one.documents, many):>8}"
+            weight = f"{format_count(one.tokens):>11} {format_share(one.tokens, tokens):>8}"
             lines.append(f"{indent}{one.name:<{width}}  {documents}{weight}   {span}")
         return lines
 
 
 def fold_buckets(text: str, most: int) -> str:
-    from curate.runtime.text import fold, shorten
+    from curate.runtime.text import fold_whitespace, shorten
 
-    return shorten(fold(text), most)
+    return shorten(fold_whitespace(text), most)

@@ -65,7 +65,7 @@ def choose_queries(queries: EvalQueries, each: int, seed: int) -> list[int]:
     return chosen[:each]
 
 
-def plant(queries: EvalQueries, hosts: Sequence[str], each: int = EACH, seed: int = 0) -> list[Canary]:
+def plant_canaries(queries: EvalQueries, hosts: Sequence[str], each: int = EACH, seed: int = 0) -> list[Canary]:
     """Return ``each`` canaries of every kind (fewer where there are fewer items), planted in random hosts.
 
     ``hosts`` are the texts of documents. Raises ValueError where there are none.
@@ -127,7 +127,7 @@ def replace_words(text: str, host: str, generator: random.Random) -> str:
     return text
 
 
-def found_in(canary: Canary, matches: Sequence[Match]) -> bool:
+def is_canary_found(canary: Canary, matches: Sequence[Match]) -> bool:
     """Return whether one of the matches is a leak and lies, by half at least, where the item was planted.
 
     It need not be the same item, since items of one task share their templates.

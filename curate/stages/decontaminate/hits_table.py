@@ -58,7 +58,7 @@ class HitCounts:
         return {"counts": {name: self.counts[name] for name in COUNTED}, "sets": dict(sorted(self.sets.items()))}
 
 
-def begin(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], restart: bool) -> str:
+def begin_hits(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], restart: bool) -> str:
     """Return the fingerprint of the hits to make, under which parts that were made from the same are kept.
 
     Other hits of the run, or with ``restart`` all, are removed, and new ones are recorded as not complete.
@@ -72,19 +72,23 @@ def begin(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], resta
     return fingerprint
 
 
-def write(path: Path, table: pa.Table, counts: HitCounts, note: Mapping[str, Any]) -> None:
+def write_hits(path: Path, table: pa.Table, counts: HitCounts, note: Mapping[str, Any]) -> None:
     """Write the part of one slice: its hits, and in its metadata ``note`` and what was counted."""
     parquet.write_part(path, table, {**note, **counts.as_dict()})
 
 
-def complete(run: Run, fingerprint: str) -> HitCounts:
+def complete_hits(run: Run, fingerprint: str) -> HitCounts:
     """Check that no document was lost, mark the hits complete, and return the counts of all slices."""
     total = HitCounts()
-    for path in parquet.parts(run.hits):
+    for path in parquet.list_parts(run.hits):
         total.add(parquet.read_metadata(path))
     counts = total.counts
-    reasons.conserve("decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"])
-    reasons.conserve("decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0)
+    reasons.check_documents_add_up(
+        "decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"]
+    )
+    reasons.check_documents_add_up(
+        "decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0
+    )
     record = dict(run.stage("decontaminate") or {})
     sums = total.as_dict()
     run.save(
@@ -95,7 +99,7 @@ def complete(run: Run, fingerprint: str) -> HitCounts:
     return total
 
 
-def tabulate(
+def tabulate_hits(
     documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: str
 ) -> tuple[pa.Table, HitCounts]:
     """Return the hits of one slice as a table of ``schemas.HITS``, and its counts.
@@ -171,7 +175,7 @@ def _make_row(
     }
 
 
-def by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
+def count_by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
     """Return for each eval set: items hit, documents contaminated, documents for review alone, and leaks by rule."""
     source, leak = sql.parquet_source(run.hits), "verdict = 'contaminated'"
     database = sql.connect()
@@ -189,7 +193,7 @@ def by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str
     ]
 
 
-def frequent(run: Run, scanned: int) -> list[str]:
+def describe_frequent_items(run: Run, scanned: int) -> list[str]:
     """Return notes on the items that leak into very many of the ``scanned`` documents, at most five.
 
     Such an item is boilerplate of the corpus, or has leaked everywhere.
@@ -205,7 +209,7 @@ def frequent(run: Run, scanned: int) -> list[str]:
     ]
 
 
-def ends(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+def select_extremes(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
     """Return the ``most`` leaks of the most bits, one a document, and those of the fewest that are not among them."""
     best = f"SELECT * FROM {sql.parquet_source(run.hits)} WHERE verdict = 'contaminated'"
     best += " QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id) = 1"
@@ -215,7 +219,7 @@ def ends(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[st
     return tuple(strongest), tuple(hit for hit in weakest if (hit["file"], hit["row"]) not in taken)
 
 
-def for_page(run: Run, most: int) -> list[dict[str, Any]]:
+def select_for_page(run: Run, most: int) -> list[dict[str, Any]]:
     """Return at most so many hits, those that a person should judge.
 
     First leaks, of the documents whose strongest hit is weakest; then hits for review, which have a fifth of the number

@@ -57,10 +57,10 @@ class SignedQueries:
 
 def sign_queries(queries: EvalQueries, seed: int = minhash.SEED) -> SignedQueries:
     """Return the queries as an LSH index: what datasketch's ``MinHashLSH(params=(64, 2))`` holds, in sorted arrays."""
-    table = minhash.permutations(BANDS.bands * BANDS.rows, seed)
+    table = minhash.make_permutations(BANDS.bands * BANDS.rows, seed)
     positions = np.flatnonzero(queries.valid)
     offsets = np.searchsorted(positions, queries.words.offsets)
-    signatures = minhash.signatures(queries.shingles[positions], offsets, table)
+    signatures = minhash.compute_signatures(queries.shingles[positions], offsets, table)
     keys = minhash.band_keys(signatures, BANDS)
     distinct, inverse = np.unique(keys.ravel(), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
@@ -75,7 +75,7 @@ def sign_queries(queries: EvalQueries, seed: int = minhash.SEED) -> SignedQuerie
         ends,
         order[rank < POSTINGS] // BANDS.bands,
         make_bloom_filter(distinct),
-        numba_kernels.make_small(distinct),
+        numba_kernels.make_bit_table(distinct),
     )
 
 
@@ -103,9 +103,9 @@ def look_up_bands(signatures: UInt32Array, index: SignedQueries) -> tuple[Int64A
     """
     if not len(index.keys):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if numba_kernels.available():
+    if numba_kernels.is_numba_available():
         bloom = index.bloom
-        indices, keys = numba_kernels.sift(
+        indices, keys = numba_kernels.find_passing_keys(
             signatures, BANDS.bands, BANDS.rows, minhash.MULTIPLIER, index.small, bloom.table, bloom.mask
         )
     else:
@@ -128,7 +128,7 @@ def sign_windows(batch: CandidateBatch, table: UInt32Array) -> tuple[UInt32Array
         nothing = np.zeros(0, np.int64)
         return np.zeros((0, table.shape[1]), np.uint32), nothing, nothing
     edges = np.searchsorted(positions, np.arange(0, len(batch.words) + step, step))
-    level = minhash.signatures(batch.shingles[positions], edges, table)
+    level = minhash.compute_signatures(batch.shingles[positions], edges, table)
     signatures, firsts, lasts = [], [], []
     for length in WINDOWS:
         width = length // 4

@@ -117,8 +117,8 @@ def make_bloom_filter(keys: UInt64Array) -> BloomFilter:
 def make_batch(texts: Sequence[str]) -> CandidateBatch:
     """Return the words and triples of some documents."""
     split = words.split_words(texts)
-    shingles = words.shingle(split.hashes, SIZE)
-    return CandidateBatch(split, shingles, words.inner(split.offsets, SIZE, len(shingles)))
+    shingles = words.hash_shingles(split.hashes, SIZE)
+    return CandidateBatch(split, shingles, words.mark_inner_shingles(split.offsets, SIZE, len(shingles)))
 
 
 def make_index(queries: EvalQueries) -> NgramIndex:
@@ -165,7 +165,7 @@ def find_owners(queries: EvalQueries, query_words: Int64Array) -> Int64Array:
 
 def mix_with_query(shingles: UInt64Array, queries: Int64Array) -> UInt64Array:
     """Return a key of each triple within the query of that index."""
-    return words.mix(shingles + queries.astype(np.uint64) * words.JOIN)
+    return words.mix_bits(shingles + queries.astype(np.uint64) * words.JOIN)
 
 
 def look_up(

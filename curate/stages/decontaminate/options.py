@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ACTIONS = ("drop", "mark", "cut-span")
 
 
-def check_counts(canaries: int, workers: int | None) -> None:
+def check_canaries_and_workers(canaries: int, workers: int | None) -> None:
     """Raise UsageError where either is below 1."""
     if canaries < 1:
         raise UsageError(f"--canaries {canaries}: at least 1 must be planted to measure the recall", "--canaries 100")
@@ -55,7 +55,7 @@ def describe_sets(sets: "Sequence[EvalSet]", locked: Path) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def check_apart(sets: "Sequence[EvalSet]", corpus: "Corpus") -> None:
+def check_not_in_corpus(sets: "Sequence[EvalSet]", corpus: "Corpus") -> None:
     """Raise UsageError where a file is an eval set and in the corpus: its documents would contaminate themselves."""
     evals = {os.path.realpath(eval_set.source) for eval_set in sets}
     for source in corpus.sources:

@@ -159,7 +159,7 @@ def total_bits(split: Words, surprise: WordSurprisal) -> Float64Array:
 def _mark_alone(queries: Sequence[EvalQuery], split: Words) -> BoolArray:
     """Return for each word whether it is a single character of a script without spaces."""
     alone = np.zeros(len(split), bool)
-    table = words.folding().alone
+    table = words.load_folding().alone
     for number, query in enumerate(queries):
         if not query.text.isascii():
             of_query = slice(int(split.offsets[number]), int(split.offsets[number + 1]))
@@ -184,9 +184,9 @@ def _flatten(
     split = words.split_words([query.text for query in distinct])
     bits_of_words = surprise(split.hashes, _mark_alone(distinct, split), word_model)
     shingles, valid = np.zeros(len(split), np.uint64), np.zeros(len(split), bool)
-    runs = words.shingle(split.hashes, SIZE)
+    runs = words.hash_shingles(split.hashes, SIZE)
     shingles[: len(runs)] = runs
-    valid[: len(runs)] = words.inner(split.offsets, SIZE, len(runs))
+    valid[: len(runs)] = words.mark_inner_shingles(split.offsets, SIZE, len(runs))
     bits = total_bits(split, bits_of_words)
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
     sets = np.array([2 * names[items[query.item].set] + (query.part in REVIEWS) for query in distinct], np.int64)

@@ -52,12 +52,12 @@ class DecontaminationJob:
         GateError where a verbatim plant was not found, or where there is no text to plant in.
         """
         hosts = self.choose_hosts(seed)
-        planted = canaries.plant(self.detector.queries, hosts, each, seed)
+        planted = canaries.plant_canaries(self.detector.queries, hosts, each, seed)
         matches = self.detector.scan([canary.text for canary in planted])
         by_text: dict[int, list[Any]] = {}
         for match in matches:
             by_text.setdefault(match.document, []).append(match)
-        hit = [canaries.found_in(canary, by_text.get(number, [])) for number, canary in enumerate(planted)]
+        hit = [canaries.is_canary_found(canary, by_text.get(number, [])) for number, canary in enumerate(planted)]
         recall = tuple(
             CanaryRecall(
                 kind,
@@ -90,7 +90,7 @@ class DecontaminationJob:
     def write_canaries(self, planted: Sequence[Any], hit: Sequence[bool]) -> str:
         """Write RUN/canaries.jsonl, a line for each plant with whether it was found, and return its path."""
         path = self.run.path / "canaries.jsonl"
-        with files.replacing(path) as beside, open(beside, "w", encoding="utf-8") as handle:
+        with files.replace_atomically(path) as beside, open(beside, "w", encoding="utf-8") as handle:
             for canary, found in zip(planted, hit, strict=True):
                 item = self.items[canary.item]
                 row = {"kind": canary.kind, "eval_set": item.set, "eval_id": item.id, "found": found}
@@ -132,7 +132,7 @@ class DecontaminationJob:
         """Return the hits of one slice as a table, and its counts."""
         scanned = self.list_texts(documents)
         matches = self.detector.scan([one.text for one in scanned])
-        return hits_table.tabulate(documents, scanned, matches, self.items, self.action)
+        return hits_table.tabulate_hits(documents, scanned, matches, self.items, self.action)
 
     def made_from(self) -> dict[str, Any]:
         """Return what the hits depend on; other values make them stale."""
@@ -151,9 +151,9 @@ class DecontaminationJob:
 
         The seconds are 0 where parts were there before: no speed can be derived from a part of the work.
         """
-        fingerprint = hits_table.begin(self.run, self.made_from(), {"action": self.action}, restart)
+        fingerprint = hits_table.begin_hits(self.run, self.made_from(), {"action": self.action}, restart)
         done = run_slices(self.corpus, ScanWork(self, fingerprint, workers), leftovers=[self.run.path])
-        return hits_table.complete(self.run, fingerprint), 0.0 if done.resumed else done.seconds
+        return hits_table.complete_hits(self.run, fingerprint), 0.0 if done.resumed else done.seconds
 
     def summarise(
         self, counts: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
@@ -165,8 +165,8 @@ class DecontaminationJob:
         unmatchable: dict[str, list[str]] = {}
         for number in self.detector.queries.unmatchable:
             unmatchable.setdefault(self.items[number].set, []).append(self.items[number].id)
-        strongest, weakest = hits_table.ends(self.run, SHOWN)
-        often = hits_table.frequent(self.run, counts.counts["scanned"])
+        strongest, weakest = hits_table.select_extremes(self.run, SHOWN)
+        often = hits_table.describe_frequent_items(self.run, counts.counts["scanned"])
         for note in often:
             console.warn(note)
         return DecontaminationSummary(
@@ -179,7 +179,7 @@ class DecontaminationJob:
             sets=tuple(
                 EvalSetReport(one.name, len(one.items), tuple(unmatchable.get(one.name, ())), *found)
                 for one, found in zip(
-                    self.sets, hits_table.by_set(self.run, [one.name for one in self.sets]), strict=True
+                    self.sets, hits_table.count_by_set(self.run, [one.name for one in self.sets]), strict=True
                 )
             ),
             recall=recall,
@@ -231,7 +231,7 @@ class ScanWork:
         self, slices: "Iterator[Documents]", advance: Advance
     ) -> "Iterator[ProcessedSlice[tuple[pa.Table, HitCounts]]]":
         """Scan several slices at once, in threads."""
-        return threads.in_order(self._scan, slices, self.workers)
+        return threads.map_in_order(self._scan, slices, self.workers)
 
     def _scan(self, documents: "Documents") -> "ProcessedSlice[tuple[pa.Table, HitCounts]]":
         return ProcessedSlice(documents, self.job.find_hits(documents), documents.read_bytes)
@@ -239,4 +239,4 @@ class ScanWork:
     def write(self, path: Path, processed: "ProcessedSlice[tuple[pa.Table, HitCounts]]") -> None:
         """Write the hits of a slice, with their counts."""
         table, counts = processed.result
-        hits_table.write(path, table, counts, describe_part(self, processed.documents))
+        hits_table.write_hits(path, table, counts, describe_part(self, processed.documents))

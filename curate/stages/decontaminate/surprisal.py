@@ -81,9 +81,9 @@ def surprise(hashes: UInt64Array, alone: BoolArray, word_model: WordModel) -> Wo
     (``words.SPACELESS``).
     """
     count, total = len(hashes), word_model.total
-    single = np.maximum(word_model.count(1, words.shingle(hashes, 1)), _count_repeats(hashes) * total)
-    pair = _pad(word_model.count(2, words.shingle(hashes, 2)), count)
-    triple = _pad(word_model.count(3, words.shingle(hashes, 3)), count)
+    single = np.maximum(word_model.count(1, words.hash_shingles(hashes, 1)), _count_repeats(hashes) * total)
+    pair = _pad(word_model.count(2, words.hash_shingles(hashes, 2)), count)
+    triple = _pad(word_model.count(3, words.hash_shingles(hashes, 3)), count)
     first = np.where(single > 0, single / total, 2.0**-UNSEEN)
     second = BACKOFF * first
     second[1:] = np.where(pair[:-1] > 0, pair[:-1] / np.maximum(single[:-1], 1), second[1:])
@@ -111,8 +111,8 @@ def count_runs(texts: Sequence[str]) -> tuple[tuple[UInt64Array, ...], int]:
     split = words.split_words(texts)
     runs = []
     for order in range(1, ORDERS + 1):
-        hashes = words.shingle(split.hashes, order)
-        runs.append(hashes[words.inner(split.offsets, order, len(hashes))])
+        hashes = words.hash_shingles(split.hashes, order)
+        runs.append(hashes[words.mark_inner_shingles(split.offsets, order, len(hashes))])
     return tuple(runs), len(split)
 
 

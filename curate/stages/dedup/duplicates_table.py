@@ -22,7 +22,7 @@ from curate.rundir import schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
 from curate.runtime import console
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array
-from curate.runtime.files import replacing
+from curate.runtime.files import replace_atomically
 from curate.stages.dedup import clusters, lsh_buckets, sketch_table
 from curate.stages.dedup.clusters import ClusterSet, PairVerifier
 from curate.stages.dedup.shingle_store import ShingleStore
@@ -243,7 +243,7 @@ def write_table(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindi
     schema = schemas.DUPLICATES.with_metadata(
         {b"curate": json.dumps(note, sort_keys=True, ensure_ascii=False).encode()}
     )
-    with replacing(job.run.duplicates) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as out:
+    with replace_atomically(job.run.duplicates) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as out:
         pending = schema.empty_table()
         for rows in make_tables(job, parts, findings, schema):
             pending = pa.concat_tables([pending, rows])
@@ -327,7 +327,7 @@ def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
     if not unreadable:
         job.run.unreadable.unlink(missing_ok=True)
         return
-    with replacing(job.run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
+    with replace_atomically(job.run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
         for file, row, reason in unreadable:
             handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 

@@ -36,7 +36,7 @@ class ExactCopies:
     """The first document of another corpus with the same words; −1 for none."""
 
 
-def check_limit(memory_limit: str) -> None:
+def check_memory_limit(memory_limit: str) -> None:
     """Raise UsageError where DuckDB does not understand ``memory_limit`` as an amount of memory."""
     try:
         sql.connect(memory_limit).close()

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 MOST_WORDS, MOST_PERMUTATIONS = 100, 4096
 
 
-def check_options(threshold: float, shingle: int, permutations: int, seed: int, keep: str, workers: int | None) -> None:
+def check_dedup_options(
+    threshold: float, shingle: int, permutations: int, seed: int, keep: str, workers: int | None
+) -> None:
     """Raise UsageError for an option out of its range, with what is allowed."""
     from curate.stages.dedup.clusters import KEEP
 
@@ -34,7 +36,7 @@ def check_options(threshold: float, shingle: int, permutations: int, seed: int, 
             raise UsageError(message, f"leave --{name} out for the default")
 
 
-def settle_corpus(
+def open_run_corpus(
     run: "Run", paths: Sequence[str] | None, text_field: str | None, id_field: str | None, on_error: str
 ) -> "Corpus":
     """Return the corpus of the run, or of ``--corpus``, in slices of SLICE_BYTES.
@@ -54,7 +56,7 @@ def settle_corpus(
     return replace(corpus, slice_bytes=SLICE_BYTES, on_error=on_error)
 
 
-def open_others(
+def open_other_corpora(
     corpus: "Corpus", paths: Sequence[str], text_field: str | None, id_field: str | None, on_error: str
 ) -> "list[Corpus]":
     """Return the corpora of ``--against``. Raises UsageError for one that is named twice or is ``corpus`` itself."""

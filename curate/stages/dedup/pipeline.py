@@ -19,7 +19,7 @@ LARGEST = 5
 """Clusters that are shown."""
 
 
-def work(job: DedupJob) -> DedupSummary:
+def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
     """Find the duplicates, write their table and its record, and return the summary.
 
     The work folder is removed in the end. Raises Interrupted on Ctrl-C, after which the same command continues, and
@@ -39,7 +39,7 @@ def work(job: DedupJob) -> DedupSummary:
         message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"
         raise Interrupted(message, "the same command goes on from here") from None
     except OSError as error:
-        raise files.storage_error(error, job.folder) from error
+        raise files.make_storage_error(error, job.folder) from error
     duplicates_table.remove_work_folder(job)
     return summary
 
@@ -52,7 +52,9 @@ def summarise(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFinding
     exact = int(np.count_nonzero(findings.exact)) - keepers
     near = len(numbers) - keepers - exact
     unique = sum(part.count for part in parts if part.corpus == 0) - len(numbers) + tallies["wordless"]
-    reasons.conserve("dedup", tallies["read"], unique + keepers, exact + near + tallies["empty"], tallies["unreadable"])
+    reasons.check_documents_add_up(
+        "dedup", tallies["read"], unique + keepers, exact + near + tallies["empty"], tallies["unreadable"]
+    )
     return DedupSummary(
         run=str(job.run.path),
         read=tallies["read"],

@@ -65,7 +65,7 @@ class SketchWork:
 
     def process(self, slices: Iterator[Documents], advance: Advance) -> Iterator[ProcessedSlice[SketchedSlice]]:
         """Sketch several slices at once, in threads."""
-        return threads.in_order(self._sketch, slices, self.workers)
+        return threads.map_in_order(self._sketch, slices, self.workers)
 
     def _sketch(self, documents: Documents) -> ProcessedSlice[SketchedSlice]:
         return ProcessedSlice(documents, self.sketcher.sketch(documents), documents.read_bytes)
@@ -96,7 +96,7 @@ def folder_of(folder: Path, corpus: int) -> Path:
 
 def discard_foreign(folder: Path, made_from: str) -> None:
     """Remove the sketches of a corpus where any was made from something else."""
-    if any(parquet.read_metadata(path).get("made_from") != made_from for path in parquet.parts(folder)):
+    if any(parquet.read_metadata(path).get("made_from") != made_from for path in parquet.list_parts(folder)):
         shutil.rmtree(folder)
 
 
@@ -114,7 +114,7 @@ def list_parts(folder: Path, corpora: int) -> list[SketchPart]:
     """Return the parts of all corpora in order, each numbered behind those before it."""
     parts: list[SketchPart] = []
     for corpus in range(corpora):
-        for path in sorted(parquet.parts(folder_of(folder, corpus)), key=lambda path: (len(path.name), path.name)):
+        for path in sorted(parquet.list_parts(folder_of(folder, corpus)), key=lambda path: (len(path.name), path.name)):
             note = parquet.read_metadata(path)
             first, mark = parts[-1].stop if parts else 0, SliceMark(**note["slice"])
             parts.append(SketchPart(path, corpus, mark, first, note["count"], note["tallies"], note["unreadable"]))
@@ -132,7 +132,7 @@ def list_marks(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[Slice
 
 def count_read(folder: Path) -> int:
     """Return the documents that were read for the parts of all corpora."""
-    paths = [path for each in sorted(folder.glob("*/")) for path in parquet.parts(each)]
+    paths = [path for each in sorted(folder.glob("*/")) for path in parquet.list_parts(each)]
     return sum(int(parquet.read_metadata(path)["tallies"]["read"]) for path in paths)
 
 
@@ -175,7 +175,7 @@ def read_sets(
         for number, corpus in enumerate(corpora):
             by_slice = {(part.mark.file, part.mark.number): part for part in needed if part.corpus == number}
             feed = find_slices(corpus, list_marks(parts, number), by_slice)
-            for sets in threads.in_order(read_again, feed, workers):
+            for sets in threads.map_in_order(read_again, feed, workers):
                 yield from sets
                 progress.advance(len(sets))
 
@@ -215,8 +215,8 @@ def hash_shingles(documents: Documents, part: SketchPart, numbers: Int64Array, s
         split = words.split_words(texts)
         if not np.array_equal(np.stack(shingles.hash_sequences(split)), expected[:, first : first + len(texts)]):
             raise changed_corpus(part)
-        hashes, offsets = shingles.shingle_sets(split, size)
-        yield from (shingles.as_set(hashes[begin:end]) for begin, end in pairwise(offsets.tolist()))
+        hashes, offsets = shingles.make_shingle_sets(split, size)
+        yield from (shingles.sort_unique(hashes[begin:end]) for begin, end in pairwise(offsets.tolist()))
         first += len(texts)
 
 

@@ -79,7 +79,7 @@ class MinHashSketcher:
 
     def __init__(self, config: SketchConfig):
         self._config = config
-        self._permutations = minhash.permutations(config.permutations, config.seed)
+        self._permutations = minhash.make_permutations(config.permutations, config.seed)
         self._make_columns(["so that the kernel is compiled and the tables are made before threads need them"])
 
     def sketch(self, documents: Documents) -> SketchedSlice:
@@ -118,8 +118,8 @@ class MinHashSketcher:
         high, low = shingles.hash_sequences(split)
         columns: dict[str, Array] = {"words": split.counts, "high": high, "low": low}
         if self._config.bands is not None:
-            sets = shingles.shingle_sets(split, self._config.shingle)
-            columns["signatures"] = minhash.signatures(*sets, self._permutations)
+            sets = shingles.make_shingle_sets(split, self._config.shingle)
+            columns["signatures"] = minhash.compute_signatures(*sets, self._permutations)
         return columns
 
 
@@ -145,7 +145,7 @@ def count_by_character(texts: Sequence[str], num_bytes: Sequence[int], num_words
     ``num_bytes`` are those of each text in UTF-8, ``num_words`` its words. Such characters take three bytes or four, so
     a text of fewer spare bytes than words is not examined.
     """
-    alone, documents = words.folding().alone, 0
+    alone, documents = words.load_folding().alone, 0
     for text, size, count in zip(texts, num_bytes, num_words.tolist(), strict=True):
         if count and size - len(text) >= count:
             points = np.frombuffer(text.encode("utf-32-le"), np.uint32)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curate.rundir.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
-from curate.runtime.numbers import percent
+from curate.runtime.numbers import format_share
 from curate.runtime.text import command
 
 RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one of the lowest perplexity"}
@@ -115,7 +115,7 @@ def _render_counts(summary: DedupSummary) -> list[str]:
     ]
     if not summary.chances:
         del lines[4]
-    shares = (percent(count, summary.read) for _, count, _ in lines)
+    shares = (format_share(count, summary.read) for _, count, _ in lines)
     rows = zip(lines, shares, strict=True)
     return [f"{name:<20}{count:>13,}  {share:>7}   {note}".rstrip() for (name, count, note), share in rows]
 

@@ -151,13 +151,13 @@ def compile_criteria(reader: BlockReader, criteria: Criteria) -> CompiledCriteri
     def passes() -> Iterator[quantiles.Batch]:
         return weigh_members(reader, criteria, band)
 
-    weights = quantiles.totals(passes, len(reader.within.names))
+    weights = quantiles.sum_weights(passes, len(reader.within.names))
     ends = band.ends(weights.tolist())
     positions = {
         group: [position for position, is_end in ((low, low > 0), (high, high < total)) if is_end]
         for group, (low, high, total) in enumerate(ends)
     }
-    cuts = quantiles.find(passes, positions)
+    cuts = quantiles.find_cuts(passes, positions)
     low, high = {}, {}
     for group, (first, last, total) in enumerate(ends):
         if first > 0:

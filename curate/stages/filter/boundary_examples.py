@@ -13,8 +13,8 @@ import numpy as np
 from curate.corpus import SliceMark
 from curate.rundir import parquet
 from curate.rundir.aligned_parts import number_of
-from curate.runtime.numbers import figure
-from curate.runtime.text import fold
+from curate.runtime.numbers import format_figure
+from curate.runtime.text import fold_whitespace
 
 if TYPE_CHECKING:
     from curate.rundir.document_blocks import DocumentBlock
@@ -164,12 +164,12 @@ def render_boundaries(boundaries: Sequence[Boundary] | None) -> list[str]:
         return ["", "no boundary to show: a draw and SQL have none"]
     lines = []
     for boundary in boundaries:
-        group = f" in {fold(boundary.group)}" if boundary.group else ""
-        lines += ["", f"boundary    {boundary.column} {figure(boundary.value)}{group}: {boundary.reason}"]
+        group = f" in {fold_whitespace(boundary.group)}" if boundary.group else ""
+        lines += ["", f"boundary    {boundary.column} {format_figure(boundary.value)}{group}: {boundary.reason}"]
         for label, neighbours in (("kept", boundary.kept), ("rejected", boundary.rejected)):
             for nth, near in enumerate(neighbours):
-                name = fold(near.id or f"{near.file}:{near.row}")[:28]
-                text = fold(near.text) if near.text is not None else "(cannot be read)"
-                head = f"  {label if nth == 0 else '':<10}{figure(near.value):>8}  {name:<28}  "
+                name = fold_whitespace(near.id or f"{near.file}:{near.row}")[:28]
+                text = fold_whitespace(near.text) if near.text is not None else "(cannot be read)"
+                head = f"  {label if nth == 0 else '':<10}{format_figure(near.value):>8}  {name:<28}  "
                 lines.append((head + text)[:100].rstrip())
     return lines

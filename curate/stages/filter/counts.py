@@ -58,7 +58,7 @@ class DecisionCount:
         """Count the documents of a block, whose reasons are ``codes``."""
         cells = block.domain * REASONS + codes
         size = int(cells.max(initial=-1)) + 1
-        documents, tokens = np.bincount(cells, minlength=size), quantiles.count(cells, block.tokens, size)
+        documents, tokens = np.bincount(cells, minlength=size), quantiles.count_weights(cells, block.tokens, size)
         for cell in np.flatnonzero(documents).tolist():
             key = divmod(cell, REASONS)
             documents_before, tokens_before = self.cells.get(key, (0, 0))
@@ -95,7 +95,7 @@ def compute_medians(judgement: Judgement, kept: bool) -> list[float | None]:
                 yield values[inside], np.full(int(inside.sum()), num_domains, np.int64), None
 
     groups = range(num_domains + (num_domains > 1))
-    group_to_quantiles = quantiles.quantiles(passes, groups, [0.5])
+    group_to_quantiles = quantiles.compute_quantiles(passes, groups, [0.5])
     medians = [group_to_quantiles[group][0] for group in groups]
     if num_domains == 1:
         medians.append(medians[0])
@@ -145,4 +145,4 @@ def compute_quantiles(reader: BlockReader, shares: Sequence[float]) -> list[floa
             values = values[block.eligible & ~np.isnan(values)]
             yield values, np.zeros(len(values), np.int64), None
 
-    return quantiles.quantiles(passes, [0], shares)[0]
+    return quantiles.compute_quantiles(passes, [0], shares)[0]

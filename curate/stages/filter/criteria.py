@@ -288,7 +288,7 @@ def _make_band(options: FilterOptions) -> Band | None:
         )
         return None
     column = options.by or "ppl"
-    within = tuple(document_columns.split(options.within)) if options.within else ()
+    within = tuple(document_columns.split_names(options.within)) if options.within else ()
     low, high = _find_shares(keep, rate)
     if budget is not None and (rate is not None or ":" in keep):
         other = f"--rate {rate}" if rate is not None else f"--keep {keep}"

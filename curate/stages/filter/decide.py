@@ -16,8 +16,8 @@ from curate.rundir.run import Run, compute_fingerprint, open_run
 from curate.rundir.schemas import SCORES, SIGNALS
 from curate.rundir.tally import Share
 from curate.runtime import files
-from curate.runtime.numbers import figure, parse_size
-from curate.runtime.text import command, fold
+from curate.runtime.numbers import format_figure, parse_size
+from curate.runtime.text import command, fold_whitespace
 from curate.stages.filter.apply import compile_criteria
 from curate.stages.filter.boundary_examples import find_boundaries
 from curate.stages.filter.counts import (
@@ -98,16 +98,18 @@ class FilterJob:
         corpus = self.run.corpus() if criteria.where or others else None
         carried = document_columns.list_carried(self.run)
         others = [
-            name for name in others if name in carried or (corpus is not None and document_columns.holds(corpus, name))
+            name
+            for name in others
+            if name in carried or (corpus is not None and document_columns.has_column(corpus, name))
         ]
         in_sql = []
         if criteria.where and corpus is not None:
-            in_sql = document_columns.mentioned(corpus, criteria.where, carried)
-        types = document_columns.carry(self.run, list(dict.fromkeys([*self.domain, *within, *others, *in_sql])))
-        check_columns(aligned_parts.schema(self.run), criteria, {name: _spell_type(types[name]) for name in types})
+            in_sql = document_columns.list_mentioned(corpus, criteria.where, carried)
+        types = document_columns.carry_columns(self.run, list(dict.fromkeys([*self.domain, *within, *others, *in_sql])))
+        check_columns(aligned_parts.read_schema(self.run), criteria, {name: _spell_type(types[name]) for name in types})
         if criteria.where is not None or self.rejections:
             with scores_view.open_scores(self.run, self.memory_limit, self.rejections, in_sql) as connection:
-                scores_view.check_met(connection, self.run, self.rejections)
+                scores_view.check_rejections_are_scored(connection, self.run, self.rejections)
                 if criteria.where is not None:
                     check_where(connection, criteria.where)
         return BlockReader(
@@ -124,7 +126,7 @@ class FilterJob:
         if self.ledger == "none":
             return []
         if self.ledger is not None:
-            return document_columns.split(self.ledger)
+            return document_columns.split_names(self.ledger)
         default = document_columns.default_domain(self.run)
         return within or ([default] if default else [])
 
@@ -132,11 +134,11 @@ class FilterJob:
         """Yield what the user's SQL gives for each row. Raises UsageError where it fails on one, as a cast can."""
         views = scores_view.open_scores(self.run, self.memory_limit, self.rejections, carried)
         with views as connection, tally.blaming_sql():
-            yield from sql.stream(connection, build_where_query(criteria))
+            yield from sql.stream_batches(connection, build_where_query(criteria))
 
     def suggest(self, reader: BlockReader) -> list[tuple[BlockReader, Criteria]]:
         """Return criteria to try: upper bounds near the quartiles, and the middle half of all and of each domain."""
-        bounds = [FilterOptions(max_ppl=float(figure(value))) for value in _perplexity_quantiles(reader)[2:]]
+        bounds = [FilterOptions(max_ppl=float(format_figure(value))) for value in _perplexity_quantiles(reader)[2:]]
         middle = FilterOptions(keep="middle", rate=0.5)
         trials = [(reader, build_criteria(options)) for options in [*bounds, middle]]
         if len(reader.domains.names) > 1:
@@ -174,7 +176,7 @@ class FilterJob:
         made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.rejections.fingerprints()}
         record: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
         record["fingerprint"] = compute_fingerprint(record)
-        with ThreadPoolExecutor(1) as pool, files.replacing(self.run.filter) as path:
+        with ThreadPoolExecutor(1) as pool, files.replace_atomically(self.run.filter) as path:
             judgement.decide_held()
             writing = pool.submit(_write_codes, path, judgement, record)
             if not judgement.reader.is_held():
@@ -190,7 +192,7 @@ class FilterJob:
     def _summarise(self, decision: CountedDecision, parameters: Mapping[str, Any]) -> FilterSummary:
         """Return the summary of a decision. Raises TableError where documents are missing from it."""
         read = self.run.finished_scores()["counts"]["read"]
-        sums = tally.sum_up("filter", decision.tally, read)
+        sums = tally.sum_tally("filter", decision.tally, read)
         return FilterSummary(
             run=str(self.run.path),
             read=Share(read, sum(share.tokens for share in decision.tally.values())),
@@ -206,7 +208,7 @@ class FilterJob:
 
 
 def _write_codes(path: Path, judgement: Judgement, metadata: Mapping[str, Any]) -> None:
-    with decision_table.coded_writer(path, judgement.reader.reasons, metadata) as writer:
+    with decision_table.open_coded_writer(path, judgement.reader.reasons, metadata) as writer:
         for block, codes in judgement.blocks():
             writer.add(block.file, block.rows, codes)
 
@@ -273,7 +275,7 @@ def _perplexity_quantiles(reader: BlockReader) -> list[float]:
 
 
 def _list_quantiles(label_to_value: Mapping[str, float]) -> str:
-    return ", ".join(f"{label} {figure(value)}" for label, value in label_to_value.items())
+    return ", ".join(f"{label} {format_figure(value)}" for label, value in label_to_value.items())
 
 
 def _explain_no_criterion(reader: BlockReader, run: str) -> UsageError:
@@ -282,14 +284,14 @@ def _explain_no_criterion(reader: BlockReader, run: str) -> UsageError:
     return UsageError(
         f"no criterion given, and none suits every corpus. Perplexity of this one: {_list_quantiles(quantiles)}",
         f"{command('filter --dry-run', run)} shows what thresholds keep; "
-        f"then for example --max-ppl {figure(quantiles['75 %'])}, or --keep middle --rate 0.5",
+        f"then for example --max-ppl {format_figure(quantiles['75 %'])}, or --keep middle --rate 0.5",
     )
 
 
 def _explain_nothing_kept(reader: BlockReader, summary: FilterSummary) -> GateError:
     """Return the error for criteria that keep nothing, with the most frequent reasons and the perplexities."""
     quantiles = dict(zip(SHARES, compute_quantiles(reader, list(SHARES.values())), strict=True))
-    most = [f"{fold(reason)}: {share.documents:,}" for reason, share in list(summary.rejected.items())[:3]]
+    most = [f"{fold_whitespace(reason)}: {share.documents:,}" for reason, share in list(summary.rejected.items())[:3]]
     has_perplexity = quantiles["min"] == quantiles["min"]
     listed = f"; perplexity of this corpus: {_list_quantiles(quantiles)}" if has_perplexity else ""
     message = f"nothing would be kept of {summary.read.documents:,} documents ({'; '.join(most)}){listed}"

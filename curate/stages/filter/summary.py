@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.rundir.reasons import UNREADABLE, group, is_unscored
+from curate.rundir.reasons import UNREADABLE, group_reasons, is_unscored
 from curate.rundir.tally import DomainChange, Share
-from curate.runtime.numbers import figure, format_change, percent
+from curate.runtime.numbers import format_change, format_figure, format_share
 from curate.runtime.text import command
 
 if TYPE_CHECKING:
@@ -108,17 +108,18 @@ class ProbeSummary:
 
     def render(self) -> str:
         """Return the summary as lines of text."""
-        from curate.runtime.console import count
+        from curate.runtime.console import format_count
 
         by = _short(self.by, 30)
         within = _short(f" within {', '.join(self.within)}", 40) if self.within else ""
         lines = [f"{self.out}   low, middle and high of {by}{within}"]
+        there = f"{self.documents:,} documents with {format_count(self.tokens)} tokens"
         lines += [
-            f"up to {self.budget:,} tokens each, of {self.documents:,} documents with {count(self.tokens)} tokens", "",
+            f"up to {self.budget:,} tokens each, of {there}", "",
             f"{'':<10}{'documents':>12}{'tokens':>16}{'lowest':>12}{'median':>12}{'highest':>12}   {by}".rstrip(),
         ]  # fmt: skip
         for one in self.subsets:
-            numbers = "".join(f"{figure(value):>12}" for value in (one.lowest, one.median, one.highest))
+            numbers = "".join(f"{format_figure(value):>12}" for value in (one.lowest, one.median, one.highest))
             lines.append(f"{one.side:<10}{one.documents:>12,}{one.tokens:>16,}{numbers}")
         if self.read_tokens:
             lines += ["", f"only the first {self.read_tokens:,} tokens of a document were scored, and are counted here"]
@@ -129,20 +130,20 @@ class ProbeSummary:
 
 
 def _short(text: str, most: int) -> str:
-    from curate.runtime.text import fold, shorten
+    from curate.runtime.text import fold_whitespace, shorten
 
-    return str(shorten(fold(text), most))
+    return str(shorten(fold_whitespace(text), most))
 
 
 def _median(share: Share) -> str:
-    return "–" if share.median_perplexity is None else figure(share.median_perplexity)
+    return "–" if share.median_perplexity is None else format_figure(share.median_perplexity)
 
 
 def _line(label: str, share: Share, total: Share, width: int) -> str:
-    from curate.runtime.console import count
+    from curate.runtime.console import format_count
 
-    documents = f"{share.documents:>13,}  {percent(share.documents, total.documents):>7}"
-    tokens = f"{count(share.tokens):>10} tokens  {percent(share.tokens, total.tokens):>7}"
+    documents = f"{share.documents:>13,}  {format_share(share.documents, total.documents):>7}"
+    tokens = f"{format_count(share.tokens):>10} tokens  {format_share(share.tokens, total.tokens):>7}"
     return f"{label:<{width}}{documents}{tokens}".rstrip()
 
 
@@ -180,12 +181,15 @@ def _sum_lines(lines: tuple[DomainChange, ...]) -> DomainChange:
 
 
 def _render_ledger_line(line: DomainChange, summary: FilterSummary) -> str:
-    from curate.runtime.console import count
+    from curate.runtime.console import format_count
 
     before, after = line.before, line.after
     documents = f"{before.documents:>10,} → {after.documents:>8,}"
-    tokens = f"{count(before.tokens):>9} → {count(after.tokens):>8}"
-    shares = [percent(before.tokens, summary.scored.tokens), percent(after.tokens, summary.kept.tokens) or "–"]
+    tokens = f"{format_count(before.tokens):>9} → {format_count(after.tokens):>8}"
+    shares = [
+        format_share(before.tokens, summary.scored.tokens),
+        format_share(after.tokens, summary.kept.tokens) or "–",
+    ]
     return (
         f"{_short(line.name, NAME_CHARS):<22}{documents}{tokens}{shares[0]:>8} →{shares[1]:>8}"
         f"{_median(before):>8} →{_median(after):>6}"
@@ -193,7 +197,7 @@ def _render_ledger_line(line: DomainChange, summary: FilterSummary) -> str:
 
 
 def _render_sweep(summary: FilterSummary) -> list[str]:
-    from curate.runtime.console import count
+    from curate.runtime.console import format_count
 
     lines = [f"{'':<26}{'documents':>19}{'tokens':>17}{'median ppl':>12}   largest change"]
     if not summary.domain:
@@ -204,13 +208,13 @@ def _render_sweep(summary: FilterSummary) -> list[str]:
         (first, summary.scored, None),
         *((one.criterion, one.kept, one) for one in summary.sweep),
     ]:
-        documents = f"{share.documents:>11,} {percent(share.documents, summary.read.documents):>7}"
-        tokens = f"{count(share.tokens):>9} {percent(share.tokens, summary.read.tokens):>7}"
+        documents = f"{share.documents:>11,} {format_share(share.documents, summary.read.documents):>7}"
+        tokens = f"{format_count(share.tokens):>9} {format_share(share.tokens, summary.read.tokens):>7}"
         changes = _spell_largest_change(trial) if trial is not None and summary.domain else ""
         label = [name] if len(name) <= 26 else [name, ""]
         lines += label[:-1]
         lines.append(f"{label[-1]:<26}{documents}{tokens}{_median(share):>12}   {changes}".rstrip()[:100])
-    before = group({why: one.documents for why, one in summary.rejected.items()})
+    before = group_reasons({why: one.documents for why, one in summary.rejected.items()})
     named = [line for line in before if not is_unscored(line.label)]
     if named:
         lines.append("rejected before: " + ", ".join(f"{line.label} {line.documents:,}" for line in named))

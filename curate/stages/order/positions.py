@@ -32,7 +32,7 @@ def rank_documents(
     from curate.rundir import aligned_parts, placements
     from curate.stages.order.ranks import RankCollector
 
-    kind, is_of_scores = placements.kind_of(run, by)
+    kind, is_of_scores = placements.find_column_type(run, by)
     carry = list(dict.fromkeys([*(() if is_of_scores else (by,)), *((stratify,) if stratify else ())]))
     collector = RankCollector(read, scratch, kind, stratify is not None)
     columns = list(dict.fromkeys(["tokens", *((by,) if is_of_scores else ())]))
@@ -47,7 +47,7 @@ def rank_documents(
     return ranked
 
 
-def arrange(
+def arrange_documents(
     ranked: "RankedDocuments", schedule: "Schedule", jitter: int | None, seed: int, scratch: "RankScratch"
 ) -> "Ranks":
     """Return the order as ranks: each stratum arranged alone, merged by tokens, then jittered by a seed."""
@@ -75,7 +75,7 @@ def take(values: "Ranks", indices: "Ranks", scratch: "RankScratch") -> "Ranks":
     return out
 
 
-def place(ranked: "RankedDocuments", order: "Ranks", scratch: "RankScratch") -> "Ranks":
+def compute_positions(ranked: "RankedDocuments", order: "Ranks", scratch: "RankScratch") -> "Ranks":
     """Return the position of each kept document, in the order of the corpus; documents without a key come last.
 
     Raises TableError where the order is not a permutation: as many documents as there are positions get one each, so
@@ -103,7 +103,7 @@ def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, rejec
     from curate.rundir import placements, schemas
     from curate.rundir.run import compute_fingerprint
 
-    made_from = placements.sources_of(run, rejections)
+    made_from = placements.list_sources(run, rejections)
     note: dict[str, Any] = {"made_from": made_from, "parameters": dict(summary.parameters)}
     note["fingerprint"] = compute_fingerprint(note)
     rows = list_rows(run, rejections, positions)

@@ -47,7 +47,7 @@ class RankScratch:
                 os.posix_fallocate(file.fileno(), 0, 8 * count)  # a hole in the file would end in a bus error
                 return np.frombuffer(mmap.mmap(file.fileno(), 8 * count), np.int64)
         except OSError as error:
-            raise files.storage_error(error, self.folder) from error
+            raise files.make_storage_error(error, self.folder) from error
 
 
 @contextmanager

@@ -55,15 +55,15 @@ class OrderSummary:
         return "\n".join([*self._head(), *self._tenths(), *self._strata(), *self._next()])
 
     def _head(self) -> list[str]:
-        from curate.runtime.console import count
-        from curate.runtime.text import lay_out
+        from curate.runtime.console import format_count
+        from curate.runtime.text import wrap_parts
 
         asked = self.parameters
         how = f"by {self.by}, {asked['direction']}; {self.described}; seed {asked['seed']}"
         if asked.get("jitter"):
             how += f"; jitter in windows of {asked['jitter']:,} documents"
-        lines = [f"{self.documents:,} document{'' if self.documents == 1 else 's'}, {count(self.tokens)} tokens"]
-        lines += [line.rstrip() for line in lay_out("order", how.split())]
+        lines = [f"{self.documents:,} document{'' if self.documents == 1 else 's'}, {format_count(self.tokens)} tokens"]
+        lines += [line.rstrip() for line in wrap_parts("order", how.split())]
         if self.unmeasured:
             many = "" if self.unmeasured == 1 else "s"
             lines.append(
@@ -73,29 +73,28 @@ class OrderSummary:
 
     def _tenths(self) -> list[str]:
         from curate.runtime.histogram import sparkline
-        from curate.runtime.numbers import figure
+        from curate.runtime.numbers import format_figure
 
         medians = [one.median for one in self.tenths]
         row = {"median": medians, "mean": [one.mean for one in self.tenths]}
-        lines = [f"{self.by:<{LABEL}}median {figure(self.median)}; along the order, by tenths of its tokens:"]
+        lines = [f"{self.by:<{LABEL}}median {format_figure(self.median)}; along the order, by tenths of its tokens:"]
         for name, values in row.items():
-            cells = "".join(f"{'–' if value is None else figure(value):>8}" for value in values)
+            cells = "".join(f"{'–' if value is None else format_figure(value):>8}" for value in values)
             lines.append(f"{'  ' + name:<{LABEL}}{cells}")
         return [*lines, f"{'':<{LABEL}}" + "".join(f"{bar:>8}" for bar in sparkline(_heights(medians))).rstrip()]
 
     def _strata(self) -> list[str]:
-        from curate.runtime.console import count
-        from curate.runtime.text import fold, shorten
+        from curate.runtime.console import format_count
+        from curate.runtime.text import fold_whitespace, shorten
 
         lines = []
         if self.strata:
-            lines.append(
-                f"{shorten(fold(self.parameters['stratify']), 32):<34}{'tokens':>14}{'share':>10}   in a tenth"
-            )
+            column = shorten(fold_whitespace(self.parameters["stratify"]), 32)
+            lines.append(f"{column:<34}{'tokens':>14}{'share':>10}   in a tenth")
         for one in self.strata[:STRATA]:
-            name = "(none)" if one.value is None else shorten(fold(one.value), 30)
+            name = "(none)" if one.value is None else shorten(fold_whitespace(one.value), 30)
             tenths = f"{100 * one.lowest:.1f} … {100 * one.highest:.1f} %"
-            lines.append(f"  {name:<32}{count(one.tokens):>14}{100 * one.share:>8.1f} %   {tenths}")
+            lines.append(f"  {name:<32}{format_count(one.tokens):>14}{100 * one.share:>8.1f} %   {tenths}")
         more = len(self.strata) - STRATA
         return [*lines, f"  and {more:,} more"] if more > 0 else lines
 

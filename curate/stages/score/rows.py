@@ -27,7 +27,7 @@ def measure_texts(documents: Documents, signals: Sequence[str], workers: int = 1
     ]
     share = max(1, -(-len(texts) // (4 * workers)))
     shares = [texts[first : first + share] for first in range(0, len(texts), share)]
-    parts = list(threads.in_order(partial(_measure_some, signals=signals), shares, workers))
+    parts = list(threads.map_in_order(partial(_measure_some, signals=signals), shares, workers))
     return {name: [value for part in parts for value in part[name]] for name in ("hash", "bytes", "chars", *signals)}
 
 

@@ -96,7 +96,7 @@ class ScoreWork:
         """Write the stored columns of a slice, then its part, so that a part that exists has its columns."""
         texts, likelihoods = processed.result
         table = rows.assemble_part(processed.documents, texts.scored, likelihoods, texts.columns, self.signals)
-        document_columns.write(self.run, self.carried, processed.documents, path.name, self.corpus_fingerprint)
+        document_columns.write_carried(self.run, self.carried, processed.documents, path.name, self.corpus_fingerprint)
         parquet.write_part(path, table, describe_part(self, processed.documents))
 
     def _read_passages(self, slices: "Iterator[Documents]", waiting: deque[TextsToScore]) -> Iterator[list[Passage]]:
@@ -111,7 +111,7 @@ class ScoreWork:
 
 def choose_workers(reference: "ReferenceModel") -> int:
     """Return the threads that compute signals: one where the model uses this machine's cores, else up to eight."""
-    return 1 if reference.identity["device"] == "cpu" else min(8, threads.cores())
+    return 1 if reference.identity["device"] == "cpu" else min(8, threads.count_cores())
 
 
 def check_any_finite(likelihoods: "Likelihoods", reference: "ReferenceModel") -> None:

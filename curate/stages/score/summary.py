@@ -41,11 +41,11 @@ class ScoreSummary:
 
     def render(self) -> str:
         """The summary as a person wants it, in at most 100 columns."""
-        from curate.runtime.console import count, size
+        from curate.runtime.console import format_count, format_size
         from curate.runtime.histogram import sparkline
 
-        tokens = f"{count(self.tokens)} tokens   " if self.model != "none" else ""
-        lines = [f"{self.documents:,} documents   {tokens}{size(self.bytes)} of text"]
+        tokens = f"{format_count(self.tokens)} tokens   " if self.model != "none" else ""
+        lines = [f"{self.documents:,} documents   {tokens}{format_size(self.bytes)} of text"]
         if self.perplexity is not None:
             lines += [
                 f"perplexity  {self.perplexity:.4g} token-weighted, {self.mean_perplexity:.4g} mean of documents     "
@@ -58,13 +58,13 @@ class ScoreSummary:
             lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
         lines += self._left_out()
         if self.tokens_per_second:
-            from curate.runtime.console import clock
+            from curate.runtime.console import format_clock
 
-            lines.append(f"speed       {count(self.tokens_per_second)} tokens/s, {clock(self.seconds)}")
+            lines.append(f"speed       {format_count(self.tokens_per_second)} tokens/s, {format_clock(self.seconds)}")
         if self.profile is not None:
             from curate.runtime import profiler
 
-            lines += profiler.render(self.profile)
+            lines += profiler.render_profile(self.profile)
         decontaminate = command("decontaminate EVALS", self.run)
         if self.perplexity is None:
             return "\n".join([*lines, "", f"next: {decontaminate}", f"      {command('dedup', self.run)}"])

@@ -90,7 +90,7 @@ def write_unreadable(run: Run) -> None:
     source = sql.parquet_source(run.scores)
     query = f"SELECT file, row, reason FROM {source} WHERE status = 'unreadable'"
     rows = sql.connect().execute(query)
-    with files.replacing(run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
+    with files.replace_atomically(run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
         while found := rows.fetchmany(10_000):
             for file, row, reason in found:
                 handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
@@ -100,7 +100,7 @@ def sum_parts(run: Run) -> dict[str, float]:
     """Sums over the ``ok`` rows: part by part, in order, so that the last bits depend on no thread."""
     names = ("nats", "tokens", "bytes", "scored_bytes", "truncated", "perplexity")
     found: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
-    for path in parquet.parts(run.scores):
+    for path in parquet.list_parts(run.scores):
         part = pq.read_table(path, columns=["status", *names], use_threads=False)
         part = part.filter(pc.equal(part["status"], "ok"))
         found["documents"].append(part.num_rows)

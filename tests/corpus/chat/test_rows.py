@@ -18,7 +18,7 @@ from curate.corpus import Corpus, open_corpus
 from curate.corpus.chat.messages import SYSTEM_COLUMNS
 from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
-from curate.corpus.chat.types import ConversationError, Turn, joined
+from curate.corpus.chat.types import ConversationError, Turn, join_turns
 from curate.corpus.readers import arrow, read_blocks
 from curate.corpus.types import ReadOptions, ReadStart
 from curate.errors import RowError
@@ -48,7 +48,7 @@ def test_each_schema_is_found_in_each_format_and_its_turns_are_the_document(tmp_
     assert corpus.text_field == f"@{schema}" and corpus.conversation == schema
     turns, texts, statuses, reasons = gathered(corpus)
     assert turns == [tuple(read_turns(record, schema)) for record in records]
-    assert texts == [joined(found) for found in turns] and all("\n\n" in text for text in texts)
+    assert texts == [join_turns(found) for found in turns] and all("\n\n" in text for text in texts)
     assert statuses == ["ok"] * 7 and reasons == [None] * 7
 
 
@@ -227,7 +227,7 @@ def test_a_run_cut_anywhere_goes_on_with_the_same_slices(tmp_path, name, options
 
 def test_the_slices_count_the_joined_text_and_are_the_same_in_every_format(tmp_path):
     records = [{"messages": said("é" * n, "so"), "n": "x" * 500} for n in range(1, 30)]
-    sizes = [len(joined(read_turns(record, "messages")).encode()) + 64 for record in records]
+    sizes = [len(join_turns(read_turns(record, "messages")).encode()) + 64 for record in records]
     cuts = [
         [asdict(one.mark) for one in corpus_of(tmp_path, name, records, slice_bytes=300).slices()] for name in NAMES
     ]
@@ -292,7 +292,7 @@ def test_a_file_of_messages_is_scored_by_its_joined_turns(tmp_path, monkeypatch)
     model = models.save(Path("model"), "llama")
     records = [{"messages": messages} for messages in ODD]
     write_records("talk.jsonl", records)
-    write_records("plain.jsonl", [{"text": joined(read_turns(records[n], "messages"))} for n in (0, 5)])
+    write_records("plain.jsonl", [{"text": join_turns(read_turns(records[n], "messages"))} for n in (0, 5)])
     for name in ("talk", "plain"):
         score([f"{name}.jsonl"], model=str(model), run=name, exact=True)
     talk, plain = (pq.read_table(f"{name}/scores").to_pylist() for name in ("talk", "plain"))

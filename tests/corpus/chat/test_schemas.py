@@ -13,7 +13,7 @@ from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.messages import ROLES, STANDARD
 from curate.corpus.chat.pairs import PAIRS
 from curate.corpus.chat.schemas import SCHEMAS, ChatSchema, read_turns
-from curate.corpus.chat.types import TURNS, ConversationError, Turn, joined, select_turns
+from curate.corpus.chat.types import TURNS, ConversationError, Turn, join_turns, select_turns
 
 NESTED = {
     "text": "1",
@@ -235,7 +235,7 @@ def test_each_turn_is_on_exactly_one_side_and_all_texts_are_joined(talk):
     turns = read_turns({"messages": openai(*talk)}, "messages")
     sides = [select_turns(turns, "user"), select_turns(turns, "assistant")]
     assert sorted(map(repr, sides[0] + sides[1])) == sorted(map(repr, turns))
-    assert joined(turns) == "\n\n".join(turn.text for turn in turns)
+    assert join_turns(turns) == "\n\n".join(turn.text for turn in turns)
 
 
 JSON = st.recursive(

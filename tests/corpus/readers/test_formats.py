@@ -24,7 +24,9 @@ def test_a_row_of_the_table_is_all_that_a_new_format_needs(tmp_path, monkeypatch
 
     row = readers.Format((".log",), read_lines, read_schema, magic=(b'{"log',))
     monkeypatch.setitem(readers.FORMATS, "log", row)
-    monkeypatch.setitem(sources.FORMATS, ".log", "log")  # What is made of the table when the module is imported.
+    monkeypatch.setitem(
+        sources.SUFFIX_TO_FORMAT, ".log", "log"
+    )  # What is made of the table when the module is imported.
     (tmp_path / "a.log").write_text('{"text": "by suffix"}\n')
     (tmp_path / "bare").write_text('{"log": 1, "text": "by its first bytes"}\n')
     (tmp_path / "a.log.gz").write_text("columnar formats are compressed within")

@@ -65,7 +65,7 @@ def test_an_unusual_line_has_the_same_content_spliced_or_not(tmp_path, monkeypat
     anew = export_lines(tmp_path / "out", run)
     found = [[json.loads(line, object_pairs_hook=unique) for line in many] for many in (lines, anew)]
     assert repr(found[0]) == repr(found[1])
-    monkeypatch.setattr(raw_jsonl, "read_plain", lambda *_: None)
+    monkeypatch.setattr(raw_jsonl, "read_raw_lines", lambda *_: None)
     slowly = [json.loads(line, object_pairs_hook=unique) for line in export_lines(tmp_path / "out", run)]
     for one, other in zip(found[0], slowly, strict=True):
         assert {key: value for key, value in other.items() if value is not None} == {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from curate.errors import ModelError, TableError, UsageError
 from curate.exports.tokens import writer
 from curate.exports.tokens.formats import TokenShard
-from curate.reference.tokenizer_only import open_vocabulary
+from curate.reference.tokenizer_only import load_tokenizer
 from curate.verbs.export import export
 from curate.verbs.verify import verify
 
@@ -85,7 +85,7 @@ def test_mistakes_are_answered_with_what_to_do(tmp_path):
 
 
 def test_conversations_are_refused_and_the_builtin_tokenizer_works(tmp_path):
-    assert open_vocabulary("builtin").size == 4096
+    assert load_tokenizer("builtin").size == 4096
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     write_lines(tmp_path / "c" / "a.jsonl", [{"messages": turns}])
     run = str(make_run(tmp_path / "run", [tmp_path / "c"]).path)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.reports.page.histograms import MEASURES, Grid, Histogram, coarsen, quantile
+from curate.reports.page.histograms import MEASURES, Grid, Histogram, coarsen, estimate_quantile
 
 
 @settings(max_examples=60, deadline=None)
@@ -34,6 +34,6 @@ def test_nan_and_what_has_no_logarithm_count_nowhere():
 
 def test_a_quantile_of_counts_lies_within_its_bin():
     grid = Grid(0, 1, 10, log=False)
-    assert quantile(grid, [0, 0, 4, 0], 0.5) == 2.5
-    assert math.isnan(quantile(grid, [0, 0], 0.5))
+    assert estimate_quantile(grid, [0, 0, 4, 0], 0.5) == 2.5
+    assert math.isnan(estimate_quantile(grid, [0, 0], 0.5))
     assert coarsen(grid, np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 5]), 4).counts.tolist() == [2, 1, 0, 5]

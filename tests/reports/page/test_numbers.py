@@ -91,7 +91,7 @@ def test_quantiles_are_those_of_their_own_documents_within_one_bin(tmp_path, mon
 def test_the_ledger_is_the_one_that_filter_shows(tmp_path, options):
     """Leaks and copies are in neither: the criteria are not about them."""
     run = domains_of(tmp_path)
-    document_columns.carry(run, ["domain"])  # as ``score`` does
+    document_columns.carry_columns(run, ["domain"])  # as ``score`` does
     write_hits(run, [{"row": 3}, {"row": 30}])
     write_duplicates(run, [{7: "keeper", 8: "exact", 9: "near"}])
     chosen = choose(str(run.path), **options)

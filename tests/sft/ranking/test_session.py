@@ -30,7 +30,9 @@ def test_until_separated_draws_more_where_it_may_help(tmp_path):
 def test_samples_double_for_neighbours_that_may_yet_be_told_apart(tmp_path, separated, needed, drawn):
     """Premise: five examples of each were drawn, there are forty."""
     sets = [open_set(sft.write(tmp_path / f"{name}.jsonl", sft.MATHS[:40])) for name in ("a", "b")]
-    found = session.RankingSession(sets, response_cache.open_book(str(tmp_path / "r")), reader.RankingOptions(sample=5))
+    found = session.RankingSession(
+        sets, response_cache.open_response_cache(str(tmp_path / "r")), reader.RankingOptions(sample=5)
+    )
     found.draw_all()
     pair = table.NeighbourPair("a", "b", separated, 0.3, (5, 5), (needed, needed))
     assert found.grow(SimpleNamespace(pairs=[pair])) == (drawn > 5)

@@ -14,7 +14,7 @@ def test_minhash_finds_what_the_exact_index_finds_on_planted_items():
     draw = random.Random(7)
     items = made_up_items(60, draw)
     exact, estimate = detector.make_detector(items), detector.make_detector(items, "minhash")
-    planted_ones = canaries.plant(exact.queries, [FILLER * 6, FILLER * 20], each=60, seed=3)
+    planted_ones = canaries.plant_canaries(exact.queries, [FILLER * 6, FILLER * 20], each=60, seed=3)
     texts = [canary.text for canary in planted_ones]
     by_index, by_minhash = exact.scan(texts), estimate.scan(texts)
     assert {(match.document, match.item) for match in by_index} == {(n, one.item) for n, one in enumerate(planted_ones)}
@@ -48,9 +48,11 @@ def test_signed_queries_are_those_of_datasketch_and_its_index_gives_the_same_can
 def test_compiled_loops_and_their_numpy_twins_give_the_same_candidates(monkeypatch):
     draw = random.Random(4)
     one = detector.make_detector(made_up_items(30, draw), "minhash")
-    batch = ngram_index.make_batch([FILLER, *(canary.text for canary in canaries.plant(one.queries, [FILLER * 4], 30))])
+    batch = ngram_index.make_batch(
+        [FILLER, *(canary.text for canary in canaries.plant_canaries(one.queries, [FILLER * 4], 30))]
+    )
     compiled = one.find(batch)
-    monkeypatch.setattr("curate.matching.numba_kernels.available", lambda: False)
+    monkeypatch.setattr("curate.matching.numba_kernels.is_numba_available", lambda: False)
     plain = one.find(batch)
     assert len(plain.queries) >= 4 * 30
     for name in ("queries", "documents", "firsts", "lasts"):

@@ -13,7 +13,7 @@ def test_the_index_leads_to_every_place_that_a_naive_search_finds():
     draw = random.Random(11)
     items = [*made_up_items(25, draw), PENS, LAKE, POET]
     one = detector.make_detector(items)
-    texts = [FILLER] + [canary.text for canary in canaries.plant(one.queries, [FILLER * 3], each=28, seed=5)]
+    texts = [FILLER] + [canary.text for canary in canaries.plant_canaries(one.queries, [FILLER * 3], each=28, seed=5)]
     batch = ngram_index.make_batch(texts)
     firsts, lasts = batch.words.offsets[:-1], batch.words.offsets[1:] - 1
     pairs = [(query, document) for query in range(len(one.queries.queries)) for document in range(len(texts))]

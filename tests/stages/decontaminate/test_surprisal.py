@@ -14,4 +14,4 @@ def test_common_english_is_less_surprising_than_rare_words_and_more_so_in_order(
     bits = queries.total_bits(text, surprisal.surprise(text.hashes, np.zeros(len(text), bool), known))
     assert bits[0] < 35 < 60 < bits[1]
     with pytest.raises(ValueError):
-        canaries.plant(detector.make_detector(ITEMS).queries, [])
+        canaries.plant_canaries(detector.make_detector(ITEMS).queries, [])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from curate.runtime.chart_axes import Scale, Tick, hold
+from curate.runtime.chart_axes import Scale, Tick, fit_scale
 from curate.sft.ranking.measures import MEASURES
 from curate.sft.ranking.summary import Ranking, ThreeWayReading
 from curate.sft.ranking.table import Interval, RankedDataset, RankingTable
@@ -72,7 +72,7 @@ def plot_ranking(ranking: Ranking) -> RankingPlot:
 def plot_readings(readings: Sequence[ThreeWayReading]) -> RankingPlot:
     """Return three dots for each dataset, in bits per byte."""
     scores = {reading.name: (reading.base_raw, reading.chat_raw, reading.chat_template) for reading in readings}
-    scale = hold(list(_list_ends(score for three in scores.values() for score in three)), False)
+    scale = fit_scale(list(_list_ends(score for three in scores.values() for score in three)), False)
     rows = {
         name: [_make_mark(scale, number, score, number, 3) for number, score in enumerate(three)]
         for name, three in scores.items()
@@ -86,8 +86,8 @@ def _index_by_name(table: RankingTable) -> dict[str, RankedDataset]:
 
 def _choose_scale(datasets: Sequence[RankedDataset], by: str, log: bool) -> Scale:
     """Return the scale of all datasets, or of those with a rank where that of all is much wider."""
-    with_rank = hold(list(_list_ends(ranked.scores[by] for ranked in datasets if not ranked.set_aside)), log)
-    every = hold(list(_list_ends(ranked.scores[by] for ranked in datasets)), log)
+    with_rank = fit_scale(list(_list_ends(ranked.scores[by] for ranked in datasets if not ranked.set_aside)), log)
+    every = fit_scale(list(_list_ends(ranked.scores[by] for ranked in datasets)), log)
     if all(ranked.set_aside for ranked in datasets) or _find_width(every) <= STRETCH * _find_width(with_rank):
         return every
     return with_rank

@@ -14,7 +14,7 @@ from typing import Any
 
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_percent
-from curate.runtime.text import fold
+from curate.runtime.text import fold_whitespace
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 from curate.sft.ranking.page.chart import MOST_OTHERS, plot_ranking, plot_readings
 from curate.sft.ranking.summary import (
@@ -56,7 +56,7 @@ class MeasureOrder:
 def draw_page(ranking: Ranking) -> str:
     """Return the page as text, also where values of the ranking are missing or infinite."""
     templates = open_templates(Path(__file__).parent)
-    templates.filters |= {"fold": fold, "clip": clip, "reasons": list_reasons, "level": choose_level}
+    templates.filters |= {"fold": fold_whitespace, "clip": clip, "reasons": list_reasons, "level": choose_level}
     templates.filters |= {"number": format_number, "interval": format_interval, "share": format_share}
     templates.filters |= {"rank_interval": format_rank_interval}
     return templates.get_template("ranking.html.j2").render(list_values(ranking))
@@ -132,7 +132,7 @@ def describe_needed(pair: NeighbourPair, ranking: Ranking) -> str:
     numbers = " and ".join(f"{round_up(number):,}" for number in dict.fromkeys(pair.needed))
     names = (pair.better, pair.worse)
     short_of = [name for name, need in zip(names, pair.needed, strict=True) if need > ranking.dataset(name).available]
-    lack = ("", f"; {fold(short_of[0])} has fewer" if short_of else "", "; both have fewer")[len(short_of)]
+    lack = ("", f"; {fold_whitespace(short_of[0])} has fewer" if short_of else "", "; both have fewer")[len(short_of)]
     return f"about {numbers}{lack}"
 
 
@@ -167,7 +167,7 @@ def list_reasons(reason_to_count: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return reasons with their counts, the most frequent first; those beyond ``REASONS`` share one line."""
     ordered = sorted(reason_to_count.items(), key=lambda item: -item[1])
     rest = ordered[REASONS:]
-    lines = [(clip(fold(reason), LONGEST), number) for reason, number in ordered[:REASONS]]
+    lines = [(clip(fold_whitespace(reason), LONGEST), number) for reason, number in ordered[:REASONS]]
     return [*lines, (f"{len(rest):,} other reasons", sum(number for _, number in rest))] if rest else lines
 
 

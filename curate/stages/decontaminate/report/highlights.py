@@ -51,7 +51,7 @@ def find_shared(document: "UInt64Array", item: "UInt64Array") -> "tuple[MatchedR
     from curate.stages.decontaminate import alignment
     from curate.stages.decontaminate.surprisal import WordSurprisal
 
-    runs = alignment.find_runs(words.shingle(item, alignment.SIZE), words.shingle(document, alignment.SIZE))
+    runs = alignment.find_runs(words.hash_shingles(item, alignment.SIZE), words.hash_shingles(document, alignment.SIZE))
     even = np.full(len(item), EVEN_BITS)
     best = alignment.align(runs, WordSurprisal(even, even, even), 0)
     return best.runs if best else ()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from curate.runtime import files
-from curate.runtime.console import size
-from curate.runtime.html import digest, open_templates
-from curate.runtime.numbers import format_whole_percent, percent
+from curate.runtime.console import format_size
+from curate.runtime.html import hash_script, open_templates
+from curate.runtime.numbers import format_share, format_whole_percent
 from curate.stages.decontaminate import thresholds
 from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
@@ -72,7 +72,7 @@ def write_page(path: Path, summary: DecontaminationSummary, hits: Sequence[Hit])
     where the disk refuses.
     """
     page = make_page(summary, hits)
-    with files.replacing(path) as beside:
+    with files.replace_atomically(path) as beside:
         beside.write_text(page, encoding="utf-8")
 
 
@@ -80,13 +80,13 @@ def make_page(summary: DecontaminationSummary, hits: Sequence[Hit]) -> str:
     """Return the page; every value is escaped, and spelled out where a browser would hide or obey it."""
     templates = open_templates(Path(__file__).parent)
     templates.filters |= {
-        "share": percent,
+        "share": format_share,
         "percent": format_whole_percent,
-        "size": size,
+        "size": format_size,
         "item": name_item,
         "place": name_place,
     }
-    templates.filters["digest"] = digest
+    templates.filters["digest"] = hash_script
     known = {make_key(hit) for hit in hits}
     every = [*hits, *(hit for hit in summary.strongest if make_key(hit) not in known)]
     cards = make_cards(sorted(every, key=lambda hit: (hit["verdict"], hit["bits"], make_key(hit))))

@@ -3,9 +3,18 @@
 import shlex
 from collections.abc import Sequence
 
-from curate.runtime.console import WIDTH, clock, size
-from curate.runtime.numbers import format_whole_percent, percent
-from curate.runtime.text import LABEL, columns, command, fit, fold, lay_out, shorten, spell_out
+from curate.runtime.console import WIDTH, format_clock, format_size
+from curate.runtime.numbers import format_share, format_whole_percent
+from curate.runtime.text import (
+    LABEL,
+    command,
+    count_columns,
+    count_fitting,
+    escape_unprintable,
+    fold_whitespace,
+    shorten,
+    wrap_parts,
+)
 from curate.stages.decontaminate.report.highlights import Span, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
     AROUND,
@@ -44,15 +53,15 @@ def render(summary: DecontaminationSummary) -> str:
 
 def _render_scan(summary: DecontaminationSummary) -> list[str]:
     octets, seconds = summary.counts["bytes"], summary.seconds
-    parts = [f"{summary.counts['scanned']:,} documents", f"{size(octets)} of text"]
-    parts += [f"{size(octets / seconds)}/s", clock(seconds)] if seconds else []
-    return lay_out("looked through", [*parts, describe_method(summary)], "   ")
+    parts = [f"{summary.counts['scanned']:,} documents", f"{format_size(octets)} of text"]
+    parts += [f"{format_size(octets / seconds)}/s", format_clock(seconds)] if seconds else []
+    return wrap_parts("looked through", [*parts, describe_method(summary)], "   ")
 
 
 def _render_funnel(summary: DecontaminationSummary) -> list[str]:
     read = summary.counts["read"]
     rows = [("read", read, ""), *(("  " + name, number, note) for name, number, note in list_funnel(summary))]
-    return [f"{name:<{LABEL}}{many:>11,}  {percent(many, read):>7}   {note}".rstrip() for name, many, note in rows]
+    return [f"{name:<{LABEL}}{many:>11,}  {format_share(many, read):>7}   {note}".rstrip() for name, many, note in rows]
 
 
 def _render_sets(sets: Sequence[EvalSetReport]) -> list[str]:
@@ -61,56 +70,69 @@ def _render_sets(sets: Sequence[EvalSetReport]) -> list[str]:
     wide = WIDTH - sum(widths)
     lines = [f"{'eval set':<{wide}}" + "".join(f"{name:>{each}}" for name, each in zip(names, widths, strict=True))]
     for one in sets:
-        name = shorten(fold(one.name), wide - 1)
+        name = shorten(fold_whitespace(one.name), wide - 1)
         rules = (one.rules.get(rule, 0) for rule in RULES)
         numbers = [one.items, len(one.unmatchable), one.items_hit, one.documents, one.review, *rules]
         row = "".join(f"{number:>{each},}" for number, each in zip(numbers, widths, strict=True))
-        lines.append(name + " " * (wide - columns(name)) + row)
+        lines.append(name + " " * (wide - count_columns(name)) + row)
     return [*lines, *(line for one in sets if one.unmatchable for line in _render_unmatchable(one))]
 
 
 def _render_unmatchable(one: EvalSetReport) -> list[str]:
     more = len(one.unmatchable) - NAMED
-    ids = ", ".join(shorten(fold(name), LEAD) for name in one.unmatchable[:NAMED])
-    text = f"too short or too common to be searched for, in {shorten(fold(one.name), LEAD)}: {ids}"
-    return lay_out("unmatchable", (text + (f" and {more:,} more" if more > 0 else "")).split())
+    ids = ", ".join(shorten(fold_whitespace(name), LEAD) for name in one.unmatchable[:NAMED])
+    text = f"too short or too common to be searched for, in {shorten(fold_whitespace(one.name), LEAD)}: {ids}"
+    return wrap_parts("unmatchable", (text + (f" and {more:,} more" if more > 0 else "")).split())
 
 
 def _render_canaries(summary: DecontaminationSummary) -> list[str]:
     planted = sum(one.planted for one in summary.recall)
     what = f"found of eval items planted in {planted:,} copies of your documents, as they are and edited;"
     recall = [f"{one.kind} {one.found:,}/{one.planted:,}" for one in summary.recall]
-    notes = [line for note in summary.notes for line in lay_out("note", fold(note).split())]
-    return [*lay_out("canaries", recall, "   "), *lay_out("", what.split()), *lay_out("", BLIND.split()), *notes]
+    notes = [line for note in summary.notes for line in wrap_parts("note", fold_whitespace(note).split())]
+    return [
+        *wrap_parts("canaries", recall, "   "),
+        *wrap_parts("", what.split()),
+        *wrap_parts("", BLIND.split()),
+        *notes,
+    ]
 
 
 def _render_hits(label: str, hits: Sequence[Hit]) -> list[str]:
     lines = [label] if hits else []
     for hit in hits:
-        figures = [fold(hit["rule"]), f"coverage {format_whole_percent(hit['coverage'])}", f"{hit['bits']:,.0f} bits"]
-        names = [shorten(fold(name), WIDTH - LABEL) for name in (name_item(hit), name_place(hit), hit["id"] or "")]
+        figures = [
+            fold_whitespace(hit["rule"]),
+            f"coverage {format_whole_percent(hit['coverage'])}",
+            f"{hit['bits']:,.0f} bits",
+        ]
+        names = [
+            shorten(fold_whitespace(name), WIDTH - LABEL) for name in (name_item(hit), name_place(hit), hit["id"] or "")
+        ]
         parts = [names[0], *figures, *(name for name in names[1:] if name)]
-        lines += lay_out("", parts, "   ", 2)
+        lines += wrap_parts("", parts, "   ", 2)
         in_document, in_item = find_marks(hit["matched_text"], hit["eval_text"])
         before, text = len(hit["before"]), hit["before"] + hit["matched_text"] + hit["after"]
         moved = [(first + before, last + before) for first, last in in_document]
         begun, ended = hit["start"] > before, len(hit["after"]) < AROUND
-        lines += _render_text("    document", excerpt(text, moved, begun, ended))
-        lines += _render_text("    eval item", excerpt(hit["eval_text"], in_item, False, True))
+        lines += _render_text("    document", make_excerpt(text, moved, begun, ended))
+        lines += _render_text("    eval item", make_excerpt(hit["eval_text"], in_item, False, True))
     return lines
 
 
-def excerpt(text: str, spans: Sequence[Span], begun: bool, ended: bool) -> str:
+def make_excerpt(text: str, spans: Sequence[Span], begun: bool, ended: bool) -> str:
     """Return SHOWN columns of a text from shortly before its first marked word, the marked words in ⟦ ⟧.
 
     ``begun`` says that more text comes before, ``ended`` that none follows.
     """
     first = spans[0][0] if spans else 0
-    lead, rest = fold(text[:first]), split_marked(text, spans, first, len(text))
-    if columns(lead) > LEAD:
-        kept = lead[-fit(lead[::-1], LEAD) :]
+    lead, rest = fold_whitespace(text[:first]), split_marked(text, spans, first, len(text))
+    if count_columns(lead) > LEAD:
+        kept = lead[-count_fitting(lead[::-1], LEAD) :]
         lead, begun = kept.partition(" ")[2] or kept, True
-    marked = "".join(f"⟦{fold(piece.text)}⟧" if piece.kind == "mark" else fold(piece.text) for piece in rest)
+    marked = "".join(
+        f"⟦{fold_whitespace(piece.text)}⟧" if piece.kind == "mark" else fold_whitespace(piece.text) for piece in rest
+    )
     complete = f"{'… ' * begun}{lead}{marked}{' …' * (not ended)}".strip()
     shown = shorten(complete, SHOWN)
     return shown + "⟧" * (shown != complete and shown.rfind("⟦") > shown.rfind("⟧"))
@@ -119,8 +141,8 @@ def excerpt(text: str, spans: Sequence[Span], begun: bool, ended: bool) -> str:
 def _render_text(label: str, text: str) -> list[str]:
     """Return lines of a text after a label, broken between words, and within words of more than BREAK characters."""
     lines = []
-    while fit(text, WIDTH - LABEL) < len(text):
-        most = fit(text, WIDTH - LABEL)
+    while count_fitting(text, WIDTH - LABEL) < len(text):
+        most = count_fitting(text, WIDTH - LABEL)
         end = text.rfind(" ", most - BREAK, most + 1)
         end = end if end > 0 else most
         lines.append(text[:end])
@@ -132,21 +154,21 @@ def _render_end(summary: DecontaminationSummary) -> list[str]:
     """Return the verdict, a question where very many documents are contaminated, and the next commands."""
     lines = _render_verdict(summary) if summary.verified or not summary.counts["contaminated"] else []
     question = describe_excess(summary)
-    lines += lay_out("question", question.split()) if question else []
+    lines += wrap_parts("question", question.split()) if question else []
     return lines if summary.verified else [*lines, *_render_next(summary)]
 
 
 def _render_verdict(summary: DecontaminationSummary) -> list[str]:
-    counts, where = summary.counts, fold(summary.corpus)
+    counts, where = summary.counts, fold_whitespace(summary.corpus)
     sought = sum(one.items - len(one.unmatchable) for one in summary.sets)
     text = f"clean: none of {counts['scanned']:,} documents of {where} contains any of {sought:,} eval items"
     text += f"; {counts['review']:,} are for review" if counts["review"] else ""
     if counts["contaminated"]:
         text = f"{counts['contaminated']:,} of {counts['scanned']:,} documents of {where} still contain eval items"
-    return lay_out("verdict", text.split())
+    return wrap_parts("verdict", text.split())
 
 
 def _render_next(summary: DecontaminationSummary) -> list[str]:
     lines = [f"open {shlex.quote(summary.report)}   to judge what was found"] if summary.report else []
     lines += [command(words, summary.run) for words in ("filter --dry-run", "status", "export out/")]
-    return [("next: " if number == 0 else "      ") + spell_out(line) for number, line in enumerate(lines)]
+    return [("next: " if number == 0 else "      ") + escape_unprintable(line) for number, line in enumerate(lines)]

@@ -5,7 +5,7 @@ import re
 import pytest
 from helpers.leakage import COUNTS, HOSTILE, PENS, make_found, make_hit
 
-from curate.runtime.text import columns
+from curate.runtime.text import count_columns
 from curate.stages.decontaminate import hits_table
 from curate.stages.decontaminate.report.wording import AROUND
 from curate.stages.decontaminate.summary import BLIND, EvalSetReport
@@ -23,7 +23,7 @@ def test_the_screen_tells_everything_in_a_hundred_columns():
     text = make_found(
         strongest=tuple(hits), weakest=(make_hit(7, eval_text="字" * 300, matched_text="字" * 300),)
     ).render()
-    assert max(map(columns, text.splitlines())) <= 100 and not re.search(r"[ \t]$", text, flags=re.MULTILINE)
+    assert max(map(count_columns, text.splitlines())) <= 100 and not re.search(r"[ \t]$", text, flags=re.MULTILINE)
     assert text.startswith("looked through  100 documents   12.3 MB of text   by word n-grams, exactly\n")
     for line in (
         r"read +110 +100\.0 %", r"  unreadable +3 +2\.7 %", r"  empty +7 +6\.4 %", r"  clean +90 +81\.8 %",
