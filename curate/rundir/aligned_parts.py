@@ -61,13 +61,13 @@ def read_parts(
     columns: Sequence[str],
     carry: Sequence[str] = (),
     decided: bool = True,
-    found: Rejections | None = None,
+    rejected_by: Rejections | None = None,
     coded: bool = False,
 ) -> Iterator[AlignedPart]:
     """Yield every part of the scores in the order of the corpus, with some of its columns and of the documents'.
 
     ``columns`` are those of the scores, ``carry`` those of the documents. With ``decided`` parts have ``keep``, for
-    which ``found`` are the tables that reject, where they are open already. ``coded`` gives carried text as
+    which ``rejected_by`` are the tables that reject, where they are open already. ``coded`` gives carried text as
     dictionaries, which is faster where it falls into few groups (``ColumnGroups`` takes either).
 
     Raises TableError where a part cannot be read, and where a decision is stale or about other rows; UsageError where
@@ -75,7 +75,7 @@ def read_parts(
     """
     kinds = document_columns.carry_columns(run, carry) if carry else {}
     names = list(dict.fromkeys([*columns, *(["status"] if decided else [])]))
-    keep_reader = _KeepReader(run, found) if decided else None
+    keep_reader = _KeepReader(run, rejected_by) if decided else None
     paths = parquet.list_parts(run.scores)
     read = threads.map_in_order(partial(_read_part, run, names, list(kinds), coded), paths, threads.count_cores())
     for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
@@ -125,11 +125,11 @@ def naming(path: Path) -> Iterator[None]:
 class _KeepReader:
     """Gives whether each row is kept, part by part."""
 
-    def __init__(self, run: Run, found: Rejections | None):
+    def __init__(self, run: Run, rejected_by: Rejections | None):
         record = decision_table.open_filter(run)
         self._path = run.filter
         self._kept = _stream_keep(run) if record is not None else None
-        self._refusals = None if record is not None else RejectionCodes(run, found)
+        self._refusals = None if record is not None else RejectionCodes(run, rejected_by)
 
     def take(self, number: int, table: pa.Table) -> BoolArray:
         if self._refusals is not None:
@@ -184,10 +184,10 @@ class RejectionCodes:
     The reasons are those of ``curate.stages.filter.criteria``: unreadable, unscored, contaminated, a duplicate.
     """
 
-    def __init__(self, run: Run, found: Rejections | None = None, names: list[str | None] | None = None):
+    def __init__(self, run: Run, rejected_by: Rejections | None = None, names: list[str | None] | None = None):
         self.names: list[str | None] = [None] if names is None else names
-        self._found = rejections.open_rejections(run) if found is None else found
-        self._rows = self._stream(run) if self._found else None
+        self._rejections = rejections.open_rejections(run) if rejected_by is None else rejected_by
+        self._rows = self._stream(run) if self._rejections else None
         self._next: tuple[int, int, str] | None = next(self._rows, None) if self._rows else None
 
     def number(self, reason: str) -> int:
@@ -217,8 +217,8 @@ class RejectionCodes:
     def _stream(self, run: Run) -> Iterator[tuple[int, int, str]]:
         """Yield (part, index in it, reason) of the documents that the tables reject, in the order of the corpus."""
         query = "SELECT part, place, rejection FROM documents WHERE rejection IS NOT NULL ORDER BY part, place"
-        with scores_view.open_scores(run, rejections=self._found) as connection:
-            scores_view.check_rejections_are_scored(connection, run, self._found)
+        with scores_view.open_scores(run, rejections=self._rejections) as connection:
+            scores_view.check_rejections_are_scored(connection, run, self._rejections)
             for batch in sql.stream_batches(connection, query):
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 

@@ -194,7 +194,7 @@ def test_a_recipe_with_a_probe_is_refused_before_any_work(tmp_path):
     run = numbered_run(tmp_path, drawn(30))
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"run: {run.path}\nsteps:\n  - filter: {{probe: {tmp_path / 'out'}}}\n")
-    with pytest.raises(UsageError, match="line 3: filter: probe decides nothing"):
+    with pytest.raises(UsageError, match="line 3: filter: probe writes nothing"):
         curate.run(str(recipe))
     assert not (tmp_path / "out").exists()
 

@@ -29,7 +29,6 @@ def test_a_recipe_that_can_work_has_no_problem_and_nothing_is_written(made):
     ("text", "said"),
     [
         ("- dedup: {threshold: 2}", "dedup: --threshold must be"),
-        ("- dedup: {keep: shortest}", "dedup: --keep must be one of longest, first, lowest-ppl"),
         ("- filter: {keep: '60:10'}", "filter: --keep"),
         ("- bucket: {quantiles: 0}", "bucket: --quantiles"),
         ("- order: {jitter: 0}", "order: --jitter"),

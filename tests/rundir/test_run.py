@@ -146,18 +146,18 @@ def test_slices_are_done_up_to_the_first_gap(tmp_path):
         write_slice(run, file, number)
     write_slice(run, "d", 0, folder="other")
     (run.scores / ".a.1.tmp").touch()
-    done = list_done_slices(run, "mine")
+    done = list_done_slices(run.scores, "mine")
     assert {file: [mark.number for mark in marks] for file, marks in done.items()} == {"a": [0, 1], "b": [], "c": [0]}
     assert all(isinstance(mark, SliceMark) for marks in done.values() for mark in marks)
     assert not (run.scores / ".a.1.tmp").exists()
-    assert list(list_done_slices(run, "mine", run.path / "other")) == ["d"]
-    assert list_done_slices(run, "mine", run.path / "none") == {}
+    assert list(list_done_slices(run.path / "other", "mine")) == ["d"]
+    assert list_done_slices(run.path / "none", "mine") == {}
 
 
 def test_a_slice_of_another_run_is_an_error(tmp_path):
     write_slice(Run(tmp_path), "a", 0, made_from="other")
     with pytest.raises(TableError, match="belongs to another run"):
-        list_done_slices(Run(tmp_path), "mine")
+        list_done_slices(Run(tmp_path).scores, "mine")
 
 
 def test_run_json_has_the_format_and_no_more_than_the_records(tmp_path):

@@ -11,7 +11,7 @@ from curate.rundir import parquet, sql
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_a_quoted_text_is_the_text(text):
-    assert duckdb.execute(f"SELECT {sql.quote(text)}").fetchone()[0] == text
+    assert duckdb.execute(f"SELECT {sql.quote(text)}").fetchall()[0][0] == text
 
 
 def test_parts_are_read_in_the_order_of_their_names_from_a_folder_whose_name_is_a_pattern(tmp_path):

@@ -242,7 +242,7 @@ def test_every_refusal_has_a_row_here():
 def test_a_row_that_does_not_follow_its_schema_is_no_refusal_though_a_part_of_it_could_be_read(schema, row, place):
     with pytest.raises(ConversationError) as raised:
         read_examples(row, schema)
-    assert raised.value.place == place
+    assert raised.value.location == place
 
 
 def test_an_unknown_schema_and_unknown_turns_are_a_programmers_mistake():

@@ -120,11 +120,10 @@ def test_help_shows_the_choices_and_the_command_refuses_others(verb, name, choic
 
 def test_the_choices_of_a_verb_are_those_of_its_machinery():
     from curate.reference import checkpoint, protocol
-    from curate.sft.ranking.rank import SHORT
-    from curate.sft.ranking.table import RANKABLE
+    from curate.sft.ranking.measures import RANKABLE, SHORT_NAMES
     from curate.stages.decontaminate import detector, options
     from curate.stages.dedup.clusters import KEEP
-    from curate.stages.order.schedules import DEFAULTS
+    from curate.stages.order.schedules import SCHEDULES
 
     known = {(verb, name): set(choices) for verb, name, choices in CHOICES}
     assert known["score", "dtype"] == {"auto", *checkpoint.DTYPES}
@@ -133,8 +132,8 @@ def test_the_choices_of_a_verb_are_those_of_its_machinery():
     assert known["dedup", "keeper"] == set(KEEP)
     assert known["decontaminate", "method"] == set(detector.METHODS)
     assert known["decontaminate", "action"] == set(options.ACTIONS)
-    assert known["order", "schedule"] == set(DEFAULTS)
-    assert known["rank_sft", "by"] == {*RANKABLE, *SHORT}
+    assert known["order", "schedule"] == set(SCHEDULES)
+    assert known["rank_sft", "by"] == {*RANKABLE, *SHORT_NAMES}
 
 
 # Old names.

@@ -71,8 +71,8 @@ def read_instances(row: Mapping[str, object], skipped: list[str]) -> list[Turn]:
         try:
             turns += read_pair(PAIRS["alpaca"], instance, skipped)
         except ConversationError as error:
-            path = f"instances[{number}].{error.place}"
-            raise ConversationError(path, error.found, error.expected) from error
+            path = f"instances[{number}].{error.location}"
+            raise ConversationError(path, error.actual, error.expected) from error
     return read_system(row) + (turns or read_column(row, "instruction", "user", skipped))
 
 

@@ -29,19 +29,20 @@ class Conversation:
 class ConversationError(ValueError):
     """A row that does not follow its schema: the path within it, what was found there, and what was expected."""
 
-    def __init__(self, place: str, found: str, expected: str):
-        super().__init__(place, found, expected)  # the arguments from which pickle makes it again
-        self.place = place
-        self.found = found
+    def __init__(self, location: str, actual: str, expected: str):
+        super().__init__(location, actual, expected)  # the arguments from which pickle makes it again
+        self.location = location
+        """The path within the row, as in ``messages[0].role``."""
+        self.actual = actual
         self.expected = expected
 
     def __str__(self) -> str:
-        return f"{self.place}: found {self.found}, expected {self.expected}"
+        return f"{self.location}: found {self.actual}, expected {self.expected}"
 
     @property
     def column(self) -> str:
         """The column of the path."""
-        return self.place.partition("[")[0].partition(".")[0]
+        return self.location.partition("[")[0].partition(".")[0]
 
 
 def select_turns(turns: Iterable[Turn], side: str) -> list[Turn]:

@@ -49,8 +49,8 @@ def find(
         _members(mask, key, count)[..., sorted(set(places.values()))] = True
     if int(histogram.counts[mask].sum()) > HELD:
         return _find_by_passes(table, groups, column, key_to_ranks)
-    held = _hold(table, groups, histogram, column, mask)
-    return {pair: value for key in key_to_ranks for pair, value in _look(held, rows[key], bins[key], key, count)}
+    binned = _hold(table, groups, histogram, column, mask)
+    return {pair: value for key in key_to_ranks for pair, value in _look(binned, rows[key], bins[key], key, count)}
 
 
 def _bins(row: Int64Array, ranks: Sequence[int]) -> dict[int, int]:
@@ -102,12 +102,12 @@ def _hold(
 
 
 def _look(
-    held: _BinnedNumbers, row: Int64Array, bins: Mapping[int, int], key: int, count: int
+    binned: _BinnedNumbers, row: Int64Array, bins: Mapping[int, int], key: int, count: int
 ) -> Iterator[tuple[tuple[int, int], float]]:
     below = np.concatenate([[0], np.cumsum(row)])
     for number in sorted(set(bins.values())):
         own = [rank for rank, place in bins.items() if place == number]
-        values = quantiles.pick_ranks(held.choose(number, key, count), [int(rank - below[number]) for rank in own])
+        values = quantiles.pick_ranks(binned.choose(number, key, count), [int(rank - below[number]) for rank in own])
         yield from (((key, rank), value) for rank, value in zip(own, values, strict=True))
 
 

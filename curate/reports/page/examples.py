@@ -131,11 +131,13 @@ def read_text(sources: ReportSources, file: str, row: int, digest: int) -> tuple
         return None, error.message
 
 
-def _read_again(sources: ReportSources, wanted: Sequence[tuple[PercentileExample, str]]) -> Iterator[PercentileExample]:
+def _read_again(
+    sources: ReportSources, examples: Sequence[tuple[PercentileExample, str]]
+) -> Iterator[PercentileExample]:
     from curate.reference import token_surprisal
 
     reference = token_surprisal.reload_reference(sources.score["made_from"]["model"])
-    for example, text in wanted:
+    for example, text in examples:
         if (example.numbers["tokens"] or 0) > MOST_TOKENS:
             yield replace(example, note=f"longer than {MOST_TOKENS:,} tokens, not read again")
             continue

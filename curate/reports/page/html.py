@@ -106,8 +106,8 @@ def list_values(report: RunReport) -> dict[str, Any]:
         "cards": make_cards(report.hits),
         "percents": [f"{100 * one:g}\u00a0%" for one in SHARES],
         "shades": SHADES,
-        "leaks": (report.sources.found.hits or {}).get("counts", {}),
-        "copies": (report.sources.found.duplicates or {}).get("counts", {}),
+        "leaks": (report.sources.rejections.hits or {}).get("counts", {}),
+        "copies": (report.sources.rejections.duplicates or {}).get("counts", {}),
         "near_duplicates": label_reason(NEAR_DUPLICATE),
     }
 
@@ -115,7 +115,7 @@ def list_values(report: RunReport) -> dict[str, Any]:
 def say_left(report: RunReport) -> str:
     """Return the end of a clause that names the documents that distributions leave out; empty where there are none."""
     labels = {"curate decontaminate": CONTAMINATED, "curate dedup": DUPLICATES}
-    named = [labels[verb] for verb in report.sources.found.verbs()]
+    named = [labels[verb] for verb in report.sources.rejections.verbs()]
     return f" and are {'neither' if len(named) > 1 else 'not'} {' nor '.join(named)}" if named else ""
 
 

@@ -29,7 +29,7 @@ class ReportSources:
     run: Run
     score: Mapping[str, Any]
     funnel: Funnel
-    found: Rejections
+    rejections: Rejections
     filter: Mapping[str, Any] | None
     """The record of the filter, None where there is none that may be used."""
     corpus: Corpus | None
@@ -94,7 +94,7 @@ class ScoreBlocks(BlockReader):
 
     def __init__(self, sources: ReportSources, columns: Sequence[str]):
         names = [name for name in columns if name != "tokens"]  # a block has them anyway
-        super().__init__(sources.run, sources.found, names, sources.domains, decided=sources.filter is not None)
+        super().__init__(sources.run, sources.rejections, names, sources.domains, decided=sources.filter is not None)
 
     def beside(self, path: Path, name: str, kind: pa.DataType) -> Iterator[tuple[DocumentBlock, pa.ChunkedArray]]:
         """Yield the blocks, each with the same rows of a column of another table of the run."""

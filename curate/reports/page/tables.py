@@ -54,7 +54,7 @@ def count_hits(sources: ReportSources) -> list[SetHits]:
 
 def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
     """Return the ``STRONGEST`` rows of the hits table with the most bits, one for each contaminated document."""
-    if sources.found.hits is None or not parquet.list_parts(sources.run.hits):
+    if sources.rejections.hits is None or not parquet.list_parts(sources.run.hits):
         return []
     source = sql.parquet_source(sources.run.hits)
     best = "QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id, start) = 1"
@@ -65,7 +65,7 @@ def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
 
 
 def _query_hits(sources: ReportSources, query: str) -> list[tuple[Any, ...]]:
-    if sources.found.hits is None or not parquet.list_parts(sources.run.hits):
+    if sources.rejections.hits is None or not parquet.list_parts(sources.run.hits):
         return []
     select = query.format(source=sql.parquet_source(sources.run.hits))
     rows: list[tuple[Any, ...]] = sql.connect().execute(select).fetchall()
@@ -92,7 +92,7 @@ class ClusterRow:
 
 def largest_clusters(sources: ReportSources) -> list[ClusterRow]:
     """Return the ``STRONGEST`` clusters with the most copies that are dropped; none without usable duplicates."""
-    if sources.found.duplicates is None:
+    if sources.rejections.duplicates is None:
         return []
     source = sql.parquet_source(sources.run.duplicates)
     query = (

@@ -74,16 +74,16 @@ def is_line(band: Band | None, column: str) -> bool:
     return band is not None and band.column == column and band.draw is None
 
 
-def say_rest(asked: Criteria, drawn: Sequence[str], domains: Sequence[str]) -> list[str]:
+def say_rest(criteria: Criteria, drawn: Sequence[str], domains: Sequence[str]) -> list[str]:
     """Return one sentence for each criterion that is not a line in a picture."""
     found = [
         f"{bound.option} {bound.value:g}: {bound.column} is not drawn here; what is rejected for it is marked dropped."
-        for bound in asked.bounds
+        for bound in criteria.bounds
         if bound.column not in drawn
     ]
-    if asked.where is not None:
-        found.append(f"--where {asked.where}: a condition over several columns has no threshold.")
-    return [*found, *([_say_band(asked.band, drawn, domains)] if asked.band else [])]
+    if criteria.where is not None:
+        found.append(f"--where {criteria.where}: a condition over several columns has no threshold.")
+    return [*found, *([_say_band(criteria.band, drawn, domains)] if criteria.band else [])]
 
 
 def _say_band(band: Band, drawn: Sequence[str], domains: Sequence[str]) -> str:

@@ -188,7 +188,7 @@ def read_row(row: RawRow, dataset: InstructionSet, counts: RowCounts) -> RowOutc
         try:
             return read_record(row.record, dataset.schema, dataset.schema_given)
         except ConversationError as error:
-            cause, key = str(error), f"{error.place}: expected {error.expected}"
+            cause, key = str(error), f"{error.location}: expected {error.expected}"
     if dataset.corpus.on_error == "stop":
         raise RowError(f"{location}: {cause}", "--on-error quarantine counts such rows and goes on")
     count_reason(counts.unreadable, re.sub(r"\d+", "N", key), f"{location}: {cause}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.runtime.arrays import UInt64Array
+from curate.runtime.numbers import format_percent
 from curate.sft.ranking.measures import SUMS, Sums
 
 FEW = 30
@@ -66,7 +67,7 @@ def find_flags(dataset: MeasuredDataset) -> tuple[str, ...]:
     tokens = dataset.sums["tokens"]
     share = float(np.nanmax(tokens) / np.nansum(tokens)) if count >= FEW else 0.0
     if share > max(HEAVY, OUTWEIGHS / max(count, 1)):
-        flags.append(f"one example holds {share:.0%} of its scored tokens".replace("%", " %"))
+        flags.append(f"one example holds {format_percent(share, 0)} of its scored tokens")
     median = float(np.nanmedian(tokens)) if count else 0.0
     if count and median < SHORT:
         flags.append(f"very short answers: {median:.0f} tokens in the middle")

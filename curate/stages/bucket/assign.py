@@ -47,7 +47,7 @@ class BucketJob:
         groups = aligned_parts.ColumnGroups(self.within)
         carry = list(dict.fromkeys([*self.within, *(() if self.is_of_scores else (self.by,))]))
         columns = list(dict.fromkeys(["file", "row", "tokens", *((self.by,) if self.is_of_scores else ())]))
-        for part in aligned_parts.read_parts(self.run, columns, carry, found=self.rejections):
+        for part in aligned_parts.read_parts(self.run, columns, carry, rejected_by=self.rejections):
             assert part.keep is not None
             values = np.where(part.keep, part.numbers(self.by), np.nan)
             yield part, values, groups.take(part.table), groups.names

@@ -36,7 +36,7 @@ def rank_documents(
     carry = list(dict.fromkeys([*(() if is_of_scores else (by,)), *((stratify,) if stratify else ())]))
     collector = RankCollector(read, scratch, kind, stratify is not None)
     columns = list(dict.fromkeys(["tokens", *((by,) if is_of_scores else ())]))
-    for part in aligned_parts.read_parts(run, columns, carry, found=rejections):
+    for part in aligned_parts.read_parts(run, columns, carry, rejected_by=rejections):
         table = part.table.filter(part.keep)
         collector.add(table.column(by), table.column("tokens"), table.column(stratify) if stratify else None)
     ranked = collector.rank(descending)
@@ -121,7 +121,7 @@ def list_rows(run: "Run", rejections: "Rejections", positions: "Ranks") -> "Iter
     from curate.rundir import aligned_parts
 
     done = 0
-    for part in aligned_parts.read_parts(run, ["file", "row"], found=rejections):
+    for part in aligned_parts.read_parts(run, ["file", "row"], rejected_by=rejections):
         assert part.keep is not None
         values = np.zeros(len(part), np.int64)
         many = int(part.keep.sum())

@@ -124,10 +124,10 @@ def test_a_broken_row_names_the_place_what_was_found_and_what_was_expected(schem
     with pytest.raises(ConversationError) as raised:
         read_turns(row, schema)
     error, (place, found, expected) = raised.value, parts
-    assert error.place == place
-    assert found in error.found
+    assert error.location == place
+    assert found in error.actual
     assert expected in error.expected
-    assert str(error) == f"{place}: found {error.found}, expected {error.expected}"
+    assert str(error) == f"{place}: found {error.actual}, expected {error.expected}"
     assert error.column == place.split(".")[0].split("[")[0]
     assert len(str(error)) < 400
 
