@@ -93,5 +93,5 @@ ORDER = pa.schema([*KEY, ("position", pa.int64())])  # 0, 1, 2 … over the docu
 
 def scores_schema(signals: Sequence[str]) -> pa.Schema:
     """Return the schema of the scores with the named signals appended, in the order of ``SIGNALS``."""
-    extra = [pa.field(name, signal.dtype) for name, signal in SIGNALS.items() if name in signals]
+    extra = [pa.field(name, pa.type_for_alias(signal.dtype)) for name, signal in SIGNALS.items() if name in signals]
     return pa.schema([*SCORES, *extra])

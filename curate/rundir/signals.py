@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -20,8 +18,9 @@ class Signal:
     measure: Callable[[str, bytes], float] | None
     """The number of a text, given it and its UTF-8 bytes; None where the model gives it."""
     label: str
-    """What pages and tables call it."""
-    dtype: pa.DataType
+    """What pages call it."""
+    dtype: str = "float32"
+    """The Arrow type of the column."""
 
 
 def zlib_ratio(_text: str, octets: bytes) -> float:
@@ -52,10 +51,13 @@ def _share_repeated(items: Iterable[object]) -> float:
 SIGNALS = {
     signal.name: signal
     for signal in (
-        Signal("zlib_ratio", zlib_ratio, "zlib ratio", pa.float32()),
-        Signal("repeated_5grams", repeated_5grams, "repeated 5-grams", pa.float32()),
-        Signal("repeated_lines", repeated_lines, "repeated lines", pa.float32()),
-        Signal("max_nats", None, "highest nats of a token", pa.float32()),
+        Signal("zlib_ratio", zlib_ratio, "zlib ratio"),
+        Signal("repeated_5grams", repeated_5grams, "repeated 5grams"),
+        Signal("repeated_lines", repeated_lines, "repeated lines"),
+        Signal("max_nats", None, "max nats"),
     )
 }
-"""By name, in the order of the table's columns. To add a signal, add its function and a line here."""
+"""By name, in the order of the table's columns. To add a signal, add its function and a line here.
+
+The schema of the scores, ``--signals``, its help, and the page of a report follow.
+"""

@@ -11,6 +11,7 @@ takes a list also takes one string from Python, and the body reads it through ``
 
 import functools
 import inspect
+import os
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
@@ -76,11 +77,11 @@ TrustRemoteCodeOption = Annotated[
 ]
 
 
-def as_list(value: Iterable[str] | str | None) -> list[str]:
-    """Return the values of a list parameter: one string is a list of one, None is an empty list."""
+def as_list(value: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] | None) -> list[str]:
+    """Return the values of a list parameter: one string or path is a list of one, None is an empty list."""
     if value is None:
         return []
-    return [value] if isinstance(value, str) else list(value)
+    return [os.fspath(one) for one in ([value] if isinstance(value, (str, os.PathLike)) else value)]
 
 
 def check_choice(option: str, value: object, choices: Sequence[object]) -> None:

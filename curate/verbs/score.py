@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from curate.errors import UsageError
+from curate.rundir.signals import SIGNALS
 from curate.runtime.options import (
     CorpusArgument,
     DeviceOption,
@@ -62,9 +63,7 @@ def score(
         Literal["curate", "lm-eval", "evaluate", "hf-guide"],
         typer.Option(help="Reproduce the numbers of another tool."),
     ] = "curate",
-    signals: Annotated[
-        str, typer.Option(help="Extra columns: zlib_ratio, repeated_5grams, repeated_lines, max_nats; all; none.")
-    ] = "zlib_ratio",
+    signals: Annotated[str, typer.Option(help=f"Extra columns: {', '.join(SIGNALS)}; all; none.")] = "zlib_ratio",
     carry: Annotated[
         str, typer.Option(help="Columns to store next to the scores: auto (domain, source …), none, or names.")
     ] = "auto",

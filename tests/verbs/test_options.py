@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 import types
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
@@ -67,7 +68,11 @@ def test_a_list_parameter_takes_one_string_and_is_read_as_a_list(verb, name):
 
 
 def test_one_string_is_a_list_of_one_and_none_is_empty():
-    assert as_list("x.jsonl") == ["x.jsonl"] and as_list(("a", "b")) == ["a", "b"] and as_list(None) == []
+    assert (
+        as_list("x.jsonl") == as_list(Path("x.jsonl")) == ["x.jsonl"]
+        and as_list(("a", "b")) == ["a", "b"]
+        and as_list(None) == []
+    )
 
 
 @pytest.mark.parametrize(

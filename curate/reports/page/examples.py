@@ -11,6 +11,7 @@ from curate.errors import CurateError, UsageError
 from curate.reports import document
 from curate.reports.page.sources import ReportSources, ScoreBlocks
 from curate.rundir.document_blocks import DocumentBlock
+from curate.rundir.signals import SIGNALS
 
 if TYPE_CHECKING:
     from curate.reference.token_surprisal import TokenSpan
@@ -20,8 +21,7 @@ MOST_TOKENS = 50_000  # of a document that is read again
 TOP = 5  # most surprising pieces that are named
 SAME_NATS = 0.02  # nats a token by which a second reading may lie off, in another pack or on another device
 COLUMNS = (
-    "file", "row", "id", "hash", "tokens", "bytes", "perplexity", "bits_per_byte", "nats", "zlib_ratio",
-    "repeated_5grams", "repeated_lines", "max_nats",
+    "file", "row", "id", "hash", "tokens", "bytes", "perplexity", "bits_per_byte", "nats", *SIGNALS,
 )  # fmt: skip
 
 

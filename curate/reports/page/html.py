@@ -14,6 +14,7 @@ from curate.reports.page.collect import RunReport
 from curate.reports.page.json import make_digest
 from curate.reports.page.numbers import SHARES, DomainSum
 from curate.rundir.reasons import CONTAMINATED, DUPLICATES, NEAR_DUPLICATE, UNREADABLE, group_reasons, label_reason
+from curate.rundir.signals import SIGNALS
 from curate.runtime import files
 from curate.runtime.console import format_count, format_size
 from curate.runtime.html import open_templates
@@ -87,6 +88,7 @@ def list_values(report: RunReport) -> dict[str, Any]:
     densities = [(one, charts.draw_cells(one, lines)) for one in numbers.densities]
     return {
         "found": report,
+        "signals": SIGNALS,
         "shown": report.sources.funnel,
         "model": report.sources.score["made_from"]["model"],
         "corpus": report.sources.score["corpus"]["paths"],

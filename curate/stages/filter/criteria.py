@@ -43,7 +43,7 @@ from curate.rundir.schemas import ALIASES, SIGNALS
 from curate.runtime.arrays import Float64Array
 from curate.runtime.numbers import parse_tokens, spell_tokens
 
-SINGLE = ("zlib_ratio", "repeated_5grams", "repeated_lines")
+SINGLE = tuple(name for name, signal in SIGNALS.items() if signal.dtype == "float32")
 """Columns of single precision, whose bounds are compared in it, so that a bound of 0.7 includes its 0.7."""
 BoundValues = float | tuple[float, ...] | list[float] | None
 """The value of a bound, several to try, or None for no bound."""
