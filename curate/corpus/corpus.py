@@ -37,6 +37,9 @@ from curate.errors import CorpusError, RowError, UsageError
 NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
 
 
+AnyPath = str | os.PathLike[str]
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Documents in files, and how they are read. ``open_corpus`` and ``open_records`` make it."""
@@ -220,7 +223,7 @@ class Corpus:
 
 
 def open_corpus(
-    paths: Sequence[str],
+    paths: Sequence[AnyPath] | AnyPath,
     *,
     text_field: str | None = None,
     id_field: str | None = None,
@@ -232,26 +235,26 @@ def open_corpus(
 ) -> Corpus:
     """Return the corpus of some paths, after reading the starts of its files to find the column of the text.
 
-    Paths are files, folders, globs, URLs, and ``OWNER/NAME:SPLIT``. ``text_field`` is a column, a path with dots within
-    one, or ``@SCHEMA`` for conversations in one of the schemas of ``curate.corpus.chat.schemas``; None detects it, with
-    conversations where no column has the name of a text. ``id_field`` is a column of ids; None takes ``id`` or the
-    like. ``limit`` is the number of documents to read at most; ``sample`` a share of the rows, above 0 and up to 1,
-    drawn with ``seed``. A slice takes documents up to ``slice_bytes``. ``on_error`` is quarantine (unreadable rows get
-    a status) or stop (the first one raises RowError).
+    Paths, or one alone, are files, folders, globs, URLs, and ``OWNER/NAME:SPLIT``. ``text_field`` is a column, a path
+    with dots within one, or ``@SCHEMA`` for conversations in one of the schemas of ``curate.corpus.chat.schemas``; None
+    detects it, with conversations where no column has the name of a text. ``id_field`` is a column of ids; None takes
+    ``id`` or the like. ``limit`` is the number of documents to read at most; ``sample`` a share of the rows, above 0
+    and up to 1, drawn with ``seed``. A slice takes documents up to ``slice_bytes``. ``on_error`` is quarantine
+    (unreadable rows get a status) or stop (the first one raises RowError).
 
     Raises CorpusError where there is nothing to read or the column is not obvious, UsageError for an option that is not
     allowed, and StorageError where a server fails.
     """
     check_options(limit, sample, slice_bytes, on_error)
-    paths, sources, passed_over = find_named_sources(paths)
+    names, sources, passed_over = find_named_sources(paths)
     columns = look_ahead(sources)
-    text_field = settle_text_field(text_field, sources, columns, " ".join(paths))
+    text_field = settle_text_field(text_field, sources, columns, " ".join(names))
     for source, column in zip(sources, columns, strict=True):
         check_field(source, column if source.format != "text" else None, text_field)
     seen = [column for column in columns if column is not None]
     id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
-        paths, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
+        names, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
         passed_over, merge_columns(sources, columns),
     )  # fmt: skip
 
@@ -281,13 +284,15 @@ def open_records(
     )  # fmt: skip
 
 
-def find_named_sources(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]:
+def find_named_sources(
+    paths: Sequence[AnyPath] | AnyPath,
+) -> tuple[tuple[str, ...], tuple[Source, ...], tuple[str, ...]]:
     """Return the paths as a tuple, their sources, and the names of the skipped files. Raises CorpusError."""
-    paths = (paths,) if isinstance(paths, str) else tuple(map(str, paths))
-    sources, passed_over = find_sources(paths)
-    if len(sources) == len(paths) == 1:
-        check_open(paths[0], sources[0])
-    return paths, sources, passed_over
+    names = (os.fspath(paths),) if isinstance(paths, (str, os.PathLike)) else tuple(map(str, paths))
+    sources, passed_over = find_sources(names)
+    if len(sources) == len(names) == 1:
+        check_open(names[0], sources[0])
+    return names, sources, passed_over
 
 
 def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:
@@ -314,9 +319,9 @@ def check_options(limit: int | None, sample: float | None, slice_bytes: int, on_
             f"--sample must be greater than 0 and at most 1, not {sample}", "--sample 0.01 reads one row in a hundred"
         )
     if slice_bytes < 1:
-        raise UsageError(f"slices must have at least 1 byte, not {slice_bytes}")
+        raise UsageError(f"slices must have at least 1 byte, not {slice_bytes}", "--slice-bytes 4000000")
     if on_error not in ("quarantine", "stop"):
-        raise UsageError(f"--on-error must be quarantine or stop, not {on_error}")
+        raise UsageError(f"--on-error must be quarantine or stop, not {on_error}", "--on-error quarantine")
 
 
 def check_open(path: str, source: Source) -> None:

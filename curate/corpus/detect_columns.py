@@ -25,6 +25,7 @@ TEXT_NAMES = (
 ID_NAMES = ("id", "doc_id", "_id", "uuid")
 # The text field of a corpus of ``open_records``, which has no text.
 ROWS = "@rows"
+HINT = "--text-field NAME, or leave the file out of the corpus"
 START_ROWS = 100
 START_BLOCKS = 32
 START_BYTES = 1 << 16
@@ -206,18 +207,18 @@ def check_column(source: Source, seen: DetectedColumns, field: str) -> None:
     if kind is None:
         raise CorpusError(
             f'{source.name} has no column "{field}"; it has: {list_names(seen.schema.names)}',
-            "--text-field NAME",
+            HINT,
         )
     if FORMATS[source.format].is_columnar and not pa.types.is_null(kind) and not holds_text(kind):
         raise CorpusError(
             f'{source.name}: column "{field}" holds {kind}, not text; there are: {list_names(seen.schema.names)}',
-            "--text-field NAME",
+            HINT,
         )
 
 
 def check_conversation(source: Source, seen: DetectedColumns | None, schema: str) -> None:
     """Raise CorpusError for a source whose columns or types a schema of conversations cannot read."""
-    hint = "--text-field NAME"
+    hint = HINT
     if source.format == "text":
         raise CorpusError(f'{source.name} is plain text, not conversations in the schema "{schema}"', hint)
     if seen is None or not seen.schema.names:

@@ -83,7 +83,7 @@ def choose_subsets(
     """
     documents, tokens = _count_members(reader, build_side_criteria("low", options, 1))
     if not documents:
-        raise GateError("the other criteria keep nothing, so there is nothing to probe", "curate filter --dry-run")
+        raise GateError("the other criteria keep nothing, so there is nothing to probe", "leave one of them out")
     budget = tokens // PARTS if options.tokens is None else parse_tokens(options.tokens)
     if 3 * budget > tokens:
         needed = f"three subsets of {spell_tokens(budget)} tokens need {spell_tokens(3 * budget)}"

@@ -156,9 +156,10 @@ def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | 
         hint = f"--window {limit}"
         raise UsageError(f"--window must be at most {limit}, the limit of {checkpoint.name}, not {config.window}", hint)
     if window < 1 or not 0 <= config.overlap < window:
-        raise UsageError(f"--overlap must be from 0 to {window - 1} (--window less one), not {config.overlap}")
+        message = f"--overlap must be from 0 to {window - 1} (--window less one), not {config.overlap}"
+        raise UsageError(message, "--overlap 0")
     if config.max_tokens is not None and config.max_tokens < 1:
-        raise UsageError(f"--truncate must be at least 1, not {config.max_tokens}")
+        raise UsageError(f"--truncate must be at least 1, not {config.max_tokens}", "leave it out to score all tokens")
     kept = config.max_tokens
     if config.convention == "lm-eval":
         return prefix_token(checkpoint, "auto"), WindowPolicy(window, fill_last=True, max_tokens=kept)

@@ -106,7 +106,7 @@ def score(
     wanted_signals = choose_signals(signals)
     for name, value in {"limit": limit, "pack-tokens": pack_tokens, "slice-bytes": slice_bytes}.items():
         if value is not None and value < 1:
-            raise UsageError(f"--{name} must be at least 1, not {value}")
+            raise UsageError(f"--{name} must be at least 1, not {value}", f"leave --{name} out for the default")
     opened = open_run(run, create=True)
     before = (None if restart else opened.stage("score")) or {}
     read = open_corpus(

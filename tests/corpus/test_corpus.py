@@ -237,3 +237,9 @@ def test_describe_says_what_is_read(tmp_path, monkeypatch):
     corpus = open_corpus(["corpus/"])
     said = corpus.describe()
     assert said == f'corpus/   2 files, {corpus.size} bytes jsonl.gz; text in column "text" (also: id, n, tag)'
+
+
+def test_one_path_is_a_list_of_one(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n')
+    for paths in (tmp_path / "a.jsonl", str(tmp_path / "a.jsonl"), [tmp_path / "a.jsonl"]):
+        assert next(open_corpus(paths).slices()).texts == ["one"]

@@ -54,7 +54,7 @@ def test_the_verbs_are_asked_about_an_empty_run_and_not_about_the_run_of_the_rec
         ("- dedup: {against: corpsu}", 'dedup: against: there is no corpsu; did you mean "corpus"?'),
         ("- dedup: {corpus: [corpus, gone]}", "dedup: corpus: there is no gone, seen from the working directory"),
         ("- bucket: {cutoffs: c.json}", "bucket: cutoffs: there is no c.json, seen from the working directory"),
-        ("- decontaminate: gsm9k", "decontaminate: gsm9k is no "),
+        ("- decontaminate: gsm9k", "decontaminate: gsm9k is not a file"),
         ("- verify: outt", "verify: there is no export outt, and no step writes it (put - export: outt above it)"),
         (
             "- decontaminate: {evals: gsm8k, verify: gone}",

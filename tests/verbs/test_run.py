@@ -104,7 +104,7 @@ def test_the_command_line_prints_commands_the_funnel_or_one_object(made):
         ("- export: out\n- verify: outt", "line 2: verify: there is no export outt, and no step writes it"),
         ("- dedup: {against: corpsu}", 'line 1: dedup: against: there is no corpsu; did you mean "corpus"?'),
         ("- bucket: {cutoffs: c.json}", "line 1: bucket: cutoffs: there is no c.json"),
-        ("- decontaminate: gsm9k", "line 1: decontaminate: gsm9k is no file"),
+        ("- decontaminate: gsm9k", "line 1: decontaminate: gsm9k is not a file"),
         ("- filter: {max-ppl: [20, 30]}", "line 1: filter: --max-ppl 20,30: a decision has one bound"),
         ("- export: out\n- verify: {out: out, batch-size: 0}", "line 2: verify: --batch-size must be at least 1"),
     ],

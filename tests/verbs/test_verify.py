@@ -124,7 +124,7 @@ def test_an_export_without_an_order_is_checked_for_integrity_alone_and_says_so(t
 def test_a_place_that_is_no_export_and_options_that_mean_nothing_are_answered(tmp_path):
     with pytest.raises(UsageError, match="there is no export"):
         verify(str(tmp_path / "nowhere"))
-    with pytest.raises(UsageError, match="no export of curate"):
+    with pytest.raises(UsageError, match="not an export of curate"):
         verify(str(tmp_path))
     for name in ("batch_size", "world_size", "steps"):
         with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}"):

@@ -98,7 +98,7 @@ def open_export(out: str | Path) -> Export:
     if not folder.is_dir():
         raise UsageError(f"there is no export {folder}", command(f"export {shlex.quote(str(folder))}"))
     if not dataset_folder.is_export(folder):
-        message = f"{folder} is no export of curate: its manifest.json is missing or foreign"
+        message = f"{folder} is not an export of curate: its manifest.json is missing or of another program"
         raise UsageError(message, "curate export OUT")
     manifest = json.loads((folder / "manifest.json").read_bytes())
     missing = {"format", "rows", "files", "tokens"} - manifest.keys()

@@ -103,8 +103,10 @@ class Assigner:
         self._seen = np.zeros_like(ties)
 
     def assign(self, values: Float64Array, group: Int64Array) -> Int64Array:
-        """Return the buckets of some values (no NaN); a group of −1 is not known."""
+        """Return the buckets of some values (no NaN), none of none; a group of −1 is not known."""
         out = np.full(len(values), self._values.shape[1] + 1, np.int64)
+        if not len(values):
+            return out
         order = np.argsort(group, kind="stable")
         present, begins = np.unique(group[order], return_index=True)
         for own, places in zip(present.tolist(), np.split(order, begins[1:]), strict=True):
@@ -131,7 +133,7 @@ def write_cutoffs(path: Path, cutoffs: Cutoffs) -> None:
 
 def load_cutoffs(path: Path) -> Cutoffs:
     """Read cut-offs from a file. Raises UsageError where it cannot be read, or was not written by ``write_cutoffs``."""
-    hint = "a file that curate bucket wrote: curated/cutoffs.json, or that of --save-cutoffs"
+    hint = "a file that curate bucket wrote: RUN/cutoffs.json, or that of --save-cutoffs"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["format"] != FORMAT:

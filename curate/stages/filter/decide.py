@@ -270,7 +270,7 @@ def _medians(summary: FilterSummary) -> dict[str, Any]:
 def _perplexity_quantiles(reader: BlockReader) -> list[float]:
     quantiles = compute_quantiles(reader, list(SHARES.values()))
     if any(value != value for value in quantiles):
-        raise UsageError("no document of this run has a perplexity to choose by", "curate status")
+        raise UsageError("no document of this run has a perplexity to choose by", "--keep middle --by bytes")
     return quantiles
 
 
@@ -295,4 +295,5 @@ def _explain_nothing_kept(reader: BlockReader, summary: FilterSummary) -> GateEr
     has_perplexity = quantiles["min"] == quantiles["min"]
     listed = f"; perplexity of this corpus: {_list_quantiles(quantiles)}" if has_perplexity else ""
     message = f"nothing would be kept of {summary.read.documents:,} documents ({'; '.join(most)}){listed}"
-    return GateError(message, "nothing was written; curate filter --dry-run shows what thresholds keep")
+    hint = f"nothing was written; {command('filter --dry-run', summary.run)} shows what thresholds keep"
+    return GateError(message, hint)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from helpers.buckets import buckets_of, language_run
 from helpers.runs import numbered_run, ppl
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import UsageError
+from curate.stages.bucket.cutoffs import Assigner
 from curate.verbs.bucket import bucket
 
 
@@ -59,3 +61,10 @@ def test_a_file_that_holds_no_cut_offs_is_refused(tmp_path, text):
     (tmp_path / "cut.json").write_text(text)
     with pytest.raises(UsageError, match="cannot be used as cut-offs"):
         bucket(str(run.path), cutoffs=str(tmp_path / "cut.json"))
+
+
+def test_no_value_is_in_no_bucket():
+    """A slice of which nothing is kept."""
+    assigner = Assigner(np.array([[1.0, 2.0]]), np.zeros((1, 2), np.int64))
+    assert assigner.assign(np.zeros(0), np.zeros(0, np.int64)).tolist() == []
+    assert assigner.assign(np.array([0.5, 3.0]), np.zeros(2, np.int64)).tolist() == [0, 2]

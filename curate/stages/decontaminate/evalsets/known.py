@@ -76,7 +76,7 @@ def refuse_unknown(name: str) -> UsageError:
     if folder or format_of(name)[0]:  # Meant as a path.
         return UsageError(f"{name} does not exist", f"{hint}name a file (evals/my_set.jsonl) or a folder that exists")
     return UsageError(
-        f"{name} is no file, no folder and no well-known eval set",
+        f"{name} is not a file, a folder or a well-known eval set",
         f"{hint}name a file (evals/my_set.jsonl), a folder, OWNER/NAME:SPLIT of the Hub, or one of: "
         + ", ".join(known_names()),
     )

@@ -71,7 +71,7 @@ def test_a_local_path_wins_over_a_known_name(tmp_path, monkeypatch):
 def test_an_unknown_name_is_an_error_that_lists_the_nearest(tmp_path, monkeypatch):
     write_records(tmp_path / "my_evals.jsonl", [{"question": "Q"}])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="gsm8 is no file, no folder and no well-known eval set") as caught:
+    with pytest.raises(UsageError, match="gsm8 is not a file, a folder or a well-known eval set") as caught:
         open_evals(["gsm8"])
     assert "did you mean gsm8k" in caught.value.hint and "name a file" in caught.value.hint
     assert all(name in caught.value.hint for name in known_names())
