@@ -15,7 +15,7 @@ import typer
 
 from curate.errors import CurateError
 from curate.runtime import console
-from curate.runtime.numbers import replace_non_finite
+from curate.runtime.numbers import make_jsonable
 from curate.runtime.options import on_command_line, option_of, renamed_options
 from curate.runtime.version import __version__
 from curate.verbs import VERBS, load_verb
@@ -95,7 +95,7 @@ def _hide(old: str, annotation: Any) -> Any:
 
 def show(result: Any, as_json: bool) -> None:
     """Print a result, and exit with its exit code, or 0 where it has none."""
-    text = json.dumps(replace_non_finite(result.as_dict()), ensure_ascii=False) if as_json else result.render()
+    text = json.dumps(make_jsonable(result.as_dict()), ensure_ascii=False) if as_json else result.render()
     print(text, flush=True)
     raise typer.Exit(getattr(result, "exit_code", 0))
 

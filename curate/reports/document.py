@@ -16,7 +16,7 @@ from curate.rundir import decision_table, parquet, placements, reasons, rejectio
 from curate.rundir.reasons import UNREADABLE, duplicate_reason
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
-from curate.rundir.schemas import SIGNALS
+from curate.rundir.signals import SIGNALS
 from curate.runtime.text import command, wrap_parts
 
 SHOWN = 20

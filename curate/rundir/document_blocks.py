@@ -17,6 +17,7 @@ from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, number_of
 from curate.rundir.reasons import precedes_criteria
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
+from curate.rundir.signals import SIGNALS
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int8Array, Int16Array, Int64Array
 
 HELD_BYTES = 1_000_000_000
@@ -201,7 +202,7 @@ class _Answers:
 
 def _is_of_scores(name: str) -> bool:
     """Return whether a column is one of the scores, and not one of the documents."""
-    return name in schemas.SCORES.names or name in schemas.SIGNALS
+    return name in schemas.SCORES.names or name in SIGNALS
 
 
 def _to_numpy(column: pa.ChunkedArray) -> Array:

@@ -24,6 +24,7 @@ from curate.corpus.schema_widening import widen_value
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet, schemas
 from curate.rundir.run import Run
+from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
@@ -74,7 +75,7 @@ def list_mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[
     ]
     words = set(re.findall(r"\w+", sql))
     paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and has_column(corpus, name)]
-    return list(dict.fromkeys([*(name for name in columns if name in words and name not in schemas.SIGNALS), *paths]))
+    return list(dict.fromkeys([*(name for name in columns if name in words and name not in SIGNALS), *paths]))
 
 
 def has_column(corpus: Corpus, name: str) -> bool:

@@ -25,8 +25,7 @@ CONTAMINATED = "contaminated"
 """The label of all documents that contain eval items, whatever their eval sets."""
 _UNSCORED_PREFIX = "unscored: "
 _CONTAMINATED_PREFIX = f"{CONTAMINATED}: "
-_DUPLICATE = "duplicate"
-DUPLICATES = f"{_DUPLICATE}s"
+_DUPLICATE, DUPLICATES = "duplicate", "duplicates"
 """The label of all copies that are not kept."""
 _NO_STATUS = "no status"
 
@@ -48,6 +47,7 @@ def duplicate_reason(kind: str) -> str:
 
 EXACT_DUPLICATE = duplicate_reason("exact")
 NEAR_DUPLICATE = duplicate_reason("near")
+_PLURALS = {EXACT_DUPLICATE: f"exact {DUPLICATES}", NEAR_DUPLICATE: f"near {DUPLICATES}"}
 
 
 def status_reason(status: str | None) -> str | None:
@@ -93,7 +93,7 @@ def label_reason(reason: str) -> str:
     """Return what a line that counts the documents of a reason is called: ``near duplicates``, ``contaminated``."""
     if reason.startswith(_CONTAMINATED_PREFIX):
         return CONTAMINATED
-    return f"{reason}s" if reason in (EXACT_DUPLICATE, NEAR_DUPLICATE) else reason
+    return _PLURALS.get(reason, reason)
 
 
 @dataclass(frozen=True, slots=True)

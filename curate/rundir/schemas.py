@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from curate.corpus.types import EMPTY, OK, UNREADABLE
-from curate.rundir.signals import SIGNALS as SIGNALS
+from curate.rundir.signals import SIGNALS
 
 KEY = (("file", pa.large_string()), ("row", pa.int64()))
 

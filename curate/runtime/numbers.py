@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -71,12 +72,17 @@ def format_change(change: float) -> str:
     return rounded if rounded == "0 %" else f"{'−' if change < 0 else '+'}{rounded}"
 
 
-def replace_non_finite(value: Any) -> Any:
-    """Return a JSON-able value with None for NaN and infinity, which JSON does not have; tuples become lists."""
-    if isinstance(value, dict):
-        return {key: replace_non_finite(item) for key, item in value.items()}
+def make_jsonable(value: Any) -> Any:
+    """Return a value that can be written as JSON in UTF-8; tuples become lists.
+
+    NaN and infinity, which JSON does not have, become None. Characters that UTF-8 cannot encode become escapes.
+    """
+    if isinstance(value, Mapping):
+        return {key: make_jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [replace_non_finite(item) for item in value]
+        return [make_jsonable(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -71,7 +71,12 @@ def test_figures_have_three_digits():
 
 def test_what_json_does_not_have_is_null_at_any_depth():
     value = {"a": [1.5, math.nan, (math.inf, "x")], "b": {"c": -math.inf, "d": None}}
-    assert numbers.replace_non_finite(value) == {"a": [1.5, None, [None, "x"]], "b": {"c": None, "d": None}}
+    assert numbers.make_jsonable(value) == {"a": [1.5, None, [None, "x"]], "b": {"c": None, "d": None}}
+
+
+def test_a_character_that_utf_8_cannot_encode_is_an_escape_in_json():
+    """As in the name of a file that is not UTF-8 on the disk."""
+    assert numbers.make_jsonable({"run": "r\udcff", "text": "é\n"}) == {"run": "r\\udcff", "text": "é\n"}
 
 
 FIGURES = {

@@ -1,12 +1,11 @@
 """The numbers of a report as JSON; the keys are described in the docstring of ``curate.report``, the verb."""
 
-import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from curate.reports.page.collect import LedgerRow, RunReport
 from curate.reports.page.numbers import CELLS, SHARES, Distribution
+from curate.runtime.numbers import make_jsonable
 
 FORMAT = 1
 EVIDENCE = ("file", "row", "id", "eval_set", "eval_id", "rule", "coverage", "bits", "matched_text", "eval_text")
@@ -15,7 +14,7 @@ EVIDENCE = ("file", "row", "id", "eval_set", "eval_id", "rule", "coverage", "bit
 def make_digest(report: RunReport) -> dict[str, Any]:
     """Return all numbers and names of the page as one JSON object (``curate.report`` describes its keys)."""
     sources, numbers = report.sources, report.numbers
-    parts: dict[str, Any] = {
+    digest: dict[str, Any] = {
         "format": FORMAT,
         "run": str(sources.run.path),
         "corpus": sources.score["corpus"]["paths"],
@@ -40,18 +39,7 @@ def make_digest(report: RunReport) -> dict[str, Any]:
             "versions": dict(report.versions),
         },
     }
-    return {name: make_jsonable(value) for name, value in parts.items()}
-
-
-def make_jsonable(value: Any) -> Any:
-    """Return a value for JSON: None for NaN and infinity, escapes for characters that UTF-8 cannot encode."""
-    if isinstance(value, Mapping):
-        return {str(key): make_jsonable(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [make_jsonable(one) for one in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return dict(make_jsonable(digest))
 
 
 def _funnel(report: RunReport) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
 from curate.reports.funnel import Funnel, read_funnel
 from curate.rundir import decision_table, document_columns, rejections
-from curate.rundir.document_blocks import TEXT as TEXT
 from curate.rundir.document_blocks import BlockReader, DocumentBlock
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run

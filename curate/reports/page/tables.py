@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from curate.reference.likelihood import perplexity
 from curate.reports.page.groups import DomainGroups
-from curate.reports.page.sources import TEXT, ReportSources, ScoreBlocks
+from curate.reports.page.sources import ReportSources, ScoreBlocks
 from curate.rundir import parquet, quantiles, sql
+from curate.rundir.document_blocks import TEXT
 from curate.rundir.run import Run
 from curate.runtime.arrays import Float64Array, Int32Array, Int64Array
 from curate.runtime.version import __version__

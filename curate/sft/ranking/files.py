@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from curate.rundir import parquet
 from curate.runtime import files
-from curate.runtime.numbers import replace_non_finite
+from curate.runtime.numbers import make_jsonable
 from curate.sft.ranking.page.html import draw_page
 from curate.sft.ranking.summary import Ranking
 from curate.sft.ranking.table import RankedDataset
@@ -16,7 +16,7 @@ from curate.sft.ranking.table import RankedDataset
 def write_ranking(folder: Path, ranking: Ranking) -> None:
     """Write ``ranking.json``, ``ranking.parquet`` and ``ranking.html`` into a folder, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / "ranking.json", replace_non_finite(ranking.as_dict()))
+    files.write_json(folder / "ranking.json", make_jsonable(ranking.as_dict()))
     parquet.write_part(folder / "ranking.parquet", tabulate_ranking(ranking), {"by": ranking.by, "seed": ranking.seed})
     with files.replace_atomically(folder / "ranking.html") as temporary:
         temporary.write_text(draw_page(ranking), encoding="utf-8")

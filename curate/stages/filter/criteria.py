@@ -39,7 +39,8 @@ import pyarrow as pa
 
 from curate.errors import UsageError
 from curate.rundir import document_columns, scores_view, sql
-from curate.rundir.schemas import ALIASES, SIGNALS
+from curate.rundir.schemas import ALIASES
+from curate.rundir.signals import SIGNALS
 from curate.runtime.arrays import Float64Array
 from curate.runtime.numbers import parse_tokens, spell_tokens
 

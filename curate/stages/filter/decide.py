@@ -13,7 +13,8 @@ from curate.rundir import aligned_parts, decision_table, document_columns, score
 from curate.rundir.document_blocks import BlockReader
 from curate.rundir.rejections import Rejections, open_rejections
 from curate.rundir.run import Run, compute_fingerprint, open_run
-from curate.rundir.schemas import SCORES, SIGNALS
+from curate.rundir.schemas import SCORES
+from curate.rundir.signals import SIGNALS
 from curate.rundir.tally import Share
 from curate.runtime import files
 from curate.runtime.numbers import format_figure, parse_size
