@@ -2,9 +2,9 @@
 
 The rule: whole numbers are int64, numbers float64, strings large_string, lists and objects keep their structure. Values
 of one column (or of one field deeper down) that have no type in common make it large_string: strings stay as they are,
-everything else becomes its JSON. So do objects of more than ``MAX_FIELDS`` fields or none, and whole numbers that int64
-cannot hold, or float64 in a column with fractions. A type only widens: a slice without a column that the start of the
-corpus has still has it.
+everything else becomes its JSON. So do objects of more than ``MAX_FIELDS`` fields or none, lists and objects within
+``MAX_NESTING`` others, and whole numbers that int64 cannot hold, or float64 in a column with fractions. A type only
+widens: a slice without a column that the start of the corpus has still has it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pyarrow as pa
 from curate.corpus.json_records import clean_string
 
 MAX_FIELDS = 100
+MAX_NESTING = 32  # Arrow files hold 64 levels, and readers of datasets add some.
 INT64 = 1 << 63
 EXACT_FLOAT = 1 << 53
 
@@ -36,8 +37,11 @@ def tabulate(records: Sequence[dict[str, Any] | None], schema: pa.Schema | None)
     return pa.table(arrays) if arrays else pa.table({"": pa.nulls(len(records))}).select([])
 
 
-def infer_type(values: Iterable[Any], known: pa.DataType | None = None) -> pa.DataType:
-    """Return the narrowest type, no narrower than ``known``, that holds all values unchanged; null without values."""
+def infer_type(values: Iterable[Any], known: pa.DataType | None = None, depth: int = 0) -> pa.DataType:
+    """Return the narrowest type, no narrower than ``known``, that holds all values unchanged; null without values.
+
+    ``depth`` is the number of lists and objects around the values.
+    """
     known = None if known is None or pa.types.is_null(known) else known
     held = [value for value in values if value is not None]
     kinds = {type(value) for value in held} | list_python_types(known)
@@ -50,11 +54,11 @@ def infer_type(values: Iterable[Any], known: pa.DataType | None = None) -> pa.Da
     if kinds == {int, float} or kinds == {float}:
         exact = all(type(value) is float or abs(value) <= EXACT_FLOAT for value in held)
         return pa.float64() if exact else pa.large_string()
-    if kinds == {list}:
+    if kinds == {list} and depth < MAX_NESTING:
         inner = None if known is None else known.value_type
-        return pa.large_list(infer_type((item for value in held for item in value), inner))
-    if kinds == {dict}:
-        return _infer_struct(held, known)
+        return pa.large_list(infer_type((item for value in held for item in value), inner, depth + 1))
+    if kinds == {dict} and depth < MAX_NESTING:
+        return _infer_struct(held, known, depth)
     return pa.large_string()
 
 
@@ -73,11 +77,11 @@ def list_python_types(kind: pa.DataType | None) -> set[type]:
     return {dict} if pa.types.is_struct(kind) else {str}
 
 
-def _infer_struct(values: list[dict[str, Any]], known: pa.DataType | None) -> pa.DataType:
+def _infer_struct(values: list[dict[str, Any]], known: pa.DataType | None, depth: int) -> pa.DataType:
     types = {} if known is None else {column.name: column.type for column in known}
     names = {name: name if name in types else clean_string(name) for value in values for name in value}
     for name, clean in names.items():
-        types[clean] = infer_type((value.get(name) for value in values), types.get(clean))
+        types[clean] = infer_type((value.get(name) for value in values), types.get(clean), depth + 1)
     return pa.struct(list(types.items())) if 0 < len(types) <= MAX_FIELDS else pa.large_string()
 
 
@@ -147,6 +151,11 @@ def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def is_string(kind: pa.DataType) -> bool:
     """Return whether a type is one of Arrow's three string types."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether a type is one of lists of a variable or fixed size, without maps and views."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def join_tables(tables: Sequence[pa.Table]) -> pa.Table:

@@ -213,8 +213,14 @@ class Corpus:
         start = ReadStart(marks[-1].next_row, marks[-1].next_offset) if marks else ReadStart()
         keep = self._sampler(source)
         field = None if self.conversation else self.text_field
-        also = () if isinstance(columns, str) else columns
-        reading = ReadOptions(field, self.id_field, columns == "all", keep, conversation=self.conversation, also=also)
+        reading = ReadOptions(
+            field,
+            self.id_field,
+            all_columns=columns == "all",
+            keep=keep,
+            conversation=self.conversation,
+            columns=() if isinstance(columns, str) else columns,
+        )
         blocks = read_blocks(source, start, reading)
         for documents in cut_slices(blocks, self._cutter(source, marks, columns), self.slice_bytes, left):
             if self.on_error == "stop":

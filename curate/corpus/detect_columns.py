@@ -69,7 +69,7 @@ def detect_source_columns(source: Source) -> DetectedColumns | None:
 
 def read_start(source: Source) -> list[dict[str, Any]]:
     """Return the first rows of a source, without unreadable ones. Raises BrokenSourceError and StorageError."""
-    blocks = read_blocks(source, ReadStart(), ReadOptions(None, None, whole=True, chunk_bytes=START_BYTES))
+    blocks = read_blocks(source, ReadStart(), ReadOptions(None, None, all_columns=True, chunk_bytes=START_BYTES))
     rows = (row for block in itertools.islice(blocks, START_BLOCKS) for row in list_records(block))
     return list(itertools.islice(rows, START_ROWS))
 

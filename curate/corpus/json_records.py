@@ -13,6 +13,10 @@ MISSING: Any = object()
 
 HUGE = 2.0**63
 
+# Deeper values would end in Python's limit of recursion, at a depth that depends on the caller.
+MAX_DEPTH = 250
+TOO_DEEP = "JSON nested too deeply"
+
 JSON_NAMES = {
     bool: "a truth value",
     int: "a number",
@@ -35,7 +39,7 @@ class BadRowError(Exception):
 def parse_record(raw: bytes) -> dict[str, Any]:
     """Return one JSON object as a dict, by orjson, or by json for what orjson refuses (NaN, lone surrogates).
 
-    Raises BadRowError for invalid UTF-8, invalid JSON, and values that are not objects.
+    Raises BadRowError for invalid UTF-8, invalid JSON, values that are not objects, and objects nested too deeply.
     """
     try:
         record = orjson.loads(raw)
@@ -49,13 +53,25 @@ def parse_record(raw: bytes) -> dict[str, Any]:
 
 
 def holds_huge(value: Any) -> bool:
-    """Return whether a value has a float of 2^63 or more in it, which may have been a whole number."""
-    kind = type(value)
-    if kind is dict:
-        return any(map(holds_huge, value.values()))
-    if kind is list:
-        return any(map(holds_huge, value))
-    return kind is float and abs(value) >= HUGE
+    """Return whether a value has a float of 2^63 or more in it, which may have been a whole number.
+
+    Raises BadRowError where lists and objects are nested more than MAX_DEPTH deep.
+    """
+    level, depth = [value], 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise BadRowError(TOO_DEEP)
+        inner: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                inner.extend(item.values())
+            elif kind is list:
+                inner.extend(item)
+            elif kind is float and abs(item) >= HUGE:
+                return True
+        level, depth = inner, depth + 1
+    return False
 
 
 def _parse_slowly(raw: bytes) -> Any:
@@ -67,7 +83,7 @@ def _parse_slowly(raw: bytes) -> Any:
         byte = len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
         raise BadRowError(f"not valid JSON ({error.msg})", byte) from error
     except RecursionError as error:
-        raise BadRowError("JSON nested too deeply") from error
+        raise BadRowError(TOO_DEEP) from error
     except ValueError as error:  # An integer of more digits than Python converts.
         raise BadRowError(f"not valid JSON ({error})") from error
 

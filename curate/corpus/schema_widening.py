@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.arrow_types import EXACT_FLOAT, is_list, is_string
+
 TEXT = pa.large_string()
-EXACT_FLOAT = 1 << 53
 UNITS = ("s", "ms", "us")
 Path = tuple[str, ...]
 
@@ -61,7 +62,7 @@ class SchemaShape:
             if pa.types.is_struct(kind):
                 for index, member in enumerate(kind):
                     self._note_wide(chunk.field(index), (*path, member.name))
-            elif _is_list(kind):
+            elif is_list(kind):
                 self._note_wide(chunk.flatten(), (*path, "[]"))
             elif kind in (pa.int64(), pa.uint64()) and _exceeds(chunk, EXACT_FLOAT):
                 self.wide.add(path)
@@ -74,7 +75,7 @@ class SchemaShape:
             return right if pa.types.is_null(left) else left
         if pa.types.is_struct(left) and pa.types.is_struct(right):
             return self._widen_struct(left, right, path)
-        if _is_list(left) and _is_list(right):
+        if is_list(left) and is_list(right):
             return pa.large_list(self._widen(left.value_type, right.value_type, (*path, "[]")))
         widened = _widen_leaf(left, right, path in self.wide)
         if widened is None:
@@ -94,14 +95,6 @@ def _exceeds(values: pa.Array, bound: int) -> bool:
     return ends["max"] is not None and (ends["max"] > bound or ends["min"] < -bound)
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
 def _is_binary(kind: pa.DataType) -> bool:
     checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
     return any(check(kind) for check in checks)
@@ -109,7 +102,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 def _widen_leaf(left: pa.DataType, right: pa.DataType, wide: bool) -> pa.DataType | None:
     """Return the type that holds both numbers, texts, bytes or times without loss; None where only text does."""
-    if _is_text(left) and _is_text(right):
+    if is_string(left) and is_string(right):
         return TEXT
     if _is_binary(left) and _is_binary(right):
         return pa.large_binary()
@@ -181,21 +174,21 @@ def _fit_column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 def _spells(old: pa.DataType, new: pa.DataType) -> bool:
     """Return whether a value that is not a string becomes text, at any depth."""
-    if _is_text(new):
-        return not (_is_text(old) or pa.types.is_null(old) or pa.types.is_dictionary(old))
+    if is_string(new):
+        return not (is_string(old) or pa.types.is_null(old) or pa.types.is_dictionary(old))
     if pa.types.is_struct(old) and pa.types.is_struct(new):
         members = {member.name: member.type for member in new}
         return any(_spells(member.type, members[member.name]) for member in old)
-    return _is_list(old) and _is_list(new) and _spells(old.value_type, new.value_type)
+    return is_list(old) and is_list(new) and _spells(old.value_type, new.value_type)
 
 
 def widen_value(value: Any, kind: pa.DataType) -> Any:
     """Return a value as a wider type needs it: JSON where the type is text and the value is not a string."""
-    if value is None or (isinstance(value, str) and _is_text(kind)):
+    if value is None or (isinstance(value, str) and is_string(kind)):
         return value
-    if _is_text(kind):
+    if is_string(kind):
         return json.dumps(value, ensure_ascii=False, default=spell_value)
-    if _is_list(kind):
+    if is_list(kind):
         if value and isinstance(value[0], tuple):  # A map, as Arrow gives it to Python.
             value = [{"key": key, "value": item} for key, item in value]
         return [widen_value(item, kind.value_type) for item in value]

@@ -39,10 +39,10 @@ class SliceCutter:
     """Stored bytes before the next slice; None until the first block tells."""
     schema: pa.Schema | None
     """Column types to begin with for formats without types; None where only the text is read."""
-    whole: bool
-    """Whether tables are gathered."""
-    conversational: bool = False
-    """Whether turns are gathered."""
+    with_table: bool
+    """Whether ``Documents.table`` is gathered."""
+    with_turns: bool = False
+    """Whether ``Documents.turns`` are gathered."""
     pieces: list[BlockSpan] = field(default_factory=list)
 
     def take(self, block: RowBlock, first: int, stop: int) -> None:
@@ -73,11 +73,11 @@ class SliceCutter:
             rows=np.array(rows, dtype=np.int64),
             ids=[value for block, first, stop in self.pieces for value in block.ids[first:stop]],
             texts=texts,
-            turns=gather_turns(self.pieces) if self.conversational else None,
+            turns=gather_turns(self.pieces) if self.with_turns else None,
             statuses=[classify_text(text) for text in texts],
             reasons=[reason for block, first, stop in self.pieces for reason in block.reasons[first:stop]],
             read_bytes=read_bytes,
-            table=gather_table(self.pieces, self.schema) if self.whole else None,
+            table=gather_table(self.pieces, self.schema) if self.with_table else None,
         )
 
 

@@ -85,7 +85,7 @@ class ReadOptions:
     """None while columns are detected, and for conversations."""
     id_field: str | None
     """None where documents have no id."""
-    whole: bool = False
+    all_columns: bool = False
     """Keep every original column."""
     keep: Callable[[int], bool] | None = None
     """Whether a row is in the sample; None for all."""
@@ -93,23 +93,23 @@ class ReadOptions:
     """Bytes that readers of text formats request at a time."""
     conversation: str | None = None
     """The schema of conversations; None for texts."""
-    also: tuple[str, ...] = ()
-    """Columns, or paths with dots within one, to keep under these names; ignored with ``whole``."""
+    columns: tuple[str, ...] = ()
+    """Columns, or paths with dots within one, to keep under these names; ignored with ``all_columns``."""
 
     @property
-    def holds_content(self) -> bool:
+    def keeps_columns(self) -> bool:
         """Whether more than the text and the id of a row is kept."""
-        return self.whole or bool(self.also)
+        return self.all_columns or bool(self.columns)
 
-    def project(self, names: list[str], also: bool = True) -> list[str]:
-        """Return the columns to read among the ``names`` of a source: of the text or the turns, the id, and ``also``.
+    def project(self, names: list[str], with_columns: bool = True) -> list[str]:
+        """Return the names to read among those of a source: of the text or the turns, of the id, and ``columns``.
 
-        A path within a struct is returned as a path. Without ``also`` the columns outside the text are left out.
+        A path within a struct is returned as a path. ``with_columns=False`` leaves ``columns`` out.
         """
         turns = list_columns(self.conversation) if self.conversation is not None else ()
         fields = [
             field
-            for field in (self.text_field, *turns, self.id_field, *(self.also if also else ()))
+            for field in (self.text_field, *turns, self.id_field, *(self.columns if with_columns else ()))
             if field is not None
         ]
         return [field for field in dict.fromkeys(fields) if field in names or field.split(".")[0] in names]

@@ -50,7 +50,7 @@ def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> Expo
     corpus = run.corpus()
     check_any_kept(choice, False)
     treatment = leaked_passages.choose_treatment(run, choice.rejections, corpus)
-    shard_bytes, prefix = numbers.parse_size(SHARD_BYTES), choose_prefix(corpus.columns)
+    shard_bytes, prefix = numbers.parse_size(SHARD_BYTES, "--shard-size"), choose_prefix(corpus.columns)
     job = ExportJob(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
     return build_export(job, folder, out, OrderedMeans(0, 1))
 

@@ -43,7 +43,7 @@ def _minima() -> Callable[..., None]:
 
 
 def lower_minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
-    """Lower ``minima_SP`` (sets, permutations) to the minima of each set; the twin of ``minhash.minima``."""
+    """Lower ``minima_SP`` (sets, permutations) to the minima of each set; the twin of ``minhash.lower_minima``."""
     _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), minima_SP)
 
 

@@ -65,7 +65,7 @@ class RoundReport:
     """All batches of a round are answered."""
 
     profile: dict[str, Any] | None
-    """Where the time went (``profiler.describe``), if that was measured."""
+    """Where the time went (``profiler.describe_profile``), if that was measured."""
 
 
 class DeviceWorker:

@@ -20,7 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from curate.errors import StorageError, TableError, UsageError
+from curate.errors import StorageError, TableError
 from curate.rundir import document_columns, parquet, schemas, sql
 from curate.rundir.rejections import NO_REJECTIONS, Rejections, create_relation
 from curate.rundir.run import Run
@@ -38,12 +38,12 @@ def open_scores(
 
     ``rejections`` are the tables that reject documents; without them ``scores`` has all documents. ``carry`` are
     carried columns of the documents, which the views then have too. ``memory_limit`` is for example ``4GB``, None for
-    DuckDB's default. Raises UsageError for a memory limit that DuckDB does not know, TableError where a table cannot
-    be read, and StorageError where memory or the disk runs out, also from queries within the block.
+    DuckDB's default. Raises UsageError for a memory limit that is not a size, TableError where a table cannot be
+    read, and StorageError where memory or the disk runs out, also from queries within the block.
     """
     spill = run.path / ".spill"
     try:
-        with sql.connect(_checked_limit(memory_limit), spill) as connection:
+        with sql.connect(memory_limit, spill) as connection:
             if rejections:
                 create_relation(connection, run, rejections)
             _isolate(connection, (run.scores, run.carried))
@@ -55,19 +55,6 @@ def open_scores(
         raise StorageError(f"the scores in {run.scores} cannot be read: {first_line(error)}") from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
-
-
-def _checked_limit(memory_limit: str | None) -> str | None:
-    if memory_limit is None:
-        return None
-    try:
-        with duckdb.connect(":memory:") as connection:
-            connection.execute(f"SET memory_limit = {sql.quote(memory_limit)}")
-    except duckdb.Error as error:
-        raise UsageError(
-            f"--memory-limit {memory_limit}: {first_line(error)}", "for example --memory-limit 4GB"
-        ) from error
-    return memory_limit
 
 
 def _isolate(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from curate.rundir.parquet import list_parts
+from curate.runtime.numbers import parse_size
 
 BATCH_ROWS = 65_536
 """Rows of a batch, of query results and of decision tables."""
@@ -26,12 +27,13 @@ def stream_batches(connection: duckdb.DuckDBPyConnection, query: str) -> Iterato
 def connect(memory_limit: str | None = None, spill: Path | None = None) -> Any:
     """Return a DuckDB connection to an empty database in memory, which preserves the order of rows.
 
-    Beyond ``memory_limit`` (for example ``1GB``; None for DuckDB's default) it spills to the folder ``spill``.
+    Beyond ``memory_limit`` (for example ``1GB``; None for DuckDB's default) it spills to the folder ``spill``. Raises
+    UsageError where ``memory_limit`` is not a size.
     """
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = true")
     if memory_limit:
-        connection.execute(f"SET memory_limit = {quote(memory_limit)}")
+        connection.execute(f"SET memory_limit = '{parse_size(memory_limit, '--memory-limit')}B'")
     if spill is not None:
         connection.execute(f"SET temp_directory = {quote(str(spill))}")
     return connection

@@ -1,13 +1,18 @@
 """Summaries of many numbers for people: a histogram on a log scale, and its picture in one line."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from curate.runtime.arrays import Float64Array, Int64Array
 
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def log_edges(lowest: float, highest: float, bins: int) -> NDArray[np.float64]:
-    """``bins`` + 1 edges, evenly spaced in the logarithm, from ``lowest`` to ``highest`` (both > 0)."""
+def log_edges(lowest: float, highest: float, bins: int) -> Float64Array:
+    """Return ``bins`` + 1 edges, evenly spaced in the logarithm, from ``lowest`` to ``highest``.
+
+    Two equal ends are moved apart by a tenth each. Raises ValueError unless 0 < ``lowest`` <= ``highest``.
+    """
     if not 0 < lowest <= highest:
         raise ValueError(f"a log scale needs 0 < lowest <= highest, not {lowest} and {highest}")
     if lowest == highest:
@@ -15,17 +20,20 @@ def log_edges(lowest: float, highest: float, bins: int) -> NDArray[np.float64]:
     return np.asarray(np.geomspace(lowest, highest, bins + 1))
 
 
-def histogram(values: ArrayLike, edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many values lie between consecutive edges (the last edge included); values outside count at the ends."""
-    found = np.asarray(values, dtype=np.float64)
-    found = np.clip(found[~np.isnan(found)], edges[0], edges[-1])
-    return np.asarray(np.histogram(found, edges)[0].astype(np.int64))
+def histogram(values: ArrayLike, edges: Float64Array) -> Int64Array:
+    """Return how many values lie between consecutive edges, of shape (edges − 1).
+
+    The last edge is included, values outside count in the first and the last bin, and NaN is not counted.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    numbers = np.clip(numbers[~np.isnan(numbers)], edges[0], edges[-1])
+    return np.asarray(np.histogram(numbers, edges)[0].astype(np.int64))
 
 
 def sparkline(counts: ArrayLike) -> str:
-    """One character a bin, its height in eighths of the largest; a bin that is not empty shows at least one eighth."""
-    found = np.asarray(counts, dtype=np.float64)
-    if found.size == 0 or found.max() <= 0:
-        return " " * found.size
-    heights = np.ceil(found / found.max() * 8).astype(int)
+    """Return one character per bin, its height in eighths of the largest; a bin that is not empty has at least one."""
+    numbers = np.asarray(counts, dtype=np.float64)
+    if numbers.size == 0 or numbers.max() <= 0:
+        return " " * numbers.size
+    heights = np.ceil(numbers / numbers.max() * 8).astype(int)
     return "".join(BARS[height] for height in heights)

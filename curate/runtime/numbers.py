@@ -1,4 +1,7 @@
-"""Numbers as people write and read them: ``20,30,50``, tokens as 2B, sizes as 500MB, figures, shares as 12.5 %."""
+"""Numbers as people write and read them: ``20,30,50``, tokens as 2B, sizes as 500MB, figures, shares as 12.5 %.
+
+Counts, sizes and times of messages are in ``console``.
+"""
 
 import math
 import re
@@ -30,10 +33,10 @@ def parse_tokens(text: str | int) -> int:
     """
     match = TOKENS.match(str(text).strip())
     if match is None:
-        raise UsageError(f"--tokens {text} is not a number of tokens", "for example --tokens 2B, or 500M")
+        raise UsageError(f"--tokens must be a number of tokens, such as 2B or 500M, not {text}", "--tokens 2B")
     number = Fraction(re.sub("[_,]", "", match[1])) * UNITS[match[2].lower()]
     if number < 1:
-        raise UsageError(f"--tokens must be at least 1, not {text}", "for example --tokens 2B, or 500M")
+        raise UsageError(f"--tokens must be at least 1, not {text}", "--tokens 2B")
     return int(number)
 
 
@@ -86,28 +89,23 @@ def make_jsonable(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-BYTE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+BYTE_UNITS = {"": 1, "B": 1}
+BYTE_UNITS |= {f"{letter}B": 10 ** (3 * power) for power, letter in enumerate("KMGT", 1)}
+BYTE_UNITS |= {f"{letter}IB": 2 ** (10 * power) for power, letter in enumerate("KMGT", 1)}
 
 
-def parse_size(text: str) -> int:
-    """Return ``500MB`` in bytes: units are powers of ten, and of two for KiB, MiB and GiB.
+def parse_size(text: str, option: str) -> int:
+    """Return ``500MB`` in bytes: units are powers of ten, and of two for KiB, MiB, GiB and TiB.
 
-    Raises UsageError where the text is not a size from 1 byte up to 2^60.
+    Raises UsageError, naming the ``option``, where the text is not a size from 1 byte up to 2^60.
     """
-    number = text.strip().rstrip("bBkKmMgGiI ")
+    number = text.strip().rstrip("bBkKmMgGtTiI ")
     unit = text.strip()[len(number) :].strip().upper()
     try:
         octets = float(number) * BYTE_UNITS[unit]
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"{text!r} is not a size", "for example 500MB or 2GiB") from error
+    except (ValueError, KeyError):
+        octets = math.nan
     if not 1 <= octets < 2**60:
-        raise UsageError(f"{text!r} is not a size from 1 byte up to 2^60", "for example 500MB or 2GiB")
+        allowed = "a size from 1 byte up to 2^60, such as 500MB or 2GiB"
+        raise UsageError(f"{option} must be {allowed}, not {text}", f"{option} 1GB")
     return int(octets)
-
-
-def parse_memory(text: str) -> int:
-    """Return the value of ``--memory-limit`` in bytes. Raises UsageError, naming the option, where it is not a size."""
-    try:
-        return parse_size(text)
-    except UsageError:
-        raise UsageError(f"--memory-limit {text} is not a size", "for example --memory-limit 1GB") from None

@@ -93,7 +93,7 @@ def check_choice(option: str, value: object, choices: Sequence[object]) -> None:
 
 
 def choices_of(annotation: Any) -> tuple[Any, ...]:
-    """Return the values of a ``Literal``, also within ``Annotated`` or beside None; empty for other annotations."""
+    """Return the values of a ``Literal``, also within ``Annotated`` and next to None; empty for other annotations."""
     if get_origin(annotation) is Annotated:
         return choices_of(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):

@@ -38,9 +38,9 @@ ENVIRONMENT = {
 def start_workers(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Iterator[Callable[[Any], Any]]:
     """Yield a function of one item that runs ``function(shared, item)`` in one of ``count`` processes.
 
-    With one process the work runs in this one. Meant for ``threads.in_order``: calls of several threads run at once.
-    ``function`` must be defined at the top of a module, and all arguments and results must be picklable. Exceptions
-    of the function are raised here; StorageError where a process died.
+    With one process the work runs in this one. Several threads may call it at once, as ``threads.map_in_order`` does.
+    ``function`` must be defined at the top of a module, and all arguments and results must be picklable. The function
+    that is yielded raises the exceptions of ``function``, and StorageError where a process died.
     """
     if count <= 1:
         yield partial(function, shared)
@@ -59,7 +59,10 @@ def start_workers(function: Callable[[Any, Any], Any], shared: Any, count: int) 
 
 
 def run_item(_: None, item: tuple[Callable[[Any, Any], Any], Any, Any]) -> Any:
-    """Return ``function(shared, value)`` for an item of the three: for workers that do several kinds of work."""
+    """Return ``function(shared, value)`` for an item ``(function, shared, value)``.
+
+    The function of workers that do several kinds of work.
+    """
     function, shared, value = item
     return function(shared, value)
 
@@ -101,9 +104,7 @@ def _run_in_idle(idle: "SimpleQueue[subprocess.Popen[bytes]]", item: Any) -> Any
 def _make_death_error(process: "subprocess.Popen[bytes]") -> StorageError:
     code = process.wait()
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-    return StorageError(
-        f"a worker process {how}", "try --workers 1 or a lower --memory-limit: the memory may not have been enough"
-    )
+    return StorageError(f"a worker process {how}; it may have run out of memory", "--workers 1")
 
 
 def serve() -> None:

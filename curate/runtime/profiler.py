@@ -1,6 +1,6 @@
 """A profiler of named spans, each counted in the thread that runs it.
 
-    with measuring() as watch:          # what ``--profile`` does
+    with measure_spans() as watch:      # what ``--profile`` does
         with span("forward", device):   # anywhere below; costs nothing without ``measure_spans``
             ...
 
@@ -22,23 +22,26 @@ MANY = 1000  # spans of a device that are kept separately; older ones are summed
 
 @dataclass(slots=True)
 class Profiler:
-    """Seconds by the name of the span: in the thread that opened the profiler, in all others, and on the device."""
+    """Seconds by the name of the span: in this thread, in other threads and processes, and on the device."""
 
     owner: int
+    """The thread that opened the profiler."""
     began: float
+    """Time of the clock at which it was opened."""
     here: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds in the thread that opened the profiler."""
-    beside: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Seconds in other threads."""
+    other_threads: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds in all other threads, summed."""
+    other_processes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What other processes measured (``describe_profile``), by their device."""
     ended: float | None = None
+    """Time of the clock at which it was closed; None while it is open."""
     _lock: Any = field(default_factory=threading.Lock)
     _events: list[tuple[str, Any, Any]] = field(default_factory=list)
     _busy: list[tuple[float, float]] = field(default_factory=list)
     _first: Any = None
     """The first event of the device."""
     _past: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    apart: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What other processes measured, by their device."""
 
     @property
     def seconds(self) -> float:
@@ -47,7 +50,7 @@ class Profiler:
 
     def add(self, name: str, seconds: float) -> None:
         """Add the seconds of a span of this thread."""
-        kind = self.here if threading.get_ident() == self.owner else self.beside
+        kind = self.here if threading.get_ident() == self.owner else self.other_threads
         with self._lock:
             kind[name] += seconds
 
@@ -137,9 +140,10 @@ def is_measuring() -> bool:
 
 
 def add_process_profile(name: str, profile: dict[str, Any]) -> None:
-    """Keep what another process measured (its ``describe_profile``) in the open profiler."""
+    """Keep what another process measured (its ``describe_profile``) in the open profiler, if one is open."""
     if _watch is not None:
-        _watch.apart[name if name not in _watch.apart else f"{name} ({len(_watch.apart) + 1})"] = profile
+        profiles = _watch.other_processes
+        profiles[name if name not in profiles else f"{name} ({len(profiles) + 1})"] = profile
 
 
 def _record_event(device: Any) -> Any:
@@ -152,14 +156,17 @@ def _record_event(device: Any) -> Any:
 
 
 def describe_profile(watch: Profiler) -> dict[str, Any]:
-    """Return what ``--profile`` writes: seconds by name in threads and on the device, and the idle share."""
+    """Return what ``--profile`` writes: seconds by name in threads and on the device, and the idle share.
+
+    ``here`` is the thread that opened the profiler, ``beside`` the other threads, ``apart`` the other processes.
+    """
     return {
         "seconds": watch.seconds,
         "here": dict(watch.here),
-        "beside": dict(watch.beside),
+        "beside": dict(watch.other_threads),
         "device": watch.device_seconds(),
         "idle": watch.idle(),
-        "apart": dict(watch.apart),
+        "apart": dict(watch.other_processes),
     }
 
 

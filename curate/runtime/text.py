@@ -11,6 +11,7 @@ from curate.runtime.console import WIDTH
 DEFAULT_RUN = "curated"
 """The run directory where none is named."""
 LABEL = 16
+"""Columns of the label before wrapped text."""
 
 
 def count_columns(text: str) -> int:
@@ -32,12 +33,16 @@ def count_fitting(text: str, most: int) -> int:
 
 
 def shorten(text: str, most: int) -> str:
-    """Return the text in at most ``most`` columns; a longer one is cut and ends with …"""
+    """Return the text in at most ``most`` columns, at least one; a longer text is cut and ends with …"""
     return text if count_fitting(text, most) == len(text) else text[: count_fitting(text, most - 1)] + "…"
 
 
 def wrap_parts(label: str, parts: Iterable[str], gap: str = " ", indent: int = LABEL) -> list[str]:
-    """Return lines with a label and the parts after it, wrapped between parts at the width of the screen."""
+    """Return the lines of a label with the parts after it, broken between parts, within ``console.WIDTH`` columns.
+
+    ``gap`` separates two parts on a line; the parts begin at column ``indent``. A part that is wider than the rest of
+    a line is one line. Without parts the result is the label alone.
+    """
     lines = [f"{label:<{indent}}"]
     for part in parts:
         longer = lines[-1] + part if len(lines[-1]) == indent else lines[-1] + gap + part
@@ -49,9 +54,9 @@ def wrap_parts(label: str, parts: Iterable[str], gap: str = " ", indent: int = L
 
 
 def escape_unprintable(text: str, kept: str = "") -> str:
-    """Return the text with control and invisible characters as escapes, except those in ``kept``.
+    """Return the text with control and invisible characters as Python escapes, except those in ``kept``.
 
-    Every kind of space becomes U+0020, every other character that ``str.isprintable`` denies a Python escape.
+    Spaces of every kind become U+0020. Invisible are the other characters for which ``str.isprintable`` is False.
     """
 
     def spell(match: re.Match[str]) -> str:
@@ -64,15 +69,15 @@ def escape_unprintable(text: str, kept: str = "") -> str:
 
 
 def fold_whitespace(text: str) -> str:
-    """Return the text on one line: each run of white space is one space, invisible characters are escapes."""
+    """Return the text on one line: each run of white space becomes a space, invisible characters become escapes."""
     return escape_unprintable(re.sub(r"\s+", " ", text))
 
 
 def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:
     """Return a command of curate that can be pasted into a shell.
 
-    ``words`` is the verb with its arguments and options, as typed. The run directory is named, and quoted
-    for the shell, where it is not the default one.
+    ``words`` is the verb with its arguments and options, as typed: ``filter --max-ppl 50``. ``--run`` follows, quoted,
+    unless ``run`` is the default directory.
     """
     named = "" if str(run) == DEFAULT_RUN else f" --run {shlex.quote(str(run))}"
     return f"curate {words}{named}"

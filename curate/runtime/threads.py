@@ -23,7 +23,7 @@ def count_cores() -> int:
 
 
 def map_in_order(work: Callable[[Item], Result], feed: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield ``work`` of each item, in the order of the items; at most 2 · workers + 1 items are in memory.
+    """Yield ``work`` of each item, in the order of the items; at most 2 · workers + 1 of them are taken ahead.
 
     With one worker no thread is started. An exception of ``work`` or of the feed is raised in the order of the items.
     """
@@ -45,10 +45,11 @@ def map_in_order(work: Callable[[Item], Result], feed: Iterable[Item], workers: 
 
 
 class BackgroundWriter:
-    """A thread that runs tasks in the order in which they are put, while the caller continues; at most ``most`` wait.
+    """A thread that runs tasks in the order in which they are put, while the caller continues.
 
-    An exception of a task is raised by the next ``put`` or at the end of the block, and later tasks are not started.
-    The end of the block waits for the tasks, also after an exception.
+    At most ``most`` tasks are unfinished, counting the one that runs. An exception of a task is raised by the next
+    ``put`` or at the end of the block, and later tasks are not started. The end of the block waits for the tasks, also
+    after an exception.
     """
 
     def __init__(self, most: int = 2):
@@ -57,14 +58,14 @@ class BackgroundWriter:
         self._failure: BaseException | None = None
 
     def put(self, work: Callable[[], None]) -> None:
-        """Queue a task once fewer than ``most`` wait. Raises what an earlier task raised."""
+        """Queue a task once fewer than ``most`` are unfinished. Raises what an earlier task raised."""
         self._room.acquire()
         if self._failure is not None:
             self._room.release()
             raise self._failure
-        self._pool.submit(self._do, work)
+        self._pool.submit(self._run, work)
 
-    def _do(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         try:
             if self._failure is None:
                 work()

@@ -66,14 +66,14 @@ def dedup(
     """
     from curate.rundir.run import open_run
     from curate.runtime import console, threads
-    from curate.stages.dedup import lsh_buckets
+    from curate.runtime.numbers import parse_size
     from curate.stages.dedup.duplicates_table import DedupJob
     from curate.stages.dedup.pipeline import find_and_write_duplicates
     from curate.stages.dedup.sketches import SketchConfig
 
     check_dedup_options(threshold, shingle, permutations, seed, keeper, workers)
     memory = DEFAULT_MEMORY if memory_limit is None else memory_limit
-    lsh_buckets.check_memory_limit(memory)
+    parse_size(memory, "--memory-limit")
     opened = open_run(run, create=True)
     if keeper == "lowest-ppl" and opened.finished_scores()["made_from"]["model"].get("model") == "none":
         raise UsageError(f"--keeper lowest-ppl: {run} was scored without a model", "--keeper longest")

@@ -87,14 +87,14 @@ def export(
     from curate.exports.write import build_export, check_any_kept, choose_prefix
     from curate.rundir import decision_table, rejections
     from curate.rundir.run import open_run
-    from curate.runtime.numbers import parse_memory, parse_size
+    from curate.runtime.numbers import parse_size
 
     options.check_token_options(format, tokenizer, layout, append, push_to_hub)
     check_token_buckets(format, by_bucket)
     if private and push_to_hub is None:
         raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
-    shard_bytes, target = parse_size(shard_size), Path(out)
-    memory = parse_memory(DEFAULT_MEMORY if memory_limit is None else memory_limit)
+    shard_bytes, target = parse_size(shard_size, "--shard-size"), Path(out)
+    memory = parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
     opened = open_run(run)
     decision_table.open_filter(opened)
     corpus = opened.corpus()

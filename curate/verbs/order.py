@@ -83,7 +83,7 @@ def order(
     given = {"folds": folds, "segments": segments, "sections": sections, "band": band}
     asked = schedules.schedule_of(schedule, {**given, "warmup_share": warmup_share, "start": start})
     _check_options(direction, jitter, seed)
-    limit = numbers.parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit)
+    limit = numbers.parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
     opened = open_run(run)
     read = opened.finished_scores()["counts"]["read"]
     found = rejections.open_rejections(opened)

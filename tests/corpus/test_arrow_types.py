@@ -3,6 +3,7 @@
 import json
 
 import pyarrow as pa
+import pytest
 from helpers.corpora import write_columns, write_lines, write_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +50,18 @@ def test_columns_keep_their_types_and_values_without_a_common_type_become_json(t
     assert [row["x"] for row in rows] == [1.0, 0.5, None] and rows[1]["map"] == {"z": 1}
     assert [row["y"] for row in rows] == [str(2**60), "0.5", None] and rows[0]["big"] == str(2**70)
     assert [row["late"] for row in rows] == [None, None, True]
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"k":', "}")])
+def test_values_within_many_others_become_json_and_an_arrow_file_holds_them(tmp_path, opens, closes):
+    text = f"{opens * 200}1{closes * 200}"
+    table = arrow_types.tabulate([{"x": json.loads(text)}], None)
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    value = pa.ipc.open_file(str(tmp_path / "a.arrow")).read_all().to_pylist()[0]["x"]
+    for _ in range(arrow_types.MAX_NESTING):
+        value = value[0] if isinstance(value, list) else value["k"]
+    assert json.loads(opens * arrow_types.MAX_NESTING + value + closes * arrow_types.MAX_NESTING) == json.loads(text)
 
 
 json_values = st.recursive(

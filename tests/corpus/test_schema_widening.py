@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.corpus import schema_widening
+from curate.corpus.arrow_types import tabulate
 
 
 @settings(max_examples=60, deadline=None)
@@ -31,9 +32,7 @@ from curate.corpus import schema_widening
     )
 )
 def test_one_schema_over_any_pieces_keeps_every_value(pieces):
-    """The law of ``Shape``: whatever pieces meet, a value comes back equal, or as its JSON in a column that says so."""
-    from curate.corpus.arrow_types import tabulate
-
+    """A value comes back equal, or as its JSON in a column that ``SchemaShape.texts`` names."""
     shape = schema_widening.SchemaShape()
     made = [tabulate(rows, None) for rows in pieces]
     for table in made:

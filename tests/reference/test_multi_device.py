@@ -125,11 +125,11 @@ def test_one_device_and_several_cannot_both_be_named(model, tmp_path, sample_cor
 def test_each_process_says_where_its_time_went_when_it_is_asked(pair):
     with profiler.measure_spans() as watch:
         list(pair.score(iter(write_batches(6))))
-    assert list(watch.apart) == ["cpu", "cpu (2)"]
-    for found in watch.apart.values():
+    assert list(watch.other_processes) == ["cpu", "cpu (2)"]
+    for found in watch.other_processes.values():
         assert found["here"]["forward"] > 0 and 0 <= found["idle"] <= 1 and not found["apart"]
     lines = profiler.render_profile(profiler.describe_profile(watch))
     assert [line.split(":")[0].strip() for line in lines[-2:]] == ["cpu", "cpu (2)"]
     assert all("forward" in line and "without a pack" in line for line in lines[-2:])
     list(pair.score(iter(write_batches(2))))
-    assert list(watch.apart) == ["cpu", "cpu (2)"], "nobody asked the second time"
+    assert list(watch.other_processes) == ["cpu", "cpu (2)"], "nobody asked the second time"

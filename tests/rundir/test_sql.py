@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.errors import UsageError
 from curate.rundir import parquet, sql
 
 
@@ -40,8 +41,12 @@ def test_a_connection_has_the_limit_and_the_spill_folder_that_it_was_given(tmp_p
         settings = "SELECT current_setting('memory_limit'), current_setting('temp_directory')"
         limit, folder = connection.execute(settings).fetchone()
     assert limit == "95.3 MiB" and folder == str(tmp_path / "it's")
-    with pytest.raises(duckdb.Error):
-        sql.connect("much")
+
+
+@pytest.mark.parametrize("limit", ["much", "-1GB"])
+def test_a_limit_that_is_no_size_is_refused_under_the_name_of_its_option(limit):
+    with pytest.raises(UsageError, match=f"--memory-limit.* {limit}"):
+        sql.connect(limit)
 
 
 def test_the_first_line_of_an_error_is_its_message():

@@ -20,17 +20,16 @@ from curate.runtime.numbers import (
 
 
 def test_sizes_are_read_as_people_write_them():
-    for text, octets in {"500MB": 5 * 10**8, "2GiB": 2**31, "1.5 kb": 1500, "700": 700, "10B": 10}.items():
-        assert parse_size(text) == octets
-    for text in ("", "many", "-5MB", "0", "nan", "inf", "5XB", "MB", "1e30"):
-        with pytest.raises(UsageError):
-            parse_size(text)
+    sizes = {"500MB": 5 * 10**8, "2GiB": 2**31, "1.5 kb": 1500, "700": 700, "10B": 10, "1.5TB": 15 * 10**11}
+    for text, octets in (sizes | {"1 TiB": 2**40, "3KiB": 3072}).items():
+        assert parse_size(text, "--shard-size") == octets
 
 
-def test_a_memory_limit_that_is_no_size_names_its_option():
-    assert numbers.parse_memory("1GB") == 10**9
-    with pytest.raises(UsageError, match="--memory-limit much"):
-        numbers.parse_memory("much")
+@pytest.mark.parametrize("text", ["", "many", "-5MB", "0", "nan", "inf", "5XB", "MB", "1e30", "80%"])
+def test_a_size_that_is_none_is_refused_under_the_name_of_its_option(text):
+    with pytest.raises(UsageError, match=f"^--memory-limit must be a size .*, not {text}$") as caught:
+        parse_size(text, "--memory-limit")
+    assert caught.value.hint == "--memory-limit 1GB"
 
 
 def test_one_number_is_a_float_and_several_are_a_tuple():

@@ -36,7 +36,7 @@ def test_other_threads_are_told_apart():
         thread.start()
         with profiler.span("wait"):
             thread.join()
-    assert list(watch.here) == ["wait"] and list(watch.beside) == ["tokenise"]
+    assert list(watch.here) == ["wait"] and list(watch.other_threads) == ["tokenise"]
 
 
 def test_a_span_that_fails_is_counted_and_its_failure_passes():

@@ -248,6 +248,7 @@ def test_a_bad_row_ends_the_run_only_where_it_is_asked_to(tmp_path):
         {"keeper": "shortest"},
         {"workers": 0},
         {"memory_limit": "much"},
+        {"memory_limit": "-1GB"},
         {"on_error": "ignore"},
     ],
 )

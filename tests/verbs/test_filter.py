@@ -249,6 +249,7 @@ def test_sql_that_fails_in_a_row_is_an_error_and_leaves_the_old_decision(tmp_pat
         {"rate": 0.3},
         {"by": "tokens"},
         {"max_ppl": 50, "memory_limit": "much"},
+        {"max_ppl": 50, "memory_limit": "-1GB"},
     ],
 )
 def test_an_option_that_means_nothing_is_refused_with_a_hint(tmp_path, asked):

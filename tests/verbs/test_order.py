@@ -108,7 +108,7 @@ def test_the_tenths_are_of_tokens_with_their_medians_and_means(tmp_path):
     "asked",
     [
         {"by": "perplexty"}, {"by": "id"}, {"by": "row"}, {"schedule": "sorted"}, {"direction": "up"}, {"jitter": 0},
-        {"seed": -1}, {"memory_limit": "much"}, {"folds": 3}, {"stratify": "nothing"},
+        {"seed": -1}, {"memory_limit": "much"}, {"memory_limit": "-1GB"}, {"folds": 3}, {"stratify": "nothing"},
     ],
 )  # fmt: skip
 def test_what_means_nothing_is_refused_with_a_hint_and_writes_nothing(tmp_path, asked):

@@ -67,16 +67,16 @@ def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator
     first = maker.row
     stop = first + file.metadata.row_group(group).num_rows
     cause = f"row group {group} ends early"
-    for whole in plan_passes(maker.reading):
+    for with_columns in plan_passes(maker.reading):
         row = maker.row
         try:
-            yield from _read_batches(file, group, maker, first, whole)
+            yield from _read_batches(file, group, maker, first, with_columns)
         except DAMAGE as error:
             failure = _as_broken(maker.source, error, f"row group {group} cannot be decoded")
             if not isinstance(failure, BrokenSourceError):
                 raise failure from error
             cause = str(failure)
-        if maker.reading.holds_content and not whole:
+        if maker.reading.keeps_columns and not with_columns:
             warn_of_nulls(maker, row, cause)
         if maker.row == stop:
             return
@@ -88,9 +88,9 @@ def plan_passes(reading: ReadOptions) -> list[bool]:
 
     There is one attempt where only the text is read, or no text.
     """
-    if reading.whole and reading.text_field is None and reading.conversation is None:
+    if reading.all_columns and reading.text_field is None and reading.conversation is None:
         return [True]
-    return [True, False] if reading.holds_content else [False]
+    return [True, False] if reading.keeps_columns else [False]
 
 
 def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
@@ -100,12 +100,14 @@ def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
         warn(f"{maker.source.name}, {rows}: {cause}; their columns besides the text are null")
 
 
-def _read_batches(file: pq.ParquetFile, group: int, maker: BlockMaker, first: int, whole: bool) -> Iterator[RowBlock]:
+def _read_batches(
+    file: pq.ParquetFile, group: int, maker: BlockMaker, first: int, with_columns: bool
+) -> Iterator[RowBlock]:
     """Yield the blocks of a row group from the current row of the maker on."""
     metadata = file.metadata.row_group(group)
     size = max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
-    every = whole and maker.reading.whole
-    names = None if every else maker.reading.project(file.schema_arrow.names, whole)
+    reads_all = with_columns and maker.reading.all_columns
+    names = None if reads_all else maker.reading.project(file.schema_arrow.names, with_columns)
     row = first
     for batch in file.iter_batches(batch_size=size, row_groups=[group], columns=names):
         done = maker.row - row
@@ -118,13 +120,13 @@ def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterat
     """Yield blocks of the rows from ``start`` on, of an IPC file (Feather) or an IPC stream (as of ``datasets``)."""
     maker = BlockMaker(source, start, reading)
     cause = ""
-    for whole in plan_passes(reading):
+    for with_columns in plan_passes(reading):
         row, broken = maker.row, False
         try:
-            yield from _read_ipc_rows(maker, whole)
+            yield from _read_ipc_rows(maker, with_columns)
         except BrokenSourceError as failure:
             cause, broken = str(failure), True
-        if reading.holds_content and not whole:
+        if reading.keeps_columns and not with_columns:
             warn_of_nulls(maker, row, cause)
         if not broken:
             yield maker.finish()
@@ -132,10 +134,10 @@ def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterat
     yield from maker.refuse(1, f"{cause} after row {maker.row - 1}" if maker.row else cause)
 
 
-def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[RowBlock]:
+def _read_ipc_rows(maker: BlockMaker, with_columns: bool) -> Iterator[RowBlock]:
     """Yield blocks from the current row of the maker on."""
     row = 0
-    for schema, batch, position in _read_ipc(maker.source, maker.reading, whole):
+    for schema, batch, position in _read_ipc(maker.source, maker.reading, with_columns):
         done = maker.row - row
         row += batch.num_rows
         if done < batch.num_rows:
@@ -143,13 +145,14 @@ def _read_ipc_rows(maker: BlockMaker, whole: bool) -> Iterator[RowBlock]:
             yield from maker.make(pa.Table.from_batches([batch.slice(done)]), schema)
 
 
-def _read_ipc(source: Source, reading: ReadOptions, whole: bool) -> Iterator[tuple[pa.Schema, pa.RecordBatch, int]]:
+def _read_ipc(
+    source: Source, reading: ReadOptions, with_columns: bool
+) -> Iterator[tuple[pa.Schema, pa.RecordBatch, int]]:
     """Yield sound record batches with the schema of the file and the stored bytes read so far."""
     with open_binary(source.path) as file:
         try:
             schema = _open_ipc(file).schema
-            every = whole and reading.whole
-            reader = _open_ipc(file, pa.ipc.IpcReadOptions() if every else _project_ipc(schema, reading, whole))
+            reader = _open_ipc(file, _choose_ipc_columns(schema, reading, with_columns))
             count = getattr(reader, "num_record_batches", None)
             number = 0
             while count is None or number < count:
@@ -175,8 +178,11 @@ def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> 
     return reader
 
 
-def _project_ipc(schema: pa.Schema, reading: ReadOptions, also: bool) -> pa.ipc.IpcReadOptions:
-    tops = {name.split(".")[0] if name not in schema.names else name for name in reading.project(schema.names, also)}
+def _choose_ipc_columns(schema: pa.Schema, reading: ReadOptions, with_columns: bool) -> pa.ipc.IpcReadOptions:
+    if with_columns and reading.all_columns:
+        return pa.ipc.IpcReadOptions()
+    names = reading.project(schema.names, with_columns)
+    tops = {name if name in schema.names else name.split(".")[0] for name in names}
     return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(schema.names) if name in tops])
 
 

@@ -68,13 +68,13 @@ class BlockMaker:
         """
         reading = self.reading
         text = (reading.text_field,) if reading.conversation is None else list_columns(reading.conversation)
-        if not reading.holds_content or text == (None,):
+        if not reading.keeps_columns or text == (None,):
             return table
-        asked = {part for name in reading.also for part in (name, name.split(".")[0])}
+        kept = {part for name in reading.columns for part in (name, name.split(".")[0])}
         for index, column in enumerate(table.columns):
             name = table.field(index).name
             is_spared = name in text and not pa.types.is_dictionary(column.type)
-            if is_spared or not (reading.whole or name in asked) or is_valid(column):
+            if is_spared or not (reading.all_columns or name in kept) or is_valid(column):
                 continue
             table = table.set_column(index, table.field(index), replace_invalid(join_chunks(column)))
             if name not in text:
@@ -93,7 +93,7 @@ class BlockMaker:
         if keep is not None:
             sampled = [row for row in rows if keep(row)]
             indices = pa.array([row - self.row for row in sampled], pa.int64())
-            table, kept = table.take(indices), kept.take(indices) if self.reading.holds_content else kept
+            table, kept = table.take(indices), kept.take(indices) if self.reading.keeps_columns else kept
             next_row, rows = self.row + len(rows), sampled
         else:
             next_row = self.row + len(rows)
@@ -104,9 +104,11 @@ class BlockMaker:
             texts, sizes, causes = take_texts(table, self.reading.text_field)
         reasons = [None if cause is None else f"row {row}: {cause}" for row, cause in zip(rows, causes, strict=True)]
         content = None
-        if self.reading.holds_content:
-            whole = self.reading.whole
-            content = as_content(kept, schema, causes) if whole else pick_columns(kept, self.reading.also, causes)
+        if self.reading.keeps_columns:
+            if self.reading.all_columns:
+                content = as_content(kept, schema, causes)
+            else:
+                content = pick_columns(kept, self.reading.columns, causes)
         return self._block(
             rows, take_ids(table, self.reading.id_field), texts, reasons, sizes, next_row, content, turns
         )
@@ -156,7 +158,7 @@ class BlockMaker:
             end=self.behind,
             next_row=next_row,
             next_offset=None,
-            content=[None] * len(rows) if self.reading.holds_content and content is None else content,
+            content=[None] * len(rows) if self.reading.keeps_columns and content is None else content,
             turns=turns,
         )
 

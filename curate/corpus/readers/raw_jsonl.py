@@ -1,7 +1,7 @@
 """A fast path for slices of plain JSON Lines in which every line is an ordinary document.
 
 The mark of such a slice gives its bytes, which are read at once. All other slices (a bad or blank line, a number that
-orjson would round, a text that is not a string) are left to the reader of ``curate.corpus``.
+orjson would round, values nested too deeply, a text that is not a string) are left to the reader of ``curate.corpus``.
 
 An export to JSON Lines can copy the bytes of a line up to its closing brace (``RawLines.heads``), with numbers and
 escapes as they were written. That is correct for a slice in which each line is one object that ends in ``}``, without
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from curate.corpus.arrow_types import encode_values, infer_type
 from curate.corpus.corpus import Corpus
-from curate.corpus.json_records import HUGE, holds_huge
+from curate.corpus.json_records import HUGE, BadRowError, holds_huge
 from curate.corpus.streams import is_url
 from curate.corpus.types import SliceMark, Source
 
@@ -79,7 +79,10 @@ def _parse(data: bytes, documents: int, corpus: Corpus) -> RawLines | None:
     if set(map(type, records)) != {dict} or set(map(type, texts)) != {str}:
         return None
     columns = _Columns()
-    if not columns.look(records, corpus.schema):
+    try:
+        if not columns.look(records, corpus.schema):
+            return None
+    except BadRowError:
         return None
     heads = _cut_heads(lines) if columns.is_lossless and _count_strings(data) == columns.strings else None
     return RawLines(records, texts, len(data), columns.types, heads)
@@ -119,7 +122,8 @@ class _Columns:
     def look(self, records: list[dict[str, Any]], schema: pa.Schema | None) -> bool:
         """Infer the types of all columns, and replace values that a table would change by what it would return.
 
-        Returns False where a float is so large that it may have been a whole number.
+        Returns False where a float is so large that it may have been a whole number. Raises BadRowError for values
+        nested too deeply.
         """
         known = {column.name: column.type for column in schema} if schema is not None else {}
         for name, values in _list_columns(records, known):

@@ -29,7 +29,7 @@ def read_rows(source: Source, id_field: str | None, keep: Callable[[int], bool] 
 
     Raises StorageError where a server fails.
     """
-    for block in read_blocks(source, ReadStart(), ReadOptions(None, id_field, whole=True, keep=keep)):
+    for block in read_blocks(source, ReadStart(), ReadOptions(None, id_field, all_columns=True, keep=keep)):
         for index, (record, reason) in enumerate(_take_records(block)):
             yield RawRow(source.name, block.rows[index], block.ids[index], record, reason)
 

@@ -62,11 +62,11 @@ class Builder:
         self.ids.append(identifier)
         self.texts.append(text)
         self.reasons.append(reason)
-        if self.reading.holds_content:
+        if self.reading.keeps_columns:
             self.content.append(self._keep(record) if reason is None else None)
 
     def _keep(self, record: dict[str, Any] | None) -> dict[str, Any] | None:
-        return record if self.reading.whole or record is None else pick_fields(record, self.reading.also)
+        return record if self.reading.all_columns or record is None else pick_fields(record, self.reading.columns)
 
     def speak(self, turns: Turns) -> str:
         """Set the turns of the document added last, count it by its text, and return that text."""
@@ -89,7 +89,7 @@ class Builder:
             end=end,
             next_row=next_row,
             next_offset=next_offset if self.seekable else None,
-            content=self.content if self.reading.holds_content else None,
+            content=self.content if self.reading.keeps_columns else None,
             turns=list(map(self.turns.get, range(len(self.rows)))) if self.reading.conversation else None,
         )
         self.begin = end

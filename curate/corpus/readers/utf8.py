@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.corpus.arrow_types import is_string
+from curate.corpus.arrow_types import is_list, is_string
 
 # What values that do not survive the way through Python raise: dates beyond year 9999, two fields of one name.
 NOT_PYTHON = (pa.ArrowException, ValueError, TypeError, OverflowError)
@@ -89,8 +89,3 @@ def as_octets(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_fixed_size_list(kind):
         return pa.list_(item, kind.list_size)
     return pa.large_list(item) if pa.types.is_large_list(kind) else pa.list_(item)
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Return whether a type is one of lists of a variable or fixed size, without maps and views."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

@@ -45,7 +45,7 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 """Characters that Windows, YAML patterns or ``datasets`` would read as something else than a name."""
 
 Work = Callable[[Any], Any]
-"""Runs a function on an item, here or in a process (``processes.call``)."""
+"""Runs a function on an item, here or in a process (``processes.run_item``)."""
 
 ORDER = pa.schema(
     [

@@ -40,7 +40,7 @@ class SignedQueries:
 
     queries: EvalQueries
     permutations: UInt32Array
-    """Of shape (2, V): what ``minhash.permutations`` gives."""
+    """Of shape (2, V): what ``minhash.make_permutations`` gives."""
     signatures: UInt32Array
     """Of shape (Q, V)."""
     keys: UInt64Array
@@ -52,7 +52,7 @@ class SignedQueries:
     bloom: BloomFilter
     """Of ``keys``."""
     small: UInt8Array
-    """A first, small Bloom filter of ``keys``: see ``numba_kernels.sift``."""
+    """A first, small Bloom filter of ``keys``: see ``numba_kernels.find_passing_keys``."""
 
 
 def sign_queries(queries: EvalQueries, seed: int = minhash.SEED) -> SignedQueries:
@@ -119,7 +119,7 @@ def look_up_bands(signatures: UInt32Array, index: SignedQueries) -> tuple[Int64A
 def sign_windows(batch: CandidateBatch, table: UInt32Array) -> tuple[UInt32Array, Int64Array, Int64Array]:
     """Return the signatures (windows, V) of all windows, and the indices of their first and last words.
 
-    A window may reach over the end of a document. ``table`` is what ``minhash.permutations`` gives. The triples of
+    A window may reach over the end of a document. ``table`` is what ``minhash.make_permutations`` gives. The triples of
     blocks of a quarter of the smallest window are signed once; longer windows take the minima of theirs.
     """
     step = WINDOWS[0] // 4

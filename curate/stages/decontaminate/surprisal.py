@@ -6,7 +6,8 @@ relative frequency of the longest run that was counted, times 0.4 for each word 
 backoff", Brants et al. 2007, D07-1090). A word that was never counted has UNSEEN bits. The model knows English alone;
 for other languages the frequencies of words within the eval sets are added.
 
-Keys are the low 32 bits of ``words.shingle``; of a million look-ups some eighty find another run's count by chance.
+Keys are the low 32 bits of ``words.hash_shingles``; of a million look-ups some eighty find another run's count by
+chance.
 """
 
 from collections.abc import Sequence

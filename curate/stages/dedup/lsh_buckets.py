@@ -10,8 +10,9 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from curate.errors import StorageError, UsageError
+from curate.errors import StorageError
 from curate.rundir import sql
+from curate.rundir.sql import first_line
 from curate.runtime.arrays import Int64Array, UInt64Array
 
 BATCH_ROWS = 65_536
@@ -36,14 +37,6 @@ class ExactCopies:
     """The first document of another corpus with the same words; −1 for none."""
 
 
-def check_memory_limit(memory_limit: str) -> None:
-    """Raise UsageError where DuckDB does not understand ``memory_limit`` as an amount of memory."""
-    try:
-        sql.connect(memory_limit).close()
-    except duckdb.Error as error:
-        raise UsageError(f"--memory-limit {memory_limit}: {first_line(error)}", "--memory-limit 4GB") from error
-
-
 @contextmanager
 def open_tables(spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
     """Yield a DuckDB connection that spills to the folder ``spill``, which is removed in the end.
@@ -64,11 +57,6 @@ def open_tables(spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
         raise StorageError(f"DuckDB cannot read or write its tables: {first_line(error)}") from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message."""
-    return str(error).strip().split("\n", 1)[0]
 
 
 @contextmanager

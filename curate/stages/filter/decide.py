@@ -120,7 +120,8 @@ class FilterJob:
             self.domain,
             within,
             where=None if criteria.where is None else lambda: self._answer_where(criteria, in_sql),
-            held_bytes=None if self.memory_limit is None else parse_size(self.memory_limit) // 2,  # DuckDB has the rest
+            # DuckDB has the other half.
+            held_bytes=None if self.memory_limit is None else parse_size(self.memory_limit, "--memory-limit") // 2,
         )
 
     def _choose_domain(self, within: list[str]) -> list[str]:

@@ -29,7 +29,7 @@ class ScoreSummary:
     seconds: float
     tokens_per_second: float | None
     padding: float | None  # share of computed places that were padding
-    profile: dict[str, Any] | None = None  # with --profile, where the time went (``curate.runtime.profiler.describe``)
+    profile: dict[str, Any] | None = None  # with --profile, where the time went (``profiler.describe_profile``)
 
     @property
     def exit_code(self) -> int:

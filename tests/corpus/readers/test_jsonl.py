@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from helpers.corpora import nasty, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,6 +58,18 @@ def test_a_document_of_fifty_megabytes_on_one_line_is_read_in_linear_time(tmp_pa
     for name in (path, array):
         slices = list(open_corpus([str(name)]).slices())
         assert [documents.texts for documents in slices] == [[text], ["next"]]
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"k":', "}")])
+def test_values_nested_too_deeply_cost_their_row_at_the_same_depth_wherever_they_are_read(tmp_path, opens, closes):
+    """Beyond Python's limit of recursion they would end the run, and the limit depends on the caller."""
+    deep = [f'{{"text": "{depth}", "x": {opens * depth}1{closes * depth}}}' for depth in (1, 249, 250, 1000, 5000)]
+    (tmp_path / "a.jsonl").write_text("\n".join(deep))
+    (tmp_path / "b.json").write_text(f"[{', '.join(deep)}]")
+    for columns in ("text", "all"):
+        for documents in open_corpus([str(tmp_path)]).slices(columns=columns):
+            assert documents.texts == ["1", "249", None, None, None]
+            assert all("JSON nested too deeply" in reason for reason in documents.reasons[2:])
 
 
 def test_a_line_is_not_copied_for_each_of_its_chunks(tmp_path):

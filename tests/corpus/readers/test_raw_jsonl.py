@@ -29,6 +29,7 @@ LINES = {
     "key twice, escaped": (b'{"text":"document 1","n":1,"\\u006e":2}', False),
     "key twice, hidden": (b'{"n":1,"n":2,"text":"document 1","a\\\\":3,"b\\\\":4}', False),
     "nested": (b'{"text":"document 1","meta":{"a":{"b":"}"}},"list":[{"x":1},2]}', False),
+    "nested deeply": (b'{"text":"document 1","x":' + b"[" * 249 + b"]" * 249 + b"}", False),
     "nested twice": (b'{"text":"document 1","meta":{"a":1,"a":2}}', False),
     "trailing space": (b'{"text":"document 1","n":1} ', False),
     "carriage return": (b'{"text":"document 1","n":1}\r', False),
@@ -71,6 +72,12 @@ def test_an_unusual_line_has_the_same_content_spliced_or_not(tmp_path, monkeypat
         assert {key: value for key, value in other.items() if value is not None} == {
             key: value for key, value in one.items() if value is not None
         }
+
+
+def test_a_slice_with_values_nested_too_deeply_is_left_to_the_full_reader():
+    for depth, is_left in ((250, False), (251, True)):
+        data = b'{"text":"document 1","x":%s1%s}\n' % (b"[" * depth, b"]" * depth)
+        assert (raw_jsonl._parse(data, 1, SimpleNamespace(text_field="text", schema=None)) is None) is is_left
 
 
 def test_blank_lines_and_a_last_line_without_its_end_lose_no_document(tmp_path):

@@ -22,7 +22,7 @@ from curate.verbs.filter import filter as choose
         ({"within": "domain"}, "--within domain has no effect without --keep", "--keep middle"),
         ({"tokens": "2B"}, "--tokens 2B has no effect without --keep", "--keep middle"),
         ({"temperature": 1.0}, "--temperature 1.0 has no effect without --keep", "--keep middle"),
-        ({"keep": "low", "tokens": "2X"}, "not a number of tokens", "2B"),
+        ({"keep": "low", "tokens": "2X"}, "must be a number of tokens", "2B"),
         ({"keep": "low", "tokens": "0"}, "must be at least 1", "2B"),
         ({"keep": "low", "tokens": "2B", "rate": 0.5}, "both set how much", "leave one"),
         ({"keep": "10:60", "tokens": "2B"}, "both set how much", "leave one"),

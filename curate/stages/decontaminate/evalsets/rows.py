@@ -41,7 +41,7 @@ def read_rows(source: Source) -> list[EvalRow]:
 
 
 def _read_records(source: Source) -> Iterator[EvalRow]:
-    for block in read_blocks(source, ReadStart(), ReadOptions(None, None, whole=True)):
+    for block in read_blocks(source, ReadStart(), ReadOptions(None, None, all_columns=True)):
         records = block.content if isinstance(block.content, list) else []
         for row, record, reason in zip(block.rows, records, block.reasons, strict=True):
             yield EvalRow(source.name, row, record, reason or "")
