@@ -16,15 +16,15 @@ from typing import Any
 import torch
 import xxhash
 
-from curate.errors import ModelError, UsageError
+from curate.errors import ModelError
 from curate.reference.tokenizer import TextEncoder
+from curate.runtime.choices import Prefix
 
 BUILTIN = "builtin"
 BUILTIN_TEXT = "books, reference works and documentation"
 """What the model in the box was trained on, in a few words; its card has the details."""
 FULL_HASH_BYTES = 2_000_000_000  # weights up to this size are hashed in full, larger ones by 64 blocks of 1 MiB a file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PREFIXES = ("auto", "bos", "eos", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +176,11 @@ def _require_rows(model: Any, encoder: TextEncoder, source: str) -> None:
         raise ModelError(f"{source}: {ids}", hint)
 
 
-def prefix_token(checkpoint: Checkpoint, prefix: str) -> int | None:
+def prefix_token(checkpoint: Checkpoint, prefix: Prefix) -> int | None:
     """Return the id of the token in front of every text: BOS if the tokenizer has one, else EOS; None for ``none``.
 
-    ``prefix`` is one of ``PREFIXES``: raises UsageError for another, and ModelError where the tokenizer has no such
-    token or the model no row for it.
+    Raises ModelError where the tokenizer has no such token or the model no row for it.
     """
-    if prefix not in PREFIXES:
-        raise UsageError(f"--prefix must be one of {', '.join(PREFIXES)}, not {prefix}", "--prefix auto")
     tokenizer = checkpoint.tokenizer
     choices = {"bos": (tokenizer.bos_token_id,), "eos": (tokenizer.eos_token_id,), "none": ()}
     candidates = choices.get(prefix, (tokenizer.bos_token_id, tokenizer.eos_token_id))
