@@ -127,7 +127,7 @@ def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | N
 
 def measure_alone(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[Float64Array]:
     """Return the true nats of each window: a forward pass for each, the model's attention and logits, then float64."""
-    _set_attention(runner, "own")
+    _set_attention(runner, "alone")
     packs = [
         batches.build_pack(prepared, np.array([window]), "alone", prefix) for window in range(len(prepared.lengths))
     ]
