@@ -27,8 +27,6 @@ from curate.reference.tokenizer import TextEncoder
 from curate.runtime import console, profiler
 from curate.runtime.arrays import Float32Array, Int64Array
 
-__all__ = ["LONGEST", "CausalModel", "CausalReference", "PackResult", "is_out_of_memory"]
-
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long
 Result = TypeVar("Result")
 

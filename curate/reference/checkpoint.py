@@ -112,12 +112,11 @@ def _require_source(name: str, source: str) -> bool:
 
 def load_with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:
     """Load the weights again in another dtype and return the model. (A cast would round its rotary tables too.)"""
-    if checkpoint.source and Path(checkpoint.source).is_dir():
-        options: dict[str, Any] = {"revision": None, "trust_remote_code": checkpoint.trust_remote_code}
-    else:
-        options = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
+    local = Path(checkpoint.source).is_dir()
+    revision = None if local else checkpoint.revision
+    options = {"revision": revision, "trust_remote_code": checkpoint.trust_remote_code}
     with silence_transformers():
-        return _load_model(checkpoint.source, Path(checkpoint.source).is_dir(), options, dtype)
+        return _load_model(checkpoint.source, local, options, dtype)
 
 
 def _model_hint() -> str:
