@@ -4,8 +4,6 @@ Whatever a user can get wrong about a model name raises a ModelError here: no su
 language model, missing weights, a tokenizer whose ids the model has no row for.
 """
 
-import copy
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -228,14 +226,11 @@ def silence_transformers() -> Iterator[None]:
     level, bars = hf.get_verbosity(), hf.is_progress_bar_enabled()
     hf.set_verbosity_error()
     hf.disable_progress_bar()
-    log = logging.getLogger("torch.distributed")
-    before = copy.copy(log.level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         hf.set_verbosity(level)
-        log.setLevel(before)
         if bars:
             hf.enable_progress_bar()
