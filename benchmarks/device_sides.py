@@ -1,7 +1,7 @@
 """The sides of ``score_gpu.py``: ours, and what people use on a GPU, each from texts to the mean nats of each.
 
 A side is opened from a folder outside the timing; what is timed goes from texts to numbers on the host, tokenising
-included, so that it ends with the device done. Shapes: B rows of a batch, L places, V vocabulary.
+included, so that it ends with the device done. Shapes: B rows of a batch, L positions, V vocabulary.
 """
 
 import gc
@@ -46,7 +46,7 @@ class Side:
     score: Callable[[Sequence[list[str]]], NDArray[np.float64]]
     places: Callable[[], int]
     close: Callable[[], None]
-    profile: dict[str, Any] = field(default_factory=dict)  # of ours: what the stopwatch found in the last turn
+    profile: dict[str, Any] = field(default_factory=dict)  # of ours: the profile of the last turn
 
 
 def batch_for(device: str) -> int:

@@ -24,9 +24,10 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from curate.corpus import open_corpus
-from curate.reference.training import TrainingConfig, TrainingRun, measure_bits_per_byte, token_bytes, train
-from curate.reference.training.held_out import encode_texts, is_held_out
+from curate.reference.training import TrainingConfig, TrainingRun, train
+from curate.reference.training.held_out import encode_texts, is_held_out, measure_bits_per_byte
 from curate.reference.training.model import ATTENTION, compute_dtype
+from curate.reference.training.tokenizer import token_bytes
 
 VARIANTS = ("2048:4x256", "4096:4x256", "8192:4x256")
 OF_THE_CORPUS, OF_A_FILE, DOCUMENTS = 2000, 2500, 40

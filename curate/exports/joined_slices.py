@@ -28,7 +28,7 @@ from curate.rundir.tally import Tally, stream_decisions, sum_tally
 from curate.runtime.text import command
 
 if TYPE_CHECKING:
-    from curate.reference.tokenizer_only import TokenizerOnly
+    from curate.exports.tokens.tokenizer import TokenizerOnly
 
 ADDED = ("file", "row", "perplexity", "bits_per_byte", "nats", "tokens", "bytes", "first_nats", "truncated")
 """Columns of the scores that every export adds."""

@@ -2,9 +2,9 @@
 
     tokenise and window (a thread ahead) → pack → forward → head in chunks → nats per token → float64 sums
 
-How windows share a forward pass is a rung of a ladder, the highest that the self-check trusts: ``packed`` (end to end
-in one row, our attention), ``padded`` (neighbours in length, padded on the right, which a causal model cannot see),
-``equal`` (only windows of one length together), ``alone``. A result depends on the rung only in its last bits.
+Windows share a forward pass in one of four layouts, the first of these that the self-check trusts: ``packed`` (end to
+end in one row, our attention), ``padded`` (neighbours in length, padded on the right, which a causal model cannot see),
+``equal`` (only windows of one length together), ``alone``. A result depends on the layout only in its last bits.
 """
 
 from collections import deque
@@ -26,8 +26,6 @@ from curate.reference.packing import WindowPolicy
 from curate.reference.tokenizer import TextEncoder
 from curate.runtime import console, profiler
 from curate.runtime.arrays import Float32Array, Int64Array
-
-__all__ = ["LONGEST", "CausalModel", "CausalReference", "PackResult", "is_out_of_memory"]
 
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long
 Result = TypeVar("Result")
@@ -151,7 +149,7 @@ class CausalReference:
                     with profiler.span("pack"):
                         runner = self.runner
                         pack = batches.build_pack(
-                            prepared, windows, runner.rung, self.prefix, runner.sizes, runner.fill_from
+                            prepared, windows, runner.layout, self.prefix, runner.sizes, runner.fill_from
                         )
                     try:
                         pending = start(pack)
@@ -179,7 +177,7 @@ class CausalReference:
     def _split(self, prepared: PreparedBatch, windows: Int64Array) -> list[Int64Array]:
         """Return these windows in packs, the first pack last."""
         lengths = prepared.lengths[windows]
-        packs = batches.split_windows(lengths, self.runner.rung, self.pack_tokens, self.runner.sizes)
+        packs = batches.split_windows(lengths, self.runner.layout, self.pack_tokens, self.runner.sizes)
         return [windows[part] for part in reversed(packs)]
 
     def _smaller(

@@ -4,8 +4,6 @@ Whatever a user can get wrong about a model name raises a ModelError here: no su
 language model, missing weights, a tokenizer whose ids the model has no row for.
 """
 
-import copy
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +14,15 @@ from typing import Any
 import torch
 import xxhash
 
-from curate.errors import ModelError, UsageError
+from curate.errors import ModelError
 from curate.reference.tokenizer import TextEncoder
+from curate.runtime.choices import Prefix
 
 BUILTIN = "builtin"
 BUILTIN_TEXT = "books, reference works and documentation"
 """What the model in the box was trained on, in a few words; its card has the details."""
 FULL_HASH_BYTES = 2_000_000_000  # weights up to this size are hashed in full, larger ones by 64 blocks of 1 MiB a file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PREFIXES = ("auto", "bos", "eos", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +110,11 @@ def _require_source(name: str, source: str) -> bool:
 
 def load_with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:
     """Load the weights again in another dtype and return the model. (A cast would round its rotary tables too.)"""
-    if checkpoint.source and Path(checkpoint.source).is_dir():
-        options: dict[str, Any] = {"revision": None, "trust_remote_code": checkpoint.trust_remote_code}
-    else:
-        options = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
+    local = Path(checkpoint.source).is_dir()
+    revision = None if local else checkpoint.revision
+    options = {"revision": revision, "trust_remote_code": checkpoint.trust_remote_code}
     with silence_transformers():
-        return _load_model(checkpoint.source, Path(checkpoint.source).is_dir(), options, dtype)
+        return _load_model(checkpoint.source, local, options, dtype)
 
 
 def _model_hint() -> str:
@@ -176,14 +173,11 @@ def _require_rows(model: Any, encoder: TextEncoder, source: str) -> None:
         raise ModelError(f"{source}: {ids}", hint)
 
 
-def prefix_token(checkpoint: Checkpoint, prefix: str) -> int | None:
+def prefix_token(checkpoint: Checkpoint, prefix: Prefix) -> int | None:
     """Return the id of the token in front of every text: BOS if the tokenizer has one, else EOS; None for ``none``.
 
-    ``prefix`` is one of ``PREFIXES``: raises UsageError for another, and ModelError where the tokenizer has no such
-    token or the model no row for it.
+    Raises ModelError where the tokenizer has no such token or the model no row for it.
     """
-    if prefix not in PREFIXES:
-        raise UsageError(f"--prefix must be one of {', '.join(PREFIXES)}, not {prefix}", "--prefix auto")
     tokenizer = checkpoint.tokenizer
     choices = {"bos": (tokenizer.bos_token_id,), "eos": (tokenizer.eos_token_id,), "none": ()}
     candidates = choices.get(prefix, (tokenizer.bos_token_id, tokenizer.eos_token_id))
@@ -232,14 +226,11 @@ def silence_transformers() -> Iterator[None]:
     level, bars = hf.get_verbosity(), hf.is_progress_bar_enabled()
     hf.set_verbosity_error()
     hf.disable_progress_bar()
-    log = logging.getLogger("torch.distributed")
-    before = copy.copy(log.level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         hf.set_verbosity(level)
-        log.setLevel(before)
         if bars:
             hf.enable_progress_bar()

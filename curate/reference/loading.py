@@ -21,18 +21,19 @@ from curate.reference.pack_tuning import (
     wants_compiling,
 )
 from curate.reference.packing import WindowPolicy
-from curate.reference.protocol import CONVENTIONS, HF_GUIDE_STRIDE, ScoringConfig
+from curate.reference.protocol import ScoringConfig, check_overlap
 from curate.runtime.version import __version__
 
+HF_GUIDE_STRIDE = 512  # https://huggingface.co/docs/transformers/perplexity
 UNKNOWN_LIMIT = 2048  # the window for a model whose configuration does not state how many positions it reads
 
 
 def load_causal(name: str, config: ScoringConfig) -> CausalReference:
     """Load a causal language model, check it against itself, and return it ready to score.
 
-    Raises UsageError for a config that is invalid, ModelError where the model cannot be loaded or fails the self-check.
+    Raises UsageError for a device that is not available and for windows that do not fit the model, ModelError where the
+    model cannot be loaded or fails the self-check.
     """
-    check_config(config)
     dtype = choose_dtype(config, choose_device(config.device))
     return prepare_reference(open_checkpoint(name, config.revision, config.trust_remote_code, dtype), config)
 
@@ -74,34 +75,10 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     )
 
 
-def check_config(config: ScoringConfig) -> None:
-    """Raise UsageError for a choice that is unknown, and for options that do not go together."""
-    choices = {
-        "convention": (config.convention, CONVENTIONS),
-        "dtype": (config.dtype, ("auto", *DTYPES)),
-        "compile": (config.compiled, ("auto", "on", "off")),
-    }
-    for name, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise UsageError(f"--{name} must be one of {', '.join(allowed)}, not {value}", f"--{name} {allowed[0]}")
-    if config.exact and config.compiled == "on":
-        raise UsageError("--exact never compiles the model; it cannot go with --compile on", "leave one of them out")
-    if config.exact and config.dtype not in ("auto", "fp32"):
-        raise UsageError(f"--exact means fp32; it cannot go with --dtype {config.dtype}", "leave one of them out")
-    set_by_convention = config.overlap or config.window_prefix or config.prefix != "auto"
-    if config.convention != "curate" and set_by_convention:
-        message = f"--convention {config.convention} sets the prefix and the overlap"
-        raise UsageError(message, "leave out --prefix, --overlap and --window-prefix, or the convention")
-    if config.convention == "evaluate" and config.max_tokens is not None:
-        raise UsageError("--convention evaluate truncates to the window", "set --window instead of --truncate")
-    if config.window_prefix and config.prefix == "none":
-        raise UsageError("--window-prefix needs a prefix token, and --prefix none forbids it", "leave one of them out")
-
-
 def choose_device(name: str) -> torch.device:
     """Return the device of ``--device``: ``auto`` is CUDA, then Apple's MPS, then the CPU.
 
-    Raises UsageError for a device that is not available.
+    Raises UsageError for a name that torch does not know, and for a device that is not available.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -109,6 +86,9 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device must be auto, cpu, cuda, cuda:1 or mps, not {name}", "--device auto") from None
+    try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {name} is not available: {str(error).splitlines()[0]}", "--device cpu") from None
@@ -147,19 +127,15 @@ def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | 
     adds a BOS, lm-eval reads two (we equal its ``add_bos_token=False``); and the guide's printed average subtracts one
     token too many for every window after the first (the sum of its losses is ours).
 
-    Raises UsageError for a window, overlap or number of tokens out of range, ModelError where the tokenizer has no
-    prefix token.
+    Raises UsageError for a window that the model cannot read or that is not longer than the overlap, ModelError where
+    the tokenizer has no prefix token.
     """
     limit = checkpoint.readable()
     window = config.window or limit or UNKNOWN_LIMIT
-    if config.window and limit and config.window > limit:
+    if limit and window > limit:
         hint = f"--window {limit}"
-        raise UsageError(f"--window must be at most {limit}, the limit of {checkpoint.name}, not {config.window}", hint)
-    if window < 1 or not 0 <= config.overlap < window:
-        message = f"--overlap must be from 0 to {window - 1} (--window less one), not {config.overlap}"
-        raise UsageError(message, "--overlap 0")
-    if config.max_tokens is not None and config.max_tokens < 1:
-        raise UsageError(f"--truncate must be at least 1, not {config.max_tokens}", "leave it out to score all tokens")
+        raise UsageError(f"--window must be at most {limit}, the limit of {checkpoint.name}, not {window}", hint)
+    check_overlap(config.overlap, window)
     kept = config.max_tokens
     if config.convention == "lm-eval":
         return prefix_token(checkpoint, "auto"), WindowPolicy(window, fill_last=True, max_tokens=kept)
@@ -205,8 +181,8 @@ def build_identity(
         "dtype": checkpoint.dtype,
         "exact": config.exact,
         "device": runner.device.type,
-        "forward": runner.rung,
-        "attention": ("varlen" if runner.varlen else "documents") if runner.rung == "packed" else "own",
+        "forward": runner.layout,
+        "attention": ("varlen" if runner.varlen else "documents") if runner.layout == "packed" else "own",
         "compiled": runner.compiled,
         "head": "chunked" if runner.head is not None else "own",
         "pack_tokens": pack_tokens,

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from curate.errors import ModelError, UsageError
 from curate.reference.device_worker import (
     MAX_PENDING,
@@ -28,7 +30,10 @@ from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
 from curate.runtime import profiler
+from curate.runtime.choices import Compile
 from curate.runtime.threads import count_cores
+
+DEVICES_EXAMPLES = "0,1 or all (CUDA), or cpu,cpu"
 
 
 @dataclass(slots=True)
@@ -102,19 +107,26 @@ class MultiDeviceReference:
 def parse_devices(text: str) -> list[str]:
     """Return the devices of ``--devices``: ``all`` CUDA devices, their numbers (``0,1``), or names (``cuda:0,cpu``).
 
-    Raises UsageError for no device, devices of several kinds, and a device other than ``cpu`` that is named twice.
+    Raises UsageError for no device, a device that torch does not know or that this machine lacks, devices of several
+    kinds, and a device other than ``cpu`` that is named twice.
     """
-    import torch
-
+    available = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     if text.strip() == "all":
-        every = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-        if not every:
-            raise UsageError("--devices all: no CUDA device is available", "--device cpu, or --devices cpu,cpu")
-        return every
+        if not available:
+            raise UsageError("--devices all: no CUDA device is available", "--devices cpu,cpu")
+        return available
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise UsageError("--devices names no device", "--devices 0,1 or all")
-    devices = [f"cuda:{name}" if name.isdigit() else name for name in names]
+        raise UsageError(f"--devices must name at least one device, as in {DEVICES_EXAMPLES}", "--devices all")
+    devices = [f"cuda:{name}" if name.isdigit() else "cuda:0" if name == "cuda" else name for name in names]
+    for device in devices:
+        try:
+            torch.device(device)
+        except RuntimeError:
+            raise UsageError(f"--devices must be {DEVICES_EXAMPLES}, not {text}", "--devices all") from None
+        if device.startswith("cuda") and device not in available:
+            there = ", ".join(available) or "no CUDA device is available"
+            raise UsageError(f"--devices {text}: there is no {device} here ({there})", "--devices all")
     kinds = {name.split(":")[0] for name in devices}
     if len(kinds) > 1:
         raise UsageError(
@@ -138,7 +150,7 @@ def load_on_devices(name: str, config: ScoringConfig, devices: Sequence[str]) ->
     workers = [DeviceWorker(name, replace(config, device=devices[0]), threads, changed)]
     try:
         first: WorkerOpened = workers[0].receive()
-        compiled = "on" if first.identity["compiled"] else "off"
+        compiled: Compile = "on" if first.identity["compiled"] else "off"
         same = replace(config, pack_tokens=first.pack_tokens, compiled=compiled)
         workers += [DeviceWorker(name, replace(same, device=device), threads, changed) for device in devices[1:]]
         for worker in workers[1:]:

@@ -74,7 +74,7 @@ def fit_packs(runner: CausalModel, pack_tokens: int) -> int:
 
     Only packed runs have fixed sizes: for others ``pack_tokens`` is returned unchanged.
     """
-    if runner.rung != "packed":
+    if runner.layout != "packed":
         return pack_tokens
     while True:
         runner.sizes = list_pack_sizes(pack_tokens)
@@ -127,7 +127,7 @@ def compile_model(
     """
     why = (
         compilation.find_obstacle(runner.device)
-        if runner.rung == "packed"
+        if runner.layout == "packed"
         else "its texts do not share packs of one size"
     )
     if why is not None:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from curate.errors import UsageError
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
-
-CONVENTIONS = ("curate", "lm-eval", "evaluate", "hf-guide")
-HF_GUIDE_STRIDE = 512  # https://huggingface.co/docs/transformers/perplexity
+from curate.runtime.choices import Compile, Convention, Dtype, Prefix, check_choice, choices_of
 
 
 class ReferenceModel(Protocol):
@@ -78,33 +77,79 @@ class ReferenceModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScoringConfig:
-    """How a model scores: everything that changes what the numbers mean, or their last digits."""
+    """How a model scores: everything that changes what the numbers mean, or their last digits.
 
-    dtype: str = "auto"
-    """``auto``, ``fp32``, ``bf16`` or ``fp16``."""
+    Raises UsageError for a choice that is unknown, a number out of range, and options that do not go together.
+    """
+
+    dtype: Dtype = "auto"
+    """The dtype of weights and activations; ``auto``: bf16 where the device multiplies it fast."""
     exact: bool = False
     """Run in fp32 and never compile."""
     device: str = "auto"
     """``auto`` or a torch device, such as ``cpu`` or ``cuda:1``."""
-    prefix: str = "auto"
-    """The token in front of every text: ``auto``, ``bos``, ``eos`` or ``none``."""
+    prefix: Prefix = "auto"
+    """The token in front of every text; ``auto``: BOS where the tokenizer has one, else EOS."""
     window: int | None = None
-    """Input tokens of a forward pass over a text; None: as many as the model can read."""
+    """Input tokens of a forward pass over a text, at least 1; None: as many as the model can read."""
     overlap: int = 0
-    """Tokens that a later window re-reads without scoring them."""
+    """Tokens that a later window re-reads without scoring them; fewer than ``window``."""
     window_prefix: bool = False
     """Put the prefix token in front of every window, not only of the first."""
     max_tokens: int | None = None
-    """Score only so many tokens of a text, from its beginning; None: all of them."""
-    convention: str = "curate"
-    """Whose numbers to reproduce, one of ``CONVENTIONS``."""
+    """Score only so many tokens of a text, from its beginning, at least 1; None: all of them."""
+    convention: Convention = "curate"
+    """The tool whose numbers to reproduce; any but ``curate`` sets prefix and overlap."""
     pack_tokens: int | None = None
-    """Tokens of a pack, which is one forward pass; None: chosen for the model and the device."""
+    """Tokens of a pack, which is one forward pass, at least 1; None: chosen for the model and the device."""
     revision: str | None = None
     """The revision of a Hub model."""
     trust_remote_code: bool = False
     """Allow a Hub model to run its code."""
-    compiled: str = "off"
-    """``on``, ``off`` or ``auto``: compile on CUDA where there is enough text to repay the wait."""
+    compiled: Compile = "off"
+    """Whether to compile the model; ``auto``: on CUDA where there is enough text to repay the wait."""
     text_bytes: int = 0
     """How much text there is to score, as far as it is known. Only ``compiled="auto"`` uses it."""
+
+    def __post_init__(self) -> None:
+        check_choice("--dtype", self.dtype, choices_of(Dtype))
+        check_choice("--prefix", self.prefix, choices_of(Prefix))
+        check_choice("--convention", self.convention, choices_of(Convention))
+        check_choice("--compile", self.compiled, choices_of(Compile))
+        _check_numbers(self)
+        _check_combinations(self)
+
+
+def _check_numbers(config: ScoringConfig) -> None:
+    """Raise UsageError for a number that no model could take; ``choose_policy`` checks those that a model limits."""
+    numbers = {"window": config.window, "truncate": config.max_tokens, "pack-tokens": config.pack_tokens}
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} must be at least 1, not {value}", f"leave --{name} out for the default")
+    if config.overlap < 0:
+        raise UsageError(f"--overlap must be at least 0, not {config.overlap}", "--overlap 0")
+    if config.window is not None:
+        check_overlap(config.overlap, config.window)
+
+
+def check_overlap(overlap: int, window: int) -> None:
+    """Raise UsageError where a window does not read more tokens than it shares with the one before it."""
+    if overlap >= window:
+        message = f"--overlap must be from 0 to {window - 1} (--window less one), not {overlap}"
+        raise UsageError(message, "--overlap 0")
+
+
+def _check_combinations(config: ScoringConfig) -> None:
+    """Raise UsageError for options that do not go together."""
+    if config.exact and config.compiled == "on":
+        raise UsageError("--exact never compiles the model; it cannot go with --compile on", "leave one of them out")
+    if config.exact and config.dtype not in ("auto", "fp32"):
+        raise UsageError(f"--exact means fp32; it cannot go with --dtype {config.dtype}", "leave one of them out")
+    set_by_convention = config.overlap or config.window_prefix or config.prefix != "auto"
+    if config.convention != "curate" and set_by_convention:
+        message = f"--convention {config.convention} sets the prefix and the overlap"
+        raise UsageError(message, "leave out --prefix, --overlap and --window-prefix, or the convention")
+    if config.convention == "evaluate" and config.max_tokens is not None:
+        raise UsageError("--convention evaluate truncates to the window", "set --window instead of --truncate")
+    if config.window_prefix and config.prefix == "none":
+        raise UsageError("--window-prefix needs a prefix token, and --prefix none forbids it", "leave one of them out")

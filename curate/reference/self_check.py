@@ -2,7 +2,7 @@
 
 On six short texts, in a second or two, it compares: windows packed together with each text alone through the model's
 own attention; our head with the model's own logits; the run's dtype with float32; and it checks that no token's
-prediction depends on what follows it. Where packing fails, the next of ``batches.RUNGS`` is tried; where the head
+prediction depends on what follows it. Where packing fails, the next of ``batches.LAYOUTS`` is tried; where the head
 fails, the model's own logits are used. A model whose numbers cannot be trusted at all is refused.
 """
 
@@ -17,7 +17,7 @@ from curate.errors import ModelError
 from curate.reference.causal import LONGEST
 from curate.reference.checkpoint import Checkpoint, load_with_dtype
 from curate.reference.forward_pass import batches, packed_attention
-from curate.reference.forward_pass.batches import RUNGS, PreparedBatch, ScoringPack
+from curate.reference.forward_pass.batches import LAYOUTS, Layout, PreparedBatch, ScoringPack
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.lm_head import find_head
 from curate.reference.likelihood import Passage, token_nats
@@ -43,26 +43,26 @@ FP32_CHECK = 1_500_000_000  # parameters up to which a float32 copy is loaded to
 class SelfCheck:
     """The measured differences in nats a token, and how the model may run because of them."""
 
-    rung: str
-    """The highest of ``batches.RUNGS`` that gives the model's own numbers."""
+    layout: Layout
+    """The first of ``batches.LAYOUTS`` that gives the model's own numbers."""
     own_head: bool
     """True: our chunked head is used; False: the logits of the model."""
-    rung_gap: float
+    layout_gap: float
     """Largest difference between texts that share a pass and each text alone."""
     head_gap: float
     """Largest difference between our head and the model's own logits."""
     noise: float | None
     """Difference (rms) of the run's dtype from float32; None where it is float32, or was not compared."""
     structure_in_fp32: bool
-    """Whether rung and head were judged in float32."""
+    """Whether layout and head were judged in float32."""
     notes: tuple[str, ...]
-    """Why a rung, a kernel or our head was given up, a line each."""
+    """Why a layout, a kernel or our head was given up, a line each."""
     truth: tuple[Float64Array, ...] = field(default=(), repr=False)
     """Nats of each scored token of each text alone."""
 
     def line(self, dtype: str) -> str:
         """Return the result for the terminal: ``packed = alone to 3e-07, head = model to 1e-07, bf16 within …``."""
-        parts = [f"{self.rung} = alone to {self.rung_gap:.0e}" if self.rung != "alone" else "one by one"]
+        parts = [f"{self.layout} = alone to {self.layout_gap:.0e}" if self.layout != "alone" else "one by one"]
         parts.append(f"head = model to {self.head_gap:.0e}" if self.own_head else "logits of the model itself")
         if self.noise is not None:
             parts.append(f"{dtype} within {self.noise:.2g} nats a token (rms) of fp32")
@@ -80,7 +80,7 @@ def prepare_texts(checkpoint: Checkpoint, prefix: int | None) -> PreparedBatch:
 
 
 def check_model(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None) -> SelfCheck:
-    """Set on ``runner`` the highest rung and the head that give the model's own numbers; return what was measured.
+    """Set on ``runner`` the fastest layout and the head that give the model's own numbers; return what was measured.
 
     Structure (does packing leak? is our head the model's?) is judged in float32 where a float32 copy of the model is
     small enough to load, since the noise of half precision would hide a small leak. Raises ModelError for a tokenizer
@@ -101,13 +101,13 @@ def check_model(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None)
     in_fp32 = exact is not runner or not half
     tolerance = EXACT if in_fp32 else 10 * NOISE
     head_gap = _choose_head(exact, prepared, prefix, truth, tolerance, notes)
-    gap = _choose_rung(exact, prepared, prefix, truth, tolerance, notes)
+    gap = _choose_layout(exact, prepared, prefix, truth, tolerance, notes)
     noise = None
     if exact is not runner:
         runner.head = find_head(runner.model) if exact.head is not None else None
-        noise = _choose_in_dtype(runner, exact.rung, prepared, prefix, truth, notes)
+        noise = _choose_in_dtype(runner, exact.layout, prepared, prefix, truth, notes)
     own_head = runner.head is not None
-    return SelfCheck(runner.rung, own_head, gap, head_gap, noise, in_fp32, tuple(notes), tuple(truth))
+    return SelfCheck(runner.layout, own_head, gap, head_gap, noise, in_fp32, tuple(notes), tuple(truth))
 
 
 def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, check: SelfCheck) -> str | None:
@@ -127,7 +127,7 @@ def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | N
 
 def measure_alone(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[Float64Array]:
     """Return the true nats of each window: a forward pass for each, the model's attention and logits, then float64."""
-    _set_attention(runner, "own")
+    _set_attention(runner, "alone")
     packs = [
         batches.build_pack(prepared, np.array([window]), "alone", prefix) for window in range(len(prepared.lengths))
     ]
@@ -142,10 +142,10 @@ def _own_nats(runner: CausalModel, pack: ScoringPack) -> Float64Array:
 
 
 def measure_together(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[Float64Array]:
-    """Return the nats of each window from the runner as it is set, in as few passes as its rung allows."""
+    """Return the nats of each window from the runner as it is set, in as few passes as its layout allows."""
     measured: list[Float64Array] = [np.zeros(0)] * len(prepared.lengths)
-    for windows in batches.split_windows(prepared.lengths, runner.rung, 10**6, runner.sizes):
-        pack = batches.build_pack(prepared, windows, runner.rung, prefix, runner.sizes)
+    for windows in batches.split_windows(prepared.lengths, runner.layout, 10**6, runner.sizes):
+        pack = batches.build_pack(prepared, windows, runner.layout, prefix, runner.sizes)
         nats = runner.nats(pack).astype(np.float64)
         for window, part in zip(windows, np.split(nats, pack.offsets[1:]), strict=True):
             measured[window] = part
@@ -161,7 +161,7 @@ def _choose_head(
     notes: list[str],
 ) -> float:
     """Keep our head if, text by text, it gives the model's own logits; else drop it. Return the largest difference."""
-    runner.rung, runner.head = "alone", find_head(runner.model)
+    runner.layout, runner.head = "alone", find_head(runner.model)
     gap = float("inf")
     if runner.head is not None:
         try:
@@ -177,7 +177,7 @@ def _choose_head(
     return gap
 
 
-def _choose_rung(
+def _choose_layout(
     runner: CausalModel,
     prepared: PreparedBatch,
     prefix: int | None,
@@ -185,18 +185,18 @@ def _choose_rung(
     tolerance: float,
     notes: list[str],
 ) -> float:
-    """Set the highest rung on which texts together have the nats that they have alone; return the largest difference.
+    """Set the fastest layout in which texts have the nats that they have alone; return the largest difference.
 
     Raises ModelError where none has.
     """
-    for rung in RUNGS:
-        why = "it keeps a state along the sequence" if rung == "packed" and _is_stateful(runner) else None
-        if why is None and rung == "packed" and not runner.takes_positions:
+    for layout in LAYOUTS:
+        why = "it keeps a state along the sequence" if layout == "packed" and _is_stateful(runner) else None
+        if why is None and layout == "packed" and not runner.takes_positions:
             why = "it takes no positions"
-        if why is None and not _set_attention(runner, rung):
+        if why is None and not _set_attention(runner, layout):
             why = "it does not accept our attention"
-        for varlen in () if why else list_kernels(runner, rung):
-            runner.rung, runner.varlen = rung, varlen
+        for varlen in () if why else list_kernels(runner, layout):
+            runner.layout, runner.varlen = layout, varlen
             try:
                 gap, failure = _gap(measure_together(runner, prepared, prefix), truth), None
             except Exception as error:
@@ -208,7 +208,7 @@ def _choose_rung(
             why = failure or f"a token is off by {gap:.1g} nats"
             if varlen:
                 notes.append(f"not in one kernel for all documents: {why}")
-        notes.append(f"not {rung}: {why}")
+        notes.append(f"not {layout}: {why}")
     raise ModelError(
         "the model does not repeat its own numbers on a single text, one by one",
         "it may use randomness or keep state between calls; use another model",
@@ -217,55 +217,57 @@ def _choose_rung(
 
 def _choose_in_dtype(
     runner: CausalModel,
-    highest: str,
+    fastest: Layout,
     prepared: PreparedBatch,
     prefix: int | None,
     truth: list[Float64Array],
     notes: list[str],
 ) -> float:
-    """Set the rung in the run's dtype, whose kernels may differ from float32's; return the rms difference from float32.
+    """Set the layout for the run's dtype, whose kernels may differ from float32's; return the rms gap to float32.
 
-    From the highest rung that float32 allows, the first within ``NOISE``; if none is, the nearest.
+    From ``fastest``, the one that float32 allows, on: the first within ``NOISE``; if none is, the nearest.
     """
-    choice_to_noise: dict[tuple[str, bool], float] = {}
-    choices = [(rung, varlen) for rung in RUNGS[RUNGS.index(highest) :] for varlen in list_kernels(runner, rung)]
-    for rung, varlen in choices:
-        runner.rung, runner.varlen = rung, varlen
-        _set_attention(runner, rung)
+    choice_to_noise: dict[tuple[Layout, bool], float] = {}
+    choices = [
+        (layout, varlen) for layout in LAYOUTS[LAYOUTS.index(fastest) :] for varlen in list_kernels(runner, layout)
+    ]
+    for layout, varlen in choices:
+        runner.layout, runner.varlen = layout, varlen
+        _set_attention(runner, layout)
         try:
-            choice_to_noise[rung, varlen] = _noise(measure_together(runner, prepared, prefix), truth)
+            choice_to_noise[layout, varlen] = _noise(measure_together(runner, prepared, prefix), truth)
         except Exception as error:
-            if is_out_of_memory(error) or rung == RUNGS[-1]:
+            if is_out_of_memory(error) or layout == LAYOUTS[-1]:
                 raise
-            what = "in one kernel for all documents" if varlen else rung
+            what = "in one kernel for all documents" if varlen else layout
             notes.append(f"not {what} in this dtype: {_first_line(error)}")
             continue
-        if choice_to_noise[rung, varlen] <= NOISE:
+        if choice_to_noise[layout, varlen] <= NOISE:
             break
     good = next((choice for choice, noise in choice_to_noise.items() if noise <= NOISE), None)
-    runner.rung, runner.varlen = good or min(choice_to_noise, key=lambda choice: choice_to_noise[choice])
-    _set_attention(runner, runner.rung)
-    return choice_to_noise[runner.rung, runner.varlen]
+    runner.layout, runner.varlen = good or min(choice_to_noise, key=lambda choice: choice_to_noise[choice])
+    _set_attention(runner, runner.layout)
+    return choice_to_noise[runner.layout, runner.varlen]
 
 
-def list_kernels(runner: CausalModel, rung: str) -> tuple[bool, ...]:
+def list_kernels(runner: CausalModel, layout: Layout) -> tuple[bool, ...]:
     """Return the values of ``varlen`` to try: True (one kernel for all documents of a pack) on CUDA in half precision.
 
     That kernel is FlashAttention, which needs an Ampere GPU or newer. A chip or build without it fails the trial, and
     False (a call for each run of documents) is tried next.
     """
     half = next(runner.model.parameters()).dtype != torch.float32
-    return (True, False) if rung == "packed" and half and runner.device.type == "cuda" else (False,)
+    return (True, False) if layout == "packed" and half and runner.device.type == "cuda" else (False,)
 
 
-def _set_attention(runner: CausalModel, rung: str) -> bool:
+def _set_attention(runner: CausalModel, layout: Layout) -> bool:
     """Set our attention for packs, the checkpoint's for everything else; return False where the model refuses ours."""
-    name = packed_attention.NAME if rung == "packed" else _faithful(runner)
+    name = packed_attention.NAME if layout == "packed" else _faithful(runner)
     try:
         runner.model.set_attn_implementation(name)
     except (ValueError, KeyError, AttributeError, NotImplementedError):
         return False
-    return bool(runner.model.config._attn_implementation == name) or rung != "packed"
+    return bool(runner.model.config._attn_implementation == name) or layout != "packed"
 
 
 def _faithful(runner: CausalModel) -> str:

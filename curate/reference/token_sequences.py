@@ -2,7 +2,7 @@
 
 A conversation with several answers is one sequence, read once for all of them; an answer without its question is
 another sequence. They are read as ``score`` reads texts: the prefix token first, windows of which each scores its
-tokens once, packs, the ladder of rungs, chunks of the head.
+tokens once, packs, the layout that the self-check chose, chunks of the head.
 """
 
 from collections.abc import Callable, Sequence

@@ -13,6 +13,7 @@ import numpy as np
 from curate.errors import ModelError
 from curate.reference.causal import CausalReference
 from curate.reference.likelihood import Passage
+from curate.reference.loading import load_causal
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
 from curate.runtime.arrays import Float64Array, Int64Array
@@ -35,8 +36,6 @@ def reload_reference(identity: Mapping[str, Any]) -> CausalReference:
 
     Raises ModelError where the model of that name has changed since, or cannot be loaded.
     """
-    from curate.reference.loading import load_causal
-
     config = ScoringConfig(
         dtype=identity["dtype"],
         exact=identity["exact"],

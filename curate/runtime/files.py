@@ -34,10 +34,10 @@ def replace_atomically(path: Path) -> Iterator[Path]:
 def make_storage_error(error: OSError, path: Path) -> StorageError:
     """Return the error for a path that the operating system refused to write, with a hint where one helps."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space, or pass another run directory with --run; complete parts are kept"
+        hint = "free some space and run the same command again; complete parts are kept"
         return StorageError(f"the disk is full: {path} could not be written", hint)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StorageError(f"{path} may not be written: {error.strerror}", "pass a writable directory with --run")
+        return StorageError(f"{path} may not be written: {error.strerror}", "choose a directory that you may write to")
     return StorageError(f"{path} could not be written: {error.strerror or error}")
 
 

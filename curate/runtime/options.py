@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args,
 import typer
 
 from curate.errors import UsageError
+from curate.runtime.choices import Dtype, Prefix, check_choice, choices_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,14 +60,14 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the result a
 ShowOption = Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")]
 DeviceOption = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda, cuda:1, mps.")]
 DtypeOption = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"],
+    Dtype,
     typer.Option(help="Number format of the model; auto: bf16 where the device multiplies it fast."),
 ]
 ExactOption = Annotated[
     bool, typer.Option("--exact", help="Compute in fp32 throughout: agrees to 1e-5 nats a token, slower.")
 ]
 PrefixOption = Annotated[
-    Literal["auto", "bos", "eos", "none"],
+    Prefix,
     typer.Option(help="Token read before each text; auto: BOS where the tokenizer has one, else EOS."),
 ]
 WindowOption = Annotated[int | None, typer.Option(help="Tokens read at a time.  [default: all that the model can]")]
@@ -82,23 +83,6 @@ def as_list(value: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] | N
     if value is None:
         return []
     return [os.fspath(one) for one in ([value] if isinstance(value, (str, os.PathLike)) else value)]
-
-
-def check_choice(option: str, value: object, choices: Sequence[object]) -> None:
-    """Raise UsageError where the value of an option is not one of its choices; the hint lists them."""
-    if value not in choices:
-        raise UsageError(
-            f"{option} must be one of {', '.join(map(str, choices))}, not {value}", f"{option} {choices[0]}"
-        )
-
-
-def choices_of(annotation: Any) -> tuple[Any, ...]:
-    """Return the values of a ``Literal``, also within ``Annotated`` and next to None; empty for other annotations."""
-    if get_origin(annotation) is Annotated:
-        return choices_of(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next((found for one in get_args(annotation) if (found := choices_of(one))), ())
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def on_command_line(annotation: Any) -> Any:

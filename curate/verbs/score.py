@@ -2,12 +2,13 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from curate.errors import UsageError
 from curate.rundir.signals import SIGNALS
+from curate.runtime.choices import Compile, Convention
 from curate.runtime.options import (
     CorpusArgument,
     DeviceOption,
@@ -30,7 +31,7 @@ from curate.runtime.options import (
     verb_function,
 )
 from curate.runtime.text import DEFAULT_RUN
-from curate.stages.score.summary import ScoreSummary, summarise
+from curate.stages.score.summary import ScoreSummary, summarise_scores
 
 
 @verb_function(max_tokens="truncate")
@@ -59,10 +60,7 @@ def score(
         bool, typer.Option("--window-prefix", help="Put the prefix token first in every window.")
     ] = False,
     truncate: Annotated[int | None, typer.Option(help="Score only this many tokens of a document, its first.")] = None,
-    convention: Annotated[
-        Literal["curate", "lm-eval", "evaluate", "hf-guide"],
-        typer.Option(help="Reproduce the numbers of another tool."),
-    ] = "curate",
+    convention: Annotated[Convention, typer.Option(help="Reproduce the numbers of another tool.")] = "curate",
     signals: Annotated[str, typer.Option(help=f"Extra columns: {', '.join(SIGNALS)}; all; none.")] = "zlib_ratio",
     carry: Annotated[
         str, typer.Option(help="Columns to store next to the scores: auto (domain, source …), none, or names.")
@@ -70,8 +68,7 @@ def score(
     revision: RevisionOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
     compile: Annotated[
-        Literal["auto", "on", "off"],
-        typer.Option(help="Compile the model first; auto: on CUDA, where there is much to read."),
+        Compile, typer.Option(help="Compile the model first; auto: on CUDA, where there is much to read.")
     ] = "auto",
     pack_tokens: PackTokensOption = None,
     slice_bytes: Annotated[
@@ -100,11 +97,11 @@ def score(
     from curate.runtime import console, profiler
     from curate.stages.score.signals import choose_signals
     from curate.stages.score.slices import ScoreWork, choose_slice_bytes, cut_corpus
-    from curate.stages.score.table import begin, complete
+    from curate.stages.score.table import begin_scores, complete_scores
     from curate.stages.slice_runner import run_slices
 
     wanted_signals = choose_signals(signals)
-    for name, value in {"limit": limit, "pack-tokens": pack_tokens, "slice-bytes": slice_bytes}.items():
+    for name, value in {"limit": limit, "slice-bytes": slice_bytes}.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, not {value}", f"leave --{name} out for the default")
     opened = open_run(run, create=True)
@@ -120,8 +117,9 @@ def score(
     )
     console.say("reading", read.describe())
     names = document_columns.choose_carried(read, carry)
-    settled = before.get("made_from", {}).get("model", {})
-    reading = ScoringConfig(
+    recorded = before.get("made_from", {}).get("model", {})
+    settled = recorded if recorded.get("model") == model else {}
+    config = ScoringConfig(
         dtype=dtype,
         exact=exact,
         device=device,
@@ -131,16 +129,16 @@ def score(
         window_prefix=window_prefix,
         max_tokens=truncate,
         convention=convention,
-        pack_tokens=pack_tokens or (settled.get("pack_tokens") if settled.get("model") == model else None),
+        pack_tokens=settled.get("pack_tokens") if pack_tokens is None else pack_tokens,
         revision=revision,
         trust_remote_code=trust_remote_code,
-        compiled=settle_compiling(compile, settled if settled.get("model") == model else {}),
+        compiled=settle_compiling(compile, settled),
         text_bytes=0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1)),
     )
     if devices is not None and device != "auto":
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
-    reference = load(model, reading, devices)
-    announce_reference(reference, devices)
+    reference = load(model, config, devices)
+    announce_reference(reference)
     try:
         read = cut_corpus(read, slice_bytes or choose_slice_bytes(reference))
         made_from = {
@@ -148,7 +146,7 @@ def score(
             "model": reference.identity,
             "parameters": {"signals": wanted_signals},
         }
-        begin(opened, read, made_from, restart)
+        begin_scores(opened, read, made_from, restart)
         with profiler.measure_spans() if profile else nullcontext() as watch:
             fingerprint, corpus_fingerprint = compute_fingerprint(made_from), read.fingerprint()
             work = ScoreWork(opened, reference, wanted_signals, names, fingerprint, corpus_fingerprint)
@@ -156,13 +154,13 @@ def score(
     finally:
         reference.close()
     document_columns.complete_carried(opened, names, read.fingerprint())
-    summary = summarise(opened, reference.identity["model"], seconds, reference)
+    summary = summarise_scores(opened, reference.identity["model"], seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete(opened, read, made_from, kept)
+    complete_scores(opened, read, made_from, kept)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))
 
 
-def settle_compiling(compile: str, settled: dict[str, Any]) -> str:
+def settle_compiling(compile: Compile, settled: dict[str, Any]) -> Compile:
     """Return the ``--compile`` to use: for auto what the run began with, since it shows in the last digits."""
     if compile != "auto" or "compiled" not in settled:
         return compile

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from curate.runtime.choices import ComputeDtype, WeightsDtype
 from curate.runtime.numbers import parse_tokens
 from curate.runtime.options import (
     CorpusArgument,
@@ -73,11 +74,9 @@ def train_reference(
     held_out: Annotated[
         str | None, typer.Option(help="Corpus to measure on.  [default: one document of 200, kept out]")
     ] = None,
-    weights: Annotated[
-        Literal["bfloat16", "float32"], typer.Option(help="Number format of the weights that are written.")
-    ] = "bfloat16",
+    weights: Annotated[WeightsDtype, typer.Option(help="Number format of the weights that are written.")] = "bfloat16",
     compute: Annotated[
-        Literal["auto", "bfloat16", "float32"],
+        ComputeDtype,
         typer.Option(help="Number format to multiply in; auto: the faster one on this machine."),
     ] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to train on.")] = "auto",

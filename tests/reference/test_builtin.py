@@ -28,9 +28,6 @@ def tokenizer():
     return Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
 
 
-# ---- the folder ----------------------------------------------------------------------------------------------------
-
-
 def test_it_is_small_and_reads_a_page():
     config = json.loads((FOLDER / "config.json").read_text())
     assert (FOLDER / "model.safetensors").stat().st_size <= 40_000_000
@@ -55,9 +52,6 @@ def test_transformers_loads_it_and_gives_the_nats_that_we_give():
     assert found.nats[0] == pytest.approx(wanted, abs=1e-5 * len(ids)) and found.tokens[0] == len(ids)
 
 
-# ---- the tokenizer -------------------------------------------------------------------------------------------------
-
-
 def test_every_byte_is_a_token(tokenizer):
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -79,9 +73,6 @@ def test_digits_stand_singly_and_indentation_apart_from_its_word(tokenizer):
     assert all(len(piece.strip()) <= 1 for piece in pieces("31415926 27182818"))
     assert "".join(pieces("x\n        return x")).count("        ") == 1
     assert len(pieces("\n        return")) <= 4, "eight spaces are not eight tokens"
-
-
-# ---- what it is worth ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +105,6 @@ def test_junk_lies_where_the_card_says(scores):
     good = median(r"(?!junk-)")
     assert median(r"junk-repeated_lines-") < good / 2
     assert min(median(r"junk-base64-"), median(r"junk-shuffled_words-")) > 1.5 * good
-
-
-# ---- the card ------------------------------------------------------------------------------------------------------
 
 
 def test_the_card_counts_the_parameters_that_are_there():

@@ -21,7 +21,7 @@ EXPECTED = dict.fromkeys(models.SHAPES, "packed") | {"bloom": "padded", "mamba":
 def test_exact_mode_gives_the_naive_loop_to_a_hundred_thousandth_of_a_nat_a_token(folder, kind):
     reference = load(str(folder(kind)), ScoringConfig(exact=True))
     found = score(reference, TEXTS)
-    assert reference.runner.rung == EXPECTED[kind] and reference.runner.head is not None
+    assert reference.runner.layout == EXPECTED[kind] and reference.runner.head is not None
     assert found.status == ["ok"] * len(TEXTS)
     window = reference.policy.window
     truth = naive(folder(kind), TEXTS, window)

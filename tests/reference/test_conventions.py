@@ -92,9 +92,6 @@ def assert_equal_means(means, expected):
     np.testing.assert_array_less(np.abs(np.asarray(means) - np.asarray(expected)), 1e-5)
 
 
-# ---- lm-eval ------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def lm_eval():
     """The modules of lm-eval, with what they warn about on import left to them."""
@@ -179,9 +176,6 @@ def test_a_marker_spelled_in_a_text_is_a_control_token_to_lm_eval_and_text_to_us
         assert found.tokens[0] > len(as_control) + 5 and abs(found.nats[0] - expected) > 1
 
 
-# ---- evaluate -----------------------------------------------------------------------------------------------------
-
-
 def pad_as_evaluate(place, texts, max_length, batch_size=16):
     """What evaluate's perplexity does: the whole corpus cut and padded to one length, the mean of a masked loss.
 
@@ -227,9 +221,6 @@ def test_evaluate_gives_the_perplexity_of_its_convention(folder, texts, kind, wi
     np.testing.assert_array_equal(found.tokens, np.minimum(lengths, window - 1))  # the prefix takes a place
     np.testing.assert_array_equal(found.truncated, lengths > window - 1)
     assert_equal_means(found.nats / found.tokens, np.log(tool(folder(kind), texts, window)))
-
-
-# ---- the guide of Hugging Face ------------------------------------------------------------------------------------
 
 
 def log_probabilities(model, ids):

@@ -88,15 +88,31 @@ def test_damaged_weights_are_one_line(folder, tmp_path):
         ({"convention": "mine"}, "--convention"),
         ({"exact": True, "dtype": "bf16"}, "--exact"),
         ({"window": 65}, "--window must be at most 64"),
+        ({"window": 0}, "--window must be at least 1, not 0"),
+        ({"window": -5}, "--window must be at least 1, not -5"),
+        ({"window": 1, "convention": "evaluate"}, "--window must be at least 2 with --convention evaluate, not 1"),
+        ({"overlap": -1}, "--overlap must be at least 0, not -1"),
+        ({"overlap": 64}, "--overlap must be from 0 to 63"),
+        ({"pack_tokens": 0}, "--pack-tokens must be at least 1, not 0"),
+        ({"compiled": "maybe"}, "--compile must be one of"),
         ({"window": 8, "overlap": 8}, "--overlap"),
         ({"max_tokens": 0}, "--truncate"),
         ({"prefix": "nobody"}, "--prefix"),
         ({"window_prefix": True, "prefix": "none"}, "--window-prefix"),
         ({"convention": "lm-eval", "overlap": 3}, "sets the prefix and the overlap"),
-        ({"device": "cuda:99"}, "--device"),
+        ({"device": "cuda:99"}, "--device cuda:99 is not available"),
+        ({"device": "foo"}, "--device must be auto, cpu, cuda, cuda:1 or mps, not foo"),
     ],
 )
 def test_a_reading_that_means_nothing_is_refused(folder, wrong, says):
     with pytest.raises(UsageError) as caught:
         load(str(folder("llama")), ScoringConfig(**wrong))
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"window": 0}, {"overlap": -1}, {"max_tokens": 0}, {"convention": "mine"}, {"window": 8, "overlap": 8}]
+)
+def test_a_config_that_no_model_could_take_is_refused_without_a_model_too(wrong):
+    with pytest.raises(UsageError, match="--"):
+        load("none", ScoringConfig(**wrong))

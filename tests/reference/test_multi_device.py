@@ -1,6 +1,7 @@
 """Several devices, a process for each: the same bytes as one, whatever finishes first; and one that dies is named."""
 
 import os
+import re
 import signal
 
 import numpy as np
@@ -109,12 +110,22 @@ def test_devices_are_named_by_number_by_name_or_all(monkeypatch):
     assert multi_device.parse_devices("all") == ["cuda:0", "cuda:1", "cuda:2"]
     assert multi_device.parse_devices("0, 2") == ["cuda:0", "cuda:2"]
     assert multi_device.parse_devices("cpu,cpu") == ["cpu", "cpu"]
-    for text, message in {"0,cpu": "mixes cpu and cuda", "1,1": "names cuda:1 twice", " , ": "names no device"}.items():
-        with pytest.raises(UsageError, match=message):
+    assert multi_device.parse_devices("cuda") == ["cuda:0"]
+    refused = {
+        "0,cpu": "mixes cpu and cuda",
+        "1,1": "names cuda:1 twice",
+        "cuda,0": "names cuda:0 twice",
+        " , ": "must name at least one device",
+        "foo": "must be 0,1 or all (CUDA), or cpu,cpu, not foo",
+        "0,3": "there is no cuda:3 here (cuda:0, cuda:1, cuda:2)",
+    }
+    for text, message in refused.items():
+        with pytest.raises(UsageError, match=re.escape(message)):
             multi_device.parse_devices(text)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(UsageError, match="no CUDA device is available"):
-        multi_device.parse_devices("all")
+    for text in ("all", "0,1"):
+        with pytest.raises(UsageError, match="no CUDA device is available"):
+            multi_device.parse_devices(text)
 
 
 def test_one_device_and_several_cannot_both_be_named(model, tmp_path, sample_corpus):

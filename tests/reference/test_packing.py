@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.reference.packing import WindowPolicy, batch_windows, cut_windows, pack_windows
+from curate.reference.packing import WindowPolicy, batch_windows, cut_windows, fit_size, pack_fixed, pack_windows
 
 
 @st.composite
@@ -76,3 +76,25 @@ def test_batches_are_a_partition_within_their_places(lengths, capacity, equal):
 def test_a_policy_that_means_nothing_is_refused(wrong):
     with pytest.raises(ValueError):
         WindowPolicy(**wrong)
+
+
+@given(st.lists(st.integers(1, 200), max_size=80), st.sampled_from([(64, 16, 4), (100, 25), (256, 64, 16), (7,)]))
+def test_every_window_is_in_one_pack_and_packs_of_many_sizes_waste_less_than_of_one(lengths, sizes):
+    lengths = np.array(lengths, np.int64)
+    found = pack_fixed(lengths, sizes)
+    assert sorted(np.concatenate(found).tolist() if found else []) == list(range(len(lengths)))
+    places = [fit_size(int(lengths[one].sum()), sizes) for one in found]
+    whole = [fit_size(int(lengths[one].sum()), sizes[:1]) for one in pack_windows(lengths, sizes[0])]
+    assert sum(places) <= sum(whole)
+    for one, size in zip(found, places, strict=True):
+        used = int(lengths[one].sum())
+        assert used <= size and (size in sizes or (len(one) == 1 and size % sizes[0] == 0 and size - used < sizes[0]))
+
+
+def test_what_is_left_of_a_batch_takes_small_packs():
+    lengths = np.array([60] * 5 + [10])  # 310 of places: one of 256 holds four, then 60 + 10 are left
+    found = pack_fixed(lengths, (256, 64, 16))
+    assert sorted(fit_size(int(lengths[one].sum()), (256, 64, 16)) for one in found) in ([64, 256], [16, 64, 256])
+    assert pack_fixed(np.zeros(0, np.int64), (4,)) == []
+    with pytest.raises(ValueError, match="positive and fall"):
+        pack_fixed(lengths, (16, 64))

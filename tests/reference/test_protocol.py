@@ -13,6 +13,7 @@ from curate.reference.announce import announce_reference
 from curate.reference.likelihood import Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ReferenceModel, ScoringConfig
+from curate.runtime import console
 
 MEMBERS = sorted(name for name in vars(ReferenceModel) if not name.startswith("_"))
 CONFIG = ScoringConfig(exact=True, device="cpu", window=32, overlap=4, max_tokens=40)
@@ -51,7 +52,14 @@ def test_counts_grow_with_what_is_scored_and_it_can_be_announced(reference, caps
     (found,) = reference.score([[Passage("hello world"), Passage("and more of it")]])
     assert reference.num_scored_tokens - before == found.tokens.sum()
     assert reference.num_computed_tokens - computed >= found.tokens.sum()
-    announce_reference(reference, "cpu")
+    console.enable(True)
+    announce_reference(reference)
+    said = " ".join(capsys.readouterr().err.split())
+    if reference.identity["model"] == "none":
+        assert "nothing is measured" in said and "self-check" not in said
+    else:
+        assert "LlamaForCausalLM" in said and f"self-check {reference.check_line}" in said
+    assert ("cpu, cpu" in said) == (reference.devices == ("cpu", "cpu")), "devices are named where there are several"
 
 
 def test_a_reference_that_is_closed_twice_is_not_a_failure(tmp_path):

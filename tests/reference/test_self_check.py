@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_an_attention_that_leaks_between_documents_is_caught_and_packing_given_up(folder, monkeypatch):
     monkeypatch.setattr(packed_attention, "find_runs", lambda edges: [(0, edges[-1], 1)])
     reference = load(str(folder("llama")), ScoringConfig(exact=True))
-    assert reference.runner.rung == "padded" and any("not packed: a token is off" in note for note in reference.notes)
+    assert reference.runner.layout == "padded" and any("not packed: a token is off" in note for note in reference.notes)
     np.testing.assert_allclose(score(reference, TEXTS).nats, naive(folder("llama"), TEXTS, 64), rtol=2e-6)
 
 
@@ -32,7 +32,7 @@ def test_a_kernel_that_fails_in_half_precision_alone_is_caught_and_packing_given
 
     monkeypatch.setattr(packed_attention, "_documents", fails)
     reference = load(str(folder("llama")), ScoringConfig(dtype="bf16"))
-    assert reference.runner.rung == "padded" and reference.identity["forward"] == "padded"
+    assert reference.runner.layout == "padded" and reference.identity["forward"] == "padded"
     assert "not packed in this dtype: no kernel for this chip" in reference.notes
     noise = (score(reference, TEXTS).nats - naive(folder("llama"), TEXTS, 64)) / np.sqrt(score(reference, TEXTS).tokens)
     assert np.sqrt(np.mean(noise**2)) <= 0.05
@@ -55,7 +55,7 @@ def test_a_kernel_that_leaks_in_half_precision_alone_is_caught_too(folder, monke
     reference = load(str(folder("llama")), ScoringConfig(dtype="bf16"))
     monkeypatch.undo()
     packed_attention.register_attention()
-    assert reference.runner.rung == "padded"
+    assert reference.runner.layout == "padded"
 
 
 def test_a_head_that_is_not_the_models_is_caught_and_given_up(folder, monkeypatch):
@@ -74,10 +74,10 @@ def test_a_head_that_is_not_the_models_is_caught_and_given_up(folder, monkeypatc
 def test_every_rung_gives_the_same_numbers(folder):
     reference = load(str(folder("llama")), ScoringConfig(exact=True))
     truth = naive(folder("llama"), TEXTS, 64)
-    for rung in ("packed", "padded", "equal", "alone"):
-        reference.runner.rung = rung
-        self_check._set_attention(reference.runner, rung)
-        np.testing.assert_allclose(score(reference, TEXTS).nats, truth, rtol=2e-6, err_msg=rung)
+    for layout in ("packed", "padded", "equal", "alone"):
+        reference.runner.layout = layout
+        self_check._set_attention(reference.runner, layout)
+        np.testing.assert_allclose(score(reference, TEXTS).nats, truth, rtol=2e-6, err_msg=layout)
 
 
 def test_half_precision_that_is_too_coarse_gives_way_to_fp32(folder, monkeypatch):

@@ -39,7 +39,7 @@ def open_spelling(corpus: Corpus, tokenizer: str | None, layout: str, append: st
     if corpus.conversation is not None:
         message = f"the corpus holds conversations ({corpus.conversation}); token files are made of one column of text"
         raise UsageError(message, "--format parquet, and the chat template of your trainer")
-    from curate.reference.tokenizer_only import load_tokenizer  # It imports torch.
+    from curate.exports.tokens.tokenizer import load_tokenizer  # It imports torch.
 
     return TokenSpelling(load_tokenizer(tokenizer), layout, append)
 

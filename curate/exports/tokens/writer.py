@@ -24,7 +24,7 @@ from curate.exports.tokens.formats import HEADER_BYTES, LAYOUTS, TokenShard, cho
 from curate.runtime.arrays import Int32Array, Int64Array
 
 if TYPE_CHECKING:
-    from curate.reference.tokenizer_only import TokenizerOnly
+    from curate.exports.tokens.tokenizer import TokenizerOnly
 
 BATCH_CHARACTERS = 1_000_000
 BATCH_ROWS = 1024

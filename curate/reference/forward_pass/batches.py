@@ -7,6 +7,7 @@ so that a passage's sums depend neither on its neighbours nor on the order in wh
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from curate.reference.packing import WindowPolicy
 from curate.reference.tokenizer import TextEncoder
 from curate.runtime.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
-RUNGS = ("packed", "padded", "equal", "alone")
-"""The ways in which windows share a forward pass, the fastest first (``causal`` describes them)."""
+Layout = Literal["packed", "padded", "equal", "alone"]
+"""How windows share a forward pass (``causal`` describes each)."""
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+"""All layouts, the fastest first."""
 FILLER = 256  # positions of a document of the filling: one long one would cost the attention of a long document
 
 
@@ -53,7 +56,7 @@ class PreparedBatch:
 
 @dataclass(frozen=True, slots=True)
 class ScoringPack:
-    """What one forward pass reads. B rows, L places; N scored predictions in all, window by window."""
+    """What one forward pass reads. B rows, L positions; N scored predictions in all, window by window."""
 
     ids_BL: Int64Array
     positions_BL: Int64Array
@@ -157,23 +160,23 @@ def _scored_bytes(text: str, kept: int, tokens: int, unscored: int, encoder: Tex
     return end - (encoder.num_bytes_until(text, unscored - 1) if unscored else 0)
 
 
-def split_windows(lengths: Int64Array, rung: str, capacity: int, sizes: Sequence[int] = ()) -> list[Int64Array]:
-    """Distribute windows over forward passes of at most ``capacity`` positions, as one of ``RUNGS`` does.
+def split_windows(lengths: Int64Array, layout: Layout, capacity: int, sizes: Sequence[int] = ()) -> list[Int64Array]:
+    """Distribute windows over forward passes of at most ``capacity`` positions, in the given layout.
 
     ``sizes`` are those that packs are filled up to, where packs have fixed sizes; they replace ``capacity``. Return one
     array of indices into ``lengths`` for each pass; each index is in exactly one.
     """
-    if rung == "packed":
+    if layout == "packed":
         return packing.pack_fixed(lengths, sizes) if sizes else packing.pack_windows(lengths, capacity)
-    if rung == "alone":
+    if layout == "alone":
         return [np.array([window]) for window in range(len(lengths))]
-    return packing.batch_windows(lengths, capacity, equal=rung == "equal")
+    return packing.batch_windows(lengths, capacity, equal=layout == "equal")
 
 
 def build_pack(
     prepared: PreparedBatch,
     windows: Int64Array,
-    rung: str,
+    layout: Layout,
     prefix: int | None,
     sizes: Sequence[int] = (),
     fill_from: int = 0,
@@ -188,7 +191,7 @@ def build_pack(
     starts = prepared.starts[windows]
     at = _count_up(starts + lengths - scored + 1, scored)  # the last target of a window follows its last input
     first = np.cumsum(lengths) - lengths
-    if rung == "packed":
+    if layout == "packed":
         edges = np.append(first, lengths.sum())
         positions = _count_up(np.zeros_like(lengths), lengths)[None]
         ids = prepared.ids[_count_up(starts, lengths)].astype(np.int64)[None]

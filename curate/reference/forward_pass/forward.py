@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from curate.reference.forward_pass import device_transfer, packed_attention
-from curate.reference.forward_pass.batches import ScoringPack
+from curate.reference.forward_pass.batches import Layout, ScoringPack
 from curate.reference.forward_pass.device_transfer import DevicePack, DeviceTransfer, HostResult, PendingResult
 from curate.reference.forward_pass.lm_head import Head, full_nats
 from curate.reference.forward_pass.precision import matmul_precision
@@ -28,15 +28,15 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", 
 
 @dataclass(slots=True)
 class CausalModel:
-    """A model on its device, and how it is run. The self-check chooses ``rung`` and ``head``."""
+    """A model on its device, and how it is run. The self-check chooses ``layout`` and ``head``."""
 
     model: Any
     """A causal language model of transformers."""
     device: torch.device
     head: Head | None
     """None: use the logits that the model returns."""
-    rung: str
-    """How windows share a forward pass, one of ``batches.RUNGS``."""
+    layout: Layout
+    """How windows share a forward pass."""
     own_attention: str | None = None
     """The attention implementation that the checkpoint came with."""
     takes_positions: bool = True

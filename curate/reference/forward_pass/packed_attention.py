@@ -126,6 +126,7 @@ def _attend(
     softcap: float | None,
     sinks: torch.Tensor | None,
 ) -> torch.Tensor:
+    """Attend in the documents of the current bounds.  → B×T×H×K"""
     bounds = _bounds
     if bounds is None:
         out = _document(query, key, value, scale, window, softcap, sinks)
@@ -142,30 +143,12 @@ def _attend(
     return out_THK.unsqueeze(0)
 
 
-@torch.library.custom_op("curate::attend", mutates_args=())
-def attend_as_one_operation(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    scale: float,
-    window: int | None,
-    softcap: float | None,
-    sinks: torch.Tensor | None,
-) -> torch.Tensor:
-    """Return what ``attend`` does, B×T×H×K; opaque to the compiler."""
-    return _attend(query, key, value, scale, window, softcap, sinks)
+attend_as_one_operation = torch.library.custom_op("curate::attend", _attend, mutates_args=())
+"""``_attend`` as one operation, opaque to the compiler."""
 
 
 @attend_as_one_operation.register_fake
-def _(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    scale: float,
-    window: int | None,
-    softcap: float | None,
-    sinks: torch.Tensor | None,
-) -> torch.Tensor:
+def _(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any) -> torch.Tensor:
     batch, heads, positions, _width = query.shape
     return query.new_empty((batch, positions, heads, value.shape[-1]))
 

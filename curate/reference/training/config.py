@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from curate.errors import UsageError
 from curate.reference.training.packs import BLOCK
 from curate.reference.training.tokenizer import ALPHABET, END_OF_TEXT
+from curate.runtime.choices import ComputeDtype, WeightsDtype, check_choice, choices_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class TrainingConfig:
     held_out_every: int = 200
     """One document of so many, chosen by its hash, is never trained on; 0 when another set is measured."""
     tokenizer_bytes: int = 64_000_000
-    """Characters of text that the tokenizer is trained on, at most."""
+    """Characters, not bytes, of text that the tokenizer is trained on, at most. ``training.json`` keeps the name."""
     seed: int = 0
     """Seed of the first weights and of the order of the documents."""
-    compute: str = "auto"
-    """Arithmetic of the matrix products: bfloat16, float32, or auto (bfloat16 where the machine is faster with it)."""
-    weights: str = "bfloat16"
-    """How the finished weights are written: bfloat16 or float32."""
+    compute: ComputeDtype = "auto"
+    """Dtype of the matrix products; ``auto``: bfloat16 where the machine is faster with it."""
+    weights: WeightsDtype = "bfloat16"
+    """Dtype in which the finished weights are written."""
 
     def __post_init__(self) -> None:
         if self.vocabulary <= ALPHABET:
@@ -69,10 +70,8 @@ class TrainingConfig:
             )
         if not (self.minutes or self.tokens) or min(self.minutes or 1, self.tokens or 1) <= 0:
             raise UsageError("the training has no budget: --minutes or --tokens must be greater than 0", "--minutes 60")
-        if self.weights not in ("bfloat16", "float32"):
-            raise UsageError(f"--weights must be bfloat16 or float32, not {self.weights}", "--weights bfloat16")
-        if self.compute not in ("auto", "bfloat16", "float32"):
-            raise UsageError(f"--compute must be auto, bfloat16 or float32, not {self.compute}", "--compute auto")
+        check_choice("--weights", self.weights, choices_of(WeightsDtype))
+        check_choice("--compute", self.compute, choices_of(ComputeDtype))
 
 
 def rate_at(share: float, warm_up: float) -> float:

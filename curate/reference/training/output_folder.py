@@ -5,13 +5,11 @@ where it exists, the training is finished.
 """
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -22,28 +20,15 @@ from curate.reference.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
+from curate.runtime.files import replace_atomically
 
 WORK = ".training"
 
 
-@contextmanager
-def open_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that is renamed to ``path`` after the block.
-
-    ``path`` is complete, or missing, or still the file that it was before.
-    """
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text in UTF-8 to a file, which is replaced at once."""
-    with open_atomically(path) as file:
-        file.write(text.encode("utf-8"))
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8 to a file, which is replaced at once. Raises StorageError."""
+    with replace_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
@@ -64,7 +49,7 @@ def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
     shutil.rmtree(out / WORK, ignore_errors=True)
     (out / "training.json").unlink(missing_ok=True)
     (out / WORK).mkdir(parents=True, exist_ok=True)
-    write_atomically(out / WORK / "premise.json", json.dumps(premise, indent=2))
+    write_text(out / WORK / "premise.json", json.dumps(premise, indent=2))
 
 
 def find_difference(recorded: Mapping[str, Any], premise: Mapping[str, Any], name: str = "") -> str:
@@ -101,9 +86,9 @@ def write_folder(
         model.to(dtype).save_pretrained(out)
     (out / "generation_config.json").unlink(missing_ok=True)
     save_tokenizer(tokenizer, out, config.context)
-    write_atomically(out / "README.md", render_card(config, training, premise))
+    write_text(out / "README.md", render_card(config, training, premise))
     record = {"training": asdict(training), "premise": premise, "torch": torch.__version__}
-    write_atomically(out / "training.json", json.dumps(record, indent=2))
+    write_text(out / "training.json", json.dumps(record, indent=2))
     shutil.rmtree(out / WORK, ignore_errors=True)
 
 
@@ -138,9 +123,9 @@ def render_card(config: TrainingConfig, training: TrainingRun, premise: Mapping[
 
 
 def save_checkpoint(trainer: Trainer, path: Path) -> None:
-    """Write weights, optimisers and counters to a file, which is replaced at once."""
+    """Write weights, optimisers and counters to a file, which is replaced at once. Raises StorageError."""
     state = {"model": trainer.model.state_dict(), "muon": trainer.muon.averages, "adam": trainer.adam.state_dict()}
-    with open_atomically(path) as file:
+    with replace_atomically(path) as temporary, temporary.open("wb") as file:
         torch.save({**state, "counters": trainer.counters()}, file)
 
 

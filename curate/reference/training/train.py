@@ -24,8 +24,8 @@ from curate.reference.training.output_folder import (
     claim_folder,
     load_checkpoint,
     load_training,
-    write_atomically,
     write_folder,
+    write_text,
 )
 from curate.reference.training.packs import Windows, balance_windows, cut_windows
 from curate.reference.training.token_cache import encode_corpus, load_groups, open_encoded, save_groups
@@ -95,12 +95,13 @@ def prepare_corpus(texts: Texts, work: Path, config: TrainingConfig, groups: Tex
     """
     if (work / "hashes.npy").exists() and (work / "tokenizer.json").exists():
         return Tokenizer.from_file(str(work / "tokenizer.json"))
-    say("tokenizer", f"byte-level BPE of {config.vocabulary:,} tokens, on up to {config.tokenizer_bytes / 1e6:.0f} MB")
+    most = f"{config.tokenizer_bytes / 1e6:.0f} M characters"
+    say("tokenizer", f"byte-level BPE of {config.vocabulary:,} tokens, trained on up to {most}")
     sample = sample_texts((text for text in texts() if not is_held_out(text, config)), config.tokenizer_bytes)
     if not sample:
         raise CorpusError("the corpus has no text to learn from", "name files with a text field: --text-field")
     tokenizer = train_tokenizer(sample, config.vocabulary)
-    write_atomically(work / "tokenizer.json", tokenizer.to_str())
+    write_text(work / "tokenizer.json", tokenizer.to_str())
     if groups is not None:
         save_groups((name for text, name in zip(texts(), groups(), strict=True) if text.strip()), work)
     encode_corpus((text for text in texts() if text.strip()), tokenizer, work, config.document_tokens)

@@ -30,8 +30,8 @@ from curate.sft.datasets.reading import read_record
 from curate.sft.measuring.responses import SUMS, ResponseReader
 from curate.sft.ranking.session import RankingSession
 from curate.stages.score.rows import assemble_part, measure_texts
-from curate.stages.score.summary import summarise
-from curate.stages.score.table import begin, complete
+from curate.stages.score.summary import summarise_scores
+from curate.stages.score.table import begin_scores, complete_scores
 from curate.stages.slice_runner import name_part
 
 RowKey = tuple[str, int]
@@ -74,13 +74,13 @@ def write_example_run(
     }
     drawn = {"sample": session.options.sample, "seed": session.options.seed}
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": []} | drawn}
-    begin(run, corpus, made_from, restart=True)
+    begin_scores(run, corpus, made_from, restart=True)
     rows = sum_rows(responses)
     _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_refusals(dataset))
     document_columns.complete_carried(run, tuple(COLUMNS), corpus.fingerprint())
-    summary = summarise(run, identity["model"], 1.0)
+    summary = summarise_scores(run, identity["model"], 1.0)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete(run, corpus, made_from, kept)
+    complete_scores(run, corpus, made_from, kept)
     read = summary.documents + sum(summary.not_scored.values())
     if summary.not_scored.get(NOT_SAMPLED):
         left_out = summary.not_scored[NOT_SAMPLED]

@@ -65,7 +65,7 @@ def assemble_part(
     for index, row in enumerate(scored):
         status[row], reason[row] = likelihoods.status[index], likelihoods.reason[index]
     has = np.zeros(count, dtype=bool)
-    has[at] = np.array([one == "ok" for one in likelihoods.status], dtype=bool) & ~np.isnan(likelihoods.nats)
+    has[at] = np.array([each == "ok" for each in likelihoods.status], dtype=bool) & ~np.isnan(likelihoods.nats)
 
     def spread(values: Any, kind: pa.DataType) -> pa.Array:
         """Return values of the scored rows as a column of all rows, null elsewhere and where NaN."""
@@ -99,6 +99,6 @@ def assemble_part(
             columns.append(spread(numbers[column.name], column.type))
         else:
             values = plain[column.name]
-            whole = values if isinstance(values, pa.Array) else pa.array(values, column.type, from_pandas=True)
-            columns.append(whole)
+            is_array = isinstance(values, pa.Array)
+            columns.append(values if is_array else pa.array(values, column.type, from_pandas=True))
     return pa.table(columns, schema=schema)

@@ -15,32 +15,44 @@ class ScoreSummary:
     """What a corpus looked like to its reference model. Sums are over the documents whose status is ``ok``."""
 
     run: str
+    """The run directory."""
     model: str
     documents: int
     tokens: int
     bytes: int
-    perplexity: float | None  # token-weighted: exp of the corpus' nats over its tokens
-    mean_perplexity: float | None  # the mean of the documents' perplexities, another number
+    perplexity: float | None
+    """Token-weighted: exp of the corpus' nats over its tokens. None where nothing was measured, like the next two."""
+    mean_perplexity: float | None
+    """The mean of the documents' perplexities, another number."""
     bits_per_byte: float | None
     quantiles: dict[str, float]
-    histogram: dict[str, list[float]]  # edges (n + 1) and counts (n), evenly spaced in the logarithm
+    """Quantiles of the documents' perplexities, by share, as in ``5%``; empty where nothing was measured."""
+    histogram: dict[str, list[float]]
+    """Edges (n + 1) and counts (n) of their perplexities, evenly spaced in the logarithm."""
     not_scored: dict[str, int]
+    """Documents of any other status than ``ok``, by status, the most first."""
     truncated: int
+    """Documents of which the end was not scored."""
     seconds: float
+    """Seconds of scoring in this call."""
     tokens_per_second: float | None
-    padding: float | None  # share of computed places that were padding
-    profile: dict[str, Any] | None = None  # with --profile, where the time went (``profiler.describe_profile``)
+    """None where this call scored no token."""
+    padding: float | None
+    """The share of the computed positions that were not scored, padding included; None where none was computed."""
+    profile: dict[str, Any] | None = None
+    """With ``--profile``, where the time went (``profiler.describe_profile``)."""
 
     @property
     def exit_code(self) -> int:
-        """3 when some rows could not be read, else 0."""
+        """Return 3 where rows could not be read, else 0."""
         return 3 if self.not_scored.get("unreadable") else 0
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields, JSON-able."""
         return asdict(self)
 
     def render(self) -> str:
-        """The summary as a person wants it, in at most 100 columns."""
+        """Return the summary for the terminal."""
         from curate.runtime.console import format_count, format_size
         from curate.runtime.histogram import sparkline
 
@@ -73,31 +85,32 @@ class ScoreSummary:
         return "\n".join(lines)
 
     def _left_out(self) -> list[str]:
-        found = []
+        """Return lines about documents that were not scored, or not to their end."""
+        lines = []
         if self.not_scored:
             reasons = ", ".join(f"{number:,} {status}" for status, number in self.not_scored.items())
             where = f" ({self.run}/unreadable.jsonl)" if "unreadable" in self.not_scored else ""
-            found.append(f"not scored  {reasons}{where}")
+            lines.append(f"not scored  {reasons}{where}")
         if self.truncated:
-            found.append(f"truncated   {self.truncated:,} documents were cut off by --truncate or the convention")
-        return found
+            lines.append(f"truncated   {self.truncated:,} documents were cut off by --truncate or the convention")
+        return lines
 
 
-def summarise(run: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:
-    """Read the summary of a run off its scores table; the same table gives the same summary to the last bit."""
+def summarise_scores(run: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:
+    """Return the summary of a run from its scores table; the same table gives the same numbers to the last bit.
+
+    ``reference`` is the model that scored for ``seconds``, for speed and padding; None leaves these two out.
+    """
     from curate.reference.likelihood import bits_per_byte, perplexity
     from curate.rundir import sql
-    from curate.stages.score.table import distribution, sum_parts
+    from curate.stages.score.table import describe_perplexity, sum_parts
 
     sums = sum_parts(run)
     source = sql.parquet_source(run.scores)
-    others = (
-        sql.connect()
-        .execute(f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1")
-        .fetchall()
-    )
+    query = f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1"
+    not_scored = sql.connect().execute(query).fetchall()
     count, measured = int(sums["documents"]), sums["tokens"] > 0
-    quantiles, histogram = distribution(source) if measured else ({}, {"edges": [], "counts": []})
+    quantiles, histogram = describe_perplexity(source) if measured else ({}, {"edges": [], "counts": []})
     computed, done = (reference.num_computed_tokens, reference.num_scored_tokens) if reference is not None else (0, 0)
     return ScoreSummary(
         run=str(run.path),
@@ -110,7 +123,7 @@ def summarise(run: "Run", model: str, seconds: float, reference: "ReferenceModel
         bits_per_byte=float(bits_per_byte(sums["nats"], sums["scored_bytes"])) if measured else None,
         quantiles=quantiles,
         histogram=histogram,
-        not_scored={status: int(number) for status, number in others},
+        not_scored={status: int(number) for status, number in not_scored},
         truncated=int(sums["truncated"]),
         seconds=seconds,
         tokens_per_second=done / seconds if done else None,

@@ -1,4 +1,4 @@
-"""The scores of a run as a whole: begun or gone on with, completed, and summed.
+"""The scores table of a run: begin it or resume it, check that it is complete, and sum it up.
 
 Sums are made part by part in the order of the corpus, so that the same table gives the same summary to the last bit.
 """
@@ -20,11 +20,16 @@ from curate.runtime import console, files, histogram
 from curate.runtime.text import command
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Quantiles of the perplexity in the summary."""
 BINS = 24
+"""Bins of its histogram."""
 
 
-def begin(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) -> None:
-    """Open or reopen the scores of a run; TableError where they were made from anything else."""
+def begin_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) -> None:
+    """Record what the scores of a run are made from, or check that those that it has were made from the same.
+
+    ``restart`` drops them first. Raises TableError where the run has scores that were made from anything else.
+    """
     if restart:
         shutil.rmtree(run.scores, ignore_errors=True)
         shutil.rmtree(run.carried, ignore_errors=True)
@@ -45,14 +50,18 @@ def begin(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) ->
         run.save("score", record)
 
 
-def complete(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any]) -> None:
-    """Check that nothing was lost between the corpus and the table, and mark the table complete."""
+def complete_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Check that nothing was lost between the corpus and the table, and mark the table complete.
+
+    Writes ``unreadable.jsonl`` and the record with ``summary`` (JSON-able). Raises TableError where rows or slices are
+    missing.
+    """
     fingerprint = compute_fingerprint(made_from)
     parquet.remove_leftovers(run.path)
     marks = list_done_slices(run.scores, fingerprint)
-    unfinished = [name for name in (source.name for source in corpus.sources) if not ends(marks.get(name))]
+    unfinished = [name for name in (source.name for source in corpus.sources) if not reaches_end(marks.get(name))]
     counts = count_rows(run)
-    read = sum(mark.documents for found in marks.values() for mark in found)
+    read = sum(mark.documents for marks_of_file in marks.values() for mark in marks_of_file)
     if read != counts["read"] or unfinished:
         detail = f"{read:,} documents were read, {counts['read']:,} are in the table; unfinished: {unfinished[:3]}"
         raise TableError(f"the scores in {run.scores} do not add up: {detail}", "start over with --restart")
@@ -71,59 +80,67 @@ def complete(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[
     parquet.remove_leftovers(run.scores)
 
 
-def ends(marks: list[SliceMark] | None) -> bool:
-    """Whether the slices of a file reach its end."""
+def reaches_end(marks: list[SliceMark] | None) -> bool:
+    """Return whether the slices of a file, in order, reach its end; False for None, which is a file without a slice."""
     return marks is not None and len(marks) > 0 and marks[-1].last
 
 
 def count_rows(run: Run) -> dict[str, int]:
-    """Documents by status, their sum as ``read``, and the sums of tokens and bytes."""
+    """Return the documents by status, their sum as ``read``, and the sums of tokens and bytes over all rows."""
     source = sql.parquet_source(run.scores)
-    rows = sql.connect().execute(f"SELECT status, count(*) FROM {source} GROUP BY 1 ORDER BY 1").fetchall()
-    sums = sql.connect().execute(f"SELECT sum(tokens), sum(bytes) FROM {source}").fetchone()
+    database = sql.connect()
+    rows = database.execute(f"SELECT status, count(*) FROM {source} GROUP BY 1 ORDER BY 1").fetchall()
+    sums = database.execute(f"SELECT sum(tokens), sum(bytes) FROM {source}").fetchone()
     counts = dict.fromkeys(schemas.STATUSES, 0) | {status: int(number) for status, number in rows}
     return {"read": sum(counts.values()), **counts, "tokens": int(sums[0] or 0), "bytes": int(sums[1] or 0)}
 
 
 def write_unreadable(run: Run) -> None:
-    """List the rows that could not be read, one JSON line each: file, row, reason."""
+    """Write ``unreadable.jsonl``: the rows that could not be read, one JSON line each, with file, row and reason."""
     source = sql.parquet_source(run.scores)
     query = f"SELECT file, row, reason FROM {source} WHERE status = 'unreadable'"
     rows = sql.connect().execute(query)
-    with files.replace_atomically(run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
-        while found := rows.fetchmany(10_000):
-            for file, row, reason in found:
+    with files.replace_atomically(run.unreadable) as temporary, open(temporary, "w", encoding="utf-8") as handle:
+        while block := rows.fetchmany(10_000):
+            for file, row, reason in block:
                 handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 
 
 def sum_parts(run: Run) -> dict[str, float]:
-    """Sums over the ``ok`` rows: part by part, in order, so that the last bits depend on no thread."""
+    """Return the number of ``ok`` rows as ``documents``, and the sums over them by column, nulls left out.
+
+    They are added part by part, in order, so that the last bits depend on no thread.
+    """
     names = ("nats", "tokens", "bytes", "scored_bytes", "truncated", "perplexity")
-    found: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
+    sums: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
     for path in parquet.list_parts(run.scores):
         part = pq.read_table(path, columns=["status", *names], use_threads=False)
         part = part.filter(pc.equal(part["status"], "ok"))
-        found["documents"].append(part.num_rows)
+        sums["documents"].append(part.num_rows)
         for name in names:
-            found[name].append(float(pc.cast(part[name], pa.float64()).drop_null().to_numpy().sum()))
-    return {name: math.fsum(values) for name, values in found.items()}
+            sums[name].append(float(pc.cast(part[name], pa.float64()).drop_null().to_numpy().sum()))
+    return {name: math.fsum(values) for name, values in sums.items()}
 
 
-def distribution(source: str) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Quantiles and a histogram of the documents' perplexities."""
+def describe_perplexity(source: str) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Return quantiles and a histogram of the perplexities of the ``ok`` documents, of which there is at least one.
+
+    ``source`` is the SQL that reads the table. The quantiles are by share, as in ``5%``; the histogram has ``edges``,
+    evenly spaced in the logarithm, and ``counts``.
+    """
     database = sql.connect()
 
     def ask(columns: str) -> Any:
         return database.execute(f"SELECT {columns} FROM {source} WHERE status = 'ok'").fetchone()
 
     lowest, highest = ask("min(perplexity), max(perplexity)")
-    (found,) = ask(f"quantile_cont(perplexity, {list(SHARES)})")
+    (values,) = ask(f"quantile_cont(perplexity, {list(SHARES)})")
     edges = histogram.log_edges(lowest, highest, BINS)
     low, high = math.log(edges[0]), math.log(edges[-1])
-    place = f"floor((ln(perplexity) - {low!r}) / {high - low!r} * {BINS})"
-    bins = f"least({BINS - 1}, greatest(0, {place}))::INT"
+    position = f"floor((ln(perplexity) - {low!r}) / {high - low!r} * {BINS})"
+    bins = f"least({BINS - 1}, greatest(0, {position}))::INT"
     query = f"SELECT {bins}, count(*) FROM {source} WHERE status = 'ok' GROUP BY 1"
-    filled = dict(database.execute(query).fetchall())
-    counts = [filled.get(at, 0) for at in range(BINS)]
-    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, found, strict=True)}
+    bin_to_count = dict(database.execute(query).fetchall())
+    counts = [bin_to_count.get(number, 0) for number in range(BINS)]
+    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, values, strict=True)}
     return quantiles, {"edges": edges.tolist(), "counts": counts}

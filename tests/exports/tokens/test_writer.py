@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from curate.errors import ModelError, TableError, UsageError
 from curate.exports.tokens import writer
 from curate.exports.tokens.formats import TokenShard
-from curate.reference.tokenizer_only import load_tokenizer
+from curate.exports.tokens.tokenizer import load_tokenizer
 from curate.verbs.export import export
 from curate.verbs.verify import verify
 

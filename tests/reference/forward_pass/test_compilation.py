@@ -188,7 +188,7 @@ def test_without_a_compiler_it_is_not_tried(folder, monkeypatch):
 
 def test_a_model_whose_texts_do_not_share_packs_is_not_compiled_and_says_why(tmp_path):
     reference = load(str(models.save(tmp_path / "bloom", "bloom")), ScoringConfig(dtype="fp32", compiled="on"))
-    assert reference.runner.rung == "padded" and not reference.identity["compiled"]
+    assert reference.runner.layout == "padded" and not reference.identity["compiled"]
     assert "not compiled: its texts do not share packs of one size" in reference.notes
 
 

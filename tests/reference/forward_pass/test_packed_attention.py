@@ -1,4 +1,4 @@
-"""The ladder of kernels: one for all documents where it gives the numbers, else documents go apart."""
+"""The kernels for a pack: one for all documents where it gives the numbers, else a call for each."""
 
 import functools
 
@@ -25,7 +25,7 @@ def looped(query, key, value, scale, window, edges, longest):
 def with_kernel(monkeypatch, kernel):
     monkeypatch.setattr(packed_attention, "_varlen", kernel)
     monkeypatch.setattr(
-        self_check, "list_kernels", lambda runner, rung: (True, False) if rung == "packed" else (False,)
+        self_check, "list_kernels", lambda runner, layout: (True, False) if layout == "packed" else (False,)
     )
 
 
@@ -52,7 +52,7 @@ def test_where_the_kernel_fails_documents_go_apart_and_it_is_said(folder, monkey
 
     with_kernel(monkeypatch, broken)
     reference = load(str(folder), ScoringConfig(dtype="bf16"))
-    assert reference.runner.rung == "packed" and not reference.runner.varlen
+    assert reference.runner.layout == "packed" and not reference.runner.varlen
     if fault == "raises":
         assert any("one kernel" in note and "Ampere" in note for note in reference.notes)
 

@@ -4,9 +4,9 @@ import pytest
 from helpers.training import SENTENCES
 from tokenizers import Tokenizer
 
-from curate.reference import training
+from curate.reference.training.tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return training.train_tokenizer(SENTENCES, 320)
+    return train_tokenizer(SENTENCES, 320)

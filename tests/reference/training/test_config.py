@@ -18,6 +18,8 @@ from curate.errors import UsageError
         {"minutes": -1.0},
         {"batch_tokens": 100},
         {"weights": "int8"},
+        {"compute": "fp8"},
+        {"packs": 0},
     ],
 )
 def test_a_recipe_that_means_nothing_is_refused(wrong: dict[str, object]) -> None:

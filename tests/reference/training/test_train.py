@@ -16,17 +16,18 @@ from helpers.training import CORPUS, SENTENCES, TINY, learn, weights_of
 from torch.nn import functional
 
 from curate.errors import CorpusError, Interrupted, TableError
-from curate.reference import training
 from curate.reference.training import TrainingRun, budget, train
+from curate.reference.training.held_out import split_held_out
+from curate.reference.training.output_folder import WORK, save_checkpoint
+from curate.reference.training.tokenizer import END_OF_TEXT
+from curate.reference.training.train_step import Trainer, learn_packs
+from curate.runtime import console
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingRun]:
     out = tmp_path_factory.mktemp("models") / "finished"
     return out, learn(out)
-
-
-# ── what a training comes to ──
 
 
 def test_held_out_bits_per_byte_fall_clearly(finished: tuple[Path, TrainingRun]) -> None:
@@ -42,7 +43,7 @@ def test_the_record_counts_what_was_done(finished: tuple[Path, TrainingRun]) -> 
     assert found.epochs == pytest.approx(found.tokens / found.corpus_tokens, rel=0.2)
     assert json.loads((out / "training.json").read_text())["training"]["tokens"] == found.tokens
     assert f"{found.held_out_bits_per_byte:.4f}" in (out / "README.md").read_text()
-    assert not (out / training.WORK).exists(), "tokens and checkpoints are gone when the work is done"
+    assert not (out / WORK).exists(), "tokens and checkpoints are gone when the work is done"
 
 
 def test_the_folder_loads_and_gives_the_measured_bits_per_byte(finished: tuple[Path, TrainingRun]) -> None:
@@ -50,10 +51,10 @@ def test_the_folder_loads_and_gives_the_measured_bits_per_byte(finished: tuple[P
 
     out, found = finished
     model, reader = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
-    assert (reader.bos_token, reader.eos_token, reader.model_max_length) == (training.END_OF_TEXT,) * 2 + (64,)
+    assert (reader.bos_token, reader.eos_token, reader.model_max_length) == (END_OF_TEXT,) * 2 + (64,)
     assert model.config.max_position_embeddings == 64 and model.config.bos_token_id == reader.bos_token_id
     hashes = np.array([xxhash.xxh3_64_intdigest(text.encode()) for text in SENTENCES], dtype=np.uint64)
-    _, kept_out = training.split_held_out(hashes, TINY.held_out_every)
+    _, kept_out = split_held_out(hashes, TINY.held_out_every)
     nats = size = 0.0
     for index in kept_out:
         ids = reader(SENTENCES[index])["input_ids"][:64]
@@ -77,17 +78,14 @@ def test_weights_in_bfloat16_are_half_as_large(finished: tuple[Path, TrainingRun
     assert len(weights_of(tmp_path / "half")) < 0.6 * len(weights_of(finished[0]))
 
 
-# ── stopping and going on ──
-
-
 class Killed(BaseException):
     """Stands for SIGKILL: nothing in the code handles it."""
 
 
 def die_at(step: int, monkeypatch: pytest.MonkeyPatch, with_what: BaseException) -> None:
-    whole = training.learn_packs
+    whole = learn_packs
 
-    def dying(learner: training.Trainer, *rest: object) -> float:
+    def dying(learner: Trainer, *rest: object) -> float:
         if learner.step == step:
             raise with_what
         return whole(learner, *rest)  # type: ignore[arg-type]
@@ -99,12 +97,12 @@ def test_a_killed_training_ends_in_the_same_weights(
     finished: tuple[Path, TrainingRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        kept = training.save_checkpoint
+        kept = save_checkpoint
         patch.setattr(budget, "save_checkpoint", lambda learner, path: learner.step % 4 or kept(learner, path))
         die_at(11, patch, Killed())
         with pytest.raises(Killed):
             learn(tmp_path / "killed", checkpoint_seconds=0)
-    state = torch.load(tmp_path / "killed" / training.WORK / "state.pt", weights_only=True)
+    state = torch.load(tmp_path / "killed" / WORK / "state.pt", weights_only=True)
     assert state["counters"]["step"] == 8, "premise: steps after the last checkpoint are lost and done again"
     again = learn(tmp_path / "killed")
     assert weights_of(tmp_path / "killed") == weights_of(finished[0])
@@ -118,7 +116,7 @@ def test_an_interrupted_training_says_so_and_goes_on(
         die_at(5, patch, KeyboardInterrupt())
         with pytest.raises(Interrupted, match="stopped at"):
             learn(tmp_path / "stopped")
-    state = torch.load(tmp_path / "stopped" / training.WORK / "state.pt", weights_only=True)
+    state = torch.load(tmp_path / "stopped" / WORK / "state.pt", weights_only=True)
     assert state["counters"]["step"] == 5, "the last step before the interruption is kept"
     learn(tmp_path / "stopped")
     assert weights_of(tmp_path / "stopped") == weights_of(finished[0])
@@ -141,6 +139,16 @@ def test_another_recipe_or_corpus_is_refused_with_the_difference(finished: tuple
     assert weights_of(finished[0]) == before
 
 
+def test_the_tokenizer_is_announced_with_the_characters_that_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A character may be four bytes: "MB" would be another number."""
+    console.enable(True)
+    learn(tmp_path / "model", replace(TINY, tokens=512, tokenizer_bytes=3_000_000))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "byte-level BPE of 320 tokens, trained on up to 3 M characters" in said
+
+
 def test_restart_begins_again(tmp_path: Path) -> None:
     short = replace(TINY, tokens=1_000)
     learn(tmp_path / "model", short)
@@ -148,9 +156,6 @@ def test_restart_begins_again(tmp_path: Path) -> None:
     assert (
         other.steps > 0 and json.loads((tmp_path / "model/training.json").read_text())["premise"]["recipe"]["seed"] == 1
     )
-
-
-# ── wrong input ──
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
@@ -174,9 +179,6 @@ def test_too_little_text_is_one_line(texts: list[str], message: str, tmp_path: P
     with pytest.raises(CorpusError, match=message) as refused:
         train(lambda: iter(texts), tmp_path / "model", replace(TINY, held_out_every=1_000), provenance={})
     assert "\n" not in refused.value.message and refused.value.hint
-
-
-# ── groups that are heard more evenly ──
 
 
 def test_a_balanced_training_hears_the_small_group_more(tmp_path: Path) -> None:

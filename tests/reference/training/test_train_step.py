@@ -7,7 +7,9 @@ import pytest
 import torch
 from helpers.training import TINY
 
-from curate.reference import training
+from curate.reference.training.config import rate_at
+from curate.reference.training.packs import make_packs
+from curate.reference.training.train_step import learn_packs, make_trainer
 
 
 def test_a_step_does_not_depend_on_the_number_of_packs() -> None:
@@ -15,17 +17,17 @@ def test_a_step_does_not_depend_on_the_number_of_packs() -> None:
     begins, ends = np.array([0, 100, 200, 330]), np.array([64, 130, 263, 394])
     moved = []
     for count in (1, 3):
-        learner = training.make_trainer(replace(TINY, packs=count), "cpu")
-        packs = training.make_packs(ids, begins, ends, count, "cpu")
+        learner = make_trainer(replace(TINY, packs=count), "cpu")
+        packs = make_packs(ids, begins, ends, count, "cpu")
         assert len(packs) == count and sum(pack.tokens for pack in packs) == int((ends - begins).sum())
-        losses = [training.learn_packs(learner, packs, TINY, 0.1) for _ in range(2)]
+        losses = [learn_packs(learner, packs, TINY, 0.1) for _ in range(2)]
         moved.append((torch.tensor(losses), learner.model.state_dict()))
     assert moved[0][0][1] < moved[0][0][0]
     torch.testing.assert_close(moved[0], moved[1], rtol=1e-3, atol=1e-4)
 
 
 def test_the_rate_rises_then_falls_straight_to_zero() -> None:
-    assert training.rate_at(0.0, 0.02) == 0.0 and training.rate_at(1.0, 0.02) == 0.0
-    assert training.rate_at(0.02, 0.02) == pytest.approx(1.0)
-    assert training.rate_at(0.51, 0.02) == pytest.approx(0.5)
-    assert training.rate_at(0.0, 0.0) == 1.0
+    assert rate_at(0.0, 0.02) == 0.0 and rate_at(1.0, 0.02) == 0.0
+    assert rate_at(0.02, 0.02) == pytest.approx(1.0)
+    assert rate_at(0.51, 0.02) == pytest.approx(0.5)
+    assert rate_at(0.0, 0.0) == 1.0
