@@ -162,11 +162,10 @@ def make_front_matter(writer: DatasetDescription) -> str:
     from huggingface_hub.utils import yaml_dump
 
     tables = TABLE_FORMATS[writer.format]
-    (suffix,) = tables.suffixes
-    patterns = {"default": f"{tables.pattern.split('/')[0]}/*{suffix}"}
+    patterns = {"default": f"{tables.pattern.split('/')[0]}/*{tables.suffix}"}
     if writer.buckets:
-        patterns = {name: f"data/{name}/*{suffix}" for name in writer.buckets.values()}
-        patterns["default"] = f"data/*/*{suffix}"
+        patterns = {name: f"data/{name}/*{tables.suffix}" for name in writer.buckets.values()}
+        patterns["default"] = f"data/*/*{tables.suffix}"
     configs = [
         {"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in patterns.items()
     ]
