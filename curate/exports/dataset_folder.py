@@ -27,6 +27,7 @@ from curate.exports.shards import TABLE_FORMATS
 from curate.runtime.files import make_storage_error
 
 MADE_BY = "curate export"
+NEW_FOLDER = "name a new folder"
 
 
 class DatasetDescription(Protocol):
@@ -70,16 +71,19 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 def check_output_folder(out: Path, overwrite: bool) -> None:
     """Raise UsageError where ``out`` is something that an export may not replace.
 
-    A path where nothing is and an empty folder pass; an earlier export does with ``overwrite``.
+    A new path and an empty folder pass, and with ``overwrite`` an earlier export. The working directory does not, since
+    it would be renamed.
     """
+    if not out.name or out.name == "..":
+        raise UsageError(f"{out} is the folder that you are in, or one above it: it cannot be replaced", NEW_FOLDER)
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir():
-        raise UsageError(f"{out} is a file; an export is a folder", "name a new folder")
+        raise UsageError(f"{out} is a file; an export is a folder", NEW_FOLDER)
     if not any(out.iterdir()):
         return
     if not is_export(out):
-        raise UsageError(f"{out} holds something that curate export did not write", "name a new folder")
+        raise UsageError(f"{out} holds something that curate export did not write", NEW_FOLDER)
     if not overwrite:
         raise UsageError(f"{out} holds an earlier export", "replace it with --overwrite, or name a new folder")
 
@@ -181,5 +185,7 @@ def _json_features(writer: DatasetDescription) -> Any:
     """Return the ``datasets.Features`` of shards that are JSON lines."""
     import datasets
 
-    columns = [(column.name, find_json_type(column.type)) for column in writer.shape.schema()]
+    columns = [
+        (column.name, find_json_type(column.type, column.name in writer.misread)) for column in writer.shape.schema()
+    ]
     return datasets.Features.from_arrow_schema(pa.schema(columns))
