@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from curate.exports.counts import ExportCounts
 from curate.exports.dataset_folder import DatasetDescription
-from curate.exports.joined_slices import ExportCounts, ExportJob
+from curate.exports.job import ExportJob
 from curate.exports.json_types import holds_uint64
 from curate.exports.shards import FORMATS
 from curate.rundir.reasons import UNREADABLE
