@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from curate.exports.counts import ExportCounts
 from curate.exports.dataset_folder import DatasetDescription
-from curate.exports.joined_slices import ExportCounts, ExportJob
+from curate.exports.job import ExportJob
+from curate.exports.json_types import holds_uint64
 from curate.exports.shards import FORMATS
 from curate.rundir.reasons import UNREADABLE
 from curate.runtime.console import format_size
@@ -151,7 +153,9 @@ def list_notes(writer: DatasetDescription) -> list[str]:
     if writer.shape.texts:
         names = ", ".join(map(code, sorted(writer.shape.texts)))
         notes.append(f"values of different kinds met in {names}: those that are no strings were written as their JSON")
-    if writer.misread:
-        names = ", ".join(map(code, sorted(writer.misread)))
-        notes.append(f"load_dataset takes {names} of JSON lines for times and rewrites them; hf and parquet keep them")
+    rounded = {column.name for column in writer.shape.schema() if holds_uint64(column.type)} & writer.misread
+    for columns, taken in ((writer.misread - rounded, "for times and rewrites"), (rounded, "for fractions and rounds")):
+        if columns:
+            names = ", ".join(map(code, sorted(columns)))
+            notes.append(f"load_dataset takes {names} of JSON lines {taken} them; hf and parquet keep them")
     return notes

@@ -27,6 +27,7 @@ from curate.exports.shards import TABLE_FORMATS
 from curate.runtime.files import make_storage_error
 
 MADE_BY = "curate export"
+NEW_FOLDER = "name a new folder"
 
 
 class DatasetDescription(Protocol):
@@ -70,16 +71,19 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 def check_output_folder(out: Path, overwrite: bool) -> None:
     """Raise UsageError where ``out`` is something that an export may not replace.
 
-    A path where nothing is and an empty folder pass; an earlier export does with ``overwrite``.
+    A new path and an empty folder pass, and with ``overwrite`` an earlier export. The working directory does not, since
+    it would be renamed.
     """
+    if not out.name or out.name == "..":
+        raise UsageError(f"{out} is the folder that you are in, or one above it: it cannot be replaced", NEW_FOLDER)
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir():
-        raise UsageError(f"{out} is a file; an export is a folder", "name a new folder")
+        raise UsageError(f"{out} is a file; an export is a folder", NEW_FOLDER)
     if not any(out.iterdir()):
         return
     if not is_export(out):
-        raise UsageError(f"{out} holds something that curate export did not write", "name a new folder")
+        raise UsageError(f"{out} holds something that curate export did not write", NEW_FOLDER)
     if not overwrite:
         raise UsageError(f"{out} holds an earlier export", "replace it with --overwrite, or name a new folder")
 
@@ -162,11 +166,10 @@ def make_front_matter(writer: DatasetDescription) -> str:
     from huggingface_hub.utils import yaml_dump
 
     tables = TABLE_FORMATS[writer.format]
-    (suffix,) = tables.suffixes
-    patterns = {"default": f"{tables.pattern.split('/')[0]}/*{suffix}"}
+    patterns = {"default": f"{tables.pattern.split('/')[0]}/*{tables.suffix}"}
     if writer.buckets:
-        patterns = {name: f"data/{name}/*{suffix}" for name in writer.buckets.values()}
-        patterns["default"] = f"data/*/*{suffix}"
+        patterns = {name: f"data/{name}/*{tables.suffix}" for name in writer.buckets.values()}
+        patterns["default"] = f"data/*/*{tables.suffix}"
     configs = [
         {"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in patterns.items()
     ]
@@ -182,5 +185,7 @@ def _json_features(writer: DatasetDescription) -> Any:
     """Return the ``datasets.Features`` of shards that are JSON lines."""
     import datasets
 
-    columns = [(column.name, find_json_type(column.type)) for column in writer.shape.schema()]
+    columns = [
+        (column.name, find_json_type(column.type, column.name in writer.misread)) for column in writer.shape.schema()
+    ]
     return datasets.Features.from_arrow_schema(pa.schema(columns))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import StorageError, UsageError
-from curate.exports.shards import TABLE_FORMATS
+from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
 
 
 def check_hub(name: str) -> None:
@@ -35,12 +35,19 @@ def push_dataset(folder: Path, name: str, private: bool) -> str:
             repo_type="dataset",
             folder_path=folder,
             commit_message="Export of curate",
-            delete_patterns=[tables.pattern.replace("{:05d}", "*") for tables in TABLE_FORMATS.values()],
+            delete_patterns=_list_shard_patterns(),
         )
 
     hint = f"{folder} is complete; push it later with: hf upload --repo-type dataset {name} {folder}"
     _ask_hub(name, upload, hint)
     return f"https://huggingface.co/datasets/{name}"
+
+
+def _list_shard_patterns() -> list[str]:
+    """Return the patterns of all shards that an export may have, those in the folders of buckets too."""
+    patterns = [tables.pattern for tables in TABLE_FORMATS.values()]
+    patterns += [make_bucket_pattern(name, "*") for name in TABLE_FORMATS]
+    return [pattern.replace("{:05d}", "*") for pattern in patterns]
 
 
 def _ask_hub(name: str, ask: Callable[[Any], object], hint: str | None = None) -> None:

@@ -7,28 +7,44 @@ columns that are changed all the same.
 import pyarrow as pa
 import pyarrow.compute as pc
 
-DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}(:?[0-9]{2}){0,2}(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
-"""What Arrow takes for a time."""
+DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}(:[0-9]{2}){0,2}(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
+"""What Arrow takes for a time; days and hours that do not exist match too."""
 MAX_DATE_BYTES = 40
 """No text is longer that Arrow takes for a time."""
 
 
-def find_json_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type that a column has once it went through JSON lines: what Arrow cannot read back is a string."""
+def find_json_type(kind: pa.DataType, misread: bool = False) -> pa.DataType:
+    """Return the type that a column has once it went through JSON lines: what Arrow cannot read back is a string.
+
+    ``misread`` says that ``is_misread`` holds for the column: Arrow then reads its uint64 as float64.
+    """
     if pa.types.is_struct(kind):
-        return pa.struct([(member.name, find_json_type(member.type)) for member in kind])
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.large_list(find_json_type(kind.value_type))
+        return pa.struct([(member.name, find_json_type(member.type, misread)) for member in kind])
+    if _is_list(kind):
+        return pa.large_list(find_json_type(kind.value_type, misread))
+    if pa.types.is_uint64(kind) and misread:
+        return pa.float64()
     binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
     if binary or pa.types.is_decimal(kind) or pa.types.is_duration(kind) or pa.types.is_time(kind):
         return pa.large_string()
     return kind
 
 
+def holds_uint64(kind: pa.DataType) -> bool:
+    """Return whether a type is uint64, or a list or a struct with it."""
+    if pa.types.is_struct(kind):
+        return any(holds_uint64(member.type) for member in kind)
+    return holds_uint64(kind.value_type) if _is_list(kind) else bool(pa.types.is_uint64(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def is_misread(values: pa.ChunkedArray | pa.Array) -> bool:
     """Return whether the JSON reader of ``datasets`` changes these values.
 
-    It changes columns of strings that are all dates ("2020-01-01" becomes a time), and whole numbers beyond int64.
+    It takes columns of strings that are all dates for times, and rounds whole numbers beyond int64.
     """
     chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
     return any(_is_chunk_misread(chunk) for chunk in chunks)
@@ -38,7 +54,7 @@ def _is_chunk_misread(values: pa.Array) -> bool:
     kind = values.type
     if pa.types.is_struct(kind):
         return any(_is_chunk_misread(values.field(number)) for number in range(kind.num_fields))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if _is_list(kind):
         return _is_chunk_misread(values.flatten())
     if pa.types.is_uint64(kind):
         return bool((pc.max(values).as_py() or 0) >= 1 << 63)

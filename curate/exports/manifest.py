@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from curate.exports.counts import ExportCounts
 from curate.exports.dataset_folder import MADE_BY, DatasetDescription
-from curate.exports.joined_slices import ExportChoice, ExportCounts, ExportJob
+from curate.exports.job import ExportChoice, ExportJob
 from curate.exports.shard_writer import WrittenShard, describe_file
 from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import compute_fingerprint

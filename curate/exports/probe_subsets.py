@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from curate.errors import GateError, UsageError
-from curate.exports import dataset_folder, joined_slices
+from curate.exports import dataset_folder
 from curate.exports.dataset_card import code
+from curate.exports.job import ExportChoice
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles, tally
 from curate.rundir.document_blocks import BlockReader
@@ -184,7 +185,7 @@ def _write_side(reader: BlockReader, side: str, compiled: CompiledCriteria, fold
         raise GateError(f"no document is short enough for the {side} of so few tokens", "give more: --tokens 10M")
     rejected = {reason: share.documents for reason, share in sums.rejected.items()}
     record = {**note, "counts": {"read": read, "kept": sums.kept.documents, "rejected": rejected}}
-    choice = joined_slices.ExportChoice(path, record, reader.rejections, sums.kept.documents, rejected)
+    choice = ExportChoice(path, record, reader.rejections, sums.kept.documents, rejected)
     (folder / side).mkdir()
     write_choice(reader.run, choice, folder / side, f"{out}/{side}")
     path.unlink()

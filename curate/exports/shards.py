@@ -1,13 +1,14 @@
 """The formats of an export: how each writes tables into shards, reads them back, and is loaded by others.
 
 ``FORMATS`` has them by name. Other modules look a format up and ask it; none compares its name. So a new format is a
-class here, a line of the table, and a value of ``--format`` in ``curate.verbs.export``.
+class of shards and two functions here, an entry of the table, and a value of ``--format`` in ``curate.verbs.export``.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 import orjson
 import pyarrow as pa
@@ -19,7 +20,7 @@ from curate.exports.tokens.formats import INDEX_SUFFIXES, LAYOUTS
 ARROW_ROWS = 1000
 """Rows of a record batch: what ``datasets`` writes, and what one look-up of a row reads."""
 READ_ROWS = 4096
-"""Rows of a table that is read back from Parquet or JSON lines."""
+"""Rows of a table that is read back from JSON lines."""
 
 
 class Shard(Protocol):
@@ -90,7 +91,8 @@ class ParquetShard:
 class LinesShard:
     """JSON lines; times are ISO 8601, bytes are base64, and NaN, for which JSON has no word, is null."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, schema: pa.Schema):
+        """Open the file; a line has the columns of its row, whatever the schema."""
         self._sink: BinaryIO = path.open("wb")
         self._digest = hashlib.sha256()
 
@@ -123,178 +125,141 @@ def dump_line(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=spell_value, option=options)
 
 
-class ShardFormat(Protocol):
-    """What the card, the manifest and ``curate verify`` ask about a format."""
-
-    suffixes: tuple[str, ...]
-    """Suffixes of the files that hold documents."""
-    index_suffixes: tuple[str, ...]
-    """Suffixes of the files that belong to one of those and hold no document."""
-    holds_text: bool
-    """Shards hold the columns of the documents, and ``datasets.load_dataset`` loads the folder. Else they hold token
-    ids, and ``documents.parquet`` says which document is where."""
-    loads_from_disk: bool
-    """``datasets.load_from_disk`` loads the folder too, by the state files that are written next to the shards."""
+def read_arrow(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the record batches of an Arrow stream as tables; only the columns ``names`` where they are given."""
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+        for batch in reader:
+            table = pa.Table.from_batches([batch])
+            yield table if names is None else table.select(list(names))
 
 
-class TableFormat(ShardFormat, Protocol):
-    """A format whose shards hold tables: what the writers and the readers of shards ask."""
+def read_parquet(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the row groups of a Parquet file; only the columns ``names`` where they are given."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, None if names is None else list(names))
+            yield table if names is None else table.select(list(names))
+
+
+def read_lines(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield JSON lines as tables of at most ``READ_ROWS`` rows; only the columns ``names`` where they are given.
+
+    Arrow guesses the types, table by table; a column of ``names`` that a row leaves out is null.
+    """
+    with open(path, "rb") as lines:
+        rows = map(orjson.loads, lines)
+        chosen = rows if names is None else ({name: row.get(name) for name in names} for row in rows)
+        for batch in _batch_rows(chosen):
+            yield pa.Table.from_pylist(batch)
+
+
+def rewrite_arrow(old: Path, new: Path, schema: pa.Schema) -> None:
+    """Write the rows of an Arrow stream to another path under a wider schema."""
+    _rewrite_tables(read_arrow(old), ArrowShard(new, schema), schema)
+
+
+def rewrite_parquet(old: Path, new: Path, schema: pa.Schema) -> None:
+    """Write the rows of a Parquet file to another path under a wider schema."""
+    _rewrite_tables(read_parquet(old), ParquetShard(new, schema), schema)
+
+
+def _rewrite_tables(tables: Iterator[pa.Table], shard: Shard, schema: pa.Schema) -> None:
+    try:
+        for table in tables:
+            shard.write(fit_table(table, schema))
+    finally:
+        shard.close()
+
+
+def rewrite_lines(old: Path, new: Path, schema: pa.Schema) -> None:
+    """Write JSON lines to another path under a wider schema.
+
+    Narrower values are right as they are in JSON, except those whose column has become text.
+    """
+    types = {column.name: column.type for column in schema}
+    with open(old, "rb") as lines, open(new, "wb") as out:
+        for line in lines:
+            row = {name: widen_value(value, types[name]) for name, value in orjson.loads(line).items()}
+            out.write(dump_line(row))
+
+
+@dataclass(frozen=True, slots=True)
+class TableFormat:
+    """A format whose shards hold the columns of the documents; ``datasets.load_dataset`` loads the folder."""
 
     pattern: str
     """Name of a shard below the top of the dataset, to be formatted with its number and the number of shards."""
-    one_schema: bool
+    open_shard: Callable[[Path, pa.Schema], Shard]
+    """Begins a shard; its folder exists."""
+    read_shard: Callable[[Path, Sequence[str] | None], Iterator[pa.Table]]
+    """Yields the tables of a shard, a bounded number of rows at a time: all columns (None), or those that are named.
+
+    Raises ValueError (of which ``pa.ArrowInvalid`` is one) or OSError where the file is no shard of this format."""
+    rewrite_shard: Callable[[Path, Path, pa.Schema], None]
+    """Writes the rows of a shard to another path under a schema that is at least as wide."""
+    loads_from_disk: bool = False
+    """``datasets.load_from_disk`` loads the folder too, by the state files that are written next to the shards."""
+    one_schema: bool = True
     """All tables of a shard, and all shards, have the same schema. Else a row may leave columns out."""
-    guesses_types: bool
+    guesses_types: bool = False
     """The reader of ``datasets`` guesses types from values, so the card states them (``json_types``)."""
-    spills_lines: bool
+    spills_lines: bool = False
     """An ordered export spills its rows as lines that are ready to be written, and not as tables."""
 
-    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
-        """Begin a shard; its folder exists."""
+    holds_text: ClassVar[bool] = True
+    """Shards hold the columns of the documents."""
 
-    def read_tables(self, path: Path) -> Iterator[pa.Table]:
-        """Yield the tables of a shard in the pieces in which they were written."""
+    @property
+    def suffix(self) -> str:
+        """The suffix of a shard."""
+        return PurePath(self.pattern).suffix
 
-    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-        """Yield some columns of a shard, a bounded number of rows at a time.
-
-        Raises ValueError (of which ``pa.ArrowInvalid`` is one) or OSError where the file is no shard of this format.
-        """
-
-    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
-        """Write the rows of a shard to another path under a schema that is at least as wide."""
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The suffixes of the files that hold documents: one."""
+        return (self.suffix,)
 
 
-class HfFormat:
-    """Arrow streams in the layout of ``DatasetDict.save_to_disk``."""
-
-    pattern = "train/data-{:05d}-of-{:05d}.arrow"
-    suffixes: tuple[str, ...] = (".arrow",)
-    index_suffixes: tuple[str, ...] = ()
-    holds_text = True
-    loads_from_disk = True
-    one_schema = True
-    guesses_types = False
-    spills_lines = False
-
-    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
-        return ArrowShard(path, schema)
-
-    def read_tables(self, path: Path) -> Iterator[pa.Table]:
-        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_stream(source) as reader:
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
-
-    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
-            for batch in reader:
-                yield pa.Table.from_batches([batch]).select(list(names))
-
-    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
-        _rewrite_tables(self, old, new, schema)
-
-
-class ParquetFormat:
-    """Parquet files, compressed with zstd."""
-
-    pattern = "data/train-{:05d}-of-{:05d}.parquet"
-    suffixes: tuple[str, ...] = (".parquet",)
-    index_suffixes: tuple[str, ...] = ()
-    holds_text = True
-    loads_from_disk = False
-    one_schema = True
-    guesses_types = False
-    spills_lines = False
-
-    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
-        return ParquetShard(path, schema)
-
-    def read_tables(self, path: Path) -> Iterator[pa.Table]:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
-
-    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(READ_ROWS, columns=list(names)):
-                yield pa.Table.from_batches([batch]).select(list(names))
-
-    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
-        _rewrite_tables(self, old, new, schema)
-
-
-class JsonlFormat:
-    """JSON lines."""
-
-    pattern = "data/train-{:05d}-of-{:05d}.jsonl"
-    suffixes: tuple[str, ...] = (".jsonl",)
-    index_suffixes: tuple[str, ...] = ()
-    holds_text = True
-    loads_from_disk = False
-    one_schema = False
-    guesses_types = True
-    spills_lines = True
-
-    def open_shard(self, path: Path, schema: pa.Schema) -> Shard:
-        return LinesShard(path)
-
-    def read_tables(self, path: Path) -> Iterator[pa.Table]:
-        with open(path, "rb") as lines:
-            for rows in _batch_rows(map(orjson.loads, lines)):
-                yield pa.Table.from_pylist(rows)
-
-    def read_columns(self, path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-        with open(path, "rb") as lines:
-            chosen = ({name: row.get(name) for name in names} for row in map(orjson.loads, lines))
-            for rows in _batch_rows(chosen):
-                yield pa.Table.from_pylist(rows)
-
-    def rewrite_shard(self, old: Path, new: Path, schema: pa.Schema) -> None:
-        """Narrower values are right as they are in JSON, except those whose column has become text."""
-        types = {column.name: column.type for column in schema}
-        with open(old, "rb") as lines, open(new, "wb") as out:
-            for line in lines:
-                row = {name: widen_value(value, types[name]) for name, value in orjson.loads(line).items()}
-                out.write(dump_line(row))
-
-
-class TokensFormat:
-    """Token ids and their index; ``curate.exports.tokens.writer`` writes them, in two layouts."""
+@dataclass(frozen=True, slots=True)
+class TokenFormat:
+    """Token ids and their indexes (``curate.exports.tokens.writer``); ``documents.parquet`` places the documents."""
 
     suffixes: tuple[str, ...] = tuple(PurePath(pattern).suffix for pattern in LAYOUTS.values())
-    index_suffixes: tuple[str, ...] = INDEX_SUFFIXES
-    holds_text = False
-    loads_from_disk = False
+    """The suffixes of the files of ids, one a layout."""
+    holds_text: ClassVar[bool] = False
+    loads_from_disk: ClassVar[bool] = False
 
 
-TABLE_FORMATS: dict[str, TableFormat] = {"hf": HfFormat(), "parquet": ParquetFormat(), "jsonl": JsonlFormat()}
-"""The formats that ``ShardWriter`` writes."""
-FORMATS: dict[str, ShardFormat] = {**TABLE_FORMATS, "tokens": TokensFormat()}
+TABLE_FORMATS = {
+    "hf": TableFormat("train/data-{:05d}-of-{:05d}.arrow", ArrowShard, read_arrow, rewrite_arrow, loads_from_disk=True),
+    "parquet": TableFormat("data/train-{:05d}-of-{:05d}.parquet", ParquetShard, read_parquet, rewrite_parquet),
+    "jsonl": TableFormat(
+        "data/train-{:05d}-of-{:05d}.jsonl",
+        LinesShard,
+        read_lines,
+        rewrite_lines,
+        one_schema=False,
+        guesses_types=True,
+        spills_lines=True,
+    ),
+}
+"""The formats that ``ShardWriter`` writes; ``hf`` has the layout of ``DatasetDict.save_to_disk``."""
+FORMATS: dict[str, TableFormat | TokenFormat] = {**TABLE_FORMATS, "tokens": TokenFormat()}
 """The values of ``curate export --format``."""
 
 
 def list_shards(files: Sequence[Mapping[str, Any]], format: str) -> list[Mapping[str, Any]]:
     """Return those files of a manifest that hold documents, sorted by path, which is the reading order."""
-    shard_format = FORMATS[format]
-    shards = [file for file in files if "/" in file["path"] and file["path"].endswith(shard_format.suffixes)]
+    suffixes = FORMATS[format].suffixes
+    shards = [file for file in files if "/" in file["path"] and file["path"].endswith(suffixes)]
     return sorted(
-        (file for file in shards if not file["path"].endswith(shard_format.index_suffixes)),
-        key=lambda file: str(file["path"]),
+        (file for file in shards if not file["path"].endswith(INDEX_SUFFIXES)), key=lambda file: str(file["path"])
     )
 
 
 def make_bucket_pattern(format: str, folder: str) -> str:
     """Return the pattern of the shards of one bucket, whose folder below ``data`` is named ``folder``."""
-    return f"data/{folder}/" + "train-{:05d}-of-{:05d}" + TABLE_FORMATS[format].suffixes[0]
-
-
-def _rewrite_tables(tables: TableFormat, old: Path, new: Path, schema: pa.Schema) -> None:
-    shard = tables.open_shard(new, schema)
-    try:
-        for table in tables.read_tables(old):
-            shard.write(fit_table(table, schema))
-    finally:
-        shard.close()
+    return f"data/{folder}/" + "train-{:05d}-of-{:05d}" + TABLE_FORMATS[format].suffix
 
 
 def _batch_rows(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

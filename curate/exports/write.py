@@ -7,8 +7,10 @@ from pathlib import Path
 
 from curate.errors import GateError, Interrupted, TableError
 from curate.exports import dataset_card, dataset_folder, joined_slices, leaked_passages, manifest, training_md
+from curate.exports.counts import ExportCounts, check_counts, count_rows
 from curate.exports.dataset_folder import DatasetDescription
-from curate.exports.joined_slices import ExportChoice, ExportCounts, ExportJob, NameTakenError
+from curate.exports.job import ExportChoice, ExportJob
+from curate.exports.joined_slices import NameTakenError
 from curate.exports.ordered import write as ordered_write
 from curate.exports.ordered.write import OrderedMeans
 from curate.exports.shard_writer import ShardWriter, WrittenShard
@@ -98,15 +100,15 @@ def _write_streamed(job: ExportJob, folder: Path, out: str) -> ExportSummary:
 def _write_shards(job: ExportJob, writer: ShardWriter | TokenWriter) -> ExportCounts:
     counts = ExportCounts()
     with console.progress("exporting", job.corpus.size) as progress:
-        for piece in joined_slices.read_pieces(job):
-            mask, documents = joined_slices.count_piece(counts, piece, job.rejected), piece.documents
-            table = documents.table
+        for piece in joined_slices.read_slices(job):
+            mask = count_rows(counts, piece.scores, piece.choice.column("keep"), job.rejected)
+            documents, table = piece.documents, piece.documents.table
             if table is None:
                 raise TableError(f"{documents.mark.file} was read without its columns")
             joined_slices.check_names(table.column_names, job)
             writer.add(joined_slices.add_columns(table, piece, job).filter(mask))
             progress.advance(documents=len(documents.rows), done_bytes=documents.read_bytes)
-    joined_slices.check_counts(job, counts)
+    check_counts(job, counts)
     return counts
 
 

@@ -21,7 +21,7 @@ from curate.runtime.options import (
 from curate.runtime.text import DEFAULT_RUN, command
 
 if TYPE_CHECKING:
-    from curate.exports.joined_slices import PlacedTable
+    from curate.exports.job import Placements
     from curate.rundir.run import Run
 
 
@@ -80,7 +80,8 @@ def export(
     """
     from pathlib import Path
 
-    from curate.exports import dataset_folder, hub, joined_slices, leaked_passages
+    from curate.exports import dataset_folder, hub, leaked_passages
+    from curate.exports.job import ExportJob, open_choice
     from curate.exports.ordered import write
     from curate.exports.tokens import options
     from curate.exports.tokens.ordered import check_token_buckets
@@ -100,7 +101,7 @@ def export(
     corpus = opened.corpus()
     spelled = options.open_spelling(corpus, tokenizer, layout, append)
     found = rejections.open_rejections(opened, corpus)
-    placed = choose_places(opened, rejected, by_bucket, no_order, no_buckets)
+    placed = choose_placements(opened, rejected, by_bucket, no_order, no_buckets)
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
     dataset_folder.check_output_folder(target, overwrite)
@@ -108,13 +109,11 @@ def export(
         hub.check_hub(push_to_hub)
     with (
         dataset_folder.build_folder(target, overwrite) as folder,
-        joined_slices.open_choice(opened, found, folder) as choice,
+        open_choice(opened, found, folder) as choice,
     ):
         check_any_kept(choice, rejected)
         prefix = choose_prefix(corpus.columns)
-        job = joined_slices.ExportJob(
-            opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled
-        )
+        job = ExportJob(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled)
         result = build_export(job, folder, out, means)
     if push_to_hub is None:
         return result
@@ -123,24 +122,24 @@ def export(
     return replace(result, address=hub.push_dataset(target, push_to_hub, private))
 
 
-def choose_places(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "PlacedTable":
+def choose_placements(run: "Run", rejected: bool, by_bucket: bool, no_order: bool, no_buckets: bool) -> "Placements":
     """Return the order and the buckets to follow.
 
     Raises UsageError for options that contradict one another, TableError for a stale table.
     """
-    from curate.exports import joined_slices
+    from curate.exports.job import Placements
     from curate.rundir import placements
 
     if by_bucket and (rejected or no_buckets):
         other = "--rejected" if rejected else "--no-buckets"
         raise UsageError(f"--by-bucket and {other} cannot go together", "leave one of them out")
     if rejected:  # Rejected documents have neither.
-        return joined_slices.PlacedTable()
+        return Placements()
     order = None if no_order else _open_table(run, placements.open_order, "--no-order")
     bucket = None if no_buckets else _open_table(run, placements.open_buckets, "--no-buckets")
     if by_bucket and bucket is None:
         raise UsageError(f"--by-bucket: {run.path} has no buckets", command("bucket …", run.path))
-    return joined_slices.PlacedTable(order, bucket, by_bucket)
+    return Placements(order, bucket, by_bucket)
 
 
 def _open_table(run: "Run", opener: Any, option: str) -> Any:

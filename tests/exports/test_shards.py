@@ -82,8 +82,8 @@ def test_a_shard_gives_back_the_rows_and_the_columns_that_were_written(tmp_path,
     for start in range(0, 50, 20):
         shard.write(written.slice(start, 20))
     shard.close()
-    read = pa.concat_tables(tables.read_tables(tmp_path / "shard"), promote_options="permissive")
-    chosen = pa.concat_tables(tables.read_columns(tmp_path / "shard", ["big", "text"]))
+    read = pa.concat_tables(tables.read_shard(tmp_path / "shard", None), promote_options="permissive")
+    chosen = pa.concat_tables(tables.read_shard(tmp_path / "shard", ["big", "text"]))
     assert chosen.column_names == ["big", "text"]
     for column in ("text", "big", "unsigned", "real", "flag", "meta", "spans"):
         assert read.column(column).to_pylist() == written.column(column).to_pylist()
@@ -100,7 +100,7 @@ def test_a_shard_that_is_written_again_under_a_wider_schema_keeps_its_rows(tmp_p
     shard.close()
     wide = pa.schema([("a", pa.float64()), ("b", pa.large_string()), ("c", pa.int64())])
     tables.rewrite_shard(tmp_path / "old", tmp_path / "new", wide)
-    rows = [row for table in tables.read_columns(tmp_path / "new", ["a", "b"]) for row in table.to_pylist()]
+    rows = [row for table in tables.read_shard(tmp_path / "new", ["a", "b"]) for row in table.to_pylist()]
     assert rows == [{"a": 1.0, "b": "x"}, {"a": 2.0, "b": None}]
 
 

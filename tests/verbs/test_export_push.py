@@ -3,8 +3,9 @@
 import httpx2
 import huggingface_hub
 import pytest
-from helpers.exports import load
-from helpers.runs import numbered_run
+from helpers.exports import FORMATS, load, shards_of
+from helpers.runs import numbered_run, write_buckets
+from huggingface_hub.utils import filter_repo_objects
 
 from curate.errors import StorageError
 from curate.verbs.export import export
@@ -50,6 +51,19 @@ def test_a_push_creates_the_dataset_and_uploads_the_whole_folder(tmp_path, hub):
     assert uploaded[2]["folder_path"] == tmp_path / "out"
     assert "train/data-*-of-*.arrow" in uploaded[2]["delete_patterns"]
     assert "huggingface.co/datasets/me/clean" in found.render()
+
+
+@pytest.mark.parametrize("by_bucket", [False, True])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_push_replaces_every_shard_that_an_earlier_one_may_have_left(tmp_path, hub, kind, by_bucket):
+    run = numbered_run(tmp_path, [{}, {}])
+    write_buckets(run, ["head", "tail"])
+    export(str(tmp_path / "out"), str(run.path), format=kind, by_bucket=by_bucket, push_to_hub="me/clean")
+    patterns = hub.calls[-1][2]["delete_patterns"]
+    written = shards_of(tmp_path / "out")
+    assert len(written) == 1 + by_bucket
+    assert sorted(filter_repo_objects(written, allow_patterns=patterns)) == sorted(written)
+    assert not list(filter_repo_objects(["README.md", "my/notes.jsonl"], allow_patterns=patterns))
 
 
 def test_a_missing_token_is_found_before_the_work(tmp_path, hub):

@@ -101,6 +101,16 @@ def test_a_folder_that_is_not_an_export_is_never_replaced(tmp_path):
     assert (out / "thesis.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("out", [".", "", "..", "/"])
+def test_the_folder_that_one_is_in_is_refused_even_where_it_is_empty(tmp_path, monkeypatch, out):
+    run = numbered_run(tmp_path, [{}])
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(UsageError) as caught:
+        export(out, str(run.path))
+    assert caught.value.hint == "name a new folder"
+
+
 def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
     run = numbered_run(tmp_path, [{"perplexity": 10.0}, {"perplexity": 60.0}])
     out = tmp_path / "out"

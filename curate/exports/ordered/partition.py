@@ -22,7 +22,9 @@ from curate.corpus.readers import raw_jsonl
 from curate.corpus.schema_widening import SchemaShape, fit_table
 from curate.errors import TableError
 from curate.exports import joined_slices, leaked_passages
-from curate.exports.joined_slices import ExportCounts, ExportJob, JoinedSlice
+from curate.exports.counts import ExportCounts, count_rows
+from curate.exports.job import ExportJob
+from curate.exports.joined_slices import JoinedSlice
 from curate.exports.json_types import is_misread
 from curate.exports.ordered.spill import NARROW, Narrow, SpillFile, SpillPiece
 from curate.exports.ordered.tasks import PartitionSlice, PartitionTask
@@ -74,7 +76,7 @@ def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResul
             spiller.spill_documents(part, next(slow, None), scores)
         else:
             slow = None
-            joined_slices.check_texts(mark.file, scores, plain.texts)
+            joined_slices.check_texts(job.run, mark.file, scores, plain.texts)
             spiller.spill_raw_lines(part, plain, scores)
         behind = mark
         left = None if left is None else left - mark.documents
@@ -101,8 +103,8 @@ class _TaskSpiller:
         """Spill a slice as ``curate.corpus`` reads it."""
         job = self.job
         if documents is None or documents.mark != part.mark:
-            raise joined_slices.changed_error(part.mark.file, part.mark.first_row, "the documents lie elsewhere")
-        joined_slices.check_same(documents, scores)
+            raise joined_slices.moved_error(job.run, part.mark)
+        joined_slices.check_same(job.run, documents, scores)
         keep = self._count_rows(part, scores)
         self.result.read_bytes += documents.read_bytes
         if documents.table is None:
@@ -147,8 +149,8 @@ class _TaskSpiller:
     def _count_rows(self, part: PartitionSlice, scores: pa.Table) -> pa.ChunkedArray:
         """Count the rows of a slice, and return the mask of those to write."""
         if len(scores) != len(part.choice) or not scores.column("row").equals(part.choice.column("row")):
-            raise joined_slices.foreign_rows_error("filter", self.job.run)
-        return joined_slices.count_rows(self.result.counts, scores, part.choice.column("keep"), self.job.rejected)
+            raise joined_slices.foreign_rows_error("keep", self.job.run)
+        return count_rows(self.result.counts, scores, part.choice.column("keep"), self.job.rejected)
 
     def _spill_table(self, part: PartitionSlice, table: pa.Table, scores: pa.Table) -> None:
         """Spill rows that are kept, with their scores."""

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from curate.corpus import SliceMark
 from curate.errors import TableError
 from curate.exports import joined_slices
-from curate.exports.joined_slices import ExportJob
+from curate.exports.job import COLUMN_TO_VERB, ExportJob
 from curate.exports.leaked_passages import LeakedPassages
-from curate.rundir import decision_table, parquet, schemas
+from curate.rundir import parquet
+from curate.rundir.decision_table import DecisionReader
 from curate.runtime.text import command
 
 BUCKET_KEYS = 1 << 48
@@ -57,22 +58,21 @@ def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[Partiti
 
     Raises CorpusError or TableError where the tables of the run are not those of the corpus.
     """
-    score, corpus = job.run.finished_scores(), job.corpus
+    corpus = job.corpus
     indices = {source.name: index for index, source in enumerate(corpus.sources)}
     marks: dict[str, list[tuple[SliceMark, Path]]] = {source.name: [] for source in corpus.sources}
     for path in parquet.list_parts(job.run.scores):
-        note = parquet.read_metadata(path)
-        if note.get("made_from") != score["fingerprint"]:
-            raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", job.run.path))
-        mark = SliceMark(**note["slice"])
+        mark = joined_slices.read_mark(path, job.run)
         if mark.file not in marks:
-            raise joined_slices.changed_error(mark.file, mark.first_row, "it has fewer documents than were scored")
+            raise joined_slices.changed_error(
+                job.run, mark.file, mark.first_row, "it has fewer documents than were scored"
+            )
         marks[mark.file].append((mark, path))
     chooser = _RowChooser(job)
     number = 0
     for name, parts in marks.items():
         if not parts or not parts[-1][0].last:
-            raise joined_slices.changed_error(name, 0, "it has more documents than were scored")
+            raise joined_slices.changed_error(job.run, name, 0, "it has more documents than were scored")
         left = sum(mark.documents for mark, _ in parts) if corpus.limit is not None else None
         behind = None
         for group in _group_slices(job, indices[name], [mark for mark, _ in parts], task_bytes):
@@ -97,11 +97,7 @@ class _RowChooser:
 
     def __init__(self, job: ExportJob):
         self._job = job
-        self._tables = {"keep": decision_table.DecisionReader(job.choice.path)}
-        for name, path in job.placed.paths(job.run).items():
-            self._tables[name] = decision_table.DecisionReader(
-                path, schemas.ORDER if name == "position" else schemas.BUCKETS
-            )
+        self._tables = {"keep": DecisionReader(job.choice.path), **job.placed.open_tables(job.run)}
         self._leaks = LeakedPassages(job.run) if job.treatment else None
         self._bucket_numbers = {name: number for number, name in enumerate(job.placed.buckets)}
         self._kept = 0
@@ -117,8 +113,7 @@ class _RowChooser:
             rows = taken.column("row") if rows is None else rows
             same_file = pc.all(pc.equal(taken.column("file"), mark.file)).as_py()
             if len(taken) and not (same_file and taken["row"].equals(rows)):
-                verb = {"keep": "filter", "position": "order", "bucket": "bucket"}[name]
-                raise joined_slices.foreign_rows_error(verb, self._job.run)
+                raise joined_slices.foreign_rows_error(name, self._job.run)
             columns[name] = taken.column(name)
         table = pa.table({"row": rows, **columns, "key": self._make_keys(columns)}).combine_chunks()
         return table, self._leaks.collect(mark) if self._leaks else {}
@@ -131,7 +126,7 @@ class _RowChooser:
         keys = np.where(keep, ranks, -1)
         for name in self._tables.keys() - {"keep"}:
             if not bool((columns[name].is_valid().to_numpy() == keep).all()):
-                verb = "order" if name == "position" else "bucket"
+                verb = COLUMN_TO_VERB[name]
                 message = f"the table of curate {verb} has other documents than are kept"
                 raise TableError(message, command(f"{verb} …", self._job.run.path))
         if self._job.placed.order is not None:

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from curate.corpus import Corpus
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
-from curate.exports import joined_slices
-from curate.exports.joined_slices import ExportCounts, ExportJob
+from curate.exports.counts import ExportCounts, check_counts
+from curate.exports.job import ExportJob
 from curate.exports.ordered import merge, partition, tasks
 from curate.exports.ordered.merge import MergeJob, PlannedShard
 from curate.exports.ordered.partition import PartitionPlan, PartitionResult
@@ -188,7 +188,7 @@ def _gather_results(job: ExportJob, folder: Path, routed: Sequence[PartitionResu
         for shape in result.shapes:
             output.shape.join(shape)
         output.counts.add(result.counts)
-    joined_slices.check_counts(job, output.counts)
+    check_counts(job, output.counts)
     return output
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from curate.corpus import Corpus
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import UsageError
-from curate.exports.joined_slices import ExportJob, TokenSpelling
+from curate.exports.job import ExportJob, TokenSpelling
 from curate.exports.shard_writer import ShardWriter
 from curate.exports.shards import FORMATS
 from curate.exports.tokens.writer import TokenWriter

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import UsageError
-from curate.exports.joined_slices import ExportCounts, ExportJob, TokenSpelling
+from curate.exports.counts import ExportCounts
+from curate.exports.job import ExportJob, TokenSpelling
 from curate.exports.ordered import write
 from curate.exports.ordered.write import ORDER, OrderedMeans
 from curate.exports.shards import FORMATS

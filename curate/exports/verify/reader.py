@@ -193,4 +193,4 @@ def read_columns(export: Export, path: str, names: Sequence[str]) -> Iterator[pa
 
     Raises ValueError or OSError where the file is no such shard.
     """
-    return TABLE_FORMATS[export.format].read_columns(export.folder / path, names)
+    return TABLE_FORMATS[export.format].read_shard(export.folder / path, names)
