@@ -30,10 +30,9 @@ from report import put_into
 
 from curate.reference.loading import choose_dtype
 from curate.reference.protocol import ScoringConfig
-from curate.sft.datasets import DrawnExample, draw_sample
+from curate.sft.datasets import DrawnExample, draw_sample, open_sets
 from curate.sft.measuring import responses
 from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
-from curate.verbs import rank_sft
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "recipes" / "sample-sft"
@@ -57,7 +56,7 @@ class Turn:
 
 def read_examples(paths: Sequence[Path], count: int) -> list[DrawnExample]:
     """A sample of each dataset, as ``rank-sft`` draws it."""
-    datasets = rank_sft.open_sets([str(path) for path in paths], None, "quarantine")
+    datasets = open_sets([str(path) for path in paths], None, "quarantine")
     return [one for dataset in datasets for one in draw_sample(dataset, count, 0, "all").examples]
 
 

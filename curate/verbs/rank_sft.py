@@ -1,6 +1,6 @@
 """``curate rank-sft``: which instruction dataset fits a base model, and how sure that is."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,17 +23,13 @@ from curate.runtime.options import (
 from curate.sft.measuring.show_mask import Masks
 from curate.sft.ranking.summary import Ranking
 
-if TYPE_CHECKING:
-    from curate.sft.datasets import InstructionSet
-    from curate.sft.measuring.reader import ModelVariant
-
 Measure = Literal[
     "ppl", "bpb", "perplexity", "mean_perplexity", "bits_per_byte", "rsr", "token_rsr", "first_64", "residual",
     "full_perplexity",
 ]  # fmt: skip
 """Short and full names of the measures that rank: of each, lower is better."""
 LEAST_DRAWS = 100
-"""Bootstrap draws below which 95 % intervals would rest on two or three of them."""
+"""Bootstrap draws below which each end of a 95 % interval would rest on two or three of them."""
 
 
 @verb_function(sample="sample_size")
@@ -46,7 +42,9 @@ def rank_sft(
     chat_model: Annotated[
         str | None, typer.Option(help="A chat model made from the base: read each dataset in three ways.")
     ] = None,
-    by: Annotated[Measure, typer.Option(help="Measure that ranks, the lowest first.")] = "ppl",
+    by: Annotated[
+        Measure, typer.Option(help="Measure to rank by, lowest first; ppl is perplexity, bpb bits_per_byte.")
+    ] = "ppl",
     schema: Annotated[
         str | None, typer.Option(help="Schema of all datasets, such as alpaca or messages.  [default: detected]")
     ] = None,
@@ -66,7 +64,7 @@ def rank_sft(
     seed: SeedOption = 0,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
     until_separated: Annotated[
-        bool, typer.Option("--until-separated", help="Draw more where neighbours cannot be told apart.")
+        bool, typer.Option("--until-separated", help="Draw more examples of neighbours that are not separated.")
     ] = False,
     show_mask: Annotated[
         int | None,
@@ -97,12 +95,14 @@ def rank_sft(
     What was measured is kept in ``out`` and not measured again. A row that cannot be read or rendered is counted with
     its reason. With ``show_mask`` nothing is measured, and the marked examples are returned.
 
-    Raises UsageError for options out of range and datasets named twice, CorpusError where a dataset has no example, and
-    ModelError for a model that cannot be loaded or a template that leaves nothing to score.
+    Raises UsageError for options out of range and datasets named twice; CorpusError where a dataset has no example, or,
+    with ``examples``, files of different schemas; and ModelError for a model that cannot be loaded or a template that
+    leaves nothing to score.
     """
     from curate.reference import protocol
-    from curate.sft.measuring import response_cache
-    from curate.sft.measuring.reader import RankingOptions
+    from curate.sft.datasets import open_sets
+    from curate.sft.measuring.reader import RankingOptions, list_variants
+    from curate.sft.measuring.response_cache import open_response_cache
     from curate.sft.ranking.rank import rank_datasets
     from curate.sft.ranking.session import RankingSession
 
@@ -124,7 +124,7 @@ def rank_sft(
         from curate.sft.measuring.show_mask import show_masks
 
         return show_masks(sets, variants[0], reading, options, show_mask)
-    session = RankingSession(sets, response_cache.open_response_cache(out), options, restart)
+    session = RankingSession(sets, open_response_cache(out), options, restart)
     session.draw_all()
     return rank_datasets(session, variants, reading, chat_model, until_separated, examples)
 
@@ -140,23 +140,3 @@ def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int 
     if show_mask is not None and show_mask < 1:
         raise UsageError(f"--show-mask must be at least 1, not {show_mask}", "--show-mask 2")
     return SHORT_NAMES.get(by, by)
-
-
-def list_variants(model: str, models: str | None, template: str) -> "list[ModelVariant]":
-    """Return the base models and templates to rank under, each pair once, the first of each first."""
-    from curate.sft.measuring.reader import ModelVariant
-
-    named = [name.strip() for name in (models or "").split(",") if name.strip()]
-    if model != "builtin" or not named:
-        named = [model, *named]
-    if "none" in named:
-        raise UsageError("--model none measures nothing, and a ranking needs a base model", "--model builtin")
-    templates = [name.strip() for name in template.split(",") if name.strip()] or ["auto"]
-    return [ModelVariant(name, kind) for name in dict.fromkeys(named) for kind in dict.fromkeys(templates)]
-
-
-def open_sets(data: list[str], schema: str | None, on_error: str) -> "list[InstructionSet]":
-    """Open the datasets, each under a name that no other has."""
-    from curate.sft.datasets import name_sets, open_set
-
-    return [open_set(path, schema, name=name, on_error=on_error) for name, path in name_sets(data).items()]

@@ -16,10 +16,9 @@ from curate.runtime.text import DEFAULT_RUN
 from curate.stages.filter.summary import FilterSummary
 
 if TYPE_CHECKING:
-    from curate.rundir.run import Run
     from curate.stages.filter.criteria import FilterOptions
 
-RATE = 0.1
+IFD_RATE = 0.1
 """Share kept by ``ifd``: the papers keep 5 to 15 % (arXiv 2308.12032, 2402.00530)."""
 HALF = 0.5
 
@@ -51,41 +50,40 @@ def select_sft(
     Raises UsageError for options that contradict one another, and TableError where the run holds no numbers of
     ``rank-sft --examples``.
     """
-    from curate.rundir.run import open_run
     from curate.stages.filter.decide import decide_documents
 
-    require_numbers(open_run(run))
+    require_example_numbers(run)
     options = replace(choose_criterion(by, rate, tokens), max_ppl=max_ppl, min_tokens=min_tokens)
     return decide_documents(run, options, ledger="none", show=show, dry_run=dry_run)
 
 
 def choose_criterion(by: str, rate: float | None, tokens: str | int | None) -> "FilterOptions":
-    """Return a named criterion as options of ``filter``. Raises UsageError for a name that is not known."""
+    """Return a named criterion as options of ``filter``. Raises UsageError for options that contradict one another."""
     from curate.stages.filter.criteria import FilterOptions
 
     if by == "per-prompt":
         if rate is not None or tokens is not None:
             raise UsageError("--by per-prompt keeps one answer for each prompt", "leave out --rate and --tokens")
         return FilterOptions(keep="0:100", by="best_of_prompt")
-    criteria = {
-        "ifd": FilterOptions(keep="high", by="ifd_below_1"),
-        "ppl": FilterOptions(keep="low"),
-        "middle": FilterOptions(keep="middle"),
-    }
-    if by not in criteria:
-        raise UsageError(f"--by {by} is not known", f"one of {', '.join(criteria)}, per-prompt")
+    criterion = {
+        "ifd": FilterOptions(keep="high", by="ifd_below_1", rate=IFD_RATE),
+        "ppl": FilterOptions(keep="low", rate=HALF),
+        "middle": FilterOptions(keep="middle", rate=HALF),
+    }[by]
     if rate is not None and tokens is not None:
         raise UsageError("--rate and --tokens both set how much to keep", "leave one of them out")
     if tokens is not None:
-        return replace(criteria[by], tokens=tokens)
-    return replace(criteria[by], rate=rate or (RATE if by == "ifd" else HALF))
+        return replace(criterion, rate=None, tokens=tokens)
+    return criterion if rate is None else replace(criterion, rate=rate)
 
 
-def require_numbers(run: "Run") -> None:
-    """TableError where the run was not made by ``rank-sft``."""
+def require_example_numbers(run: str) -> None:
+    """Raise TableError where ``run`` is not the complete run of a dataset that ``rank-sft --examples`` wrote."""
     from curate.rundir import document_columns
+    from curate.rundir.run import open_run
 
-    run.finished_scores()
-    if not document_columns.is_carried(run, "ifd_ppl"):
-        hint = "curate rank-sft DATA --model BASE --sample-size 0 --examples OUT, then --run OUT/NAME"
-        raise TableError(f"{run.path} has no numbers of answers given what was asked", hint)
+    opened = open_run(run, create=True)
+    complete = (opened.stage("score") or {}).get("complete")
+    if not complete or not document_columns.is_carried(opened, "ifd_ppl"):
+        message = f"{run} is not the run of a dataset, as rank-sft --examples OUT writes it to OUT/NAME"
+        raise TableError(message, "curate rank-sft DATA --sample-size 0 --examples OUT")

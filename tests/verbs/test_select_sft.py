@@ -86,15 +86,29 @@ def test_filter_may_ask_for_the_same_numbers(run):
     assert found.kept.documents == int((values < 1).sum())
 
 
-def test_mistakes_are_said(run, tmp_path):
-    with pytest.raises(UsageError, match="--by must be one of ifd, ppl, middle, per-prompt, not best"):
-        curate.select_sft(run=run, by="best")
-    with pytest.raises(UsageError, match="both set how much"):
-        curate.select_sft(run=run, by="ppl", rate=0.5, tokens="1k")
-    with pytest.raises(UsageError, match="one answer for each prompt"):
-        curate.select_sft(run=run, by="per-prompt", rate=0.5)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "best"}, "--by must be one of ifd, ppl, middle, per-prompt, not best"),
+        ({"by": "ppl", "rate": 0.5, "tokens": "1k"}, "both set how much"),
+        ({"by": "per-prompt", "rate": 0.5}, "one answer for each prompt"),
+        ({"rate": 0.0}, "--rate must be greater than 0 and at most 1, not 0.0"),
+    ],
+)
+def test_options_that_contradict_one_another_or_are_out_of_range_are_refused(run, options, message):
+    with pytest.raises(UsageError, match=message):
+        curate.select_sft(run=run, **options)
+    assert not open_run(run).filter.exists()
+
+
+def test_a_run_without_numbers_of_examples_is_refused_with_the_command_that_makes_one(run, tmp_path):
     texts = tmp_path / "texts.jsonl"
     texts.write_text('{"text": "one"}\n')
     curate.score([str(texts)], model="none", run=str(tmp_path / "plain"))
-    with pytest.raises(TableError, match="has no numbers of answers"):
-        curate.select_sft(run=str(tmp_path / "plain"))
+    unfinished = open_run(run)
+    unfinished.save("score", {**unfinished.stage("score"), "complete": False})
+    for path in (str(tmp_path / "plain"), str(tmp_path / "missing"), run):
+        with pytest.raises(TableError, match=f"{path} is not the run of a dataset") as raised:
+            curate.select_sft(run=path)
+        assert raised.value.hint == "curate rank-sft DATA --sample-size 0 --examples OUT"
+    assert not (tmp_path / "missing").exists()

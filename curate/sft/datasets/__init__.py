@@ -1,7 +1,7 @@
 """Instruction datasets: name them, open them with their schema, and draw a sample of each.
 
-    for name, path in name_sets(["alpaca.json", "oasst=data/oasst.jsonl"]).items():
-        drawn = draw_sample(open_set(path, name=name), count=1000, seed=0)
+    for dataset in open_sets(["alpaca.json", "oasst=data/oasst.jsonl"], schema=None, on_error="quarantine"):
+        drawn = draw_sample(dataset, count=1000, seed=0)
         drawn.examples, drawn.refused, drawn.unreadable
 
 Every row is counted: it gives examples, or is refused since there is nothing to learn, or is unreadable.
@@ -11,7 +11,7 @@ sampling  the sample                     strata    the order in which examples a
 """
 
 from curate.sft.datasets.names import name_sets
-from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, open_set
+from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, open_set, open_sets
 from curate.sft.datasets.sampling import DatasetSample, draw_sample, hash_example
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "hash_example",
     "name_sets",
     "open_set",
+    "open_sets",
 ]

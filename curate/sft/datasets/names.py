@@ -15,7 +15,8 @@ from curate.corpus.streams import is_url
 from curate.errors import UsageError
 
 SUFFIXES = re.compile(f"({'|'.join(map(re.escape, [*SUFFIX_TO_FORMAT, *COMPRESSIONS]))})+$", re.IGNORECASE)
-NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<path>.+)")
+NAME = re.compile(r"[\w.-]+")
+NAMED = re.compile(rf"(?P<name>{NAME.pattern})=(?P<path>.+)")
 
 
 def name_sets(data: Sequence[str]) -> dict[str, str]:
@@ -40,6 +41,11 @@ def split_name(argument: str) -> tuple[str | None, str]:
     if found is None or os.path.lexists(argument) or (MAGIC_CHARACTERS.search(argument) and glob.glob(argument)):
         return None, argument
     return found["name"], found["path"]
+
+
+def is_name(text: str) -> bool:
+    """Return whether ``NAME=PATH`` can give a dataset this name."""
+    return NAME.fullmatch(text) is not None
 
 
 def refuse_repeated_paths(paths: Sequence[str]) -> None:

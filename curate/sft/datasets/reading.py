@@ -96,14 +96,12 @@ def open_set(
     schema: str | None = None,
     *,
     name: str | None = None,
-    id_field: str | None = None,
-    limit: int | None = None,
     on_error: str = "quarantine",
 ) -> InstructionSet:
     """Open a file, a folder, a pattern, a URL or a split of the Hub, and find the schema of its first rows.
 
-    ``data`` may be ``NAME=PATH`` where no ``name`` is given. ``limit`` is the number of rows to read. Raises
-    CorpusError where there is nothing to read, no row, or no known schema; UsageError for an unknown ``schema``.
+    ``data`` may be ``NAME=PATH`` where no ``name`` is given. Raises CorpusError where there is nothing to read, no row,
+    or no known schema; UsageError for an unknown ``schema``.
     """
     if schema is not None and schema not in SCHEMAS:
         raise UsageError(
@@ -111,8 +109,13 @@ def open_set(
         )
     if name is None:
         ((name, data),) = name_sets([data]).items()
-    corpus = open_records([data], id_field=id_field, limit=limit, on_error=on_error)
+    corpus = open_records([data], on_error=on_error)
     return InstructionSet(name, corpus, schema or find_schema(name, corpus), schema is not None)
+
+
+def open_sets(data: Sequence[str], schema: str | None, on_error: str) -> list[InstructionSet]:
+    """Open datasets, each under a name that no other has. Raises what ``name_sets`` and ``open_set`` raise."""
+    return [open_set(path, schema, name=name, on_error=on_error) for name, path in name_sets(data).items()]
 
 
 def find_schema(name: str, corpus: Corpus) -> str:

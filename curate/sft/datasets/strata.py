@@ -23,7 +23,7 @@ def order_evenly(lengths: Int64Array, hashes: UInt64Array) -> Int64Array:
     The shares are those of Sainte-Laguë's divisors, which never take back a seat when there is one more to give.
     """
     count = len(hashes)
-    mixed = tell_copies_apart(hashes)
+    mixed = distinguish_copies(hashes)
     strata = cut_strata(lengths, mixed)
     grouped = np.lexsort((mixed, strata))
     sizes = np.bincount(strata)
@@ -44,7 +44,7 @@ def cut_strata(lengths: Int64Array, mixed: UInt64Array) -> Int64Array:
     return ranks * min(STRATA, len(lengths)) // max(1, len(lengths))
 
 
-def tell_copies_apart(hashes: UInt64Array) -> UInt64Array:
+def distinguish_copies(hashes: UInt64Array) -> UInt64Array:
     """Return hashes that differ between copies: the content's hash, mixed with the number of the copy (0, 1, …)."""
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]

@@ -40,6 +40,21 @@ class RankingOptions:
     """Tokens that a later window re-reads; None: half the window."""
 
 
+def list_variants(model: str, models: str | None, template: str) -> list[ModelVariant]:
+    """Return every base model with every template, each pair once, those of the first model first.
+
+    ``models`` and ``template`` are names with commas. ``model`` is left out where it is the default and ``models``
+    names others. Raises UsageError for the model ``none``, which measures nothing.
+    """
+    named = [name.strip() for name in (models or "").split(",") if name.strip()]
+    if model != "builtin" or not named:
+        named = [model, *named]
+    if "none" in named:
+        raise UsageError("--model none measures nothing, and a ranking needs a base model", "--model builtin")
+    templates = [name.strip() for name in template.split(",") if name.strip()] or ["auto"]
+    return [ModelVariant(name, kind) for name in dict.fromkeys(named) for kind in dict.fromkeys(templates)]
+
+
 def open_reader(variant: ModelVariant, reading: ScoringConfig, options: RankingOptions) -> ResponseReader:
     """Load a base model with its self-check, choose its template, and set the windows that answers are read in.
 

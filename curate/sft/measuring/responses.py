@@ -153,8 +153,9 @@ def _measure_batch(
     progress = _BatchProgress(advance, len(examples), characters, num_tokens)
     measured = measure_sequences(reader.reference, sequences, progress.add)
     progress.finish()
+    control = reader.encoder.control
     rows = [
-        _make_row(reader, each, drawn, measured[begin:])
+        _make_row(reader, each, drawn, measured[begin:], control)
         for each, drawn, begin in zip(rendered, examples, begins, strict=True)
     ]
     return pa.Table.from_pylist(rows, RESPONSES)
@@ -206,7 +207,11 @@ class _BatchProgress:
 
 
 def _make_row(
-    reader: ResponseReader, rendered: RenderedExample, drawn: "DrawnExample", measured: "Sequence[ScoredSequence]"
+    reader: ResponseReader,
+    rendered: RenderedExample,
+    drawn: "DrawnExample",
+    measured: "Sequence[ScoredSequence]",
+    control: frozenset[int],
 ) -> dict[str, Any]:
     """Return the row of one example: its key with the sums, or with the reason why it cannot be scored."""
     asked, answered = _hash_turns(reader, drawn)
@@ -216,7 +221,6 @@ def _make_row(
         return row
     row["notes"] = "\n".join(rendered.rendered.notes) or None
     answers = int(rendered.tokens.owner.max()) + 1
-    control = reader.encoder.control
     sums = sum_tokens(rendered.rendered, rendered.tokens, measured[0], measured[1 : 1 + answers], control)
     if not np.isfinite([sums["nats"], sums["unconditional_nats"], sums["full_nats"]]).all():
         return row | {"reason": "the model gave NaN or infinity for one of its tokens"}

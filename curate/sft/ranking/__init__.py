@@ -1,8 +1,10 @@
 """Rankings of datasets, with intervals: sample, measure, compare, show.
 
-    session = RankingSession([open_set("a.jsonl"), open_set("b.jsonl")], ResponseCache(Path("ranked")),
-    RankingOptions()) session.draw_all() table = session.rank(session.measure(open_reader(ModelVariant("builtin",
-    "auto"), ScoringConfig(), session.options)))
+    datasets = open_sets(["a.jsonl", "b.jsonl"], schema=None, on_error="quarantine")
+    session = RankingSession(datasets, open_response_cache("ranked"), RankingOptions())
+    session.draw_all()
+    reader = open_reader(ModelVariant("builtin", "auto"), ScoringConfig(), session.options)
+    table = session.rank(session.measure(reader))
 
 rank         all of ``curate rank-sft``         session           samples, measuring and ranking under a reader
 measures     the list of measures               measured_dataset  sums of a dataset, flags, which are set aside

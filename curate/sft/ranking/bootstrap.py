@@ -25,7 +25,6 @@ import numpy as np
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array
 from curate.stages.order.permutations import random_bits
 
-DRAWS = 1000
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 CONFIDENT, POWERFUL = 1.959964, 0.841621

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from curate.corpus.chat.types import join_turns
-from curate.reference.likelihood import LN2, Passage, perplexity
+from curate.reference.likelihood import Passage, bits_per_byte, perplexity
 from curate.runtime import console
 from curate.runtime.arrays import Float64Array
 from curate.sft.measuring.reader import ModelVariant, open_reader
@@ -75,9 +75,9 @@ def _find_interval(columns_N4: Float64Array, session: RankingSession, name: str)
     options = session.options
     sums = columns_N4.sum(axis=0)
     drawn = bootstrap.resample(columns_N4, options.draws, bootstrap.make_generator(options.seed, name))
-    low, high = bootstrap.find_interval(drawn[:, 0] / drawn[:, 1] / LN2)
-    value = sums[0] / sums[1] / LN2 if sums[1] else float("nan")
-    return Interval(float(value), float(low), float(high)), float(perplexity(sums[2], sums[3]))
+    low, high = bootstrap.find_interval(bits_per_byte(drawn[:, 0], drawn[:, 1]))
+    value = float(bits_per_byte(sums[0], sums[1]))
+    return Interval(value, float(low), float(high)), float(perplexity(sums[2], sums[3]))
 
 
 def interpret_readings(

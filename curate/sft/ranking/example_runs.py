@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from curate.corpus import Corpus, Documents, open_corpus
 from curate.corpus.chat.types import ConversationError
+from curate.errors import CorpusError
 from curate.reference.likelihood import Likelihoods
 from curate.rundir import document_columns, parquet
 from curate.rundir.run import Run, compute_fingerprint, open_run
@@ -51,22 +52,55 @@ COLUMNS = {
 }
 
 
+def open_run_corpora(session: RankingSession) -> dict[str, Corpus]:
+    """Open each dataset as the corpus of its run, by name; call it before anything is measured.
+
+    A corpus has one schema, that of most rows. Warns of rows of other schemas, which are ranked and have no numbers in
+    the run. Raises CorpusError where a file lacks the columns of the schema.
+    """
+    corpora = {dataset.name: _open_run_corpus(dataset) for dataset in session.datasets}
+    for dataset in session.datasets:
+        others = {name: rows for name, rows in session.samples[dataset.name].schemas.items() if name != dataset.schema}
+        if others:
+            listed = ", ".join(f"{name} {rows:,}" for name, rows in others.items())
+            console.warn(f"{dataset.name}: rows of other schemas than {dataset.schema} get no numbers: {listed}")
+    return corpora
+
+
+def _open_run_corpus(dataset: InstructionSet) -> Corpus:
+    paths, schema = list(dataset.corpus.paths), dataset.schema
+    try:
+        return open_corpus(paths, text_field=f"@{schema}", id_field=dataset.corpus.id_field)
+    except CorpusError as error:
+        message = f"--examples needs one schema in all files of a dataset, here {dataset.name}: {error.message}"
+        raise CorpusError(message, "curate rank-sft FILE1 FILE2 --examples OUT") from error
+
+
 def write_example_runs(
-    session: RankingSession, reader: ResponseReader, name_to_responses: Mapping[str, pa.Table], out: str
+    session: RankingSession,
+    reader: ResponseReader,
+    name_to_responses: Mapping[str, pa.Table],
+    name_to_corpus: Mapping[str, Corpus],
+    out: str,
 ) -> tuple[str, ...]:
-    """Write a run for each dataset, in the folder ``out``/NAME, and return the run directories."""
-    return tuple(
-        write_example_run(session, reader, dataset, name_to_responses[dataset.name], Path(out) / dataset.name)
-        for dataset in session.datasets
-    )
+    """Write a run for each dataset, in the folder ``out``/NAME, and return the run directories in order."""
+    runs = []
+    for dataset in session.datasets:
+        responses, corpus = name_to_responses[dataset.name], name_to_corpus[dataset.name]
+        runs.append(write_example_run(session, reader, dataset, responses, corpus, Path(out) / dataset.name))
+    return tuple(runs)
 
 
 def write_example_run(
-    session: RankingSession, reader: ResponseReader, dataset: InstructionSet, responses: pa.Table, path: Path
+    session: RankingSession,
+    reader: ResponseReader,
+    dataset: InstructionSet,
+    responses: pa.Table,
+    corpus: Corpus,
+    path: Path,
 ) -> str:
     """Write one dataset as a run whose scores are those of its answers, and return the run directory."""
     run = open_run(path, create=True)
-    corpus = open_corpus(list(dataset.corpus.paths), text_field=f"@{dataset.schema}", id_field=dataset.corpus.id_field)
     identity = reader.reference.identity | {
         "template": reader.template.fingerprint(),
         "turns": session.options.turns,

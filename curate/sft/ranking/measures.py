@@ -12,8 +12,8 @@ with ``change`` exp, division by ln 2, or none. So a measure of any choice of ex
 needs the summed columns only: the bootstrap is one matrix product.
 
 An example that has no number for a measure (no tokens; no unconditional nats; a NaN among its sums) is left out above
-and below, for that measure alone, and ``count_measured`` counts those that are left. A pass that was not run is a
-column of NaN. Measures of no example are NaN. Infinite nats are a number: they give an infinite measure.
+and below, for that measure alone. A pass that was not run is a column of NaN. Measures of no example are NaN. Infinite
+nats are a number: they give an infinite measure.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.reference.likelihood import LN2
 from curate.runtime.arrays import Float64Array
 
 Sums = Mapping[str, Float64Array]
 """A column (N) of each of ``SUMS``, one number an example."""
 
-LN2 = float(np.log(2.0))
 SUMS = (
     "nats",  # of the scored response tokens, given the prompt
     "tokens",  # the number of these tokens
@@ -281,12 +281,6 @@ def evaluate_measures(summed: Float64Array) -> dict[str, Float64Array]:
     half = len(MEASURES)
     ratios = _divide(sums[..., :half], sums[..., half:])
     return {name: np.asarray(measure.change(ratios[..., k])) for k, (name, measure) in enumerate(MEASURES.items())}
-
-
-def count_measured(columns_NK: Float64Array) -> dict[str, int]:
-    """Return how many examples have a number for each measure."""
-    above, below = np.hsplit(columns_NK != 0, 2)
-    return dict(zip(MEASURES, np.count_nonzero(above | below, axis=0).tolist(), strict=True))
 
 
 def fit_length(datasets: Sequence[Sums]) -> tuple[float, float]:

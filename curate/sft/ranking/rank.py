@@ -34,15 +34,17 @@ def rank_datasets(
 ) -> Ranking:
     """Rank under the first variant, then under the others to compare, and write the files of the ranking.
 
-    ``examples`` is a folder for a run of each dataset. Raises ModelError where not one example of a dataset can be
-    scored, and what ``open_reader`` raises.
+    ``examples`` is a folder for a run of each dataset. Raises CorpusError where a dataset cannot be written as a run,
+    before anything is measured; ModelError where not one example of a dataset can be scored; and what ``open_reader``
+    raises.
     """
     options = session.options
+    corpora = example_runs.open_run_corpora(session) if examples else {}
     reader = open_reader(variants[0], reading, options)
     announce_reader(reader)
     audit_masks(session, reader)
     name_to_responses, table = measure_and_rank(session, reader, until_separated)
-    runs = example_runs.write_example_runs(session, reader, name_to_responses, examples) if examples else ()
+    runs = example_runs.write_example_runs(session, reader, name_to_responses, corpora, examples) if examples else ()
     title = name_variant(variants[0], variants)
     others = {}
     for variant in variants[1:]:

@@ -144,7 +144,7 @@ class Ranking:
     identity: Mapping[str, Any] = field(default_factory=dict)
     """The identity of the base model."""
     runs: tuple[str, ...] = ()
-    """The run directories of ``--examples``."""
+    """The run directories of ``--examples``, in the order of ``datasets``; empty without it."""
 
     @property
     def exit_code(self) -> int:
@@ -304,8 +304,8 @@ class Ranking:
 
     def _list_next_steps(self) -> list[str]:
         lines = [f"{self.out}/ranking.html   the same as a picture, with examples; ranking.json, ranking.parquet"]
-        best = next((run for run in self.runs if run.endswith(f"/{self.table.datasets[0].name}")), None)
-        if best is not None:
+        name_to_run = dict(zip((dataset.name for dataset in self.datasets), self.runs, strict=False))
+        if best := name_to_run.get(self.table.datasets[0].name):
             lines.append(f"next: {command('select-sft', best)} --by ifd --rate 0.1")
         return lines
 

@@ -151,13 +151,6 @@ def test_a_dataset_without_an_example_says_what_was_found_and_what_is_expected(t
     assert "empty: " in str(raised.value) or "none of its rows" in found or "--schema" in raised.value.hint
 
 
-def test_the_limit_is_that_of_the_rows(tmp_path):
-    dataset = set_of(tmp_path, "a.jsonl", rows_of("alpaca"), limit=5)
-    found = draw_sample(dataset, None, 0)
-    assert found.rows == found.available == 5
-    assert [one.row for one in found.examples] == list(range(5))
-
-
 def test_the_examples_of_a_row_are_what_its_turns_say(tmp_path):
     records = rows_of("messages")
     found = draw_sample(set_of(tmp_path, "a.parquet", records), None, 0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.sft.datasets.strata import STRATA, cut_strata, order_evenly, tell_copies_apart
+from curate.sft.datasets.strata import STRATA, cut_strata, distinguish_copies, order_evenly
 
 
 def examples(count, seed=0, distinct=10**9):
@@ -28,7 +28,7 @@ def test_the_order_is_a_permutation(count, seed):
 @given(st.integers(1, 300), st.integers(0, 5))
 def test_at_any_point_each_tenth_has_given_its_share_to_within_one(count, seed):
     lengths, hashes = examples(count, seed)
-    strata = cut_strata(lengths, tell_copies_apart(hashes))
+    strata = cut_strata(lengths, distinguish_copies(hashes))
     sizes = np.bincount(strata, minlength=STRATA)
     assert max(sizes) - min(sizes[: min(STRATA, count)]) <= 1
     given_ = np.zeros(STRATA)
@@ -56,10 +56,10 @@ def test_copies_are_drawn_apart():
     hashes = np.repeat(examples(100)[1], 10)
     order = order_evenly(np.ones(1000, dtype=np.int64), hashes)
     assert 50 < len(set(hashes[order[:100]].tolist())) < 80
-    assert len(set(tell_copies_apart(hashes).tolist())) == 1000
+    assert len(set(distinguish_copies(hashes).tolist())) == 1000
 
 
 def test_two_of_one_content_differ_from_each_other_and_not_by_where_the_rest_lies():
     pair = np.array([5, 5], dtype=np.uint64)
     among = np.array([9, 5, 1, 5, 7], dtype=np.uint64)
-    assert tell_copies_apart(among)[[1, 3]].tolist() == tell_copies_apart(pair).tolist()
+    assert distinguish_copies(among)[[1, 3]].tolist() == distinguish_copies(pair).tolist()

@@ -1,63 +1,38 @@
-"""Exact mode gives the nats of the literature's loop, and sums counted by hand."""
+"""The reader of a model with its template: which variants are ranked under, and which windows answers are read in."""
 
-import json
-
-import numpy as np
 import pytest
-from helpers import sft_datasets as sft
-from helpers.sft_rankings import rank
 
+from curate.errors import UsageError
 from curate.reference.protocol import ScoringConfig
-from curate.sft.datasets import draw_sample, open_set
-from curate.sft.measuring import responses
-from curate.sft.measuring.reader import ModelVariant, RankingOptions, open_reader
-
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+from curate.sft.measuring.reader import ModelVariant, RankingOptions, list_variants, open_reader
 
 
-@pytest.mark.parametrize("turns", ["all", "last"])
-def test_exact_mode_gives_the_nats_of_the_loop_with_full_logits_and_masked_labels(tmp_path, llama, turns):
-    rows = [json.loads(line) for line in (sft.SAMPLE / "oasst.jsonl").read_text().splitlines()]
-    short = [row for row in rows if sum(len(one["content"]) for one in row["messages"]) < 500]
-    data = sft.write(tmp_path / "talk.jsonl", short[:6])
-    options = RankingOptions(turns, True, None, 0, 100, "perplexity", None)
-    reader = open_reader(ModelVariant(llama, "auto"), ScoringConfig(exact=True), options)
-    drawn = draw_sample(open_set(data), None, 0, turns)
-    (table,) = responses.measure_examples(reader, drawn.examples)
-    assert set(table["status"].to_pylist()) == {"ok"} and max(table["answers"].to_pylist()) == (
-        2 if turns == "all" else 1
-    )
-    for row, one in zip(table.to_pylist(), responses.render_examples(reader, drawn.examples), strict=True):
-        scored = one.tokens.owner >= 0
-        assert row["tokens"] == scored.sum()
-        assert row["nats"] == pytest.approx(sft.loop(llama, one.tokens.ids.tolist(), scored), abs=1e-5 * row["tokens"])
-        alone = 0.0
-        for span in range(row["answers"]):
-            ids = one.tokens.ids[one.tokens.owner == span]
-            alone += sft.loop(llama, ids.tolist(), np.ones(len(ids), bool))
-        assert row["unconditional_nats"] == pytest.approx(alone, abs=1e-5 * row["tokens"])
-        last = int(np.flatnonzero(scored)[-1]) + 1
-        whole = sft.loop(llama, one.tokens.ids[:last].tolist(), np.ones(last, bool))
-        assert row["full_nats"] == pytest.approx(whole, abs=1e-5 * last)
-        assert row["full_tokens"] == last and row["prompt_tokens"] == last - scored.sum()
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("builtin", None, "auto"), [("builtin", "auto")]),
+        (("a", "b, c,a", "plain"), [("a", "plain"), ("b", "plain"), ("c", "plain")]),
+        (("builtin", "b", "plain,chatml"), [("b", "plain"), ("b", "chatml")]),
+        (("a", " ", " , "), [("a", "auto")]),
+    ],
+)
+def test_every_model_is_read_with_every_template_once(given, expected):
+    """Premise: the builtin model is the default, so that it is left out where ``--models`` names others."""
+    assert list_variants(*given) == [ModelVariant(*one) for one in expected]
 
 
-def test_the_sums_of_an_example_are_those_of_its_tokens(tmp_path, llama, maths):
-    """First tokens, bytes and control tokens, counted by hand."""
-    options = RankingOptions("all", True, None, 0, 100, "perplexity", None)
-    reader = open_reader(ModelVariant(llama, "plain"), ScoringConfig(exact=True), options)
-    drawn = draw_sample(open_set(maths), None, 0)
-    (table,) = responses.measure_examples(reader, drawn.examples)
-    for row, one in zip(table.to_pylist(), drawn.examples, strict=True):
-        answer = one.example.turns[-1].text
-        assert row["bytes"] == len(answer.encode())
-        assert row["first_tokens"] == min(row["tokens"], responses.FIRST)
-        assert row["content_nats"] < row["nats"] and row["first_nats"] <= row["nats"]
-        assert row["tokens"] <= row["ranks"] <= responses.RANK_CLIP * row["tokens"]
+def test_no_model_measures_nothing():
+    with pytest.raises(UsageError, match="--model none measures nothing"):
+        list_variants("a", "none", "auto")
 
 
-def test_without_the_end_of_turn_one_token_less_is_scored(tmp_path, llama, maths):
-    one = rank(maths, model=llama, out=str(tmp_path / "a"))
-    other = rank(maths, model=llama, out=str(tmp_path / "b"), end_of_turn=False)
-    tokens = [each.table.datasets[0].scores["response_tokens"].value for each in (one, other)]
-    assert tokens[0] - tokens[1] == pytest.approx(1)
+@pytest.mark.parametrize(("overlap", "expected"), [(None, 64), (0, 0), (127, 127)])
+def test_a_window_reads_half_of_the_one_before_again_or_as_much_as_is_asked_for(llama, overlap, expected):
+    reader = open_reader(ModelVariant(llama, "plain"), ScoringConfig(window=128), RankingOptions(overlap=overlap))
+    assert reader.reference.policy.overlap == reader.reference.identity["overlap"] == expected
+
+
+@pytest.mark.parametrize("overlap", [-1, 128])
+def test_an_overlap_of_a_window_or_more_is_refused(llama, overlap):
+    with pytest.raises(UsageError, match=f"from 0 to 127 .*, not {overlap}"):
+        open_reader(ModelVariant(llama, "plain"), ScoringConfig(window=128), RankingOptions(overlap=overlap))

@@ -5,8 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 from helpers import sft_datasets as sft
 from helpers.example_runs import SAID, make_example_run, make_rows, read
+from typer.testing import CliRunner
 
 import curate
+from curate.cli import app
+from curate.errors import CorpusError
 from curate.rundir.run import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -61,3 +64,27 @@ def test_every_answer_of_a_tree_counts_to_its_row(tmp_path, llama):
     assert len(parts) == 2 and len(scores) == 1
     assert scores[0]["tokens"] == sum(one["tokens"] for one in parts)
     assert scores[0]["nats"] == pytest.approx(sum(one["nats"] for one in parts))
+
+
+def test_files_of_different_schemas_are_refused_before_a_model_is_loaded(tmp_path):
+    """Premise: the model does not exist, which would be the error otherwise."""
+    (tmp_path / "folder").mkdir()
+    sft.write(tmp_path / "folder" / "a.jsonl", sft.MATHS[:3])
+    sft.write(tmp_path / "folder" / "b.jsonl", sft.as_messages(sft.MATHS[3:5]))
+    options = {"model": str(tmp_path / "missing"), "out": str(tmp_path / "ranked"), "examples": str(tmp_path / "runs")}
+    with pytest.raises(CorpusError, match=r"one schema in all files of a dataset, here folder: b\.jsonl has no column"):
+        curate.rank_sft(str(tmp_path / "folder"), **options)
+    assert not (tmp_path / "ranked").exists() and not (tmp_path / "runs").exists()
+
+
+def test_rows_of_another_schema_are_ranked_and_warned_of_since_they_get_no_numbers(tmp_path, llama, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sft.write(tmp_path / "mixed.jsonl", [*sft.MATHS[:4], *sft.as_messages(sft.MATHS[4:7])])
+    options = ["--model", llama, "--exact", "--draws", "100", "--sample-size", "0", "--examples", "runs"]
+    found = CliRunner().invoke(app, ["rank-sft", "mixed.jsonl", *options])
+    assert found.exit_code == 0
+    assert "mixed: rows of other schemas than question get no numbers: messages 3" in found.output
+    (ranked,) = pq.read_table("ranked/ranking.parquet").to_pylist()
+    assert ranked["examples"] == 7
+    scores = pq.read_table(open_run("runs/mixed").scores, partitioning=None)
+    assert scores["status"].to_pylist() == ["ok"] * 4 + ["unreadable"] * 3

@@ -15,6 +15,7 @@ from typing import Any
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_percent
 from curate.runtime.text import fold_whitespace
+from curate.sft.datasets.names import is_name
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 from curate.sft.ranking.page.chart import MOST_OTHERS, plot_ranking, plot_readings
 from curate.sft.ranking.summary import (
@@ -203,6 +204,9 @@ def write_command(ranking: Ranking) -> str:
 
 
 def write_argument(dataset: Dataset) -> str:
-    """Return a dataset as an argument: its path, or ``NAME=PATH`` where the path does not give the name."""
-    same = PurePath(dataset.data).name.split(".")[0] == dataset.name
-    return shlex.quote(dataset.data if same else f"{dataset.name}={dataset.data}")
+    """Return a dataset as an argument: its path, or ``NAME=PATH`` where the path alone would not give the name.
+
+    A name that cannot stand before ``=``, such as ``folder/stem``, comes from the path.
+    """
+    derived = PurePath(dataset.data).name.split(".")[0] == dataset.name or not is_name(dataset.name)
+    return shlex.quote(dataset.data if derived else f"{dataset.name}={dataset.data}")

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -11,10 +12,9 @@ from helpers.ranking_page import Tree, places_of
 from helpers.rankings import LONG, make_dataset, make_place, make_ranking, make_table
 
 from curate.runtime.text import fold_whitespace
+from curate.sft.datasets import name_sets
 from curate.sft.ranking.page.html import draw_page, list_best, list_reasons, rank_by, split_letters, write_command
 from curate.sft.ranking.summary import format_interval, format_number
-
-# ---- what is on the page -------------------------------------------------------------------------------------------
 
 
 def test_what_is_opened_is_closed_and_every_id_is_there_once(full):
@@ -91,9 +91,6 @@ def test_headlines_of_one_of_several_and_of_none():
     assert headline(places[0], make_place("u", 2, 9.0, group="b")) == "Nearest to acme/base-7B: t"
 
 
-# ---- strangers' text -----------------------------------------------------------------------------------------------
-
-
 def test_what_strangers_wrote_runs_nothing_points_nowhere_and_stays_legible():
     names = tuple(f"{number}{hostile(1, 'name')}" for number in range(4))
     ranking = make_ranking(names, hostile(1, "text"), model=hostile(1, "model"), template=hostile(1, "template"))
@@ -132,9 +129,6 @@ def test_a_hostile_ranking_runs_nothing_in_a_browser(tmp_path):
     assert "name-end" in "".join(assert_harmless(dom).texts)
 
 
-# ---- orders and provenance -----------------------------------------------------------------------------------------
-
-
 def test_ranks_by_another_measure_leave_out_what_has_no_number():
     table = make_table(("a", "b", "c", "aside"))
     table.values["rsr"] = np.array([3.0, math.nan, 1.0])
@@ -152,3 +146,11 @@ def test_the_command_makes_the_same_ranking_again():
     grown = (dataclasses.replace(datasets[0], drawn=2000),)
     own = write_command(make_ranking(datasets=grown, template="chat template of acme", identity={"exact": True}))
     assert "--template auto" in own and own.endswith("--out ranked --exact --until-separated")
+
+
+@pytest.mark.parametrize("data", [["a/x.json", "b/x.json"], ["x=a/y.json", "b/x.json"], ["my data.v2.json"]])
+def test_the_datasets_of_the_command_get_the_same_names_again(data):
+    named = name_sets(data)
+    datasets = tuple(dataclasses.replace(make_dataset(name), data=path) for name, path in named.items())
+    said = shlex.split(write_command(make_ranking(datasets=datasets)))
+    assert name_sets(said[2 : 2 + len(data)]) == named
