@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,11 +77,14 @@ def write_hits(path: Path, table: pa.Table, counts: HitCounts, note: Mapping[str
     parquet.write_part(path, table, {**note, **counts.as_dict()})
 
 
-def complete_hits(run: Run, fingerprint: str) -> HitCounts:
-    """Check that no document was lost, mark the hits complete, and return the counts of all slices."""
+def complete_hits(run: Run, fingerprint: str, notes: Iterable[Mapping[str, Any]]) -> HitCounts:
+    """Check that no document was lost, mark the hits complete, and return the counts of all slices.
+
+    ``notes`` are the metadata of all parts, as ``write_hits`` wrote them.
+    """
     total = HitCounts()
-    for path in parquet.list_parts(run.hits):
-        total.add(parquet.read_metadata(path))
+    for note in notes:
+        total.add(note)
     counts = total.counts
     reasons.check_documents_add_up(
         "decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"]
@@ -95,7 +98,6 @@ def complete_hits(run: Run, fingerprint: str) -> HitCounts:
         "decontaminate",
         {**record, "complete": True, "fingerprint": fingerprint, "counts": {**sums["counts"], "sets": sums["sets"]}},
     )
-    parquet.remove_leftovers(run.hits)
     return total
 
 

@@ -153,7 +153,8 @@ class DecontaminationJob:
         """
         fingerprint = hits_table.begin_hits(self.run, self.made_from(), {"action": self.action}, restart)
         done = run_slices(self.corpus, ScanWork(self, fingerprint, workers), leftovers=[self.run.path])
-        return hits_table.complete_hits(self.run, fingerprint), 0.0 if done.resumed else done.seconds
+        counts = hits_table.complete_hits(self.run, fingerprint, done.notes.values())
+        return counts, 0.0 if done.resumed else done.seconds
 
     def summarise(
         self, counts: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.corpus import Corpus, SliceMark
+from curate.corpus import Corpus
 from curate.errors import TableError
 from curate.rundir import parquet, schemas, sql
-from curate.rundir.run import Run, compute_fingerprint, list_differences, list_done_slices
+from curate.rundir.run import Run, compute_fingerprint, list_differences
 from curate.runtime import console, files, histogram
 from curate.runtime.text import command
 
@@ -45,16 +45,12 @@ def begin(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) ->
         run.save("score", record)
 
 
-def complete(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any]) -> None:
-    """Check that nothing was lost between the corpus and the table, and mark the table complete."""
+def complete(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any], read: int) -> None:
+    """Check that all ``read`` documents of the corpus are in the table, and mark the table complete."""
     fingerprint = compute_fingerprint(made_from)
-    parquet.remove_leftovers(run.path)
-    marks = list_done_slices(run.scores, fingerprint)
-    unfinished = [name for name in (source.name for source in corpus.sources) if not ends(marks.get(name))]
     counts = count_rows(run)
-    read = sum(mark.documents for found in marks.values() for mark in found)
-    if read != counts["read"] or unfinished:
-        detail = f"{read:,} documents were read, {counts['read']:,} are in the table; unfinished: {unfinished[:3]}"
+    if read != counts["read"]:
+        detail = f"{read:,} documents were read, {counts['read']:,} are in the table"
         raise TableError(f"the scores in {run.scores} do not add up: {detail}", "start over with --restart")
     write_unreadable(run)
     if counts.get("unreadable"):
@@ -68,12 +64,6 @@ def complete(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[
         "summary": summary,
     }
     run.save("score", record)
-    parquet.remove_leftovers(run.scores)
-
-
-def ends(marks: list[SliceMark] | None) -> bool:
-    """Whether the slices of a file reach its end."""
-    return marks is not None and len(marks) > 0 and marks[-1].last
 
 
 def count_rows(run: Run) -> dict[str, int]:
