@@ -12,13 +12,14 @@ import pyarrow as pa
 from curate.rundir import parquet, reasons, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
 from curate.stages.decontaminate.matches import CONTAMINATED, Match
+from curate.stages.decontaminate.options import Action
 
 if TYPE_CHECKING:
     from curate.corpus import Documents
     from curate.stages.decontaminate.evalsets import EvalItem
 
 CONTEXT = 160
-"""Characters of the document that are kept before and after a match."""
+"""Characters of the document that a hit keeps before and after the match; fewer where the document begins or ends."""
 LEFT = 0.2
 """Share of a document that must be left after cutting; otherwise it is dropped."""
 FREQUENT_SHARE, FREQUENT_DOCUMENTS = 0.01, 20
@@ -102,7 +103,7 @@ def complete_hits(run: Run, fingerprint: str, notes: Iterable[Mapping[str, Any]]
 
 
 def tabulate_hits(
-    documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: str
+    documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: Action
 ) -> tuple[pa.Table, HitCounts]:
     """Return the hits of one slice as a table of ``schemas.HITS``, and its counts.
 
@@ -132,7 +133,7 @@ def tabulate_hits(
     return pa.Table.from_pylist(rows, schema=schemas.HITS), tally
 
 
-def choose_action(action: str, leaks: list[Match], texts: list[ScannedText]) -> str:
+def choose_action(action: Action, leaks: list[Match], texts: list[ScannedText]) -> str:
     """Return what becomes of one document with leaks: drop, mark or cut.
 
     ``texts`` are those of the document. One of which cutting would leave less than LEFT is dropped.

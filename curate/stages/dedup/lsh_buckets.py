@@ -41,7 +41,7 @@ def check_memory_limit(memory_limit: str) -> None:
     try:
         sql.connect(memory_limit).close()
     except duckdb.Error as error:
-        raise UsageError(f"--memory-limit {memory_limit}: {first_line(error)}", "--memory-limit 4GB") from error
+        raise UsageError(f"--memory-limit {memory_limit}: {sql.first_line(error)}", "--memory-limit 4GB") from error
 
 
 @contextmanager
@@ -59,16 +59,11 @@ def open_tables(spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
             raise
         raise KeyboardInterrupt from None  # DuckDB handles the signal and raises an error of its own
     except duckdb.OutOfMemoryException as error:
-        raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
+        raise StorageError(f"DuckDB ran out of memory: {sql.first_line(error)}", "raise --memory-limit") from error
     except duckdb.IOException as error:
-        raise StorageError(f"DuckDB cannot read or write its tables: {first_line(error)}") from error
+        raise StorageError(f"DuckDB cannot read or write its tables: {sql.first_line(error)}") from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message."""
-    return str(error).strip().split("\n", 1)[0]
 
 
 @contextmanager
