@@ -17,6 +17,7 @@ from curate.recipes.yaml_nodes import suggest
 from curate.runtime import console
 from curate.runtime.text import shorten
 from curate.stages.decontaminate.evalsets.opening import is_path, sort_names
+from curate.stages.filter.criteria import build_recorded_criteria
 
 if TYPE_CHECKING:
     from curate.recipes.parser import VerbFunctions
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from curate.recipes.step_records import StepRecords
     from curate.rundir.run import Run
 
-CHECKED_BY_VERB = ("filter", "bucket", "order", "report", "export", "decontaminate", "dedup", "verify")
-"""Verbs that check their options before anything else, and only then notice that a folder is no run."""
+CHECKED_BY_VERB = ("score", "filter", "bucket", "order", "report", "export", "decontaminate", "dedup", "verify")
+"""Verbs that check their options before anything else, and only then notice that a folder is no run or is empty."""
 
 MOST_HINT = 150
 """Characters of a verb's hint that are shown after a mistake."""
@@ -45,6 +46,7 @@ def find_preflight_problems(
             yield where, f"{step.name} reads scores, but {run.path} has none; begin with - score: CORPUS"
         checks = (
             _check_options(step, functions),
+            _check_criterion(step),
             _check_inputs(step, recipe.steps),
             _check_export(step, recipe.steps),
             _check_output(step, records),
@@ -65,6 +67,7 @@ def _check_options(step: "Step", functions: "VerbFunctions") -> UsageError | Non
     left_out = {name: None for name in ("corpus", "verify") if name in step.values}
     with TemporaryDirectory(prefix="curate-check-") as folder, console.silence():
         empty = {"out": folder} if step.verb == "verify" else {"run": folder}
+        empty |= {"corpus": folder} if step.verb == "score" else {}
         try:
             functions[step.verb](**{**step.values, **left_out, **empty})
         except UsageError as error:
@@ -72,6 +75,17 @@ def _check_options(step: "Step", functions: "VerbFunctions") -> UsageError | Non
         except CurateError:
             return None
     return None
+
+
+def _check_criterion(step: "Step") -> UsageError | None:
+    """Return an error for a filter without a criterion, which the verb refuses only after it has read the scores."""
+    if step.verb != "filter" or step.is_read_only or step.values.get("probe"):
+        return None
+    try:
+        criteria = build_recorded_criteria(step.values)
+    except UsageError:
+        return None  # ``_check_options`` reports it.
+    return None if criteria else UsageError("no criterion is given", "- filter: {max-ppl: 50}")
 
 
 def _check_inputs(step: "Step", steps: "Sequence[Step]") -> UsageError | None:

@@ -11,9 +11,10 @@ from curate.rundir.run import Run
 from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_whole_percent
 from curate.runtime.text import count_fitting, fold_whitespace, wrap_parts
+from curate.stages.decontaminate.hits_table import CONTEXT
 from curate.stages.decontaminate.report.highlights import find_marks
 from curate.stages.decontaminate.report.terminal import make_excerpt
-from curate.stages.decontaminate.report.wording import AROUND, name_item
+from curate.stages.decontaminate.report.wording import name_item
 
 HITS, COPIES = 5, 3
 """Hits, and copies of a keeper, that are shown of one document."""
@@ -96,7 +97,7 @@ def describe_hit(hit: dict[str, Any]) -> list[str]:
     here, there = find_marks(hit["matched_text"], hit["eval_text"])
     before, after = hit["before"] or "", hit["after"] or ""
     moved = [(first + len(before), last + len(before)) for first, last in here]
-    text = make_excerpt(before + hit["matched_text"] + after, moved, hit["start"] > len(before), len(after) < AROUND)
+    text = make_excerpt(before + hit["matched_text"] + after, moved, hit["start"] > len(before), len(after) < CONTEXT)
     return [
         *lines,
         *wrap_parts("  document", split_line(text)),

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import TableError
 from curate.runtime.files import replace_atomically
+from curate.runtime.processes import is_running
 
 _META = b"curate"
 
@@ -46,6 +47,7 @@ def list_parts(directory: Path) -> list[Path]:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove the temporary files of writers that were killed (``.name.pid.tmp``)."""
+    """Remove the temporary files of writers that were killed (``.name.pid.tmp``), not those of running processes."""
     for path in directory.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if not is_running(path.name.split(".")[-2]):
+            path.unlink(missing_ok=True)

@@ -13,9 +13,8 @@ from typing import Any
 
 import xxhash
 
-from curate.corpus import Corpus, SliceMark, open_corpus
+from curate.corpus import Corpus, open_corpus
 from curate.errors import TableError, UsageError
-from curate.rundir import parquet
 from curate.runtime import files
 from curate.runtime.text import command
 
@@ -174,26 +173,3 @@ def list_differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str
 def _shorten(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def list_done_slices(folder: Path, made_from: str) -> dict[str, list[SliceMark]]:
-    """Return the slices whose parts lie complete in a folder, by file: those that follow one another from the first on.
-
-    Temporary files of a killed writer are removed. Raises TableError for a part with another fingerprint.
-    """
-    parquet.remove_leftovers(folder)
-    marks: dict[str, list[SliceMark]] = {}
-    for path in parquet.list_parts(folder):
-        note = parquet.read_metadata(path)
-        if note.get("made_from") != made_from:
-            raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")
-        mark = SliceMark(**note["slice"])
-        marks.setdefault(mark.file, []).append(mark)
-    for marks_of_file in marks.values():
-        marks_of_file.sort(key=lambda mark: mark.number)
-    return {file: _take_contiguous(marks_of_file) for file, marks_of_file in marks.items()}
-
-
-def _take_contiguous(marks: list[SliceMark]) -> list[SliceMark]:
-    """Return the marks before the first gap, of marks sorted by number."""
-    return [mark for number, mark in enumerate(marks) if mark.number == number]

@@ -9,18 +9,23 @@ end of every file.
 A unit of work is one file of the corpus, read behind its last complete part. Units are independent: any process may
 work on any of them, in any order, again or at the same time as another, and leaves the same parts. An ``Executor``
 decides where units run; the one here runs all of them in this process, so that work goes on across the ends of files.
+
+What an executor gets can be pickled where the work can: those of decontaminate and dedup hold options and arrays.
+``ScoreWork`` holds a loaded model. To score in other processes, make there a work of their own from the options of the
+verb, call ``work_on_units`` with it, and compare the ``fingerprint``: a machine that reads differently has another one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from curate.corpus import Corpus, Documents, SliceMark
+from curate.corpus.types import Source
 from curate.errors import Interrupted, TableError
-from curate.rundir.parquet import remove_leftovers
-from curate.rundir.run import list_done_slices
+from curate.rundir import parquet
 from curate.runtime import console, profiler
 from curate.runtime.threads import BackgroundWriter
 
@@ -29,9 +34,13 @@ Result = TypeVar("Result")
 Unit = int
 """A file of the corpus, as an index into ``Corpus.sources``."""
 
+PartNotes = Mapping[Path, Mapping[str, Any]]
+"""The metadata of parts by their paths, in the order of the corpus."""
+NO_NOTES: PartNotes = MappingProxyType({})
+
 
 class Advance(Protocol):
-    """Moves the progress bar by work that is finished. A worker elsewhere has one that does nothing."""
+    """Moves the progress bar by work that is finished."""
 
     def __call__(self, documents: int = 0, tokens: int = 0, done_bytes: int = 0) -> None: ...
 
@@ -83,24 +92,29 @@ class SliceWork(Protocol[Result]):
         ...
 
 
-UnitFunction = Callable[[Sequence[Unit]], int]
+UnitFunction = Callable[[Sequence[Unit], Advance], int]
 """A function that works on units and returns the documents that it read, once all their parts are there."""
 
 
 class Executor(Protocol):
     """Where units run: in this process, as tasks of a job array, in actors of a cluster."""
 
-    def map(self, function: UnitFunction, units: Sequence[Unit]) -> Iterator[int]:
-        """Call ``function`` with every unit once, in as many calls as suits, and yield what the calls return."""
+    def map(self, function: UnitFunction, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
+        """Call ``function`` with every unit once, in as many calls as suits, and yield what the calls return.
+
+        ``advance`` moves the bar of this process. A call in another one gets an ``advance`` that does nothing, and the
+        bar moves by what the call returns. There may be no units.
+        """
         ...
 
 
 class LocalExecutor:
     """All units in one call, in this process."""
 
-    def map(self, function: UnitFunction, units: Sequence[Unit]) -> Iterator[int]:
-        """Yield the one result of ``function(units)``."""
-        yield function(units)
+    def map(self, function: UnitFunction, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
+        """Yield the one result of ``function`` for all units, nothing where there are none."""
+        if units:
+            yield function(units, advance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +127,13 @@ class SliceRun:
     """Documents whose parts were there before."""
     documents: int
     """Documents whose parts were written."""
+    notes: PartNotes
+    """The metadata of all parts, so that nobody needs to read them again."""
+
+    @property
+    def read(self) -> int:
+        """Documents of all parts."""
+        return count_documents(self.notes)
 
 
 def run_slices(
@@ -120,40 +141,43 @@ def run_slices(
 ) -> SliceRun:
     """Work on all slices of a corpus that have no part yet, and return what was done.
 
-    ``leftovers`` are further folders in which a killed writer may have left temporary files. Raises Interrupted after
-    Ctrl-C, when the parts that are complete stay; TableError for a foreign part, or where parts are missing in the end;
-    what the corpus and the work raise.
+    ``leftovers`` are further folders in which a killed writer may have left temporary files. The metadata of each part
+    are read once. Raises Interrupted after Ctrl-C, when the parts that are complete stay; TableError for a foreign
+    part, or where the parts are not those of the corpus in the end; what the corpus and the work raise.
     """
     work.folder.mkdir(parents=True, exist_ok=True)
-    for folder in leftovers:
-        remove_leftovers(folder)
-    done = list_done_slices(work.folder, work.fingerprint)
-    resumed = sum(mark.documents for marks in done.values() for mark in marks)
+    for folder in (work.folder, *leftovers):
+        parquet.remove_leftovers(folder)
+    before = read_notes(work.folder, work.fingerprint)
+    done = list_marks(before)
+    resumed = count_documents(before)
     if resumed:
         console.say("resuming", f"{resumed:,} documents are {work.done} already")
     units = [index for index, source in enumerate(corpus.sources) if not is_finished(done.get(source.name, ()))]
-    finished = sum(source.size or 0 for source in corpus.sources if is_finished(done.get(source.name, ())))
-    with console.progress(work.label, corpus.size, finished) as progress:
-        function = partial(work_on_units, corpus, work, done, progress.advance)
+    done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in corpus.sources)
+    with console.progress(work.label, corpus.size, done_bytes) as progress:
+        function = partial(work_on_units, corpus, work, done)
         try:
-            documents = sum((executor or LocalExecutor()).map(function, units)) if units else 0
+            documents = sum((executor or LocalExecutor()).map(function, units, progress.advance))
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; complete parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
-        check_finished(corpus, work)
-        return SliceRun(progress.seconds, resumed, documents)
+        notes = read_notes(work.folder, work.fingerprint, before)
+        check_finished(corpus, work.folder, notes)
+        return SliceRun(progress.seconds, resumed, documents, notes)
 
 
 def work_on_units(
     corpus: Corpus,
     work: SliceWork[Any],
     done: Mapping[str, Sequence[SliceMark]],
-    advance: Advance,
     units: Sequence[Unit],
+    advance: Advance,
 ) -> int:
     """Work on some files of a corpus, behind their parts in ``done``, and return the documents that were read.
 
-    All parts are written when it returns. Needs nothing but its arguments.
+    All parts are written when it returns. Needs nothing but its arguments. With ``Corpus.limit``, ``done`` must have
+    the parts of all files, and one call all units: the limit counts over files.
     """
     sources = {source.name: number for number, source in enumerate(corpus.sources)}
     documents = 0
@@ -173,8 +197,17 @@ def work_on_units(
 
 
 def name_part(source: int, number: int) -> str:
-    """Return the file name of a part: the index of its file in the corpus and the number of its slice, in order."""
-    return f"{source:05d}-{number:06d}.parquet"
+    """Return the file name of a part: the index of its file in the corpus and the number of its slice, in order.
+
+    The names of parts sort in the order of the corpus, whatever the numbers.
+    """
+    return f"{_pad(source, 5)}-{_pad(number, 6)}.parquet"
+
+
+def _pad(number: int, width: int) -> str:
+    """Return a number in at least ``width`` digits; a letter, which sorts behind digits, leads a longer one."""
+    digits = f"{number:0{width}d}"
+    return digits if len(digits) == width else chr(ord("a") + len(digits) - width - 1) + digits
 
 
 def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:
@@ -182,15 +215,64 @@ def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:
     return {"made_from": work.fingerprint, "slice": asdict(documents.mark)}
 
 
+def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> dict[Path, Mapping[str, Any]]:
+    """Return the metadata of the parts that follow one another from the first slice of each file on.
+
+    The parts in ``known`` are not read again. A part behind a gap, or one that was cut elsewhere than where the part
+    before it ends, is left out. Raises TableError for a part with another fingerprint.
+    """
+    notes: dict[Path, Mapping[str, Any]] = {}
+    ends: dict[str, SliceMark] = {}
+    for path in parquet.list_parts(folder):
+        note = known.get(path) or parquet.read_metadata(path)
+        if note.get("made_from") != fingerprint:
+            raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")
+        mark = SliceMark(**note["slice"])
+        if _follows(ends.get(mark.file), mark):
+            notes[path], ends[mark.file] = note, mark
+    return notes
+
+
+def _follows(before: SliceMark | None, mark: SliceMark) -> bool:
+    """Return whether a slice begins where the one before it ends; None stands for the beginning of the file."""
+    if before is None:
+        return mark.number == 0
+    return not before.last and (mark.number, mark.first_row) == (before.number + 1, before.next_row)
+
+
+def list_marks(notes: PartNotes) -> dict[str, list[SliceMark]]:
+    """Return the slices that parts cover, by file."""
+    marks: dict[str, list[SliceMark]] = {}
+    for note in notes.values():
+        mark = SliceMark(**note["slice"])
+        marks.setdefault(mark.file, []).append(mark)
+    return marks
+
+
+def count_documents(notes: PartNotes) -> int:
+    """Return the documents that parts cover."""
+    return sum(int(note["slice"]["documents"]) for note in notes.values())
+
+
 def is_finished(marks: Sequence[SliceMark]) -> bool:
     """Return whether the parts of a file, in order and without a gap, reach its end."""
     return bool(marks) and marks[-1].last
 
 
-def check_finished(corpus: Corpus, work: SliceWork[Any]) -> None:
-    """Raise TableError where the parts end before the corpus does."""
-    done = list_done_slices(work.folder, work.fingerprint)
-    unfinished = [source.name for source in corpus.sources if not is_finished(done.get(source.name, ()))]
+def count_done_bytes(source: Source, marks: Sequence[SliceMark]) -> int:
+    """Return how much of a file its parts cover, in bytes as stored; of an unfinished compressed file 0."""
+    if not marks:
+        return 0
+    return (source.size or 0) if marks[-1].last else (marks[-1].next_offset or 0)
+
+
+def check_finished(corpus: Corpus, folder: Path, notes: PartNotes) -> None:
+    """Raise TableError where the parts of a folder end before the corpus does, or one is not of its slices."""
+    marks = list_marks(notes)
+    unfinished = [source.name for source in corpus.sources if not is_finished(marks.get(source.name, ()))]
     if unfinished:
-        message = f"the parts in {work.folder} end before the corpus does: {', '.join(unfinished[:3])}"
+        message = f"the parts in {folder} end before the corpus does: {', '.join(unfinished[:3])}"
         raise TableError(message, "start over with --restart")
+    stray = next((path for path in parquet.list_parts(folder) if path not in notes), None)
+    if stray is not None:
+        raise TableError(f"{stray} is the part of a slice that the corpus does not have", "start over with --restart")

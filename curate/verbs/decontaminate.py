@@ -3,7 +3,7 @@
 It cannot silently do nothing: no eval item, no document, or a planted item that is not found is an error.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from curate.runtime.options import (
 )
 from curate.runtime.text import DEFAULT_RUN
 from curate.stages.decontaminate.options import (
+    Action,
+    Method,
+    Turns,
     check_action,
     check_canaries_and_workers,
     check_matchable,
@@ -38,15 +41,9 @@ def decontaminate(
     ],
     run: RunOption = DEFAULT_RUN,
     corpus: CorpusOption = None,
-    method: Annotated[
-        Literal["ngram", "minhash"], typer.Option(help="How candidates are found: exactly, or by MinHash windows.")
-    ] = "ngram",
-    action: Annotated[
-        Literal["drop", "mark", "cut-span"], typer.Option(help="What becomes of a contaminated document.")
-    ] = "drop",
-    turns: Annotated[
-        Literal["all", "user", "assistant"], typer.Option(help="Which turns of conversations are searched.")
-    ] = "all",
+    method: Annotated[Method, typer.Option(help="How candidates are found: exactly, or by MinHash windows.")] = "ngram",
+    action: Annotated[Action, typer.Option(help="What becomes of a contaminated document.")] = "drop",
+    turns: Annotated[Turns, typer.Option(help="Which turns of conversations are searched.")] = "all",
     eval_fields: Annotated[
         str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution.")
     ] = None,
@@ -85,7 +82,7 @@ def decontaminate(
     from curate.runtime.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
-    from curate.stages.decontaminate.report import MOST, write_page
+    from curate.stages.decontaminate.report import PAGE_HITS, write_page
     from curate.stages.decontaminate.scan import DecontaminationJob
 
     check_canaries_and_workers(canaries, workers)
@@ -114,6 +111,6 @@ def decontaminate(
         evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
     page = Path(report) if report else opened.path / "contamination.html"
-    write_page(page, summary, hits_table.select_for_page(opened, MOST))
+    write_page(page, summary, hits_table.select_for_page(opened, PAGE_HITS))
     job.record(summary)
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

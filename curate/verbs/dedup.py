@@ -7,7 +7,7 @@ Jaccard similarity reaches the threshold.
 """
 
 import shutil
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -27,7 +27,7 @@ from curate.runtime.options import (
     verb_function,
 )
 from curate.runtime.text import DEFAULT_RUN
-from curate.stages.dedup.options import check_dedup_options, choose_bands, open_other_corpora, open_run_corpus
+from curate.stages.dedup.options import Keeper, check_dedup_options, choose_bands, open_other_corpora, open_run_corpus
 from curate.stages.dedup.summary import DedupSummary
 
 
@@ -39,9 +39,7 @@ def dedup(
     shingle: Annotated[int, typer.Option(help="Words of a shingle.")] = 5,
     permutations: Annotated[int, typer.Option(help="Values of a MinHash signature.")] = 128,
     seed: SeedOption = 0,
-    keeper: Annotated[
-        Literal["longest", "first", "lowest-ppl"], typer.Option(help="Which document of each cluster stays.")
-    ] = "longest",
+    keeper: Annotated[Keeper, typer.Option(help="Which document of each cluster stays.")] = "longest",
     exact_only: Annotated[
         bool, typer.Option("--exact-only", help="Find only documents of exactly the same words.")
     ] = False,
@@ -71,7 +69,7 @@ def dedup(
     from curate.stages.dedup.pipeline import find_and_write_duplicates
     from curate.stages.dedup.sketches import SketchConfig
 
-    check_dedup_options(threshold, shingle, permutations, seed, keeper, workers)
+    check_dedup_options(threshold, shingle, permutations, seed, workers)
     memory = DEFAULT_MEMORY if memory_limit is None else memory_limit
     parse_size(memory, "--memory-limit")
     opened = open_run(run, create=True)

@@ -150,13 +150,13 @@ def score(
         with profiler.measure_spans() if profile else nullcontext() as watch:
             fingerprint, corpus_fingerprint = compute_fingerprint(made_from), read.fingerprint()
             work = ScoreWork(opened, reference, wanted_signals, names, fingerprint, corpus_fingerprint)
-            seconds = run_slices(read, work, leftovers=[opened.path]).seconds
+            done = run_slices(read, work, leftovers=[opened.path])
     finally:
         reference.close()
     document_columns.complete_carried(opened, names, read.fingerprint())
-    summary = summarise_scores(opened, reference.identity["model"], seconds, reference)
+    summary = summarise_scores(opened, reference.identity["model"], done.seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete_scores(opened, read, made_from, kept)
+    complete_scores(opened, read, made_from, kept, done.read)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))
 
 

@@ -35,6 +35,10 @@ def test_a_recipe_that_can_work_has_no_problem_and_nothing_is_written(made):
         ("- verify: {out: corpus, batch-size: 0}", "verify: --batch-size"),
         ("- decontaminate: {evals: gsm8k, canaries: 0}", "decontaminate: --canaries"),
         ("- export: {out: out, shard-size: nonsense}", "export: "),
+        ("- score: {corpus: corpus, limit: -3}", "score: --limit must be at least 1"),
+        ("- score: {corpus: corpus, signals: zip}", "score: --signals zip is unknown"),
+        ("- filter", "filter: no criterion is given (- filter: {max-ppl: 50})"),
+        ("- filter: {by: bpb}", "filter: --by bpb"),
     ],
 )
 def test_options_that_a_verb_refuses_are_found(made, text, said):
@@ -45,6 +49,8 @@ def test_options_that_a_verb_refuses_are_found(made, text, said):
 def test_the_verbs_are_asked_about_an_empty_run_and_not_about_the_run_of_the_recipe(made):
     """A step that only the finished run could refuse is not refused before: nothing of the run is read."""
     assert problems_of(made, "- filter: {where: 'nonsense > 1'}") == []
+    assert problems_of(made, "- filter: {dry-run: true}") == []
+    assert problems_of(made, "- score: {corpus: corpus, model: gone}") == []
     assert set(CHECKED_BY_VERB) <= set(VERBS)
 
 

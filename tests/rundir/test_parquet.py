@@ -50,7 +50,12 @@ def test_what_is_not_ours_is_an_error_that_names_the_file(tmp_path):
 
 def test_parts_come_by_name_without_what_a_killed_writer_left(tmp_path):
     assert parquet.list_parts(tmp_path / "none") == []
-    for name in ("00001-000000.parquet", "00000-000010.parquet", "00000-000002.parquet", ".00000-000003.parquet.7.tmp"):
+    for name in (
+        "00001-000000.parquet",
+        "00000-000010.parquet",
+        "00000-000002.parquet",
+        ".00000-000003.parquet.99999999.tmp",
+    ):
         (tmp_path / name).touch()
     names = ["00000-000002.parquet", "00000-000010.parquet", "00001-000000.parquet"]
     assert [path.name for path in parquet.list_parts(tmp_path)] == names

@@ -2,19 +2,15 @@
 
 import json
 
-import pyarrow as pa
 import pytest
 from helpers.runs import make_run, write_lines
 
-from curate.corpus import SliceMark
 from curate.errors import TableError, UsageError
-from curate.rundir import parquet
 from curate.rundir.run import (
     Run,
     choose_run_corpus,
     compute_fingerprint,
     list_differences,
-    list_done_slices,
     open_run,
 )
 
@@ -132,32 +128,6 @@ def test_differences_are_named_with_both_values_inside_nested_records_too():
         "kind: {'x': 1}, now 5",
         f"new: none, now {'n' * 57}…",
     ]
-
-
-def write_slice(run, file, number, made_from="mine", folder="scores"):
-    mark = {"file": file, "number": number, "first_row": 0, "next_row": 1, "next_offset": None, "documents": 1}
-    note = {"made_from": made_from, "slice": {**mark, "last": False}}
-    parquet.write_part(run.path / folder / f"{file}-{number:06d}.parquet", pa.table({"row": [0]}), note)
-
-
-def test_slices_are_done_up_to_the_first_gap(tmp_path):
-    run = Run(tmp_path)
-    for file, number in (("a", 0), ("a", 1), ("a", 3), ("b", 1), ("c", 0)):
-        write_slice(run, file, number)
-    write_slice(run, "d", 0, folder="other")
-    (run.scores / ".a.1.tmp").touch()
-    done = list_done_slices(run.scores, "mine")
-    assert {file: [mark.number for mark in marks] for file, marks in done.items()} == {"a": [0, 1], "b": [], "c": [0]}
-    assert all(isinstance(mark, SliceMark) for marks in done.values() for mark in marks)
-    assert not (run.scores / ".a.1.tmp").exists()
-    assert list(list_done_slices(run.path / "other", "mine")) == ["d"]
-    assert list_done_slices(run.path / "none", "mine") == {}
-
-
-def test_a_slice_of_another_run_is_an_error(tmp_path):
-    write_slice(Run(tmp_path), "a", 0, made_from="other")
-    with pytest.raises(TableError, match="belongs to another run"):
-        list_done_slices(Run(tmp_path).scores, "mine")
 
 
 def test_run_json_has_the_format_and_no_more_than_the_records(tmp_path):

@@ -1,16 +1,30 @@
 """The loop over slices: any dealing of the units leaves the same parts, and what is missing at the end is an error."""
 
-from dataclasses import dataclass, replace
+import os
+import pickle
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from helpers.runs import write_lines
 
-from curate.corpus import open_corpus
+import curate
+from curate.corpus import SliceMark, open_corpus
 from curate.errors import Interrupted, StorageError, TableError
 from curate.rundir import parquet
-from curate.stages.slice_runner import ProcessedSlice, describe_part, name_part, run_slices, work_on_units
+from curate.runtime import console
+from curate.stages import slice_runner
+from curate.stages.slice_runner import (
+    ProcessedSlice,
+    describe_part,
+    list_marks,
+    name_part,
+    read_notes,
+    run_slices,
+    work_on_units,
+)
 
 FILES = {"a": 7, "b": 0, "c": 1, "d": 12}
 """Rows of each file of the corpus."""
@@ -52,16 +66,28 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
 
 
+def ignore(**_):
+    """An ``advance`` that does nothing."""
+
+
 @dataclass
 class Dealt:
     """An executor that deals the units out to calls, as a job array does."""
 
     calls: list
 
-    def map(self, function, units):
+    def map(self, function, units, advance):
         assert sorted(unit for call in self.calls for unit in call) == list(units)
         for call in self.calls:
-            yield function(call)
+            yield function(call, ignore)
+
+
+class Pickled:
+    """An executor that sends the function away for every unit, last unit first, as Ray does."""
+
+    def map(self, function, units, advance):
+        for unit in reversed(units):
+            yield pickle.loads(pickle.dumps(function))([unit], ignore)
 
 
 DEALS = ([[0, 1, 2, 3]], [[0], [1], [2], [3]], [[3, 1], [2, 0]], [[2], [3, 0, 1]])
@@ -79,7 +105,7 @@ def test_any_dealing_of_the_units_leaves_the_same_parts(tmp_path, corpus, calls)
 def test_a_unit_that_runs_twice_changes_nothing(tmp_path, corpus):
     work = CountWords(tmp_path / "parts")
     work.folder.mkdir()
-    counts = [work_on_units(corpus, work, {}, lambda **_: None, units) for units in ([0], [3], [0, 3])]
+    counts = [work_on_units(corpus, work, {}, units, ignore) for units in ([0], [3], [0, 3])]
     assert counts == [7, 12, 19]
     before = contents(work.folder)
     assert run_slices(corpus, work).resumed == 19
@@ -113,8 +139,8 @@ def test_a_foreign_part_is_an_error_and_so_are_units_that_no_executor_runs(tmp_p
         run_slices(corpus, CountWords(tmp_path / "parts", fingerprint="made otherwise"))
 
     class Lazy:
-        def map(self, function, units):
-            yield function(units[:2])
+        def map(self, function, units, advance):
+            yield function(units[:2], advance)
 
     with pytest.raises(TableError, match=r"end before the corpus does: c\.jsonl, d\.jsonl"):
         run_slices(corpus, CountWords(tmp_path / "new"), executor=Lazy())
@@ -130,3 +156,93 @@ def test_a_limit_counts_over_all_files(tmp_path, corpus):
     limited = replace(corpus, limit=9)
     assert run_slices(limited, CountWords(tmp_path / "parts")).documents == 9
     assert run_slices(limited, CountWords(tmp_path / "parts")).resumed == 9
+
+
+def test_the_work_of_decontaminate_and_dedup_can_be_sent_to_other_processes(tmp_path, corpus, monkeypatch):
+    question = "Who repaired the astronomical clock of Ghent in the year of the flood?"
+    write_lines(tmp_path / "evals.jsonl", [{"question": question}])
+    options = {"corpus": [str(tmp_path / "corpus")], "workers": 1}
+    found = {}
+    for name, executor in (("here", slice_runner.LocalExecutor), ("away", Pickled)):
+        monkeypatch.setattr(slice_runner, "LocalExecutor", executor)
+        run = tmp_path / name
+        curate.decontaminate([str(tmp_path / "evals.jsonl")], run=str(run), canaries=1, **options)
+        curate.dedup(run=str(run), **options)
+        found[name] = contents(run / "hits"), (run / "duplicates.parquet").read_bytes()
+    assert found["here"] == found["away"] and len(found["here"][0]) == len(FILES)
+
+
+def test_the_metadata_of_a_part_are_read_once(tmp_path, corpus, monkeypatch):
+    read, paths = parquet.read_metadata, []
+    monkeypatch.setattr(parquet, "read_metadata", lambda path: paths.append(path) or read(path))
+    made = run_slices(corpus, CountWords(tmp_path / "parts"))
+    again = run_slices(corpus, CountWords(tmp_path / "parts"))
+    names = sorted(contents(tmp_path / "parts"))
+    assert [path.name for path in paths] == [*names, *names]
+    assert made.notes == again.notes and [path.name for path in made.notes] == names
+    assert made.read == again.read == again.resumed == sum(FILES.values())
+
+
+def test_names_of_parts_sort_in_the_order_of_the_corpus_whatever_the_numbers():
+    numbers = (0, 9, 10, 99_999, 100_000, 999_999, 1_000_000, 9_999_999, 10_000_000)
+    names = [name_part(source, number) for source in numbers for number in numbers]
+    assert names == sorted(names) and len(set(names)) == len(names)
+    assert name_part(3, 12) == "00003-000012.parquet"
+
+
+def write_mark(folder, file, number, first=None, last=False, made_from="mine"):
+    """A part of one slice of two rows."""
+    first = 2 * number if first is None else first
+    note = {"made_from": made_from, "slice": asdict(SliceMark(file, number, first, first + 2, None, 2, last))}
+    parquet.write_part(folder / f"{file}-{number:06d}.parquet", pa.table({"row": [0]}), note)
+
+
+def test_parts_count_up_to_the_first_gap_and_where_one_begins_elsewhere(tmp_path):
+    for file, number in (("a", 0), ("a", 1), ("a", 3), ("b", 1), ("c", 0)):
+        write_mark(tmp_path, file, number)
+    write_mark(tmp_path, "c", 1, first=3)
+    write_mark(tmp_path, "d", 0, last=True)
+    write_mark(tmp_path, "d", 1)
+    marks = list_marks(read_notes(tmp_path, "mine"))
+    assert {file: [mark.number for mark in of_file] for file, of_file in marks.items()} == {
+        "a": [0, 1],
+        "c": [0],
+        "d": [0],
+    }
+    assert read_notes(tmp_path / "none", "mine") == {}
+
+
+def test_a_part_behind_the_last_slice_of_its_file_is_an_error(tmp_path, corpus):
+    work = CountWords(tmp_path / "parts")
+    run_slices(corpus, work)
+    write_mark(work.folder, "00002", 7, made_from=work.fingerprint)
+    with pytest.raises(TableError, match=r"00002-000007\.parquet is the part of a slice that the corpus does not have"):
+        run_slices(corpus, work)
+
+
+def test_temporary_files_of_killed_writers_go_and_those_of_running_ones_stay(tmp_path, corpus):
+    work = CountWords(tmp_path / "parts")
+    work.folder.mkdir()
+    dead, live = (work.folder / f".00000-000000.parquet.{pid}.tmp" for pid in (99_999_999, os.getppid()))
+    dead.touch()
+    live.touch()
+    run_slices(corpus, work)
+    assert (dead.exists(), live.exists()) == (False, True)
+
+
+def test_the_bar_of_a_resumed_run_begins_where_the_last_one_stopped_and_ends_full(tmp_path, corpus, monkeypatch):
+    states, progress = [], console.progress
+
+    @contextmanager
+    def watch(*arguments):
+        with progress(*arguments) as state:
+            states.append(state)
+            yield state
+
+    monkeypatch.setattr(console, "progress", watch)
+    with pytest.raises(Interrupted):
+        run_slices(corpus, CountWords(tmp_path / "parts", fails="d5 " * 5 + "d5"))
+    run_slices(corpus, CountWords(tmp_path / "parts"))
+    first, second = states
+    assert sum(source.size for source in corpus.sources[:3]) < second.resumed_bytes == first.done_bytes
+    assert second.resumed_bytes + second.done_bytes == second.total_bytes == corpus.size

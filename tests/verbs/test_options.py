@@ -126,15 +126,14 @@ def test_help_shows_the_choices_and_the_command_refuses_others(verb, name, choic
 def test_the_choices_of_a_verb_are_those_of_its_machinery():
     from curate.reference import checkpoint
     from curate.sft.ranking.measures import RANKABLE, SHORT_NAMES
-    from curate.stages.decontaminate import detector, options
-    from curate.stages.dedup.clusters import KEEP
+    from curate.stages.decontaminate.report.wording import METHODS
+    from curate.stages.dedup.summary import RULES
     from curate.stages.order.schedules import SCHEDULES
 
     known = {(verb, name): set(choices) for verb, name, choices in CHOICES}
     assert known["score", "dtype"] == {"auto", *checkpoint.DTYPES}
-    assert known["dedup", "keeper"] == set(KEEP)
-    assert known["decontaminate", "method"] == set(detector.METHODS)
-    assert known["decontaminate", "action"] == set(options.ACTIONS)
+    assert known["dedup", "keeper"] == set(RULES)
+    assert known["decontaminate", "method"] == set(METHODS)
     assert known["order", "schedule"] == set(SCHEDULES)
     assert known["rank_sft", "by"] == {*RANKABLE, *SHORT_NAMES}
 

@@ -110,11 +110,11 @@ def write_example_run(
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": []} | drawn}
     begin_scores(run, corpus, made_from, restart=True)
     rows = sum_rows(responses)
-    _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_refusals(dataset))
+    num_documents = _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_refusals(dataset))
     document_columns.complete_carried(run, tuple(COLUMNS), corpus.fingerprint())
     summary = summarise_scores(run, identity["model"], 1.0)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete_scores(run, corpus, made_from, kept)
+    complete_scores(run, corpus, made_from, kept, num_documents)
     read = summary.documents + sum(summary.not_scored.values())
     if summary.not_scored.get(NOT_SAMPLED):
         left_out = summary.not_scored[NOT_SAMPLED]
@@ -161,9 +161,9 @@ def choose_best(rows: Mapping[RowKey, Mapping[str, Any]]) -> set[RowKey]:
 
 def _write_parts(
     run: Run, corpus: Corpus, fingerprint: str, rows: Mapping[RowKey, dict[str, Any]], reasons: Mapping[RowKey, str]
-) -> None:
-    """Write the scores and the carried columns, a part for each slice of the corpus."""
-    best = choose_best(rows)
+) -> int:
+    """Write the scores and the carried columns, a part for each slice of the corpus, and return the documents read."""
+    best, num_documents = choose_best(rows), 0
     source_numbers = {source.name: number for number, source in enumerate(corpus.sources)}
     for documents in corpus.slices():
         keys = [(documents.mark.file, row) for row in documents.rows.tolist()]
@@ -177,6 +177,8 @@ def _write_parts(
             values = pa.array([row.get(name) for row in computed], kind)
             parquet.write_part(document_columns.locate_column(run, name) / part, pa.table({"value": values}), note)
         parquet.write_part(run.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
+        num_documents += len(documents)
+    return num_documents
 
 
 def gather_likelihoods(

@@ -16,7 +16,7 @@ from curate.runtime.arrays import Int64Array, UInt64Array
 from curate.stages.decontaminate.surprisal import WordSurprisal
 
 SIZE = 3
-"""Words of the shingles by which runs are found."""
+"""Words of the shingles by which candidates and runs are found."""
 GAP_BITS = 6.0
 """The price of a gap; a gap whose two sides differ in length costs more."""
 GAP_DOCUMENT = 12

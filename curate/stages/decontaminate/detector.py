@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from curate.stages.decontaminate.matches import Match, judge_candidates, keep_best_matches
 from curate.stages.decontaminate.minhash_index import SignedQueries, find_by_minhash, sign_queries
@@ -14,10 +13,10 @@ from curate.stages.decontaminate.ngram_index import (
     make_batch,
     make_index,
 )
+from curate.stages.decontaminate.options import Method
 from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, make_queries
 from curate.stages.decontaminate.surprisal import load_word_model
 
-METHODS = ("ngram", "minhash")
 BATCH_CHARS = 250_000
 """Characters that are searched at a time."""
 PIECE_CHARS = 400_000
@@ -30,7 +29,7 @@ OVERLAP_CHARS = 40_000
 class Detector:
     """Eval items that texts can be searched for."""
 
-    method: Literal["ngram", "minhash"]
+    method: Method
     queries: EvalQueries
     index: NgramIndex
     signed: SignedQueries | None
@@ -62,7 +61,7 @@ class Detector:
         return max(OVERLAP_CHARS, 2 * max((len(query.text) for query in self.queries.queries), default=0))
 
 
-def make_detector(items: Sequence[IndexedItem], method: Literal["ngram", "minhash"] = "ngram") -> Detector:
+def make_detector(items: Sequence[IndexedItem], method: Method = "ngram") -> Detector:
     """Return a detector of some eval items."""
     queries = make_queries(items, load_word_model())
     signed = sign_queries(queries) if method == "minhash" else None

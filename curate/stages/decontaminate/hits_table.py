@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,14 @@ import pyarrow as pa
 from curate.rundir import parquet, reasons, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
 from curate.stages.decontaminate.matches import CONTAMINATED, Match
+from curate.stages.decontaminate.options import Action
 
 if TYPE_CHECKING:
     from curate.corpus import Documents
     from curate.stages.decontaminate.evalsets import EvalItem
 
 CONTEXT = 160
-"""Characters of the document that are kept before and after a match."""
+"""Characters of the document that a hit keeps before and after the match; fewer where the document begins or ends."""
 LEFT = 0.2
 """Share of a document that must be left after cutting; otherwise it is dropped."""
 FREQUENT_SHARE, FREQUENT_DOCUMENTS = 0.01, 20
@@ -77,11 +78,14 @@ def write_hits(path: Path, table: pa.Table, counts: HitCounts, note: Mapping[str
     parquet.write_part(path, table, {**note, **counts.as_dict()})
 
 
-def complete_hits(run: Run, fingerprint: str) -> HitCounts:
-    """Check that no document was lost, mark the hits complete, and return the counts of all slices."""
+def complete_hits(run: Run, fingerprint: str, notes: Iterable[Mapping[str, Any]]) -> HitCounts:
+    """Check that no document was lost, mark the hits complete, and return the counts of all slices.
+
+    ``notes`` are the metadata of all parts, as ``write_hits`` wrote them.
+    """
     total = HitCounts()
-    for path in parquet.list_parts(run.hits):
-        total.add(parquet.read_metadata(path))
+    for note in notes:
+        total.add(note)
     counts = total.counts
     reasons.check_documents_add_up(
         "decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"]
@@ -95,12 +99,11 @@ def complete_hits(run: Run, fingerprint: str) -> HitCounts:
         "decontaminate",
         {**record, "complete": True, "fingerprint": fingerprint, "counts": {**sums["counts"], "sets": sums["sets"]}},
     )
-    parquet.remove_leftovers(run.hits)
     return total
 
 
 def tabulate_hits(
-    documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: str
+    documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: Action
 ) -> tuple[pa.Table, HitCounts]:
     """Return the hits of one slice as a table of ``schemas.HITS``, and its counts.
 
@@ -130,7 +133,7 @@ def tabulate_hits(
     return pa.Table.from_pylist(rows, schema=schemas.HITS), tally
 
 
-def choose_action(action: str, leaks: list[Match], texts: list[ScannedText]) -> str:
+def choose_action(action: Action, leaks: list[Match], texts: list[ScannedText]) -> str:
     """Return what becomes of one document with leaks: drop, mark or cut.
 
     ``texts`` are those of the document. One of which cutting would leave less than LEFT is dropped.

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.runtime.arrays import UInt64Array
-from curate.stages.decontaminate.alignment import Alignment, align, find_runs
+from curate.stages.decontaminate.alignment import SIZE, Alignment, align, find_runs
 from curate.stages.decontaminate.ngram_index import CandidateBatch, Candidates
-from curate.stages.decontaminate.queries import LEAKS, SIZE, EvalQueries
+from curate.stages.decontaminate.queries import LEAKS, EvalQueries
 from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, LEAST_SHARE, MARGIN, needed_bits
 
 NEAR = 60

@@ -18,8 +18,8 @@ import numpy as np
 from curate.matching import words
 from curate.matching.words import Words
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array, UInt64Array
-from curate.stages.decontaminate.alignment import GAP_BITS
-from curate.stages.decontaminate.queries import SIZE, EvalQueries
+from curate.stages.decontaminate.alignment import GAP_BITS, SIZE
+from curate.stages.decontaminate.queries import EvalQueries
 from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, least_bits
 
 POSTINGS = 128

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from curate.errors import GateError, UsageError
 
@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from curate.stages.decontaminate.detector import Detector
     from curate.stages.decontaminate.evalsets import EvalSet
 
-ACTIONS = ("drop", "mark", "cut-span")
+Method = Literal["ngram", "minhash"]
+"""How candidates are found: exactly, or by MinHash windows."""
+Action = Literal["drop", "mark", "cut-span"]
+"""What becomes of a contaminated document."""
+Turns = Literal["all", "user", "assistant"]
+"""Which turns of conversations are searched."""
 
 
 def check_canaries_and_workers(canaries: int, workers: int | None) -> None:
@@ -23,7 +28,7 @@ def check_canaries_and_workers(canaries: int, workers: int | None) -> None:
         raise UsageError(f"--workers must be at least 1, not {workers}")
 
 
-def check_action(action: str, corpus: "Corpus") -> None:
+def check_action(action: Action, corpus: "Corpus") -> None:
     """Raise UsageError for ``cut-span`` where a passage cannot be cut out of the text."""
     if action == "cut-span" and (corpus.conversation or "." in corpus.text_field):
         what = "a conversation" if corpus.conversation else f"the nested column {corpus.text_field}"

@@ -15,6 +15,7 @@ import numpy as np
 from curate.matching import words
 from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
+from curate.stages.decontaminate.alignment import SIZE
 from curate.stages.decontaminate.surprisal import WordModel, WordSurprisal, surprise
 
 LEAST_WORDS = 5
@@ -23,8 +24,6 @@ LEAST_BITS = 30.0
 """Bits of a query below which finding it proves nothing."""
 LONG_PART = 20
 """Words from which on a context or an answer is a query of its own."""
-SIZE = 3
-"""Words of a shingle."""
 
 LEAKS = ("question", "answered", "choices", "in_context")
 """Parts of an item whose match can prove a leak."""

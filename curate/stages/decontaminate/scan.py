@@ -16,6 +16,7 @@ from curate.rundir.run import Run
 from curate.runtime import console, files, threads
 from curate.stages.decontaminate import canaries, hits_table, surprisal, thresholds
 from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
+from curate.stages.decontaminate.options import Action, Method, Turns
 from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
 
@@ -40,9 +41,9 @@ class DecontaminationJob:
     sets: "Sequence[EvalSet]"
     items: "list[EvalItem]"
     detector: "Detector"
-    method: str
-    action: str
-    turns: str | None
+    method: Method
+    action: Action
+    turns: Turns | None
     """Of conversations the turns that are scanned: all, user or assistant; None for a corpus of texts."""
 
     def measure(self, each: int, seed: int, write: bool) -> tuple[CanaryRecall, ...]:
@@ -153,7 +154,8 @@ class DecontaminationJob:
         """
         fingerprint = hits_table.begin_hits(self.run, self.made_from(), {"action": self.action}, restart)
         done = run_slices(self.corpus, ScanWork(self, fingerprint, workers), leftovers=[self.run.path])
-        return hits_table.complete_hits(self.run, fingerprint), 0.0 if done.resumed else done.seconds
+        counts = hits_table.complete_hits(self.run, fingerprint, done.notes.values())
+        return counts, 0.0 if done.resumed else done.seconds
 
     def summarise(
         self, counts: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]

@@ -80,6 +80,6 @@ class DecontaminationSummary:
 
     def render(self) -> str:
         """Return the lines for the terminal."""
-        from curate.stages.decontaminate import report as decontaminate_report
+        from curate.stages.decontaminate.report import render_result
 
-        return decontaminate_report.render(self)
+        return render_result(self)

@@ -13,13 +13,13 @@ from itertools import islice
 import numpy as np
 
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array
+from curate.stages.dedup.options import Keeper
 
 Similarity = Callable[[int, int], float]
 
 COMPARISONS = 64
 """Comparisons that one document may cost within one bucket."""
 NONE = -1
-KEEP = ("longest", "first", "lowest-ppl")
 
 
 class UnionFind:
@@ -167,18 +167,16 @@ def cluster_documents(
     return forest.roots(), np.array(keepers, np.int64)
 
 
-def rank_documents(rule: str, num_bytes: Int64Array, perplexities: Float64Array) -> Int64Array | Float64Array:
+def rank_documents(rule: Keeper, num_bytes: Int64Array, perplexities: Float64Array) -> Int64Array | Float64Array:
     """Return a number for each document, the lowest for the one to keep; NaN, where there is no perplexity, is last.
 
-    ``rule`` is one of KEEP; raises ValueError for another one. Both arrays have an entry for each document.
+    Both arrays have an entry for each document.
     """
     if rule == "longest":
         return -num_bytes
     if rule == "first":
         return np.zeros_like(num_bytes)
-    if rule == "lowest-ppl":
-        return perplexities
-    raise ValueError(f"keep one of {', '.join(KEEP)}, not {rule}")
+    return perplexities
 
 
 def choose_keepers(

@@ -25,6 +25,7 @@ from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array
 from curate.runtime.files import replace_atomically
 from curate.stages.dedup import clusters, lsh_buckets, sketch_table
 from curate.stages.dedup.clusters import ClusterSet, PairVerifier
+from curate.stages.dedup.options import Keeper
 from curate.stages.dedup.shingle_store import ShingleStore
 from curate.stages.dedup.sketch_table import SketchPart
 from curate.stages.dedup.sketches import SketchConfig
@@ -45,8 +46,7 @@ class DedupJob:
     """The names of the others, as ``--against`` gives them."""
     config: SketchConfig
     threshold: float
-    keep: str
-    """One of ``clusters.KEEP``."""
+    keep: Keeper
     memory_limit: str
     workers: int
 

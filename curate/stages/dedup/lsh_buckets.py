@@ -52,9 +52,9 @@ def open_tables(spill: Path, memory_limit: str, threads: int) -> Iterator[Any]:
             raise
         raise KeyboardInterrupt from None  # DuckDB handles the signal and raises an error of its own
     except duckdb.OutOfMemoryException as error:
-        raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
+        raise StorageError(f"DuckDB ran out of memory: {sql.first_line(error)}", "raise --memory-limit") from error
     except duckdb.IOException as error:
-        raise StorageError(f"DuckDB cannot read or write its tables: {first_line(error)}") from error
+        raise StorageError(f"DuckDB cannot read or write its tables: {sql.first_line(error)}") from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from curate.errors import UsageError
 
@@ -11,19 +11,15 @@ if TYPE_CHECKING:
     from curate.matching.minhash import Bands
     from curate.rundir.run import Run
 
+Keeper = Literal["longest", "first", "lowest-ppl"]
+"""Which document of a cluster stays."""
 MOST_WORDS, MOST_PERMUTATIONS = 100, 4096
 
 
-def check_dedup_options(
-    threshold: float, shingle: int, permutations: int, seed: int, keep: str, workers: int | None
-) -> None:
+def check_dedup_options(threshold: float, shingle: int, permutations: int, seed: int, workers: int | None) -> None:
     """Raise UsageError for an option out of its range, with what is allowed."""
-    from curate.stages.dedup.clusters import KEEP
-
     if not 0 < threshold <= 1:
         raise UsageError(f"--threshold must be greater than 0 and at most 1, not {threshold}", "--threshold 0.8")
-    if keep not in KEEP:
-        raise UsageError(f"--keeper must be one of {', '.join(KEEP)}, not {keep}", f"--keeper {KEEP[0]}")
     limits = {
         "shingle": (shingle, 1, MOST_WORDS),
         "permutations": (permutations, 1, MOST_PERMUTATIONS),
@@ -41,18 +37,12 @@ def open_run_corpus(
 ) -> "Corpus":
     """Return the corpus of the run, or of ``--corpus``, in slices of SLICE_BYTES.
 
-    Raises UsageError for an option that the corpus of the run would ignore.
+    Raises what ``choose_run_corpus`` raises.
     """
     from curate.rundir.run import choose_run_corpus
     from curate.stages.dedup.sketch_table import SLICE_BYTES
 
-    if on_error not in ("quarantine", "stop"):
-        raise UsageError(f"--on-error must be quarantine or stop, not {on_error}", "--on-error quarantine")
     corpus = choose_run_corpus(run, paths, "dedup", text_field=text_field, id_field=id_field, on_error=on_error)
-    for option, column, recorded in (("text", text_field, corpus.text_field), ("id", id_field, corpus.id_field)):
-        if column is not None and column != recorded:
-            message = f'--{option}-field {column}: the {option} of this run\'s corpus is in column "{recorded}"'
-            raise UsageError(message, f"leave --{option}-field out, or use another --run")
     return replace(corpus, slice_bytes=SLICE_BYTES, on_error=on_error)
 
 

@@ -23,7 +23,7 @@ from curate.rundir import parquet
 from curate.runtime import console, threads
 from curate.runtime.arrays import Int64Array, UInt64Array
 from curate.stages.dedup.sketches import TALLIES, SketchConfig, SketchedSlice, Sketcher, batch_texts, make_sketcher
-from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
+from curate.stages.slice_runner import Advance, PartNotes, ProcessedSlice, describe_part, run_slices
 
 SLICE_BYTES = 8_000_000
 """Bytes of text in a slice."""
@@ -83,10 +83,12 @@ def sketch_corpora(
     Parts that were made from anything else are thrown away. Raises RowError under ``--on-error stop``.
     """
     sketcher = make_sketcher(config)
+    parts: list[SketchPart] = []
     for number, corpus in enumerate(corpora):
         discard_foreign(folder_of(folder, number), made_from)
-        run_slices(corpus, SketchWork(folder_of(folder, number), made_from, sketcher, workers))
-    return list_parts(folder, len(corpora))
+        done = run_slices(corpus, SketchWork(folder_of(folder, number), made_from, sketcher, workers))
+        parts += number_parts(done.notes, number, parts[-1].stop if parts else 0)
+    return parts
 
 
 def folder_of(folder: Path, corpus: int) -> Path:
@@ -95,30 +97,30 @@ def folder_of(folder: Path, corpus: int) -> Path:
 
 
 def discard_foreign(folder: Path, made_from: str) -> None:
-    """Remove the sketches of a corpus where any was made from something else."""
-    if any(parquet.read_metadata(path).get("made_from") != made_from for path in parquet.list_parts(folder)):
+    """Remove the sketches of a corpus where they were made from something else.
+
+    The first part answers for all: ``run_slices`` adds none to parts of another making.
+    """
+    paths = parquet.list_parts(folder)
+    if paths and parquet.read_metadata(paths[0]).get("made_from") != made_from:
         shutil.rmtree(folder)
 
 
-def write_part(path: Path, sketched: SketchedSlice, note: Mapping[str, Any]) -> Path:
-    """Write the sketches of one slice, with ``note`` and what was counted in its metadata, and return its path."""
+def write_part(path: Path, sketched: SketchedSlice, note: Mapping[str, Any]) -> None:
+    """Write the sketches of one slice, with ``note`` and what was counted in its metadata."""
     documents = sketched.documents
     pairs = zip(documents.rows.tolist(), documents.statuses, documents.reasons, strict=True)
     unreadable = [(row, reason) for row, status, reason in pairs if status == "unreadable"]
     counted = {"count": len(sketched.table), "tallies": sketched.tallies, "unreadable": unreadable}
     parquet.write_part(path, sketched.table, {**note, **counted})
-    return path
 
 
-def list_parts(folder: Path, corpora: int) -> list[SketchPart]:
-    """Return the parts of all corpora in order, each numbered behind those before it."""
-    parts: list[SketchPart] = []
-    for corpus in range(corpora):
-        for path in sorted(parquet.list_parts(folder_of(folder, corpus)), key=lambda path: (len(path.name), path.name)):
-            note = parquet.read_metadata(path)
-            first, mark = parts[-1].stop if parts else 0, SliceMark(**note["slice"])
-            parts.append(SketchPart(path, corpus, mark, first, note["count"], note["tallies"], note["unreadable"]))
-    return parts
+def number_parts(notes: PartNotes, corpus: int, first: int) -> Iterator[SketchPart]:
+    """Yield the parts of one corpus, whose documents are numbered from ``first`` on; ``notes`` is in their order."""
+    for path, note in notes.items():
+        mark = SliceMark(**note["slice"])
+        yield SketchPart(path, corpus, mark, first, note["count"], note["tallies"], note["unreadable"])
+        first += note["count"]
 
 
 def list_marks(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[SliceMark]]:

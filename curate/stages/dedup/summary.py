@@ -8,8 +8,13 @@ from typing import Any
 from curate.rundir.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
 from curate.runtime.numbers import format_share
 from curate.runtime.text import command
+from curate.stages.dedup.options import Keeper
 
-RULES = {"longest": "the longest", "first": "the first", "lowest-ppl": "the one of the lowest perplexity"}
+RULES: Mapping[Keeper, str] = {
+    "longest": "the longest",
+    "first": "the first",
+    "lowest-ppl": "the one of the lowest perplexity",
+}
 
 EXACT_LABEL, NEAR_LABEL = label_reason(EXACT_DUPLICATE), label_reason(NEAR_DUPLICATE)
 

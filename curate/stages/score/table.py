@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.corpus import Corpus, SliceMark
+from curate.corpus import Corpus
 from curate.errors import TableError
 from curate.rundir import parquet, schemas, sql
-from curate.rundir.run import Run, compute_fingerprint, list_differences, list_done_slices
+from curate.rundir.run import Run, compute_fingerprint, list_differences
 from curate.runtime import console, files, histogram
 from curate.runtime.text import command
 
@@ -50,20 +50,17 @@ def begin_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: b
         run.save("score", record)
 
 
-def complete_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any]) -> None:
-    """Check that nothing was lost between the corpus and the table, and mark the table complete.
+def complete_scores(
+    run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any], num_documents: int
+) -> None:
+    """Check that all ``num_documents`` of the corpus are in the table, and mark the table complete.
 
-    Writes ``unreadable.jsonl`` and the record with ``summary`` (JSON-able). Raises TableError where rows or slices are
-    missing.
+    Writes ``unreadable.jsonl`` and the record with ``summary`` (JSON-able). Raises TableError where rows are missing.
     """
     fingerprint = compute_fingerprint(made_from)
-    parquet.remove_leftovers(run.path)
-    marks = list_done_slices(run.scores, fingerprint)
-    unfinished = [name for name in (source.name for source in corpus.sources) if not reaches_end(marks.get(name))]
     counts = count_rows(run)
-    read = sum(mark.documents for marks_of_file in marks.values() for mark in marks_of_file)
-    if read != counts["read"] or unfinished:
-        detail = f"{read:,} documents were read, {counts['read']:,} are in the table; unfinished: {unfinished[:3]}"
+    if num_documents != counts["read"]:
+        detail = f"{num_documents:,} documents were read, {counts['read']:,} are in the table"
         raise TableError(f"the scores in {run.scores} do not add up: {detail}", "start over with --restart")
     write_unreadable(run)
     if counts.get("unreadable"):
@@ -77,12 +74,6 @@ def complete_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], summary
         "summary": summary,
     }
     run.save("score", record)
-    parquet.remove_leftovers(run.scores)
-
-
-def reaches_end(marks: list[SliceMark] | None) -> bool:
-    """Return whether the slices of a file, in order, reach its end; False for None, which is a file without a slice."""
-    return marks is not None and len(marks) > 0 and marks[-1].last
 
 
 def count_rows(run: Run) -> dict[str, int]:

@@ -5,7 +5,7 @@ of the detector. The rest of a text is unchanged, except for characters that a t
 hide, which are spelled out.
 """
 
-from curate.stages.decontaminate.report.html import MOST, write_page
-from curate.stages.decontaminate.report.terminal import render
+from curate.stages.decontaminate.report.html import PAGE_HITS, write_page
+from curate.stages.decontaminate.report.terminal import render_result
 
-__all__ = ["MOST", "render", "write_page"]
+__all__ = ["PAGE_HITS", "render_result", "write_page"]

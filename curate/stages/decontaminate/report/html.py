@@ -12,9 +12,9 @@ from curate.runtime.console import format_size
 from curate.runtime.html import hash_script, open_templates
 from curate.runtime.numbers import format_share, format_whole_percent
 from curate.stages.decontaminate import thresholds
+from curate.stages.decontaminate.hits_table import CONTEXT
 from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
-    AROUND,
     RULES,
     Hit,
     describe_action,
@@ -26,7 +26,7 @@ from curate.stages.decontaminate.report.wording import (
 )
 from curate.stages.decontaminate.summary import BLIND, DecontaminationSummary
 
-MOST = 1000
+PAGE_HITS = 1000
 """Hits on the page."""
 PAGE_CHARS = 2_000_000
 """Characters of all texts on the page, about."""
@@ -142,7 +142,7 @@ def show_around(hit: Hit) -> tuple[str, str]:
     before, after = (re.sub(r"\n(?:[^\S\n]*\n)+", "\n", hit[name]) for name in ("before", "after"))
     if hit["start"] > len(hit["before"]):
         before = "… " + re.sub(r"^\S{0,20}\s+(?=\S)", "", before)
-    if len(hit["after"]) >= AROUND:
+    if len(hit["after"]) >= CONTEXT:
         after = re.sub(r"(?<=\S)\s+\S{0,20}$", "", after) + " …"
     return before, after
 

@@ -15,9 +15,9 @@ from curate.runtime.text import (
     shorten,
     wrap_parts,
 )
+from curate.stages.decontaminate.hits_table import CONTEXT
 from curate.stages.decontaminate.report.highlights import Span, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
-    AROUND,
     RULES,
     Hit,
     describe_excess,
@@ -38,7 +38,7 @@ SHOWN = 2 * (WIDTH - LABEL) - BREAK
 """Columns of a text: two lines."""
 
 
-def render(summary: DecontaminationSummary) -> str:
+def render_result(summary: DecontaminationSummary) -> str:
     """Return the result in lines of at most 100 columns (a path may make one longer), without colour."""
     blocks = [
         [*_render_scan(summary), *_render_funnel(summary)],
@@ -114,7 +114,7 @@ def _render_hits(label: str, hits: Sequence[Hit]) -> list[str]:
         in_document, in_item = find_marks(hit["matched_text"], hit["eval_text"])
         before, text = len(hit["before"]), hit["before"] + hit["matched_text"] + hit["after"]
         moved = [(first + before, last + before) for first, last in in_document]
-        begun, ended = hit["start"] > before, len(hit["after"]) < AROUND
+        begun, ended = hit["start"] > before, len(hit["after"]) < CONTEXT
         lines += _render_text("    document", make_excerpt(text, moved, begun, ended))
         lines += _render_text("    eval item", make_excerpt(hit["eval_text"], in_item, False, True))
     return lines

@@ -7,8 +7,6 @@ from curate.stages.decontaminate.summary import DecontaminationSummary
 
 Hit = Mapping[str, Any]
 
-AROUND = 160
-"""Characters that a hit keeps of its document before and after; fewer where the document begins or ends."""
 RULES = ("exact", "aligned", "partial")
 METHODS = {
     "ngram": "by word n-grams, exactly",

@@ -164,7 +164,8 @@ def test_long_texts_are_cut_where_there_are_many_and_a_thousand_hits_fit_three_m
     long = " ".join(f"word{number}" for number in range(1200))
     lead = "nothing like it at all " * 100
     hits = [
-        make_hit(number, matched_text=long, eval_text=lead + long, before="b " * 80) for number in range(report.MOST)
+        make_hit(number, matched_text=long, eval_text=lead + long, before="b " * 80)
+        for number in range(report.PAGE_HITS)
     ]
     text = write(tmp_path, make_found(), hits)
     assert len(text.encode()) < 3_100_000

@@ -6,13 +6,7 @@ import pytest
 from helpers.leakage import COUNTS, HOSTILE, PENS, make_found, make_hit
 
 from curate.runtime.text import count_columns
-from curate.stages.decontaminate import hits_table
-from curate.stages.decontaminate.report.wording import AROUND
 from curate.stages.decontaminate.summary import BLIND, EvalSetReport
-
-
-def test_the_context_that_hits_keep_is_the_one_that_the_ellipses_go_by():
-    assert AROUND == hits_table.CONTEXT
 
 
 def test_the_screen_tells_everything_in_a_hundred_columns():
