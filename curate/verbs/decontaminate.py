@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from curate.runtime.options import (
+    COMMAS,
     CorpusOption,
     IdFieldOption,
     OnErrorOption,
@@ -48,7 +49,7 @@ def decontaminate(
         Literal["all", "user", "assistant"], typer.Option(help="Which turns of conversations are searched.")
     ] = "all",
     eval_fields: Annotated[
-        str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution.")
+        str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution."), COMMAS
     ] = None,
     lock: Annotated[
         str | None, typer.Option(help="The evals.lock that the eval sets must agree with.  [default: RUN/evals.lock]")

@@ -4,7 +4,6 @@ import math
 import re
 
 import pytest
-import typer
 from helpers.paths import ROOT
 
 from curate.errors import UsageError
@@ -31,14 +30,6 @@ def test_a_memory_limit_that_is_no_size_names_its_option():
     assert numbers.parse_memory("1GB") == 10**9
     with pytest.raises(UsageError, match="--memory-limit much"):
         numbers.parse_memory("much")
-
-
-def test_one_number_is_a_float_and_several_are_a_tuple():
-    assert numbers.parse_numbers("50") == 50.0
-    assert numbers.parse_numbers("20,30.5, 50") == (20.0, 30.5, 50.0)
-    for text in ("", "x", "1,,2"):
-        with pytest.raises(typer.BadParameter):
-            numbers.parse_numbers(text)
 
 
 @pytest.mark.parametrize(
