@@ -4,26 +4,68 @@ Data go to stdout (with ``--json`` one JSON object), everything else to stderr. 
 line ``error:`` and one line ``hint:``; a bug keeps its traceback.
 """
 
+import copy
+import difflib
 import functools
 import inspect
 import json
+import re
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, get_args
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import ParameterInfo
 
-from curate.errors import CurateError
+from curate.errors import CurateError, UsageError
+from curate.recipes.parameters import Parameter, read_parameters
 from curate.runtime import console
 from curate.runtime.numbers import make_jsonable
-from curate.runtime.options import on_command_line, option_of, renamed_options
+from curate.runtime.options import option_of, renamed_options, signature_of
 from curate.runtime.version import __version__
 from curate.verbs import VERBS, load_verb
 
+MISTAKE: type[Any] = typer.BadParameter.__mro__[1]
+"""What typer raises for options and arguments that it refuses: click's UsageError or typer's copy of it."""
+METAVARS = {str: "TEXT", int: "INT", float: "NUMBER"}
+
+
+class CommandLine(TyperGroup):
+    """All commands. What typer refuses is printed as our own errors are."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if not args:
+            print(ctx.get_help(), file=sys.stderr)
+            raise typer.Exit(UsageError.exit_code)
+        with print_errors(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        with print_errors(ctx):
+            return super().invoke(ctx)
+
+
+class VerbCommand(TyperCommand):
+    """The command of a verb. ``--help`` shows its arguments by their names alone, without a type."""
+
+    def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        records: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                records[parameter.param_type_name].append(record)
+        records["argument"] = [(name.split()[0], text) for name, text in records["argument"]]
+        for title, rows in zip(("Arguments", "Options"), records.values(), strict=True):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="curate",
+    cls=CommandLine,
     help="Decide which text to train on, by the numbers of a reference language model.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -53,12 +95,11 @@ def command(verb: Callable[..., Any]) -> Callable[..., None]:
             for name in (old, new):
                 if not _is_typed(_context, name):
                     options.pop(name)
-        with_errors(lambda: show(verb(**options), json))
+        show(verb(**options), json)
 
-    parameters = [one.replace(annotation=on_command_line(one.annotation)) for one in _parameters_of(verb)]
     context = inspect.Parameter("_context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     extra = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption)
-    signature = inspect.Signature([context, *parameters, extra])
+    signature = inspect.Signature([context, *_parameters_of(verb), extra])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
     run.__doc__ = _describe(verb)
@@ -66,31 +107,71 @@ def command(verb: Callable[..., Any]) -> Callable[..., None]:
 
 
 def _describe(verb: Callable[..., Any]) -> str:
-    """The docstring of a verb without the paragraph on the exceptions, which are lines and exit codes here."""
-    paragraphs = (inspect.getdoc(verb) or "").split("\n\n")
-    return "\n\n".join(one for one in paragraphs if not one.startswith("Raises "))
+    """The docstring of a verb for ``--help``.
+
+    Without the paragraph on the exceptions, which are lines and exit codes here, and with options for parameters.
+    """
+    parameters = read_parameters(verb)
+
+    def spell(match: re.Match[str]) -> str:
+        text = match[1]
+        if text not in parameters:
+            return text if text.startswith("--") else f"'{text}'"
+        return text.upper() if parameters[text].argument else f"--{parameters[text].option}"
+
+    paragraphs = (inspect.getdoc(inspect.unwrap(verb)) or "").split("\n\n")
+    kept = "\n\n".join(one for one in paragraphs if not one.startswith("Raises "))
+    return re.sub(r"``(.+?)``", spell, kept, flags=re.DOTALL)
 
 
 def _parameters_of(verb: Callable[..., Any]) -> list[inspect.Parameter]:
     """The parameters of a verb as keywords, then its old names as hidden options that are not given."""
-    found = inspect.signature(verb).parameters
+    written, read = signature_of(verb).parameters, read_parameters(verb)
+    hint = f"curate {command_name(verb.__name__)} --help"
+    typed = [one.replace(annotation=_as_option(one, read[name], hint)) for name, one in written.items()]
     hidden = [
-        found[new].replace(name=old, default=None, annotation=_hide(old, found[new].annotation))
+        written[new].replace(name=old, default=None, annotation=_as_option(written[new], read[new], hint, old))
         for old, new in renamed_options(verb).items()
     ]
-    return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*found.values(), *hidden)]
+    return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*typed, *hidden)]
+
+
+def _as_option(written: inspect.Parameter, parameter: Parameter, hint: str, old: str | None = None) -> Any:
+    """The annotation from which typer makes the option of a parameter, with its type and the reading of its values.
+
+    With ``old`` an option of this name that works and that ``--help`` does not show.
+    """
+    given = next(one for one in written.annotation.__metadata__ if isinstance(one, ParameterInfo))
+    info = copy.copy(given) if old is None else typer.Option(option_of(old), hidden=True)
+    if parameter.kind is bool:
+        return Annotated[bool, info]
+    shown = option_of(old) if old else parameter.name.upper() if parameter.argument else f"--{parameter.option}"
+    info.metavar = _metavar(parameter)
+    info.parser = functools.partial(_read, parameter, shown, hint)
+    return Annotated[(list[str] if parameter.many else str) | None, info]
+
+
+def _metavar(parameter: Parameter) -> str:
+    """What stands for the value in ``--help``."""
+    if parameter.argument:
+        return parameter.name.upper()
+    return f"<{'|'.join(parameter.choices)}>" if parameter.choices else METAVARS[parameter.kind]
+
+
+def _read(parameter: Parameter, shown: str, hint: str, value: Any) -> Any:
+    """The value of an option from its text; a default comes as it is. Raises UsageError for a text that is no value."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parameter.read(value)
+    except ValueError:
+        raise UsageError(f"{shown} must be {parameter.expected()}, not {value}", hint) from None
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
     """Whether an option was typed. By name, since typer has a copy of click's enumeration in some versions."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _hide(old: str, annotation: Any) -> Any:
-    """The annotation of an option that works and that ``--help`` does not show."""
-    kind = get_args(annotation)[0]
-    return Annotated[kind | None, typer.Option(option_of(old), hidden=True)]
 
 
 def show(result: Any, as_json: bool) -> None:
@@ -100,14 +181,21 @@ def show(result: Any, as_json: bool) -> None:
     raise typer.Exit(getattr(result, "exit_code", 0))
 
 
-def with_errors(work: Callable[[], None]) -> None:
-    """Call ``work``, and turn our errors and an interrupt into lines on stderr and exit codes."""
+@contextmanager
+def print_errors(context: typer.Context) -> Iterator[None]:
+    """Turn our errors, those of typer and an interrupt into lines on stderr and exit codes.
+
+    ``context`` is that of all commands; it knows which one was typed.
+    """
     try:
-        work()
-    except CurateError as error:
+        yield
+    except (CurateError, MISTAKE) as caught:
+        words = f"curate {context.invoked_subcommand}" if context.invoked_subcommand else "curate"
+        error = caught if isinstance(caught, CurateError) else explain_mistake(caught, words)
         print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint:  {error.hint}", file=sys.stderr)
+        hint = error.hint or (f"{words} --help" if isinstance(error, UsageError) else None)
+        if hint:
+            print(f"hint:  {hint}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
@@ -115,6 +203,25 @@ def with_errors(work: Callable[[], None]) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, and nobody reads an error
         raise typer.Exit(1) from None
+
+
+def explain_mistake(mistake: Any, words: str) -> UsageError:
+    """Return what typer refused as an error of ours: an unknown option or command, a missing value or argument.
+
+    ``words`` is the command as far as it is known: ``curate``, or ``curate`` and the verb.
+    """
+    kind = type(mistake).__name__  # by name, since typer has a copy of click's classes in some versions
+    if kind == "NoSuchOption":
+        known = [option for one in mistake.ctx.command.params if not one.hidden for option in one.opts]
+        near = difflib.get_close_matches(mistake.option_name, known, 1)
+        message = f"{words} has no option {mistake.option_name}" + (f"; did you mean {near[0]}?" if near else "")
+    elif kind == "MissingParameter":
+        argument = mistake.param.param_type_name == "argument"
+        message = f"{words} needs {mistake.param.name.upper() if argument else mistake.param.opts[0]}"
+    else:
+        text = mistake.format_message().removesuffix(".")
+        message = text[:1].lower() + text[1:]
+    return UsageError(message)
 
 
 def version(given: bool) -> None:
@@ -134,4 +241,4 @@ def main(
 
 
 for _verb in VERBS:
-    app.command(name=command_name(_verb))(command(load_verb(_verb)))
+    app.command(name=command_name(_verb), cls=VerbCommand)(command(load_verb(_verb)))

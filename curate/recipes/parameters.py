@@ -1,6 +1,7 @@
 """The parameters of verbs, from their signatures: names, types, choices, defaults; texts to values, values to texts.
 
-A text is read as the command line reads it: ``1e-3`` is a number, ``10:60`` a text, ``010`` the integer ten.
+Recipes and the command line read a text by the same rules: ``1e-3`` is a number, ``10:60`` a text, ``010`` the integer
+ten.
 """
 
 import inspect
@@ -13,8 +14,7 @@ from typing import Any, Literal, Union
 
 from typer.models import ArgumentInfo, ParameterInfo
 
-from curate.runtime.numbers import parse_numbers
-from curate.runtime.options import on_command_line, renamed_options
+from curate.runtime.options import on_command_line, renamed_options, signature_of, takes_several_numbers
 
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 YES, NO = ("true", "yes", "on"), ("false", "no", "off")
@@ -107,7 +107,7 @@ def read_parameters(verb: Callable[..., Any]) -> dict[str, Parameter]:
         old_options[new] = (*old_options.get(new, ()), old.replace("_", "-"))
     return {
         name: _parameter(name, parameter.annotation, parameter.default, old_options.get(name, ()))
-        for name, parameter in inspect.signature(verb).parameters.items()
+        for name, parameter in signature_of(verb).parameters.items()
     }
 
 
@@ -118,7 +118,7 @@ def _parameter(name: str, hint: Any, default: Any, old_options: tuple[str, ...])
     kind, many, choices = _kind_of(on_command_line(typing.get_args(hint)[0] if annotated else hint), name)
     yes, no = _flags(name, info)
     required, argument = default is inspect.Parameter.empty, isinstance(info, ArgumentInfo)
-    several = getattr(info, "parser", None) is parse_numbers
+    several = takes_several_numbers(hint)
     default = None if required else default
     return Parameter(name, yes, kind, many, choices, required, default, argument, no, several, old_options)
 

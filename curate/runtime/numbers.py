@@ -1,7 +1,4 @@
-"""Numbers as people write and read them: ``20,30,50``, tokens as 2B, sizes as 500MB, figures, shares as 12.5 %.
-
-Counts, sizes and times of messages are in ``console``.
-"""
+"""Numbers as people write and read them: tokens as 2B, sizes as 500MB, figures, shares as 12.5 %."""
 
 import math
 import re
@@ -9,21 +6,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-import typer
-
 from curate.errors import UsageError
 
 TOKENS = re.compile(r"(?i)^([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmbt]?)$")
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
-
-
-def parse_numbers(text: str) -> float | tuple[float, ...]:
-    """Return ``50`` as a number, and ``20,30,50`` (for a dry run) as a tuple. Raises BadParameter for anything else."""
-    try:
-        numbers = tuple(float(part) for part in str(text).split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number (or, with --dry-run, several: 20,30,50)") from None
-    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def parse_tokens(text: str | int) -> int:

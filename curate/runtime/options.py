@@ -5,18 +5,22 @@ A verb is a function, and its signature is its command line::
     @verb_function(keep="keeper")
     def dedup(run: RunOption = "curated", corpus: CorpusOption = None, …) -> DedupSummary:
 
-``verb_function`` checks the choices (parameters that are a ``Literal``) and translates old names. A parameter that
-takes a list also takes one string from Python, and the body reads it through ``as_list``.
+``verb_function`` checks the choices (parameters that are a ``Literal``), translates old names, and lets Python give a
+path for a text and a list for a text with commas (``COMMAS``). A parameter that takes a list also takes one string, and
+the body reads it through ``as_list``. ``signature_of`` returns the signature with the options, ``help(curate.VERB)``
+shows it without them.
 """
 
 import functools
 import inspect
 import os
+import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import typer
+from typer.models import ParameterInfo
 
 from curate.errors import UsageError
 from curate.runtime.choices import Dtype, Prefix, check_choice, choices_of
@@ -26,16 +30,20 @@ R = TypeVar("R")
 
 DEFAULT_MEMORY = "1GB"
 """What ``--memory-limit`` is where it is left out, in all verbs but ``filter``."""
+COMMAS = "commas"
+"""Marks, within ``Annotated``, a text that is one word or several with commas. Python may give a list of them."""
 MEMORY_HELP = "Memory to work in, as in 4GB; what does not fit goes to temporary files."
 
 RunOption = Annotated[str, typer.Option(help="Run directory.")]
 CorpusArgument = Annotated[
     list[str] | str,
-    typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT."),
+    typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT; one or more."),
 ]
 CorpusOption = Annotated[
     list[str] | str | None,
-    typer.Option(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT.  [default: the run's corpus]"),
+    typer.Option(
+        help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT; repeatable.  [default: the run's corpus]"
+    ),
 ]
 TextFieldOption = Annotated[
     str | None,
@@ -105,32 +113,98 @@ def renamed_options(verb: Callable[..., Any]) -> Mapping[str, str]:
     return found
 
 
-def verb_function(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that checks the choices of a verb and accepts old names of its parameters.
+def signature_of(verb: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a verb with its options, as it is written; ``inspect.signature`` has the plain types."""
+    return inspect.signature(inspect.unwrap(verb))
 
-    ``renamed`` maps an old name to the new one. Old names are keywords only and stay out of the signature. The verb
-    raises UsageError for a value that is not among the choices, and for an old name given along with its new one.
+
+def verb_function(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that reads what a verb is called with, and describes the verb to ``help``.
+
+    ``renamed`` maps an old name of a parameter to the new one. Old names are keywords only and stay out of the
+    signature. The verb raises UsageError for a value that is not among the choices, for a list where one text is
+    wanted, and for an old name given along with its new one.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        parameters = inspect.signature(function).parameters
-        names = tuple(parameters)
+        signature = inspect.signature(function)
+        parameters, names = signature.parameters, tuple(signature.parameters)
         choices = {name: found for name in names if (found := choices_of(parameters[name].annotation))}
+
+        def read(name: str, value: Any) -> Any:
+            if name not in parameters:
+                return value  # and calling the function says so
+            if name in choices and not (value is None and parameters[name].default is None):
+                check_choice(option_of(name), value, choices[name])
+            return _read_value(option_of(name), parameters[name].annotation, value)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             for old, new in renamed.items():
                 if old in kwargs:
                     _translate(kwargs, old, new, names[: len(args)])
-            for name, value in {**dict(zip(names, args, strict=False)), **kwargs}.items():
-                if name in choices and not (value is None and parameters[name].default is None):
-                    check_choice(option_of(name), value, choices[name])
-            return function(*args, **kwargs)
+            positional = [read(name, value) for name, value in zip(names, args, strict=False)]
+            named = {name: read(name, value) for name, value in kwargs.items()}
+            return function(*positional, *args[len(names) :], **named)  # type: ignore[arg-type]
 
+        plain = [one.replace(annotation=_plain_type(one.annotation)) for one in parameters.values()]
+        call.__signature__ = signature.replace(parameters=plain)  # type: ignore[attr-defined]
+        call.__doc__ = _describe(function, parameters)
         call.renamed_options = renamed  # type: ignore[attr-defined]
         return call
 
     return decorate
+
+
+def _members_of(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union without what ``Annotated`` adds; of another type, itself."""
+    if get_origin(annotation) is Annotated:
+        return _members_of(get_args(annotation)[0])
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def takes_commas(annotation: Any) -> bool:
+    """Return whether an annotation is marked as a text of several words with commas."""
+    return get_origin(annotation) is Annotated and COMMAS in get_args(annotation)[1:]
+
+
+def takes_several_numbers(annotation: Any) -> bool:
+    """Return whether an annotation takes one number or several (``20,30,50``), which are a tuple in Python."""
+    return tuple[float, ...] in _members_of(annotation)
+
+
+def _read_value(option: str, annotation: Any, value: Any) -> Any:
+    """Return a value as the command line would give it: a path as a text, a list with commas or as a tuple."""
+    members = _members_of(annotation)
+    if isinstance(value, os.PathLike) and str in members:
+        return os.fspath(value)
+    if not isinstance(value, (list, tuple)) or list[str] in members:
+        return value
+    if takes_several_numbers(annotation):
+        return value[0] if len(value) == 1 else tuple(value)
+    if takes_commas(annotation):
+        return ",".join(str(os.fspath(one) if isinstance(one, os.PathLike) else one) for one in value)
+    raise UsageError(
+        f"{option} takes one value, not a list of {len(value)}", f"{option} {value[0] if value else 'VALUE'}"
+    )
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The type that a Python caller may give, without the option."""
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind = get_args(annotation)[0]
+    return kind | list[str] if takes_commas(annotation) else kind
+
+
+def _describe(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> str:
+    """The docstring of a verb with a line for each parameter: the help text of its option."""
+    lines = [inspect.getdoc(function) or "", "", "Parameters:"]
+    for name, parameter in parameters.items():
+        info = next((one for one in get_args(parameter.annotation)[1:] if isinstance(one, ParameterInfo)), None)
+        text = f"{name}: {(info and info.help) or ''}".replace(".  [default", ". [default")
+        lines += textwrap.wrap(text, 100, initial_indent="    ", subsequent_indent="        ")
+    return "\n".join(lines)
 
 
 def option_of(name: str) -> str:

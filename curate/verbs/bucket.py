@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from curate.errors import CurateError, UsageError
-from curate.runtime.options import RunOption, verb_function
+from curate.runtime.options import COMMAS, RunOption, verb_function
 from curate.runtime.text import DEFAULT_RUN
 from curate.stages.bucket.summary import BucketSummary
 
@@ -32,7 +32,9 @@ def bucket(
         str | None, typer.Option(help="Column to cut: ppl, bpb, or any column of numbers.  [default: ppl]")
     ] = None,
     within: Annotated[
-        str | None, typer.Option(help="Columns whose groups are cut one by one, or none.  [default: the language]")
+        str | None,
+        typer.Option(help="Columns whose groups are cut one by one, or none.  [default: the language]"),
+        COMMAS,
     ] = None,
     cutoffs: Annotated[
         str | None, typer.Option(help="Apply the cut-offs of this file, made from another corpus.")
@@ -73,12 +75,10 @@ def bucket(
 def _check_options(
     scheme: str | None, quantiles: int | None, by: str | None, within: str | None, cutoffs: str | None
 ) -> None:
-    if scheme not in (None, "ccnet"):
-        raise UsageError(f"--scheme {scheme} is not known", "--scheme ccnet, or --quantiles 4")
     if scheme is not None and quantiles is not None:
         raise UsageError("--scheme ccnet and --quantiles are two ways to cut", "leave out one of them")
     if quantiles is not None and not 1 <= quantiles <= MOST:
-        raise UsageError(f"--quantiles {quantiles}: from 1 to {MOST:,} buckets can be made", "--quantiles 4")
+        raise UsageError(f"--quantiles must be from 1 to {MOST:,} (buckets), not {quantiles}", "--quantiles 4")
     given = {"--scheme": scheme, "--quantiles": quantiles, "--by": by, "--within": within}
     for option, value in given.items():
         if cutoffs is not None and value is not None:

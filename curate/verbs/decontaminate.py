@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from curate.runtime.options import (
+    COMMAS,
     CorpusOption,
     IdFieldOption,
     OnErrorOption,
@@ -45,7 +46,7 @@ def decontaminate(
     action: Annotated[Action, typer.Option(help="What becomes of a contaminated document.")] = "drop",
     turns: Annotated[Turns, typer.Option(help="Which turns of conversations are searched.")] = "all",
     eval_fields: Annotated[
-        str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution.")
+        str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution."), COMMAS
     ] = None,
     lock: Annotated[
         str | None, typer.Option(help="The evals.lock that the eval sets must agree with.  [default: RUN/evals.lock]")

@@ -18,7 +18,8 @@ def explain(
 ) -> "Explanation":
     """Return everything known about one document: its numbers, its text, and why it was kept or dropped.
 
-    With the eval items that were found in it, and its copies. Several documents with the same id are all shown.
+    Includes the eval items that were found in it, and its copies. Where several documents have the same id, all are
+    shown.
 
     Raises UsageError for an id that no document has; the message names the nearest ids.
     """

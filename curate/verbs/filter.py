@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from curate.runtime.numbers import parse_numbers
 from curate.runtime.options import (
+    COMMAS,
     MEMORY_HELP,
     DryRunOption,
     RunOption,
@@ -20,29 +20,24 @@ from curate.runtime.options import (
 from curate.runtime.text import DEFAULT_RUN
 from curate.stages.filter.summary import FilterSummary, ProbeSummary
 
-NUMBERS = {"parser": parse_numbers, "metavar": "NUMBER"}
 Numbers = float | tuple[float, ...] | None
-"""A bound; with ``dry_run`` several, each of which is tried."""
+"""A bound; with ``dry_run`` several, as in 20,30,50, each of which is tried."""
 
 
 @verb_function()
 def filter(
     run: RunOption = DEFAULT_RUN,
-    max_ppl: Annotated[Numbers, typer.Option(help="Keep perplexity up to this, included.", **NUMBERS)] = None,
-    min_ppl: Annotated[Numbers, typer.Option(help="Keep perplexity from this on, included.", **NUMBERS)] = None,
-    max_bpb: Annotated[Numbers, typer.Option(help="Keep bits per byte up to this, included.", **NUMBERS)] = None,
-    min_bpb: Annotated[Numbers, typer.Option(help="Keep bits per byte from this on, included.", **NUMBERS)] = None,
-    min_tokens: Annotated[Numbers, typer.Option(help="Keep documents of this many tokens or more.", **NUMBERS)] = None,
-    max_tokens: Annotated[Numbers, typer.Option(help="Keep documents of this many tokens or fewer.", **NUMBERS)] = None,
-    min_zlib: Annotated[Numbers, typer.Option(help="Keep zlib ratios from this on: drops repetition.", **NUMBERS)] = (
-        None
-    ),
+    max_ppl: Annotated[Numbers, typer.Option(help="Keep perplexity up to this, included.")] = None,
+    min_ppl: Annotated[Numbers, typer.Option(help="Keep perplexity from this on, included.")] = None,
+    max_bpb: Annotated[Numbers, typer.Option(help="Keep bits per byte up to this, included.")] = None,
+    min_bpb: Annotated[Numbers, typer.Option(help="Keep bits per byte from this on, included.")] = None,
+    min_tokens: Annotated[Numbers, typer.Option(help="Keep documents of this many tokens or more.")] = None,
+    max_tokens: Annotated[Numbers, typer.Option(help="Keep documents of this many tokens or fewer.")] = None,
+    min_zlib: Annotated[Numbers, typer.Option(help="Keep zlib ratios from this on: drops repetition.")] = (None),
     max_repeated_5grams: Annotated[
-        Numbers, typer.Option(help="Keep up to this share of repeated word 5-grams.", **NUMBERS)
+        Numbers, typer.Option(help="Keep up to this share of repeated word 5-grams.")
     ] = None,
-    max_repeated_lines: Annotated[
-        Numbers, typer.Option(help="Keep up to this share of repeated lines.", **NUMBERS)
-    ] = None,
+    max_repeated_lines: Annotated[Numbers, typer.Option(help="Keep up to this share of repeated lines.")] = None,
     keep: Annotated[str | None, typer.Option(help="Percentiles: low, middle, high or LO:HI, as in 10:60.")] = None,
     rate: Annotated[float | None, typer.Option(help="Share that --keep low|middle|high keeps.  [default: 0.5]")] = None,
     tokens: Annotated[
@@ -50,7 +45,7 @@ def filter(
     ] = None,
     by: Annotated[str | None, typer.Option(help="Column that --keep orders by.  [default: ppl]")] = None,
     within: Annotated[
-        str | None, typer.Option(help="Columns whose groups --keep takes one by one, as in domain,language.")
+        str | None, typer.Option(help="Columns whose groups --keep takes one by one, as in domain,language."), COMMAS
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Let --keep draw by chance: 1 softly, near 0 strictly, 10 nearly evenly.")

@@ -32,20 +32,33 @@ def order(
     ),
     schedule: Annotated[
         Literal["sort", "shuffle", "fold", "zigzag", "segment", "stair", "saw", "competence", "warmup"],
-        typer.Option(help="Rule for the order; see above."),
+        typer.Option(help="Rule that arranges the documents; the text above describes each."),
     ] = "sort",
-    folds: Annotated[int | None, typer.Option(help="Folds of fold (3), zigzag (5), stair (3) and saw (2).")] = None,
-    segments: Annotated[str | None, typer.Option(help="LOW:HIGH percent of the tokens, of segment (10:10).")] = None,
-    sections: Annotated[int | None, typer.Option(help="Sections of stair (2) and saw (3).")] = None,
-    band: Annotated[
-        float | None, typer.Option(help="Half width of the bands of stair (.225) and saw (.075), as a share of N.")
+    folds: Annotated[
+        int | None, typer.Option(help="Folds of a schedule.  [default: 3 for fold and stair, 5 for zigzag, 2 for saw]")
     ] = None,
-    warmup_share: Annotated[float | None, typer.Option(help="Share of the tokens that warmup warms up (.2).")] = None,
+    segments: Annotated[
+        str | None,
+        typer.Option(help="Percent of the tokens that segment puts first and last, as LOW:HIGH.  [default: 10:10]"),
+    ] = None,
+    sections: Annotated[
+        int | None, typer.Option(help="Sections of a schedule.  [default: 2 for stair, 3 for saw]")
+    ] = None,
+    band: Annotated[
+        float | None,
+        typer.Option(
+            help="Half width of a band, as a share of the documents.  [default: 0.225 for stair, 0.075 for saw]"
+        ),
+    ] = None,
+    warmup_share: Annotated[
+        float | None, typer.Option(help="Share of the tokens that warmup orders from easy to hard.  [default: 0.2]")
+    ] = None,
     start: Annotated[
-        float | None, typer.Option(help="Share that competence and warmup draw from at first (.01).")
+        float | None, typer.Option(help="Share that competence and warmup draw from at first.  [default: 0.01]")
     ] = None,
     jitter: Annotated[
-        int | None, typer.Option(help="Shuffle inside consecutive windows of this many documents.")
+        int | None,
+        typer.Option(help="Shuffle within consecutive windows of this many documents.  [default: no shuffling]"),
     ] = None,
     stratify: Annotated[str | None, typer.Option(help="Column whose values keep their shares along the order.")] = None,
     seed: SeedOption = 0,
@@ -82,7 +95,7 @@ def order(
 
     given = {"folds": folds, "segments": segments, "sections": sections, "band": band}
     asked = schedules.schedule_of(schedule, {**given, "warmup_share": warmup_share, "start": start})
-    _check_options(direction, jitter, seed)
+    _check_options(jitter, seed)
     limit = numbers.parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
     opened = open_run(run)
     read = opened.finished_scores()["counts"]["read"]
@@ -104,10 +117,8 @@ def order(
     return summary
 
 
-def _check_options(direction: str, jitter: int | None, seed: int) -> None:
-    if direction not in ("ascending", "descending"):
-        raise UsageError(f"--direction {direction} is not known", "ascending or descending")
+def _check_options(jitter: int | None, seed: int) -> None:
     if jitter is not None and jitter < 1:
-        raise UsageError(f"--jitter must be at least 1 (a number of documents), not {jitter}", "leave it out for none")
+        raise UsageError(f"--jitter must be at least 1 (a number of documents), not {jitter}", "--jitter 1000")
     if seed < 0:
         raise UsageError(f"--seed must be 0 or greater, not {seed}", "--seed 0")

@@ -6,6 +6,7 @@ import typer
 
 from curate.errors import UsageError
 from curate.runtime.options import (
+    COMMAS,
     DeviceOption,
     DtypeOption,
     ExactOption,
@@ -37,7 +38,7 @@ def rank_sft(
     data: Annotated[list[str] | str, typer.Argument(help="Datasets: files, folders, Hub ids; NAME=DATA names one.")],
     model: Annotated[str, typer.Option(help="Base model to tune: a local folder, a Hub id, or builtin.")] = "builtin",
     models: Annotated[
-        str | None, typer.Option(help="More base models, with commas: rank under each and compare the orders.")
+        str | None, typer.Option(help="More base models, with commas: rank under each and compare the orders."), COMMAS
     ] = None,
     chat_model: Annotated[
         str | None, typer.Option(help="A chat model made from the base: read each dataset in three ways.")
@@ -53,6 +54,7 @@ def rank_sft(
         typer.Option(
             help="Chat template: auto (the model's, else plain), plain, chatml, FILE.jinja; several with commas."
         ),
+        COMMAS,
     ] = "auto",
     turns: Annotated[Literal["all", "last"], typer.Option(help="Which turns of the assistant are scored.")] = "all",
     end_of_turn: Annotated[

@@ -6,7 +6,7 @@ import typer
 
 from curate.errors import UsageError
 from curate.reports.page.summary import ReportSummary
-from curate.runtime.options import RunOption, verb_function
+from curate.runtime.options import COMMAS, RunOption, verb_function
 from curate.runtime.text import DEFAULT_RUN
 
 
@@ -18,10 +18,10 @@ def report(
         str | None, typer.Option(help="Column with the domain of a document.  [default: detected]")
     ] = None,
     percentiles: Annotated[
-        str, typer.Option(help="Show the documents at these percentiles of the perplexity.")
+        str, typer.Option(help="Show the documents at these percentiles of the perplexity."), COMMAS
     ] = "1,5,25,50,75,95,99",
     tokens_of: Annotated[
-        int, typer.Option(help="Read this many of them again, and shade each token by its surprise.")
+        int, typer.Option(help="Read this many of these documents again, and shade each token by its surprise.")
     ] = 0,
 ) -> ReportSummary:
     """Write one HTML page that shows a run, and its numbers as JSON; return where they are and what they show.
@@ -29,18 +29,11 @@ def report(
     The page works offline, prints, follows light and dark, and holds no script; texts are escaped. It shows the funnel,
     distributions with the thresholds, the ledger of domains, examples, buckets and order, hits and duplicates, and
     provenance, as far as the run has them. All but the funnel counts the documents that criteria apply to, as the
-    ledger of ``curate filter`` does. Stale tables are named and not counted.
+    ledger of ``curate filter`` does. Stale tables are named and not counted. The JSON file has the name of the page
+    with ``.json`` at its end; ``curate.reports.page.json`` describes its keys.
 
     Raises UsageError for percentiles outside 0 to 100 or an ``out`` that is no HTML file, and TableError where the run
     has no scores.
-
-    The JSON file has the name of the page, with ``.json`` at its end. Its keys: ``format`` (1; any change of meaning
-    raises it), ``run``, ``corpus``, ``model``, ``domain_column``; ``funnel`` (read, unreadable, rejected by reason,
-    kept, tokens of each, parameters of the filter, ``not_drawn``: its criteria that are no threshold; stale);
-    ``distributions`` by column (edges; kept and dropped counts, overall and by domain; quantiles of all, kept and
-    dropped; thresholds); ``densities`` (x, y, their edges, counts as rows of y: kept and dropped); ``ledger`` (domain;
-    before and after: documents, tokens, median); ``buckets``, ``cut_offs``, ``order`` (null without); ``examples``,
-    ``hits``, ``duplicates``, ``provenance``. What was not measured is null.
     """
     from pathlib import Path
 
@@ -51,7 +44,7 @@ def report(
 
     shares = parse_percentiles(percentiles)
     if tokens_of < 0:
-        raise UsageError(f"--tokens-of must be 0 or more, not {tokens_of}")
+        raise UsageError(f"--tokens-of must be 0 or more, not {tokens_of}", "--tokens-of 3")
     opened = open_run(run)
     page = Path(out) if out is not None else opened.path / "report.html"
     if page.is_dir():

@@ -10,6 +10,7 @@ from curate.errors import UsageError
 from curate.rundir.signals import SIGNALS
 from curate.runtime.choices import Compile, Convention
 from curate.runtime.options import (
+    COMMAS,
     CorpusArgument,
     DeviceOption,
     DtypeOption,
@@ -49,7 +50,7 @@ def score(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     devices: Annotated[
-        str | None, typer.Option(help="Several devices, a process for each: 0,1 or all (CUDA), or cpu,cpu.")
+        str | None, typer.Option(help="Several devices, a process for each: 0,1 or all (CUDA), or cpu,cpu."), COMMAS
     ] = None,
     dtype: DtypeOption = "auto",
     exact: ExactOption = False,
@@ -61,9 +62,13 @@ def score(
     ] = False,
     truncate: Annotated[int | None, typer.Option(help="Score only this many tokens of a document, its first.")] = None,
     convention: Annotated[Convention, typer.Option(help="Reproduce the numbers of another tool.")] = "curate",
-    signals: Annotated[str, typer.Option(help=f"Extra columns: {', '.join(SIGNALS)}; all; none.")] = "zlib_ratio",
+    signals: Annotated[
+        str, typer.Option(help=f"Extra columns, with commas: {', '.join(SIGNALS)}; or all, or none."), COMMAS
+    ] = "zlib_ratio",
     carry: Annotated[
-        str, typer.Option(help="Columns to store next to the scores: auto (domain, source …), none, or names.")
+        str,
+        typer.Option(help="Columns to store next to the scores: auto (domain, source …), none, or names with commas."),
+        COMMAS,
     ] = "auto",
     revision: RevisionOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,

@@ -40,9 +40,9 @@ def verify(
     counts = (("batch-size", batch_size, 1), ("world-size", world_size, 1), ("loader-workers", loader_workers, 0))
     for name, value, least in counts:
         if value < least:
-            raise UsageError(f"--{name} must be at least {least}, not {value}")
+            raise UsageError(f"--{name} must be at least {least}, not {value}", f"leave --{name} out for the default")
     if steps is not None and steps < 1:
-        raise UsageError(f"--steps must be at least 1, not {steps}")
+        raise UsageError(f"--steps must be at least 1, not {steps}", "leave --steps out to replay everything")
     export = reader.open_export(out)
     ordered = export.ordered or export.order.exists()
     findings = integrity.check_files(export)

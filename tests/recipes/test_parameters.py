@@ -2,6 +2,7 @@
 
 import shlex
 
+import pytest
 import typer
 from helpers.recipes import VERBS, read
 from hypothesis import given, settings
@@ -79,3 +80,11 @@ def test_the_kept_recipe_reads_back_as_the_same_steps(step):
 def test_no_verb_has_a_parameter_that_a_recipe_could_not_give():
     assert set(VERBS) == set(curate.VERBS) - {"run"}
     assert all(parameter.option for verb in VERBS.values() for parameter in verb.values())
+
+
+def test_one_number_is_a_float_and_several_are_a_tuple():
+    bound = VERBS["filter"]["max_ppl"]
+    assert bound.read("50") == 50.0 and bound.read("20,30.5, 50") == (20.0, 30.5, 50.0)
+    for text in ("", "x", "1,,2"):
+        with pytest.raises(ValueError, match="expected a number"):
+            bound.read(text)

@@ -4,7 +4,6 @@ import math
 import re
 
 import pytest
-import typer
 from helpers.paths import ROOT
 
 from curate.errors import UsageError
@@ -30,14 +29,6 @@ def test_a_size_that_is_none_is_refused_under_the_name_of_its_option(text):
     with pytest.raises(UsageError, match=f"^--memory-limit must be a size .*, not {text}$") as caught:
         parse_size(text, "--memory-limit")
     assert caught.value.hint == "--memory-limit 1GB"
-
-
-def test_one_number_is_a_float_and_several_are_a_tuple():
-    assert numbers.parse_numbers("50") == 50.0
-    assert numbers.parse_numbers("20,30.5, 50") == (20.0, 30.5, 50.0)
-    for text in ("", "x", "1,,2"):
-        with pytest.raises(typer.BadParameter):
-            numbers.parse_numbers(text)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_mixed_schemas_in_one_file_are_all_read(tmp_path, llama):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--by", "ifd_ppl"], "'ifd_ppl' is not one of 'ppl'"),
+        (["--by", "ifd_ppl"], "--by must be one of ppl, bpb, "),
         (["--turns", "first"], "first"),
         (["--sample-size", "-1"], "--sample-size must be 0 (all examples) or more, not -1"),
         (["--draws", "3"], "--draws must be at least 100"),

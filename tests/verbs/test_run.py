@@ -1,7 +1,6 @@
 """``curate run``: refused before any work, stopped and gone on, shown, and scored again where the corpus changed."""
 
 import functools
-import inspect
 import json
 import re
 
@@ -13,6 +12,7 @@ from typer.testing import CliRunner
 import curate
 from curate.errors import TableError, UsageError
 from curate.rundir.run import Path, open_run
+from curate.runtime.options import signature_of
 
 # Running.
 
@@ -164,7 +164,7 @@ def scoring(made, monkeypatch):
         make_run(place.path, [Path(one) for one in corpus], numbered([*FOUR, *FOUR]), limit=limit)
         return curate.status(run)
 
-    score.__signature__ = inspect.signature(real)
+    score.__signature__ = signature_of(real)
     score.__annotations__ = real.__annotations__
     monkeypatch.setattr(verbs_score, "score", score)
     written(made, "run: fresh\nsteps:\n- score: corpus\n- dedup\n- filter: {max-ppl: 50}\n")

@@ -60,8 +60,18 @@ class TrainingConfig:
                 f"--vocabulary must be more than {ALPHABET} (the bytes and {END_OF_TEXT}), not {self.vocabulary}",
                 "--vocabulary 8192",
             )
-        if self.width % self.heads or (self.width // self.heads) % 2:
-            raise UsageError(f"--width must be a multiple of 2 × --heads, {2 * self.heads}, not {self.width}")
+        for name in ("context", "layers", "heads", "document_tokens"):
+            value, option = getattr(self, name), f"--{name.replace('_', '-')}"
+            if value is not None and value < 1:
+                raise UsageError(f"{option} must be at least 1, not {value}", f"leave {option} out for the default")
+        for name in ("matrix_rate", "vector_rate"):
+            value, option = getattr(self, name), f"--{name.replace('_', '-')}"
+            if not value > 0:
+                raise UsageError(f"{option} must be greater than 0, not {value}", f"leave {option} out for the default")
+        if self.width < 1 or self.width % self.heads or (self.width // self.heads) % 2:
+            width = 2 * self.heads * max(1, round(self.width / (2 * self.heads)))
+            message = f"--width must be a multiple of 2 × --heads, {2 * self.heads}, not {self.width}"
+            raise UsageError(message, f"--width {width} --heads {self.heads}")
         if self.packs < 1:
             raise UsageError(f"--packs must be at least 1, not {self.packs}", "--packs 2")
         if self.batch_tokens % BLOCK or self.batch_tokens <= 0:

@@ -1,4 +1,12 @@
-"""The numbers of a report as JSON; the keys are described in the docstring of ``curate.report``, the verb."""
+"""The numbers of a report as JSON.
+
+Keys: ``format`` (1; any change of meaning raises it), ``run``, ``corpus``, ``model``, ``domain_column``; ``funnel``
+(read, unreadable, rejected by reason, kept, tokens of each, parameters of the filter, ``not_drawn``: its criteria that
+are no threshold; stale); ``distributions`` by column (edges; kept and dropped counts, overall and by domain; quantiles
+of all, kept and dropped; thresholds); ``densities`` (x, y, their edges, counts as rows of y: kept and dropped);
+``ledger`` (domain; before and after: documents, tokens, median); ``buckets``, ``cut_offs``, ``order`` (null without);
+``examples``, ``hits``, ``duplicates``, ``provenance``. What was not measured is null.
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +20,7 @@ EVIDENCE = ("file", "row", "id", "eval_set", "eval_id", "rule", "coverage", "bit
 
 
 def make_digest(report: RunReport) -> dict[str, Any]:
-    """Return all numbers and names of the page as one JSON object (``curate.report`` describes its keys)."""
+    """Return all numbers and names of the page as one JSON object (the module's docstring describes its keys)."""
     sources, numbers = report.sources, report.numbers
     digest: dict[str, Any] = {
         "format": FORMAT,

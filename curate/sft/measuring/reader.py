@@ -71,7 +71,8 @@ def open_reader(variant: ModelVariant, reading: ScoringConfig, options: RankingO
     window = reference.policy.window
     overlap = window // 2 if options.overlap is None else options.overlap
     if not 0 <= overlap < window:
-        raise UsageError(f"--overlap must be from 0 to {window - 1} (the window less one), not {overlap}")
+        message = f"--overlap must be from 0 to {window - 1} (the window less one), not {overlap}"
+        raise UsageError(message, f"--overlap {window // 2}")
     reference.policy = replace(reference.policy, overlap=overlap)
     reference.identity |= {"overlap": reference.policy.overlap}
     return ResponseReader(reference, template, ChatEncoder(tokenizer), options.turns)

@@ -25,7 +25,7 @@ def check_canaries_and_workers(canaries: int, workers: int | None) -> None:
     if canaries < 1:
         raise UsageError(f"--canaries {canaries}: at least 1 must be planted to measure the recall", "--canaries 100")
     if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1, not {workers}")
+        raise UsageError(f"--workers must be at least 1, not {workers}", "--workers 1")
 
 
 def check_action(action: Action, corpus: "Corpus") -> None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from curate.errors import StorageError
 from curate.rundir import sql
-from curate.rundir.sql import first_line
 from curate.runtime.arrays import Int64Array, UInt64Array
 
 BATCH_ROWS = 65_536

@@ -13,6 +13,13 @@ from curate.errors import UsageError
     [
         {"vocabulary": 256},
         {"width": 30, "heads": 4},
+        {"width": 0},
+        {"heads": 0},
+        {"layers": 0},
+        {"context": 0},
+        {"document_tokens": 0},
+        {"matrix_rate": 0.0},
+        {"vector_rate": -1.0},
         {"tokens": None},
         {"tokens": 0},
         {"minutes": -1.0},
@@ -23,5 +30,6 @@ from curate.errors import UsageError
     ],
 )
 def test_a_recipe_that_means_nothing_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as caught:
         replace(TINY, **wrong)  # type: ignore[arg-type]
+    assert caught.value.hint

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import UsageError
+from curate.runtime.options import signature_of
 from curate.stages.order import permutations, schedules
 from curate.verbs.order import order
 
@@ -66,10 +67,13 @@ def test_a_parameter_that_means_nothing_is_refused_with_a_hint(name, options):
 
 
 def test_the_table_names_the_schedules_and_parameters_of_the_command():
-    signature = inspect.signature(order).parameters
+    signature = signature_of(order).parameters
     assert list(schedules.SCHEDULES) == list(typing.get_args(typing.get_args(signature["schedule"].annotation)[0]))
     assert set(schedules.PARAMETERS) <= set(signature)
     assert {key for rule in schedules.SCHEDULES.values() for key in rule.defaults} == set(schedules.PARAMETERS)
     for name, rule in schedules.SCHEDULES.items():
+        for key, value in rule.defaults.items():
+            help_text = typing.get_args(signature[key].annotation)[1].help
+            assert f"{value}" in help_text.partition("[default: ")[2], f"--help names another default of {key}"
         assert list(inspect.signature(rule.arrange).parameters) == ["tokens", "bits", "empty", *rule.defaults]
         assert schedules.schedule_of(name, {}).describe().startswith(name)
