@@ -36,7 +36,7 @@ def test_a_recipe_that_can_work_has_no_problem_and_nothing_is_written(made):
         ("- decontaminate: {evals: gsm8k, canaries: 0}", "decontaminate: --canaries"),
         ("- export: {out: out, shard-size: nonsense}", "export: "),
         ("- score: {corpus: corpus, limit: -3}", "score: --limit must be at least 1"),
-        ("- score: {corpus: corpus, signals: zip}", "score: --signals zip is unknown"),
+        ("- score: {corpus: corpus, signals: zip}", "score: --signals must be one or more of"),
         ("- filter", "filter: no criterion is given (- filter: {max-ppl: 50})"),
         ("- filter: {by: bpb}", "filter: --by bpb"),
     ],

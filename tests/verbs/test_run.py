@@ -150,10 +150,12 @@ def scoring(made, monkeypatch):
     calls = []
 
     def score(corpus, run, restart, limit, **options):
+        from curate.corpus import open_corpus
+
+        open_corpus(corpus, limit=limit)  # the checks before a recipe end here: they give an empty folder
         place = open_run(run, create=True)
         before = place.stage("score")
         calls.append(restart)
-        from curate.corpus import open_corpus
 
         if (
             before

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 from helpers.scored_slices import make_documents, make_likelihoods
 
-from curate.corpus import SliceMark, open_corpus
+from curate.corpus import open_corpus
 from curate.errors import TableError
 from curate.rundir import parquet, sql
 from curate.rundir.run import compute_fingerprint, open_run
@@ -64,7 +64,7 @@ def test_a_complete_table_is_marked_so_with_its_counts_and_unreadable_rows_are_l
     table.begin_scores(run, corpus, MADE_FROM, restart=False)
     write_part(run, ["wörds", None], [1.0], number=0, last=False)
     write_part(run, ["more", "b"], [1.0, math.nan], number=1)
-    table.complete_scores(run, corpus, MADE_FROM, {"perplexity": 2.0})
+    table.complete_scores(run, corpus, MADE_FROM, {"perplexity": 2.0}, 4)
     record = run.stage("score")
     assert record["complete"] and record["summary"] == {"perplexity": 2.0}
     counts = {name: count for name, count in record["counts"].items() if count}
@@ -73,31 +73,12 @@ def test_a_complete_table_is_marked_so_with_its_counts_and_unreadable_rows_are_l
     assert listed == {"file": "a.jsonl", "row": 1, "reason": "line 1: invalid JSON"}
 
 
-@pytest.mark.parametrize("missing", ["the last slice", "a slice between", "a row"])
-def test_a_table_that_lacks_something_is_not_complete(run, corpus, missing):
+def test_a_table_that_lacks_a_row_is_not_complete(run, corpus):
     table.begin_scores(run, corpus, MADE_FROM, restart=False)
-    write_part(run, ["a", "b"], [1.0, 1.0], number=0, last=False)
-    if missing == "a slice between":
-        write_part(run, ["c"], [1.0], number=2)
-    if missing == "a row":
-        write_part(run, ["c"], [1.0], number=1)
-        path = run.scores / "00000-000001.parquet"
-        note = parquet.read_metadata(path)
-        note["slice"]["documents"] += 1
-        part = assemble_part(
-            make_documents(["c"], number=1), [0], make_likelihoods([1.0], [2], [4]),
-            measure_texts(make_documents(["c"]), []), [],
-        )  # fmt: skip
-        parquet.write_part(path, part, note)
-    with pytest.raises(TableError, match="do not add up"):
-        table.complete_scores(run, corpus, MADE_FROM, {})
+    write_part(run, ["a", "b"], [1.0, 1.0])
+    with pytest.raises(TableError, match="do not add up: 3 documents were read, 2 are in the table"):
+        table.complete_scores(run, corpus, MADE_FROM, {}, 3)
     assert run.stage("score")["complete"] is False
-
-
-def test_a_file_reaches_its_end_with_its_last_slice():
-    first, last = (SliceMark("a", number, 0, 1, None, 1, number == 1) for number in (0, 1))
-    assert table.reaches_end([first, last])
-    assert not table.reaches_end([first]) and not table.reaches_end([]) and not table.reaches_end(None)
 
 
 def test_sums_are_over_rows_with_numbers_and_do_not_depend_on_the_parts(run, tmp_path):
