@@ -19,9 +19,11 @@ from curate.corpus.detect_columns import (
     REMOTE_AHEAD,
     ROWS,
     DetectedColumns,
+    are_all_typed,
     check_field,
     choose_id_field,
     detect_source_columns,
+    list_start_schemas,
     merge_columns,
     settle_text_field,
 )
@@ -68,6 +70,10 @@ class Corpus:
     """Files of the corpus folders that are not data."""
     schema: pa.Schema | None = field(default=None, compare=False)
     """Types of the columns of JSON, CSV and text files as their starts show them."""
+    start_schemas: tuple[pa.Schema, ...] = field(default=(), compare=False)
+    """The distinct schemas with which the files begin."""
+    is_typed: bool = field(default=False, compare=False)
+    """Whether ``start_schemas`` have the fields of all rows: all files state their types, and were looked at."""
 
     def fingerprint(self) -> str:
         """Return a hash, as hex digits, of names, contents, fields and cuts; paths and times of files do not count."""
@@ -261,7 +267,7 @@ def open_corpus(
     id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
         names, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
-        passed_over, merge_columns(sources, columns),
+        passed_over, merge_columns(sources, columns), list_start_schemas(columns), are_all_typed(sources, columns),
     )  # fmt: skip
 
 
@@ -286,7 +292,7 @@ def open_records(
     id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
         paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_column_names(seen), passed_over,
-        merge_columns(sources, columns),
+        merge_columns(sources, columns), list_start_schemas(columns), are_all_typed(sources, columns),
     )  # fmt: skip
 
 

@@ -268,3 +268,14 @@ def merge_columns(sources: Sequence[Source], columns: Sequence[DetectedColumns |
         if seen is not None and not FORMATS[source.format].is_columnar:
             schema = merge_schemas(schema, seen.schema)
     return schema
+
+
+def list_start_schemas(columns: Sequence[DetectedColumns | None]) -> tuple[pa.Schema, ...]:
+    """Return the distinct schemas with which the sources begin, in their order."""
+    return tuple(dict.fromkeys(seen.schema.remove_metadata() for seen in columns if seen is not None))
+
+
+def are_all_typed(sources: Sequence[Source], columns: Sequence[DetectedColumns | None]) -> bool:
+    """Return whether the starts show every field that any row may have: all sources state their types."""
+    typed = all(FORMATS[source.format].is_columnar for source in sources)
+    return typed and all(seen is not None for seen in columns)

@@ -5,8 +5,7 @@ same documents in the same order, so that nothing is joined. Memory is that of t
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +18,14 @@ import pyarrow.parquet as pq
 
 from curate.errors import TableError
 from curate.rundir import decision_table, document_columns, parquet, reasons, rejections, schemas, scores_view, sql
+from curate.rundir.columns import kinds, spelling
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime import threads
 from curate.runtime.arrays import BoolArray, Float64Array, Int16Array, Int64Array
 
 NO_VALUE = "(none)"
+SEPARATOR = " / "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +47,7 @@ class AlignedPart:
 
     def numbers(self, name: str) -> Float64Array:
         """Return a column as float64, NaN where it is null."""
-        values = self.table.column(name)
-        if not pa.types.is_floating(values.type):
-            values = values.cast(pa.float64())
+        values = kinds.to_numbers(self.table.column(name), pa.float64())
         return np.asarray(values.to_numpy(), np.float64)
 
     def counts(self, name: str) -> Int64Array:
@@ -73,30 +72,35 @@ def read_parts(
     Raises TableError where a part cannot be read, and where a decision is stale or about other rows; UsageError where
     the documents have no such column.
     """
-    kinds = document_columns.carry_columns(run, carry) if carry else {}
+    carried = list(document_columns.carry_columns(run, carry)) if carry else []
     names = list(dict.fromkeys([*columns, *(["status"] if decided else [])]))
     keep_reader = _KeepReader(run, rejected_by) if decided else None
     paths = parquet.list_parts(run.scores)
-    read = threads.map_in_order(partial(_read_part, run, names, list(kinds), coded), paths, threads.count_cores())
+    keys = {name: document_columns.find_carried(run, name) or name for name in carried}
+    read = threads.map_in_order(partial(_read_part, run, names, keys, coded), paths, threads.count_cores())
     for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
         keep = keep_reader.take(number, table) if keep_reader is not None else None
-        yield AlignedPart(path.name, file, table.select([*columns, *kinds]), keep)
+        yield AlignedPart(path.name, file, table.select([*columns, *carried]), keep)
     if keep_reader is not None:
         keep_reader.check_end()
 
 
-def _read_part(run: Run, names: Sequence[str], carry: Sequence[str], coded: bool, path: Path) -> tuple[str, pa.Table]:
-    """Return the file of the corpus that a part is of, and its columns."""
-    with naming(path), pq.ParquetFile(path, read_dictionary=["status"]) as part:
+def _read_part(
+    run: Run, names: Sequence[str], keys: Mapping[str, str], coded: bool, path: Path
+) -> tuple[str, pa.Table]:
+    """Return the file of the corpus that a part is of, and its columns.
+
+    ``keys`` are the names of the documents' columns, each with the one under which it is carried.
+    """
+    with parquet.naming(path), pq.ParquetFile(path, read_dictionary=["status"]) as part:
         note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
         table = part.read(columns=list(names), use_threads=False)
-    for name in carry:
-        carried = pq.read_table(
-            document_columns.locate_column(run, name) / path.name,
-            partitioning=None,
-            use_threads=False,
-            read_dictionary=["value"] if coded else None,
-        )
+    for name in keys:
+        part_of_column = document_columns.locate_column(run, keys[name]) / path.name
+        with parquet.naming(part_of_column):
+            carried = pq.read_table(
+                part_of_column, partitioning=None, use_threads=False, read_dictionary=["value"] if coded else None
+            )
         if len(carried) != len(table):
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
         table = table.append_column(name, carried.column("value"))
@@ -108,18 +112,8 @@ def read_schema(run: Run) -> pa.Schema:
     parts = parquet.list_parts(run.scores)
     if not parts:
         return schemas.SCORES
-    with naming(parts[0]):
+    with parquet.naming(parts[0]):
         return pq.read_schema(parts[0])
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turn errors of reading a part into TableError, with a hint how to make it again."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        hint = "score again with --restart, or name another run with --run"
-        raise TableError(f"{path} cannot be read: {sql.first_line(error)}", hint) from error
 
 
 class _KeepReader:
@@ -224,7 +218,11 @@ class RejectionCodes:
 
 
 class ColumnGroups:
-    """The groups of documents by the values of some carried columns, numbered as they first occur."""
+    """The groups of documents by the values of some carried columns, numbered as they first occur.
+
+    A group has the values as a person writes them (2024-06-01, true), with `` / `` between columns, and ``(none)`` for
+    null. Different groups have different names: a text that would read as another group stands in double quotes.
+    """
 
     def __init__(self, columns: Sequence[str]):
         self.columns = tuple(columns)
@@ -235,13 +233,26 @@ class ColumnGroups:
         """Return the number of each row's group; null is a value, too. Without columns all are in group 0."""
         if not self.columns:
             return np.zeros(len(table), np.int64)
-        coded = [_encode(table.column(name)) for name in self.columns]
+        coded = [self._encode(table.column(name)) for name in self.columns]
         keys = np.zeros(len(table), np.int64)
         for codes, values in coded:
             keys = keys * len(values) + codes
         distinct, inverse = np.unique(keys, return_inverse=True) if len(coded) > 1 else _compact(*coded[0])
         numbers = [self._number(self._spell(int(key), [values for _, values in coded])) for key in distinct]
         return np.array(numbers, np.int64)[inverse] if numbers else np.zeros(0, np.int64)
+
+    def _encode(self, column: pa.ChunkedArray) -> tuple[Int64Array, list[str]]:
+        """Return the code of each value, and the names of the values by code; the last code is for null."""
+        coded = encode_values(column)
+        names = [self._name(value) for value in spelling.spell_distinct(coded.dictionary)]
+        return pc.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False).astype(np.int64), [
+            *names,
+            NO_VALUE,
+        ]
+
+    def _name(self, value: str) -> str:
+        is_part = len(self.columns) > 1 and (SEPARATOR in value or value.startswith('"'))
+        return sql.quote_name(value) if is_part else name_value(value)
 
     def _spell(self, key: int, values: Sequence[Sequence[str]]) -> tuple[str, ...]:
         names = []
@@ -253,15 +264,23 @@ class ColumnGroups:
     def _number(self, key: tuple[str, ...]) -> int:
         if key not in self._numbers:
             self._numbers[key] = len(self.names)
-            self.names.append(" / ".join(key))
+            self.names.append(SEPARATOR.join(key))
         return self._numbers[key]
 
 
-def _encode(column: pa.ChunkedArray) -> tuple[Int64Array, list[str]]:
-    """Return the code of each value, and the values by code; the last code is for null."""
-    coded = column.combine_chunks().dictionary_encode()
-    values = [str(value) for value in coded.dictionary.to_pylist()]
-    return pc.fill_null(coded.indices, len(values)).to_numpy(zero_copy_only=False).astype(np.int64), [*values, NO_VALUE]
+def name_value(value: str | None) -> str:
+    """Return the name of a value: ``(none)`` for null, in double quotes where a text would read like that."""
+    if value is None:
+        return NO_VALUE
+    return sql.quote_name(value) if value.strip('"') == NO_VALUE else value
+
+
+def encode_values(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return a column as a dictionary of its distinct values; of lists and objects as a dictionary of their JSON."""
+    whole = column.combine_chunks()
+    if pa.types.is_dictionary(whole.type):
+        return whole
+    return (spelling.spell_values(whole) if pa.types.is_nested(whole.type) else whole).dictionary_encode()
 
 
 def _compact(codes: Int64Array, values: Sequence[str]) -> tuple[Int64Array, Int64Array]:

@@ -3,28 +3,36 @@
     carried/domain/00000-000000.parquet      one column, ``value``; row by row the part of the scores of the same name
 
 ``score`` carries columns with well-known names as it reads. Any other column is read from the corpus once, when a verb
-first needs it. A column has one type over all parts: int64, double, or text, in which other values are JSON (as in
-``curate.corpus``). It is null where a document does not have it or could not be read.
+first needs it. A column has one type over all parts (``curate.rundir.columns.kinds``). It is null where a document does
+not have it or could not be read. A field that the starts of the files do not show is looked for in all rows; one that
+no document has is refused. How columns are named is in ``curate.rundir.columns.names``.
 """
 
-import difflib
-import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents
-from curate.corpus.schema_widening import widen_value
-from curate.errors import TableError, UsageError
-from curate.rundir import parquet, schemas
+from curate.errors import CurateError, TableError, UsageError
+from curate.rundir import parquet
+from curate.rundir.columns import kinds, spelling
+from curate.rundir.columns.names import (
+    PREFIX,
+    check_document_column,
+    explain_absence,
+    find_column,
+    has_column,
+    is_score_name,
+    resolve_name,
+    split_names,
+    suggest_name,
+)
 from curate.rundir.run import Run
-from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
@@ -32,7 +40,6 @@ LANGUAGES = ("language", "lang")
 INSIDE = ("", "meta.", "metadata.")
 MANY = 1000
 """Values of a column beyond which it names documents rather than kinds of documents."""
-KINDS = {"string": pa.large_string(), "int64": pa.int64(), "double": pa.float64()}
 
 
 def choose_carried(corpus: Corpus, option: str) -> tuple[str, ...]:
@@ -46,51 +53,6 @@ def choose_carried(corpus: Corpus, option: str) -> tuple[str, ...]:
         names = [inside + name for name in (*DOMAINS, *LANGUAGES) for inside in INSIDE]
         return tuple(name for name in names if name != corpus.text_field and has_column(corpus, name))
     return tuple(check_document_column(corpus, name) for name in split_names(option))
-
-
-def split_names(text: str) -> list[str]:
-    """Return the names in a text such as ``domain,language``, each once, in order."""
-    return list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
-
-
-def check_document_column(corpus: Corpus, name: str) -> str:
-    """Return the name of a column. Raises UsageError, with the nearest name, where the documents do not have it."""
-    if has_column(corpus, name) or name.split(".")[0] in corpus.columns:
-        return name
-    close = difflib.get_close_matches(name, corpus.columns, 1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    raise UsageError(f"the documents have no column {name!r}", f"{meant}there are: {', '.join(corpus.columns)}")
-
-
-def list_mentioned(corpus: Corpus, sql: str, known: Sequence[str] = ()) -> list[str]:
-    """Return the columns of the documents, without the text, that an SQL expression may use.
-
-    Where the scores have a column of the same name, that one is meant. ``known`` are columns that are carried already,
-    whether or not the documents have them.
-    """
-    columns = [
-        name
-        for name in dict.fromkeys([*corpus.columns, *known])
-        if name != corpus.text_field and name not in schemas.SCORES.names
-    ]
-    words = set(re.findall(r"\w+", sql))
-    paths = [name for name in re.findall(r'"([^"]+)"', sql) if "." in name and has_column(corpus, name)]
-    return list(dict.fromkeys([*(name for name in columns if name in words and name not in SIGNALS), *paths]))
-
-
-def has_column(corpus: Corpus, name: str) -> bool:
-    """Return whether the first rows of the files show a column, or a field within one (``meta.domain``)."""
-    if name in corpus.columns:
-        return True
-    first, *rest = name.split(".")
-    if not rest or corpus.schema is None or first not in corpus.schema.names:
-        return False
-    kind = corpus.schema.field(first).type
-    for part in rest:
-        if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
-            return False
-        kind = kind.field(part).type
-    return True
 
 
 def locate_column(run: Run, name: str) -> Path:
@@ -108,59 +70,82 @@ def write_carried(run: Run, names: Sequence[str], documents: Documents, part: st
     for name in names:
         if documents.table is None:
             raise TableError(f"{documents.mark.file} was read without its column {name}")
-        values = simplify(documents.table.column(name))
+        column = documents.table.column(name)
+        values = _convert(column, kinds.choose_kind(column.type))
         parquet.write_part(locate_column(run, name) / part, pa.table({"value": values}), note)
 
 
-def simplify(values: pa.ChunkedArray) -> pa.Array:
-    """Return values as int64, float64 or large text; a column of nulls alone stays one."""
-    kind, whole = values.type, values.combine_chunks()
-    if pa.types.is_dictionary(kind):
-        return simplify(pa.chunked_array([whole.cast(kind.value_type)]))
-    if pa.types.is_null(kind):
-        return whole
-    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
-        return whole.cast(pa.int64())
-    if pa.types.is_floating(kind):
-        return whole.cast(pa.float64())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return whole.cast(pa.large_string())
-    return pa.array([widen_value(value, pa.large_string()) for value in whole.to_pylist()], pa.large_string())
+def _convert(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    """Return values under a type, or as text where one of them does not fit."""
+    try:
+        return kinds.convert_values(values, kind)
+    except (pa.ArrowException, ValueError):
+        return kinds.convert_values(values, kinds.TEXT)
 
 
-def complete_carried(run: Run, names: Sequence[str], made_from: str) -> None:
-    """Give the parts of each column one type, and record the columns as complete.
+def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: Collection[str] = ()) -> list[str]:
+    """Give the parts of each column one type, record the columns as complete, and return those without any value.
 
-    A column that lacks the part of a slice is left out; ``carry_columns`` then reads it when a verb needs it.
+    A column that lacks the part of a slice is left out; ``carry_columns`` then reads it when a verb needs it. So is one
+    of ``optional`` that has no value.
     """
-    known = dict((run.stage("carried") or {}).get("columns", {}))
+    known, empty = dict((run.stage("carried") or {}).get("columns", {})), []
     for name in names:
         parquet.remove_leftovers(locate_column(run, name))
         paths = [locate_column(run, name) / path.name for path in parquet.list_parts(run.scores)]
         if not all(path.exists() for path in paths):
             continue  # scoring began without this column
-        kind = _widest({pq.read_schema(path).field("value").type for path in paths})
-        seen: set[Any] = set()
-        for path in paths:
-            _retype(path, KINDS[kind])
-            if len(seen) <= MANY:
-                seen.update(pq.read_table(path, partitioning=None).column("value").unique().to_pylist())
-        known[name] = {"made_from": made_from, "type": kind, "values": min(len(seen - {None}), MANY + 1)}
-    run.save("carried", {"columns": dict(sorted(known.items()))})
+        kind = _unify(name, paths)
+        num_values = _count_values(paths, kind)
+        if not num_values:
+            empty.append(name)
+        if num_values or name not in optional:
+            known[name] = {"made_from": made_from, "type": kinds.name_kind(kind), "values": num_values}
+    run.save("carried", {**(run.stage("carried") or {}), "columns": dict(sorted(known.items()))})
+    return empty
 
 
-def _widest(kinds: set[pa.DataType]) -> str:
-    known = {kind for kind in kinds if not pa.types.is_null(kind)}
-    if known and known <= {pa.int64(), pa.float64()}:
-        return "int64" if known == {pa.int64()} else "double"
-    return "string"
+def _read_kind(path: Path) -> pa.DataType:
+    with parquet.naming(path):
+        return pq.read_schema(path).field("value").type
 
 
-def _retype(path: Path, kind: pa.DataType) -> None:
-    if pq.read_schema(path).field("value").type.equals(kind):
-        return
-    table, note = pq.read_table(path, partitioning=None), parquet.read_metadata(path)
-    parquet.write_part(path, pa.table({"value": table.column("value").cast(kind)}), note)
+def _unify(name: str, paths: Sequence[Path]) -> pa.DataType:
+    """Bring all parts of a column to one type, and return it: text where another does not hold every value."""
+    before = list(dict.fromkeys(map(_read_kind, paths)))
+    kind = kinds.merge_kinds(before)
+    others = [path for path in paths if not _read_kind(path).equals(kind)] if before != [kind] else []
+    if not all(_fits(path, kind) for path in others):
+        kind, others = kinds.TEXT, [path for path in paths if not _read_kind(path).equals(kinds.TEXT)]
+    mixed = [kinds.describe_kind(one) for one in before if not pa.types.is_null(one)]
+    if len(mixed) > 1 and kind.equals(kinds.TEXT):
+        console.say("carrying", f"{name} holds {' and '.join(dict.fromkeys(mixed))}: all of its values become text")
+    for path in others:
+        table, note = pq.read_table(path, partitioning=None), parquet.read_metadata(path)
+        parquet.write_part(path, pa.table({"value": kinds.convert_values(table.column("value"), kind)}), note)
+    return kind
+
+
+def _fits(path: Path, kind: pa.DataType) -> bool:
+    try:
+        kinds.convert_values(pq.read_table(path, partitioning=None).column("value"), kind)
+    except (pa.ArrowException, ValueError):
+        return False
+    return True
+
+
+def _count_values(paths: Sequence[Path], kind: pa.DataType) -> int:
+    """Return how many values a column has, at most ``MANY`` + 1; lists and objects count as that many."""
+    seen: set[str] = set()
+    for path in paths:
+        with parquet.naming(path):
+            column = pq.read_table(path, partitioning=None).column("value")
+        if pa.types.is_nested(kind):
+            if column.null_count < len(column):
+                return MANY + 1
+        elif len(seen) <= MANY:
+            seen.update(spelling.spell_distinct(column.unique().drop_null()))
+    return min(len(seen), MANY + 1)
 
 
 def carry_columns(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
@@ -169,14 +154,49 @@ def carry_columns(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
     Raises UsageError, with the nearest name, where the documents have no such column.
     """
     made_from = run.finished_scores()["made_from"]["corpus"]
-    missing = [name for name in names if not is_carried(run, name)]
+    missing = [name for name in names if find_carried(run, name) is None]
     if missing:
         corpus = run.corpus()
-        for name in missing:
-            check_document_column(corpus, name)
-        _read(run, corpus, tuple(missing), made_from)
-    carried = (run.stage("carried") or {}).get("columns", {})
-    return {name: KINDS[carried[name]["type"]] for name in names}
+        resolved = list(dict.fromkeys(resolve_name(corpus, name) for name in missing))
+        for name in resolved:
+            presence = find_column(corpus, name)
+            if presence == "absent" or (presence in ("missing", "foreign") and corpus.is_typed):
+                raise explain_absence(corpus, name)
+        _read(run, corpus, tuple(resolved), made_from)
+    return {name: _kind_of(run, name) for name in names}
+
+
+def _kind_of(run: Run, name: str) -> pa.DataType:
+    parts = parquet.list_parts(locate_column(run, find_carried(run, name) or name))
+    return _read_kind(parts[0]) if parts else kinds.TEXT
+
+
+def find_carried(run: Run, name: str) -> str | None:
+    """Return the name under which a column is carried, which is without the prefix ``doc.``; None where it is not."""
+    inner = name.removeprefix(PREFIX)
+    return next((known for known in dict.fromkeys((inner, name)) if is_carried(run, known)), None)
+
+
+def record_clashes(run: Run, corpus: Corpus) -> None:
+    """Record the columns of the documents that have the names of columns of the scores."""
+    clashes = [name for name in corpus.columns if is_score_name(name)]
+    run.save("carried", {"columns": {}, **(run.stage("carried") or {}), "clashes": clashes})
+
+
+def tell_clash(run: Run, name: str) -> None:
+    """Say which column a bare name means, where the scores and the documents both have one of that name."""
+    if name in (run.stage("carried") or {}).get("clashes", ()):
+        console.say("columns", f"{name} is that of the scores; the documents' column is {PREFIX}{name}")
+
+
+def explain_missing_signal(run: Run, option: str, name: str) -> UsageError:
+    """Return the error for a signal that was not measured, with the documents' column of its name if they have one."""
+    try:
+        clashes = name in run.corpus().columns
+    except CurateError:
+        clashes = False
+    other = f"; {option} {PREFIX}{name} is the documents' column" if clashes else ""
+    return UsageError(f"{option}: the scores have no {name}", f"score again with --signals {name}, or all{other}")
 
 
 def list_carried(run: Run) -> tuple[str, ...]:
@@ -200,6 +220,11 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
     for name in names:
         shutil.rmtree(locate_column(run, name), ignore_errors=True)
     console.say("carrying", f"{', '.join(names)}: read from the corpus once, then stored next to the scores")
+    unseen = [name for name in names if not has_column(corpus, name)]
+    for name in unseen:
+        near = suggest_name(corpus, name)
+        meant = f" (did you mean {near}?)" if near else ""
+        console.say("carrying", f"no document looked at so far has {name}{meant}; all of them are searched for it")
     parts = iter(parquet.list_parts(run.scores))
     with console.progress("carrying", corpus.size) as progress:
         for documents in corpus.slices(columns=names):
@@ -209,7 +234,10 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
                 raise TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
             write_carried(run, names, documents, path.name, made_from)
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
-    complete_carried(run, names, made_from)
+    for name in complete_carried(run, names, made_from, optional=unseen):
+        if name in unseen:
+            shutil.rmtree(locate_column(run, name), ignore_errors=True)
+            raise explain_absence(corpus, name)
 
 
 def default_domain(run: Run) -> str | None:

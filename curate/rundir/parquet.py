@@ -1,7 +1,9 @@
 """Parquet parts of the tables of a run, with JSON metadata. A part that exists is complete."""
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +53,33 @@ def remove_leftovers(directory: Path) -> None:
     for path in directory.glob(".*.tmp"):
         if not is_running(path.name.split(".")[-2]):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn an error of reading a part within the block into a TableError that names it and says how to mend it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise explain_damage(path, error) from error
+
+
+def explain_damage(path: Path, error: BaseException) -> TableError:
+    """Return the error for a part of the scores or of a carried column that cannot be read."""
+    cause = str(error).strip().split("\n", 1)[0]
+    again = "the same curate score command again: it scores what is missing"
+    if path.parent.parent.name == "carried":
+        again = "the same command again: it reads the column from the corpus"
+    return TableError(f"{path} cannot be read: {cause}", f"rm {shlex.quote(str(path))}, then {again}")
+
+
+def find_damage(paths: Iterable[Path]) -> TableError | None:
+    """Return the error for the first of some parts that cannot be read to its end; None where all can."""
+    for path in paths:
+        try:
+            with naming(path), pq.ParquetFile(path) as part:
+                for _ in part.iter_batches():
+                    pass
+        except TableError as error:
+            return error
+    return None

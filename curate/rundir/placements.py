@@ -17,8 +17,11 @@ import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
 from curate.rundir import decision_table, document_columns, parquet, schemas
+from curate.rundir.columns import kinds
+from curate.rundir.columns.names import PREFIX, is_score_name
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
+from curate.rundir.signals import SIGNALS
 from curate.runtime import files
 from curate.runtime.text import command
 
@@ -83,18 +86,28 @@ def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
     """
     parts = parquet.list_parts(run.scores)
     schema = pq.read_schema(parts[0]) if parts else schemas.SCORES
-    kinds = {field.name: field.type for field in schema if field.name not in ("row", "hash")}
-    numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
+    types = {field.name: field.type for field in schema if field.name not in ("row", "hash")}
+    numbers = [name for name, kind in types.items() if kinds.is_measure(kind)]
     if by in numbers:
-        return kinds[by], True
+        document_columns.tell_clash(run, by)
+        return types[by], True
+    if by in SIGNALS:
+        raise document_columns.explain_missing_signal(run, "--by", by)
     listed = f"there are: {', '.join(numbers)}, and the columns of the documents"
+    if is_score_name(by):
+        raise UsageError(
+            f"--by {by}: the column {by} of the scores holds no numbers",
+            f"--by {PREFIX}{by} is that of the documents; {listed}",
+        )
     try:
         kind = document_columns.carry_columns(run, [by])[by]
     except UsageError as error:
         close = difflib.get_close_matches(by, [*numbers, *schemas.ALIASES], 1)
         meant = f"did you mean {close[0]}? " if close else ""
+        near = error.hint if (error.hint or "").startswith("did you mean") else f"{meant}{listed}"
         message = f"--by {by}: neither the scores nor the documents have such a column"
-        raise UsageError(message, f"{meant}{listed}") from error
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise UsageError(f"--by {by}: the column is text, not numbers", f"--stratify {by} keeps its shares; {listed}")
+        raise UsageError(message, near) from error
+    if not kinds.is_measure(kind):
+        held = kinds.describe_kind(kind)
+        raise UsageError(f"--by {by}: the column is {held}, not numbers", f"--stratify {by} keeps its shares; {listed}")
     return kind, False

@@ -13,7 +13,7 @@ scores, in the same order.
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,16 +30,25 @@ REJECTION_COLUMNS = {"contaminated": "decontaminate", "eval_sets": "decontaminat
 """The columns that the hits and the duplicates add to the views, and the verb without which each is missing."""
 
 
+NO_COLUMNS: Mapping[str, str] = {}
+OF_THE_QUERY = (duckdb.ConversionException, duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException)
+"""Errors that no damaged part causes."""
+
+
 @contextmanager
 def open_scores(
-    run: Run, memory_limit: str | None = None, rejections: Rejections = NO_REJECTIONS, carry: Sequence[str] = ()
+    run: Run,
+    memory_limit: str | None = None,
+    rejections: Rejections = NO_REJECTIONS,
+    carry: Mapping[str, str] = NO_COLUMNS,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an isolated DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
 
     ``rejections`` are the tables that reject documents; without them ``scores`` has all documents. ``carry`` are
-    carried columns of the documents, which the views then have too. ``memory_limit`` is for example ``4GB``, None for
-    DuckDB's default. Raises UsageError for a memory limit that is not a size, TableError where a table cannot be
-    read, and StorageError where memory or the disk runs out, also from queries within the block.
+    carried columns of the documents, each with the name that it has in the views. Times with a zone are compared with
+    texts as UTC. ``memory_limit`` is for example ``4GB``, None for DuckDB's default. Raises UsageError for a memory
+    limit that is not a size, TableError where a part cannot be read, and StorageError where memory or the disk runs
+    out, also from queries within the block.
     """
     spill = run.path / ".spill"
     try:
@@ -51,13 +60,29 @@ def open_scores(
             yield connection
     except duckdb.OutOfMemoryException as error:
         raise StorageError(f"DuckDB ran out of memory: {first_line(error)}", "raise --memory-limit") from error
-    except duckdb.IOException as error:
-        raise StorageError(f"the scores in {run.scores} cannot be read: {first_line(error)}") from error
+    except duckdb.Error as error:
+        damage = None if isinstance(error, OF_THE_QUERY) else _find_damage(run, carry)
+        if damage is not None:
+            raise damage from error
+        if isinstance(error, duckdb.IOException):
+            raise StorageError(f"the scores in {run.scores} cannot be read: {first_line(error)}") from error
+        raise
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
 
+def _find_damage(run: Run, carry: Mapping[str, str]) -> TableError | None:
+    """Return the error for the first part of the scores, or of a carried column, that cannot be read; None for none."""
+    folders = [run.scores, *(_locate(run, name) for name in carry)]
+    return parquet.find_damage(path for folder in folders for path in parquet.list_parts(folder))
+
+
+def _locate(run: Run, name: str) -> Path:
+    return document_columns.locate_column(run, document_columns.find_carried(run, name) or name)
+
+
 def _isolate(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
@@ -68,22 +93,23 @@ def _isolate(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path])
 
 
 def _create_views(
-    connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejections, carry: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, run: Run, rejections: Rejections, carry: Mapping[str, str]
 ) -> None:
     """Create the views. NaN becomes null in them: DuckDB takes NaN for the largest number, and sometimes, where the
     statistics of a Parquet file leave it out, for one between the others."""
     directory = run.scores
     select = _select(parquet.list_parts(directory))
-    for name in carry:
-        select = _join_carried(select, run, name)
+    for name, shown in carry.items():
+        select = _join_carried(select, _locate(run, name), sql.quote_name(shown))
     try:
         kinds = {str(row[0]): row[1] for row in connection.execute(f"DESCRIBE {select}").fetchall()}
-        numbers = [name for name, kind in kinds.items() if kind in ("DOUBLE", "FLOAT")]
+        numbers = [sql.quote_name(name) for name, kind in kinds.items() if kind in ("DOUBLE", "FLOAT")]
         replaced = ", ".join(f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END AS {name}" for name in numbers)
         connection.execute(f"CREATE VIEW measured AS SELECT * REPLACE ({replaced}) FROM ({select})")
     except duckdb.Error as error:
         hint = "score again with --restart, or name another run with --run"
-        raise TableError(f"the scores in {directory} cannot be read: {first_line(error)}", hint) from error
+        message = f"the scores in {directory} cannot be read: {first_line(error)}"
+        raise _find_damage(run, carry) or TableError(message, hint) from error
     if not rejections:
         connection.execute("CREATE VIEW documents AS SELECT *, NULL::VARCHAR AS rejection FROM measured")
         connection.execute("CREATE VIEW scores AS SELECT * EXCLUDE (part, place) FROM measured")
@@ -95,10 +121,9 @@ def _create_views(
     connection.execute(f"CREATE VIEW scores AS {left}")
 
 
-def _join_carried(select: str, run: Run, name: str) -> str:
-    """Return the SQL of a query with a carried column, joined by part and row of the part."""
-    column = '"' + name.replace('"', '""') + '"'
-    parts = parquet.list_parts(document_columns.locate_column(run, name))
+def _join_carried(select: str, folder: Path, column: str) -> str:
+    """Return the SQL of a query with the carried column of a folder, joined by part and row of the part."""
+    parts = parquet.list_parts(folder)
     if not parts:
         return f"SELECT *, NULL AS {column} FROM ({select})"
     listed = ", ".join(sql.quote(str(path)) for path in parts)

@@ -44,6 +44,11 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def quote_name(name: str) -> str:
+    """Return the name of a column as SQL, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def parquet_source(path: Path) -> str:
     """Return the SQL that reads a table in DuckDB: one Parquet file, or the parts of a folder in order.
 

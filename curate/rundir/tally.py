@@ -63,26 +63,21 @@ def sum_tally(stage: str, tally: Tally, read: int) -> TallySums:
 def stream_decisions(connection: "duckdb.DuckDBPyConnection", reason: str, tally: Tally) -> Iterator["pa.RecordBatch"]:
     """Yield the decision on each document, in batches in the order of the scores, and add each batch to ``tally``.
 
-    ``reason`` is SQL over ``documents``, as in ``decision_query``. Raises UsageError where it fails on a row.
+    ``reason`` is SQL over ``documents``, as in ``decision_query``.
     """
     from curate.rundir import decision_table, sql
 
-    with blaming_sql():
-        for batch in sql.stream_batches(connection, decision_table.decision_query(connection, reason)):
-            add_batch(tally, batch)
-            yield batch
+    for batch in sql.stream_batches(connection, decision_table.decision_query(connection, reason)):
+        add_batch(tally, batch)
+        yield batch
 
 
 def count_by_reason(connection: "duckdb.DuckDBPyConnection", reason: str) -> Tally:
-    """Return the tally of a decision without making it; ``reason`` is SQL over ``documents``.
-
-    Raises UsageError where it fails on a row.
-    """
+    """Return the tally of a decision without making it; ``reason`` is SQL over ``documents``."""
     from curate.rundir import decision_table
 
     decided = decision_table.decision_query(connection, reason)
-    with blaming_sql():
-        rows = connection.execute(f"SELECT reason, count(*), sum(tokens) FROM ({decided}) GROUP BY reason").fetchall()
+    rows = connection.execute(f"SELECT reason, count(*), sum(tokens) FROM ({decided}) GROUP BY reason").fetchall()
     return {given: Share(int(documents), int(tokens)) for given, documents, tokens in rows}
 
 
@@ -99,7 +94,10 @@ def add_batch(tally: Tally, batch: "pa.RecordBatch") -> None:
 
 @contextmanager
 def blaming_sql() -> Iterator[None]:
-    """Turn an error of DuckDB within the block, such as a failed cast in the user's SQL, into a UsageError."""
+    """Turn an error of DuckDB within the block, such as a failed cast in the user's SQL, into a UsageError.
+
+    ``scores_view.open_scores`` goes inside the block, since it knows whether a damaged part is the cause.
+    """
     import duckdb
 
     from curate.rundir import sql

@@ -52,6 +52,7 @@ def bucket(
     from pathlib import Path
 
     from curate.rundir import rejections
+    from curate.rundir.columns.names import qualify_name
     from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
     from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
@@ -64,7 +65,9 @@ def bucket(
     if cutoffs is not None:
         known = load_cutoffs(Path(cutoffs))
         warning = check_reference(known, reference_of(opened), Path(cutoffs))
-        job = BucketJob(opened, found, known.by, known.within, f"cut as {cutoffs} says", None, known)
+        job = BucketJob(
+            opened, found, known.by, tuple(map(qualify_name, known.within)), f"cut as {cutoffs} says", None, known
+        )
     else:
         names, chosen = _choose_within(opened, within)
         warning, known = None, None
@@ -88,11 +91,12 @@ def _check_options(
 def _choose_within(run: "Run", within: str | None) -> tuple[tuple[str, ...], str]:
     """The columns to cut within, and how that came about."""
     from curate.rundir import document_columns
+    from curate.rundir.columns.names import split_group_columns
 
     if within == "none":
         return (), "over all documents"
     if within is not None:
-        return tuple(document_columns.split_names(within)), f"within {within}"
+        return tuple(split_group_columns(within)), f"within {within}"
     language = document_columns.default_language(run) or _find_language(run)
     if language is None:
         return (), "over all documents: they have no column of the language (--within COLUMN)"

@@ -158,7 +158,9 @@ def score(
             done = run_slices(read, work, leftovers=[opened.path])
     finally:
         reference.close()
-    document_columns.complete_carried(opened, names, read.fingerprint())
+    for name in document_columns.complete_carried(opened, names, read.fingerprint()):
+        console.warn(f"no document has a value in {name}")
+    document_columns.record_clashes(opened, read)
     summary = summarise_scores(opened, reference.identity["model"], done.seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     complete_scores(opened, read, made_from, kept, done.read)

@@ -16,6 +16,7 @@ from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
 from curate.reports.funnel import Funnel, read_funnel
 from curate.rundir import decision_table, document_columns, rejections
+from curate.rundir.columns.names import split_group_columns
 from curate.rundir.document_blocks import BlockReader, DocumentBlock
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
@@ -75,7 +76,7 @@ def _choose_domains(run: Run, named: str | None, record: Mapping[str, Any] | Non
     if named is None:
         found = document_columns.default_domain(run)
         return (found,) if found else ()
-    names = document_columns.split_names(named)
+    names = split_group_columns(named)
     document_columns.carry_columns(run, names)
     return tuple(names)
 

@@ -38,7 +38,9 @@ import numpy as np
 import pyarrow as pa
 
 from curate.errors import UsageError
-from curate.rundir import document_columns, scores_view, sql
+from curate.rundir import scores_view, sql
+from curate.rundir.columns import kinds
+from curate.rundir.columns.names import PREFIX, is_score_name, join_names, split_group_columns
 from curate.rundir.schemas import ALIASES
 from curate.rundir.signals import SIGNALS
 from curate.runtime.arrays import Float64Array
@@ -46,6 +48,8 @@ from curate.runtime.numbers import parse_tokens, spell_tokens
 
 SINGLE = tuple(name for name, signal in SIGNALS.items() if signal.dtype == "float32")
 """Columns of single precision, whose bounds are compared in it, so that a bound of 0.7 includes its 0.7."""
+MOST_NAMES = 60
+"""Columns that a message lists."""
 BoundValues = float | tuple[float, ...] | list[float] | None
 """The value of a bound, several to try, or None for no bound."""
 
@@ -270,7 +274,8 @@ def _check_expression(text: str | None) -> str | None:
     try:
         duckdb.SQLExpression(text)
     except duckdb.Error as error:
-        hint = 'one condition over the columns, as in --where "perplexity < 50 and tokens >= 64"'
+        hint = 'one condition over the columns, as in --where "perplexity < 50 and tokens >= 64"; '
+        hint += """a name with a space, or that SQL uses itself, in double quotes: --where '"My Col" = 1'"""
         raise UsageError(f"--where is not an SQL expression: {explain_sql_error(error)}", hint) from error
     return text
 
@@ -289,7 +294,7 @@ def _make_band(options: FilterOptions) -> Band | None:
         )
         return None
     column = options.by or "ppl"
-    within = tuple(document_columns.split_names(options.within)) if options.within else ()
+    within = tuple(split_group_columns(options.within)) if options.within else ()
     low, high = _find_shares(keep, rate)
     if budget is not None and (rate is not None or ":" in keep):
         other = f"--rate {rate}" if rate is not None else f"--keep {keep}"
@@ -361,7 +366,7 @@ def _band_parameters(band: Band) -> dict[str, Any]:
         found |= {"temperature": band.draw.temperature, "seed": band.draw.seed}
         found |= {} if band.budget is not None else {"rate": float(band.high)}
     if band.within:
-        found["within"] = ",".join(band.within)
+        found["within"] = join_names(band.within)
     return found if band.budget is None else {**found, "tokens": band.budget}
 
 
@@ -373,48 +378,63 @@ def _percent(share: Fraction) -> str:
     return f"{float(share * 100):.10g}"
 
 
-def check_columns(scores: pa.Schema, criteria: Criteria, carried: Mapping[str, str]) -> None:
+def check_columns(
+    scores: pa.Schema, criteria: Criteria, carried: Mapping[str, pa.DataType], of_documents: Sequence[str] = ()
+) -> None:
     """Raise UsageError where a criterion needs a column of numbers that neither scores nor documents have.
 
-    ``carried`` are the columns of the documents next to the scores, with their types.
+    ``carried`` are the columns of the documents next to the scores, with their types; ``of_documents`` are names that
+    a mistyped one may mean.
     """
     column_to_option = {bound.column: bound.option for bound in criteria.bounds}
     if criteria.band:
         column_to_option[criteria.band.column] = "--by"
     for column, option in column_to_option.items():
-        _check_column(column, option, scores, carried)
+        _check_column(column, option, scores, carried, of_documents)
 
 
-def _check_column(column: str, option: str, scores: pa.Schema, carried: Mapping[str, str]) -> None:
+def _check_column(
+    column: str, option: str, scores: pa.Schema, carried: Mapping[str, pa.DataType], of_documents: Sequence[str]
+) -> None:
     types = {one.name: one.type for one in scores if one.name not in ("row", "hash")}
-    numbers = [name for name, kind in types.items() if pa.types.is_floating(kind) or pa.types.is_integer(kind)]
-    if column in numbers or carried.get(column) in ("int64", "double"):
+    numbers = [name for name, kind in types.items() if kinds.is_measure(kind)]
+    if column in numbers or kinds.is_measure(carried.get(column, pa.null())):
         return
     if column in SIGNALS:
         raise UsageError(f"{option}: the scores have no {column}", f"score again with --signals {column}, or all")
+    if is_score_name(column):
+        hint = f"{option} {PREFIX}{column} is that of the documents; there are: {', '.join(numbers)}"
+        raise UsageError(f"{option}: the column {column} of the scores holds no numbers", hint)
     if column in carried:
-        raise UsageError(f"{option}: the column {column} of the documents holds text, not numbers", "curate filter -h")
-    close = difflib.get_close_matches(column, [*numbers, *ALIASES], 1)
+        held = kinds.describe_kind(carried[column])
+        raise UsageError(
+            f"{option}: the column {column} of the documents holds {held}, not numbers", "curate filter -h"
+        )
+    close = difflib.get_close_matches(column, [*numbers, *ALIASES, *of_documents], 1)
     meant = f"did you mean {close[0]}? " if close else ""
     raise UsageError(
         f"{option}: the scores have no column of numbers {column!r}", f"{meant}there are: {', '.join(numbers)}"
     )
 
 
-def check_where(connection: duckdb.DuckDBPyConnection, where: str) -> None:
+def check_where(connection: duckdb.DuckDBPyConnection, where: str, of_documents: Sequence[str] = ()) -> None:
     """Bind the condition to the columns of the scores.
 
-    Raises UsageError for one that DuckDB cannot bind, one that gives no boolean, and one that calls a function which
-    gives another value each time.
+    ``of_documents`` are the columns of the documents, which messages name too. Raises UsageError for one that DuckDB
+    cannot bind, one that gives no boolean, and one that calls a function which gives another value each time.
     """
-    known = scores_view.list_columns(connection)
-    hint = f"the columns are: {', '.join(known)}"
+    of_scores = scores_view.list_columns(connection)
+    others = [PREFIX + name if name in of_scores and is_score_name(name) else name for name in of_documents]
+    known = list(dict.fromkeys([*of_scores, *others]))
+    hint = f"the columns are: {', '.join(known[:MOST_NAMES])}{', …' if len(known) > MOST_NAMES else ''}"
     for column, verb in scores_view.REJECTION_COLUMNS.items():
         if re.search(rf"\b{column}\b", where) and column not in known:
             hint = f"{column} is a column once curate {verb} has run; {hint}"
     try:
         connection.execute(f"EXPLAIN SELECT 1 FROM scores WHERE (\n{where}\n)")
         kind = connection.execute(f"DESCRIBE SELECT (\n{where}\n) FROM scores").fetchall()[0][1]
+    except (duckdb.IOException, duckdb.OutOfMemoryException):
+        raise
     except duckdb.Error as error:
         raise UsageError(f"--where: {explain_sql_error(error)}", f"{_suggest(str(error), known)}{hint}") from error
     if kind != "BOOLEAN":
@@ -432,7 +452,7 @@ def explain_sql_error(error: duckdb.Error) -> str:
     return sql.first_line(error)
 
 
-def _suggest(message: str, known: Mapping[str, str]) -> str:
+def _suggest(message: str, known: Sequence[str]) -> str:
     named = re.search(r'column "([^"]+)" not found', message)
     close = difflib.get_close_matches(named[1], known, 1) if named else []
     return f"did you mean {close[0]}? " if close else ""
@@ -449,11 +469,11 @@ def _check_steady(connection: duckdb.DuckDBPyConnection, where: str) -> None:
             )
 
 
-def build_where_query(criteria: Criteria) -> str:
-    """Return the query of ``where`` for each document, in the order of the corpus: 0 false, 1 true, 2 null.
+def build_where_query(where: str) -> str:
+    """Return the query of a condition for each document, in the order of the corpus: 0 false, 1 true, 2 null.
 
     Documents that criteria are not about are 2 without evaluating the condition, since a cast may fail on them.
     """
-    value = f"CASE WHEN (\n{criteria.where}\n) IS NULL THEN 2 WHEN (\n{criteria.where}\n) THEN 1 ELSE 0 END"
+    value = f"CASE WHEN (\n{where}\n) IS NULL THEN 2 WHEN (\n{where}\n) THEN 1 ELSE 0 END"
     guarded = f"CASE WHEN status = 'ok' AND rejection IS NULL THEN {value} ELSE 2 END"
     return f"SELECT {guarded}::TINYINT AS said, part, place FROM documents AS scores ORDER BY part, place"

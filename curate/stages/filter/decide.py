@@ -1,6 +1,6 @@
 """The decision of ``curate filter``: criteria applied to every document, the table written, dry runs compared."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,17 +10,24 @@ import pyarrow as pa
 
 from curate.errors import GateError, UsageError
 from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql, tally
+from curate.rundir.columns.names import (
+    find_column,
+    is_score_name,
+    join_names,
+    resolve_name,
+    split_group_columns,
+)
 from curate.rundir.document_blocks import BlockReader
 from curate.rundir.rejections import Rejections, open_rejections
 from curate.rundir.run import Run, compute_fingerprint, open_run
-from curate.rundir.schemas import SCORES
 from curate.rundir.signals import SIGNALS
 from curate.rundir.tally import Share
-from curate.runtime import files
+from curate.runtime import console, files
 from curate.runtime.numbers import format_figure, parse_size
 from curate.runtime.text import command, fold_whitespace
 from curate.stages.filter.apply import compile_criteria
 from curate.stages.filter.boundary_examples import find_boundaries
+from curate.stages.filter.condition import ConditionSettler, SettledCondition
 from curate.stages.filter.counts import (
     CountedDecision,
     DecisionCount,
@@ -95,48 +102,68 @@ class FilterJob:
         """
         within = list(criteria.band.within) if criteria.band else []
         self.domain = self._choose_domain(within)
-        others = [name for name in criteria.columns() if name not in SCORES.names and name not in SIGNALS]
-        corpus = self.run.corpus() if criteria.where or others else None
-        carried = document_columns.list_carried(self.run)
-        others = [
-            name
-            for name in others
-            if name in carried or (corpus is not None and document_columns.has_column(corpus, name))
-        ]
-        in_sql = []
-        if criteria.where and corpus is not None:
-            in_sql = document_columns.list_mentioned(corpus, criteria.where, carried)
-        types = document_columns.carry_columns(self.run, list(dict.fromkeys([*self.domain, *within, *others, *in_sql])))
-        check_columns(aligned_parts.read_schema(self.run), criteria, {name: _spell_type(types[name]) for name in types})
-        if criteria.where is not None or self.rejections:
-            with scores_view.open_scores(self.run, self.memory_limit, self.rejections, in_sql) as connection:
+        schema = aligned_parts.read_schema(self.run)
+        others, near = self._find_measures(criteria, schema)
+        condition = None if criteria.where is None else self._settle_condition(criteria.where, schema.names)
+        carry = {} if condition is None else condition.carry
+        types = document_columns.carry_columns(self.run, list(dict.fromkeys([*self.domain, *within, *others, *carry])))
+        check_columns(schema, criteria, types, near)
+        if condition is not None or self.rejections:
+            with scores_view.open_scores(self.run, self.memory_limit, self.rejections, carry) as connection:
                 scores_view.check_rejections_are_scored(connection, self.run, self.rejections)
-                if criteria.where is not None:
-                    check_where(connection, criteria.where)
+                if condition is not None:
+                    check_where(connection, condition.sql, self.run.corpus().columns)
         return BlockReader(
             self.run,
             self.rejections,
             list(dict.fromkeys(["row", "perplexity", *criteria.columns()])),
             self.domain,
             within,
-            where=None if criteria.where is None else lambda: self._answer_where(criteria, in_sql),
+            where=None if condition is None else lambda: self._answer_where(condition),
             # DuckDB has the other half.
             held_bytes=None if self.memory_limit is None else parse_size(self.memory_limit, "--memory-limit") // 2,
         )
+
+    def _find_measures(self, criteria: Criteria, schema: pa.Schema) -> tuple[list[str], Sequence[str]]:
+        """Return the columns of the documents that the criteria need, and the names that an unknown one may mean.
+
+        Says where a name is that of a column of the scores and of the documents.
+        """
+        measured = criteria.band.column if criteria.band else None
+        if measured is not None and measured in schema.names:
+            document_columns.tell_clash(self.run, measured)
+        elif measured in SIGNALS:
+            raise document_columns.explain_missing_signal(self.run, "--by", str(measured))
+        others = [name for name in criteria.columns() if not is_score_name(name)]
+        unknown = [name for name in others if document_columns.find_carried(self.run, name) is None]
+        if not unknown:
+            return others, ()
+        corpus = self.run.corpus()
+        found = {name for name in unknown if find_column(corpus, resolve_name(corpus, name)) != "absent"}
+        return [name for name in others if name not in unknown or name in found], corpus.columns
+
+    def _settle_condition(self, where: str, of_scores: Sequence[str]) -> SettledCondition:
+        rejecting = {"decontaminate": self.rejections.hits, "dedup": self.rejections.duplicates}
+        added = [name for name, verb in scores_view.REJECTION_COLUMNS.items() if rejecting[verb] is not None]
+        carried = document_columns.list_carried(self.run)
+        settled = ConditionSettler(self.run.corpus(), [*of_scores, *added], carried).settle(where)
+        for note in settled.notes:
+            console.say("columns", note)
+        return settled
 
     def _choose_domain(self, within: list[str]) -> list[str]:
         if self.ledger == "none":
             return []
         if self.ledger is not None:
-            return document_columns.split_names(self.ledger)
+            return split_group_columns(self.ledger)
         default = document_columns.default_domain(self.run)
         return within or ([default] if default else [])
 
-    def _answer_where(self, criteria: Criteria, carried: list[str]) -> Iterator[pa.RecordBatch]:
+    def _answer_where(self, condition: SettledCondition) -> Iterator[pa.RecordBatch]:
         """Yield what the user's SQL gives for each row. Raises UsageError where it fails on one, as a cast can."""
-        views = scores_view.open_scores(self.run, self.memory_limit, self.rejections, carried)
-        with views as connection, tally.blaming_sql():
-            yield from sql.stream_batches(connection, build_where_query(criteria))
+        views = scores_view.open_scores(self.run, self.memory_limit, self.rejections, condition.carry)
+        with tally.blaming_sql(), views as connection:
+            yield from sql.stream_batches(connection, build_where_query(condition.sql))
 
     def suggest(self, reader: BlockReader) -> list[tuple[BlockReader, Criteria]]:
         """Return criteria to try: upper bounds near the quartiles, and the middle half of all and of each domain."""
@@ -146,7 +173,7 @@ class FilterJob:
         if len(reader.domains.names) > 1:
             grouped = BlockReader(self.run, self.rejections, reader.columns, self.domain, held_bytes=reader.held_bytes)
             grouped.load()
-            trials.append((grouped, build_criteria(replace(middle, within=",".join(self.domain)))))
+            trials.append((grouped, build_criteria(replace(middle, within=join_names(self.domain)))))
         return trials
 
     def sweep(self, reader: BlockReader, trials: list[tuple[BlockReader, Criteria]]) -> FilterSummary:
@@ -220,10 +247,6 @@ def _count(judgement: Judgement) -> DecisionCount:
     for block, codes in judgement.blocks():
         count.add(block, codes)
     return count
-
-
-def _spell_type(data_type: pa.DataType) -> str:
-    return {"large_string": "string"}.get(str(data_type), str(data_type))
 
 
 def _make_trial(criteria: Criteria, decision: CountedDecision) -> FilterTrial:

@@ -30,8 +30,10 @@ def rank_documents(
 ) -> "RankedDocuments":
     """Return the kept documents by rank. Raises GateError where nothing is kept, UsageError where nothing has a key."""
     from curate.rundir import aligned_parts, placements
+    from curate.rundir.columns.names import qualify_name
     from curate.stages.order.ranks import RankCollector
 
+    stratify = None if stratify is None else qualify_name(stratify)
     kind, is_of_scores = placements.find_column_type(run, by)
     carry = list(dict.fromkeys([*(() if is_of_scores else (by,)), *((stratify,) if stratify else ())]))
     collector = RankCollector(read, scratch, kind, stratify is not None)
@@ -155,11 +157,13 @@ def summarise_order(
 
 def _list_strata(tenths: "tuple[ProfileTenth, ...]", names: tuple[Any, ...]) -> tuple[OrderStratum, ...]:
     """Return the strata, those of the most tokens first."""
+    from curate.rundir.aligned_parts import name_value
+
     total = sum(tenth.tokens for tenth in tenths) or 1
     strata = []
     for number, name in enumerate(names):
         tokens = sum(tenth.strata[number] for tenth in tenths)
         shares = [tenth.strata[number] / tenth.tokens for tenth in tenths if tenth.tokens]
-        text = None if name is None else str(name)
+        text = None if name is None else name_value(name)
         strata.append(OrderStratum(text, tokens, tokens / total, min(shares, default=0.0), max(shares, default=0.0)))
     return tuple(sorted(strata, key=lambda one: (-one.tokens, one.value or "")))

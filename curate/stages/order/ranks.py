@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.errors import UsageError
-from curate.rundir import sql
+from curate.rundir import aligned_parts, sql
+from curate.rundir.columns import kinds, spelling
 from curate.runtime import files
 from curate.stages.order import permutations
 from curate.stages.order.permutations import Ranks, blocks
@@ -89,7 +90,7 @@ class RankCollector:
     """Takes columns of kept documents, part by part, then ranks them."""
 
     def __init__(self, most: int, scratch: RankScratch, kind: pa.DataType, stratified: bool):
-        self._scratch, self._whole = scratch, pa.types.is_integer(kind)
+        self._scratch, self._whole = scratch, pa.types.is_integer(kind) and not pa.types.is_uint64(kind)
         self._keys, self._tokens, self._places = (scratch.empty(most) for _ in range(3))
         self._strata = scratch.empty(most) if stratified else None
         self._codes: dict[Any, int] = {}
@@ -99,7 +100,7 @@ class RankCollector:
     def add(self, key: pa.ChunkedArray, tokens: pa.ChunkedArray, stratum: pa.ChunkedArray | None) -> None:
         """The next documents: their keys (null or NaN for none), tokens, and values to stratify by."""
         kind = pa.int64() if self._whole else pa.float64()
-        found = key.cast(kind)
+        found = kinds.to_numbers(key, kind)
         has = found.is_valid().to_numpy()
         values = np.asarray(found.fill_null(0).to_numpy())
         has &= ~np.isnan(values)
@@ -117,14 +118,17 @@ class RankCollector:
 
     def _encode(self, column: pa.ChunkedArray) -> Ranks:
         """The values of a column as numbers, in the order in which they are first met."""
-        coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-        for value in coded.dictionary.to_pylist():
-            self._codes.setdefault(value, len(self._codes))
+        coded = aligned_parts.encode_values(column)
+        values = [*spelling.spell_distinct(coded.dictionary), None]
+        codes = pc.fill_null(coded.indices, len(values) - 1).to_numpy(zero_copy_only=False)
+        occurring, first = np.unique(codes, return_index=True)
+        for code in occurring[np.argsort(first)].tolist():
+            self._codes.setdefault(values[code], len(self._codes))
         if len(self._codes) > MOST_STRATA:
             message = f"--stratify: the column has more than {MOST_STRATA:,} values among the documents that are kept"
             raise UsageError(message, "stratify by a column of few values, such as a domain or a language")
-        own = np.array([self._codes[value] for value in coded.dictionary.to_pylist()], np.int64)
-        return np.asarray(own[coded.indices.to_numpy()])
+        own = np.array([self._codes.get(value, -1) for value in values], np.int64)
+        return np.asarray(own[codes])
 
     def rank(self, descending: bool) -> RankedDocuments:
         """All that was added, ranked; nothing may be added after."""
