@@ -25,9 +25,10 @@ from curate.rundir.columns.names import (
     PREFIX,
     check_document_column,
     explain_absence,
-    find_column,
+    find_path,
     has_column,
     is_score_name,
+    is_searchable,
     resolve_name,
     split_names,
     suggest_name,
@@ -52,7 +53,12 @@ def choose_carried(corpus: Corpus, option: str) -> tuple[str, ...]:
     if option == "auto":
         names = [inside + name for name in (*DOMAINS, *LANGUAGES) for inside in INSIDE]
         return tuple(name for name in names if name != corpus.text_field and has_column(corpus, name))
-    return tuple(check_document_column(corpus, name) for name in split_names(option))
+    return tuple(_choose_named(corpus, name) for name in split_names(option))
+
+
+def _choose_named(corpus: Corpus, name: str) -> str:
+    is_searched = name.startswith(PREFIX) and is_searchable(corpus, name)
+    return resolve_name(corpus, name) if is_searched else check_document_column(corpus, name)
 
 
 def locate_column(run: Run, name: str) -> Path:
@@ -70,7 +76,7 @@ def write_carried(run: Run, names: Sequence[str], documents: Documents, part: st
     for name in names:
         if documents.table is None:
             raise TableError(f"{documents.mark.file} was read without its column {name}")
-        column = documents.table.column(name)
+        column = documents.table.column(find_path(name))
         values = _convert(column, kinds.choose_kind(column.type))
         parquet.write_part(locate_column(run, name) / part, pa.table({"value": values}), note)
 
@@ -157,11 +163,10 @@ def carry_columns(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
     missing = [name for name in names if find_carried(run, name) is None]
     if missing:
         corpus = run.corpus()
-        resolved = list(dict.fromkeys(resolve_name(corpus, name) for name in missing))
-        for name in resolved:
-            presence = find_column(corpus, name)
-            if presence == "absent" or (presence in ("missing", "foreign") and corpus.is_typed):
-                raise explain_absence(corpus, name)
+        for name in missing:
+            if not is_searchable(corpus, name):
+                check_document_column(corpus, name)
+        resolved = dict.fromkeys(resolve_name(corpus, name) for name in missing)
         _read(run, corpus, tuple(resolved), made_from)
     return {name: _kind_of(run, name) for name in names}
 
@@ -220,14 +225,14 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
     for name in names:
         shutil.rmtree(locate_column(run, name), ignore_errors=True)
     console.say("carrying", f"{', '.join(names)}: read from the corpus once, then stored next to the scores")
-    unseen = [name for name in names if not has_column(corpus, name)]
+    unseen = [name for name in names if not has_column(corpus, find_path(name))]
     for name in unseen:
         near = suggest_name(corpus, name)
         meant = f" (did you mean {near}?)" if near else ""
         console.say("carrying", f"no document looked at so far has {name}{meant}; all of them are searched for it")
     parts = iter(parquet.list_parts(run.scores))
     with console.progress("carrying", corpus.size) as progress:
-        for documents in corpus.slices(columns=names):
+        for documents in corpus.slices(columns=tuple(map(find_path, names))):
             path = next(parts, None)
             if path is None or parquet.read_metadata(path)["slice"] != asdict(documents.mark):
                 start = f"{documents.mark.file}, row {documents.mark.first_row}"
@@ -237,7 +242,7 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
     for name in complete_carried(run, names, made_from, optional=unseen):
         if name in unseen:
             shutil.rmtree(locate_column(run, name), ignore_errors=True)
-            raise explain_absence(corpus, name)
+            raise explain_absence(corpus, find_path(name), searched=True)
 
 
 def default_domain(run: Run) -> str | None:

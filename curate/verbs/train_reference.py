@@ -146,13 +146,13 @@ def open_texts(
     Raises CorpusError where there is nothing to read, and UsageError where the corpus has no such column.
     """
     from curate.corpus import open_corpus
-    from curate.rundir.columns.names import check_document_column
+    from curate.rundir.columns.names import check_document_column, find_path
     from curate.runtime.console import say, warn
 
     opened = open_corpus(paths, text_field=text_field, limit=limit, sample=sample, seed=seed)
     say("reading", opened.describe())
     if column is not None:
-        column = check_document_column(opened, column)
+        column = find_path(check_document_column(opened, column))
 
     def texts() -> Any:
         unreadable = 0

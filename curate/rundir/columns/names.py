@@ -1,9 +1,11 @@
 """Names of the documents' columns, as options and SQL say them.
 
 A name is a column, or a path with dots to a field within one (``meta.lang``). Where a column of the documents has the
-name of one of the scores, the bare name in ``--by`` and ``--where`` is that of the scores; ``doc.NAME`` is the column
-of the documents, always. Options about groups (``--within``, ``--ledger``, ``--stratify``) are about columns of the
-documents only. Names in a list are separated by commas; one with a comma in it stands in double quotes.
+name of one of the scores, the bare name in ``--by`` and ``--where`` is that of the scores. ``doc.NAME`` is always the
+column of the documents (of a column that is called ``doc`` the field, where they have no column NAME), and is looked
+for in all rows where the starts of the files do not show it. Options about groups (``--within``, ``--ledger``,
+``--stratify``) are about columns of the documents only. Names in a list are separated by commas; one with a comma in
+it stands in double quotes.
 """
 
 import difflib
@@ -102,26 +104,50 @@ def has_column(corpus: Corpus, name: str) -> bool:
 
 
 def resolve_name(corpus: Corpus, name: str) -> str:
-    """Return the name without its prefix ``doc.``, unless only a column of the documents called ``doc`` has it."""
+    """Return the name under which a column is carried: without the prefix ``doc.``.
+
+    Of a column that is called ``doc``, a field has the prefix in front where ``doc.NAME`` is another column.
+    """
     inner = name.removeprefix(PREFIX)
-    if inner != name and find_column(corpus, inner) not in ("shown", "hidden") and has_column(corpus, name):
+    if inner != name and not _is_there(corpus, inner) and has_column(corpus, name):
         return name
-    return inner
+    return PREFIX + inner if inner.startswith(PREFIX) and _is_there(corpus, inner.removeprefix(PREFIX)) else inner
+
+
+def _is_there(corpus: Corpus, name: str) -> bool:
+    return find_column(corpus, name) in ("shown", "hidden")
+
+
+def find_path(name: str) -> str:
+    """Return the path in the rows of a column that is carried under a name of ``resolve_name``."""
+    return name.removeprefix(PREFIX) if name.startswith(PREFIX + PREFIX) else name
 
 
 def check_document_column(corpus: Corpus, name: str) -> str:
-    """Return the name of a column before anything is read of it.
+    """Return the name under which a column is carried, before anything is read of it.
 
     Raises UsageError, with the nearest name, where the rows looked at show that the documents do not have it.
     """
     resolved = resolve_name(corpus, name)
-    if find_column(corpus, resolved) in ("shown", "hidden"):
+    if _is_there(corpus, find_path(resolved)):
         return resolved
-    raise explain_absence(corpus, resolved)
+    raise explain_absence(corpus, find_path(resolved))
 
 
-def explain_absence(corpus: Corpus, name: str) -> UsageError:
-    """Return the error for a column that the documents do not have, with the nearest name."""
+def is_searchable(corpus: Corpus, name: str) -> bool:
+    """Return whether rows may have a column that the starts of the files do not show, and the user asks to search them.
+
+    A field within a column is always searched for, a column only as ``doc.NAME``, since a mistyped one costs a pass.
+    """
+    presence = find_column(corpus, find_path(resolve_name(corpus, name)))
+    return not corpus.is_typed and (presence in ("missing", "foreign") or name.startswith(PREFIX))
+
+
+def explain_absence(corpus: Corpus, name: str, searched: bool = False) -> UsageError:
+    """Return the error for a column that the documents do not have, with the nearest name.
+
+    ``searched`` says that all rows were read, not only those at the starts of the files.
+    """
     fields = list(islice(list_fields(corpus), MOST_FIELDS))
     close = difflib.get_close_matches(name, fields, 1)
     meant = f"did you mean {close[0]}? " if close else ""
@@ -129,7 +155,9 @@ def explain_absence(corpus: Corpus, name: str) -> UsageError:
     inside = [field for field in fields if field.startswith(f"{root}.")] if root in corpus.columns else []
     listed = inside or list(corpus.columns)
     shown = ", ".join(listed[:LISTED]) + (", …" if len(listed) > LISTED else "")
-    return UsageError(f"the documents have no column {name!r}", f"{meant}there are: {shown}")
+    is_new = not searched and not corpus.is_typed and find_column(corpus, name) == "absent"
+    more = f"; {PREFIX}{name} is looked for in all rows" if is_new else ""
+    return UsageError(f"the documents have no column {name!r}", f"{meant}there are: {shown}{more}")
 
 
 def suggest_name(corpus: Corpus, name: str) -> str | None:

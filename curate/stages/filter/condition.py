@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from curate.corpus import Corpus
 from curate.errors import UsageError
 from curate.rundir import schemas, sql
-from curate.rundir.columns.names import PREFIX, explain_absence, find_column
+from curate.rundir.columns.names import PREFIX, explain_absence, find_column, is_searchable
 from curate.rundir.scores_view import REJECTION_COLUMNS
 from curate.rundir.signals import SIGNALS
 from curate.stages.filter.mentions import ColumnMention, list_mentions
@@ -80,7 +80,7 @@ class ConditionSettler:
         taken = {one.lower() for one in (*TAKEN, *self.scores, *self.names.values())}
         if name.lower() not in taken:
             return name
-        shown, number = PREFIX + name, 2
+        shown, number = PREFIX + name.removeprefix(PREFIX), 2
         while shown.lower() in taken:
             shown, number = f"{PREFIX}{name} ({number})", number + 1
         return shown
@@ -104,6 +104,8 @@ class ConditionSettler:
         doc = PREFIX[:-1]
         if self._has(doc):
             return self._find_field([doc, *names])
+        if is_searchable(self.corpus, PREFIX + names[0]):
+            return _Meaning(PREFIX + ".".join(names))
         raise explain_absence(self.corpus, names[0])
 
     def _choose(self, name: str) -> str | None:
@@ -145,5 +147,5 @@ class ConditionSettler:
             raise UsageError(message, "bytes and chars are its length; other columns of the documents can be named")
         splits = len(names) > 1 and not any("." in one for one in names)
         if len(names) == 1 or (splits and find_column(self.corpus, name) in ("shown", "hidden", "missing")):
-            return _Meaning(name)
+            return _Meaning(PREFIX + name if name.startswith(PREFIX) else name)
         return _Meaning(names[0], tuple(names[1:]))

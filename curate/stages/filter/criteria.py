@@ -436,7 +436,8 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str, of_documents:
     except (duckdb.IOException, duckdb.OutOfMemoryException):
         raise
     except duckdb.Error as error:
-        raise UsageError(f"--where: {explain_sql_error(error)}", f"{_suggest(str(error), known)}{hint}") from error
+        message = explain_sql_error(error)
+        raise UsageError(f"--where: {message}", f"{_suggest(message, known)}{hint}") from error
     if kind != "BOOLEAN":
         raise UsageError(f"--where gives {kind}, not true or false", hint)
     _check_steady(connection, where)
@@ -453,7 +454,9 @@ def explain_sql_error(error: duckdb.Error) -> str:
 
 
 def _suggest(message: str, known: Sequence[str]) -> str:
-    named = re.search(r'column "([^"]+)" not found', message)
+    if "explicit cast is required" in message:
+        return "text compares with a number as in try_cast(NAME as double) > 5; "
+    named = re.search(r'column "([^"]+)" not found', message) or re.search(r"table .* found!, at: ([\w.]+)", message)
     close = difflib.get_close_matches(named[1], known, 1) if named else []
     return f"did you mean {close[0]}? " if close else ""
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from curate.errors import GateError, UsageError
 from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql, tally
 from curate.rundir.columns.names import (
-    find_column,
+    find_path,
+    has_column,
     is_score_name,
     join_names,
     resolve_name,
@@ -139,7 +140,7 @@ class FilterJob:
         if not unknown:
             return others, ()
         corpus = self.run.corpus()
-        found = {name for name in unknown if find_column(corpus, resolve_name(corpus, name)) != "absent"}
+        found = {name for name in unknown if has_column(corpus, find_path(resolve_name(corpus, name))) or "." in name}
         return [name for name in others if name not in unknown or name in found], corpus.columns
 
     def _settle_condition(self, where: str, of_scores: Sequence[str]) -> SettledCondition:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from curate.errors import ModelError
 from curate.reference.likelihood import Passage
 from curate.rundir import document_columns, parquet
+from curate.rundir.columns.names import find_path
 from curate.runtime import profiler, threads
 from curate.stages.score import rows
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part
@@ -72,7 +73,7 @@ class ScoreWork:
 
     @property
     def columns(self) -> "Literal['text', 'all'] | tuple[str, ...]":
-        return self.carried or "text"
+        return tuple(map(find_path, self.carried)) or "text"
 
     def process(
         self, slices: "Iterator[Documents]", advance: Advance
