@@ -36,7 +36,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         note = (pq.read_schema(path).metadata or {}).get(_META)
     except (OSError, pa.ArrowException) as error:
-        raise TableError(f"{path} is not a complete Parquet file: {error}", "start over with --restart") from error
+        raise TableError(f"{path} is not a complete Parquet file: {error}", suggest_mending(path)) from error
     if note is None:
         raise TableError(f"{path} was not written by curate", "move it away, or name another run with --run")
     value = json.loads(note)
@@ -67,10 +67,17 @@ def naming(path: Path) -> Iterator[None]:
 def explain_damage(path: Path, error: BaseException) -> TableError:
     """Return the error for a part of the scores or of a carried column that cannot be read."""
     cause = str(error).strip().split("\n", 1)[0]
-    again = "the same curate score command again: it scores what is missing"
+    return TableError(f"{path} cannot be read: {cause}", suggest_mending(path))
+
+
+def suggest_mending(path: Path) -> str:
+    """Return how a damaged part is made again: without it, the verb that wrote it does so."""
+    again = "start over with --restart"
+    if path.parent.name == "scores":
+        again = "then the same curate score command again: it scores what is missing"
     if path.parent.parent.name == "carried":
-        again = "the same command again: it reads the column from the corpus"
-    return TableError(f"{path} cannot be read: {cause}", f"rm {shlex.quote(str(path))}, then {again}")
+        again = "then the same command again: it reads the column from the corpus"
+    return f"rm {shlex.quote(str(path))}, {again}" if again.startswith("then") else again
 
 
 def find_damage(paths: Iterable[Path]) -> TableError | None:

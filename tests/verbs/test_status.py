@@ -8,8 +8,10 @@ from curate.errors import TableError
 from curate.reports.funnel import list_sets
 from curate.rundir import parquet
 from curate.rundir.run import open_run
+from curate.verbs.bucket import bucket
 from curate.verbs.explain import explain
 from curate.verbs.filter import filter as choose
+from curate.verbs.score import score
 from curate.verbs.status import status
 
 
@@ -171,3 +173,41 @@ def test_no_run_and_no_scores_name_the_command(tmp_path):
         with pytest.raises(TableError) as caught:
             verb()
         assert "curate score CORPUS" in caught.value.hint
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
+def test_a_damaged_part_of_the_scores_is_named_with_the_command_that_mends_it(tmp_path, damage):
+    rows = [{"text": f"some words {number}", "domain": "ab"[number % 2]} for number in range(40)]
+    write_lines(tmp_path / "a.jsonl", rows)
+    run = make_run(tmp_path / "run", [tmp_path / "a.jsonl"], slice_bytes=900)
+    first, second, *_ = parquet.list_parts(run.scores)
+    path = str(run.path)
+    asks = (
+        lambda: status(path),
+        lambda: choose(path, max_ppl=70),
+        lambda: choose(path, where="domain = 'a'"),
+        lambda: explain("a.jsonl:3", path),
+        lambda: bucket(path, within="domain"),
+    )
+    for part in (first, second):
+        whole = part.read_bytes()
+        part.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "foreign": b"x" * 99}[damage])
+        for ask in asks:
+            with pytest.raises(TableError) as caught:
+                ask()
+            assert str(part) in caught.value.message and "--where" not in caught.value.message
+            assert (caught.value.hint or "").startswith(f"rm {part}, then the same curate score")
+        part.write_bytes(whole)
+    assert status(path).read == 40
+
+
+def test_a_damaged_part_is_scored_again_by_the_command_of_the_hint(tmp_path):
+    write_lines(tmp_path / "a.jsonl", [{"text": f"some words {number}"} for number in range(40)])
+    ask = {"model": "none", "run": str(tmp_path / "run"), "slice_bytes": 900}
+    score(str(tmp_path / "a.jsonl"), **ask)
+    part = parquet.list_parts(tmp_path / "run" / "scores")[1]
+    whole = part.read_bytes()
+    part.write_bytes(whole[:50])
+    part.unlink()
+    score(str(tmp_path / "a.jsonl"), **ask)
+    assert part.read_bytes() == whole and status(str(tmp_path / "run")).read == 40

@@ -68,14 +68,22 @@ def _strip_zeros(text: str) -> str:
     return ENDS_IN_ZEROS.sub("", text) if "." in text else text
 
 
+def spell_bytes(value: bytes) -> str:
+    """Return bytes as the text that they are in UTF-8, else as Python writes them: b'\\xff'."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return repr(value)
+
+
 def spell(value: Any) -> str:
-    """Return a value from Python as text: JSON for lists and objects, escapes for bytes that are not UTF-8."""
+    """Return a value from Python as text: JSON for lists and objects."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
+        return spell_bytes(value)
     if isinstance(value, (list, dict, tuple)):
         return json.dumps(value, ensure_ascii=False, default=spell_value)
     if isinstance(value, Decimal):
