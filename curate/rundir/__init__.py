@@ -7,5 +7,5 @@ rejections      hits and duplicates that reject     reasons          how reasons
 aligned_parts   parts of several tables, row by row document_columns columns of the documents next to their scores
 quantiles       exact quantiles, bounded memory     tally            documents and tokens by reason and domain
 placements      the tables of ``bucket``, ``order`` document_blocks  documents as NumPy columns, held where they fit
-signals         columns computed from a text
+signals         columns computed from a text        columns/         types, spellings, names of documents' columns
 """

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from curate.rundir import aligned_parts, decision_table, schemas
 from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, number_of
+from curate.rundir.columns import kinds
 from curate.rundir.reasons import precedes_criteria
 from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
@@ -208,4 +209,4 @@ def _is_of_scores(name: str) -> bool:
 def _to_numpy(column: pa.ChunkedArray) -> Array:
     """Return numbers in the precision that they have; as float64 with NaN for null where whole numbers have nulls."""
     exact = pa.types.is_floating(column.type) or (pa.types.is_integer(column.type) and not column.null_count)
-    return np.asarray((column if exact else column.cast("double")).to_numpy())
+    return np.asarray((column if exact else kinds.to_numbers(column, pa.float64())).to_numpy())

@@ -51,7 +51,9 @@ def filter(
         float | None, typer.Option(help="Let --keep draw by chance: 1 softly, near 0 strictly, 10 nearly evenly.")
     ] = None,
     seed: SeedOption = 0,
-    where: Annotated[str | None, typer.Option(help="SQL condition over the columns of the scores.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition over the columns of the scores and of the documents.")
+    ] = None,
     ledger: Annotated[
         str | None, typer.Option(help="Column to count by, or none.  [default: --within, else the domain]")
     ] = None,
@@ -69,6 +71,10 @@ def filter(
     Replaces what an earlier filter decided. The first criterion that a document fails is its reason: not scored,
     contaminated, a duplicate, the bounds in the order below, ``where``, ``keep``. Percentiles, medians, and the table
     ``scores`` that ``where`` may query, are of the documents that are neither contaminated nor duplicates.
+
+    ``where`` and ``by`` take columns of the documents too, and fields within them (``meta.lang``). A name that the
+    scores have is theirs: ``doc.NAME`` is the documents' column, as in ``doc.tokens``. ``within`` and ``ledger`` are
+    about columns of the documents alone.
 
     With ``dry_run`` nothing is written. Without a criterion it tries a few thresholds, and a bound may have several
     values (``--max-ppl 20,30,50``), each of which is tried.

@@ -95,6 +95,15 @@ def test_numbers_of_every_type_order_and_others_are_refused(run):
             curate.bucket(str(run.path), by=name)
 
 
+def test_whole_numbers_that_no_float_holds_still_order(tmp_path):
+    table = pa.table({"text": [f"some words {n}" for n in range(4)], "n": pa.array([2**60 + 1, None, 3, 2**63 - 1])})
+    run = make_typed_run(tmp_path, table)
+    path = str(run.path)
+    assert curate.filter(path, keep="low", by="n", rate=0.5, dry_run=True).kept.documents == 2
+    assert curate.order(path, by="n", dry_run=True).unmeasured == 1
+    assert curate.bucket(path, by="n", quantiles=3).unmeasured == 1
+
+
 @pytest.mark.parametrize("where", ["meta.lnag = 'x'", "meta['lnag'] = 'x'", "\"meta.lnag\" = 'x'", "meta.deep.a.c = 1"])
 def test_a_mistyped_field_is_refused_with_the_nearest(run, where):
     with pytest.raises(UsageError) as caught:

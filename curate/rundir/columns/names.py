@@ -80,7 +80,7 @@ def find_column(corpus: Corpus, name: str) -> Presence:
     first, *rest = name.split(".")
     if not rest or first not in corpus.columns:
         return "absent"
-    schemas_with_it = [schema for schema in corpus.start_schemas if first in schema.names]
+    schemas_with_it = [schema for schema in corpus.start_schemas if schema.get_field_index(first) >= 0]
     found = {_find_field(schema.field(first).type, rest, corpus.is_typed) for schema in schemas_with_it}
     order: tuple[Presence, ...] = ("shown", "hidden", "missing")
     return next((presence for presence in order if presence in found), "foreign")

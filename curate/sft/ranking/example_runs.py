@@ -109,6 +109,9 @@ def write_example_run(
     drawn = {"sample": session.options.sample, "seed": session.options.seed}
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": []} | drawn}
     begin_scores(run, corpus, made_from, restart=True)
+    hidden = [name for name in corpus.columns if name in COLUMNS]
+    if hidden:
+        console.warn(f"{path}: {', '.join(hidden)} in --by and --where are the measures, not the documents' columns")
     rows = sum_rows(responses)
     num_documents = _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_refusals(dataset))
     document_columns.complete_carried(run, tuple(COLUMNS), corpus.fingerprint())
