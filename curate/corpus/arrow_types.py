@@ -153,11 +153,6 @@ def is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def is_list(kind: pa.DataType) -> bool:
-    """Return whether a type is one of lists of a variable or fixed size, without maps and views."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
 def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
     """Return the tables one after the other; types that differ between batches of one file are widened."""
     if all(table.schema.equals(tables[0].schema) for table in tables):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.corpus.arrow_types import is_list, is_string
+from curate.corpus.arrow_types import is_string
+from curate.corpus.arrow_values import is_list
 
 # What values that do not survive the way through Python raise: dates beyond year 9999, two fields of one name.
 NOT_PYTHON = (pa.ArrowException, ValueError, TypeError, OverflowError)
