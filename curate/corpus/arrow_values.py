@@ -13,6 +13,7 @@ know) and nanoseconds are texts in ISO 8601; fields of one name are kept apart.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -20,10 +21,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.json_records import parse_value
+from curate.corpus.json_records import BadRowError, parse_value
 
 JSON_TYPE = pa.json_()
-SURROGATES = ("\ud800", "\udfff")
+SURROGATE = re.compile("[\ud800-\udfff]")
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # What as_py raises for values that Python cannot hold, and for time zones that it does not know (a KeyError).
 NOT_PYTHON = (ValueError, OverflowError, KeyError, pa.ArrowException)
@@ -49,12 +50,12 @@ def list_inner_types(kind: pa.DataType) -> list[pa.DataType]:
     return [kind.field(index).type for index in range(kind.num_fields)]
 
 
-def encode_json(values: Iterable[Any]) -> pa.ExtensionArray:
+def encode_json(values: Iterable[Any], default: Callable[[Any], Any] | None = None) -> pa.ExtensionArray:
     """Return values as an array of ``JSON_TYPE``: each as its JSON text, None as null. Raises what ``spell_json`` does.
 
     A JSON null within a list or an object is part of the text; one that is the value itself is null.
     """
-    texts = [None if value is None else spell_json(value) for value in values]
+    texts = [None if value is None else spell_json(value, default) for value in values]
     return pa.ExtensionArray.from_storage(JSON_TYPE, pa.array(texts, pa.string()))
 
 
@@ -65,18 +66,18 @@ def from_values(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """
     if not holds_json(kind):
         return pa.array(values, kind)
-    return pa.array([_spell_inner(value, kind) for value in values], _as_storage(kind)).cast(kind)
+    return pa.array([_spell_inner(value, kind) for value in values], as_storage(kind)).cast(kind)
 
 
-def _as_storage(kind: pa.DataType) -> pa.DataType:
+def as_storage(kind: pa.DataType) -> pa.DataType:
     """Return a type with strings in place of JSON in lists and structs."""
     if is_json(kind):
         return pa.string()
     if pa.types.is_struct(kind):
-        return pa.struct([member.with_type(_as_storage(member.type)) for member in kind])
+        return pa.struct([member.with_type(as_storage(member.type)) for member in kind])
     if not is_list(kind):
         return kind
-    item = kind.value_field.with_type(_as_storage(kind.value_type))
+    item = kind.value_field.with_type(as_storage(kind.value_type))
     if pa.types.is_fixed_size_list(kind):
         return pa.list_(item, kind.list_size)
     return pa.large_list(item) if pa.types.is_large_list(kind) else pa.list_(item)
@@ -97,35 +98,50 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def spell_json(value: Any) -> str:
+def spell_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     """Return a value as JSON text in UTF-8, without spaces; lone surrogates are escaped.
 
-    Raises TypeError for a value that JSON has no word for, and RecursionError for one nested too deeply.
+    ``default`` gives a value for one that JSON has no word for. Raises TypeError without it, and RecursionError for a
+    value nested too deeply.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    if any(SURROGATES[0] <= letter <= SURROGATES[1] for letter in text if letter > "\x7f"):
-        text = json.dumps(value, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default)
+    if not text.isascii() and SURROGATE.search(text):
+        text = json.dumps(value, separators=(",", ":"), default=default)
     return text
 
 
-def parse_json(text: str) -> Any:
-    """Return the value of a JSON text. Raises BadRowError for text that is not JSON, or is nested too deeply."""
-    return parse_value(text.encode())
+def parse_json(text: bytes) -> Any:
+    """Return the value of a JSON text in UTF-8.
+
+    Raises BadRowError for text that is not JSON or not UTF-8, or is nested too deeply.
+    """
+    return parse_value(text)
 
 
-def to_values(column: pa.Array | pa.ChunkedArray, read_json: Callable[[str], Any] = parse_json) -> list[Any]:
+def parse_json_or_text(text: bytes) -> Any:
+    """Return the value of a JSON text, or the text as a string where ``parse_json`` raises."""
+    try:
+        return parse_value(text)
+    except BadRowError:
+        return text.decode("utf-8", "replace")
+
+
+def to_values(column: pa.Array | pa.ChunkedArray, read_json: Callable[[bytes], Any] = parse_json) -> list[Any]:
     """Return the values of a column as Python values, those of JSON columns, at any depth, by ``read_json``.
 
-    Raises UnicodeDecodeError for strings that are not UTF-8, and what ``read_json`` raises: BadRowError.
+    ``read_json`` gets the text in UTF-8. Raises UnicodeDecodeError for strings that are not UTF-8, and what
+    ``read_json`` raises: BadRowError.
     """
     if isinstance(column, pa.ChunkedArray):
         return [value for chunk in column.chunks for value in to_values(chunk, read_json)]
     kind = column.type
     if is_json(kind):
-        return [None if text is None else read_json(text) for text in column.storage.to_pylist()]
+        return [
+            None if text is None else read_json(text) for text in column.storage.cast(pa.large_binary()).to_pylist()
+        ]
     if isinstance(kind, pa.BaseExtensionType):
         return to_values(column.storage, read_json)
-    if not _needs_care(kind):
+    if not needs_care(kind):
         return column.to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_struct(kind):
         return _to_objects(column, read_json)
@@ -136,19 +152,19 @@ def to_values(column: pa.Array | pa.ChunkedArray, read_json: Callable[[str], Any
         return _to_lists(column, read_json)
     if pa.types.is_temporal(kind):
         return _to_times(column)
-    return column.to_pylist()
+    return column.to_pylist()  # type: ignore[no-any-return]
 
 
-def _needs_care(kind: pa.DataType) -> bool:
+def needs_care(kind: pa.DataType) -> bool:
     """Return whether ``to_pylist`` may raise or lose something: for times, extensions, objects with equal names."""
     if pa.types.is_temporal(kind) or isinstance(kind, pa.BaseExtensionType):
         return True
     if pa.types.is_struct(kind) and len({member.name for member in kind}) < kind.num_fields:
         return True
-    return any(map(_needs_care, list_inner_types(kind)))
+    return any(map(needs_care, list_inner_types(kind)))
 
 
-def _to_objects(column: pa.StructArray, read_json: Callable[[str], Any]) -> list[Any]:
+def _to_objects(column: pa.StructArray, read_json: Callable[[bytes], Any]) -> list[Any]:
     names = number_duplicates([member.name for member in column.type])
     members = [to_values(member, read_json) for member in column.flatten()]
     rows = zip(*members, strict=True) if members else [()] * len(column)
@@ -156,7 +172,7 @@ def _to_objects(column: pa.StructArray, read_json: Callable[[str], Any]) -> list
     return [dict(zip(names, row, strict=True)) if held else None for row, held in zip(rows, valid, strict=True)]
 
 
-def _to_lists(column: pa.Array, read_json: Callable[[str], Any]) -> list[Any]:
+def _to_lists(column: pa.Array, read_json: Callable[[bytes], Any]) -> list[Any]:
     items, first = to_values(column.flatten(), read_json), 0
     lists: list[list[Any] | None] = []
     for length in pc.list_value_length(column).to_pylist():
@@ -169,7 +185,7 @@ def _to_times(column: pa.Array) -> list[Any]:
     kind = column.type
     try:
         if getattr(kind, "unit", "") != "ns":
-            return column.to_pylist()
+            return column.to_pylist()  # type: ignore[no-any-return]
     except NOT_PYTHON:
         pass
     return [_to_time(scalar, kind) for scalar in column]

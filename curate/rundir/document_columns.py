@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents
+from curate.corpus.arrow_values import parse_json_or_text, to_values
 from curate.corpus.schema_widening import widen_value
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet, schemas
@@ -125,7 +126,9 @@ def simplify(values: pa.ChunkedArray) -> pa.Array:
         return whole.cast(pa.float64())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return whole.cast(pa.large_string())
-    return pa.array([widen_value(value, pa.large_string()) for value in whole.to_pylist()], pa.large_string())
+    return pa.array(
+        [widen_value(value, pa.large_string()) for value in to_values(whole, parse_json_or_text)], pa.large_string()
+    )
 
 
 def complete_carried(run: Run, names: Sequence[str], made_from: str) -> None:
