@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.json_records import BadRowError, parse_value
+from curate.runtime.arrays import Int64Array
 
 JSON_TYPE = pa.json_()
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -173,12 +175,35 @@ def _to_objects(column: pa.StructArray, read_json: Callable[[bytes], Any]) -> li
 
 
 def _to_lists(column: pa.Array, read_json: Callable[[bytes], Any]) -> list[Any]:
-    items, first = to_values(column.flatten(), read_json), 0
+    items, lengths = flatten_lists(column)
+    values, first = to_values(items, read_json), 0
     lists: list[list[Any] | None] = []
-    for length in pc.list_value_length(column).to_pylist():
-        lists.append(None if length is None else items[first : first + length])
-        first += length or 0
+    for length, held in zip(lengths.tolist(), column.is_valid().to_pylist(), strict=True):
+        lists.append(values[first : first + length] if held else None)
+        first += length
     return lists
+
+
+def flatten_lists(
+    column: pa.Array, make: Callable[[pa.Array], pa.Array] = lambda items: items
+) -> tuple[pa.Array, Int64Array]:
+    """Return the items of all lists of a column in their order, and the number in each list, 0 in one that is null.
+
+    The column is of lists or list views of any kind. ``make`` is applied to the items before they are picked.
+    ``flatten`` of Arrow does the same, but not where items are JSON, views or run-end encoded.
+    """
+    kind = column.type
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if pa.types.is_fixed_size_list(kind):
+        starts = (column.offset + np.arange(len(column), dtype=np.int64)) * kind.list_size
+    else:
+        starts = np.asarray(column.offsets)[: len(column)].astype(np.int64)
+    stops, count = np.cumsum(lengths), int(lengths.sum())
+    begins = stops - lengths
+    shifts = (starts - begins)[lengths > 0]
+    if len(shifts) == 0 or (shifts == shifts[0]).all():
+        return make(column.values.slice(int(shifts[0]) if len(shifts) else 0, count)), lengths
+    return make(column.values).take(pa.array(np.repeat(starts - begins, lengths) + np.arange(count))), lengths
 
 
 def _to_times(column: pa.Array) -> list[Any]:

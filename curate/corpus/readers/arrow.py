@@ -153,7 +153,7 @@ def _read_ipc(source: Source, reading: ReadOptions, with_columns: bool) -> Itera
     with open_binary(source.path) as file:
         try:
             plain = plan_plain(source, _open_ipc(file).schema)
-            reader = _open_ipc(file, _choose_ipc_columns(plain.schema, reading, with_columns))
+            reader = _open_ipc(file, _choose_ipc_columns(plain, reading, with_columns))
             count = getattr(reader, "num_record_batches", None)
             number = 0
             while count is None or number < count:
@@ -179,12 +179,14 @@ def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> 
     return reader
 
 
-def _choose_ipc_columns(schema: pa.Schema, reading: ReadOptions, with_columns: bool) -> pa.ipc.IpcReadOptions:
+def _choose_ipc_columns(plain: PlainReader, reading: ReadOptions, with_columns: bool) -> pa.ipc.IpcReadOptions:
+    """Return options by which an IPC file gives some columns, with all that have the name of one."""
     if with_columns and reading.all_columns:
         return pa.ipc.IpcReadOptions()
-    names = reading.project(schema.names, with_columns)
-    tops = {name if name in schema.names else name.split(".")[0] for name in names}
-    return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(schema.names) if name in tops])
+    stored = plain.file_schema.names
+    chosen = plain.stored_names(reading.project(plain.schema.names, with_columns))
+    tops = {name if name in stored else name.split(".")[0] for name in chosen}
+    return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(stored) if name in tops])
 
 
 def read_hub(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:

@@ -107,7 +107,7 @@ class BlockMaker:
         content = None
         if self.reading.keeps_columns:
             if self.reading.all_columns:
-                content = as_content(kept, schema, causes)
+                content = as_content(*settle_text(kept, schema, self.reading.text_field, texts), causes)
             else:
                 content = pick_columns(kept, self.reading.columns, causes)
         return self._block(
@@ -317,6 +317,18 @@ def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
         return [as_id(value) for value in to_values(column, parse_json_or_text)]
     except UnicodeDecodeError:
         return [as_id(value) for value in to_values(replace_invalid(column), parse_json_or_text)]
+
+
+def settle_text(
+    table: pa.Table, schema: pa.Schema, name: str | None, texts: list[str | None]
+) -> tuple[pa.Table, pa.Schema]:
+    """Return both with strings for the text where it is a column of JSON values: those that are no text are null."""
+    index = -1 if name is None else schema.get_field_index(name)
+    if index < 0 or not is_json(schema.field(index).type):
+        return table, schema
+    column = schema.field(index).with_type(pa.large_string())
+    number = table.column_names.index(name)
+    return table.set_column(number, column, pa.array(texts, column.type)), schema.set(index, column)
 
 
 def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:

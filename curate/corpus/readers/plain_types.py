@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from curate.corpus.arrow_values import (
     JSON_TYPE,
     encode_json,
+    flatten_lists,
     is_json,
     is_list,
     number_duplicates,
@@ -36,6 +37,8 @@ from curate.corpus.arrow_values import (
 from curate.corpus.schema_widening import spell_value
 
 INTERVAL = pa.struct([("months", pa.int32()), ("days", pa.int32()), ("nanoseconds", pa.int64())])
+NO_ARRAYS = ("month_interval", "day_time_interval")
+"""Types that pyarrow has no arrays of."""
 MAX_PRECISION = {128: 38, 256: 76}
 
 
@@ -71,9 +74,24 @@ class PlainReader:
         self.schema = make_plain_schema(self.file_schema)
 
     def stored_names(self, names: Sequence[str]) -> list[str]:
-        """Return columns, or paths within one, by the names that the file has for them: value for value_2."""
-        stored = dict(zip(self.schema.names, self.file_schema.names, strict=True))
-        return [stored.get(name, name) for name in names]
+        """Return columns, or paths within one, by the names that the file has for them: value for value_2.
+
+        A path that leads into JSON, or further than there are fields, is cut short: all of that column must be read.
+        """
+        return [self._find_stored(name) for name in names]
+
+    def _find_stored(self, name: str) -> str:
+        stored = dict(zip(self.schema.names, self.file_schema, strict=True))
+        if name in stored:
+            return str(stored[name].name)
+        first, *rest = name.split(".")
+        path, kind = [stored[first].name], stored[first].type
+        for part in rest:
+            if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
+                break
+            path.append(part)
+            kind = kind.field(part).type
+        return ".".join(path)
 
     def read(self, rows: pa.RecordBatch | pa.Table) -> pa.Table:
         """Return some rows as a table. Of columns of one name they must have all or none."""
@@ -131,7 +149,7 @@ def find_plain_type(kind: pa.DataType) -> pa.DataType:
         return _find_plain_decimal(kind)
     if kind.equals(pa.month_day_nano_interval()):
         return INTERVAL
-    if types.is_interval(kind):  # Of months, or of days and milliseconds: pyarrow has no arrays of them.
+    if str(kind) in NO_ARRAYS:
         raise UnsupportedTypeError(str(kind))
     return kind
 
@@ -219,9 +237,8 @@ def rebuild_list(column: pa.Array, kind: pa.DataType, make: Callable[[pa.Array],
         return pa.FixedSizeListArray.from_arrays(make(items), type=kind, mask=column.is_null())
     if pa.types.is_fixed_size_list(column.type):  # Of size 0.
         return _make_list(np.zeros(len(column) + 1, np.int64), make(column.values), kind, column.is_null())
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return _make_list(offsets, make(column.flatten()), kind, column.is_null())
+    items, lengths = flatten_lists(column, make)
+    return _make_list(np.concatenate([[0], np.cumsum(lengths)]), items, kind, column.is_null())
 
 
 def _make_list(offsets: np.ndarray, items: pa.Array, kind: pa.DataType, is_null: pa.Array) -> pa.Array:
