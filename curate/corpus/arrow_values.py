@@ -112,35 +112,29 @@ def spell_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     return text
 
 
-def parse_json(text: bytes) -> Any:
-    """Return the value of a JSON text in UTF-8.
-
-    Raises BadRowError for text that is not JSON or not UTF-8, or is nested too deeply.
-    """
-    return parse_value(text)
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text. Raises BadRowError for text that is not JSON, or is nested too deeply."""
+    return parse_value(text.encode())
 
 
-def parse_json_or_text(text: bytes) -> Any:
+def parse_json_or_text(text: str) -> Any:
     """Return the value of a JSON text, or the text as a string where ``parse_json`` raises."""
     try:
-        return parse_value(text)
+        return parse_json(text)
     except BadRowError:
-        return text.decode("utf-8", "replace")
+        return text
 
 
-def to_values(column: pa.Array | pa.ChunkedArray, read_json: Callable[[bytes], Any] = parse_json) -> list[Any]:
+def to_values(column: pa.Array | pa.ChunkedArray, read_json: Callable[[str], Any] = parse_json) -> list[Any]:
     """Return the values of a column as Python values, those of JSON columns, at any depth, by ``read_json``.
 
-    ``read_json`` gets the text in UTF-8. Raises UnicodeDecodeError for strings that are not UTF-8, and what
-    ``read_json`` raises: BadRowError.
+    Raises UnicodeDecodeError for strings that are not UTF-8, and what ``read_json`` raises: BadRowError.
     """
     if isinstance(column, pa.ChunkedArray):
         return [value for chunk in column.chunks for value in to_values(chunk, read_json)]
     kind = column.type
     if is_json(kind):
-        return [
-            None if text is None else read_json(text) for text in column.storage.cast(pa.large_binary()).to_pylist()
-        ]
+        return [None if text is None else read_json(text) for text in column.storage.to_pylist()]
     if isinstance(kind, pa.BaseExtensionType):
         return to_values(column.storage, read_json)
     if not needs_care(kind):
@@ -166,7 +160,7 @@ def needs_care(kind: pa.DataType) -> bool:
     return any(map(needs_care, list_inner_types(kind)))
 
 
-def _to_objects(column: pa.StructArray, read_json: Callable[[bytes], Any]) -> list[Any]:
+def _to_objects(column: pa.StructArray, read_json: Callable[[str], Any]) -> list[Any]:
     names = number_duplicates([member.name for member in column.type])
     members = [to_values(member, read_json) for member in column.flatten()]
     rows = zip(*members, strict=True) if members else [()] * len(column)
@@ -174,7 +168,7 @@ def _to_objects(column: pa.StructArray, read_json: Callable[[bytes], Any]) -> li
     return [dict(zip(names, row, strict=True)) if held else None for row, held in zip(rows, valid, strict=True)]
 
 
-def _to_lists(column: pa.Array, read_json: Callable[[bytes], Any]) -> list[Any]:
+def _to_lists(column: pa.Array, read_json: Callable[[str], Any]) -> list[Any]:
     items, lengths = flatten_lists(column)
     values, first = to_values(items, read_json), 0
     lists: list[list[Any] | None] = []

@@ -69,11 +69,11 @@ def test_a_lone_surrogate_is_escaped_and_other_letters_are_not():
     assert spell_json("\ud800é") == '"\\ud800\\u00e9"' and to_values(encode_json(["\ud800é"])) == ["\ud800é"]
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"text", b'"caf\xe9"', b"[" * 600 + b"]" * 600, b"[" * 99_999])
+@pytest.mark.parametrize("text", ["", "{", "text", "[" * 600 + "]" * 600, "[" * 99_999])
 def test_what_is_no_json_is_said_or_stays_a_text(text):
     with pytest.raises(BadRowError):
         parse_json(text)
-    assert parse_json_or_text(text) == text.decode("utf-8", "replace")
+    assert parse_json_or_text(text) == text
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.arrow_types import conform_table, encode_values, infer_type, is_string
-from curate.corpus.arrow_values import encode_json, is_json, needs_care, parse_json, parse_json_or_text, to_values
+from curate.corpus.arrow_values import encode_json, is_json, needs_care, parse_json_or_text, to_values
 from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
 from curate.corpus.chat.types import join_turns
-from curate.corpus.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up
+from curate.corpus.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up, parse_value
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.readers.utf8 import is_valid, replace_invalid
 from curate.corpus.streams import one_line
@@ -188,7 +188,7 @@ def find_column(table: pa.Table, name: str) -> pa.Array | None:
 
 def find_in_json(column: pa.Array, path: str) -> pa.Array:
     """Return what a path leads to in JSON objects, as JSON; null where it leads nowhere."""
-    objects = to_values(column, parse_json_or_text)
+    objects = to_values(replace_invalid(column), parse_json_or_text)
     found = (look_up(value, path) if isinstance(value, dict) else MISSING for value in objects)
     return encode_json(None if value is MISSING else value for value in found)
 
@@ -242,7 +242,7 @@ def take_json_texts(column: pa.Array, name: str) -> tuple[list[str | None], list
 
 def parse_json_text(raw: bytes | None, name: str) -> str:
     """Return the string that a JSON text is. Raises BadRowError for another value, and for what is not JSON."""
-    value = None if raw is None else parse_json(raw)
+    value = None if raw is None else parse_value(raw)
     if not isinstance(value, str):
         kind = "null" if value is None else f"{JSON_NAMES[type(value)]}, not a string"
         raise BadRowError(f'"{name}" is {kind}')

@@ -17,8 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.corpus.arrow_values import is_json
-from curate.corpus.readers.arrow_blocks import find_column, take_json_texts
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
 from curate.exports.shard_writer import WrittenShard, describe_file
@@ -215,12 +213,11 @@ def cut_batches(lengths: Int64Array) -> list[tuple[int, int]]:
 
 def take_texts(table: pa.Table, path: str) -> pa.ChunkedArray:
     """Return the texts of a table: a column, or a path with dots into one. Raises TableError where one is null."""
-    column = find_column(table, path)
-    if column is None:
-        raise TableError(f"the documents to write have no {path}", "curate score again")
-    if is_json(column.type):
-        column = pa.array(take_json_texts(column, path)[0], pa.large_string())
-    texts = pa.chunked_array([column.cast(pa.large_string())])
+    name = path if path in table.column_names else path.split(".")[0]
+    column = table.column(name)
+    for member in path.split(".")[1:] if name != path else ():
+        column = pc.struct_field(column, member)
+    texts = column.cast(pa.large_string())
     if texts.null_count:
         raise TableError(f"{texts.null_count:,} of the documents to write have no text in {path}", "curate score again")
     return texts
