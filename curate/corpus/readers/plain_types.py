@@ -78,20 +78,8 @@ class PlainReader:
 
         A path that leads into JSON, or further than there are fields, is cut short: all of that column must be read.
         """
-        return [self._find_stored(name) for name in names]
-
-    def _find_stored(self, name: str) -> str:
         stored = dict(zip(self.schema.names, self.file_schema, strict=True))
-        if name in stored:
-            return str(stored[name].name)
-        first, *rest = name.split(".")
-        path, kind = [stored[first].name], stored[first].type
-        for part in rest:
-            if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
-                break
-            path.append(part)
-            kind = kind.field(part).type
-        return ".".join(path)
+        return [_find_stored(stored, name) for name in names]
 
     def read(self, rows: pa.RecordBatch | pa.Table) -> pa.Table:
         """Return some rows as a table. Of columns of one name they must have all or none."""
@@ -108,6 +96,19 @@ class PlainReader:
         for name, numbered in zip(self.file_schema.names, self.schema.names, strict=True):
             unique.setdefault(name, []).append(numbered)
         return pa.schema([column.with_name(unique[column.name].pop(0)) for column in stored])
+
+
+def _find_stored(stored: dict[str, pa.Field], name: str) -> str:
+    if name in stored:
+        return str(stored[name].name)
+    first, *rest = name.split(".")
+    path, kind = [stored[first].name], stored[first].type
+    for part in rest:
+        if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
+            break
+        path.append(part)
+        kind = kind.field(part).type
+    return ".".join(path)
 
 
 def make_plain_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
