@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.corpus.arrow_values import to_values
 from curate.corpus.json_records import clean_string
 
 MAX_FIELDS = 100
@@ -135,27 +136,24 @@ def shape_value(value: Any, kind: pa.DataType) -> Any:
 
 def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the table under a wider schema (``merge_schemas``): absent columns are null, types are widened."""
+    held = dict(zip(table.column_names, table.columns, strict=True))
     columns = []
     for column in schema:
-        if column.name not in table.column_names:
+        values = held.get(column.name)
+        if values is None:
             columns.append(pa.chunked_array([pa.nulls(len(table), column.type)]))
-        elif table.schema.field(column.name).type.equals(column.type):
-            columns.append(table.column(column.name))
-        elif is_string(table.schema.field(column.name).type) and pa.types.is_large_string(column.type):
-            columns.append(table.column(column.name).cast(column.type))
+        elif values.type.equals(column.type):
+            columns.append(values)
+        elif is_string(values.type) and pa.types.is_large_string(column.type):
+            columns.append(values.cast(column.type))
         else:
-            columns.append(pa.chunked_array([encode_values(table.column(column.name).to_pylist(), column.type)]))
+            columns.append(pa.chunked_array([encode_values(to_values(values), column.type)]))
     return pa.table(columns, schema=schema)
 
 
 def is_string(kind: pa.DataType) -> bool:
     """Return whether a type is one of Arrow's three string types."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Return whether a type is one of lists of a variable or fixed size, without maps and views."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def join_tables(tables: Sequence[pa.Table]) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.corpus.arrow_types import is_string, merge_schemas, tabulate
+from curate.corpus.arrow_values import is_json
 from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.rows import MARK, find_conversation
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
@@ -60,11 +61,19 @@ def detect_source_columns(source: Source) -> DetectedColumns | None:
     try:
         if (read_schema := FORMATS[source.format].read_schema) is not None:
             schema = read_schema(source)
-            return DetectedColumns(schema, {column.name: 0.0 for column in schema if holds_text(column.type)})
+            texts = [column.name for column in schema if holds_text(column.type) and not is_json(column.type)]
+            return DetectedColumns(schema, dict.fromkeys([*texts, *find_json_texts(source, schema)], 0.0))
         records = read_start(source)
     except BrokenSourceError:
         return None
     return infer_columns(records, untyped=FORMATS[source.format].only_strings) if records else None
+
+
+def find_json_texts(source: Source, schema: pa.Schema) -> list[str]:
+    """Return the columns of JSON values with a string among the first rows. Raises what ``read_start`` raises."""
+    names = [column.name for column in schema if is_json(column.type)]
+    rows = read_start(source) if names else []
+    return [name for name in names if any(isinstance(row.get(name), str) for row in rows)]
 
 
 def read_start(source: Source) -> list[dict[str, Any]]:
@@ -103,7 +112,9 @@ def is_number(text: str) -> bool:
 
 
 def holds_text(kind: pa.DataType) -> bool:
-    """Return whether values of a type can be texts: strings or bytes, also in dictionaries."""
+    """Return whether values of a type can be texts: strings or bytes, also in dictionaries, or JSON."""
+    if is_json(kind):
+        return True
     return not pa.types.is_null(kind) and as_text(pa.nulls(0, kind)) is not None
 
 
@@ -240,7 +251,13 @@ def make_example(kind: pa.DataType) -> object:
         return False
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return 0
-    may_speak = is_string(kind) or pa.types.is_dictionary(kind) or pa.types.is_null(kind) or pa.types.is_nested(kind)
+    may_speak = (
+        is_string(kind)
+        or is_json(kind)
+        or pa.types.is_dictionary(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_nested(kind)
+    )
     return None if may_speak else kind
 
 
@@ -253,7 +270,7 @@ def find_type(schema: pa.Schema, field: str) -> pa.DataType | None:
         return None
     kind = schema.field(first).type
     for part in rest:
-        if pa.types.is_large_string(kind):
+        if pa.types.is_large_string(kind) or is_json(kind):
             return kind  # An object without a common type: only its rows can tell.
         if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
             return None

@@ -37,19 +37,25 @@ class BadRowError(Exception):
 
 
 def parse_record(raw: bytes) -> dict[str, Any]:
-    """Return one JSON object as a dict, by orjson, or by json for what orjson refuses (NaN, lone surrogates).
-
-    Raises BadRowError for invalid UTF-8, invalid JSON, values that are not objects, and objects nested too deeply.
-    """
-    try:
-        record = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        record = _parse_slowly(raw)
-    if holds_huge(record):
-        record = _parse_slowly(raw)  # orjson makes floats of whole numbers beyond 64 bits.
+    """Return one JSON object as a dict. Raises BadRowError for values that are not objects, as ``parse_value`` does."""
+    record = parse_value(raw)
     if type(record) is not dict:
         raise BadRowError(f"{JSON_NAMES.get(type(record), 'null')}, not an object")
     return record
+
+
+def parse_value(raw: bytes) -> Any:
+    """Return one JSON value, by orjson, or by json for what orjson refuses (NaN, lone surrogates).
+
+    Raises BadRowError for invalid UTF-8, invalid JSON, and values nested too deeply.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        value = _parse_slowly(raw)
+    if holds_huge(value):
+        value = _parse_slowly(raw)  # orjson makes floats of whole numbers beyond 64 bits.
+    return value
 
 
 def holds_huge(value: Any) -> bool:

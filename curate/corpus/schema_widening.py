@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_types import EXACT_FLOAT, is_list, is_string
+from curate.corpus.arrow_types import EXACT_FLOAT, is_string
+from curate.corpus.arrow_values import is_list
 
 TEXT = pa.large_string()
 UNITS = ("s", "ms", "us")

@@ -1,6 +1,7 @@
 """Columns beside the text: their types are kept, and values without a common type become JSON."""
 
 import json
+import time
 
 import pyarrow as pa
 import pytest
@@ -112,3 +113,13 @@ def test_columnar_types_travel_untouched(tmp_path):
         (documents,) = open_corpus([str(tmp_path / name)]).slices(columns="all")
         assert documents.texts == ["a", "b"]
         assert documents.table.drop_columns("text").equals(table.drop_columns("text"))
+
+
+def test_the_time_for_many_columns_is_in_proportion_to_them():
+    """A look-up of each name in a list of all took a minute for so many."""
+    names = [f"c{number}" for number in range(6000)]
+    table = pa.table([pa.array([1])] * len(names), names)
+    begin = time.monotonic()
+    found = arrow_types.conform_table(table, pa.schema([(name, pa.int64()) for name in [*reversed(names), "more"]]))
+    assert time.monotonic() - begin < 10
+    assert found.column_names == [*reversed(names), "more"] and found.column("more").null_count == 1

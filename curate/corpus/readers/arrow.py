@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 
 from curate.corpus.hub import stream_hub
 from curate.corpus.readers.arrow_blocks import BlockMaker
+from curate.corpus.readers.plain_types import PlainReader, UnsupportedTypeError
 from curate.corpus.readers.utf8 import is_sound
 from curate.corpus.streams import as_failure, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.errors import CorpusError
 from curate.runtime.console import warn
 
 # The size of a batch of a Parquet row group, however large the group is.
@@ -54,23 +56,24 @@ def read_parquet(source: Source, start: ReadStart, reading: ReadOptions) -> Iter
 
 def _read_groups(file: pq.ParquetFile, maker: BlockMaker) -> Iterator[RowBlock]:
     maker.total_rows = file.metadata.num_rows
+    plain = plan_plain(maker.source, file.schema_arrow)
     for group in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if maker.row + rows <= maker.start.row:
             maker.skip(rows)
         else:
-            yield from _read_group(file, group, maker)
+            yield from _read_group(file, group, maker, plain)
     yield maker.finish()
 
 
-def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker) -> Iterator[RowBlock]:
+def _read_group(file: pq.ParquetFile, group: int, maker: BlockMaker, plain: PlainReader) -> Iterator[RowBlock]:
     first = maker.row
     stop = first + file.metadata.row_group(group).num_rows
     cause = f"row group {group} ends early"
     for with_columns in plan_passes(maker.reading):
         row = maker.row
         try:
-            yield from _read_batches(file, group, maker, first, with_columns)
+            yield from _read_batches(file, group, maker, plain, first, with_columns)
         except DAMAGE as error:
             failure = _as_broken(maker.source, error, f"row group {group} cannot be decoded")
             if not isinstance(failure, BrokenSourceError):
@@ -101,19 +104,19 @@ def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
 
 
 def _read_batches(
-    file: pq.ParquetFile, group: int, maker: BlockMaker, first: int, with_columns: bool
+    file: pq.ParquetFile, group: int, maker: BlockMaker, plain: PlainReader, first: int, with_columns: bool
 ) -> Iterator[RowBlock]:
     """Yield the blocks of a row group from the current row of the maker on."""
     metadata = file.metadata.row_group(group)
     size = max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
     reads_all = with_columns and maker.reading.all_columns
-    names = None if reads_all else maker.reading.project(file.schema_arrow.names, with_columns)
+    names = None if reads_all else plain.stored_names(maker.reading.project(plain.schema.names, with_columns))
     row = first
     for batch in file.iter_batches(batch_size=size, row_groups=[group], columns=names):
         done = maker.row - row
         row += batch.num_rows
         if done < batch.num_rows:
-            yield from maker.make(pa.Table.from_batches([batch.slice(done)]), file.schema_arrow)
+            yield from maker.make(plain.read(batch.slice(done)), plain.schema)
 
 
 def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
@@ -137,22 +140,20 @@ def read_arrow(source: Source, start: ReadStart, reading: ReadOptions) -> Iterat
 def _read_ipc_rows(maker: BlockMaker, with_columns: bool) -> Iterator[RowBlock]:
     """Yield blocks from the current row of the maker on."""
     row = 0
-    for schema, batch, position in _read_ipc(maker.source, maker.reading, with_columns):
+    for plain, table, position in _read_ipc(maker.source, maker.reading, with_columns):
         done = maker.row - row
-        row += batch.num_rows
-        if done < batch.num_rows:
+        row += table.num_rows
+        if done < table.num_rows:
             maker.position = position
-            yield from maker.make(pa.Table.from_batches([batch.slice(done)]), schema)
+            yield from maker.make(table.slice(done), plain.schema)
 
 
-def _read_ipc(
-    source: Source, reading: ReadOptions, with_columns: bool
-) -> Iterator[tuple[pa.Schema, pa.RecordBatch, int]]:
-    """Yield sound record batches with the schema of the file and the stored bytes read so far."""
+def _read_ipc(source: Source, reading: ReadOptions, with_columns: bool) -> Iterator[tuple[PlainReader, pa.Table, int]]:
+    """Yield sound batches of plain types with what made them plain, and the stored bytes read so far."""
     with open_binary(source.path) as file:
         try:
-            schema = _open_ipc(file).schema
-            reader = _open_ipc(file, _choose_ipc_columns(schema, reading, with_columns))
+            plain = plan_plain(source, _open_ipc(file).schema)
+            reader = _open_ipc(file, _choose_ipc_columns(plain, reading, with_columns))
             count = getattr(reader, "num_record_batches", None)
             number = 0
             while count is None or number < count:
@@ -163,7 +164,7 @@ def _read_ipc(
                 if not all(map(is_sound, batch.columns)):
                     raise BrokenSourceError("the Arrow file is damaged (a column is inconsistent)")
                 number += 1
-                yield schema, batch, (source.size or 0) * number // count if count else file.tell()
+                yield plain, plain.read(batch), (source.size or 0) * number // count if count else file.tell()
         except DAMAGE as error:
             raise _as_broken(source, error, "the Arrow file is damaged") from error
 
@@ -178,12 +179,14 @@ def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> 
     return reader
 
 
-def _choose_ipc_columns(schema: pa.Schema, reading: ReadOptions, with_columns: bool) -> pa.ipc.IpcReadOptions:
+def _choose_ipc_columns(plain: PlainReader, reading: ReadOptions, with_columns: bool) -> pa.ipc.IpcReadOptions:
+    """Return options by which an IPC file gives some columns, with all that have the name of one."""
     if with_columns and reading.all_columns:
         return pa.ipc.IpcReadOptions()
-    names = reading.project(schema.names, with_columns)
-    tops = {name if name in schema.names else name.split(".")[0] for name in names}
-    return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(schema.names) if name in tops])
+    stored = plain.file_schema.names
+    chosen = plain.stored_names(reading.project(plain.schema.names, with_columns))
+    tops = {name if name in stored else name.split(".")[0] for name in chosen}
+    return pa.ipc.IpcReadOptions(included_fields=[index for index, name in enumerate(stored) if name in tops])
 
 
 def read_hub(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
@@ -191,21 +194,22 @@ def read_hub(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator
     maker = BlockMaker(source, start, reading)
     maker.skip(start.row)
     for table in stream_hub(source.path, start.row, HUB_ROWS):
-        yield from maker.make(table, table.schema)
+        plain = plan_plain(source, table.schema)
+        yield from maker.make(plain.read(table), plain.schema)
     yield maker.finish()
 
 
 def read_parquet_schema(source: Source) -> pa.Schema:
     """Return the columns of a Parquet file and their types, from its footer. Raises BrokenSourceError for damage."""
     with open_binary(source.path) as file:
-        return open_parquet(source, file).schema_arrow
+        return plan_plain(source, open_parquet(source, file).schema_arrow).schema
 
 
 def read_arrow_schema(source: Source) -> pa.Schema:
     """Return the columns of an IPC file or stream and their types. Raises BrokenSourceError for damage."""
     with open_binary(source.path) as file:
         try:
-            return _open_ipc(file).schema
+            return plan_plain(source, _open_ipc(file).schema).schema
         except DAMAGE as error:
             raise _as_broken(source, error, "the Arrow file is damaged") from error
 
@@ -213,7 +217,18 @@ def read_arrow_schema(source: Source) -> pa.Schema:
 def read_hub_schema(source: Source) -> pa.Schema:
     """Return the columns of the first rows of a split of the Hub; an empty schema for a split without rows."""
     first = next(stream_hub(source.path, 0, 16), None)
-    return pa.schema([]) if first is None else first.schema
+    return pa.schema([]) if first is None else plan_plain(source, first.schema).schema
+
+
+def plan_plain(source: Source, schema: pa.Schema) -> PlainReader:
+    """Return what makes the types of a file plain. Raises CorpusError for a column that cannot be read."""
+    try:
+        return PlainReader(schema)
+    except UnsupportedTypeError as error:
+        raise CorpusError(
+            f"{source.name}: {error}, which can neither be read nor exported",
+            "write the file again without this column, or with another type",
+        ) from error
 
 
 def spell_names(fields: Iterable[pa.Field]) -> None:

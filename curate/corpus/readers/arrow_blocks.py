@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_types import conform_table, is_string
+from curate.corpus.arrow_types import conform_table, encode_values, infer_type, is_string
+from curate.corpus.arrow_values import encode_json, is_json, needs_care, parse_json_or_text, to_values
 from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
 from curate.corpus.chat.types import join_turns
-from curate.corpus.json_records import BadRowError, as_id
+from curate.corpus.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up, parse_value
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.readers.utf8 import is_valid, replace_invalid
 from curate.corpus.streams import one_line
@@ -106,7 +107,7 @@ class BlockMaker:
         content = None
         if self.reading.keeps_columns:
             if self.reading.all_columns:
-                content = as_content(kept, schema, causes)
+                content = as_content(*settle_text(kept, schema, self.reading.text_field, texts), causes)
             else:
                 content = pick_columns(kept, self.reading.columns, causes)
         return self._block(
@@ -176,11 +177,20 @@ def find_column(table: pa.Table, name: str) -> pa.Array | None:
     if not rest or first not in table.column_names:
         return None
     column = join_chunks(table.column(first))
-    for part in rest:
+    for number, part in enumerate(rest):
+        if is_json(column.type):
+            return find_in_json(column, ".".join(rest[number:]))
         if not pa.types.is_struct(column.type) or column.type.get_field_index(part) < 0:
             return None
         column = pc.struct_field(column, part)
     return column
+
+
+def find_in_json(column: pa.Array, path: str) -> pa.Array:
+    """Return what a path leads to in JSON objects, as JSON; null where it leads nowhere."""
+    objects = to_values(replace_invalid(column), parse_json_or_text)
+    found = (look_up(value, path) if isinstance(value, dict) else MISSING for value in objects)
+    return encode_json(None if value is MISSING else value for value in found)
 
 
 def join_chunks(column: pa.ChunkedArray) -> pa.Array:
@@ -199,6 +209,8 @@ def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], lis
     if column is None:
         cause = f'no column "{name}"; there are: {", ".join(table.column_names)}'
         return [None] * len(table), [0] * len(table), [cause] * len(table)
+    if is_json(column.type):
+        return take_json_texts(column, name)
     column = as_text(column)
     if column is None:
         return [None] * len(table), [0] * len(table), [f'"{name}" is not a column of strings'] * len(table)
@@ -212,6 +224,30 @@ def take_texts(table: pa.Table, name: str | None) -> tuple[list[str | None], lis
         column = column.cast(pa.large_binary())
     decoded = [decode_text(value, null) for value in column.to_pylist()]
     return [text for text, _ in decoded], sizes, [cause for _, cause in decoded]
+
+
+def take_json_texts(column: pa.Array, name: str) -> tuple[list[str | None], list[int], list[str | None]]:
+    """Return what ``take_texts`` returns of a column of JSON values, of which only strings are texts."""
+    texts: list[str | None] = []
+    causes: list[str | None] = []
+    for raw in column.storage.cast(pa.large_binary()).to_pylist():
+        try:
+            texts.append(parse_json_text(raw, name))
+            causes.append(None)
+        except BadRowError as bad:
+            texts.append(None)
+            causes.append(bad.cause)
+    return texts, [count_bytes(text or "") for text in texts], causes
+
+
+def parse_json_text(raw: bytes | None, name: str) -> str:
+    """Return the string that a JSON text is. Raises BadRowError for another value, and for what is not JSON."""
+    value = None if raw is None else parse_value(raw)
+    if not isinstance(value, str):
+        kind = "null" if value is None else f"{JSON_NAMES[type(value)]}, not a string"
+        raise BadRowError(f'"{name}" is {kind}')
+    check_text(value, name)
+    return value
 
 
 def take_conversations(
@@ -234,13 +270,20 @@ def take_conversations(
 
 
 def to_records(table: pa.Table) -> list[dict[str, Any] | BadRowError]:
-    """Return the rows as dicts, BadRowError for rows with values that Python cannot hold, such as invalid UTF-8."""
+    """Return the rows as dicts, BadRowError for rows with values that Python cannot hold, such as invalid UTF-8.
+
+    JSON is parsed, at any depth (``to_values``); a row with text in its place that is not JSON is bad.
+    """
     try:
-        records: list[dict[str, Any] | BadRowError] = table.to_pylist()
-        return records
-    except (ValueError, OverflowError) as error:
+        if not any(needs_care(column.type) for column in table.schema):
+            return table.to_pylist()  # type: ignore[no-any-return]
+        columns = map(to_values, table.columns)
+        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    except (ValueError, OverflowError, BadRowError) as error:
         if len(table) > 1:
             return [record for row in range(len(table)) for record in to_records(table.slice(row, 1))]
+        if isinstance(error, BadRowError):
+            return [error]
         cause = f"invalid UTF-8 ({error.reason})" if isinstance(error, UnicodeDecodeError) else one_line(error)
         return [BadRowError(cause)]
 
@@ -271,9 +314,21 @@ def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
     if column is None:
         return [None] * len(table)
     try:
-        return [as_id(value) for value in column.to_pylist()]
+        return [as_id(value) for value in to_values(column, parse_json_or_text)]
     except UnicodeDecodeError:
-        return [as_id(value) for value in replace_invalid(column).to_pylist()]
+        return [as_id(value) for value in to_values(replace_invalid(column), parse_json_or_text)]
+
+
+def settle_text(
+    table: pa.Table, schema: pa.Schema, name: str | None, texts: list[str | None]
+) -> tuple[pa.Table, pa.Schema]:
+    """Return both with strings for the text where it is a column of JSON values: those that are no text are null."""
+    index = -1 if name is None else schema.get_field_index(name)
+    if index < 0 or not is_json(schema.field(index).type):
+        return table, schema
+    column = schema.field(index).with_type(pa.large_string())
+    number = table.column_names.index(name)
+    return table.set_column(number, column, pa.array(texts, column.type)), schema.set(index, column)
 
 
 def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:
@@ -285,9 +340,17 @@ def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> 
 def pick_columns(table: pa.Table, names: Sequence[str], causes: list[str | None]) -> pa.Table:
     """Return some columns, or fields within one, under their names or paths; null where the table has none."""
     found = [find_column(table, name) for name in names]
-    filled = [pa.nulls(len(table)) if column is None else column for column in found]
+    filled = [pa.nulls(len(table)) if column is None else decode_column(column) for column in found]
     columns = [column.cast(widen_string(column.type)) if is_string(column.type) else column for column in filled]
     return empty_rows(pa.table(dict(zip(names, columns, strict=True))), causes)
+
+
+def decode_column(column: pa.Array) -> pa.Array:
+    """Return a column of JSON values with the type that its values have in JSON lines; another column unchanged."""
+    if not is_json(column.type):
+        return column
+    values = to_values(column, parse_json_or_text)
+    return encode_values(values, infer_type(values))
 
 
 def empty_rows(table: pa.Table, causes: list[str | None]) -> pa.Table:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from curate.corpus import types
+from curate.corpus.arrow_values import number_duplicates
 from curate.corpus.json_records import BadRowError
 from curate.corpus.readers.jsonl import BOM
 from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
@@ -43,16 +44,6 @@ def read_header(source: Source) -> tuple[list[str], int]:
         if fields is not None:
             return number_duplicates(fields), end
     return [], 0
-
-
-def number_duplicates(names: list[str]) -> list[str]:
-    """Return the names with repeated ones as name, name_2, name_3, so that no column is lost."""
-    counts: dict[str, int] = {}
-    numbered = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        numbered.append(name if counts[name] == 1 else f"{name}_{counts[name]}")
-    return numbered
 
 
 def split_records(source: Source, offset: int, chunk_bytes: int) -> Iterator[Items]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 
-from curate.corpus.arrow_types import is_list, is_string
-
-# What values that do not survive the way through Python raise: dates beyond year 9999, two fields of one name.
-NOT_PYTHON = (pa.ArrowException, ValueError, TypeError, OverflowError)
+from curate.corpus.arrow_values import is_list
+from curate.corpus.readers.plain_types import rebuild_list
 
 
 def is_sound(column: pa.Array) -> bool:
@@ -40,33 +36,23 @@ def is_valid(column: pa.Array | pa.ChunkedArray) -> bool:
 def replace_invalid(column: pa.Array) -> pa.Array:
     """Return the column with U+FFFD in place of bytes that are not UTF-8, in strings at any depth.
 
-    The column must be one that ``is_sound`` accepts. The type stays. A column without invalid bytes is returned as it
-    is; one whose other values do not survive the way through Python becomes null.
+    The column must be one that ``is_sound`` accepts, of a plain type (``plain_types``). The type stays, and so does
+    every other value. A column without invalid bytes is returned as it is.
     """
     if is_valid(column):
         return column
     kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, replace_invalid(column.storage))
     if pa.types.is_dictionary(kind):
         return pa.DictionaryArray.from_arrays(column.indices, replace_invalid(column.dictionary), ordered=kind.ordered)
-    try:
-        return pa.array([decode_strings(value, kind) for value in column.view(as_octets(kind)).to_pylist()], kind)
-    except NOT_PYTHON:
-        return pa.nulls(len(column), kind)
-
-
-def decode_strings(value: Any, kind: pa.DataType) -> Any:
-    """Return a value of type ``as_octets(kind)`` as one of ``kind``: bytes decoded, invalid ones as U+FFFD."""
-    if value is None:
-        return None
-    if is_string(kind):
-        return value.decode("utf-8", "replace")
     if pa.types.is_struct(kind):
-        return {member.name: decode_strings(value[member.name], member.type) for member in kind}
-    if pa.types.is_map(kind):
-        return [(decode_strings(key, kind.key_type), decode_strings(item, kind.item_type)) for key, item in value]
+        members = [replace_invalid(member) for member in column.flatten()]
+        return pa.StructArray.from_arrays(members, fields=list(kind), mask=column.is_null())
     if is_list(kind):
-        return [decode_strings(item, kind.value_type) for item in value]
-    return decode_strings(value, kind.value_type) if pa.types.is_dictionary(kind) else value
+        return rebuild_list(column, kind, replace_invalid)
+    texts = column.view(as_octets(kind)).to_pylist()
+    return pa.array([None if text is None else text.decode("utf-8", "replace") for text in texts], kind)
 
 
 def as_octets(kind: pa.DataType) -> pa.DataType:
@@ -83,6 +69,11 @@ def as_octets(kind: pa.DataType) -> pa.DataType:
         return pa.map_(as_octets(kind.key_type), as_octets(kind.item_type))
     if pa.types.is_dictionary(kind):
         return pa.dictionary(kind.index_type, as_octets(kind.value_type), kind.ordered)
+    if isinstance(kind, pa.BaseExtensionType):
+        return as_octets(kind.storage_type)
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        items = kind.value_field.with_type(as_octets(kind.value_type))
+        return pa.large_list_view(items) if pa.types.is_large_list_view(kind) else pa.list_view(items)
     if not is_list(kind):
         return kind
     item = kind.value_field.with_type(as_octets(kind.value_type))

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.arrow_types import is_string
+from curate.corpus.arrow_values import holds_json, is_json, parse_json_or_text, to_values
 from curate.rundir.columns import spelling
 
 TEXT = pa.large_string()
@@ -181,15 +182,15 @@ def convert_values(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if pa.types.is_duration(whole.type) and pa.types.is_floating(kind):
         return pc.divide(whole.cast(pa.int64()).cast(kind), float(PER_SECOND[whole.type.unit]))
     try:
-        return whole.cast(kind)
-    except pa.ArrowNotImplementedError:
-        return pa.array([_shape(value, kind) for value in whole.to_pylist()], kind)
-    except pa.ArrowTypeError:  # fields of structs that one side lacks
-        return pa.array([_shape(value, kind) for value in whole.to_pylist()], kind)
+        if not holds_json(whole.type):
+            return whole.cast(kind)
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):  # such as fields of structs that one side lacks
+        pass
+    return pa.array([_shape(value, kind) for value in to_values(whole, parse_json_or_text)], kind)
 
 
 def unwrap_values(values: pa.Array) -> pa.Array:
-    """Return values without what only encodes them: dictionaries, runs, extension types. UUIDs become text."""
+    """Return values without what only encodes them: dictionaries, runs, extension types but JSON. UUIDs become text."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         return unwrap_values(values.dictionary_decode())
@@ -197,6 +198,8 @@ def unwrap_values(values: pa.Array) -> pa.Array:
         return unwrap_values(pc.run_end_decode(values))
     if isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.uuid":
         return pa.array([None if value is None else str(value) for value in values.to_pylist()], TEXT)
+    if is_json(kind):
+        return values
     return unwrap_values(values.storage) if isinstance(kind, pa.BaseExtensionType) else values
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.arrow_types import is_string
+from curate.corpus.arrow_values import is_json, parse_json_or_text, to_values
 from curate.corpus.schema_widening import spell_value
 
 TEXT = pa.large_string()
@@ -19,14 +20,18 @@ ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 
 
 def spell_values(values: pa.Array) -> pa.Array:
-    """Return values as large_string, null where they are null; ``values`` have no extension type."""
+    """Return values as large_string, null where they are null; ``values`` have no extension type but that of JSON.
+
+    A JSON string is the string.
+    """
     kind = values.type
     if pa.types.is_dictionary(kind):
         return spell_values(values.dictionary_decode())
     if is_string(kind) or pa.types.is_null(kind):
         return values.cast(TEXT)
-    if pa.types.is_nested(kind):
-        return pa.array([None if value is None else spell(value) for value in values.to_pylist()], TEXT)
+    if pa.types.is_nested(kind) or is_json(kind):
+        found = to_values(values, parse_json_or_text)
+        return pa.array([None if value is None else spell(value) for value in found], TEXT)
     coded = values.dictionary_encode()
     spelled = pa.array(spell_distinct(coded.dictionary), TEXT)
     return pc.take(spelled, coded.indices)

@@ -2,10 +2,12 @@
 
 import json
 
+import pyarrow as pa
 import pytest
-from helpers.corpora import write_lines
+from helpers.corpora import write_columns, write_lines
 from helpers.instruction_rows import NOTHING, ROWS, rows_of, said, set_of, texts_of
 
+from curate.corpus.arrow_values import JSON_TYPE, from_values
 from curate.corpus.chat.schemas import SCHEMAS, read_turns
 from curate.errors import CorpusError, RowError, UsageError
 from curate.sft.datasets import draw_sample, open_set
@@ -157,3 +159,31 @@ def test_the_examples_of_a_row_are_what_its_turns_say(tmp_path):
     for one, record in zip(found.examples, records, strict=True):
         assert list(one.example.turns) == read_turns(record, "messages")[:2]
         assert scored_turns(one.example, "all") == (1,)
+
+
+CALL = {"type": "function", "function": {"name": "get_tide", "arguments": {"port": "Bergen"}}}
+TALK = [
+    {"role": "user", "content": [{"type": "text", "text": "High tide?"}], "tool_calls": None},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "content": "14:20", "tool_calls": None},
+    {"role": "assistant", "content": "At 14:20,\nor so.", "tool_calls": None},
+]
+MEMBERS = [("role", pa.string()), ("content", JSON_TYPE)]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        JSON_TYPE,
+        pa.list_(JSON_TYPE),
+        pa.list_(pa.struct([*MEMBERS, ("tool_calls", JSON_TYPE)])),
+        pa.large_list(pa.struct([*MEMBERS, ("tool_calls", pa.list_(JSON_TYPE))])),
+    ],
+    ids=str,
+)
+def test_examples_in_columns_of_json_values_are_those_of_json_lines(tmp_path, kind):
+    lines = draw_sample(set_of(tmp_path, "a.jsonl", [{"messages": TALK}] * 3), None, 0)
+    write_columns(tmp_path / "a.parquet", pa.table({"messages": from_values([TALK] * 3, kind)}), 2)
+    typed = draw_sample(open_set(str(tmp_path / "a.parquet")), None, 0)
+    assert [one.example.turns for one in typed.examples] == [one.example.turns for one in lines.examples]
+    assert len(lines.examples) == lines.rows == typed.rows and lines.examples[0].example.turns[1].text.startswith("{")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -77,11 +78,11 @@ def strip_letters(texts: Sequence[str]) -> tuple[str, ...]:
 
 def split_options(text: str) -> list[Any]:
     """Return the options that a text lists: JSON, a Python list, lines, lettered ("A) 3, B) 4") or after semicolons."""
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (json.loads, parse_literal):
         try:
             value = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue  # TypeError: of {{7}}, a set in a set, which Python has not.
         if is_list(value) or isinstance(value, dict):
             return list(as_options(value).texts)
     marks = list(MARK.finditer(text))
@@ -90,6 +91,13 @@ def split_options(text: str) -> list[Any]:
         return [text[mark.end() : stop].strip(" ,;\n") for mark, stop in zip(marks, stops, strict=True)]
     parts = text.splitlines() if "\n" in text.strip() else text.split(";")
     return [part.strip() for part in parts if part.strip()]
+
+
+def parse_literal(text: str) -> Any:
+    """Return the value of a Python literal, in silence. Raises what ``ast.literal_eval`` raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # A backslash that escapes nothing, as in LaTeX.
+        return ast.literal_eval(text)
 
 
 def find_base(column: str, pairs: Iterable[tuple[Any, AnswerChoices]], first: int | None) -> int | None:

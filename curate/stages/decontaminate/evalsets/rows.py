@@ -11,8 +11,10 @@ from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
+from curate.corpus.json_records import BadRowError
 from curate.corpus.readers import read_blocks
-from curate.corpus.readers.arrow import ARROW_FILE_MAGIC, DAMAGE, open_parquet, spell_names
+from curate.corpus.readers.arrow import ARROW_FILE_MAGIC, DAMAGE, open_parquet, plan_plain, spell_names
+from curate.corpus.readers.arrow_blocks import to_records
 from curate.corpus.readers.utf8 import is_sound
 from curate.corpus.streams import as_failure, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, Source
@@ -74,17 +76,17 @@ def _read_parquet(source: Source) -> Iterator[EvalRow]:
     try:
         with open_binary(source.path) as handle:
             file = open_parquet(source, handle)
-            row = 0
+            plain, row = plan_plain(source, file.schema_arrow), 0
             for group in range(file.metadata.num_row_groups):
                 stop = row + file.metadata.row_group(group).num_rows
-                batches = file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group])
+                batches = map(plain.read, file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]))
                 yield from _take_all(source, batches, row, stop)
                 row = stop
     except BrokenSourceError as broken:
         yield EvalRow(source.name, 0, None, str(broken))
 
 
-def _take_all(source: Source, batches: Iterable[pa.RecordBatch], row: int, stop: int) -> Iterator[EvalRow]:
+def _take_all(source: Source, batches: Iterable[pa.Table], row: int, stop: int) -> Iterator[EvalRow]:
     """Yield the rows of a row group; those after a damage are unreadable."""
     reason = "the row group ends early"
     try:
@@ -101,52 +103,38 @@ def _read_arrow(source: Source) -> Iterator[EvalRow]:
     row = 0
     try:
         with open_binary(source.path) as file:
-            for batch in _read_batches(file):
-                if not all(map(is_sound, batch.columns)):
-                    raise BrokenSourceError("the Arrow file is damaged (a column does not hold together)")
-                yield from take_batch(source.name, batch, row)
-                row += batch.num_rows
+            for table in _read_batches(source, file):
+                yield from take_batch(source.name, table, row)
+                row += table.num_rows
     except BrokenSourceError as broken:
         yield EvalRow(source.name, row, None, str(broken))
     except DAMAGE as error:
         yield EvalRow(source.name, row, None, explain_damage(source, error))
 
 
-def _read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+def _read_batches(source: Source, file: IO[bytes]) -> Iterator[pa.Table]:
     """Yield the batches of an IPC file (Feather) or of an IPC stream (``save_to_disk``)."""
     is_file = file.read(len(ARROW_FILE_MAGIC)) == ARROW_FILE_MAGIC
     file.seek(0)
-    if not is_file:
-        stream = pa.ipc.open_stream(file)
-        spell_names(stream.schema)
-        yield from stream
-        return
-    reader = pa.ipc.open_file(file)
+    reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
     spell_names(reader.schema)
-    for number in range(reader.num_record_batches):
-        yield reader.get_batch(number)
+    plain = plan_plain(source, reader.schema)
+    for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
+        if not all(map(is_sound, batch.columns)):
+            raise BrokenSourceError("the Arrow file is damaged (a column does not hold together)")
+        yield plain.read(batch)
 
 
-def take_batch(name: str, batch: Any, row: int) -> Iterator[EvalRow]:
-    """Yield the rows of a batch or table; ``row`` is the number of the first.
+def take_batch(name: str, table: pa.Table, row: int) -> Iterator[EvalRow]:
+    """Yield the rows of a table; ``row`` is the number of the first.
 
-    A row with a text that is not UTF-8 is unreadable, the others are read.
+    A row with a text that is not UTF-8, or with JSON that is not, is unreadable; the others are read.
     """
-    try:
-        records = batch.to_pylist()
-    except UnicodeDecodeError:
-        for index in range(batch.num_rows):
-            yield _take_one(name, batch.slice(index, 1), row + index)
-        return
-    for index, record in enumerate(records):
-        yield EvalRow(name, row + index, record)
-
-
-def _take_one(name: str, batch: Any, row: int) -> EvalRow:
-    try:
-        return EvalRow(name, row, batch.to_pylist()[0])
-    except UnicodeDecodeError as error:
-        return EvalRow(name, row, None, f"invalid UTF-8 at byte {error.start} of a text ({error.reason})")
+    for index, record in enumerate(to_records(table)):
+        if isinstance(record, BadRowError):
+            yield EvalRow(name, row + index, None, record.cause)
+        else:
+            yield EvalRow(name, row + index, record)
 
 
 def explain_damage(source: Source, error: Exception) -> str:

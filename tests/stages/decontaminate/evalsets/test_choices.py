@@ -29,6 +29,26 @@ def test_one_text_may_list_all_options():
     assert as_options({"A": "w", "B": "x"}) == AnswerChoices(("w", "x"), ("A", "B"))
 
 
+def test_a_text_that_python_cannot_read_is_one_option(tmp_path):
+    """literal_eval raises five kinds of errors, and warns."""
+    odd = (
+        "{{7}}",
+        "{{}}",
+        "{[1]: 2}",
+        "{{1}: 2}",
+        "[1",
+        "(" * 300 + ")" * 300,
+        "9" * 5000,
+        "[*[1]]",
+        r'"\d" + x',
+        "\0",
+    )
+    for text in odd:
+        assert split_options(text) == [text]
+        rows = [{"question": "What is it?", "choices": choices} for choices in (text, ["w", "x"])]
+        assert [item.choices for item in read_rows(tmp_path, rows).items] == [(text,), ("w", "x")]
+
+
 FOUR = AnswerChoices(("w", "x", "y", "z"))
 
 

@@ -2,10 +2,12 @@
 
 import json
 
+import pyarrow as pa
 import pytest
-from helpers.corpora import FORMATS, write_records
+from helpers.corpora import FORMATS, write_columns, write_records
 from helpers.evalsets import read_rows
 
+from curate.corpus.arrow_values import encode_json
 from curate.errors import CorpusError
 from curate.stages.decontaminate.evalsets import open_evals
 
@@ -43,3 +45,47 @@ def test_damage_costs_its_own_rows_alone(tmp_path):
     path.write_bytes(b"PAR1 and no more")
     with pytest.raises(CorpusError, match=r"no row can be read; .*the Parquet file is damaged"):
         open_evals([str(path)])
+
+
+ITEMS = [
+    {"id": 1, "question": "What is it?", "choices": ["w", "x"], "answer": 1},
+    {"id": "b", "question": ["One?", "Two?"], "choices": {"A": "y", "B": "z"}, "answer": "A"},
+    {"id": None, "question": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}]},
+    {"id": 3, "question": {"stem": "Where?"}, "choices": '["here", "there"]', "answer": ["here", "there"]},
+]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "file.arrow", "stream.arrow"])
+def test_items_in_columns_of_json_values_are_those_of_json_lines(tmp_path, name):
+    (lines,) = open_evals([str(write_records(tmp_path / "lines" / "set.jsonl", ITEMS))])
+    names = ("id", "question", "choices", "answer")
+    columns = {name: encode_json([item.get(name) for item in ITEMS]) for name in names}
+    write_columns(tmp_path / "typed" / name, pa.table(columns), 2)
+    (typed,) = open_evals([str(tmp_path / "typed" / name)])
+    assert typed.fields == lines.fields and len(typed.items) == 4
+    for found, expected in zip(typed.items, lines.items, strict=True):
+        assert (found.id, found.questions, found.choices, found.answer) == (
+            expected.id, expected.questions, expected.choices, expected.answer
+        )  # fmt: skip
+
+
+def test_an_item_that_is_no_json_is_unreadable_and_the_others_are_read(tmp_path):
+    questions = pa.array(['"Who?"', '"Where', "[" * 600 + "]" * 600, '"When?"'])
+    column = pa.ExtensionArray.from_storage(pa.json_(), questions)
+    write_columns(
+        tmp_path / "set.parquet",
+        pa.table({"question": column, "when": pa.array([10**8] * 4, pa.int32()).cast(pa.date32())}),
+        4,
+    )
+    (found,) = open_evals([str(tmp_path / "set.parquet")])
+    assert [(item.row, item.questions) for item in found.items] == [(0, ("Who?",)), (3, ("When?",))]
+    assert found.unreadable == 2 and "not valid JSON" in found.problems[0]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "file.arrow", "stream.arrow"])
+def test_columns_of_one_name_and_odd_types_are_read(tmp_path, name):
+    answers = pa.array([["x", "y"]], pa.list_view(pa.string_view()))
+    table = pa.table([pa.array(["Who?"]), answers, pa.array(["other"])], ["question", "choices", "question"])
+    write_columns(tmp_path / name, table, 4)
+    (found,) = open_evals([str(tmp_path / name)])
+    assert [(item.questions, item.choices) for item in found.items] == [(("Who?",), ("x", "y"))]
