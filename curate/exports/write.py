@@ -117,10 +117,10 @@ def _finish_export(
 ) -> ExportSummary:
     """Write state files, card and manifest, once the shards have their final names, and return the summary."""
     folder, shard_format = writer.folder, FORMATS[job.format]
-    identity = manifest.compute_identity(job, writer)
+    identity = manifest.compute_identity(job.format, files)
     if shard_format.loads_from_disk:
         dataset_folder.write_states(folder, writer.shape.schema(), files, identity, writer.buckets)
-    head = dataset_folder.make_front_matter(writer) + "\n" if shard_format.holds_text else ""
+    head = dataset_folder.make_front_matter(writer, identity) + "\n" if shard_format.holds_text else ""
     dataset_folder.write_text(folder / "README.md", head + dataset_card.make_card(job, writer, counts))
     written = manifest.build_manifest(job, writer, counts, files, identity)
     if job.placed.order is not None:

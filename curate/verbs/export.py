@@ -105,6 +105,7 @@ def export(
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
     dataset_folder.check_output_folder(target, overwrite)
+    dataset_folder.warn_of_misread_path(target)
     if push_to_hub is not None:
         hub.check_hub(push_to_hub)
     with (
