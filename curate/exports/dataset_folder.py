@@ -27,7 +27,7 @@ from curate.exports.shard_writer import WrittenShard
 from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
-from curate.runtime.files import make_storage_error
+from curate.runtime.files import FULL, check_output_directory, make_storage_error
 
 MADE_BY = "curate export"
 NEW_FOLDER = "name a new folder"
@@ -57,6 +57,7 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     refuses to write.
     """
     check_output_folder(out, overwrite)
+    out = out.resolve() if out.is_symlink() else out
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -76,17 +77,22 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 def check_output_folder(out: Path, overwrite: bool) -> None:
     """Raise UsageError where ``out`` is something that an export may not replace.
 
-    A new path and an empty folder pass, and with ``overwrite`` an earlier export. The working directory does not, since
+    Raises StorageError where the operating system would not let a folder be written there. A new path and an empty
+    folder pass, and with ``overwrite`` an earlier export. The working directory does not, since
     it would be renamed, nor does a path that ``load_dataset`` would read as a pattern.
     """
     refuse_misread_path(out)
     if not out.name or out.name == "..":
         raise UsageError(f"{out} is the folder that you are in, or one above it: it cannot be replaced", NEW_FOLDER)
-    if not out.exists() and not out.is_symlink():
-        return
-    if not out.is_dir():
-        raise UsageError(f"{out} is a file; an export is a folder", NEW_FOLDER)
-    if not any(out.iterdir()):
+    try:
+        if not out.exists() and out.is_symlink():
+            raise UsageError(f"{out} is a link to nothing, or to itself", NEW_FOLDER)
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file; an export is a folder", NEW_FOLDER)
+    except OSError as error:
+        raise make_storage_error(error, out) from error
+    check_output_directory(out)
+    if not out.is_dir() or not any(out.iterdir()):
         return
     if not is_export(out):
         raise UsageError(f"{out} holds something that curate export did not write", NEW_FOLDER)
@@ -130,8 +136,9 @@ def _remove_leftovers(out: Path) -> None:
 
 
 def _storage_error(error: OSError, out: Path) -> StorageError:
-    message = make_storage_error(error, out).message
-    return StorageError(message, "free some space or name another folder; nothing half written was left behind")
+    made = make_storage_error(error, out)
+    remedy = "free some space or name another folder" if error.errno in FULL else "name another folder"
+    return StorageError(made.message, f"{remedy}; nothing half written was left behind")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,6 +23,7 @@ from curate.rundir import decision_table, quantiles, tally
 from curate.rundir.document_blocks import BlockReader
 from curate.rundir.rejections import open_rejections
 from curate.rundir.run import compute_fingerprint, open_run
+from curate.runtime.files import check_output_directory, expand_home, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members
 from curate.stages.filter.counts import DecisionCount, Judgement
@@ -54,10 +55,15 @@ def check_probe_options(options: FilterOptions, out: str, *, ledger: str | None,
         if is_given:
             hint = f"leave {option} out: low, middle and high are all written, of equal --tokens"
             raise UsageError(f"{option} has no effect with --probe", hint)
-    folder = Path(out)
+    folder = expand_home(out)
     dataset_folder.refuse_misread_path(folder)
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+    try:
+        is_taken = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    except OSError as error:
+        raise make_storage_error(error, folder) from error
+    if is_taken:
         raise UsageError(f"--probe {out} exists and is not an empty folder", "name a new folder, or one that is empty")
+    check_output_directory(folder)
 
 
 def build_side_criteria(side: str, options: FilterOptions, budget: int) -> Criteria:
@@ -159,7 +165,7 @@ def _write_subsets(reader: BlockReader, options: FilterOptions, out: str) -> Pro
     band = _require_band(compiled["low"].criteria)
     others = parameters_of(replace(compiled["low"].criteria, band=None))
     subsets = []
-    with dataset_folder.build_folder(Path(out), overwrite=False) as folder:
+    with dataset_folder.build_folder(expand_home(out), overwrite=False) as folder:
         for side in SIDES:
             subsets.append(_write_side(reader, side, compiled[side], folder, out))
         scored_tokens = reader.run.finished_scores()["made_from"]["model"].get("max_tokens")

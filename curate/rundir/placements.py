@@ -8,6 +8,7 @@ since, and a table that does not belong to its record.
 
 import difflib
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,5 +97,7 @@ def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
         message = f"--by {by}: neither the scores nor the documents have such a column"
         raise UsageError(message, f"{meant}{listed}") from error
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise UsageError(f"--by {by}: the column is text, not numbers", f"--stratify {by} keeps its shares; {listed}")
+        raise UsageError(
+            f"--by {by}: the column is text, not numbers", f"--stratify {shlex.quote(by)} keeps its shares; {listed}"
+        )
     return kind, False

@@ -87,7 +87,7 @@ def spell_dataset_path(folder: str) -> str:
     it would take for a home directory becomes absolute.
     """
     if folder.startswith("~"):
-        return os.path.abspath(folder)
+        return os.path.abspath(os.path.expanduser(folder))
     return f"./{folder}" if folder in DATASET_FORMATS else folder
 
 
