@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -21,7 +21,8 @@ from typer.models import ParameterInfo
 
 from curate.errors import CurateError, UsageError
 from curate.recipes.parameters import Parameter, read_parameters
-from curate.runtime import console
+from curate.runtime import console, streams
+from curate.runtime.files import describe_os_error
 from curate.runtime.numbers import make_jsonable
 from curate.runtime.options import option_of, renamed_options, signature_of
 from curate.runtime.version import __version__
@@ -35,9 +36,13 @@ METAVARS = {str: "TEXT", int: "INT", float: "NUMBER"}
 class CommandLine(TyperGroup):
     """All commands. What typer refuses is printed as our own errors are."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        streams.open_streams()
+        return super().main(*args, **options)
+
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         if not args:
-            print(ctx.get_help(), file=sys.stderr)
+            streams.print_message(ctx.get_help())
             raise typer.Exit(UsageError.exit_code)
         with print_errors(ctx):
             return super().parse_args(ctx, args)
@@ -162,10 +167,22 @@ def _read(parameter: Parameter, shown: str, hint: str, value: Any) -> Any:
     """The value of an option from its text; a default comes as it is. Raises UsageError for a text that is no value."""
     if not isinstance(value, str):
         return value
+    if not _is_unicode(value):
+        written = value.encode("utf-8", "backslashreplace").decode()
+        raise UsageError(f"{shown} must be UTF-8, not {written}; curate records names as text", hint)
     try:
         return parameter.read(value)
     except ValueError:
         raise UsageError(f"{shown} must be {parameter.expected()}, not {value}", hint) from None
+
+
+def _is_unicode(value: str) -> bool:
+    """Return whether a text has no bytes that Python could not decode, as names of files may."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
@@ -176,8 +193,13 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 
 def show(result: Any, as_json: bool) -> None:
     """Print a result, and exit with its exit code, or 0 where it has none."""
-    text = json.dumps(make_jsonable(result.as_dict()), ensure_ascii=False) if as_json else result.render()
-    print(text, flush=True)
+    if as_json:
+        value = make_jsonable(result.as_dict())
+        text = json.dumps(value, ensure_ascii=False)
+        text = text if streams.is_encodable(text) else json.dumps(value)
+    else:
+        text = result.render()
+    streams.print_result(text)
     raise typer.Exit(getattr(result, "exit_code", 0))
 
 
@@ -188,21 +210,36 @@ def print_errors(context: typer.Context) -> Iterator[None]:
     ``context`` is that of all commands; it knows which one was typed.
     """
     try:
-        yield
-    except (CurateError, MISTAKE) as caught:
-        words = f"curate {context.invoked_subcommand}" if context.invoked_subcommand else "curate"
-        error = caught if isinstance(caught, CurateError) else explain_mistake(caught, words)
-        print(f"error: {error.message}", file=sys.stderr)
-        hint = error.hint or (f"{words} --help" if isinstance(error, UsageError) else None)
-        if hint:
-            print(f"hint:  {hint}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone, and nobody reads an error
+        try:
+            yield
+        except (CurateError, MISTAKE) as caught:
+            words = _command_words(context)
+            print_error(caught if isinstance(caught, CurateError) else explain_mistake(caught, words), words)
+        except KeyboardInterrupt:
+            streams.print_message("stopped.")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            raise
+        except OSError as caught:  # a disk, a permission, a server: nothing that a traceback would explain
+            print_error(describe_os_error(caught), _command_words(context))
+    except BrokenPipeError:  # the reader of our output has gone, and nobody reads an error
+        streams.drop_stream(sys.stdout)
+        streams.drop_stream(sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _command_words(context: typer.Context) -> str:
+    """Return the command as far as it is known: ``curate``, or ``curate`` and the verb."""
+    return f"curate {context.invoked_subcommand}" if context.invoked_subcommand else "curate"
+
+
+def print_error(error: CurateError, words: str) -> NoReturn:
+    """Print the lines of an error and exit with its code; ``words`` is the command as far as it is known."""
+    streams.print_message(f"error: {error.message}")
+    hint = error.hint or (f"{words} --help" if isinstance(error, UsageError) else None)
+    if hint:
+        streams.print_message(f"hint:  {hint}")
+    raise typer.Exit(error.exit_code) from None
 
 
 def explain_mistake(mistake: Any, words: str) -> UsageError:
@@ -227,7 +264,7 @@ def explain_mistake(mistake: Any, words: str) -> UsageError:
 def version(given: bool) -> None:
     """Print the version and exit, where ``--version`` was typed."""
     if given:
-        print(f"curate {__version__}")
+        streams.print_result(f"curate {__version__}")
         raise typer.Exit
 
 

@@ -8,7 +8,7 @@ OUT=${1:-out}
 
 if [ ! -x .venv/bin/curate ]; then
     "${PYTHON:-python3}" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[verify]"
 fi
 export PATH="$PWD/.venv/bin:$PATH"
 

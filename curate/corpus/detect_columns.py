@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,7 +153,7 @@ def choose_text_field(sources: Sequence[Source], columns: Sequence[DetectedColum
     message = f"{where} has no obvious text column; it has: {list_names(names)}"
     if guess is not None:
         message += f'; its first rows are not conversations in the schema "{guess.schema}" ({guess.problem})'
-    raise CorpusError(message, f"--text-field {likely}")
+    raise CorpusError(message, f"--text-field {shlex.quote(likely)}")
 
 
 def measure_texts(columns: Iterable[DetectedColumns]) -> dict[str, float]:

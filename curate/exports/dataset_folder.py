@@ -11,10 +11,11 @@ then renamed, so a folder that exists is complete.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -23,11 +24,15 @@ from curate.corpus.schema_widening import SchemaShape
 from curate.errors import StorageError, UsageError
 from curate.exports.json_types import find_json_type
 from curate.exports.shard_writer import WrittenShard
-from curate.exports.shards import TABLE_FORMATS
-from curate.runtime.files import make_storage_error
+from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
+from curate.rundir.run import compute_fingerprint
+from curate.runtime import console
+from curate.runtime.files import FULL, check_output_directory, make_storage_error
 
 MADE_BY = "curate export"
 NEW_FOLDER = "name a new folder"
+MISREAD_PATH = re.compile(r"[*?\[]|::|\$[A-Za-z_{]")
+"""What ``datasets`` expands in the path of a folder: of two folders ``a*b`` and ``acb`` the first loads as both."""
 
 
 class DatasetDescription(Protocol):
@@ -52,6 +57,7 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     refuses to write.
     """
     check_output_folder(out, overwrite)
+    out = out.resolve() if out.is_symlink() else out
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -71,21 +77,44 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 def check_output_folder(out: Path, overwrite: bool) -> None:
     """Raise UsageError where ``out`` is something that an export may not replace.
 
-    A new path and an empty folder pass, and with ``overwrite`` an earlier export. The working directory does not, since
-    it would be renamed.
+    Raises StorageError where the operating system would not let a folder be written there. A new path and an empty
+    folder pass, and with ``overwrite`` an earlier export. The working directory does not, since
+    it would be renamed, nor does a path that ``load_dataset`` would read as a pattern.
     """
+    refuse_misread_path(out)
     if not out.name or out.name == "..":
         raise UsageError(f"{out} is the folder that you are in, or one above it: it cannot be replaced", NEW_FOLDER)
-    if not out.exists() and not out.is_symlink():
-        return
-    if not out.is_dir():
-        raise UsageError(f"{out} is a file; an export is a folder", NEW_FOLDER)
-    if not any(out.iterdir()):
+    try:
+        if not out.exists() and out.is_symlink():
+            raise UsageError(f"{out} is a link to nothing, or to itself", NEW_FOLDER)
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file; an export is a folder", NEW_FOLDER)
+    except OSError as error:
+        raise make_storage_error(error, out) from error
+    check_output_directory(out)
+    if not out.is_dir() or not any(out.iterdir()):
         return
     if not is_export(out):
         raise UsageError(f"{out} holds something that curate export did not write", NEW_FOLDER)
     if not overwrite:
         raise UsageError(f"{out} holds an earlier export", "replace it with --overwrite, or name a new folder")
+
+
+def refuse_misread_path(out: Path) -> None:
+    """Raise UsageError where ``load_dataset`` would read a path as a pattern."""
+    if found := MISREAD_PATH.search(str(out)):
+        message = f"{out}: datasets.load_dataset reads {found[0]} in a path as a pattern, so it may load another folder"
+        raise UsageError(message, "name a folder without * ? [ :: and $NAME in its path")
+
+
+def warn_of_misread_path(out: Path) -> None:
+    """Warn where a folder above ``out`` that nobody named here has a name that ``load_dataset`` reads as a pattern."""
+    absolute = os.path.abspath(out)
+    if found := MISREAD_PATH.search(absolute):
+        what = (
+            f"datasets.load_dataset reads {found[0]} in {absolute} as a pattern, so it may load another folder or none"
+        )
+        console.warn(f"{what}; move the export before you load it")
 
 
 def is_export(folder: Path) -> bool:
@@ -107,8 +136,9 @@ def _remove_leftovers(out: Path) -> None:
 
 
 def _storage_error(error: OSError, out: Path) -> StorageError:
-    message = make_storage_error(error, out).message
-    return StorageError(message, "free some space or name another folder; nothing half written was left behind")
+    made = make_storage_error(error, out)
+    remedy = "free some space or name another folder" if error.errno in FULL else "name another folder"
+    return StorageError(made.message, f"{remedy}; nothing half written was left behind")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -134,7 +164,7 @@ def write_states(
         write_state(folder, schema, files, identity)
     for name in buckets.values():
         bucket_files = [file for file in files if file.path.startswith(f"data/{name}/")]
-        _write_split(folder / "data" / name, schema, bucket_files, identity)
+        _write_split(folder / "data" / name, schema, bucket_files, compute_fingerprint([identity, name]))
 
 
 def write_state(folder: Path, schema: pa.Schema, files: Sequence[WrittenShard], identity: str) -> None:
@@ -161,24 +191,41 @@ def _write_split(folder: Path, schema: pa.Schema, files: Sequence[WrittenShard],
     write_json(folder / "state.json", state)
 
 
-def make_front_matter(writer: DatasetDescription) -> str:
-    """Return the YAML head of a card: where ``load_dataset`` finds the shards, and the types where it would guess."""
+def make_front_matter(writer: DatasetDescription, identity: str) -> str:
+    """Return the YAML head of a card: where ``load_dataset`` finds the shards, and the types where it would guess.
+
+    ``identity`` is the fingerprint of the data, which each config names (``describe_config``).
+    """
     from huggingface_hub.utils import yaml_dump
 
     tables = TABLE_FORMATS[writer.format]
-    patterns = {"default": f"{tables.pattern.split('/')[0]}/*{tables.suffix}"}
+    shards = {"default": tables.pattern}
     if writer.buckets:
-        patterns = {name: f"data/{name}/*{tables.suffix}" for name in writer.buckets.values()}
-        patterns["default"] = f"data/*/*{tables.suffix}"
-    configs = [
-        {"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in patterns.items()
-    ]
+        shards = {name: make_bucket_pattern(writer.format, name) for name in writer.buckets.values()}
+        shards["default"] = make_bucket_pattern(writer.format, "*")
+    configs = [describe_config(name, make_shard_glob(pattern), identity) for name, pattern in shards.items()]
     head: dict[str, Any] = {"tags": ["curate"], "configs": configs}
     if tables.guesses_types:
         features = _json_features(writer)._to_yaml_list()
-        named = [{"config_name": name, "features": features} for name in patterns]
+        named = [{"config_name": name, "features": features} for name in shards]
         head["dataset_info"] = named if writer.buckets else {"features": features}
     return f"---\n{yaml_dump(head, allow_unicode=False, sort_keys=False)}---\n"
+
+
+def describe_config(name: str, glob: str, identity: str) -> dict[str, Any]:
+    """Return the entry of a config in the card: its name, its shards, and the fingerprint of their data.
+
+    The fingerprint is in the ``description`` because ``datasets`` hashes the configs, and not the data, into the key of
+    its cache: without it the data that another folder of this name had would come back.
+    """
+    files = [{"split": "train", "path": glob}]
+    return {"config_name": name, "description": f"{MADE_BY} {identity}", "data_files": files}
+
+
+def make_shard_glob(pattern: str) -> str:
+    """Return the glob that finds the shards of a pattern, and not what ``datasets`` caches next to them."""
+    suffix = PurePath(pattern).suffix
+    return pattern.split("{", 1)[0] + "*" + suffix
 
 
 def _json_features(writer: DatasetDescription) -> Any:

@@ -1,5 +1,6 @@
 """The Hugging Face Hub: checked before the work, pushed to after it; each failure is one line and a hint."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def push_dataset(folder: Path, name: str, private: bool) -> str:
             delete_patterns=_list_shard_patterns(),
         )
 
-    hint = f"{folder} is complete; push it later with: hf upload --repo-type dataset {name} {folder}"
+    quoted = shlex.quote(str(folder))
+    hint = f"{folder} is complete; push it later with: hf upload --repo-type dataset {name} {quoted}"
     _ask_hub(name, upload, hint)
     return f"https://huggingface.co/datasets/{name}"
 

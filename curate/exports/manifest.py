@@ -12,18 +12,13 @@ from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import compute_fingerprint
 
 
-def compute_identity(job: ExportJob, writer: DatasetDescription) -> str:
-    """Return the fingerprint of an export: equal for the same tables of a run written in the same way."""
-    choice, placed = job.choice, job.placed
-    chosen = choice.filter["fingerprint"] if choice.filter else None
-    rejecting = list(choice.rejections.fingerprints().values())
-    made_from = [job.run.finished_scores()["fingerprint"], chosen, *rejecting, job.rejected, job.format]
-    made_from.append(job.shard_bytes)
-    made_from += [["placed", record["fingerprint"]] for record in (placed.order, placed.bucket) if record is not None]
-    made_from += ["by bucket"] * placed.by_bucket
-    if isinstance(writer, TokenWriter):
-        made_from += [["spelled", writer.vocabulary.encoder.name, writer.layout, writer.append]]
-    return compute_fingerprint(made_from)
+def compute_identity(format: str, files: Sequence[WrittenShard]) -> str:
+    """Return the fingerprint of the data of an export: equal where a format has the same files with the same bytes.
+
+    It has no path of the export and nothing of the run, so that a copy keeps it. The card carries it, since datasets
+    keeps what ``load_dataset`` prepared by the card and the folder's name, and never looks at the data.
+    """
+    return compute_fingerprint([format, *([file.path, file.rows, file.sha256] for file in files)])
 
 
 def build_manifest(

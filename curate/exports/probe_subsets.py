@@ -5,6 +5,7 @@ arXiv 2405.20541); small proxy models trained on each end show it. The three sha
 the budget but for less than one document of each group: it begins at a document, and ends with the last that fits.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from curate.errors import GateError, UsageError
 from curate.exports import dataset_folder
 from curate.exports.dataset_card import code
 from curate.exports.job import ExportChoice
+from curate.exports.shards import TABLE_FORMATS
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles, tally
 from curate.rundir.document_blocks import BlockReader
 from curate.rundir.rejections import open_rejections
 from curate.rundir.run import compute_fingerprint, open_run
+from curate.runtime.files import check_output_directory, expand_home, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members
 from curate.stages.filter.counts import DecisionCount, Judgement
@@ -52,9 +55,15 @@ def check_probe_options(options: FilterOptions, out: str, *, ledger: str | None,
         if is_given:
             hint = f"leave {option} out: low, middle and high are all written, of equal --tokens"
             raise UsageError(f"{option} has no effect with --probe", hint)
-    folder = Path(out)
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+    folder = expand_home(out)
+    dataset_folder.refuse_misread_path(folder)
+    try:
+        is_taken = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    except OSError as error:
+        raise make_storage_error(error, folder) from error
+    if is_taken:
         raise UsageError(f"--probe {out} exists and is not an empty folder", "name a new folder, or one that is empty")
+    check_output_directory(folder)
 
 
 def build_side_criteria(side: str, options: FilterOptions, budget: int) -> Criteria:
@@ -156,7 +165,7 @@ def _write_subsets(reader: BlockReader, options: FilterOptions, out: str) -> Pro
     band = _require_band(compiled["low"].criteria)
     others = parameters_of(replace(compiled["low"].criteria, band=None))
     subsets = []
-    with dataset_folder.build_folder(Path(out), overwrite=False) as folder:
+    with dataset_folder.build_folder(expand_home(out), overwrite=False) as folder:
         for side in SIDES:
             subsets.append(_write_side(reader, side, compiled[side], folder, out))
         scored_tokens = reader.run.finished_scores()["made_from"]["model"].get("max_tokens")
@@ -210,7 +219,7 @@ def _describe(summary: ProbeSummary, reader: BlockReader, folder: Path) -> None:
     numbers = {name: value for name, value in summary.as_dict().items() if name not in ("run", "out")}
     made_from = {"scores": reader.run.finished_scores()["fingerprint"], **reader.rejections.fingerprints()}
     dataset_folder.write_json(folder / "probe.json", {"made_by": MADE_BY, "made_from": made_from, **numbers})
-    dataset_folder.write_text(folder / "README.md", _make_readme(summary))
+    dataset_folder.write_text(folder / "README.md", _make_front_matter(folder) + "\n" + _make_readme(summary))
 
 
 def _make_readme(summary: ProbeSummary) -> str:
@@ -236,7 +245,7 @@ def _make_readme(summary: ProbeSummary) -> str:
         '```python\ndatasets.load_dataset("OUT", "low", split="train")\n```',
         note,
     ]
-    return _front_matter() + "\n" + "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _tabulate(summary: ProbeSummary) -> Iterator[str]:
@@ -247,9 +256,13 @@ def _tabulate(summary: ProbeSummary) -> Iterator[str]:
         yield f"| {subset.side} | {subset.documents:,} | {subset.tokens:,} | {numbers} |"
 
 
-def _front_matter() -> str:
-    """Return the front matter by which ``load_dataset`` finds each side."""
-    files = [
-        f"- config_name: {side}\n  data_files:\n  - {{split: train, path: {side}/train/*.arrow}}" for side in SIDES
-    ]
-    return "\n".join(["---", "tags: [curate]", "configs:", *files, "---", ""])
+def _make_front_matter(folder: Path) -> str:
+    """Return the front matter by which ``load_dataset`` finds each side, of which it names the fingerprint."""
+    from huggingface_hub.utils import yaml_dump
+
+    pattern = dataset_folder.make_shard_glob(TABLE_FORMATS["hf"].pattern)
+    configs = []
+    for side in SIDES:
+        identity = json.loads((folder / side / "manifest.json").read_bytes())["fingerprint"]
+        configs.append(dataset_folder.describe_config(side, f"{side}/{pattern}", identity))
+    return f"---\n{yaml_dump({'tags': ['curate'], 'configs': configs}, sort_keys=False)}---\n"

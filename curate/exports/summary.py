@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curate.runtime.console import format_count, format_size
+from curate.runtime.text import spell_dataset_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class ExportSummary:
             lines.append("in order: order.parquet says what stands where; trainers shuffle by default, see TRAINING.md")
         config = f", {self.buckets[0]!r}" if self.buckets else ""
         if FORMATS[self.format].holds_text:
-            lines.append(f">>> datasets.load_dataset({self.out!r}{config})")
+            lines.append(f">>> datasets.load_dataset({spell_dataset_path(self.out)!r}{config})")
         else:
             lines.append(f"where each document lies: {self.out}/documents.parquet")
         if self.address:

@@ -21,17 +21,18 @@ from curate.exports.tokens import ordered as ordered_tokens
 from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import Run
 from curate.runtime import console, numbers
+from curate.runtime.text import command
 
 SHARD_BYTES = "500MB"
 """Largest size of a shard where nobody chose one."""
 
 
-def check_any_kept(choice: ExportChoice, rejected: bool) -> None:
+def check_any_kept(run: Run, choice: ExportChoice, rejected: bool) -> None:
     """Raise GateError where the export would be an empty folder."""
     if rejected and not choice.rejected:
         raise GateError("nothing was rejected, so there is nothing to export", "leave out --rejected")
     if not rejected and not choice.kept:
-        raise GateError("nothing was kept, so there is nothing to export", "curate status says why")
+        raise GateError("nothing was kept, so there is nothing to export", f"{command('status', run.path)} says why")
 
 
 def choose_prefix(columns: Sequence[str], first: int = 1) -> str:
@@ -50,7 +51,7 @@ def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> Expo
     where nothing is kept.
     """
     corpus = run.corpus()
-    check_any_kept(choice, False)
+    check_any_kept(run, choice, False)
     treatment = leaked_passages.choose_treatment(run, choice.rejections, corpus)
     shard_bytes, prefix = numbers.parse_size(SHARD_BYTES, "--shard-size"), choose_prefix(corpus.columns)
     job = ExportJob(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
@@ -117,10 +118,10 @@ def _finish_export(
 ) -> ExportSummary:
     """Write state files, card and manifest, once the shards have their final names, and return the summary."""
     folder, shard_format = writer.folder, FORMATS[job.format]
-    identity = manifest.compute_identity(job, writer)
+    identity = manifest.compute_identity(job.format, files)
     if shard_format.loads_from_disk:
         dataset_folder.write_states(folder, writer.shape.schema(), files, identity, writer.buckets)
-    head = dataset_folder.make_front_matter(writer) + "\n" if shard_format.holds_text else ""
+    head = dataset_folder.make_front_matter(writer, identity) + "\n" if shard_format.holds_text else ""
     dataset_folder.write_text(folder / "README.md", head + dataset_card.make_card(job, writer, counts))
     written = manifest.build_manifest(job, writer, counts, files, identity)
     if job.placed.order is not None:

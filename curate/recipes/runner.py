@@ -1,5 +1,6 @@
 """The steps of a recipe, run one after the other; unchanged steps are skipped."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -164,7 +165,8 @@ class RecipeRunner:
         kept = f"{before} {'is' if number == 2 else 'are'} done and will be skipped" if before else ""
         hint = error.hint
         if step.verb == "score" and isinstance(error, TableError):
-            hint = f"curate run {self.recipe.path} --restart scores again; or name another run with --run"
+            again = f"curate run {shlex.quote(str(self.recipe.path))} --restart"
+            hint = f"{again} scores again; or name another run with --run"
         return type(error)(f"{where}: {error.message}", "; ".join(text for text in (hint, kept) if text) or None)
 
     def conclude(self, steps: Sequence[StepResult]) -> RecipeSummary:

@@ -8,6 +8,7 @@ since, and a table that does not belong to its record.
 
 import difflib
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,5 +111,5 @@ def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
         raise UsageError(message, near) from error
     if not kinds.is_measure(kind):
         held = kinds.describe_kind(kind)
-        raise UsageError(f"--by {by}: the column is {held}, not numbers", f"--stratify {by} keeps its shares; {listed}")
+        raise UsageError(f"--by {by}: the column is {held}, not numbers", f"--stratify {shlex.quote(by)} keeps its shares; {listed}")
     return kind, False

@@ -139,11 +139,18 @@ def _reopen(known: Mapping[str, Any]) -> Corpus:
 def open_run(path: str | Path, create: bool = False) -> Run:
     """Open a run directory; with ``create`` also one that does not exist, which is made when something is saved.
 
-    Raises TableError where there is no ``run.json``, or another version wrote it; UsageError where ``path`` is a file.
+    Raises TableError where there is no ``run.json``, or another version wrote it; UsageError where ``path`` is a file;
+    StorageError where the path cannot be read, or with ``create`` not be written.
     """
-    directory = Path(path)
-    if directory.exists() and not directory.is_dir():
+    directory = files.expand_home(path)
+    try:
+        is_other = directory.exists() and not directory.is_dir()
+    except OSError as error:
+        raise files.make_storage_error(error, directory) from error
+    if is_other:
         raise UsageError(f"{directory} is a file, not a run directory", "name a directory with --run")
+    if create:
+        files.check_output_directory(directory)
     file = directory / "run.json"
     if not file.exists():
         if not create:

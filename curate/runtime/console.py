@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from curate.runtime.streams import print_message
+
 _enabled = False
 LABEL_WIDTH = 11
 WIDTH = 100
@@ -34,13 +36,13 @@ def say(label: str, text: str) -> None:
         wide = textwrap.TextWrapper(WIDTH, f"{label:<{LABEL_WIDTH}} ", " " * (LABEL_WIDTH + 1), break_long_words=False)
         wide.break_on_hyphens = wide.replace_whitespace = wide.drop_whitespace = False
         lines = wide.wrap(text) or [f"{label:<{LABEL_WIDTH}}"]
-        print("\n".join(line.rstrip() for line in lines), file=sys.stderr, flush=True)
+        print_message("\n".join(line.rstrip() for line in lines))
 
 
 def show(text: str) -> None:
     """Print a block of text unchanged."""
     if _enabled:
-        print(text, file=sys.stderr, flush=True)
+        print_message(text)
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def silence() -> Iterator[None]:
 def warn(text: str) -> None:
     """Print a warning: something the user should see and that does not stop the run."""
     if _enabled:
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print_message(f"warning: {text}")
 
 
 def format_count(number: float) -> str:

@@ -3,20 +3,35 @@
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from curate.errors import StorageError
+from curate.errors import StorageError, UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+HTML_BEGINS = (b"<!doctype", b"<html")
+FREE_SPACE = "free some space and run the same command again; complete parts are kept"
+
+
+def expand_home(path: str | Path) -> Path:
+    """Return a path with ``~`` at its beginning expanded: shells leave it in ``--run=~/x``, and so does YAML.
+
+    Arrow and DuckDB expand it too, and would write elsewhere than Python, which does not.
+    """
+    return Path(os.path.expanduser(path))
 
 
 @contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success flush it and rename it to ``path``, else remove it.
 
-    The folder is created. Raises StorageError where the operating system refuses.
+    The folder is created. Raises StorageError where the operating system refuses, and where ``path`` is something that
+    is no file: a folder, or a device or pipe, which the renaming would replace.
     """
+    check_output_file(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,11 +46,89 @@ def replace_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_output_file(path: Path) -> None:
+    """Raise StorageError where a file cannot be written at ``path``: before the work that would be lost."""
+    mode = _read_mode(path)
+    if mode is not None and not stat.S_ISREG(mode):
+        what = "Is a directory" if stat.S_ISDIR(mode) else "it is a device or a pipe, not a file"
+        raise StorageError(f"{path} could not be written: {what}", "name a file")
+    _check_folder_above(path)
+
+
+def check_output_page(path: Path, option: str) -> None:
+    """Check a path for an HTML page as ``check_output_file`` does.
+
+    Raises UsageError where the page would replace a file that is no HTML page: what was meant to be read.
+    """
+    check_output_file(path)
+    if path.exists() and not _begins_with(path, HTML_BEGINS):
+        raise UsageError(
+            f"{option} {path}: there is a file that is no HTML page; it would be replaced", "name a new file"
+        )
+
+
+def _begins_with(path: Path, begins: tuple[bytes, ...]) -> bool:
+    with open(path, "rb") as handle:
+        head = handle.read(4096).lstrip().lower()
+    return not head or head.startswith(begins)
+
+
+def check_output_directory(path: Path) -> None:
+    """Raise StorageError where ``path`` is no folder, or one cannot be created or written in.
+
+    The folders above may be missing, as they are created too. Meant for the beginning of long work.
+    """
+    mode = _read_mode(path)
+    if mode is None and not path.is_symlink():
+        _check_folder_above(path)
+    elif mode is None or not stat.S_ISDIR(mode):  # a link to nothing is no folder either
+        raise make_storage_error(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), path)
+    elif not os.access(path, os.W_OK | os.X_OK):
+        raise make_storage_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
+
+
+def _read_mode(path: Path) -> int | None:
+    """Return the mode of what is at ``path``, None where there is nothing. Raises StorageError where it cannot be."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except OSError as error:  # a name that is too long, a file among the folders, links in a circle
+        raise make_storage_error(error, path) from error
+
+
+def _check_folder_above(path: Path) -> None:
+    """Raise StorageError where the nearest folder above ``path`` that exists is none, or may not be written."""
+    for folder in path.absolute().parents:
+        mode = _read_mode(folder)
+        if mode is not None or folder.is_symlink():
+            if mode is None or not stat.S_ISDIR(mode):
+                raise make_storage_error(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), path)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise make_storage_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
+            longest = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+            if any(len(os.fsencode(name)) > longest for name in path.absolute().relative_to(folder).parts):
+                raise make_storage_error(OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG)), path)
+            return
+
+
+def describe_os_error(error: OSError) -> StorageError:
+    """Return an error of the operating system, or of a library that raises them, as one line."""
+    if error.filename is not None:
+        path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
+        return StorageError(f"{path}: {error.strerror or error}")
+    if error.errno in FULL:
+        return StorageError("the disk is full", FREE_SPACE)
+    lines = str(error).strip().splitlines()
+    return StorageError(error.strerror or (lines[0] if lines else type(error).__name__))
+
+
 def make_storage_error(error: OSError, path: Path) -> StorageError:
     """Return the error for a path that the operating system refused to write, with a hint where one helps."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space and run the same command again; complete parts are kept"
-        return StorageError(f"the disk is full: {path} could not be written", hint)
+    if error.errno == errno.EEXIST:  # what mkdir says of a file where a folder should be
+        error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if error.errno in FULL:
+        return StorageError(f"the disk is full: {path} could not be written", FREE_SPACE)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageError(f"{path} may not be written: {error.strerror}", "choose a directory that you may write to")
     return StorageError(f"{path} could not be written: {error.strerror or error}")

@@ -1,5 +1,6 @@
 """Text on a terminal: width in columns, wrapping, and foreign text made safe to print."""
 
+import os
 import re
 import shlex
 import unicodedata
@@ -10,6 +11,12 @@ from curate.runtime.console import WIDTH
 
 DEFAULT_RUN = "curated"
 """The run directory where none is named."""
+DATASET_FORMATS = frozenset(
+    ("arrow", "audiofolder", "conll", "csv", "eval", "fasta", "fastq", "genbank", "harbor", "hdf5", "iceberg",
+     "imagefolder", "json", "lance", "meshfolder", "mmcif", "niftifolder", "pandas", "parquet", "pdb", "pdffolder",
+     "text", "tsfile", "videofolder", "vortex", "webdataset", "xml")
+)  # fmt: skip
+"""Names that ``datasets.load_dataset`` takes for a format, even where there is a folder of this name."""
 LABEL = 16
 """Columns of the label before wrapped text."""
 
@@ -71,6 +78,17 @@ def escape_unprintable(text: str, kept: str = "") -> str:
 def fold_whitespace(text: str) -> str:
     """Return the text on one line: each run of white space becomes a space, invisible characters become escapes."""
     return escape_unprintable(re.sub(r"\s+", " ", text))
+
+
+def spell_dataset_path(folder: str) -> str:
+    """Return the path of a folder as ``datasets.load_dataset`` takes it for one.
+
+    A relative path begins with ``./`` where ``datasets`` would take it for one of its formats (``parquet``); one that
+    it would take for a home directory becomes absolute.
+    """
+    if folder.startswith("~"):
+        return os.path.abspath(os.path.expanduser(folder))
+    return f"./{folder}" if folder in DATASET_FORMATS else folder
 
 
 def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:

@@ -55,11 +55,15 @@ def bucket(
     from curate.rundir.columns.names import qualify_name
     from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
+    from curate.runtime.files import check_output_file, expand_home
     from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
     from curate.stages.bucket.cutoffs import check_reference, load_cutoffs
 
     _check_options(scheme, quantiles, by, within, cutoffs)
     opened = open_run(run)
+    if save_cutoffs is not None:
+        save_cutoffs = str(expand_home(save_cutoffs))
+        check_output_file(Path(save_cutoffs))
     opened.finished_scores()
     found = rejections.open_rejections(opened)
     if cutoffs is not None:

@@ -76,10 +76,10 @@ def decontaminate(
     documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one.
     """
     from dataclasses import replace
-    from pathlib import Path
 
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
+    from curate.runtime.files import check_output_file, check_output_page, expand_home
     from curate.runtime.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
@@ -88,6 +88,11 @@ def decontaminate(
 
     check_canaries_and_workers(canaries, workers)
     opened = open_run(run, create=True)
+    page = expand_home(report) if report else opened.path / "contamination.html"
+    locked = expand_home(lock) if lock else opened.path / "evals.lock"
+    if not verify:
+        check_output_page(page, "--report")
+        check_output_file(locked)
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
     if verify:
         read = open_export(verify, options)
@@ -95,7 +100,6 @@ def decontaminate(
         read = choose_run_corpus(opened, as_list(corpus), "decontaminate", **options)
     console.say("reading", read.describe())
     check_action(action, read)
-    locked = Path(lock) if lock else opened.path / "evals.lock"
     sets = evalsets.open_evals(as_list(evals), evalsets.parse_fields(eval_fields), locked if lock else None)
     notes = describe_sets(sets, locked)
     check_not_in_corpus(sets, read)
@@ -108,10 +112,8 @@ def decontaminate(
     if verify:
         return job.verify(threads, recall, notes)
     tally, seconds = job.scan(threads, restart)
-    if locked.parent.is_dir():
-        evalsets.write_lock(locked, sets)
+    evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
-    page = Path(report) if report else opened.path / "contamination.html"
     write_page(page, summary, hits_table.select_for_page(opened, PAGE_HITS))
     job.record(summary)
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

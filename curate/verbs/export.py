@@ -78,8 +78,6 @@ def export(
     Raises UsageError for options that contradict one another or a folder that exists, CorpusError where the corpus has
     changed since it was scored, and TableError where a table of the run is stale.
     """
-    from pathlib import Path
-
     from curate.exports import dataset_folder, hub, leaked_passages
     from curate.exports.job import ExportJob, open_choice
     from curate.exports.ordered import write
@@ -88,13 +86,14 @@ def export(
     from curate.exports.write import build_export, check_any_kept, choose_prefix
     from curate.rundir import decision_table, rejections
     from curate.rundir.run import open_run
+    from curate.runtime.files import expand_home
     from curate.runtime.numbers import parse_size
 
     options.check_token_options(format, tokenizer, layout, append, push_to_hub)
     check_token_buckets(format, by_bucket)
     if private and push_to_hub is None:
         raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
-    shard_bytes, target = parse_size(shard_size, "--shard-size"), Path(out)
+    shard_bytes, target = parse_size(shard_size, "--shard-size"), expand_home(out)
     memory = parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
     opened = open_run(run)
     decision_table.open_filter(opened)
@@ -105,13 +104,14 @@ def export(
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
     dataset_folder.check_output_folder(target, overwrite)
+    dataset_folder.warn_of_misread_path(target)
     if push_to_hub is not None:
         hub.check_hub(push_to_hub)
     with (
         dataset_folder.build_folder(target, overwrite) as folder,
         open_choice(opened, found, folder) as choice,
     ):
-        check_any_kept(choice, rejected)
+        check_any_kept(opened, choice, rejected)
         prefix = choose_prefix(corpus.columns)
         job = ExportJob(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled)
         result = build_export(job, folder, out, means)

@@ -101,7 +101,10 @@ def rank_sft(
     with ``examples``, files of different schemas; and ModelError for a model that cannot be loaded or a template that
     leaves nothing to score.
     """
+    from pathlib import Path
+
     from curate.reference import protocol
+    from curate.runtime.files import check_output_directory, expand_home
     from curate.sft.datasets import open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
     from curate.sft.measuring.response_cache import open_response_cache
@@ -126,6 +129,9 @@ def rank_sft(
         from curate.sft.measuring.show_mask import show_masks
 
         return show_masks(sets, variants[0], reading, options, show_mask)
+    if examples:
+        examples = str(expand_home(examples))
+        check_output_directory(Path(examples))
     session = RankingSession(sets, open_response_cache(out), options, restart)
     session.draw_all()
     return rank_datasets(session, variants, reading, chat_model, until_separated, examples)

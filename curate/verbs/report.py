@@ -1,6 +1,8 @@
 """``curate report``: one page that shows a run, and its numbers as JSON."""
 
-from typing import Annotated
+import os
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +10,12 @@ from curate.errors import UsageError
 from curate.reports.page.summary import ReportSummary
 from curate.runtime.options import COMMAS, RunOption, verb_function
 from curate.runtime.text import DEFAULT_RUN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT_BEGINS = b'{\n "format": '
+"""How the JSON file of a report begins."""
 
 
 @verb_function()
@@ -35,24 +43,26 @@ def report(
     Raises UsageError for percentiles outside 0 to 100 or an ``out`` that is no HTML file, and TableError where the run
     has no scores.
     """
-    from pathlib import Path
-
     from curate.reports.page.collect import collect_report
     from curate.reports.page.examples import parse_percentiles
     from curate.reports.page.html import write_report
     from curate.rundir.run import open_run
+    from curate.runtime.files import check_output_page, expand_home
 
     shares = parse_percentiles(percentiles)
     if tokens_of < 0:
         raise UsageError(f"--tokens-of must be 0 or more, not {tokens_of}", "--tokens-of 3")
     opened = open_run(run)
-    page = Path(out) if out is not None else opened.path / "report.html"
-    if page.is_dir():
-        raise UsageError(f"{page} is a folder; a report is a file", f"--out {page / 'report.html'}")
+    page = expand_home(out) if out is not None else opened.path / "report.html"
+    if os.path.isdir(page):  # which a name that is too long does not make fail
+        hint = f"--out {shlex.quote(str(page / 'report.html'))}"
+        raise UsageError(f"{page} is a folder; a report is a file", hint)
     if page.suffix == ".json":
         raise UsageError(
             f"--out {page}: the page is HTML, and its numbers go to a .json file of the same name", "--out report.html"
         )
+    check_output_page(page, "--out")
+    check_numbers_file(page.with_suffix(".json"))
     found = collect_report(opened, domain, shares, tokens_of)
     numbers = page.with_suffix(".json")
     size = write_report(page, numbers, found)
@@ -60,3 +70,16 @@ def report(
     return ReportSummary(
         str(opened.path), str(page), str(numbers), size, shown.read, shown.kept, len(found.examples), found.stale
     )
+
+
+def check_numbers_file(path: "Path") -> None:
+    """Check the path of the JSON file beside the page.
+
+    Raises StorageError where it cannot be written, UsageError where it would replace a file of something else.
+    """
+    from curate.runtime.files import check_output_file
+
+    check_output_file(path)
+    if path.exists() and not path.read_bytes().startswith(REPORT_BEGINS):
+        message = f"{path} is not the numbers of a report; it would be replaced"
+        raise UsageError(message, "name the page differently with --out")

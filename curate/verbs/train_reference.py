@@ -4,6 +4,7 @@ CCNet, Marion et al. and Ankner et al. all score with a model trained on text of
 small model of the right text tells more than a large one of the wrong text.
 """
 
+import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -39,7 +40,7 @@ class TrainedReference:
             f"{record['seconds'] / 60:.1f} minutes\n"
             f"held out      {record['held_out_bits_per_byte']:.3f} bits per byte "
             f"on {record['held_out_documents']:,} documents\n\n"
-            f"next: curate score CORPUS --model {self.out}"
+            f"next: curate score CORPUS --model {shlex.quote(self.out)}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,6 +102,7 @@ def train_reference(
     import torch
 
     from curate.reference.training import TrainingConfig, train
+    from curate.runtime.files import check_output_directory, expand_home
 
     recipe = TrainingConfig(
         vocabulary=vocabulary,
@@ -121,6 +123,8 @@ def train_reference(
         compute=compute,
         weights=weights,
     )
+    out = str(expand_home(out))
+    check_output_directory(Path(out))
     texts, groups, read = open_texts(as_list(corpus), text_field, limit, sample, seed, balance)
     measured, _, measured_read = (
         open_texts([held_out], text_field, None, None, seed, None) if held_out else (None, None, None)

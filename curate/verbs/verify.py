@@ -27,14 +27,16 @@ def verify(
 ) -> VerifySummary:
     """Check the files of an export, replay what trainers would read of it, and return the findings.
 
-    First the files: all there, unchanged, in reading order, each document where ``order.parquet`` says. Then the real
-    loaders of PyTorch, transformers and TRL are built over them, without a model and without training, and the summary
-    names the first step at which the documents leave the order. A step is one batch on every rank; gradient
-    accumulation changes nothing. The exit code is 4 where a file is wrong, or the order is lost under ``settings``.
+    First the files: all there, unchanged, in reading order, each document where ``order.parquet`` says, and given by
+    ``datasets.load_dataset`` even where its cache has another export of the same name. Then the real loaders of
+    PyTorch, transformers and TRL are built over them, without a model and without training, and the summary names the
+    first step at which the documents leave the order. A step is one batch on every rank; gradient accumulation changes
+    nothing. What could not be replayed is not verified, and listed. The exit code is 4 where a file is wrong, the order
+    is lost under ``settings``, or none of the loaders could be replayed.
 
     Raises UsageError where the folder is no export or a number is out of range, TableError for a damaged manifest.
     """
-    from curate.exports.verify import integrity, reader
+    from curate.exports.verify import cached_copy, integrity, reader
     from curate.exports.verify.replays import explain_missing_replays, replay_cases
 
     counts = (("batch-size", batch_size, 1), ("world-size", world_size, 1), ("loader-workers", loader_workers, 0))
@@ -47,17 +49,19 @@ def verify(
     ordered = export.ordered or export.order.exists()
     findings = integrity.check_files(export)
     whole = all(finding.ok for finding in findings)
-    if whole and not export.holds_text:
-        findings += integrity.check_tokens(export)
+    if whole:
+        findings += cached_copy.check_load_dataset(export) if export.holds_text else integrity.check_tokens(export)
     if ordered and whole:
         findings += integrity.check_order(export)
     note = explain_missing_replays(export, ordered, all(finding.ok for finding in findings), loader)
     replays: list[Replay] = []
+    without: tuple[str, ...] = ()
     if note is None:
         from curate.exports.verify import loaders
 
         cases = loaders.list_cases(loader, settings, world_size, loader_workers)
-        replays = list(replay_cases(export, cases, batch_size, world_size, loader_workers, steps))
+        without = () if cases else (loader,)
+        replays = list(replay_cases(export, cases, batch_size, world_size, loader_workers, steps)) if cases else []
     found: dict[str, str] = {}
     if replays:
         from curate.exports.verify.loaders import list_versions
@@ -65,5 +69,6 @@ def verify(
         found = list_versions()
     shown = f"batches of {batch_size}" + (f" on {world_size} ranks" if world_size > 1 else "")
     return VerifySummary(
-        out, export.format, ordered, export.rows, tuple(findings), tuple(replays), settings, shown, found, note
-    )
+        out, export.format, ordered, export.rows, tuple(findings), tuple(replays), settings, shown, found, note,
+        without,
+    )  # fmt: skip

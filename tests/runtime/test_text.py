@@ -1,6 +1,9 @@
 """Texts for people: what cannot be seen is spelled out."""
 
-from curate.runtime.text import escape_unprintable
+import datasets.packaged_modules
+import pytest
+
+from curate.runtime.text import DATASET_FORMATS, escape_unprintable, spell_dataset_path
 
 
 def test_spelling_out_leaves_what_can_be_seen():
@@ -8,3 +11,21 @@ def test_spelling_out_leaves_what_can_be_seen():
     assert escape_unprintable(seen) == seen
     assert escape_unprintable("a\u00a0b\u200b\ud800\x07") == r"a b\u200b\ud800\x07"
     assert escape_unprintable("a\n\u200db", "\n\u200d") == "a\n\u200db"
+
+
+def test_every_name_that_datasets_takes_for_a_format_is_known():
+    assert set(datasets.packaged_modules._PACKAGED_DATASETS_MODULES) <= DATASET_FORMATS
+
+
+@pytest.mark.parametrize(
+    ("folder", "spelled"),
+    [("out", "out"), ("parquet", "./parquet"), ("json", "./json"), ("a/parquet", "a/parquet"), ("a~", "a~"),
+     ("/~", "/~"), ("/parquet", "/parquet"), ("-x", "-x")],
+)  # fmt: skip
+def test_a_folder_that_datasets_would_take_for_something_else_is_spelled_as_a_path(folder, spelled):
+    assert spell_dataset_path(folder) == spelled
+
+
+def test_a_folder_that_begins_like_a_home_directory_is_spelled_as_an_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert spell_dataset_path("~me/out") == str(tmp_path / "~me" / "out")

@@ -6,6 +6,7 @@
 ``curate verify`` replays the loaders of transformers, TRL and PyTorch in the same way.
 
 reader        the manifest, the shards, the order    integrity   the files checked against the manifest and the order
+cached_copy   what load_dataset gives of it
 loaders       the loaders of trainers, built         stage       what they read, in a process that is left as it was
 order_check   where an order is first left           replays     one against the other
 """

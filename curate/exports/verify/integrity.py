@@ -17,6 +17,8 @@ from curate.errors import TableError
 from curate.exports.tokens import formats
 from curate.exports.verify.reader import Export, find_folders, read_columns, read_order
 
+CACHE_PREFIX = "cache-"
+"""Begins the names of what ``Dataset.map`` writes next to the shards; no reader takes it for one."""
 SHOWN = 5
 """Problems of one kind that are listed."""
 
@@ -52,10 +54,10 @@ def check_files(export: Export) -> list[IntegrityFinding]:
 
 
 def _list_files(export: Export) -> set[str]:
-    """Return the paths of all files in the folders of the manifest's files."""
+    """Return the paths of all files in the folders of the manifest's files, but for what ``datasets`` caches there."""
     tops = {path.split("/")[0] for path in (file["path"] for file in export.files) if "/" in path}
     paths = (path for top in tops for path in (export.folder / top).rglob("*") if path.is_file())
-    return {path.relative_to(export.folder).as_posix() for path in paths}
+    return {path.relative_to(export.folder).as_posix() for path in paths if not path.name.startswith(CACHE_PREFIX)}
 
 
 def _find_problem(folder: Path, file: Mapping[str, Any]) -> str | None:

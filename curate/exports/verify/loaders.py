@@ -28,8 +28,9 @@ ORDERED = {"train_sampling_strategy": "sequential"}
 WRAPPED = {"packing": True, "packing_strategy": "wrapped"}
 INSTALL = {
     "trainer": ("accelerate", "pip install accelerate"),
-    "trl": ("trl", "pip install trl, or curate with its extra: pip install 'curate[trl]'"),
+    "trl": ("trl", "pip install trl accelerate"),
 }
+"""The library that a loader needs, which curate does not, and what installs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class LoaderCase:
     options: dict[str, Any] = field(default_factory=dict)
 
     def missing(self) -> str | None:
-        """Return what to install where the library of the loader is missing, else None."""
+        """Return which library of the loader is missing, and what installs it; None where it is there."""
         module, hint = INSTALL.get(self.loader.split()[0], (None, ""))
-        return hint if module is not None and importlib.util.find_spec(module) is None else None
+        if module is None or importlib.util.find_spec(module) is not None:
+            return None
+        return f"{module} is not installed ({hint})"
 
     def steps(self, stage: LoaderStage) -> Iterator[Positions]:
         """Yield what each step reads: the batches of all ranks, joined."""

@@ -22,6 +22,7 @@ from curate.exports import dataset_folder
 from curate.exports.shards import FORMATS, TABLE_FORMATS, list_shards
 from curate.exports.verify.order_check import UNKNOWN, Positions
 from curate.runtime.arrays import Int64Array
+from curate.runtime.files import expand_home
 from curate.runtime.text import command
 
 ORDER_COLUMNS = ("position", "shard", "shard_row", "file", "row", "tokens", "cumulative_tokens")
@@ -94,7 +95,7 @@ def make_export_hint(folder: Path) -> str:
 
 def open_export(out: str | Path) -> Export:
     """Open an export. Raises UsageError where there is none, TableError where its manifest is incomplete."""
-    folder = Path(out)
+    folder = expand_home(out)
     if not folder.is_dir():
         raise UsageError(f"there is no export {folder}", command(f"export {shlex.quote(str(folder))}"))
     if not dataset_folder.is_export(folder):

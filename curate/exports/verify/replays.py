@@ -16,6 +16,7 @@ from curate.exports.verify.reader import Export, PositionIndex
 from curate.exports.verify.stage import LoaderStage, stage_export
 from curate.exports.verify.summary import Replay
 from curate.runtime import console
+from curate.runtime.text import fold_whitespace
 
 MAX_NAME = 60
 """Characters of the name of a document."""
@@ -57,17 +58,30 @@ def replay_cases(
 def _replay_case(case: LoaderCase, stage: LoaderStage, order: pa.Table, steps: int | None) -> Replay:
     missing, total = case.missing(), len(order)
     if missing:
-        empty = (None, None, None, None, None, None)
-        return Replay(case.loader, case.settings, case.shown, 0, 0, total, *empty, missing)
+        return _explain_unreplayed(case, total, missing)
     if case.loader.startswith("trl"):
         total = min(total, count_trl(stage.tokens))
-    progress = follow_order(case.steps(stage), total, case.packed, steps)
+    try:
+        progress = follow_order(case.steps(stage), total, case.packed, steps)
+    except ImportError as error:  # such as a version that is too old
+        return _explain_unreplayed(case, total, fold_whitespace(str(error).strip().split("\n", 1)[0]))
     note = f"the first {total:,} documents" if total < len(order) else None
-    if progress.steps == 1 < total and progress.kept and steps != 1:
-        note = "one step has all documents, which proves nothing: lower --batch-size"
+    if progress.kept and not _proves(progress, total):
+        note = "one step has all documents, which proves nothing (lower --batch-size)"
     elif progress.filled:
         note = f"the last step is filled with {progress.filled:,} documents of the beginning"
     return _make_replay(case.loader, case.settings, case.shown, progress, order, total, note)
+
+
+def _proves(progress: OrderProgress, total: int) -> bool:
+    """Return whether another order could have been found: inside one step the order does not matter."""
+    return not (progress.steps == 1 and progress.documents == total)
+
+
+def _explain_unreplayed(case: LoaderCase, total: int, reason: str) -> Replay:
+    """Return the replay of a loader that could not be built: it neither kept nor lost an order."""
+    nothing = (None, None, None, None, None, None)
+    return Replay(case.loader, case.settings, case.shown, 0, 0, total, *nothing, reason, proves=False)
 
 
 def _make_replay(
@@ -76,8 +90,8 @@ def _make_replay(
     """Return a replay; where it departs from the order, with the names of the documents."""
     lost = progress.departure
     if lost is None:
-        nothing = (None, None, None, None, None)
-        return Replay(loader, settings, shown, progress.steps, progress.documents, total, True, *nothing, note)
+        nothing, proves = (None, None, None, None, None), _proves(progress, total)
+        return Replay(loader, settings, shown, progress.steps, progress.documents, total, True, *nothing, note, proves)
     again = " again" if lost.repeated else ""
     return Replay(
         loader=loader,

@@ -47,6 +47,8 @@ class Replay:
     """Tokens of the documents before the departure."""
     note: str | None
     """What a reader should know about this replay."""
+    proves: bool = True
+    """Whether another order would have been a departure; not where one step has all documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class VerifySummary:
     versions: dict[str, str]
     """Of the libraries that were replayed."""
     note: str | None
-    """Why no loader was replayed, where none was."""
+    """Why no loader was to be replayed, where none was."""
+    without_settings: tuple[str, ...] = ()
+    """Loaders that were asked for and have no case under the settings."""
 
     @property
     def whole(self) -> bool:
@@ -81,9 +85,28 @@ class VerifySummary:
         return [replay for replay in self.replays if replay.settings in gating]
 
     @property
+    def verified(self) -> list[Replay]:
+        """The replays that have to keep the order, did, and could have lost it."""
+        return [replay for replay in self.gated if replay.kept and replay.proves]
+
+    @property
+    def unverified(self) -> dict[str, list[str]]:
+        """Why loaders that had to be replayed were not, or proved nothing: from the reason to their names."""
+        reasons: dict[str, list[str]] = {}
+        for replay in self.gated:
+            if replay.kept is None or (replay.kept and not replay.proves):
+                reasons.setdefault(str(replay.note), []).append(replay.loader)
+        missing = {replay.loader for replay in self.replays} - {replay.loader for replay in self.gated}
+        for loader in sorted(missing | set(self.without_settings)):
+            reasons.setdefault("no settings keep the order here", []).append(loader)
+        return reasons
+
+    @property
     def exit_code(self) -> int:
-        """4 where a check failed or a replay that has to keep the order lost it, else 0."""
-        return 4 if not self.whole or any(replay.kept is False for replay in self.gated) else 0
+        """4 where a check failed, a replay lost the order that had to keep it, or none could be made; else 0."""
+        lost = any(replay.kept is False for replay in self.gated)
+        none_made = self.note is None and not any(replay.kept for replay in self.gated)
+        return 4 if not self.whole or lost or none_made else 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, and whether all is well, for ``--json``."""
@@ -112,10 +135,20 @@ class VerifySummary:
             lines.append("to keep the order:")
             lines += [f"  {loader:<11} {TO_SET[loader]}" for loader in lost]
             lines.append(f"  more: {self.out}/TRAINING.md")
-        if self.whole and self.replays and self.exit_code == 0:
-            under = {"default": "under the default settings"}.get(self.settings, "under the settings of TRAINING.md")
-            lines.append(f"the order survives {under}")
+        if self.verified and self.exit_code == 0:
+            lines.append(self._claim())
+        if self.whole:
+            lines += [f"not verified: {reason}: {', '.join(names)}" for reason, names in self.unverified.items()]
         return lines
+
+    def _claim(self) -> str:
+        """Return the sentence that the order survives: which loaders where not all were replayed, and how far."""
+        under = {"default": "under the default settings"}.get(self.settings, "under the settings of TRAINING.md")
+        loaders = f" in {', '.join(replay.loader for replay in self.verified)}" if self.unverified else ""
+        partly = [replay for replay in self.verified if replay.documents < self.documents]
+        counts = ", ".join(f"{replay.loader} {replay.documents:,}" for replay in partly)
+        end = f", as far as was compared (of {self.documents:,} documents: {counts})" if partly else ""
+        return f"the order survives{loaders} {under}{end}"
 
 
 def _format_replay(replay: Replay) -> list[str]:

@@ -20,7 +20,7 @@ from curate.reference.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
-from curate.runtime.files import replace_atomically
+from curate.runtime.files import check_output_directory, replace_atomically
 
 WORK = ".training"
 
@@ -35,8 +35,9 @@ def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
     """Create the folder of a training, or check that it was begun from the same premise.
 
     ``restart`` drops the training that is there. Raises TableError where the premise differs, with the first
-    difference, and where the folder has other files.
+    difference, and where the folder has other files; StorageError where it cannot be written.
     """
+    check_output_directory(out)
     mark = out / "training.json" if (out / "training.json").exists() else out / WORK / "premise.json"
     if mark.exists() and not restart:
         record = json.loads(mark.read_text())

@@ -8,6 +8,7 @@ A file of responses records what it was made from: the dataset, the model, the t
 the same, its rows are used and only missing ones are measured. Otherwise the file is replaced.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet
 from curate.rundir.run import compute_fingerprint
+from curate.runtime.files import check_output_directory, expand_home
 from curate.sft.measuring.responses import RESPONSES
 
 ExampleKey = tuple[str, int, int]
@@ -57,11 +59,12 @@ class ResponseCache:
 def open_response_cache(out: str) -> ResponseCache:
     """Open the output folder of a new or an earlier ranking. Nothing is created before something is stored.
 
-    Raises UsageError for a file, and for a folder that contains anything else.
+    Raises UsageError for a file, and for a folder that contains anything else; StorageError where it cannot be written.
     """
-    path = Path(out)
-    if path.exists() and not path.is_dir():
+    path = expand_home(out)
+    if os.path.exists(path) and not path.is_dir():
         raise UsageError(f"--out must be a folder; {out} is a file", "choose another folder with --out")
+    check_output_directory(path)
     known = {"ranking.json", "ranking.parquet", "ranking.html", "responses"}
     if path.is_dir():
         names = [entry.name for entry in path.iterdir()]

@@ -126,7 +126,9 @@ class ProbeSummary:
         return "\n".join([*lines, "", "nothing was decided: what curate filter keeps is as it was", self._load_line()])
 
     def _load_line(self) -> str:
-        return f">>> datasets.load_dataset({self.out!r}, 'low')    or 'middle', 'high'"
+        from curate.runtime.text import spell_dataset_path
+
+        return f">>> datasets.load_dataset({spell_dataset_path(self.out)!r}, 'low')    or 'middle', 'high'"
 
 
 def _short(text: str, most: int) -> str:

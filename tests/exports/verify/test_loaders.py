@@ -115,5 +115,64 @@ def test_a_loader_that_is_not_installed_is_named_with_what_installs_it(tmp_path,
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "trl" else real(name, *rest))
     found = verify(str(out), loader="trl")
-    assert found.exit_code == 0 and all(one.kept is None for one in found.replays)
-    assert "pip install trl" in found.render()
+    assert found.exit_code == 4 and all(one.kept is None for one in found.replays)
+    assert "not verified: trl is not installed (pip install trl accelerate): trl, trl packed" in found.render()
+    assert "survives" not in found.render()
+
+
+def test_what_is_not_installed_is_left_out_of_the_claim_that_the_order_survives(tmp_path, monkeypatch):
+    out = an_export(tmp_path)
+    real = importlib.util.find_spec
+    gone = ("accelerate", "trl")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in gone else real(name, *rest))
+    found = verify(str(out))
+    lines = found.render().splitlines()
+    assert found.exit_code == 0
+    assert "the order survives in dataloader, streaming under the settings of TRAINING.md" in lines
+    assert "not verified: accelerate is not installed (pip install accelerate): trainer" in lines
+    assert verify(str(out), loader="trainer").exit_code == 4
+
+
+def test_a_library_that_is_too_old_for_a_loader_is_named_and_nothing_is_claimed(tmp_path, monkeypatch):
+    def refuse(stage, rank, **options):
+        raise ImportError("Using the `Trainer` requires `accelerate>=9.0`")
+
+    monkeypatch.setattr(loaders, "_read_trainer", refuse)
+    found = verify(str(an_export(tmp_path)), loader="trainer")
+    assert found.exit_code == 4 and "survives" not in found.render()
+    assert "not verified: Using the `Trainer` requires `accelerate>=9.0`: trainer" in found.render()
+
+
+@pytest.mark.parametrize(
+    ("options", "claimed", "code"),
+    [
+        ({"loader": "dataloader"}, "the order survives under the settings of TRAINING.md", 0),
+        ({"loader": "dataloader", "settings": "default"}, "the order survives under the default settings", 0),
+        ({"loader": "dataloader", "steps": 3}, "as far as was compared (of 60 documents: dataloader 24)", 0),
+        ({"loader": "dataloader", "batch_size": 60}, "not verified: one step has all documents", 0),
+        ({"loader": "dataloader", "batch_size": 60, "steps": 1}, "not verified: one step has all documents", 0),
+        ({"loader": "streaming", "world_size": 2}, "not verified: no settings keep the order here: streaming", 4),
+        (
+            {"loader": "streaming", "world_size": 2, "settings": "recommended"},
+            "not verified: no settings keep the order here: streaming",
+            4,
+        ),
+        (
+            {"loader": "streaming", "loader_workers": 2, "settings": "recommended"},
+            "not verified: no settings keep the order here: streaming",
+            4,
+        ),
+        ({"loader": "none"}, "", 0),
+    ],
+)
+def test_verify_claims_of_the_order_what_it_replayed_and_no_more(tmp_path, options, claimed, code):
+    found = verify(str(an_export(tmp_path)), **options)
+    assert found.exit_code == code and claimed in found.render()
+    assert ("the order survives" in found.render()) == claimed.startswith(("the order", "as far"))
+
+
+def test_one_document_and_no_order_are_no_claim_either(tmp_path):
+    alone = verify(str(an_export(tmp_path, count=1)), loader="dataloader", batch_size=1)
+    assert "survives" not in alone.render() and "not verified: one step" in alone.render()
+    unordered = verify(str(an_export(tmp_path / "other", ordered=False)), loader="dataloader")
+    assert "survives" not in unordered.render() and "no order to verify" in unordered.render()

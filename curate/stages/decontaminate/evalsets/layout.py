@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -107,7 +108,7 @@ def find_given(given: Roles, records: Sequence[Record], where: str) -> dict[str,
 def hint_column(name: str, columns: Iterable[str], role: str) -> str:
     """Return the option that names the nearest column."""
     near = difflib.get_close_matches(name, list(columns), n=1)
-    return f"--eval-fields {role}={near[0] if near else 'COLUMN'}"
+    return f"--eval-fields {shlex.quote(f'{role}={near[0]}') if near else f'{role}=COLUMN'}"
 
 
 def join_columns(records: Sequence[Record], most: int = 30) -> str:
