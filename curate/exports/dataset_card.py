@@ -10,6 +10,7 @@ from curate.exports.dataset_folder import DatasetDescription
 from curate.exports.job import ExportJob
 from curate.exports.json_types import holds_uint64
 from curate.exports.shards import FORMATS
+from curate.rundir import overlaps
 from curate.rundir.reasons import UNREADABLE
 from curate.runtime.console import format_size
 from curate.runtime.numbers import format_share
@@ -82,7 +83,9 @@ def _choice_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
     rejected = [f"- rejected, {code(reason)}: {number:,}" for reason, number in choice.rejected.items()]
     unreadable = [f"- {UNREADABLE}: {counts.unreadable:,}"] if counts.unreadable else []
     between = [""] if lines[-1] else []
-    return [*lines, *between, f"- read: {counts.read:,}", *unreadable, *rejected, f"- kept: {counts.kept:,}"]
+    kept = f"- kept: {counts.kept:,}"
+    also = [f"- {line}" for line in overlaps.explain_several_reasons(job.run, choice.rejections)]
+    return [*lines, *between, f"- read: {counts.read:,}", *unreadable, *rejected, kept, *also]
 
 
 def _decontaminate_lines(record: Mapping[str, Any] | None) -> list[str]:

@@ -11,7 +11,7 @@ polynomial of its code points over 2^64, read off prefix sums, then mixed by the
 
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,6 +26,11 @@ BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 INVERSE = pow(BASE, -1, 1 << 64)
 JOIN = np.uint64(0xD1342543DE82EF95)  # an odd multiplier that separates the positions in a shingle
 COMPLEX = 0xFFFFFFFF  # marks code points that become none or several
+
+Fold = Callable[[str], tuple[UInt32Array, Int64Array | None]]
+"""Turns a text into folded code points, and the index of the character that each comes from (None: its own)."""
+Bound = Callable[[UInt32Array, bool], tuple[Int64Array, Int64Array]]
+"""Finds the first and the last of the folded code points of each word; True for a text in ASCII."""
 
 # Blocks of scripts without spaces between words (Unicode 16, Blocks.txt).
 SPACELESS = (
@@ -73,10 +78,11 @@ class Folding:
     """Whether the code point is a word by the rule of its script."""
 
 
-def split_words(texts: Sequence[str]) -> Words:
+def split_words(texts: Sequence[str], fold: Fold | None = None, bound: Bound | None = None) -> Words:
     """Return the words of all texts. An empty text, or one of punctuation only, has none.
 
-    Each text is processed in pieces that fit the processor's cache, cut at white space, never within a word.
+    Each text is processed in pieces that fit the processor's cache, cut at white space, never within a word. ``fold``
+    and ``bound`` are ``fold_text`` and ``find_boundaries``, or their counterparts of other rules.
     """
     pieces = [(number, base, piece) for number, text in enumerate(texts) for base, piece in cut_pieces(text)]
     counts = np.zeros(len(texts), np.int64)
@@ -85,7 +91,7 @@ def split_words(texts: Sequence[str]) -> Words:
     for index, (_, _, piece) in enumerate(pieces):
         size += len(piece) + 1
         if size >= BATCH or index == len(pieces) - 1:
-            batches.append(split_batch(pieces[first : index + 1], counts))
+            batches.append(split_batch(pieces[first : index + 1], counts, fold or fold_text, bound or find_boundaries))
             first, size = index + 1, 0
     hashes, starts, ends = (np.concatenate(parts) for parts in zip(*batches, strict=True)) if batches else NOTHING
     return Words(hashes, starts, ends, np.concatenate([[0], np.cumsum(counts)]))
@@ -107,14 +113,14 @@ def cut_pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def split_batch(
-    pieces: Sequence[tuple[int, int, str]], counts: Int64Array
+    pieces: Sequence[tuple[int, int, str]], counts: Int64Array, fold: Fold, bound: Bound
 ) -> tuple[UInt64Array, Int64Array, Int64Array]:
     """Return hashes, starts and ends of the words of pieces (text, start, characters); add to ``counts`` of texts."""
     joined = "\n".join([piece for _, _, piece in pieces])
     lengths = np.fromiter((len(piece) for _, _, piece in pieces), np.int64, len(pieces))
     begins = np.concatenate([[0], np.cumsum(lengths + 1)])
-    points, origin = fold_text(joined)
-    first, last = find_boundaries(points, joined.isascii())
+    points, origin = fold(joined)
+    first, last = bound(points, joined.isascii())
     hashes = mix_bits(hash_spans(points, first, last))
     starts, ends = (first, last + 1) if origin is None else (origin[first], origin[last] + 1)
     offsets = np.searchsorted(starts, begins)
@@ -124,9 +130,9 @@ def split_batch(
     return hashes, starts - shift, ends - shift
 
 
-def fold_text(text: str) -> tuple[UInt32Array, Int64Array | None]:
+def fold_text(text: str, folding: Folding | None = None) -> tuple[UInt32Array, Int64Array | None]:
     """Return the folded code points, SEPARATOR between words, and the character of each where they have moved."""
-    table = load_folding()
+    table = folding or load_folding()
     if text.isascii():
         return table.single[:128][np.frombuffer(text.encode("ascii"), np.uint8)], None
     raw = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -136,7 +142,10 @@ def fold_text(text: str) -> tuple[UInt32Array, Int64Array | None]:
     count = table.count[raw].astype(np.int64)
     origin = np.repeat(np.arange(len(raw)), count)
     within = np.arange(len(origin)) - np.repeat(np.cumsum(count) - count, count)
-    return table.spelled[table.first[raw][origin] + within], origin
+    points = points[origin]
+    spelled = points == COMPLEX
+    points[spelled] = table.spelled[(table.first[raw][origin] + within)[spelled]]
+    return points, origin
 
 
 def find_boundaries(points: UInt32Array, ascii_only: bool) -> tuple[Int64Array, Int64Array]:

@@ -44,6 +44,11 @@ class ExplainedDocument:
     """Its row of the scores, without file, row and id."""
     percentile: float | None
     """The scored documents with a lower perplexity, in percent; None without a perplexity."""
+    ranked: int
+    """Number of scored documents that the percentile is about."""
+    unranked: int | None
+    """Documents of the corpus whose scores are not there, so that the percentile leaves them out; None where it is not
+    known how many these are."""
     text: str | None
     """The first ``TEXT_CHARS`` characters; None where the text cannot be shown."""
     text_missing: str | None
@@ -82,12 +87,21 @@ class ExplainedDocument:
         dropped = copies is not None and self.reason == duplicate_reason(copies.kind)
         reason = copies.reason() if copies is not None and dropped else visible(self.reason or "")
         lines = [line.rstrip() for line in wrap_parts(self.decision, split_line(reason))]
-        return lines if copies is None or dropped else [*lines, *copies.lines()]
+        if copies is None:
+            return lines
+        return [*lines, *([] if dropped else copies.lines()), *copies.fate_lines()]
+
+    def _of(self) -> str:
+        """Return what the percentile is about, where that is not all of the corpus."""
+        if self.unranked == 0:
+            return ""
+        scored = f" of the {self.ranked:,} scored so far"
+        return scored if self.unranked is None else f"{scored.removesuffix(' so far')}; {self.unranked:,} are missing"
 
     def _numbers(self) -> list[str]:
         lines, scores = [], self.scores
         if scores.get("perplexity") is not None:
-            rank = "" if self.percentile is None else f" ({ordinal(int(self.percentile))} percentile)"
+            rank = "" if self.percentile is None else f" ({ordinal(int(self.percentile))} percentile{self._of()})"
             first = scores.get("first_nats")
             tail = "" if first is None else f", first token {first:.3g} nats"
             lines.append(
@@ -134,7 +148,10 @@ def explain_document(run: Run, id: str) -> Explanation:
         if not rows:
             raise unknown_document(connection, id)
         percentiles = [percentile_of(connection, row["perplexity"]) for row in rows]
-    return Explanation(id, tuple(map(reader.explain, rows, percentiles)), more)
+        ranked, unranked = count_ranked(connection, run)
+        evidence = [reader.read_evidence(connection, row) for row in rows]
+    explained = map(reader.explain, rows, percentiles, evidence)
+    return Explanation(id, tuple(replace(one, ranked=ranked, unranked=unranked) for one in explained), more)
 
 
 def visible(text: str) -> str:
@@ -179,6 +196,17 @@ def percentile_of(connection: duckdb.DuckDBPyConnection, perplexity: float | Non
     return 100.0 * below / total if total else None
 
 
+def count_ranked(connection: duckdb.DuckDBPyConnection, run: Run) -> tuple[int, int | None]:
+    """Return the number of documents with a perplexity, and how many rows of the scores are missing.
+
+    The latter is None while scoring is not finished.
+    """
+    query = "SELECT count(perplexity) FILTER (status = 'ok'), count(*) FROM documents"
+    ranked, there = connection.execute(query).fetchall()[0]
+    score = run.stage("score") or {}
+    return int(ranked), max(score["counts"]["read"] - int(there), 0) if score.get("complete") else None
+
+
 def unknown_document(connection: duckdb.DuckDBPyConnection, name: str) -> UsageError:
     """Return the error for an id that no document has, with the three nearest of the first ``NEAR_ROWS`` ids."""
     near = f"SELECT DISTINCT id FROM (SELECT id FROM documents WHERE id IS NOT NULL LIMIT {NEAR_ROWS})"
@@ -201,18 +229,35 @@ class DocumentReader:
         self._undecided = _explain_undecided(run)
         self._buckets, self._order = (_open_placement(run, verb) for verb in ("bucket", "order"))
 
-    def explain(self, row: Mapping[str, Any], percentile: float | None) -> ExplainedDocument:
+    def read_evidence(self, connection: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> DocumentEvidence:
+        """Return the hits and the copies of a document, with what became of the one that is kept for it.
+
+        ``connection`` is that of the scores, ``row`` one of ``find_document``.
+        """
+        evidence = read_evidence(self._run, self.rejections, row["file"], row["row"])
+        copies = evidence.copies
+        if copies is None or copies.keeper.source is not None:
+            return evidence
+        rows, _ = find_document(connection, f"{copies.keeper.file}:{copies.keeper.row}")
+        keeper = next(
+            (one for one in rows if (one["file"], one["row"]) == (copies.keeper.file, copies.keeper.row)), None
+        )
+        fate = ("undecided", "its scores are missing") if keeper is None else self._decision(keeper)
+        return replace(evidence, copies=replace(copies, fate=fate))
+
+    def explain(
+        self, row: Mapping[str, Any], percentile: float | None, evidence: DocumentEvidence
+    ) -> ExplainedDocument:
         """Return all that is known about a document; ``row`` is one of ``find_document``."""
         decision, reason = self._decision(row)
         text, missing = self._text(row)
         scores = {name: value for name, value in row.items() if name not in NO_SCORES}
-        evidence = read_evidence(self._run, self.rejections, row["file"], row["row"])
         key = row["file"], row["row"], row["id"]
         bucket = self._look_up(self._run.buckets, row) if self._buckets is not None else None
         position = self._look_up(self._run.order, row) if self._order is not None else None
         many = 0 if self._order is None else self._order["counts"]["kept"]
         placed = None if bucket is None else str(bucket), position, many
-        return ExplainedDocument(*key, decision, reason, scores, percentile, text, missing, *placed, evidence)
+        return ExplainedDocument(*key, decision, reason, scores, percentile, 0, 0, text, missing, *placed, evidence)
 
     def _look_up(self, path: Path, row: Mapping[str, Any]) -> Any:
         """Return the bucket or the position of a document; None where the table does not have exactly one row of it."""

@@ -54,6 +54,8 @@ class CopyEvidence:
     """Of a keeper: the first of the copies that are dropped for it."""
     number: int
     """Of a keeper: the number of copies that are dropped for it."""
+    fate: tuple[str, str | None] = ("undecided", None)
+    """The decision on the keeper, and its reason."""
 
     def reason(self) -> str:
         """Return why it is dropped: ``near duplicate of a.jsonl:3 (web-3), Jaccard .93``."""
@@ -65,9 +67,18 @@ class CopyEvidence:
         if self.kind != "keeper":
             return wrap_parts("a copy", split_line(self.reason()))
         many = f"{self.number:,} cop{'y' if self.number == 1 else 'ies'}"
+        kept = "stood for" if self.fate[0] == "dropped" else "keeps"
         more = self.number - len(self.others)
         named = [*map(str, self.others), *([f"and {more:,} more"] if more else [])]
-        return wrap_parts("keeper", split_line(f"keeps {many}: {', '.join(named)}"))
+        return wrap_parts("keeper", split_line(f"{kept} {many}: {', '.join(named)}"))
+
+    def fate_lines(self) -> list[str]:
+        """Return lines that say why nothing of the cluster is kept; none where its keeper is not dropped."""
+        if self.fate[0] != "dropped" or self.keeper.source is not None:
+            return []
+        if self.kind == "keeper":
+            return wrap_parts("", split_line("nothing is kept in its place: its copies are dropped for it"))
+        return wrap_parts("", split_line(f"that one is dropped too, {fold_whitespace(self.fate[1] or '')}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
-from curate.rundir import decision_table, parquet, placements, reasons, scores_view, sql
+from curate.rundir import decision_table, overlaps, parquet, placements, reasons, scores_view, sql
 from curate.rundir import rejections as rundir_rejections
 from curate.rundir import tally as rundir_tally
 from curate.rundir.rejections import Rejections
@@ -74,6 +74,8 @@ class Funnel:
     keeper: str | None = None
     """The rule (``dedup --keep``) that chooses the document of a cluster that is kept; None without duplicates."""
     aside: Aside = Aside()
+    also: tuple[str, ...] = ()
+    """Lines on documents for which more than one reason applies."""
     buckets: Mapping[str, int] | None = None
     """Documents of each bucket; None where there are no buckets that may be used."""
     order: Mapping[str, Any] | None = None
@@ -83,7 +85,7 @@ class Funnel:
         return asdict(self)
 
     def render(self) -> str:
-        return "\n".join([*self._counts(), *self.aside.lines(), *self._places(), *self._notes()])
+        return "\n".join([*self._counts(), *self.also, *self.aside.lines(), *self._places(), *self._notes()])
 
     def _places(self) -> list[str]:
         """Return the lines of the buckets and of the order."""
@@ -187,10 +189,21 @@ def read_funnel(run: Run) -> Funnel:
         stale=tuple(stale),
         verbs=rejections.verbs(),
         keeper=None if rejections.duplicates is None else rejections.duplicates["parameters"].get("keep"),
+        also=tuple(describe_several_reasons(run, rejections, filtered is not None)),
         aside=Aside() if rejections.hits is None else count_aside(run, rejections.hits),
         buckets=None if buckets is None else buckets["counts"].get("buckets", {}),
         order=None if order is None else order["parameters"],
     )
+
+
+def describe_several_reasons(run: Run, rejections: Rejections, filtered: bool) -> list[str]:
+    """Return a line for each kind of document for which more than one reason applies.
+
+    ``filtered`` says whether there is a usable decision table.
+    """
+    lines = overlaps.explain_several_reasons(run, rejections)
+    lost = overlaps.count_lost_copies(run, rejections) if filtered else 0
+    return [*lines, *overlaps.describe_lost_copies(lost)]
 
 
 def count_reasons(run: Run, rejections: Rejections) -> rundir_tally.Tally:

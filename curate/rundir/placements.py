@@ -111,5 +111,7 @@ def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
         raise UsageError(message, near) from error
     if not kinds.is_measure(kind):
         held = kinds.describe_kind(kind)
-        raise UsageError(f"--by {by}: the column is {held}, not numbers", f"--stratify {shlex.quote(by)} keeps its shares; {listed}")
+        raise UsageError(
+            f"--by {by}: the column is {held}, not numbers", f"--stratify {shlex.quote(by)} keeps its shares; {listed}"
+        )
     return kind, False

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from curate.corpus import Corpus
+from curate.corpus.types import EMPTY, OK, UNREADABLE
 from curate.errors import TableError
 from curate.rundir import parquet, reasons, sql
 from curate.rundir.run import Run
@@ -130,6 +131,7 @@ def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
         raise TableError(
             f"{run.duplicates} is stale: curate decontaminate has run since, which decides who stays", hint
         )
+    _check_keepers_are_scored(run, record, hint)
     return record
 
 
@@ -160,12 +162,14 @@ def create_relation(connection: duckdb.DuckDBPyConnection, run: Run, rejections:
     """Create the DuckDB table ``rejections``, with which the scores are joined.
 
     Its columns are file, row, ``rejection`` (the reason, null where the document is only marked or cut), ``eval_sets``
-    (text with commas, without hits for review) and ``duplicate`` (bool). It has at most one row for each document of
-    the two tables, and spills as DuckDB's tables do. Raises TableError where a table cannot be read.
+    (text with commas, without hits for review), ``duplicate`` (bool), and the reasons of the two tables apart, null for
+    none: ``leak_reason`` and ``copy_reason``. It has at most one row for each document of the two tables, and spills as
+    DuckDB's tables do. Raises TableError where a table cannot be read.
     """
     select = (
         f"SELECT file, row, {reasons.rejection_sql('dropped', 'copied')} AS rejection, eval_sets, "
-        f"copied IS NOT NULL AS duplicate FROM ({_hits_query(run, rejections)}) FULL JOIN "
+        f"copied IS NOT NULL AS duplicate, {reasons.rejection_sql('dropped', 'NULL')} AS leak_reason, "
+        f"{reasons.rejection_sql('NULL', 'copied')} AS copy_reason FROM ({_hits_query(run, rejections)}) FULL JOIN "
         f"({_duplicates_query(run, rejections)}) USING (file, row)"
     )
     try:
@@ -175,6 +179,55 @@ def create_relation(connection: duckdb.DuckDBPyConnection, run: Run, rejections:
     except duckdb.Error as error:
         message = f"the hits or the duplicates in {run.path} cannot be read: {str(error).strip().splitlines()[0]}"
         raise TableError(message, rejections.hint(run.path)) from error
+
+
+def query_before_copies(run: Run) -> str:
+    """Return SQL (file, row, value) of the documents with a reason that precedes that of a copy, the first as value.
+
+    They are those that finished scores have no number for, texts without a word aside, and those that finished hits
+    drop.
+    """
+    hits, score = run.stage("decontaminate") or {}, run.stage("score") or {}
+    unscored = f"SELECT {_NO_KEY}, NULL::VARCHAR AS status WHERE false"
+    if score.get("complete") and count_unscored(score):
+        aside = ", ".join(sql.quote(status) for status in (OK, EMPTY, UNREADABLE))
+        unscored = f"SELECT file, row, status FROM {sql.parquet_source(run.scores)} WHERE status NOT IN ({aside})"
+    leaks = _hits_query(run, Rejections(hits=hits if hits.get("complete") else None))
+    first = (
+        f"SELECT file, row, coalesce(status, {sql.quote(OK)}) AS status, "
+        f"{reasons.rejection_sql('dropped', 'NULL')} AS rejection "
+        f"FROM ({unscored}) FULL JOIN ({leaks}) USING (file, row)"
+    )
+    query = f"SELECT file, row, {reasons.status_reason_sql()} AS value FROM ({first})"
+    return f"SELECT * FROM ({query}) WHERE value IS NOT NULL"
+
+
+def count_unscored(score: Mapping[str, Any]) -> int:
+    """Return how many documents with text have no score; ``score`` is the record of finished scores."""
+    aside = ("read", OK, EMPTY, UNREADABLE)
+    return sum(documents for status, documents in score["counts"].items() if status not in aside)
+
+
+def _check_keepers_are_scored(run: Run, record: Mapping[str, Any], hint: str) -> None:
+    """Raise TableError where a document is dropped for a copy of it that could not be scored, and dedup did not know.
+
+    Then nothing of the two would be kept.
+    """
+    score = run.stage("score") or {}
+    if "scores" in record["made_from"] or not score.get("complete") or not count_unscored(score):
+        return
+    scores, copies = sql.parquet_source(run.scores), sql.parquet_source(run.duplicates)
+    unscored = f"SELECT file, row FROM {scores} WHERE status <> {sql.quote(OK)}"
+    lost = (
+        f"SELECT count(*) FROM {copies} AS copies JOIN ({unscored}) AS kept "
+        "ON copies.keeper_file = kept.file AND copies.keeper_row = kept.row "
+        f"ANTI JOIN ({unscored}) AS refused ON copies.file = refused.file AND copies.row = refused.row "
+        "WHERE NOT keeper AND keeper_source IS NULL"
+    )
+    documents = sql.connect().execute(lost).fetchall()[0][0]
+    if documents:
+        message = f"{run.duplicates} is stale: documents dropped for copies that could not be scored: {documents:,}"
+        raise TableError(message, hint)
 
 
 def _hits_query(run: Run, rejections: Rejections) -> str:

@@ -9,6 +9,8 @@ An answer is an assistant turn that follows a question. So:
 - A tree gives a path from its root to each answer that no other answer follows. Every answer of the tree is on at least
   one of these paths, and is scored on the first of them only.
 - Tools are a list of objects, as JSON text or as values; anything else in ``tools`` is ignored.
+- A turn that is marked not to be learnt (``curate.corpus.chat.learning_marks``) is read and not scored, as the −100
+  labels of a trainer would have it; an example of which no answer is learnt gives nothing.
 """
 
 import json
@@ -16,7 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from curate.corpus.chat.messages import SYSTEM_COLUMNS
+from curate.corpus.chat.learning_marks import find_row_marks, mark_turns
+from curate.corpus.chat.messages import MESSAGE_COLUMNS, SYSTEM_COLUMNS, read_marked_messages
 from curate.corpus.chat.pairs import PAIRS, PREFERENCE, PairSchema, list_instances
 from curate.corpus.chat.schemas import read_turns
 from curate.corpus.chat.trees import walk_tree
@@ -29,7 +32,8 @@ NO_ANSWER = "no assistant turn with text"
 NOT_ASKED = "the assistant speaks first and is never asked"
 EMPTY_ANSWER = "the response is empty"
 LABELLED_FALSE = "the answer is labelled false"
-REFUSALS = (NO_TURNS, NO_ANSWER, NOT_ASKED, EMPTY_ANSWER, LABELLED_FALSE)
+MARKED = "every answer is marked not to be learnt"
+REFUSALS = (NO_TURNS, NO_ANSWER, NOT_ASKED, EMPTY_ANSWER, LABELLED_FALSE, MARKED)
 
 ASKING = ("user", "tool")
 
@@ -52,6 +56,11 @@ class Example:
     tools: str | None = None
     """The tools of the row as JSON text, a list of objects; None where there are none."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the marks of its turns, each once."""
+        return tuple(dict.fromkeys(note for turn in self.turns for note in turn.notes))
+
 
 def read_examples(row: Mapping[str, object], schema: str) -> list[Example]:
     """Return the examples of one row, at least one.
@@ -64,9 +73,9 @@ def read_examples(row: Mapping[str, object], schema: str) -> list[Example]:
         raise NothingToLearnError(NO_TURNS)
     if schema != "preference" and is_labelled_false(row):
         raise NothingToLearnError(LABELLED_FALSE)
-    tools = write_tools(row.get("tools"))
+    tools, marks = write_tools(row.get("tools")), find_row_marks(row)
     if schema == "tree":
-        return [Example(path, fresh, tools) for path, fresh in read_paths(row)]
+        return keep_learnt(Example(mark_path(path, marks), fresh, tools) for path, fresh in read_paths(row))
     if schema == "instances":
         system = {column: row[column] for column in SYSTEM_COLUMNS if column in row}
         paths = [turns for task in list_instances(row) for turns in read_answers(system | dict(task), "alpaca")]
@@ -74,18 +83,44 @@ def read_examples(row: Mapping[str, object], schema: str) -> list[Example]:
         paths = read_answers(row, schema)
     else:
         paths = [tuple(turns)]
-    return [Example(turns, 0, tools) for turns in cut_after_answers(paths)]
+    if marks and schema in MESSAGE_COLUMNS:
+        paths = [tuple(read_marked_messages(MESSAGE_COLUMNS[schema], row, marks))]
+    else:
+        paths = [mark_path(path, marks) for path in paths]
+    return keep_learnt(Example(path, 0, tools) for path in cut_after_answers(paths))
+
+
+def mark_path(turns: Sequence[Turn], marks: Mapping[str, object]) -> tuple[Turn, ...]:
+    """Return the turns of a question and its answer with the marks of their row; a list is about all but the system."""
+    if not marks:
+        return tuple(turns)
+    numbers, count = list[int | None](), 0
+    for turn in turns:
+        numbers.append(None if turn.role == "system" else count)
+        count += turn.role != "system"
+    return tuple(mark_turns(turns, numbers, count, marks))
+
+
+def keep_learnt(examples: Iterable[Example]) -> list[Example]:
+    """Return the examples with an answer that is learnt. Raises NothingToLearnError where none has one."""
+    kept = [example for example in examples if scored_turns(example, "all")]
+    if not kept:
+        raise NothingToLearnError(MARKED)
+    return kept
 
 
 def scored_turns(example: Example, which: Which) -> tuple[int, ...]:
     """Return the indices of the assistant turns to score: all fresh ones after a question, or the last of these.
+
+    Turns that are marked not to be learnt are left out.
 
     Raises ValueError for another ``which``.
     """
     if which not in ("all", "last"):
         raise ValueError(f"which must be all or last, not {which!r}")
     question = find_question(example.turns)
-    scored = [index for index in find_answers(example.turns) if index > question and index >= example.fresh]
+    answers = [index for index in find_answers(example.turns) if example.turns[index].learnt]
+    scored = [index for index in answers if index > question and index >= example.fresh]
     return tuple(scored if which == "all" else scored[-1:])
 
 

@@ -27,7 +27,14 @@ from curate.runtime.options import (
     verb_function,
 )
 from curate.runtime.text import DEFAULT_RUN
-from curate.stages.dedup.options import Keeper, check_dedup_options, choose_bands, open_other_corpora, open_run_corpus
+from curate.stages.dedup.options import (
+    Keeper,
+    check_dedup_options,
+    choose_bands,
+    count_strict_words,
+    open_other_corpora,
+    open_run_corpus,
+)
 from curate.stages.dedup.summary import DedupSummary
 
 
@@ -56,8 +63,11 @@ def dedup(
     """Find near and exact copies in a corpus, choose one document of each cluster to keep, and return the counts.
 
     Writes the duplicates table of the run, with the evidence for each document that has copies, and replaces an earlier
-    one. Letter case, accents and punctuation make no difference; documents without a word are never copies. The same
-    command resumes a run that was stopped.
+    one. Exact copies have the same words and symbols: letter case, white space, quotation marks, sentence punctuation,
+    the kind of a dash and Markdown's emphasis make no difference; symbols (+ - < = $ # ...), brackets, decimal points,
+    accents, tones and vowel signs do. So they do for near copies of few words (below 49 at the defaults, where one
+    other word makes it none); longer ones are compared by their words without accents and punctuation. Documents
+    without a word or symbol are never copies. The same command resumes a run that was stopped.
 
     Raises UsageError for an option outside its range, and TableError where the run knows no corpus, or ``--keeper
     lowest-ppl`` finds no scores.
@@ -79,7 +89,9 @@ def dedup(
     others = open_other_corpora(own, as_list(against), text_field, id_field, on_error)
     for read in (own, *others):
         console.say("reading", read.describe())
-    recipe = SketchConfig(shingle, permutations, seed, None if exact_only else choose_bands(threshold, permutations))
+    bands = None if exact_only else choose_bands(threshold, permutations)
+    strict_below = 0 if exact_only else count_strict_words(threshold, shingle)
+    recipe = SketchConfig(shingle, permutations, seed, bands, strict_below)
     names = tuple(as_list(against))
     job = DedupJob(opened, (own, *others), names, recipe, threshold, keeper, memory, workers or threads.count_cores())
     if restart and job.folder.exists():

@@ -11,6 +11,7 @@ from curate.corpus.chat.types import ConversationError, Turn
 from curate.sft.examples import (
     EMPTY_ANSWER,
     LABELLED_FALSE,
+    MARKED,
     NO_ANSWER,
     NO_TURNS,
     NOT_ASKED,
@@ -214,6 +215,9 @@ REFUSED = {
     "no instance": (EMPTY_ANSWER, "instances", {"instruction": "u1", "instances": []}),
     "empty instances": (EMPTY_ANSWER, "instances", {"instruction": "u1", "instances": [{"output": ""}]}),
     "KTO of messages": (LABELLED_FALSE, "messages", {"messages": messages("u1", "a1"), "label": False}),
+    "marked answers": (MARKED, "messages", {"messages": messages("u1", "a1"), "loss_mask": [0, 0]}),
+    "a marked row": (MARKED, "question", {"question": "u1", "answer": "a1", "train": False}),
+    "a marked tree": (MARKED, "tree", {"prompt": node("u1", node("a1")), "weight": 0}),
     "KTO of a pair": (LABELLED_FALSE, "prompt", {"prompt": "u1", "completion": "a1", "label": "False"}),
 }
 

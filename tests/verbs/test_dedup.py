@@ -153,7 +153,7 @@ def test_the_longest_stays_and_of_two_as_long_the_earlier(tmp_path):
 
 
 def test_length_is_bytes_and_not_characters(tmp_path):
-    run_on(tmp_path, [*of_sizes(4), of_sizes(0)[0] + "…——"], exact_only=True)
+    run_on(tmp_path, [*of_sizes(4), of_sizes(0)[0] + "…»»"], exact_only=True)
     assert kept_of(tmp_path) == [1]
 
 

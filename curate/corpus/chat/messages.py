@@ -7,15 +7,19 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
+from curate.corpus.chat.learning_marks import mark_turns, read_marks
 from curate.corpus.chat.types import ConversationError, Turn
 
 # Roles of: OpenAI (developer, function, tool), ShareGPT and FastChat (human, gpt, chatgpt, bing, bard), OpenAssistant
 # (prompter), LLaMA-Factory (function_call, observation), Gemini and Gemma (model), Llama 3.1 (ipython), Qwen and
-# Hermes (tool_call, tool_response), OLMo (environment).
+# Hermes (tool_call, tool_response), OLMo (environment), Cohere (chatbot), others (bot, ai).
 ROLES = {
     "system": ("system", "developer"),
     "user": ("user", "human", "prompter"),
-    "assistant": ("assistant", "gpt", "chatgpt", "bing", "bard", "model", "function_call", "tool_call"),
+    "assistant": (
+        *("assistant", "gpt", "chatgpt", "bing", "bard", "model", "bot", "ai", "chatbot"),
+        *("function_call", "tool_call"),
+    ),
     "tool": ("tool", "function", "observation", "tool_response", "ipython", "environment"),
 }
 STANDARD = {name: role for role, names in ROLES.items() for name in names}
@@ -49,6 +53,25 @@ def read_messages(columns: tuple[str, ...], row: Mapping[str, object], skipped: 
     """Return the system turn, then a turn for each message of the columns. Raises ConversationError."""
     require_columns(row, columns)
     turns = [turn for column in columns for turn in read_column(row, column, None, skipped)]
+    return extend_turns(read_system(row), turns)
+
+
+def read_marked_messages(
+    columns: tuple[str, ...], row: Mapping[str, object], marks: Mapping[str, object]
+) -> list[Turn]:
+    """Return what ``read_messages`` does, with the marks of the row (``learning_marks.find_row_marks``) on the turns.
+
+    A list of marks is about the messages of a column, those without text included. Raises ConversationError.
+    """
+    turns: list[Turn] = []
+    for column in columns:
+        value = row.get(column)
+        messages = _parse_messages(value, known=False) if isinstance(value, str) else value
+        if not isinstance(messages, list | tuple):
+            messages = [messages] if isinstance(messages, Mapping) else []
+        found = [read_message(message, f"{column}[{number}]", []) for number, message in enumerate(messages)]
+        numbers = [number for number, more in enumerate(found) for _ in more]
+        turns += mark_turns([turn for more in found for turn in more], numbers, len(messages), marks)
     return extend_turns(read_system(row), turns)
 
 
@@ -92,7 +115,8 @@ def read_column(row: Mapping[str, object], column: str, role: str | None, skippe
 def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None:
     """Return the messages in a JSON string, None for other strings.
 
-    With ``known`` each message needs a known role, since an answer may be JSON itself.
+    With ``known`` one message needs a known role, since an answer may be JSON itself; an unknown role beside it is an
+    error of ``read_message``.
     """
     if not text.lstrip().startswith("["):
         return None
@@ -102,7 +126,7 @@ def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None
         return None
     if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
         return None
-    return messages if not known or all(map(_find_role, messages)) else None
+    return messages if not known or any(map(_find_role, messages)) else None
 
 
 def read_message(message: object, path: str, skipped: list[str]) -> list[Turn]:
@@ -120,7 +144,7 @@ def read_message(message: object, path: str, skipped: list[str]) -> list[Turn]:
         key = next((key for key in ROLE_KEYS if message.get(key) is not None), ROLE_KEYS[0])
         raise ConversationError(f"{path}.{key}", describe_value(message.get(key)), f"one of {', '.join(STANDARD)}")
     text = "\n\n".join(part for part in texts if part.strip())
-    return [Turn(role, text)] if text else []
+    return [Turn(role, text, *read_marks(message, role))] if text else []
 
 
 def _find_role(message: Mapping[str, object]) -> str | None:
@@ -190,7 +214,15 @@ def extend_turns(turns: list[Turn], more: list[Turn]) -> list[Turn]:
     same = 0
     while same < min(len(turns) - first, len(more)) and turns[first + same] == more[same]:
         same += 1
-    return turns + more[same:]
+    repeated = [_join_marks(turn, again) for turn, again in zip(turns[first:], more[:same], strict=False)]
+    return turns[:first] + repeated + turns[first + same :] + more[same:]
+
+
+def _join_marks(turn: Turn, again: Turn) -> Turn:
+    """Return a turn that is given twice: it is learnt where both are."""
+    if again.learnt and not again.notes:
+        return turn
+    return Turn(turn.role, turn.text, turn.learnt and again.learnt, (*turn.notes, *again.notes))
 
 
 def require_columns(row: Mapping[str, object], columns: tuple[str, ...]) -> None:

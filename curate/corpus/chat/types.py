@@ -1,7 +1,7 @@
 """The types of conversations: turns, the conversation of a row, and the error of a row that breaks its schema."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TURNS = ("all", "user", "assistant")
 
@@ -14,6 +14,10 @@ class Turn:
     """system, user, assistant or tool."""
     text: str
     """Never empty or only white space."""
+    learnt: bool = field(default=True, compare=False)
+    """Whether a model is to learn it, where it is an answer (``curate.corpus.chat.learning_marks``)."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What is to be said of its marks."""
 
 
 @dataclass(frozen=True, slots=True)

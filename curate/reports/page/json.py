@@ -2,10 +2,11 @@
 
 Keys: ``format`` (1; any change of meaning raises it), ``run``, ``corpus``, ``model``, ``domain_column``; ``funnel``
 (read, unreadable, rejected by reason, kept, tokens of each, parameters of the filter, ``not_drawn``: its criteria that
-are no threshold; stale); ``distributions`` by column (edges; kept and dropped counts, overall and by domain; quantiles
-of all, kept and dropped; thresholds); ``densities`` (x, y, their edges, counts as rows of y: kept and dropped);
-``ledger`` (domain; before and after: documents, tokens, median); ``buckets``, ``cut_offs``, ``order`` (null without);
-``examples``, ``hits``, ``duplicates``, ``provenance``. What was not measured is null.
+are no threshold; ``also``: lines on documents of several reasons; stale); ``distributions`` by column (edges; kept and
+dropped counts, overall and by domain; quantiles of all, kept and dropped; thresholds); ``densities`` (x, y, their
+edges, counts as rows of y: kept and dropped); ``ledger`` (domain; before and after: documents, tokens, median);
+``buckets``, ``cut_offs``, ``order`` (null without); ``examples``, ``hits``, ``duplicates``, ``provenance``. What was
+not measured is null.
 """
 
 from dataclasses import asdict
@@ -62,6 +63,7 @@ def _funnel(report: RunReport) -> dict[str, Any]:
         "kept_tokens": kept.tokens if kept else 0,
         "filtered": shown.filtered,
         "parameters": dict(shown.parameters),
+        "also": list(shown.also),
         "not_drawn": list(report.numbers.said),
         "stale": list(report.stale),
     }

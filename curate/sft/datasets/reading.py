@@ -80,6 +80,8 @@ class RowCounts:
     """Rows that no schema reads, by reason; numbers in a reason are replaced by N."""
     schemas: dict[str, int] = field(default_factory=dict)
     """Rows by the schema that read them, refused rows included."""
+    marks: dict[str, RowCount] = field(default_factory=dict)
+    """Rows that gave examples, by what is to be said of the marks of their turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,8 @@ def read_set(dataset: InstructionSet, counts: RowCounts) -> Iterator[DrawnExampl
             count_reason(counts.refused, outcome.refusal, f"{row.file}, row {row.row}")
             continue
         counts.giving += 1
+        for note in dict.fromkeys(note for example in outcome.examples for note in example.notes):
+            count_reason(counts.marks, note, f"{row.file}, row {row.row}")
         for part, example in enumerate(outcome.examples):
             yield DrawnExample(row.file, row.row, part, row.id, example)
 

@@ -40,6 +40,8 @@ class DatasetSample:
     """Rows that no schema reads, by reason; numbers in a reason are replaced by N."""
     schemas: dict[str, int]
     """Rows by the schema that read them, refused rows included."""
+    marks: dict[str, RowCount]
+    """Rows that gave examples, by what is to be said of the marks of their turns."""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,14 @@ def draw_sample(dataset: InstructionSet, count: int | None, seed: int, which: Wh
     else:
         examples = [store.examples[index] for index in indices]
     return DatasetSample(
-        tuple(examples), len(hashes), counts.rows, counts.giving, counts.refused, counts.unreadable, counts.schemas
+        tuple(examples),
+        len(hashes),
+        counts.rows,
+        counts.giving,
+        counts.refused,
+        counts.unreadable,
+        counts.schemas,
+        counts.marks,
     )
 
 
@@ -96,7 +105,7 @@ def count_scored(example: Example, which: Which) -> int:
 
 def hash_example(example: Example, seed: int) -> int:
     """Return a 64-bit hash of the turns and the seed, which depends on neither the schema nor the file and row."""
-    turns = [[turn.role, turn.text] for turn in example.turns]
+    turns = [[turn.role, turn.text, *([] if turn.learnt else [False])] for turn in example.turns]
     return xxhash.xxh3_64_intdigest(orjson.dumps(turns), seed & (1 << 64) - 1)
 
 

@@ -114,4 +114,4 @@ def _mask_example(
     scored = int((tokens.owner >= 0).sum())
     described = None if audit is None else describe_audit(audit)
     text = mark_scored(rendered, tokens)
-    return Masked(name, location, text, scored, len(tokens.ids), rendered.notes, None, described)
+    return Masked(name, location, text, scored, len(tokens.ids), (*example.notes, *rendered.notes), None, described)

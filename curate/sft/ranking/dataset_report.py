@@ -36,6 +36,7 @@ def describe_dataset(dataset: InstructionSet, sample: DatasetSample, responses: 
         unreadable={reason: rows.count for reason, rows in sample.unreadable.items()},
         not_scored=dict(count_reasons(responses).most_common()),
         notes=count_notes(responses),
+        marks={note: rows.count for note, rows in sample.marks.items()},
         long=int((ok["windows"].to_numpy() > 1).sum()),
         prompt_tokens=float(ok["prompt_tokens"].to_numpy().mean()) if ok.num_rows else float("nan"),
         lengths={f"{share:.0%}": float(np.quantile(tokens, share)) for share in QUANTILES} if ok.num_rows else {},

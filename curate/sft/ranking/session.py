@@ -15,6 +15,7 @@ from curate.errors import Interrupted, ModelError
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
 from curate.sft.datasets import DatasetSample, InstructionSet, draw_sample
+from curate.sft.examples import MARKED
 from curate.sft.measuring import response_cache, responses
 from curate.sft.measuring.reader import RankingOptions
 from curate.sft.measuring.response_cache import ResponseCache
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from curate.sft.datasets import DrawnExample
 
 
+MARKS = 1
+"""The version of the rules by which turns are marked not to be learnt; raised when they change."""
 GROWTH = 2
 """The factor by which a sample grows where neighbours cannot be told apart."""
 FURTHEST = 64
@@ -115,7 +118,11 @@ class RankingSession:
             "turns": self.options.turns,
             "end_of_turn": self.options.end_of_turn,
         }
-        return variant, compute_fingerprint({**variant, "dataset": dataset.corpus.identity(), "schema": dataset.schema})
+        origin = {**variant, "dataset": dataset.corpus.identity(), "schema": dataset.schema}
+        sample = self.samples[dataset.name]
+        if sample.marks or MARKED in sample.refused:
+            origin["marks"] = MARKS
+        return variant, compute_fingerprint(origin)
 
     def rank(self, name_to_responses: Mapping[str, pa.Table]) -> RankingTable:
         """Return the table of the ranking."""

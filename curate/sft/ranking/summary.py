@@ -58,6 +58,8 @@ class Dataset:
     """Quantiles of the scored tokens of an example, by percentage."""
     examples: Sequence[Mapping[str, Any]] = ()
     """A few examples, with their numbers and the beginning of their texts."""
+    marks: Mapping[str, int] = field(default_factory=dict)
+    """Rows by what is to be said of the marks by which turns are not to be learnt."""
 
     @property
     def schema(self) -> str:
@@ -80,6 +82,7 @@ class Dataset:
             "unreadable": dict(self.unreadable),
             "not_scored": dict(self.not_scored),
             "template_notes": dict(self.notes),
+            "marks": dict(self.marks),
             "in_several_windows": self.long,
             "prompt_tokens": self.prompt_tokens,
             "response_token_quantiles": dict(self.lengths),
@@ -263,6 +266,7 @@ class Ranking:
                 ("no example", dataset.refused),
                 ("not scored", dataset.not_scored),
                 ("template", dataset.notes),
+                ("marks", dataset.marks),
             ):
                 for reason, number in reason_to_count.items():
                     lines += wrap(f"{dataset.name} {number:,}: {reason}", f"{label:<12}")

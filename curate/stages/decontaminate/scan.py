@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from curate.corpus.chat.types import select_turns
 from curate.errors import GateError
+from curate.rundir import overlaps
+from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.runtime import console, files, threads
 from curate.stages.decontaminate import canaries, hits_table, surprisal, thresholds
@@ -171,6 +173,10 @@ class DecontaminationJob:
         often = hits_table.describe_frequent_items(self.run, counts.counts["scanned"])
         for note in often:
             console.warn(note)
+        if self.run.stage("score") is not None:
+            often += overlaps.describe_overlaps(
+                overlaps.count_overlaps(self.run, Rejections(hits=self.run.stage("decontaminate")))
+            )
         return DecontaminationSummary(
             run=str(self.run.path),
             corpus=" ".join(self.corpus.paths),

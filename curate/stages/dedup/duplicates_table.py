@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
-from curate.rundir import schemas, sql
+from curate.rundir import rejections, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
 from curate.runtime import console
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array
@@ -71,12 +71,13 @@ class DedupJob:
         record: dict[str, Any] = {
             "corpus": self.corpora[0].identity(), "against": others, "hits": self.hits_fingerprint()
         }  # fmt: skip
-        if self.keep == "lowest-ppl":
+        score = self.run.stage("score") or {}
+        if self.keep == "lowest-ppl" or (score.get("complete") and rejections.count_unscored(score)):
             record["scores"] = self.run.finished_scores()["fingerprint"]
         return record
 
     def hits_fingerprint(self) -> str | None:
-        """Return the fingerprint of the run's finished hits, None without: contaminated documents keep no others."""
+        """Return the fingerprint of the run's finished hits; None where there are none."""
         record = self.run.stage("decontaminate") or {}
         return str(record["fingerprint"]) if record.get("complete") else None
 
@@ -98,6 +99,8 @@ class DedupFindings:
     """The exact Jaccard similarity to the keeper; 1 for a keeper."""
     links: Float64Array
     """The highest similarity that was verified with any document of the cluster."""
+    earlier: Array
+    """The reason (str) that precedes that of a copy, "" for none."""
     compared: int
     """Pairs that were compared exactly."""
     agreed: int
@@ -118,7 +121,7 @@ def find_duplicates(job: DedupJob, parts: Sequence[SketchPart]) -> DedupFindings
         copies = lsh_buckets.find_copies(connection, num_ours)
         near = buckets.fill(connection, job.config.band_names, num_ours, total, make_reporter("grouping"))
     with ShingleStore(job.folder / "shingles") as store:
-        for hashes in sketch_table.read_sets(job.corpora, parts, near, job.config.shingle, job.workers):
+        for hashes in sketch_table.read_sets(job.corpora, parts, near, job.config, job.workers):
             store.add(hashes)
         verifier = clusters.make_verifier(store.similarity, store.sizes, job.threshold)
         near_ours = int(np.searchsorted(near, num_ours))
@@ -126,8 +129,9 @@ def find_duplicates(job: DedupJob, parts: Sequence[SketchPart]) -> DedupFindings
         read = partial(buckets.read, near, make_reporter("comparing"))
         joined = clusters.cluster_documents(read, near_ours, len(near), verifier)
         copied = clusters.gather_clusters((copies.numbers, copies.first, copies.other), near, *joined)
-        keepers = choose_keepers(job, parts, copied)
-        return measure_similarities(copied, keepers, near, store, verifier)
+        earlier = read_earlier_reasons(job, parts, copied.numbers)
+        keepers = choose_keepers(job, parts, copied, earlier != "")
+        return measure_similarities(copied, keepers, near, store, verifier, earlier)
 
 
 def make_reporter(label: str) -> lsh_buckets.Reporter:
@@ -147,7 +151,7 @@ def no_findings() -> DedupFindings:
     """Return what is found among no documents."""
     none = np.zeros(0, np.int64)
     copied = ClusterSet(none, none, none, none, none.astype(bool))
-    return DedupFindings(copied, none, none.astype(bool), np.zeros(0), np.zeros(0), 0, 0, 0)
+    return DedupFindings(copied, none, none.astype(bool), np.zeros(0), np.zeros(0), np.full(0, "", object), 0, 0, 0)
 
 
 def count_documents(parts: Sequence[SketchPart]) -> tuple[int, int]:
@@ -155,17 +159,17 @@ def count_documents(parts: Sequence[SketchPart]) -> tuple[int, int]:
     return max((part.stop for part in parts if part.corpus == 0), default=0), parts[-1].stop if parts else 0
 
 
-def choose_keepers(job: DedupJob, parts: Sequence[SketchPart], copied: ClusterSet) -> Int64Array:
-    """Return the number of each document's keeper: among the others where it has one there, else by ``--keep``."""
+def choose_keepers(job: DedupJob, parts: Sequence[SketchPart], copied: ClusterSet, dropped: BoolArray) -> Int64Array:
+    """Return the number of each document's keeper: among the others where it has one there, else by ``--keep``.
+
+    A document that is ``dropped`` for another reason keeps none that are not.
+    """
     num_bytes = gather_column(parts, copied.numbers, "bytes")
     perplexities = np.full(len(num_bytes), np.nan)
     if job.keep == "lowest-ppl" and len(num_bytes):
         perplexities = read_perplexities(job, parts, copied.numbers)
     ranks = clusters.rank_documents(job.keep, num_bytes, perplexities)
-    dropped = np.zeros(len(num_bytes), np.int64)
-    if job.hits_fingerprint() is not None and len(num_bytes):
-        dropped = mark_dropped(job, parts, copied.numbers)
-    chosen = copied.numbers[clusters.choose_keepers(copied.clusters, ranks, dropped)]
+    chosen = copied.numbers[clusters.choose_keepers(copied.clusters, ranks, dropped.astype(np.int64))]
     return np.where(copied.others == NONE, chosen, copied.others)
 
 
@@ -184,13 +188,23 @@ def read_perplexities(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64
     return perplexities
 
 
-def mark_dropped(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array) -> Int64Array:
-    """Return 1 for each of some documents of ours that ``decontaminate`` drops, else 0; their numbers ascend."""
-    source = sql.parquet_source(job.run.hits)
-    leaks = f"SELECT DISTINCT file, row, 1 AS value FROM {source} WHERE action = 'drop'"
-    dropped = np.zeros(len(numbers), np.int64)
-    dropped[join_keys(job, parts, numbers, leaks)[0]] = 1
-    return dropped
+def read_earlier_reasons(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array) -> Array:
+    """Return for each of some documents of ours the reason (str) that precedes that of a copy, "" for none.
+
+    ``numbers`` ascend.
+    """
+    earlier = np.full(len(numbers), "", object)
+    if len(numbers):
+        indices, values = join_keys(job, parts, numbers, rejections.query_before_copies(job.run))
+        earlier[indices] = values
+    return earlier
+
+
+def count_earlier_reasons(job: DedupJob) -> dict[str, int]:
+    """Return the number of documents of the corpus by the reason that precedes that of a copy."""
+    query = f"SELECT value, count(*) FROM ({rejections.query_before_copies(job.run)}) GROUP BY value ORDER BY value"
+    with lsh_buckets.open_tables(job.folder / "spill", job.memory_limit, job.workers) as connection:
+        return dict(connection.execute(query).fetchall())
 
 
 def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array, query: str) -> tuple[Int64Array, Array]:
@@ -211,11 +225,17 @@ def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array, q
 
 
 def measure_similarities(
-    copied: ClusterSet, keepers: Int64Array, near: Int64Array, store: ShingleStore, verifier: PairVerifier
+    copied: ClusterSet,
+    keepers: Int64Array,
+    near: Int64Array,
+    store: ShingleStore,
+    verifier: PairVerifier,
+    earlier: Array,
 ) -> DedupFindings:
     """Return the exact similarity of each document to its keeper, and the highest in its cluster.
 
-    ``near`` are the numbers of the documents in ``store``, ascending.
+    ``near`` are the numbers of the documents in ``store``, ascending; ``earlier`` comes from
+    ``read_earlier_reasons``.
     """
     at, ours = clusters.find_sorted(copied.numbers, keepers)
     kept_words = keepers.copy()
@@ -231,7 +251,7 @@ def measure_similarities(
     links = np.maximum(np.where(copied.same, 1.0, links), with_keeper)
     np.maximum.at(links, at[ours], with_keeper[ours])
     return DedupFindings(
-        copied, keepers, exact, similarities, links, verifier.compared, verifier.agreed, len(verifier.crowded)
+        copied, keepers, exact, similarities, links, earlier, verifier.compared, verifier.agreed, len(verifier.crowded)
     )
 
 

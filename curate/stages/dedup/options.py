@@ -1,5 +1,6 @@
 """The options of ``curate dedup``, checked, and the corpora that it reads."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 Keeper = Literal["longest", "first", "lowest-ppl"]
 """Which document of a cluster stays."""
 MOST_WORDS, MOST_PERMUTATIONS = 100, 4096
+MOST_STRICT = 1_000_000
+"""Words below which every document is compared by its strict words at a threshold of 1."""
 
 
 def check_dedup_options(threshold: float, shingle: int, permutations: int, seed: int, workers: int | None) -> None:
@@ -71,3 +74,13 @@ def choose_bands(threshold: float, permutations: int) -> "Bands":
     from curate.matching import minhash
 
     return minhash.choose_bands(threshold, permutations)
+
+
+def count_strict_words(threshold: float, shingle: int) -> int:
+    """Return the least number of words of which one may be another in near copies.
+
+    A word in the middle of N is in ``shingle`` of its N − ``shingle`` + 1 shingles, so that another one in its place
+    leaves a Jaccard similarity of (N − 2 · ``shingle`` + 1) / (N + 1).
+    """
+    needed = (2 * shingle - 1 + threshold) / (1 - threshold) if threshold < 1 else math.inf
+    return math.ceil(round(min(needed, MOST_STRICT), 9))

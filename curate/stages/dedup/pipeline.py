@@ -1,7 +1,8 @@
 """The three passes of ``curate dedup``, and the counts of what they found."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
         summary = summarise(job, parts, findings, time.monotonic() - began)
         duplicates_table.write_table(job, parts, findings, note)
         duplicates_table.write_unreadable(job, parts)
-        job.run.save("dedup", {**note, "counts": summary.counts()})
+        job.run.save("dedup", {**note, "counts": summary.counts(), "elsewhere": summary.elsewhere})
     except (KeyboardInterrupt, Interrupted):
         message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"
         raise Interrupted(message, "the same command goes on from here") from None
@@ -72,12 +73,30 @@ def summarise(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFinding
         compared=findings.compared,
         agreed=findings.agreed,
         crowded=findings.crowded,
+        elsewhere=count_elsewhere(findings, duplicates_table.count_earlier_reasons(job)),
         parameters=job.parameters(),
         chances=compute_chances(job),
         against=tuple(count_others(job, parts, findings)),
         scored=job.run.stage("score") is not None,
         seconds=seconds,
     )
+
+
+def count_elsewhere(findings: DedupFindings, earlier: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return the documents that another reason rejects first, by what they are here (exact, near, kept) and its label.
+
+    ``earlier`` is the number of all documents by the reason that precedes that of a copy.
+    """
+    is_copy = findings.keepers != findings.copied.numbers
+    kept = Counter[str]()
+    for reason, documents in earlier.items():
+        kept[reasons.label_reason(reason)] += documents
+    counted = {}
+    for kind, mask in (("exact", is_copy & findings.exact), ("near", is_copy & ~findings.exact)):
+        counted[kind] = Counter(reasons.label_reason(reason) for reason in findings.earlier[mask] if reason)
+        kept.subtract(counted[kind])
+    counted["kept"] = kept
+    return {kind: {label: count for label, count in sorted(one.items()) if count} for kind, one in counted.items()}
 
 
 def compute_chances(job: DedupJob) -> dict[str, float]:

@@ -18,11 +18,19 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.errors import CorpusError, TableError
-from curate.matching import shingles, words
+from curate.matching import shingles, strict_words
 from curate.rundir import parquet
 from curate.runtime import console, threads
 from curate.runtime.arrays import Int64Array, UInt64Array
-from curate.stages.dedup.sketches import TALLIES, SketchConfig, SketchedSlice, Sketcher, batch_texts, make_sketcher
+from curate.stages.dedup.sketches import (
+    TALLIES,
+    SketchConfig,
+    SketchedSlice,
+    Sketcher,
+    batch_texts,
+    make_sketcher,
+    split_near_words,
+)
 from curate.stages.slice_runner import Advance, PartNotes, ProcessedSlice, describe_part, run_slices
 
 SLICE_BYTES = 8_000_000
@@ -161,9 +169,9 @@ def take_rows(
 
 
 def read_sets(
-    corpora: Sequence[Corpus], parts: Sequence[SketchPart], numbers: Int64Array, size: int, workers: int
+    corpora: Sequence[Corpus], parts: Sequence[SketchPart], numbers: Int64Array, config: SketchConfig, workers: int
 ) -> Iterator[UInt64Array]:
-    """Read documents again and yield the sorted hashes of their shingles of ``size`` words.
+    """Read documents again and yield the sorted hashes of their shingles.
 
     ``numbers`` is ascending, and so is the order of what is yielded. Raises CorpusError where a document is not what it
     was when it was sketched.
@@ -171,7 +179,7 @@ def read_sets(
     needed = [part for part in parts if np.searchsorted(numbers, part.first) < np.searchsorted(numbers, part.stop)]
 
     def read_again(job: tuple[Documents, SketchPart]) -> list[UInt64Array]:
-        return list(hash_shingles(*job, numbers, size))
+        return list(hash_shingles(*job, numbers, config))
 
     with console.progress("re-reading") as progress:
         for number, corpus in enumerate(corpora):
@@ -205,7 +213,9 @@ def list_skippable(marks: dict[str, list[SliceMark]], needed: Container[tuple[st
     return skippable
 
 
-def hash_shingles(documents: Documents, part: SketchPart, numbers: Int64Array, size: int) -> Iterator[UInt64Array]:
+def hash_shingles(
+    documents: Documents, part: SketchPart, numbers: Int64Array, config: SketchConfig
+) -> Iterator[UInt64Array]:
     """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``."""
     ((_, rows),) = take_rows([part], numbers, ["row", "high", "low"])
     needed = rows["row"].to_numpy()
@@ -214,10 +224,10 @@ def hash_shingles(documents: Documents, part: SketchPart, numbers: Int64Array, s
     indices = np.searchsorted(documents.rows, needed)
     expected, first = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()]), 0
     for texts in batch_texts([documents.texts[index] or "" for index in indices]):
-        split = words.split_words(texts)
+        split = strict_words.split_strict_words(texts)
         if not np.array_equal(np.stack(shingles.hash_sequences(split)), expected[:, first : first + len(texts)]):
             raise changed_corpus(part)
-        hashes, offsets = shingles.make_shingle_sets(split, size)
+        hashes, offsets = shingles.make_shingle_sets(split_near_words(texts, split, config), config.shingle)
         yield from (shingles.sort_unique(hashes[begin:end]) for begin, end in pairwise(offsets.tolist()))
         first += len(texts)
 

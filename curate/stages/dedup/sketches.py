@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from curate.corpus import Documents
-from curate.matching import minhash, shingles, words
+from curate.matching import minhash, shingles, strict_words, words
+from curate.matching.words import Words
 from curate.runtime.arrays import Array, Int64Array
 
 BATCH_CHARS = 65_536
@@ -35,6 +36,10 @@ class SketchConfig:
     """The seed of the permutations."""
     bands: minhash.Bands | None
     """None to find exact copies only."""
+    strict_below: int = 0
+    """Documents of fewer words than this are near copies by their strict words, longer ones by their plain words."""
+    rules: str = strict_words.RULES
+    """The rules by which texts are words; sketches by other rules are not used."""
 
     @property
     def band_names(self) -> list[str]:
@@ -114,13 +119,27 @@ class MinHashSketcher:
         return columns
 
     def _sketch_batch(self, texts: Sequence[str]) -> dict[str, Array]:
-        split = words.split_words(texts)
+        split = strict_words.split_strict_words(texts)
         high, low = shingles.hash_sequences(split)
         columns: dict[str, Array] = {"words": split.counts, "high": high, "low": low}
         if self._config.bands is not None:
-            sets = shingles.make_shingle_sets(split, self._config.shingle)
+            near = split_near_words(texts, split, self._config)
+            sets = shingles.make_shingle_sets(near, self._config.shingle)
             columns["signatures"] = minhash.compute_signatures(*sets, self._permutations)
         return columns
+
+
+def split_near_words(texts: Sequence[str], strict: Words, config: SketchConfig) -> Words:
+    """Return the words by which documents are near copies; ``strict`` are the strict words of the texts.
+
+    They are the strict words of a document of fewer than ``config.strict_below``, where one other symbol may say
+    something else, and of one with next to no others; else the words without accents and punctuation, so that a long
+    document stays a copy of itself in another typography.
+    """
+    is_strict = strict.counts < config.strict_below
+    plain = words.split_words(["" if short else text for text, short in zip(texts, is_strict, strict=True)])
+    is_strict |= plain.counts < config.shingle
+    return strict_words.mix_words(strict, plain, is_strict)
 
 
 def batch_texts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -145,7 +164,7 @@ def count_by_character(texts: Sequence[str], num_bytes: Sequence[int], num_words
     ``num_bytes`` are those of each text in UTF-8, ``num_words`` its words. Such characters take three bytes or four, so
     a text of fewer spare bytes than words is not examined.
     """
-    alone, documents = words.load_folding().alone, 0
+    alone, documents = strict_words.load_strict_folding().kinds == strict_words.ALONE, 0
     for text, size, count in zip(texts, num_bytes, num_words.tolist(), strict=True):
         if count and size - len(text) >= count:
             points = np.frombuffer(text.encode("utf-32-le"), np.uint32)

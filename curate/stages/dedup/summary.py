@@ -77,6 +77,9 @@ class DedupSummary:
     """Of those, pairs at or above the threshold."""
     crowded: int
     """Documents that shared a bucket with so many others that they were not compared with all of them."""
+    elsewhere: Mapping[str, Mapping[str, int]]
+    """Of the exact, the near, and the kept, those that another reason rejects first, by its label: the other verbs
+    count them under that."""
     parameters: Mapping[str, Any]
     chances: Mapping[str, float]
     """The probability that LSH proposes a pair, by its similarity; empty without LSH."""
@@ -114,7 +117,7 @@ def _render_counts(summary: DedupSummary) -> list[str]:
         ("read", summary.read, ""),
         (f"  {UNREADABLE}", summary.unreadable, f"{summary.run}/unreadable.jsonl" if summary.unreadable else ""),
         ("  empty", summary.empty, ""),
-        (f"  {EXACT_LABEL}", summary.exact, "of the same words"),
+        (f"  {EXACT_LABEL}", summary.exact, "of the same words and symbols"),
         (f"  {NEAR_LABEL}", summary.near, f"Jaccard {threshold:g} and above, shingles of {words} words"),
         ("kept", summary.kept, f"{summary.unique:,} without copies, {summary.keepers:,} that stand for theirs"),
     ]
@@ -127,7 +130,8 @@ def _render_counts(summary: DedupSummary) -> list[str]:
 
 def _render_notes(summary: DedupSummary) -> list[str]:
     """Return labelled lines: how copies were found, and what else to know."""
-    notes = [("clusters", f"{summary.clusters:,}; {RULES[summary.parameters['keep']]} of each is kept")]
+    notes = [("counted", text) for text in describe_elsewhere(summary.elsewhere)]
+    notes += [("clusters", f"{summary.clusters:,}; {RULES[summary.parameters['keep']]} of each is kept")]
     notes += [("bands", _bands_text(summary))] if summary.chances else []
     if summary.compared:
         text = f"{summary.compared:,} pairs were compared exactly, {summary.agreed:,} are near copies"
@@ -146,6 +150,19 @@ def _render_notes(summary: DedupSummary) -> list[str]:
         text = f"{summary.by_character:,} documents are in a script without spaces: each character counts as a word"
         notes.append(("characters", text))
     return [line for label, text in notes for line in _labelled(label, text)]
+
+
+def describe_elsewhere(elsewhere: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return a sentence for each kind of document that the other verbs count under another reason."""
+    labels = {"exact": EXACT_LABEL, "near": NEAR_LABEL, "kept": "documents that are kept here"}
+    sentences = []
+    for kind, counted in elsewhere.items():
+        named = ", ".join(f"{reason} {documents:,}" for reason, documents in counted.items())
+        text = (
+            f"{sum(counted.values()):,} of the {labels[kind]} have a reason that comes first, and are counted under it"
+        )
+        sentences += [f"{text}: {named}"] if counted else []
+    return sentences
 
 
 def _bands_text(summary: DedupSummary) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import GateError, UsageError
-from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql, tally
+from curate.rundir import aligned_parts, decision_table, document_columns, overlaps, scores_view, sql, tally
 from curate.rundir.columns.names import (
     find_path,
     has_column,
@@ -232,6 +232,7 @@ class FilterJob:
             unreadable=sums.unreadable,
             parameters=parameters,
             verbs=self.rejections.verbs(),
+            also=tuple(overlaps.explain_several_reasons(self.run, self.rejections, self.memory_limit)),
             domain=" / ".join(self.domain) or None,
             ledger=decision.domains if self.domain else (),
         )

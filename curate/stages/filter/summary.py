@@ -49,6 +49,8 @@ class FilterSummary:
     sweep: tuple[FilterTrial, ...] = ()
     verbs: tuple[str, ...] = ()
     """The verbs whose tables rejected documents before."""
+    also: tuple[str, ...] = ()
+    """Lines on documents that more than one reason rejects."""
     domain: str | None = None
     """The column by which the ledger counts."""
     ledger: tuple[DomainChange, ...] = ()
@@ -154,7 +156,7 @@ def _render_counts(summary: FilterSummary) -> list[str]:
     labelled = [(f"  {_short(why, LABEL_CHARS)}", one) for why, one in {**reasons, **summary.rejected}.items()]
     width = max([34, *(len(label) for label, _ in labelled)])
     listed = [("read", summary.read), *labelled, ("kept", summary.kept)]
-    lines = [_line(label, share, summary.read, width) for label, share in listed]
+    lines = [*(_line(label, share, summary.read, width) for label, share in listed), *summary.also]
     lines.append(f"median perplexity {_median(summary.scored)} before, {_median(summary.kept)} after")
     return lines
 
@@ -220,6 +222,7 @@ def _render_sweep(summary: FilterSummary) -> list[str]:
     named = [line for line in before if not is_unscored(line.label)]
     if named:
         lines.append("rejected before: " + ", ".join(f"{line.label} {line.documents:,}" for line in named))
+    lines += summary.also
     return [*lines, "", "nothing was written; name one criterion to decide"]
 
 
