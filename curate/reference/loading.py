@@ -59,7 +59,7 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
             checkpoint = replace(checkpoint, model=load_with_dtype(checkpoint, torch.float32))
             runner = move_to_device(checkpoint, device)
             check = self_check.check_model(checkpoint, runner, prefix)
-        elif not math.isfinite(check.noise):
+        elif not math.isfinite(check.noise or 0.0):
             raise ModelError(f"{checkpoint.name}: {far}", "--dtype fp32")
         else:
             notes.append(f"{far}; --dtype keeps it")

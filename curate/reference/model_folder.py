@@ -140,9 +140,8 @@ def explain_failure(source: str, local: bool, what: str, error: Exception) -> Mo
         return ModelError(f"{source} is not a causal language model ({kind})", DECODER)
     name = source if local else f"model {source}"
     if "does not recognize this architecture" in text:
-        kind = re.search(r"model type `([^`]*)`", text)
-        what_kind = f" of type {kind[1]}" if kind else ""
-        message = f"{name}: this version of transformers does not know models{what_kind}"
+        named = re.search(r"model type `([^`]*)`", text)
+        message = f"{name}: this version of transformers does not know models{f' of type {named[1]}' if named else ''}"
         return ModelError(message, "pip install --upgrade transformers")
     weights = _explain_weights(name, error, text)
     if weights is not None:

@@ -19,9 +19,12 @@ class ScoreSummary:
     model: str
     documents: int
     tokens: int
+    """All of the documents' tokens, scored or not."""
+    scored_tokens: int
+    """Those that were scored: fewer where documents were truncated, or have no prefix."""
     bytes: int
     perplexity: float | None
-    """Token-weighted: exp of the corpus' nats over its tokens. None where nothing was measured, like the next two."""
+    """Token-weighted: exp of the corpus' nats over its scored tokens. None where nothing was measured, as the next two."""
     mean_perplexity: float | None
     """The mean of the documents' perplexities, another number."""
     bits_per_byte: float | None
@@ -56,7 +59,8 @@ class ScoreSummary:
         from curate.runtime.console import format_count, format_size
         from curate.runtime.histogram import sparkline
 
-        tokens = f"{format_count(self.tokens)} tokens   " if self.model != "none" else ""
+        part = f" ({format_count(self.scored_tokens)} scored)" if self.scored_tokens != self.tokens else ""
+        tokens = f"{format_count(self.tokens)} tokens{part}   " if self.model != "none" else ""
         lines = [f"{self.documents:,} documents   {tokens}{format_size(self.bytes)} of text"]
         if self.perplexity is not None:
             lines += [
@@ -109,7 +113,7 @@ def summarise_scores(run: "Run", model: str, seconds: float, reference: "Referen
     source = sql.parquet_source(run.scores)
     query = f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1"
     not_scored = sql.connect().execute(query).fetchall()
-    count, measured = int(sums["documents"]), sums["tokens"] > 0
+    count, measured = int(sums["documents"]), sums["scored_tokens"] > 0
     quantiles, histogram = describe_perplexity(source) if measured else ({}, {"edges": [], "counts": []})
     computed, done = (reference.num_computed_tokens, reference.num_scored_tokens) if reference is not None else (0, 0)
     return ScoreSummary(
@@ -117,8 +121,9 @@ def summarise_scores(run: "Run", model: str, seconds: float, reference: "Referen
         model=model,
         documents=count,
         tokens=int(sums["tokens"]),
+        scored_tokens=int(sums["scored_tokens"]),
         bytes=int(sums["bytes"]),
-        perplexity=float(perplexity(sums["nats"], sums["tokens"])) if measured else None,
+        perplexity=float(perplexity(sums["nats"], sums["scored_tokens"])) if measured else None,
         mean_perplexity=sums["perplexity"] / count if measured else None,
         bits_per_byte=float(bits_per_byte(sums["nats"], sums["scored_bytes"])) if measured else None,
         quantiles=quantiles,

@@ -16,6 +16,7 @@ from curate.corpus import Corpus
 from curate.errors import TableError
 from curate.rundir import parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint, list_differences
+from curate.rundir.token_counts import SCORED
 from curate.runtime import console, files, histogram
 from curate.runtime.text import command
 
@@ -102,10 +103,12 @@ def sum_parts(run: Run) -> dict[str, float]:
 
     They are added part by part, in order, so that the last bits depend on no thread.
     """
-    names = ("nats", "tokens", "bytes", "scored_bytes", "truncated", "perplexity")
+    names = ("nats", "tokens", "scored_tokens", "bytes", "scored_bytes", "truncated", "perplexity")
     sums: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
     for path in parquet.list_parts(run.scores):
         part = pq.read_table(path, columns=["status", *names], use_threads=False)
+        if SCORED not in part.column_names:  # an earlier version, whose tokens are the scored ones
+            part = part.append_column(SCORED, part.column("tokens"))
         part = part.filter(pc.equal(part["status"], "ok"))
         sums["documents"].append(part.num_rows)
         for name in names:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from curate.stages.score.summary import ScoreSummary
 
 SUMMARY = ScoreSummary(
-    run="a run", model="builtin", documents=3, tokens=1200, bytes=5000, perplexity=8.0, mean_perplexity=9.0,
+    run="a run", model="builtin", documents=3, tokens=1200, scored_tokens=1200, bytes=5000, perplexity=8.0, mean_perplexity=9.0,
     bits_per_byte=1.25, quantiles={"5%": 2.0, "95%": 20.0}, histogram={"edges": [1.0, 4.0, 16.0], "counts": [1, 2]},
     not_scored={"empty": 2, "unreadable": 1}, truncated=1, seconds=2.0, tokens_per_second=600.0, padding=0.1,
 )  # fmt: skip
