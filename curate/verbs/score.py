@@ -101,7 +101,7 @@ def score(
     from curate.rundir.run import compute_fingerprint, open_run
     from curate.runtime import console, profiler
     from curate.stages.score.signals import choose_signals
-    from curate.stages.score.slices import ScoreWork, choose_slice_bytes, cut_corpus
+    from curate.stages.score.slices import ScoreWork, check_scores_finite, choose_slice_bytes, cut_corpus
     from curate.stages.score.table import begin_scores, complete_scores
     from curate.stages.slice_runner import run_slices
 
@@ -160,6 +160,7 @@ def score(
         reference.close()
     document_columns.complete_carried(opened, names, read.fingerprint())
     summary = summarise_scores(opened, reference.identity["model"], done.seconds, reference)
+    check_scores_finite(summary, reference.identity)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     complete_scores(opened, read, made_from, kept, done.read)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from curate.runtime.text import command
+from curate.runtime.text import align_columns, command
 
 if TYPE_CHECKING:
     from curate.reference.protocol import ReferenceModel
@@ -63,15 +63,18 @@ class ScoreSummary:
         tokens = f"{format_count(self.tokens)} tokens{part}   " if self.model != "none" else ""
         lines = [f"{self.documents:,} documents   {tokens}{format_size(self.bytes)} of text"]
         if self.perplexity is not None:
+            spelled = [f"{value:.4g}" for value in self.quantiles.values()]
+            shares, values = align_columns([list(self.quantiles), spelled], 9)
             lines += [
                 f"perplexity  {self.perplexity:.4g} token-weighted, {self.mean_perplexity:.4g} mean of documents     "
                 f"bits per byte {self.bits_per_byte:.3f}",
-                "            " + "".join(f"{share:>9}" for share in self.quantiles),
-                "perplexity  " + "".join(f"{value:>9.4g}" for value in self.quantiles.values()),
+                f"            {shares}",
+                f"perplexity  {values}",
             ]
-            bars = sparkline(self.histogram["counts"])
-            low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
-            lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
+            if self.histogram["edges"]:
+                bars = sparkline(self.histogram["counts"])
+                low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
+                lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
         lines += self._left_out()
         if self.tokens_per_second:
             from curate.runtime.console import format_clock

@@ -120,15 +120,21 @@ def describe_perplexity(source: str) -> tuple[dict[str, float], dict[str, list[f
     """Return quantiles and a histogram of the perplexities of the ``ok`` documents, of which there is at least one.
 
     ``source`` is the SQL that reads the table. The quantiles are by share, as in ``5%``; the histogram has ``edges``,
-    evenly spaced in the logarithm, and ``counts``.
+    evenly spaced in the logarithm, and ``counts``; infinite perplexities are in its last bin, and without finite ones
+    it is empty.
     """
     database = sql.connect()
 
     def ask(columns: str) -> Any:
         return database.execute(f"SELECT {columns} FROM {source} WHERE status = 'ok'").fetchone()
 
-    lowest, highest = ask("min(perplexity), max(perplexity)")
     (values,) = ask(f"quantile_cont(perplexity, {list(SHARES)})")
+    # Between two infinite perplexities DuckDB interpolates to NaN.
+    values = [math.inf if math.isnan(value) else value for value in values]
+    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, values, strict=True)}
+    lowest, highest = ask("min(perplexity), max(perplexity) FILTER (isfinite(perplexity))")
+    if highest is None:
+        return quantiles, {"edges": [], "counts": []}
     edges = histogram.log_edges(lowest, highest, BINS)
     low, high = math.log(edges[0]), math.log(edges[-1])
     position = f"floor((ln(perplexity) - {low!r}) / {high - low!r} * {BINS})"
@@ -136,5 +142,4 @@ def describe_perplexity(source: str) -> tuple[dict[str, float], dict[str, list[f
     query = f"SELECT {bins}, count(*) FROM {source} WHERE status = 'ok' GROUP BY 1"
     bin_to_count = dict(database.execute(query).fetchall())
     counts = [bin_to_count.get(number, 0) for number in range(BINS)]
-    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, values, strict=True)}
     return quantiles, {"edges": edges.tolist(), "counts": counts}
