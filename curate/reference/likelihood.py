@@ -22,12 +22,12 @@ LN2 = float(np.log(2.0))
 
 
 def perplexity(nats: ArrayLike, tokens: ArrayLike) -> Float64Array:
-    """Return exp(nats / tokens), elementwise; NaN where there are no tokens, never 0 or infinity.
+    """Return exp(nats / tokens), elementwise; NaN where there are no tokens.
 
     A finite but enormous mean overflows to infinity; that takes 709 nats a token, which no vocabulary has.
     """
-    mean = _ratio(nats, tokens)
-    return np.asarray(np.exp(mean))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(_ratio(nats, tokens)))
 
 
 def bits_per_byte(nats: ArrayLike, num_bytes: ArrayLike) -> Float64Array:

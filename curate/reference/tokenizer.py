@@ -117,6 +117,11 @@ class TextEncoder:
                 return encoding
             length *= 2
 
+    @property
+    def locates_tokens(self) -> bool:
+        """Whether ``spans`` can map tokens to characters."""
+        return self._fast is not None
+
     def spans(self, text: str) -> Int64Array:
         """Return the range of characters of each token of a text, N×2: begin, end (excluded).
 

@@ -113,7 +113,7 @@ def prepare_batch(
         first = max(before, 1)
         likelihoods.text_tokens[row] = len(target)
         if length <= first:
-            why = "its only token has nothing before it to be predicted from" if length else "it gives no token"
+            why = "its only token has nothing before it to be predicted from" if len(target) else "it gives no token"
             likelihoods.refuse(row, "unscorable", why)
             continue
         num_bytes = _count_scored_bytes(text, target, len(kept), first - before, encoder)

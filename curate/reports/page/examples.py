@@ -146,8 +146,10 @@ def _read_again(
 
 
 def _shade(example: PercentileExample, text: str, pieces: "Sequence[TokenSpan]") -> PercentileExample:
+    from curate.reference.token_surprisal import rank_spans
+
     total = sum(piece.nats for piece in pieces)
-    ranked = sorted(pieces, key=lambda piece: -piece.nats)[:TOP]
+    ranked = rank_spans(pieces, TOP)
     off = abs(total - (example.numbers["nats"] or 0.0)) / max(1, _count_scored(example))
     note = f"this reading lies {off:.2g} nats a token off the recorded one" if off > SAME_NATS else None
     shown = list(_cut(pieces, TEXT_CHARS))

@@ -24,7 +24,7 @@ class ScoreSummary:
     """Those that were scored: fewer where documents were truncated, or have no prefix."""
     bytes: int
     perplexity: float | None
-    """Token-weighted: exp of the corpus' nats over its scored tokens. None where nothing was measured, as the next two."""
+    """Token-weighted: exp of the corpus' nats over its scored tokens. None without any, as the next two."""
     mean_perplexity: float | None
     """The mean of the documents' perplexities, another number."""
     bits_per_byte: float | None

@@ -103,3 +103,16 @@ def test_quantiles_and_histogram_of_known_perplexities(run):
     assert [quantiles[share] for share in ("25%", "50%", "75%")] == pytest.approx([2, 4, 8])
     assert len(histogram["edges"]) == table.BINS + 1 and sum(histogram["counts"]) == 5
     assert histogram["counts"][0] == histogram["counts"][-1] == 1, "the smallest and the largest are in the outer bins"
+
+
+@pytest.mark.parametrize(
+    ("perplexities", "median", "in_last"),
+    [((1, 4, math.inf), 4, 2), ((2, math.inf, math.inf), math.inf, 3), ((math.inf,) * 3, math.inf, 0)],
+)
+def test_an_infinite_perplexity_is_a_quantile_and_lies_in_the_last_bin(run, perplexities, median, in_last):
+    """1,500 nats for two tokens are more than a float can hold as a perplexity."""
+    write_part(run, ["a"] * 3, [1500.0 if math.isinf(value) else 2 * math.log(value) for value in perplexities])
+    quantiles, histogram = table.describe_perplexity(sql.parquet_source(run.scores))
+    assert quantiles["50%"] == pytest.approx(median) and quantiles["95%"] == math.inf
+    assert sum(histogram["counts"]) == (3 if in_last else 0)
+    assert bool(histogram["edges"]) == bool(in_last) and histogram["counts"][-1:] == [in_last][: bool(in_last)]
