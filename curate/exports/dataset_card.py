@@ -12,6 +12,7 @@ from curate.exports.json_types import holds_uint64
 from curate.exports.shards import FORMATS
 from curate.rundir import overlaps
 from curate.rundir.reasons import UNREADABLE
+from curate.rundir.token_counts import explain_counted_tokens
 from curate.runtime.console import format_size
 from curate.runtime.numbers import format_share
 
@@ -33,6 +34,8 @@ def make_card(job: ExportJob, writer: DatasetDescription, counts: ExportCounts) 
         sections["In which order"] = _order_lines(job)
     share = format_share(writer.rows, counts.read)
     head = f"{writer.rows:,} of {counts.read:,} documents ({share}), {counts.tokens:,} tokens: those that were {what}."
+    counted = job.run.counted_tokens()
+    head += f" Here {explain_counted_tokens(counted)}." if counted is not None else ""
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
     return "\n\n".join(["# Curated text" if not job.rejected else "# Rejected text", head, *body]) + "\n"
 
@@ -67,7 +70,8 @@ def _model_lines(identity: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"`perplexity` is exp(nats / tokens) of a document, `bits_per_byte` is nats / (ln 2 · bytes). {note}",
+        f"`perplexity` is exp(nats / tokens) of a document, `bits_per_byte` is nats / (ln 2 · bytes), both of what was "
+        f"scored of it. {note}",
     ]
 
 

@@ -28,7 +28,7 @@ def build_manifest(
 
     ``order.parquet``, where the export is in order, is described from the disk.
     """
-    placed = job.placed
+    placed, counted = job.placed, job.run.counted_tokens()
     manifest: dict[str, Any] = {
         "made_by": MADE_BY,
         "fingerprint": identity,
@@ -36,6 +36,7 @@ def build_manifest(
         "documents": "rejected" if job.rejected else "kept",
         "rows": writer.rows,
         "tokens": counts.tokens,
+        **({"tokens_counted": counted} if counted is not None else {}),
         **({"tokenised": writer.describe()} if isinstance(writer, TokenWriter) else {}),
         "text_field": job.corpus.text_field,
         "counts": list_counts(counts),

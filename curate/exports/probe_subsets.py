@@ -168,10 +168,9 @@ def _write_subsets(reader: BlockReader, options: FilterOptions, out: str) -> Pro
     with dataset_folder.build_folder(expand_home(out), overwrite=False) as folder:
         for side in SIDES:
             subsets.append(_write_side(reader, side, compiled[side], folder, out))
-        scored_tokens = reader.run.finished_scores()["made_from"]["model"].get("max_tokens")
         summary = ProbeSummary(
             str(reader.run.path), out, band.column, band.within, budget, *available, others, tuple(subsets),
-            scored_tokens,
+            reader.run.counted_tokens(),
         )  # fmt: skip
         _describe(summary, reader, folder)
     return summary

@@ -81,9 +81,8 @@ def _describe_tokens(manifest: Mapping[str, Any]) -> list[str]:
     """Return whose tokens are counted: of text they are those of the model that scored it."""
     if not _holds_text(manifest):
         return []
-    model = ((manifest.get("made_from") or {}).get("scores") or {}).get("model") or {}
-    most = model.get("max_tokens")
-    first = f", of which it read the first {most:,} of each document" if most else ""
+    most = manifest.get("tokens_counted")
+    first = f", of which the first {most:,} of each document are counted" if most else ""
     return [f"- tokens are those of the model that scored the documents{first}; your tokenizer counts others"]
 
 

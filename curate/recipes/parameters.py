@@ -14,7 +14,13 @@ from typing import Any, Literal, Union
 
 from typer.models import ArgumentInfo, ParameterInfo
 
-from curate.runtime.options import on_command_line, renamed_options, signature_of, takes_several_numbers
+from curate.runtime.options import (
+    NEEDED_IN_RECIPES,
+    on_command_line,
+    renamed_options,
+    signature_of,
+    takes_several_numbers,
+)
 
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 YES, NO = ("true", "yes", "on"), ("false", "no", "off")
@@ -118,6 +124,7 @@ def _parameter(name: str, hint: Any, default: Any, old_options: tuple[str, ...])
     kind, many, choices = _kind_of(on_command_line(typing.get_args(hint)[0] if annotated else hint), name)
     yes, no = _flags(name, info)
     required, argument = default is inspect.Parameter.empty, isinstance(info, ArgumentInfo)
+    required |= NEEDED_IN_RECIPES in extras
     several = takes_several_numbers(hint)
     default = None if required else default
     return Parameter(name, yes, kind, many, choices, required, default, argument, no, several, old_options)

@@ -15,6 +15,7 @@ import torch
 import xxhash
 
 from curate.errors import ModelError
+from curate.reference import model_folder
 from curate.reference.tokenizer import TextEncoder
 from curate.runtime.choices import Prefix
 
@@ -23,6 +24,11 @@ BUILTIN_TEXT = "books, reference works and documentation"
 """What the model in the box was trained on, in a few words; its card has the details."""
 FULL_HASH_BYTES = 2_000_000_000  # weights up to this size are hashed in full, larger ones by 64 blocks of 1 MiB a file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_target_positions")
+"""Where configurations state how many positions a model reads."""
+POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
+"""What modules that hold a learned vector for each position are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Checkpoint:
     weights: str
     """A hash of the weights."""
     trust_remote_code: bool
+    notes: tuple[str, ...] = ()
+    """What a user should know about its files, a line each."""
 
     @property
     def parameters(self) -> int:
@@ -51,7 +59,8 @@ class Checkpoint:
     @property
     def dtype(self) -> str:
         """The dtype of the weights as a key of ``DTYPES``, or as torch spells it."""
-        dtype = next(self.model.parameters()).dtype
+        dtypes = [parameter.dtype for parameter in self.model.parameters()]
+        dtype = next((one for one in dtypes if one != torch.float32), torch.float32)
         return next((name for name, known in DTYPES.items() if known == dtype), str(dtype))
 
     @property
@@ -59,12 +68,31 @@ class Checkpoint:
         """The number of token ids that the model can read: the rows of its input embedding."""
         return int(self.model.get_input_embeddings().weight.shape[0])
 
+    @property
+    def position_offset(self) -> int:
+        """Rows of the table of positions before the one of position 0: RoBERTa and its kin count from padding + 1."""
+        table = _position_table(self.model)
+        return 0 if table is None or table.padding_idx is None else table.padding_idx + 1
+
     def readable(self) -> int | None:
         """Return how many positions the model was made to read, or None where its configuration does not state it."""
         config = self.model.config.get_text_config()
-        values = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
+        values = [getattr(config, name, None) for name in LENGTHS]
         known = [int(value) for value in values if isinstance(value, int) and value > 0]
+        table = _position_table(self.model)
+        if table is not None:
+            known.append(table.num_embeddings - self.position_offset)
         return min(known) if known else None
+
+
+def _position_table(model: Any) -> torch.nn.Embedding | None:
+    """Return the learned vectors of positions of a model, a row for each; None where it has none.
+
+    Subclasses keep their own account of rows, such as the two more that OPT has.
+    """
+    modules = model.named_modules() if isinstance(model, torch.nn.Module) else ()
+    tables = (module for name, module in modules if name.rpartition(".")[2] in POSITION_TABLES)
+    return next((table for table in tables if type(table) is torch.nn.Embedding), None)
 
 
 def builtin_folder() -> Path:
@@ -89,22 +117,25 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
     local = _require_source(name, source)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     with silence_transformers():
+        _require_language_model(source, local, options)
         tokenizer = _load_tokenizer(source, local, options)
-        model = _load_model(source, local, options, dtype)
+        model, unused = _load_model(source, local, options, dtype)
     encoder = TextEncoder(tokenizer)
     _require_rows(model, encoder, source)
-    commit = getattr(model.config, "_commit_hash", None)
-    return Checkpoint(model, tokenizer, encoder, name, source, commit, _hash_weights(model, source), trust_remote_code)
+    commit, weights = getattr(model.config, "_commit_hash", None), _hash_weights(model, source)
+    shown = f"{len(unused):,} of its weights are not used by the model that config.json describes: {_list_some(unused)}"
+    notes = (shown,) if unused else ()
+    return Checkpoint(model, tokenizer, encoder, name, source, commit, weights, trust_remote_code, notes)
 
 
 def _require_source(name: str, source: str) -> bool:
     """Return whether a model is a local folder. Raises ModelError for a folder that does not exist or has no model."""
     local = Path(source).is_dir()
-    if local and not (Path(source) / "config.json").exists():
-        files = ", ".join(sorted(path.name for path in Path(source).iterdir())[:8]) or "nothing"
-        raise ModelError(f"{source} is not a model folder: it has no config.json, only {files}", _model_hint())
-    if not local and (("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/")):
-        raise ModelError(f"there is no folder {name}", _model_hint())
+    if local:
+        model_folder.require_model_folder(Path(source))
+    elif ("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/"):
+        what = "a file, not a model folder" if Path(name).exists() else None
+        raise ModelError(f"{name} is {what}" if what else f"there is no folder {name}", model_folder.OTHER_MODEL)
     return local
 
 
@@ -114,55 +145,49 @@ def load_with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:
     revision = None if local else checkpoint.revision
     options = {"revision": revision, "trust_remote_code": checkpoint.trust_remote_code}
     with silence_transformers():
-        return _load_model(checkpoint.source, local, options, dtype)
-
-
-def _model_hint() -> str:
-    return "name a transformers folder or a Hub id with --model, e.g. --model HuggingFaceTB/SmolLM2-135M"
+        return _load_model(checkpoint.source, local, options, dtype)[0]
 
 
 def _load_tokenizer(source: str, local: bool, options: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer
 
-    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer_config.json")
-    if local and not any((Path(source) / name).exists() for name in names):
-        hint = "copy its tokenizer there: tokenizer.json and tokenizer_config.json"
-        raise ModelError(f"{source} has no tokenizer: it has none of {', '.join(names[:3])}", hint)
+    if local:
+        model_folder.require_tokenizer(Path(source))
     try:
         return AutoTokenizer.from_pretrained(source, **options)
     except Exception as error:  # transformers raises OSError, ValueError, KeyError, ImportError, json errors …
-        raise _make_error(source, local, "its tokenizer cannot be loaded", error) from error
+        raise model_folder.explain_failure(source, local, "its tokenizer cannot be loaded", error) from error
 
 
-def _load_model(source: str, local: bool, options: dict[str, Any], dtype: Any) -> Any:
+def _require_language_model(source: str, local: bool, options: dict[str, Any]) -> None:
+    """Raise ModelError where the configuration cannot be read, or is that of a model that is not scored."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(source, **options)
+    except Exception as error:
+        raise model_folder.explain_failure(source, local, "its config.json cannot be read", error) from error
+    model_folder.require_language_model(source, config)
+
+
+def _load_model(source: str, local: bool, options: dict[str, Any], dtype: Any) -> tuple[Any, list[str]]:
+    """Return the model, and the names of the weights that are not of it."""
     from transformers import AutoModelForCausalLM
 
     try:
         model, info = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, output_loading_info=True, **options)
     except Exception as error:
-        if "Unrecognized configuration class" in str(error):
-            kind = str(error).split("configuration class")[1].split(" for ")[0].strip(" <>'").rsplit(".", 1)[-1]
-            hint = "perplexity needs a decoder that predicts the next token, such as a GPT, Llama or Qwen"
-            raise ModelError(f"{source} is not a causal language model ({kind})", hint) from error
-        raise _make_error(source, local, "it cannot be loaded", error) from error
+        raise model_folder.explain_failure(source, local, "it cannot be loaded", error) from error
     missing = sorted(info.get("missing_keys", ()))
     if missing:
-        shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
         hint = "transformers would fill them with random numbers; use a complete causal language model"
-        raise ModelError(f"{source} lacks {len(missing)} weights of a causal language model: {shown}", hint)
-    return model.eval().requires_grad_(False)
+        message = f"{source} lacks {len(missing)} weights of a causal language model: {_list_some(missing)}"
+        raise ModelError(message, hint)
+    return model.eval().requires_grad_(False), sorted(info.get("unexpected_keys", ()))
 
 
-def _make_error(source: str, local: bool, what: str, error: Exception) -> ModelError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "trust_remote_code" in str(error):
-        return ModelError(
-            f"{source} runs only with the Python code in its repository", "if you trust it, add --trust-remote-code"
-        )
-    if local:
-        return ModelError(f"{source}: {what}: {first}", _model_hint())
-    hint = "check the name and your network, or download it once and give the folder: --model PATH"
-    return ModelError(f"model {source}: {what}: {first}", hint)
+def _list_some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def _require_rows(model: Any, encoder: TextEncoder, source: str) -> None:

@@ -22,12 +22,12 @@ LN2 = float(np.log(2.0))
 
 
 def perplexity(nats: ArrayLike, tokens: ArrayLike) -> Float64Array:
-    """Return exp(nats / tokens), elementwise; NaN where there are no tokens, never 0 or infinity.
+    """Return exp(nats / tokens), elementwise; NaN where there are no tokens.
 
     A finite but enormous mean overflows to infinity; that takes 709 nats a token, which no vocabulary has.
     """
-    mean = _ratio(nats, tokens)
-    return np.asarray(np.exp(mean))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(_ratio(nats, tokens)))
 
 
 def bits_per_byte(nats: ArrayLike, num_bytes: ArrayLike) -> Float64Array:
@@ -62,6 +62,8 @@ class Likelihoods:
     """Sum over the scored tokens of the target; NaN where ``status`` is not ``ok``."""
     tokens: Int64Array
     """Scored tokens; 0 where ``status`` is not ``ok``."""
+    text_tokens: Int64Array
+    """All tokens of the target, scored or not; 0 where ``status`` is not ``ok``."""
     scored_bytes: Int64Array
     """UTF-8 bytes that the scored tokens spell: fewer than the text has where it was truncated, or where there is no
     prefix and the first token is not scored."""
@@ -85,6 +87,7 @@ class Likelihoods:
         return cls(
             nats=np.full(count, np.nan),
             tokens=np.zeros(count, np.int64),
+            text_tokens=np.zeros(count, np.int64),
             scored_bytes=np.zeros(count, np.int64),
             windows=np.zeros(count, np.int32),
             truncated=np.zeros(count, np.bool_),
@@ -98,7 +101,7 @@ class Likelihoods:
         """Set the status and reason of one row, and remove its numbers."""
         self.status[row], self.reason[row] = status, reason
         self.nats[row] = self.first_nats[row] = self.max_nats[row] = np.nan
-        self.tokens[row] = self.scored_bytes[row] = 0
+        self.tokens[row] = self.text_tokens[row] = self.scored_bytes[row] = 0
 
 
 def token_nats(logits_NV: ArrayLike, targets_N: Sequence[int] | Int64Array) -> Float64Array:

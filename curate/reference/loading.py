@@ -1,11 +1,12 @@
 """From a name and a config to a reference that passed its self-check: device, dtype, windows, check, pack size."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from curate.errors import UsageError
+from curate.errors import ModelError, UsageError
 from curate.reference import self_check
 from curate.reference.causal import CausalReference
 from curate.reference.checkpoint import DTYPES, Checkpoint, load_with_dtype, open_checkpoint, prefix_token
@@ -22,6 +23,7 @@ from curate.reference.pack_tuning import (
 )
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig, check_overlap
+from curate.reference.self_check import SelfCheck
 from curate.runtime.version import __version__
 
 HF_GUIDE_STRIDE = 512  # https://huggingface.co/docs/transformers/perplexity
@@ -49,15 +51,16 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     prefix, policy = choose_policy(checkpoint, config)
     runner = move_to_device(checkpoint, device)
     check = self_check.check_model(checkpoint, runner, prefix)
-    notes = list(check.notes)
+    notes = [*checkpoint.notes, *check.notes]
     if check.noise is not None and not check.noise <= self_check.NOISE:
-        gap = f"{check.noise:.2g} nats a token (rms), more than {self_check.NOISE}"
-        far = f"{checkpoint.dtype} differs from fp32 by {gap}"
+        far = describe_noise(checkpoint.dtype, check)
         if config.dtype == "auto":
             notes.append(f"{far}: running in fp32 instead")
             checkpoint = replace(checkpoint, model=load_with_dtype(checkpoint, torch.float32))
             runner = move_to_device(checkpoint, device)
             check = self_check.check_model(checkpoint, runner, prefix)
+        elif not math.isfinite(check.noise or 0.0):
+            raise ModelError(f"{checkpoint.name}: {far}", "--dtype fp32")
         else:
             notes.append(f"{far}; --dtype keeps it")
     pack_tokens = config.pack_tokens or choose_pack(checkpoint, device)
@@ -73,6 +76,14 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     return CausalReference(
         runner, checkpoint.encoder, policy, prefix, pack_tokens, identity, checkpoint.parameters, line, notes
     )
+
+
+def describe_noise(dtype: str, check: SelfCheck) -> str:
+    """Return how far half precision is from float32, in words; ``check.noise`` is not None."""
+    if check.noise is None or not math.isfinite(check.noise):
+        why = next((note for note in reversed(check.notes) if "in this dtype" in note), "NaN or infinity")
+        return f"{dtype} gives no numbers on plain text ({why})"
+    return f"{dtype} differs from fp32 by {check.noise:.2g} nats a token (rms), more than {self_check.NOISE}"
 
 
 def choose_device(name: str) -> torch.device:

@@ -47,7 +47,8 @@ def move_to_device(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
         raise
     parameters = inspect.signature(model.base_model.forward).parameters
     attention = getattr(model.config, "_attn_implementation", None)
-    return CausalModel(model, device, None, "alone", attention, "position_ids" in parameters)
+    takes_positions = "position_ids" in parameters and not checkpoint.position_offset
+    return CausalModel(model, device, None, "alone", attention, takes_positions)
 
 
 def choose_pack(checkpoint: Checkpoint, device: torch.device) -> int:

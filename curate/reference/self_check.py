@@ -22,7 +22,7 @@ from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.lm_head import find_head
 from curate.reference.likelihood import Passage, token_nats
 from curate.reference.packing import WindowPolicy
-from curate.runtime.arrays import Float64Array
+from curate.runtime.arrays import Float64Array, Int64Array
 
 TEXTS = (
     "A",
@@ -36,6 +36,7 @@ TEXTS = (
 MOST_TOKENS = 256  # of each text that are read; tests, not every start, cover longer sliding windows
 EXACT = 5e-5  # nats a token by which two float32 computations of the same thing may differ
 NOISE = 0.05  # nats a token (rms) by which a half-precision run may differ from float32
+SAME = 1e-6  # nats by which a prediction may move where only later tokens change; nearly all models give the same bits
 FP32_CHECK = 1_500_000_000  # parameters up to which a float32 copy is loaded to compare with
 
 
@@ -84,12 +85,27 @@ def check_model(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None)
 
     Structure (does packing leak? is our head the model's?) is judged in float32 where a float32 copy of the model is
     small enough to load, since the noise of half precision would hide a small leak. Raises ModelError for a tokenizer
-    that gives no token, numbers that are not finite or do not repeat, and a model that is not causal.
+    that gives no token, a model that fails, numbers that are not finite or do not repeat, and a model that is not
+    causal.
     """
     prepared = prepare_texts(checkpoint, prefix)
     if not len(prepared.lengths):
         raise ModelError(f"the tokenizer of {checkpoint.name} gives no token for plain English text")
-    half = next(runner.model.parameters()).dtype != torch.float32
+    try:
+        return _check_numbers(checkpoint, runner, prepared, prefix)
+    except Exception as error:  # whatever the code of a model raises
+        if isinstance(error, ModelError) or is_out_of_memory(error):
+            raise
+        length = int(prepared.lengths.max())
+        message = f"{checkpoint.name} fails on texts of up to {length:,} tokens: {_first_line(error)}"
+        hint = "try --dtype fp32; if that does not help, its configuration may not fit its weights"
+        raise ModelError(message, hint) from error
+
+
+def _check_numbers(
+    checkpoint: Checkpoint, runner: CausalModel, prepared: PreparedBatch, prefix: int | None
+) -> SelfCheck:
+    half = is_half(runner)
     exact = _float32_twin(checkpoint, runner) if half and checkpoint.parameters <= FP32_CHECK else runner
     notes: list[str] = []
     truth = measure_alone(exact, prepared, prefix)
@@ -120,7 +136,7 @@ def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | N
         again = measure_together(runner, prepare_texts(checkpoint, prefix), prefix)
     finally:
         runner.sizes = sizes
-    half = next(runner.model.parameters()).dtype != torch.float32
+    half = is_half(runner)
     off = _noise(again, check.truth) if half else _gap(again, check.truth)
     return None if off <= (max(NOISE, check.noise or 0.0) if half else EXACT) else f"a token is off by {off:.1g} nats"
 
@@ -225,7 +241,8 @@ def _choose_in_dtype(
 ) -> float:
     """Set the layout for the run's dtype, whose kernels may differ from float32's; return the rms gap to float32.
 
-    From ``fastest``, the one that float32 allows, on: the first within ``NOISE``; if none is, the nearest.
+    From ``fastest``, the one that float32 allows, on: the first within ``NOISE``; if none is, the nearest. Infinity
+    where the model fails in this dtype.
     """
     choice_to_noise: dict[tuple[Layout, bool], float] = {}
     choices = [
@@ -237,17 +254,24 @@ def _choose_in_dtype(
         try:
             choice_to_noise[layout, varlen] = _noise(measure_together(runner, prepared, prefix), truth)
         except Exception as error:
-            if is_out_of_memory(error) or layout == LAYOUTS[-1]:
+            if is_out_of_memory(error):
                 raise
             what = "in one kernel for all documents" if varlen else layout
             notes.append(f"not {what} in this dtype: {_first_line(error)}")
             continue
         if choice_to_noise[layout, varlen] <= NOISE:
             break
+    if not choice_to_noise:
+        return float("inf")
     good = next((choice for choice, noise in choice_to_noise.items() if noise <= NOISE), None)
     runner.layout, runner.varlen = good or min(choice_to_noise, key=lambda choice: choice_to_noise[choice])
     _set_attention(runner, runner.layout)
     return choice_to_noise[runner.layout, runner.varlen]
+
+
+def is_half(runner: CausalModel) -> bool:
+    """Return whether a model, or a part of it, has weights in half precision."""
+    return any(parameter.dtype != torch.float32 for parameter in runner.model.parameters())
 
 
 def list_kernels(runner: CausalModel, layout: Layout) -> tuple[bool, ...]:
@@ -256,7 +280,7 @@ def list_kernels(runner: CausalModel, layout: Layout) -> tuple[bool, ...]:
     That kernel is FlashAttention, which needs an Ampere GPU or newer. A chip or build without it fails the trial, and
     False (a call for each run of documents) is tried next.
     """
-    half = next(runner.model.parameters()).dtype != torch.float32
+    half = is_half(runner)
     return (True, False) if layout == "packed" and half and runner.device.type == "cuda" else (False,)
 
 
@@ -284,18 +308,52 @@ def _is_stateful(runner: CausalModel) -> bool:
 
 
 def _require_causal(checkpoint: Checkpoint, runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> None:
-    """Raise ModelError where a change of the last input changes an earlier prediction."""
+    """Raise ModelError where a change of later inputs changes an earlier prediction.
+
+    A text is compared with itself before other futures, in passes of one shape and one dtype. A causal model computes
+    what comes before a change from the same numbers in the same way, and gives the same bits. Only where rows of a pass
+    share a rounding, as those that a router (MoE) sends to one expert do, it gives other last bits: as many as with
+    other neighbours in the batch, which are measured.
+    """
     window = int(np.argmax(prepared.lengths))
     pack = batches.build_pack(prepared, np.array([window]), "alone", prefix)
-    if pack.ids_BL.size < 2:
-        return  # a model that reads one token has nothing to look ahead to
-    changed = pack.ids_BL.copy()
-    changed[0, -1] = changed[0, 0] if changed[0, -1] != changed[0, 0] else changed[0, 1]
-    other = replace(pack, ids_BL=changed)
-    before, after = _own_nats(runner, pack)[:-1], _own_nats(runner, other)[:-1]
-    if len(before) and np.abs(before - after).max() > 10 * NOISE:
-        message = f"{checkpoint.name} is not causal: a token's prediction depends on what follows it"
-        raise ModelError(message, "perplexity needs a decoder that predicts the next token, such as a GPT or Llama")
+    length = pack.ids_BL.size
+    known_ids = np.unique(prepared.ids.astype(np.int64))
+    truth, gap = _own_nats(runner, pack), 0.0
+    for first in sorted({1, 2 * length // 5, length - 1} - {0}):
+        changed = pack.ids_BL.copy()
+        changed[:, first:] = _other_ids(changed[:, first:], known_ids, 1)
+        nats = _own_nats(runner, replace(pack, ids_BL=changed))
+        gap = max(gap, _largest(np.abs(nats - truth)[pack.rows_N < first]))
+    if gap > SAME and gap > 8 * _measure_neighbours(runner, pack, known_ids):
+        leak = f"{gap:.1g} nats, and two texts that begin alike must have one first_nats"
+        raise ModelError(
+            f"{checkpoint.name} is not causal: a token's prediction depends on what follows it ({leak})",
+            "perplexity needs a decoder that predicts the next token, such as a GPT or Llama",
+        )
+
+
+def _measure_neighbours(runner: CausalModel, pack: ScoringPack, known_ids: Int64Array) -> float:
+    """Return by how many nats a prediction moves at most where the pass holds other texts besides: by rounding alone.
+
+    The passes have one shape: the text and a neighbour of its length.
+    """
+    pairs = [
+        replace(pack, ids_BL=np.concatenate([pack.ids_BL, _other_ids(pack.ids_BL, known_ids, step)]))
+        for step in (1, 2, 5, 11)
+    ]
+    first, *others = (_own_nats(runner, pair) for pair in pairs)
+    return max(_largest(np.abs(nats - first)) for nats in others)
+
+
+def _other_ids(ids_BL: Int64Array, known_ids: Int64Array, step: int) -> Int64Array:
+    """Return for each id another one of ``known_ids`` (sorted, distinct), ``step`` places further; B×L."""
+    return np.asarray(known_ids[(np.searchsorted(known_ids, ids_BL) + step) % len(known_ids)])
+
+
+def _largest(differences: Float64Array) -> float:
+    """Return the largest difference: 0 for none, infinity where one is not finite."""
+    return float(differences.max(initial=0.0)) if np.isfinite(differences).all() else float("inf")
 
 
 def _float32_twin(checkpoint: Checkpoint, runner: CausalModel) -> CausalModel:
@@ -305,8 +363,7 @@ def _float32_twin(checkpoint: Checkpoint, runner: CausalModel) -> CausalModel:
 
 def _gap(nats: Sequence[Float64Array], truth: Sequence[Float64Array]) -> float:
     """Return the largest difference of a token; infinity where one is not finite."""
-    differences = np.abs(np.concatenate(nats) - np.concatenate(truth))
-    return float(differences.max()) if np.isfinite(differences).all() else float("inf")
+    return _largest(np.abs(np.concatenate(nats) - np.concatenate(truth)))
 
 
 def _noise(nats: Sequence[Float64Array], truth: Sequence[Float64Array]) -> float:

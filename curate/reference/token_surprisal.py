@@ -12,7 +12,8 @@ import numpy as np
 
 from curate.errors import ModelError
 from curate.reference.causal import CausalReference
-from curate.reference.likelihood import Passage
+from curate.reference.forward_pass import batches
+from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.loading import load_causal
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
@@ -59,20 +60,44 @@ def measure_surprisal(reference: CausalReference, texts: Sequence[str]) -> list[
     The first token is scored where the model reads a prefix. Raises ModelError where the tokenizer cannot map tokens
     to characters.
     """
+    return _measure(reference, texts)[1]
+
+
+def measure_passages(reference: CausalReference, texts: Sequence[str]) -> tuple[Likelihoods, list[list["TokenSpan"]]]:
+    """Return the likelihoods of some texts, as ``score`` gives them, and the spans of each with their nats.
+
+    A first token that was not scored is in no span. A text that cannot be scored has no span, nor has one whose
+    tokenizer cannot map tokens to characters.
+    """
+    likelihoods, surprisals = _measure(reference, texts, lenient=True)
+    return likelihoods, [
+        []
+        if found is None or likelihoods.status[row] != "ok"
+        else cut_spans(texts[row], found, 0 if reference.prefix is not None else int(found.spans[0, 0]))
+        for row, found in enumerate(surprisals)
+    ]
+
+
+def _measure(
+    reference: CausalReference, texts: Sequence[str], lenient: bool = False
+) -> tuple[Likelihoods, list[TokenSurprisal | None]]:
     prepared = reference.prepare([Passage(text) for text in texts])
     nats, known = np.zeros(len(prepared.ids)), np.zeros(len(prepared.ids), np.bool_)
     for pack, nats_N in reference.read(prepared):
         nats[pack.at_N], known[pack.at_N] = nats_N, True
+        batches.record_nats(prepared, pack, nats_N)
     scored = nats[known]
-    counts = prepared.likelihoods.tokens
+    counts = prepared.likelihoods.tokens.copy()  # those of a text that is not finite become 0 below
+    likelihoods = batches.finish_batch(prepared)
     unscored = 0 if reference.prefix is not None else 1
     surprisals: list[TokenSurprisal | None] = []
     for text, count, end in zip(texts, counts.tolist(), np.cumsum(counts).tolist(), strict=True):
-        spans = reference.encoder.spans(text) if count else None
+        locates = count and (reference.encoder.locates_tokens or not lenient)
+        spans = reference.encoder.spans(text) if locates else None
         surprisals.append(
             None if spans is None else TokenSurprisal(spans[unscored:][:count], scored[end - count : end])
         )
-    return surprisals
+    return likelihoods, surprisals
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +109,27 @@ class TokenSpan:
     """The sum of its tokens."""
     tokens: int
     """How many tokens it has."""
+    start: int = 0
+    """Characters of the text before it."""
 
 
-def cut_spans(text: str, surprisal: TokenSurprisal) -> list[TokenSpan]:
+def cut_spans(text: str, surprisal: TokenSurprisal, start: int = 0) -> list[TokenSpan]:
     """Return the text up to its last scored token, cut into spans that join to the text; their nats add up to its nats.
 
     A span begins where the one before it ended, so that white space which a tokenizer does not count to a token goes
     with the token after it. Tokens that overlap, or are empty, share a span. A beginning of the text that was not
-    scored belongs to the first span. No scored token, no span.
+    scored belongs to the first span, unless ``start`` is where that span begins. No scored token, no span.
     """
     spans: list[TokenSpan] = []
-    begin, end, nats, tokens = 0, 0, 0.0, 0
+    begin, end, nats, tokens = start, start, 0.0, 0
     for (first, last), token_nats in zip(surprisal.spans.tolist(), surprisal.nats.tolist(), strict=True):
         if end > begin and first >= end:
-            spans.append(TokenSpan(text[begin:end], nats, tokens))
+            spans.append(TokenSpan(text[begin:end], nats, tokens, begin))
             begin, nats, tokens = end, 0.0, 0
         end, nats, tokens = max(end, last), nats + token_nats, tokens + 1
-    return [*spans, TokenSpan(text[begin:end], nats, tokens)] if tokens else spans
+    return [*spans, TokenSpan(text[begin:end], nats, tokens, begin)] if tokens else spans
+
+
+def rank_spans(spans: Sequence[TokenSpan], most: int) -> list[TokenSpan]:
+    """Return the most surprising spans, at most ``most``, the most surprising first; ties stay in order."""
+    return sorted(spans, key=lambda span: -span.nats)[:most]

@@ -8,6 +8,7 @@ Python object for each token. It is used as long as it gives the same ids as the
 on a probe of a megabyte of the first batch, and on a sample of every batch after that.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,13 @@ from curate.runtime import console
 from curate.runtime.arrays import Int32Array, Int64Array
 
 QUICK_FROM = 200_000  # characters of a batch from which on fastokens is worth its probe
+AFTER = 32  # tokens behind a place that may still spell a part of the character before it
 PROBE_FIRST, PROBE_LATER = 1_000_000, 20_000  # characters that both tokenizers read, of the first batch and the others
+
+BLANKS = ("▁", "Ġ", " ")
+"""How vocabularies spell a blank."""
+BYTE = re.compile("<0x[0-9A-F]{2}>")
+"""The pieces of SentencePiece that stand for a byte."""
 
 
 class TextEncoder:
@@ -38,6 +45,7 @@ class TextEncoder:
             self._fast.no_padding()
             self._fast.encode_special_tokens = True
             content = self._fast.to_str()
+            self._is_bytes = "ByteLevel(" in f"{self._fast.pre_tokenizer!r} {self._fast.decoder!r}"
         else:
             content = f"{type(tokenizer).__name__} {sorted(tokenizer.get_vocab().items())}"
         self._quick: Any = None  # fastokens' tokenizer; None: not tried yet, or given up
@@ -84,35 +92,35 @@ class TextEncoder:
         self._quick, self._may_be_quick = None, False
         console.warn(f"fastokens is not used from here on: {why}")
 
-    def encode_starts(self, texts: Sequence[str], tokens: int) -> tuple[list[str], list[Int32Array]]:
-        """Return a beginning of each text that decides its first ``tokens`` tokens, and the ids of that beginning.
+    def count_start_bytes(self, text: str, ids: Int32Array, counts: Sequence[int]) -> list[int]:
+        """Return how many UTF-8 bytes of a text its first n tokens spell, for each n in ``counts``.
 
-        A short text is returned complete. A cut can only change tokens near it, so a beginning is long enough when one
-        twice as long begins with the same tokens. This saves reading fifty megabytes for the fifty tokens that
-        ``--truncate 50`` keeps.
-        """
-        starts = list(texts)
-        length = 8 * tokens + 1024
-        open_texts = [at for at, text in enumerate(texts) if len(text) > 2 * length]
-        while open_texts:
-            once = self.encode([texts[at][:length] for at in open_texts])
-            twice = self.encode([texts[at][: 2 * length] for at in open_texts])
-            for at, short, long in zip(open_texts, once, twice, strict=True):
-                if len(short) > tokens and np.array_equal(short[:tokens], long[:tokens]):
-                    starts[at] = texts[at][:length]
-            length *= 2
-            open_texts = [at for at in open_texts if starts[at] is texts[at] and len(texts[at]) > 2 * length]
-        return starts, self.encode(starts)
-
-    def num_bytes_until(self, text: str, token: int) -> int:
-        """Return the number of UTF-8 bytes of ``text`` up to the end of its token number ``token`` (from 0).
-
-        A character of which the token ends in the middle counts in full.
+        ``ids`` are all tokens of the text. What a tokenizer puts in front of a text (the dummy blank of SentencePiece)
+        spells nothing. Of a character that several tokens spell, each counts its own bytes; where they do not add up
+        to it, since the tokenizer rewrites the text, the last of them counts all. Only a beginning of the text is read
+        again.
         """
         if self._fast is None:
-            return len(self._tokenizer.decode(self._slow_ids(text)[: token + 1]).encode())
-        ends = self._fast.encode(text, add_special_tokens=False).token_to_chars(token)
-        return len(text[: ends[1]].encode()) if ends is not None else 0
+            whole = len(text.encode())
+            return [min(whole, len(self._tokenizer.decode(ids[:count].tolist()).encode())) for count in counts]
+        encoding = self._encode_start(text, ids, max(counts, default=0))
+        return [count_bytes(text, encoding.tokens, encoding.offsets, count, self._is_bytes) for count in counts]
+
+    def _encode_start(self, text: str, ids: Int32Array, tokens: int) -> Any:
+        """Return the encoding of a beginning of a text that has its first ``tokens`` tokens and some after them."""
+        assert self._fast is not None
+        needed = ids[: tokens + AFTER].tolist()
+        length = 8 * len(needed) + 64
+        while True:
+            encoding = self._fast.encode(text[:length], add_special_tokens=False)
+            if length >= len(text) or encoding.ids[: len(needed)] == needed:
+                return encoding
+            length *= 2
+
+    @property
+    def locates_tokens(self) -> bool:
+        """Whether ``spans`` can map tokens to characters."""
+        return self._fast is not None
 
     def spans(self, text: str) -> Int64Array:
         """Return the range of characters of each token of a text, N×2: begin, end (excluded).
@@ -166,3 +174,39 @@ def choose_probe(lengths: Sequence[int], most: int) -> list[int]:
     mean = max(1.0, sum(lengths[at] for at in fit) / len(fit))
     step = max(1, round(len(fit) / max(1.0, most / mean)))
     return fit[::step]
+
+
+def count_bytes(text: str, pieces: Sequence[str], spans: Sequence[tuple[int, int]], count: int, is_bytes: bool) -> int:
+    """Return the UTF-8 bytes of a text that its first ``count`` tokens spell.
+
+    ``pieces`` are the tokens as the vocabulary spells them, ``spans`` their ranges of characters; ``is_bytes``: a
+    character of a piece stands for a byte. Tokens that share characters with the last of the ``count`` share their
+    bytes by their own lengths; a leading blank that the text does not have counts for nothing.
+    """
+    if not 0 < count <= len(spans):
+        return 0
+    end = max(stop for _, stop in spans[:count])
+    after = min((start for start, _ in spans[count : count + AFTER]), default=len(text))
+    if after >= end:
+        return len(text[:end].encode())
+    first, last = count - 1, count
+    while first > 0 and spans[first - 1][1] > min(start for start, _ in spans[first:count]):
+        first -= 1
+    while last < len(spans) and spans[last][0] < max(stop for _, stop in spans[first:last]):
+        last += 1
+    begin, stop = min(start for start, _ in spans[first:last]), max(stop for _, stop in spans[first:last])
+    lengths = [_piece_bytes(piece, is_bytes) for piece in pieces[first:last]]
+    shared = len(text[begin:stop].encode())
+    if first == 0 and sum(lengths) == shared + 1 and pieces[0][:1] in BLANKS:
+        lengths[0] -= 1
+    before = len(text[:begin].encode())
+    if sum(lengths) == shared:
+        return before + sum(lengths[: count - first])
+    return max(before, len(text[:after].encode()))
+
+
+def _piece_bytes(piece: str, is_bytes: bool) -> int:
+    """Return the bytes that a piece of a vocabulary stands for."""
+    if is_bytes or BYTE.fullmatch(piece):
+        return len(piece) if is_bytes else 1
+    return len(piece.replace("▁", " ").encode())

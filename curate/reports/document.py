@@ -66,6 +66,9 @@ class ExplainedDocument:
         """Return the lines of ``curate explain`` for this document."""
         octets, tokens = self.scores.get("bytes"), self.scores.get("tokens")
         sizes = [f"{number:,} {unit}" for number, unit in ((octets, "bytes"), (tokens, "tokens")) if number is not None]
+        scored = self.scores.get("scored_tokens")
+        if scored is not None and scored != tokens:
+            sizes[-1] += f" ({scored:,} scored)"
         name = visible(self.id or f"{self.file}:{self.row}")
         lines = [f"{name}   {visible(self.file)}, row {self.row}   {', '.join(sizes)}".rstrip()]
         lines += self._decided()

@@ -158,6 +158,7 @@ def read_funnel(run: Run) -> Funnel:
     score = run.stage("score")
     if score is None:
         raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
+    run.warn_of_partial_counts()
     corpus, stale = check_corpus(run)
     identity = corpus.identity() if corpus is not None and rundir_rejections.has_rejections(run) else None
     rejections, problems = rundir_rejections.find_rejections(run, identity)

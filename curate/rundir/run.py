@@ -15,7 +15,8 @@ import xxhash
 
 from curate.corpus import Corpus, open_corpus
 from curate.errors import TableError, UsageError
-from curate.runtime import files
+from curate.rundir import parquet, token_counts
+from curate.runtime import console, files
 from curate.runtime.text import command
 
 FORMAT = 1
@@ -35,6 +36,8 @@ class Run:
     path: Path
     record: dict[str, Any] = field(default_factory=dict)
     """The contents of ``run.json``: the record of each stage by its name, and ``format``."""
+    warned: bool = field(default=False, compare=False)
+    """Whether ``warn_of_partial_counts`` was called."""
 
     @property
     def scores(self) -> Path:
@@ -88,7 +91,19 @@ class Run:
         if not record.get("complete"):
             hint = "run the same curate score command again: it continues where it stopped"
             raise TableError(f"the scores in {self.path} are not complete", hint)
+        self.warn_of_partial_counts()
         return record
+
+    def warn_of_partial_counts(self) -> None:
+        """Warn, once, where the tokens of its documents are not all counted."""
+        most = None if self.warned else self.counted_tokens()
+        if most is not None:
+            console.warn(f"{self.path}: {token_counts.explain_counted_tokens(most)}")
+        self.warned = True
+
+    def counted_tokens(self) -> int | None:
+        """Return how many tokens of each document are counted at most; None where all are, as in new runs."""
+        return token_counts.find_counted_tokens(self.stage("score") or {}, parquet.list_parts(self.scores))
 
     def corpus(self) -> Corpus:
         """Open the corpus that was scored. Raises TableError where its files are not the ones that were scored."""

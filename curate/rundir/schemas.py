@@ -1,9 +1,9 @@
 """The Arrow schemas of the tables of a run.
 
-The metadata of a part name the slice that it covers and the fingerprint of what it was made from. ``nats``, ``tokens``
-and the byte counts are sums, so that windows, documents and slices add up; only ``curate.reference.likelihood`` derives
-``perplexity`` and ``bits_per_byte`` from them. A number that was not measured is null, never 0 or infinity; ``status``
-says why.
+The metadata of a part name the slice that it covers and the fingerprint of what it was made from. ``nats``, the counts
+of tokens and of bytes are sums, so that windows, documents and slices add up; only ``curate.reference.likelihood``
+derives ``perplexity`` and ``bits_per_byte`` from them. A number that was not measured is null, never 0 or infinity;
+``status`` says why.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,8 @@ SCORES = pa.schema(
         ("status", pa.string()),  # one of STATUSES
         ("reason", pa.large_string()),
         ("nats", pa.float64()),
-        ("tokens", pa.int64()),  # tokens that were scored
+        ("tokens", pa.int64()),  # tokens of the complete text
+        ("scored_tokens", pa.int64()),  # those of them that were scored: fewer with --truncate or without a prefix
         ("bytes", pa.int64()),  # UTF-8 length of the complete text
         ("scored_bytes", pa.int64()),  # UTF-8 length of the text that the scored tokens spell
         ("chars", pa.int64()),

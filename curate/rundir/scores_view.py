@@ -147,8 +147,7 @@ def _select(parts: Sequence[Path]) -> str:
     ``part`` (number of the part) and ``place`` (row of the part) give the order of the corpus.
     """
     if parts:
-        listed = ", ".join(sql.quote(str(path)) for path in parts)
-        return f"SELECT *, file_index AS part, file_row_number AS place FROM read_parquet([{listed}])"
+        return f"SELECT *, file_index AS part, file_row_number AS place FROM {sql.parts_source(parts)}"
     columns = [f"NULL::{_sql_type(column.type)} AS {column.name}" for column in schemas.SCORES]
     return f"SELECT {', '.join([*columns, '0 AS part', '0 AS place'])} WHERE false"
 

@@ -1,6 +1,6 @@
 """DuckDB: connections, quoting, Parquet files as a source, results in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from curate.rundir.parquet import list_parts
+from curate.rundir.token_counts import are_mixed
 from curate.runtime.numbers import parse_size
 
 BATCH_ROWS = 65_536
@@ -55,5 +56,10 @@ def parquet_source(path: Path) -> str:
     It names the parts one by one, since a pattern would misread a folder such as ``run[1]``. DuckDB refuses to read a
     folder without parts.
     """
-    files = [path] if path.is_file() else list_parts(path)
-    return f"read_parquet([{', '.join(quote(str(file)) for file in files)}])"
+    return parts_source([path] if path.is_file() else list_parts(path))
+
+
+def parts_source(parts: Sequence[Path]) -> str:
+    """Return the SQL that reads some parts in order; a column that some do not have is null in them."""
+    listed = ", ".join(quote(str(part)) for part in parts)
+    return f"read_parquet([{listed}]{', union_by_name = true' if are_mixed(parts) else ''})"

@@ -123,6 +123,25 @@ def describe_os_error(error: OSError) -> StorageError:
     return StorageError(error.strerror or (lines[0] if lines else type(error).__name__))
 
 
+def share_files(folder: Path) -> None:
+    """Give the files of a folder the permissions that new files get, by the umask, where a library gave them fewer.
+
+    Libraries that write a temporary file first may leave files that only their owner can read.
+    """
+    probe = folder / f".mode.{os.getpid()}.tmp"
+    try:
+        probe.touch()
+        usual = probe.stat().st_mode & 0o777
+        for path in folder.iterdir():
+            mode = path.stat().st_mode & 0o777
+            if path.is_file() and mode | usual != mode:
+                path.chmod(mode | usual)
+    except OSError as error:
+        raise make_storage_error(error, folder) from error
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def make_storage_error(error: OSError, path: Path) -> StorageError:
     """Return the error for a path that the operating system refused to write, with a hint where one helps."""
     if error.errno == errno.EEXIST:  # what mkdir says of a file where a folder should be

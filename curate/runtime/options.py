@@ -32,12 +32,19 @@ DEFAULT_MEMORY = "1GB"
 """What ``--memory-limit`` is where it is left out, in all verbs but ``filter``."""
 COMMAS = "commas"
 """Marks, within ``Annotated``, a text that is one word or several with commas. Python may give a list of them."""
+NEEDED_IN_RECIPES = "needed in recipes"
+"""Marks, within ``Annotated``, a parameter that a command may leave out for another one, and a recipe may not."""
 MEMORY_HELP = "Memory to work in, as in 4GB; what does not fit goes to temporary files."
 
 RunOption = Annotated[str, typer.Option(help="Run directory.")]
 CorpusArgument = Annotated[
     list[str] | str,
     typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT; one or more."),
+]
+OptionalCorpusArgument = Annotated[
+    list[str] | str | None,
+    typer.Argument(help="Files, folders, globs, URLs, or Hub datasets as NAME:SPLIT; one or more."),
+    NEEDED_IN_RECIPES,
 ]
 CorpusOption = Annotated[
     list[str] | str | None,

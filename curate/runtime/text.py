@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from curate.runtime.console import WIDTH
@@ -42,6 +42,20 @@ def count_fitting(text: str, most: int) -> int:
 def shorten(text: str, most: int) -> str:
     """Return the text in at most ``most`` columns, at least one; a longer text is cut and ends with …"""
     return text if count_fitting(text, most) == len(text) else text[: count_fitting(text, most - 1)] + "…"
+
+
+def align_right(cell: str, width: int) -> str:
+    """Return a cell of a table, right-aligned in ``width`` columns; a longer one has one space before it."""
+    return cell.rjust(width) if len(cell) < width else f" {cell}"
+
+
+def align_columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return rows of cells as lines, right-aligned in columns of one width: ``width``, or what the longest needs.
+
+    At least two spaces stand before every cell.
+    """
+    widest = max([width, *(len(cell) + 2 for row in rows for cell in row)])
+    return ["".join(cell.rjust(widest) for cell in row) for row in rows]
 
 
 def wrap_parts(label: str, parts: Iterable[str], gap: str = " ", indent: int = LABEL) -> list[str]:

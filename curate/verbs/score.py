@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,13 +11,13 @@ from curate.rundir.signals import SIGNALS
 from curate.runtime.choices import Compile, Convention
 from curate.runtime.options import (
     COMMAS,
-    CorpusArgument,
     DeviceOption,
     DtypeOption,
     ExactOption,
     IdFieldOption,
     LimitOption,
     OnErrorOption,
+    OptionalCorpusArgument,
     PackTokensOption,
     PrefixOption,
     RestartOption,
@@ -34,10 +34,13 @@ from curate.runtime.options import (
 from curate.runtime.text import DEFAULT_RUN
 from curate.stages.score.summary import ScoreSummary, summarise_scores
 
+if TYPE_CHECKING:
+    from curate.stages.score.texts import TextScores
+
 
 @verb_function(max_tokens="truncate")
 def score(
-    corpus: CorpusArgument,
+    corpus: OptionalCorpusArgument = None,
     model: Annotated[
         str,
         typer.Option(help="Reference model: a local folder, a Hub id, or builtin; none counts and hashes alone."),
@@ -82,12 +85,21 @@ def score(
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
-) -> ScoreSummary:
+    text: Annotated[
+        list[str] | str | None,
+        typer.Option(
+            help="Score this text, not a corpus, and show what surprised the model; writes no run. Repeatable."
+        ),
+    ] = None,
+) -> "ScoreSummary | TextScores":
     """Score every document of a corpus by its perplexity under a reference model, and return the totals.
 
     Writes the scores table of the run: one row a document, with nats, tokens and bytes as sums. The same command
     resumes a run that was stopped. A row that cannot be read or scored keeps its row in the table, with a status and a
     reason.
+
+    With ``text``, no corpus is read and no run directory is written: the numbers of each text are returned, with the
+    tokens that surprised the model most.
 
     Raises UsageError for options that contradict one another, CorpusError for a corpus that cannot be read, ModelError
     for a model that cannot be loaded or fails its self-check, and TableError where the run holds scores of another
@@ -101,18 +113,49 @@ def score(
     from curate.rundir.run import compute_fingerprint, open_run
     from curate.runtime import console, profiler
     from curate.stages.score.signals import choose_signals
-    from curate.stages.score.slices import ScoreWork, choose_slice_bytes, cut_corpus
+    from curate.stages.score.slices import ScoreWork, check_scores_finite, choose_slice_bytes, cut_corpus
     from curate.stages.score.table import begin_scores, complete_scores
+    from curate.stages.score.texts import check_text_options, load_and_score
     from curate.stages.slice_runner import run_slices
 
     wanted_signals = choose_signals(signals)
     for name, value in {"limit": limit, "slice-bytes": slice_bytes}.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, not {value}", f"leave --{name} out for the default")
+    if devices is not None and device != "auto":
+        raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
+    config = ScoringConfig(
+        dtype=dtype,
+        exact=exact,
+        device=device,
+        prefix=prefix,
+        window=window,
+        overlap=overlap,
+        window_prefix=window_prefix,
+        max_tokens=truncate,
+        convention=convention,
+        pack_tokens=pack_tokens,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        compiled=compile,
+    )
+    paths, texts = as_list(corpus), as_list(text)
+    if texts:
+        given: dict[str, Any] = {
+            "corpus": paths or None,
+            "run": run if run != DEFAULT_RUN else None,
+            "text_field": text_field,
+        }
+        given |= {"id_field": id_field, "limit": limit, "sample": sample, "slice_bytes": slice_bytes}
+        given |= {"restart": restart or None, "profile": profile or None, "carry": carry if carry != "auto" else None}
+        check_text_options(given, model)
+        return load_and_score(texts, model, config, devices, wanted_signals)
+    if not paths:
+        raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
     opened = open_run(run, create=True)
     before = (None if restart else opened.stage("score")) or {}
     read = open_corpus(
-        as_list(corpus),
+        paths,
         text_field=text_field,
         id_field=id_field,
         limit=limit,
@@ -124,24 +167,12 @@ def score(
     names = document_columns.choose_carried(read, carry)
     recorded = before.get("made_from", {}).get("model", {})
     settled = recorded if recorded.get("model") == model else {}
-    config = ScoringConfig(
-        dtype=dtype,
-        exact=exact,
-        device=device,
-        prefix=prefix,
-        window=window,
-        overlap=overlap,
-        window_prefix=window_prefix,
-        max_tokens=truncate,
-        convention=convention,
+    config = replace(
+        config,
         pack_tokens=settled.get("pack_tokens") if pack_tokens is None else pack_tokens,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
         compiled=settle_compiling(compile, settled),
         text_bytes=0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1)),
     )
-    if devices is not None and device != "auto":
-        raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
     reference = load(model, config, devices)
     announce_reference(reference)
     try:
@@ -162,6 +193,7 @@ def score(
         console.warn(f"no document has a value in {name}")
     document_columns.record_clashes(opened, read)
     summary = summarise_scores(opened, reference.identity["model"], done.seconds, reference)
+    check_scores_finite(summary, reference.identity)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     complete_scores(opened, read, made_from, kept, done.read)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))

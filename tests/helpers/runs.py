@@ -91,7 +91,7 @@ def of_text(text: str, status: str, numbers: Callable[[str], Numbers]) -> dict[s
     nats = math.log(perplexity) * said["tokens"] if perplexity is not None and perplexity > 0 else None
     bits = None if nats is None else nats / LN2 / len(octets)
     measured = {"nats": nats, "bits_per_byte": bits, "scored_bytes": len(octets), "windows": 1, "first_nats": 7.1}
-    return {**found, **measured, "truncated": False, **said}
+    return {**found, **measured, "scored_tokens": said["tokens"], "truncated": False, **said}
 
 
 def numbered(values: Sequence[Numbers]) -> Callable[[str], Numbers]:

@@ -27,7 +27,7 @@ def make_likelihoods(nats, tokens, scored_bytes):
     """Likelihoods with these sums; NaN nats stand for a model that gave NaN."""
     likelihoods = Likelihoods.blank(len(nats))
     likelihoods.nats[:], likelihoods.tokens[:], likelihoods.scored_bytes[:] = nats, tokens, scored_bytes
-    likelihoods.windows[:] = 1
+    likelihoods.windows[:], likelihoods.text_tokens[:] = 1, np.asarray(tokens, np.int64) + 1  # one was not scored
     for row in np.flatnonzero(np.isnan(likelihoods.nats)).tolist():
         likelihoods.refuse(row, "not_finite", "NaN")
     return likelihoods

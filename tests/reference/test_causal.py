@@ -123,51 +123,20 @@ def test_truncation_is_explicit_and_takes_its_bytes_out(folder):
     assert cut.scored_bytes[1] == 5
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6), st.integers(5_000, 30_000), st.integers(1, 12))
-def test_the_beginning_of_a_long_text_gives_the_same_first_tokens_as_the_whole(folder, seed, length, kept):
+def test_all_tokens_of_a_truncated_text_are_counted_and_only_a_beginning_is_read_twice(folder, seed, length, kept):
     text = "".join(np.random.default_rng(seed).choice(list("ab \n1é東<|>endoftx"), length))
-    encoder = load(str(folder("llama"))).encoder
-    (start,), (ids,) = encoder.encode_starts([text], kept)
-    assert ids.tolist() == encoder.encode([start])[0].tolist()
-    assert text.startswith(start)
-    assert encoder.encode([start])[0][:kept].tolist() == encoder.encode([text])[0][:kept].tolist()
-
-
-def test_max_tokens_of_a_huge_text_reads_only_its_beginning(folder, monkeypatch):
-    reference, read = load(str(folder("llama")), ScoringConfig(exact=True, max_tokens=5)), []
-    encode = type(reference.encoder).encode
-
-    def watched(self, texts):
-        read.extend(map(len, texts))
-        return encode(self, texts)
-
-    monkeypatch.setattr(type(reference.encoder), "encode", watched)
-    found = score(reference, ["plain words " * 100_000])
-    assert found.tokens[0] == 5 and found.truncated[0] and max(read) < 20_000
-
-
-def test_the_beginnings_of_many_long_texts_are_tokenised_together_and_grow_alone(folder, monkeypatch):
-    """Premise: a token is a word; those of the second text are so long that its beginning must grow, twice."""
-    encoder, calls = load(str(folder("llama"))).encoder, []
-
-    def encode(self, given):
-        calls.append(len(given))
-        return [np.array([len(word) for word in text.split(" ")], np.int32) for text in given]
-
-    monkeypatch.setattr(type(encoder), "encode", encode)
-    texts = [
-        "plain words " * 900,
-        ("x" * 40 + " ") * 900,
-        "short",
-        *(f"{number} and more " * 900 for number in range(9)),
-    ]
-    starts, ids = encoder.encode_starts(texts, 300)
-    assert calls == [11, 11, 1, 1, 1, 1, 12]
-    for text, start, found in zip(texts, starts, ids, strict=True):
-        assert text.startswith(start)
-        assert found[:300].tolist() == [len(word) for word in text.split(" ")][:300]
-    assert starts[2] == "short" and len(starts[0]) < len(texts[0]) / 2 < len(starts[1]) < len(texts[1])
+    reference, read = load(str(folder("llama")), ScoringConfig(exact=True, max_tokens=kept)), []
+    real = type(reference.encoder)._encode_start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(reference.encoder), "_encode_start", lambda *given: read.append(real(*given)) or read[-1])
+        likelihoods = reference.prepare([Passage(text)]).likelihoods
+    (ids,) = reference.encoder.encode([text])
+    assert (likelihoods.tokens[0], likelihoods.text_tokens[0]) == (kept, len(ids)) and likelihoods.truncated[0]
+    assert len(read) == 1 and len(read[0].ids) < 2_000
+    pieces = models.tokenizer().convert_ids_to_tokens(ids[:kept].tolist())
+    assert likelihoods.scored_bytes[0] == sum(map(len, pieces)), "a character of a byte-level piece is a byte"
 
 
 def test_without_a_prefix_the_first_token_and_its_bytes_are_left_out(folder):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 
 import pytest
 
@@ -55,3 +56,20 @@ def test_json_keeps_the_order_of_its_keys_and_its_letters(tmp_path):
         files.write_json(tmp_path / "a.json", {"b": object()})
     assert json.loads((tmp_path / "a.json").read_text())["b"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_of_a_library_get_the_permissions_that_the_umask_gives_and_keep_more(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        for name, given in (("private", 0o600), ("shared", 0o666), ("tool", 0o755)):
+            (tmp_path / name).touch()
+            (tmp_path / name).chmod(given)
+        (tmp_path / "folder").mkdir()
+        files.share_files(tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "private").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o666
+    assert (tmp_path / "tool").stat().st_mode & 0o777 == 0o755
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "private", "shared", "tool"]

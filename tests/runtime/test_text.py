@@ -3,7 +3,13 @@
 import datasets.packaged_modules
 import pytest
 
-from curate.runtime.text import DATASET_FORMATS, escape_unprintable, spell_dataset_path
+from curate.runtime.text import (
+    DATASET_FORMATS,
+    align_columns,
+    align_right,
+    escape_unprintable,
+    spell_dataset_path,
+)
 
 
 def test_spelling_out_leaves_what_can_be_seen():
@@ -29,3 +35,15 @@ def test_a_folder_that_datasets_would_take_for_something_else_is_spelled_as_a_pa
 def test_a_folder_that_begins_like_a_home_directory_is_spelled_as_an_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert spell_dataset_path("~me/out") == str(tmp_path / "~me" / "out")
+
+
+def test_columns_of_any_numbers_keep_a_space_between_them_and_line_up():
+    shares = ["5%", "50%", "95%"]
+    for values in (["2", "3.5", "20"], ["219.4", "6.035e+04", "1e+300"], ["1e+05", "inf", "9.999e+299"]):
+        first, second = align_columns([shares, values], 9)
+        assert first.split() == shares and second.split() == values and len(first) == len(second)
+    assert align_columns([["1", "2"]], 4) == ["   1   2"]
+
+
+def test_a_cell_that_is_too_long_has_a_space_before_it():
+    assert [align_right(cell, 4) for cell in ("1", "123", "1234", "123456")] == ["   1", " 123", " 1234", " 123456"]

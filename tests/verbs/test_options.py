@@ -259,6 +259,7 @@ def test_an_old_name_on_the_command_line_reaches_the_verb(tmp_path):
 APART = {
     "run": {"run": "a recipe names a run directory too, which this one replaces"},
     "corpus": {
+        "score": "may be left out for --text",
         "decontaminate": "an option, since the run knows its corpus",
         "dedup": "an option, since the run knows its corpus",
     },

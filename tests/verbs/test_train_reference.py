@@ -28,6 +28,9 @@ def test_the_verb_trains_from_files_and_names_the_next_command(tmp_path: Path) -
     assert found.training["documents"] == len(SENTENCES), "nothing is kept out when a held-out set is named"
     assert found.training["held_out_documents"] == 1
     assert f"curate score CORPUS --model {out}" in found.render()
+    (tmp_path / "any").touch()
+    usual = (tmp_path / "any").stat().st_mode
+    assert {path.name: path.stat().st_mode for path in out.iterdir()} == {path.name: usual for path in out.iterdir()}
     assert json.loads(json.dumps(found.as_dict()))["out"] == str(out)
     assert "fingerprint" in json.loads((out / "training.json").read_text())["premise"]["corpus"]
     with pytest.raises(TableError, match="holds a training with"):

@@ -97,10 +97,7 @@ def prepare_batch(
     likelihoods = Likelihoods.blank(len(passages))
     usable = [row for row, passage in enumerate(passages) if _fits(passage, row, likelihoods, longest)]
     texts = [passages[row].target for row in usable]
-    if policy.max_tokens is None:
-        targets = encoder.encode(texts)
-    else:
-        texts, targets = encoder.encode_starts(texts, policy.max_tokens)
+    targets = encoder.encode(texts)
     contexts = encoder.encode([passages[row].context for row in usable if passages[row].context])
     context_of = iter(contexts)
     parts: list[Int32Array] = []
@@ -114,14 +111,19 @@ def prepare_batch(
         before = len(lead) + len(context)
         length = before + len(kept)
         first = max(before, 1)
+        likelihoods.text_tokens[row] = len(target)
         if length <= first:
-            why = "its only token has nothing before it to be predicted from" if length else "it gives no token"
+            why = "its only token has nothing before it to be predicted from" if len(target) else "it gives no token"
             likelihoods.refuse(row, "unscorable", why)
+            continue
+        num_bytes = _count_scored_bytes(text, target, len(kept), first - before, encoder)
+        if num_bytes < 1:
+            likelihoods.refuse(row, "unscorable", "its scored tokens spell no byte of it")
             continue
         windows = packing.cut_windows(length, policy, first)
         likelihoods.tokens[row], likelihoods.windows[row] = length - first, len(windows)
         likelihoods.truncated[row] = len(kept) < len(target)
-        likelihoods.scored_bytes[row] = _scored_bytes(text, len(kept), len(target), first - before, encoder)
+        likelihoods.scored_bytes[row] = num_bytes
         is_head = (windows[:, 2] == first) & (first == before)
         tables.append(np.column_stack([windows, np.full(len(windows), row), np.full(len(windows), base), is_head]))
         parts += [lead, context, kept]
@@ -154,10 +156,11 @@ def _fits(passage: Passage, row: int, likelihoods: Likelihoods, longest: int) ->
     return False
 
 
-def _scored_bytes(text: str, kept: int, tokens: int, unscored: int, encoder: TextEncoder) -> int:
-    """Return the bytes that the scored tokens spell: all, less the cut-off end and the unscored first token."""
-    end = len(text.encode()) if kept == tokens else encoder.num_bytes_until(text, kept - 1)
-    return end - (encoder.num_bytes_until(text, unscored - 1) if unscored else 0)
+def _count_scored_bytes(text: str, ids: Int32Array, kept: int, unscored: int, encoder: TextEncoder) -> int:
+    """Return the bytes that the scored tokens spell: all, less the cut-off end and the ``unscored`` first tokens."""
+    counts = ([kept] if kept < len(ids) else []) + ([unscored] if unscored else [])
+    found = dict(zip(counts, encoder.count_start_bytes(text, ids, counts), strict=True)) if counts else {}
+    return found.get(kept, len(text.encode())) - found.get(unscored, 0)
 
 
 def split_windows(lengths: Int64Array, layout: Layout, capacity: int, sizes: Sequence[int] = ()) -> list[Int64Array]:

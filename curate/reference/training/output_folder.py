@@ -20,7 +20,7 @@ from curate.reference.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
-from curate.runtime.files import check_output_directory, replace_atomically
+from curate.runtime.files import check_output_directory, replace_atomically, share_files
 
 WORK = ".training"
 
@@ -87,6 +87,7 @@ def write_folder(
         model.to(dtype).save_pretrained(out)
     (out / "generation_config.json").unlink(missing_ok=True)
     save_tokenizer(tokenizer, out, config.context)
+    share_files(out)
     write_text(out / "README.md", render_card(config, training, premise))
     record = {"training": asdict(training), "premise": premise, "torch": torch.__version__}
     write_text(out / "training.json", json.dumps(record, indent=2))

@@ -21,7 +21,7 @@ MOST_TOKENS = 50_000  # of a document that is read again
 TOP = 5  # most surprising pieces that are named
 SAME_NATS = 0.02  # nats a token by which a second reading may lie off, in another pack or on another device
 COLUMNS = (
-    "file", "row", "id", "hash", "tokens", "bytes", "perplexity", "bits_per_byte", "nats", *SIGNALS,
+    "file", "row", "id", "hash", "tokens", "scored_tokens", "bytes", "perplexity", "bits_per_byte", "nats", *SIGNALS,
 )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def _read_again(
 
     reference = token_surprisal.reload_reference(sources.score["made_from"]["model"])
     for example, text in examples:
-        if (example.numbers["tokens"] or 0) > MOST_TOKENS:
+        if _count_scored(example) > MOST_TOKENS:
             yield replace(example, note=f"longer than {MOST_TOKENS:,} tokens, not read again")
             continue
         (found,) = token_surprisal.measure_surprisal(reference, [text])
@@ -146,15 +146,23 @@ def _read_again(
 
 
 def _shade(example: PercentileExample, text: str, pieces: "Sequence[TokenSpan]") -> PercentileExample:
+    from curate.reference.token_surprisal import rank_spans
+
     total = sum(piece.nats for piece in pieces)
-    ranked = sorted(pieces, key=lambda piece: -piece.nats)[:TOP]
-    off = abs(total - (example.numbers["nats"] or 0.0)) / max(1, example.numbers["tokens"] or 1)
+    ranked = rank_spans(pieces, TOP)
+    off = abs(total - (example.numbers["nats"] or 0.0)) / max(1, _count_scored(example))
     note = f"this reading lies {off:.2g} nats a token off the recorded one" if off > SAME_NATS else None
     shown = list(_cut(pieces, TEXT_CHARS))
     rest = (example.text or "")[sum(len(piece.text) for piece in shown) :]
     if rest:  # of a document of which only the beginning was scored
         shown.append(replace(pieces[0], text=rest, nats=0.0, tokens=0))
     return replace(example, pieces=shown, surprising=ranked, again_nats=total, note=note)
+
+
+def _count_scored(example: PercentileExample) -> int:
+    """Return how many tokens of a document were scored."""
+    numbers = example.numbers
+    return int(numbers.get("scored_tokens") or numbers["tokens"] or 0)
 
 
 def _cut(pieces: "Sequence[TokenSpan]", most: int) -> "Iterator[TokenSpan]":

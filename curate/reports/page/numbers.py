@@ -145,7 +145,7 @@ def list_measures(sources: ReportSources) -> tuple[list[str], list[tuple[str, st
 def list_columns(sources: ReportSources) -> list[str]:
     """Return the columns of the scores that a report reads."""
     names, pairs = list_measures(sources)
-    return list(dict.fromkeys(["perplexity", *names, *(name for pair in pairs for name in pair)]))
+    return list(dict.fromkeys(["perplexity", "scored_tokens", *names, *(name for pair in pairs for name in pair)]))
 
 
 def collect_numbers(sources: ReportSources, table: ScoreBlocks, percentiles: Sequence[float]) -> ReportNumbers:

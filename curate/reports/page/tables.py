@@ -216,7 +216,7 @@ class ProfilePoint:
     """Of all documents up to the last of this step."""
     documents: int
     perplexity: float
-    """exp of their nats over their tokens."""
+    """exp of their nats over their scored tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,16 +232,18 @@ class OrderProfile:
 def describe_order(table: ScoreBlocks, run: Run, kept: int) -> OrderProfile:
     """Return the perplexity along the order; ``kept`` is the number of documents that are kept."""
     steps = max(min(STEPS, kept), 1)
-    sums = np.zeros((3, steps))
+    sums = np.zeros((4, steps))
     for block, column in table.beside(run.order, "position", pa.int64()):
         positions = pc.fill_null(column, -1).to_numpy()
         known = np.flatnonzero((block.codes == 0) & (positions >= 0))
         at = np.minimum(positions[known] * steps // max(kept, 1), steps - 1)
         tokens = block.tokens[known]
-        nats = np.nan_to_num(np.log(block.numbers("perplexity")[known])) * tokens
-        for number, values in enumerate((np.ones(len(at)), tokens, nats)):
+        counted = block.numbers("scored_tokens")[known]
+        scored = np.where(np.isnan(counted), tokens, counted)  # an earlier version counted the scored ones alone
+        nats = np.nan_to_num(np.log(block.numbers("perplexity")[known])) * scored
+        for number, values in enumerate((np.ones(len(at)), tokens, scored, nats)):
             sums[number] += np.bincount(at, values, minlength=steps)
-    ends, means = np.cumsum(sums[1]), perplexity(sums[2], sums[1])
+    ends, means = np.cumsum(sums[1]), perplexity(sums[3], sums[2])
     points = [ProfilePoint(int(ends[at]), int(sums[0][at]), float(means[at])) for at in range(steps) if sums[0][at]]
     record = run.stage("order") or {}
     return OrderProfile(points, record.get("parameters", {}), record.get("summary", {}).get("tenths", ()))

@@ -203,6 +203,7 @@ def gather_likelihoods(
             likelihoods.refuse(index, "unscorable", row["reason"] or "nothing of it could be scored")
         else:
             likelihoods.nats[index], likelihoods.tokens[index] = row["nats"], row["tokens"]
+            likelihoods.text_tokens[index] = row["tokens"]  # of the answers, which are what is learnt
             likelihoods.scored_bytes[index], likelihoods.windows[index] = row["bytes"], row["windows"]
     return likelihoods
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.runtime.console import format_count
 from curate.runtime.numbers import format_figure, format_share
-from curate.runtime.text import command
+from curate.runtime.text import align_right, command
 
 if TYPE_CHECKING:
     from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
@@ -215,11 +215,12 @@ class Ranking:
     def _render_dataset(self, ranked: "RankedDataset") -> str:
         scores, schema = ranked.scores, self.dataset(ranked.name).schema
         score = scores[self.by]
-        rsr = "" if self.by == "rsr" else f"{format_number(scores['rsr'].value):>6}"
+        rsr = "" if self.by == "rsr" else align_right(format_number(scores["rsr"].value), 6)
         rank = "set aside" if ranked.set_aside else f"{format_rank_interval(ranked):<6}{ranked.group}".rstrip()
         line = f"{ranked.rank or '–':>2}  {clip(ranked.name, NAME - 1):<{NAME}}{clip(schema, SCHEMA - 1):<{SCHEMA}}"
         line += f"{ranked.examples:>8,} {format_number(score.value):>7} {format_interval(score):<14}{rsr}"
-        line += f"{format_number(scores['ifd_ppl'].value):>6}{scores['response_tokens'].value:>7,.0f}"
+        line += align_right(format_number(scores["ifd_ppl"].value), 6)
+        line += align_right(f"{scores['response_tokens'].value:,.0f}", 7)
         return f"{line}  {rank}"
 
     def _list_flags(self) -> list[str]:

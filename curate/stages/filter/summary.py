@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from curate.rundir.reasons import UNREADABLE, group_reasons, is_unscored
 from curate.rundir.tally import DomainChange, Share
 from curate.runtime.numbers import format_change, format_figure, format_share
-from curate.runtime.text import command
+from curate.runtime.text import align_right, command
 
 if TYPE_CHECKING:
     from curate.stages.filter.boundary_examples import Boundary
@@ -196,7 +196,7 @@ def _render_ledger_line(line: DomainChange, summary: FilterSummary) -> str:
     ]
     return (
         f"{_short(line.name, NAME_CHARS):<22}{documents}{tokens}{shares[0]:>8} →{shares[1]:>8}"
-        f"{_median(before):>8} →{_median(after):>6}"
+        f"{align_right(_median(before), 8)} →{align_right(_median(after), 6)}"
     )
 
 

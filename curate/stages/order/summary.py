@@ -74,14 +74,15 @@ class OrderSummary:
     def _tenths(self) -> list[str]:
         from curate.runtime.histogram import sparkline
         from curate.runtime.numbers import format_figure
+        from curate.runtime.text import align_columns
 
         medians = [one.median for one in self.tenths]
         row = {"median": medians, "mean": [one.mean for one in self.tenths]}
         lines = [f"{self.by:<{LABEL}}median {format_figure(self.median)}; along the order, by tenths of its tokens:"]
-        for name, values in row.items():
-            cells = "".join(f"{'–' if value is None else format_figure(value):>8}" for value in values)
-            lines.append(f"{'  ' + name:<{LABEL}}{cells}")
-        return [*lines, f"{'':<{LABEL}}" + "".join(f"{bar:>8}" for bar in sparkline(_heights(medians))).rstrip()]
+        cells = [["–" if value is None else format_figure(value) for value in values] for values in row.values()]
+        *figures, bars = align_columns([*cells, list(sparkline(_heights(medians)))], 8)
+        lines += [f"{'  ' + name:<{LABEL}}{figure}" for name, figure in zip(row, figures, strict=True)]
+        return [*lines, f"{'':<{LABEL}}{bars}".rstrip()]
 
     def _strata(self) -> list[str]:
         from curate.runtime.console import format_count

@@ -76,7 +76,8 @@ def assemble_part(
 
     numbers = {
         "nats": likelihoods.nats,
-        "tokens": likelihoods.tokens,
+        "tokens": likelihoods.text_tokens,
+        "scored_tokens": likelihoods.tokens,
         "scored_bytes": likelihoods.scored_bytes,
         "windows": likelihoods.windows,
         "truncated": likelihoods.truncated,

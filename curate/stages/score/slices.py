@@ -1,7 +1,7 @@
 """Scoring slice by slice: the texts of a slice are measured by the model and by signals, and become a part."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,7 @@ from curate.errors import ModelError
 from curate.reference.likelihood import Passage
 from curate.rundir import document_columns, parquet
 from curate.rundir.columns.names import find_path
-from curate.runtime import profiler, threads
+from curate.runtime import console, profiler, threads
 from curate.stages.score import rows
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from curate.reference.likelihood import Likelihoods
     from curate.reference.protocol import ReferenceModel
     from curate.rundir.run import Run
+    from curate.stages.score.summary import ScoreSummary
 
 SLICE_SECONDS = 30
 """Seconds of forward pass on a CPU that a slice is sized for: what a kill may cost."""
@@ -119,5 +120,22 @@ def check_any_finite(likelihoods: "Likelihoods", reference: "ReferenceModel") ->
     """Raise ModelError where a model gives NaN for all of more than 20 documents: going on would only fill a disk."""
     broken = sum(status == "not_finite" for status in likelihoods.status)
     if broken > 20 and broken == len(likelihoods.status):
-        message = f"{reference.identity['model']} gave NaN or infinity for all {broken} documents of a slice"
-        raise ModelError(message, "try --dtype fp32; if that does not help, the weights are damaged")
+        raise make_not_finite_error(reference.identity, broken, "of a slice")
+
+
+def check_scores_finite(summary: "ScoreSummary", identity: "Mapping[str, Any]") -> None:
+    """Raise ModelError where a model gave NaN or infinity for every document that it read; warn where for some."""
+    broken = summary.not_scored.get("not_finite", 0)
+    if broken and not summary.documents:
+        raise make_not_finite_error(identity, broken, "that it read")
+    if broken and identity["dtype"] != "fp32":
+        console.warn(f"{broken:,} documents gave NaN or infinity in {identity['dtype']}: --dtype fp32 may score them")
+
+
+def make_not_finite_error(identity: "Mapping[str, Any]", broken: int, which: str) -> ModelError:
+    """Return the error for ``broken`` documents, all ``which``, for which a model gave NaN or infinity."""
+    documents = f"all {broken:,} documents {which}" if broken > 1 else f"the one document {which}"
+    message = f"{identity['model']} gave NaN or infinity for {documents}, in {identity['dtype']}"
+    if identity["dtype"] == "fp32":
+        return ModelError(message, "its weights are damaged: download them again, or name another --model")
+    return ModelError(message, "the same command with --dtype fp32 --restart")

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from curate.runtime.text import command
+from curate.runtime.text import align_columns, command
 
 if TYPE_CHECKING:
     from curate.reference.protocol import ReferenceModel
@@ -19,9 +19,12 @@ class ScoreSummary:
     model: str
     documents: int
     tokens: int
+    """All of the documents' tokens, scored or not."""
+    scored_tokens: int
+    """Those that were scored: fewer where documents were truncated, or have no prefix."""
     bytes: int
     perplexity: float | None
-    """Token-weighted: exp of the corpus' nats over its tokens. None where nothing was measured, like the next two."""
+    """Token-weighted: exp of the corpus' nats over its scored tokens. None without any, as the next two."""
     mean_perplexity: float | None
     """The mean of the documents' perplexities, another number."""
     bits_per_byte: float | None
@@ -56,18 +59,22 @@ class ScoreSummary:
         from curate.runtime.console import format_count, format_size
         from curate.runtime.histogram import sparkline
 
-        tokens = f"{format_count(self.tokens)} tokens   " if self.model != "none" else ""
+        part = f" ({format_count(self.scored_tokens)} scored)" if self.scored_tokens != self.tokens else ""
+        tokens = f"{format_count(self.tokens)} tokens{part}   " if self.model != "none" else ""
         lines = [f"{self.documents:,} documents   {tokens}{format_size(self.bytes)} of text"]
         if self.perplexity is not None:
+            spelled = [f"{value:.4g}" for value in self.quantiles.values()]
+            shares, values = align_columns([list(self.quantiles), spelled], 9)
             lines += [
                 f"perplexity  {self.perplexity:.4g} token-weighted, {self.mean_perplexity:.4g} mean of documents     "
                 f"bits per byte {self.bits_per_byte:.3f}",
-                "            " + "".join(f"{share:>9}" for share in self.quantiles),
-                "perplexity  " + "".join(f"{value:>9.4g}" for value in self.quantiles.values()),
+                f"            {shares}",
+                f"perplexity  {values}",
             ]
-            bars = sparkline(self.histogram["counts"])
-            low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
-            lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
+            if self.histogram["edges"]:
+                bars = sparkline(self.histogram["counts"])
+                low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
+                lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
         lines += self._left_out()
         if self.tokens_per_second:
             from curate.runtime.console import format_clock
@@ -109,7 +116,7 @@ def summarise_scores(run: "Run", model: str, seconds: float, reference: "Referen
     source = sql.parquet_source(run.scores)
     query = f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1"
     not_scored = sql.connect().execute(query).fetchall()
-    count, measured = int(sums["documents"]), sums["tokens"] > 0
+    count, measured = int(sums["documents"]), sums["scored_tokens"] > 0
     quantiles, histogram = describe_perplexity(source) if measured else ({}, {"edges": [], "counts": []})
     computed, done = (reference.num_computed_tokens, reference.num_scored_tokens) if reference is not None else (0, 0)
     return ScoreSummary(
@@ -117,8 +124,9 @@ def summarise_scores(run: "Run", model: str, seconds: float, reference: "Referen
         model=model,
         documents=count,
         tokens=int(sums["tokens"]),
+        scored_tokens=int(sums["scored_tokens"]),
         bytes=int(sums["bytes"]),
-        perplexity=float(perplexity(sums["nats"], sums["tokens"])) if measured else None,
+        perplexity=float(perplexity(sums["nats"], sums["scored_tokens"])) if measured else None,
         mean_perplexity=sums["perplexity"] / count if measured else None,
         bits_per_byte=float(bits_per_byte(sums["nats"], sums["scored_bytes"])) if measured else None,
         quantiles=quantiles,

@@ -16,6 +16,7 @@ from curate.corpus import Corpus
 from curate.errors import TableError
 from curate.rundir import parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint, list_differences
+from curate.rundir.token_counts import SCORED
 from curate.runtime import console, files, histogram
 from curate.runtime.text import command
 
@@ -102,10 +103,12 @@ def sum_parts(run: Run) -> dict[str, float]:
 
     They are added part by part, in order, so that the last bits depend on no thread.
     """
-    names = ("nats", "tokens", "bytes", "scored_bytes", "truncated", "perplexity")
+    names = ("nats", "tokens", "scored_tokens", "bytes", "scored_bytes", "truncated", "perplexity")
     sums: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
     for path in parquet.list_parts(run.scores):
         part = pq.read_table(path, columns=["status", *names], use_threads=False)
+        if SCORED not in part.column_names:  # an earlier version, whose tokens are the scored ones
+            part = part.append_column(SCORED, part.column("tokens"))
         part = part.filter(pc.equal(part["status"], "ok"))
         sums["documents"].append(part.num_rows)
         for name in names:
@@ -117,15 +120,21 @@ def describe_perplexity(source: str) -> tuple[dict[str, float], dict[str, list[f
     """Return quantiles and a histogram of the perplexities of the ``ok`` documents, of which there is at least one.
 
     ``source`` is the SQL that reads the table. The quantiles are by share, as in ``5%``; the histogram has ``edges``,
-    evenly spaced in the logarithm, and ``counts``.
+    evenly spaced in the logarithm, and ``counts``; infinite perplexities are in its last bin, and without finite ones
+    it is empty.
     """
     database = sql.connect()
 
     def ask(columns: str) -> Any:
         return database.execute(f"SELECT {columns} FROM {source} WHERE status = 'ok'").fetchone()
 
-    lowest, highest = ask("min(perplexity), max(perplexity)")
     (values,) = ask(f"quantile_cont(perplexity, {list(SHARES)})")
+    # Between two infinite perplexities DuckDB interpolates to NaN.
+    values = [math.inf if math.isnan(value) else value for value in values]
+    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, values, strict=True)}
+    lowest, highest = ask("min(perplexity), max(perplexity) FILTER (isfinite(perplexity))")
+    if highest is None:
+        return quantiles, {"edges": [], "counts": []}
     edges = histogram.log_edges(lowest, highest, BINS)
     low, high = math.log(edges[0]), math.log(edges[-1])
     position = f"floor((ln(perplexity) - {low!r}) / {high - low!r} * {BINS})"
@@ -133,5 +142,4 @@ def describe_perplexity(source: str) -> tuple[dict[str, float], dict[str, list[f
     query = f"SELECT {bins}, count(*) FROM {source} WHERE status = 'ok' GROUP BY 1"
     bin_to_count = dict(database.execute(query).fetchall())
     counts = [bin_to_count.get(number, 0) for number in range(BINS)]
-    quantiles = {f"{share:.0%}": value for share, value in zip(SHARES, values, strict=True)}
     return quantiles, {"edges": edges.tolist(), "counts": counts}

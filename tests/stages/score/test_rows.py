@@ -40,7 +40,8 @@ def test_sums_become_columns_and_null_stands_where_nothing_was_measured():
     assert columns["reason"] == [None, "line 1: invalid JSON", None, "NaN", None]
     assert columns["perplexity"] == [pytest.approx(2), None, None, None, pytest.approx(4)]
     assert columns["bits_per_byte"] == [pytest.approx(1), None, None, None, pytest.approx(2)]
-    for name in ("nats", "tokens", "scored_bytes", "windows", "truncated"):
+    assert (columns["tokens"], columns["scored_tokens"]) == ([3, None, None, None, 5], [2, None, None, None, 4])
+    for name in ("nats", "scored_bytes", "windows", "truncated"):
         assert [value is None for value in columns[name]] == [False, True, True, True, False], name
     assert columns["max_nats"] == columns["first_nats"] == [None] * 5, "NaN is null"
     assert columns["bytes"] == [7, None, 2, 17, 4], "a text that was not scored has its size"

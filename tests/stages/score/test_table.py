@@ -68,7 +68,7 @@ def test_a_complete_table_is_marked_so_with_its_counts_and_unreadable_rows_are_l
     record = run.stage("score")
     assert record["complete"] and record["summary"] == {"perplexity": 2.0}
     counts = {name: count for name, count in record["counts"].items() if count}
-    assert counts == {"read": 4, "ok": 2, "not_finite": 1, "unreadable": 1, "tokens": 4, "bytes": 11}
+    assert counts == {"read": 4, "ok": 2, "not_finite": 1, "unreadable": 1, "tokens": 6, "bytes": 11}
     (listed,) = map(json.loads, run.unreadable.read_text().splitlines())
     assert listed == {"file": "a.jsonl", "row": 1, "reason": "line 1: invalid JSON"}
 
@@ -85,7 +85,8 @@ def test_sums_are_over_rows_with_numbers_and_do_not_depend_on_the_parts(run, tmp
     nats = [0.1, 0.2, 0.3, math.nan]
     write_part(run, ["aa", "b", None, "c", "d"], nats)
     sums = table.sum_parts(run)
-    assert (sums["documents"], sums["tokens"], sums["bytes"], sums["scored_bytes"]) == (3, 6, 4, 12)
+    assert (sums["documents"], sums["bytes"], sums["scored_bytes"]) == (3, 4, 12)
+    assert (sums["tokens"], sums["scored_tokens"]) == (9, 6)
     assert sums["perplexity"] == pytest.approx(sum(math.exp(value / 2) for value in nats[:3]))
     other = open_run(tmp_path / "other", create=True)
     for number, (text, value) in enumerate(zip(["aa", "b", "c"], nats[:3], strict=True)):
@@ -102,3 +103,16 @@ def test_quantiles_and_histogram_of_known_perplexities(run):
     assert [quantiles[share] for share in ("25%", "50%", "75%")] == pytest.approx([2, 4, 8])
     assert len(histogram["edges"]) == table.BINS + 1 and sum(histogram["counts"]) == 5
     assert histogram["counts"][0] == histogram["counts"][-1] == 1, "the smallest and the largest are in the outer bins"
+
+
+@pytest.mark.parametrize(
+    ("perplexities", "median", "in_last"),
+    [((1, 4, math.inf), 4, 2), ((2, math.inf, math.inf), math.inf, 2), ((math.inf,) * 3, math.inf, 0)],
+)
+def test_an_infinite_perplexity_is_a_quantile_and_lies_in_the_last_bin(run, perplexities, median, in_last):
+    """1,500 nats for two tokens are more than a float can hold as a perplexity."""
+    write_part(run, ["a"] * 3, [1500.0 if math.isinf(value) else 2 * math.log(value) for value in perplexities])
+    quantiles, histogram = table.describe_perplexity(sql.parquet_source(run.scores))
+    assert quantiles["50%"] == pytest.approx(median) and quantiles["95%"] == math.inf
+    assert sum(histogram["counts"]) == (3 if in_last else 0)
+    assert bool(histogram["edges"]) == bool(in_last) and histogram["counts"][-1:] == [in_last][: bool(in_last)]

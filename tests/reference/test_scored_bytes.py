@@ -1,0 +1,151 @@
+"""The bytes of the scored tokens are those of the text less what the unscored first token and the cut-off end spell."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers import models
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import BPE, Unigram
+from transformers import PreTrainedTokenizerFast
+
+from curate.reference import load
+from curate.reference.forward_pass import batches
+from curate.reference.likelihood import Passage, bits_per_byte
+from curate.reference.packing import WindowPolicy
+from curate.reference.protocol import ScoringConfig
+from curate.reference.tokenizer import TextEncoder
+
+PIECES = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "ab", "▁▁", "▁ab", "1", "2"]
+TEXTS = [
+    "é",
+    "日",
+    "🙂",
+    "a",
+    " a",
+    "▁",
+    "▁a",
+    "ab",
+    " é",
+    "  ab",
+    "日本語 a",
+    "\n",
+    "é é",
+    "🙂🙂",
+    " ",
+    "½",
+    "½a",
+    "ａ",
+    "b" * 400,
+]
+BYTE_LEVEL = {char: number for number, char in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+
+
+def sentencepiece(model, blank):
+    """A tokenizer as those of Llama: a dummy blank before the text or not, bytes for what the vocabulary lacks."""
+    pieces = [piece for piece in PIECES if piece != "▁ab" or blank == "joined"]
+    scores = [(piece, -1.0 if piece in ("a", "b", "ab", "▁ab") else -2.0) for piece in pieces]
+    merges = [("a", "b"), ("▁", "▁"), *([("▁", "ab")] if blank == "joined" else [])]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    made = Tokenizer(
+        Unigram(scores, unk_id=0, byte_fallback=True)
+        if model == "unigram"
+        else BPE(vocabulary, merges, byte_fallback=True, unk_token="<unk>")
+    )
+    if blank == "prepend":
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        made.pre_tokenizer = pre_tokenizers.Metaspace(
+            prepend_scheme=blank if blank in ("first", "never") else "always", split=blank != "nosplit"
+        )
+    if blank == "nfkc":
+        made.normalizer = normalizers.NFKC()
+    made.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return made
+
+
+def byte_level(add_prefix_space):
+    made = Tokenizer(BPE(BYTE_LEVEL, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
+    made.decoder = decoders.ByteLevel()
+    return made
+
+
+BLANKS = ("always", "first", "never", "nosplit", "prepend", "joined", "nfkc")
+KINDS = {f"{model}-{blank}": (sentencepiece, model, blank) for model in ("unigram", "bpe") for blank in BLANKS}
+KINDS |= {"bytes": (byte_level, False), "bytes with a blank": (byte_level, True)}
+
+
+@pytest.fixture(params=KINDS)
+def encoder(request):
+    make, *options = KINDS[request.param]
+    return TextEncoder(SimpleNamespace(backend_tokenizer=make(*options)))
+
+
+def prepare(encoder, texts, prefix, kept=None):
+    passages = [Passage(text) for text in texts]
+    return batches.prepare_batch(passages, encoder, WindowPolicy(64, max_tokens=kept), prefix, 10**8).likelihoods
+
+
+def test_the_bytes_of_the_first_tokens_never_fall_and_all_of_them_are_the_text(encoder):
+    for text in TEXTS:
+        (ids,) = encoder.encode([text])
+        counts = encoder.count_start_bytes(text, ids, list(range(len(ids) + 1)))
+        assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == len(text.encode()), (text, counts)
+
+
+def test_with_a_prefix_every_byte_is_scored(encoder):
+    assert prepare(encoder, TEXTS, 0).scored_bytes.tolist() == [len(text.encode()) for text in TEXTS]
+
+
+@pytest.mark.parametrize("kept", [None, 1, 2, 3])
+@pytest.mark.parametrize("prefix", [None, 0])
+def test_no_text_is_ok_without_a_byte_or_with_more_than_it_has(encoder, prefix, kept):
+    found = prepare(encoder, TEXTS, prefix, kept)
+    for at, text in enumerate(TEXTS):
+        if found.status[at] == "ok":
+            assert 0 < found.scored_bytes[at] <= len(text.encode()), text
+            assert found.tokens[at] <= found.text_tokens[at] == len(encoder.encode([text])[0])
+        else:
+            assert found.status[at] == "unscorable" and found.reason[at], text
+            assert not found.scored_bytes[at] and not found.tokens[at] and not found.text_tokens[at]
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_what_is_cut_off_and_what_is_kept_are_the_text(encoder, kept):
+    for text in TEXTS:
+        (ids,) = encoder.encode([text])
+        if kept < len(ids):
+            (start, rest) = encoder.count_start_bytes(text, ids, [kept, len(ids)])
+            found = prepare(encoder, [text], 0, kept)
+            assert found.scored_bytes[0] == start and rest == len(text.encode())
+            assert bool(start) == (found.status == ["ok"])
+
+
+KNOWN = {  # bytes of the scored tokens without a prefix
+    "unigram-always": {"é": 2, "日": 3, "🙂": 4, "a": 1, "ab": 2, " a": 1, "▁a": 1, " é": 2, "\n": 1, "é é": 5},
+    "bpe-prepend": {"é": 2, "日": 3, "🙂": 4, "a": 1, "ab": 2, " a": 1, "▁a": 1, " é": 2, "\n": 1, "é é": 5},
+    "unigram-never": {"é": 1, "日": 2, "🙂": 3, " a": 1, "▁a": 1, " é": 2, "é é": 4},
+    "bpe-nfkc": {"½": 2, "½a": 3, "ａ": 3},
+    "bytes": {"é": 1, "日": 2, "🙂": 3, " a": 1, "▁": 2, " é": 2, "é é": 4},
+    "bytes with a blank": {"é": 2, "日": 3, "🙂": 4, "a": 1, " a": 1, "\n": 1},
+}
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_without_a_prefix_the_first_token_takes_its_own_bytes_and_a_dummy_blank_none(kind):
+    make, *options = KINDS[kind]
+    encoder = TextEncoder(SimpleNamespace(backend_tokenizer=make(*options)))
+    found = prepare(encoder, list(KNOWN[kind]), None)
+    assert dict(zip(KNOWN[kind], found.scored_bytes.tolist(), strict=True)) == KNOWN[kind]
+
+
+def test_a_model_without_a_prefix_gives_bits_per_byte_to_a_text_of_one_character(tmp_path):
+    models.build("llama").save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=sentencepiece("unigram", "always"), eos_token="<unk>").save_pretrained(
+        tmp_path
+    )
+    reference = load(str(tmp_path), ScoringConfig(exact=True, prefix="none"))
+    (found,) = reference.score([[Passage("é"), Passage("▁"), Passage("日本")]])
+    assert found.status == ["ok", "unscorable", "ok"] and found.scored_bytes.tolist() == [2, 0, 6]
+    assert np.isfinite(bits_per_byte(found.nats, found.scored_bytes)).tolist() == [True, False, True]
