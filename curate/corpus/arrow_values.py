@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,29 +126,35 @@ def parse_json_or_text(text: str) -> Any:
         return text
 
 
-def to_values(column: pa.Array | pa.ChunkedArray, read_json: Callable[[str], Any] = parse_json) -> list[Any]:
+def to_values(
+    column: pa.Array | pa.ChunkedArray,
+    read_json: Callable[[str], Any] = parse_json,
+    read_time: Callable[[Any, pa.DataType], Any] | None = None,
+) -> list[Any]:
     """Return the values of a column as Python values, those of JSON columns, at any depth, by ``read_json``.
 
-    Raises UnicodeDecodeError for strings that are not UTF-8, and what ``read_json`` raises: BadRowError.
+    ``read_time`` is applied to each date and time, with its type. Raises UnicodeDecodeError for strings that are not
+    UTF-8, and what ``read_json`` raises: BadRowError.
     """
     if isinstance(column, pa.ChunkedArray):
-        return [value for chunk in column.chunks for value in to_values(chunk, read_json)]
-    kind = column.type
+        return [value for chunk in column.chunks for value in to_values(chunk, read_json, read_time)]
+    kind, inner = column.type, partial(to_values, read_json=read_json, read_time=read_time)
     if is_json(kind):
         return [None if text is None else read_json(text) for text in column.storage.to_pylist()]
     if isinstance(kind, pa.BaseExtensionType):
-        return to_values(column.storage, read_json)
+        return inner(column.storage)
     if not needs_care(kind):
         return column.to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_struct(kind):
-        return _to_objects(column, read_json)
+        return _to_objects(column, inner)
     if pa.types.is_dictionary(kind):
-        values = to_values(column.dictionary, read_json)
+        values = inner(column.dictionary)
         return [None if index is None else values[index] for index in column.indices.to_pylist()]
     if is_list(kind):
-        return _to_lists(column, read_json)
+        return _to_lists(column, inner)
     if pa.types.is_temporal(kind):
-        return _to_times(column)
+        times = _to_times(column)
+        return times if read_time is None else [None if time is None else read_time(time, kind) for time in times]
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -160,17 +167,17 @@ def needs_care(kind: pa.DataType) -> bool:
     return any(map(needs_care, list_inner_types(kind)))
 
 
-def _to_objects(column: pa.StructArray, read_json: Callable[[str], Any]) -> list[Any]:
+def _to_objects(column: pa.StructArray, inner: Callable[[pa.Array], list[Any]]) -> list[Any]:
     names = number_duplicates([member.name for member in column.type])
-    members = [to_values(member, read_json) for member in column.flatten()]
+    members = list(map(inner, column.flatten()))
     rows = zip(*members, strict=True) if members else [()] * len(column)
     valid = column.is_valid().to_pylist()
     return [dict(zip(names, row, strict=True)) if held else None for row, held in zip(rows, valid, strict=True)]
 
 
-def _to_lists(column: pa.Array, read_json: Callable[[str], Any]) -> list[Any]:
+def _to_lists(column: pa.Array, inner: Callable[[pa.Array], list[Any]]) -> list[Any]:
     items, lengths = flatten_lists(column)
-    values, first = to_values(items, read_json), 0
+    values, first = inner(items), 0
     lists: list[list[Any] | None] = []
     for length, held in zip(lengths.tolist(), column.is_valid().to_pylist(), strict=True):
         lists.append(values[first : first + length] if held else None)
@@ -229,6 +236,17 @@ def _to_microseconds(scalar: pa.Scalar, kind: pa.DataType) -> pa.Scalar:
     if pa.types.is_timestamp(kind):
         return scalar.cast(pa.timestamp("us", kind.tz))
     return scalar.cast(pa.time64("us") if pa.types.is_time(kind) else pa.duration("us"))
+
+
+def holds_far_times(column: pa.Array) -> bool:
+    """Return whether a column of dates or timestamps has one before year 1 or after 9999, in UTC."""
+    kind = column.type
+    ends = pc.min_max(column.cast(pa.timestamp(kind.unit)) if pa.types.is_timestamp(kind) else column)
+    try:
+        ends.as_py()
+    except NOT_PYTHON:
+        return True
+    return False
 
 
 def spell_time(ticks: int, kind: pa.DataType) -> str:

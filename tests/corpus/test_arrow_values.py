@@ -12,6 +12,7 @@ from curate.corpus.arrow_values import (
     encode_json,
     flatten_lists,
     from_values,
+    holds_far_times,
     holds_json,
     is_json,
     number_duplicates,
@@ -100,6 +101,33 @@ def test_times_that_python_cannot_hold_are_texts_at_any_depth(column, expected):
     assert to_values(pa.ListArray.from_arrays([0, count], column)) == [expected]
     assert to_values(pa.StructArray.from_arrays([column], ["at"])) == [{"at": value} for value in expected]
     assert to_values(column.dictionary_encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "is_far"),
+    [
+        (days(0, None, 2932896, -719162), False),
+        (days(0, 2932897), True),
+        (days(0, -719163), True),
+        (days(None, None), False),
+        (ticks(pa.timestamp("s", "Mars/Olympus"), 0, None), False),
+        (ticks(pa.timestamp("us", "UTC"), 2**62), True),
+        (ticks(pa.timestamp("ns"), 2**63 - 1, -(2**63)), False),
+        (ticks(pa.timestamp("ms"), -(2**62)), True),
+        (ticks(pa.date64(), 2**50), True),
+    ],
+)
+def test_far_dates_are_found(column, is_far):
+    assert holds_far_times(column) == is_far and not holds_far_times(column.slice(0, 0))
+
+
+def test_times_may_be_read_in_another_way_at_any_depth():
+    column = pa.StructArray.from_arrays(
+        [pa.ListArray.from_arrays([0, 2], days(0, 10**8)), encode_json([1])], ["at", "x"]
+    )
+    assert to_values(column, str, lambda time, kind: f"{time} {kind}") == [
+        {"at": ["1970-01-01 date32[day]", "275760-09-13 date32[day]"], "x": "1"}
+    ]
 
 
 def test_fields_of_one_name_are_kept_apart():
