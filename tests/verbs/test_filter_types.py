@@ -8,6 +8,7 @@ from helpers.typed_columns import count_kept, list_groups, make_typed_run, make_
 import curate
 from curate.errors import UsageError
 from curate.rundir import document_columns, parquet
+from curate.runtime import console
 
 TIMES = ("seconds", "millis", "micros", "nanos", "utc", "berlin")
 KEPT = {
@@ -130,10 +131,15 @@ def test_files_of_different_types_are_one_column(tmp_path):
 
 
 def test_a_value_that_the_common_type_does_not_hold_makes_all_of_them_text(tmp_path, capsys):
-    rows = [{"text": f"some words {n}", "n": 2**60 + 1 if n < 9 else 0.5} for n in range(18)]
-    write_lines(tmp_path / "a.jsonl", rows)
-    run = make_run(tmp_path / "run", [tmp_path / "a.jsonl"], slice_bytes=300)
-    assert list_groups(run, "n") == {str(2**60 + 1): 9, "0.5": 9}
+    for name, value in (("a", 2**60 + 1), ("b", 0.5)):
+        write_lines(tmp_path / f"{name}.jsonl", [{"text": f"some words {name} {n}", "n": value} for n in range(9)])
+    run = make_run(tmp_path / "run", [tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
+    console.enable()
+    try:
+        assert list_groups(run, "n") == {str(2**60 + 1): 9, "0.5": 9}
+    finally:
+        console.enable(False)
+    assert "n holds int64 and double: all of its values become text" in capsys.readouterr().err
 
 
 def test_a_column_that_an_older_version_carried_is_read_as_it_is(tmp_path):
