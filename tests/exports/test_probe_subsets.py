@@ -5,7 +5,7 @@ import json
 import datasets
 import numpy as np
 import pytest
-from helpers.runs import make_run, numbered, numbered_run, write_hits, write_lines
+from helpers.runs import count_scored_tokens_alone, make_run, numbered, numbered_run, write_hits, write_lines
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -204,6 +204,7 @@ def test_scores_of_the_first_tokens_alone_are_said_to_be_that(tmp_path):
     record = json.loads((run.path / "run.json").read_text())
     record["score"]["made_from"]["model"]["max_tokens"] = 256
     (run.path / "run.json").write_text(json.dumps(record))
+    count_scored_tokens_alone(run.path)
     found = choose(str(run.path), probe=str(tmp_path / "out"))
     assert "first 256 tokens" in found.render()
     assert "first 256 tokens" in (tmp_path / "out" / "README.md").read_text()

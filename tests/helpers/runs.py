@@ -251,3 +251,12 @@ def write_duplicate_rows(run: Run, rows: Sequence[Mapping[str, Any]], keep: str 
 def widest(shown: str) -> int:
     """The characters of the longest line, a temporary folder in it counted as one: how long that is says nothing."""
     return max(len(re.sub(r"/\S*pytest-\S+", "R", line)) for line in shown.splitlines())
+
+
+def count_scored_tokens_alone(run: Path) -> None:
+    """Write the scores as earlier versions did: ``tokens`` are the scored ones, and there is no other column."""
+    for part in parquet.list_parts(run / "scores"):
+        table = pq.read_table(part)
+        position = table.column_names.index("tokens")
+        table = table.set_column(position, "tokens", table.column("scored_tokens")).drop_columns(["scored_tokens"])
+        pq.write_table(table, part)

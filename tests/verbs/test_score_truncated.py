@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from helpers import models
+from helpers.runs import count_scored_tokens_alone
 from typer.testing import CliRunner
 
 from curate.cli import app
@@ -53,15 +54,6 @@ def run(tmp_path, corpus, model):
 
 def read_texts(path):
     return [json.loads(line)["text"] for line in path.read_text().splitlines()]
-
-
-def make_old(run):
-    """Write the scores as earlier versions did: ``tokens`` are the scored ones, and there is no other column."""
-    for part in parquet.list_parts(run / "scores"):
-        table = pq.read_table(part)
-        position = table.column_names.index("tokens")
-        table = table.set_column(position, "tokens", table.column("scored_tokens")).drop_columns(["scored_tokens"])
-        pq.write_table(table, part)
 
 
 def test_the_table_has_all_tokens_and_those_that_were_scored(run, counts):
@@ -118,7 +110,7 @@ def test_every_later_count_is_of_complete_documents(run, tmp_path, counts, capsy
 
 
 def test_a_run_of_an_earlier_version_is_read_and_every_verb_says_what_is_counted(run, tmp_path, counts):
-    make_old(Path(run))
+    count_scored_tokens_alone(Path(run))
     for words in (
         ["filter", "--min-tokens", "1"],
         ["bucket", "--quantiles", "2"],
