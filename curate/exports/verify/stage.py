@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from curate.errors import CurateError, GateError
 from curate.exports.shards import FORMATS
 from curate.exports.verify.reader import Export, PositionIndex
 from curate.runtime.arrays import Int64Array
+from curate.runtime.files import make_storage_error
+from curate.runtime.text import fold_whitespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,29 @@ def stage_export(
 ) -> Iterator[LoaderStage]:
     """Give an export that is loaded until the block ends, in a process that is quiet until then.
 
-    ``tokens`` is the length of each document, by position.
+    ``tokens`` is the length of each document, by position. Raises StorageError where the operating system refuses what
+    ``datasets`` prepares, GateError where it cannot load the export.
     """
     with tempfile.TemporaryDirectory(prefix="curate-verify-") as temporary, _quietly(), _undisturbed():
         folder = Path(temporary)
-        dataset = load_dataset(export, folder)
+        try:
+            dataset = load_dataset(export, folder)
+        except Exception as error:
+            raise _explain_load_error(error, export, folder) from error
         positions = _find_positions(export, index, dataset)
         lengths = np.where(positions >= 0, tokens[np.maximum(positions, 0)], 1)
         yield LoaderStage(export, index, dataset, positions, lengths, folder, batch_size, ranks, workers)
+
+
+def _explain_load_error(error: Exception, export: Export, folder: Path) -> CurateError:
+    """Return why ``datasets`` could not load an export: the first cause, which it wraps in errors of its own."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
+    if system:
+        return make_storage_error(system[-1], folder)
+    return GateError(f"datasets cannot load {export.folder}: {fold_whitespace(str(causes[-1]))[:300]}")
 
 
 def load_dataset(export: Export, folder: Path, streaming: bool = False) -> Any:
