@@ -7,7 +7,7 @@ for hash collisions: one in 10^13 pairs of documents of a thousand shingles.
 import numpy as np
 
 from curate.matching.words import JOIN, Words, hash_shingles, hash_spans, mark_inner_shingles, mix_bits
-from curate.runtime.arrays import Int64Array, UInt64Array
+from curate.runtime.arrays import BoolArray, Int64Array, UInt64Array
 
 SHORT = np.uint64(0x5851F42D4C957F2D)  # separates hashes of another kind (Knuth's multiplier, MMIX)
 
@@ -29,6 +29,27 @@ def make_shingle_sets(words: Words, size: int) -> tuple[UInt64Array, Int64Array]
     hashes[is_shingle] = run[mark_inner_shingles(words.offsets, size, len(run))]
     hashes[offsets[short]] = hash_short(words, short)
     return hashes, offsets
+
+
+def number_repeats(hashes: UInt64Array, offsets: Int64Array, chosen: BoolArray) -> UInt64Array:
+    """Return the shingle hashes with those that a document repeats told apart, in the documents that are ``chosen``.
+
+    The second and each further occurrence of a shingle gets another hash, the same in every document, so that sets of
+    such hashes are compared as multisets. ``hashes`` and ``offsets`` come from ``make_shingle_sets``; ``chosen`` has an
+    entry for each document.
+    """
+    documents = np.repeat(np.arange(len(chosen)), np.diff(offsets))
+    inside = np.flatnonzero(chosen[documents])
+    order = inside[np.lexsort((hashes[inside], documents[inside]))]
+    sorted_hashes, sorted_documents = hashes[order], documents[order]
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (sorted_hashes[1:] != sorted_hashes[:-1]) | (sorted_documents[1:] != sorted_documents[:-1])
+    index = np.arange(len(order))
+    nth = index - np.maximum.accumulate(np.where(is_new, index, 0))
+    again = nth > 0
+    numbered = hashes.copy()
+    numbered[order[again]] = mix_bits(sorted_hashes[again] + nth[again].astype(np.uint64) * SHORT)
+    return numbered
 
 
 def hash_short(words: Words, documents: Int64Array) -> UInt64Array:

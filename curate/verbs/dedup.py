@@ -48,7 +48,7 @@ def dedup(
     seed: SeedOption = 0,
     keeper: Annotated[Keeper, typer.Option(help="Which document of each cluster stays.")] = "longest",
     exact_only: Annotated[
-        bool, typer.Option("--exact-only", help="Find only documents of exactly the same words.")
+        bool, typer.Option("--exact-only", help="Find only documents of the same words and symbols.")
     ] = False,
     against: Annotated[
         list[str] | str | None, typer.Option(help="Another corpus: documents with a copy in it are dropped too.")

@@ -35,3 +35,13 @@ def test_jaccard_is_that_of_sets(first, second):
     arrays = [np.array(sorted(one), np.uint64) for one in (first, second)]
     union = len(first | second)
     assert shingles.jaccard(*arrays) == (len(first & second) / union if union else 0)
+
+
+def test_repeats_are_told_apart_in_the_chosen_documents_as_multisets_are():
+    split = words.split_words(["a b a b a b", "a b a b", "a b a b"])
+    hashes, offsets = shingles.make_shingle_sets(split, 2)
+    numbered = shingles.number_repeats(hashes, offsets, np.array([True, True, False]))
+    first, second, third = (set(numbered[begin:end].tolist()) for begin, end in pairwise(offsets.tolist()))
+    assert (len(first), len(second), len(third)) == (5, 3, 2)
+    assert third < second < first
+    assert third == set(hashes.tolist())

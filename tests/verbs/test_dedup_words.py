@@ -15,6 +15,12 @@ FORMULAIC = [
     *("def f(a, b):\n    return a + b\n", "def f(a, b):\n    return a - b\n", "I like C++ a lot", "I like C# a lot"),
     *("It costs $5", "It costs €5", "ไป", "ไป่", "ma", "má", "mà", "かき", "がき", "かぎ", "a < b", "a > b", "a | b"),
     *("Given that a < b and b < c, is it true that a < c?", "Given that a > b and b > c, is it true that a > c?"),
+    *(
+        "What is 1 + 1 + 1 + 1 + 1?",
+        "What is 1 + 1 + 1 + 1 + 1 + 1 + 1?",
+        "ha ha ha ha ha ha",
+        "ha ha ha ha ha ha ha ha",
+    ),
     *("+", "-", "🙂", "🙁", "2 + (3 * 4)", "(2 + 3) * 4"),
 ]
 

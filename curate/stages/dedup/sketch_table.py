@@ -28,8 +28,8 @@ from curate.stages.dedup.sketches import (
     SketchedSlice,
     Sketcher,
     batch_texts,
+    make_near_sets,
     make_sketcher,
-    split_near_words,
 )
 from curate.stages.slice_runner import Advance, PartNotes, ProcessedSlice, describe_part, run_slices
 
@@ -227,7 +227,7 @@ def hash_shingles(
         split = strict_words.split_strict_words(texts)
         if not np.array_equal(np.stack(shingles.hash_sequences(split)), expected[:, first : first + len(texts)]):
             raise changed_corpus(part)
-        hashes, offsets = shingles.make_shingle_sets(split_near_words(texts, split, config), config.shingle)
+        hashes, offsets = make_near_sets(texts, split, config)
         yield from (shingles.sort_unique(hashes[begin:end]) for begin, end in pairwise(offsets.tolist()))
         first += len(texts)
 

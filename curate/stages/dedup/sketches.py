@@ -15,7 +15,7 @@ import pyarrow as pa
 from curate.corpus import Documents
 from curate.matching import minhash, shingles, strict_words, words
 from curate.matching.words import Words
-from curate.runtime.arrays import Array, Int64Array
+from curate.runtime.arrays import Array, Int64Array, UInt64Array
 
 BATCH_CHARS = 65_536
 """Characters that are split at a time, so that words and shingles stay in the processor's cache."""
@@ -123,23 +123,25 @@ class MinHashSketcher:
         high, low = shingles.hash_sequences(split)
         columns: dict[str, Array] = {"words": split.counts, "high": high, "low": low}
         if self._config.bands is not None:
-            near = split_near_words(texts, split, self._config)
-            sets = shingles.make_shingle_sets(near, self._config.shingle)
+            sets = make_near_sets(texts, split, self._config)
             columns["signatures"] = minhash.compute_signatures(*sets, self._permutations)
         return columns
 
 
-def split_near_words(texts: Sequence[str], strict: Words, config: SketchConfig) -> Words:
-    """Return the words by which documents are near copies; ``strict`` are the strict words of the texts.
+def make_near_sets(texts: Sequence[str], strict: Words, config: SketchConfig) -> tuple[UInt64Array, Int64Array]:
+    """Return the hashes by which documents are near copies, and the offsets of each, as ``make_shingle_sets`` does.
 
-    They are the strict words of a document of fewer than ``config.strict_below``, where one other symbol may say
-    something else, and of one with next to no others; else the words without accents and punctuation, so that a long
-    document stays a copy of itself in another typography.
+    ``strict`` are the strict words of the texts. A document of fewer than ``config.strict_below`` of them, where one
+    other symbol may say something else, has the shingles of these words, those that it repeats told apart; so has one
+    with next to no other words. A longer one has the shingles of its words without accents and punctuation, so that it
+    stays a copy of itself in another typography.
     """
     is_strict = strict.counts < config.strict_below
     plain = words.split_words(["" if short else text for text, short in zip(texts, is_strict, strict=True)])
     is_strict |= plain.counts < config.shingle
-    return strict_words.mix_words(strict, plain, is_strict)
+    mixed = strict_words.mix_words(strict, plain, is_strict)
+    hashes, offsets = shingles.make_shingle_sets(mixed, config.shingle)
+    return shingles.number_repeats(hashes, offsets, is_strict), offsets
 
 
 def batch_texts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
