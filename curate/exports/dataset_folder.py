@@ -27,7 +27,7 @@ from curate.exports.shard_writer import WrittenShard
 from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
-from curate.runtime.files import FULL, check_output_directory, make_storage_error
+from curate.runtime.files import FULL, check_output_directory, describe_os_error, make_storage_error
 
 MADE_BY = "curate export"
 NEW_FOLDER = "name a new folder"
@@ -118,11 +118,16 @@ def warn_of_misread_path(out: Path) -> None:
 
 
 def is_export(folder: Path) -> bool:
-    """Return whether ``curate export`` wrote a folder: its manifest says so."""
+    """Return whether ``curate export`` wrote a folder: its manifest says so.
+
+    Raises StorageError where the manifest is there and may not be read.
+    """
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return False
+    except OSError as error:
+        raise describe_os_error(error) from error
     return isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY
 
 

@@ -1,6 +1,7 @@
 """Parquet parts of the tables of a run, with JSON metadata. A part that exists is complete."""
 
 import json
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError
-from curate.runtime.files import replace_atomically
+from curate.runtime.files import describe_os_error, replace_atomically
 from curate.runtime.processes import is_running
 
 _META = b"curate"
@@ -44,8 +45,17 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def list_parts(directory: Path) -> list[Path]:
-    """Return the parts of a table by name, which is the order of the corpus; none where the folder does not exist."""
-    return sorted(directory.glob("*.parquet"))
+    """Return the parts of a table by name, which is the order of the corpus; none where the folder does not exist.
+
+    Raises StorageError where the folder cannot be listed: its parts are not lost.
+    """
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise describe_os_error(error) from error
+    return sorted(directory / name for name in names if name.endswith(".parquet"))
 
 
 def remove_leftovers(directory: Path) -> None:

@@ -156,3 +156,30 @@ def test_a_device_is_never_replaced(tmp_path):
     with pytest.raises(files.StorageError, match="a device or a pipe"), files.replace_atomically(tmp_path / "device"):
         pytest.fail("the block must not begin")
     assert (tmp_path / "device").is_fifo()
+
+
+def test_what_may_not_be_read_is_not_taken_for_what_is_not_there(folder, monkeypatch):
+    assert CliRunner().invoke(cli.app, ["export", "out", "--run", "run"]).exit_code == 0
+    real_read, real_list = Path.read_bytes, os.listdir
+
+    def read(path):
+        if path.name == "manifest.json":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real_read(path)
+
+    def list_names(path="."):
+        if str(path).endswith("scores"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real_list(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(os, "listdir", list_names)
+    for words in (
+        "verify out",
+        "export out --run run --overwrite",
+        "status --run run",
+        "filter --run run --where true",
+    ):
+        found = CliRunner().invoke(cli.app, words.split())
+        name = "run/scores" if "out" not in words else "out/manifest.json"
+        assert found.exit_code == 1 and found.stderr == f"error: {name}: Permission denied\n"
