@@ -99,8 +99,10 @@ def locate_column(run: Run, name: str) -> Path:
     return run.carried / (spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
 
 
-def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: str) -> None:
+def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: Any) -> None:
     """Write the columns of one slice, in a part with the name of its part of the scores.
+
+    ``made_from`` is JSON, the content of the file where the part of the scores has it.
 
     They are complete after ``complete_carried``. Raises TableError where ``documents`` were read without columns.
     """
@@ -134,9 +136,14 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str) -> None:
     A column that lacks the part of a slice is left out; ``carry_columns`` then reads it when a verb needs it.
     """
     known = dict((run.stage("carried") or {}).get("columns", {}))
+    parts = [path.name for path in parquet.list_parts(run.scores)]
+    known_parts = set(parts)
     for name in names:
         parquet.remove_leftovers(locate_column(run, name))
-        paths = [locate_column(run, name) / path.name for path in parquet.list_parts(run.scores)]
+        for path in parquet.list_parts(locate_column(run, name)):
+            if path.name not in known_parts:
+                path.unlink()  # of a file that is gone
+        paths = [locate_column(run, name) / part for part in parts]
         if not all(path.exists() for path in paths):
             continue  # scoring began without this column
         kind = _widest({pq.read_schema(path).field("value").type for path in paths})
@@ -204,10 +211,11 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
     with console.progress("carrying", corpus.size) as progress:
         for documents in corpus.slices(columns=names):
             path = next(parts, None)
-            if path is None or parquet.read_metadata(path)["slice"] != asdict(documents.mark):
+            note = {} if path is None else parquet.read_metadata(path)
+            if path is None or note["slice"] != asdict(documents.mark):
                 start = f"{documents.mark.file}, row {documents.mark.first_row}"
                 raise TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
-            write_carried(run, names, documents, path.name, made_from)
+            write_carried(run, names, documents, path.name, note.get("source", made_from))
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
     complete_carried(run, names, made_from)
 

@@ -94,15 +94,13 @@ def score(
     corpus, model or reading (--restart discards them).
     """
     from curate.corpus import open_corpus
-    from curate.reference import load
-    from curate.reference.announce import announce_reference
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
-    from curate.rundir.run import compute_fingerprint, open_run
+    from curate.rundir.run import open_run
     from curate.runtime import console, profiler
+    from curate.stages.score.request import describe_request, find_settled, settle_compiling, settle_dtype
+    from curate.stages.score.resume import resume_scores
     from curate.stages.score.signals import choose_signals
-    from curate.stages.score.slices import ScoreWork, choose_slice_bytes, cut_corpus
-    from curate.stages.score.table import begin_scores, complete_scores
     from curate.stages.slice_runner import run_slices
 
     wanted_signals = choose_signals(signals)
@@ -110,22 +108,35 @@ def score(
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, not {value}", f"leave --{name} out for the default")
     opened = open_run(run, create=True)
-    before = (None if restart else opened.stage("score")) or {}
-    read = open_corpus(
-        as_list(corpus),
-        text_field=text_field,
-        id_field=id_field,
-        limit=limit,
-        sample=sample,
-        seed=seed,
-        on_error=on_error,
-    )
+    before = None if restart else opened.stage("score")
+    asked_before = (before or {}).get("request", {}).get("options", {})
+    reading: dict[str, Any] = {
+        "text_field": text_field or asked_before.get("text_field"),
+        "id_field": id_field or asked_before.get("id_field"),
+        "limit": limit,
+        "sample": sample,
+        "seed": seed,
+        "on_error": on_error,
+    }
+    read = open_corpus(as_list(corpus), **reading)
     console.say("reading", read.describe())
     names = document_columns.choose_carried(read, carry)
-    recorded = before.get("made_from", {}).get("model", {})
-    settled = recorded if recorded.get("model") == model else {}
+    scoring = {
+        "dtype": dtype,
+        "exact": exact,
+        "device": device,
+        "prefix": prefix,
+        "window": window,
+        "overlap": overlap,
+        "window_prefix": window_prefix,
+        "truncate": truncate,
+        "convention": convention,
+        "compile": compile,
+    }
+    request = describe_request(model, revision, scoring, reading)
+    settled = find_settled(before, request)
     config = ScoringConfig(
-        dtype=dtype,
+        dtype=settle_dtype(dtype, exact, settled),
         exact=exact,
         device=device,
         prefix=prefix,
@@ -142,31 +153,16 @@ def score(
     )
     if devices is not None and device != "auto":
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
-    reference = load(model, config, devices)
-    announce_reference(reference)
+    scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart)
+    reference = scores.load_reference(model, config, devices)
     try:
-        read = cut_corpus(read, slice_bytes or choose_slice_bytes(reference))
-        made_from = {
-            "corpus": read.fingerprint(),
-            "model": reference.identity,
-            "parameters": {"signals": wanted_signals},
-        }
-        begin_scores(opened, read, made_from, restart)
+        scores.begin(reference)
         with profiler.measure_spans() if profile else nullcontext() as watch:
-            fingerprint, corpus_fingerprint = compute_fingerprint(made_from), read.fingerprint()
-            work = ScoreWork(opened, reference, wanted_signals, names, fingerprint, corpus_fingerprint)
-            done = run_slices(read, work, leftovers=[opened.path])
+            done = run_slices(*scores.make_work(reference), leftovers=[opened.path], known=scores.notes)
     finally:
         reference.close()
-    document_columns.complete_carried(opened, names, read.fingerprint())
-    summary = summarise_scores(opened, reference.identity["model"], done.seconds, reference)
+    document_columns.complete_carried(opened, scores.carried, scores.corpus.fingerprint())
+    summary = summarise_scores(opened, scores.model, done.seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete_scores(opened, read, made_from, kept, done.read)
+    scores.complete(kept, done.read)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))
-
-
-def settle_compiling(compile: Compile, settled: dict[str, Any]) -> Compile:
-    """Return the ``--compile`` to use: for auto what the run began with, since it shows in the last digits."""
-    if compile != "auto" or "compiled" not in settled:
-        return compile
-    return "on" if settled["compiled"] else "off"
