@@ -340,12 +340,12 @@ def _rewrite(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, An
         os.replace(path, target)
         return
     table = pq.read_table(path, partitioning=None)
-    parquet.write_part(target, _restate(table, placed), note)
+    parquet.write_part(target, restate_names(table, placed), note)
     if path != target:
         path.unlink()
 
 
-def _restate(table: pa.Table, placed: PlacedPart) -> pa.Table:
+def restate_names(table: pa.Table, placed: PlacedPart) -> pa.Table:
     """Return the rows of a part under the name that their file has now; a carried column has no names."""
     index = table.schema.get_field_index("file")
     if index < 0:

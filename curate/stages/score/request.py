@@ -191,14 +191,15 @@ def check_device(run: Run, record: Mapping[str, Any], device: str) -> None:
 
 def check_identity(run: Run, record: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
     """Raise TableError, naming what differs, where a loaded model is not the one that scored."""
-    differences = list_differences(_comparable(record["made_from"]["model"]), _comparable(identity))
+    differences = list_differences(comparable_identity(record["made_from"]["model"]), comparable_identity(identity))
     if differences:
         shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
         hint = "restore what these scores were made with, name another --run, or start over with --restart"
         raise TableError(f"{run.scores} was made by another model, or on another machine: {shown}", hint)
 
 
-def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
+def comparable_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be the same in all parts of a table."""
     return {key: value for key, value in identity.items() if key not in NOT_COMPARED}
 
 
@@ -237,4 +238,4 @@ def _spell_with(name: str, value: Any) -> str:
 
 def fingerprint_parts(corpus: "Corpus", identity: Mapping[str, Any]) -> str:
     """Return what every part of a table of scores is made from, whatever its file: the model, and how rows are read."""
-    return compute_fingerprint({"reading": describe_reading(corpus), "model": _comparable(identity)})
+    return compute_fingerprint({"reading": describe_reading(corpus), "model": comparable_identity(identity)})

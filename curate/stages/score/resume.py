@@ -205,7 +205,7 @@ def resume_scores(
         console.say("signals", f"{', '.join(stay)} stay in the table")
     _arrange(scores)
     scores.uneven = scores.uneven or (slice_bytes not in (None, scores.corpus.slice_bytes) and not scores.is_scored)
-    _add_columns(scores)
+    add_lacking_columns(scores)
     return scores
 
 
@@ -257,7 +257,7 @@ def announce_changes(scores: ResumableScores, arrangement: Arrangement) -> None:
         console.say("", f"{count:,} scores are put aside in {scores.run.aside}, for when their files come back")
 
 
-def _add_columns(scores: ResumableScores) -> None:
+def add_lacking_columns(scores: ResumableScores) -> None:
     """Add the signals, ids and carried columns that parts lack."""
     assert scores.record is not None
     run, identity = scores.run, scores.record["made_from"]["model"]
