@@ -67,10 +67,15 @@ class SliceCutter:
         self.number, self.row, self.position, self.pieces = self.number + 1, next_row, position, []
         return documents
 
-    def close_at(self, mark: SliceMark) -> Documents:
-        """Return the slice of the pieces as the one that a mark describes, with the documents that are there."""
+    def close_at(self, mark: SliceMark, end: RowBlock | None = None) -> Documents:
+        """Return the slice of the pieces as the one that a mark describes, with the documents that are there.
+
+        ``end`` is the last block of the file, where that is read to its end.
+        """
         position = self.position or 0
-        if self.pieces:
+        if end is not None:
+            position = end.end
+        elif self.pieces:
             block, _, stop = self.pieces[-1]
             position = block.positions[stop - 1]
         count = sum(stop - first for _, first, stop in self.pieces)
@@ -125,7 +130,7 @@ def cut_along(blocks: Iterable[RowBlock], cutter: SliceCutter, marks: Sequence[S
     Reading ends with the last of them. Where the file has other rows than the marks tell, a slice has another number of
     documents than its mark.
     """
-    done = 0
+    done, block = 0, None
     for block in blocks:
         if cutter.position is None:
             cutter.position = block.begin
@@ -141,7 +146,7 @@ def cut_along(blocks: Iterable[RowBlock], cutter: SliceCutter, marks: Sequence[S
             if done == len(marks):
                 return
     for mark in marks[done:]:
-        yield cutter.close_at(mark)
+        yield cutter.close_at(mark, block)
 
 
 def classify_text(text: str | None) -> str:

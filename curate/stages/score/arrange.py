@@ -278,6 +278,8 @@ def _reopen_limited(part: ScoredPart, mark: SliceMark, total: int, left: int | N
 def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, Any]]:
     """Put the parts where they belong, with their carried columns, and return the metadata of all in order."""
     columns = [path for path in run.carried.iterdir() if path.is_dir()] if run.carried.is_dir() else []
+    for part in arrangement.needless:
+        part.path.unlink()
     in_place = {each.part.path for each in arrangement.placed if each.part.path == run.scores / each.name}
     lying: dict[Path, Path] = {}
     for part in [*(each.part for each in arrangement.placed), *arrangement.left_out]:
@@ -289,8 +291,6 @@ def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, An
         if not (each.is_unchanged and path == run.scores / each.name):
             _put_in_place(run, path, each)
         notes[run.scores / each.name] = each.note
-    for part in arrangement.needless:
-        part.path.unlink()
     if run.aside.exists() and not parquet.list_parts(run.aside):
         shutil.rmtree(run.aside)
     return notes
@@ -298,8 +298,7 @@ def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, An
 
 def _put_aside(run: Run, part: ScoredPart, columns: Sequence[Path]) -> Path:
     """Move the carried columns of a part out of the way, then the part, and return where it lies."""
-    mark = asdict(part.mark)
-    path = run.aside / f"{compute_fingerprint([part.note['source'], mark])}.parquet"
+    path = run.aside / f"{compute_fingerprint(part.note)}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     for folder in columns:
         if (carried := folder / part.path.name).exists():
