@@ -30,7 +30,7 @@ from curate.corpus.detect_columns import (
 from curate.corpus.hub import find_revision, parse_hub_name
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.raw_rows import RawRow, read_rows
-from curate.corpus.slicing import SliceCutter, cut_slices
+from curate.corpus.slicing import SliceCutter, cut_along, cut_slices
 from curate.corpus.sources import find_sources
 from curate.corpus.streams import filesystem_of, is_url, open_binary, read_edges
 from curate.corpus.types import UNREADABLE, BrokenSourceError, Documents, ReadOptions, ReadStart, SliceMark, Source
@@ -74,6 +74,9 @@ class Corpus:
     """The distinct schemas with which the files begin."""
     is_typed: bool = field(default=False, compare=False)
     """Whether ``start_schemas`` have the fields of all rows: all files state their types, and were looked at."""
+    cuts: Callable[[str], Sequence[SliceMark]] | None = field(default=None, compare=False)
+    """Gives the slices of a file, in order, by its name, where they are not those that ``slice_bytes`` makes; None
+    where all are."""
 
     def fingerprint(self) -> str:
         """Return a hash, as hex digits, of names, contents, fields and cuts; paths and times of files do not count."""
@@ -213,6 +216,12 @@ class Corpus:
             source.name, number, row, None, schema, columns not in ("text", ()), self.conversation is not None
         )
 
+    def _marks_behind(self, source: Source, marks: Sequence[SliceMark]) -> Sequence[SliceMark]:
+        """Return the ``cuts`` of a file behind ``marks``; none where ``slice_bytes`` cuts, or ``marks`` are others."""
+        cuts = self.cuts(source.name) if self.cuts is not None else ()
+        number = marks[-1].number + 1 if marks else 0
+        return cuts[number:] if not marks or cuts[number - 1 : number] == [marks[-1]] else ()
+
     def _read(
         self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...], left: int | None
     ) -> Iterator[Documents]:
@@ -228,7 +237,9 @@ class Corpus:
             columns=() if isinstance(columns, str) else columns,
         )
         blocks = read_blocks(source, start, reading)
-        for documents in cut_slices(blocks, self._cutter(source, marks, columns), self.slice_bytes, left):
+        cutter, along = self._cutter(source, marks, columns), self._marks_behind(source, marks)
+        cut = cut_along(blocks, cutter, along) if along else cut_slices(blocks, cutter, self.slice_bytes, left)
+        for documents in cut:
             if self.on_error == "stop":
                 stop_at_unreadable(documents)
             yield documents

@@ -1,13 +1,15 @@
 """Slices, cut from a stream of rows: the unit of work, of resuming, and of the parts of a table.
 
 A slice takes rows while their sizes stay within ``slice_bytes``; a larger single document is a slice. The cuts depend
-only on the rows, not on their blocks, so reading that begins at a slice gives the same slices from there on.
+only on the rows, not on their blocks, so reading that begins at a slice gives the same slices from there on. Slices
+that were cut before, by another size or when the file was shorter, are cut again along their marks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +67,22 @@ class SliceCutter:
         self.number, self.row, self.position, self.pieces = self.number + 1, next_row, position, []
         return documents
 
+    def close_at(self, mark: SliceMark, end: RowBlock | None = None) -> Documents:
+        """Return the slice of the pieces as the one that a mark describes, with the documents that are there.
+
+        ``end`` is the last block of the file, where that is read to its end.
+        """
+        position = self.position or 0
+        if end is not None:
+            position = end.end
+        elif self.pieces:
+            block, _, stop = self.pieces[-1]
+            position = block.positions[stop - 1]
+        count = sum(stop - first for _, first, stop in self.pieces)
+        documents = self._gather(replace(mark, documents=count), position - (self.position or 0))
+        self.number, self.row, self.position, self.pieces = mark.number + 1, mark.next_row, position, []
+        return documents
+
     def _gather(self, mark: SliceMark, read_bytes: int) -> Documents:
         rows = [row for block, first, stop in self.pieces for row in block.rows[first:stop]]
         texts = [text for block, first, stop in self.pieces for text in block.texts[first:stop]]
@@ -104,6 +122,31 @@ def cut_slices(
                     return
         cutter.take(block, first, len(block.sizes))
     yield cutter.close(end=block, last=True)
+
+
+def cut_along(blocks: Iterable[RowBlock], cutter: SliceCutter, marks: Sequence[SliceMark]) -> Iterator[Documents]:
+    """Yield the slices of one file that ``marks`` describe, which follow one another from where the cutter stands.
+
+    Reading ends with the last of them. Where the file has other rows than the marks tell, a slice has another number of
+    documents than its mark.
+    """
+    done, block = 0, None
+    for block in blocks:
+        if cutter.position is None:
+            cutter.position = block.begin
+        first = 0
+        while first < len(block.rows):
+            stop = bisect_left(block.rows, marks[done].next_row, first)
+            cutter.take(block, first, stop)
+            first = stop
+            if stop == len(block.rows):
+                break
+            yield cutter.close_at(marks[done])
+            done += 1
+            if done == len(marks):
+                return
+    for mark in marks[done:]:
+        yield cutter.close_at(mark, block)
 
 
 def classify_text(text: str | None) -> str:

@@ -21,7 +21,7 @@ from curate.exports.job import COLUMN_TO_VERB, ExportJob
 from curate.exports.leaked_passages import LeakedPassages
 from curate.rundir import parquet
 from curate.rundir.decision_table import DecisionReader
-from curate.rundir.run import Run
+from curate.rundir.run import Run, fingerprint_of_parts
 from curate.runtime.text import command
 
 
@@ -71,7 +71,7 @@ def read_slices(job: ExportJob) -> Iterator[JoinedSlice]:
 def read_mark(path: Path, run: Run) -> SliceMark:
     """Return the slice that a part of the scores covers. Raises TableError where the part belongs to other scores."""
     note = parquet.read_metadata(path)
-    if note.get("made_from") != run.finished_scores()["fingerprint"]:
+    if note.get("made_from") != fingerprint_of_parts(run.finished_scores()):
         raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", run.path))
     return SliceMark(**note["slice"])
 

@@ -144,10 +144,14 @@ class RecipeRunner:
     def call(self, step: "Step") -> Any:
         """Return what the verb returns.
 
-        Scores are made anew where nothing but the corpus has changed, or where ``restart`` allows it.
+        ``score`` keeps the scores of the files that a changed corpus still has. Scores are made anew where ``restart``
+        allows it, and where nothing but the corpus has changed and their record, of an earlier version, does not tell
+        its files apart.
         """
         verb, values = self.functions[step.verb], self.values(step)
-        if step.verb == "score" and self.records.same_but_corpus(self.open(), step):
+        run = self.open()
+        tells_files = "parts" in (run.stage("score") or {})
+        if step.verb == "score" and not tells_files and self.records.same_but_corpus(run, step):
             console.warn("the corpus has changed since it was scored; it is scored again from the start")
             return verb(**{**values, "restart": True})
         try:

@@ -128,6 +128,26 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
     return Checkpoint(model, tokenizer, encoder, name, source, commit, weights, trust_remote_code, notes)
 
 
+def open_without_weights(name: str, revision: str | None, trust_remote_code: bool) -> Checkpoint:
+    """Return a checkpoint with its tokenizer and its configuration, whose weights are tensors without numbers.
+
+    Raises ModelError where they cannot be loaded.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = open_tokenizer(name, revision, trust_remote_code)
+    source = str(builtin_folder()) if name == BUILTIN else name
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    try:
+        with silence_transformers(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(source, **options)
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except Exception as error:  # as ``_load_model``
+        local = Path(source).is_dir()
+        raise model_folder.explain_failure(source, local, "its configuration cannot be loaded", error) from error
+    return Checkpoint(model, tokenizer, TextEncoder(tokenizer), name, source, revision, "", trust_remote_code)
+
+
 def _require_source(name: str, source: str) -> bool:
     """Return whether a model is a local folder. Raises ModelError for a folder that does not exist or has no model."""
     local = Path(source).is_dir()

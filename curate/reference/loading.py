@@ -9,7 +9,14 @@ import torch
 from curate.errors import ModelError, UsageError
 from curate.reference import self_check
 from curate.reference.causal import CausalReference
-from curate.reference.checkpoint import DTYPES, Checkpoint, load_with_dtype, open_checkpoint, prefix_token
+from curate.reference.checkpoint import (
+    DTYPES,
+    Checkpoint,
+    load_with_dtype,
+    open_checkpoint,
+    open_without_weights,
+    prefix_token,
+)
 from curate.reference.forward_pass import packed_attention
 from curate.reference.forward_pass.device_transfer import DeviceTransfer
 from curate.reference.forward_pass.forward import CausalModel
@@ -160,6 +167,14 @@ def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | 
         return prefix_token(checkpoint, "none"), policy
     policy = WindowPolicy(window, config.overlap, config.window_prefix, False, kept)
     return prefix_token(checkpoint, config.prefix), policy
+
+
+def resolve_windows(name: str, config: ScoringConfig) -> tuple[int | None, WindowPolicy]:
+    """Return the prefix token and the windows that a config comes to, from the tokenizer and the configuration alone.
+
+    Raises what ``choose_policy`` raises, and ModelError where the two cannot be loaded.
+    """
+    return choose_policy(open_without_weights(name, config.revision, config.trust_remote_code), config)
 
 
 def build_identity(

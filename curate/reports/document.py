@@ -15,7 +15,7 @@ from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
 from curate.rundir import decision_table, parquet, placements, reasons, rejections, scores_view
 from curate.rundir.reasons import UNREADABLE, duplicate_reason
 from curate.rundir.rejections import Rejections
-from curate.rundir.run import Run
+from curate.rundir.run import Run, reopen_scored_corpus
 from curate.rundir.signals import SIGNALS
 from curate.runtime.text import command, wrap_parts
 
@@ -315,7 +315,7 @@ def _open_corpus(run: Run) -> Corpus | str:
     """Return the corpus that was scored, or why its texts cannot be shown."""
     score = run.stage("score") or {}
     try:
-        corpus = Corpus.from_spec(score["corpus"])
+        corpus = reopen_scored_corpus(run, score)
         same = corpus.fingerprint() == score["made_from"]["corpus"]
     except CurateError as error:
         return error.message

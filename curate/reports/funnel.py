@@ -11,7 +11,7 @@ from curate.rundir import decision_table, overlaps, parquet, placements, reasons
 from curate.rundir import rejections as rundir_rejections
 from curate.rundir import tally as rundir_tally
 from curate.rundir.rejections import Rejections
-from curate.rundir.run import Run
+from curate.rundir.run import Run, hint_changed_corpus, spell_score_command
 from curate.runtime.console import WIDTH, format_count
 from curate.runtime.numbers import format_share
 from curate.runtime.text import command, fold_whitespace, shorten, wrap_parts
@@ -260,7 +260,9 @@ def check_corpus(run: Run) -> tuple[Corpus | None, list[str]]:
         corpus = Corpus.from_spec(score["corpus"])
         now = corpus.fingerprint()
     except CurateError as error:
-        return None, [f"the corpus that was scored cannot be opened: {error.message}"]
+        where = f" ({spell_score_command(run, score)} takes it up where it is now)" if "request" in score else ""
+        return None, [f"the corpus that was scored cannot be opened: {error.message}{where}"]
     if now == score["made_from"]["corpus"]:
         return corpus, []
-    return None, ["the corpus has changed since it was scored (curate score … --restart)"]
+    hint = hint_changed_corpus(run, score) if "request" in score else "curate score … --restart"
+    return None, [f"the corpus has changed since it was scored ({hint})"]

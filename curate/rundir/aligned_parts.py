@@ -113,7 +113,9 @@ def read_schema(run: Run) -> pa.Schema:
     if not parts:
         return schemas.SCORES
     with parquet.naming(parts[0]):
-        return pq.read_schema(parts[0])
+        schema = pq.read_schema(parts[0])
+    hidden = run.list_hidden_signals()
+    return pa.schema([column for column in schema if column.name not in hidden])
 
 
 class _KeepReader:

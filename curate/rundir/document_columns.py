@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -67,8 +68,10 @@ def locate_column(run: Run, name: str) -> Path:
     return run.carried / (spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
 
 
-def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: str) -> None:
+def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: Any) -> None:
     """Write the columns of one slice, in a part with the name of its part of the scores.
+
+    ``made_from`` is JSON, the content of the file where the part of the scores has it.
 
     They are complete after ``complete_carried``. Raises TableError where ``documents`` were read without columns.
     """
@@ -96,9 +99,14 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
     of ``optional`` that has no value.
     """
     known, empty = dict((run.stage("carried") or {}).get("columns", {})), []
+    parts = [path.name for path in parquet.list_parts(run.scores)]
+    known_parts = set(parts)
     for name in names:
         parquet.remove_leftovers(locate_column(run, name))
-        paths = [locate_column(run, name) / path.name for path in parquet.list_parts(run.scores)]
+        for path in parquet.list_parts(locate_column(run, name)):
+            if path.name not in known_parts:
+                path.unlink()  # of a file that is gone
+        paths = [locate_column(run, name) / part for part in parts]
         if not all(path.exists() for path in paths):
             continue  # scoring began without this column
         kind = _unify(name, paths)
@@ -234,10 +242,11 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
     with console.progress("carrying", corpus.size) as progress:
         for documents in corpus.slices(columns=tuple(map(find_path, names))):
             path = next(parts, None)
-            if path is None or parquet.read_metadata(path)["slice"] != asdict(documents.mark):
+            note = {} if path is None else parquet.read_metadata(path)
+            if path is None or note["slice"] != asdict(documents.mark):
                 start = f"{documents.mark.file}, row {documents.mark.first_row}"
                 raise TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
-            write_carried(run, names, documents, path.name, made_from)
+            write_carried(run, names, documents, path.name, note.get("source", made_from))
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
     for name in complete_carried(run, names, made_from, optional=unseen):
         if name in unseen:

@@ -6,16 +6,18 @@ stops with an error that names the command to run; it never mixes tables.
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from curate.corpus import Corpus, open_corpus
-from curate.errors import TableError, UsageError
+from curate.corpus import Corpus, SliceMark, open_corpus
+from curate.errors import CorpusError, TableError, UsageError
 from curate.rundir import parquet, token_counts
+from curate.rundir.signals import SIGNALS
 from curate.runtime import console, files
 from curate.runtime.text import command
 
@@ -68,6 +70,11 @@ class Run:
         return self.path / "carried"
 
     @property
+    def aside(self) -> Path:
+        """Parts of the scores of files that the corpus no longer has, kept in case that they come back."""
+        return self.path / "aside"
+
+    @property
     def unreadable(self) -> Path:
         return self.path / "unreadable.jsonl"
 
@@ -82,6 +89,13 @@ class Run:
         self.record = rest if record is None else {**rest, name: dict(record)}
         self.record["format"] = FORMAT
         files.write_json(self.path / "run.json", dict(sorted(self.record.items())))
+
+    def list_hidden_signals(self) -> list[str]:
+        """Return the signals that nobody asked for, which parts may have so that they can be asked for later."""
+        record = self.stage("score") or {}
+        if "parts" not in record:
+            return []
+        return [name for name in SIGNALS if name not in record["made_from"]["parameters"]["signals"]]
 
     def finished_scores(self) -> dict[str, Any]:
         """Return the record of ``score``. Raises TableError where the scores are missing or not complete."""
@@ -106,13 +120,73 @@ class Run:
         return token_counts.find_counted_tokens(self.stage("score") or {}, parquet.list_parts(self.scores))
 
     def corpus(self) -> Corpus:
-        """Open the corpus that was scored. Raises TableError where its files are not the ones that were scored."""
+        """Open the corpus that was scored, in the slices that were scored.
+
+        Raises CorpusError where it is not where it was, TableError where its files are not the ones that were scored.
+        """
         record = self.finished_scores()
-        corpus = Corpus.from_spec(record["corpus"])
+        try:
+            corpus = reopen_scored_corpus(self, record)
+        except CorpusError as error:
+            if not error.message.endswith("does not exist"):
+                raise
+            message = f"the corpus of {self.path} is not where it was: {error.message}"
+            raise CorpusError(message, f"{spell_score_command(self, record)} takes it up where it is now") from error
         if corpus.fingerprint() != record["made_from"]["corpus"]:
-            hint = "score it again (curate score … --restart), or restore the old files"
-            raise TableError("the corpus has changed since it was scored: a file's size or content differs", hint)
+            message = "the corpus has changed since it was scored: a file's size or content differs"
+            raise TableError(message, hint_changed_corpus(self, record))
         return corpus
+
+
+@dataclass(slots=True)
+class PartCuts:
+    """The slices of each file that the parts of a table cover, for ``Corpus.cuts``; read when first needed."""
+
+    folder: Path
+    file_to_marks: dict[str, list[SliceMark]] | None = None
+
+    def __call__(self, file: str) -> Sequence[SliceMark]:
+        """Return the slices of a file in order; none where no part is of it."""
+        if self.file_to_marks is None:
+            self.file_to_marks = {}
+            for path in parquet.list_parts(self.folder):
+                mark = SliceMark(**parquet.read_metadata(path)["slice"])
+                self.file_to_marks.setdefault(mark.file, []).append(mark)
+        return self.file_to_marks.get(file, [])
+
+
+def reopen_scored_corpus(run: Run, record: Mapping[str, Any]) -> Corpus:
+    """Open the corpus of a record of ``score``, cut as it was scored. Its files may have changed.
+
+    Raises what ``open_corpus`` raises.
+    """
+    corpus = Corpus.from_spec(record["corpus"])
+    return replace(corpus, cuts=PartCuts(run.scores)) if record.get("uneven") else corpus
+
+
+def fingerprint_of_parts(record: Mapping[str, Any]) -> str:
+    """Return what the parts of the scores are made from, as their metadata have it."""
+    return str(record.get("parts") or record["fingerprint"])
+
+
+def hint_changed_corpus(run: Run, record: Mapping[str, Any]) -> str:
+    """Return the hint for a corpus that has changed since it was scored."""
+    if "request" not in record:
+        return "score it again (curate score … --restart), or restore the old files"
+    return f"{spell_score_command(run, record, record['corpus']['paths'])} scores what is new and keeps the rest"
+
+
+def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str] = ("CORPUS",)) -> str:
+    """Return the command that scores ``paths`` into a run with the model and the options of its record."""
+    words = ["score", *(shlex.quote(path) for path in paths)]
+    request = record.get("request", {"model": {"name": record["made_from"]["model"]["model"]}, "options": {}})
+    name = request["model"]["name"]
+    options = {} if name == "builtin" else {"model": name, "revision": request["model"].get("revision")}
+    for option, value in {**options, **request["options"]}.items():
+        if value is not None and value is not False:
+            flag = f"--{option.replace('_', '-')}"
+            words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
+    return command(" ".join(words), run.path)
 
 
 def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **options: Any) -> Corpus:

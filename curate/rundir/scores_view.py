@@ -103,6 +103,9 @@ def _create_views(
         select = _join_carried(select, _locate(run, name), sql.quote_name(shown))
     try:
         kinds = {str(row[0]): row[1] for row in connection.execute(f"DESCRIBE {select}").fetchall()}
+        if hidden := [name for name in run.list_hidden_signals() if name in kinds]:
+            select = f"SELECT * EXCLUDE ({', '.join(hidden)}) FROM ({select})"
+            kinds = {name: kind for name, kind in kinds.items() if name not in hidden}
         numbers = [sql.quote_name(name) for name, kind in kinds.items() if kind in ("DOUBLE", "FLOAT")]
         replaced = ", ".join(f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END AS {name}" for name in numbers)
         connection.execute(f"CREATE VIEW measured AS SELECT * REPLACE ({replaced}) FROM ({select})")

@@ -137,18 +137,23 @@ class SliceRun:
 
 
 def run_slices(
-    corpus: Corpus, work: SliceWork[Any], leftovers: Sequence[Path] = (), executor: Executor | None = None
+    corpus: Corpus,
+    work: SliceWork[Any],
+    leftovers: Sequence[Path] = (),
+    executor: Executor | None = None,
+    known: PartNotes = NO_NOTES,
 ) -> SliceRun:
     """Work on all slices of a corpus that have no part yet, and return what was done.
 
     ``leftovers`` are further folders in which a killed writer may have left temporary files. The metadata of each part
-    are read once. Raises Interrupted after Ctrl-C, when the parts that are complete stay; TableError for a foreign
-    part, or where the parts are not those of the corpus in the end; what the corpus and the work raise.
+    are read once, those in ``known`` not again. Raises Interrupted after Ctrl-C, when the parts that are complete stay;
+    TableError for a foreign part, or where the parts are not those of the corpus in the end; what the corpus and the
+    work raise.
     """
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
         parquet.remove_leftovers(folder)
-    before = read_notes(work.folder, work.fingerprint)
+    before = read_notes(work.folder, work.fingerprint, known)
     done = list_marks(before)
     resumed = count_documents(before)
     if resumed:
@@ -228,12 +233,12 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
         if note.get("made_from") != fingerprint:
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")
         mark = SliceMark(**note["slice"])
-        if _follows(ends.get(mark.file), mark):
+        if follows(ends.get(mark.file), mark):
             notes[path], ends[mark.file] = note, mark
     return notes
 
 
-def _follows(before: SliceMark | None, mark: SliceMark) -> bool:
+def follows(before: SliceMark | None, mark: SliceMark) -> bool:
     """Return whether a slice begins where the one before it ends; None stands for the beginning of the file."""
     if before is None:
         return mark.number == 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 VERBS = (
     "score",
+    "merge",
     "decontaminate",
     "dedup",
     "filter",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from curate.verbs.explain import explain as explain
     from curate.verbs.export import export as export
     from curate.verbs.filter import filter as filter
+    from curate.verbs.merge import merge as merge
     from curate.verbs.order import order as order
     from curate.verbs.rank_sft import rank_sft as rank_sft
     from curate.verbs.report import report as report

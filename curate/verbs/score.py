@@ -106,15 +106,14 @@ def score(
     corpus, model or reading (--restart discards them).
     """
     from curate.corpus import open_corpus
-    from curate.reference import load
-    from curate.reference.announce import announce_reference
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
-    from curate.rundir.run import compute_fingerprint, open_run
+    from curate.rundir.run import open_run
     from curate.runtime import console, profiler
+    from curate.stages.score.request import describe_request, find_settled, settle_compiling, settle_dtype
+    from curate.stages.score.resume import resume_scores
     from curate.stages.score.signals import choose_signals
-    from curate.stages.score.slices import ScoreWork, check_scores_finite, choose_slice_bytes, cut_corpus
-    from curate.stages.score.table import begin_scores, complete_scores
+    from curate.stages.score.slices import check_scores_finite
     from curate.stages.score.texts import check_text_options, load_and_score
     from curate.stages.slice_runner import run_slices
 
@@ -153,54 +152,53 @@ def score(
     if not paths:
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
     opened = open_run(run, create=True)
-    before = (None if restart else opened.stage("score")) or {}
-    read = open_corpus(
-        paths,
-        text_field=text_field,
-        id_field=id_field,
-        limit=limit,
-        sample=sample,
-        seed=seed,
-        on_error=on_error,
-    )
+    before = None if restart else opened.stage("score")
+    asked_before = (before or {}).get("request", {}).get("options", {})
+    reading: dict[str, Any] = {
+        "text_field": text_field or asked_before.get("text_field"),
+        "id_field": id_field or asked_before.get("id_field"),
+        "limit": limit,
+        "sample": sample,
+        "seed": seed,
+        "on_error": on_error,
+    }
+    read = open_corpus(paths, **reading)
     console.say("reading", read.describe())
     names = document_columns.choose_carried(read, carry)
-    recorded = before.get("made_from", {}).get("model", {})
-    settled = recorded if recorded.get("model") == model else {}
+    scoring = {
+        "dtype": dtype,
+        "exact": exact,
+        "device": device,
+        "prefix": prefix,
+        "window": window,
+        "overlap": overlap,
+        "window_prefix": window_prefix,
+        "truncate": truncate,
+        "convention": convention,
+        "compile": compile,
+    }
+    request = describe_request(model, revision, scoring, reading)
+    settled = find_settled(before, request)
     config = replace(
         config,
+        dtype=settle_dtype(dtype, exact, settled),
         pack_tokens=settled.get("pack_tokens") if pack_tokens is None else pack_tokens,
         compiled=settle_compiling(compile, settled),
         text_bytes=0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1)),
     )
-    reference = load(model, config, devices)
-    announce_reference(reference)
+    scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart)
+    reference = scores.load_reference(model, config, devices)
     try:
-        read = cut_corpus(read, slice_bytes or choose_slice_bytes(reference))
-        made_from = {
-            "corpus": read.fingerprint(),
-            "model": reference.identity,
-            "parameters": {"signals": wanted_signals},
-        }
-        begin_scores(opened, read, made_from, restart)
+        scores.begin(reference)
         with profiler.measure_spans() if profile else nullcontext() as watch:
-            fingerprint, corpus_fingerprint = compute_fingerprint(made_from), read.fingerprint()
-            work = ScoreWork(opened, reference, wanted_signals, names, fingerprint, corpus_fingerprint)
-            done = run_slices(read, work, leftovers=[opened.path])
+            done = run_slices(*scores.make_work(reference), leftovers=[opened.path], known=scores.notes)
     finally:
         reference.close()
-    for name in document_columns.complete_carried(opened, names, read.fingerprint()):
+    for name in document_columns.complete_carried(opened, scores.carried, scores.corpus.fingerprint()):
         console.warn(f"no document has a value in {name}")
     document_columns.record_clashes(opened, read)
-    summary = summarise_scores(opened, reference.identity["model"], done.seconds, reference)
-    check_scores_finite(summary, reference.identity)
+    summary = summarise_scores(opened, scores.model, done.seconds, reference)
+    check_scores_finite(summary, scores.identity)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete_scores(opened, read, made_from, kept, done.read)
+    scores.complete(kept, done.read)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))
-
-
-def settle_compiling(compile: Compile, settled: dict[str, Any]) -> Compile:
-    """Return the ``--compile`` to use: for auto what the run began with, since it shows in the last digits."""
-    if compile != "auto" or "compiled" not in settled:
-        return compile
-    return "on" if settled["compiled"] else "off"

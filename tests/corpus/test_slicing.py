@@ -1,7 +1,7 @@
 """Slices: they tile the corpus, stay within their bytes, and a run cut anywhere goes on with the same ones."""
 
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,6 +35,36 @@ def test_a_run_cut_anywhere_goes_on_with_the_same_slices(format, lengths, slice_
             rest = [as_value(documents) for documents in corpus.slices(done, columns="all")]
             assert rest == whole[cut:]
     assert_tiled([value[0] for value in whole], [value[1] for value in whole], limit)
+
+
+@each_format
+@settings(max_examples=6, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=20),
+    slice_bytes=st.integers(1, 900),
+    others=st.integers(1, 900),
+    limit=st.none() | st.integers(1, 25),
+    sample=st.none() | st.floats(0.05, 1),
+)
+def test_slices_of_another_size_are_cut_again_along_their_marks(format, lengths, slice_bytes, others, limit, sample):
+    records = [{"id": f"d{row}", "text": "x" * length, "n": row} for row, length in enumerate(lengths)]
+    with tempfile.TemporaryDirectory() as folder:
+        write_records(Path(folder, file_name(format)), records)
+        write_records(Path(folder, "z", file_name(format)), records[::-1])
+        corpus = open_corpus([folder], slice_bytes=slice_bytes, limit=limit, sample=sample, text_field="text")
+        whole = [as_value(documents) for documents in corpus.slices(columns="all")]
+        cuts = {}
+        for value in whole:
+            cuts.setdefault(value[0].file, []).append(value[0])
+        along = replace(corpus, slice_bytes=others, cuts=lambda file: cuts[file])
+        assert [as_value(documents)[:6] for documents in along.slices(columns="all")] == [value[:6] for value in whole]
+        for cut in range(len(whole) + 1):
+            done = {}
+            for value in whole[:cut]:
+                done.setdefault(value[0].file, []).append(value[0])
+            rest = [as_value(documents) for documents in along.slices(done, columns="all")]
+            compared = slice(None) if limit is None else slice(0, 6)  # the stored bytes behind a limit are not read
+            assert [value[compared] for value in rest] == [value[compared] for value in whole[cut:]]
 
 
 def assert_tiled(marks, rows, limit):

@@ -181,6 +181,18 @@ def test_a_corpus_that_changed_is_scored_again_and_all_that_follows_is_made_agai
     assert states(curate.run("r.yaml")) == ["skipped"] * 3
 
 
+def test_a_corpus_that_grew_is_scored_where_it_is_new(made, capsys):
+    from curate.runtime import console
+
+    written(made, "run: fresh\nsteps:\n- score: {corpus: corpus, model: none}\n- dedup\n")
+    assert states(curate.run("r.yaml")) == ["done"] * 2 and states(curate.run("r.yaml")) == ["skipped"] * 2
+    write_lines(made / "corpus" / "b.jsonl", [{"id": "new", "text": "a new document"}])
+    console.enable()
+    assert states(curate.run("r.yaml")) == ["done"] * 2
+    assert "kept 1 file, 8 documents; 1 new" in capsys.readouterr().err
+    assert curate.status("fresh").read == 9 and states(curate.run("r.yaml")) == ["skipped"] * 2
+
+
 def test_scores_made_otherwise_are_thrown_away_only_when_asked_to(made, scoring):
     curate.run("r.yaml")
     with pytest.raises(TableError, match="step 1 of 3, score") as caught:

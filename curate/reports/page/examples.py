@@ -91,7 +91,8 @@ def _look_up(
     if not places:
         return {}
     path = sources.run.scores / block.name
-    known = [name for name in COLUMNS if name in pq.read_schema(path).names]
+    hidden = sources.run.list_hidden_signals()
+    known = [name for name in COLUMNS if name in pq.read_schema(path).names and name not in hidden]
     rows = pq.read_table(path, columns=known, partitioning=None).take(list(places.values())).to_pylist()
     found = {}
     for (value, place), row in zip(places.items(), rows, strict=True):

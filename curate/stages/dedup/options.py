@@ -46,7 +46,7 @@ def open_run_corpus(
     from curate.stages.dedup.sketch_table import SLICE_BYTES
 
     corpus = choose_run_corpus(run, paths, "dedup", text_field=text_field, id_field=id_field, on_error=on_error)
-    return replace(corpus, slice_bytes=SLICE_BYTES, on_error=on_error)
+    return replace(corpus, slice_bytes=SLICE_BYTES, on_error=on_error, cuts=None)
 
 
 def open_other_corpora(

@@ -1,5 +1,6 @@
 """Scoring slice by slice: the texts of a slice are measured by the model and by signals, and become a part."""
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ def choose_slice_bytes(reference: "ReferenceModel") -> int:
 
 
 def cut_corpus(corpus: "Corpus", slice_bytes: int) -> "Corpus":
-    """Return the same corpus, cut into slices of another size."""
+    """Return the same corpus, cut into slices of another size from where its parts end."""
     return replace(corpus, slice_bytes=slice_bytes)
 
 
@@ -51,6 +52,8 @@ class TextsToScore:
     """Indices of the documents that the model reads."""
     columns: dict[str, list[Any]]
     """What the texts give without a model: hash, sizes, signals; one entry for each document."""
+    left: int | None
+    """The documents that the file may have at most under a limit, None without one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +66,11 @@ class ScoreWork:
     carried: tuple[str, ...]
     """Columns of the documents that are stored next to the scores."""
     fingerprint: str
-    corpus_fingerprint: str
-    """What the stored columns are made from."""
+    corpus: "Corpus"
+    origins: Mapping[str, Sequence[Any]]
+    """The content of each file by its name (``identify_source``); empty where the parts do not say it."""
+    scored_before: Mapping[str, int]
+    """The documents of each file that have parts already."""
     label: str = "scoring"
     done: str = "scored"
 
@@ -97,17 +103,31 @@ class ScoreWork:
     def write(self, path: Path, processed: "ProcessedSlice[tuple[TextsToScore, Likelihoods]]") -> None:
         """Write the stored columns of a slice, then its part, so that a part that exists has its columns."""
         texts, likelihoods = processed.result
-        table = rows.assemble_part(processed.documents, texts.scored, likelihoods, texts.columns, self.signals)
-        document_columns.write_carried(self.run, self.carried, processed.documents, path.name, self.corpus_fingerprint)
-        parquet.write_part(path, table, describe_part(self, processed.documents))
+        documents = processed.documents
+        table = rows.assemble_part(documents, texts.scored, likelihoods, texts.columns, self.signals)
+        note: dict[str, Any] = {"source": self.origins[documents.mark.file]}
+        note |= {"id_field": self.corpus.id_field, "signals": self.signals}
+        if texts.left is not None:
+            note["left"] = texts.left
+        document_columns.write_carried(self.run, self.carried, documents, path.name, note["source"])
+        parquet.write_part(path, table, {**describe_part(self, documents), **note})
+
+    def _count_left(self, counts: Mapping[str, int], file: str) -> int | None:
+        """Return the documents that a file may have at most, ``counts`` being those of the files before it."""
+        if self.corpus.limit is None:
+            return None
+        before = itertools.takewhile(lambda name: name != file, (source.name for source in self.corpus.sources))
+        return self.corpus.limit - sum(counts.get(name, 0) for name in before)
 
     def _read_passages(self, slices: "Iterator[Documents]", waiting: deque[TextsToScore]) -> Iterator[list[Passage]]:
-        workers = choose_workers(self.reference)
+        workers, counts = choose_workers(self.reference), dict(self.scored_before)
         for documents in slices:
+            left = self._count_left(counts, documents.mark.file)
+            counts[documents.mark.file] = counts.get(documents.mark.file, 0) + len(documents)
             scored = [index for index, status in enumerate(documents.statuses) if status == "ok"]
             with profiler.span("signals"):
                 columns = rows.measure_texts(documents, self.signals, workers)
-            waiting.append(TextsToScore(documents, scored, columns))
+            waiting.append(TextsToScore(documents, scored, columns, left))
             yield [Passage(documents.texts[index] or "") for index in scored]
 
 

@@ -6,6 +6,7 @@ Sums are made part by part in the order of the corpus, so that the same table gi
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -29,13 +30,12 @@ BINS = 24
 def begin_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: bool) -> None:
     """Record what the scores of a run are made from, or check that those that it has were made from the same.
 
+    For scores whose record does not say what was asked for: those of ``rank-sft``, and of earlier versions of curate.
     ``restart`` drops them first. Raises TableError where the run has scores that were made from anything else.
     """
     if restart:
-        shutil.rmtree(run.scores, ignore_errors=True)
-        shutil.rmtree(run.carried, ignore_errors=True)
-        run.record.pop("carried", None)
-    before = None if restart else run.stage("score")
+        discard_scores(run)
+    before = run.stage("score")
     if before is not None and before["made_from"] != made_from:
         changed = list_differences(before["made_from"], made_from)
         shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
@@ -46,19 +46,35 @@ def begin_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: b
     if before is None and any(run.scores.glob("*.parquet")):
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
     if before is None or not before.get("complete"):
-        fingerprint = compute_fingerprint(made_from)
-        record = {"complete": False, "made_from": made_from, "fingerprint": fingerprint, "corpus": corpus.spec()}
-        run.save("score", record)
+        run.save("score", {"complete": False, **describe_scores(corpus, made_from)})
+
+
+def describe_scores(corpus: Corpus, made_from: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of the scores of a corpus, without counts."""
+    return {"made_from": made_from, "fingerprint": compute_fingerprint(made_from), "corpus": corpus.spec()}
+
+
+def discard_scores(run: Run) -> None:
+    """Remove the scores of a run, with their carried columns and what was put aside."""
+    for folder in (run.scores, run.carried, run.aside):
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in ("score", "carried"):
+        run.record.pop(name, None)
 
 
 def complete_scores(
-    run: Run, corpus: Corpus, made_from: dict[str, Any], summary: dict[str, Any], num_documents: int
+    run: Run,
+    corpus: Corpus,
+    made_from: dict[str, Any],
+    summary: dict[str, Any],
+    num_documents: int,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Check that all ``num_documents`` of the corpus are in the table, and mark the table complete.
 
-    Writes ``unreadable.jsonl`` and the record with ``summary`` (JSON-able). Raises TableError where rows are missing.
+    Writes ``unreadable.jsonl``, and the record (``describe_scores`` where it is None) with ``summary`` (JSON-able).
+    Raises TableError where rows are missing.
     """
-    fingerprint = compute_fingerprint(made_from)
     counts = count_rows(run)
     if num_documents != counts["read"]:
         detail = f"{num_documents:,} documents were read, {counts['read']:,} are in the table"
@@ -66,15 +82,8 @@ def complete_scores(
     write_unreadable(run)
     if counts.get("unreadable"):
         console.warn(f"{counts['unreadable']:,} rows could not be read: {run.unreadable}")
-    record = {
-        "complete": True,
-        "made_from": made_from,
-        "fingerprint": fingerprint,
-        "corpus": corpus.spec(),
-        "counts": counts,
-        "summary": summary,
-    }
-    run.save("score", record)
+    record = describe_scores(corpus, made_from) if record is None else record
+    run.save("score", {**record, "complete": True, "counts": counts, "summary": summary})
 
 
 def count_rows(run: Run) -> dict[str, int]:

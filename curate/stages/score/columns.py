@@ -1,0 +1,127 @@
+"""Columns that are added to parts which are there: signals, ids and columns of the documents. No model reads again.
+
+The texts of the slices that lack one are read from the corpus, checked against the hashes of their parts, and each part
+is written again, complete or not at all. A part says in its metadata which it has, so that this can be resumed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.corpus import Corpus, Documents, SliceMark
+from curate.errors import TableError
+from curate.rundir import document_columns, parquet
+from curate.rundir.run import Run
+from curate.rundir.schemas import scores_schema
+from curate.runtime import console, threads
+from curate.stages.score.arrange import is_carried_for
+from curate.stages.score.rows import measure_texts
+from curate.stages.slice_runner import PartNotes
+
+
+def list_lacking(
+    run: Run, notes: PartNotes, id_field: str | None, signals: Sequence[str], carried: Sequence[str]
+) -> dict[Path, tuple[str, ...]]:
+    """Return the parts that lack something, each with the carried columns that it lacks."""
+    lacking = {}
+    for path, note in notes.items():
+        missing = tuple(name for name in carried if not _has_carried(run, name, path, note))
+        if missing or lacks_columns(note, id_field, signals):
+            lacking[path] = missing
+    return lacking
+
+
+def lacks_columns(note: Mapping[str, Any], id_field: str | None, signals: Sequence[str]) -> bool:
+    """Return whether a part has ids of another field, or lacks a signal, by its metadata."""
+    return note["id_field"] != id_field or not set(signals) <= set(note["signals"])
+
+
+def _has_carried(run: Run, name: str, path: Path, note: Mapping[str, Any]) -> bool:
+    carried = document_columns.locate_column(run, name) / path.name
+    return carried.exists() and is_carried_for(parquet.read_metadata(carried), note)
+
+
+def add_columns(
+    run: Run,
+    corpus: Corpus,
+    notes: PartNotes,
+    lacking: Mapping[Path, tuple[str, ...]],
+    signals: Sequence[str],
+) -> dict[Path, Mapping[str, Any]]:
+    """Write what parts lack, and return the metadata of all parts.
+
+    ``corpus`` names the ids, ``signals`` are all that a part is to have. Raises TableError where a text is another one
+    than was scored.
+    """
+    renewed = dict(notes)
+    marks: dict[str, list[tuple[SliceMark, Path]]] = {}
+    for path, note in notes.items():
+        mark = SliceMark(**note["slice"])
+        marks.setdefault(mark.file, []).append((mark, path))
+    cuts = {file: [mark for mark, _ in of_file] for file, of_file in marks.items()}
+    along = replace(corpus, cuts=lambda file: cuts.get(file, []), limit=None, on_error="quarantine")
+    columns = tuple(dict.fromkeys(name for names in lacking.values() for name in names))
+    indices = {source.name: index for index, source in enumerate(corpus.sources)}
+    with console.progress("adding columns", corpus.size) as progress:
+        for file, of_file in marks.items():
+            needed = [number for number, (_, path) in enumerate(of_file) if path in lacking]
+            if not needed:
+                continue
+            done = {file: [mark for mark, _ in of_file[: needed[0]]]}
+            slices = along.slices(done, columns=columns or "text", only={indices[file]})
+            behind = of_file[needed[0] : needed[-1] + 1]
+            for (mark, path), documents in zip(behind, slices, strict=False):
+                if documents.mark != mark:
+                    raise _make_changed_error(run, mark.file, mark.first_row)
+                if path in lacking:
+                    renewed[path] = _renew_part(run, path, documents, notes[path], lacking[path], corpus, signals)
+                progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
+    return renewed
+
+
+def _renew_part(
+    run: Run,
+    path: Path,
+    documents: Documents,
+    note: Mapping[str, Any],
+    carried: Sequence[str],
+    corpus: Corpus,
+    signals: Sequence[str],
+) -> Mapping[str, Any]:
+    """Write the columns that a part lacks, and return its metadata."""
+    missing = [name for name in signals if name not in note["signals"]]
+    measured = measure_texts(documents, missing, threads.count_cores())
+    table = pq.read_table(path, partitioning=None)
+    _check_same(run, documents, table, measured["hash"])
+    document_columns.write_carried(run, carried, documents, path.name, note["source"])
+    if not lacks_columns(note, corpus.id_field, signals):
+        return note
+    schema = scores_schema([*note["signals"], *missing])
+    columns = [
+        pa.array(measured[column.name], column.type, from_pandas=True)
+        if column.name in missing
+        else pa.array(documents.ids, column.type)
+        if column.name == "id"
+        else table.column(column.name)
+        for column in schema
+    ]
+    note = {**note, "id_field": corpus.id_field, "signals": schema.names[len(scores_schema([])) :]}
+    parquet.write_part(path, pa.table(columns, schema=schema), note)
+    return note
+
+
+def _check_same(run: Run, documents: Documents, table: pa.Table, hashes: Sequence[int | None]) -> None:
+    """Raise TableError where the texts of a slice are not those that were scored."""
+    same_rows = np.array_equal(documents.rows, table.column("row").to_numpy())
+    if not same_rows or not pa.array(hashes, pa.uint64()).equals(table.column("hash").combine_chunks()):
+        raise _make_changed_error(run, documents.mark.file, documents.mark.first_row)
+
+
+def _make_changed_error(run: Run, file: str, row: int) -> TableError:
+    message = f"{run.scores} does not follow the corpus: {file}, from row {row} on, has other texts than were scored"
+    return TableError(message, "restore the file, or score again with --restart")

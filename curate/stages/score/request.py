@@ -1,0 +1,241 @@
+"""What was asked of ``curate score``, recorded next to what it came to: so that what differs is named early.
+
+    request    model: its name and its files    options: those that are not at their defaults
+    identity   what the loaded model came to (``ReferenceModel.identity``)
+
+A request is compared with that of the scores before a model is loaded, option by option. Options that choose for
+themselves (``auto``) agree with whatever the scores were made with. What only loading can tell is compared afterwards.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from curate.errors import TableError
+from curate.reference.model_files import TOKENIZER_FILES, describe_model, list_differing_files
+from curate.rundir.run import Run, compute_fingerprint, list_differences, spell_score_command
+from curate.runtime.choices import Compile, Dtype
+
+if TYPE_CHECKING:
+    from curate.corpus import Corpus
+
+OPTIONS = {
+    "dtype": "auto",
+    "exact": False,
+    "device": "auto",
+    "prefix": "auto",
+    "window": None,
+    "overlap": 0,
+    "window_prefix": False,
+    "truncate": None,
+    "convention": "curate",
+    "compile": "auto",
+}
+"""The options that change what the numbers mean, or their last digits, with their defaults."""
+OF_IDENTITY = {
+    "dtype": "dtype",
+    "exact": "exact",
+    "device": "device",
+    "prefix": "prefix",
+    "window": "window",
+    "overlap": "overlap",
+    "window_prefix": "window_prefix",
+    "truncate": "max_tokens",
+    "convention": "convention",
+    "compile": "compiled",
+}
+"""The key of an identity that an option sets."""
+NOT_COMPARED = ("model", "pack_tokens")
+"""Keys of an identity in which parts of one table may differ: the name of the model, the size of a forward pass."""
+NOT_READING = ("paths", "id_field", "limit", "slice_bytes", "on_error")
+"""Keys of the spec of a corpus that do not change which text a row has."""
+
+
+def describe_request(
+    model: str, revision: str | None, scoring: Mapping[str, Any], reading: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a request, JSON-able, without what is left at its default.
+
+    ``scoring`` has the options of ``OPTIONS``, ``reading`` those of the corpus as given.
+    """
+    described = describe_model(model, revision)
+    options = {name: value for name, value in scoring.items() if value != OPTIONS[name]}
+    options |= {name: value for name, value in reading.items() if value not in (None, 0, "quarantine")}
+    return {"model": described, "options": options}
+
+
+def find_settled(record: Mapping[str, Any] | None, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity that the scores of a run began with, where they are of the model of a request; else nothing.
+
+    What a user leaves to ``auto`` is taken from it, since it shows in the last digits.
+    """
+    if record is None:
+        return {}
+    identity, before = dict(record["made_from"]["model"]), record.get("request", {}).get("model")
+    if before is None:
+        return identity if identity["model"] == request["model"]["name"] else {}
+    return identity if find_model_difference(before, request["model"]) is None else {}
+
+
+def settle_dtype(dtype: Dtype, exact: bool, settled: Mapping[str, Any]) -> Dtype:
+    """Return the ``--dtype`` to use: for auto what the run began with."""
+    began = settled.get("dtype")
+    return began if dtype == "auto" and not exact and began in ("fp32", "bf16", "fp16") else dtype
+
+
+def settle_compiling(compile: Compile, settled: Mapping[str, Any]) -> Compile:
+    """Return the ``--compile`` to use: for auto what the run began with."""
+    if compile != "auto" or "compiled" not in settled:
+        return compile
+    return "on" if settled["compiled"] else "off"
+
+
+def check_request(run: Run, record: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+    """Raise TableError, naming the file or the option, where scores were made from another model or otherwise.
+
+    ``record`` is that of the scores. Loads no model; a tokenizer and a configuration only where an option was changed
+    whose meaning they decide.
+    """
+    before, identity = record["request"], record["made_from"]["model"]
+    problem = find_model_difference(before["model"], request["model"])
+    problems = [problem] if problem else list_option_differences(before, request, identity)
+    if problems:
+        hint = f"{spell_score_command(run, record, record['corpus']['paths'])} goes on; or name another --run"
+        if problem and any(name in problem for name in TOKENIZER_FILES):
+            hint += "; perplexities of different tokenizers cannot be compared, bits per byte can"
+        raise TableError(f"{run.scores}: {'; '.join(problems)}", f"{hint}, or start over with --restart")
+
+
+def find_model_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return in what a model differs from that of the scores, None for the same model."""
+    files = list_differing_files(before, now)
+    if files == []:
+        return None
+    if files is None or before["name"] != now["name"]:
+        differ = f" ({', '.join(files[:4])}{', …' if len(files) > 4 else ''} differ)" if files else ""
+        return f"--model {_name_model(now)}: these scores were made with {_name_model(before)}{differ}"
+    shown = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
+    return f"model {now['name']}: {shown} {'differs' if len(files) == 1 else 'differ'} from when these scores were made"
+
+
+def _name_model(model: Mapping[str, Any]) -> str:
+    return f"{model['name']} --revision {model['revision']}" if model.get("revision") else str(model["name"])
+
+
+def list_option_differences(
+    before: Mapping[str, Any], request: Mapping[str, Any], identity: Mapping[str, Any]
+) -> list[str]:
+    """Return a sentence for each option of a request that the scores contradict.
+
+    ``before`` is the request of the scores, and ``identity`` what it came to.
+    """
+    if identity["model"] == "none":
+        return []
+    old, new = ({**OPTIONS, **each["options"]} for each in (before, request))
+    changed = [name for name in OPTIONS if old[name] != new[name]]
+    resolved = _resolve(request, new) if {"window", "prefix"} & set(changed) else {}
+    problems = []
+    for name in changed:
+        value, made = resolved.get(name, new[name]), identity.get(OF_IDENTITY[name])
+        if name == "device":
+            value = str(value).split(":")[0]
+        if name == "compile":
+            value = {"on": True, "off": False}.get(str(value))
+        if new[name] == "auto" and name != "prefix":
+            continue
+        if value != made:
+            problems.append(f"{_spell_option(name, new[name])}: these scores were made {_spell_made(name, old, made)}")
+    return problems
+
+
+def _resolve(request: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prefix token and the window that options come to, from the model's tokenizer and configuration."""
+    from curate.reference.loading import resolve_windows
+    from curate.reference.protocol import ScoringConfig
+
+    names = ("prefix", "window", "overlap", "window_prefix", "convention")
+    config = ScoringConfig(
+        **{name: options[name] for name in names},
+        max_tokens=options["truncate"],
+        revision=request["model"].get("revision"),
+    )
+    prefix, policy = resolve_windows(str(request["model"]["name"]), config)
+    return {"prefix": prefix, "window": policy.window}
+
+
+def _spell_option(name: str, value: Any) -> str:
+    """Return an option as typed: ``--window 32``, ``--exact``; of one at its default ``without --exact``."""
+    flag = f"--{name.replace('_', '-')}"
+    if value is None or value is False:
+        return f"without {flag}"
+    return flag if value is True else f"{flag} {value}"
+
+
+def _spell_made(name: str, old: Mapping[str, Any], made: Any) -> str:
+    """Return how scores were made: ``with --window 64``, ``without --exact``, ``with fp32``."""
+    if old[name] != OPTIONS[name]:
+        return f"with {_spell_option(name, old[name])}"
+    if name in ("window", "dtype", "device"):
+        return f"with {made}"
+    return _spell_with(name, old[name])
+
+
+def check_device(run: Run, record: Mapping[str, Any], device: str) -> None:
+    """Raise TableError where ``--device`` comes to another kind of device than the one that scored."""
+    from curate.reference.loading import choose_device
+
+    made, now = record["made_from"]["model"]["device"], choose_device(device).type
+    if made != now:
+        message = f"{run.scores}: --device {device} is {now} here: these scores were made on {made}"
+        raise TableError(message, f"go on with --device {made}, name another --run, or start over with --restart")
+
+
+def check_identity(run: Run, record: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise TableError, naming what differs, where a loaded model is not the one that scored."""
+    differences = list_differences(comparable_identity(record["made_from"]["model"]), comparable_identity(identity))
+    if differences:
+        shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+        hint = "restore what these scores were made with, name another --run, or start over with --restart"
+        raise TableError(f"{run.scores} was made by another model, or on another machine: {shown}", hint)
+
+
+def comparable_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be the same in all parts of a table."""
+    return {key: value for key, value in identity.items() if key not in NOT_COMPARED}
+
+
+def describe_reading(corpus: "Corpus") -> dict[str, Any]:
+    """Return what decides which text a row of a corpus has, by the names of options."""
+    reading = {name: value for name, value in corpus.spec().items() if name not in NOT_READING}
+    return reading if corpus.sample is not None else {**reading, "seed": None}
+
+
+def check_reading(run: Run, record: Mapping[str, Any], corpus: "Corpus") -> None:
+    """Raise TableError, naming the option, where a corpus is read otherwise than the one that was scored.
+
+    A larger ``limit`` is no contradiction: more is read.
+    """
+    old = {name: value for name, value in record["corpus"].items() if name not in NOT_READING}
+    if old.get("sample") is None:
+        old["seed"] = None
+    new = describe_reading(corpus)
+    problems = [
+        f"{_spell_option(name, new.get(name))}: these scores were made {_spell_with(name, old.get(name))}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    before = record["corpus"]["limit"]
+    if corpus.limit is not None and (before is None or before > corpus.limit):
+        problems.append(f"--limit {corpus.limit}: these scores were made {_spell_with('limit', before)}")
+    if problems:
+        hint = f"{spell_score_command(run, record, record['corpus']['paths'])} goes on"
+        raise TableError(f"{run.scores}: {'; '.join(problems)}", f"{hint}; or start over with --restart")
+
+
+def _spell_with(name: str, value: Any) -> str:
+    is_out = value is None or value is False
+    return _spell_option(name, value) if is_out else f"with {_spell_option(name, value)}"
+
+
+def fingerprint_parts(corpus: "Corpus", identity: Mapping[str, Any]) -> str:
+    """Return what every part of a table of scores is made from, whatever its file: the model, and how rows are read."""
+    return compute_fingerprint({"reading": describe_reading(corpus), "model": comparable_identity(identity)})

@@ -1,0 +1,304 @@
+"""What a run has already of what ``curate score`` is asked for, before a model is loaded.
+
+    check the request ──► arrange the parts ──► add columns ──► what is left to score
+
+Scores that were made otherwise are refused by the name of the option. Parts of files that the corpus still has are
+kept, whatever else has changed.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from curate.corpus import Corpus
+from curate.corpus.file_identity import identify_source
+from curate.errors import TableError
+from curate.reference import load
+from curate.reference.announce import announce_reference
+from curate.reference.no_model import NAME as NO_MODEL
+from curate.reference.no_model import NoModel
+from curate.reference.protocol import ReferenceModel, ScoringConfig
+from curate.rundir import parquet
+from curate.rundir.columns.names import find_path, has_column
+from curate.rundir.run import Run, compute_fingerprint, fingerprint_of_parts
+from curate.rundir.signals import SIGNALS
+from curate.runtime import console
+from curate.runtime.text import command
+from curate.stages.score import columns
+from curate.stages.score.arrange import Arrangement, arrange_parts, move_parts, read_scored_parts
+from curate.stages.score.request import (
+    check_device,
+    check_identity,
+    check_reading,
+    check_request,
+    fingerprint_parts,
+)
+from curate.stages.score.slices import ScoreWork, choose_slice_bytes
+from curate.stages.score.table import begin_scores, complete_scores, discard_scores
+from curate.stages.slice_runner import PartNotes, is_finished, list_marks
+
+TABLES = {
+    "decontaminate": "decontaminate EVALS",
+    "dedup": "dedup",
+    "filter": "filter …",
+    "bucket": "bucket …",
+    "order": "order …",
+}
+"""The verbs whose tables are made from the scores or from their corpus, as they are typed."""
+OF_MODEL = "max_nats"
+"""The signal that only the model gives. Every part that a model scored has it, so that it can be asked for later."""
+
+
+@dataclass(slots=True)
+class ResumableScores:
+    """The scores of a run, as far as they are there, and what they are made from."""
+
+    run: Run
+    corpus: Corpus
+    """Cut as the run began."""
+    request: Mapping[str, Any]
+    signals: list[str]
+    """Those that were asked for, now or before."""
+    carried: tuple[str, ...]
+    origins: list[list[Any]]
+    """The content of each file of the corpus."""
+    record: Mapping[str, Any] | None = None
+    """What ``run.json`` says of scores that are there; None where scoring begins."""
+    notes: PartNotes = field(default_factory=dict)
+    uneven: bool = False
+    """Whether slices are not those that ``slice_bytes`` makes."""
+    restart: bool = False
+    """Whether what is there goes, once the model is loaded."""
+    slice_bytes: int | None = None
+    """The size of the slices to come; None: as the run began, else chosen for the model."""
+
+    @property
+    def is_of_earlier_version(self) -> bool:
+        """Whether the record says only in one hash what the scores are made from, not what was asked for."""
+        return self.record is not None and "parts" not in self.record
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether every document has been scored."""
+        marks = list_marks(self.notes)
+        return bool(self.notes) and all(is_finished(marks.get(source.name, ())) for source in self.corpus.sources)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What the model that scored is, and how it read."""
+        assert self.record is not None
+        identity: Mapping[str, Any] = self.record["made_from"]["model"]
+        return identity
+
+    @property
+    def model(self) -> str:
+        """The name of the model that scored, as it was given first."""
+        return str(self.identity["model"])
+
+    def load_reference(self, model: str, config: ScoringConfig, devices: str | None) -> ReferenceModel:
+        """Return the model, loaded and announced; one that reads nothing where every document is scored.
+
+        Raises what ``curate.reference.load`` raises, and TableError where the model is not the one that scored.
+        """
+        if self.is_scored:
+            console.say("reference", f"{model}: every document is scored, so that it is not loaded")
+            return NoModel()
+        if self.record is not None and not self.is_of_earlier_version and model != NO_MODEL and devices is None:
+            check_device(self.run, self.record, config.device)
+        reference = load(model, config, devices)
+        announce_reference(reference)
+        return reference
+
+    def begin(self, reference: ReferenceModel) -> None:
+        """Record that scoring begins or goes on with a model. Raises TableError where another one scored."""
+        if self.is_scored:
+            return
+        identity = reference.identity
+        if self.restart:
+            discard_scores(self.run)
+        if self.record is None or self.is_of_earlier_version:
+            self.corpus = replace(self.corpus, slice_bytes=self.slice_bytes or choose_slice_bytes(reference))
+        if self.is_of_earlier_version:
+            made_from = {
+                "corpus": self.corpus.fingerprint(),
+                "model": identity,
+                "parameters": {"signals": self.signals},
+            }
+            begin_scores(self.run, self.corpus, made_from, restart=False)
+            return
+        if self.record is not None:
+            check_identity(self.run, self.record, identity)
+        self.record = self.describe(identity)
+        self.run.save("score", {"complete": False, **self.record})
+
+    def make_work(self, reference: ReferenceModel) -> tuple[Corpus, ScoreWork]:
+        """Return the corpus, to be cut from where its parts end, and what is done with its slices."""
+        assert self.record is not None
+        identity = self.record["made_from"]["model"]
+        before = {file: sum(mark.documents for mark in marks) for file, marks in list_marks(self.notes).items()}
+        origins = {source.name: origin for source, origin in zip(self.corpus.sources, self.origins, strict=True)}
+        signals = self.signals if self.is_of_earlier_version else self.list_columns(identity)
+        fingerprint = fingerprint_of_parts(self.record)
+        work = ScoreWork(self.run, reference, signals, self.carried, fingerprint, self.corpus, origins, before)
+        return replace(self.corpus, slice_bytes=self.slice_bytes or self.corpus.slice_bytes), work
+
+    def complete(self, summary: Mapping[str, Any], num_documents: int) -> None:
+        """Check that all documents are in the table, and mark it complete; say which tables are stale now."""
+        assert self.record is not None
+        made_from = self.record["made_from"]
+        record = None if self.is_of_earlier_version else self.describe(made_from["model"])
+        complete_scores(self.run, self.corpus, made_from, dict(summary), num_documents, record)
+        if stale := list_stale_tables(self.run):
+            console.say("stale", "tables made from other scores; these commands renew them, then export again")
+            for renewal in stale:
+                console.show(f"            {renewal}")
+
+    def describe(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the record of the scores, without counts; ``identity`` is that of the model."""
+        made_from = {
+            "corpus": self.corpus.fingerprint(),
+            "model": dict(identity if self.record is None else self.record["made_from"]["model"]),
+            "parameters": {"signals": self.signals},
+        }
+        parts = fingerprint_parts(self.corpus, identity) if self.record is None else self.record["parts"]
+        record = {
+            "made_from": made_from,
+            "fingerprint": compute_fingerprint({"corpus": made_from["corpus"], "model": made_from["model"]}),
+            "parts": parts,
+            "request": dict(self.request),
+            "corpus": self.corpus.spec(),
+        }
+        return {**record, "uneven": True} if self.uneven else record
+
+    def list_columns(self, identity: Mapping[str, Any]) -> list[str]:
+        """Return the signals that every part has."""
+        return [name for name in SIGNALS if name in self.signals or (name == OF_MODEL and identity["model"] != "none")]
+
+
+def resume_scores(
+    run: Run,
+    corpus: Corpus,
+    request: Mapping[str, Any],
+    signals: Sequence[str],
+    carried: Sequence[str],
+    slice_bytes: int | None = None,
+    restart: bool = False,
+) -> ResumableScores:
+    """Return what a run has of the scores of a corpus, with its parts in the order of the corpus and their columns.
+
+    With ``restart`` it has nothing. Raises TableError where the scores were made by another model, or otherwise, or are
+    of another corpus.
+    """
+    origins = [identify_source(source) for source in corpus.sources]
+    record = None if restart else run.stage("score")
+    scores = ResumableScores(
+        run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes
+    )
+    if record is None and not restart and parquet.list_parts(run.scores):
+        raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
+    if record is None or scores.is_of_earlier_version:
+        return scores
+    check_request(run, record, request)
+    check_reading(run, record, corpus)
+    known = record["made_from"]["parameters"]["signals"]
+    further = [name for name in (run.stage("carried") or {}).get("columns", {}) if name not in carried]
+    scores.corpus = replace(corpus, slice_bytes=record["corpus"]["slice_bytes"])
+    scores.request = _merge_requests(record["request"], request)
+    scores.signals = [name for name in SIGNALS if name in signals or name in known]
+    scores.carried = (*carried, *(name for name in further if has_column(corpus, find_path(name))))
+    scores.uneven = bool(record.get("uneven"))
+    if stay := [name for name in known if name not in signals]:
+        console.say("signals", f"{', '.join(stay)} stay in the table")
+    _arrange(scores)
+    scores.uneven = scores.uneven or (slice_bytes not in (None, scores.corpus.slice_bytes) and not scores.is_scored)
+    add_lacking_columns(scores)
+    return scores
+
+
+def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request to record: the model as it is called now; how it scored stays as it was."""
+    reading = ("text_field", "id_field", "limit", "sample", "seed", "on_error")
+    kept = {name: value for name, value in before["options"].items() if name not in reading}
+    asked = {name: value for name, value in now["options"].items() if name in reading}
+    return {"model": now["model"], "options": {**kept, **asked}}
+
+
+def _arrange(scores: ResumableScores) -> None:
+    """Put the parts in the order of the corpus, and say what became of its files."""
+    run, record = scores.run, scores.record
+    assert record is not None
+    for folder in (run.scores, run.aside):
+        parquet.remove_leftovers(folder)
+    parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"])]
+    arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores)
+    has_changed = scores.corpus.fingerprint() != record["made_from"]["corpus"]
+    if has_changed:
+        _check_overlap(scores, arrangement, bool(parts))
+    scores.uneven = scores.uneven or arrangement.is_uneven
+    if has_changed or not arrangement.is_done(run.scores):
+        run.save("score", {"complete": False, **scores.describe(record["made_from"]["model"])})
+    if has_changed and parts:
+        announce_changes(scores, arrangement)
+    scores.notes = move_parts(run, arrangement)
+
+
+def _check_overlap(scores: ResumableScores, arrangement: Arrangement, has_parts: bool) -> None:
+    """Raise TableError where a run has scores of a corpus of which nothing is left, at another place."""
+    before, now = (each["paths"] for each in (scores.record["corpus"], scores.corpus.spec()))  # type: ignore[index]
+    if has_parts and not arrangement.documents and before != now:
+        message = f"{scores.run.scores} holds the scores of {' '.join(before)}, of which {' '.join(now)} has no file"
+        hint = f"{command('score CORPUS', f'{scores.run.path}-2')} scores into another run"
+        raise TableError(message, f"{hint}; or start over with --restart")
+
+
+def announce_changes(scores: ResumableScores, arrangement: Arrangement) -> None:
+    """Say what is kept of the scores, what was put aside, and which tables are stale now."""
+    console.say("corpus", arrangement.describe())
+    for word, names in (("changed", arrangement.changed), ("gone", arrangement.gone)):
+        if names:
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+            console.say("", f"{word}: {shown}")
+    count = sum(int(part.note["slice"]["documents"]) for part in arrangement.left_out)
+    if count:
+        console.say("", f"{count:,} scores are put aside in {scores.run.aside}, for when their files come back")
+
+
+def add_lacking_columns(scores: ResumableScores) -> None:
+    """Add the signals, ids and carried columns that parts lack."""
+    assert scores.record is not None
+    run, identity = scores.run, scores.record["made_from"]["model"]
+    wanted = scores.list_columns(identity)
+    if identity["model"] != "none" and any(OF_MODEL not in note["signals"] for note in scores.notes.values()):
+        wanted = [name for name in wanted if name != OF_MODEL]
+    corpus, notes = scores.corpus, scores.notes
+    lacking = columns.list_lacking(run, notes, corpus.id_field, wanted, scores.carried)
+    if not lacking:
+        return
+    if any(columns.lacks_columns(notes[path], corpus.id_field, wanted) for path in lacking):
+        run.save("score", {"complete": False, **scores.describe(identity)})
+    missing = [(*(name for name in wanted if name not in notes[path]["signals"]), *lacking[path]) for path in lacking]
+    added = dict.fromkeys(itertools.chain.from_iterable(missing))
+    if any(notes[path]["id_field"] != corpus.id_field for path in lacking):
+        added = {f"ids of {corpus.id_field}" if corpus.id_field else "no ids": None, **added}
+    console.say("adding", f"{', '.join(added)}: the texts are read again, by no model")
+    scores.notes = columns.add_columns(run, corpus, notes, lacking, wanted)
+
+
+def list_stale_tables(run: Run) -> list[str]:
+    """Return the tables of a run that were made from other scores than it has now, each with the command to run."""
+    score = run.stage("score") or {}
+    identity, stale = None, []
+    for verb, words in TABLES.items():
+        record = run.stage(verb)
+        if record is None:
+            continue
+        made_from: Any = record["made_from"]
+        if verb in ("decontaminate", "dedup"):
+            identity = identity or run.corpus().identity()
+            is_fresh = made_from["corpus"] == identity
+        else:
+            is_fresh = (made_from if verb == "filter" else made_from["scores"]) == score.get("fingerprint")
+        if not is_fresh:
+            stale.append(command(words, run.path))
+    return stale
