@@ -111,12 +111,12 @@ class TextEncoder:
         assert self._fast is not None
         begins = range(0, max(1, len(text) - OVERLAP), PIECE - OVERLAP)
         parts: list[Int32Array] = []
-        before: TextPiece | None = None
+        before: EncodedPiece | None = None
         for first in range(0, len(begins), PIECES):
             some = begins[first : first + PIECES]
             encodings = self._fast.encode_batch([text[at : at + PIECE] for at in some], add_special_tokens=False)
             for begin, encoding in zip(some, encodings, strict=True):
-                piece = TextPiece(begin, np.array(encoding.ids, dtype=np.int32), encoding)
+                piece = EncodedPiece(begin, np.array(encoding.ids, dtype=np.int32), encoding)
                 if before is not None:
                     end, start = find_joint(before, piece)
                     if end < 0:
@@ -238,7 +238,7 @@ def choose_probe(lengths: Sequence[int], most: int) -> list[int]:
 
 
 @dataclass(slots=True)
-class TextPiece:
+class EncodedPiece:
     """A piece of a long text as tokens."""
 
     begin: int
@@ -261,7 +261,7 @@ class TextPiece:
         return starts
 
 
-def find_joint(left: TextPiece, right: TextPiece) -> tuple[int, int]:
+def find_joint(left: EncodedPiece, right: EncodedPiece) -> tuple[int, int]:
     """Return the token of ``left`` before which it ends and that of ``right`` with which it goes on; −1, −1 for none.
 
     ``right`` begins within ``left``, and from there on both have the same ``SAME`` tokens at least.
