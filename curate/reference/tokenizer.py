@@ -10,6 +10,7 @@ on a probe of a megabyte of the first batch, and on a sample of every batch afte
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,9 @@ from curate.runtime.arrays import Int32Array, Int64Array
 
 QUICK_FROM = 200_000  # characters of a batch from which on fastokens is worth its probe
 AFTER = 32  # tokens behind a place that may still spell a part of the character before it
+PIECE, OVERLAP = 500_000, 4_000  # characters of a piece of a long text, and those that it shares with the next
+PIECES = 4  # pieces that are read at once
+SAME = 24  # tokens in a row that two pieces must agree on
 PROBE_FIRST, PROBE_LATER = 1_000_000, 20_000  # characters that both tokenizers read, of the first batch and the others
 
 BLANKS = ("▁", "Ġ", " ")
@@ -65,6 +69,63 @@ class TextEncoder:
             encodings = self._fast.encode_batch_fast(list(texts), add_special_tokens=False)
             return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
         return [np.array(self._slow_ids(text), dtype=np.int32) for text in texts]
+
+    def encode_in_pieces(self, texts: Sequence[str]) -> list[Int32Array]:
+        """Return the token ids of each text, as ``encode`` does; a long text is read in pieces, in bounded memory.
+
+        Pieces overlap, and are joined where both give ``SAME`` tokens in a row at the same characters. A text of which
+        two pieces never agree is read as one.
+        """
+        long = [at for at, text in enumerate(texts) if len(text) > 2 * PIECE and self._fast is not None]
+        joined = {}
+        for at in long:
+            quick = self._encode_long_quickly(texts[at])
+            joined[at] = self._join_pieces(texts[at]) if quick is None else quick
+        whole = [at for at in range(len(texts)) if joined.get(at) is None]
+        found = dict(zip(whole, self.encode([texts[at] for at in whole]), strict=True))
+        return [ids if (ids := joined.get(at)) is not None else found[at] for at in range(len(texts))]
+
+    def _encode_long_quickly(self, text: str) -> Int32Array | None:
+        """Return the ids of a long text from fastokens, probed on its beginning; None where it cannot be used."""
+        if not self._may_be_quick:
+            return None
+        self._quick = self._quick or open_fastokens(self._fast)
+        self._may_be_quick = self._quick is not None
+        if self._quick is None:
+            return None
+        try:
+            buffer, _ = self._quick.encode_batch_flat([text], False, True)
+        except Exception as error:
+            self._give_up_quick(f"it fails ({str(error).splitlines()[0][:80] if str(error) else type(error).__name__})")
+            return None
+        ids = np.frombuffer(buffer, np.int32)
+        (truth,) = self._encode_exactly([text[:PROBE_LATER]])
+        probed = max(len(truth) - AFTER, 0)
+        if not np.array_equal(ids[:probed], truth[:probed]):
+            self._give_up_quick("its ids for one of the texts differ from those of the model's tokenizer")
+            return None
+        return ids
+
+    def _join_pieces(self, text: str) -> Int32Array | None:
+        """Return the ids of a long text from its pieces; None where two neighbours do not agree."""
+        assert self._fast is not None
+        begins = range(0, max(1, len(text) - OVERLAP), PIECE - OVERLAP)
+        parts: list[Int32Array] = []
+        before: EncodedPiece | None = None
+        for first in range(0, len(begins), PIECES):
+            some = begins[first : first + PIECES]
+            encodings = self._fast.encode_batch([text[at : at + PIECE] for at in some], add_special_tokens=False)
+            for begin, encoding in zip(some, encodings, strict=True):
+                piece = EncodedPiece(begin, np.array(encoding.ids, dtype=np.int32), encoding)
+                if before is not None:
+                    end, start = find_joint(before, piece)
+                    if end < 0:
+                        return None
+                    parts.append(before.ids[before.first : end])
+                    piece.first = start
+                before = piece
+        assert before is not None
+        return np.concatenate([*parts, before.ids[before.first :]])
 
     def _encode_quickly(self, texts: Sequence[str]) -> list[Int32Array] | None:
         """Return the same ids from fastokens, or None where it is not available, fails, or gives other ids."""
@@ -174,6 +235,45 @@ def choose_probe(lengths: Sequence[int], most: int) -> list[int]:
     mean = max(1.0, sum(lengths[at] for at in fit) / len(fit))
     step = max(1, round(len(fit) / max(1.0, most / mean)))
     return fit[::step]
+
+
+@dataclass(slots=True)
+class EncodedPiece:
+    """A piece of a long text as tokens."""
+
+    begin: int
+    """Characters of the text before it."""
+    ids: Int32Array
+    encoding: Any
+    first: int = 0
+    """Index of the first token that no piece before it has."""
+
+    def list_starts(self, low: int, high: int) -> list[tuple[int, int]]:
+        """Return (character of the text, token) for each place from ``low`` to ``high`` at which a token begins."""
+        token, starts = self.encoding.char_to_token(max(0, low - self.begin)) or 0, list[tuple[int, int]]()
+        while token < len(self.ids):
+            start = self.begin + self.encoding.token_to_chars(token)[0]
+            if start >= high:
+                break
+            if not starts or start > starts[-1][0]:
+                starts.append((start, token))
+            token += 1
+        return starts
+
+
+def find_joint(left: EncodedPiece, right: EncodedPiece) -> tuple[int, int]:
+    """Return the token of ``left`` before which it ends and that of ``right`` with which it goes on; −1, −1 for none.
+
+    ``right`` begins within ``left``, and from there on both have the same ``SAME`` tokens at least.
+    """
+    low, high = right.begin, right.begin + OVERLAP
+    token_of = dict(right.list_starts(low, high))
+    for start, token in left.list_starts(low, high):
+        other = token_of.get(start, -1)
+        same = left.ids[token : token + SAME]
+        if start > low and other >= 0 and len(same) == SAME and np.array_equal(same, right.ids[other : other + SAME]):
+            return token, other
+    return -1, -1
 
 
 def count_bytes(text: str, pieces: Sequence[str], spans: Sequence[tuple[int, int]], count: int, is_bytes: bool) -> int:

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import models
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, Unigram
 from transformers import PreTrainedTokenizerFast
 
-from curate.reference import load
+from curate.reference import load, tokenizer
 from curate.reference.forward_pass import batches
 from curate.reference.likelihood import Passage, bits_per_byte
 from curate.reference.packing import WindowPolicy
@@ -120,6 +122,29 @@ def test_what_is_cut_off_and_what_is_kept_are_the_text(encoder, kept):
             found = prepare(encoder, [text], 0, kept)
             assert found.scored_bytes[0] == start and rest == len(text.encode())
             assert bool(start) == (found.status == ["ok"])
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**6), st.integers(400, 3000))
+def test_a_long_text_read_in_pieces_has_the_tokens_of_the_text_read_at_once(encoder, seed, length):
+    text = "".join(np.random.default_rng(seed).choice(list("ab \n1é東🙂½ａ▁"), length))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"PIECE": 150, "OVERLAP": 60, "SAME": 8}.items():
+            patch.setattr(tokenizer, name, value)
+        joined = encoder._join_pieces(text)
+        (found,) = encoder.encode_in_pieces([text])
+    assert joined is not None
+    assert found.tolist() == joined.tolist() == encoder.encode([text])[0].tolist()
+
+
+def test_pieces_that_never_agree_are_read_as_one_text(monkeypatch):
+    """Premise: of a run of one letter, a piece may pair the letters otherwise than the one before it."""
+    made = Tokenizer(BPE({"a": 0, "aa": 1, "aaa": 2}, [("a", "a"), ("aa", "a")]))
+    encoder = TextEncoder(SimpleNamespace(backend_tokenizer=made))
+    for name, value in {"PIECE": 150, "OVERLAP": 59, "SAME": 40}.items():
+        monkeypatch.setattr(tokenizer, name, value)
+    assert encoder._join_pieces("a" * 1000) is None
+    assert encoder.encode_in_pieces(["a" * 1000, "aa"])[0].tolist() == encoder.encode(["a" * 1000])[0].tolist()
 
 
 KNOWN = {  # bytes of the scored tokens without a prefix

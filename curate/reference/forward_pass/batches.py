@@ -97,7 +97,7 @@ def prepare_batch(
     likelihoods = Likelihoods.blank(len(passages))
     usable = [row for row, passage in enumerate(passages) if _fits(passage, row, likelihoods, longest)]
     texts = [passages[row].target for row in usable]
-    targets = encoder.encode(texts)
+    targets = encoder.encode(texts) if policy.max_tokens is None else encoder.encode_in_pieces(texts)
     contexts = encoder.encode([passages[row].context for row in usable if passages[row].context])
     context_of = iter(contexts)
     parts: list[Int32Array] = []
