@@ -161,7 +161,7 @@ def score(
             done = run_slices(*scores.make_work(reference), leftovers=[opened.path], known=scores.notes)
     finally:
         reference.close()
-    document_columns.complete_carried(opened, scores.carried, scores.corpus.fingerprint())
+    document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus())
     summary = summarise_scores(opened, scores.model, done.seconds, reference)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     scores.complete(kept, done.read)
