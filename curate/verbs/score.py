@@ -194,7 +194,7 @@ def score(
             done = run_slices(*scores.make_work(reference), leftovers=[opened.path], known=scores.notes)
     finally:
         reference.close()
-    for name in document_columns.complete_carried(opened, scores.carried, scores.corpus.fingerprint()):
+    for name in document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus()):
         console.warn(f"no document has a value in {name}")
     document_columns.record_clashes(opened, read)
     summary = summarise_scores(opened, scores.model, done.seconds, reference)

@@ -5,13 +5,15 @@ import json
 import pytest
 from helpers.runs import make_run, write_lines
 
-from curate.errors import TableError, UsageError
+from curate.errors import CorpusError, TableError, UsageError
 from curate.rundir.run import (
     Run,
     choose_run_corpus,
     compute_fingerprint,
+    hint_changed_corpus,
     list_differences,
     open_run,
+    spell_score_command,
 )
 
 
@@ -115,6 +117,30 @@ def test_a_corpus_that_is_named_first_is_that_of_the_verbs_that_follow(tmp_path,
     write_lines(corpus / "a.jsonl", [{"text": "changed"}])
     with pytest.raises(TableError, match="has changed since this run began"):
         choose_run_corpus(run, None, "dedup")
+
+
+def test_a_command_that_scores_again_has_the_model_and_the_options_of_the_scores(tmp_path, corpus):
+    run = make_run(tmp_path / "a run", [corpus])
+    record = run.stage("score")
+    ending = f" --run '{run.path}'"
+    assert spell_score_command(run, record) == f"curate score CORPUS --model made-up{ending}"
+    options = {"window": 32, "exact": True, "text_field": "my text", "device": None}
+    record["request"] = {"model": {"name": "org/m", "revision": "v 1"}, "options": options}
+    words = "--model org/m --revision 'v 1' --window 32 --exact --text-field 'my text'"
+    assert spell_score_command(run, record, ["a b", "c"]) == f"curate score 'a b' c {words}{ending}"
+    record["request"]["model"] = {"name": "builtin"}
+    assert spell_score_command(run, {**record, "request": {**record["request"], "options": {}}}) == (
+        f"curate score CORPUS{ending}"
+    )
+    assert spell_score_command(run, record, ["x"]) in hint_changed_corpus(run, {**record, "corpus": {"paths": ["x"]}})
+
+
+def test_a_corpus_that_is_not_where_it_was_is_named_with_the_command_that_takes_it_up(tmp_path, corpus):
+    run = make_run(tmp_path / "run", [corpus])
+    corpus.rename(tmp_path / "moved")
+    with pytest.raises(CorpusError, match=r"the corpus of .*run is not where it was: .*corpus does not exist") as error:
+        run.corpus()
+    assert error.value.hint.startswith("curate score CORPUS --model made-up")
 
 
 def test_differences_are_named_with_both_values_inside_nested_records_too():

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from helpers.growing import (
     assert_same_scores,
@@ -22,7 +23,7 @@ from helpers.growing import (
 import curate
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet
-from curate.rundir.run import open_run
+from curate.rundir.run import compute_fingerprint, open_run
 
 __all__ = ["given", "loads", "tiny_model"]
 FP32 = {"exact": False, "dtype": "fp32"}
@@ -258,15 +259,45 @@ def test_a_run_of_an_earlier_version_works_as_before(corpus, model, tmp_path, lo
     score_again(corpus, run, model)
     opened = open_run(run)
     record = opened.stage("score")
-    for name in ("parts", "request"):
-        del record[name]
+    del record["parts"], record["request"]
+    record["fingerprint"] = compute_fingerprint(record["made_from"])
     for path in parquet.list_parts(run / "scores"):
-        note = parquet.read_metadata(path)
-        table = curate.rundir.parquet.pq.read_table(path, partitioning=None)
+        note, table = parquet.read_metadata(path), pq.read_table(path, partitioning=None).drop(["max_nats"])
         parquet.write_part(path, table, {"made_from": record["fingerprint"], "slice": note["slice"]})
     opened.save("score", record)
+    parquet.list_parts(run / "scores")[-1].unlink()
+    score_again(corpus, run, model)
+    assert len(loads) == 2 and open_run(run).stage("score") == record and read(run).num_rows == 30
     curate.filter(run=str(run), max_ppl=1e9)
     assert curate.export(str(tmp_path / "out"), run=str(run)).documents == 30
+    with pytest.raises(TableError, match=r"was made otherwise: parameters\.signals"):
+        score_again(corpus, run, model, signals="none")
+    with pytest.raises(TableError, match="of an earlier version"):
+        curate.merge([str(run), str(tmp_path / "other")], into=str(tmp_path / "all"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("device", "cuda", "--device auto is cpu here: these scores were made on cuda"),
+        ("versions", {"torch": "0.1"}, "versions.torch: 0.1, now "),
+        ("weights", "others", "weights: others, now "),
+    ],
+)
+def test_what_only_loading_can_tell_is_refused_by_name_and_only_where_something_is_left(
+    corpus, model, tmp_path, key, value, says
+):
+    run = tmp_path / "run"
+    score_again(corpus, run, model)
+    opened = open_run(run)
+    record = opened.stage("score")
+    record["made_from"]["model"][key] = value
+    opened.save("score", record)
+    score_again(corpus, run, model)
+    (corpus / "c.jsonl").write_text(lines(50, 53))
+    with pytest.raises(TableError) as caught:
+        score_again(corpus, run, model)
+    assert says in caught.value.message and "--restart" in caught.value.hint
 
 
 def test_a_signal_that_nobody_asked_for_is_not_shown_and_can_be_asked_for(corpus, model, tmp_path, loads):

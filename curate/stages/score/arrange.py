@@ -149,7 +149,7 @@ def arrange_parts(
     left_out = [part for part in parts if part.path not in taken]
     needless = {path for path in chooser.doubled if path.parent != scores} | chooser.severed
     arrangement.needless = [part for part in left_out if part.path in needless]
-    arrangement.left_out = [part for part in left_out if part not in arrangement.needless]
+    arrangement.left_out = [part for part in left_out if part.path not in needless]
     current = {source.name for source in corpus.sources} | {each.part.mark.file for each in arrangement.placed}
     arrangement.gone = sorted(before - current)
     return arrangement

@@ -7,6 +7,7 @@ written with the new name.
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -183,8 +184,8 @@ def check_complete(
         if corpus.sample is not None:
             message += ": in a sample, the draw depends on the name of a file, which changes where names are the same"
         raise TableError(message, "score all files into one run")
-    paths = [source.path for each in merged for source in each.corpus.sources]
-    twice = {path for path in paths if paths.count(path) > 1}
+    paths = Counter(source.path for each in merged for source in each.corpus.sources)
+    twice = {path for path, count in paths.items() if count > 1}
     known, left_out = {tuple(origin) for origin in origins}, [*arrangement.left_out, *arrangement.needless]
     dropped = sorted({part.mark.file for part in left_out if part.origin not in known})
     count = sum(int(each.record["counts"]["read"]) for each in merged)

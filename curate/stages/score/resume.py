@@ -21,7 +21,7 @@ from curate.reference.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
 from curate.rundir import parquet
 from curate.rundir.columns.names import find_path, has_column
-from curate.rundir.run import Run, compute_fingerprint, fingerprint_of_parts
+from curate.rundir.run import Run, compute_fingerprint, fingerprint_of_parts, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.text import command
@@ -72,6 +72,15 @@ class ResumableScores:
     """Whether what is there goes, once the model is loaded."""
     slice_bytes: int | None = None
     """The size of the slices to come; None: as the run began, else chosen for the model."""
+
+    fingerprinted: tuple[Corpus, str] | None = None
+    """The corpus whose fingerprint was computed last, and that: it reads both ends of every file."""
+
+    def fingerprint_corpus(self) -> str:
+        """Return ``Corpus.fingerprint`` of the corpus, computed once."""
+        if self.fingerprinted is None or self.fingerprinted[0] is not self.corpus:
+            self.fingerprinted = self.corpus, self.corpus.fingerprint()
+        return self.fingerprinted[1]
 
     @property
     def is_of_earlier_version(self) -> bool:
@@ -149,7 +158,7 @@ class ResumableScores:
         made_from = self.record["made_from"]
         record = None if self.is_of_earlier_version else self.describe(made_from["model"])
         complete_scores(self.run, self.corpus, made_from, dict(summary), num_documents, record)
-        if stale := list_stale_tables(self.run):
+        if stale := list_stale_tables(self.run, self.corpus):
             console.say("stale", "tables made from other scores; these commands renew them, then export again")
             for renewal in stale:
                 console.show(f"            {renewal}")
@@ -157,7 +166,7 @@ class ResumableScores:
     def describe(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """Return the record of the scores, without counts; ``identity`` is that of the model."""
         made_from = {
-            "corpus": self.corpus.fingerprint(),
+            "corpus": self.fingerprint_corpus(),
             "model": dict(identity if self.record is None else self.record["made_from"]["model"]),
             "parameters": {"signals": self.signals},
         }
@@ -232,7 +241,7 @@ def _arrange(scores: ResumableScores) -> None:
         parquet.remove_leftovers(folder)
     parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"])]
     arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores)
-    has_changed = scores.corpus.fingerprint() != record["made_from"]["corpus"]
+    has_changed = scores.fingerprint_corpus() != record["made_from"]["corpus"]
     if has_changed:
         _check_overlap(scores, arrangement, bool(parts))
     scores.uneven = scores.uneven or arrangement.is_uneven
@@ -248,8 +257,8 @@ def _check_overlap(scores: ResumableScores, arrangement: Arrangement, has_parts:
     before, now = (each["paths"] for each in (scores.record["corpus"], scores.corpus.spec()))  # type: ignore[index]
     if has_parts and not arrangement.documents and before != now:
         message = f"{scores.run.scores} holds the scores of {' '.join(before)}, of which {' '.join(now)} has no file"
-        hint = f"{command('score CORPUS', f'{scores.run.path}-2')} scores into another run"
-        raise TableError(message, f"{hint}; or start over with --restart")
+        both = spell_score_command(scores.run, scores.record or {}, [*before, *now])
+        raise TableError(message, f"{both} scores both; or name another --run, or start over with --restart")
 
 
 def announce_changes(scores: ResumableScores, arrangement: Arrangement) -> None:
@@ -285,8 +294,11 @@ def add_lacking_columns(scores: ResumableScores) -> None:
     scores.notes = columns.add_columns(run, corpus, notes, lacking, wanted)
 
 
-def list_stale_tables(run: Run) -> list[str]:
-    """Return the tables of a run that were made from other scores than it has now, each with the command to run."""
+def list_stale_tables(run: Run, corpus: Corpus) -> list[str]:
+    """Return the commands that renew the tables of a run that were made from other scores than it has now.
+
+    ``corpus`` is the one that was scored.
+    """
     score = run.stage("score") or {}
     identity, stale = None, []
     for verb, words in TABLES.items():
@@ -295,7 +307,7 @@ def list_stale_tables(run: Run) -> list[str]:
             continue
         made_from: Any = record["made_from"]
         if verb in ("decontaminate", "dedup"):
-            identity = identity or run.corpus().identity()
+            identity = identity or corpus.identity()
             is_fresh = made_from["corpus"] == identity
         else:
             is_fresh = (made_from if verb == "filter" else made_from["scores"]) == score.get("fingerprint")
