@@ -278,8 +278,17 @@ def open_corpus(
     id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
         names, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
-        passed_over, merge_columns(sources, columns), list_start_schemas(columns), are_all_typed(sources, columns),
+        passed_over, free_text(merge_columns(sources, columns), text_field), list_start_schemas(columns),
+        are_all_typed(sources, columns),
     )  # fmt: skip
+
+
+def free_text(schema: pa.Schema | None, text_field: str) -> pa.Schema | None:
+    """Return the schema with strings for texts: rows where the text is something else are unreadable, and have none."""
+    if schema is None or text_field not in schema.names:
+        return schema
+    number = schema.get_field_index(text_field)
+    return schema.set(number, schema.field(number).with_type(pa.large_string()))
 
 
 def open_records(

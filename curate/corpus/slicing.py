@@ -10,13 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from curate.corpus.arrow_types import join_tables, tabulate
+from curate.corpus.arrow_types import tabulate
 from curate.corpus.chat.rows import Turns
+from curate.corpus.schema_widening import join_tables
 from curate.corpus.types import EMPTY, OK, UNREADABLE, Documents, RowBlock, SliceMark
 
 
@@ -96,6 +97,7 @@ class SliceCutter:
             reasons=[reason for block, first, stop in self.pieces for reason in block.reasons[first:stop]],
             read_bytes=read_bytes,
             table=gather_table(self.pieces, self.schema) if self.with_table else None,
+            records=gather_records(self.pieces) if self.with_table else None,
         )
 
 
@@ -176,6 +178,13 @@ def gather_table(pieces: list[BlockSpan], schema: pa.Schema | None) -> pa.Table:
             for part, first, stop in contents
         ]
     )
+
+
+def gather_records(pieces: list[BlockSpan]) -> list[dict[str, Any] | None] | None:
+    """Return the rows of the pieces as they were read; None where the format has types, and blocks are tables."""
+    if any(isinstance(block.content, pa.Table) for block, _, _ in pieces):
+        return None
+    return [record for block, first, stop in pieces for record in (block.content or [])[first:stop]]
 
 
 def _make_nulls(schema: pa.Schema, count: int) -> pa.Table:

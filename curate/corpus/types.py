@@ -72,6 +72,8 @@ class Documents:
     """Stored bytes of the file that this slice took: the sum over all slices is the size of the file."""
     table: pa.Table | None
     """All original columns, or the selected ones, null in unreadable rows; None where none were selected."""
+    records: list[dict[str, Any] | None] | None = None
+    """The columns of ``table`` as they were read, a key that is absent left out; None where the format has types."""
 
     def __len__(self) -> int:
         return len(self.texts)

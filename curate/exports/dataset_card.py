@@ -2,13 +2,23 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from curate.exports.counts import ExportCounts
 from curate.exports.dataset_folder import DatasetDescription
+from curate.exports.features import list_lost_features
 from curate.exports.job import ExportJob
-from curate.exports.json_types import holds_uint64
+from curate.exports.json_types import (
+    FAR,
+    NOT_FINITE,
+    QUOTED,
+    TIMES,
+    list_json_columns,
+    list_text_columns,
+    list_unspelled,
+    plan_lines,
+)
 from curate.exports.shards import FORMATS
 from curate.rundir import overlaps
 from curate.rundir.reasons import UNREADABLE
@@ -155,14 +165,61 @@ def _load_lines(job: ExportJob, configs: list[str]) -> list[str]:
 
 
 def list_notes(writer: DatasetDescription) -> list[str]:
-    """Return what a reader of the columns should know, one sentence a list item: also the warnings of the export."""
+    """Return what a reader of the columns should know, one sentence a list item, the warnings among it."""
     notes = []
-    if writer.shape.texts:
-        names = ", ".join(map(code, sorted(writer.shape.texts)))
-        notes.append(f"values of different kinds met in {names}: those that are no strings were written as their JSON")
-    rounded = {column.name for column in writer.shape.schema() if holds_uint64(column.type)} & writer.misread
-    for columns, taken in ((writer.misread - rounded, "for times and rewrites"), (rounded, "for fractions and rounds")):
-        if columns:
-            names = ", ".join(map(code, sorted(columns)))
-            notes.append(f"load_dataset takes {names} of JSON lines {taken} them; hf and parquet keep them")
+    if columns := list_json(writer):
+        what = "objects of different keys or values of different kinds, as datasets' Json"
+        notes.append(f"{what}, which reads fractions to 15 digits: {_name(columns)}")
+    return [*notes, *list_warnings(writer)]
+
+
+def list_warnings(writer: DatasetDescription) -> list[str]:
+    """Return what is not as it was read, one sentence a list item."""
+    notes, shape = [], writer.shape
+    if texts := list_texts(writer):
+        notes.append(f"written as JSON text (json.loads reads it), which datasets cannot read as Json: {_name(texts)}")
+    if shape.spelled:
+        notes.append(f"bytes, times and decimals among other values were written as strings: {_name(shape.spelled)}")
+    if lost := list_lost_features(shape):
+        notes.append(f"files differ in the features of {_name(lost)}, such as class names: the export has none")
+    return [*notes, *(_list_changes(writer) if FORMATS[writer.format].writes_lines else ())]
+
+
+def list_json(writer: DatasetDescription) -> list[str]:
+    """Return the columns that are Json for ``datasets``, or hold it."""
+    return sorted(list_json_columns(writer.shape, writer.misread, FORMATS[writer.format].writes_lines))
+
+
+def list_texts(writer: DatasetDescription) -> list[str]:
+    """Return the columns that are JSON text, or hold it."""
+    is_lines = FORMATS[writer.format].writes_lines
+    return sorted(plan_lines(writer.shape, writer.misread).texts if is_lines else list_text_columns(writer.shape))
+
+
+def _list_changes(writer: DatasetDescription) -> list[str]:
+    """Return what JSON lines, or the reader of ``datasets`` for them, change."""
+    plan, shape = plan_lines(writer.shape, writer.misread), writer.shape
+    json, rounded = set(list_json(writer)), list_text_columns(shape).keys() - plan.texts.keys()
+    found: dict[str, set[str]] = {}
+    for name, what in writer.misread:
+        found.setdefault(what, set()).add(name)
+    kept, notes = "hf and parquet keep them", []
+    if times := found.get(TIMES, set()) - json:
+        notes.append(f"load_dataset takes {_name(times)} of JSON lines for times and rewrites them; {kept}")
+    if far := found.get(FAR):
+        notes.append(f"dates before year 1 or after 9999 make {_name(far)} strings in JSON lines; {kept}")
+    if quoted := found.get(QUOTED, set()) - plan.texts.keys():
+        notes.append(f"load_dataset takes strings of JSON in {_name(quoted)} of JSON lines for their values; {kept}")
+    if rounded:
+        notes.append(f"load_dataset takes {_name(rounded)} of JSON lines for fractions and rounds them")
+    if bare := found.get(NOT_FINITE):
+        notes.append(f"NaN and infinities of {_name(bare)} are null in JSON lines; {kept}")
+    if unspelled := list_unspelled(shape):
+        notes.append(f"bytes of {_name(unspelled)} are base64 in JSON lines, and no images or sounds; {kept}")
+    if plan.has_json:
+        notes.append(f"load_dataset rounds fractions of JSON lines to 10 digits where a column is Json; {kept}")
     return notes
+
+
+def _name(columns: Iterable[str]) -> str:
+    return ", ".join(map(code, sorted(columns)))

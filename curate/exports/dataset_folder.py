@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from curate.corpus.schema_widening import SchemaShape
+from curate.corpus.schema_widening import FEATURES, SchemaShape
 from curate.errors import StorageError, UsageError
-from curate.exports.json_types import find_json_type
+from curate.exports.json_types import Finding, plan_lines, spell_features
 from curate.exports.shard_writer import WrittenShard
 from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.rundir.run import compute_fingerprint
@@ -42,8 +42,8 @@ class DatasetDescription(Protocol):
     format: str
     """A name in ``shards.FORMATS``."""
     shape: SchemaShape
-    misread: set[str]
-    """Columns whose values datasets' reader would change."""
+    misread: set[Finding]
+    """What datasets' reader of JSON lines would change."""
     rows: int
     buckets: dict[str, str]
     """The folder of each bucket below ``data``; empty unless each bucket has one."""
@@ -162,8 +162,9 @@ def write_states(
 ) -> None:
     """Write the state files by which ``datasets.load_from_disk`` loads a folder of Arrow shards.
 
-    Without buckets the folder is one of ``DatasetDict.save_to_disk``; with buckets (names to folders) each of their
-    folders is one of ``Dataset.save_to_disk``.
+    ``schema`` is that of the shards (``features.build_schema``). Without buckets the folder is one of
+    ``DatasetDict.save_to_disk``; with buckets (names to folders) each of their folders is one of
+    ``Dataset.save_to_disk``.
     """
     if not buckets:
         write_state(folder, schema, files, identity)
@@ -179,9 +180,7 @@ def write_state(folder: Path, schema: pa.Schema, files: Sequence[WrittenShard], 
 
 
 def _write_split(folder: Path, schema: pa.Schema, files: Sequence[WrittenShard], identity: str) -> None:
-    import datasets
-
-    features = datasets.Features.from_arrow_schema(schema).to_dict()
+    features = json.loads(schema.metadata[FEATURES])["info"]["features"]
     info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
     write_json(folder / "dataset_info.json", info)
     state: dict[str, Any] = {
@@ -211,7 +210,7 @@ def make_front_matter(writer: DatasetDescription, identity: str) -> str:
     configs = [describe_config(name, make_shard_glob(pattern), identity) for name, pattern in shards.items()]
     head: dict[str, Any] = {"tags": ["curate"], "configs": configs}
     if tables.guesses_types:
-        features = _json_features(writer)._to_yaml_list()
+        features = _json_features(writer)
         named = [{"config_name": name, "features": features} for name in shards]
         head["dataset_info"] = named if writer.buckets else {"features": features}
     return f"---\n{yaml_dump(head, allow_unicode=False, sort_keys=False)}---\n"
@@ -233,11 +232,6 @@ def make_shard_glob(pattern: str) -> str:
     return pattern.split("{", 1)[0] + "*" + suffix
 
 
-def _json_features(writer: DatasetDescription) -> Any:
-    """Return the ``datasets.Features`` of shards that are JSON lines."""
-    import datasets
-
-    columns = [
-        (column.name, find_json_type(column.type, column.name in writer.misread)) for column in writer.shape.schema()
-    ]
-    return datasets.Features.from_arrow_schema(pa.schema(columns))
+def _json_features(writer: DatasetDescription) -> list[dict[str, Any]]:
+    """Return the features of shards that are JSON lines, as the head of a card has them."""
+    return spell_features(plan_lines(writer.shape, writer.misread).features)

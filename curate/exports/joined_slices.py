@@ -4,6 +4,7 @@ A document is joined with its decision by its row. Its bytes and hash are checke
 that a corpus that changed is refused and not mislabelled.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from curate.errors import CorpusError, TableError
 from curate.exports import leaked_passages
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
 from curate.exports.leaked_passages import LeakedPassages
+from curate.exports.shards import FORMATS
 from curate.rundir import parquet
 from curate.rundir.decision_table import DecisionReader
 from curate.rundir.run import Run, fingerprint_of_parts
@@ -155,3 +157,22 @@ def add_columns(table: pa.Table, piece: JoinedSlice, job: ExportJob) -> pa.Table
     for name, new in job.names.items():
         table = table.append_column(new, made[name] if name in made else piece.scores.column(name))
     return table
+
+
+def select_records(
+    table: pa.Table, piece: JoinedSlice, job: ExportJob, mask: pa.ChunkedArray
+) -> list[dict[str, Any] | None] | None:
+    """Return the rows of a slice that ``mask`` selects as they were read, with the text of ``table``.
+
+    They are what JSON lines are made of; None for other formats, and where the format that was read has types.
+    """
+    records = piece.documents.records
+    if records is None or not FORMATS[job.format].writes_lines:
+        return None
+    if job.treatment.cuts:
+        field = job.corpus.text_field
+        texts = table.column(field).to_pylist()
+        records = [
+            record if record is None else {**record, field: text} for record, text in zip(records, texts, strict=True)
+        ]
+    return list(itertools.compress(records, mask.to_pylist()))

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from curate.exports.counts import ExportCounts
+from curate.exports.dataset_card import list_json, list_texts
 from curate.exports.dataset_folder import MADE_BY, DatasetDescription
 from curate.exports.job import ExportChoice, ExportJob
 from curate.exports.shard_writer import WrittenShard, describe_file
@@ -44,7 +45,8 @@ def build_manifest(
         "made_from": {"scores": job.run.finished_scores()["made_from"], **_describe_choice(job.choice)},
         "columns": {column.name: str(column.type) for column in writer.shape.schema()},
         "added": list(job.names.values()),
-        "turned_to_text": sorted(writer.shape.texts),
+        "json": list_json(writer),
+        "turned_to_text": list_texts(writer),
         "files": [asdict(file) for file in files],
     }
     if placed.order is not None:

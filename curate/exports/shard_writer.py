@@ -6,13 +6,18 @@ bounded by ``BUFFER_BYTES`` and the largest slice. The same tables in the same o
 
 import hashlib
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from curate.corpus.schema_widening import SchemaShape, fit_table
-from curate.exports.json_types import is_misread
+from curate.exports.features import build_schema, export_table, restore_table
+from curate.exports.json_types import Finding, inspect_table, plan_lines
+from curate.exports.lines import respell_line, spell_lines
 from curate.exports.shards import TABLE_FORMATS, Shard, TableFormat
 
 BUFFER_BYTES = 32_000_000
@@ -31,11 +36,11 @@ class WrittenShard:
 
 @dataclass(slots=True)
 class _BegunShard:
-    """A shard with the schema that it was begun with, and the columns that were text by then."""
+    """A shard with the schema of the shape that it was begun with, and its own."""
 
     path: Path
     schema: pa.Schema
-    texts: set[str]
+    stored: pa.Schema
     rows: int = 0
 
 
@@ -49,8 +54,8 @@ class ShardWriter:
     """A name in ``TABLE_FORMATS``."""
     shard_bytes: int
     shape: SchemaShape = field(default_factory=SchemaShape)
-    misread: set[str] = field(default_factory=set)
-    """Columns whose values datasets' reader would change (``json_types.is_misread``)."""
+    misread: set[Finding] = field(default_factory=set)
+    """What datasets' reader of JSON lines would change (``json_types.inspect_table``)."""
     rows: int = 0
     buckets: dict[str, str] = field(default_factory=dict)
     """Empty: these shards are not in folders of buckets."""
@@ -59,29 +64,54 @@ class ShardWriter:
     _pending_bytes: int = 0
     _begun: list[_BegunShard] = field(default_factory=list)
     _open: Shard | None = None
+    _stored: pa.Schema | None = None
+    """The schema of shards by the shape so far; None where it must be built."""
 
     def __post_init__(self) -> None:
         self._format = TABLE_FORMATS[self.format]
 
-    def add(self, table: pa.Table) -> None:
-        """Append rows."""
+    def add(self, table: pa.Table, records: Sequence[dict[str, Any] | None] | None = None) -> None:
+        """Append rows; ``records`` are the same rows as they were read, where their format has no types.
+
+        Only JSON lines make use of ``records``, which lack the columns that come last in the shape.
+        """
         if not len(table):
-            self.shape.see(table)
+            self._see(table)
+            return
+        if self._format.writes_lines:
+            self._see(table)
+            self.misread |= inspect_table(table)
+            self._add_lines(spell_lines(table, records, self.shape.last))
             return
         step = max(1, int(len(table) * self._unit() // max(table.nbytes, 1)))
         for start in range(0, len(table), step):
             self._add_piece(table.slice(start, step))
 
+    def _see(self, table: pa.Table) -> None:
+        if self.shape.see(table):
+            self._stored = None
+
     def _unit(self) -> int:
         """Return the bytes that are written at once: a fraction of a shard, so that shards come out near their size."""
         return max(1, min(BUFFER_BYTES, self.shard_bytes // 8))
 
+    def _add_lines(self, lines: list[bytes]) -> None:
+        self.rows += len(lines)
+        ends, start = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines))), 0
+        while start < len(lines):
+            before = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, before + self._unit(), side="right")))
+            if self._open is not None and self._open.size() + int(ends[stop - 1]) - before > self.shard_bytes:
+                self._close()
+            shard: Any = self._open or self._begin(pa.schema([]), pa.schema([]))
+            shard.write_bytes(b"".join(lines[start:stop]))
+            self._begun[-1].rows += stop - start
+            start = stop
+
     def _add_piece(self, piece: pa.Table) -> None:
         if self._pending_bytes + piece.nbytes > self.shard_bytes:
             self._flush()
-        self.shape.see(piece)
-        if self._format.guesses_types:
-            self.misread |= {name for name in piece.column_names if is_misread(piece.column(name))}
+        self._see(piece)
         self._pending.append(piece)
         self._pending_bytes += piece.nbytes
         self.rows += len(piece)
@@ -91,22 +121,27 @@ class ShardWriter:
     def _flush(self) -> None:
         if not self._pending:
             return
-        schema = self.shape.schema()
+        schema, stored = self.shape.schema(), self._build_schema()
         table = pa.concat_tables([fit_table(piece, schema) for piece in self._pending]).combine_chunks()
         self._pending, self._pending_bytes = [], 0
         if self._open is not None and self._open.size() + table.nbytes > self.shard_bytes:
             self._close()
-        if self._open is not None and self._format.one_schema and not self._begun[-1].schema.equals(schema):
+        if self._open is not None and not self._begun[-1].stored.equals(stored, check_metadata=True):
             self._close()
-        shard = self._open or self._begin(schema)
+        shard = self._open or self._begin(schema, stored)
         self._begun[-1].rows += len(table)
-        shard.write(table)
+        shard.write(export_table(table, stored))
 
-    def _begin(self, schema: pa.Schema) -> Shard:
+    def _build_schema(self) -> pa.Schema:
+        if self._stored is None:
+            self._stored = build_schema(self.shape)
+        return self._stored
+
+    def _begin(self, schema: pa.Schema, stored: pa.Schema) -> Shard:
         path = self.folder / self._format.pattern.format(len(self._begun), 0)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._begun.append(_BegunShard(path, schema, set(self.shape.texts)))
-        self._open = self._format.open_shard(path, schema)
+        self._begun.append(_BegunShard(path, schema, stored))
+        self._open = self._format.open_shard(path, stored)
         return self._open
 
     def _close(self) -> None:
@@ -118,15 +153,32 @@ class ShardWriter:
         """Write what is left, bring all shards under one schema, and give them their final names."""
         self._flush()
         self._close()
-        schema = self.shape.schema()
-        for shard in self._begun:
-            if self._is_narrow(shard, schema):
-                widen_shard(shard.path, self._format, schema)
+        if self._format.writes_lines:
+            texts = plan_lines(self.shape, self.misread).texts
+            for shard in self._begun if texts else ():
+                rewrite_file(shard.path, lambda old, new: respell_lines(old, new, texts))
+        else:
+            self._widen_shards()
         return [self._name(number, shard) for number, shard in enumerate(self._begun)]
 
-    def _is_narrow(self, shard: _BegunShard, schema: pa.Schema) -> bool:
-        """Return whether a shard must be written again under the final schema."""
-        return not shard.schema.equals(schema) if self._format.one_schema else shard.texts != self.shape.texts
+    def _widen_shards(self) -> None:
+        schema, stored = self.shape.schema(), self._build_schema()
+        for shard in self._begun:
+            if not shard.stored.equals(stored, check_metadata=True):
+                self._widen(shard, schema, stored)
+
+    def _widen(self, shard: _BegunShard, schema: pa.Schema, stored: pa.Schema) -> None:
+        """Write a finished shard again under a wider schema."""
+
+        def rewrite(old: Path, new: Path) -> None:
+            wide = self._format.open_shard(new, stored)
+            try:
+                for table in self._format.read_shard(old, None):
+                    wide.write(export_table(fit_table(restore_table(table, shard.schema), schema), stored))
+            finally:
+                wide.close()
+
+        rewrite_file(shard.path, rewrite)
 
     def _name(self, number: int, shard: _BegunShard) -> WrittenShard:
         name = self._format.pattern.format(number, len(self._begun))
@@ -141,12 +193,18 @@ class ShardWriter:
             self._open = None
 
 
-def widen_shard(path: Path, tables: TableFormat, schema: pa.Schema) -> None:
-    """Write a finished shard again under a wider schema."""
-    narrow = path.with_name(path.name + ".narrow")
-    os.replace(path, narrow)
-    tables.rewrite_shard(narrow, path, schema)
-    narrow.unlink()
+def rewrite_file(path: Path, rewrite: Callable[[Path, Path], None]) -> None:
+    """Replace a file by what ``rewrite`` makes of it: it is given the path of the old one and of the new one."""
+    old = path.with_name(path.name + ".narrow")
+    os.replace(path, old)
+    rewrite(old, path)
+    old.unlink()
+
+
+def respell_lines(old: Path, new: Path, texts: Mapping[str, pa.DataType]) -> None:
+    """Write JSON lines to another path, some columns as JSON text (``lines.respell_line``)."""
+    with open(old, "rb") as lines, open(new, "wb") as out:
+        out.writelines(respell_line(line, texts) for line in lines)
 
 
 def describe_file(folder: Path, name: str, rows: int) -> WrittenShard:

@@ -14,7 +14,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.corpus.schema_widening import fit_table, spell_value, widen_value
+from curate.corpus.arrow_types import tabulate
+from curate.exports.lines import spell_lines
 from curate.exports.tokens.formats import INDEX_SUFFIXES, LAYOUTS
 
 ARROW_ROWS = 1000
@@ -89,7 +90,7 @@ class ParquetShard:
 
 
 class LinesShard:
-    """JSON lines; times are ISO 8601, bytes are base64, and NaN, for which JSON has no word, is null."""
+    """JSON lines (``curate.exports.lines``)."""
 
     def __init__(self, path: Path, schema: pa.Schema):
         """Open the file; a line has the columns of its row, whatever the schema."""
@@ -97,12 +98,7 @@ class LinesShard:
         self._digest = hashlib.sha256()
 
     def write(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
-            self.write_row(row)
-
-    def write_row(self, row: Mapping[str, Any]) -> None:
-        """Append one row as a line."""
-        self.write_bytes(dump_line(row))
+        self.write_bytes(b"".join(spell_lines(table, None)))
 
     def write_bytes(self, lines: bytes | memoryview) -> None:
         """Append complete lines unchanged."""
@@ -117,12 +113,6 @@ class LinesShard:
 
     def close(self) -> None:
         self._sink.close()
-
-
-def dump_line(row: Mapping[str, Any]) -> bytes:
-    """Return a row as one line of JSON, its end included."""
-    options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
-    return orjson.dumps(row, default=spell_value, option=options)
 
 
 def read_arrow(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -144,43 +134,13 @@ def read_parquet(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.
 def read_lines(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yield JSON lines as tables of at most ``READ_ROWS`` rows; only the columns ``names`` where they are given.
 
-    Arrow guesses the types, table by table; a column of ``names`` that a row leaves out is null.
+    The types are those of the values, table by table; a column of ``names`` that a row leaves out is null.
     """
     with open(path, "rb") as lines:
         rows = map(orjson.loads, lines)
         chosen = rows if names is None else ({name: row.get(name) for name in names} for row in rows)
         for batch in _batch_rows(chosen):
-            yield pa.Table.from_pylist(batch)
-
-
-def rewrite_arrow(old: Path, new: Path, schema: pa.Schema) -> None:
-    """Write the rows of an Arrow stream to another path under a wider schema."""
-    _rewrite_tables(read_arrow(old), ArrowShard(new, schema), schema)
-
-
-def rewrite_parquet(old: Path, new: Path, schema: pa.Schema) -> None:
-    """Write the rows of a Parquet file to another path under a wider schema."""
-    _rewrite_tables(read_parquet(old), ParquetShard(new, schema), schema)
-
-
-def _rewrite_tables(tables: Iterator[pa.Table], shard: Shard, schema: pa.Schema) -> None:
-    try:
-        for table in tables:
-            shard.write(fit_table(table, schema))
-    finally:
-        shard.close()
-
-
-def rewrite_lines(old: Path, new: Path, schema: pa.Schema) -> None:
-    """Write JSON lines to another path under a wider schema.
-
-    Narrower values are right as they are in JSON, except those whose column has become text.
-    """
-    types = {column.name: column.type for column in schema}
-    with open(old, "rb") as lines, open(new, "wb") as out:
-        for line in lines:
-            row = {name: widen_value(value, types[name]) for name, value in orjson.loads(line).items()}
-            out.write(dump_line(row))
+            yield tabulate(batch, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +155,12 @@ class TableFormat:
     """Yields the tables of a shard, a bounded number of rows at a time: all columns (None), or those that are named.
 
     Raises ValueError (of which ``pa.ArrowInvalid`` is one) or OSError where the file is no shard of this format."""
-    rewrite_shard: Callable[[Path, Path, pa.Schema], None]
-    """Writes the rows of a shard to another path under a schema that is at least as wide."""
     loads_from_disk: bool = False
     """``datasets.load_from_disk`` loads the folder too, by the state files that are written next to the shards."""
-    one_schema: bool = True
-    """All tables of a shard, and all shards, have the same schema. Else a row may leave columns out."""
     guesses_types: bool = False
     """The reader of ``datasets`` guesses types from values, so the card states them (``json_types``)."""
-    spills_lines: bool = False
-    """An ordered export spills its rows as lines that are ready to be written, and not as tables."""
+    writes_lines: bool = False
+    """Rows are written and spilled as lines, which may leave columns out, and not as tables of one schema."""
 
     holds_text: ClassVar[bool] = True
     """Shards hold the columns of the documents."""
@@ -228,19 +184,14 @@ class TokenFormat:
     """The suffixes of the files of ids, one a layout."""
     holds_text: ClassVar[bool] = False
     loads_from_disk: ClassVar[bool] = False
+    writes_lines: ClassVar[bool] = False
 
 
 TABLE_FORMATS = {
-    "hf": TableFormat("train/data-{:05d}-of-{:05d}.arrow", ArrowShard, read_arrow, rewrite_arrow, loads_from_disk=True),
-    "parquet": TableFormat("data/train-{:05d}-of-{:05d}.parquet", ParquetShard, read_parquet, rewrite_parquet),
+    "hf": TableFormat("train/data-{:05d}-of-{:05d}.arrow", ArrowShard, read_arrow, loads_from_disk=True),
+    "parquet": TableFormat("data/train-{:05d}-of-{:05d}.parquet", ParquetShard, read_parquet),
     "jsonl": TableFormat(
-        "data/train-{:05d}-of-{:05d}.jsonl",
-        LinesShard,
-        read_lines,
-        rewrite_lines,
-        one_schema=False,
-        guesses_types=True,
-        spills_lines=True,
+        "data/train-{:05d}-of-{:05d}.jsonl", LinesShard, read_lines, guesses_types=True, writes_lines=True
     ),
 }
 """The formats that ``ShardWriter`` writes; ``hf`` has the layout of ``DatasetDict.save_to_disk``."""

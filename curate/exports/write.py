@@ -9,6 +9,7 @@ from curate.errors import GateError, Interrupted, TableError
 from curate.exports import dataset_card, dataset_folder, joined_slices, leaked_passages, manifest, training_md
 from curate.exports.counts import ExportCounts, check_counts, count_rows
 from curate.exports.dataset_folder import DatasetDescription
+from curate.exports.features import build_schema
 from curate.exports.job import ExportChoice, ExportJob
 from curate.exports.joined_slices import NameTakenError
 from curate.exports.ordered import write as ordered_write
@@ -107,7 +108,8 @@ def _write_shards(job: ExportJob, writer: ShardWriter | TokenWriter) -> ExportCo
             if table is None:
                 raise TableError(f"{documents.mark.file} was read without its columns")
             joined_slices.check_names(table.column_names, job)
-            writer.add(joined_slices.add_columns(table, piece, job).filter(mask))
+            table = joined_slices.add_columns(table, piece, job)
+            writer.add(table.filter(mask), joined_slices.select_records(table, piece, job, mask))
             progress.advance(documents=len(documents.rows), done_bytes=documents.read_bytes)
     check_counts(job, counts)
     return counts
@@ -120,14 +122,14 @@ def _finish_export(
     folder, shard_format = writer.folder, FORMATS[job.format]
     identity = manifest.compute_identity(job.format, files)
     if shard_format.loads_from_disk:
-        dataset_folder.write_states(folder, writer.shape.schema(), files, identity, writer.buckets)
+        dataset_folder.write_states(folder, build_schema(writer.shape), files, identity, writer.buckets)
     head = dataset_folder.make_front_matter(writer, identity) + "\n" if shard_format.holds_text else ""
     dataset_folder.write_text(folder / "README.md", head + dataset_card.make_card(job, writer, counts))
     written = manifest.build_manifest(job, writer, counts, files, identity)
     if job.placed.order is not None:
         training_md.write_training(folder, written)
     dataset_folder.write_json(folder / "manifest.json", written)
-    for note in dataset_card.list_notes(writer):
+    for note in dataset_card.list_warnings(writer):
         console.warn(note)
     return _summarise(job, writer, counts, files, out)
 

@@ -9,6 +9,7 @@ import xxhash
 
 from curate.corpus.schema_widening import SchemaShape
 from curate.exports import dataset_folder
+from curate.exports.features import build_schema
 from curate.exports.manifest import compute_identity
 from curate.exports.shard_writer import ShardWriter
 from curate.exports.shards import FORMATS
@@ -34,7 +35,7 @@ def write_ordered(folder, kind, documents, shard_bytes=2000, hashed=False, order
     files = writer.finish()
     identity = compute_identity(kind, files)
     if FORMATS[kind].loads_from_disk:
-        dataset_folder.write_state(folder, writer.shape.schema(), files, identity)
+        dataset_folder.write_state(folder, build_schema(writer.shape), files, identity)
     dataset_folder.write_text(folder / "README.md", dataset_folder.make_front_matter(writer, identity))
     if ordered:
         pq.write_table(order_table(documents, files, hashed), folder / "order.parquet")

@@ -16,6 +16,7 @@ from curate.corpus.chat.types import join_turns
 from curate.corpus.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up, parse_value
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.readers.utf8 import is_valid, replace_invalid
+from curate.corpus.schema_widening import FEATURES
 from curate.corpus.streams import one_line
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
 from curate.runtime.console import warn
@@ -332,9 +333,13 @@ def settle_text(
 
 
 def as_content(table: pa.Table, schema: pa.Schema, causes: list[str | None]) -> pa.Table:
-    """Return all columns of ``schema`` with strings as large_string, null in the rows with a cause."""
-    fields = [column.with_type(widen_string(column.type)).with_nullable(True) for column in schema]
-    return empty_rows(conform_table(table, pa.schema(fields)), causes)
+    """Return all columns of ``schema`` with their types and its metadata, null in the rows with a cause."""
+    fields = [
+        column.with_type(pa.large_string() if pa.types.is_string_view(column.type) else column.type).with_nullable(True)
+        for column in schema
+    ]
+    kept = {key: value for key, value in (schema.metadata or {}).items() if key == FEATURES}
+    return empty_rows(conform_table(table, pa.schema(fields, kept)), causes)
 
 
 def pick_columns(table: pa.Table, names: Sequence[str], causes: list[str | None]) -> pa.Table:

@@ -5,8 +5,7 @@ orjson would round, values nested too deeply, a text that is not a string) are l
 
 An export to JSON Lines can copy the bytes of a line up to its closing brace (``RawLines.heads``), with numbers and
 escapes as they were written. That is correct for a slice in which each line is one object that ends in ``}``, without
-repeated keys (readers differ in which one counts), of strings, numbers, truth values and nulls that a table returns
-unchanged.
+repeated keys (readers differ in which one counts), of strings, numbers, truth values and nulls.
 """
 
 import operator
@@ -18,7 +17,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from curate.corpus.arrow_types import encode_values, infer_type
+from curate.corpus.arrow_types import infer_type
 from curate.corpus.corpus import Corpus
 from curate.corpus.json_records import HUGE, BadRowError, holds_huge
 from curate.corpus.streams import is_url
@@ -39,7 +38,7 @@ class RawLines:
     columns: dict[str, pa.DataType]
     """The types that ``tabulate`` infers for them."""
     heads: list[bytes] | None
-    """Each line without its closing brace; None where lines must be written from the records."""
+    """Each line without its closing brace; None where they must be written from the records."""
 
 
 def read_raw_lines(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> RawLines | None:
@@ -84,7 +83,7 @@ def _parse(data: bytes, documents: int, corpus: Corpus) -> RawLines | None:
             return None
     except BadRowError:
         return None
-    heads = _cut_heads(lines) if columns.is_lossless and _count_strings(data) == columns.strings else None
+    heads = _cut_heads(lines) if columns.is_flat and _count_strings(data) == columns.strings else None
     return RawLines(records, texts, len(data), columns.types, heads)
 
 
@@ -114,13 +113,13 @@ class _Columns:
     """The types of the columns of some records."""
 
     types: dict[str, pa.DataType] = field(default_factory=dict)
-    is_lossless: bool = True
-    """Whether a table would return all values unchanged."""
+    is_flat: bool = True
+    """Whether there are neither lists nor objects."""
     strings: int = 0
     """Keys and strings in the records: fewer than in their lines where one has a key twice."""
 
     def look(self, records: list[dict[str, Any]], schema: pa.Schema | None) -> bool:
-        """Infer the types of all columns, and replace values that a table would change by what it would return.
+        """Infer the types of all columns.
 
         Returns False where a float is so large that it may have been a whole number. Raises BadRowError for values
         nested too deeply.
@@ -132,11 +131,12 @@ class _Columns:
                 return False
             kind = known.get(name) if kinds == {str} else None
             self.types[name] = pa.large_string() if kind == pa.large_string() else infer_type(values, known.get(name))
-            if kinds == {str}:  # Mixed columns become JSON: none of their strings stay.
+            if kinds == {str}:
                 self.strings += len(values) - values.count(None)
-            if not _is_kept(kinds, self.types[name]):
-                self.is_lossless = False
-                _replace_values(records, name, encode_values(values, self.types[name]).to_pylist())
+            elif str in kinds:
+                self.strings += sum(type(value) is str for value in values)
+            if kinds & {dict, list}:
+                self.is_flat = False
         self.strings += sum(map(len, records))
         return True
 
@@ -156,15 +156,3 @@ def _may_be_huge(values: Sequence[Any], kinds: set[type]) -> bool:
     if float in kinds and any(type(value) is float and abs(value) >= HUGE for value in values):
         return True
     return bool(kinds & {dict, list}) and any(map(holds_huge, values))
-
-
-def _replace_values(records: list[dict[str, Any]], name: str, values: list[Any]) -> None:
-    for record, value in zip(records, values, strict=True):
-        if name in record:
-            record[name] = value
-
-
-def _is_kept(kinds: set[type], kind: pa.DataType) -> bool:
-    """Return whether a column of this type returns the values unchanged."""
-    plain = {str: pa.large_string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    return not kinds or (len(kinds) == 1 and plain.get(next(iter(kinds))) == kind)

@@ -5,17 +5,18 @@ at most ``UNIT_BYTES``, or one larger row; a shard is consecutive units. So any 
 give the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
-from curate.corpus.schema_widening import fit_table, widen_value
+from curate.corpus.schema_widening import fit_table
 from curate.errors import TableError
+from curate.exports.features import export_table
+from curate.exports.lines import respell_line
 from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
 from curate.exports.shard_writer import WrittenShard, describe_file
 from curate.exports.shards import TABLE_FORMATS, Shard
@@ -53,8 +54,11 @@ class MergeJob:
     format: str
     """A name in ``shards.TABLE_FORMATS``."""
     schema: pa.Schema
-    texts: frozenset[str]
-    """Columns with values of different kinds, which became text."""
+    """The schema of the shape of all rows."""
+    stored: pa.Schema
+    """The schema of the shards; empty for lines."""
+    texts: Mapping[str, pa.DataType]
+    """Columns of lines that must become JSON text (``json_types.plan_lines``)."""
     narrow_folder: Path
     """Folder for the narrow rows of each shard."""
 
@@ -116,7 +120,7 @@ def write_shard(shared: MergeJob, planned: PlannedShard) -> WrittenShard:
     """
     path = shared.folder / planned.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    shard, rows, room = TABLE_FORMATS[shared.format].open_shard(path, shared.schema), 0, bytearray()
+    shard, rows, room = TABLE_FORMATS[shared.format].open_shard(path, shared.stored), 0, bytearray()
     try:
         with open(find_narrow_rows(shared.narrow_folder, planned.name), "wb") as narrow_rows:
             for unit in planned.units:
@@ -140,24 +144,23 @@ def find_narrow_rows(folder: Path, shard: str) -> Path:
 
 def _write_unit(shard: Shard, shared: MergeJob, pieces: list[SpillPiece], unit: MergeUnit, room: bytearray) -> Narrow:
     """Append the rows of a unit to a shard, and return their narrow rows, both in the order of their keys."""
-    if TABLE_FORMATS[shared.format].spills_lines:
+    if TABLE_FORMATS[shared.format].writes_lines:
         narrow, lines = read_lines(pieces, unit.first, unit.stop, room)
         _write_lines(shard, shared, lines)
         return narrow
     parts = read_tables(pieces, unit.first, unit.stop)
     narrow = np.concatenate([part for part, _ in parts])
     order = np.argsort(narrow["key"], kind="stable")
-    shard.write(take_rows(pa.concat_tables([fit_table(table, shared.schema) for _, table in parts]), order))
+    table = take_rows(pa.concat_tables([fit_table(table, shared.schema) for _, table in parts]), order)
+    shard.write(export_table(table, shared.stored))
     return narrow[order]
 
 
 def _write_lines(shard: Any, shared: MergeJob, lines: pa.Array) -> None:
-    """Append complete lines to a ``LinesShard``, written again where a column has become text."""
+    """Append complete lines to a ``LinesShard``, written again where a column must be JSON text."""
     if shared.texts:
-        types = {column.name: column.type for column in shared.schema}
         for line in lines.to_pylist():
-            row = {name: widen_value(value, types[name]) for name, value in orjson.loads(line).items()}
-            shard.write_row(row)
+            shard.write_bytes(respell_line(line, shared.texts))
         return
     offsets = np.frombuffer(lines.buffers()[1], np.int64)[lines.offset : lines.offset + len(lines) + 1]
     shard.write_bytes(memoryview(lines.buffers()[2])[offsets[0] : offsets[-1]])

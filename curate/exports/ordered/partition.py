@@ -5,19 +5,19 @@ the memory changes what is written.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Documents
-from curate.corpus.arrow_types import tabulate
+from curate.corpus.arrow_types import encode_values, tabulate
+from curate.corpus.arrow_values import is_json
 from curate.corpus.readers import raw_jsonl
 from curate.corpus.schema_widening import SchemaShape, fit_table
 from curate.errors import TableError
@@ -25,10 +25,11 @@ from curate.exports import joined_slices, leaked_passages
 from curate.exports.counts import ExportCounts, count_rows
 from curate.exports.job import ExportJob
 from curate.exports.joined_slices import JoinedSlice
-from curate.exports.json_types import is_misread
+from curate.exports.json_types import Finding, are_dates, inspect_table
+from curate.exports.lines import dump_head, dump_tails, spell_lines
 from curate.exports.ordered.spill import NARROW, Narrow, SpillFile, SpillPiece
 from curate.exports.ordered.tasks import PartitionSlice, PartitionTask
-from curate.exports.shards import TABLE_FORMATS, dump_line
+from curate.exports.shards import TABLE_FORMATS
 from curate.runtime.arrays import BoolArray, Int64Array
 
 
@@ -51,8 +52,8 @@ class PartitionResult:
     pieces: list[SpillPiece] = field(default_factory=list)
     shapes: list[SchemaShape] = field(default_factory=list)
     """One a slice."""
-    misread: set[str] = field(default_factory=set)
-    """Columns whose values datasets' reader would change."""
+    misread: set[Finding] = field(default_factory=set)
+    """What datasets' reader of JSON lines would change (``json_types.inspect_table``)."""
     counts: ExportCounts = field(default_factory=ExportCounts)
     read_bytes: int = 0
 
@@ -113,8 +114,9 @@ class _TaskSpiller:
         if part.hits:
             leaked_passages.check_rows(job.run.hits, documents.mark.file, part.hits, documents.rows.tolist())
         piece = JoinedSlice(documents, scores, part.choice, part.hits)
-        table = joined_slices.add_columns(documents.table, piece, job).filter(keep)
-        self._spill_table(part, table, scores.filter(keep))
+        table = joined_slices.add_columns(documents.table, piece, job)
+        records = joined_slices.select_records(table, piece, job, keep)
+        self._spill_table(part, table.filter(keep), scores.filter(keep), records)
 
     def spill_raw_lines(self, part: PartitionSlice, plain: raw_jsonl.RawLines, scores: pa.Table) -> None:
         """Spill a slice of ordinary lines; where lines are spilled, without making a table of them."""
@@ -124,7 +126,7 @@ class _TaskSpiller:
         joined_slices.check_names(list(plain.columns), job)
         added = _make_columns(part, scores, job)
         tables = TABLE_FORMATS[job.format]
-        if not tables.spills_lines:
+        if not tables.writes_lines:
             table = tabulate(plain.records, job.corpus.schema)
             for name, column in added.items():
                 table = table.append_column(name, column)
@@ -133,17 +135,12 @@ class _TaskSpiller:
         self.result.shapes.append(_find_shape(plain, added))
         kept = None if pc.all(keep).as_py() else keep.to_numpy(zero_copy_only=False)
         records = _select(plain.records, kept)
-        if tables.guesses_types:
-            self.result.misread |= {
-                name for name, kind in plain.columns.items() if _is_column_misread(records, name, kind)
-            }
-        if plain.heads is None:
-            heads = [orjson.dumps(record)[:-1] for record in records]
-        else:
-            heads = _select(plain.heads, kept)
+        for name, kind in plain.columns.items():
+            self.result.misread |= _inspect_column(records, name, kind)
+        heads = list(map(dump_head, records)) if plain.heads is None else _select(plain.heads, kept)
         if kept is not None:
             added, scores = {name: column.filter(keep) for name, column in added.items()}, scores.filter(keep)
-        tails = _dump_tails(added, len(records))
+        tails = dump_tails(added, len(records))
         self._spill_lines(part, list(map(b"".join, zip(heads, *tails, strict=True))), scores)
 
     def _count_rows(self, part: PartitionSlice, scores: pa.Table) -> pa.ChunkedArray:
@@ -152,17 +149,22 @@ class _TaskSpiller:
             raise joined_slices.foreign_rows_error("keep", self.job.run)
         return count_rows(self.result.counts, scores, part.choice.column("keep"), self.job.rejected)
 
-    def _spill_table(self, part: PartitionSlice, table: pa.Table, scores: pa.Table) -> None:
-        """Spill rows that are kept, with their scores."""
-        shape = SchemaShape()
+    def _spill_table(
+        self,
+        part: PartitionSlice,
+        table: pa.Table,
+        scores: pa.Table,
+        records: list[dict[str, Any] | None] | None = None,
+    ) -> None:
+        """Spill rows that are kept, with their scores; ``records`` are the rows as they were read."""
+        shape = SchemaShape(last=tuple(self.job.names.values()))
         shape.see(table)
         self.result.shapes.append(shape)
-        table, tables = fit_table(table, shape.schema()), TABLE_FORMATS[self.job.format]
-        if tables.guesses_types:
-            self.result.misread |= {name for name in table.column_names if is_misread(table.column(name))}
-        if tables.spills_lines:
-            self._spill_lines(part, [dump_line(row) for row in table.to_pylist()], scores)
+        if TABLE_FORMATS[self.job.format].writes_lines:
+            self.result.misread |= inspect_table(table)
+            self._spill_lines(part, spell_lines(table, records, shape.last), scores)
             return
+        table = fit_table(table, shape.schema())
         num_bytes = pc.fill_null(scores.column("bytes"), 0).to_numpy()
         other_bytes = max(0, table.nbytes - int(num_bytes.sum())) // max(1, len(table)) + 1
         self.spill.add(self._make_narrow(part, scores, num_bytes + other_bytes), table)
@@ -197,45 +199,23 @@ def _select(values: list[Any], kept: BoolArray | None) -> list[Any]:
 
 def _find_shape(plain: raw_jsonl.RawLines, added: dict[str, Any]) -> SchemaShape:
     """Return the shape of the table that a slice of lines would be."""
-    empty = pa.schema([*plain.columns.items(), *((name, column.type) for name, column in added.items())])
+    kinds = {**plain.columns, **{name: column.type for name, column in added.items()}}
     shape = SchemaShape()
-    shape.see(empty.empty_table())
-    for name, kind in plain.columns.items():  # Whole numbers that float64 does not hold: types do not show them.
-        if pa.types.is_int64(kind) or pa.types.is_nested(kind):
-            values = pa.array([record.get(name) for record in plain.records], kind)
+    shape.see(pa.table({name: pa.nulls(0, kind) for name, kind in kinds.items()}))
+    for name, kind in plain.columns.items():  # What types do not show: how large numbers are.
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_nested(kind):
             seen = SchemaShape()
-            seen.see(pa.table({name: values}))
-            shape.wide |= seen.wide
+            seen.see(pa.table({name: encode_values([record.get(name) for record in plain.records], kind)}))
+            shape.join(seen)
     return shape
 
 
-def _is_column_misread(records: list[dict[str, Any]], name: str, kind: pa.DataType) -> bool:
+def _inspect_column(records: list[dict[str, Any]], name: str, kind: pa.DataType) -> set[Finding]:
+    """Return what ``inspect_table`` finds in a column; its array is not made where it would find nothing."""
     if pa.types.is_large_string(kind):
         first = next((value for record in records if (value := record.get(name)) is not None), None)
-        if first is None or not is_misread(pa.array([first], kind)):
-            return False
-    elif not pa.types.is_nested(kind):
-        return False
-    return is_misread(pa.array([record.get(name) for record in records], kind))
-
-
-def _dump_tails(added: dict[str, Any], count: int) -> list[Iterable[bytes]]:
-    """Return what follows the columns of the corpus in each of ``count`` lines: pieces to be joined, line by line."""
-    tails: list[Iterable[bytes]] = []
-    for name, column in added.items():
-        tails += [itertools.repeat(b",%b:" % orjson.dumps(name), count), _dump_column(column, count)]
-    return [*tails, itertools.repeat(b"}\n", count)]
-
-
-def _dump_column(column: pa.ChunkedArray, count: int) -> list[bytes]:
-    """Return each value as JSON."""
-    kind = column.type
-    if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and column.null_count == 0 and count:
-        # Widened to float64, since Python's own numbers are.
-        values = column.to_numpy().astype(np.float64 if pa.types.is_floating(kind) else np.int64)
-        return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    values = column.to_pylist()
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return list(map(orjson.dumps, values))
-    known = {value: orjson.dumps(value) for value in set(values)}
-    return list(map(known.__getitem__, values))
+        if first is None or not are_dates(encode_values([first], kind)):
+            return set()
+    elif not (pa.types.is_nested(kind) or is_json(kind) or pa.types.is_uint64(kind)):
+        return set()
+    return inspect_table(pa.table({name: encode_values([record.get(name) for record in records], kind)}))

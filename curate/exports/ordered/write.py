@@ -23,7 +23,9 @@ from curate.corpus import Corpus
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
 from curate.exports.counts import ExportCounts, check_counts
+from curate.exports.features import build_schema
 from curate.exports.job import ExportJob
+from curate.exports.json_types import Finding, plan_lines
 from curate.exports.ordered import merge, partition, tasks
 from curate.exports.ordered.merge import MergeJob, PlannedShard
 from curate.exports.ordered.partition import PartitionPlan, PartitionResult
@@ -83,7 +85,7 @@ class OrderedShards:
     folder: Path
     format: str
     shape: SchemaShape
-    misread: set[str]
+    misread: set[Finding]
     rows: int = 0
     counts: ExportCounts = field(default_factory=ExportCounts)
     files: list[WrittenShard] = field(default_factory=list)
@@ -145,8 +147,11 @@ def _write_shards(
         message = f"{output.counts.kept:,} documents were kept, but other rows were spilled"
         raise TableError(message, "curate export it again")
     planned = _name_shards(job, output, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
-    texts = frozenset(output.shape.texts)
-    shared = MergeJob(output.folder, job.format, output.shape.schema(), texts, spill)
+    if TABLE_FORMATS[job.format].writes_lines:
+        stored, texts = pa.schema([]), plan_lines(output.shape, output.misread).texts
+    else:
+        stored, texts = build_schema(output.shape), {}
+    shared = MergeJob(output.folder, job.format, output.shape.schema(), stored, texts, spill)
     calls = ((merge.write_shard, shared, shard) for shard in planned)
     for written in threads.map_in_order(work, calls, min(means.workers, len(planned))):
         _sync_file(output.folder / written.path)  # While the others write.

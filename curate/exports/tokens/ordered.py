@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import UsageError
 from curate.exports.counts import ExportCounts
+from curate.exports.features import restore_table
 from curate.exports.job import ExportJob, TokenSpelling
 from curate.exports.ordered import write
 from curate.exports.ordered.write import ORDER, OrderedMeans
@@ -47,10 +48,12 @@ def write_ordered_tokens(
     texts_in_order = write.write_ordered_shards(replace(job, format="parquet", spelling=None), texts, means)
     writer = options.open_token_writer(job, spelling, folder, SchemaShape(last=tuple(job.names.values())))
     try:
-        columns = list(dict.fromkeys([_find_column(job, texts_in_order.shape.schema()), *writer.key]))
+        schema = texts_in_order.shape.schema()
+        columns = list(dict.fromkeys([_find_column(job, schema), *writer.key]))
+        chosen = pa.schema([schema.field(name) for name in columns])
         for shard in texts_in_order.files:
             for batch in pq.ParquetFile(texts / shard.path).iter_batches(BATCH_ROWS, columns=columns):
-                writer.add(pa.Table.from_batches([batch]))
+                writer.add(restore_table(pa.Table.from_batches([batch]).select(columns), chosen))
     except BaseException:
         writer.abandon()
         raise

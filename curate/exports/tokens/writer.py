@@ -8,6 +8,7 @@ Memory is bounded by ``BATCH_CHARACTERS`` of text, or the longest document, and 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
+from curate.exports.json_types import Finding
 from curate.exports.shard_writer import WrittenShard, describe_file
 from curate.exports.tokens.formats import HEADER_BYTES, LAYOUTS, TokenShard, choose_dtype, index_of
 from curate.runtime.arrays import Int32Array, Int64Array
@@ -59,7 +61,7 @@ class TokenWriter:
     shard_bytes: int
     shape: SchemaShape = field(default_factory=SchemaShape)
     format: str = "tokens"
-    misread: set[str] = field(default_factory=set)
+    misread: set[Finding] = field(default_factory=set)
     """Empty: ``datasets`` does not read these files."""
     buckets: dict[str, str] = field(default_factory=dict)
     """Empty: these files are not in folders of buckets."""
@@ -81,8 +83,8 @@ class TokenWriter:
         """The dtype of the ids: uint16 or int32."""
         return choose_dtype(self.vocabulary.size)
 
-    def add(self, table: pa.Table) -> None:
-        """Append documents. Raises TableError where one has no text."""
+    def add(self, table: pa.Table, records: Sequence[dict[str, Any] | None] | None = None) -> None:
+        """Append documents; ``records`` have no effect. Raises TableError where one has no text."""
         self.shape.see(table)
         texts = take_texts(table, self.text)
         lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
