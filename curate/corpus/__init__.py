@@ -14,8 +14,13 @@ and on the Hub. The key of a document is ``(file, row)``. A row that cannot be r
 is dropped silently.
 """
 
-from curate.corpus.corpus import Corpus, open_corpus, open_records
+from curate.corpus.corpus import Corpus, check_dialect_used, open_corpus, open_records
+from curate.corpus.holdings import check_holds_text
 from curate.corpus.readers.raw_rows import RawRow
+from curate.corpus.spooling import spool_streams
 from curate.corpus.types import Documents, SliceMark, Source
 
-__all__ = ["Corpus", "Documents", "RawRow", "SliceMark", "Source", "open_corpus", "open_records"]
+__all__ = [
+    "Corpus", "Documents", "RawRow", "SliceMark", "Source", "check_dialect_used", "check_holds_text", "open_corpus",
+    "open_records", "spool_streams",
+]  # fmt: skip

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -28,14 +28,28 @@ from curate.corpus.detect_columns import (
     settle_text_field,
 )
 from curate.corpus.hub import find_revision, parse_hub_name
-from curate.corpus.readers import read_blocks
+from curate.corpus.readers import describe_reading, read_blocks
+from curate.corpus.readers.csv_dialect import DELIMITERS
 from curate.corpus.readers.raw_rows import RawRow, read_rows
 from curate.corpus.slicing import SliceCutter, cut_along, cut_slices
 from curate.corpus.sources import find_sources
 from curate.corpus.streams import filesystem_of, is_url, open_binary, read_edges
-from curate.corpus.types import UNREADABLE, BrokenSourceError, Documents, ReadOptions, ReadStart, SliceMark, Source
+from curate.corpus.types import (
+    AUTO_QUOTING,
+    UNREADABLE,
+    BrokenSourceError,
+    Documents,
+    ReadOptions,
+    ReadStart,
+    SliceMark,
+    Source,
+)
 from curate.errors import CorpusError, RowError, UsageError
 
+QUOTINGS = (AUTO_QUOTING, "csv", "none")
+DELIMITER_WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+# So many files are looked at for notes on how they are read.
+NOTED_FILES = 20
 NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
 
 
@@ -70,6 +84,12 @@ class Corpus:
     """Files of the corpus folders that are not data."""
     schema: pa.Schema | None = field(default=None, compare=False)
     """Types of the columns of JSON, CSV and text files as their starts show them."""
+    delimiter: str | None = None
+    """The character between the fields of CSV and TSV, where the user names it; None to find it."""
+    quoting: str = AUTO_QUOTING
+    """Whether fields of CSV and TSV may be in quotes: auto, csv or none."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """How the first files are read, where their suffixes do not say it."""
     start_schemas: tuple[pa.Schema, ...] = field(default=(), compare=False)
     """The distinct schemas with which the files begin."""
     is_typed: bool = field(default=False, compare=False)
@@ -89,7 +109,12 @@ class Corpus:
     def _identity(self) -> list[Any]:
         files = [[source.name, source.format, *fingerprint_source(source)] for source in self.sources]
         sample = None if self.sample is None else [self.sample, self.seed]
-        return [files, self.text_field, self.id_field, self.limit, sample]
+        return [files, self.text_field, self.id_field, self.limit, sample, *self._list_dialect().items()]
+
+    def _list_dialect(self) -> dict[str, Any]:
+        """Return what the user says of CSV and TSV, by the name of the option; what is not said is left out."""
+        named = {} if self.delimiter is None else {"delimiter": self.delimiter}
+        return named | ({} if self.quoting == AUTO_QUOTING else {"quoting": self.quoting})
 
     def describe(self) -> str:
         """Return one line for people: the files, their size, and the column of the text or the schema."""
@@ -100,7 +125,8 @@ class Corpus:
         text_columns, what = self._describe_text()
         others = [name for name in self.columns if name not in text_columns]
         also = f" (also: {', '.join(others[:8])}{', …' if len(others) > 8 else ''})" if others else ""
-        line = f"{' '.join(self.paths)}   {count} file{'s' if count != 1 else ''}{size} {', '.join(kinds)}; "
+        notes = f" ({'; '.join(self.notes)})" if self.notes else ""
+        line = f"{' '.join(self.paths)}   {count} file{'s' if count != 1 else ''}{size} {', '.join(kinds)}{notes}; "
         return f"{line}{what}{also}{describe_passed_over(self.passed_over)}"
 
     def _describe_text(self) -> tuple[Sequence[str], str]:
@@ -124,6 +150,7 @@ class Corpus:
             "seed": self.seed,
             "slice_bytes": self.slice_bytes,
             "on_error": self.on_error,
+            **self._list_dialect(),
         }
 
     @classmethod
@@ -134,6 +161,11 @@ class Corpus:
                 **{name: value for name, value in spec.items() if name not in ("text_field", "slice_bytes")}
             )
         return open_corpus(**spec)
+
+    @property
+    def has_separated_files(self) -> bool:
+        """Whether a file is CSV or TSV."""
+        return any(source.format in DELIMITERS for source in self.sources)
 
     @property
     def conversation(self) -> str | None:
@@ -255,6 +287,8 @@ def open_corpus(
     seed: int = 0,
     slice_bytes: int = 4_000_000,
     on_error: str = "quarantine",
+    delimiter: str | None = None,
+    quoting: str = AUTO_QUOTING,
 ) -> Corpus:
     """Return the corpus of some paths, after reading the starts of its files to find the column of the text.
 
@@ -263,13 +297,16 @@ def open_corpus(
     detects it, with conversations where no column has the name of a text. ``id_field`` is a column of ids; None takes
     ``id`` or the like. ``limit`` is the number of documents to read at most; ``sample`` a share of the rows, above 0
     and up to 1, drawn with ``seed``. A slice takes documents up to ``slice_bytes``. ``on_error`` is quarantine
-    (unreadable rows get a status) or stop (the first one raises RowError).
+    (unreadable rows get a status) or stop (the first one raises RowError). ``delimiter`` is the character between the
+    fields of CSV and TSV, None to find it; ``quoting`` whether they may be in quotes: auto (as the start of each file
+    shows), csv, or none.
 
     Raises CorpusError where there is nothing to read or the column is not obvious, UsageError for an option that is not
     allowed, and StorageError where a server fails.
     """
     check_options(limit, sample, slice_bytes, on_error)
     names, sources, passed_over = find_named_sources(paths)
+    sources, delimiter, quoting = apply_dialect(sources, delimiter, quoting)
     columns = look_ahead(sources)
     text_field = settle_text_field(text_field, sources, columns, " ".join(names))
     for source, column in zip(sources, columns, strict=True):
@@ -278,8 +315,8 @@ def open_corpus(
     id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
         names, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
-        passed_over, free_text(merge_columns(sources, columns), text_field), list_start_schemas(columns),
-        are_all_typed(sources, columns),
+        passed_over, free_text(merge_columns(sources, columns), text_field), delimiter, quoting, list_notes(sources),
+        list_start_schemas(columns), are_all_typed(sources, columns),
     )  # fmt: skip
 
 
@@ -299,6 +336,8 @@ def open_records(
     sample: float | None = None,
     seed: int = 0,
     on_error: str = "quarantine",
+    delimiter: str | None = None,
+    quoting: str = AUTO_QUOTING,
 ) -> Corpus:
     """Return a corpus for ``Corpus.records`` only, which needs neither a column of text nor a schema.
 
@@ -307,12 +346,14 @@ def open_records(
     """
     check_options(limit, sample, 1, on_error)
     paths, sources, passed_over = find_named_sources(paths)
+    sources, delimiter, quoting = apply_dialect(sources, delimiter, quoting)
     columns = look_ahead(sources)
     seen = [column for column in columns if column is not None]
     id_field = check_id(id_field, seen) if id_field else choose_id_field(seen)
     return Corpus(
         paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_column_names(seen), passed_over,
-        merge_columns(sources, columns), list_start_schemas(columns), are_all_typed(sources, columns),
+        merge_columns(sources, columns), delimiter, quoting, list_notes(sources), list_start_schemas(columns),
+        are_all_typed(sources, columns),
     )  # fmt: skip
 
 
@@ -325,6 +366,46 @@ def find_named_sources(
     if len(sources) == len(names) == 1:
         check_open(names[0], sources[0])
     return names, sources, passed_over
+
+
+def apply_dialect(
+    sources: tuple[Source, ...], delimiter: str | None, quoting: str
+) -> tuple[tuple[Source, ...], str | None, str]:
+    """Return the sources with what the user says of CSV and TSV, the delimiter as one character, and the quoting.
+
+    Without such sources they are None and auto. Raises UsageError for values that are not allowed.
+    """
+    if quoting not in QUOTINGS:
+        raise UsageError(f"--quoting must be one of {', '.join(QUOTINGS)}, not {quoting}", "--quoting auto")
+    named = parse_delimiter(delimiter)
+    if not any(source.format in DELIMITERS for source in sources):
+        return sources, None, AUTO_QUOTING
+    separated = [replace(one, delimiter=named, quoting=quoting) if one.format in DELIMITERS else one for one in sources]
+    return tuple(separated), named, quoting
+
+
+def parse_delimiter(delimiter: str | None) -> str | None:
+    """Return the character that ``--delimiter`` names. Raises UsageError for another text."""
+    named = DELIMITER_WORDS.get(delimiter or "", delimiter)
+    if named is not None and (len(named) != 1 or named in '"\r\n'):
+        words = ", ".join(word for word in DELIMITER_WORDS if word.isalpha())
+        raise UsageError(f"--delimiter must be one character or {words}, not {delimiter!r}", "--delimiter tab")
+    return named
+
+
+def check_dialect_used(corpora: Sequence[Corpus], delimiter: str | None, quoting: str) -> None:
+    """Raise UsageError where the user says something of CSV and TSV and the corpora have neither."""
+    if any(corpus.has_separated_files for corpus in corpora):
+        return
+    for option, is_given in (("--delimiter", delimiter is not None), ("--quoting", quoting != AUTO_QUOTING)):
+        if is_given:
+            raise UsageError(f"{option} has no effect: no file of the corpus is CSV or TSV", f"leave {option} out")
+
+
+def list_notes(sources: Sequence[Source]) -> tuple[str, ...]:
+    """Return what is unusual about how the first sources are read, each note once."""
+    notes = (describe_reading(source) for source in sources[:NOTED_FILES])
+    return tuple(dict.fromkeys(note for note in notes if note))
 
 
 def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.rows import MARK, find_conversation
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
 from curate.corpus.chat.types import ConversationError
+from curate.corpus.contents import resolve_contents
 from curate.corpus.readers import FORMATS, read_blocks
 from curate.corpus.readers.arrow_blocks import as_text, to_records
-from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.readers.json_layout import DOMINANCE, find_layout
+from curate.corpus.types import TEXT_NAMES, BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.errors import CorpusError, UsageError
+from curate.runtime.text import quote_path
 
-TEXT_NAMES = (
-    "text", "content", "document", "body", "raw_content", "passage", "article", "page_content", "raw_text", "full_text"
-)  # fmt: skip
 ID_NAMES = ("id", "doc_id", "_id", "uuid")
 # The text field of a corpus of ``open_records``, which has no text.
 ROWS = "@rows"
@@ -44,6 +45,8 @@ class DetectedColumns:
     """Columns and their types."""
     lengths: dict[str, float]
     """Mean length of the values of each column of strings; 0 for formats that state types."""
+    nested_bytes: float = 0.0
+    """Mean size of the lists and objects of a row, as JSON; 0 for formats that state types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,13 @@ def infer_columns(records: Sequence[dict[str, object]], untyped: bool) -> Detect
             texts = [value for record in records if isinstance(value := record.get(column.name), str)]
             if texts and not (untyped and column.name not in TEXT_NAMES and all(map(is_number, texts))):
                 lengths[column.name] = sum(map(len, texts)) / len(texts)
-    return DetectedColumns(schema, lengths)
+    return DetectedColumns(schema, lengths, 0.0 if untyped else measure_nested(records))
+
+
+def measure_nested(records: Sequence[dict[str, object]]) -> float:
+    """Return the mean size of the lists and objects of records, in bytes of JSON."""
+    nested = [value for record in records for value in record.values() if isinstance(value, (list, dict))]
+    return sum(len(json.dumps(value, ensure_ascii=False)) for value in nested) / max(1, len(records))
 
 
 def is_number(text: str) -> bool:
@@ -135,8 +144,9 @@ def settle_text_field(
 def choose_text_field(sources: Sequence[Source], columns: Sequence[DetectedColumns | None], where: str) -> str:
     """Return a column with the name of a text, else the schema of conversations, else the only column of strings.
 
-    The only column of strings comes last because it may belong to conversations, such as their source. Raises
-    CorpusError where the choice is not obvious; ``where`` names the corpus in its message.
+    The only column of strings comes last because it may belong to conversations, such as their source, and only where
+    the rows do not have ``DOMINANCE`` times as much in lists and objects. Raises CorpusError where the choice is not
+    obvious; ``where`` names the corpus in its message.
     """
     texts = measure_texts(seen for seen in columns if seen is not None)
     names = list(dict.fromkeys(name for seen in columns if seen is not None for name in seen.schema.names))
@@ -147,13 +157,37 @@ def choose_text_field(sources: Sequence[Source], columns: Sequence[DetectedColum
     guess = guess_schema(sources, columns)
     if guess is not None and (guess.has_text or (guess.problem is None and len(alone) != 1)):
         return MARK + guess.schema
-    if len(alone) == 1:
+    nested = max(seen.nested_bytes for seen in columns if seen is not None)
+    if len(alone) == 1 and nested <= DOMINANCE * texts[alone[0]]:
         return alone[0]
+    refuse_lists(sources, columns)
     likely = max(alone, key=lambda name: texts[name]) if any(texts.values()) and alone else "NAME"
     message = f"{where} has no obvious text column; it has: {list_names(names)}"
     if guess is not None:
         message += f'; its first rows are not conversations in the schema "{guess.schema}" ({guess.problem})'
     raise CorpusError(message, f"--text-field {shlex.quote(likely)}")
+
+
+def refuse_lists(sources: Sequence[Source], columns: Sequence[DetectedColumns | None]) -> None:
+    """Raise CorpusError for a JSON file that is one object with lists of records, none of which is the obvious one."""
+    for source, seen in zip(sources, columns, strict=True):
+        lists = () if seen is None or source.format not in ("json", "jsonl") else find_lists(source)
+        if lists:
+            listed = ", ".join(f'"{".".join(path)}" ({count:,})' for path, count in lists)
+            path = "".join(f"[{json.dumps(key)}]" for key in lists[0][0])
+            name = shlex.quote(f"{lists[0][0][-1]}.jsonl")
+            raise CorpusError(
+                f"{source.name} is one object, not a document; it has lists of records: {listed}",
+                f"jq -c {shlex.quote(f'.{path}[]')} {quote_path(source.path)} > {name}",
+            )
+
+
+def find_lists(source: Source) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """Return the lists of objects in a JSON file that is one object and is read as one row, with their lengths."""
+    try:
+        return find_layout(resolve_contents(source)).lists
+    except BrokenSourceError:
+        return ()
 
 
 def measure_texts(columns: Iterable[DetectedColumns]) -> dict[str, float]:

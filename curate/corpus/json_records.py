@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,15 @@ MISSING: Any = object()
 
 HUGE = 2.0**63
 
+# What may stand between two records beside white space: the record separator of RFC 7464, line separators of Unicode,
+# and the byte order mark of a file that another was appended to.
+SEPARATORS = (b"\x1e", b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"\xc2\x85", b"\xef\xbb\xbf")
+
 # Deeper values would end in Python's limit of recursion, at a depth that depends on the caller.
 MAX_DEPTH = 250
 TOO_DEEP = "JSON nested too deeply"
+# Bytes around the first that is not UTF-8, from which its encoding is guessed.
+GUESS_BYTES = 400
 
 JSON_NAMES = {
     bool: "a truth value",
@@ -80,13 +87,33 @@ def holds_huge(value: Any) -> bool:
     return False
 
 
+def strip_separators(raw: bytes) -> bytes:
+    """Return the bytes without white space and ``SEPARATORS`` at their start."""
+    while (raw := raw.lstrip()).startswith(SEPARATORS):
+        raw = raw[next(len(mark) for mark in SEPARATORS if raw.startswith(mark)) :]
+    return raw
+
+
+def explain_encoding(raw: bytes, error: UnicodeDecodeError) -> str:
+    """Return why bytes are not UTF-8, with the encoding that they seem to have."""
+    start = max(0, error.start - GUESS_BYTES // 2)
+    near = raw[start : start + GUESS_BYTES]
+    high = re.findall(rb"[\x80-\xff]+", near)
+    alone = sum(len(run) == 1 for run in high)
+    is_western = 2 * alone > len(high) and not re.search(rb"[\x81\x8d\x8f\x90\x9d]", near)
+    likely = "; it looks like Windows-1252 or Latin-1: iconv -f WINDOWS-1252 -t UTF-8" if is_western else ""
+    return f"invalid UTF-8 ({error.reason}{likely})"
+
+
 def _parse_slowly(raw: bytes) -> Any:
+    inner = strip_separators(raw)
+    skipped = len(raw) - len(inner)
     try:
-        return json.loads(raw.decode("utf-8"))
+        return json.loads(inner.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise BadRowError(f"invalid UTF-8 ({error.reason})", error.start) from error
+        raise BadRowError(explain_encoding(inner, error), skipped + error.start) from error
     except json.JSONDecodeError as error:
-        byte = len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
+        byte = skipped + len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
         raise BadRowError(f"not valid JSON ({error.msg})", byte) from error
     except RecursionError as error:
         raise BadRowError(TOO_DEEP) from error

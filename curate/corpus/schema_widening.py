@@ -270,10 +270,10 @@ def simplify_type(kind: pa.DataType) -> pa.DataType:
 
 def fit_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the table under a schema that is at least as wide: absent columns are null, types are widened."""
-    columns = []
+    columns, held = [], dict(zip(table.column_names, table.columns, strict=True))
     for column in schema:
-        if column.name in table.column_names:
-            columns.append(_fit_column(table.column(column.name), column.type))
+        if column.name in held:
+            columns.append(_fit_column(held[column.name], column.type))
         else:
             columns.append(pa.nulls(len(table), column.type))
     return pa.table(columns, schema=schema)

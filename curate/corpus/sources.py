@@ -13,20 +13,21 @@ import glob
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from curate.corpus import readers
+from curate.corpus.decompression import COMPRESSIONS, MAGIC
 from curate.corpus.hub import parse_hub_name
 from curate.corpus.streams import as_failure, filesystem_of, is_url, open_binary
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
+from curate.runtime.text import quote_path
 
 SUFFIX_TO_FORMAT = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
-COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".zstd": "zst", ".bz2": "bz2", ".xz": "xz"}
-MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 
 # Files that tools write next to data: never documents.
 BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"} | {
@@ -36,6 +37,8 @@ BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset
 SPARK = {"_SUCCESS", "_metadata", "_common_metadata", "_delta_log", "_committed", "_started"}
 README_NAMES = re.compile(r"(readme|manifest|licen[cs]e|notice|changelog|citation|contributing)\b.*", re.IGNORECASE)
 RUN_FILE = "run.json"
+# Open files of a process by their numbers, as of ``<(…)`` in a shell.
+DESCRIPTOR = re.compile(r"/dev/stdin|/dev/fd/[0-9]+|/proc/(self|[0-9]+)/fd/[0-9]+")
 MAGIC_CHARACTERS = re.compile(r"[*?\[]")
 
 
@@ -52,6 +55,8 @@ class FileCandidate:
     """Bytes as stored; None where the server does not tell."""
     named: bool
     """Whether the user gave the path of this file."""
+    is_file: bool = True
+    """Whether it is a regular file, or a link to one; pipes, sockets and devices are not read."""
 
 
 def find_sources(paths: Sequence[str]) -> tuple[tuple[Source, ...], tuple[str, ...]]:
@@ -102,7 +107,7 @@ def _separate_data(
             data.append((file, "hub", None))
             continue
         kind, compression = sniff_format(file.path) if file.named else format_of(file.path)
-        if kind is None or (PurePosixPath(file.below).name in BOOKKEEPING and not file.named):
+        if kind is None or not file.is_file or (PurePosixPath(file.below).name in BOOKKEEPING and not file.named):
             others.append(file)
         else:
             data.append((file, kind, compression))
@@ -163,11 +168,19 @@ def find_files(path: str) -> Iterator[FileCandidate]:
     """Return an iterator of the files that one path of the user leads to. Raises CorpusError where there are none."""
     if is_url(path):
         return find_remote(path)
+    if not path.strip():
+        raise CorpusError(f"a path of the corpus is empty: {path!r}", "name files, folders, or - for standard input")
     path = os.path.expanduser(path)
     if os.path.isdir(path):
         root = os.path.abspath(path)
         return _walk(root, root)
+    if is_stream(path):
+        raise CorpusError(
+            f"{path} is a stream, which can be read only once",
+            f"cat{'' if path == '-' else ' ' + quote_path(path)} > data.jsonl",
+        )
     if os.path.exists(path):
+        refuse_device(path)
         return iter([_make_candidate(os.path.abspath(path), os.path.dirname(os.path.abspath(path)), named=True)])
     if hub := parse_hub_name(path):
         local = os.path.basename(os.path.abspath(hub.name)) if os.path.isdir(hub.name) else hub.name
@@ -175,6 +188,24 @@ def find_files(path: str) -> Iterator[FileCandidate]:
     if MAGIC_CHARACTERS.search(path):
         return _expand_glob(path)
     raise CorpusError(f"{path} does not exist", hint_missing(path))
+
+
+def is_stream(path: str) -> bool:
+    """Return whether a path is standard input (``-``), an open file by its number, or a named pipe."""
+    if path == "-" or DESCRIPTOR.fullmatch(path):
+        return True
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def refuse_device(path: str) -> None:
+    """Raise CorpusError for a path that exists and is neither a file nor a folder."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise CorpusError(f"{path} is {kind}, not a file", "name files, folders, or - for standard input")
 
 
 def hint_missing(path: str) -> str:
@@ -262,13 +293,15 @@ def _saved_files(folder: str, files: list[str]) -> set[str] | None:
 
 
 def _make_candidate(path: str, root: str, named: bool) -> FileCandidate:
+    size, is_file = None, True
     try:
-        size: int | None = os.stat(path).st_size
+        status = os.stat(path)
+        size, is_file = status.st_size, stat.S_ISREG(status.st_mode)
     except OSError:
-        size = None  # A dangling link: reading it gives the reason.
+        pass  # A dangling link: reading it gives the reason.
     below = os.path.relpath(path, root).replace(os.sep, "/")
     below = below.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return FileCandidate(path, below, tuple(PurePosixPath(root.replace(os.sep, "/")).parts), size, named)
+    return FileCandidate(path, below, tuple(PurePosixPath(root.replace(os.sep, "/")).parts), size, named, is_file)
 
 
 def find_remote(url: str) -> Iterator[FileCandidate]:

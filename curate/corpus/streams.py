@@ -1,4 +1,4 @@
-"""The bytes of a source, local or remote, decompressed, in chunks of bounded size.
+"""The bytes of a source, local or remote, decompressed and in UTF-8, in chunks of bounded size.
 
 A source that breaks off or cannot be opened raises ``BrokenSourceError`` after all chunks before the damage. A server
 that does not answer raises ``StorageError``: that is not a property of the data and must not be recorded as one.
@@ -6,28 +6,19 @@ that does not answer raises ``StorageError``: that is not a property of the data
 
 from __future__ import annotations
 
-import bz2
+import codecs
 import io
-import lzma
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-import zstandard
-from isal import isal_zlib
-
+from curate.corpus.decompression import decompress_pieces
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, StorageError
 
-# A piece of an archive is decompressed at once, and repetitive text expands a thousandfold: pieces begin small, then
-# grow and shrink with their expansion.
+# Archives are read in pieces that begin small, so that the start of one is soon read.
 FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15
-UNFOLDED_BYTES = 1 << 18
-# zstd --long=31 declares windows of up to 2 GiB; the default limit refuses them.
-ZSTD_WINDOW = 1 << 31
-
-ISAL_ERROR: Any = isal_zlib.error
-DECODE_ERRORS = (ISAL_ERROR, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError, ValueError)
 
 
 def is_url(path: str) -> bool:
@@ -128,16 +119,21 @@ def one_line(error: BaseException) -> str:
 
 
 def read_chunks(source: Source, offset: int = 0, size: int = 1 << 20) -> Iterator[tuple[bytes, int]]:
-    """Yield decompressed chunks, each with the number of stored bytes read so far.
+    """Yield chunks, decompressed and in UTF-8, each with the number of stored bytes read so far.
 
-    ``offset`` counts decompressed bytes: reading of a plain file seeks there, of others it discards what comes before.
+    ``offset`` counts bytes of the chunks: reading of a plain file seeks there, of others it discards what comes before.
     Raises BrokenSourceError and StorageError.
     """
     with open_binary(source.path) as file:
-        if source.compression is None:
+        if source.is_plain:
             yield from _read_plain(source, file, offset, size)
-        else:
-            yield from _drop_bytes(_decompress(source, file), offset)
+            return
+        chunks = _read_plain(source, file, 0, size)
+        if source.compression is not None:
+            chunks = decompress_pieces(_read_pieces(source, file), source.compression)
+        if source.encoding is not None:
+            chunks = _transcode(chunks, source.encoding)
+        yield from _drop_bytes(chunks, offset)
 
 
 def _read_plain(source: Source, file: IO[bytes], offset: int, size: int) -> Iterator[tuple[bytes, int]]:
@@ -171,43 +167,31 @@ def _read_some(source: Source, file: IO[bytes], size: int) -> bytes:
         raise as_failure(source.path, error) from error
 
 
-def _decompress(source: Source, file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Decompress every member of the archive; zero bytes between members are padding, as gzip and xz allow."""
-    decoder = make_decoder(source.compression)
-    position, started, size = 0, False, FIRST_PIECE
+def _read_pieces(source: Source, file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Yield the bytes of an archive as stored, each piece with the position after it; the first pieces are small."""
+    position, size = 0, FIRST_PIECE
     while piece := _read_some(source, file, size):
         position += len(piece)
+        yield piece, position
         size = min(2 * size, LARGEST_PIECE)
-        while piece:
-            if decoder.eof:
-                piece = piece.lstrip(b"\0")
-                if not piece:
-                    break
-                decoder = make_decoder(source.compression)
-            started = True
-            try:
-                unfolded = decoder.decompress(piece)
-            except DECODE_ERRORS as error:
-                raise BrokenSourceError(f"the .{source.compression} archive is damaged ({one_line(error)})") from error
-            size = max(1, min(size, size * UNFOLDED_BYTES // max(1, len(unfolded))))
-            piece = decoder.unused_data if decoder.eof else b""
-            if unfolded:
-                yield unfolded, position
-    if started and not decoder.eof:
-        raise BrokenSourceError(f"the .{source.compression} archive breaks off")
 
 
-def make_decoder(compression: str | None) -> Any:
-    """Return a decompression object with ``decompress``, ``eof`` and ``unused_data``."""
-    if compression == "gz":
-        return isal_zlib.decompressobj(wbits=31)
-    if compression == "zst":
-        return zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
-    if compression == "bz2":
-        return bz2.BZ2Decompressor()
-    if compression == "xz":
-        return lzma.LZMADecompressor()
-    raise ValueError(f"unknown compression {compression!r}")
+def _transcode(chunks: Iterator[tuple[bytes, int]], encoding: str) -> Iterator[tuple[bytes, int]]:
+    """Yield the chunks of a text in UTF-8, without its byte order mark; lone surrogates stay, as invalid UTF-8.
+
+    Raises BrokenSourceError at bytes that are no characters of the encoding, and where the last character is cut.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    position, is_start = 0, True
+    try:
+        for chunk, position in itertools.chain(chunks, [(b"", -1)]):
+            text = decoder.decode(chunk, final=position < 0)
+            if text:
+                text = text.removeprefix("\ufeff") if is_start else text
+                is_start = False
+                yield text.encode("utf-8", "surrogatepass"), position
+    except UnicodeDecodeError as error:
+        raise BrokenSourceError(f"invalid {encoding.upper()} ({error.reason})") from error
 
 
 def read_edges(path: str, size: int | None, length: int = 1 << 16) -> tuple[bytes, bytes]:

@@ -15,6 +15,13 @@ OK = "ok"
 EMPTY = "empty"
 UNREADABLE = "unreadable"
 
+# Columns with these names hold a text.
+TEXT_NAMES = (
+    "text", "content", "document", "body", "raw_content", "passage", "article", "page_content", "raw_text", "full_text"
+)  # fmt: skip
+
+AUTO_QUOTING = "auto"
+
 # A longer line, array element or text file is taken for a file without line ends and becomes one unreadable row.
 MAX_DOCUMENT_BYTES = 1 << 30
 
@@ -33,6 +40,17 @@ class Source:
     """gz, zst, bz2, xz or None."""
     size: int | None
     """Bytes as stored (compressed), None where the server does not tell."""
+    encoding: str | None = None
+    """The encoding of a text that is not UTF-8, by its byte order mark; known once its first bytes are read."""
+    delimiter: str | None = None
+    """Of CSV and TSV, the character between fields that the user names; None to find it."""
+    quoting: str = AUTO_QUOTING
+    """Of CSV and TSV, whether fields may be in quotes: auto, csv or none."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the bytes of the file are those of its rows, so that a reader can seek to one."""
+        return self.compression is None and self.encoding is None
 
 
 @dataclass(frozen=True, slots=True)

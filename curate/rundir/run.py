@@ -14,12 +14,14 @@ from typing import Any
 
 import xxhash
 
-from curate.corpus import Corpus, SliceMark, open_corpus
+from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spool_streams
+from curate.corpus.corpus import parse_delimiter
+from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, TableError, UsageError
 from curate.rundir import parquet, token_counts
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console, files
-from curate.runtime.text import command
+from curate.runtime.text import command, is_utf8
 
 FORMAT = 1
 """The version of ``run.json``."""
@@ -198,12 +200,14 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
     corpus of the run, since all verbs of a run read one corpus.
     """
     known = run.stage("score") or run.stage("corpus")
+    named = spool_streams(named, run.path) if named else named
     if known is None and not named:
         with_corpus = command(f"{verb} … --corpus CORPUS", run.path)
         hint = f"{with_corpus} names it; {command('score CORPUS', run.path)} scores it first"
         raise TableError(f"{run.path} has no corpus", hint)
     if known is None:
         corpus = open_corpus(list(named or ()), **options)
+        check_holds_text(corpus)
         run.save("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()})
         return corpus
     corpus = run.corpus() if run.stage("score") else _reopen(known)
@@ -212,10 +216,22 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
             option = f"--{name.replace('_', '-')}"
             message = f'{option} {options[name]}: in the corpus of {run.path} it is "{field_name}"'
             raise UsageError(message, f"leave {option} out, or use another --run")
+    options = _keep_dialect(run, corpus, options)
     if named and open_corpus(list(named), **options).identity() != corpus.identity():
         shown = " ".join(known["corpus"]["paths"])
         raise UsageError(f"the corpus of {run.path} is {shown}; --corpus names another", "use another --run")
     return corpus
+
+
+def _keep_dialect(run: Run, corpus: Corpus, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with the delimiter and the quoting of the corpus. Raises UsageError for others."""
+    kept = {"delimiter": corpus.delimiter, "quoting": corpus.quoting}
+    given = {"delimiter": parse_delimiter(options.get("delimiter")), "quoting": options.get("quoting", AUTO_QUOTING)}
+    for name, value in given.items():
+        if corpus.has_separated_files and value not in (None, AUTO_QUOTING, kept[name]):
+            message = f"--{name} {options[name]}: the corpus of {run.path} is read with {kept[name] or 'auto'}"
+            raise UsageError(message, f"leave --{name} out, or use another --run")
+    return {**options, **kept}
 
 
 def _reopen(known: Mapping[str, Any]) -> Corpus:
@@ -232,6 +248,8 @@ def open_run(path: str | Path, create: bool = False) -> Run:
     StorageError where the path cannot be read, or with ``create`` not be written.
     """
     directory = files.expand_home(path)
+    if not is_utf8(str(directory)):
+        raise UsageError(f"the name of the run directory is not UTF-8: {directory!s:.200}", "name another with --run")
     try:
         is_other = directory.exists() and not directory.is_dir()
     except OSError as error:

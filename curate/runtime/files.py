@@ -154,6 +154,10 @@ def make_storage_error(error: OSError, path: Path) -> StorageError:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, keys in the order given, UTF-8, two spaces of indent. Raises StorageError."""
+    """Write a JSON file atomically, keys in the order given, UTF-8, two spaces of indent. Raises StorageError.
+
+    The lone surrogates with which Python spells file names that are not UTF-8 are written as escapes.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))

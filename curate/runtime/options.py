@@ -61,6 +61,14 @@ LimitOption = Annotated[int | None, typer.Option(help="Read only this many docum
 SampleOption = Annotated[
     float | None, typer.Option(help="Read only this share of the documents, drawn by the seed, as in 0.01.")
 ]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option(help="Character between the fields of CSV and TSV, as in ';' or tab.  [default: detected]"),
+]
+QuotingOption = Annotated[
+    Literal["auto", "csv", "none"],
+    typer.Option(help="Whether fields of CSV and TSV may be in quotation marks; none: the marks are text."),
+]
 OnErrorOption = Annotated[
     Literal["quarantine", "stop"],
     typer.Option(help="On a row that cannot be read: record it with a reason and go on, or stop."),

@@ -105,6 +105,20 @@ def spell_dataset_path(folder: str) -> str:
     return f"./{folder}" if folder in DATASET_FORMATS else folder
 
 
+def quote_path(path: str | PurePath) -> str:
+    """Return a path as it is typed in a shell; bytes that are not UTF-8 and control characters as $'…' escapes."""
+    raw = os.fsencode(path)
+    if all(32 <= byte < 127 for byte in raw) or (is_utf8(str(path)) and str(path).isprintable()):
+        return shlex.quote(str(path))
+    spelled = [chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\{byte:03o}" for byte in raw]
+    return f"$'{''.join(spelled)}'"
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether a file name is UTF-8, without the surrogates with which Python spells other bytes."""
+    return name == name.encode("utf-8", "ignore").decode("utf-8")
+
+
 def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:
     """Return a command of curate that can be pasted into a shell.
 

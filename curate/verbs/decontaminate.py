@@ -10,8 +10,10 @@ import typer
 from curate.runtime.options import (
     COMMAS,
     CorpusOption,
+    DelimiterOption,
     IdFieldOption,
     OnErrorOption,
+    QuotingOption,
     RestartOption,
     RunOption,
     SeedOption,
@@ -63,6 +65,8 @@ def decontaminate(
     text_field: TextFieldOption = None,
     id_field: IdFieldOption = None,
     workers: WorkersOption = None,
+    delimiter: DelimiterOption = None,
+    quoting: QuotingOption = "auto",
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
 ) -> DecontaminationSummary:
@@ -77,6 +81,7 @@ def decontaminate(
     """
     from dataclasses import replace
 
+    from curate.corpus import check_dialect_used
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
     from curate.runtime.files import check_output_file, check_output_page, expand_home
@@ -94,10 +99,12 @@ def decontaminate(
         check_output_page(page, "--report")
         check_output_file(locked)
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
+    options |= {"delimiter": delimiter, "quoting": quoting}
     if verify:
         read = open_export(verify, options)
     else:
         read = choose_run_corpus(opened, as_list(corpus), "decontaminate", **options)
+    check_dialect_used([read], delimiter, quoting)
     console.say("reading", read.describe())
     check_action(action, read)
     sets = evalsets.open_evals(as_list(evals), evalsets.parse_fields(eval_fields), locked if lock else None)

@@ -15,9 +15,11 @@ from curate.errors import UsageError
 from curate.runtime.options import (
     DEFAULT_MEMORY,
     CorpusOption,
+    DelimiterOption,
     IdFieldOption,
     MemoryLimitOption,
     OnErrorOption,
+    QuotingOption,
     RestartOption,
     RunOption,
     SeedOption,
@@ -57,6 +59,8 @@ def dedup(
     workers: WorkersOption = None,
     text_field: TextFieldOption = None,
     id_field: IdFieldOption = None,
+    delimiter: DelimiterOption = None,
+    quoting: QuotingOption = "auto",
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
 ) -> DedupSummary:
@@ -72,6 +76,7 @@ def dedup(
     Raises UsageError for an option outside its range, and TableError where the run knows no corpus, or ``--keeper
     lowest-ppl`` finds no scores.
     """
+    from curate.corpus import check_dialect_used
     from curate.rundir.run import open_run
     from curate.runtime import console, threads
     from curate.runtime.numbers import parse_size
@@ -85,8 +90,11 @@ def dedup(
     opened = open_run(run, create=True)
     if keeper == "lowest-ppl" and opened.finished_scores()["made_from"]["model"].get("model") == "none":
         raise UsageError(f"--keeper lowest-ppl: {run} was scored without a model", "--keeper longest")
-    own = open_run_corpus(opened, as_list(corpus), text_field, id_field, on_error)
-    others = open_other_corpora(own, as_list(against), text_field, id_field, on_error)
+    options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
+    options |= {"delimiter": delimiter, "quoting": quoting}
+    own = open_run_corpus(opened, as_list(corpus), options)
+    others = open_other_corpora(own, as_list(against), options)
+    check_dialect_used((own, *others), delimiter, quoting)
     for read in (own, *others):
         console.say("reading", read.describe())
     bands = None if exact_only else choose_bands(threshold, permutations)

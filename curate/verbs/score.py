@@ -11,6 +11,7 @@ from curate.rundir.signals import SIGNALS
 from curate.runtime.choices import Compile, Convention
 from curate.runtime.options import (
     COMMAS,
+    DelimiterOption,
     DeviceOption,
     DtypeOption,
     ExactOption,
@@ -20,6 +21,7 @@ from curate.runtime.options import (
     OptionalCorpusArgument,
     PackTokensOption,
     PrefixOption,
+    QuotingOption,
     RestartOption,
     RevisionOption,
     RunOption,
@@ -32,7 +34,7 @@ from curate.runtime.options import (
     verb_function,
 )
 from curate.runtime.text import DEFAULT_RUN
-from curate.stages.score.summary import ScoreSummary, summarise_scores
+from curate.stages.score.summary import ScoreSummary, check_anything_read, summarise_scores
 
 if TYPE_CHECKING:
     from curate.stages.score.texts import TextScores
@@ -82,6 +84,8 @@ def score(
     slice_bytes: Annotated[
         int | None, typer.Option(help="Bytes of text in a slice, the unit of resuming.  [default: chosen by device]")
     ] = None,
+    delimiter: DelimiterOption = None,
+    quoting: QuotingOption = "auto",
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
@@ -105,7 +109,7 @@ def score(
     for a model that cannot be loaded or fails its self-check, and TableError where the run holds scores of another
     corpus, model or reading (--restart discards them).
     """
-    from curate.corpus import open_corpus
+    from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
     from curate.rundir.run import open_run
@@ -161,9 +165,13 @@ def score(
         "sample": sample,
         "seed": seed,
         "on_error": on_error,
+        "delimiter": delimiter or asked_before.get("delimiter"),
+        "quoting": quoting,
     }
-    read = open_corpus(paths, **reading)
+    read = open_corpus(spool_streams(paths, opened.path), **reading)
+    check_dialect_used([read], delimiter, quoting)
     console.say("reading", read.describe())
+    check_holds_text(read)
     names = document_columns.choose_carried(read, carry)
     scoring = {
         "dtype": dtype,
@@ -201,4 +209,5 @@ def score(
     check_scores_finite(summary, scores.identity)
     kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
     scores.complete(kept, done.read)
+    check_anything_read(summary)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))

@@ -14,7 +14,9 @@ from curate.runtime.choices import ComputeDtype, WeightsDtype
 from curate.runtime.numbers import parse_tokens
 from curate.runtime.options import (
     CorpusArgument,
+    DelimiterOption,
     LimitOption,
+    QuotingOption,
     RestartOption,
     SampleOption,
     SeedOption,
@@ -83,6 +85,8 @@ def train_reference(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to train on.")] = "auto",
     seed: SeedOption = 0,
     text_field: TextFieldOption = None,
+    delimiter: DelimiterOption = None,
+    quoting: QuotingOption = "auto",
     limit: LimitOption = None,
     sample: SampleOption = None,
     restart: RestartOption = False,
@@ -125,9 +129,10 @@ def train_reference(
     )
     out = str(expand_home(out))
     check_output_directory(Path(out))
-    texts, groups, read = open_texts(as_list(corpus), text_field, limit, sample, seed, balance)
+    options = {"text_field": text_field, "delimiter": delimiter, "quoting": quoting}
+    texts, groups, read = open_texts(as_list(corpus), options, limit, sample, seed, balance)
     measured, _, measured_read = (
-        open_texts([held_out], text_field, None, None, seed, None) if held_out else (None, None, None)
+        open_texts([held_out], options, None, None, seed, None) if held_out else (None, None, None)
     )
     training = train(
         texts,
@@ -143,18 +148,21 @@ def train_reference(
 
 
 def open_texts(
-    paths: list[str], text_field: str | None, limit: int | None, sample: float | None, seed: int, column: str | None
+    paths: list[str], options: dict[str, Any], limit: int | None, sample: float | None, seed: int, column: str | None
 ) -> tuple[Any, Any, dict[str, str]]:
     """Return functions that read the texts, and the value of ``column`` of each, from the first; and the corpus record.
 
-    Raises CorpusError where there is nothing to read, and UsageError where the corpus has no such column.
+    ``options`` are those of ``open_corpus`` beside the others. Raises CorpusError where there is nothing to read, and
+    UsageError where the corpus has no such column.
     """
-    from curate.corpus import open_corpus
+    from curate.corpus import check_dialect_used, check_holds_text, open_corpus
     from curate.rundir.columns.names import check_document_column, find_path
     from curate.runtime.console import say, warn
 
-    opened = open_corpus(paths, text_field=text_field, limit=limit, sample=sample, seed=seed)
+    opened = open_corpus(paths, **options, limit=limit, sample=sample, seed=seed)
+    check_dialect_used([opened], options["delimiter"], options["quoting"])
     say("reading", opened.describe())
+    check_holds_text(opened)
     if column is not None:
         column = find_path(check_document_column(opened, column))
 

@@ -1,7 +1,9 @@
 """Paths to files: order and names, globs, links, what is data, and what is said of files that cannot be read."""
 
+import contextlib
 import os
 import shutil
+import socket
 
 import datasets
 import pyarrow as pa
@@ -183,3 +185,23 @@ def test_a_file_that_vanishes_after_opening_the_corpus_is_a_row(tmp_path, format
     path.unlink()
     assert read(corpus)[path.name, 0][0] == "unreadable"
     assert "the file is gone" in read(corpus)[path.name, 0][2]
+
+
+def test_pipes_sockets_and_devices_in_a_folder_are_listed_and_not_read(tmp_path):
+    write_records(tmp_path / "a.jsonl", number_records(2))
+    os.mkfifo(tmp_path / "p.jsonl")
+    os.symlink("/dev/zero", tmp_path / "z.jsonl")
+    with contextlib.chdir(tmp_path), socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("s.jsonl")
+        for paths in (["."], ["*.jsonl"]):
+            corpus = open_corpus(paths)
+            assert [source.name for source in corpus.sources] == ["a.jsonl"]
+            assert sorted(corpus.passed_over) == ["p.jsonl", "s.jsonl", "z.jsonl"]
+        with pytest.raises(CorpusError, match="a socket"):
+            open_corpus("s.jsonl")
+
+
+@pytest.mark.parametrize("path", ["", "  "])
+def test_an_empty_path_is_named(path):
+    with pytest.raises(CorpusError, match="path of the corpus is empty"):
+        open_corpus(path)

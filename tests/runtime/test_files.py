@@ -73,3 +73,9 @@ def test_files_of_a_library_get_the_permissions_that_the_umask_gives_and_keep_mo
     assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o666
     assert (tmp_path / "tool").stat().st_mode & 0o777 == 0o755
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "private", "shared", "tool"]
+
+
+def test_a_file_name_that_is_not_utf8_survives_in_json(tmp_path):
+    value = {"path": os.fsdecode(b"caf\xe9 \xc3\xa9")}
+    files.write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value

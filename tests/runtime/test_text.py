@@ -1,5 +1,8 @@
 """Texts for people: what cannot be seen is spelled out."""
 
+import os
+import subprocess
+
 import datasets.packaged_modules
 import pytest
 
@@ -8,6 +11,7 @@ from curate.runtime.text import (
     align_columns,
     align_right,
     escape_unprintable,
+    quote_path,
     spell_dataset_path,
 )
 
@@ -47,3 +51,10 @@ def test_columns_of_any_numbers_keep_a_space_between_them_and_line_up():
 
 def test_a_cell_that_is_too_long_has_a_space_before_it():
     assert [align_right(cell, 4) for cell in ("1", "123", "1234", "123456")] == ["   1", " 123", " 1234", " 123456"]
+
+
+@pytest.mark.parametrize("name", [b"plain", b"sp ace", b"it's", b"caf\xe9", b"new\nline", "日本".encode(), b"\\'\xff"])
+def test_a_quoted_path_is_read_by_the_shell_as_it_was(name):
+    quoted = quote_path(os.fsdecode(name))
+    assert quoted.isprintable() and quoted.encode()
+    assert subprocess.run(["bash", "-c", f"printf %s {quoted}"], capture_output=True).stdout == name

@@ -20,7 +20,7 @@ from helpers.paths import TESTS
 from typer.testing import CliRunner
 
 from curate.cli import app
-from curate.errors import ModelError, StorageError, TableError, UsageError
+from curate.errors import CorpusError, ModelError, StorageError, TableError, UsageError
 from curate.reference import causal
 from curate.rundir import parquet
 from curate.verbs.export import export
@@ -271,6 +271,12 @@ def test_a_corpus_with_nothing_to_score_says_so_without_a_number(tmp_path, model
     summary = score([str(tmp_path / "a.jsonl")], model=model, run=str(tmp_path / "run"))
     assert summary.documents == 0 and summary.perplexity is None
     assert "2 empty" in summary.render() and "perplexity " not in summary.render()
+
+
+def test_a_corpus_of_which_nothing_can_be_read_stops_before_the_model_is_loaded(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": 1}\n{"text": "open}\n')
+    with pytest.raises(CorpusError, match=r"2 rows cannot be read; a.jsonl: line 1"):
+        score([str(tmp_path / "a.jsonl")], model="no/such", run=str(tmp_path / "run"), text_field="text")
 
 
 def test_nan_for_a_whole_slice_stops_the_run(corpus, model, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from curate.corpus.contents import resolve_contents
 from curate.corpus.readers.arrow import (
     read_arrow,
     read_arrow_schema,
@@ -19,10 +20,12 @@ from curate.corpus.readers.arrow import (
     read_parquet_schema,
 )
 from curate.corpus.readers.csv import read_separated
+from curate.corpus.readers.csv_dialect import DELIMITERS, describe_dialect
 from curate.corpus.readers.json import read_json
-from curate.corpus.readers.jsonl import read_lines
+from curate.corpus.readers.json_layout import describe_layout
+from curate.corpus.readers.row_blocks import read_nothing
 from curate.corpus.readers.text import read_text_file
-from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Format:
 
 
 FORMATS = {
-    "jsonl": Format((".jsonl", ".ndjson"), read_lines),
+    "jsonl": Format((".jsonl", ".ndjson"), read_json),
     "json": Format((".json",), read_json),
     "csv": Format((".csv",), read_separated, only_strings=True),
     "tsv": Format((".tsv",), read_separated, only_strings=True),
@@ -67,4 +70,30 @@ def read_blocks(source: Source, start: ReadStart, reading: ReadOptions) -> Itera
     """
     if source.format not in FORMATS:
         raise ValueError(f"unknown format {source.format!r}; expected one of {', '.join(FORMATS)}")
-    return FORMATS[source.format].read(source, start, reading)
+    file_format = FORMATS[source.format]
+    if file_format.is_columnar:
+        return file_format.read(source, start, reading)
+    try:
+        return file_format.read(resolve_contents(source), start, reading)
+    except BrokenSourceError as broken:
+        return read_nothing(source, str(broken), start, reading)
+
+
+def describe_reading(source: Source) -> str | None:
+    """Return how a source is read, where its suffix does not say it: its encoding, dialect or layout; else None."""
+    if FORMATS[source.format].is_columnar:
+        return None
+    try:
+        found = resolve_contents(source)
+    except BrokenSourceError:
+        return None
+    notes = []
+    if found.compression != source.compression:
+        notes.append(f"{found.compression} inside" if found.compression else "not compressed")
+    if found.encoding is not None:
+        notes.append(found.encoding.upper())
+    if source.format in DELIMITERS:
+        notes.append(describe_dialect(found) or "")
+    elif source.format in ("json", "jsonl"):
+        notes.append(describe_layout(found) or "")
+    return ", ".join(filter(None, notes)) or None

@@ -1,6 +1,7 @@
-"""JSON files: one array of any size, a sequence of objects, or JSON Lines under another suffix.
+"""JSON files of any layout: lines, one array of any size, a sequence of objects, or one object around an array.
 
-The row is the number of the element from zero. The file is cut into elements by brackets and quotes alone, in chunks:
+The layout is found in the file (``json_layout``), for every suffix. In lines, the row is the number of the line from
+zero; else it is that of the element. The file is cut into elements by brackets and quotes alone, in chunks:
 an array needs no more memory than its longest element, and an element that is not valid JSON costs only its row.
 """
 
@@ -12,22 +13,22 @@ from dataclasses import dataclass, field
 
 from curate.corpus import types
 from curate.corpus.json_records import BadRowError, parse_record
-from curate.corpus.readers.jsonl import BOM, read_lines
+from curate.corpus.readers.json_layout import JsonLayout, count_escapes, find_layout
+from curate.corpus.readers.jsonl import read_lines
 from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 
 BETWEEN = re.compile(rb'["\[\]{},]')
 INSIDE = re.compile(rb'["\[\]{}]')
-PEEK_BYTES = 1 << 16
-BACKSLASH = ord("\\")
 
 
 @dataclass(slots=True)
 class Splitter:
-    """Cuts chunks into the elements of one array (``level`` 1) or into a sequence of values (``level`` 0)."""
+    """Cuts chunks into the elements of one array (``level`` 1 or more) or into a sequence of values (``level`` 0)."""
 
     level: int
+    """Open brackets around an element."""
     offset: int
     """Bytes of the file before the current chunk."""
     depth: int = 0
@@ -77,26 +78,19 @@ class Splitter:
         self.depth = max(0, self.depth + (token in b"[{") - (token in b"]}"))
         if self.level == 0:
             return self.depth == 0 and token in b"]}"
-        self.closed = self.depth == 0
-        return self.closed or (self.depth == 1 and token == b",")
+        self.closed = self.depth < self.level
+        return self.closed or (self.depth == self.level and token == b",")
 
     def _find_quote(self, chunk: bytes, at: int) -> int:
         """Return the index of the quote that ends the current string, -1 where it is not in this chunk."""
         first = at
         while (at := chunk.find(b'"', at)) >= 0:
-            if self._count_escapes(chunk, first, at) % 2 == 0:
+            if count_escapes(chunk, first, at, self.escapes) % 2 == 0:
                 self.escapes = 0
                 return at
             at += 1
-        self.escapes = self._count_escapes(chunk, first, len(chunk))
+        self.escapes = count_escapes(chunk, first, len(chunk), self.escapes)
         return -1
-
-    def _count_escapes(self, chunk: bytes, first: int, at: int) -> int:
-        """Return the number of backslashes right before ``at``, including the end of the last chunk."""
-        begin = at
-        while begin > first and chunk[begin - 1] == BACKSLASH:
-            begin -= 1
-        return at - begin + (self.escapes if begin == 0 else 0)
 
     def _take(self, piece: bytes, end: int) -> Iterator[Item]:
         self._hold(piece)
@@ -109,7 +103,10 @@ class Splitter:
             yield text, begin + len(raw) - len(text), end
 
     def _hold(self, piece: bytes) -> None:
-        """Keep a piece of an unfinished element; nothing once it is too long."""
+        """Keep a piece of an unfinished element; nothing once it is too long, and no white space before it."""
+        if not self.held_bytes and piece.isspace():
+            self.begin += len(piece)
+            return
         self.held_bytes += len(piece)
         if self.held_bytes > types.MAX_DOCUMENT_BYTES:
             self.parts.clear()
@@ -118,7 +115,7 @@ class Splitter:
 
     def finish(self) -> list[Item]:
         """Return the last element of an array that breaks off, in a list, if the element is complete."""
-        is_complete = self.level == self.depth == 1 and self.opened and not self.in_string
+        is_complete = 0 < self.level == self.depth and self.opened and not self.in_string
         return list(self._take(b"", self.offset)) if is_complete else []
 
     def explain_end(self) -> str | None:
@@ -131,48 +128,34 @@ class Splitter:
 
 
 def read_json(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Yield blocks of the rows from ``start`` on: of an array, of JSON Lines, or of a sequence of objects."""
-    try:
-        head = peek_head(source)
-    except BrokenSourceError:
-        head = b""
-    if head.startswith(b"["):
-        return read_elements(source, start, reading, level=1)
-    if looks_like_lines(head):
+    """Yield blocks of the rows from ``start`` on, whatever the layout of the source."""
+    layout = find_layout(source)
+    if layout.kind == "lines":
         return read_lines(source, start, reading)
-    return read_elements(source, start, reading, level=0)
+    return read_elements(source, start, reading, layout)
 
 
-def peek_head(source: Source) -> bytes:
-    """Return the first bytes, without a byte order mark and white space."""
-    head = b""
-    for chunk, _ in read_chunks(source, 0, PEEK_BYTES):
-        head = (head + chunk).removeprefix(BOM).lstrip()
-        if len(head) >= PEEK_BYTES:
-            break
-    return head
-
-
-def looks_like_lines(head: bytes) -> bool:
-    """Return whether each line is an object: the first ends with a brace, or the second begins with one."""
-    first, _, rest = head.partition(b"\n")
-    return first.rstrip().endswith(b"}") or rest.lstrip().startswith(b"{")
-
-
-def read_elements(source: Source, start: ReadStart, reading: ReadOptions, level: int) -> Iterator[RowBlock]:
-    """Yield blocks of the elements of an array (``level`` 1) or a sequence (``level`` 0) from ``start`` on."""
-    entered = find_entry(source, start)
-    batches = split_elements(source, level, entered.offset or 0, reading.chunk_bytes)
+def read_elements(source: Source, start: ReadStart, reading: ReadOptions, layout: JsonLayout) -> Iterator[RowBlock]:
+    """Yield blocks of the elements of an array, or of a sequence of values, from ``start`` on."""
+    offset = find_entry(source, start).offset or layout.begin
+    batches = split_elements(source, layout, offset, reading.chunk_bytes)
     return gather_rows(batches, source, start, reading, parse_record, "element")
 
 
-def split_elements(source: Source, level: int, offset: int, chunk_bytes: int) -> Iterator[Items]:
-    """Yield the elements of a source from a byte on: 0, or the end of an element."""
+def split_elements(source: Source, layout: JsonLayout, offset: int, chunk_bytes: int) -> Iterator[Items]:
+    """Yield the elements of a source from a byte on: 0, the start of an inner array, or the end of an element.
+
+    What follows an array within an object is not read.
+    """
+    level = len(layout.path) + (layout.kind == "array")
     splitter = Splitter(level, offset, depth=level if offset else 0, begin=offset, opened=offset > 0)
     position = offset
     try:
         for chunk, position in read_chunks(source, offset, chunk_bytes):
             yield Items(list(splitter.feed(chunk)), position)
+            if splitter.closed and layout.path:
+                yield Items([], source.size or position)
+                return
     except BrokenSourceError as broken:
         yield Items(splitter.finish(), source.size or position, str(broken))
         return

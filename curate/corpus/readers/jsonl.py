@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from curate.corpus import types
+from curate.corpus.contents import UTF8_MARK
 from curate.corpus.json_records import BadRowError, parse_record
 from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
-
-BOM = b"\xef\xbb\xbf"
 
 
 def read_lines(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
@@ -25,6 +24,12 @@ def split_lines(source: Source, offset: int, chunk_bytes: int) -> Iterator[Items
     tail_bytes, position = 0, offset
     try:
         for chunk, position in read_chunks(source, offset, chunk_bytes):
+            if chunk.isspace() and b"\n" in chunk and not any(map(bytes.strip, tail)):
+                blank, _, last = chunk.rpartition(b"\n")
+                offset += tail_bytes + len(blank) + 1
+                tail, tail_bytes = [last], len(last)
+                yield Items([], position, blank_rows=blank.count(b"\n") + 1, blank_end=offset)
+                continue
             first, feed, rest = chunk.partition(b"\n")
             tail_bytes += len(first)
             tail = _hold(tail, first, tail_bytes)
@@ -58,6 +63,6 @@ def _as_item(pieces: list[bytes], begin: int, end: int) -> Item:
     if end - begin - 1 > types.MAX_DOCUMENT_BYTES:
         return BadRowError(f"{end - begin:,} bytes without a line end, more than a document may have"), begin, end
     line = b"".join(pieces)
-    if begin == 0 and line.startswith(BOM):
-        line = b" " * len(BOM) + line[len(BOM) :]
+    if begin == 0 and line.startswith(UTF8_MARK):
+        line = b" " * len(UTF8_MARK) + line[len(UTF8_MARK) :]
     return None if not line or line.isspace() else line, begin, end

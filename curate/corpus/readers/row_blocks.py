@@ -28,6 +28,10 @@ class Items:
     """Stored bytes read so far."""
     broken: str | None = None
     """Why the source cannot be read further; None at its end and before."""
+    blank_rows: int = 0
+    """Blank rows after ``items``."""
+    blank_end: int = 0
+    """The byte after them."""
 
 
 @dataclass(slots=True)
@@ -98,14 +102,9 @@ class Builder:
         return block
 
 
-def is_seekable(source: Source) -> bool:
-    """Return whether a reader can seek to a byte of the source."""
-    return source.compression is None
-
-
 def find_entry(source: Source, start: ReadStart) -> ReadStart:
     """Return where reading begins: at the row where its byte is known, else at the top of the file."""
-    if is_seekable(source) and start.offset is not None:
+    if source.is_plain and start.offset is not None:
         return start
     return ReadStart(0, 0)
 
@@ -124,7 +123,7 @@ def gather_rows(
     """
     entered = find_entry(source, start)
     row, behind = entered.row, entered.offset or 0
-    seekable = is_seekable(source)
+    seekable = source.is_plain
     position = behind
     builder = Builder(reading, position, seekable)
     for batch in batches:
@@ -136,6 +135,11 @@ def gather_rows(
                 builder.add(row, end - begin, end, position)
                 _parse_row(builder, raw, parse, f"{unit} {row + 1}", begin)
             row += 1
+        if batch.blank_rows:
+            if row <= start.row < row + batch.blank_rows:
+                builder.begin = position
+            row += batch.blank_rows
+            behind, position = batch.blank_end, batch.blank_end if seekable else batch.position
         if batch.broken is not None and row >= start.row:
             if row == start.row:
                 builder.begin = position
@@ -144,6 +148,15 @@ def gather_rows(
             row += 1
         if row > start.row:
             yield builder.build(row, behind, batch.position)
+
+
+def read_nothing(source: Source, reason: str, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
+    """Return an iterator of one block of one unreadable row, for a source that cannot be read at all."""
+    return gather_rows([Items([], source.size or 0, reason)], source, start, reading, _refuse_row, "row")
+
+
+def _refuse_row(raw: Any) -> dict[str, Any]:
+    raise BadRowError("not read")
 
 
 def _parse_row(builder: Builder, raw: Any, parse: Callable[[Any], dict[str, Any]], name: str, begin: int) -> None:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from curate.corpus import types
-from curate.corpus.json_records import BadRowError
-from curate.corpus.readers.jsonl import BOM
+from curate.corpus.contents import UTF8_MARK
+from curate.corpus.json_records import BadRowError, explain_encoding
 from curate.corpus.readers.row_blocks import Items, gather_rows
 from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
@@ -42,6 +42,6 @@ def _read(source: Source, chunk_bytes: int) -> Iterator[Items]:
 
 def _as_record(field: str, raw: bytes) -> dict[str, Any]:
     try:
-        return {field: raw.removeprefix(BOM).decode()}
+        return {field: raw.removeprefix(UTF8_MARK).decode()}
     except UnicodeDecodeError as error:
-        raise BadRowError(f"invalid UTF-8 ({error.reason})", error.start) from error
+        raise BadRowError(explain_encoding(raw, error), error.start) from error

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from curate.corpus.decompression import COMPRESSIONS
 from curate.corpus.hub import parse_hub_name
-from curate.corpus.sources import COMPRESSIONS, MAGIC_CHARACTERS, SUFFIX_TO_FORMAT
+from curate.corpus.sources import MAGIC_CHARACTERS, SUFFIX_TO_FORMAT
 from curate.corpus.streams import is_url
 from curate.errors import UsageError
 

@@ -1,7 +1,7 @@
 """The options of ``curate dedup``, checked, and the corpora that it reads."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,31 +35,29 @@ def check_dedup_options(threshold: float, shingle: int, permutations: int, seed:
             raise UsageError(message, f"leave --{name} out for the default")
 
 
-def open_run_corpus(
-    run: "Run", paths: Sequence[str] | None, text_field: str | None, id_field: str | None, on_error: str
-) -> "Corpus":
+def open_run_corpus(run: "Run", paths: Sequence[str] | None, options: Mapping[str, Any]) -> "Corpus":
     """Return the corpus of the run, or of ``--corpus``, in slices of SLICE_BYTES.
 
-    Raises what ``choose_run_corpus`` raises.
+    ``options`` are those of ``open_corpus``, ``on_error`` among them. Raises what ``choose_run_corpus`` raises.
     """
     from curate.rundir.run import choose_run_corpus
     from curate.stages.dedup.sketch_table import SLICE_BYTES
 
-    corpus = choose_run_corpus(run, paths, "dedup", text_field=text_field, id_field=id_field, on_error=on_error)
-    return replace(corpus, slice_bytes=SLICE_BYTES, on_error=on_error, cuts=None)
+    corpus = choose_run_corpus(run, paths, "dedup", **options)
+    return replace(corpus, slice_bytes=SLICE_BYTES, on_error=options["on_error"], cuts=None)
 
 
-def open_other_corpora(
-    corpus: "Corpus", paths: Sequence[str], text_field: str | None, id_field: str | None, on_error: str
-) -> "list[Corpus]":
-    """Return the corpora of ``--against``. Raises UsageError for one that is named twice or is ``corpus`` itself."""
-    from curate.corpus import open_corpus
+def open_other_corpora(corpus: "Corpus", paths: Sequence[str], options: Mapping[str, Any]) -> "list[Corpus]":
+    """Return the corpora of ``--against``, opened with ``options``.
+
+    Raises CorpusError for one without a text, and UsageError for one that is named twice or is ``corpus`` itself."""
+    from curate.corpus import check_holds_text, open_corpus
     from curate.stages.dedup.sketch_table import SLICE_BYTES
 
     others = []
     for name in paths:
-        options: dict[str, Any] = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
         other = open_corpus([name], slice_bytes=SLICE_BYTES, **options)
+        check_holds_text(other)
         if list(paths).count(name) > 1:
             raise UsageError(f"--against {name} is given twice", "give it once")
         if other.identity() == corpus.identity():

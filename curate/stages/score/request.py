@@ -59,7 +59,7 @@ def describe_request(
     """
     described = describe_model(model, revision)
     options = {name: value for name, value in scoring.items() if value != OPTIONS[name]}
-    options |= {name: value for name, value in reading.items() if value not in (None, 0, "quarantine")}
+    options |= {name: value for name, value in reading.items() if value not in (None, 0, "quarantine", "auto")}
     return {"model": described, "options": options}
 
 

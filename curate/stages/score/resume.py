@@ -227,7 +227,7 @@ def resume_scores(
 
 def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request to record: the model as it is called now; how it scored stays as it was."""
-    reading = ("text_field", "id_field", "limit", "sample", "seed", "on_error")
+    reading = ("text_field", "id_field", "limit", "sample", "seed", "on_error", "delimiter", "quoting")
     kept = {name: value for name, value in before["options"].items() if name not in reading}
     asked = {name: value for name, value in now["options"].items() if name in reading}
     return {"model": now["model"], "options": {**kept, **asked}}

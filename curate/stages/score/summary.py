@@ -1,8 +1,10 @@
 """What ``curate score`` returns, and how it prints."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from curate.errors import CorpusError
 from curate.runtime.text import align_columns, command
 
 if TYPE_CHECKING:
@@ -101,6 +103,19 @@ class ScoreSummary:
         if self.truncated:
             lines.append(f"truncated   {self.truncated:,} documents were cut off by --truncate or the convention")
         return lines
+
+
+def check_anything_read(summary: ScoreSummary) -> None:
+    """Raise CorpusError where a corpus had no documents, or none that could be read."""
+    from curate.corpus.types import UNREADABLE
+
+    if summary.documents or summary.not_scored.keys() - {UNREADABLE}:
+        return
+    count = summary.not_scored.get(UNREADABLE, 0)
+    if not count:
+        raise CorpusError("no document was read: the corpus has no rows", "see that its files are not empty")
+    message = f"nothing can be read: all {count:,} rows are unreadable"
+    raise CorpusError(message, f"head -3 {shlex.quote(f'{summary.run}/unreadable.jsonl')}")
 
 
 def summarise_scores(run: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:

@@ -14,6 +14,7 @@ from curate.corpus import open_corpus
 from curate.corpus import types as corpus_types
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.json import split_elements
+from curate.corpus.readers.json_layout import JsonLayout
 from curate.corpus.readers.jsonl import split_lines
 from curate.corpus.types import ReadOptions, ReadStart, Source
 
@@ -79,5 +80,7 @@ def test_a_line_is_not_copied_for_each_of_its_chunks(tmp_path):
     assert items.items[0][2] == 400_001
     array = tmp_path / "a.json"
     array.write_bytes(b'["' + b'\\"' * 200_000 + b'"]')
-    (items,) = [items for items in split_elements(replace(source, path=str(array)), 1, 0, 16) if items.items]
+    (items,) = [
+        items for items in split_elements(replace(source, path=str(array)), JsonLayout("array"), 0, 16) if items.items
+    ]
     assert len(items.items[0][0]) == 400_002

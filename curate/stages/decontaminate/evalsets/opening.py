@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from curate.corpus.decompression import COMPRESSIONS
 from curate.corpus.hub import parse_hub_name
-from curate.corpus.sources import COMPRESSIONS, MAGIC_CHARACTERS, find_sources, natural_key
+from curate.corpus.sources import MAGIC_CHARACTERS, find_sources, natural_key
 from curate.corpus.streams import is_url
 from curate.corpus.types import Source
 from curate.errors import CorpusError, UsageError

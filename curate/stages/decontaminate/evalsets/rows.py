@@ -1,7 +1,8 @@
 """The rows of an eval set as complete records, each with its position, or with the reason why it cannot be read.
 
 The readers are those of the corpus, without a column for the text, which is detected from all rows. A JSON file that is
-one object around its rows (BIG-Bench Hard's ``examples``, SQuAD's ``data``) gives those rows.
+one object around its rows (BIG-Bench Hard's ``examples``, SQuAD's ``data``) gives those rows: the readers see most of
+them, and ``unwrap`` those in an object that could be a document as well.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def read_rows(source: Source) -> list[EvalRow]:
     if source.format == "arrow":
         return list(_read_arrow(source))
     rows = list(_read_records(source))
-    return unwrap(rows) if source.format == "json" else rows
+    return flatten_rows(unwrap(rows)) if source.format == "json" else rows
 
 
 def _read_records(source: Source) -> Iterator[EvalRow]:
@@ -56,8 +57,19 @@ def unwrap(rows: list[EvalRow]) -> list[EvalRow]:
     lists = [value for name, value in rows[0].record.items() if name in WRAPPERS and _holds_records(value)]
     if len(lists) != 1 or any(_holds_records(value) for value in rows[0].record.values() if value is not lists[0]):
         return rows
-    records = [inner for record in lists[0] for inner in flatten_paragraphs(record)]
-    return [EvalRow(rows[0].file, number, record) for number, record in enumerate(records)]
+    return [EvalRow(rows[0].file, number, record) for number, record in enumerate(lists[0])]
+
+
+def flatten_rows(rows: list[EvalRow]) -> list[EvalRow]:
+    """Return the articles of SQuAD as a row for each question, numbered anew; other rows unchanged."""
+    if not any(row.record is not None and flatten_paragraphs(row.record) != [row.record] for row in rows):
+        return rows
+    flat = [
+        row._replace(record=record)
+        for row in rows
+        for record in ([None] if row.record is None else flatten_paragraphs(row.record))
+    ]
+    return [row._replace(row=number) for number, row in enumerate(flat)]
 
 
 def _holds_records(value: Any) -> bool:
