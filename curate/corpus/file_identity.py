@@ -20,9 +20,12 @@ APPENDABLE = ("jsonl", "csv", "tsv")
 def identify_source(source: Source) -> list[Any]:
     """Return the identity of the content of a file, JSON-able: format, compression, size, and a hash of both ends.
 
-    Of a file behind a URL or on the Hub it has the version that the server states in the place of hashes.
+    Where a server states a version, and of a file that cannot be read, it has that and the name of the file in the
+    place of hashes: the splits of a dataset on the Hub have one version.
     """
-    return [source.format, source.compression, *fingerprint_source(source)]
+    fingerprint = fingerprint_source(source)
+    is_hashed = len(fingerprint) == 3
+    return [source.format, source.compression, *fingerprint, *([] if is_hashed else ["name", source.name])]
 
 
 def find_continuation(source: Source, identity: Sequence[Any]) -> int | None:

@@ -99,15 +99,17 @@ def score(
     """Score every document of a corpus by its perplexity under a reference model, and return the totals.
 
     Writes the scores table of the run: one row a document, with nats, tokens and bytes as sums. The same command
-    resumes a run that was stopped. A row that cannot be read or scored keeps its row in the table, with a status and a
-    reason.
+    resumes a run that was stopped, and scores what is new where the corpus grew, changed or moved: files are known by
+    their content, and the scores of those that are gone are put aside. Signals, ids and columns to carry can be asked
+    for later, and cost no forward pass. A row that cannot be read or scored keeps its row in the table, with a status
+    and a reason.
 
     With ``text``, no corpus is read and no run directory is written: the numbers of each text are returned, with the
     tokens that surprised the model most.
 
     Raises UsageError for options that contradict one another, CorpusError for a corpus that cannot be read, ModelError
-    for a model that cannot be loaded or fails its self-check, and TableError where the run holds scores of another
-    corpus, model or reading (--restart discards them).
+    for a model that cannot be loaded or fails its self-check, and TableError, naming the option or the file, where the
+    run holds scores of another model or reading, or of a corpus of which nothing is left (--restart discards them).
     """
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
     from curate.reference.protocol import ScoringConfig

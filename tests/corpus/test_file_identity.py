@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from curate.corpus import open_corpus
+from curate.corpus import Source, file_identity, open_corpus
 from curate.corpus.file_identity import EDGE_BYTES, find_continuation, identify_source
 
 LINE = b'{"text": "some words"}\n'
@@ -63,6 +63,16 @@ def test_a_longer_file_with_another_beginning_is_no_continuation(tmp_path, at):
     changed[at] ^= 1
     path.write_bytes(bytes(changed) + LINE)
     assert find_continuation(source_of(path), known) is None
+
+
+def test_what_has_no_hashes_is_known_by_its_name_too(monkeypatch):
+    monkeypatch.setattr(file_identity, "fingerprint_source", lambda source: ["a revision"])
+    splits = [Source(f"o/n:{split}", f"o/n:{split}", "hub", None, None) for split in ("train", "test")]
+    train, test = map(identify_source, splits)
+    assert train != test and train == identify_source(splits[0])
+    monkeypatch.setattr(file_identity, "fingerprint_source", lambda source: [3, "an ETag"])
+    remote = Source("https://x.org/a.jsonl", "a.jsonl", "jsonl", None, 30)
+    assert find_continuation(remote, identify_source(remote)) is None
 
 
 def test_only_rows_on_lines_can_be_added(tmp_path):

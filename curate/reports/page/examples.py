@@ -137,7 +137,9 @@ def _read_again(
 ) -> Iterator[PercentileExample]:
     from curate.reference import token_surprisal
 
-    reference = token_surprisal.reload_reference(sources.score["made_from"]["model"])
+    identity = sources.score["made_from"]["model"]
+    lies_at = sources.score.get("request", {}).get("model", {}).get("name", identity["model"])
+    reference = token_surprisal.reload_reference({**identity, "model": lies_at})
     for example, text in examples:
         if _count_scored(example) > MOST_TOKENS:
             yield replace(example, note=f"longer than {MOST_TOKENS:,} tokens, not read again")
