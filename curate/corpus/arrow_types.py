@@ -61,27 +61,27 @@ def infer_type(values: Iterable[Any], known: pa.DataType | None = None, depth: i
     return JSON_TYPE if known != JSON_TEXT and all(map(is_readable, held)) else JSON_TEXT
 
 
-def _infer_common(held: list[Any], kinds: set[type], known: pa.DataType | None, depth: int) -> pa.DataType | None:
+def _infer_common(values: list[Any], kinds: set[type], known: pa.DataType | None, depth: int) -> pa.DataType | None:
     """Return the type that values of these kinds have in common; None where they have none."""
     if kinds == {bool}:
         return pa.bool_()
     if kinds == {str}:
         return pa.large_string()
     if kinds == {int}:
-        return _infer_integers(held, known)
+        return _infer_integers(values, known)
     if kinds == {int, float} or kinds == {float}:
-        exact = all(type(value) is float or abs(value) <= EXACT_FLOAT for value in held)
+        exact = all(type(value) is float or abs(value) <= EXACT_FLOAT for value in values)
         return pa.float64() if exact else None
     if kinds == {list} and depth < MAX_NESTING:
         inner = None if known is None else known.value_type
-        return pa.large_list(infer_type((item for value in held for item in value), inner, depth + 1))
+        return pa.large_list(infer_type((item for value in values for item in value), inner, depth + 1))
     if kinds == {dict} and depth < MAX_NESTING:
-        return _infer_struct(held, known, depth)
+        return _infer_struct(values, known, depth)
     return None
 
 
-def _infer_integers(held: list[int], known: pa.DataType | None) -> pa.DataType | None:
-    least, most = min(held, default=0), max(held, default=0)
+def _infer_integers(values: list[int], known: pa.DataType | None) -> pa.DataType | None:
+    least, most = min(values, default=0), max(values, default=0)
     if known != pa.uint64() and least >= -INT64 and most < INT64:
         return pa.int64()
     return pa.uint64() if least >= 0 and most < UINT64 else None
@@ -102,15 +102,15 @@ def list_python_types(kind: pa.DataType | None) -> set[type]:
     return {dict} if pa.types.is_struct(kind) else {str}
 
 
-def _infer_struct(held: list[dict[str, Any]], known: pa.DataType | None, depth: int) -> pa.DataType | None:
+def _infer_struct(values: list[dict[str, Any]], known: pa.DataType | None, depth: int) -> pa.DataType | None:
     """Return the struct of objects that all have the same keys, those of ``known``; None for others."""
-    types = dict.fromkeys(held[0]) if known is None else {member.name: member.type for member in known}
+    types = dict.fromkeys(values[0]) if known is None else {member.name: member.type for member in known}
     keys = types.keys()
-    if not 0 < len(types) <= MAX_FIELDS or any(value.keys() != keys for value in held):
+    if not 0 < len(types) <= MAX_FIELDS or any(value.keys() != keys for value in values):
         return None
     if RESERVED in types or any(clean_string(name) != name for name in types):
         return None
-    inner = {name: infer_type((value[name] for value in held), kind, depth + 1) for name, kind in types.items()}
+    inner = {name: infer_type((value[name] for value in values), kind, depth + 1) for name, kind in types.items()}
     return pa.struct(list(inner.items()))
 
 

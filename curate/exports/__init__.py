@@ -5,6 +5,7 @@ job, counts       what is asked for, and counted    shard_writer      tables in,
 joined_slices     corpus, scores and decisions
 leaked_passages   leaks marked or cut               dataset_folder    what ``datasets`` finds in the folder
 manifest          what is in it, and made of what   json_types        what ``datasets`` reads back from JSON lines
+lines             rows as JSON lines                features          what ``datasets`` knows of columns, kept
 hub               pushed as a dataset               dataset_card, training_md, probe_subsets
 ordered/          out of core, in another order     tokens/           token files
 verify/           complete, and read in order

@@ -44,17 +44,17 @@ class LinesPlan:
     """Whether a column is Json, so that fractions are rounded when the lines are loaded."""
 
 
-def plan_lines(shape: SchemaShape, found: Collection[Finding]) -> LinesPlan:
+def plan_lines(shape: SchemaShape, findings: Collection[Finding]) -> LinesPlan:
     """Return the features of all columns, and the columns that must be text for the lines to load."""
     import datasets
 
     kept, bad = load_features(shape), list_text_columns(shape)
-    has_json = bool(list_json_columns(shape, found, lines=True)) or not shape.mixed.isdisjoint(bad)
-    texts = {name: kind for name, kind in bad.items() if has_json or (name, NOT_NUMBERS) in found}
+    has_json = bool(list_json_columns(shape, findings, lines=True)) or not shape.mixed.isdisjoint(bad)
+    texts = {name: kind for name, kind in bad.items() if has_json or (name, NOT_NUMBERS) in findings}
     features = {}
     for column in shape.schema():
         name = column.name
-        kind = find_json_type(column.type, (name, OVERSIZE) in found, name in texts, (name, FAR) in found)
+        kind = find_json_type(column.type, (name, OVERSIZE) in findings, name in texts, (name, FAR) in findings)
         feature = kept.get(name)
         if feature is None or not _is_spelled(feature):
             feature = infer_feature(kind)
@@ -62,11 +62,11 @@ def plan_lines(shape: SchemaShape, found: Collection[Finding]) -> LinesPlan:
     return LinesPlan(datasets.Features(features), texts, has_json)
 
 
-def list_json_columns(shape: SchemaShape, found: Collection[Finding], lines: bool) -> list[str]:
+def list_json_columns(shape: SchemaShape, findings: Collection[Finding], lines: bool) -> list[str]:
     """Return the columns that are Json for ``datasets``, or hold it, in JSON lines or in other formats."""
     kinds = {column.name: column.type for column in shape.schema()}
     if lines:
-        kinds = {name: find_json_type(kind, (name, OVERSIZE) in found) for name, kind in kinds.items()}
+        kinds = {name: find_json_type(kind, (name, OVERSIZE) in findings) for name, kind in kinds.items()}
     return [name for name, kind in kinds.items() if JSON_TYPE in _list_leaves(kind)]
 
 

@@ -142,7 +142,7 @@ def write_corpus(folder, rows):
         write_lines(folder / "c" / f"{name}.jsonl", half)
 
 
-@settings(max_examples=14, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(json_rows(anything, deep), st.integers(20, 400))
 def test_any_json_is_in_the_files_of_an_export_as_it_was_read(rows, slice_bytes):
     with tempfile.TemporaryDirectory() as name:

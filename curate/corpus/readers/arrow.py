@@ -9,7 +9,9 @@ Arrow file are as large as they were written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -19,7 +21,8 @@ from curate.corpus.hub import stream_hub
 from curate.corpus.readers.arrow_blocks import BlockMaker
 from curate.corpus.readers.plain_types import PlainReader, UnsupportedTypeError
 from curate.corpus.readers.utf8 import is_sound
-from curate.corpus.streams import as_failure, one_line, open_binary
+from curate.corpus.schema_widening import FEATURES
+from curate.corpus.streams import as_failure, is_url, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
 from curate.errors import CorpusError
 from curate.runtime.console import warn
@@ -223,12 +226,24 @@ def read_hub_schema(source: Source) -> pa.Schema:
 def plan_plain(source: Source, schema: pa.Schema) -> PlainReader:
     """Return what makes the types of a file plain. Raises CorpusError for a column that cannot be read."""
     try:
-        return PlainReader(schema)
+        return PlainReader(add_features(source, schema))
     except UnsupportedTypeError as error:
         raise CorpusError(
             f"{source.name}: {error}, which can neither be read nor exported",
             "write the file again without this column, or with another type",
         ) from error
+
+
+def add_features(source: Source, schema: pa.Schema) -> pa.Schema:
+    """Return the schema with the features that a ``save_to_disk`` folder states, where the file itself has none."""
+    path = Path(source.path).with_name("dataset_info.json")
+    if source.format != "arrow" or FEATURES in (schema.metadata or {}) or is_url(source.path) or not path.is_file():
+        return schema
+    try:
+        stated = json.dumps({"info": {"features": json.loads(path.read_bytes())["features"]}})
+    except (OSError, ValueError, KeyError, TypeError):
+        return schema
+    return schema.with_metadata({**(schema.metadata or {}), FEATURES: stated.encode()})
 
 
 def spell_names(fields: Iterable[pa.Field]) -> None:
