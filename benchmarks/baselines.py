@@ -30,7 +30,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from curate.corpus import open_corpus
-from curate.reference.checkpoint import builtin_folder
+from curate.reference.checkpoints.checkpoint import builtin_folder
 
 FIRST_TOKENS = 1024
 ORDER = 5

@@ -34,7 +34,7 @@ from report import put_into
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from curate.reference.checkpoint import builtin_folder
+from curate.reference.checkpoints.checkpoint import builtin_folder
 from curate.reference.loading import choose_dtype
 from curate.reference.protocol import ScoringConfig
 

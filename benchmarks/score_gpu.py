@@ -37,7 +37,7 @@ from report import put_into
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from curate.reference import loading, pack_tuning
-from curate.reference.checkpoint import builtin_folder
+from curate.reference.checkpoints.checkpoint import builtin_folder
 from curate.reference.forward_pass import compilation
 from curate.reference.forward_pass.device_transfer import HostResult
 from curate.reference.forward_pass.forward import CausalModel

@@ -15,9 +15,9 @@ is dropped silently.
 """
 
 from curate.corpus.corpus import Corpus, check_dialect_used, open_corpus, open_records
+from curate.corpus.files.spooling import spool_streams
 from curate.corpus.holdings import check_holds_text
 from curate.corpus.readers.raw_rows import RawRow
-from curate.corpus.spooling import spool_streams
 from curate.corpus.types import Documents, SliceMark, Source
 
 __all__ = [

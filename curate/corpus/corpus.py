@@ -27,13 +27,13 @@ from curate.corpus.detect_columns import (
     merge_columns,
     settle_text_field,
 )
-from curate.corpus.hub import find_revision, parse_hub_name
+from curate.corpus.files.hub import find_revision, parse_hub_name
+from curate.corpus.files.sources import find_sources
+from curate.corpus.files.streams import filesystem_of, is_url, open_binary, read_edges
 from curate.corpus.readers import describe_reading, read_blocks
 from curate.corpus.readers.csv_dialect import DELIMITERS
 from curate.corpus.readers.raw_rows import RawRow, read_rows
 from curate.corpus.slicing import SliceCutter, cut_along, cut_slices
-from curate.corpus.sources import find_sources
-from curate.corpus.streams import filesystem_of, is_url, open_binary, read_edges
 from curate.corpus.types import (
     AUTO_QUOTING,
     UNREADABLE,

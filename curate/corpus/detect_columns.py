@@ -11,17 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.corpus.arrow_types import is_string, merge_schemas, tabulate
-from curate.corpus.arrow_values import is_json
 from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.rows import MARK, find_conversation
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation, read_turns
 from curate.corpus.chat.types import ConversationError
-from curate.corpus.contents import resolve_contents
+from curate.corpus.files.contents import resolve_contents
 from curate.corpus.readers import FORMATS, read_blocks
 from curate.corpus.readers.arrow_blocks import as_text, to_records
 from curate.corpus.readers.json_layout import DOMINANCE, find_layout
 from curate.corpus.types import TEXT_NAMES, BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.arrow_types import is_string, merge_schemas, tabulate
+from curate.corpus.values.arrow_values import is_json
 from curate.errors import CorpusError, UsageError
 from curate.runtime.text import quote_path
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from curate.corpus.arrow_types import tabulate
 from curate.corpus.chat.rows import Turns
-from curate.corpus.schema_widening import join_tables
 from curate.corpus.types import EMPTY, OK, UNREADABLE, Documents, RowBlock, SliceMark
+from curate.corpus.values.arrow_types import tabulate
+from curate.corpus.values.schema_widening import join_tables
 
 
 class BlockSpan(NamedTuple):

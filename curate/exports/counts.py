@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from curate.errors import TableError
 from curate.exports.job import ExportJob
-from curate.rundir import reasons
+from curate.rundir.verdicts import reasons
 from curate.runtime.text import command
 
 

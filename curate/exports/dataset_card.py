@@ -7,9 +7,8 @@ from typing import Any
 
 from curate.exports.counts import ExportCounts
 from curate.exports.dataset_folder import DatasetDescription
-from curate.exports.features import list_lost_features
-from curate.exports.job import ExportJob
-from curate.exports.json_types import (
+from curate.exports.formats.features import list_lost_features
+from curate.exports.formats.json_types import (
     FAR,
     NOT_FINITE,
     QUOTED,
@@ -19,10 +18,11 @@ from curate.exports.json_types import (
     list_unspelled,
     plan_lines,
 )
-from curate.exports.shards import FORMATS
-from curate.rundir import overlaps
-from curate.rundir.reasons import UNREADABLE
-from curate.rundir.token_counts import explain_counted_tokens
+from curate.exports.formats.shards import FORMATS
+from curate.exports.job import ExportJob
+from curate.rundir.verdicts import overlaps
+from curate.rundir.verdicts.reasons import UNREADABLE
+from curate.rundir.verdicts.token_counts import explain_counted_tokens
 from curate.runtime.console import format_size
 from curate.runtime.numbers import format_share
 

@@ -20,11 +20,11 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from curate.corpus.schema_widening import FEATURES, SchemaShape
+from curate.corpus.values.schema_widening import FEATURES, SchemaShape
 from curate.errors import StorageError, UsageError
-from curate.exports.json_types import Finding, plan_lines, spell_features
-from curate.exports.shard_writer import WrittenShard
-from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
+from curate.exports.formats.json_types import Finding, plan_lines, spell_features
+from curate.exports.formats.shard_writer import WrittenShard
+from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
 from curate.runtime.files import FULL, check_output_directory, describe_os_error, make_storage_error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import StorageError, UsageError
-from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
+from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
 
 
 def check_hub(name: str) -> None:

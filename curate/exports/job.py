@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from curate.corpus import Corpus
 from curate.exports.leaked_passages import LeakTreatment
-from curate.rundir import decision_table, reasons, schemas, scores_view
+from curate.rundir import decision_table, schemas, scores_view
 from curate.rundir.decision_table import DecisionReader
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.rundir.signals import SIGNALS
-from curate.rundir.tally import Tally, stream_decisions, sum_tally
+from curate.rundir.verdicts import reasons
+from curate.rundir.verdicts.rejections import Rejections
+from curate.rundir.verdicts.tally import Tally, stream_decisions, sum_tally
 
 if TYPE_CHECKING:
     from curate.exports.tokens.tokenizer import TokenizerOnly

@@ -18,9 +18,9 @@ import xxhash
 from curate.corpus import Documents, SliceMark
 from curate.errors import CorpusError, TableError
 from curate.exports import leaked_passages
+from curate.exports.formats.shards import FORMATS
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
 from curate.exports.leaked_passages import LeakedPassages
-from curate.exports.shards import FORMATS
 from curate.rundir import parquet
 from curate.rundir.decision_table import DecisionReader
 from curate.rundir.run import Run, fingerprint_of_parts

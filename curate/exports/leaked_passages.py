@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet, sql
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
+from curate.rundir.verdicts.rejections import Rejections
 
 COLUMNS = ["file", "row", "turn", "eval_set", "verdict", "action", "start", "end"]
 ACTIONS = {"drop": "drop", "mark": "mark", "cut-span": "cut", "cut": "cut"}

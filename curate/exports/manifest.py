@@ -7,8 +7,8 @@ from typing import Any
 from curate.exports.counts import ExportCounts
 from curate.exports.dataset_card import list_json, list_texts
 from curate.exports.dataset_folder import MADE_BY, DatasetDescription
+from curate.exports.formats.shard_writer import WrittenShard, describe_file
 from curate.exports.job import ExportChoice, ExportJob
-from curate.exports.shard_writer import WrittenShard, describe_file
 from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import compute_fingerprint
 

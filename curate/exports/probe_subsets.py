@@ -16,13 +16,14 @@ import numpy as np
 from curate.errors import GateError, UsageError
 from curate.exports import dataset_folder
 from curate.exports.dataset_card import code
+from curate.exports.formats.shards import TABLE_FORMATS
 from curate.exports.job import ExportChoice
-from curate.exports.shards import TABLE_FORMATS
 from curate.exports.write import write_choice
-from curate.rundir import decision_table, quantiles, tally
+from curate.rundir import decision_table, quantiles
 from curate.rundir.document_blocks import BlockReader
-from curate.rundir.rejections import open_rejections
 from curate.rundir.run import compute_fingerprint, open_run
+from curate.rundir.verdicts import tally
+from curate.rundir.verdicts.rejections import open_rejections
 from curate.runtime.files import check_output_directory, expand_home, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members

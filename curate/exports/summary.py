@@ -43,7 +43,7 @@ class ExportSummary:
 
     def render(self) -> str:
         """Return the screen: what was written, and how to load it."""
-        from curate.exports.shards import FORMATS  # It imports pyarrow.
+        from curate.exports.formats.shards import FORMATS  # It imports pyarrow.
 
         what = "rejected documents" if self.rejected else "documents"
         many = "" if self.shards == 1 else "s"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from curate.exports.shards import FORMATS, list_shards
+from curate.exports.formats.shards import FORMATS, list_shards
 
 NAME = "TRAINING.md"
 SEEN = {

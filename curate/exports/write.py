@@ -9,13 +9,13 @@ from curate.errors import GateError, Interrupted, TableError
 from curate.exports import dataset_card, dataset_folder, joined_slices, leaked_passages, manifest, training_md
 from curate.exports.counts import ExportCounts, check_counts, count_rows
 from curate.exports.dataset_folder import DatasetDescription
-from curate.exports.features import build_schema
+from curate.exports.formats.features import build_schema
+from curate.exports.formats.shard_writer import ShardWriter, WrittenShard
+from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportChoice, ExportJob
 from curate.exports.joined_slices import NameTakenError
 from curate.exports.ordered import write as ordered_write
 from curate.exports.ordered.write import OrderedMeans
-from curate.exports.shard_writer import ShardWriter, WrittenShard
-from curate.exports.shards import FORMATS
 from curate.exports.summary import ExportSummary
 from curate.exports.tokens import options
 from curate.exports.tokens import ordered as ordered_tokens

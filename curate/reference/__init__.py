@@ -22,7 +22,7 @@ def load(model: str, config: ScoringConfig | None = None, devices: str | None = 
     done, which ends them. Raises ModelError where the model cannot be loaded or fails the self-check, UsageError
     for options that are unknown or do not go together.
     """
-    from curate.reference.no_model import NAME, NoModel
+    from curate.reference.checkpoints.no_model import NAME, NoModel
 
     if model == NAME:
         return NoModel()

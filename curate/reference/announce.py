@@ -1,6 +1,6 @@
 """The lines on the terminal that name the reference model and what its self-check measured."""
 
-from curate.reference import no_model
+from curate.reference.checkpoints import no_model
 from curate.reference.protocol import ReferenceModel
 from curate.runtime import console
 
@@ -13,7 +13,10 @@ def announce_reference(reference: ReferenceModel) -> None:
     if identity["model"] == no_model.NAME:
         console.say("reference", "none: documents are counted and hashed, nothing is measured")
         return
-    from curate.reference.checkpoint import BUILTIN, BUILTIN_TEXT  # It imports torch, which ``none`` does without.
+    from curate.reference.checkpoints.checkpoint import (  # It imports torch, which ``none`` does without.
+        BUILTIN,
+        BUILTIN_TEXT,
+    )
 
     line = f"{identity['model']} ({console.format_count(reference.parameters)} parameters"
     if identity["model"] == BUILTIN:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from curate.errors import ModelError
+from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.reference.forward_pass import batches
 from curate.reference.forward_pass.batches import PreparedBatch, ScoringPack
 from curate.reference.forward_pass.device_transfer import PendingResult
@@ -23,7 +24,6 @@ from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.prefetch import prepare_ahead
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
-from curate.reference.tokenizer import TextEncoder
 from curate.runtime import console, profiler
 from curate.runtime.arrays import Float32Array, Int64Array
 

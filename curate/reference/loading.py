@@ -9,7 +9,7 @@ import torch
 from curate.errors import ModelError, UsageError
 from curate.reference import self_check
 from curate.reference.causal import CausalReference
-from curate.reference.checkpoint import (
+from curate.reference.checkpoints.checkpoint import (
     DTYPES,
     Checkpoint,
     load_with_dtype,

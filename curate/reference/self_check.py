@@ -15,7 +15,7 @@ import torch
 
 from curate.errors import ModelError
 from curate.reference.causal import LONGEST
-from curate.reference.checkpoint import Checkpoint, load_with_dtype
+from curate.reference.checkpoints.checkpoint import Checkpoint, load_with_dtype
 from curate.reference.forward_pass import batches, packed_attention
 from curate.reference.forward_pass.batches import LAYOUTS, Layout, PreparedBatch, ScoringPack
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory

@@ -12,11 +12,12 @@ import xxhash
 from curate.corpus import Corpus, SliceMark
 from curate.errors import CurateError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
-from curate.rundir import decision_table, parquet, placements, reasons, rejections, scores_view
-from curate.rundir.reasons import UNREADABLE, duplicate_reason
-from curate.rundir.rejections import Rejections
+from curate.rundir import decision_table, parquet, placements, scores_view
 from curate.rundir.run import Run, reopen_scored_corpus
 from curate.rundir.signals import SIGNALS
+from curate.rundir.verdicts import reasons, rejections
+from curate.rundir.verdicts.reasons import UNREADABLE, duplicate_reason
+from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime.text import command, wrap_parts
 
 SHOWN = 20

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate.rundir import parquet, sql
-from curate.rundir.reasons import duplicate_reason
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
+from curate.rundir.verdicts.reasons import duplicate_reason
+from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_whole_percent
 from curate.runtime.text import count_fitting, fold_whitespace, wrap_parts

@@ -7,11 +7,12 @@ from typing import Any
 
 from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
-from curate.rundir import decision_table, overlaps, parquet, placements, reasons, scores_view, sql
-from curate.rundir import rejections as rundir_rejections
-from curate.rundir import tally as rundir_tally
-from curate.rundir.rejections import Rejections
+from curate.rundir import decision_table, parquet, placements, scores_view, sql
 from curate.rundir.run import Run, hint_changed_corpus, spell_score_command
+from curate.rundir.verdicts import overlaps, reasons
+from curate.rundir.verdicts import rejections as rundir_rejections
+from curate.rundir.verdicts import tally as rundir_tally
+from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime.console import WIDTH, format_count
 from curate.runtime.numbers import format_share
 from curate.runtime.text import command, fold_whitespace, shorten, wrap_parts

@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.errors import TableError
-from curate.rundir import decision_table, document_columns, parquet, reasons, rejections, schemas, scores_view, sql
+from curate.rundir import decision_table, document_columns, parquet, schemas, scores_view, sql
 from curate.rundir.columns import kinds, spelling
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
+from curate.rundir.verdicts import reasons, rejections
+from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime import threads
 from curate.runtime.arrays import BoolArray, Float64Array, Int16Array, Int64Array
 

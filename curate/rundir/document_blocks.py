@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from curate.rundir import aligned_parts, decision_table, schemas
 from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, number_of
 from curate.rundir.columns import kinds
-from curate.rundir.reasons import precedes_criteria
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.rundir.signals import SIGNALS
+from curate.rundir.verdicts.reasons import precedes_criteria
+from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int8Array, Int16Array, Int64Array
 
 HELD_BYTES = 1_000_000_000

@@ -20,9 +20,9 @@ from curate.errors import TableError, UsageError
 from curate.rundir import decision_table, document_columns, parquet, schemas
 from curate.rundir.columns import kinds
 from curate.rundir.columns.names import PREFIX, is_score_name
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
 from curate.rundir.signals import SIGNALS
+from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime import files
 from curate.runtime.text import command
 

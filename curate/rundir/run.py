@@ -18,8 +18,9 @@ from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spoo
 from curate.corpus.corpus import parse_delimiter
 from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, TableError, UsageError
-from curate.rundir import parquet, token_counts
+from curate.rundir import parquet
 from curate.rundir.signals import SIGNALS
+from curate.rundir.verdicts import token_counts
 from curate.runtime import console, files
 from curate.runtime.text import command, is_utf8
 

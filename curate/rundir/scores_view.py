@@ -22,9 +22,9 @@ import pyarrow as pa
 
 from curate.errors import StorageError, TableError
 from curate.rundir import document_columns, parquet, schemas, sql
-from curate.rundir.rejections import NO_REJECTIONS, Rejections, create_relation
 from curate.rundir.run import Run
 from curate.rundir.sql import first_line
+from curate.rundir.verdicts.rejections import NO_REJECTIONS, Rejections, create_relation
 
 REJECTION_COLUMNS = {"contaminated": "decontaminate", "eval_sets": "decontaminate", "duplicate": "dedup"}
 """The columns that the hits and the duplicates add to the views, and the verb without which each is missing."""

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from curate.rundir.parquet import list_parts
-from curate.rundir.token_counts import are_mixed
+from curate.rundir.verdicts.token_counts import are_mixed
 from curate.runtime.numbers import parse_size
 
 BATCH_ROWS = 65_536

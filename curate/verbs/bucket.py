@@ -51,10 +51,10 @@ def bucket(
     """
     from pathlib import Path
 
-    from curate.rundir import rejections
     from curate.rundir.columns.names import qualify_name
     from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
+    from curate.rundir.verdicts import rejections
     from curate.runtime.files import check_output_file, expand_home
     from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
     from curate.stages.bucket.cutoffs import check_reference, load_cutoffs

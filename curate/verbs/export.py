@@ -84,8 +84,9 @@ def export(
     from curate.exports.tokens import options
     from curate.exports.tokens.ordered import check_token_buckets
     from curate.exports.write import build_export, check_any_kept, choose_prefix
-    from curate.rundir import decision_table, rejections
+    from curate.rundir import decision_table
     from curate.rundir.run import open_run
+    from curate.rundir.verdicts import rejections
     from curate.runtime.files import expand_home
     from curate.runtime.numbers import parse_size
 

@@ -79,9 +79,10 @@ def order(
     Raises UsageError for a parameter that the schedule does not read or a column that is not there, and TableError
     where a table of the run is stale.
     """
-    from curate.rundir import parquet, rejections
+    from curate.rundir import parquet
     from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
+    from curate.rundir.verdicts import rejections
     from curate.runtime import numbers
     from curate.stages.order import schedules
     from curate.stages.order.positions import (

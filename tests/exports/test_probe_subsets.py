@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import curate
 from curate.errors import GateError, UsageError
 from curate.exports import probe_subsets
-from curate.rundir import rejections
 from curate.rundir.document_blocks import BlockReader
 from curate.rundir.run import open_run
+from curate.rundir.verdicts import rejections
 from curate.stages.filter.criteria import FilterOptions
 from curate.verbs.filter import filter as choose
 from curate.verbs.verify import verify

@@ -15,8 +15,8 @@ from helpers.runs import make_run, write_lines, write_order
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus.arrow_values import to_values
-from curate.exports.shards import TABLE_FORMATS
+from curate.corpus.values.arrow_values import to_values
+from curate.exports.formats.shards import TABLE_FORMATS
 from curate.verbs.bucket import bucket
 from curate.verbs.export import export
 from curate.verbs.score import score

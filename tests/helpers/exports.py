@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from helpers.runs import make_run, write_hits, write_lines, write_order
 
-from curate.exports.shards import TABLE_FORMATS
+from curate.exports.formats.shards import TABLE_FORMATS
 
 FORMATS = tuple(TABLE_FORMATS)
 """The formats of text: hf, parquet, jsonl."""

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from curate.corpus.schema_widening import SchemaShape
+from curate.corpus.values.schema_widening import SchemaShape
 from curate.exports import dataset_folder
-from curate.exports.features import build_schema
+from curate.exports.formats.features import build_schema
+from curate.exports.formats.shard_writer import ShardWriter
+from curate.exports.formats.shards import FORMATS
 from curate.exports.manifest import compute_identity
-from curate.exports.shard_writer import ShardWriter
-from curate.exports.shards import FORMATS
 
 ADDED = ["curate_file", "curate_row", "curate_tokens"]
 

@@ -14,8 +14,9 @@ import xxhash
 
 from curate.corpus import Corpus, Documents, open_corpus
 from curate.reference.likelihood import LN2
-from curate.rundir import parquet, placements, rejections, schemas
+from curate.rundir import parquet, placements, schemas
 from curate.rundir.run import Run, compute_fingerprint, open_run
+from curate.rundir.verdicts import rejections
 
 # perplexity, tokens and status of a document; any of them may be left out
 Numbers = Mapping[str, Any]

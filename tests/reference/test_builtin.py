@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from tokenizers import Tokenizer
 
 from curate.reference import load
-from curate.reference.checkpoint import builtin_folder
+from curate.reference.checkpoints.checkpoint import builtin_folder
 from curate.reference.likelihood import Passage
 from curate.reference.protocol import ScoringConfig
 

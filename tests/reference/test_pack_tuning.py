@@ -20,7 +20,7 @@ def plain(folder):
 def test_the_activations_of_a_pack_stay_near_a_gigabyte_whatever_the_model(plain, hidden, inner, wanted):
     from dataclasses import replace
 
-    from curate.reference.checkpoint import open_checkpoint
+    from curate.reference.checkpoints.checkpoint import open_checkpoint
 
     checkpoint = open_checkpoint("builtin", None, False, torch.bfloat16)
     checkpoint.model.config.hidden_size, checkpoint.model.config.intermediate_size = hidden, inner

@@ -11,12 +11,13 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, Unigram
 from transformers import PreTrainedTokenizerFast
 
-from curate.reference import load, tokenizer
+from curate.reference import load
+from curate.reference.checkpoints import tokenizer
+from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.reference.forward_pass import batches
 from curate.reference.likelihood import Passage, bits_per_byte
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
-from curate.reference.tokenizer import TextEncoder
 
 PIECES = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "ab", "▁▁", "▁ab", "1", "2"]
 TEXTS = [

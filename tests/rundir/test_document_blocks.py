@@ -7,10 +7,10 @@ from helpers.document_columns import make, rows_of
 from helpers.runs import write_duplicates, write_hits
 
 from curate.errors import TableError
-from curate.rundir import rejections
 from curate.rundir.document_blocks import BlockReader
-from curate.rundir.reasons import precedes_criteria
 from curate.rundir.run import open_run
+from curate.rundir.verdicts import rejections
+from curate.rundir.verdicts.reasons import precedes_criteria
 from curate.verbs.filter import filter as choose
 
 

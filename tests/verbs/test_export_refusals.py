@@ -9,7 +9,7 @@ from helpers.exports import FORMATS, files_of, load
 from helpers.runs import make_run, numbered_run, write_lines
 
 from curate.errors import CorpusError, GateError, Interrupted, StorageError, TableError, UsageError
-from curate.exports import shards
+from curate.exports.formats import shards
 from curate.rundir import parquet
 from curate.verbs.export import export
 from curate.verbs.filter import filter as choose

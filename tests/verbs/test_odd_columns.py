@@ -7,7 +7,7 @@ import pytest
 from helpers.corpora import write_columns
 from helpers.exports import FORMATS, load, original
 
-from curate.corpus.arrow_values import encode_json
+from curate.corpus.values.arrow_values import encode_json
 from curate.errors import CorpusError
 from curate.verbs.explain import explain
 from curate.verbs.export import export

@@ -182,7 +182,7 @@ def test_help_shows_the_choices_and_the_command_refuses_others(verb, name, choic
 
 
 def test_the_choices_of_a_verb_are_those_of_its_machinery():
-    from curate.reference import checkpoint
+    from curate.reference.checkpoints import checkpoint
     from curate.sft.ranking.measures import RANKABLE, SHORT_NAMES
     from curate.stages.decontaminate.report.wording import METHODS
     from curate.stages.dedup.summary import RULES

@@ -73,7 +73,7 @@ def test_a_text_under_the_key_of_another_is_found_by_its_hash(tmp_path):
 
 
 def argument(file):
-    from curate.exports.shard_writer import WrittenShard
+    from curate.exports.formats.shard_writer import WrittenShard
 
     return WrittenShard(**file)
 

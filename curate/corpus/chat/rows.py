@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation
 from curate.corpus.chat.types import ConversationError, Turn
-from curate.corpus.json_records import BadRowError
+from curate.corpus.values.json_records import BadRowError
 
 MARK = "@"
 Turns = tuple[Turn, ...]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curate.corpus.contents import resolve_contents
+from curate.corpus.files.contents import resolve_contents
 from curate.corpus.readers.arrow import (
     read_arrow,
     read_arrow_schema,

@@ -17,13 +17,13 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.corpus.hub import stream_hub
+from curate.corpus.files.hub import stream_hub
+from curate.corpus.files.streams import as_failure, is_url, one_line, open_binary
 from curate.corpus.readers.arrow_blocks import BlockMaker
 from curate.corpus.readers.plain_types import PlainReader, UnsupportedTypeError
 from curate.corpus.readers.utf8 import is_sound
-from curate.corpus.schema_widening import FEATURES
-from curate.corpus.streams import as_failure, is_url, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.schema_widening import FEATURES
 from curate.errors import CorpusError
 from curate.runtime.console import warn
 

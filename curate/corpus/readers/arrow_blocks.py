@@ -9,16 +9,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_types import conform_table, encode_values, infer_type, is_string
-from curate.corpus.arrow_values import encode_json, is_json, needs_care, parse_json_or_text, to_values
 from curate.corpus.chat.rows import Turns, count_bytes, list_columns, take_turns
 from curate.corpus.chat.types import join_turns
-from curate.corpus.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up, parse_value
+from curate.corpus.files.streams import one_line
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.readers.utf8 import is_valid, replace_invalid
-from curate.corpus.schema_widening import FEATURES
-from curate.corpus.streams import one_line
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.arrow_types import conform_table, encode_values, infer_type, is_string
+from curate.corpus.values.arrow_values import encode_json, is_json, needs_care, parse_json_or_text, to_values
+from curate.corpus.values.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up, parse_value
+from curate.corpus.values.schema_widening import FEATURES
 from curate.runtime.console import warn
 
 # Texts become Python strings in runs of about this size.

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any
 
 from curate.corpus import types
-from curate.corpus.arrow_values import number_duplicates
-from curate.corpus.json_records import BadRowError, explain_encoding
+from curate.corpus.files.streams import read_chunks
 from curate.corpus.readers.csv_dialect import Dialect, find_dialect
 from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
-from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.arrow_values import number_duplicates
+from curate.corpus.values.json_records import BadRowError, explain_encoding
 
 RECORDS_PER_BATCH = 256
 # What may follow a quotation mark until the next one; the csv module stops there.

@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curate.corpus.contents import UTF8_MARK, read_head
-from curate.corpus.streams import is_url
+from curate.corpus.files.contents import UTF8_MARK, read_head
+from curate.corpus.files.streams import is_url
 from curate.corpus.types import AUTO_QUOTING, BrokenSourceError, Source
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}

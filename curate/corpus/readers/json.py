@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from curate.corpus import types
-from curate.corpus.json_records import BadRowError, parse_record
+from curate.corpus.files.streams import read_chunks
 from curate.corpus.readers.json_layout import JsonLayout, count_escapes, find_layout
 from curate.corpus.readers.jsonl import read_lines
 from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
-from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.json_records import BadRowError, parse_record
 
 BETWEEN = re.compile(rb'["\[\]{},]')
 INSIDE = re.compile(rb'["\[\]{}]')

@@ -17,10 +17,10 @@ from typing import Literal
 import orjson
 
 from curate.corpus.chat.detect import detect_schema
-from curate.corpus.contents import read_head
-from curate.corpus.json_records import strip_separators
-from curate.corpus.streams import is_url, read_chunks
+from curate.corpus.files.contents import read_head
+from curate.corpus.files.streams import is_url, read_chunks
 from curate.corpus.types import TEXT_NAMES, BrokenSourceError, Source
+from curate.corpus.values.json_records import strip_separators
 
 PEEK_BYTES = 1 << 16
 WRAPPERS = ("data", "examples", "questions", "rows", "items", "problems", "entries", "records", "documents", "docs")

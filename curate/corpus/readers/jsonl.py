@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from curate.corpus import types
-from curate.corpus.contents import UTF8_MARK
-from curate.corpus.json_records import BadRowError, parse_record
+from curate.corpus.files.contents import UTF8_MARK
+from curate.corpus.files.streams import read_chunks
 from curate.corpus.readers.row_blocks import Item, Items, find_entry, gather_rows
-from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.json_records import BadRowError, parse_record
 
 
 def read_lines(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:

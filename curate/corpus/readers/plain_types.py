@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_values import (
+from curate.corpus.values.arrow_values import (
     JSON_TYPE,
     encode_json,
     flatten_lists,
@@ -34,7 +34,7 @@ from curate.corpus.arrow_values import (
     parse_json_or_text,
     to_values,
 )
-from curate.corpus.schema_widening import spell_value
+from curate.corpus.values.schema_widening import spell_value
 
 INTERVAL = pa.struct([("months", pa.int32()), ("days", pa.int32()), ("nanoseconds", pa.int64())])
 NO_ARRAYS = ("month_interval", "day_time_interval")

@@ -17,11 +17,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from curate.corpus.arrow_types import infer_type
 from curate.corpus.corpus import Corpus
-from curate.corpus.json_records import HUGE, BadRowError, holds_huge
-from curate.corpus.streams import is_url
+from curate.corpus.files.streams import is_url
 from curate.corpus.types import SliceMark, Source
+from curate.corpus.values.arrow_types import infer_type
+from curate.corpus.values.json_records import HUGE, BadRowError, holds_huge
 
 LAST = operator.itemgetter(-1)
 MOST_BACKSLASHES = 64

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from curate.corpus.json_records import BadRowError
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.arrow_blocks import to_records
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.json_records import BadRowError
 
 
 class RawRow(NamedTuple):

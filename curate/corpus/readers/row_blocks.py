@@ -8,8 +8,8 @@ from typing import Any
 
 from curate.corpus.chat.rows import Turns, count_bytes, take_turns
 from curate.corpus.chat.types import join_turns
-from curate.corpus.json_records import BadRowError, pick_fields, take_id, take_text
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.json_records import BadRowError, pick_fields, take_id, take_text
 
 # Bytes that each row counts besides its text, so that a million empty rows are not one slice.
 ROW_COST = 64

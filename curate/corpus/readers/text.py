@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from curate.corpus import types
-from curate.corpus.contents import UTF8_MARK
-from curate.corpus.json_records import BadRowError, explain_encoding
+from curate.corpus.files.contents import UTF8_MARK
+from curate.corpus.files.streams import read_chunks
 from curate.corpus.readers.row_blocks import Items, gather_rows
-from curate.corpus.streams import read_chunks
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.values.json_records import BadRowError, explain_encoding
 
 TEXT = "text"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from curate.corpus.arrow_values import is_list
 from curate.corpus.readers.plain_types import rebuild_list
+from curate.corpus.values.arrow_values import is_list
 
 
 def is_sound(column: pa.Array) -> bool:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.corpus.schema_widening import fit_table
+from curate.corpus.values.schema_widening import fit_table
 from curate.errors import TableError
-from curate.exports.features import export_table
-from curate.exports.lines import respell_line
+from curate.exports.formats.features import export_table
+from curate.exports.formats.lines import respell_line
+from curate.exports.formats.shard_writer import WrittenShard, describe_file
+from curate.exports.formats.shards import TABLE_FORMATS, Shard
 from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
-from curate.exports.shard_writer import WrittenShard, describe_file
-from curate.exports.shards import TABLE_FORMATS, Shard
 
 UNIT_BYTES = 32_000_000
 

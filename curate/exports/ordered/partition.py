@@ -16,20 +16,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Documents
-from curate.corpus.arrow_types import encode_values, tabulate
-from curate.corpus.arrow_values import is_json
 from curate.corpus.readers import raw_jsonl
-from curate.corpus.schema_widening import SchemaShape, fit_table
+from curate.corpus.values.arrow_types import encode_values, tabulate
+from curate.corpus.values.arrow_values import is_json
+from curate.corpus.values.schema_widening import SchemaShape, fit_table
 from curate.errors import TableError
 from curate.exports import joined_slices, leaked_passages
 from curate.exports.counts import ExportCounts, count_rows
+from curate.exports.formats.json_types import Finding, are_dates, inspect_table
+from curate.exports.formats.lines import dump_head, dump_tails, spell_lines
+from curate.exports.formats.shards import TABLE_FORMATS
 from curate.exports.job import ExportJob
 from curate.exports.joined_slices import JoinedSlice
-from curate.exports.json_types import Finding, are_dates, inspect_table
-from curate.exports.lines import dump_head, dump_tails, spell_lines
 from curate.exports.ordered.spill import NARROW, Narrow, SpillFile, SpillPiece
 from curate.exports.ordered.tasks import PartitionSlice, PartitionTask
-from curate.exports.shards import TABLE_FORMATS
 from curate.runtime.arrays import BoolArray, Int64Array
 
 

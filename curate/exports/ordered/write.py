@@ -20,19 +20,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
-from curate.corpus.schema_widening import SchemaShape
+from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
 from curate.exports.counts import ExportCounts, check_counts
-from curate.exports.features import build_schema
+from curate.exports.formats.features import build_schema
+from curate.exports.formats.json_types import Finding, plan_lines
+from curate.exports.formats.shard_writer import WrittenShard
+from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.exports.job import ExportJob
-from curate.exports.json_types import Finding, plan_lines
 from curate.exports.ordered import merge, partition, tasks
 from curate.exports.ordered.merge import MergeJob, PlannedShard
 from curate.exports.ordered.partition import PartitionPlan, PartitionResult
 from curate.exports.ordered.spill import NARROW, SpillPiece
 from curate.exports.ordered.tasks import BUCKET_KEYS
-from curate.exports.shard_writer import WrittenShard
-from curate.exports.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.runtime import console, processes, threads
 from curate.runtime.arrays import Int64Array
 

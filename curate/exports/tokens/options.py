@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from curate.corpus import Corpus
-from curate.corpus.schema_widening import SchemaShape
+from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import UsageError
+from curate.exports.formats.shard_writer import ShardWriter
+from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportJob, TokenSpelling
-from curate.exports.shard_writer import ShardWriter
-from curate.exports.shards import FORMATS
 from curate.exports.tokens.writer import TokenWriter
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.corpus.schema_widening import SchemaShape
+from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import UsageError
 from curate.exports.counts import ExportCounts
-from curate.exports.features import restore_table
+from curate.exports.formats.features import restore_table
+from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportJob, TokenSpelling
 from curate.exports.ordered import write
 from curate.exports.ordered.write import ORDER, OrderedMeans
-from curate.exports.shards import FORMATS
 from curate.exports.tokens import options
 from curate.exports.tokens.formats import LAYOUTS
 from curate.exports.tokens.writer import BATCH_ROWS, DOCUMENTS_NAME, TokenWriter

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ModelError
-from curate.reference.checkpoint import BUILTIN, builtin_folder, silence_transformers
-from curate.reference.tokenizer import TextEncoder
+from curate.reference.checkpoints.checkpoint import BUILTIN, builtin_folder, silence_transformers
+from curate.reference.checkpoints.tokenizer import TextEncoder
 
 HINT = "--tokenizer takes a folder with tokenizer.json, a Hub id, or builtin"
 

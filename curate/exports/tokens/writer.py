@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.corpus.schema_widening import SchemaShape
+from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
-from curate.exports.json_types import Finding
-from curate.exports.shard_writer import WrittenShard, describe_file
+from curate.exports.formats.json_types import Finding
+from curate.exports.formats.shard_writer import WrittenShard, describe_file
 from curate.exports.tokens.formats import HEADER_BYTES, LAYOUTS, TokenShard, choose_dtype, index_of
 from curate.runtime.arrays import Int32Array, Int64Array
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.exports.shards import read_arrow
+from curate.exports.formats.shards import read_arrow
 from curate.exports.verify.integrity import CACHE_PREFIX, IntegrityFinding
 from curate.exports.verify.reader import Export, make_export_hint, read_columns
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
 from curate.exports import dataset_folder
-from curate.exports.shards import FORMATS, TABLE_FORMATS, list_shards
+from curate.exports.formats.shards import FORMATS, TABLE_FORMATS, list_shards
 from curate.exports.verify.order_check import UNKNOWN, Positions
 from curate.runtime.arrays import Int64Array
 from curate.runtime.files import expand_home

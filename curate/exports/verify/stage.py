@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from curate.errors import CurateError, GateError
-from curate.exports.shards import FORMATS
+from curate.exports.formats.shards import FORMATS
 from curate.exports.verify.reader import Export, PositionIndex
 from curate.runtime.arrays import Int64Array
 from curate.runtime.files import make_storage_error

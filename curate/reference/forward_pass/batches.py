@@ -12,9 +12,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from curate.reference import packing
+from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
-from curate.reference.tokenizer import TextEncoder
 from curate.runtime.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
 Layout = Literal["packed", "padded", "equal", "alone"]

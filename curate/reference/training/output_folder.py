@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from curate.errors import TableError
-from curate.reference.checkpoint import silence_transformers
+from curate.reference.checkpoints.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer

@@ -13,8 +13,15 @@ from curate.reports.page import charts
 from curate.reports.page.collect import RunReport
 from curate.reports.page.json import make_digest
 from curate.reports.page.numbers import SHARES, DomainSum
-from curate.rundir.reasons import CONTAMINATED, DUPLICATES, NEAR_DUPLICATE, UNREADABLE, group_reasons, label_reason
 from curate.rundir.signals import SIGNALS
+from curate.rundir.verdicts.reasons import (
+    CONTAMINATED,
+    DUPLICATES,
+    NEAR_DUPLICATE,
+    UNREADABLE,
+    group_reasons,
+    label_reason,
+)
 from curate.runtime import files
 from curate.runtime.console import format_count, format_size
 from curate.runtime.html import open_templates

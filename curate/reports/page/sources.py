@@ -15,11 +15,12 @@ import pyarrow as pa
 from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
 from curate.reports.funnel import Funnel, read_funnel
-from curate.rundir import decision_table, document_columns, rejections
+from curate.rundir import decision_table, document_columns
 from curate.rundir.columns.names import split_group_columns
 from curate.rundir.document_blocks import BlockReader, DocumentBlock
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
+from curate.rundir.verdicts import rejections
+from curate.rundir.verdicts.rejections import Rejections
 
 
 @dataclass(frozen=True, slots=True)

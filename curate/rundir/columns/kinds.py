@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_types import is_string
-from curate.corpus.arrow_values import holds_json, is_json, parse_json_or_text, to_values
+from curate.corpus.values.arrow_types import is_string
+from curate.corpus.values.arrow_values import holds_json, is_json, parse_json_or_text, to_values
 from curate.rundir.columns import spelling
 
 TEXT = pa.large_string()

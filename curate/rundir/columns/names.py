@@ -17,7 +17,7 @@ from typing import Literal
 import pyarrow as pa
 
 from curate.corpus import Corpus
-from curate.corpus.arrow_types import is_string
+from curate.corpus.values.arrow_types import is_string
 from curate.errors import UsageError
 from curate.rundir import schemas
 from curate.rundir.signals import SIGNALS

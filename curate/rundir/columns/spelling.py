@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.arrow_types import is_string
-from curate.corpus.arrow_values import is_json, parse_json_or_text, to_values
-from curate.corpus.schema_widening import spell_value
+from curate.corpus.values.arrow_types import is_string
+from curate.corpus.values.arrow_values import is_json, parse_json_or_text, to_values
+from curate.corpus.values.schema_widening import spell_value
 
 TEXT = pa.large_string()
 ENDS_IN_ZEROS = re.compile(r"\.?0+$")

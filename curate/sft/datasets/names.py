@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from curate.corpus.decompression import COMPRESSIONS
-from curate.corpus.hub import parse_hub_name
-from curate.corpus.sources import MAGIC_CHARACTERS, SUFFIX_TO_FORMAT
-from curate.corpus.streams import is_url
+from curate.corpus.files.decompression import COMPRESSIONS
+from curate.corpus.files.hub import parse_hub_name
+from curate.corpus.files.sources import MAGIC_CHARACTERS, SUFFIX_TO_FORMAT
+from curate.corpus.files.streams import is_url
 from curate.errors import UsageError
 
 SUFFIXES = re.compile(f"({'|'.join(map(re.escape, [*SUFFIX_TO_FORMAT, *COMPRESSIONS]))})+$", re.IGNORECASE)

@@ -62,7 +62,7 @@ def open_reader(variant: ModelVariant, reading: ScoringConfig, options: RankingO
     question would be measured as if it had none. Raises UsageError for an overlap outside 0 … window − 1, and what
     ``choose_template`` and ``ChatEncoder`` raise.
     """
-    from curate.reference.checkpoint import open_tokenizer
+    from curate.reference.checkpoints.checkpoint import open_tokenizer
     from curate.reference.loading import load_causal
 
     reference = load_causal(variant.model, reading)

@@ -76,7 +76,7 @@ def show_masks(
 
     Only the tokenizer of the model is loaded. Raises ModelError where none of the examples has a scored token.
     """
-    from curate.reference.checkpoint import open_tokenizer
+    from curate.reference.checkpoints.checkpoint import open_tokenizer
     from curate.sft.chat_template.choose import choose_template
     from curate.sft.chat_template.loss_mask import ChatEncoder
     from curate.sft.datasets import draw_sample

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from curate.rundir.rejections import Rejections
     from curate.rundir.run import Run
+    from curate.rundir.verdicts.rejections import Rejections
     from curate.stages.bucket.cutoffs import Assigner, Cutoffs
 
 

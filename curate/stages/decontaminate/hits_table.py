@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curate.rundir import parquet, reasons, schemas, sql
+from curate.rundir import parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
+from curate.rundir.verdicts import reasons
 from curate.stages.decontaminate.matches import CONTAMINATED, Match
 from curate.stages.decontaminate.options import Action
 

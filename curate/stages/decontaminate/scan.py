@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from curate.corpus.chat.types import select_turns
 from curate.errors import GateError
-from curate.rundir import overlaps
-from curate.rundir.rejections import Rejections
 from curate.rundir.run import Run
+from curate.rundir.verdicts import overlaps
+from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime import console, files, threads
 from curate.stages.decontaminate import canaries, hits_table, surprisal, thresholds
 from curate.stages.decontaminate.hits_table import HitCounts, ScannedText

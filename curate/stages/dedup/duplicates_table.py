@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
-from curate.rundir import rejections, schemas, sql
+from curate.rundir import schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
+from curate.rundir.verdicts import rejections
 from curate.runtime import console
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array
 from curate.runtime.files import replace_atomically

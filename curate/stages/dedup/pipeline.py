@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from curate.errors import Interrupted
-from curate.rundir import reasons
 from curate.rundir.run import compute_fingerprint
+from curate.rundir.verdicts import reasons
 from curate.runtime import files
 from curate.stages.dedup import duplicates_table, sketch_table
 from curate.stages.dedup.duplicates_table import DedupFindings, DedupJob

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from curate.rundir.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
+from curate.rundir.verdicts.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
 from curate.runtime.numbers import format_share
 from curate.runtime.text import command
 from curate.stages.dedup.options import Keeper

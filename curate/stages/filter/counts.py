@@ -7,8 +7,8 @@ import numpy as np
 
 from curate.rundir import quantiles
 from curate.rundir.document_blocks import BlockReader, DocumentBlock
-from curate.rundir.reasons import precedes_criteria
-from curate.rundir.tally import DomainChange, Share, Tally
+from curate.rundir.verdicts.reasons import precedes_criteria
+from curate.rundir.verdicts.tally import DomainChange, Share, Tally
 from curate.runtime.arrays import Int16Array
 from curate.stages.filter.apply import CompiledCriteria
 

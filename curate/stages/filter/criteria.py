@@ -4,7 +4,7 @@ Criteria are applied to a document in this order, and the first that rejects it 
 
     unreadable            counted apart: there was no document to judge
     unscored: STATUS      empty, too_long, unscorable, not_finite: never kept by accident, never given a best score
-    contaminated: SET     ``curate decontaminate`` found items of the eval set in it (``curate.rundir.rejections``)
+    contaminated: SET     ``curate decontaminate`` found items of the eval set in it (``rundir.verdicts.rejections``)
     exact duplicate       near duplicate: what ``curate dedup`` found
     the bounds            perplexity > …, perplexity < …, bits_per_byte …, tokens …, zlib_ratio < … (included)
     where is false        the user's SQL; ``where is null`` where its result is null

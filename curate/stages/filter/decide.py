@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import GateError, UsageError
-from curate.rundir import aligned_parts, decision_table, document_columns, overlaps, scores_view, sql, tally
+from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql
 from curate.rundir.columns.names import (
     find_path,
     has_column,
@@ -19,10 +19,11 @@ from curate.rundir.columns.names import (
     split_group_columns,
 )
 from curate.rundir.document_blocks import BlockReader
-from curate.rundir.rejections import Rejections, open_rejections
 from curate.rundir.run import Run, compute_fingerprint, open_run
 from curate.rundir.signals import SIGNALS
-from curate.rundir.tally import Share
+from curate.rundir.verdicts import overlaps, tally
+from curate.rundir.verdicts.rejections import Rejections, open_rejections
+from curate.rundir.verdicts.tally import Share
 from curate.runtime import console, files
 from curate.runtime.numbers import format_figure, parse_size
 from curate.runtime.text import command, fold_whitespace

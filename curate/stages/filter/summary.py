@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.rundir.reasons import UNREADABLE, group_reasons, is_unscored
-from curate.rundir.tally import DomainChange, Share
+from curate.rundir.verdicts.reasons import UNREADABLE, group_reasons, is_unscored
+from curate.rundir.verdicts.tally import DomainChange, Share
 from curate.runtime.numbers import format_change, format_figure, format_share
 from curate.runtime.text import align_right, command
 

@@ -11,8 +11,8 @@ from curate.stages.order.summary import OrderStratum, OrderSummary
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from curate.rundir.rejections import Rejections
     from curate.rundir.run import Run
+    from curate.rundir.verdicts.rejections import Rejections
     from curate.stages.order.permutations import Ranks
     from curate.stages.order.profile import ProfileTenth
     from curate.stages.order.ranks import RankedDocuments, RankScratch

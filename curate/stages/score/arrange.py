@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, SliceMark, Source
-from curate.corpus.file_identity import find_continuation
+from curate.corpus.files.file_identity import find_continuation
 from curate.errors import TableError
 from curate.rundir import parquet
 from curate.rundir.run import Run, compute_fingerprint

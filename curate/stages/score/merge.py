@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
-from curate.corpus.file_identity import identify_source
+from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError, UsageError
 from curate.rundir import document_columns, parquet
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import TableError
-from curate.reference.model_files import TOKENIZER_FILES, describe_model, list_differing_files
+from curate.reference.checkpoints.model_files import TOKENIZER_FILES, describe_model, list_differing_files
 from curate.rundir.run import Run, compute_fingerprint, list_differences, spell_score_command
 from curate.runtime.choices import Compile, Dtype
 

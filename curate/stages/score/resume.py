@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curate.corpus import Corpus
-from curate.corpus.file_identity import identify_source
+from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError
 from curate.reference import load
 from curate.reference.announce import announce_reference
-from curate.reference.no_model import NAME as NO_MODEL
-from curate.reference.no_model import NoModel
+from curate.reference.checkpoints.no_model import NAME as NO_MODEL
+from curate.reference.checkpoints.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
 from curate.rundir import parquet
 from curate.rundir.columns.names import find_path, has_column

@@ -17,7 +17,7 @@ from curate.corpus import Corpus
 from curate.errors import TableError
 from curate.rundir import parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint, list_differences
-from curate.rundir.token_counts import SCORED
+from curate.rundir.verdicts.token_counts import SCORED
 from curate.runtime import console, files, histogram
 from curate.runtime.text import command
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import UsageError
+from curate.reference.checkpoints.no_model import NAME as NO_MODEL
 from curate.reference.likelihood import bits_per_byte, perplexity
-from curate.reference.no_model import NAME as NO_MODEL
 from curate.reference.protocol import ScoringConfig
 from curate.rundir.signals import SIGNALS
 from curate.runtime.options import option_of

@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from curate.corpus import open_corpus, readers, sources
+from curate.corpus import open_corpus, readers
+from curate.corpus.files import sources
 from curate.corpus.readers.jsonl import read_lines
 from curate.corpus.types import ReadOptions, ReadStart, Source
 from curate.errors import CorpusError

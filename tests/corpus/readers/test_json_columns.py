@@ -8,7 +8,7 @@ import pytest
 from helpers.corpora import write_columns
 
 from curate.corpus import open_corpus, open_records
-from curate.corpus.arrow_values import JSON_TYPE, encode_json, from_values, to_values
+from curate.corpus.values.arrow_values import JSON_TYPE, encode_json, from_values, to_values
 
 CALL = {"type": "function", "function": {"name": "get_tide", "arguments": {"port": "Bergen"}}}
 TALKS = [

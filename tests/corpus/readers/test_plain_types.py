@@ -9,8 +9,8 @@ import pytest
 from helpers.corpora import read, write_columns
 
 from curate.corpus import open_corpus, open_records
-from curate.corpus.arrow_values import JSON_TYPE, encode_json, to_values
 from curate.corpus.readers.plain_types import INTERVAL, find_plain_type, make_plain
+from curate.corpus.values.arrow_values import JSON_TYPE, encode_json, to_values
 from curate.errors import CorpusError
 
 UUID = "01234567-89ab-cdef-0123-456789abcdef"

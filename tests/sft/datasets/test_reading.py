@@ -7,8 +7,8 @@ import pytest
 from helpers.corpora import write_columns, write_lines
 from helpers.instruction_rows import NOTHING, ROWS, rows_of, said, set_of, texts_of
 
-from curate.corpus.arrow_values import JSON_TYPE, from_values
 from curate.corpus.chat.schemas import SCHEMAS, read_turns
+from curate.corpus.values.arrow_values import JSON_TYPE, from_values
 from curate.errors import CorpusError, RowError, UsageError
 from curate.sft.datasets import draw_sample, open_set
 from curate.sft.examples import EMPTY_ANSWER, LABELLED_FALSE, NOT_ASKED, scored_turns

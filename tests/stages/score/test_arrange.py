@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from curate.corpus import SliceMark, open_corpus
-from curate.corpus.file_identity import identify_source
+from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError
 from curate.rundir import parquet
 from curate.rundir.schemas import SCORES

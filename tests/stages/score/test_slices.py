@@ -7,7 +7,7 @@ import pytest
 from helpers.scored_slices import make_likelihoods
 
 from curate.errors import ModelError
-from curate.reference.no_model import NoModel
+from curate.reference.checkpoints.no_model import NoModel
 from curate.stages.score.slices import check_any_finite, choose_slice_bytes, choose_workers
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from curate.corpus.hub import parse_hub_name
-from curate.corpus.streams import one_line
+from curate.corpus.files.hub import parse_hub_name
+from curate.corpus.files.streams import one_line
 from curate.errors import CorpusError, StorageError
 from curate.stages.decontaminate.evalsets.rows import EvalRow, take_batch
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from curate.corpus.sources import format_of
+from curate.corpus.files.sources import format_of
 from curate.errors import UsageError
 from curate.stages.decontaminate.evalsets.column_names import alike
 from curate.stages.decontaminate.evalsets.layout import NO_ROLES, Roles, parse_fields

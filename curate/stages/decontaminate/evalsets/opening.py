@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from curate.corpus.decompression import COMPRESSIONS
-from curate.corpus.hub import parse_hub_name
-from curate.corpus.sources import MAGIC_CHARACTERS, find_sources, natural_key
-from curate.corpus.streams import is_url
+from curate.corpus.files.decompression import COMPRESSIONS
+from curate.corpus.files.hub import parse_hub_name
+from curate.corpus.files.sources import MAGIC_CHARACTERS, find_sources, natural_key
+from curate.corpus.files.streams import is_url
 from curate.corpus.types import Source
 from curate.errors import CorpusError, UsageError
 from curate.runtime.console import warn

@@ -12,13 +12,13 @@ from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
-from curate.corpus.json_records import BadRowError
+from curate.corpus.files.streams import as_failure, one_line, open_binary
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.arrow import ARROW_FILE_MAGIC, DAMAGE, open_parquet, plan_plain, spell_names
 from curate.corpus.readers.arrow_blocks import to_records
 from curate.corpus.readers.utf8 import is_sound
-from curate.corpus.streams import as_failure, one_line, open_binary
 from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, Source
+from curate.corpus.values.json_records import BadRowError
 
 WRAPPERS = ("examples", "data", "questions", "rows", "items", "problems", "entries")
 BATCH_ROWS = 256

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
-from curate.corpus.json_records import clean_string
+from curate.corpus.values.json_records import clean_string
 
 INNER = (
     "text", "stem", "question", "content", "value", "answer", "output", "input_text", "spans", "span", "number", "date"

@@ -7,7 +7,7 @@ import pytest
 from helpers.corpora import FORMATS, write_columns, write_records
 from helpers.evalsets import read_rows
 
-from curate.corpus.arrow_values import encode_json
+from curate.corpus.values.arrow_values import encode_json
 from curate.errors import CorpusError
 from curate.stages.decontaminate.evalsets import open_evals
 

@@ -1,0 +1,1 @@
+"""Formats of an export: shards, their types and features, JSON lines."""

@@ -1,0 +1,215 @@
+"""Tables in, shards of about one size and one schema out, in bounded memory.
+
+A shard keeps the schema that it was begun with; those that turn out too narrow are written again at the end. Memory is
+bounded by ``BUFFER_BYTES`` and the largest slice. The same tables in the same order give the same bytes.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.corpus.values.schema_widening import SchemaShape, fit_table
+from curate.exports.formats.features import build_schema, export_table, restore_table
+from curate.exports.formats.json_types import Finding, inspect_table, plan_lines
+from curate.exports.formats.lines import respell_line, spell_lines
+from curate.exports.formats.shards import TABLE_FORMATS, Shard, TableFormat
+
+BUFFER_BYTES = 32_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenShard:
+    """A finished file of a dataset."""
+
+    path: str
+    """Below the top of the dataset, POSIX."""
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class _BegunShard:
+    """A shard with the schema of the shape that it was begun with, and its own."""
+
+    path: Path
+    schema: pa.Schema
+    stored: pa.Schema
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class ShardWriter:
+    """Writes tables, in order, as shards of at most about ``shard_bytes`` (or one larger row)."""
+
+    folder: Path
+    """Top of the dataset."""
+    format: str
+    """A name in ``TABLE_FORMATS``."""
+    shard_bytes: int
+    shape: SchemaShape = field(default_factory=SchemaShape)
+    misread: set[Finding] = field(default_factory=set)
+    """What datasets' reader of JSON lines would change (``json_types.inspect_table``)."""
+    rows: int = 0
+    buckets: dict[str, str] = field(default_factory=dict)
+    """Empty: these shards are not in folders of buckets."""
+    _format: TableFormat = field(init=False)
+    _pending: list[pa.Table] = field(default_factory=list)
+    _pending_bytes: int = 0
+    _begun: list[_BegunShard] = field(default_factory=list)
+    _open: Shard | None = None
+    _stored: pa.Schema | None = None
+    """The schema of shards by the shape so far; None where it must be built."""
+
+    def __post_init__(self) -> None:
+        self._format = TABLE_FORMATS[self.format]
+
+    def add(self, table: pa.Table, records: Sequence[dict[str, Any] | None] | None = None) -> None:
+        """Append rows; ``records`` are the same rows as they were read, where their format has no types.
+
+        Only JSON lines make use of ``records``, which lack the columns that come last in the shape.
+        """
+        if not len(table):
+            self._see(table)
+            return
+        if self._format.writes_lines:
+            self._see(table)
+            self.misread |= inspect_table(table)
+            self._add_lines(spell_lines(table, records, self.shape.last))
+            return
+        step = max(1, int(len(table) * self._unit() // max(table.nbytes, 1)))
+        for start in range(0, len(table), step):
+            self._add_piece(table.slice(start, step))
+
+    def _see(self, table: pa.Table) -> None:
+        if self.shape.see(table):
+            self._stored = None
+
+    def _unit(self) -> int:
+        """Return the bytes that are written at once: a fraction of a shard, so that shards come out near their size."""
+        return max(1, min(BUFFER_BYTES, self.shard_bytes // 8))
+
+    def _add_lines(self, lines: list[bytes]) -> None:
+        self.rows += len(lines)
+        ends, start = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines))), 0
+        while start < len(lines):
+            before = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, before + self._unit(), side="right")))
+            if self._open is not None and self._open.size() + int(ends[stop - 1]) - before > self.shard_bytes:
+                self._close()
+            shard: Any = self._open or self._begin(pa.schema([]), pa.schema([]))
+            shard.write_bytes(b"".join(lines[start:stop]))
+            self._begun[-1].rows += stop - start
+            start = stop
+
+    def _add_piece(self, piece: pa.Table) -> None:
+        if self._pending_bytes + piece.nbytes > self.shard_bytes:
+            self._flush()
+        self._see(piece)
+        self._pending.append(piece)
+        self._pending_bytes += piece.nbytes
+        self.rows += len(piece)
+        if self._pending_bytes >= self._unit():
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        schema, stored = self.shape.schema(), self._build_schema()
+        table = pa.concat_tables([fit_table(piece, schema) for piece in self._pending]).combine_chunks()
+        self._pending, self._pending_bytes = [], 0
+        if self._open is not None and self._open.size() + table.nbytes > self.shard_bytes:
+            self._close()
+        if self._open is not None and not self._begun[-1].stored.equals(stored, check_metadata=True):
+            self._close()
+        shard = self._open or self._begin(schema, stored)
+        self._begun[-1].rows += len(table)
+        shard.write(export_table(table, stored))
+
+    def _build_schema(self) -> pa.Schema:
+        if self._stored is None:
+            self._stored = build_schema(self.shape)
+        return self._stored
+
+    def _begin(self, schema: pa.Schema, stored: pa.Schema) -> Shard:
+        path = self.folder / self._format.pattern.format(len(self._begun), 0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._begun.append(_BegunShard(path, schema, stored))
+        self._open = self._format.open_shard(path, stored)
+        return self._open
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def finish(self) -> list[WrittenShard]:
+        """Write what is left, bring all shards under one schema, and give them their final names."""
+        self._flush()
+        self._close()
+        if self._format.writes_lines:
+            texts = plan_lines(self.shape, self.misread).texts
+            for shard in self._begun if texts else ():
+                rewrite_file(shard.path, lambda old, new: respell_lines(old, new, texts))
+        else:
+            self._widen_shards()
+        return [self._name(number, shard) for number, shard in enumerate(self._begun)]
+
+    def _widen_shards(self) -> None:
+        schema, stored = self.shape.schema(), self._build_schema()
+        for shard in self._begun:
+            if not shard.stored.equals(stored, check_metadata=True):
+                self._widen(shard, schema, stored)
+
+    def _widen(self, shard: _BegunShard, schema: pa.Schema, stored: pa.Schema) -> None:
+        """Write a finished shard again under a wider schema."""
+
+        def rewrite(old: Path, new: Path) -> None:
+            wide = self._format.open_shard(new, stored)
+            try:
+                for table in self._format.read_shard(old, None):
+                    wide.write(export_table(fit_table(restore_table(table, shard.schema), schema), stored))
+            finally:
+                wide.close()
+
+        rewrite_file(shard.path, rewrite)
+
+    def _name(self, number: int, shard: _BegunShard) -> WrittenShard:
+        name = self._format.pattern.format(number, len(self._begun))
+        os.replace(shard.path, self.folder / name)
+        return describe_file(self.folder, name, shard.rows)
+
+    def abandon(self) -> None:
+        """Close what is open, when something else has failed."""
+        try:
+            self._close()
+        except (OSError, pa.ArrowException):
+            self._open = None
+
+
+def rewrite_file(path: Path, rewrite: Callable[[Path, Path], None]) -> None:
+    """Replace a file by what ``rewrite`` makes of it: it is given the path of the old one and of the new one."""
+    old = path.with_name(path.name + ".narrow")
+    os.replace(path, old)
+    rewrite(old, path)
+    old.unlink()
+
+
+def respell_lines(old: Path, new: Path, texts: Mapping[str, pa.DataType]) -> None:
+    """Write JSON lines to another path, some columns as JSON text (``lines.respell_line``)."""
+    with open(old, "rb") as lines, open(new, "wb") as out:
+        out.writelines(respell_line(line, texts) for line in lines)
+
+
+def describe_file(folder: Path, name: str, rows: int) -> WrittenShard:
+    """Return a finished file with its size and checksum, once it is flushed to the disk."""
+    with open(folder / name, "rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        os.fsync(handle.fileno())
+    return WrittenShard(name, rows, (folder / name).stat().st_size, digest)

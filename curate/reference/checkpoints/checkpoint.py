@@ -1,0 +1,281 @@
+"""Open a checkpoint: weights and tokenizer from a local folder or the Hub, and hashes that identify them.
+
+Whatever a user can get wrong about a model name raises a ModelError here: no such folder, no tokenizer, not a causal
+language model, missing weights, a tokenizer whose ids the model has no row for.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+
+from curate.errors import ModelError
+from curate.reference.checkpoints import model_folder
+from curate.reference.checkpoints.tokenizer import TextEncoder
+from curate.runtime.choices import Prefix
+
+BUILTIN = "builtin"
+BUILTIN_TEXT = "books, reference works and documentation"
+"""What the model in the box was trained on, in a few words; its card has the details."""
+FULL_HASH_BYTES = 2_000_000_000  # weights up to this size are hashed in full, larger ones by 64 blocks of 1 MiB a file
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_target_positions")
+"""Where configurations state how many positions a model reads."""
+POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
+"""What modules that hold a learned vector for each position are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model ready to score, its tokenizer, and the facts that go into every table's provenance."""
+
+    model: Any
+    """A causal language model of transformers, in evaluation mode."""
+    tokenizer: Any
+    encoder: TextEncoder
+    name: str
+    """The name that the user gave."""
+    source: str
+    """The folder or Hub id that transformers loads."""
+    revision: str | None
+    """The commit on the Hub; None for a local folder."""
+    weights: str
+    """A hash of the weights."""
+    trust_remote_code: bool
+    notes: tuple[str, ...] = ()
+    """What a user should know about its files, a line each."""
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights as a key of ``DTYPES``, or as torch spells it."""
+        dtypes = [parameter.dtype for parameter in self.model.parameters()]
+        dtype = next((one for one in dtypes if one != torch.float32), torch.float32)
+        return next((name for name, known in DTYPES.items() if known == dtype), str(dtype))
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids that the model can read: the rows of its input embedding."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
+    def position_offset(self) -> int:
+        """Rows of the table of positions before the one of position 0: RoBERTa and its kin count from padding + 1."""
+        table = _position_table(self.model)
+        return 0 if table is None or table.padding_idx is None else table.padding_idx + 1
+
+    def readable(self) -> int | None:
+        """Return how many positions the model was made to read, or None where its configuration does not state it."""
+        config = self.model.config.get_text_config()
+        values = [getattr(config, name, None) for name in LENGTHS]
+        known = [int(value) for value in values if isinstance(value, int) and value > 0]
+        table = _position_table(self.model)
+        if table is not None:
+            known.append(table.num_embeddings - self.position_offset)
+        return min(known) if known else None
+
+
+def _position_table(model: Any) -> torch.nn.Embedding | None:
+    """Return the learned vectors of positions of a model, a row for each; None where it has none.
+
+    Subclasses keep their own account of rows, such as the two more that OPT has.
+    """
+    modules = model.named_modules() if isinstance(model, torch.nn.Module) else ()
+    tables = (module for name, module in modules if name.rpartition(".")[2] in POSITION_TABLES)
+    return next((table for table in tables if type(table) is torch.nn.Embedding), None)
+
+
+def builtin_folder() -> Path:
+    """Return the folder of the reference model in the box."""
+    return Path(__file__).parent.parent / BUILTIN
+
+
+def open_tokenizer(name: str, revision: str | None, trust_remote_code: bool) -> Any:
+    """Return the tokenizer of a model, without its weights. Raises ModelError where it cannot be loaded."""
+    source = str(builtin_folder()) if name == BUILTIN else name
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    with silence_transformers():
+        return _load_tokenizer(source, _require_source(name, source), options)
+
+
+def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dtype: Any) -> Checkpoint:
+    """Load a causal language model and its tokenizer. Raises ModelError where they cannot be loaded or do not match.
+
+    ``dtype`` is a torch dtype, or "auto" for the checkpoint's.
+    """
+    source = str(builtin_folder()) if name == BUILTIN else name
+    local = _require_source(name, source)
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    with silence_transformers():
+        _require_language_model(source, local, options)
+        tokenizer = _load_tokenizer(source, local, options)
+        model, unused = _load_model(source, local, options, dtype)
+    encoder = TextEncoder(tokenizer)
+    _require_rows(model, encoder, source)
+    commit, weights = getattr(model.config, "_commit_hash", None), _hash_weights(model, source)
+    shown = f"{len(unused):,} of its weights are not used by the model that config.json describes: {_list_some(unused)}"
+    notes = (shown,) if unused else ()
+    return Checkpoint(model, tokenizer, encoder, name, source, commit, weights, trust_remote_code, notes)
+
+
+def open_without_weights(name: str, revision: str | None, trust_remote_code: bool) -> Checkpoint:
+    """Return a checkpoint with its tokenizer and its configuration, whose weights are tensors without numbers.
+
+    Raises ModelError where they cannot be loaded.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = open_tokenizer(name, revision, trust_remote_code)
+    source = str(builtin_folder()) if name == BUILTIN else name
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    try:
+        with silence_transformers(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(source, **options)
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except Exception as error:  # as ``_load_model``
+        local = Path(source).is_dir()
+        raise model_folder.explain_failure(source, local, "its configuration cannot be loaded", error) from error
+    return Checkpoint(model, tokenizer, TextEncoder(tokenizer), name, source, revision, "", trust_remote_code)
+
+
+def _require_source(name: str, source: str) -> bool:
+    """Return whether a model is a local folder. Raises ModelError for a folder that does not exist or has no model."""
+    local = Path(source).is_dir()
+    if local:
+        model_folder.require_model_folder(Path(source))
+    elif ("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/"):
+        what = "a file, not a model folder" if Path(name).exists() else None
+        raise ModelError(f"{name} is {what}" if what else f"there is no folder {name}", model_folder.OTHER_MODEL)
+    return local
+
+
+def load_with_dtype(checkpoint: Checkpoint, dtype: Any) -> Any:
+    """Load the weights again in another dtype and return the model. (A cast would round its rotary tables too.)"""
+    local = Path(checkpoint.source).is_dir()
+    revision = None if local else checkpoint.revision
+    options = {"revision": revision, "trust_remote_code": checkpoint.trust_remote_code}
+    with silence_transformers():
+        return _load_model(checkpoint.source, local, options, dtype)[0]
+
+
+def _load_tokenizer(source: str, local: bool, options: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer
+
+    if local:
+        model_folder.require_tokenizer(Path(source))
+    try:
+        return AutoTokenizer.from_pretrained(source, **options)
+    except Exception as error:  # transformers raises OSError, ValueError, KeyError, ImportError, json errors …
+        raise model_folder.explain_failure(source, local, "its tokenizer cannot be loaded", error) from error
+
+
+def _require_language_model(source: str, local: bool, options: dict[str, Any]) -> None:
+    """Raise ModelError where the configuration cannot be read, or is that of a model that is not scored."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(source, **options)
+    except Exception as error:
+        raise model_folder.explain_failure(source, local, "its config.json cannot be read", error) from error
+    model_folder.require_language_model(source, config)
+
+
+def _load_model(source: str, local: bool, options: dict[str, Any], dtype: Any) -> tuple[Any, list[str]]:
+    """Return the model, and the names of the weights that are not of it."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, output_loading_info=True, **options)
+    except Exception as error:
+        raise model_folder.explain_failure(source, local, "it cannot be loaded", error) from error
+    missing = sorted(info.get("missing_keys", ()))
+    if missing:
+        hint = "transformers would fill them with random numbers; use a complete causal language model"
+        message = f"{source} lacks {len(missing)} weights of a causal language model: {_list_some(missing)}"
+        raise ModelError(message, hint)
+    return model.eval().requires_grad_(False), sorted(info.get("unexpected_keys", ()))
+
+
+def _list_some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _require_rows(model: Any, encoder: TextEncoder, source: str) -> None:
+    rows, largest = model.get_input_embeddings().weight.shape[0], encoder.largest_text_id()
+    if largest >= rows:
+        ids = f"its tokenizer gives ids up to {largest:,}, but the model has only {rows:,} rows for them"
+        hint = "model and tokenizer do not belong together; use the tokenizer of this model"
+        raise ModelError(f"{source}: {ids}", hint)
+
+
+def prefix_token(checkpoint: Checkpoint, prefix: Prefix) -> int | None:
+    """Return the id of the token in front of every text: BOS if the tokenizer has one, else EOS; None for ``none``.
+
+    Raises ModelError where the tokenizer has no such token or the model no row for it.
+    """
+    tokenizer = checkpoint.tokenizer
+    choices = {"bos": (tokenizer.bos_token_id,), "eos": (tokenizer.eos_token_id,), "none": ()}
+    candidates = choices.get(prefix, (tokenizer.bos_token_id, tokenizer.eos_token_id))
+    token = next((int(each) for each in candidates if each is not None), None)
+    if token is None and prefix != "none":
+        which = {"bos": "BOS", "eos": "EOS"}.get(prefix, "BOS and no EOS")
+        raise ModelError(f"the tokenizer of {checkpoint.name} has no {which} token to use as a prefix", "--prefix none")
+    rows = checkpoint.vocab_size
+    if token is not None and token >= rows:
+        raise ModelError(f"the prefix token has id {token}, but the model has only {rows:,} rows", "--prefix none")
+    return token
+
+
+def _hash_weights(model: Any, source: str) -> str:
+    """Return a hash of the weight files, or of the weights in memory where the files are not in a local folder."""
+    files = sorted(path for kind in ("*.safetensors", "*.bin") for path in Path(source).glob(kind))
+    digest = xxhash.xxh3_128()
+    if files:
+        in_full = sum(path.stat().st_size for path in files) <= FULL_HASH_BYTES
+        for path in files:
+            digest.update(f"{path.name} {path.stat().st_size}".encode())
+            for block in _blocks(path, in_full):
+                digest.update(block)
+        return digest.hexdigest()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        sample = tensor.flatten()[:: max(1, tensor.numel() // 65536)].float().cpu().contiguous()
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _blocks(path: Path, in_full: bool) -> Iterator[bytes]:
+    length, block = path.stat().st_size, 1 << 20
+    with open(path, "rb") as handle:
+        steps = range(0, length, block) if in_full else range(0, length, max(block, length // 64))
+        for offset in steps:
+            handle.seek(offset)
+            yield handle.read(block)
+
+
+@contextmanager
+def silence_transformers() -> Iterator[None]:
+    """Inside the block, hide transformers' progress bars and warnings; we report what matters."""
+    from transformers.utils import logging as hf
+
+    level, bars = hf.get_verbosity(), hf.is_progress_bar_enabled()
+    hf.set_verbosity_error()
+    hf.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        hf.set_verbosity(level)
+        if bars:
+            hf.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""Why documents are rejected: reasons, the tables that reject, and the counts."""
