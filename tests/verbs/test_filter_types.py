@@ -43,7 +43,7 @@ KEPT = {
     "scores.meta.lang = 'y'": 2,
     "doc.meta.lang = 'y'": 2,
     "meta.deep.a.b > 2 and meta['deep'].a['b'] > 2": 2,
-    "map['k'] = 3": 1,
+    "map_from_entries(map)['k'] = 3": 1,
     "json->>'$.a' = '2'": 1,
     "uuid = '00000000-0000-0000-0000-000000000001'": 3,
     '"order" > 2 and "end" > 3 and "select" > 4': 1,

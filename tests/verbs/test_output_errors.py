@@ -168,7 +168,7 @@ def test_what_may_not_be_read_is_not_taken_for_what_is_not_there(folder, monkeyp
         return real_read(path)
 
     def list_names(path="."):
-        if str(path).endswith("scores"):
+        if "out" not in words and str(path).endswith("scores"):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real_list(path)
 

@@ -10,12 +10,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from curate.rundir import parquet
+
 SCORED = "scored_tokens"
 
 
 def has_scored_tokens(part: Path) -> bool:
-    """Return whether a part of the scores counts scored tokens apart from all tokens."""
-    return SCORED in pq.read_schema(part).names
+    """Return whether a part of the scores counts scored tokens apart from all tokens. Raises TableError."""
+    with parquet.naming(part):
+        return SCORED in pq.read_schema(part).names
 
 
 def are_mixed(parts: Sequence[Path]) -> bool:

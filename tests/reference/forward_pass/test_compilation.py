@@ -20,7 +20,7 @@ from curate.reference.forward_pass.lm_head import Head, chunk_rows, own_losses, 
 from curate.reference.likelihood import Passage
 from curate.reference.protocol import ScoringConfig
 from curate.rundir.run import open_run
-from curate.verbs.score import settle_compiling
+from curate.stages.score.request import settle_compiling
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore::UserWarning:torch")
 DENSE = ("llama", "qwen2", "gpt2", "mistral", "gemma2", "granite", "gpt_neox", "opt", "cohere")
@@ -224,6 +224,8 @@ def test_score_compiles_when_asked_and_resumes_compiled(folder, tmp_path, sample
     assert found.exit_code == 0, found.stderr
     assert "compiling" in found.stderr and "layers compiled in" in found.stderr
     assert open_run("curated").stage("score")["made_from"]["model"]["compiled"] is True
+    for part in open_run("curated").scores.glob("*.parquet"):
+        part.unlink()
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 0 and "layers compiled in" in again.stderr, again.stderr
     refused = CliRunner().invoke(app, [*words, "--compile", "off"])
