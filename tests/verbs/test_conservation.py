@@ -182,7 +182,7 @@ def test_an_export_of_what_is_kept_and_one_of_what_is_not_hold_every_row_that_co
     for name, rejected in (("kept", False), ("rejected", True)):
         curate.export(tmp_path / name, run=run, format=format, rejected=rejected)
         loaded = datasets.load_dataset(str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache"))
-        places.append(list(zip(loaded["curate_file"], loaded["curate_row"], strict=True)))
+        places.extend(zip(loaded["curate_file"], loaded["curate_row"], strict=True))
         if not rejected:
             assert len(loaded) == status.kept and loaded.features["label"].names == ["neg", "pos"]
             large = [value for value in loaded["large"] if value is not None]
@@ -190,5 +190,5 @@ def test_an_export_of_what_is_kept_and_one_of_what_is_not_hold_every_row_that_co
             assert large == [2**64 - 1, 5] and calls == [{"port": "Bergen"}, {"a": 1, "b": 2}, {"a": "one"}, {}]
     scores = pq.read_table(run / "scores", columns=["file", "row", "status"])
     readable = scores.filter(pc.not_equal(scores["status"], "unreadable")).to_pylist()
-    assert sorted(sum(places, [])) == sorted((row["file"], row["row"]) for row in readable)
+    assert sorted(places) == sorted((row["file"], row["row"]) for row in readable)
     assert len(readable) + len(UNREADABLE) == rows
