@@ -21,8 +21,6 @@ from curate.runtime import files
 
 WHOLE_BYTES = 16_000_000
 """Files up to this size are hashed completely, of larger ones both ends."""
-EDGE_BYTES = 1 << 16
-"""Bytes of each end of a larger file that are hashed."""
 TABLES = {"score": "scores", "decontaminate": "hits", "dedup": "duplicates", "bucket": "buckets"}
 """The attribute of ``Run`` with the path of a stage's table, where it is not the name of the verb."""
 WRITTEN = frozenset({"out", "report", "save_cutoffs", "verify"})
@@ -222,9 +220,7 @@ def _hash_content(path: Path, every_byte: bool = False) -> list[Any]:
         with open(path, "rb") as file:
             if every_byte or size <= WHOLE_BYTES:
                 return [size, _hash(file)]
-            first = file.read(EDGE_BYTES)
-            file.seek(-EDGE_BYTES, os.SEEK_END)
-            return [size, xxhash.xxh3_64_hexdigest(first + file.read())]
+            return [size, xxhash.xxh3_64_hexdigest(b"".join(files.read_edges(file, size)))]
     except OSError as error:
         return [-1, str(error.strerror)]
 

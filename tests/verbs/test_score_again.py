@@ -270,7 +270,7 @@ def test_a_run_of_an_earlier_version_works_as_before(corpus, model, tmp_path, lo
     assert len(loads) == 2 and open_run(run).stage("score") == record and read(run).num_rows == 30
     curate.filter(run=str(run), max_ppl=1e9)
     assert curate.export(str(tmp_path / "out"), run=str(run)).documents == 30
-    with pytest.raises(TableError, match=r"was made otherwise: parameters\.signals"):
+    with pytest.raises(TableError, match=r"holds scores of another model, corpus or reading: parameters\.signals"):
         score_again(corpus, run, model, signals="none")
     with pytest.raises(TableError, match="of an earlier version"):
         curate.merge([str(run), str(tmp_path / "other")], into=str(tmp_path / "all"))

@@ -8,11 +8,9 @@ from typing import Any
 import xxhash
 
 from curate.corpus.corpus import fingerprint_source
-from curate.corpus.files.streams import open_binary
+from curate.corpus.files.streams import open_binary, read_edges
 from curate.corpus.types import BrokenSourceError, Source
 
-EDGE_BYTES = 1 << 16
-"""Bytes of either end of a file that ``fingerprint_source`` hashes."""
 APPENDABLE = ("jsonl", "csv", "tsv")
 """Formats of which a longer file has the rows of a shorter one that it begins with, uncompressed."""
 
@@ -41,13 +39,8 @@ def find_continuation(source: Source, identity: Sequence[Any]) -> int | None:
     if (kind, compression) != (source.format, None) or not is_longer:
         return None
     try:
+        first, last = read_edges(source.path, size)
         with open_binary(source.path) as file:
-            first = file.read(min(EDGE_BYTES, size))
-            last = b""
-            if size > EDGE_BYTES:
-                start = max(EDGE_BYTES, size - EDGE_BYTES)
-                file.seek(start)
-                last = file.read(size - start)
             file.seek(size)
             behind = file.read(2)
     except BrokenSourceError:
