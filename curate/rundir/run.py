@@ -15,7 +15,7 @@ from typing import Any
 import xxhash
 
 from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spool_streams
-from curate.corpus.corpus import parse_delimiter
+from curate.corpus.dialect import parse_delimiter
 from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, TableError, UsageError
 from curate.rundir import parquet

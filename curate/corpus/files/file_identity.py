@@ -7,12 +7,28 @@ from typing import Any
 
 import xxhash
 
-from curate.corpus.corpus import fingerprint_source
-from curate.corpus.files.streams import open_binary, read_edges
+from curate.corpus.files.hub import find_revision
+from curate.corpus.files.streams import filesystem_of, is_url, open_binary, read_edges
 from curate.corpus.types import BrokenSourceError, Source
 
 APPENDABLE = ("jsonl", "csv", "tsv")
 """Formats of which a longer file has the rows of a shorter one that it begins with, uncompressed."""
+
+
+def fingerprint_source(source: Source) -> list[Any]:
+    """Return size, start and end of a source as stored, or the version that its server states."""
+    if source.format == "hub":
+        return [find_revision(source.path)]
+    if is_url(source.path):
+        filesystem, inner = filesystem_of(source.path)
+        info = filesystem.info(inner)
+        tag = info.get("ETag") or info.get("etag") or info.get("checksum")
+        if tag:
+            return [source.size, str(tag)]
+    try:
+        return [source.size, *map(xxhash.xxh3_64_hexdigest, read_edges(source.path, source.size))]
+    except BrokenSourceError as broken:
+        return [source.size, str(broken)]
 
 
 def identify_source(source: Source) -> list[Any]:
