@@ -14,7 +14,8 @@ and on the Hub. The key of a document is ``(file, row)``. A row that cannot be r
 is dropped silently.
 """
 
-from curate.corpus.corpus import Corpus, check_dialect_used, open_corpus, open_records
+from curate.corpus.corpus import Corpus, open_corpus, open_records
+from curate.corpus.dialect import check_dialect_used
 from curate.corpus.files.spooling import spool_streams
 from curate.corpus.holdings import check_holds_text
 from curate.corpus.readers.raw_rows import RawRow

@@ -6,14 +6,15 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
 import xxhash
 
-from curate.corpus.chat.rows import find_conversation, list_columns
+from curate.corpus.chat.rows import find_conversation
+from curate.corpus.description import describe_corpus, list_notes
 from curate.corpus.detect_columns import (
     FILES_AHEAD,
     REMOTE_AHEAD,
@@ -23,20 +24,29 @@ from curate.corpus.detect_columns import (
     check_field,
     choose_id_field,
     detect_source_columns,
+    free_text,
     list_start_schemas,
     merge_columns,
     settle_text_field,
 )
-from curate.corpus.files.hub import find_revision, parse_hub_name
-from curate.corpus.files.sources import find_sources
-from curate.corpus.files.streams import filesystem_of, is_url, open_binary, read_edges
-from curate.corpus.readers import describe_reading, read_blocks
+from curate.corpus.dialect import apply_dialect
+from curate.corpus.files.file_identity import fingerprint_source
+from curate.corpus.files.sources import find_sources, make_absolute
+from curate.corpus.files.streams import is_url, open_binary
+from curate.corpus.readers import read_blocks
 from curate.corpus.readers.csv_dialect import DELIMITERS
 from curate.corpus.readers.raw_rows import RawRow, read_rows
-from curate.corpus.slicing import SliceCutter, cut_along, cut_slices
+from curate.corpus.slicing import (
+    SliceCutter,
+    cut_along,
+    cut_slices,
+    is_sampled,
+    make_row_error,
+    select_leading_marks,
+    stop_at_unreadable,
+)
 from curate.corpus.types import (
     AUTO_QUOTING,
-    UNREADABLE,
     BrokenSourceError,
     Documents,
     ReadOptions,
@@ -44,12 +54,8 @@ from curate.corpus.types import (
     SliceMark,
     Source,
 )
-from curate.errors import CorpusError, RowError, UsageError
+from curate.errors import CorpusError, UsageError
 
-QUOTINGS = (AUTO_QUOTING, "csv", "none")
-DELIMITER_WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-# So many files are looked at for notes on how they are read.
-NOTED_FILES = 20
 NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
 
 
@@ -118,26 +124,7 @@ class Corpus:
 
     def describe(self) -> str:
         """Return one line for people: the files, their size, and the column of the text or the schema."""
-        count = len(self.sources)
-        kinds = list(dict.fromkeys(describe_format(source) for source in self.sources))
-        sizes = [source.size for source in self.sources if source.size is not None]
-        size = f", {format_bytes(sum(sizes))}" if sizes else ""
-        text_columns, what = self._describe_text()
-        others = [name for name in self.columns if name not in text_columns]
-        also = f" (also: {', '.join(others[:8])}{', …' if len(others) > 8 else ''})" if others else ""
-        notes = f" ({'; '.join(self.notes)})" if self.notes else ""
-        line = f"{' '.join(self.paths)}   {count} file{'s' if count != 1 else ''}{size} {', '.join(kinds)}{notes}; "
-        return f"{line}{what}{also}{describe_passed_over(self.passed_over)}"
-
-    def _describe_text(self) -> tuple[Sequence[str], str]:
-        """Return the columns of the text, and a description of it."""
-        schema = self.conversation
-        if self.text_field == ROWS:
-            return (), "rows of any columns"
-        if schema is None:
-            return (self.text_field, self.text_field.split(".")[0]), f'text in column "{self.text_field}"'
-        names = [name for name in list_columns(schema) if name in self.columns]
-        return names, f'conversations in the schema "{schema}"' + (f" ({', '.join(names)})" if names else "")
+        return describe_corpus(self)
 
     def spec(self) -> dict[str, Any]:
         """Return the JSON from which ``from_spec`` opens the same corpus in any folder of this machine."""
@@ -320,14 +307,6 @@ def open_corpus(
     )  # fmt: skip
 
 
-def free_text(schema: pa.Schema | None, text_field: str) -> pa.Schema | None:
-    """Return the schema with strings for texts: rows where the text is something else are unreadable, and have none."""
-    if schema is None or text_field not in schema.names:
-        return schema
-    number = schema.get_field_index(text_field)
-    return schema.set(number, schema.field(number).with_type(pa.large_string()))
-
-
 def open_records(
     paths: Sequence[str],
     *,
@@ -366,46 +345,6 @@ def find_named_sources(
     if len(sources) == len(names) == 1:
         check_open(names[0], sources[0])
     return names, sources, passed_over
-
-
-def apply_dialect(
-    sources: tuple[Source, ...], delimiter: str | None, quoting: str
-) -> tuple[tuple[Source, ...], str | None, str]:
-    """Return the sources with what the user says of CSV and TSV, the delimiter as one character, and the quoting.
-
-    Without such sources they are None and auto. Raises UsageError for values that are not allowed.
-    """
-    if quoting not in QUOTINGS:
-        raise UsageError(f"--quoting must be one of {', '.join(QUOTINGS)}, not {quoting}", "--quoting auto")
-    named = parse_delimiter(delimiter)
-    if not any(source.format in DELIMITERS for source in sources):
-        return sources, None, AUTO_QUOTING
-    separated = [replace(one, delimiter=named, quoting=quoting) if one.format in DELIMITERS else one for one in sources]
-    return tuple(separated), named, quoting
-
-
-def parse_delimiter(delimiter: str | None) -> str | None:
-    """Return the character that ``--delimiter`` names. Raises UsageError for another text."""
-    named = DELIMITER_WORDS.get(delimiter or "", delimiter)
-    if named is not None and (len(named) != 1 or named in '"\r\n'):
-        words = ", ".join(word for word in DELIMITER_WORDS if word.isalpha())
-        raise UsageError(f"--delimiter must be one character or {words}, not {delimiter!r}", "--delimiter tab")
-    return named
-
-
-def check_dialect_used(corpora: Sequence[Corpus], delimiter: str | None, quoting: str) -> None:
-    """Raise UsageError where the user says something of CSV and TSV and the corpora have neither."""
-    if any(corpus.has_separated_files for corpus in corpora):
-        return
-    for option, is_given in (("--delimiter", delimiter is not None), ("--quoting", quoting != AUTO_QUOTING)):
-        if is_given:
-            raise UsageError(f"{option} has no effect: no file of the corpus is CSV or TSV", f"leave {option} out")
-
-
-def list_notes(sources: Sequence[Source]) -> tuple[str, ...]:
-    """Return what is unusual about how the first sources are read, each note once."""
-    notes = (describe_reading(source) for source in sources[:NOTED_FILES])
-    return tuple(dict.fromkeys(note for note in notes if note))
 
 
 def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:
@@ -458,74 +397,3 @@ def check_id(field: str, seen: Sequence[DetectedColumns]) -> str:
 def count_ahead(source: Source) -> int:
     """Return how many files of the kind of a source are looked at when the corpus is opened."""
     return REMOTE_AHEAD if is_url(source.path) else FILES_AHEAD
-
-
-def select_leading_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
-    """Return the marks from number 0 up to the first missing one, in order."""
-    by_number = {mark.number: mark for mark in marks}
-    lead: list[SliceMark] = []
-    while len(lead) in by_number:
-        lead.append(by_number[len(lead)])
-    return lead
-
-
-def is_sampled(file: str, share: float, seed: int, row: int) -> bool:
-    """Return whether a row is in the sample, by a hash of its file and number; nothing else has influence."""
-    return xxhash.xxh3_64_intdigest(f"{file}\0{row}".encode("utf-8", "surrogateescape"), seed) < share * 2.0**64
-
-
-def stop_at_unreadable(documents: Documents) -> None:
-    """Raise RowError for the first unreadable document."""
-    for row, status, reason in zip(documents.rows, documents.statuses, documents.reasons, strict=True):
-        if status == UNREADABLE:
-            raise make_row_error(documents.mark.file, row, reason)
-
-
-def make_row_error(file: str, row: int, reason: str | None) -> RowError:
-    """Return the error for an unreadable row under ``--on-error stop``."""
-    return RowError(f"{file}, row {row}: {reason}", "--on-error quarantine gives such rows a status and continues")
-
-
-def fingerprint_source(source: Source) -> list[Any]:
-    """Return size, start and end of a source as stored, or the version that its server states."""
-    if source.format == "hub":
-        return [find_revision(source.path)]
-    if is_url(source.path):
-        filesystem, inner = filesystem_of(source.path)
-        info = filesystem.info(inner)
-        tag = info.get("ETag") or info.get("etag") or info.get("checksum")
-        if tag:
-            return [source.size, str(tag)]
-    try:
-        return [source.size, *map(xxhash.xxh3_64_hexdigest, read_edges(source.path, source.size))]
-    except BrokenSourceError as broken:
-        return [source.size, str(broken)]
-
-
-def describe_format(source: Source) -> str:
-    """Return format and compression, as jsonl.gz."""
-    return f"{source.format}.{source.compression}" if source.compression else source.format
-
-
-def describe_passed_over(names: Sequence[str]) -> str:
-    """Return the end of the corpus line that lists skipped files, empty without any."""
-    if not names:
-        return ""
-    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    return f"; ignored: {len(names)} other file{'s' if len(names) != 1 else ''} ({listed})"
-
-
-def format_bytes(count: float) -> str:
-    """Return a size of two digits or more with its unit: 3.4 kB, 12 MB."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def make_absolute(path: str) -> str:
-    """Return a local path as an absolute one; URLs and names of the Hub unchanged."""
-    expanded = os.path.abspath(os.path.expanduser(path))
-    hub = None if os.path.exists(expanded) else parse_hub_name(path)
-    return path if is_url(path) or (hub and not os.path.isdir(hub.name)) else expanded

@@ -331,3 +331,11 @@ def are_all_typed(sources: Sequence[Source], columns: Sequence[DetectedColumns |
     """Return whether the starts show every field that any row may have: all sources state their types."""
     typed = all(FORMATS[source.format].is_columnar for source in sources)
     return typed and all(seen is not None for seen in columns)
+
+
+def free_text(schema: pa.Schema | None, text_field: str) -> pa.Schema | None:
+    """Return the schema with strings for texts: rows where the text is something else are unreadable, and have none."""
+    if schema is None or text_field not in schema.names:
+        return schema
+    number = schema.get_field_index(text_field)
+    return schema.set(number, schema.field(number).with_type(pa.large_string()))

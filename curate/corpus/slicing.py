@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from curate.corpus.chat.rows import Turns
 from curate.corpus.types import EMPTY, OK, UNREADABLE, Documents, RowBlock, SliceMark
 from curate.corpus.values.arrow_types import tabulate
 from curate.corpus.values.schema_widening import join_tables
+from curate.errors import RowError
 
 
 class BlockSpan(NamedTuple):
@@ -189,3 +191,29 @@ def gather_records(pieces: list[BlockSpan]) -> list[dict[str, Any] | None] | Non
 
 def _make_nulls(schema: pa.Schema, count: int) -> pa.Table:
     return pa.table([pa.nulls(count, column.type) for column in schema], schema=schema)
+
+
+def select_leading_marks(marks: Sequence[SliceMark]) -> list[SliceMark]:
+    """Return the marks from number 0 up to the first missing one, in order."""
+    by_number = {mark.number: mark for mark in marks}
+    lead: list[SliceMark] = []
+    while len(lead) in by_number:
+        lead.append(by_number[len(lead)])
+    return lead
+
+
+def is_sampled(file: str, share: float, seed: int, row: int) -> bool:
+    """Return whether a row is in the sample, by a hash of its file and number; nothing else has influence."""
+    return xxhash.xxh3_64_intdigest(f"{file}\0{row}".encode("utf-8", "surrogateescape"), seed) < share * 2.0**64
+
+
+def stop_at_unreadable(documents: Documents) -> None:
+    """Raise RowError for the first unreadable document."""
+    for row, status, reason in zip(documents.rows, documents.statuses, documents.reasons, strict=True):
+        if status == UNREADABLE:
+            raise make_row_error(documents.mark.file, row, reason)
+
+
+def make_row_error(file: str, row: int, reason: str | None) -> RowError:
+    """Return the error for an unreadable row under ``--on-error stop``."""
+    return RowError(f"{file}, row {row}: {reason}", "--on-error quarantine gives such rows a status and continues")

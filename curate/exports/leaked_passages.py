@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
+from curate.corpus.values.arrow_types import is_binary
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet, sql
 from curate.rundir.run import Run
@@ -156,7 +157,7 @@ def _replace_texts(table: pa.Table, column: str, changed: Mapping[int, str]) -> 
     number, values = table.column_names.index(column), table.column(column).to_pylist()
     kind = table.schema.field(column).type
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    is_bytes = is_binary(kind)
     for index, text in changed.items():
         values[index] = text.encode() if is_bytes else text
     return table.set_column(number, column, pa.array(values, pa.large_binary() if is_bytes else pa.large_string()))

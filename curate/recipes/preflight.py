@@ -37,7 +37,7 @@ def find_preflight_problems(
     recipe: "Recipe", run: "Run", records: "StepRecords", functions: "VerbFunctions"
 ) -> "Iterator[Problem]":
     """Yield a problem for each step that could not work although the recipe is well formed."""
-    scored = run.stage("score") is not None or any(step.verb == "score" for step in recipe.steps)
+    scored = run.stage("score") is not None or any(step.verb in ("score", "merge") for step in recipe.steps)
     for step in recipe.steps:
         where = f"line {step.line}"
         if step.values.get("probe"):
@@ -48,6 +48,7 @@ def find_preflight_problems(
             _check_options(step, functions),
             _check_criterion(step),
             _check_inputs(step, recipe.steps),
+            _check_merge(step, run),
             _check_export(step, recipe.steps),
             _check_output(step, records),
         )
@@ -75,6 +76,14 @@ def _check_options(step: "Step", functions: "VerbFunctions") -> UsageError | Non
         except CurateError:
             return None
     return None
+
+
+def _check_merge(step: "Step", run: "Run") -> UsageError | None:
+    """Return an error for a merge into another directory than the run of the recipe, which the other steps read."""
+    into = step.values.get("into") if step.verb == "merge" else None
+    if into is None or os.path.realpath(os.path.expanduser(into)) == os.path.realpath(run.path):
+        return None
+    return UsageError(f"into {into} is not the run directory of the recipe, {run.path}", f"into: {run.path}")
 
 
 def _check_criterion(step: "Step") -> UsageError | None:

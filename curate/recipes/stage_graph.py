@@ -4,7 +4,7 @@
     decontaminate ──┐  ├─► filter ─► bucket, order ─► report, export ─► verify
           └► dedup ─┴──┘
 
-``corpus`` is the documents, whatever model scored them.
+``corpus`` is the documents, whatever model scored them. ``merge`` may stand in the place of ``score``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +77,8 @@ def list_verbs_before(step: Step) -> tuple[str, ...]:
         return ("train_reference",)
     stages = list_stages_read(step)
     of_run = "corpus" in stages and not step.values.get("corpus")
-    return (*stages, "score") if of_run else stages
+    before = (*stages, "score") if of_run else stages
+    return (*before, "merge") if "score" in before else before
 
 
 def depends_on(step: Step, other: Step) -> bool:

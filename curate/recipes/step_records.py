@@ -21,11 +21,11 @@ from curate.runtime import files
 
 WHOLE_BYTES = 16_000_000
 """Files up to this size are hashed completely, of larger ones both ends."""
-EDGE_BYTES = 1 << 16
-"""Bytes of each end of a larger file that are hashed."""
-TABLES = {"score": "scores", "decontaminate": "hits", "dedup": "duplicates", "bucket": "buckets"}
+STAGES = {"merge": "score"}
+"""The stage that a verb records, where it is not of its own name."""
+TABLES = {"score": "scores", "merge": "scores", "decontaminate": "hits", "dedup": "duplicates", "bucket": "buckets"}
 """The attribute of ``Run`` with the path of a stage's table, where it is not the name of the verb."""
-WRITTEN = frozenset({"out", "report", "save_cutoffs", "verify"})
+WRITTEN = frozenset({"out", "into", "report", "save_cutoffs", "verify"})
 """Parameters that name no input."""
 NO_MATTER = frozenset({"restart", "overwrite"})
 """Parameters that do not change the output."""
@@ -165,7 +165,7 @@ def _fingerprint_outputs(run: Run, step: Step) -> dict[str, str] | None:
     if step.verb == "verify":
         return {}  # the result depends on the files alone, which are inputs
     outputs = {name: fingerprint_left(path) for name, path in _list_outputs(run, step).items()}
-    record = run.stage(step.verb)
+    record = run.stage(STAGES.get(step.verb, step.verb))
     if record is not None:
         outputs["record"] = compute_fingerprint(record)
         table = getattr(run, TABLES.get(step.verb, step.verb), None)
@@ -222,9 +222,7 @@ def _hash_content(path: Path, every_byte: bool = False) -> list[Any]:
         with open(path, "rb") as file:
             if every_byte or size <= WHOLE_BYTES:
                 return [size, _hash(file)]
-            first = file.read(EDGE_BYTES)
-            file.seek(-EDGE_BYTES, os.SEEK_END)
-            return [size, xxhash.xxh3_64_hexdigest(first + file.read())]
+            return [size, xxhash.xxh3_64_hexdigest(b"".join(files.read_edges(file, size)))]
     except OSError as error:
         return [-1, str(error.strerror)]
 

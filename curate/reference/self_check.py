@@ -54,8 +54,6 @@ class SelfCheck:
     """Largest difference between our head and the model's own logits."""
     noise: float | None
     """Difference (rms) of the run's dtype from float32; None where it is float32, or was not compared."""
-    structure_in_fp32: bool
-    """Whether layout and head were judged in float32."""
     notes: tuple[str, ...]
     """Why a layout, a kernel or our head was given up, a line each."""
     truth: tuple[Float64Array, ...] = field(default=(), repr=False)
@@ -123,7 +121,7 @@ def _check_numbers(
         runner.head = find_head(runner.model) if exact.head is not None else None
         noise = _choose_in_dtype(runner, exact.layout, prepared, prefix, truth, notes)
     own_head = runner.head is not None
-    return SelfCheck(runner.layout, own_head, gap, head_gap, noise, in_fp32, tuple(notes), tuple(truth))
+    return SelfCheck(runner.layout, own_head, gap, head_gap, noise, tuple(notes), tuple(truth))
 
 
 def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, check: SelfCheck) -> str | None:

@@ -69,11 +69,11 @@ def locate_column(run: Run, name: str) -> Path:
 
 
 def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: Any) -> None:
-    """Write the columns of one slice, in a part with the name of its part of the scores.
+    """Write the columns of one slice, each in a part with the name of its part of the scores.
 
-    ``made_from`` is JSON, the content of the file where the part of the scores has it.
-
-    They are complete after ``complete_carried``. Raises TableError where ``documents`` were read without columns.
+    ``made_from`` is JSON: the content of the file, or the fingerprint of the corpus where the part of the scores does
+    not state the content. A column is complete after ``complete_carried``. Raises TableError where ``documents`` were
+    read without columns.
     """
     note = {"made_from": made_from, "slice": asdict(documents.mark)}
     for name in names:

@@ -15,14 +15,14 @@ from typing import Any
 import xxhash
 
 from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spool_streams
-from curate.corpus.corpus import parse_delimiter
+from curate.corpus.dialect import parse_delimiter
 from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, TableError, UsageError
 from curate.rundir import parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
 from curate.runtime import console, files
-from curate.runtime.text import command, is_utf8
+from curate.runtime.text import command, is_utf8, quote_path
 
 FORMAT = 1
 """The version of ``run.json``."""
@@ -181,7 +181,7 @@ def hint_changed_corpus(run: Run, record: Mapping[str, Any]) -> str:
 
 def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str] = ("CORPUS",)) -> str:
     """Return the command that scores ``paths`` into a run with the model and the options of its record."""
-    words = ["score", *(shlex.quote(path) for path in paths)]
+    words = ["score", *map(quote_path, paths)]
     request = record.get("request", {"model": {"name": record["made_from"]["model"]["model"]}, "options": {}})
     name = request["model"]["name"]
     options = {} if name == "builtin" else {"model": name, "revision": request["model"].get("revision")}

@@ -7,11 +7,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from curate.errors import StorageError, UsageError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+EDGE_BYTES = 1 << 16
+"""Bytes of either end of a large file that are hashed in place of all."""
 HTML_BEGINS = (b"<!doctype", b"<html")
 FREE_SPACE = "free some space and run the same command again; complete parts are kept"
 
@@ -110,6 +112,18 @@ def _check_folder_above(path: Path) -> None:
             if any(len(os.fsencode(name)) > longest for name in path.absolute().relative_to(folder).parts):
                 raise make_storage_error(OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG)), path)
             return
+
+
+def read_edges(file: IO[bytes], size: int | None) -> tuple[bytes, bytes]:
+    """Return the first and the last ``EDGE_BYTES`` of the first ``size`` bytes of a file, without overlap.
+
+    The second is empty where the first has them all, and where the size is unknown.
+    """
+    if size is None or size <= EDGE_BYTES:
+        return file.read(EDGE_BYTES if size is None else size), b""
+    first, start = file.read(EDGE_BYTES), max(EDGE_BYTES, size - EDGE_BYTES)
+    file.seek(start)
+    return first, file.read(size - start)
 
 
 def describe_os_error(error: OSError) -> StorageError:

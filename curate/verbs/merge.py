@@ -22,8 +22,8 @@ def merge(
     runs must be of one model and one reading; they stay as they are. Of carried columns it has those that all have, of
     signals those that one has.
 
-    Raises UsageError for fewer than two runs, and TableError where a run has no finished scores, was made otherwise
-    than the first, or its corpus has changed since.
+    Raises UsageError for fewer than two runs, and TableError where a run has no finished scores or other options than
+    the first, its corpus has changed since, or ``into`` holds other scores.
     """
     from curate.stages.score.merge import merge_runs
 

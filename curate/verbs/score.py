@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -116,7 +116,7 @@ def score(
     from curate.rundir import document_columns
     from curate.rundir.run import open_run
     from curate.runtime import console, profiler
-    from curate.stages.score.request import describe_request, find_settled, settle_compiling, settle_dtype
+    from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
     from curate.stages.score.signals import choose_signals
     from curate.stages.score.slices import check_scores_finite
@@ -130,86 +130,46 @@ def score(
     if devices is not None and device != "auto":
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
     config = ScoringConfig(
-        dtype=dtype,
-        exact=exact,
-        device=device,
-        prefix=prefix,
-        window=window,
-        overlap=overlap,
-        window_prefix=window_prefix,
-        max_tokens=truncate,
-        convention=convention,
-        pack_tokens=pack_tokens,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        compiled=compile,
-    )
+        dtype, exact, device, prefix, window, overlap, window_prefix, truncate, convention, pack_tokens, revision,
+        trust_remote_code, compile,
+    )  # fmt: skip
+    options = {
+        "text_field": text_field, "id_field": id_field, "limit": limit, "sample": sample, "seed": seed,
+        "on_error": on_error, "delimiter": delimiter, "quoting": quoting,
+    }  # fmt: skip
     paths, texts = as_list(corpus), as_list(text)
     if texts:
-        given: dict[str, Any] = {
-            "corpus": paths or None,
-            "run": run if run != DEFAULT_RUN else None,
-            "text_field": text_field,
-        }
-        given |= {"id_field": id_field, "limit": limit, "sample": sample, "slice_bytes": slice_bytes}
-        given |= {"restart": restart or None, "profile": profile or None, "carry": carry if carry != "auto" else None}
-        check_text_options(given, model)
+        others = {"corpus": paths, "run": run, "carry": carry, "slice_bytes": slice_bytes, "restart": restart}
+        check_text_options({**others, **options, "profile": profile}, model)
         return load_and_score(texts, model, config, devices, wanted_signals)
     if not paths:
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
+
     opened = open_run(run, create=True)
     before = None if restart else opened.stage("score")
-    asked_before = (before or {}).get("request", {}).get("options", {})
-    reading: dict[str, Any] = {
-        "text_field": text_field or asked_before.get("text_field"),
-        "id_field": id_field or asked_before.get("id_field"),
-        "limit": limit,
-        "sample": sample,
-        "seed": seed,
-        "on_error": on_error,
-        "delimiter": delimiter or asked_before.get("delimiter"),
-        "quoting": quoting,
-    }
+    reading = choose_reading(before, options)
     read = open_corpus(spool_streams(paths, opened.path), **reading)
     check_dialect_used([read], delimiter, quoting)
     console.say("reading", read.describe())
     check_holds_text(read)
     names = document_columns.choose_carried(read, carry)
-    scoring = {
-        "dtype": dtype,
-        "exact": exact,
-        "device": device,
-        "prefix": prefix,
-        "window": window,
-        "overlap": overlap,
-        "window_prefix": window_prefix,
-        "truncate": truncate,
-        "convention": convention,
-        "compile": compile,
-    }
-    request = describe_request(model, revision, scoring, reading)
-    settled = find_settled(before, request)
-    config = replace(
-        config,
-        dtype=settle_dtype(dtype, exact, settled),
-        pack_tokens=settled.get("pack_tokens") if pack_tokens is None else pack_tokens,
-        compiled=settle_compiling(compile, settled),
-        text_bytes=0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1)),
-    )
+
+    request = describe_request(model, config, reading)
+    text_bytes = 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
     scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart)
-    reference = scores.load_reference(model, config, devices)
+    reference = scores.load_reference(model, settle_config(config, find_settled(before, request), text_bytes), devices)
     try:
         scores.begin(reference)
         with profiler.measure_spans() if profile else nullcontext() as watch:
             done = run_slices(*scores.make_work(reference), leftovers=[opened.path], known=scores.notes)
     finally:
         reference.close()
+
     for name in document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus()):
         console.warn(f"no document has a value in {name}")
     document_columns.record_clashes(opened, read)
     summary = summarise_scores(opened, scores.model, done.seconds, reference)
     check_scores_finite(summary, scores.identity)
-    kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    scores.complete(kept, done.read)
+    scores.complete(summary.as_record(), done.read)
     check_anything_read(summary)
     return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))

@@ -146,3 +146,11 @@ def test_tables_that_no_step_of_the_recipe_makes_are_named(made, monkeypatch):
     assert said == []
     warn_of_earlier_tables(read(made, "- export: out"), open_run("run"))
     assert said == ["the steps will follow what is in run and none of them makes: dedup, filter"]
+
+
+def test_merged_scores_are_scores_and_lie_in_the_run_of_the_recipe(made):
+    steps = "- merge: {runs: [one, two], into: new}\n- filter: {max-ppl: 50}\n"
+    assert problems_of(made, steps, "new") == problems_of(made, steps, "./new") == []
+    assert problems_of(made, steps, "other") == [
+        ("line 1", "merge: into new is not the run directory of the recipe, other (into: other)")
+    ]

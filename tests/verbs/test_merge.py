@@ -220,3 +220,18 @@ def test_the_command_line_prints_a_summary_or_one_object(corpora, tmp_path):
     assert json.loads(found.stdout)["read"] == 52
     curate.merge(runs[:2], into=str(tmp_path / "good"))
     assert curate.merge(runs[:2], into=str(tmp_path / "good")).exit_code == 0
+
+
+def test_a_recipe_may_begin_with_a_merge_and_skips_it_while_its_runs_stay(corpora, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    score_each(corpora[:2], "none", tmp_path)
+    step = '- merge: {runs: ["run one", "run two"], into: all}'
+    (tmp_path / "r.yaml").write_text(f"run: all\nsteps:\n  {step}\n  - dedup\n")
+    assert [one.state for one in curate.run("r.yaml").steps] == ["done", "done"]
+    assert [one.state for one in curate.run("r.yaml").steps] == ["skipped", "skipped"]
+    with open("one/a.jsonl", "a") as file:
+        file.write(lines(90, 95))
+    score_each(corpora[:1], "none", tmp_path)
+    with pytest.raises(TableError, match=r"step 1 of 2, merge: all holds other scores") as refused:
+        curate.run("r.yaml")
+    assert "curate merge 'run one' 'run two' --into all-2" in str(refused.value.hint)

@@ -254,6 +254,19 @@ def test_an_id_field_that_was_named_stays_and_one_that_does_not_exist_is_refused
         score_again(corpus, run, model, id_field="idd")
 
 
+@pytest.mark.parametrize(
+    "said", [{"quoting": "none"}, {"delimiter": ";"}, {"text_field": "body"}, {"quoting": "csv", "id_field": "number"}]
+)
+def test_what_was_said_once_of_how_a_corpus_is_read_need_not_be_said_again(tmp_path, loads, said):
+    separator = said.get("delimiter", ",")
+    rows = [["number", "body", "text"], *([str(row), f"body {row}", f"text {row}"] for row in range(9))]
+    (tmp_path / "a.csv").write_text("".join(separator.join(row) + "\n" for row in rows))
+    score_again(tmp_path / "a.csv", tmp_path / "run", "none", **said)
+    before = list_bytes(tmp_path / "run")
+    score_again(tmp_path / "a.csv", tmp_path / "run", "none")
+    assert list_bytes(tmp_path / "run") == before
+
+
 def test_a_run_of_an_earlier_version_works_as_before(corpus, model, tmp_path, loads):
     run = tmp_path / "run"
     score_again(corpus, run, model)
@@ -270,7 +283,7 @@ def test_a_run_of_an_earlier_version_works_as_before(corpus, model, tmp_path, lo
     assert len(loads) == 2 and open_run(run).stage("score") == record and read(run).num_rows == 30
     curate.filter(run=str(run), max_ppl=1e9)
     assert curate.export(str(tmp_path / "out"), run=str(run)).documents == 30
-    with pytest.raises(TableError, match=r"was made otherwise: parameters\.signals"):
+    with pytest.raises(TableError, match=r"holds scores of another model, corpus or reading: parameters\.signals"):
         score_again(corpus, run, model, signals="none")
     with pytest.raises(TableError, match="of an earlier version"):
         curate.merge([str(run), str(tmp_path / "other")], into=str(tmp_path / "all"))

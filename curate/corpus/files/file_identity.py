@@ -7,14 +7,28 @@ from typing import Any
 
 import xxhash
 
-from curate.corpus.corpus import fingerprint_source
-from curate.corpus.files.streams import open_binary
+from curate.corpus.files.hub import find_revision
+from curate.corpus.files.streams import filesystem_of, is_url, open_binary, read_edges
 from curate.corpus.types import BrokenSourceError, Source
 
-EDGE_BYTES = 1 << 16
-"""Bytes of either end of a file that ``fingerprint_source`` hashes."""
 APPENDABLE = ("jsonl", "csv", "tsv")
 """Formats of which a longer file has the rows of a shorter one that it begins with, uncompressed."""
+
+
+def fingerprint_source(source: Source) -> list[Any]:
+    """Return size, start and end of a source as stored, or the version that its server states."""
+    if source.format == "hub":
+        return [find_revision(source.path)]
+    if is_url(source.path):
+        filesystem, inner = filesystem_of(source.path)
+        info = filesystem.info(inner)
+        tag = info.get("ETag") or info.get("etag") or info.get("checksum")
+        if tag:
+            return [source.size, str(tag)]
+    try:
+        return [source.size, *map(xxhash.xxh3_64_hexdigest, read_edges(source.path, source.size))]
+    except BrokenSourceError as broken:
+        return [source.size, str(broken)]
 
 
 def identify_source(source: Source) -> list[Any]:
@@ -41,13 +55,8 @@ def find_continuation(source: Source, identity: Sequence[Any]) -> int | None:
     if (kind, compression) != (source.format, None) or not is_longer:
         return None
     try:
+        first, last = read_edges(source.path, size)
         with open_binary(source.path) as file:
-            first = file.read(min(EDGE_BYTES, size))
-            last = b""
-            if size > EDGE_BYTES:
-                start = max(EDGE_BYTES, size - EDGE_BYTES)
-                file.seek(start)
-                last = file.read(size - start)
             file.seek(size)
             behind = file.read(2)
     except BrokenSourceError:

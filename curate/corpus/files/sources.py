@@ -354,3 +354,10 @@ def name_files(files: Sequence[FileCandidate]) -> list[str]:
 def _name_at_depth(file: FileCandidate, depth: int) -> str:
     folders = [part.strip("/") for part in file.root[len(file.root) - depth :]] if depth else []
     return "/".join([*(part for part in folders if part), file.below])
+
+
+def make_absolute(path: str) -> str:
+    """Return a local path as an absolute one; URLs and names of the Hub unchanged."""
+    expanded = os.path.abspath(os.path.expanduser(path))
+    hub = None if os.path.exists(expanded) else parse_hub_name(path)
+    return path if is_url(path) or (hub and not os.path.isdir(hub.name)) else expanded

@@ -16,6 +16,7 @@ from typing import IO, Any
 from curate.corpus.files.decompression import decompress_pieces
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, StorageError
+from curate.runtime import files
 
 # Archives are read in pieces that begin small, so that the start of one is soon read.
 FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15
@@ -194,17 +195,13 @@ def _transcode(chunks: Iterator[tuple[bytes, int]], encoding: str) -> Iterator[t
         raise BrokenSourceError(f"invalid {encoding.upper()} ({error.reason})") from error
 
 
-def read_edges(path: str, size: int | None, length: int = 1 << 16) -> tuple[bytes, bytes]:
-    """Return the first and the last ``length`` bytes as stored, without overlap.
+def read_edges(path: str, size: int | None) -> tuple[bytes, bytes]:
+    """Return both ends of the first ``size`` bytes as stored (``files.read_edges``).
 
     Raises BrokenSourceError and StorageError.
     """
     with open_binary(path) as file:
         try:
-            first = file.read(length)
-            if size is None or size <= length:
-                return first, b""
-            file.seek(max(length, size - length), os.SEEK_SET)
-            return first, file.read(length)
+            return files.read_edges(file, size)
         except Exception as error:
             raise as_failure(path, error) from error

@@ -15,7 +15,7 @@ from curate.corpus.files.streams import one_line
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.readers.utf8 import is_valid, replace_invalid
 from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
-from curate.corpus.values.arrow_types import conform_table, encode_values, infer_type, is_string
+from curate.corpus.values.arrow_types import conform_table, encode_values, infer_type, is_binary, is_string
 from curate.corpus.values.arrow_values import encode_json, is_json, needs_care, parse_json_or_text, to_values
 from curate.corpus.values.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up, parse_value
 from curate.corpus.values.schema_widening import FEATURES
@@ -294,7 +294,7 @@ def as_text(column: pa.Array) -> pa.Array | None:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_null(kind) or is_string(kind):
         return column.cast(pa.large_string())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+    if is_binary(kind):
         return column.cast(pa.large_binary())
     return None
 

@@ -204,3 +204,9 @@ def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def is_string(kind: pa.DataType) -> bool:
     """Return whether a type is one of Arrow's three string types."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's four types of bytes."""
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(check(kind) for check in checks)

@@ -29,6 +29,7 @@ from curate.runtime.arrays import Int64Array
 JSON_TYPE = pa.json_()
 SURROGATE = re.compile("[\ud800-\udfff]")
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Units of Arrow's times in a second, from the coarsest."""
 # What as_py raises for values that Python cannot hold, and for time zones that it does not know (a KeyError).
 NOT_PYTHON = (ValueError, OverflowError, KeyError, pa.ArrowException)
 DAYS_IN_400_YEARS = 146_097

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.values.arrow_types import EXACT_FLOAT, JSON_TEXT, encode_values, is_string
+from curate.corpus.values.arrow_types import EXACT_FLOAT, JSON_TEXT, encode_values, is_binary, is_string
 from curate.corpus.values.arrow_values import (
     JSON_TYPE,
     flatten_lists,
@@ -209,16 +209,11 @@ def _needs_spelling(kind: pa.DataType) -> bool:
     return any(map(_needs_spelling, inner)) if inner else not _is_number(kind)
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
-    return any(check(kind) for check in checks)
-
-
 def _widen_leaf(left: pa.DataType, right: pa.DataType, wide: bool, negative: bool) -> pa.DataType | None:
     """Return the type that holds both numbers, texts, bytes or times without loss; None where only JSON does."""
     if is_string(left) and is_string(right):
         return TEXT
-    if _is_binary(left) and _is_binary(right):
+    if is_binary(left) and is_binary(right):
         return pa.large_binary()
     if pa.types.is_integer(left) and pa.types.is_integer(right):
         return _widen_integers(left, right, negative)
@@ -342,13 +337,6 @@ def spell_leaves(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [spell_leaves(item) for item in value]
     return value if value is None or isinstance(value, (bool, int, float, str)) else spell_value(value)
-
-
-def widen_value(value: Any, kind: pa.DataType) -> Any:
-    """Return a value as text needs it: its JSON where it is not a string; unchanged for other types."""
-    if value is None or isinstance(value, str) or not is_string(kind):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=spell_value)
 
 
 def spell_value(value: Any) -> str:

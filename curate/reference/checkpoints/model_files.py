@@ -11,8 +11,8 @@ from typing import Any
 
 import xxhash
 
-EDGE_BYTES = 1 << 16
-"""Bytes at either end of a file of weights that are hashed, next to its size."""
+from curate.runtime import files
+
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -72,8 +72,5 @@ def _hash_edges(path: Path) -> str:
     """Return the size of a file and a hash of both its ends."""
     size = path.stat().st_size
     with open(path, "rb") as file:
-        edges = file.read(EDGE_BYTES)
-        if size > EDGE_BYTES:
-            file.seek(max(EDGE_BYTES, size - EDGE_BYTES))
-            edges += file.read(EDGE_BYTES)
-    return f"{size}-{xxhash.xxh3_64_hexdigest(edges)}"
+        edges = files.read_edges(file, size)
+    return f"{size}-{xxhash.xxh3_64_hexdigest(b''.join(edges))}"

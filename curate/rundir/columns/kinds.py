@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus.values.arrow_types import is_string
-from curate.corpus.values.arrow_values import holds_json, is_json, parse_json_or_text, to_values
+from curate.corpus.values.arrow_types import is_binary, is_string
+from curate.corpus.values.arrow_values import TICKS, holds_json, is_json, parse_json_or_text, to_values
 from curate.rundir.columns import spelling
 
 TEXT = pa.large_string()
@@ -30,8 +30,6 @@ DIGITS = {pa.int64(): 19, pa.uint64(): 20}
 """Digits of the largest whole number of a type."""
 AS_TEXT = ("arrow.json", "arrow.uuid")
 """Extension types that are carried as text."""
-UNITS = ("s", "ms", "us", "ns")
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def choose_kind(kind: pa.DataType) -> pa.DataType:
@@ -57,7 +55,7 @@ def _choose(kind: pa.DataType) -> pa.DataType | None:
         return _make_decimal(kind.precision - kind.scale, max(kind.scale, 0))
     if pa.types.is_temporal(kind):
         return _choose_temporal(kind)
-    if _is_binary(kind):
+    if is_binary(kind):
         return pa.large_binary()
     return kind if pa.types.is_null(kind) or pa.types.is_boolean(kind) else None
 
@@ -99,11 +97,6 @@ def _make_decimal(whole_digits: int, scale: int) -> pa.DataType | None:
     """Return a decimal with so many digits before and behind the point, or with all that fit: values may have fewer."""
     digits = min(max(whole_digits, 0) + scale, MAX_DIGITS)
     return pa.decimal128(max(digits, 1), scale) if scale <= MAX_DIGITS else None
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
-    return any(check(kind) for check in checks)
 
 
 def merge_kinds(kinds: Iterable[pa.DataType]) -> pa.DataType:
@@ -161,7 +154,7 @@ def _merge_dates(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     zones = {kind.tz if pa.types.is_timestamp(kind) else None for kind in (left, right)}
     if len(zones) > 1 and None in zones:
         return None
-    unit = max((kind.unit for kind in stamps), key=UNITS.index)
+    unit = max((kind.unit for kind in stamps), key=TICKS.__getitem__)
     return pa.timestamp(unit, zones.pop() if len(zones) == 1 else "UTC")
 
 
@@ -180,7 +173,7 @@ def convert_values(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if kind.equals(TEXT):
         return spelling.spell_values(whole)
     if pa.types.is_duration(whole.type) and pa.types.is_floating(kind):
-        return pc.divide(whole.cast(pa.int64()).cast(kind), float(PER_SECOND[whole.type.unit]))
+        return pc.divide(whole.cast(pa.int64()).cast(kind), float(TICKS[whole.type.unit]))
     try:
         if not holds_json(whole.type):
             return whole.cast(kind)
@@ -239,7 +232,7 @@ def describe_kind(kind: pa.DataType) -> str:
         "timestamps": pa.types.is_timestamp,
         "times": pa.types.is_time,
         "booleans": pa.types.is_boolean,
-        "bytes": _is_binary,
+        "bytes": is_binary,
         "objects": pa.types.is_struct,
         "maps": pa.types.is_map,
         "lists": pa.types.is_large_list,

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from curate.corpus import Corpus
 from curate.corpus.values.arrow_types import is_string
+from curate.corpus.values.arrow_values import is_json
 from curate.errors import UsageError
 from curate.rundir import schemas
 from curate.rundir.signals import SIGNALS
@@ -89,8 +90,7 @@ def find_column(corpus: Corpus, name: str) -> Presence:
 def _find_field(kind: pa.DataType, path: Sequence[str], is_typed: bool) -> Presence:
     for part in path:
         if not pa.types.is_struct(kind):
-            is_json = isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.json"
-            is_open = is_json or (not is_typed and (is_string(kind) or pa.types.is_null(kind)))
+            is_open = is_json(kind) or (not is_typed and (is_string(kind) or pa.types.is_null(kind)))
             return "hidden" if is_open else "foreign"
         if kind.get_field_index(part) < 0:
             return "missing"

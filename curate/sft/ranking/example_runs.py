@@ -116,8 +116,7 @@ def write_example_run(
     num_documents = _write_parts(run, corpus, compute_fingerprint(made_from), rows, explain_refusals(dataset))
     document_columns.complete_carried(run, tuple(COLUMNS), corpus.fingerprint())
     summary = summarise_scores(run, identity["model"], 1.0)
-    kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    complete_scores(run, corpus, made_from, kept, num_documents)
+    complete_scores(run, corpus, made_from, summary.as_record(), num_documents)
     read = summary.documents + sum(summary.not_scored.values())
     if summary.not_scored.get(NOT_SAMPLED):
         left_out = summary.not_scored[NOT_SAMPLED]

@@ -43,13 +43,12 @@ from curate.stages.filter.criteria import (
     Criteria,
     FilterOptions,
     build_criteria,
-    build_where_query,
     check_columns,
-    check_where,
     parameters_of,
     split_trials,
 )
 from curate.stages.filter.summary import FilterSummary, FilterTrial
+from curate.stages.filter.where import build_where_query, check_where
 
 SHARES = {"min": 0.0, "5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
 """Quantiles of perplexity that explain a corpus, by their labels."""

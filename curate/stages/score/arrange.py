@@ -23,7 +23,7 @@ from curate.corpus.files.file_identity import find_continuation
 from curate.errors import TableError
 from curate.rundir import parquet
 from curate.rundir.run import Run, compute_fingerprint
-from curate.stages.slice_runner import PartNotes, follows, name_part
+from curate.stages.slice_runner import follows, name_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,8 +351,3 @@ def restate_names(table: pa.Table, placed: PlacedPart) -> pa.Table:
         return table
     name = pa.array([placed.note["slice"]["file"]] * len(table), table.schema.field(index).type)
     return table.set_column(index, table.schema.field(index), name)
-
-
-def as_notes(arrangement: Arrangement) -> PartNotes:
-    """Return the metadata of parts that are where they belong, by their paths."""
-    return {each.part.path: each.note for each in arrangement.placed}

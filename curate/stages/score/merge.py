@@ -22,7 +22,7 @@ from curate.rundir import document_columns, parquet
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
-from curate.runtime.text import command
+from curate.runtime.text import command, quote_path
 from curate.stages.score.arrange import (
     Arrangement,
     PlacedPart,
@@ -93,7 +93,7 @@ def merge_runs(paths: Sequence[str], into: str) -> MergeSummary:
     if len(named) < 2:
         raise UsageError("merge takes two or more runs", "curate merge RUN RUN --into RUN")
     if os.path.realpath(into) in named:
-        raise UsageError(f"--into {into} is one of the runs to merge", "name a new directory with --into")
+        raise UsageError(f"--into {into} is one of the runs to merge", spell_merge_command(paths, f"{Path(into)}-2"))
     merged = [open_merged_run(path) for path in dict.fromkeys(paths)]
     for other in merged[1:]:
         check_mergeable(merged[0], other)
@@ -115,8 +115,7 @@ def merge_runs(paths: Sequence[str], into: str) -> MergeSummary:
     add_lacking_columns(scores)
     document_columns.complete_carried(run, scores.carried, corpus.fingerprint())
     summary = summarise_scores(run, scores.model, 0.0)
-    kept = {name: getattr(summary, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
-    scores.complete(kept, arrangement.documents)
+    scores.complete(summary.as_record(), arrangement.documents)
     counts = dict(run.finished_scores()["counts"])
     read, tokens = counts.pop("read"), counts.pop("tokens")
     counts.pop("bytes")
@@ -135,8 +134,11 @@ def open_merged_run(path: str) -> MergedRun:
         message = f"the scores in {run.path} are of an earlier version, which does not say of which files they are"
         raise TableError(message, f"{spell_score_command(run, record, record['corpus']['paths'])} --restart")
     if record["corpus"]["limit"] is not None:
+        asked = record["request"]
+        options = {name: value for name, value in asked["options"].items() if name != "limit"}
+        rest = {**record, "request": {**asked, "options": options}}
         message = f"the scores in {run.path} end at --limit {record['corpus']['limit']}, which counts over files"
-        raise TableError(message, "score the rest: the same curate score command without --limit goes on")
+        raise TableError(message, f"{spell_score_command(run, rest, rest['corpus']['paths'])} scores the rest")
     return MergedRun(run, record, run.corpus())
 
 
@@ -220,9 +222,17 @@ def begin_merged(
     before = run.stage("score")
     is_same = before is not None and all(before.get(name) == record[name] for name in ("parts", "fingerprint"))
     if not is_same and (before is not None or parquet.list_parts(run.scores)):
-        raise TableError(f"{run.path} holds other scores", "name a new directory with --into")
+        raise TableError(
+            f"{run.path} holds other scores",
+            spell_merge_command([str(each.run.path) for each in merged], f"{run.path}-2"),
+        )
     run.save("score", {"complete": False, **record})
     return scores
+
+
+def spell_merge_command(runs: Sequence[str], into: str) -> str:
+    """Return the command that merges runs into another directory."""
+    return f"curate merge {' '.join(map(quote_path, runs))} --into {quote_path(into)}"
 
 
 def place_copy(run: Run, placed: PlacedPart, carried: Sequence[str]) -> None:

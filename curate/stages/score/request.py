@@ -8,10 +8,12 @@ themselves (``auto``) agree with whatever the scores were made with. What only l
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import TableError
 from curate.reference.checkpoints.model_files import TOKENIZER_FILES, describe_model, list_differing_files
+from curate.reference.protocol import ScoringConfig
 from curate.rundir.run import Run, compute_fingerprint, list_differences, spell_score_command
 from curate.runtime.choices import Compile, Dtype
 
@@ -43,24 +45,48 @@ OF_IDENTITY = {
     "convention": "convention",
     "compile": "compiled",
 }
-"""The key of an identity that an option sets."""
+"""The key of an identity that an option sets, which is the field of ``ScoringConfig``."""
+KEPT = ("text_field", "id_field", "delimiter", "quoting")
+"""Options of the corpus that a user says once for a run."""
 NOT_COMPARED = ("model", "pack_tokens")
 """Keys of an identity in which parts of one table may differ: the name of the model, the size of a forward pass."""
 NOT_READING = ("paths", "id_field", "limit", "slice_bytes", "on_error")
 """Keys of the spec of a corpus that do not change which text a row has."""
 
 
-def describe_request(
-    model: str, revision: str | None, scoring: Mapping[str, Any], reading: Mapping[str, Any]
-) -> dict[str, Any]:
+def choose_reading(record: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of ``open_corpus``, those that a user leaves out as the scores of ``record`` were made.
+
+    What is drawn and how much (``limit``, ``sample``, ``seed``, ``on_error``) is as given.
+    """
+    before = (record or {}).get("request", {}).get("options", {})
+    kept = {name: before[name] for name in KEPT if options[name] in (None, "auto") and name in before}
+    return {**options, **kept}
+
+
+def describe_request(model: str, config: ScoringConfig, reading: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request, JSON-able, without what is left at its default.
 
-    ``scoring`` has the options of ``OPTIONS``, ``reading`` those of the corpus as given.
+    ``reading`` has the options of the corpus (``choose_reading``).
     """
-    described = describe_model(model, revision)
+    scoring = {name: getattr(config, key) for name, key in OF_IDENTITY.items()}
     options = {name: value for name, value in scoring.items() if value != OPTIONS[name]}
     options |= {name: value for name, value in reading.items() if value not in (None, 0, "quarantine", "auto")}
-    return {"model": described, "options": options}
+    return {"model": describe_model(model, config.revision), "options": options}
+
+
+def settle_config(config: ScoringConfig, settled: Mapping[str, Any], text_bytes: int) -> ScoringConfig:
+    """Return how the model is to score: what is left to choose as the run began (``find_settled``).
+
+    ``text_bytes`` is how much text there is, as far as it is known.
+    """
+    return replace(
+        config,
+        dtype=settle_dtype(config.dtype, config.exact, settled),
+        pack_tokens=settled.get("pack_tokens") if config.pack_tokens is None else config.pack_tokens,
+        compiled=settle_compiling(config.compiled, settled),
+        text_bytes=text_bytes,
+    )
 
 
 def find_settled(record: Mapping[str, Any] | None, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +176,6 @@ def list_option_differences(
 def _resolve(request: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the prefix token and the window that options come to, from the model's tokenizer and configuration."""
     from curate.reference.loading import resolve_windows
-    from curate.reference.protocol import ScoringConfig
 
     names = ("prefix", "window", "overlap", "window_prefix", "convention")
     config = ScoringConfig(

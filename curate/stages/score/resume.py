@@ -72,7 +72,6 @@ class ResumableScores:
     """Whether what is there goes, once the model is loaded."""
     slice_bytes: int | None = None
     """The size of the slices to come; None: as the run began, else chosen for the model."""
-
     fingerprinted: tuple[Corpus, str] | None = None
     """The corpus whose fingerprint was computed last, and that: it reads both ends of every file."""
 

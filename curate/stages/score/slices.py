@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,11 +36,6 @@ def choose_slice_bytes(reference: "ReferenceModel") -> int:
     flops = 3e11 if reference.identity["dtype"] == "bf16" else 1e11
     tokens = SLICE_SECONDS * flops / (2 * max(reference.parameters, 1))
     return int(min(4_000_000, max(250_000, 4 * tokens)))
-
-
-def cut_corpus(corpus: "Corpus", slice_bytes: int) -> "Corpus":
-    """Return the same corpus, cut into slices of another size from where its parts end."""
-    return replace(corpus, slice_bytes=slice_bytes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -52,6 +52,10 @@ class ScoreSummary:
         """Return 3 where rows could not be read, else 0."""
         return 3 if self.not_scored.get("unreadable") else 0
 
+    def as_record(self) -> dict[str, Any]:
+        """Return the numbers that ``run.json`` keeps."""
+        return {name: getattr(self, name) for name in ("perplexity", "mean_perplexity", "bits_per_byte", "quantiles")}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, JSON-able."""
         return asdict(self)

@@ -42,7 +42,7 @@ def begin_scores(run: Run, corpus: Corpus, made_from: dict[str, Any], restart: b
         hint = f"{command('score CORPUS', f'{run.path}-2')} scores into another run; or start over with --restart"
         if before["made_from"]["model"].get("tokenizer") != made_from["model"]["tokenizer"]:
             hint += "; perplexities of different tokenizers cannot be compared, bits per byte can"
-        raise TableError(f"{run.scores} was made otherwise: {shown}", hint)
+        raise TableError(f"{run.scores} holds scores of another model, corpus or reading: {shown}", hint)
     if before is None and any(run.scores.glob("*.parquet")):
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
     if before is None or not before.get("complete"):

@@ -15,7 +15,7 @@ from curate.reference.likelihood import bits_per_byte, perplexity
 from curate.reference.protocol import ScoringConfig
 from curate.rundir.signals import SIGNALS
 from curate.runtime.options import option_of
-from curate.runtime.text import align_right, fold_whitespace, shorten
+from curate.runtime.text import DEFAULT_RUN, align_right, fold_whitespace, shorten
 from curate.stages.score.slices import make_not_finite_error
 
 if TYPE_CHECKING:
@@ -29,6 +29,17 @@ SHOWN = 600
 """Columns of a text that are printed."""
 PIECE = 40
 """Columns of a surprising piece."""
+LEFT_OUT = {
+    "corpus": [],
+    "run": DEFAULT_RUN,
+    "carry": "auto",
+    "restart": False,
+    "profile": False,
+    "seed": 0,
+    "on_error": "quarantine",
+    "quoting": "auto",
+}
+"""What options of a corpus and of its run are where they are left out, if it is not None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +123,9 @@ class TextScores:
 def check_text_options(given: Mapping[str, Any], model: str) -> None:
     """Raise UsageError for what does not go with ``--text``.
 
-    ``given`` are the options of a corpus and of its run, by parameter, None where they were left out.
+    ``given`` are the options of a corpus and of its run, by parameter.
     """
-    name = next((name for name, value in given.items() if value is not None), None)
+    name = next((name for name, value in given.items() if value != LEFT_OUT.get(name)), None)
     if name == "corpus":
         raise UsageError("--text and CORPUS are two things to score", "leave out one of them")
     if name is not None:

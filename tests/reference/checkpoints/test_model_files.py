@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from curate.reference.checkpoints.model_files import EDGE_BYTES, describe_model, list_differing_files
+from curate.reference.checkpoints.model_files import describe_model, list_differing_files
+from curate.runtime.files import EDGE_BYTES
 
 
 @pytest.fixture
