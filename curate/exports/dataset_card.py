@@ -14,6 +14,7 @@ from curate.exports.formats.json_types import (
     QUOTED,
     TIMES,
     list_json_columns,
+    list_spelled,
     list_text_columns,
     list_unspelled,
     plan_lines,
@@ -214,7 +215,11 @@ def _list_changes(writer: DatasetDescription) -> list[str]:
         notes.append(f"load_dataset takes {_name(rounded)} of JSON lines for fractions and rounds them")
     if bare := found.get(NOT_FINITE):
         notes.append(f"NaN and infinities of {_name(bare)} are null in JSON lines; {kept}")
-    if unspelled := list_unspelled(shape):
+    unspelled = list_unspelled(shape)
+    if spelled := set(list_spelled(shape)).difference(unspelled):
+        what = f"bytes (in base64), times of day and durations of {_name(spelled)}"
+        notes.append(f"{what} are strings in JSON lines; {kept}")
+    if unspelled:
         notes.append(f"bytes of {_name(unspelled)} are base64 in JSON lines, and no images or sounds; {kept}")
     if plan.has_json:
         notes.append(f"load_dataset rounds fractions of JSON lines to 10 digits where a column is Json; {kept}")

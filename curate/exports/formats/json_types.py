@@ -80,6 +80,11 @@ def list_unspelled(shape: SchemaShape) -> list[str]:
     return [name for name, feature in load_features(shape).items() if not _is_spelled(feature)]
 
 
+def list_spelled(shape: SchemaShape) -> list[str]:
+    """Return the columns with values that are strings in JSON lines and that loading leaves so, at any depth."""
+    return [column.name for column in shape.schema() if any(map(_is_left_text, _list_leaves(column.type)))]
+
+
 def spell_features(features: Any) -> list[dict[str, Any]]:
     """Return the features of all columns for the head of a card, also of one with a name that ``datasets`` reserves."""
     import datasets
@@ -121,10 +126,13 @@ def find_json_type(kind: pa.DataType, oversize: bool = False, as_text: bool = Tr
         return JSON_TYPE
     if far and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         return pa.large_string()
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-    if binary or pa.types.is_duration(kind) or pa.types.is_time(kind):
-        return pa.large_string()
-    return kind
+    return pa.large_string() if _is_left_text(kind) else kind
+
+
+def _is_left_text(kind: pa.DataType) -> bool:
+    """Return whether values of a type are strings in JSON lines that Arrow does not read back as that type."""
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_duration, pa.types.is_time)
+    return any(check(kind) for check in checks)
 
 
 def inspect_table(table: pa.Table) -> set[Finding]:

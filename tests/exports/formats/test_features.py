@@ -1,5 +1,6 @@
 """What ``datasets`` knows of the original columns, beyond their types, is in the export: or a warning says that not."""
 
+import datetime
 import io
 import json
 
@@ -67,6 +68,33 @@ def test_json_lines_hold_the_bytes_of_images_as_base64_and_it_is_said(tmp_path, 
     export(str(tmp_path / "out"), str(run.path), format="jsonl")
     assert load(tmp_path / "out")["image"][:] == [{"bytes": "/w==", "path": None}, None]
     assert said == ["bytes of `image` are base64 in JSON lines, and no images or sounds; hf and parquet keep them"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [
+        (b"\xff", "/w=="),
+        ([b"a", None], ["YQ==", None]),
+        ({"at": datetime.time(1, 2)}, {"at": "01:02:00"}),
+        ([{"took": datetime.timedelta(days=3)}], [{"took": "3 days, 0:00:00"}]),
+    ],
+)
+def test_values_that_json_lines_have_as_strings_are_named_and_no_others(tmp_path, said, kind, value, spelled):
+    (tmp_path / "c").mkdir()
+    day = datetime.date(2024, 5, 1)
+    pq.write_table(pa.table({"text": ["document 0"], "x": [value], "day": [day]}), tmp_path / "c" / "a.parquet")
+    run = make_run(tmp_path / "run", [tmp_path / "c"])
+    export(str(tmp_path / "out"), str(run.path), format=kind)
+    is_lines = kind == "jsonl"
+    assert original(load(tmp_path / "out")[0]) == {
+        "text": "document 0",
+        "x": spelled if is_lines else value,
+        "day": day,
+    }
+    note = "bytes (in base64), times of day and durations of `x` are strings in JSON lines; hf and parquet keep them"
+    assert said == [note] * is_lines
+    assert (note in (tmp_path / "out" / "README.md").read_text()) == is_lines
 
 
 @pytest.mark.parametrize("kind", FORMATS)
