@@ -174,8 +174,9 @@ def refuse_lists(sources: Sequence[Source], columns: Sequence[DetectedColumns | 
         lists = () if seen is None or source.format not in ("json", "jsonl") else find_lists(source)
         if lists:
             listed = ", ".join(f'"{".".join(path)}" ({count:,})' for path, count in lists)
-            path = "".join(f"[{json.dumps(key)}]" for key in lists[0][0])
-            name = shlex.quote(f"{lists[0][0][-1]}.jsonl")
+            keys, _ = max(lists, key=lambda each: each[1])
+            path = "".join(f"[{json.dumps(key)}]" for key in keys)
+            name = shlex.quote(f"{keys[-1]}.jsonl")
             raise CorpusError(
                 f"{source.name} is one object, not a document; it has lists of records: {listed}",
                 f"jq -c {shlex.quote(f'.{path}[]')} {quote_path(source.path)} > {name}",

@@ -210,6 +210,11 @@ def test_another_corpus_in_the_same_run_is_refused_and_nothing_is_lost(corpus, t
     with pytest.raises(TableError, match=r"of which .*other has no file") as caught:
         score_again(tmp_path / "other", run, tiny_model)
     assert "--restart" in caught.value.hint and list_bytes(run) == before
+    assert f"{corpus} {tmp_path / 'other'}" in caught.value.hint
+    corpus.rename(tmp_path / "away")
+    with pytest.raises(TableError) as caught:
+        score_again(tmp_path / "other", run, tiny_model)
+    assert str(corpus) not in caught.value.hint, "nothing can be read there"
     score_again(tmp_path / "other", run, tiny_model, restart=True)
     assert read(run).num_rows == 10 and not (run / "aside").exists()
 

@@ -106,13 +106,18 @@ def _is_plain(source: Source, head: bytes) -> bool:
 
 def check_text(head: bytes, compression: str | None) -> None:
     """Raise BrokenSourceError for the first bytes of what is no text."""
-    what = next((name for magic, name in NO_TEXT.items() if head.startswith(magic)), None)
+    what = name_contents(head)
     if head[TAR_OFFSET : TAR_OFFSET + len(TAR_MAGIC)] == TAR_MAGIC:
         what = "a tar archive"
     if compression and any(map(head.startswith, MAGIC)):
         what = "compressed twice"
     if what is not None:
         raise BrokenSourceError(f"the file is {what}")
+
+
+def name_contents(head: bytes) -> str | None:
+    """Return what a file is that begins with ``head`` and is no text, None where that is not known."""
+    return next((name for magic, name in NO_TEXT.items() if head.startswith(magic)), None)
 
 
 def check_nuls(head: bytes) -> None:

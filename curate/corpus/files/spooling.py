@@ -57,10 +57,10 @@ def _spool(path: str, name: str, folder: Path, number: int) -> str:
     had_run = folder.parent.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        digest, size = _copy(path, name, part)
-        if not size:
+        digest, size, holds_anything = _copy(path, name, part)
+        if not holds_anything:
             raise CorpusError(
-                f"{title} is empty: no document was read", "see that the command before the pipe succeeds"
+                f"{title} {'holds nothing but white space' if size else 'is empty'}: no document was read", "see that the command before the pipe succeeds"
             )
         target = folder / digest[:16] / _name_copy(name, part, number)
         if target.exists():
@@ -83,12 +83,12 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _copy(path: str, name: str, part: Path) -> tuple[str, int]:
-    """Copy a stream to ``part``, and return the hash of its content in hex digits and its size.
+def _copy(path: str, name: str, part: Path) -> tuple[str, int, bool]:
+    """Copy a stream to ``part``, and return the hash of its content, its size, and whether it is more than white space.
 
     Raises CorpusError for a terminal and for a stream that cannot be read.
     """
-    digest, size = xxhash.xxh3_128(), 0
+    digest, size, holds_anything = xxhash.xxh3_128(), 0, False
     try:
         source = open(0 if name == "-" else path, "rb", buffering=0, closefd=name != "-")  # noqa: SIM115
     except OSError as error:
@@ -99,10 +99,11 @@ def _copy(path: str, name: str, part: Path) -> tuple[str, int]:
         while chunk := source.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
+            holds_anything = holds_anything or not chunk.isspace()
             target.write(chunk)
         target.flush()
         os.fsync(target.fileno())
-    return digest.hexdigest(), size
+    return digest.hexdigest(), size, holds_anything
 
 
 def _name_copy(name: str, part: Path, number: int) -> str:

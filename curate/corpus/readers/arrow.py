@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus.files.hub import stream_hub
+from curate.corpus.files.contents import name_contents
 from curate.corpus.files.streams import as_failure, is_url, one_line, open_binary
 from curate.corpus.readers.arrow_blocks import BlockMaker
 from curate.corpus.readers.plain_types import PlainReader, UnsupportedTypeError
@@ -44,7 +45,21 @@ def open_parquet(source: Source, file: IO[bytes]) -> pq.ParquetFile:
         spell_names(opened.schema_arrow)
         return opened
     except DAMAGE as error:
-        raise _as_broken(source, error, "the Parquet file is damaged") from error
+        raise _as_broken(source, error, _describe_damage(file, "Parquet")) from error
+
+
+def _describe_damage(file: IO[bytes], name: str) -> str:
+    """Return that a file is damaged, or what else it is, as its first bytes show."""
+    try:
+        file.seek(0)
+        head = file.read(64)
+    except (OSError, ValueError):
+        head = b""
+    if head.lstrip().startswith((b"{", b"[")):
+        return "the file is JSON: rename it to .jsonl"
+    what = name_contents(head)
+    is_other = what is not None and f"{'an' if name == 'Arrow' else 'a'} {name} file" not in what
+    return f"the file is {what}" if is_other else f"the {name} file is damaged"
 
 
 def read_parquet(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
@@ -169,7 +184,7 @@ def _read_ipc(source: Source, reading: ReadOptions, with_columns: bool) -> Itera
                 number += 1
                 yield plain, plain.read(batch), (source.size or 0) * number // count if count else file.tell()
         except DAMAGE as error:
-            raise _as_broken(source, error, "the Arrow file is damaged") from error
+            raise _as_broken(source, error, _describe_damage(file, "Arrow")) from error
 
 
 def _open_ipc(file: IO[bytes], options: pa.ipc.IpcReadOptions | None = None) -> Any:
@@ -214,7 +229,7 @@ def read_arrow_schema(source: Source) -> pa.Schema:
         try:
             return plan_plain(source, _open_ipc(file).schema).schema
         except DAMAGE as error:
-            raise _as_broken(source, error, "the Arrow file is damaged") from error
+            raise _as_broken(source, error, _describe_damage(file, "Arrow")) from error
 
 
 def read_hub_schema(source: Source) -> pa.Schema:

@@ -50,7 +50,7 @@ def read_header(source: Source, dialect: Dialect) -> tuple[list[str], int]:
                 return number_duplicates(fields), end
         if batch.broken is not None:
             raise BrokenSourceError(batch.broken)
-    return [], 0
+    return [], dialect.skipped_bytes
 
 
 def split_records(
@@ -106,6 +106,8 @@ def _read_quoted(
         cause = str(error)
         if len(feed.taken) > 1:
             cause = f"a quotation mark opens a field and is not closed as it should be ({error})"
+        if b'\\"' in feed.taken[0]:
+            cause += '; within quotation marks one is written "", not \\"'
     first, *others = feed.taken
     feed.give_back(others)
     return dialect.split(_decode(first)) if dialect.is_literal else BadRowError(f"not a record: {cause}")

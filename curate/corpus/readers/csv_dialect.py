@@ -106,8 +106,11 @@ def _find_dialect(source: Source, stamp: object) -> Dialect:
     if source.quoting != AUTO_QUOTING:
         return Dialect(delimiter, source.quoting == "csv", False, True, line_end, skipped)
     header = next((text for text in texts if not text.isspace()), "").rstrip("\r\n").split(delimiter)
+    quoted = Dialect(delimiter, True, False, False, line_end, skipped)
     if delimiter != "\t" or all(map(QUOTED.fullmatch, header)):  # Written with all fields in quotes.
-        return Dialect(delimiter, True, False, False, line_end, skipped)
+        return quoted
+    if explains_lines(texts, quoted, len(header)):
+        return quoted
     return Dialect(delimiter, uses_quoting(texts, delimiter, len(header)), True, False, line_end, skipped)
 
 
@@ -143,6 +146,28 @@ def _share_of_width(records: Sequence[Sequence[str]]) -> float:
         return 0.0
     width, others = len(records[0]), records[1:]
     return sum(len(record) == width for record in others) / len(others) if others else 1.0
+
+
+def explains_lines(lines: Sequence[str], dialect: Dialect, width: int) -> bool:
+    """Return whether quoted fields explain the lines at the start of a file that are no records by themselves.
+
+    Such are the lines of a code whose indents are tabs, some of which look like records.
+    """
+    is_odd = [not line.isspace() and len(dialect.split(line)) != width for line in lines]
+    at = explained = failed = 0
+    while at < len(lines) and 2 * failed < sum(is_odd):
+        reader = csv.reader(lines[at:], delimiter=dialect.delimiter, strict=True)
+        try:
+            fields = next(reader, [])
+        except csv.Error:
+            failed, at = failed + 1, at + 1
+            continue
+        taken = at + max(1, reader.line_num)
+        if not fields or (len(fields) == width and dialect.believes(fields, lines[at:taken], width)):
+            explained, at = explained + sum(is_odd[at:taken]), taken
+        else:
+            failed, at = failed + 1, at + 1
+    return explained > 2 * failed
 
 
 def uses_quoting(lines: Sequence[str], delimiter: str, width: int) -> bool:

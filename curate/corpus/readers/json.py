@@ -123,6 +123,8 @@ class Splitter:
         rest = b"".join(self.parts).strip()
         if self.closed:
             return "there is more text than the array, which ends" if rest else None
+        if rest and not self.level and not rest.startswith((b"{", b"[")):
+            return f"not JSON: it begins with {rest[:20].decode('utf-8', 'replace')!r}"
         open_end = self.level and self.offset
         return "the JSON breaks off" if rest or open_end or self.held_bytes > types.MAX_DOCUMENT_BYTES else None
 

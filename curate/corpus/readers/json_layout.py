@@ -69,6 +69,11 @@ class Member:
         return self.kind == "[" and self.objects > 0 and self.commas in (self.objects - 1, self.objects)
 
     @property
+    def held(self) -> int:
+        """The bytes within its brackets; 0 where it does not end."""
+        return 0 if self.end is None else self.end - self.begin
+
+    @property
     def is_empty(self) -> bool:
         """Whether it is a list of nothing, or of one value that is no object."""
         return self.kind == "[" and self.objects == self.commas == 0
@@ -111,7 +116,7 @@ class ObjectScanner:
                 break
             at = found.end()
             self._take(found.group(), self.offset + at)
-        self.has_lines = self.has_lines or b"\n" in chunk[: None if self.end is None else self.end - self.offset]
+        self.has_lines = self.has_lines or b"\n" in chunk[: None if self.end is None else max(0, self.end - self.offset)]
         if self.end is not None and not self.more:
             behind = chunk[max(0, self.end - self.offset) :]
             self.more = strip_separators(behind)[:PEEK_BYTES]
@@ -220,12 +225,14 @@ def _find_layout(source: Source, stamp: object) -> JsonLayout:
         return JsonLayout("lines" if rest.startswith((b"[", b"{")) and is_json(first) else "array")
     if not head.startswith(b"{"):
         return JsonLayout("lines" if source.format == "jsonl" else guess_by_lines(head))
-    if rest.startswith(b"{") or (newline and (rest or source.format == "jsonl") and is_json(first)):
+    is_jsonl = source.format == "jsonl"
+    if rest.startswith(b"{") or (newline and (rest or (is_jsonl and not is_whole)) and is_json(first)):
         return JsonLayout("lines")
-    if source.format == "jsonl" and not is_whole and not newline:
+    if is_jsonl and not is_whole and not newline:
         scanner = ObjectScanner()
         scanner.feed(head)
-        return JsonLayout("values" if scanner.more.startswith(b"{") else "lines")
+        if not any(path[-1] in WRAPPERS and member.kind == "[" for path, member in scanner.members.items()):
+            return JsonLayout("values" if scanner.more.startswith(b"{") else "lines")
     return _lay_out_object(source, is_whole and not rest)
 
 
@@ -239,9 +246,12 @@ def _lay_out_object(source: Source, is_one_line: bool) -> JsonLayout:
     scanner = scan_object(source)
     if scanner.more:
         return JsonLayout("lines" if scanner.ends_line and not scanner.has_lines else "values")
+    found = find_wrapper(scanner.members, scanner.offset)
     if source.format == "jsonl" and (is_one_line or not scanner.has_lines):
-        return JsonLayout("lines")
-    return find_wrapper(scanner.members, scanner.offset)
+        # One row, unless it is hardly more than a list of records under a usual name.
+        held = scanner.members[found.path].held if found.path and found.path[-1] in WRAPPERS else 0
+        return found if 2 * held > scanner.offset else JsonLayout("lines")
+    return found
 
 
 def scan_object(source: Source) -> ObjectScanner:

@@ -7,6 +7,7 @@ kept, whatever else has changed.
 """
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -256,8 +257,11 @@ def _check_overlap(scores: ResumableScores, arrangement: Arrangement, has_parts:
     before, now = (each["paths"] for each in (scores.record["corpus"], scores.corpus.spec()))  # type: ignore[index]
     if has_parts and not arrangement.documents and before != now:
         message = f"{scores.run.scores} holds the scores of {' '.join(before)}, of which {' '.join(now)} has no file"
-        both = spell_score_command(scores.run, scores.record or {}, [*before, *now])
-        raise TableError(message, f"{both} scores both; or name another --run, or start over with --restart")
+        ways = "name another --run, or start over with --restart"
+        if all(os.path.exists(path) for path in before if os.path.isabs(path)):
+            both = spell_score_command(scores.run, scores.record or {}, [*before, *now])
+            ways = f"{both} scores both; or {ways}"
+        raise TableError(message, ways)
 
 
 def announce_changes(scores: ResumableScores, arrangement: Arrangement) -> None:

@@ -65,6 +65,8 @@ def test_files_stay_where_they_are_and_nothing_is_made(tmp_path):
 def test_an_empty_stream_and_one_given_twice_are_errors_that_leave_nothing(tmp_path, pipe):
     with pytest.raises(CorpusError, match="is empty: no document"):
         spool_streams([pipe("p", b"")], tmp_path / "run")
+    with pytest.raises(CorpusError, match="nothing but white space"):
+        spool_streams([pipe("w", b"\n \n")], tmp_path / "run")
     with pytest.raises(UsageError, match="given twice"):
         spool_streams(["-", "/dev/stdin"], tmp_path / "run")
     with pytest.raises(CorpusError, match="ZIP"):

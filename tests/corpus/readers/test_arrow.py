@@ -93,3 +93,15 @@ def test_strings_that_are_no_utf8_and_nulls_are_unreadable_in_columns_too(tmp_pa
         assert [status for status, *_ in found.values()] == ["ok", "unreadable", "unreadable", "empty"]
         assert found[name, 1][2] == "row 1: invalid UTF-8 at byte 3 of the text (unexpected end of data)"
         assert found[name, 2][2] == 'row 2: "text" is null'
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_what_is_no_table_at_all_is_named(tmp_path, name):
+    for body, what in (
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 5\n", "git lfs pull"),
+        (b'{"text": "a"}\n', "rename it to .jsonl"),
+        (b"PK\x03\x04" + b"x" * 99, "a ZIP archive"),
+    ):
+        (tmp_path / name).write_bytes(body)
+        ((status, _, reason, _),) = read(open_corpus(tmp_path / name)).values()
+        assert status == "unreadable" and what in reason

@@ -2,6 +2,7 @@
 
 import random
 
+import pandas as pd
 import pytest
 from helpers.corpora import as_value, read, texts_of
 
@@ -33,6 +34,30 @@ def test_a_quoted_first_column_over_two_lines_is_one_row_and_a_stray_mark_is_not
     assert texts_of(write(tmp_path / "a.tsv", 'text\tn\n"two\nlines"\t1\nplain\t2\n')) == ["two\nlines", "plain"]
     body = 'text\tn\n"two\t0\nlines\t1\nplain "\t2\nx\t3\n'
     assert texts_of(write(tmp_path / "b.tsv", body)) == ['"two', "lines", 'plain "', "x"]
+
+
+CODE = ["def f():\n\treturn 1\n\n\tpass\n", "plain", "if x {\n\t\ty\n}", 'a\tb "c"']
+
+
+@pytest.mark.parametrize("names", ["text", "id text", "text label", "id text label"])
+@pytest.mark.parametrize("suffix", ["tsv", "csv"])
+def test_quoted_fields_of_a_tsv_hold_tabs_and_lines_as_pandas_writes_them(tmp_path, suffix, names):
+    columns = {"id": [f"x{number}" for number in range(8)], "text": CODE * 2, "label": ["a"] * 8}
+    frame = pd.DataFrame({name: columns[name] for name in names.split()})
+    frame.to_csv(tmp_path / f"a.{suffix}", sep="\t", index=False)
+    assert texts_of(tmp_path / f"a.{suffix}") == CODE * 2
+
+
+def test_a_ragged_tsv_with_stray_marks_keeps_a_row_for_each_line(tmp_path):
+    body = 'id\ttext\n0\t"To be\n1\tx\ty\n2\tthat is"\n3\t"Hello," she\n4\tplain\n'
+    found = read(open_corpus(write(tmp_path / "a.tsv", body)))
+    assert [text for _, text, _, _ in found.values()] == ['"To be', None, 'that is"', '"Hello," she', "plain"]
+
+
+def test_marks_that_are_escaped_by_a_backslash_are_named_in_the_reason(tmp_path):
+    found = read(open_corpus(write(tmp_path / "a.csv", 'id,text\n0,"he said \\"hi\\", ok"\n1,x\n')))
+    assert [text for _, text, _, _ in found.values()] == [None, "x"]
+    assert 'one is written "", not \\"' in found["a.csv", 0][2]
 
 
 @pytest.mark.parametrize(

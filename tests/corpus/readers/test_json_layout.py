@@ -52,6 +52,27 @@ def test_lines_longer_than_what_is_looked_at_are_lines(tmp_path):
         assert texts_of(write(tmp_path / name, body)) == [record["text"] for record in records]
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("count", [1, 2000], ids=["small", "larger than what is looked at"])
+@pytest.mark.parametrize("wrap", [lambda rows: {"version": "1.0", "data": rows}, lambda rows: {"m": {"rows": rows}}])
+def test_one_line_around_a_list_of_records_is_no_row_whatever_the_suffix(tmp_path, wrap, count, end):
+    records = [{"text": f"text {number} of the file, long enough"} for number in range(count)]
+    path = write(tmp_path / "a.jsonl", json.dumps(wrap(records)) + end)
+    assert texts_of(path) == [record["text"] for record in records]
+
+
+def test_one_line_with_a_text_or_more_than_a_list_is_a_row(tmp_path):
+    for row in ({"text": "x", "items": RECORDS}, {"body": "y" * 500, "items": RECORDS}):
+        field = next(iter(row))
+        path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
+        assert texts_of(path, text_field=field) == [row[field]]
+
+
+def test_what_is_no_json_is_said_with_its_beginning(tmp_path):
+    ((status, _, reason, _),) = read(open_corpus(write(tmp_path / "a.json", "<!DOCTYPE html><p>"))).values()
+    assert status == "unreadable" and "not JSON: it begins with '<!DOCTYPE" in reason
+
+
 @pytest.mark.parametrize(
     ("value", "path"),
     [
