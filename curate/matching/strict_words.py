@@ -9,7 +9,9 @@ kind of a dash, Markdown's emphasis (``**bold**``), Unicode's canonical forms, w
 - ``² ½ ① ℝ`` stay what they are, and ß is not ss.
 - ``1.5``, ``a.b``, ``10:30``, ``1,5`` and ``can't`` are one word each: a full stop between two letters or digits, or
   before a digit, a colon between two letters or digits, a comma between two digits, an apostrophe between letters or
-  behind a single one (y').
+  behind a single one, and those that follow it (y', y'').
+- A colon is a word before a symbol, between a symbol and a letter or digit, and where it is doubled (``:=``, ``x[1:]``,
+  ``[:-1]``, ``a::b``); one full stop or two are before a symbol (``./a``, ``../a``, ``.*``).
 - ``!`` and ``;`` are words before a letter, a digit or a symbol (``!x``, ``!=``), and behind a digit or a single letter
   (``5!``, ``n!``, ``[1; 2]``); ``!`` also behind a symbol (``(n + 1)!``).
 
@@ -30,7 +32,7 @@ from curate.matching import words
 from curate.matching.words import SEPARATOR, Folding, Words
 from curate.runtime.arrays import BoolArray, Int64Array, UInt8Array, UInt32Array
 
-RULES = "strict-1"
+RULES = "strict-2"
 """The name of these rules; another one for others, so that hashes of words are not compared across rules."""
 
 # What a folded code point is. GLUED is never in the table: it is a mark of punctuation that its neighbours make a part
@@ -94,14 +96,12 @@ def mix_words(strict: Words, plain: Words, is_strict: BoolArray) -> Words:
 
 
 def prepare_text(text: str) -> str:
-    """Return the text without Markdown's emphasis, composed (NFC), with half-width kana in full width."""
-    if "*" in text:
-        text = EMPHASIS.sub(r"\2", text)
-    if text.isascii():
-        return text
-    if "\uff9e" in text or "\uff9f" in text:
-        text = VOICED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
-    return unicodedata.normalize("NFC", text)
+    """Return the text composed (NFC), with half-width kana in full width, without Markdown's emphasis."""
+    if not text.isascii():
+        if "\uff9e" in text or "\uff9f" in text:
+            text = VOICED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+        text = unicodedata.normalize("NFC", text)
+    return EMPHASIS.sub(r"\2", text) if "*" in text else text
 
 
 def fold_strictly(text: str) -> tuple[UInt32Array, Int64Array | None]:
@@ -111,21 +111,21 @@ def fold_strictly(text: str) -> tuple[UInt32Array, Int64Array | None]:
 
 def find_strict_boundaries(points: UInt32Array, ascii_only: bool) -> tuple[Int64Array, Int64Array]:
     """Return the indices of the first and of the last code point of each word."""
-    kinds = np.empty(len(points) + 3, np.uint8)
-    kinds[:2] = kinds[-1] = NOTHING
-    kinds[2:-1] = load_strict_folding().kinds[points]
+    kinds = np.empty(len(points) + 4, np.uint8)
+    kinds[:2] = kinds[-2:] = NOTHING
+    kinds[2:-2] = load_strict_folding().kinds[points]
     if (kinds >= WEAK).any():
         resolve_punctuation(kinds)
-    here, before = kinds[2:-1], kinds[1:-2]
+    here, before = kinds[2:-2], kinds[1:-3]
     if not ascii_only and (here == MARK).any():  # a mark is of the kind of what it stands on
         index = np.arange(len(kinds))
         based = kinds[np.maximum.accumulate(np.where(kinds != MARK, index, 0))]
-        before = based[1:-2]
+        before = based[1:-3]
     inside = here != NOTHING
     apart = (before == NOTHING) | (before == SYMBOL) | (before == ALONE)
     begins = inside & ((here == SYMBOL) | (here == ALONE) | (apart & (here != MARK)))
     if not ascii_only:
-        begins |= (here == MARK) & (kinds[1:-2] == NOTHING)
+        begins |= (here == MARK) & (kinds[1:-3] == NOTHING)
     ends = inside.copy()
     ends[:-1] &= ~inside[1:] | begins[1:]
     return np.flatnonzero(begins), np.flatnonzero(ends)
@@ -134,10 +134,10 @@ def find_strict_boundaries(points: UInt32Array, ascii_only: bool) -> tuple[Int64
 def resolve_punctuation(kinds: UInt8Array) -> None:
     """Replace the weak kinds by GLUED, SYMBOL or NOTHING, as their neighbours decide.
 
-    ``kinds`` has two entries before the first code point and one behind the last, all NOTHING. Changed in place.
+    ``kinds`` has two entries before the first code point and two behind the last, all NOTHING. Changed in place.
     """
     at = np.flatnonzero(kinds >= WEAK)
-    here, after, before, earlier = kinds[at], kinds[at + 1], kinds[at - 1], kinds[at - 2]
+    here, after, before, earlier, later = (kinds[at + step] for step in (0, 1, -1, -2, 2))
     inner, opened = is_lettered(after), is_lettered(before)
     single = ((before == LETTER) | (before == MARK)) & ~is_lettered(earlier)
     glued = (here == STOP) & inner & (opened | (after == DIGIT))
@@ -146,7 +146,20 @@ def resolve_punctuation(kinds: UInt8Array) -> None:
     glued |= (here == APOSTROPHE) & opened & (inner | (single & (earlier != APOSTROPHE)))
     loud = (here >= BANG) & (inner | (after == SYMBOL) | (before == DIGIT) | single)
     loud |= (here == BANG) & (before == SYMBOL)
+    loud |= (here == JOINT) & ((after == SYMBOL) | ((before == SYMBOL) & inner))
+    loud |= (here == JOINT) & ((before == JOINT) | (after == JOINT))
+    loud |= (here == STOP) & (before == NOTHING) & ((after == SYMBOL) | ((after == STOP) & (later == SYMBOL)))
+    loud |= (here == STOP) & (before == STOP) & (earlier == NOTHING) & (after == SYMBOL)
+    glue_primes(glued, at, here)
     kinds[at] = np.where(glued, GLUED, np.where(loud, SYMBOL, NOTHING))
+
+
+def glue_primes(glued: BoolArray, at: Int64Array, here: UInt8Array) -> None:
+    """Glue the apostrophes behind a glued one, up to y'''': derivatives. ``glued`` is changed in place."""
+    behind = (here[1:] == APOSTROPHE) & (here[:-1] == APOSTROPHE) & (np.diff(at) == 1)
+    if behind.any():
+        for _ in range(3):
+            glued[1:] |= behind & glued[:-1]
 
 
 def is_lettered(kinds: UInt8Array) -> BoolArray:
@@ -166,6 +179,9 @@ def load_strict_folding() -> StrictFolding:
         alone[begin:end] = True
     for point in chain.from_iterable(range(begin, end) for begin, end in words.ASSIGNED):
         char = chr(point)
+        if words.is_plain_letter(char):
+            kinds[point] = ALONE if alone[point] else LETTER
+            continue
         kinds[point] = classify_character(char, bool(alone[point]))
         if (folded := fold_character(char)) == char:
             continue

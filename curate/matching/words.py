@@ -139,12 +139,17 @@ def fold_text(text: str, folding: Folding | None = None) -> tuple[UInt32Array, I
     points = table.single[raw]
     if not (points == COMPLEX).any():
         return points, None
-    count = table.count[raw].astype(np.int64)
-    origin = np.repeat(np.arange(len(raw)), count)
-    within = np.arange(len(origin)) - np.repeat(np.cumsum(count) - count, count)
+    spots = np.flatnonzero(points == COMPLEX)  # few, so that only these are spelled
+    counts = table.count[raw[spots]].astype(np.int64)
+    repeats = np.ones(len(raw), np.int64)
+    repeats[spots] = counts
+    origin = np.repeat(np.arange(len(raw)), repeats)
+    before = np.cumsum(counts) - counts
+    within = np.arange(counts.sum()) - np.repeat(before, counts)
     points = points[origin]
-    spelled = points == COMPLEX
-    points[spelled] = table.spelled[(table.first[raw][origin] + within)[spelled]]
+    points[np.repeat(spots - np.arange(len(spots)) + before, counts) + within] = table.spelled[
+        np.repeat(table.first[raw[spots]], counts) + within
+    ]
     return points, origin
 
 
@@ -252,11 +257,18 @@ def load_folding() -> Folding:
 
 def fold_point(char: str) -> list[int]:
     """Return what one character becomes: the code points of its letters, [SEPARATOR], or an empty list."""
+    if is_plain_letter(char):
+        return [ord(char)]
     if unicodedata.category(char) in ("Cf", "Mn", "Me") and (unicodedata.combining(char) or is_invisible(char)):
         return []
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
     kept = [ord(letter) if is_letter(letter) else SEPARATOR for letter in plain if not unicodedata.combining(letter)]
     return [SEPARATOR] if not any(kept) else kept
+
+
+def is_plain_letter(char: str) -> bool:
+    """Return whether a character is a letter without case and decomposition, as those of Chinese are: most are."""
+    return unicodedata.category(char) == "Lo" and not unicodedata.decomposition(char) and not "가" <= char <= "힣"
 
 
 def is_invisible(char: str) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.near_copies import edited, run_on, shared, spelled, words_of
 
+from curate.matching import strict_words
 from curate.stages.dedup import sketch_table
 from curate.stages.dedup.options import count_strict_words
 from curate.stages.dedup.sketches import SketchConfig
@@ -104,7 +105,7 @@ def test_sketches_by_other_rules_are_not_used(tmp_path, monkeypatch):
         stopped.setattr(duplicates_table, "find_duplicates", stop)
         with pytest.raises(Interrupted):
             run_on(tmp_path, ["a b c", "d e f"])
-    monkeypatch.setattr(SketchConfig.__init__, "__defaults__", (0, "strict-1"))
+    monkeypatch.setattr(SketchConfig.__init__, "__defaults__", (0, strict_words.RULES))
     run_on(tmp_path, ["a b c", "d e f"])
     assert len(sketched) == 2
 
