@@ -60,7 +60,8 @@ def _spool(path: str, name: str, folder: Path, number: int) -> str:
         digest, size, holds_anything = _copy(path, name, part)
         if not holds_anything:
             raise CorpusError(
-                f"{title} {'holds nothing but white space' if size else 'is empty'}: no document was read", "see that the command before the pipe succeeds"
+                f"{title} {'holds nothing but white space' if size else 'is empty'}: no document was read",
+                "see that the command before the pipe succeeds",
             )
         target = folder / digest[:16] / _name_copy(name, part, number)
         if target.exists():

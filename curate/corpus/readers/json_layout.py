@@ -116,7 +116,9 @@ class ObjectScanner:
                 break
             at = found.end()
             self._take(found.group(), self.offset + at)
-        self.has_lines = self.has_lines or b"\n" in chunk[: None if self.end is None else max(0, self.end - self.offset)]
+        self.has_lines = (
+            self.has_lines or b"\n" in chunk[: None if self.end is None else max(0, self.end - self.offset)]
+        )
         if self.end is not None and not self.more:
             behind = chunk[max(0, self.end - self.offset) :]
             self.more = strip_separators(behind)[:PEEK_BYTES]
