@@ -34,7 +34,7 @@ from curate.rundir.columns.names import (
     split_names,
     suggest_name,
 )
-from curate.rundir.run import Run
+from curate.rundir.run import Run, spell_score_command
 from curate.runtime import console
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
@@ -209,7 +209,9 @@ def explain_missing_signal(run: Run, option: str, name: str) -> UsageError:
     except CurateError:
         clashes = False
     other = f"; {option} {PREFIX}{name} is the documents' column" if clashes else ""
-    return UsageError(f"{option}: the scores have no {name}", f"score again with --signals {name}, or all{other}")
+    record = run.finished_scores()
+    again = spell_score_command(run, record, record["corpus"]["paths"])
+    return UsageError(f"{option}: the scores have no {name}", f"{again} --signals {name} adds it{other}")
 
 
 def list_carried(run: Run) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """The schema of the shards, with what ``datasets`` knows of the columns: class names, images, arrays of a shape.
 
-The features of the files that were read travel in the metadata of their tables (``corpus.schema_widening``), and go on
-into the metadata of the shards, where ``datasets`` finds them. A feature that does not fit the type of its column any
-more, since other files had other values in it, is dropped. Its extension types are written as their storage under the
-name of the type, so that no process needs ``datasets`` to write them.
+The features of the files that were read travel in the metadata of their tables (``corpus.values.schema_widening``), and
+go on into the metadata of the shards, where ``datasets`` finds them. A feature that does not fit the type of its column
+any more, since other files had other values in it, is dropped. Its extension types are written as their storage under
+the name of the type, so that no process needs ``datasets`` to write them.
 """
 
 import json
