@@ -17,8 +17,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.corpus.files.hub import stream_hub
 from curate.corpus.files.contents import name_contents
+from curate.corpus.files.hub import stream_hub
 from curate.corpus.files.streams import as_failure, is_url, one_line, open_binary
 from curate.corpus.readers.arrow_blocks import BlockMaker
 from curate.corpus.readers.plain_types import PlainReader, UnsupportedTypeError
