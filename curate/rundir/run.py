@@ -136,7 +136,7 @@ class Run:
             message = f"the corpus of {self.path} is not where it was: {error.message}"
             raise CorpusError(message, f"{spell_score_command(self, record)} takes it up where it is now") from error
         if corpus.fingerprint() != record["made_from"]["corpus"]:
-            message = "the corpus has changed since it was scored: a file's size or content differs"
+            message = f"the corpus of {self.path} has changed since it was scored: a file's size or content differs"
             raise TableError(message, hint_changed_corpus(self, record))
         return corpus
 

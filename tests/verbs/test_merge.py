@@ -148,6 +148,9 @@ def test_runs_that_were_scored_otherwise_are_refused_by_name(corpora, tiny_model
         with pytest.raises(TableError) as caught:
             curate.merge([str(tmp_path / "a"), str(run)], into=str(tmp_path / "all"))
         assert says in caught.value.message and "curate score" in caught.value.hint, says
+        hint = caught.value.hint
+        assert ("--restart" in hint) == (number < 5) and ("--id-field id " in hint) == (number == 5)
+        assert ("--text-field text " in hint) == (number == 3)
         assert not (tmp_path / "all").exists()
 
 

@@ -201,6 +201,24 @@ def test_a_corpus_that_moved_costs_nothing_and_is_read_where_it_is(corpus, tiny_
     assert curate.export(str(out), run=str(run)).documents == 40, "the filter is not stale"
 
 
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("a.jsonl", ['[{"text": "one"},\n', '{"text": "two"},\n', '{"text": "three"}]\n']),
+        ("a.jsonl", ['{"data": [{"text": "one two three"}]}\n', '{"text": "four"}\n']),
+        ("a.tsv", ['id\ttext\n1\t"stray\n', '2\t"two\n\tlines\n\n\tmore"\n']),
+        ("a.tsv", ['id\ttext\n1\t"two\nlines"\n', '2\t"x\n3\t"y\n4\t"z\n']),
+    ],
+)
+def test_rows_that_are_read_otherwise_now_are_scored_again(tmp_path, tiny_model, name, pieces):
+    (tmp_path / "corpus").mkdir()
+    for number, _ in enumerate(pieces):
+        (tmp_path / "corpus" / name).write_text("".join(pieces[: number + 1]))
+        score_again(tmp_path / "corpus", tmp_path / "run", tiny_model)
+    score_again(tmp_path / "corpus", tmp_path / "fresh", tiny_model)
+    assert_same_scores(tmp_path / "run", tmp_path / "fresh")
+
+
 def test_another_corpus_in_the_same_run_is_refused_and_nothing_is_lost(corpus, tiny_model, tmp_path):
     run = tmp_path / "run"
     score_again(corpus, run, tiny_model)

@@ -59,10 +59,8 @@ def _spool(path: str, name: str, folder: Path, number: int) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         digest, size, holds_anything = _copy(path, name, part)
         if not holds_anything:
-            raise CorpusError(
-                f"{title} {'holds nothing but white space' if size else 'is empty'}: no document was read",
-                "see that the command before the pipe succeeds",
-            )
+            what = "holds nothing but white space" if size else "is empty"
+            raise CorpusError(f"{title} {what}: no document was read", "see that the command before the pipe succeeds")
         target = folder / digest[:16] / _name_copy(name, part, number)
         if target.exists():
             part.unlink()

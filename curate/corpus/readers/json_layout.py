@@ -230,12 +230,18 @@ def _find_layout(source: Source, stamp: object) -> JsonLayout:
     is_jsonl = source.format == "jsonl"
     if rest.startswith(b"{") or (newline and (rest or (is_jsonl and not is_whole)) and is_json(first)):
         return JsonLayout("lines")
-    if is_jsonl and not is_whole and not newline:
+    if is_jsonl and not is_whole and not newline and not begins_wrapper(head):
         scanner = ObjectScanner()
         scanner.feed(head)
-        if not any(path[-1] in WRAPPERS and member.kind == "[" for path, member in scanner.members.items()):
-            return JsonLayout("values" if scanner.more.startswith(b"{") else "lines")
+        return JsonLayout("values" if scanner.more.startswith(b"{") else "lines")
     return _lay_out_object(source, is_whole and not rest)
+
+
+def begins_wrapper(head: bytes) -> bool:
+    """Return whether the start of a file is that of an object with a list under a name in ``WRAPPERS``."""
+    scanner = ObjectScanner()
+    scanner.feed(head)
+    return any(path[-1] in WRAPPERS and member.kind == "[" for path, member in scanner.members.items())
 
 
 def guess_by_lines(head: bytes) -> Layout:

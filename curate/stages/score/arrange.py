@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, SliceMark, Source
 from curate.corpus.files.file_identity import find_continuation
+from curate.corpus.readers.appended import is_read_alike
 from curate.errors import TableError
 from curate.rundir import parquet
 from curate.rundir.run import Run, compute_fingerprint
@@ -197,7 +198,7 @@ class _PartChooser:
     def choose(self, source: Source, origin: tuple[Any, ...], left: int | None) -> list[tuple[ScoredPart, SliceMark]]:
         """Return the parts of a file in order, each with the mark that it has now; at most ``left`` documents."""
         ends = {origin: None} | {
-            other: find_continuation(source, other) for other in self.names.get(source.name, ()) if other != origin
+            other: _find_end(source, other) for other in self.names.get(source.name, ()) if other != origin
         }
         origins = [each for each, end in ends.items() if each == origin or end is not None]
         chain: list[tuple[ScoredPart, SliceMark]] = []
@@ -244,6 +245,12 @@ class _PartChooser:
         if part.mark.file == source.name:
             return True
         return self.corpus.sample is None and part.mark.file not in self.claims.get(part.origin, ())
+
+
+def _find_end(source: Source, origin: Sequence[Any]) -> int | None:
+    """Return the byte from which a file that has grown is read on, None where it is another file, or read otherwise."""
+    end = find_continuation(source, origin)
+    return end if end is not None and is_read_alike(source, origin[2]) else None
 
 
 def _reopen_grown(part: ScoredPart, end: int) -> SliceMark | None:

@@ -151,12 +151,17 @@ def check_mergeable(first: MergedRun, other: MergedRun) -> None:
         models = comparable_identity(one["made_from"]["model"]), comparable_identity(two["made_from"]["model"])
         problems = [problem] if problem else list_differences(models[0], models[1])
         problems += list_differences(spell_reading(one["corpus"]), spell_reading(two["corpus"]))
+    way = " --restart" if problems else ""
     if one["corpus"]["id_field"] != two["corpus"]["id_field"]:
         problems.append(f"--id-field: {one['corpus']['id_field']}, now {two['corpus']['id_field']}")
     if problems:
         message = f"{other.run.path} was scored otherwise than {first.run.path}: {'; '.join(problems[:3])}"
-        same = spell_score_command(other.run, one, two["corpus"]["paths"])
-        raise TableError(message, f"{same} scores it in the same way (with --restart, where it was another model)")
+        # Columns and delimiters are found in each corpus, or kept from the last call, where they are not given.
+        found = {name: one["corpus"].get(name) for name in ("text_field", "id_field", "delimiter", "quoting")}
+        found = {name: value for name, value in found.items() if value != two["corpus"].get(name)}
+        request = {**one["request"], "options": {**one["request"]["options"], **found}}
+        same = spell_score_command(other.run, {**one, "request": request}, two["corpus"]["paths"])
+        raise TableError(message, f"{same}{way} scores it in the same way")
 
 
 def spell_reading(spec: Mapping[str, Any]) -> dict[str, Any]:
