@@ -13,6 +13,7 @@ import glob
 import json
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from curate.corpus.files.hub import parse_hub_name
 from curate.corpus.files.streams import as_failure, filesystem_of, is_url, open_binary
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
-from curate.runtime.text import quote_path
+from curate.runtime.text import command, quote_path
 
 SUFFIX_TO_FORMAT = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
 
@@ -209,7 +210,7 @@ def refuse_device(path: str) -> None:
 
 
 def hint_missing(path: str) -> str:
-    """Return a hint for a missing path: the nearest names that exist, or how to name a dataset of the Hub."""
+    """Return a hint for a missing path: near names, how a text is scored, or how a dataset of the Hub is named."""
     parent, name = os.path.split(path.rstrip("/"))
     while parent and not os.path.isdir(parent):
         parent, name = os.path.split(parent)
@@ -219,6 +220,8 @@ def hint_missing(path: str) -> str:
         near = []
     if near:
         return "did you mean " + " or ".join(os.path.join(parent, entry) for entry in near) + "?"
+    if len(path.split()) > 1 and os.sep not in path:
+        return f"to score the text itself: {command(f'score --text {shlex.quote(path)}')}"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
         return f"for a dataset of the Hub add its split: {path}:train"
     return f"the nearest folder that exists is {parent or '.'}"

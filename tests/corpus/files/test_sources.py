@@ -206,3 +206,10 @@ def test_pipes_sockets_and_devices_in_a_folder_are_listed_and_not_read(tmp_path)
 def test_an_empty_path_is_named(path):
     with pytest.raises(CorpusError, match="path of the corpus is empty"):
         open_corpus(path)
+
+
+def test_a_sentence_in_place_of_a_path_is_told_how_it_is_scored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(["It's a cat."])
+    assert caught.value.hint == """to score the text itself: curate score --text 'It'"'"'s a cat.'"""
