@@ -81,8 +81,8 @@ def _model_lines(identity: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"`perplexity` is exp(nats / tokens) of a document, `bits_per_byte` is nats / (ln 2 · bytes), both of what was "
-        f"scored of it. {note}",
+        "`perplexity` is exp(nats / tokens) of what was scored of a document, `bits_per_byte` is nats / (ln 2 · bytes) "
+        f"of it; the columns of tokens and bytes count all of the document. {note}",
     ]
 
 

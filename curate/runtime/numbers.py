@@ -95,3 +95,8 @@ def parse_size(text: str, option: str) -> int:
         allowed = "a size from 1 byte up to 2^60, such as 500MB or 2GiB"
         raise UsageError(f"{option} must be {allowed}, not {text}", f"{option} 1GB")
     return int(octets)
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with what it counts: 1 document, 1,200 documents."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -104,3 +104,7 @@ def test_no_other_file_writes_a_percent_sign_by_hand():
     by_hand = re.compile(r"""replace\((["'])%\1""")
     paths = [path for path in (ROOT / "curate").rglob("*.py") if path.name != "numbers.py"]
     assert [str(path) for path in paths if by_hand.search(path.read_text())] == []
+
+
+def test_a_noun_is_counted_as_people_write_it():
+    assert [numbers.count_noun(number, "row") for number in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]

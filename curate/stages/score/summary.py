@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CorpusError
+from curate.runtime.numbers import count_noun
 from curate.runtime.text import align_columns, command
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class ScoreSummary:
 
         part = f" ({format_count(self.scored_tokens)} scored)" if self.scored_tokens != self.tokens else ""
         tokens = f"{format_count(self.tokens)} tokens{part}   " if self.model != "none" else ""
-        lines = [f"{self.documents:,} documents   {tokens}{format_size(self.bytes)} of text"]
+        lines = [f"{count_noun(self.documents, 'document')}   {tokens}{format_size(self.bytes)} of text"]
         if self.perplexity is not None:
             spelled = [f"{value:.4g}" for value in self.quantiles.values()]
             shares, values = align_columns([list(self.quantiles), spelled], 9)
@@ -105,7 +106,9 @@ class ScoreSummary:
             where = f" ({self.run}/unreadable.jsonl)" if "unreadable" in self.not_scored else ""
             lines.append(f"not scored  {reasons}{where}")
         if self.truncated:
-            lines.append(f"truncated   {self.truncated:,} documents were cut off by --truncate or the convention")
+            lines.append(
+                f"truncated   {count_noun(self.truncated, 'document')} cut off by --truncate or the convention"
+            )
         return lines
 
 

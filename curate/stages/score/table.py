@@ -19,6 +19,7 @@ from curate.rundir import parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint, list_differences
 from curate.rundir.verdicts.token_counts import SCORED
 from curate.runtime import console, files, histogram
+from curate.runtime.numbers import count_noun
 from curate.runtime.text import command
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -81,7 +82,7 @@ def complete_scores(
         raise TableError(f"the scores in {run.scores} do not add up: {detail}", "start over with --restart")
     write_unreadable(run)
     if counts.get("unreadable"):
-        console.warn(f"{counts['unreadable']:,} rows could not be read: {run.unreadable}")
+        console.warn(f"{count_noun(counts['unreadable'], 'row')} could not be read: {run.unreadable}")
     record = describe_scores(corpus, made_from) if record is None else record
     run.save("score", {**record, "complete": True, "counts": counts, "summary": summary})
 

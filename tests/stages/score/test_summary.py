@@ -15,7 +15,7 @@ SUMMARY = ScoreSummary(
 def test_the_screen_has_the_numbers_what_was_left_out_and_commands_that_can_be_pasted():
     screen = SUMMARY.render()
     assert "8 token-weighted, 9 mean of documents" in screen and "bits per byte 1.250" in screen
-    assert "2 empty, 1 unreadable (a run/unreadable.jsonl)" in screen and "1 documents were cut off" in screen
+    assert "2 empty, 1 unreadable (a run/unreadable.jsonl)" in screen and "1 document cut off" in screen
     assert "600 tokens/s" in screen
     assert "curate filter --dry-run --run 'a run'" in screen and "curate decontaminate EVALS --run 'a run'" in screen
     assert SUMMARY.exit_code == 3 and replace(SUMMARY, not_scored={"empty": 2}).exit_code == 0
