@@ -14,6 +14,7 @@ from curate.exports.formats.json_types import (
     QUOTED,
     TIMES,
     list_json_columns,
+    list_reread_columns,
     list_spelled,
     list_text_columns,
     list_unspelled,
@@ -171,6 +172,8 @@ def list_notes(writer: DatasetDescription) -> list[str]:
     if columns := list_json(writer):
         what = "objects of different keys or values of different kinds, as datasets' Json"
         notes.append(f"{what}, which reads fractions to 15 digits: {_name(columns)}")
+    if FORMATS[writer.format].writes_lines and (reread := list_reread_columns(writer.shape, writer.misread)):
+        notes.append(f"stated as datasets' Json, which keeps strings of dates or of JSON: {_name(reread)}")
     return [*notes, *list_warnings(writer)]
 
 
@@ -200,16 +203,16 @@ def list_texts(writer: DatasetDescription) -> list[str]:
 def _list_changes(writer: DatasetDescription) -> list[str]:
     """Return what JSON lines, or the reader of ``datasets`` for them, change."""
     plan, shape = plan_lines(writer.shape, writer.misread), writer.shape
-    json, rounded = set(list_json(writer)), list_text_columns(shape).keys() - plan.texts.keys()
+    reread, rounded = list_reread_columns(shape, writer.misread), list_text_columns(shape).keys() - plan.texts.keys()
     found: dict[str, set[str]] = {}
     for name, what in writer.misread:
         found.setdefault(what, set()).add(name)
     kept, notes = "hf and parquet keep them", []
-    if times := found.get(TIMES, set()) - json:
+    if times := found.get(TIMES, set()) - reread:
         notes.append(f"load_dataset takes {_name(times)} of JSON lines for times and rewrites them; {kept}")
     if far := found.get(FAR):
         notes.append(f"dates before year 1 or after 9999 make {_name(far)} strings in JSON lines; {kept}")
-    if quoted := found.get(QUOTED, set()) - plan.texts.keys():
+    if quoted := found.get(QUOTED, set()) - plan.texts.keys() - reread:
         notes.append(f"load_dataset takes strings of JSON in {_name(quoted)} of JSON lines for their values; {kept}")
     if rounded:
         notes.append(f"load_dataset takes {_name(rounded)} of JSON lines for fractions and rounds them")

@@ -22,7 +22,7 @@ from curate.corpus.values.json_records import clean_string
 JSON_TEXT = pa.json_(pa.large_string())
 """JSON values that ``datasets`` cannot read: an export has their JSON as strings."""
 MAX_FIELDS = 100
-MAX_NESTING = 32  # Arrow files hold 64 levels, and readers of datasets add some.
+MAX_NESTING = 8  # The time in which datasets decodes a row doubles with each list around Json.
 RESERVED = "_type"
 """A key that objects may have and fields of ``datasets`` features may not."""
 INT64 = 1 << 63

@@ -51,10 +51,11 @@ def plan_lines(shape: SchemaShape, findings: Collection[Finding]) -> LinesPlan:
     kept, bad = load_features(shape), list_text_columns(shape)
     has_json = bool(list_json_columns(shape, findings, lines=True)) or not shape.mixed.isdisjoint(bad)
     texts = {name: kind for name, kind in bad.items() if has_json or (name, NOT_NUMBERS) in findings}
-    features = {}
+    features, as_json = {}, list_reread_columns(shape, findings)
     for column in shape.schema():
         name = column.name
         kind = find_json_type(column.type, (name, OVERSIZE) in findings, name in texts, (name, FAR) in findings)
+        kind = JSON_TYPE if name in as_json else kind
         feature = kept.get(name)
         if feature is None or not _is_spelled(feature):
             feature = infer_feature(kind)
@@ -68,6 +69,19 @@ def list_json_columns(shape: SchemaShape, findings: Collection[Finding], lines: 
     if lines:
         kinds = {name: find_json_type(kind, (name, OVERSIZE) in findings) for name, kind in kinds.items()}
     return [name for name, kind in kinds.items() if JSON_TYPE in _list_leaves(kind)]
+
+
+def list_reread_columns(shape: SchemaShape, findings: Collection[Finding]) -> set[str]:
+    """Return the columns that are stated as Json in JSON lines for their strings of dates or of JSON to stay strings.
+
+    Where a column is Json, ``datasets`` parses all lines itself, and of Json it changes only strings that are a whole
+    value. Columns with features of their own keep those, and JSON that ``datasets`` cannot read stays what it is.
+    """
+    if not list_json_columns(shape, findings, lines=True):
+        return set()
+    kept = load_features(shape).keys() | list_text_columns(shape).keys()
+    free = {column.name for column in shape.schema() if not is_json(column.type)} - kept
+    return free & {name for name, what in findings if what in (TIMES, QUOTED)}
 
 
 def list_text_columns(shape: SchemaShape) -> dict[str, pa.DataType]:
