@@ -85,7 +85,7 @@ def test_the_screen_marks_what_surprised_and_json_has_it_all(model):
 
 def test_a_text_that_cannot_be_scored_says_why(model):
     found = invoke("--text", "", "--text", "x", "--model", model, "--prefix", "none")
-    assert found.exit_code == 0
+    assert found.exit_code == 1
     assert "it gives no token" in found.stdout and "nothing before it to be predicted from" in found.stdout
     assert "perplexity" not in found.stdout
 
@@ -110,6 +110,12 @@ def test_a_text_that_cannot_be_scored_says_why(model):
 def test_what_does_not_go_with_a_text_is_a_usage_error(words, what):
     found = invoke(*words)
     assert found.exit_code == 2 and what in found.stderr and "hint:" in found.stderr
+
+
+@pytest.mark.parametrize(("texts", "code"), [(["plain"], 0), ([""], 1), (["", ""], 1), (["", "plain"], 0)])
+def test_texts_of_which_none_can_be_measured_end_with_an_error(model, texts, code):
+    words = [word for text in texts for word in ("--text", text)]
+    assert CliRunner().invoke(app, ["score", *words, "--model", model]).exit_code == code
 
 
 def test_python_takes_one_text_or_several_and_not_none(model):

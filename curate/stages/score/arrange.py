@@ -24,6 +24,7 @@ from curate.corpus.readers.appended import is_read_alike
 from curate.errors import TableError
 from curate.rundir import parquet
 from curate.rundir.run import Run, compute_fingerprint
+from curate.runtime.numbers import count_noun
 from curate.stages.slice_runner import follows, name_part
 
 
@@ -96,17 +97,13 @@ class Arrangement:
     def describe(self) -> str:
         """Return one line: what is kept, and what is new, grown, changed and gone."""
         files = self.kept + self.grown + self.renamed
-        line = f"kept {_count_files(files)}, {self.documents:,} documents"
+        line = f"kept {count_noun(files, 'file')}, {count_noun(self.documents, 'document')}"
         counts = {
             "new": self.new, "grew": self.grown, "renamed": self.renamed,
             "changed": len(self.changed), "gone": len(self.gone),
         }  # fmt: skip
         others = [f"{count:,} {word}" for word, count in counts.items() if count]
         return f"{line}; {', '.join(others)}" if others else line
-
-
-def _count_files(count: int) -> str:
-    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def read_scored_parts(folder: Path, fingerprint: str) -> list[ScoredPart]:

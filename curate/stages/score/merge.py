@@ -22,6 +22,7 @@ from curate.rundir import document_columns, parquet
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
+from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
 from curate.stages.score.arrange import (
     Arrangement,
@@ -65,7 +66,8 @@ class MergeSummary:
 
     def render(self) -> str:
         """Return the summary for the terminal."""
-        lines = [f"{self.run}   {len(self.runs)} runs, {self.files:,} files, {self.read:,} documents"]
+        files, documents = count_noun(self.files, "file"), count_noun(self.read, "document")
+        lines = [f"{self.run}   {len(self.runs)} runs, {files}, {documents}"]
         lines.append(
             "            " + ", ".join(f"{count:,} {status}" for status, count in self.statuses.items() if count)
         )
@@ -73,7 +75,7 @@ class MergeSummary:
             lines.append(f"perplexity  {self.perplexity:.4g} token-weighted, over {self.tokens:,} tokens")
         if self.shared:
             shown = ", ".join(self.shared[:3]) + (", …" if len(self.shared) > 3 else "")
-            lines.append(f"taken once  {len(self.shared):,} files that several runs have ({shown})")
+            lines.append(f"taken once  {count_noun(len(self.shared), 'file')} that several runs have ({shown})")
         lines += ["", f"next: {command('dedup', self.run)}", f"      {command('filter --dry-run', self.run)}"]
         return "\n".join(lines)
 

@@ -111,6 +111,11 @@ class TextScores:
     model: str
     texts: tuple[TextScore, ...]
 
+    @property
+    def exit_code(self) -> int:
+        """Return 1 where no text could be measured, else 0."""
+        return 0 if any(one.perplexity is not None for one in self.texts) else 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, JSON-able."""
         return asdict(self)
