@@ -6,7 +6,6 @@ out where a browser would hide or obey them. The same ranking gives the same byt
 
 import math
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,7 +13,7 @@ from typing import Any
 
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_percent
-from curate.runtime.text import fold_whitespace
+from curate.runtime.text import fold_whitespace, quote_word
 from curate.sft.datasets.names import is_name
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 from curate.sft.ranking.page.chart import MOST_OTHERS, plot_ranking, plot_readings
@@ -199,7 +198,7 @@ def write_command(ranking: Ranking) -> str:
     flags = ["--no-end-of-turn"] * (not ranking.end_of_turn) + ["--exact"] * bool(identity.get("exact"))
     grown = ranking.sample is not None and any(dataset.drawn > ranking.sample for dataset in ranking.datasets)
     flags += ["--until-separated"] * grown
-    given = [f"--{name} {shlex.quote(str(value))}" for name, value in options if value is not None]
+    given = [f"--{name} {quote_word(str(value))}" for name, value in options if value is not None]
     return " ".join(["curate rank-sft", *map(write_argument, ranking.datasets), *given, *flags])
 
 
@@ -209,4 +208,4 @@ def write_argument(dataset: Dataset) -> str:
     A name that cannot stand before ``=``, such as ``folder/stem``, comes from the path.
     """
     derived = PurePath(dataset.data).name.split(".")[0] == dataset.name or not is_name(dataset.name)
-    return shlex.quote(dataset.data if derived else f"{dataset.name}={dataset.data}")
+    return quote_word(dataset.data if derived else f"{dataset.name}={dataset.data}")
