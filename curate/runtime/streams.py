@@ -107,7 +107,7 @@ def guard_streams() -> Iterator[None]:
     It stays after an exception that is a bug, whose traceback the interpreter prints later.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(GuardedStream, before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = map(GuardedStream, before)
     try:
         yield
     except Exception:

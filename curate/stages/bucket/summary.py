@@ -52,10 +52,8 @@ class BucketSummary:
         many = "" if self.documents == 1 else "s"
         said = f"{self.documents:,} document{many} by {self.by}, {self.scheme}, {self.chosen}"
         lines = [line.rstrip() for line in wrap_parts("cut", said.split())]
-        lines += [
-            f"{'':<24}{'documents':>22}{'tokens':>20}   {fold_buckets(self.by, 30)}",
-            *self._rows(self.buckets, "", 22),
-        ]
+        by = fold_buckets(self.by, 30)
+        lines += [f"{'':<24}{'documents':>22}{'tokens':>20}   {by}", *self._rows(self.buckets, "", 22)]
         if self.unmeasured:
             lines.append(f"{'in no bucket':<24}{self.unmeasured:>13,}   without {by}")
         if self.within and 1 < len(self.groups) <= GROUPS:

@@ -21,7 +21,6 @@ from curate.sft.ranking.summary import (
     CAUTION,
     Dataset,
     Ranking,
-    clip,
     format_interval,
     format_number,
     format_rank_interval,
@@ -56,7 +55,7 @@ class MeasureOrder:
 def draw_page(ranking: Ranking) -> str:
     """Return the page as text, also where values of the ranking are missing or infinite."""
     templates = open_templates(Path(__file__).parent)
-    templates.filters |= {"fold": fold_whitespace, "clip": clip, "reasons": list_reasons, "level": choose_level}
+    templates.filters |= {"fold": fold_whitespace, "clip": _clip, "reasons": list_reasons, "level": choose_level}
     templates.filters |= {"number": format_number, "interval": format_interval, "share": format_share}
     templates.filters |= {"rank_interval": format_rank_interval}
     return templates.get_template("ranking.html.j2").render(list_values(ranking))
@@ -167,7 +166,7 @@ def list_reasons(reason_to_count: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return reasons with their counts, the most frequent first; those beyond ``REASONS`` share one line."""
     ordered = sorted(reason_to_count.items(), key=lambda item: -item[1])
     rest = ordered[REASONS:]
-    lines = [(clip(fold_whitespace(reason), LONGEST), number) for reason, number in ordered[:REASONS]]
+    lines = [(_clip(fold_whitespace(reason), LONGEST), number) for reason, number in ordered[:REASONS]]
     return [*lines, (f"{len(rest):,} other reasons", sum(number for _, number in rest))] if rest else lines
 
 
@@ -209,3 +208,8 @@ def write_argument(dataset: Dataset) -> str:
     """
     derived = PurePath(dataset.data).name.split(".")[0] == dataset.name or not is_name(dataset.name)
     return quote_word(dataset.data if derived else f"{dataset.name}={dataset.data}")
+
+
+def _clip(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters, cut with an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"
