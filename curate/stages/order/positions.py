@@ -30,10 +30,10 @@ def rank_documents(
 ) -> "RankedDocuments":
     """Return the kept documents by rank. Raises GateError where nothing is kept, UsageError where nothing has a key."""
     from curate.rundir import aligned_parts, placements
-    from curate.rundir.columns.names import qualify_name, read_name
+    from curate.rundir.columns.names import qualify_name
     from curate.stages.order.ranks import RankCollector
 
-    stratify = None if stratify is None else qualify_name(read_name(stratify))
+    stratify = None if stratify is None else qualify_name(stratify)
     kind, is_of_scores = placements.find_column_type(run, by)
     carry = list(dict.fromkeys([*(() if is_of_scores else (by,)), *((stratify,) if stratify else ())]))
     collector = RankCollector(read, scratch, kind, stratify is not None)

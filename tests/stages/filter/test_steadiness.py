@@ -111,7 +111,8 @@ def filter_on(folder, run, **variables):
     """Return the bytes of the decisions of one filter on a machine with these variables."""
     where = (
         "date_part('hour', moment::timestamptz) < 12 and strftime(moment::timestamptz, '%d') = '01' and "
-        "moment::timestamptz::date = '2024-03-01' and upper(title) = 'ISTANBUL I' and tokens <= (select avg(bytes / 3) from scores)"
+        "moment::timestamptz::date = '2024-03-01' and upper(title) = 'ISTANBUL I' and "
+        "tokens <= (select avg(bytes / 3) from scores)"
     )
     words = ["-m", "curate", "filter", "--run", str(run), "--ledger", "none", "--where", where]
     known = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(folder), **variables}
