@@ -92,7 +92,7 @@ WALKS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with everything that the walks read."""
+    """A folder with everything that the walks read: two runs and an export too."""
     path = tmp_path_factory.mktemp("hostile")
     write_corpus(path)
     write_corpus(path, f"more {EVIL}")
@@ -105,6 +105,10 @@ def folder(tmp_path_factory):
     (path / f"bad {EVIL}.yaml").write_text(bad, encoding="utf-8")
     jinja = "{{ raise_exception(" + json.dumps(EVIL) + " ~ messages[0]['content']) }}"
     (path / f"raising {EVIL}.jinja").write_text(jinja, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        for words in (WALKS["score"][0][1], WALKS["score"][1][1], ["export", OUT, *RUN]):
+            run_curate(fill(words), False)
     return path
 
 
