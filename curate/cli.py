@@ -38,7 +38,8 @@ class CommandLine(TyperGroup):
 
     def main(self, *args: Any, **options: Any) -> Any:
         streams.open_streams()
-        return super().main(*args, **options)
+        with streams.guard_streams():
+            return super().main(*args, **options)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         if not args:
@@ -195,7 +196,7 @@ def show(result: Any, as_json: bool) -> None:
     """Print a result, and exit with its exit code, or 0 where it has none."""
     if as_json:
         value = make_jsonable(result.as_dict())
-        text = json.dumps(value, ensure_ascii=False)
+        text = streams.escape_json(json.dumps(value, ensure_ascii=False))
         text = text if streams.is_encodable(text) else json.dumps(value)
     else:
         text = result.render()
@@ -235,11 +236,19 @@ def _command_words(context: typer.Context) -> str:
 
 def print_error(error: CurateError, words: str) -> NoReturn:
     """Print the lines of an error and exit with its code; ``words`` is the command as far as it is known."""
-    streams.print_message(f"error: {error.message}")
+    streams.print_message(f"error: {_keep_indented(error.message)}")
     hint = error.hint or (f"{words} --help" if isinstance(error, UsageError) else None)
     if hint:
-        streams.print_message(f"hint:  {hint}")
+        streams.print_message(f"hint:  {_keep_indented(hint)}")
     raise typer.Exit(error.exit_code) from None
+
+
+def _keep_indented(text: str) -> str:
+    """Return a message with the line ends that no space follows as escapes: our own lists are indented.
+
+    A name with a line end could otherwise begin a line that looks like ours.
+    """
+    return re.sub(r"\n(?! )", r"\\n", text)
 
 
 def explain_mistake(mistake: Any, words: str) -> UsageError:

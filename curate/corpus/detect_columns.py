@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from curate.corpus.types import TEXT_NAMES, BrokenSourceError, ReadOptions, Read
 from curate.corpus.values.arrow_types import is_string, merge_schemas, tabulate
 from curate.corpus.values.arrow_values import is_json
 from curate.errors import CorpusError, UsageError
-from curate.runtime.text import quote_path
+from curate.runtime.text import quote_path, quote_word
 
 ID_NAMES = ("id", "doc_id", "_id", "uuid")
 # The text field of a corpus of ``open_records``, which has no text.
@@ -165,7 +164,7 @@ def choose_text_field(sources: Sequence[Source], columns: Sequence[DetectedColum
     message = f"{where} has no obvious text column; it has: {list_names(names)}"
     if guess is not None:
         message += f'; its first rows are not conversations in the schema "{guess.schema}" ({guess.problem})'
-    raise CorpusError(message, f"--text-field {shlex.quote(likely)}")
+    raise CorpusError(message, f"--text-field {quote_word(likely)}")
 
 
 def refuse_lists(sources: Sequence[Source], columns: Sequence[DetectedColumns | None]) -> None:
@@ -176,10 +175,10 @@ def refuse_lists(sources: Sequence[Source], columns: Sequence[DetectedColumns | 
             listed = ", ".join(f'"{".".join(path)}" ({count:,})' for path, count in lists)
             keys, _ = max(lists, key=lambda each: each[1])
             path = "".join(f"[{json.dumps(key)}]" for key in keys)
-            name = shlex.quote(f"{keys[-1]}.jsonl")
+            name = quote_word(f"{keys[-1]}.jsonl")
             raise CorpusError(
                 f"{source.name} is one object, not a document; it has lists of records: {listed}",
-                f"jq -c {shlex.quote(f'.{path}[]')} {quote_path(source.path)} > {name}",
+                f"jq -c {quote_word(f'.{path}[]')} {quote_path(source.path)} > {name}",
             )
 
 

@@ -1,12 +1,12 @@
 """The Hugging Face Hub: checked before the work, pushed to after it; each failure is one line and a hint."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from curate.errors import StorageError, UsageError
 from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
+from curate.runtime.text import quote_word
 
 
 def check_hub(name: str) -> None:
@@ -39,7 +39,7 @@ def push_dataset(folder: Path, name: str, private: bool) -> str:
             delete_patterns=_list_shard_patterns(),
         )
 
-    quoted = shlex.quote(str(folder))
+    quoted = quote_word(str(folder))
     hint = f"{folder} is complete; push it later with: hf upload --repo-type dataset {name} {quoted}"
     _ask_hub(name, upload, hint)
     return f"https://huggingface.co/datasets/{name}"

@@ -5,7 +5,6 @@ ten.
 """
 
 import inspect
-import shlex
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from curate.runtime.options import (
     signature_of,
     takes_several_numbers,
 )
+from curate.runtime.text import join_words
 
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 YES, NO = ("true", "yes", "on"), ("false", "no", "off")
@@ -166,4 +166,4 @@ def write_command(verb: str, parameters: Mapping[str, Parameter], values: Mappin
     arguments, options = words[True], words[False]
     dashed = any(word.startswith("-") for word in arguments)
     rest = [*options, "--", *arguments] if dashed else [*arguments, *options]
-    return shlex.join(["curate", verb.replace("_", "-"), *rest])
+    return join_words(["curate", verb.replace("_", "-"), *rest])

@@ -1,6 +1,5 @@
 """The steps of a recipe, run one after the other; unchanged steps are skipped."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from curate.recipes.stage_graph import depends_on
 from curate.reports.funnel import read_funnel
 from curate.rundir.run import open_run
 from curate.runtime import console, files
+from curate.runtime.text import quote_word
 
 if TYPE_CHECKING:
     from curate.recipes.parser import VerbFunctions, Verbs
@@ -169,7 +169,7 @@ class RecipeRunner:
         kept = f"{before} {'is' if number == 2 else 'are'} done and will be skipped" if before else ""
         hint = error.hint
         if step.verb == "score" and isinstance(error, TableError):
-            again = f"curate run {shlex.quote(str(self.recipe.path))} --restart"
+            again = f"curate run {quote_word(str(self.recipe.path))} --restart"
             hint = f"{again} scores again; or name another run with --run"
         return type(error)(f"{where}: {error.message}", "; ".join(text for text in (hint, kept) if text) or None)
 

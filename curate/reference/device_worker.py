@@ -23,7 +23,12 @@ from curate.reference.protocol import ScoringConfig
 from curate.runtime import console, profiler
 
 MAX_PENDING = 3  # batches that a process has at most: one being scored, one tokenised, one on its way
-STARTER = "from curate.reference.device_worker import serve; serve()"
+STARTER = """
+from curate.reference.device_worker import serve
+from curate.runtime.streams import guard_streams
+with guard_streams():
+    serve()
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from curate.rundir.verdicts import tally as rundir_tally
 from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime.console import WIDTH, format_count
 from curate.runtime.numbers import format_share
-from curate.runtime.text import command, fold_whitespace, shorten, wrap_parts
+from curate.runtime.text import command, count_columns, fold_whitespace, pad_columns, shorten, wrap_parts
 
 LABEL_CHARS = 50
 """Characters of a reason on the screen."""
@@ -104,14 +104,14 @@ class Funnel:
         groups = [
             (shorten(fold_whitespace(line.label), LABEL_CHARS), line) for line in reasons.group_reasons(self.rejected)
         ]
-        width = max([22, *(len(label) + 2 for label, _ in groups)])
+        width = max([22, *(count_columns(label) + 2 for label, _ in groups)])
         share = format_share(self.kept, self.read)
         lines = [f"{'read':<{width}}{self.read:>13,}   reference {self.model}"]
         if self.unreadable:
             lines.append(f"{'  ' + reasons.UNREADABLE:<{width}}{self.unreadable:>13,}   {self.run}/unreadable.jsonl")
         for label, line in groups:
             note = self._note(line, WIDTH - width - 16)
-            lines.append(f"{'  ' + label:<{width}}{line.documents:>13,}   {note}".rstrip())
+            lines.append(f"{pad_columns('  ' + label, width)}{line.documents:>13,}   {note}".rstrip())
         last = "kept" if self.filtered or self.verbs else "scored"
         return [*lines, f"{last:<{width}}{self.kept:>13,}   {share:>7}   {format_count(self.tokens)} tokens"]
 

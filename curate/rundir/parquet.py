@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from curate.errors import TableError
 from curate.runtime.files import describe_os_error, replace_atomically
 from curate.runtime.processes import is_running
+from curate.runtime.text import quote_word
 
 _META = b"curate"
 
@@ -87,7 +87,7 @@ def suggest_mending(path: Path) -> str:
         again = "then the same curate score command again: it scores what is missing"
     if path.parent.parent.name == "carried":
         again = "then the same command again: it reads the column from the corpus"
-    return f"rm {shlex.quote(str(path))}, {again}" if again.startswith("then") else again
+    return f"rm {quote_word(str(path))}, {again}" if again.startswith("then") else again
 
 
 def find_damage(paths: Iterable[Path]) -> TableError | None:

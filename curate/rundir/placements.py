@@ -8,7 +8,6 @@ since, and a table that does not belong to its record.
 
 import difflib
 import json
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from curate.rundir.run import Run
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime import files
-from curate.runtime.text import command
+from curate.runtime.text import command, quote_word
 
 SOURCES = {"scores": "score", "filter": "filter", "hits": "decontaminate", "duplicates": "dedup"}
 """The tables that buckets and order are made from, with the stages that make them."""
@@ -112,6 +111,6 @@ def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
     if not kinds.is_measure(kind):
         held = kinds.describe_kind(kind)
         raise UsageError(
-            f"--by {by}: the column is {held}, not numbers", f"--stratify {shlex.quote(by)} keeps its shares; {listed}"
+            f"--by {by}: the column is {held}, not numbers", f"--stratify {quote_word(by)} keeps its shares; {listed}"
         )
     return kind, False

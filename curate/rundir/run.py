@@ -6,7 +6,6 @@ stops with an error that names the command to run; it never mixes tables.
 """
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from curate.rundir import parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
 from curate.runtime import console, files
-from curate.runtime.text import command, is_utf8, quote_path
+from curate.runtime.text import command, is_utf8, quote_path, quote_word
 
 FORMAT = 1
 """The version of ``run.json``."""
@@ -188,7 +187,7 @@ def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str
     for option, value in {**options, **request["options"]}.items():
         if value is not None and value is not False:
             flag = f"--{option.replace('_', '-')}"
-            words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
+            words.append(flag if value is True else f"{flag} {quote_word(str(value))}")
     return command(" ".join(words), run.path)
 
 

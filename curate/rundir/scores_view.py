@@ -41,20 +41,23 @@ def open_scores(
     memory_limit: str | None = None,
     rejections: Rejections = NO_REJECTIONS,
     carry: Mapping[str, str] = NO_COLUMNS,
+    threads: int | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an isolated DuckDB connection with the views ``documents`` and ``scores`` of the parts that exist now.
 
     ``rejections`` are the tables that reject documents; without them ``scores`` has all documents. ``carry`` are
-    carried columns of the documents, each with the name that it has in the views. Times with a zone are compared with
-    texts as UTC. ``memory_limit`` is for example ``4GB``, None for DuckDB's default. Raises UsageError for a memory
-    limit that is not a size, TableError where a part cannot be read, and StorageError where memory or the disk runs
-    out, also from queries within the block.
+    carried columns of the documents, each with the name that it has in the views. Times are in UTC and in the Gregorian
+    calendar, whatever the machine has. ``threads`` is how many DuckDB has, None for its default. ``memory_limit`` is
+    for example ``4GB``, None for DuckDB's default. Raises UsageError for a memory limit that is not a size, TableError
+    where a part cannot be read, and StorageError where memory or the disk runs out, also from queries within the block.
     """
     spill = run.path / ".spill"
     try:
         with sql.connect(memory_limit, spill) as connection:
             if rejections:
                 create_relation(connection, run, rejections)
+            if threads is not None:
+                connection.execute(f"SET threads = {threads}")
             _isolate(connection, (run.scores, run.carried))
             _create_views(connection, run, rejections, carry)
             yield connection
@@ -83,6 +86,7 @@ def _locate(run: Run, name: str) -> Path:
 
 def _isolate(connection: duckdb.DuckDBPyConnection, directories: Sequence[Path]) -> None:
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET Calendar = 'gregorian'")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")

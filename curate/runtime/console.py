@@ -2,6 +2,9 @@
 
 Silent by default, so that a library call prints nothing; the command line turns it on with ``enable()``. On a
 terminal the bar moves; elsewhere a plain line appears every 30 seconds, so that a log file stays readable.
+
+Names, texts and messages of others may be given as they are: what a terminal would act on is printed as an escape, and
+a line end within a line or a warning too.
 """
 
 import sys
@@ -11,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from curate.runtime.streams import print_message
+from curate.runtime.streams import escape_line, guard_streams, open_behind, print_message
 
 _enabled = False
 LABEL_WIDTH = 11
@@ -35,12 +38,12 @@ def say(label: str, text: str) -> None:
     if _enabled:
         wide = textwrap.TextWrapper(WIDTH, f"{label:<{LABEL_WIDTH}} ", " " * (LABEL_WIDTH + 1), break_long_words=False)
         wide.break_on_hyphens = wide.replace_whitespace = wide.drop_whitespace = False
-        lines = wide.wrap(text) or [f"{label:<{LABEL_WIDTH}}"]
+        lines = wide.wrap(escape_line(text)) or [f"{label:<{LABEL_WIDTH}}"]
         print_message("\n".join(line.rstrip() for line in lines))
 
 
 def show(text: str) -> None:
-    """Print a block of text unchanged."""
+    """Print a block of text with its lines."""
     if _enabled:
         print_message(text)
 
@@ -59,7 +62,7 @@ def silence() -> Iterator[None]:
 def warn(text: str) -> None:
     """Print a warning: something the user should see and that does not stop the run."""
     if _enabled:
-        print_message(f"warning: {text}")
+        print_message(escape_line(f"warning: {text}"))
 
 
 def format_count(number: float) -> str:
@@ -148,9 +151,14 @@ def progress(description: str, total_bytes: int | None = None, resumed_bytes: in
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.fields[line]}"))
-    with Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
-        label = f"{description:<{LABEL_WIDTH}}"
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=28),
+        TextColumn("{task.fields[line]}", markup=False),
+    )
+    screen = Console(file=open_behind(sys.stderr))
+    with Bar(*columns, console=screen, transient=True, refresh_per_second=4) as bar, guard_streams():
+        label = f"{escape_line(description):<{LABEL_WIDTH}}"
         task = bar.add_task(label, total=total_bytes or None, completed=resumed_bytes, line="starting")
         state._update = lambda now: bar.update(task, completed=now.resumed_bytes + now.done_bytes, line=now.line())
         yield state

@@ -21,7 +21,12 @@ from typing import Any
 from curate.errors import StorageError
 from curate.runtime import console
 
-STARTER = "from curate.runtime.processes import serve; serve()"
+STARTER = """
+from curate.runtime.processes import serve
+from curate.runtime.streams import guard_streams
+with guard_streams():
+    serve()
+"""
 ENVIRONMENT = {
     # Arrow would start a thread a core in each process.
     "OMP_NUM_THREADS": "1",

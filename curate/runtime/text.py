@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from curate.runtime.console import WIDTH
+from curate.runtime.streams import INVISIBLE, is_safe, spell_char
 
 DEFAULT_RUN = "curated"
 """The run directory where none is named."""
@@ -23,6 +24,8 @@ LABEL = 16
 
 def count_columns(text: str) -> int:
     """Return the width of a text on a terminal: two for Chinese characters and emoji, zero for combining accents."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.category(char) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
@@ -44,9 +47,14 @@ def shorten(text: str, most: int) -> str:
     return text if count_fitting(text, most) == len(text) else text[: count_fitting(text, most - 1)] + "…"
 
 
+def pad_columns(text: str, width: int) -> str:
+    """Return a text with spaces after it up to ``width`` columns of a terminal; a longer one as it is."""
+    return text + " " * (width - count_columns(text))
+
+
 def align_right(cell: str, width: int) -> str:
     """Return a cell of a table, right-aligned in ``width`` columns; a longer one has one space before it."""
-    return cell.rjust(width) if len(cell) < width else f" {cell}"
+    return " " * max(width - count_columns(cell), 1) + cell
 
 
 def align_columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -54,8 +62,8 @@ def align_columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
 
     At least two spaces stand before every cell.
     """
-    widest = max([width, *(len(cell) + 2 for row in rows for cell in row)])
-    return ["".join(cell.rjust(widest) for cell in row) for row in rows]
+    widest = max([width, *(count_columns(cell) + 2 for row in rows for cell in row)])
+    return ["".join(align_right(cell, widest) for cell in row) for row in rows]
 
 
 def wrap_parts(label: str, parts: Iterable[str], gap: str = " ", indent: int = LABEL) -> list[str]:
@@ -64,10 +72,10 @@ def wrap_parts(label: str, parts: Iterable[str], gap: str = " ", indent: int = L
     ``gap`` separates two parts on a line; the parts begin at column ``indent``. A part that is wider than the rest of
     a line is one line. Without parts the result is the label alone.
     """
-    lines = [f"{label:<{indent}}"]
+    lines = [pad_columns(label, indent)]
     for part in parts:
-        longer = lines[-1] + part if len(lines[-1]) == indent else lines[-1] + gap + part
-        if count_columns(longer) > WIDTH and len(lines[-1]) > indent:
+        longer = lines[-1] + part if count_columns(lines[-1]) == indent else lines[-1] + gap + part
+        if count_columns(longer) > WIDTH and count_columns(lines[-1]) > indent:
             lines.append(" " * indent + part)
         else:
             lines[-1] = longer
@@ -77,14 +85,15 @@ def wrap_parts(label: str, parts: Iterable[str], gap: str = " ", indent: int = L
 def escape_unprintable(text: str, kept: str = "") -> str:
     """Return the text with control and invisible characters as Python escapes, except those in ``kept``.
 
-    Spaces of every kind become U+0020. Invisible are the other characters for which ``str.isprintable`` is False.
+    Spaces of every kind become U+0020. Invisible are the other characters for which ``str.isprintable`` is False, and
+    ``streams.INVISIBLE``.
     """
 
     def spell(match: re.Match[str]) -> str:
         char = match[0]
-        if char.isprintable() or char in kept:
+        if char in kept or (char.isprintable() and char not in INVISIBLE):
             return char
-        return " " if unicodedata.category(char) == "Zs" else char.encode("unicode_escape").decode()
+        return " " if unicodedata.category(char) == "Zs" else spell_char(char)
 
     return re.sub(r"[^ -~]", spell, text)
 
@@ -107,11 +116,24 @@ def spell_dataset_path(folder: str) -> str:
 
 def quote_path(path: str | PurePath) -> str:
     """Return a path as it is typed in a shell; bytes that are not UTF-8 and control characters as $'…' escapes."""
-    raw = os.fsencode(path)
-    if all(32 <= byte < 127 for byte in raw) or (is_utf8(str(path)) and str(path).isprintable()):
-        return shlex.quote(str(path))
+    return quote_word(str(path))
+
+
+def quote_word(text: str) -> str:
+    """Return a text as one word of a shell, one that can be printed: what cannot be shown as $'…' escapes."""
+    try:
+        raw = os.fsencode(text)
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        raw = text.encode("utf-8", "surrogatepass")
+    if all(32 <= byte < 127 for byte in raw) or (is_utf8(text) and all(map(is_safe, text))):
+        return shlex.quote(text)
     spelled = [chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\{byte:03o}" for byte in raw]
     return f"$'{''.join(spelled)}'"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Return a command of a shell from its words."""
+    return " ".join(map(quote_word, words))
 
 
 def is_utf8(name: str) -> bool:
@@ -125,5 +147,5 @@ def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:
     ``words`` is the verb with its arguments and options, as typed: ``filter --max-ppl 50``. ``--run`` follows, quoted,
     unless ``run`` is the default directory.
     """
-    named = "" if str(run) == DEFAULT_RUN else f" --run {shlex.quote(str(run))}"
+    named = "" if str(run) == DEFAULT_RUN else f" --run {quote_path(run)}"
     return f"curate {words}{named}"

@@ -51,7 +51,7 @@ def bucket(
     """
     from pathlib import Path
 
-    from curate.rundir.columns.names import qualify_name
+    from curate.rundir.columns.names import qualify_name, read_name
     from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
@@ -75,7 +75,8 @@ def bucket(
     else:
         names, chosen = _choose_within(opened, within)
         warning, known = None, None
-        job = BucketJob(opened, found, ALIASES.get(by or "ppl", by or "ppl"), names, chosen, quantiles, None)
+        column = read_name(by or "ppl")
+        job = BucketJob(opened, found, ALIASES.get(column, column), names, chosen, quantiles, None)
     return assign_buckets(job, warning, save_cutoffs)
 
 

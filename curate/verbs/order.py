@@ -80,6 +80,7 @@ def order(
     where a table of the run is stale.
     """
     from curate.rundir import parquet
+    from curate.rundir.columns.names import read_name
     from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
@@ -101,7 +102,8 @@ def order(
     opened = open_run(run)
     read = opened.finished_scores()["counts"]["read"]
     found = rejections.open_rejections(opened)
-    column = ALIASES.get(by, by)
+    column = ALIASES.get(read_name(by), read_name(by))
+    stratify = None if stratify is None else read_name(stratify)
     parameters = {"by": column, "direction": direction, "schedule": schedule, **asked.parameters}
     parameters |= {"jitter": jitter, "stratify": stratify, "seed": seed, "generator": "PCG64"}
     with open_scratch(opened.path / ".scratch", read, limit) as scratch:

@@ -1,7 +1,6 @@
 """``curate report``: one page that shows a run, and its numbers as JSON."""
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +8,7 @@ import typer
 from curate.errors import UsageError
 from curate.reports.page.summary import ReportSummary
 from curate.runtime.options import COMMAS, RunOption, verb_function
-from curate.runtime.text import DEFAULT_RUN
+from curate.runtime.text import DEFAULT_RUN, quote_word
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +54,7 @@ def report(
     opened = open_run(run)
     page = expand_home(out) if out is not None else opened.path / "report.html"
     if os.path.isdir(page):  # which a name that is too long does not make fail
-        hint = f"--out {shlex.quote(str(page / 'report.html'))}"
+        hint = f"--out {quote_word(str(page / 'report.html'))}"
         raise UsageError(f"{page} is a folder; a report is a file", hint)
     if page.suffix == ".json":
         raise UsageError(

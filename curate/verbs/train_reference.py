@@ -4,7 +4,6 @@ CCNet, Marion et al. and Ankner et al. all score with a model trained on text of
 small model of the right text tells more than a large one of the wrong text.
 """
 
-import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -24,6 +23,7 @@ from curate.runtime.options import (
     as_list,
     verb_function,
 )
+from curate.runtime.text import quote_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class TrainedReference:
             f"{record['seconds'] / 60:.1f} minutes\n"
             f"held out      {record['held_out_bits_per_byte']:.3f} bits per byte "
             f"on {record['held_out_documents']:,} documents\n\n"
-            f"next: curate score CORPUS --model {shlex.quote(self.out)}"
+            f"next: curate score CORPUS --model {quote_word(self.out)}"
         )
 
     def as_dict(self) -> dict[str, Any]:

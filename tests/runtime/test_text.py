@@ -10,8 +10,13 @@ from curate.runtime.text import (
     DATASET_FORMATS,
     align_columns,
     align_right,
+    command,
+    count_columns,
     escape_unprintable,
+    join_words,
+    pad_columns,
     quote_path,
+    quote_word,
     spell_dataset_path,
 )
 
@@ -58,3 +63,22 @@ def test_a_quoted_path_is_read_by_the_shell_as_it_was(name):
     quoted = quote_path(os.fsdecode(name))
     assert quoted.isprintable() and quoted.encode()
     assert subprocess.run(["bash", "-c", f"printf %s {quoted}"], capture_output=True).stdout == name
+
+
+@pytest.mark.parametrize(
+    "word", ["plain", "a b", "it's", "\x1b[31m'", "a\nb", "\u202e\u2028", "\x9b", "日本", "a\u00a0b", "", "-x"]
+)
+def test_a_word_of_a_hint_can_be_printed_and_is_read_by_the_shell_as_it_was(word):
+    quoted = quote_word(word)
+    assert escape_unprintable(quoted, "\u00a0") == quoted
+    for line in (f"printf %s {quoted}", join_words(["printf", "%s", word])):
+        assert subprocess.run(["bash", "-c", line], capture_output=True).stdout == word.encode()
+    assert command("status", word).endswith(f" --run {quoted}")
+
+
+def test_cells_of_wide_and_combining_characters_have_the_width_of_a_terminal():
+    for text in ("abc", "日本語", "e\u0301a\u0308", "🙂", "", "ＡＢ"):
+        assert count_columns(pad_columns(text, 12)) == count_columns(align_right(text, 12)) == 12
+    assert pad_columns("日本語", 4) == "日本語" and align_right("日本語", 4) == " 日本語"
+    first, second = align_columns([["日本", "1"], ["a", "22"]], 4)
+    assert count_columns(first) == count_columns(second)

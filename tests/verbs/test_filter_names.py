@@ -185,3 +185,43 @@ def test_a_name_with_a_comma_is_quoted_and_recorded_so(tmp_path):
     summary = curate.filter(str(run.path), keep="low", by="bytes", within='"a,b",c')
     assert {line.name for line in summary.ledger} == {"0 / 1", "1 / 1"}
     assert summary.parameters["within"] == '"a,b",c'
+
+
+def test_a_quoted_name_is_found_in_all_rows_and_in_every_option(tmp_path):
+    rows = [{"text": f"document {number} of words", "My Col": number, 'q"u': number, "日本": number, "a.b": number,
+             "a": {"b": 10 - number, "c d": number}} for number in range(6)]  # fmt: skip
+    many = [{"text": f"filler {number} of words"} for number in range(20_000)]
+    write_lines(tmp_path / "a.jsonl", [*rows, *many, *({"text": "late", "my score": n} for n in range(3))])
+    run = make_run(tmp_path / "run", [tmp_path / "a.jsonl"])
+    kept = {
+        '"my score" > 0': 2,
+        'doc."my score" > 0': 2,
+        '"My Col" > 3': 2,
+        '"my col" > 3': 2,
+        'doc."My Col" > 3': 2,
+        '"q""u" > 3': 2,
+        '"日本" > 3': 2,
+        '"a.b" > 4': 1,
+        "a.b > 4": 6,
+        "a['b'] > 4": 6,
+        'a."c d" > 4': 1,
+    }
+    for where, count in kept.items():
+        assert (where, count_kept(run, where)) == (where, count)
+    with pytest.raises(UsageError, match="no column 'my scores'"):
+        count_kept(run, '"my scores" > 0')
+    for name in ('"My Col"', "My Col", 'doc."My Col"', '"doc.My Col"'):
+        assert curate.filter(run=str(run.path), keep="high", rate=0.5, by=name, ledger="none").kept.documents == 3
+        assert curate.bucket(run=str(run.path), by=name, quantiles=2, within="none").by.endswith("My Col")
+        assert curate.order(run=str(run.path), by=name).by.endswith("My Col")
+    for name in ('"My Col"', "My Col", 'doc."My Col"'):
+        curate.filter(run=str(run.path), keep="0:100", by="bytes", within=name, dry_run=True)
+
+
+@pytest.mark.parametrize("name", ["rejection", "part", "place", "Rejection", "PART", "said", "measured", "key"])
+def test_a_name_of_ours_that_no_document_of_a_run_has_is_the_users(tmp_path, name):
+    write_lines(tmp_path / "a.jsonl", [{"text": f"document {n} of words", name: f"v{n % 2}"} for n in range(6)])
+    run = make_run(tmp_path / "run", [tmp_path / "a.jsonl"])
+    write_hits(run, [])
+    for spelled in (name, f'"{name}"', f"doc.{name}", name.lower()):
+        assert count_kept(run, f"{spelled} = 'v1'") == 3

@@ -13,7 +13,6 @@ import glob
 import json
 import os
 import re
-import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from curate.corpus.files.hub import parse_hub_name
 from curate.corpus.files.streams import as_failure, filesystem_of, is_url, open_binary
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
-from curate.runtime.text import command, quote_path
+from curate.runtime.text import command, quote_path, quote_word
 
 SUFFIX_TO_FORMAT = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
 
@@ -221,7 +220,7 @@ def hint_missing(path: str) -> str:
     if near:
         return "did you mean " + " or ".join(os.path.join(parent, entry) for entry in near) + "?"
     if len(path.split()) > 1 and os.sep not in path:
-        return f"to score the text itself: {command(f'score --text {shlex.quote(path)}')}"
+        return f"to score the text itself: {command(f'score --text {quote_word(path)}')}"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
         return f"for a dataset of the Hub add its split: {path}:train"
     return f"the nearest folder that exists is {parent or '.'}"

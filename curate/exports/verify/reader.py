@@ -6,7 +6,6 @@ shard_row, file, row, tokens, cumulative_tokens (this document included).
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from curate.exports.formats.shards import FORMATS, TABLE_FORMATS, list_shards
 from curate.exports.verify.order_check import UNKNOWN, Positions
 from curate.runtime.arrays import Int64Array
 from curate.runtime.files import expand_home
-from curate.runtime.text import command
+from curate.runtime.text import command, quote_word
 
 ORDER_COLUMNS = ("position", "shard", "shard_row", "file", "row", "tokens", "cumulative_tokens")
 ROW_BITS = 40
@@ -90,14 +89,14 @@ class Export:
 
 def make_export_hint(folder: Path) -> str:
     """Return the command that writes an export again; its run and its options are not known here."""
-    return command(f"export {shlex.quote(str(folder))} --overwrite")
+    return command(f"export {quote_word(str(folder))} --overwrite")
 
 
 def open_export(out: str | Path) -> Export:
     """Open an export. Raises UsageError where there is none, TableError where its manifest is incomplete."""
     folder = expand_home(out)
     if not folder.is_dir():
-        raise UsageError(f"there is no export {folder}", command(f"export {shlex.quote(str(folder))}"))
+        raise UsageError(f"there is no export {folder}", command(f"export {quote_word(str(folder))}"))
     if not dataset_folder.is_export(folder):
         message = f"{folder} is not an export of curate: its manifest.json is missing or of another program"
         raise UsageError(message, "curate export OUT")

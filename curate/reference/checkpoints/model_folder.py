@@ -6,12 +6,12 @@ before the weights are read, and ``explain_failure`` makes one line and a way ou
 
 import json
 import re
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from curate.errors import ModelError
+from curate.runtime.text import quote_word
 
 OTHER_MODEL = "name a transformers folder or a Hub id with --model, e.g. --model HuggingFaceTB/SmolLM2-135M"
 DECODER = "perplexity needs a decoder that predicts the next token, such as a GPT, Llama or Qwen"
@@ -53,14 +53,14 @@ def require_model_folder(folder: Path) -> None:
         raise ModelError(message, DECODER)
     if "config.json" not in names:
         inner = next((path.parent for path in sorted(folder.glob("*/config.json"))), None)
-        hint = OTHER_MODEL if inner is None else f"--model {shlex.quote(str(inner))}"
+        hint = OTHER_MODEL if inner is None else f"--model {quote_word(str(inner))}"
         raise ModelError(f"{folder} is not a model folder: it has no config.json, only {shown}", hint)
     if not has_weights and not any(folder.glob("*.index.json")):
         hint = "copy its weights there: model.safetensors, or all of its shards and their index"
         raise ModelError(f"{folder} has no weights: it has {shown}", hint)
     pointer = next((path for pattern in WEIGHTS for path in folder.glob(pattern) if _is_pointer(path)), None)
     if pointer is not None:
-        hint = f"git -C {shlex.quote(str(folder))} lfs pull"
+        hint = f"git -C {quote_word(str(folder))} lfs pull"
         raise ModelError(f"{pointer} is a pointer of Git LFS, not the weights themselves", hint)
 
 

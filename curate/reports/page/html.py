@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from curate.runtime import files
 from curate.runtime.console import format_count, format_size
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_change, format_figure, format_share, format_whole_percent
-from curate.runtime.text import fold_whitespace
+from curate.runtime.text import fold_whitespace, quote_word
 from curate.stages.decontaminate.report.html import make_cards
 from curate.stages.decontaminate.report.wording import name_item, name_place
 
@@ -137,7 +136,7 @@ def say_filter(record: Mapping[str, Any] | None) -> str:
 
 
 def _quote(value: Any) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else shlex.quote(str(value))
+    return f"{value:.10g}" if isinstance(value, float) else quote_word(str(value))
 
 
 def say_buckets(parameters: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 A name is a column, or a path with dots to a field within one (``meta.lang``). Where a column of the documents has the
 name of one of the scores, the bare name in ``--by`` and ``--where`` is that of the scores. ``doc.NAME`` is always the
 column of the documents (of a column that is called ``doc`` the field, where they have no column NAME), and is looked
-for in all rows where the starts of the files do not show it. Options about groups (``--within``, ``--ledger``,
+for in all rows where the starts of the files do not show it. A name, or a part of a path, may stand in double quotes
+(``"My Col"``, ``doc."My Col"``), as SQL has them. Options about groups (``--within``, ``--ledger``,
 ``--stratify``) are about columns of the documents only. Names in a list are separated by commas; one with a comma in
 it stands in double quotes.
 """
@@ -25,7 +26,9 @@ from curate.rundir.signals import SIGNALS
 
 PREFIX = "doc."
 """Before the name of a column of the documents, where the bare name is another's."""
-QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(,|$)')
+STRING = r'"(?:[^"]|"")*"'
+QUOTED = re.compile(rf'\s*((?:[^",.]+\.)*{STRING}(?:\.(?:[^",.]+|{STRING}))*)\s*(,|$)')
+"""A path of which a part at least is in double quotes."""
 LISTED = 20
 """Names that a message lists."""
 MOST_FIELDS = 10_000
@@ -52,7 +55,7 @@ def split_names(text: str) -> list[str]:
     while rest:
         quoted = QUOTED.match(rest)
         if quoted is not None:
-            names.append(quoted[1].replace('""', '"'))
+            names.append(_unquote(quoted[1]))
             rest = rest[quoted.end() :]
         else:
             name, _, rest = rest.partition(",")
@@ -62,7 +65,19 @@ def split_names(text: str) -> list[str]:
 
 def join_names(names: Iterable[str]) -> str:
     """Return the text that ``split_names`` reads as these names."""
-    return ",".join(_quote(name) if "," in name or name.startswith('"') else name for name in names)
+    return ",".join(
+        _quote(name) if "," in name or QUOTED.match(name) or name.startswith('"') else name for name in names
+    )
+
+
+def read_name(text: str) -> str:
+    """Return the name in a text such as ``--by`` takes: without double quotes around it or around parts of its path."""
+    quoted = QUOTED.fullmatch(text)
+    return text if quoted is None or quoted[2] else _unquote(quoted[1])
+
+
+def _unquote(path: str) -> str:
+    return re.sub(STRING, lambda match: match[0][1:-1].replace('""', '"'), path)
 
 
 def _quote(name: str) -> str:

@@ -53,15 +53,18 @@ class Masks:
 
     def render(self) -> str:
         """Return the text for a terminal."""
-        lines = [f"template   {self.template}"]
+        from curate.runtime.text import fold_whitespace
+
+        lines = [f"template   {fold_whitespace(self.template)}"]
         for masked in self.examples:
-            lines += ["", f"{masked.name}   {masked.place}   {masked.scored:,} of {masked.read:,} tokens are scored"]
+            where = f"{fold_whitespace(masked.name)}   {fold_whitespace(masked.place)}"
+            lines += ["", f"{where}   {masked.scored:,} of {masked.read:,} tokens are scored"]
             if masked.reason:
-                lines.append(f"  not scored: {masked.reason}")
-            lines += [f"  {line}" for line in masked.text.splitlines()]
-            lines += [f"  note: {note}" for note in masked.notes]
+                lines.append(f"  not scored: {fold_whitespace(masked.reason)}")
+            lines += [f"  {line}" for line in masked.text.split("\n")] if masked.text else []
+            lines += [f"  note: {fold_whitespace(note)}" for note in masked.notes]
             if masked.audit:
-                lines.append(f"  {masked.audit}")
+                lines.append(f"  {fold_whitespace(masked.audit)}")
         return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.runtime.console import format_count
 from curate.runtime.numbers import format_figure, format_share
-from curate.runtime.text import align_right, command
+from curate.runtime.text import align_right, command, fold_whitespace, pad_columns, shorten
 
 if TYPE_CHECKING:
     from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
@@ -217,7 +217,7 @@ class Ranking:
         score = scores[self.by]
         rsr = "" if self.by == "rsr" else align_right(format_number(scores["rsr"].value), 6)
         rank = "set aside" if ranked.set_aside else f"{format_rank_interval(ranked):<6}{ranked.group}".rstrip()
-        line = f"{ranked.rank or '–':>2}  {clip(ranked.name, NAME - 1):<{NAME}}{clip(schema, SCHEMA - 1):<{SCHEMA}}"
+        line = f"{ranked.rank or '–':>2}  {_pad(ranked.name, NAME)}{_pad(schema, SCHEMA)}"
         line += f"{ranked.examples:>8,} {format_number(score.value):>7} {format_interval(score):<14}{rsr}"
         line += align_right(format_number(scores["ifd_ppl"].value), 6)
         line += align_right(f"{scores['response_tokens'].value:,.0f}", 7)
@@ -296,7 +296,7 @@ class Ranking:
         for reading in self.readings:
             three = (reading.base_raw, reading.chat_raw, reading.chat_template)
             numbers = "".join(f"{format_number(score.value):>11}" for score in three)
-            begin = f"{clip(reading.name, NAME - 1):<{NAME}}{numbers}   "
+            begin = f"{_pad(reading.name, NAME)}{numbers}   "
             lines += wrap(f"domain {reading.domain}, answers {reading.alignment}; {reading.advice}", begin)
         return lines
 
@@ -384,9 +384,9 @@ def round_up(number: float) -> int:
     return math.ceil(number / size) * size
 
 
-def clip(text: str, most: int) -> str:
-    """Return a text of at most ``most`` characters, cut with an ellipsis."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _pad(name: str, width: int) -> str:
+    """Return a name of others as a cell of ``width`` columns, with at least one space at its end."""
+    return pad_columns(shorten(fold_whitespace(name), width - 1), width)
 
 
 def wrap(text: str, begin: str = "") -> list[str]:

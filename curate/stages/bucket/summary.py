@@ -52,9 +52,10 @@ class BucketSummary:
         many = "" if self.documents == 1 else "s"
         said = f"{self.documents:,} document{many} by {self.by}, {self.scheme}, {self.chosen}"
         lines = [line.rstrip() for line in wrap_parts("cut", said.split())]
-        lines += [f"{'':<24}{'documents':>22}{'tokens':>20}   {self.by}", *self._rows(self.buckets, "", 22)]
+        by = fold_buckets(self.by, 30)
+        lines += [f"{'':<24}{'documents':>22}{'tokens':>20}   {by}", *self._rows(self.buckets, "", 22)]
         if self.unmeasured:
-            lines.append(f"{'in no bucket':<24}{self.unmeasured:>13,}   without {self.by}")
+            lines.append(f"{'in no bucket':<24}{self.unmeasured:>13,}   without {by}")
         if self.within and 1 < len(self.groups) <= GROUPS:
             for name, own in self.groups.items():
                 lines += [fold_buckets(name, 60), *self._rows(own, "  ", 20)]
@@ -67,6 +68,7 @@ class BucketSummary:
     def _rows(self, buckets: tuple[BucketShare, ...], indent: str, width: int) -> list[str]:
         from curate.runtime.console import format_count
         from curate.runtime.numbers import format_figure, format_share
+        from curate.runtime.text import pad_columns
 
         many, tokens = sum(one.documents for one in buckets), sum(one.tokens for one in buckets)
         lines = []
@@ -74,7 +76,7 @@ class BucketSummary:
             span = "–" if one.lowest is None else f"{format_figure(one.lowest)} … {format_figure(one.highest or 0.0)}"
             documents = f"{one.documents:>13,} {format_share(one.documents, many):>8}"
             weight = f"{format_count(one.tokens):>11} {format_share(one.tokens, tokens):>8}"
-            lines.append(f"{indent}{one.name:<{width}}  {documents}{weight}   {span}")
+            lines.append(f"{indent}{pad_columns(fold_buckets(one.name, width), width)}  {documents}{weight}   {span}")
         return lines
 
 

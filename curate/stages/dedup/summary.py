@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curate.rundir.verdicts.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
+from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_share
-from curate.runtime.text import command
+from curate.runtime.text import command, fold_whitespace, shorten
 from curate.stages.dedup.options import Keeper
 
 RULES: Mapping[Keeper, str] = {
@@ -191,13 +192,9 @@ def _render_largest(summary: DedupSummary) -> list[str]:
     for cluster in summary.largest:
         keeper = cluster.keeper_id or f"{cluster.keeper_file}:{cluster.keeper_row}"
         name = keeper if cluster.keeper_source is None else f"{cluster.keeper_source} {keeper}"
-        line = f"{cluster.documents:>9,}   {_visible(name)[:60]}   {_visible(cluster.opening)}"
-        lines.append(line if len(line) <= 100 else line[:98] + " …")
+        named = shorten(fold_whitespace(name), 60)
+        lines.append(shorten(f"{cluster.documents:>9,}   {named}   {fold_whitespace(cluster.opening)}", WIDTH))
     return lines
-
-
-def _visible(text: str) -> str:
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _render_next(summary: DedupSummary) -> list[str]:

@@ -13,8 +13,9 @@ import numpy as np
 from curate.corpus import SliceMark
 from curate.rundir import parquet
 from curate.rundir.aligned_parts import number_of
+from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_figure
-from curate.runtime.text import fold_whitespace
+from curate.runtime.text import fold_whitespace, pad_columns, shorten
 
 if TYPE_CHECKING:
     from curate.rundir.document_blocks import DocumentBlock
@@ -168,8 +169,8 @@ def render_boundaries(boundaries: Sequence[Boundary] | None) -> list[str]:
         lines += ["", f"boundary    {boundary.column} {format_figure(boundary.value)}{group}: {boundary.reason}"]
         for label, neighbours in (("kept", boundary.kept), ("rejected", boundary.rejected)):
             for nth, near in enumerate(neighbours):
-                name = fold_whitespace(near.id or f"{near.file}:{near.row}")[:28]
+                name = shorten(fold_whitespace(near.id or f"{near.file}:{near.row}"), 28)
                 text = fold_whitespace(near.text) if near.text is not None else "(cannot be read)"
-                head = f"  {label if nth == 0 else '':<10}{format_figure(near.value):>8}  {name:<28}  "
-                lines.append((head + text)[:100].rstrip())
+                head = f"  {label if nth == 0 else '':<10}{format_figure(near.value):>8}  {pad_columns(name, 28)}  "
+                lines.append(shorten(head + text, WIDTH).rstrip())
     return lines

@@ -36,7 +36,7 @@ import pyarrow as pa
 
 from curate.errors import UsageError
 from curate.rundir.columns import kinds
-from curate.rundir.columns.names import PREFIX, is_score_name, join_names, split_group_columns
+from curate.rundir.columns.names import PREFIX, is_score_name, join_names, read_name, split_group_columns
 from curate.rundir.schemas import ALIASES
 from curate.rundir.signals import SIGNALS
 from curate.runtime.arrays import Float64Array
@@ -275,7 +275,7 @@ def _make_band(options: FilterOptions) -> Band | None:
             }
         )
         return None
-    column = options.by or "ppl"
+    column = read_name(options.by or "ppl")
     within = tuple(split_group_columns(options.within)) if options.within else ()
     low, high = _find_shares(keep, rate)
     if budget is not None and (rate is not None or ":" in keep):

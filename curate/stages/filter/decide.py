@@ -47,6 +47,7 @@ from curate.stages.filter.criteria import (
     parameters_of,
     split_trials,
 )
+from curate.stages.filter.steadiness import has_subquery
 from curate.stages.filter.summary import FilterSummary, FilterTrial
 from curate.stages.filter.where import build_where_query, check_where
 
@@ -113,7 +114,8 @@ class FilterJob:
             with scores_view.open_scores(self.run, self.memory_limit, self.rejections, carry) as connection:
                 scores_view.check_rejections_are_scored(connection, self.run, self.rejections)
                 if condition is not None:
-                    check_where(connection, condition.sql, self.run.corpus().columns)
+                    corpus = self.run.corpus()
+                    check_where(connection, condition.sql, corpus.columns, corpus.is_typed)
         return BlockReader(
             self.run,
             self.rejections,
@@ -162,7 +164,8 @@ class FilterJob:
 
     def _answer_where(self, condition: SettledCondition) -> Iterator[pa.RecordBatch]:
         """Yield what the user's SQL gives for each row. Raises UsageError where it fails on one, as a cast can."""
-        views = scores_view.open_scores(self.run, self.memory_limit, self.rejections, condition.carry)
+        threads = 1 if has_subquery(condition.sql) else None  # a sum of several threads ends in other digits each time
+        views = scores_view.open_scores(self.run, self.memory_limit, self.rejections, condition.carry, threads)
         with tally.blaming_sql(), views as connection:
             yield from sql.stream_batches(connection, build_where_query(condition.sql))
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from curate.rundir.verdicts.reasons import UNREADABLE, group_reasons, is_unscored
 from curate.rundir.verdicts.tally import DomainChange, Share
+from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_change, format_figure, format_share
-from curate.runtime.text import align_right, command
+from curate.runtime.text import align_right, command, count_columns, pad_columns, shorten
 
 if TYPE_CHECKING:
     from curate.stages.filter.boundary_examples import Boundary
@@ -148,13 +149,13 @@ def _line(label: str, share: Share, total: Share, width: int) -> str:
 
     documents = f"{share.documents:>13,}  {format_share(share.documents, total.documents):>7}"
     tokens = f"{format_count(share.tokens):>10} tokens  {format_share(share.tokens, total.tokens):>7}"
-    return f"{label:<{width}}{documents}{tokens}".rstrip()
+    return f"{pad_columns(label, width)}{documents}{tokens}".rstrip()
 
 
 def _render_counts(summary: FilterSummary) -> list[str]:
     reasons = {UNREADABLE: Share(summary.unreadable)} if summary.unreadable else {}
     labelled = [(f"  {_short(why, LABEL_CHARS)}", one) for why, one in {**reasons, **summary.rejected}.items()]
-    width = max([34, *(len(label) for label, _ in labelled)])
+    width = max([34, *(count_columns(label) for label, _ in labelled)])
     listed = [("read", summary.read), *labelled, ("kept", summary.kept)]
     lines = [*(_line(label, share, summary.read, width) for label, share in listed), *summary.also]
     lines.append(f"median perplexity {_median(summary.scored)} before, {_median(summary.kept)} after")
@@ -169,8 +170,7 @@ def _render_ledger(summary: FilterSummary) -> list[str]:
     if len(rest) == 1:
         shown, rest = summary.ledger, ()
     lines = [_render_ledger_line(line, summary) for line in [*shown, *([_sum_lines(rest)] if rest else [])]]
-    width = len(summary.domain or "")
-    return ["", f"{_short(summary.domain or '', NAME_CHARS)}{head[width:]}" if width < 20 else head, *lines]
+    return ["", pad_columns(_short(summary.domain or "", NAME_CHARS), 22) + head[22:], *lines]
 
 
 def _sum_lines(lines: tuple[DomainChange, ...]) -> DomainChange:
@@ -195,7 +195,7 @@ def _render_ledger_line(line: DomainChange, summary: FilterSummary) -> str:
         format_share(after.tokens, summary.kept.tokens) or "–",
     ]
     return (
-        f"{_short(line.name, NAME_CHARS):<22}{documents}{tokens}{shares[0]:>8} →{shares[1]:>8}"
+        f"{pad_columns(_short(line.name, NAME_CHARS), 22)}{documents}{tokens}{shares[0]:>8} →{shares[1]:>8}"
         f"{align_right(_median(before), 8)} →{align_right(_median(after), 6)}"
     )
 
@@ -215,9 +215,10 @@ def _render_sweep(summary: FilterSummary) -> list[str]:
         documents = f"{share.documents:>11,} {format_share(share.documents, summary.read.documents):>7}"
         tokens = f"{format_count(share.tokens):>9} {format_share(share.tokens, summary.read.tokens):>7}"
         changes = _spell_largest_change(trial) if trial is not None and summary.domain else ""
-        label = [name] if len(name) <= 26 else [name, ""]
+        label = [name] if count_columns(name) <= 26 else [name, ""]
         lines += label[:-1]
-        lines.append(f"{label[-1]:<26}{documents}{tokens}{_median(share):>12}   {changes}".rstrip()[:100])
+        line = f"{pad_columns(label[-1], 26)}{documents}{tokens}{_median(share):>12}   {changes}".rstrip()
+        lines.append(shorten(line, WIDTH))
     before = group_reasons({why: one.documents for why, one in summary.rejected.items()})
     named = [line for line in before if not is_unscored(line.label)]
     if named:

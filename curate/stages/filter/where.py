@@ -10,6 +10,7 @@ import duckdb
 from curate.errors import UsageError
 from curate.rundir import scores_view, sql
 from curate.rundir.columns.names import PREFIX, is_score_name
+from curate.stages.filter.steadiness import check_functions, check_words
 
 MOST_NAMES = 60
 """Columns that a message lists."""
@@ -25,19 +26,24 @@ def check_expression(text: str | None) -> str | None:
         hint = 'one condition over the columns, as in --where "perplexity < 50 and tokens >= 64"; '
         hint += """a name with a space, or that SQL uses itself, in double quotes: --where '"My Col" = 1'"""
         raise UsageError(f"--where is not an SQL expression: {explain_sql_error(error)}", hint) from error
+    check_functions(text)
     return text
 
 
-def check_where(connection: duckdb.DuckDBPyConnection, where: str, of_documents: Sequence[str] = ()) -> None:
+def check_where(
+    connection: duckdb.DuckDBPyConnection, where: str, of_documents: Sequence[str] = (), is_typed: bool = True
+) -> None:
     """Bind the condition to the columns of the scores.
 
-    ``of_documents`` are the columns of the documents, which messages name too. Raises UsageError for one that DuckDB
-    cannot bind, one that gives no boolean, and one that calls a function which gives another value each time.
+    ``of_documents`` are the columns of the documents, which messages name too; where ``is_typed`` they have no others.
+    Raises UsageError for one that DuckDB cannot bind, one that gives no boolean, and one that is not steady.
     """
     of_scores = scores_view.list_columns(connection)
     others = [PREFIX + name if name in of_scores and is_score_name(name) else name for name in of_documents]
     known = list(dict.fromkeys([*of_scores, *others]))
     hint = f"the columns are: {', '.join(known[:MOST_NAMES])}{', …' if len(known) > MOST_NAMES else ''}"
+    hint += "" if is_typed else f"; {PREFIX}NAME is looked for in all rows"
+    check_words(where, of_scores)
     for column, verb in scores_view.REJECTION_COLUMNS.items():
         if re.search(rf"\b{column}\b", where) and column not in known:
             hint = f"{column} is a column once curate {verb} has run; {hint}"
@@ -51,7 +57,6 @@ def check_where(connection: duckdb.DuckDBPyConnection, where: str, of_documents:
         raise UsageError(f"--where: {message}", f"{_suggest(message, known)}{hint}") from error
     if kind != "BOOLEAN":
         raise UsageError(f"--where gives {kind}, not true or false", hint)
-    _check_steady(connection, where)
 
 
 def explain_sql_error(error: duckdb.Error) -> str:
@@ -69,18 +74,14 @@ def _suggest(message: str, known: Sequence[str]) -> str:
         return "text compares with a number as in try_cast(NAME as double) > 5; "
     named = re.search(r'column "([^"]+)" not found', message) or re.search(r"table .* found!, at: ([\w.]+)", message)
     close = difflib.get_close_matches(named[1], known, 1) if named else []
-    return f"did you mean {close[0]}? " if close else ""
+    return f"did you mean {_spell_name(close[0])}? " if close else ""
 
 
-def _check_steady(connection: duckdb.DuckDBPyConnection, where: str) -> None:
-    """Refuse functions that give another value each time: the same run must give the same documents."""
-    query = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
-    changing = {str(name) for (name,) in connection.execute(query).fetchall()}
-    for name in re.findall(r"\b([a-z_]\w*)\s*\(", where.lower()):
-        if name in changing:
-            raise UsageError(
-                f"--where: {name}() gives another value each time", "a run must be reproducible; leave it out"
-            )
+def _spell_name(name: str) -> str:
+    """Return a column as SQL has it: quoted where it is not a word, with ``doc.`` before the quotes."""
+    bare = name.removeprefix(PREFIX)
+    quoted = bare if re.fullmatch(r"(?!\d)\w+(\.(?!\d)\w+)*", bare) else sql.quote_name(bare)
+    return name.removesuffix(bare) + quoted
 
 
 def build_where_query(where: str) -> str:

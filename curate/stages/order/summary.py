@@ -74,11 +74,12 @@ class OrderSummary:
     def _tenths(self) -> list[str]:
         from curate.runtime.histogram import sparkline
         from curate.runtime.numbers import format_figure
-        from curate.runtime.text import align_columns
+        from curate.runtime.text import align_columns, fold_whitespace, pad_columns, shorten
 
         medians = [one.median for one in self.tenths]
         row = {"median": medians, "mean": [one.mean for one in self.tenths]}
-        lines = [f"{self.by:<{LABEL}}median {format_figure(self.median)}; along the order, by tenths of its tokens:"]
+        by = pad_columns(shorten(fold_whitespace(self.by), 30), LABEL)
+        lines = [f"{by}median {format_figure(self.median)}; along the order, by tenths of its tokens:"]
         cells = [["–" if value is None else format_figure(value) for value in values] for values in row.values()]
         *figures, bars = align_columns([*cells, list(sparkline(_heights(medians)))], 8)
         lines += [f"{'  ' + name:<{LABEL}}{figure}" for name, figure in zip(row, figures, strict=True)]
@@ -86,16 +87,16 @@ class OrderSummary:
 
     def _strata(self) -> list[str]:
         from curate.runtime.console import format_count
-        from curate.runtime.text import fold_whitespace, shorten
+        from curate.runtime.text import fold_whitespace, pad_columns, shorten
 
         lines = []
         if self.strata:
             column = shorten(fold_whitespace(self.parameters["stratify"]), 32)
-            lines.append(f"{column:<34}{'tokens':>14}{'share':>10}   in a tenth")
+            lines.append(f"{pad_columns(column, 34)}{'tokens':>14}{'share':>10}   in a tenth")
         for one in self.strata[:STRATA]:
             name = "(none)" if one.value is None else shorten(fold_whitespace(one.value), 30)
             tenths = f"{100 * one.lowest:.1f} … {100 * one.highest:.1f} %"
-            lines.append(f"  {name:<32}{format_count(one.tokens):>14}{100 * one.share:>8.1f} %   {tenths}")
+            lines.append(f"  {pad_columns(name, 32)}{format_count(one.tokens):>14}{100 * one.share:>8.1f} %   {tenths}")
         more = len(self.strata) - STRATA
         return [*lines, f"  and {more:,} more"] if more > 0 else lines
 

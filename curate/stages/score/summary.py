@@ -1,12 +1,11 @@
 """What ``curate score`` returns, and how it prints."""
 
-import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CorpusError
 from curate.runtime.numbers import count_noun
-from curate.runtime.text import align_columns, command
+from curate.runtime.text import align_columns, command, quote_word
 
 if TYPE_CHECKING:
     from curate.reference.protocol import ReferenceModel
@@ -122,7 +121,7 @@ def check_anything_read(summary: ScoreSummary) -> None:
     if not count:
         raise CorpusError("no document was read: the corpus has no rows", "see that its files are not empty")
     message = f"nothing can be read: all {count:,} rows are unreadable"
-    raise CorpusError(message, f"head -3 {shlex.quote(f'{summary.run}/unreadable.jsonl')}")
+    raise CorpusError(message, f"head -3 {quote_word(f'{summary.run}/unreadable.jsonl')}")
 
 
 def summarise_scores(run: "Run", model: str, seconds: float, reference: "ReferenceModel | None" = None) -> ScoreSummary:

@@ -6,7 +6,6 @@ out where a browser would hide or obey them. The same ranking gives the same byt
 
 import math
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,7 +13,7 @@ from typing import Any
 
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_percent
-from curate.runtime.text import fold_whitespace
+from curate.runtime.text import fold_whitespace, quote_word
 from curate.sft.datasets.names import is_name
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 from curate.sft.ranking.page.chart import MOST_OTHERS, plot_ranking, plot_readings
@@ -22,7 +21,6 @@ from curate.sft.ranking.summary import (
     CAUTION,
     Dataset,
     Ranking,
-    clip,
     format_interval,
     format_number,
     format_rank_interval,
@@ -57,7 +55,7 @@ class MeasureOrder:
 def draw_page(ranking: Ranking) -> str:
     """Return the page as text, also where values of the ranking are missing or infinite."""
     templates = open_templates(Path(__file__).parent)
-    templates.filters |= {"fold": fold_whitespace, "clip": clip, "reasons": list_reasons, "level": choose_level}
+    templates.filters |= {"fold": fold_whitespace, "clip": _clip, "reasons": list_reasons, "level": choose_level}
     templates.filters |= {"number": format_number, "interval": format_interval, "share": format_share}
     templates.filters |= {"rank_interval": format_rank_interval}
     return templates.get_template("ranking.html.j2").render(list_values(ranking))
@@ -168,7 +166,7 @@ def list_reasons(reason_to_count: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return reasons with their counts, the most frequent first; those beyond ``REASONS`` share one line."""
     ordered = sorted(reason_to_count.items(), key=lambda item: -item[1])
     rest = ordered[REASONS:]
-    lines = [(clip(fold_whitespace(reason), LONGEST), number) for reason, number in ordered[:REASONS]]
+    lines = [(_clip(fold_whitespace(reason), LONGEST), number) for reason, number in ordered[:REASONS]]
     return [*lines, (f"{len(rest):,} other reasons", sum(number for _, number in rest))] if rest else lines
 
 
@@ -199,7 +197,7 @@ def write_command(ranking: Ranking) -> str:
     flags = ["--no-end-of-turn"] * (not ranking.end_of_turn) + ["--exact"] * bool(identity.get("exact"))
     grown = ranking.sample is not None and any(dataset.drawn > ranking.sample for dataset in ranking.datasets)
     flags += ["--until-separated"] * grown
-    given = [f"--{name} {shlex.quote(str(value))}" for name, value in options if value is not None]
+    given = [f"--{name} {quote_word(str(value))}" for name, value in options if value is not None]
     return " ".join(["curate rank-sft", *map(write_argument, ranking.datasets), *given, *flags])
 
 
@@ -209,4 +207,9 @@ def write_argument(dataset: Dataset) -> str:
     A name that cannot stand before ``=``, such as ``folder/stem``, comes from the path.
     """
     derived = PurePath(dataset.data).name.split(".")[0] == dataset.name or not is_name(dataset.name)
-    return shlex.quote(dataset.data if derived else f"{dataset.name}={dataset.data}")
+    return quote_word(dataset.data if derived else f"{dataset.name}={dataset.data}")
+
+
+def _clip(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters, cut with an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from curate.errors import CorpusError, UsageError
+from curate.runtime.text import quote_word
 from curate.stages.decontaminate.evalsets.column_names import Record, find_column, list_columns
 from curate.stages.decontaminate.evalsets.items import ROLES
 
@@ -108,7 +108,7 @@ def find_given(given: Roles, records: Sequence[Record], where: str) -> dict[str,
 def hint_column(name: str, columns: Iterable[str], role: str) -> str:
     """Return the option that names the nearest column."""
     near = difflib.get_close_matches(name, list(columns), n=1)
-    return f"--eval-fields {shlex.quote(f'{role}={near[0]}') if near else f'{role}=COLUMN'}"
+    return f"--eval-fields {quote_word(f'{role}={near[0]}') if near else f'{role}=COLUMN'}"
 
 
 def join_columns(records: Sequence[Record], most: int = 30) -> str:

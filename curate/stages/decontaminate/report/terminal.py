@@ -1,6 +1,5 @@
 """The result of ``decontaminate`` as lines for a terminal or a log file."""
 
-import shlex
 from collections.abc import Sequence
 
 from curate.runtime.console import WIDTH, format_clock, format_size
@@ -12,6 +11,7 @@ from curate.runtime.text import (
     count_fitting,
     escape_unprintable,
     fold_whitespace,
+    quote_word,
     shorten,
     wrap_parts,
 )
@@ -169,6 +169,6 @@ def _render_verdict(summary: DecontaminationSummary) -> list[str]:
 
 
 def _render_next(summary: DecontaminationSummary) -> list[str]:
-    lines = [f"open {shlex.quote(summary.report)}   to judge what was found"] if summary.report else []
+    lines = [f"open {quote_word(summary.report)}   to judge what was found"] if summary.report else []
     lines += [command(words, summary.run) for words in ("filter --dry-run", "status", "export out/")]
     return [("next: " if number == 0 else "      ") + escape_unprintable(line) for number, line in enumerate(lines)]
