@@ -21,7 +21,8 @@ from curate.exports.job import ExportChoice
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles
 from curate.rundir.document_blocks import BlockReader
-from curate.rundir.run import compute_fingerprint, open_run
+from curate.rundir.ownership import check_outside
+from curate.rundir.run import compute_fingerprint, list_local_paths, open_run
 from curate.rundir.verdicts import tally
 from curate.rundir.verdicts.rejections import open_rejections
 from curate.runtime.files import check_output_directory, expand_home, make_storage_error
@@ -80,6 +81,7 @@ def write_probe(run: str, options: FilterOptions, out: str, memory_limit: str | 
     low = build_side_criteria("low", options, 1)
     opened = open_run(run)
     opened.finished_scores()
+    check_outside(list_local_paths(opened), expand_home(out), "--probe ")
     reader = FilterJob(opened, open_rejections(opened), memory_limit, "none").open(low)
     reader.load()
     return _write_subsets(reader, options, out)

@@ -82,6 +82,7 @@ def decontaminate(
     from dataclasses import replace
 
     from curate.corpus import check_dialect_used
+    from curate.rundir.ownership import HITS_NAMES
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
     from curate.runtime.files import check_output_file, check_output_page, expand_home
@@ -98,6 +99,8 @@ def decontaminate(
     if not verify:
         check_output_page(page, "--report")
         check_output_file(locked)
+        in_run = [default for default, given in (("contamination.html", report), ("evals.lock", lock)) if not given]
+        opened.reserve(*HITS_NAMES, *in_run, emptied=("hits",))
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
     options |= {"delimiter": delimiter, "quoting": quoting}
     if verify:
@@ -114,6 +117,8 @@ def decontaminate(
     detector = make_detector(items, method)
     check_matchable(detector, sets)
     job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
+    if not verify:
+        opened.enter()
     recall = job.measure(canaries, seed, write=not verify)
     threads = workers or count_cores()
     if verify:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
-from curate.rundir import parquet
+from curate.rundir import ownership, parquet
 from curate.rundir.run import compute_fingerprint
 from curate.runtime.files import check_output_directory, expand_home
 from curate.sft.measuring.responses import RESPONSES
@@ -71,6 +71,10 @@ def open_response_cache(out: str) -> ResponseCache:
         strange = sorted(name for name in names if name not in known and not name.startswith("."))
         if strange:
             message = f"{out} holds something else than a ranking: {', '.join(strange[:3])}"
+            raise UsageError(message, "choose a new folder with --out")
+        foreign = [name for name in names if name in known and not ownership.is_recognised(path / name, {})]
+        if foreign:
+            message = f"{path / min(foreign)} is there, and curate did not make it"
             raise UsageError(message, "choose a new folder with --out")
     return ResponseCache(path)
 

@@ -94,6 +94,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     note["fingerprint"] = compute_fingerprint(note)
     tally = _Tally(len(names), parameters["names"])
     rows = _rows(job, bucket_cutoffs.Assigner(values, ties), lookup, tally)
+    job.run.enter()
     placements.write_placements(job.run.buckets, schemas.BUCKETS, rows, note)
     summary = _summary(job, cut, names, counts, kept, tally, warning, parameters)
     for path in (job.run.path / "cutoffs.json", *((Path(save_to),) if save_to else ())):
