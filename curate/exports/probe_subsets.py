@@ -27,6 +27,7 @@ from curate.rundir.verdicts import tally
 from curate.rundir.verdicts.rejections import open_rejections
 from curate.runtime.files import check_output_directory, expand_home, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
+from curate.runtime.published import hide_folders, hide_in_text
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members
 from curate.stages.filter.counts import DecisionCount, Judgement
 from curate.stages.filter.criteria import Band, Criteria, FilterOptions, build_criteria, parameters_of
@@ -218,10 +219,11 @@ def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
 
 def _describe(summary: ProbeSummary, reader: BlockReader, folder: Path) -> None:
     """Write ``probe.json`` for programs, and ``README.md`` for people and for ``load_dataset``."""
-    numbers = {name: value for name, value in summary.as_dict().items() if name not in ("run", "out")}
+    numbers = hide_folders({name: value for name, value in summary.as_dict().items() if name not in ("run", "out")})
     made_from = {"scores": reader.run.finished_scores()["fingerprint"], **reader.rejections.fingerprints()}
     dataset_folder.write_json(folder / "probe.json", {"made_by": MADE_BY, "made_from": made_from, **numbers})
-    dataset_folder.write_text(folder / "README.md", _make_front_matter(folder) + "\n" + _make_readme(summary))
+    readme = hide_in_text(_make_readme(summary))
+    dataset_folder.write_text(folder / "README.md", _make_front_matter(folder) + "\n" + readme)
 
 
 def _make_readme(summary: ProbeSummary) -> str:

@@ -22,6 +22,7 @@ from curate.rundir import ownership, parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
 from curate.runtime import console, files
+from curate.runtime.published import hide_model
 from curate.runtime.text import command, is_utf8, quote_path
 
 FORMAT = 1
@@ -193,6 +194,16 @@ def reopen_scored_corpus(run: Run, record: Mapping[str, Any]) -> Corpus:
 def fingerprint_of_parts(record: Mapping[str, Any]) -> str:
     """Return what the parts of the scores are made from, as their metadata have it."""
     return str(record.get("parts") or record["fingerprint"])
+
+
+def publish_model(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity of the model of a record of ``score`` as others may see it: of a folder only its name."""
+    identity = dict(record["made_from"].get("model") or {})
+    name, asked = identity.get("model"), record.get("request", {}).get("model", {})
+    if not isinstance(name, str):
+        return identity
+    is_folder = "files" in asked if asked else identity.get("revision") is None
+    return identity | {"model": hide_model(name, is_folder and name not in ("builtin", "none"))}
 
 
 def list_local_paths(run: Run) -> list[str]:

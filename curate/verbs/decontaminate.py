@@ -86,6 +86,7 @@ def decontaminate(
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
     from curate.runtime.files import check_output_file, check_output_page, expand_home
+    from curate.runtime.published import hide_folder
     from curate.runtime.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
@@ -126,6 +127,7 @@ def decontaminate(
     tally, seconds = job.scan(threads, restart)
     evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
-    write_page(page, summary, hits_table.select_for_page(opened, PAGE_HITS))
+    shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
+    write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
     job.record(summary)
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

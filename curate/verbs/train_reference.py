@@ -5,8 +5,8 @@ small model of the right text tells more than a large one of the wrong text.
 """
 
 import shlex
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,9 @@ from curate.runtime.options import (
     as_list,
     verb_function,
 )
+
+if TYPE_CHECKING:
+    from curate.corpus import Corpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,13 @@ def train_reference(
     return TrainedReference(out, asdict(training))
 
 
+def describe_published(corpus: "Corpus") -> str:
+    """Return the line that describes a corpus, with base names in place of its paths."""
+    from curate.runtime.published import hide_folder
+
+    return replace(corpus, paths=tuple(map(hide_folder, corpus.paths))).describe()
+
+
 def open_texts(
     paths: list[str], options: dict[str, Any], limit: int | None, sample: float | None, seed: int, column: str | None
 ) -> tuple[Any, Any, dict[str, str]]:
@@ -185,4 +195,4 @@ def open_texts(
                 if status == "ok":
                     yield str(value)
 
-    return texts, groups, {"description": opened.describe(), "fingerprint": opened.fingerprint()}
+    return texts, groups, {"description": describe_published(opened), "fingerprint": opened.fingerprint()}

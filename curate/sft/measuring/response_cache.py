@@ -22,6 +22,7 @@ from curate.errors import TableError, UsageError
 from curate.rundir import ownership, parquet
 from curate.rundir.run import compute_fingerprint
 from curate.runtime.files import check_output_directory, expand_home
+from curate.runtime.published import hide_folders
 from curate.sft.measuring.responses import RESPONSES
 
 ExampleKey = tuple[str, int, int]
@@ -52,7 +53,7 @@ class ResponseCache:
 
     def store(self, variant: Mapping[str, Any], name: str, made_from: str, responses: pa.Table) -> None:
         """Write all responses of a dataset, in the order of its rows, and replace what was stored before."""
-        metadata = {"made_from": made_from, "variant": dict(variant)}
+        metadata = {"made_from": made_from, "variant": hide_folders(variant)}
         parquet.write_part(self.locate(variant, name), sort_responses(responses), metadata)
 
 

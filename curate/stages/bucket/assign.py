@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def reference_of(run: "Run") -> dict[str, Any]:
-    """The model that made the numbers, as far as cut-offs depend on it."""
-    model = run.finished_scores()["made_from"].get("model") or {}
+    """The model that made the numbers, as far as cut-offs depend on it; of a folder only its name."""
+    from curate.rundir.run import publish_model
+
+    model = publish_model(run.finished_scores())
     return {name: model.get(name) for name in ("model", "revision", "weights", "tokenizer")}
 
 
