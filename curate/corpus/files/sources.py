@@ -239,7 +239,7 @@ def _expand_glob(pattern: str) -> Iterator[FileCandidate]:
     root = os.path.abspath(_fixed_part(pattern))
     for match in matches:
         match = os.path.abspath(match)
-        made = run_marks.find_made(os.path.join(match, "") + "." if os.path.isdir(match) else match, root)
+        made = run_marks.find_made(os.path.join(match, "-") if os.path.isdir(match) else match, root)
         if made is not None:
             yield _leave_out(made, root)
         elif os.path.isdir(match):

@@ -99,6 +99,7 @@ def list_values(report: RunReport) -> dict[str, Any]:
         "found": report,
         "signals": SIGNALS,
         "shown": report.sources.funnel,
+        "run_name": hide_folder(str(report.sources.run.path)),
         "model": publish_model(report.sources.score),
         "corpus": list(map(hide_folder, report.sources.score["corpus"]["paths"])),
         "losses": list_losses(report),
