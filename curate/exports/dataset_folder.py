@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from curate.corpus.files.run_marks import is_run_folder
 from curate.corpus.values.schema_widening import FEATURES, SchemaShape
 from curate.errors import StorageError, UsageError
 from curate.exports.formats.json_types import Finding, plan_lines, spell_features
@@ -74,6 +75,7 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         if out.exists():
+            check_output_folder(out, overwrite)  # again: somebody may have put something there since
             os.replace(out, old)
         os.replace(temporary, out)
     except OSError as error:
@@ -91,7 +93,7 @@ def check_output_folder(out: Path, overwrite: bool) -> None:
     it would be renamed, nor does a path that ``load_dataset`` would read as a pattern.
     """
     refuse_misread_path(out)
-    if out.name in ownership.RESERVED and ownership.has_mark(out.parent):
+    if out.name in ownership.RESERVED and is_run_folder(os.fspath(out.parent)):
         message = f"{out}: in a run directory {out.name} is the name of something that curate makes there"
         raise UsageError(message, NEW_FOLDER)
     if not out.name or out.name == "..":

@@ -28,8 +28,8 @@ FORMAT = 1
 TABLE_NOTE = b"curate"
 """The key of the metadata that every Parquet file of curate has."""
 PART = r"[0-9a-z][0-9]{4,}-[0-9a-z][0-9]{5,}\.parquet"
-HIDDEN = r"\.[^/]+\.(?:tmp|part)|\.(?:parts|manifest)\.jsonl?|\.DS_Store|\.nfs[0-9a-f]+"
-"""Temporary files, manifests, and what the system puts into folders."""
+HIDDEN = r"\.[^/]+\.(?:tmp|part)(?:/.+)?|\.DS_Store|\.nfs[0-9a-f]+"
+"""Temporary files and folders, and what the system puts into folders."""
 MOVE_AWAY = "move it away, or name another directory with --run"
 COLUMN = r"[^/]+"
 """A carried column, by its quoted name."""
@@ -40,6 +40,7 @@ FOLDER_TO_ENTRIES: Mapping[str, str] = {
     "aside": rf"(?:{COLUMN}/)?(?:[0-9a-f]{{32}}\.parquet|{HIDDEN})",
     "streams": rf"[0-9a-f]{{16}}/[^/]+|{HIDDEN}",
     "dedup": rf"sketches/[0-9]{{3}}/(?:{PART}|{HIDDEN})|buckets/(?:members|sizes)|spill/.+|shingles|{HIDDEN}",
+    "manifests": rf"(?:.+/)?[^/]+\.json|{HIDDEN}",
     "responses": rf"[0-9a-f]{{12}}/(?:[^/]+\.parquet|{HIDDEN})|{HIDDEN}",
 }
 """The folders of a run and of a ranking, and the paths below each that curate writes there, as a pattern."""

@@ -95,10 +95,11 @@ class Run:
         ``emptied`` are the folders that are going to be removed. Raises UsageError where something of such a name is
         there and curate did not make it, TableError where a folder to be removed has foreign files.
         """
-        ownership.check_names(self.path, (*names, "run.json"), self.record)
+        names = (*names, "run.json", "manifests")
+        ownership.check_names(self.path, names, self.record)
         for name in emptied:
             ownership.check_removable(self.path, name)
-        self.reserved = (*dict.fromkeys((*self.reserved, *names, "run.json")),)
+        self.reserved = (*dict.fromkeys((*self.reserved, *names)),)
 
     def enter(self) -> None:
         """Enter what was reserved in the mark of the run, which is created. Raises StorageError."""

@@ -10,7 +10,6 @@ import glob
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from curate.errors import StorageError
 
@@ -54,26 +53,26 @@ def is_run(folder: str, names: Sequence[str]) -> bool:
 
 
 def is_run_folder(folder: str) -> bool:
-    """Return whether there is a folder that curate writes; False where it cannot be listed."""
-    try:
-        return is_run(folder, os.listdir(folder))
-    except OSError:
-        return False
+    """Return whether there is a folder that curate writes."""
+    names = [name for name in (MARK, RUN_FILE, "duplicates.parquet") if os.path.lexists(os.path.join(folder, name))]
+    return is_run(folder, names)
 
 
-def find_made(path: str, root: str) -> str | None:
+def find_made(path: str, root: str, known: dict[str, bool]) -> str | None:
     """Return what curate made, of which ``path`` is or is in: a run below ``root``, or something in a run at ``root``.
 
-    None for a file of somebody else. Both paths are absolute.
+    None for a file of somebody else. Both paths are absolute. ``known`` keeps for the next call which folders are runs.
     """
-    above = [folder for folder in Path(path).parents if Path(root) in (folder, *folder.parents)]
-    for folder in reversed(above):
-        if is_run_folder(str(folder)):
-            if str(folder) != root:
-                return str(folder)
-            name = os.path.relpath(path, root).split(os.sep)[0]
-            if name in read_mark(root):
-                return os.path.join(root, name)
+    folder = root
+    for part in os.path.relpath(path, root).split(os.sep):
+        if folder not in known:
+            known[folder] = is_run_folder(folder)
+        if known[folder]:
+            if folder != root:
+                return folder
+            if part in read_mark(root):
+                return os.path.join(root, part)
+        folder = os.path.join(folder, part)
     return None
 
 

@@ -236,10 +236,11 @@ def _expand_glob(pattern: str) -> Iterator[FileCandidate]:
     matches = sorted(glob.glob(pattern, recursive=True))
     if not matches:
         raise CorpusError(f"{pattern} matches no file", "quote the pattern, and check that its folder exists")
-    root = os.path.abspath(_fixed_part(pattern))
+    root, known = os.path.abspath(_fixed_part(pattern)), dict[str, bool]()
     for match in matches:
         match = os.path.abspath(match)
-        made = run_marks.find_made(os.path.join(match, "-") if os.path.isdir(match) else match, root)
+        inner = os.path.join(match, "-") if os.path.isdir(match) else match
+        made = run_marks.find_made(inner, root, known)
         if made is not None:
             yield _leave_out(made, root)
         elif os.path.isdir(match):
