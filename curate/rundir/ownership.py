@@ -145,14 +145,14 @@ def enter_names(folder: Path, names: tuple[str, ...]) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
-        lines = [json.dumps({"curate": FORMAT})] * is_new + [json.dumps({"made": name}) for name in missing]
-        # It begins with a line end, since the last line may have been cut short.
-        text = "" if is_new else "\n"
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
-            whole = (text + "\n".join(lines) + "\n").encode()
-            if os.write(handle, whole) != len(whole):
+            size = os.fstat(handle).st_size
+            is_cut = size and os.pread(handle, 1, size - 1) != b"\n"  # by a kill or a full disk
+            entries = [] if size else [{"curate": FORMAT}]
+            lines = [json.dumps(entry) + "\n" for entry in (*entries, *({"made": name} for name in missing))]
+            text = ("\n" * bool(is_cut) + "".join(lines)).encode()
+            if os.write(handle, text) != len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(handle)
         finally:
