@@ -1,6 +1,5 @@
 """The dataset card of an export: what was read, which model scored it, what was chosen and dropped, how to load it."""
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,11 +21,13 @@ from curate.exports.formats.json_types import (
 )
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportJob
+from curate.rundir.run import publish_model
 from curate.rundir.verdicts import overlaps
 from curate.rundir.verdicts.reasons import UNREADABLE
 from curate.rundir.verdicts.token_counts import explain_counted_tokens
 from curate.runtime.console import format_size
 from curate.runtime.numbers import format_share
+from curate.runtime.published import hide_folders, hide_in_text
 
 MAX_SOURCES = 20
 """Files of the corpus that are named."""
@@ -37,7 +38,7 @@ def make_card(job: ExportJob, writer: DatasetDescription, counts: ExportCounts) 
     score, what = job.run.finished_scores(), "rejected" if job.rejected else "kept"
     sections = {
         "What was read": _read_lines(job, score),
-        "Which model scored it": _model_lines(score["made_from"]["model"]),
+        "Which model scored it": _model_lines(publish_model(score)),
         "How it was chosen": _choice_lines(job, counts),
         "Columns": _column_lines(job, writer),
         "How to load it": _load_lines(job, list(writer.buckets.values())),
@@ -49,7 +50,8 @@ def make_card(job: ExportJob, writer: DatasetDescription, counts: ExportCounts) 
     counted = job.run.counted_tokens()
     head += f" Here {explain_counted_tokens(counted)}." if counted is not None else ""
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
-    return "\n\n".join(["# Curated text" if not job.rejected else "# Rejected text", head, *body]) + "\n"
+    card = "\n\n".join(["# Curated text" if not job.rejected else "# Rejected text", head, *body]) + "\n"
+    return hide_in_text(card)
 
 
 def code(text: object) -> str:
@@ -72,11 +74,8 @@ def _read_lines(job: ExportJob, score: Mapping[str, Any]) -> list[str]:
 
 
 def _model_lines(identity: Mapping[str, Any]) -> list[str]:
-    """Return all that identifies the model; of a local folder only its name, since the card may be published."""
+    """Return all that identifies the model, as ``publish_model`` gives it."""
     shown = {key: value for key, value in identity.items() if not isinstance(value, (dict, list))}
-    model = shown.get("model")
-    if isinstance(model, str) and os.path.isabs(model):
-        shown["model"] = os.path.basename(model.rstrip("/"))
     lines = [f"- {key}: {code(value)}" for key, value in shown.items() if value is not None]
     note = "Perplexities compare only under one tokenizer, bits per byte across tokenizers."
     return [
@@ -94,9 +93,12 @@ def _choice_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
         but = " and that the tables of these verbs do not reject" if tables else ""
         lines = [f"No filter was run: every document that could be scored{but} is kept.", "", *tables]
     else:
-        parameters = choice.filter["parameters"]
-        lines = [*tables, *(f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items())]
-    rejected = [f"- rejected, {code(reason)}: {number:,}" for reason, number in choice.rejected.items()]
+        parameters = hide_folders(choice.filter["parameters"])
+        lines = [
+            *tables,
+            *(f"- {key.replace('_', '-')}: {code(value)}" for key, value in parameters.items()),
+        ]
+    rejected = [f"- rejected, {code(hide_folders(reason))}: {number:,}" for reason, number in choice.rejected.items()]
     unreadable = [f"- {UNREADABLE}: {counts.unreadable:,}"] if counts.unreadable else []
     between = [""] if lines[-1] else []
     kept = f"- kept: {counts.kept:,}"

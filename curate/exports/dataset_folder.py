@@ -20,11 +20,13 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from curate.corpus.files.run_marks import is_run_folder
 from curate.corpus.values.schema_widening import FEATURES, SchemaShape
 from curate.errors import StorageError, UsageError
 from curate.exports.formats.json_types import Finding, plan_lines, spell_features
 from curate.exports.formats.shard_writer import WrittenShard
 from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
+from curate.rundir import ownership
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
 from curate.runtime.files import FULL, check_output_directory, describe_os_error, make_storage_error
@@ -33,6 +35,14 @@ MADE_BY = "curate export"
 NEW_FOLDER = "name a new folder"
 MISREAD_PATH = re.compile(r"[*?\[]|::|\$[A-Za-z_{]")
 """What ``datasets`` expands in the path of a folder: of two folders ``a*b`` and ``acb`` the first loads as both."""
+
+
+OF_EXPORT = re.compile(
+    r"README\.md|manifest\.json|TRAINING\.md|order\.parquet|documents\.parquet|dataset_dict\.json"
+    r"|(?:.+/)?(?:state\.json|dataset_info\.json|cache-[^/]*\.arrow|tmp[^/]*|[^/]+\.lock|\.DS_Store|\.nfs[0-9a-f]+)"
+    r"|\.cache/huggingface/.+|\.gitattributes"
+)
+"""The files of an export that its manifest does not list, and what ``datasets`` and the Hub put next to its data."""
 
 
 class DatasetDescription(Protocol):
@@ -65,6 +75,7 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         if out.exists():
+            check_output_folder(out, overwrite)  # again: somebody may have put something there since
             os.replace(out, old)
         os.replace(temporary, out)
     except OSError as error:
@@ -82,6 +93,9 @@ def check_output_folder(out: Path, overwrite: bool) -> None:
     it would be renamed, nor does a path that ``load_dataset`` would read as a pattern.
     """
     refuse_misread_path(out)
+    if out.name in ownership.RESERVED and is_run_folder(os.fspath(out.parent)):
+        message = f"{out}: in a run directory {out.name} is the name of something that curate makes there"
+        raise UsageError(message, NEW_FOLDER)
     if not out.name or out.name == "..":
         raise UsageError(f"{out} is the folder that you are in, or one above it: it cannot be replaced", NEW_FOLDER)
     try:
@@ -98,6 +112,10 @@ def check_output_folder(out: Path, overwrite: bool) -> None:
         raise UsageError(f"{out} holds something that curate export did not write", NEW_FOLDER)
     if not overwrite:
         raise UsageError(f"{out} holds an earlier export", "replace it with --overwrite, or name a new folder")
+    if (foreign := find_foreign(out)) is not None:
+        raise UsageError(
+            f"{out / foreign} is there, and curate export did not write it", "move it away, or name a new folder"
+        )
 
 
 def refuse_misread_path(out: Path) -> None:
@@ -129,6 +147,28 @@ def is_export(folder: Path) -> bool:
     except OSError as error:
         raise describe_os_error(error) from error
     return isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY
+
+
+def find_foreign(folder: Path) -> str | None:
+    """Return the path, below the folder of an export, of the first file that is neither of it nor of ``datasets``.
+
+    None where all are: those that its manifest lists, the small files of every export, and caches. A link to a folder
+    is foreign. Raises StorageError where the folder cannot be listed.
+    """
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    listed = manifest.get("files", ())
+    known = {file.get("path") for file in listed if isinstance(file, dict)} if isinstance(listed, list) else set()
+
+    def refuse(error: OSError) -> None:
+        raise describe_os_error(error) from error
+
+    for top, folders, names in os.walk(folder, onerror=refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(top, name))]
+        for name in sorted([*names, *links]):
+            path = os.path.relpath(os.path.join(top, name), folder).replace(os.sep, "/")
+            if path not in known and not OF_EXPORT.fullmatch(path):
+                return path
+    return None
 
 
 def _remove_leftovers(out: Path) -> None:

@@ -10,7 +10,8 @@ from curate.exports.dataset_folder import MADE_BY, DatasetDescription
 from curate.exports.formats.shard_writer import WrittenShard, describe_file
 from curate.exports.job import ExportChoice, ExportJob
 from curate.exports.tokens.writer import TokenWriter
-from curate.rundir.run import compute_fingerprint
+from curate.rundir.run import compute_fingerprint, publish_model
+from curate.runtime.published import hide_folders
 
 
 def compute_identity(format: str, files: Sequence[WrittenShard]) -> str:
@@ -38,11 +39,11 @@ def build_manifest(
         "rows": writer.rows,
         "tokens": counts.tokens,
         **({"tokens_counted": counted} if counted is not None else {}),
-        **({"tokenised": writer.describe()} if isinstance(writer, TokenWriter) else {}),
+        **({"tokenised": hide_folders(writer.describe())} if isinstance(writer, TokenWriter) else {}),
         "text_field": job.corpus.text_field,
         "counts": list_counts(counts),
-        "rejected": dict(job.choice.rejected),
-        "made_from": {"scores": job.run.finished_scores()["made_from"], **_describe_choice(job.choice)},
+        "rejected": hide_folders(job.choice.rejected),
+        "made_from": hide_folders({"scores": _describe_scores(job), **_describe_choice(job.choice)}),
         "columns": {column.name: str(column.type) for column in writer.shape.schema()},
         "added": list(job.names.values()),
         "json": list_json(writer),
@@ -50,10 +51,10 @@ def build_manifest(
         "files": [asdict(file) for file in files],
     }
     if placed.order is not None:
-        manifest |= {"ordered": True, "order": dict(placed.order["parameters"])}
+        manifest |= {"ordered": True, "order": hide_folders(placed.order["parameters"])}
         manifest["files"].append(asdict(describe_file(writer.folder, "order.parquet", writer.rows)))
     if placed.bucket is not None:
-        parameters = dict(placed.bucket["parameters"])
+        parameters = hide_folders(placed.bucket["parameters"])
         manifest |= {"buckets": {"parameters": parameters, "folders": writer.buckets or None}}
     return manifest
 
@@ -61,6 +62,12 @@ def build_manifest(
 def list_counts(counts: ExportCounts) -> dict[str, int]:
     """Return the documents of an export: read = kept + rejected + unreadable."""
     return {"read": counts.read, "kept": counts.kept, "rejected": counts.rejected, "unreadable": counts.unreadable}
+
+
+def _describe_scores(job: ExportJob) -> dict[str, Any]:
+    """Return what the scores were made from; the model by its name and its fingerprints."""
+    record = job.run.finished_scores()
+    return {**record["made_from"], "model": publish_model(record)}
 
 
 def _describe_choice(choice: ExportChoice) -> dict[str, Mapping[str, Any] | None]:

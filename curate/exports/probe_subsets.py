@@ -21,11 +21,13 @@ from curate.exports.job import ExportChoice
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles
 from curate.rundir.document_blocks import BlockReader
-from curate.rundir.run import compute_fingerprint, open_run
+from curate.rundir.ownership import check_outside
+from curate.rundir.run import compute_fingerprint, list_local_paths, open_run
 from curate.rundir.verdicts import tally
 from curate.rundir.verdicts.rejections import open_rejections
 from curate.runtime.files import check_output_directory, expand_home, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
+from curate.runtime.published import hide_folders, hide_in_text
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members
 from curate.stages.filter.counts import DecisionCount, Judgement
 from curate.stages.filter.criteria import Band, Criteria, FilterOptions, build_criteria, parameters_of
@@ -80,6 +82,7 @@ def write_probe(run: str, options: FilterOptions, out: str, memory_limit: str | 
     low = build_side_criteria("low", options, 1)
     opened = open_run(run)
     opened.finished_scores()
+    check_outside(list_local_paths(opened), expand_home(out), "--probe ")
     reader = FilterJob(opened, open_rejections(opened), memory_limit, "none").open(low)
     reader.load()
     return _write_subsets(reader, options, out)
@@ -216,10 +219,11 @@ def _measure(judgement: Judgement, column: str) -> tuple[float, float, float]:
 
 def _describe(summary: ProbeSummary, reader: BlockReader, folder: Path) -> None:
     """Write ``probe.json`` for programs, and ``README.md`` for people and for ``load_dataset``."""
-    numbers = {name: value for name, value in summary.as_dict().items() if name not in ("run", "out")}
+    numbers = hide_folders({name: value for name, value in summary.as_dict().items() if name not in ("run", "out")})
     made_from = {"scores": reader.run.finished_scores()["fingerprint"], **reader.rejections.fingerprints()}
     dataset_folder.write_json(folder / "probe.json", {"made_by": MADE_BY, "made_from": made_from, **numbers})
-    dataset_folder.write_text(folder / "README.md", _make_front_matter(folder) + "\n" + _make_readme(summary))
+    readme = hide_in_text(_make_readme(summary))
+    dataset_folder.write_text(folder / "README.md", _make_front_matter(folder) + "\n" + readme)
 
 
 def _make_readme(summary: ProbeSummary) -> str:

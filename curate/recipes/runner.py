@@ -10,6 +10,7 @@ from curate.recipes.parameters import write_command
 from curate.recipes.recipe import dump_recipe
 from curate.recipes.stage_graph import depends_on
 from curate.reports.funnel import read_funnel
+from curate.rundir.ownership import RECIPE_NAMES
 from curate.rundir.run import open_run
 from curate.runtime import console, files
 from curate.runtime.text import quote_word
@@ -85,6 +86,9 @@ class RecipeRunner:
 
     def keep(self) -> None:
         """Write the recipe with every default to ``recipe.yaml`` in the run directory."""
+        run = self.open()
+        run.reserve(*RECIPE_NAMES)
+        run.enter()
         with files.replace_atomically(Path(self.run) / "recipe.yaml") as beside:
             beside.write_text(dump_recipe(self.recipe, self.verbs, self.run), encoding="utf-8")
 

@@ -8,7 +8,6 @@ not have it or could not be read. A field that the starts of the files do not sh
 no document has is refused. How columns are named is in ``curate.rundir.columns.names``.
 """
 
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents
 from curate.errors import CurateError, TableError, UsageError
-from curate.rundir import parquet
+from curate.rundir import ownership, parquet
 from curate.rundir.columns import kinds, spelling
 from curate.rundir.columns.names import (
     PREFIX,
@@ -105,7 +104,7 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
         parquet.remove_leftovers(locate_column(run, name))
         for path in parquet.list_parts(locate_column(run, name)):
             if path.name not in known_parts:
-                path.unlink()  # of a file that is gone
+                ownership.remove_part(path)  # of a file that is gone
         paths = [locate_column(run, name) / part for part in parts]
         if not all(path.exists() for path in paths):
             continue  # scoring began without this column
@@ -232,8 +231,9 @@ def is_carried(run: Run, name: str) -> bool:
 
 def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> None:
     """Read columns of the complete corpus, slice by slice, each with its part of the scores."""
+    run.reserve("carried")
     for name in names:
-        shutil.rmtree(locate_column(run, name), ignore_errors=True)
+        run.remove("carried", locate_column(run, name).name)
     console.say("carrying", f"{', '.join(names)}: read from the corpus once, then stored next to the scores")
     unseen = [name for name in names if not has_column(corpus, find_path(name))]
     for name in unseen:
@@ -252,7 +252,7 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
     for name in complete_carried(run, names, made_from, optional=unseen):
         if name in unseen:
-            shutil.rmtree(locate_column(run, name), ignore_errors=True)
+            run.remove("carried", locate_column(run, name).name)
             raise explain_absence(corpus, find_path(name), searched=True)
 
 

@@ -17,10 +17,11 @@ from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spoo
 from curate.corpus.dialect import parse_delimiter
 from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, TableError, UsageError
-from curate.rundir import parquet
+from curate.rundir import ownership, parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
 from curate.runtime import console, files
+from curate.runtime.published import hide_model
 from curate.runtime.text import command, is_utf8, quote_path, quote_word
 
 FORMAT = 1
@@ -42,6 +43,8 @@ class Run:
     """The contents of ``run.json``: the record of each stage by its name, and ``format``."""
     warned: bool = field(default=False, compare=False)
     """Whether ``warn_of_partial_counts`` was called."""
+    reserved: tuple[str, ...] = field(default=(), compare=False)
+    """What is made in the directory from now on, by its name; it is entered in the mark of the run before."""
 
     @property
     def scores(self) -> Path:
@@ -85,11 +88,33 @@ class Run:
         record = self.record.get(name)
         return dict(record) if isinstance(record, dict) else None
 
+    def reserve(self, *names: str, emptied: Sequence[str] = ()) -> None:
+        """Say what is going to be made or replaced in the run, at the beginning of long work; nothing is written yet.
+
+        ``emptied`` are the folders that are going to be removed. Raises UsageError where something of such a name is
+        there and curate did not make it, TableError where a folder to be removed has foreign files.
+        """
+        names = (*names, "run.json", "manifests")
+        ownership.check_names(self.path, names, self.record)
+        for name in emptied:
+            ownership.check_removable(self.path, name)
+        self.reserved = (*dict.fromkeys((*self.reserved, *names)),)
+
+    def enter(self) -> None:
+        """Enter what was reserved in the mark of the run, which is created. Raises StorageError."""
+        ownership.enter_names(self.path, self.reserved or ("run.json",))
+
+    def remove(self, name: str, *below: str) -> None:
+        """Remove a folder of the run, or with ``below`` one in it. Raises TableError where it has foreign files."""
+        self.enter()
+        ownership.remove_folder(self.path, name, *below)
+
     def save(self, name: str, record: Mapping[str, Any] | None) -> None:
         """Replace the record of a stage, or remove it with None, and write ``run.json``. Raises StorageError."""
         rest = {key: value for key, value in self.record.items() if key != name}
         self.record = rest if record is None else {**rest, name: dict(record)}
         self.record["format"] = FORMAT
+        self.enter()
         files.write_json(self.path / "run.json", dict(sorted(self.record.items())))
 
     def list_hidden_signals(self) -> list[str]:
@@ -171,6 +196,22 @@ def fingerprint_of_parts(record: Mapping[str, Any]) -> str:
     return str(record.get("parts") or record["fingerprint"])
 
 
+def publish_model(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity of the model of a record of ``score`` as others may see it: of a folder only its name."""
+    identity = dict(record["made_from"].get("model") or {})
+    name, asked = identity.get("model"), record.get("request", {}).get("model", {})
+    if not isinstance(name, str):
+        return identity
+    is_folder = "files" in asked if asked else identity.get("revision") is None
+    return identity | {"model": hide_model(name, is_folder and name not in ("builtin", "none"))}
+
+
+def list_local_paths(run: Run) -> list[str]:
+    """Return the paths of the corpus of a run, as its record has them; none where no corpus is known."""
+    record = run.stage("score") or run.stage("corpus") or {}
+    return list(record.get("corpus", {}).get("paths", ()))
+
+
 def hint_changed_corpus(run: Run, record: Mapping[str, Any]) -> str:
     """Return the hint for a corpus that has changed since it was scored."""
     if "request" not in record:
@@ -200,7 +241,8 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
     corpus of the run, since all verbs of a run read one corpus.
     """
     known = run.stage("score") or run.stage("corpus")
-    named = spool_streams(named, run.path) if named else named
+    ownership.check_apart(named or (), run.path)
+    named = spool_streams(named, run.path, run.enter) if named else named
     if known is None and not named:
         with_corpus = command(f"{verb} … --corpus CORPUS", run.path)
         hint = f"{with_corpus} names it; {command('score CORPUS', run.path)} scores it first"
@@ -244,10 +286,12 @@ def _reopen(known: Mapping[str, Any]) -> Corpus:
 def open_run(path: str | Path, create: bool = False) -> Run:
     """Open a run directory; with ``create`` also one that does not exist, which is made when something is saved.
 
-    Raises TableError where there is no ``run.json``, or another version wrote it; UsageError where ``path`` is a file;
+    Raises TableError where there is no ``run.json``, or another version wrote it; UsageError where ``path`` is a file,
+    or can only be a mistake;
     StorageError where the path cannot be read, or with ``create`` not be written.
     """
     directory = files.expand_home(path)
+    ownership.check_run_directory(path, directory)
     if not is_utf8(str(directory)):
         raise UsageError(f"the name of the run directory is not UTF-8: {directory!s:.200}", "name another with --run")
     try:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 EDGE_BYTES = 1 << 16
 """Bytes of either end of a large file that are hashed in place of all."""
 HTML_BEGINS = (b"<!doctype", b"<html")
+GENERATOR = b'<meta name="generator" content="curate">'
+"""What the head of every page of curate has."""
+EARLIER_PAGE = re.compile(rb"default-src 'none'; style-src 'unsafe-inline'.*<title>(curate |Eval items in )", re.DOTALL)
+"""The head of the pages of earlier versions."""
 FREE_SPACE = "free some space and run the same command again; complete parts are kept"
 
 
@@ -60,19 +65,24 @@ def check_output_file(path: Path) -> None:
 def check_output_page(path: Path, option: str) -> None:
     """Check a path for an HTML page as ``check_output_file`` does.
 
-    Raises UsageError where the page would replace a file that is no HTML page: what was meant to be read.
+    Raises UsageError where the page would replace a file that is no page of curate.
     """
     check_output_file(path)
-    if path.exists() and not _begins_with(path, HTML_BEGINS):
+    if not path.exists():
+        return
+    with open(path, "rb") as handle:
+        head = handle.read(EDGE_BYTES)
+    if head.strip() and not head.lstrip().lower().startswith(HTML_BEGINS):
         raise UsageError(
             f"{option} {path}: there is a file that is no HTML page; it would be replaced", "name a new file"
         )
+    if not is_own_page(head):
+        raise UsageError(f"{option} {path}: there is a page that curate did not write", "name a new file")
 
 
-def _begins_with(path: Path, begins: tuple[bytes, ...]) -> bool:
-    with open(path, "rb") as handle:
-        head = handle.read(4096).lstrip().lower()
-    return not head or head.startswith(begins)
+def is_own_page(head: bytes) -> bool:
+    """Return whether the first bytes of a file are those of a page of curate; an empty file is as good."""
+    return not head.strip() or GENERATOR in head or EARLIER_PAGE.search(head) is not None
 
 
 def check_output_directory(path: Path) -> None:

@@ -149,3 +149,8 @@ def command(words: str, run: str | PurePath = DEFAULT_RUN) -> str:
     """
     named = "" if str(run) == DEFAULT_RUN else f" --run {quote_path(run)}"
     return f"curate {words}{named}"
+
+
+def spell_run_option(run: str | PurePath) -> str:
+    """Return ``--run`` with a directory as it is typed in a shell."""
+    return f"--run {quote_path(run)}"

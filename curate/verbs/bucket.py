@@ -52,7 +52,8 @@ def bucket(
     from pathlib import Path
 
     from curate.rundir.columns.names import qualify_name, read_name
-    from curate.rundir.run import open_run
+    from curate.rundir.ownership import JSON_KEYS, check_outside, is_json_with
+    from curate.rundir.run import list_local_paths, open_run
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
     from curate.runtime.files import check_output_file, expand_home
@@ -61,9 +62,13 @@ def bucket(
 
     _check_options(scheme, quantiles, by, within, cutoffs)
     opened = open_run(run)
+    opened.reserve("buckets.parquet", "cutoffs.json")
     if save_cutoffs is not None:
         save_cutoffs = str(expand_home(save_cutoffs))
         check_output_file(Path(save_cutoffs))
+        check_outside(list_local_paths(opened), Path(save_cutoffs), "--save-cutoffs ")
+        if Path(save_cutoffs).exists() and not is_json_with(Path(save_cutoffs), JSON_KEYS["cutoffs.json"]):
+            raise UsageError(f"--save-cutoffs {save_cutoffs}: there is a file of something else", "name a new file")
     opened.finished_scores()
     found = rejections.open_rejections(opened)
     if cutoffs is not None:

@@ -82,9 +82,11 @@ def decontaminate(
     from dataclasses import replace
 
     from curate.corpus import check_dialect_used
+    from curate.rundir.ownership import HITS_NAMES
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
     from curate.runtime.files import check_output_file, check_output_page, expand_home
+    from curate.runtime.published import hide_folder
     from curate.runtime.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
@@ -98,6 +100,8 @@ def decontaminate(
     if not verify:
         check_output_page(page, "--report")
         check_output_file(locked)
+        in_run = [default for default, given in (("contamination.html", report), ("evals.lock", lock)) if not given]
+        opened.reserve(*HITS_NAMES, *in_run, emptied=("hits",))
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
     options |= {"delimiter": delimiter, "quoting": quoting}
     if verify:
@@ -114,6 +118,8 @@ def decontaminate(
     detector = make_detector(items, method)
     check_matchable(detector, sets)
     job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
+    if not verify:
+        opened.enter()
     recall = job.measure(canaries, seed, write=not verify)
     threads = workers or count_cores()
     if verify:
@@ -121,6 +127,7 @@ def decontaminate(
     tally, seconds = job.scan(threads, restart)
     evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
-    write_page(page, summary, hits_table.select_for_page(opened, PAGE_HITS))
+    shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
+    write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
     job.record(summary)
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

@@ -6,7 +6,6 @@ hash (``curate.stages.dedup.lsh_buckets``), the third reads the candidates again
 Jaccard similarity reaches the threshold.
 """
 
-import shutil
 from typing import Annotated
 
 import typer
@@ -77,6 +76,7 @@ def dedup(
     lowest-ppl`` finds no scores.
     """
     from curate.corpus import check_dialect_used
+    from curate.rundir.ownership import DEDUP_NAMES
     from curate.rundir.run import open_run
     from curate.runtime import console, threads
     from curate.runtime.numbers import parse_size
@@ -88,6 +88,7 @@ def dedup(
     memory = DEFAULT_MEMORY if memory_limit is None else memory_limit
     parse_size(memory, "--memory-limit")
     opened = open_run(run, create=True)
+    opened.reserve(*DEDUP_NAMES, emptied=("dedup",))
     if keeper == "lowest-ppl" and opened.finished_scores()["made_from"]["model"].get("model") == "none":
         raise UsageError(f"--keeper lowest-ppl: {run} was scored without a model", "--keeper longest")
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
@@ -102,6 +103,7 @@ def dedup(
     recipe = SketchConfig(shingle, permutations, seed, bands, strict_below)
     names = tuple(as_list(against))
     job = DedupJob(opened, (own, *others), names, recipe, threshold, keeper, memory, workers or threads.count_cores())
-    if restart and job.folder.exists():
-        shutil.rmtree(job.folder)
+    if restart:
+        opened.remove("dedup")
+    opened.enter()
     return find_and_write_duplicates(job)

@@ -85,7 +85,8 @@ def export(
     from curate.exports.tokens.ordered import check_token_buckets
     from curate.exports.write import build_export, check_any_kept, choose_prefix
     from curate.rundir import decision_table
-    from curate.rundir.run import open_run
+    from curate.rundir.ownership import check_outside
+    from curate.rundir.run import list_local_paths, open_run
     from curate.rundir.verdicts import rejections
     from curate.runtime.files import expand_home
     from curate.runtime.numbers import parse_size
@@ -104,6 +105,7 @@ def export(
     placed = choose_placements(opened, rejected, by_bucket, no_order, no_buckets)
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
+    check_outside(list_local_paths(opened), target, "")
     dataset_folder.check_output_folder(target, overwrite)
     dataset_folder.warn_of_misread_path(target)
     if push_to_hub is not None:

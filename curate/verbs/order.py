@@ -100,6 +100,8 @@ def order(
     _check_options(jitter, seed)
     limit = numbers.parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
     opened = open_run(run)
+    if not dry_run:
+        opened.reserve("order.parquet")
     read = opened.finished_scores()["counts"]["read"]
     found = rejections.open_rejections(opened)
     column = ALIASES.get(read_name(by), read_name(by))

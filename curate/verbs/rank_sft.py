@@ -1,6 +1,6 @@
 """``curate rank-sft``: which instruction dataset fits a base model, and how sure that is."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,11 @@ from curate.runtime.options import (
 )
 from curate.sft.measuring.show_mask import Masks
 from curate.sft.ranking.summary import Ranking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from curate.sft.datasets import InstructionSet
 
 Measure = Literal[
     "ppl", "bpb", "perplexity", "mean_perplexity", "bits_per_byte", "rsr", "token_rsr", "first_64", "residual",
@@ -104,6 +109,7 @@ def rank_sft(
     from pathlib import Path
 
     from curate.reference import protocol
+    from curate.rundir.ownership import check_outside
     from curate.runtime.files import check_output_directory, expand_home
     from curate.sft.datasets import open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
@@ -132,9 +138,17 @@ def rank_sft(
     if examples:
         examples = str(expand_home(examples))
         check_output_directory(Path(examples))
+    for option, folder in (("--out", out), ("--examples", examples)):
+        if folder:
+            check_outside(list_paths(sets), expand_home(folder), f"{option} ")
     session = RankingSession(sets, open_response_cache(out), options, restart)
     session.draw_all()
     return rank_datasets(session, variants, reading, chat_model, until_separated, examples)
+
+
+def list_paths(sets: "Sequence[InstructionSet]") -> list[str]:
+    """Return the paths of all datasets."""
+    return [path for one in sets for path in one.corpus.paths]
 
 
 def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int | None) -> str:

@@ -13,8 +13,8 @@ from curate.runtime.text import DEFAULT_RUN, quote_word
 if TYPE_CHECKING:
     from pathlib import Path
 
-REPORT_BEGINS = b'{\n "format": '
-"""How the JSON file of a report begins."""
+NUMBERS = ("format", "funnel", "distributions", "provenance")
+"""Keys by which the JSON file of a report is known."""
 
 
 @verb_function()
@@ -45,7 +45,8 @@ def report(
     from curate.reports.page.collect import collect_report
     from curate.reports.page.examples import parse_percentiles
     from curate.reports.page.html import write_report
-    from curate.rundir.run import open_run
+    from curate.rundir.ownership import check_outside
+    from curate.rundir.run import list_local_paths, open_run
     from curate.runtime.files import check_output_page, expand_home
 
     shares = parse_percentiles(percentiles)
@@ -60,10 +61,15 @@ def report(
         raise UsageError(
             f"--out {page}: the page is HTML, and its numbers go to a .json file of the same name", "--out report.html"
         )
+    if out is None:
+        opened.reserve("report.html", "report.json")
+    check_outside(list_local_paths(opened), page.with_suffix(".json"), "--out ")
     check_output_page(page, "--out")
     check_numbers_file(page.with_suffix(".json"))
     found = collect_report(opened, domain, shares, tokens_of)
     numbers = page.with_suffix(".json")
+    if out is None:
+        opened.enter()
     size = write_report(page, numbers, found)
     shown = found.sources.funnel
     return ReportSummary(
@@ -76,9 +82,10 @@ def check_numbers_file(path: "Path") -> None:
 
     Raises StorageError where it cannot be written, UsageError where it would replace a file of something else.
     """
+    from curate.rundir.ownership import is_json_with
     from curate.runtime.files import check_output_file
 
     check_output_file(path)
-    if path.exists() and not path.read_bytes().startswith(REPORT_BEGINS):
+    if path.exists() and not is_json_with(path, NUMBERS):
         message = f"{path} is not the numbers of a report; it would be replaced"
         raise UsageError(message, "name the page differently with --out")

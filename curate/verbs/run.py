@@ -47,12 +47,16 @@ def run(
     from curate.recipes.recipe import FIX_HINT, make_refusal, read_recipe
     from curate.recipes.runner import RecipeRunner
     from curate.recipes.step_records import StepRecords
+    from curate.rundir.ownership import RECIPE_NAMES, VERB_TO_NAMES
     from curate.rundir.run import open_run
 
     functions = load_functions()
     verbs = {verb: read_parameters(function) for verb, function in functions.items()}
     checked = read_recipe(recipe, verbs, as_list(set))
-    opened = open_run(run or checked.run or DEFAULT_RUN, create=True)
+    named = checked.run if run is None else run
+    opened = open_run(DEFAULT_RUN if named is None else named, create=True)
+    for step in checked.steps:
+        opened.reserve(*RECIPE_NAMES, *VERB_TO_NAMES.get(step.verb, ()))
     book = StepRecords(opened.path)
     problems = list(preflight.find_preflight_problems(checked, opened, book, functions))
     if problems:

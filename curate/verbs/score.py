@@ -114,6 +114,7 @@ def score(
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
+    from curate.rundir.ownership import SCORE_FOLDERS, SCORE_NAMES, check_apart
     from curate.rundir.run import open_run
     from curate.runtime import console, profiler
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
@@ -146,9 +147,11 @@ def score(
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
 
     opened = open_run(run, create=True)
+    opened.reserve(*SCORE_NAMES, emptied=SCORE_FOLDERS if restart else ())
+    check_apart(paths, opened.path)
     before = None if restart else opened.stage("score")
     reading = choose_reading(before, options)
-    read = open_corpus(spool_streams(paths, opened.path), **reading)
+    read = open_corpus(spool_streams(paths, opened.path, opened.enter), **reading)
     check_dialect_used([read], delimiter, quoting)
     console.say("reading", read.describe())
     check_holds_text(read)

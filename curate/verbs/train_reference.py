@@ -4,8 +4,8 @@ CCNet, Marion et al. and Ankner et al. all score with a model trained on text of
 small model of the right text tells more than a large one of the wrong text.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,9 @@ from curate.runtime.options import (
     verb_function,
 )
 from curate.runtime.text import quote_word
+
+if TYPE_CHECKING:
+    from curate.corpus import Corpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def train_reference(
     import torch
 
     from curate.reference.training import TrainingConfig, train
+    from curate.rundir.ownership import check_outside
     from curate.runtime.files import check_output_directory, expand_home
 
     recipe = TrainingConfig(
@@ -129,6 +133,7 @@ def train_reference(
     )
     out = str(expand_home(out))
     check_output_directory(Path(out))
+    check_outside([*as_list(corpus), *([held_out] if held_out else [])], Path(out), "--out ")
     options = {"text_field": text_field, "delimiter": delimiter, "quoting": quoting}
     texts, groups, read = open_texts(as_list(corpus), options, limit, sample, seed, balance)
     measured, _, measured_read = (
@@ -145,6 +150,13 @@ def train_reference(
         restart=restart,
     )
     return TrainedReference(out, asdict(training))
+
+
+def describe_published(corpus: "Corpus") -> str:
+    """Return the line that describes a corpus, with base names in place of its paths."""
+    from curate.runtime.published import hide_folder
+
+    return replace(corpus, paths=tuple(map(hide_folder, corpus.paths))).describe()
 
 
 def open_texts(
@@ -183,4 +195,4 @@ def open_texts(
                 if status == "ok":
                     yield str(value)
 
-    return texts, groups, {"description": opened.describe(), "fingerprint": opened.fingerprint()}
+    return texts, groups, {"description": describe_published(opened), "fingerprint": opened.fingerprint()}

@@ -120,6 +120,13 @@ def test_a_dataset_named_twice_and_a_folder_of_something_else_are_refused(maths,
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UsageError, match=r"holds something else than a ranking: thesis\.tex"):
         rank(maths, model=llama, out=str(tmp_path / "mine"))
+    for name, text in {"ranking.json": '{"mine": 1}', "ranking.html": "<html>mine", "responses/a.txt": "mine"}.items():
+        file = tmp_path / name[:12] / name
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+        with pytest.raises(UsageError, match="curate did not make it"):
+            rank(maths, model=llama, out=str(tmp_path / name[:12]))
+        assert file.read_text() == text
 
 
 def test_names_are_the_stems_or_what_the_user_says(maths, tmp_path, llama):

@@ -20,6 +20,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from curate.corpus import readers
+from curate.corpus.files import run_marks
 from curate.corpus.files.decompression import COMPRESSIONS, MAGIC
 from curate.corpus.files.hub import parse_hub_name
 from curate.corpus.files.streams import as_failure, filesystem_of, is_url, open_binary
@@ -36,7 +37,6 @@ BOOKKEEPING = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset
 }
 SPARK = {"_SUCCESS", "_metadata", "_common_metadata", "_delta_log", "_committed", "_started"}
 README_NAMES = re.compile(r"(readme|manifest|licen[cs]e|notice|changelog|citation|contributing)\b.*", re.IGNORECASE)
-RUN_FILE = "run.json"
 # Open files of a process by their numbers, as of ``<(…)`` in a shell.
 DESCRIPTOR = re.compile(r"/dev/stdin|/dev/fd/[0-9]+|/proc/(self|[0-9]+)/fd/[0-9]+")
 MAGIC_CHARACTERS = re.compile(r"[*?\[]")
@@ -173,6 +173,11 @@ def find_files(path: str) -> Iterator[FileCandidate]:
     path = os.path.expanduser(path)
     if os.path.isdir(path):
         root = os.path.abspath(path)
+        if run_marks.is_run_folder(root):
+            raise CorpusError(
+                f"{path} is {run_marks.LEFT_OUT}: its tables are not documents",
+                "name the files of the corpus, and a run directory outside it with --run",
+            )
         return _walk(root, root)
     if is_stream(path):
         raise CorpusError(
@@ -230,10 +235,14 @@ def _expand_glob(pattern: str) -> Iterator[FileCandidate]:
     matches = sorted(glob.glob(pattern, recursive=True))
     if not matches:
         raise CorpusError(f"{pattern} matches no file", "quote the pattern, and check that its folder exists")
-    root = os.path.abspath(_fixed_part(pattern))
+    root, known = os.path.abspath(_fixed_part(pattern)), dict[str, bool]()
     for match in matches:
         match = os.path.abspath(match)
-        if os.path.isdir(match):
+        inner = os.path.join(match, "-") if os.path.isdir(match) else match
+        made = run_marks.find_made(inner, root, known)
+        if made is not None:
+            yield _leave_out(made, root)
+        elif os.path.isdir(match):
             if "**" not in pattern:
                 yield from _walk(match, root)
         elif not _is_hidden(os.path.basename(match)):
@@ -264,8 +273,9 @@ def _walk(top: str, root: str) -> Iterator[FileCandidate]:
             folders.clear()
             continue
         entered.add((status.st_dev, status.st_ino))
-        if folder != top and _is_run(folder, files):
+        if folder != top and run_marks.is_run(folder, files):
             folders.clear()
+            yield _leave_out(folder, root)
             continue
         folders[:] = sorted((name for name in folders if not _is_hidden(name)), key=natural_key)
         saved = _saved_files(folder, files)
@@ -274,10 +284,10 @@ def _walk(top: str, root: str) -> Iterator[FileCandidate]:
                 yield _make_candidate(os.path.join(folder, name), root, named=False)
 
 
-def _is_run(folder: str, files: list[str]) -> bool:
-    """Return whether a folder is a run directory of curate, whose tables are not documents."""
-    tables = any(os.path.isdir(os.path.join(folder, name)) for name in ("scores", "hits", "dedup"))
-    return RUN_FILE in files and (tables or "duplicates.parquet" in files)
+def _leave_out(path: str, root: str) -> FileCandidate:
+    """Return what stands for a run directory in a corpus, or for something in it: it is no data, and is listed."""
+    candidate = _make_candidate(path, root, named=False)
+    return replace(candidate, below=f"{candidate.below} ({run_marks.LEFT_OUT})", is_file=False)
 
 
 def _saved_files(folder: str, files: list[str]) -> set[str] | None:

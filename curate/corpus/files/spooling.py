@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -33,9 +33,10 @@ CHUNK_BYTES = 1 << 20
 STANDARD_INPUT = re.compile(r"-|/dev/stdin|/dev/fd/0|/proc/self/fd/0")
 
 
-def spool_streams(paths: Sequence[str], run: Path) -> list[str]:
+def spool_streams(paths: Sequence[str], run: Path, enter: Callable[[], None] | None = None) -> list[str]:
     """Return the paths of a corpus with each stream replaced by the file in the run directory to which it is copied.
 
+    ``enter`` is called before anything is written: it marks the run directory.
     Raises UsageError for a stream that is given twice, CorpusError for one that is empty or a terminal, and
     StorageError where it cannot be written. A copy that is interrupted leaves nothing behind.
     """
@@ -45,6 +46,8 @@ def spool_streams(paths: Sequence[str], run: Path) -> list[str]:
         if names.count(name) > 1:
             raise UsageError(f"{name} is given twice, and a stream can be read only once", f"give {name} once")
     kept: dict[str, str] = {}
+    if streams and enter is not None:
+        enter()
     for path, name in zip(streams, names, strict=True):
         kept[path] = _spool(os.path.expanduser(path), name, run / FOLDER, len(kept) + 1)
     return [kept.get(path, path) for path in map(str, paths)]

@@ -5,6 +5,7 @@ where it exists, the training is finished.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,6 +24,18 @@ from curate.reference.training.train_step import Trainer
 from curate.runtime.files import check_output_directory, replace_atomically, share_files
 
 WORK = ".training"
+WRITTEN = frozenset(
+    ("README.md", "config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json",
+     "tokenizer_config.json", "training.json")
+)  # fmt: skip
+"""The files of a finished training."""
+NEW_FOLDER = "name a new folder with --out"
+PASSING = frozenset(("chat_template.jinja", "generation_config.json"))
+"""What transformers may write next to them, and ``write_folder`` removes."""
+OF_WORK = re.compile(
+    r"(premise|made|tokenizer)\.json|tokens\.bin|(starts|hashes|groups)\.npy|state\.pt|\.[^/]+\.tmp|\.DS_Store|\.nfs.+"
+)
+"""The files of the work folder."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,18 +52,66 @@ def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
     """
     check_output_directory(out)
     mark = out / "training.json" if (out / "training.json").exists() else out / WORK / "premise.json"
-    if mark.exists() and not restart:
-        record = json.loads(mark.read_text())
+    record = read_record(mark)
+    made = check_foreign(out, record, restart)
+    if record is not None and not restart:
         differing = find_difference(record.get("premise", record), json.loads(json.dumps(premise)))
         if differing:
             raise TableError(f"{out} holds a training with {differing}", "name another --out, or start over: --restart")
         return
-    if not mark.exists() and out.exists() and any(out.iterdir()) and not (out / WORK).exists():
-        raise TableError(f"{out} is not empty and holds no training", "name a new folder with --out")
+    if record is None and out.exists() and any(out.iterdir()) and not (out / WORK).exists():
+        raise TableError(f"{out} is not empty and holds no training", NEW_FOLDER)
     shutil.rmtree(out / WORK, ignore_errors=True)
-    (out / "training.json").unlink(missing_ok=True)
     (out / WORK).mkdir(parents=True, exist_ok=True)
+    write_text(out / WORK / "made.json", json.dumps(sorted(made), indent=2))
+    (out / "training.json").unlink(missing_ok=True)
     write_text(out / WORK / "premise.json", json.dumps(premise, indent=2))
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return the record of a training, or its premise; None where there is none.
+
+    Raises TableError for a file of the same name that is neither.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        record = None
+    keys = ("training", "premise") if path.name == "training.json" else ("recipe",)
+    if isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in keys):
+        return record
+    raise TableError(f"{path} is there, and curate train-reference did not write it", NEW_FOLDER)
+
+
+def check_foreign(out: Path, record: Mapping[str, Any] | None, restart: bool) -> set[str]:
+    """Return which of the files that a training writes are there and of an earlier training.
+
+    Raises TableError for one that is of somebody else, and for a work folder that is a link or has other files.
+    """
+    work = out / WORK
+    strange = work if work.is_symlink() or (work.exists() and not work.is_dir()) else None
+    if strange is None and work.exists():
+        strange = next((path for path in sorted(work.iterdir()) if not OF_WORK.fullmatch(path.name)), None)
+    present = {path.name for path in out.iterdir()} & (WRITTEN | PASSING) if out.exists() else set()
+    is_finished = record is not None and "training" in record
+    made = set(record.get("files", WRITTEN)) if record is not None and is_finished else _read_made(work)
+    if foreign := sorted(present - made) if restart or not is_finished else []:
+        strange = out / foreign[0]
+    if strange is not None:
+        raise TableError(f"{strange} is there, and curate train-reference did not write it", NEW_FOLDER)
+    return present
+
+
+def _read_made(work: Path) -> set[str]:
+    """Return the files of an earlier training that one that goes on replaces; earlier versions did not list them."""
+    try:
+        return set(json.loads((work / "made.json").read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return set(WRITTEN) if (work / "premise.json").exists() else set()
+    except (OSError, ValueError, TypeError) as error:
+        raise TableError(f"{work / 'made.json'} cannot be read: {error}", NEW_FOLDER) from error
 
 
 def find_difference(recorded: Mapping[str, Any], premise: Mapping[str, Any], name: str = "") -> str:
@@ -85,11 +146,13 @@ def write_folder(
     model.config.use_cache = True
     with silence_transformers():
         model.to(dtype).save_pretrained(out)
-    (out / "generation_config.json").unlink(missing_ok=True)
+    for name in PASSING:
+        (out / name).unlink(missing_ok=True)
     save_tokenizer(tokenizer, out, config.context)
     share_files(out)
     write_text(out / "README.md", render_card(config, training, premise))
-    record = {"training": asdict(training), "premise": premise, "torch": torch.__version__}
+    made = sorted(name for name in WRITTEN if name == "training.json" or (out / name).exists())
+    record = {"training": asdict(training), "premise": premise, "torch": torch.__version__, "files": made}
     write_text(out / "training.json", json.dumps(record, indent=2))
     shutil.rmtree(out / WORK, ignore_errors=True)
 

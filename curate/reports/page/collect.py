@@ -11,6 +11,7 @@ from curate.reports.page.numbers import DomainSum, ReportNumbers, collect_number
 from curate.reports.page.sources import ReportSources, ScoreBlocks, open_sources
 from curate.reports.page.tables import BucketTable, ClusterRow, OrderProfile, SetHits
 from curate.rundir.run import Run
+from curate.runtime.published import hide_folder, hide_folders, hide_in_text
 
 MOVED = {"all": "all documents"}
 
@@ -70,8 +71,8 @@ def collect_report(run: Run, domain: str | None, percentiles: Sequence[float], t
         clusters=[_add_opening(sources, one) for one in tables.largest_clusters(sources)],
         buckets=None if shown.buckets is None else tables.describe_buckets(table, run, numbers.groups),
         order=None if shown.order is None else tables.describe_order(table, run, shown.kept),
-        stale=shown.stale,
-        stages=tables.list_stages(sources),
+        stale=tuple(map(hide_in_text, shown.stale)),
+        stages=hide_folders(tables.list_stages(sources)),
         versions=tables.list_versions(),
     )
 
@@ -94,7 +95,7 @@ def make_ledger(numbers: ReportNumbers) -> list[LedgerRow]:
 def _add_opening(sources: ReportSources, cluster: ClusterRow) -> ClusterRow:
     """Return a cluster with the first characters of its keeper's text, where that is a document of the run."""
     if cluster.source is not None:
-        return cluster
+        return replace(cluster, source=hide_folder(cluster.source))
     digest = tables.find_hash(sources, cluster.file, cluster.row)
     text, _ = read_text(sources, cluster.file, cluster.row, digest) if digest is not None else (None, None)
     return replace(cluster, opening=None if text is None else text[: tables.OPENING])

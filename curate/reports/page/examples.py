@@ -12,6 +12,7 @@ from curate.reports import document
 from curate.reports.page.sources import ReportSources, ScoreBlocks
 from curate.rundir.document_blocks import DocumentBlock
 from curate.rundir.signals import SIGNALS
+from curate.runtime.published import hide_in_text
 
 if TYPE_CHECKING:
     from curate.reference.token_surprisal import TokenSpan
@@ -125,11 +126,11 @@ def add_texts(sources: ReportSources, examples: Sequence[PercentileExample], aga
 def read_text(sources: ReportSources, file: str, row: int, digest: int) -> tuple[str | None, str | None]:
     """Return a text and None, or None and why it cannot be shown."""
     if sources.corpus is None:
-        return None, sources.corpus_missing
+        return None, sources.corpus_missing and hide_in_text(sources.corpus_missing)
     try:
         return document.read_text(sources.run, sources.corpus, file, row, digest), None
     except CurateError as error:
-        return None, error.message
+        return None, hide_in_text(error.message)
 
 
 def _read_again(

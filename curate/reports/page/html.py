@@ -12,6 +12,7 @@ from curate.reports.page import charts
 from curate.reports.page.collect import RunReport
 from curate.reports.page.json import make_digest
 from curate.reports.page.numbers import SHARES, DomainSum
+from curate.rundir.run import publish_model
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts.reasons import (
     CONTAMINATED,
@@ -25,6 +26,7 @@ from curate.runtime import files
 from curate.runtime.console import format_count, format_size
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_change, format_figure, format_share, format_whole_percent
+from curate.runtime.published import hide_folder, hide_in_text
 from curate.runtime.text import fold_whitespace, quote_word
 from curate.stages.decontaminate.report.html import make_cards
 from curate.stages.decontaminate.report.wording import name_item, name_place
@@ -96,8 +98,9 @@ def list_values(report: RunReport) -> dict[str, Any]:
         "found": report,
         "signals": SIGNALS,
         "shown": report.sources.funnel,
-        "model": report.sources.score["made_from"]["model"],
-        "corpus": report.sources.score["corpus"]["paths"],
+        "run_name": hide_folder(str(report.sources.run.path)),
+        "model": publish_model(report.sources.score),
+        "corpus": list(map(hide_folder, report.sources.score["corpus"]["paths"])),
         "losses": list_losses(report),
         "figures": figures,
         "densities": densities,
@@ -106,7 +109,7 @@ def list_values(report: RunReport) -> dict[str, Any]:
         "cuts": buckets.cuts if buckets else [],
         "domain_lines": any(any(one.domain_thresholds) for one in numbers.distributions),
         "domain_cuts": bool(buckets and any(buckets.domain_cuts)),
-        "command": say_filter(report.sources.filter),
+        "command": hide_in_text(say_filter(report.sources.filter)),
         "left": say_left(report),
         "buckets_said": say_buckets(buckets.parameters) if buckets else "",
         "order_said": say_order(report.order.parameters) if report.order else "",

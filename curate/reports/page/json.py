@@ -14,7 +14,9 @@ from typing import Any
 
 from curate.reports.page.collect import LedgerRow, RunReport
 from curate.reports.page.numbers import CELLS, SHARES, Distribution
+from curate.rundir.run import publish_model
 from curate.runtime.numbers import make_jsonable
+from curate.runtime.published import hide_folder, hide_folders
 
 FORMAT = 1
 EVIDENCE = ("file", "row", "id", "eval_set", "eval_id", "rule", "coverage", "bits", "matched_text", "eval_text")
@@ -25,9 +27,9 @@ def make_digest(report: RunReport) -> dict[str, Any]:
     sources, numbers = report.sources, report.numbers
     digest: dict[str, Any] = {
         "format": FORMAT,
-        "run": str(sources.run.path),
-        "corpus": sources.score["corpus"]["paths"],
-        "model": sources.score["made_from"]["model"]["model"],
+        "run": hide_folder(str(sources.run.path)),
+        "corpus": list(map(hide_folder, sources.score["corpus"]["paths"])),
+        "model": publish_model(sources.score)["model"],
         "domain_column": sources.domain,
         "funnel": _funnel(report),
         "distributions": {one.measure.column: _distribution(report, one) for one in numbers.distributions},
@@ -43,8 +45,8 @@ def make_digest(report: RunReport) -> dict[str, Any]:
         },
         "duplicates": {"largest": [asdict(one) for one in report.clusters]},
         "provenance": {
-            "model": sources.score["made_from"]["model"],
-            "stages": report.stages,
+            "model": publish_model(sources.score),
+            "stages": hide_folders(report.stages),
             "versions": dict(report.versions),
         },
     }

@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
-from curate.rundir import parquet
+from curate.rundir import ownership, parquet
 from curate.rundir.run import compute_fingerprint
 from curate.runtime.files import check_output_directory, expand_home
+from curate.runtime.published import hide_folders
 from curate.sft.measuring.responses import RESPONSES
 
 ExampleKey = tuple[str, int, int]
@@ -52,7 +53,7 @@ class ResponseCache:
 
     def store(self, variant: Mapping[str, Any], name: str, made_from: str, responses: pa.Table) -> None:
         """Write all responses of a dataset, in the order of its rows, and replace what was stored before."""
-        metadata = {"made_from": made_from, "variant": dict(variant)}
+        metadata = {"made_from": made_from, "variant": hide_folders(variant)}
         parquet.write_part(self.locate(variant, name), sort_responses(responses), metadata)
 
 
@@ -71,6 +72,10 @@ def open_response_cache(out: str) -> ResponseCache:
         strange = sorted(name for name in names if name not in known and not name.startswith("."))
         if strange:
             message = f"{out} holds something else than a ranking: {', '.join(strange[:3])}"
+            raise UsageError(message, "choose a new folder with --out")
+        foreign = [name for name in names if name in known and not ownership.is_recognised(path / name, {})]
+        if foreign:
+            message = f"{path / min(foreign)} is there, and curate did not make it"
             raise UsageError(message, "choose a new folder with --out")
     return ResponseCache(path)
 

@@ -23,7 +23,7 @@ from curate.corpus import Corpus, Documents, open_corpus
 from curate.corpus.chat.types import ConversationError
 from curate.errors import CorpusError
 from curate.reference.likelihood import Likelihoods
-from curate.rundir import document_columns, parquet
+from curate.rundir import document_columns, ownership, parquet
 from curate.rundir.run import Run, compute_fingerprint, open_run
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet
@@ -52,12 +52,15 @@ COLUMNS = {
 }
 
 
-def open_run_corpora(session: RankingSession) -> dict[str, Corpus]:
-    """Open each dataset as the corpus of its run, by name; call it before anything is measured.
+def open_run_corpora(session: RankingSession, out: str) -> dict[str, Corpus]:
+    """Open each dataset as the corpus of its run in ``out``, by name; call it before anything is measured.
 
     A corpus has one schema, that of most rows. Warns of rows of other schemas, which are ranked and have no numbers in
-    the run. Raises CorpusError where a file lacks the columns of the schema.
+    the run. Raises CorpusError where a file lacks the columns of the schema, and UsageError or TableError where a
+    folder of a run has files that curate did not make.
     """
+    for dataset in session.datasets:
+        reserve_example_run(Path(out) / dataset.name)
     corpora = {dataset.name: _open_run_corpus(dataset) for dataset in session.datasets}
     for dataset in session.datasets:
         others = {name: rows for name, rows in session.samples[dataset.name].schemas.items() if name != dataset.schema}
@@ -91,6 +94,13 @@ def write_example_runs(
     return tuple(runs)
 
 
+def reserve_example_run(path: Path) -> Run:
+    """Return the run of a dataset, before anything is written. Raises UsageError or TableError for foreign files."""
+    run = open_run(path, create=True)
+    run.reserve(*ownership.SCORE_NAMES, emptied=ownership.SCORE_FOLDERS)
+    return run
+
+
 def write_example_run(
     session: RankingSession,
     reader: ResponseReader,
@@ -100,7 +110,7 @@ def write_example_run(
     path: Path,
 ) -> str:
     """Write one dataset as a run whose scores are those of its answers, and return the run directory."""
-    run = open_run(path, create=True)
+    run = reserve_example_run(path)
     identity = reader.reference.identity | {
         "template": reader.template.fingerprint(),
         "turns": session.options.turns,

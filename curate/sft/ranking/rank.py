@@ -39,7 +39,7 @@ def rank_datasets(
     raises.
     """
     options = session.options
-    corpora = example_runs.open_run_corpora(session) if examples else {}
+    corpora = example_runs.open_run_corpora(session, examples) if examples else {}
     reader = open_reader(variants[0], reading, options)
     announce_reader(reader)
     audit_masks(session, reader)

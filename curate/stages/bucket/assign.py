@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def reference_of(run: "Run") -> dict[str, Any]:
-    """The model that made the numbers, as far as cut-offs depend on it."""
-    model = run.finished_scores()["made_from"].get("model") or {}
+    """The model that made the numbers, as far as cut-offs depend on it; of a folder only its name."""
+    from curate.rundir.run import publish_model
+
+    model = publish_model(run.finished_scores())
     return {name: model.get(name) for name in ("model", "revision", "weights", "tokenizer")}
 
 
@@ -94,6 +96,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     note["fingerprint"] = compute_fingerprint(note)
     tally = _Tally(len(names), parameters["names"])
     rows = _rows(job, bucket_cutoffs.Assigner(values, ties), lookup, tally)
+    job.run.enter()
     placements.write_placements(job.run.buckets, schemas.BUCKETS, rows, note)
     summary = _summary(job, cut, names, counts, kept, tally, warning, parameters)
     for path in (job.run.path / "cutoffs.json", *((Path(save_to),) if save_to else ())):

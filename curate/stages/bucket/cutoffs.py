@@ -163,9 +163,16 @@ def check_reference(cutoffs: Cutoffs, reference: Mapping[str, Any], path: Path) 
             "they cannot be compared"
         )
         raise UsageError(message, "make cut-offs of bits per byte (--by bpb), or of these scores")
-    if cutoffs.by in TOKENISED | {"bits_per_byte"} and theirs != dict(ours):
+    if cutoffs.by in TOKENISED | {"bits_per_byte"} and not _is_one_model(theirs, ours):
         return f"the cut-offs are of {theirs.get('model')}, another model: it may find everything easier or harder"
     return None
+
+
+def _is_one_model(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two references are of the same weights; their names count where there are no fingerprints."""
+    known = one.get("weights") is not None and other.get("weights") is not None
+    keys = ("weights", "tokenizer") if known else ("model", "revision", "tokenizer")
+    return all(one.get(key) == other.get(key) for key in keys)
 
 
 def groups_of(known: Sequence[str], names: Sequence[str]) -> Int64Array:

@@ -1,6 +1,5 @@
 """The hits of a run: written in parts, slice by slice, completed, and summed up."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +67,7 @@ def begin_hits(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], 
     fingerprint = compute_fingerprint([made_from, parameters])
     before = run.stage("decontaminate")
     if restart or before is None or before.get("fingerprint") != fingerprint:
-        shutil.rmtree(run.hits, ignore_errors=True)
+        run.remove("hits")
         record = {"complete": False, "fingerprint": fingerprint, "made_from": made_from, "parameters": parameters}
         run.save("decontaminate", record)
     return fingerprint

@@ -5,7 +5,6 @@ that has a candidate. Texts stream through it twice, a few slices at a time.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -355,4 +354,4 @@ def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
 
 def remove_work_folder(job: DedupJob) -> None:
     """Remove the work folder of a job that is done."""
-    shutil.rmtree(job.folder, ignore_errors=True)
+    job.run.remove("dedup")

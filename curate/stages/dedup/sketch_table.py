@@ -5,7 +5,6 @@ documents are numbered when parts are listed, through all corpora, the one that 
 corpus. Documents without a word are counted and get no number.
 """
 
-import shutil
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.errors import CorpusError, TableError
 from curate.matching import shingles, strict_words
-from curate.rundir import parquet
+from curate.rundir import ownership, parquet
 from curate.runtime import console, threads
 from curate.runtime.arrays import Int64Array, UInt64Array
 from curate.stages.dedup.sketches import (
@@ -111,7 +110,8 @@ def discard_foreign(folder: Path, made_from: str) -> None:
     """
     paths = parquet.list_parts(folder)
     if paths and parquet.read_metadata(paths[0]).get("made_from") != made_from:
-        shutil.rmtree(folder)
+        sketches = folder.parent
+        ownership.remove_folder(sketches.parent.parent, sketches.parent.name, sketches.name, folder.name)
 
 
 def write_part(path: Path, sketched: SketchedSlice, note: Mapping[str, Any]) -> None:

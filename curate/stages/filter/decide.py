@@ -74,6 +74,8 @@ def decide_documents(
     if show and (len(trials) > 1 or not criteria):
         raise UsageError("--show is about the boundaries of one decision", "name one criterion, with one value each")
     opened = open_run(run)
+    if not dry_run:
+        opened.reserve("filter.parquet")
     opened.finished_scores()
     job = FilterJob(opened, open_rejections(opened), memory_limit, ledger)
     reader = job.open(criteria)
@@ -209,6 +211,7 @@ class FilterJob:
         made_from = {"made_from": self.run.finished_scores()["fingerprint"], **self.rejections.fingerprints()}
         record: dict[str, Any] = {**made_from, "parameters": dict(parameters)}
         record["fingerprint"] = compute_fingerprint(record)
+        self.run.enter()
         with ThreadPoolExecutor(1) as pool, files.replace_atomically(self.run.filter) as path:
             judgement.decide_held()
             writing = pool.submit(_write_codes, path, judgement, record)

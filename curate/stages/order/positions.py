@@ -109,6 +109,7 @@ def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, rejec
     note: dict[str, Any] = {"made_from": made_from, "parameters": dict(summary.parameters)}
     note["fingerprint"] = compute_fingerprint(note)
     rows = list_rows(run, rejections, positions)
+    run.enter()
     placements.write_placements(run.order, schemas.ORDER, rows, note)
     counts = {"read": read, "kept": summary.documents, "unmeasured": summary.unmeasured, "kept_tokens": summary.tokens}
     tenths = [asdict(one) for one in summary.tenths]

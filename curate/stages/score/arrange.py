@@ -9,7 +9,6 @@ are gone stay aside, and come back when their files do.
 """
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from curate.corpus import Corpus, SliceMark, Source
 from curate.corpus.files.file_identity import find_continuation
 from curate.corpus.readers.appended import is_read_alike
 from curate.errors import TableError
-from curate.rundir import parquet
+from curate.rundir import ownership, parquet
 from curate.rundir.run import Run, compute_fingerprint
 from curate.runtime.numbers import count_noun
 from curate.stages.slice_runner import follows, name_part
@@ -283,7 +282,7 @@ def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, An
     """Put the parts where they belong, with their carried columns, and return the metadata of all in order."""
     columns = [path for path in run.carried.iterdir() if path.is_dir()] if run.carried.is_dir() else []
     for part in arrangement.needless:
-        part.path.unlink()
+        ownership.remove_part(part.path)
     in_place = {each.part.path for each in arrangement.placed if each.part.path == run.scores / each.name}
     lying: dict[Path, Path] = {}
     for part in [*(each.part for each in arrangement.placed), *arrangement.left_out]:
@@ -296,7 +295,7 @@ def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, An
             _put_in_place(run, path, each)
         notes[run.scores / each.name] = each.note
     if run.aside.exists() and not parquet.list_parts(run.aside):
-        shutil.rmtree(run.aside)
+        run.remove("aside")
     return notes
 
 
@@ -345,7 +344,7 @@ def _rewrite(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, An
     table = pq.read_table(path, partitioning=None)
     parquet.write_part(target, restate_names(table, placed), note)
     if path != target:
-        path.unlink()
+        ownership.remove_part(path)
 
 
 def restate_names(table: pa.Table, placed: PlacedPart) -> pa.Table:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError, UsageError
-from curate.rundir import document_columns, parquet
+from curate.rundir import document_columns, ownership, parquet
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
@@ -102,6 +102,7 @@ def merge_runs(paths: Sequence[str], into: str) -> MergeSummary:
     corpus = join_corpora([each.corpus for each in merged])
     origins = [identify_source(source) for source in corpus.sources]
     run = open_run(into, create=True)
+    run.reserve(*ownership.SCORE_NAMES)
     parts = [part for each in merged for part in read_scored_parts(each.run.scores, each.record["parts"])]
     arrangement = arrange_parts(corpus, origins, parts, run.scores)
     shared = check_complete(corpus, origins, arrangement, merged)
@@ -274,4 +275,4 @@ def remove_strays(run: Run, names: set[str]) -> None:
     """Remove parts that a merge of these runs does not make."""
     for path in parquet.list_parts(run.scores):
         if path.name not in names:
-            path.unlink()
+            ownership.remove_part(path)

@@ -5,7 +5,6 @@ Sums are made part by part in the order of the corpus, so that the same table gi
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,8 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
 from curate.errors import TableError
-from curate.rundir import parquet, schemas, sql
+from curate.rundir import ownership, parquet, schemas, sql
+from curate.rundir.ownership import SCORE_FOLDERS
 from curate.rundir.run import Run, compute_fingerprint, list_differences
 from curate.rundir.verdicts.token_counts import SCORED
 from curate.runtime import console, files, histogram
@@ -57,8 +57,10 @@ def describe_scores(corpus: Corpus, made_from: dict[str, Any]) -> dict[str, Any]
 
 def discard_scores(run: Run) -> None:
     """Remove the scores of a run, with their carried columns and what was put aside."""
-    for folder in (run.scores, run.carried, run.aside):
-        shutil.rmtree(folder, ignore_errors=True)
+    for name in SCORE_FOLDERS:
+        ownership.check_removable(run.path, name)
+    for name in SCORE_FOLDERS:
+        run.remove(name)
     for name in ("score", "carried"):
         run.record.pop(name, None)
 

@@ -38,8 +38,43 @@ def test_a_folder_is_claimed_for_one_premise_until_it_is_restarted(tmp_path: Pat
     assert "--restart" in (refused.value.hint or "")
     assert (out / WORK / "tokens.bin").exists()
     claim_folder(out, other, restart=True)
-    assert [path.name for path in (out / WORK).iterdir()] == ["premise.json"]
+    assert sorted(path.name for path in (out / WORK).iterdir()) == ["made.json", "premise.json"]
     claim_folder(out, other, restart=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("training.json", '{"model": "of another trainer"}'),
+        ("training.json", "[1, 2"),
+        ("generation_config.json", "{}"),
+        ("README.md", "mine"),
+        (f"{WORK}/thesis.tex", "mine"),
+        (f"{WORK}/premise.json", '{"mine": 1}'),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_files_of_somebody_else_are_refused_by_name_and_stay(tmp_path: Path, name: str, text: str, begun: bool) -> None:
+    out = tmp_path / "model"
+    if begun:
+        claim_folder(out, PREMISE, restart=False)
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    (out / name).write_text(text)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for restart in (False, True):
+        with pytest.raises(TableError):
+            claim_folder(out, PREMISE, restart)
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_work_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    claim_folder(out, PREMISE, restart=False)
+    (out / WORK).rename(elsewhere)
+    (out / WORK).symlink_to(elsewhere)
+    with pytest.raises(TableError, match="did not write"):
+        claim_folder(out, PREMISE, restart=True)
+    assert (elsewhere / "premise.json").exists()
 
 
 def test_a_checkpoint_brings_back_weights_optimisers_and_counters(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from curate.errors import CorpusError
 from curate.runtime.files import write_json
+from curate.runtime.published import hide_folder
 from curate.stages.decontaminate.evalsets.items import EvalSet, hash_item
 from curate.stages.decontaminate.evalsets.layout import Roles
 
@@ -42,7 +43,7 @@ def write_lock(path: Path, sets: Sequence[EvalSet]) -> None:
     """Write what ``read_lock`` reads, completely or not at all. Raises StorageError where the disk refuses."""
     locked = {
         eval_set.name: {
-            "source": eval_set.source,
+            "source": eval_set.source if eval_set.revision else hide_folder(eval_set.source),
             "revision": eval_set.revision,
             "fields": {role: list(names) for role, names in eval_set.fields.items()},
             "items": len(eval_set.items),

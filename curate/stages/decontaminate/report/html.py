@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from curate.runtime import files
 from curate.runtime.console import format_size
 from curate.runtime.html import hash_script, open_templates
 from curate.runtime.numbers import format_share, format_whole_percent
+from curate.runtime.published import hide_folder, hide_in_text
 from curate.stages.decontaminate import thresholds
 from curate.stages.decontaminate.hits_table import CONTEXT
 from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
@@ -78,6 +79,8 @@ def write_page(path: Path, summary: DecontaminationSummary, hits: Sequence[Hit])
 
 def make_page(summary: DecontaminationSummary, hits: Sequence[Hit]) -> str:
     """Return the page; every value is escaped, and spelled out where a browser would hide or obey it."""
+    hidden = tuple(map(hide_in_text, summary.notes))
+    summary = replace(summary, corpus=hide_in_text(summary.corpus), run=hide_folder(summary.run), notes=hidden)
     templates = open_templates(Path(__file__).parent)
     templates.filters |= {
         "share": format_share,

@@ -18,7 +18,7 @@ def test_a_lock_says_nothing_of_sets_that_are_the_same(tmp_path):
     assert check_lock(lock, [found]) == []
     assert asdict(lock["set"]) == {
         "name": "set",
-        "source": found.source,
+        "source": "set.jsonl",  # and not the folder, which may have the name of a client
         "revision": None,
         "fields": {"question": ("question",), "id": ("id",)},
         "hashes": {item.id: hash_item(item) for item in found.items},
