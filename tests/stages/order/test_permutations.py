@@ -105,6 +105,18 @@ def test_jitter_moves_nothing_by_more_than_its_window(count, window, seed):
     assert all(place // window == rank // window for place, rank in enumerate(order.tolist()))
 
 
+def test_jitter_moves_a_last_window_that_is_shorter_and_leaves_it_in_its_place():
+    """Four numbers of the last window: of 200 seeds one in 24 leaves them as they are."""
+    orders = []
+    for seed in range(200):
+        order = np.arange(20)
+        permutations.jitter(order, 16, random_bits(seed))
+        assert sorted(order[16:].tolist()) == [16, 17, 18, 19]
+        orders.append(tuple(order[16:].tolist()))
+    assert len(set(orders)) == 24
+    assert orders.count((16, 17, 18, 19)) < 30
+
+
 def test_jitter_moves_things():
     order = np.arange(64)
     permutations.jitter(order, 16, random_bits(0))
