@@ -68,11 +68,18 @@ class CodedWriter:
             column_encoding={"row": "DELTA_BINARY_PACKED"},
         )
 
-    def add(self, file: str, rows: Int64Array, codes: Int16Array) -> None:
-        """Add the next documents, all of one file: ``rows`` (int64) and the codes of their reasons (int16)."""
-        if file not in self._files[-1:]:
-            self._files.append(file)
-        self._waiting.append((np.full(len(rows), len(self._files) - 1, np.int32), rows, codes))
+    def add(self, files: Sequence[tuple[str, int]], rows: Int64Array, codes: Int16Array) -> None:
+        """Add the next documents: ``rows`` (int64) and the codes of their reasons (int16).
+
+        ``files`` are their files in order, each with the number of its documents.
+        """
+        numbers = []
+        for file, _ in files:
+            if file not in self._files[-1:]:
+                self._files.append(file)
+            numbers.append(len(self._files) - 1)
+        counts = [count for _, count in files]
+        self._waiting.append((np.repeat(np.array(numbers, np.int32), counts), rows, codes))
         self._count += len(rows)
         if self._count >= 4 * BATCH_ROWS:
             self._flush()

@@ -32,8 +32,8 @@ class DocumentBlock:
 
     name: str
     """The name of the part's file."""
-    file: str
-    """The file of the corpus that they are of."""
+    files: list[tuple[str, int]]
+    """The files of the corpus that they are of, each with the number of its documents, in order."""
     codes: Int16Array
     """Why each is rejected, as an index into the reader's ``reasons``; 0 for none."""
     eligible: BoolArray
@@ -56,6 +56,14 @@ class DocumentBlock:
     def rows(self) -> Int64Array:
         """The row of each in its file, where the reader was asked for the column ``row``."""
         return self.columns["row"]
+
+    def name_file(self, index: int) -> str:
+        """Return the file of one document."""
+        for file, count in self.files:
+            if index < count:
+                return file
+            index -= count
+        raise IndexError(f"no document {index} behind the last one")
 
     def numbers(self, column: str) -> Float64Array:
         """Return a column as float64, NaN where null; all NaN where the scores do not have it."""
@@ -146,7 +154,7 @@ class BlockReader:
             domain = self.domains.take(part.table)
             yield DocumentBlock(
                 name=part.name,
-                file=part.file,
+                files=part.files,
                 codes=codes,
                 eligible=self._find_eligible(codes),
                 tokens=part.counts("tokens"),
