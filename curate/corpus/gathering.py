@@ -31,7 +31,7 @@ class Unit(NamedTuple):
     stop: int
 
 
-def list_units(sources: Sequence[Source], slice_bytes: int, most_files: int = MOST_FILES) -> list[Unit]:
+def list_units(sources: Sequence[Source], slice_bytes: int) -> list[Unit]:
     """Return the units of a corpus in order: consecutive files of ``slice_bytes`` together as stored, or one file.
 
     A file whose size is unknown is a unit by itself.
@@ -40,7 +40,7 @@ def list_units(sources: Sequence[Source], slice_bytes: int, most_files: int = MO
     first, filled = 0, 0
     for index, source in enumerate(sources):
         size = slice_bytes + 1 if source.size is None else source.size
-        if index > first and (filled + size > slice_bytes or index - first == most_files):
+        if index > first and (filled + size > slice_bytes or index - first == MOST_FILES):
             units.append(Unit(first, index))
             first, filled = index, 0
         filled += size
