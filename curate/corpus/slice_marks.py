@@ -53,11 +53,6 @@ def name_origins(note: Note, default: Any = None) -> Any:
     return note.get("sources", note.get("source", default))
 
 
-def list_files(note: Note) -> list[tuple[str, int]]:
-    """Return the files of the rows of a part, each with the number of its rows, in order."""
-    return [(mark.file, mark.documents) for mark in list_slices(note)]
-
-
 def count_documents(note: Note) -> int:
     """Return the documents of a part, all slices together."""
     return int(sum(note["slices"]["documents"]) if "slices" in note else note["slice"]["documents"])

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -18,6 +18,9 @@ from curate.rundir.sql import BATCH_ROWS
 from curate.runtime.arrays import Int16Array, Int64Array
 from curate.runtime.files import replace_atomically
 from curate.runtime.text import command
+
+if TYPE_CHECKING:
+    from curate.rundir.aligned_parts import SliceRows
 
 
 def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
@@ -68,17 +71,17 @@ class CodedWriter:
             column_encoding={"row": "DELTA_BINARY_PACKED"},
         )
 
-    def add(self, files: Sequence[tuple[str, int]], rows: Int64Array, codes: Int16Array) -> None:
+    def add(self, slices: "Sequence[SliceRows]", rows: Int64Array, codes: Int16Array) -> None:
         """Add the next documents: ``rows`` (int64) and the codes of their reasons (int16).
 
-        ``files`` are their files in order, each with the number of its documents.
+        ``slices`` have their files in order.
         """
         numbers = []
-        for file, _ in files:
-            if file not in self._files[-1:]:
-                self._files.append(file)
+        for one in slices:
+            if one.file not in self._files[-1:]:
+                self._files.append(one.file)
             numbers.append(len(self._files) - 1)
-        counts = [count for _, count in files]
+        counts = [one.num_rows for one in slices]
         self._waiting.append((np.repeat(np.array(numbers, np.int32), counts), rows, codes))
         self._count += len(rows)
         if self._count >= 4 * BATCH_ROWS:

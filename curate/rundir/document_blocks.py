@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.rundir import aligned_parts, decision_table, schemas
-from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, number_of
+from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, SliceRows, number_of
 from curate.rundir.columns import kinds
 from curate.rundir.run import Run
 from curate.rundir.signals import SIGNALS
@@ -32,8 +32,8 @@ class DocumentBlock:
 
     name: str
     """The name of the part's file."""
-    files: list[tuple[str, int]]
-    """The files of the corpus that they are of, each with the number of its documents, in order."""
+    slices: Sequence[SliceRows]
+    """Of the corpus, one behind another: all documents are of one of them."""
     codes: Int16Array
     """Why each is rejected, as an index into the reader's ``reasons``; 0 for none."""
     eligible: BoolArray
@@ -59,10 +59,10 @@ class DocumentBlock:
 
     def name_file(self, index: int) -> str:
         """Return the file of one document."""
-        for file, count in self.files:
-            if index < count:
-                return file
-            index -= count
+        for one in self.slices:
+            if index < one.num_rows:
+                return one.file
+            index -= one.num_rows
         raise IndexError(f"no document {index} behind the last one")
 
     def numbers(self, column: str) -> Float64Array:
@@ -154,7 +154,7 @@ class BlockReader:
             domain = self.domains.take(part.table)
             yield DocumentBlock(
                 name=part.name,
-                files=part.files,
+                slices=part.slices,
                 codes=codes,
                 eligible=self._find_eligible(codes),
                 tokens=part.counts("tokens"),

@@ -7,6 +7,7 @@ stops with an error that names the command to run; it never mixes tables.
 
 import json
 import shlex
+import string
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -195,6 +196,11 @@ def name_part(source: int, number: int) -> str:
     The names of parts sort in the order of the corpus, whatever the numbers.
     """
     return f"{_pad(source, 5)}-{_pad(number, 6)}.parquet"
+
+
+def parse_source(part: str) -> int:
+    """Return the index of the first file of a part by its name."""
+    return int(part.split("-")[0].lstrip(string.ascii_letters))
 
 
 def _pad(number: int, width: int) -> str:

@@ -76,7 +76,9 @@ def test_gathered_slices_are_those_of_the_corpus_and_the_same_wherever_reading_b
             rest = read_gathered(corpus, done)
             assert list(map(spell, rest)) == list(map(spell, whole[cut:]))
         if limit is None:
-            one_by_one = [d for unit in list_units(corpus.sources, slice_bytes) for d in read_gathered(corpus, units=[unit])]
+            one_by_one = [
+                d for unit in list_units(corpus.sources, slice_bytes) for d in read_gathered(corpus, units=[unit])
+            ]
             assert list(map(spell, one_by_one)) == list(map(spell, whole))
 
 

@@ -7,7 +7,6 @@ from curate.corpus.slice_marks import (
     count_documents,
     describe_origins,
     describe_slices,
-    list_files,
     list_origins,
     list_slices,
     name_origins,
@@ -22,14 +21,14 @@ def test_one_slice_is_described_as_earlier_versions_do():
     fields = {"number": 3, "first_row": 7, "next_row": 9, "next_offset": 100, "documents": 2, "last": False}
     assert note == {"slice": {"file": "a.jsonl", **fields}, "source": ["jsonl", None, 1]}
     assert list_slices(note) == [ONE] and list_origins(note) == [["jsonl", None, 1]]
-    assert (count_documents(note), list_files(note), name_origins(note)) == (2, [("a.jsonl", 2)], ["jsonl", None, 1])
+    assert (count_documents(note), name_origins(note)) == (2, ["jsonl", None, 1])
 
 
 def test_several_slices_are_columns():
     note = describe_slices(SEVERAL) | describe_origins([["text", 5], ["text", 0]])
     assert note["slices"]["file"] == ["a.txt", "b.txt"] and note["slices"]["last"] == [True, True]
     assert list_slices(note) == SEVERAL and list_origins(note) == [["text", 5], ["text", 0]]
-    assert (count_documents(note), list_files(note)) == (1, [("a.txt", 1), ("b.txt", 0)])
+    assert count_documents(note) == 1
     assert name_origins(note) == note["sources"]
 
 
