@@ -15,6 +15,7 @@ from curate.corpus import SliceMark, open_corpus
 from curate.corpus.gathering import Unit
 from curate.errors import Interrupted, StorageError, TableError
 from curate.rundir import parquet
+from curate.rundir.run import parse_source
 from curate.runtime import console
 from curate.stages import slice_runner
 from curate.stages.slice_runner import (
@@ -27,7 +28,7 @@ from curate.stages.slice_runner import (
     work_on_units,
 )
 
-FILES = {"a": 7, "b": 0, "c": 1, "d": 12}
+FILES = {"a": 7, "b": 0, "bb": 0, "c": 1, "d": 12}
 """Rows of each file of the corpus."""
 
 
@@ -91,8 +92,8 @@ class Pickled:
             yield pickle.loads(pickle.dumps(function))([unit], ignore)
 
 
-A, BC, D = Unit(0, 1), Unit(1, 3), Unit(3, 4)
-"""The units: b, which is empty, and c, of one row, are small enough to share one."""
+A, BC, D = Unit(0, 1), Unit(1, 4), Unit(4, 5)
+"""The units: b and bb, which are empty, and c, of one row, are small enough to share one."""
 DEALS = ([[A, BC, D]], [[A], [BC], [D]], [[D, BC], [A]], [[BC], [D, A]])
 
 
@@ -103,7 +104,8 @@ def test_any_dealing_of_the_units_leaves_the_same_parts(tmp_path, corpus, calls)
     assert (local.documents, local.resumed) == (sum(FILES.values()), 0)
     assert run_slices(corpus, dealt, executor=Dealt(calls)).documents == local.documents
     assert contents(dealt.folder) == contents(whole.folder) and len(contents(whole.folder)) > len(FILES)
-    assert "00001-000000.parquet" in contents(whole.folder) and "00002-000000.parquet" not in contents(whole.folder)
+    assert {name_part(1, 0), name_part(3, 0)} < contents(whole.folder).keys(), "b and bb share a part"
+    assert name_part(2, 0) not in contents(whole.folder)
 
 
 def test_a_unit_that_runs_twice_changes_nothing(tmp_path, corpus):
@@ -132,7 +134,7 @@ def test_a_part_within_a_file_that_is_missing_is_made_again(tmp_path, corpus):
     work = CountWords(tmp_path / "parts")
     run_slices(corpus, work)
     before = contents(work.folder)
-    (work.folder / name_part(3, 1)).unlink()
+    (work.folder / name_part(4, 1)).unlink()
     assert run_slices(corpus, work).documents > 0
     assert contents(work.folder) == before
 
@@ -146,14 +148,14 @@ def test_a_foreign_part_is_an_error_and_so_are_units_that_no_executor_runs(tmp_p
         def map(self, function, units, advance):
             yield function(units[:1], advance)
 
-    with pytest.raises(TableError, match=r"end before the corpus does: b\.jsonl, c\.jsonl, d\.jsonl"):
+    with pytest.raises(TableError, match=r"end before the corpus does: b\.jsonl, bb\.jsonl, c\.jsonl"):
         run_slices(corpus, CountWords(tmp_path / "new"), executor=Lazy())
 
 
 def test_what_the_work_raises_is_raised_and_the_parts_before_it_stay(tmp_path, corpus):
     with pytest.raises(StorageError):
         run_slices(corpus, CountWords(tmp_path / "parts", fails="c0", error=StorageError("full")))
-    assert {int(name[:5]) for name in contents(tmp_path / "parts")} == {0}
+    assert {int(name[:5]) for name in contents(tmp_path / "parts")} == {0, 1}
 
 
 def test_a_limit_counts_over_all_files(tmp_path, corpus):
@@ -192,6 +194,7 @@ def test_names_of_parts_sort_in_the_order_of_the_corpus_whatever_the_numbers():
     names = [name_part(source, number) for source in numbers for number in numbers]
     assert names == sorted(names) and len(set(names)) == len(names)
     assert name_part(3, 12) == "00003-000012.parquet"
+    assert [parse_source(name_part(source, 7)) for source in numbers] == list(numbers)
 
 
 def write_mark(folder, file, number, first=None, last=False, made_from="mine"):
@@ -219,8 +222,8 @@ def test_parts_count_up_to_the_first_gap_and_where_one_begins_elsewhere(tmp_path
 def test_a_part_behind_the_last_slice_of_its_file_is_an_error(tmp_path, corpus):
     work = CountWords(tmp_path / "parts")
     run_slices(corpus, work)
-    write_mark(work.folder, "00002", 7, made_from=work.fingerprint)
-    with pytest.raises(TableError, match=r"00002-000007\.parquet is the part of a slice that the corpus does not have"):
+    write_mark(work.folder, "00003", 7, made_from=work.fingerprint)
+    with pytest.raises(TableError, match=r"00003-000007\.parquet is the part of a slice that the corpus does not have"):
         run_slices(corpus, work)
 
 

@@ -243,6 +243,16 @@ def test_small_files_of_lines_that_grow_are_read_on_and_keep_their_columns(tmp_p
     assert given == [] and [row["id"] for row in read_scores(run)] == read_carried(run, "domain")
 
 
+def test_a_limit_that_is_raised_goes_on_within_shared_parts(tmp_path, texts, given):
+    run = tmp_path / "run"
+    for limit, numbers in ((4, range(4)), (7, range(4, 7)), (None, range(7, 10))):
+        given.clear()
+        found = score(texts, run, limit=limit)
+        assert given == [make_text(number) for number in numbers] and found.documents == (limit or 10)
+    score(texts, tmp_path / "fresh")
+    assert read_scores(run) == read_scores(tmp_path / "fresh")
+
+
 def test_what_is_gone_is_kept_aside_and_comes_back_unread(tmp_path, texts, given):
     run = tmp_path / "run"
     score(texts, run)
