@@ -348,13 +348,18 @@ def find_named_sources(
 
 
 def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:
-    """Return the columns of the first sources, None for the others, and for text files next to other formats."""
-    columns = [
-        detect_source_columns(source) if index < count_ahead(source) else None for index, source in enumerate(sources)
-    ]
+    """Return the columns of the first sources, None for the others, and for text files next to other formats.
+
+    Text files have the same column, so that of the first that can be read is that of all.
+    """
     if all(source.format == "text" for source in sources):
-        return columns
-    return [None if source.format == "text" else column for source, column in zip(sources, columns, strict=True)]
+        ahead = sources[: count_ahead(sources[0])] if sources else []
+        first = next((column for source in ahead if (column := detect_source_columns(source)) is not None), None)
+        return [first if index < len(ahead) else None for index in range(len(sources))]
+    return [
+        detect_source_columns(source) if index < count_ahead(source) and source.format != "text" else None
+        for index, source in enumerate(sources)
+    ]
 
 
 def list_column_names(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:

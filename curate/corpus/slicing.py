@@ -90,7 +90,7 @@ class SliceCutter:
         rows = [row for block, first, stop in self.pieces for row in block.rows[first:stop]]
         texts = [text for block, first, stop in self.pieces for text in block.texts[first:stop]]
         return Documents(
-            mark=mark,
+            marks=(mark,),
             rows=np.array(rows, dtype=np.int64),
             ids=[value for block, first, stop in self.pieces for value in block.ids[first:stop]],
             texts=texts,
@@ -100,6 +100,7 @@ class SliceCutter:
             read_bytes=read_bytes,
             table=gather_table(self.pieces, self.schema) if self.with_table else None,
             records=gather_records(self.pieces) if self.with_table else None,
+            size=sum(sum(block.sizes[first:stop]) for block, first, stop in self.pieces),
         )
 
 

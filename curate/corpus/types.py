@@ -72,11 +72,12 @@ class SliceMark:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Documents:
-    """The documents of one slice, in the order of their rows; each list has one entry for each document."""
+    """The documents of a slice, or of several that are gathered, in order; each list has one entry for each."""
 
-    mark: SliceMark
+    marks: tuple[SliceMark, ...]
+    """The slices, one behind another in the corpus, without an unread one between two."""
     rows: Int64Array
-    """Row numbers in the file, ascending."""
+    """Row numbers in the file, ascending within a slice."""
     ids: list[str | None]
     texts: list[str | None]
     """None where the status is ``unreadable``; of conversations, all turns with a blank line between two."""
@@ -87,14 +88,35 @@ class Documents:
     reasons: list[str | None]
     """For unreadable rows, the position in the file and the cause; else None."""
     read_bytes: int
-    """Stored bytes of the file that this slice took: the sum over all slices is the size of the file."""
+    """Stored bytes of the files that the slices took: the sum over all slices is the size of the corpus."""
     table: pa.Table | None
-    """All original columns, or the selected ones, null in unreadable rows; None where none were selected."""
+    """All original columns, or the selected ones, null in unreadable rows; None where none were selected, and of
+    gathered slices, whose columns may differ: see ``slices``."""
     records: list[dict[str, Any] | None] | None = None
     """The columns of ``table`` as they were read, a key that is absent left out; None where the format has types."""
+    size: int = 0
+    """What the documents count towards ``slice_bytes``."""
+    gathered: tuple[Documents, ...] = ()
+    """The slices one by one, where several are gathered."""
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def mark(self) -> SliceMark:
+        """The mark of a single slice. Raises ValueError where several are gathered: use ``marks``."""
+        (mark,) = self.marks
+        return mark
+
+    @property
+    def slices(self) -> tuple[Documents, ...]:
+        """The slices one by one."""
+        return self.gathered or (self,)
+
+    @property
+    def files(self) -> list[str]:
+        """The file of each document."""
+        return [mark.file for mark in self.marks for _ in range(mark.documents)]
 
 
 @dataclass(frozen=True, slots=True)

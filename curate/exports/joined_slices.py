@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from curate.corpus import Documents, SliceMark
+from curate.corpus.slice_marks import list_slices
 from curate.errors import CorpusError, TableError
 from curate.exports import leaked_passages
 from curate.exports.formats.shards import FORMATS
@@ -47,35 +48,43 @@ def read_slices(job: ExportJob) -> Iterator[JoinedSlice]:
     """
     tables = {"keep": DecisionReader(job.choice.path), **job.placed.open_tables(job.run)}
     leaks = LeakedPassages(job.run) if job.treatment else None
-    parts = iter(parquet.list_parts(job.run.scores))
+    parts = read_scores(job.run)
     for documents in job.corpus.slices(columns="all"):
-        path = next(parts, None)
-        if path is None:
+        mark, scores = next(parts, (None, None))
+        if mark is None or scores is None:
             mark = documents.mark
             raise changed_error(job.run, mark.file, mark.first_row, "it has more documents than were scored")
-        if read_mark(path, job.run) != documents.mark:
+        if mark != documents.mark:
             raise moved_error(job.run, documents.mark)
-        scores = pq.read_table(path, partitioning=None)
         check_same(job.run, documents, scores)
         taken = {name: take_rows(table, scores, name, job.run) for name, table in tables.items()}
         choice = taken.pop("keep").select(["keep", "reason"])
         for name, rows in taken.items():
             choice = choice.append_column(name, rows.column(name))
         yield JoinedSlice(documents, scores, choice, leaks.take(documents) if leaks else {})
-    rest = next(parts, None)
+    rest, _ = next(parts, (None, None))
     if rest is not None:
-        mark = read_mark(rest, job.run)
-        raise changed_error(job.run, mark.file, mark.first_row, "it has fewer documents than were scored")
+        raise changed_error(job.run, rest.file, rest.first_row, "it has fewer documents than were scored")
     if leaks:
         leaks.check_end()
 
 
-def read_mark(path: Path, run: Run) -> SliceMark:
-    """Return the slice that a part of the scores covers. Raises TableError where the part belongs to other scores."""
+def read_scores(run: Run) -> Iterator[tuple[SliceMark, pa.Table]]:
+    """Yield the slices of the scores in order, each with its rows. Raises what ``read_marks`` raises."""
+    for path in parquet.list_parts(run.scores):
+        marks = read_marks(path, run)
+        table, first = pq.read_table(path, partitioning=None), 0
+        for mark in marks:
+            yield mark, table.slice(first, mark.documents)
+            first += mark.documents
+
+
+def read_marks(path: Path, run: Run) -> list[SliceMark]:
+    """Return the slices that a part of the scores covers. Raises TableError where the part belongs to other scores."""
     note = parquet.read_metadata(path)
     if note.get("made_from") != fingerprint_of_parts(run.finished_scores()):
         raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", run.path))
-    return SliceMark(**note["slice"])
+    return list_slices(note)
 
 
 def take_rows(table: DecisionReader, scores: pa.Table, name: str, run: Run) -> pa.Table:

@@ -190,7 +190,7 @@ def _write_side(reader: BlockReader, side: str, compiled: CompiledCriteria, fold
     with decision_table.open_coded_writer(path, reader.reasons, note) as writer:
         for block, codes in judgement.blocks():
             count.add(block, codes)
-            writer.add(block.file, block.rows, codes)
+            writer.add(block.slices, block.rows, codes)
     read = reader.run.finished_scores()["counts"]["read"]
     sums = tally.sum_tally("filter --probe", count.tally(reader.reasons), read)
     if not sums.kept.documents:

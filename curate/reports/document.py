@@ -1,5 +1,6 @@
 """``curate explain``: all that a run knows about one document, and why it was kept or dropped."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,8 +13,8 @@ import xxhash
 from curate.corpus import Corpus, SliceMark
 from curate.errors import CurateError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
-from curate.rundir import decision_table, parquet, placements, scores_view
-from curate.rundir.run import Run, reopen_scored_corpus
+from curate.rundir import decision_table, placements, scores_view
+from curate.rundir.run import Run, find_file_parts, reopen_scored_corpus
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.reasons import UNREADABLE, duplicate_reason
@@ -332,7 +333,7 @@ def read_text(run: Run, corpus: Corpus, file: str, row: int, digest: int) -> str
     documents, text = None, None
     if numbered is not None:
         number, source = numbered
-        before = _marks_before(run, number, row)
+        before = _marks_before(run, file, number, row)
         alone = replace(corpus, sources=(source,), on_error="quarantine")
         documents = next(alone.slices({file: before}), None)  # none where the file ends before
     if documents is not None:
@@ -343,12 +344,7 @@ def read_text(run: Run, corpus: Corpus, file: str, row: int, digest: int) -> str
     return text
 
 
-def _marks_before(run: Run, number: int, row: int) -> list[Any]:
+def _marks_before(run: Run, file: str, number: int, row: int) -> list[SliceMark]:
     """Return the slices of a file that end at or before a row; ``number`` is that of the file in the corpus."""
-    marks = []
-    for path in sorted(run.scores.glob(f"{number:05d}-*.parquet")):
-        mark = SliceMark(**parquet.read_metadata(path)["slice"])
-        if mark.next_row > row:
-            break
-        marks.append(mark)
-    return marks
+    parts = find_file_parts(run.scores, file, number)
+    return list(itertools.takewhile(lambda mark: mark.next_row <= row, (part.mark for part in parts)))

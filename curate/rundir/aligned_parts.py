@@ -4,22 +4,23 @@ A part of the scores, the parts of carried columns with its name, and the next r
 same documents in the same order, so that nothing is joined. Memory is that of the parts in flight (one a thread).
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.corpus import SliceMark
+from curate.corpus.slice_marks import list_slices
 from curate.errors import TableError
 from curate.rundir import decision_table, document_columns, parquet, schemas, scores_view, sql
 from curate.rundir.columns import kinds, spelling
-from curate.rundir.run import Run
+from curate.rundir.run import Run, name_part, parse_source
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime import threads
@@ -29,14 +30,23 @@ NO_VALUE = "(none)"
 SEPARATOR = " / "
 
 
+class SliceRows(NamedTuple):
+    """The rows of a part that are of one slice."""
+
+    part: str
+    """The name that a part of this slice alone has, whether the slice has one or shares it."""
+    file: str
+    num_rows: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedPart:
-    """The documents of one slice, in their order."""
+    """The documents of one part, in their order."""
 
     name: str
     """Of its file, in the scores and in the carried columns."""
-    file: str
-    """The file of the corpus that the documents are of."""
+    slices: "list[SliceRows]"
+    """Of the corpus, one behind another: all documents are of one of them."""
     table: pa.Table
     """The columns that the caller named."""
     keep: BoolArray | None
@@ -79,22 +89,22 @@ def read_parts(
     paths = parquet.list_parts(run.scores)
     keys = {name: document_columns.find_carried(run, name) or name for name in carried}
     read = threads.map_in_order(partial(_read_part, run, names, keys, coded), paths, threads.count_cores())
-    for number, (path, (file, table)) in enumerate(zip(paths, read, strict=True)):
+    for number, (path, (slices, table)) in enumerate(zip(paths, read, strict=True)):
         keep = keep_reader.take(number, table) if keep_reader is not None else None
-        yield AlignedPart(path.name, file, table.select([*columns, *carried]), keep)
+        yield AlignedPart(path.name, slices, table.select([*columns, *carried]), keep)
     if keep_reader is not None:
         keep_reader.check_end()
 
 
 def _read_part(
     run: Run, names: Sequence[str], keys: Mapping[str, str], coded: bool, path: Path
-) -> tuple[str, pa.Table]:
-    """Return the file of the corpus that a part is of, and its columns.
+) -> tuple[list[SliceRows], pa.Table]:
+    """Return the slices of the corpus that a part covers, and its columns.
 
     ``keys`` are the names of the documents' columns, each with the one under which it is carried.
     """
     with parquet.naming(path), pq.ParquetFile(path, read_dictionary=["status"]) as part:
-        note = json.loads((part.schema_arrow.metadata or {})[b"curate"])
+        note = parquet.load_note(part.schema_arrow)
         table = part.read(columns=list(names), use_threads=False)
     for name in keys:
         part_of_column = document_columns.locate_column(run, keys[name]) / path.name
@@ -105,7 +115,18 @@ def _read_part(
         if len(carried) != len(table):
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
         table = table.append_column(name, carried.column("value"))
-    return str(note["slice"]["file"]), table
+    return name_slices(path.name, list_slices(note)), table
+
+
+def name_slices(part: str, marks: Sequence[SliceMark]) -> list[SliceRows]:
+    """Return the slices that a part covers, by the name of the part and their marks.
+
+    Those of a shared part are of files that follow one another in the corpus.
+    """
+    if len(marks) == 1:
+        return [SliceRows(part, marks[0].file, marks[0].documents)]
+    first = parse_source(part)
+    return [SliceRows(name_part(first + index, m.number), m.file, m.documents) for index, m in enumerate(marks)]
 
 
 def read_schema(run: Run) -> pa.Schema:

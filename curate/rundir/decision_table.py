@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -18,6 +18,9 @@ from curate.rundir.sql import BATCH_ROWS
 from curate.runtime.arrays import Int16Array, Int64Array
 from curate.runtime.files import replace_atomically
 from curate.runtime.text import command
+
+if TYPE_CHECKING:
+    from curate.rundir.aligned_parts import SliceRows
 
 
 def decision_query(connection: duckdb.DuckDBPyConnection, reason: str) -> str:
@@ -68,11 +71,18 @@ class CodedWriter:
             column_encoding={"row": "DELTA_BINARY_PACKED"},
         )
 
-    def add(self, file: str, rows: Int64Array, codes: Int16Array) -> None:
-        """Add the next documents, all of one file: ``rows`` (int64) and the codes of their reasons (int16)."""
-        if file not in self._files[-1:]:
-            self._files.append(file)
-        self._waiting.append((np.full(len(rows), len(self._files) - 1, np.int32), rows, codes))
+    def add(self, slices: "Sequence[SliceRows]", rows: Int64Array, codes: Int16Array) -> None:
+        """Add the next documents: ``rows`` (int64) and the codes of their reasons (int16).
+
+        ``slices`` have their files in order.
+        """
+        numbers = []
+        for one in slices:
+            if one.file not in self._files[-1:]:
+                self._files.append(one.file)
+            numbers.append(len(self._files) - 1)
+        counts = [one.num_rows for one in slices]
+        self._waiting.append((np.repeat(np.array(numbers, np.int32), counts), rows, codes))
         self._count += len(rows)
         if self._count >= 4 * BATCH_ROWS:
             self._flush()

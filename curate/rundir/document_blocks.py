@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.rundir import aligned_parts, decision_table, schemas
-from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, number_of
+from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, SliceRows, number_of
 from curate.rundir.columns import kinds
 from curate.rundir.run import Run
 from curate.rundir.signals import SIGNALS
@@ -32,8 +32,8 @@ class DocumentBlock:
 
     name: str
     """The name of the part's file."""
-    file: str
-    """The file of the corpus that they are of."""
+    slices: Sequence[SliceRows]
+    """Of the corpus, one behind another: all documents are of one of them."""
     codes: Int16Array
     """Why each is rejected, as an index into the reader's ``reasons``; 0 for none."""
     eligible: BoolArray
@@ -56,6 +56,14 @@ class DocumentBlock:
     def rows(self) -> Int64Array:
         """The row of each in its file, where the reader was asked for the column ``row``."""
         return self.columns["row"]
+
+    def name_file(self, index: int) -> str:
+        """Return the file of one document."""
+        for one in self.slices:
+            if index < one.num_rows:
+                return one.file
+            index -= one.num_rows
+        raise IndexError(f"no document {index} behind the last one")
 
     def numbers(self, column: str) -> Float64Array:
         """Return a column as float64, NaN where null; all NaN where the scores do not have it."""
@@ -146,7 +154,7 @@ class BlockReader:
             domain = self.domains.take(part.table)
             yield DocumentBlock(
                 name=part.name,
-                file=part.file,
+                slices=part.slices,
                 codes=codes,
                 eligible=self._find_eligible(codes),
                 tokens=part.counts("tokens"),

@@ -9,7 +9,6 @@ no document has is refused. How columns are named is in ``curate.rundir.columns.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,9 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.corpus import Corpus, Documents
+from curate.corpus import Corpus, Documents, SliceMark
+from curate.corpus.gathering import gather_along
+from curate.corpus.slice_marks import describe_slices, list_slices, name_origins
 from curate.errors import CurateError, TableError, UsageError
 from curate.rundir import ownership, parquet
 from curate.rundir.columns import kinds, spelling
@@ -74,13 +75,29 @@ def write_carried(run: Run, names: Sequence[str], documents: Documents, part: st
     not state the content. A column is complete after ``complete_carried``. Raises TableError where ``documents`` were
     read without columns.
     """
-    note = {"made_from": made_from, "slice": asdict(documents.mark)}
+    note = {"made_from": made_from, **describe_slices(documents.marks)}
     for name in names:
-        if documents.table is None:
-            raise TableError(f"{documents.mark.file} was read without its column {name}")
-        column = documents.table.column(find_path(name))
-        values = _convert(column, kinds.choose_kind(column.type))
+        values = _gather_values(documents, name)
         parquet.write_part(locate_column(run, name) / part, pa.table({"value": values}), note)
+
+
+def _gather_values(documents: Documents, name: str) -> pa.ChunkedArray:
+    """Return a column of all slices, in the type that holds the values of each, or as text where none does."""
+    columns = []
+    for single in documents.slices:
+        if single.table is None:
+            raise TableError(f"{single.mark.file} was read without its column {name}")
+        columns.append(single.table.column(find_path(name)))
+    found = list(dict.fromkeys(kinds.choose_kind(column.type) for column in columns))
+    kind = found[0] if len(found) == 1 else kinds.merge_kinds(found)
+    pieces = [_convert(column, kind) for column in columns]
+    if any(not piece.type.equals(kind) for piece in pieces):
+        pieces = [kinds.convert_values(column, kinds.TEXT) for column in columns]
+    return pa.chunked_array([chunk for piece in pieces for chunk in _list_chunks(piece)], pieces[0].type)
+
+
+def _list_chunks(values: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return values.chunks if isinstance(values, pa.ChunkedArray) else [values]
 
 
 def _convert(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
@@ -240,20 +257,27 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
         near = suggest_name(corpus, name)
         meant = f" (did you mean {near}?)" if near else ""
         console.say("carrying", f"no document looked at so far has {name}{meant}; all of them are searched for it")
-    parts = iter(parquet.list_parts(run.scores))
+    slices = corpus.slices(columns=tuple(map(find_path, names)))
     with console.progress("carrying", corpus.size) as progress:
-        for documents in corpus.slices(columns=tuple(map(find_path, names))):
-            path = next(parts, None)
-            note = {} if path is None else parquet.read_metadata(path)
-            if path is None or note["slice"] != asdict(documents.mark):
-                start = f"{documents.mark.file}, row {documents.mark.first_row}"
-                raise TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
-            write_carried(run, names, documents, path.name, note.get("source", made_from))
+        for path in parquet.list_parts(run.scores):
+            note = parquet.read_metadata(path)
+            marks = list_slices(note)
+            documents = next(gather_along(slices, [marks]), None)
+            if documents is None or documents.marks != tuple(marks):
+                raise _make_astray_error(run, marks[0])
+            write_carried(run, names, documents, path.name, name_origins(note, made_from))
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
+        if (more := next(slices, None)) is not None:
+            raise _make_astray_error(run, more.mark)
     for name in complete_carried(run, names, made_from, optional=unseen):
         if name in unseen:
             run.remove("carried", locate_column(run, name).name)
             raise explain_absence(corpus, find_path(name), searched=True)
+
+
+def _make_astray_error(run: Run, mark: SliceMark) -> TableError:
+    start = f"{mark.file}, row {mark.first_row}"
+    return TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
 
 
 def default_domain(run: Run) -> str | None:

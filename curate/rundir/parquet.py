@@ -1,7 +1,9 @@
 """Parquet parts of the tables of a run, with JSON metadata. A part that exists is complete."""
 
+import base64
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,9 @@ from curate.runtime.processes import is_running
 from curate.runtime.text import quote_word
 
 _META = b"curate"
+_COMPRESSED = b"zlib:"
+LONG_NOTE = 4096
+"""Bytes of JSON from which on metadata are compressed. They are stored twice: by themselves and with the schema."""
 
 
 def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None:
@@ -24,7 +29,7 @@ def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None
     The bytes depend on the table and the metadata alone. Raises StorageError where the disk refuses; a file that was
     there before then remains.
     """
-    note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+    note = dump_note(metadata)
     with replace_atomically(path) as temporary:
         pq.write_table(table.replace_schema_metadata({_META: note}), temporary, compression="zstd")
 
@@ -35,11 +40,25 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises TableError where the file is not a complete Parquet file, or curate did not write it.
     """
     try:
-        note = (pq.read_schema(path).metadata or {}).get(_META)
+        schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path} is not a complete Parquet file: {error}", suggest_mending(path)) from error
-    if note is None:
+    if _META not in (schema.metadata or {}):
         raise TableError(f"{path} was not written by curate", "move it away, or name another run with --run")
+    return load_note(schema)
+
+
+def dump_note(metadata: Mapping[str, Any]) -> bytes:
+    """Return metadata as they are stored: JSON, compressed where it is long, as that of many small files is."""
+    note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+    return note if len(note) < LONG_NOTE else _COMPRESSED + base64.b85encode(zlib.compress(note, 9))
+
+
+def load_note(schema: pa.Schema) -> dict[str, Any]:
+    """Return the metadata of a part by the schema that was read from it; empty where that is no JSON object."""
+    note = (schema.metadata or {})[_META]
+    if note.startswith(_COMPRESSED):
+        note = zlib.decompress(base64.b85decode(note.removeprefix(_COMPRESSED)))
     value = json.loads(note)
     return value if isinstance(value, dict) else {}
 

@@ -6,7 +6,9 @@ stops with an error that names the command to run; it never mixes tables.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import string
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import xxhash
 
 from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spool_streams
 from curate.corpus.dialect import parse_delimiter
+from curate.corpus.slice_marks import list_slices
 from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, TableError, UsageError
 from curate.rundir import ownership, parquet
@@ -176,10 +179,58 @@ class PartCuts:
         """Return the slices of a file in order; none where no part is of it."""
         if self.file_to_marks is None:
             self.file_to_marks = {}
-            for path in parquet.list_parts(self.folder):
-                mark = SliceMark(**parquet.read_metadata(path)["slice"])
-                self.file_to_marks.setdefault(mark.file, []).append(mark)
+            for part in list_file_parts(parquet.list_parts(self.folder)):
+                self.file_to_marks.setdefault(part.mark.file, []).append(part.mark)
         return self.file_to_marks.get(file, [])
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A slice of a file, and the part that has its rows."""
+
+    path: Path
+    mark: SliceMark
+    first: int
+    """Rows of the part before those of the slice."""
+
+
+def list_file_parts(paths: Iterable[Path]) -> Iterator[FilePart]:
+    """Yield the slices of some parts in order, each with its part."""
+    for path in paths:
+        first = 0
+        for mark in list_slices(parquet.read_metadata(path)):
+            yield FilePart(path, mark, first)
+            first += mark.documents
+
+
+def find_file_parts(folder: Path, file: str, number: int) -> list[FilePart]:
+    """Return the slices of a file in order, each with its part; ``number`` is the index of the file in the corpus.
+
+    Only the metadata of parts that may be of the file are read: a part is named after the first of its files.
+    """
+    paths = parquet.list_parts(folder)
+    names = [path.name for path in paths]
+    first, stop = (bisect_left(names, name_part(each, 0)) for each in (number, number + 1))
+    return [part for part in list_file_parts(paths[max(0, first - 1) : stop]) if part.mark.file == file]
+
+
+def name_part(source: int, number: int) -> str:
+    """Return the file name of a part: the index of its first file in the corpus and the number of its slice there.
+
+    The names of parts sort in the order of the corpus, whatever the numbers.
+    """
+    return f"{_pad(source, 5)}-{_pad(number, 6)}.parquet"
+
+
+def parse_source(part: str) -> int:
+    """Return the index of the first file of a part by its name."""
+    return int(part.split("-")[0].lstrip(string.ascii_letters))
+
+
+def _pad(number: int, width: int) -> str:
+    """Return a number in at least ``width`` digits; a letter, which sorts behind digits, leads a longer one."""
+    digits = f"{number:0{width}d}"
+    return digits if len(digits) == width else chr(ord("a") + len(digits) - width - 1) + digits
 
 
 def reopen_scored_corpus(run: Run, record: Mapping[str, Any]) -> Corpus:

@@ -1,6 +1,6 @@
 """The Arrow schemas of the tables of a run.
 
-The metadata of a part name the slice that it covers and the fingerprint of what it was made from. ``nats``, the counts
+The metadata of a part name the slices that it covers and the fingerprint of what it was made from. ``nats``, the counts
 of tokens and of bytes are sums, so that windows, documents and slices add up; only ``curate.reference.likelihood``
 derives ``perplexity`` and ``bits_per_byte`` from them. A number that was not measured is null, never 0 or infinity;
 ``status`` says why.

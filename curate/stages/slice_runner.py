@@ -6,8 +6,9 @@ What differs between the verbs is a ``SliceWork``: a function of slices and a wa
 here: which slices have a part already, names of parts, progress, interruption, and the check that the parts reach the
 end of every file.
 
-A unit of work is one file of the corpus, read behind its last complete part. Units are independent: any process may
-work on any of them, in any order, again or at the same time as another, and leaves the same parts. An ``Executor``
+A unit of work is one file of the corpus, read behind its last complete part, or a run of small files, which share
+parts (``curate.corpus.gathering``). Units are independent: any process may work on any of them, in any order, again or
+at the same time as another, and leaves the same parts. An ``Executor``
 decides where units run; the one here runs all of them in this process, so that work goes on across the ends of files.
 
 What an executor gets can be pickled where the work can: those of decontaminate and dedup hold options and arrays.
@@ -16,23 +17,23 @@ verb, call ``work_on_units`` with it, and compare the ``fingerprint``: a machine
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from curate.corpus import Corpus, Documents, SliceMark
+from curate.corpus.gathering import Unit, list_units, read_gathered
+from curate.corpus.slice_marks import count_documents, describe_slices, list_slices
 from curate.corpus.types import Source
 from curate.errors import Interrupted, TableError
 from curate.rundir import parquet
+from curate.rundir.run import name_part
 from curate.runtime import console, profiler
 from curate.runtime.threads import BackgroundWriter
 
 Result = TypeVar("Result")
-
-Unit = int
-"""A file of the corpus, as an index into ``Corpus.sources``."""
 
 PartNotes = Mapping[Path, Mapping[str, Any]]
 """The metadata of parts by their paths, in the order of the corpus."""
@@ -47,7 +48,7 @@ class Advance(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProcessedSlice(Generic[Result]):
-    """One slice with what a verb made of it."""
+    """The slices of one part with what a verb made of them."""
 
     documents: Documents
     result: Result
@@ -88,7 +89,7 @@ class SliceWork(Protocol[Result]):
         ...
 
     def write(self, path: Path, processed: ProcessedSlice[Result]) -> None:
-        """Write the part of a slice, complete or not at all. Called in a thread, in order."""
+        """Write the part of some slices, complete or not at all. Called in a thread, in order."""
         ...
 
 
@@ -133,7 +134,7 @@ class SliceRun:
     @property
     def read(self) -> int:
         """Documents of all parts."""
-        return count_documents(self.notes)
+        return sum_documents(self.notes)
 
 
 def run_slices(
@@ -155,10 +156,11 @@ def run_slices(
         parquet.remove_leftovers(folder)
     before = read_notes(work.folder, work.fingerprint, known)
     done = list_marks(before)
-    resumed = count_documents(before)
+    resumed = sum_documents(before)
     if resumed:
         console.say("resuming", f"{resumed:,} documents are {work.done} already")
-    units = [index for index, source in enumerate(corpus.sources) if not is_finished(done.get(source.name, ()))]
+    unfinished = [not is_finished(done.get(source.name, ())) for source in corpus.sources]
+    units = [unit for unit in list_units(corpus.sources, corpus.slice_bytes) if any(unfinished[slice(*unit)])]
     done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in corpus.sources)
     with console.progress(work.label, corpus.size, done_bytes) as progress:
         function = partial(work_on_units, corpus, work, done)
@@ -179,7 +181,7 @@ def work_on_units(
     units: Sequence[Unit],
     advance: Advance,
 ) -> int:
-    """Work on some files of a corpus, behind their parts in ``done``, and return the documents that were read.
+    """Work on some units of a corpus, behind their parts in ``done``, and return the documents that were read.
 
     All parts are written when it returns. Needs nothing but its arguments. With ``Corpus.limit``, ``done`` must have
     the parts of all files, and one call all units: the limit counts over files.
@@ -188,36 +190,21 @@ def work_on_units(
     documents = 0
 
     def write(processed: ProcessedSlice[Any]) -> None:
-        mark = processed.documents.mark
+        mark = processed.documents.marks[0]
         with profiler.span("write"):
             work.write(work.folder / name_part(sources[mark.file], mark.number), processed)
         advance(documents=len(processed.documents), done_bytes=processed.bytes_left)
 
     with BackgroundWriter() as writer:
-        slices = corpus.slices(done, columns=work.columns, only=frozenset(units))
-        for processed in work.process(slices, advance):
+        for processed in work.process(read_gathered(corpus, done, work.columns, units), advance):
             documents += len(processed.documents)
             writer.put(partial(write, processed))
     return documents
 
 
-def name_part(source: int, number: int) -> str:
-    """Return the file name of a part: the index of its file in the corpus and the number of its slice, in order.
-
-    The names of parts sort in the order of the corpus, whatever the numbers.
-    """
-    return f"{_pad(source, 5)}-{_pad(number, 6)}.parquet"
-
-
-def _pad(number: int, width: int) -> str:
-    """Return a number in at least ``width`` digits; a letter, which sorts behind digits, leads a longer one."""
-    digits = f"{number:0{width}d}"
-    return digits if len(digits) == width else chr(ord("a") + len(digits) - width - 1) + digits
-
-
 def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:
-    """Return what the metadata of every part say: what it was made from, and the slice that it covers."""
-    return {"made_from": work.fingerprint, "slice": asdict(documents.mark)}
+    """Return what the metadata of every part say: what it was made from, and the slices that it covers."""
+    return {"made_from": work.fingerprint, **describe_slices(documents.marks)}
 
 
 def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> dict[Path, Mapping[str, Any]]:
@@ -232,9 +219,10 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
         note = known.get(path) or parquet.read_metadata(path)
         if note.get("made_from") != fingerprint:
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")
-        mark = SliceMark(**note["slice"])
-        if follows(ends.get(mark.file), mark):
-            notes[path], ends[mark.file] = note, mark
+        marks = list_slices(note)
+        if all(follows(ends.get(mark.file), mark) for mark in marks):
+            notes[path] = note
+            ends.update((mark.file, mark) for mark in marks)
     return notes
 
 
@@ -249,14 +237,14 @@ def list_marks(notes: PartNotes) -> dict[str, list[SliceMark]]:
     """Return the slices that parts cover, by file."""
     marks: dict[str, list[SliceMark]] = {}
     for note in notes.values():
-        mark = SliceMark(**note["slice"])
-        marks.setdefault(mark.file, []).append(mark)
+        for mark in list_slices(note):
+            marks.setdefault(mark.file, []).append(mark)
     return marks
 
 
-def count_documents(notes: PartNotes) -> int:
+def sum_documents(notes: PartNotes) -> int:
     """Return the documents that parts cover."""
-    return sum(int(note["slice"]["documents"]) for note in notes.values())
+    return sum(map(count_documents, notes.values()))
 
 
 def is_finished(marks: Sequence[SliceMark]) -> bool:

@@ -11,7 +11,7 @@ def make_documents(texts, statuses=None, file="a.jsonl", number=0, last=True):
     statuses = statuses or ["unreadable" if text is None else "ok" for text in texts]
     count = len(texts)
     return Documents(
-        mark=SliceMark(file, number, 0, count, None, count, last),
+        marks=(SliceMark(file, number, 0, count, None, count, last),),
         rows=np.arange(count, dtype=np.int64),
         ids=[f"d{row}" for row in range(count)],
         texts=texts,

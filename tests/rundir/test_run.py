@@ -5,13 +5,16 @@ import json
 import pytest
 from helpers.runs import make_run, write_lines
 
+import curate
 from curate.errors import CorpusError, TableError, UsageError
 from curate.rundir.run import (
     Run,
     choose_run_corpus,
     compute_fingerprint,
+    find_file_parts,
     hint_changed_corpus,
     list_differences,
+    name_part,
     open_run,
     spell_score_command,
 )
@@ -160,3 +163,21 @@ def test_run_json_has_the_format_and_no_more_than_the_records(tmp_path):
     run = open_run(tmp_path, create=True)
     run.save("score", {"complete": True})
     assert json.loads((tmp_path / "run.json").read_text()) == {"format": 1, "score": {"complete": True}}
+
+
+def test_the_slices_of_a_file_are_found_whether_it_shares_a_part_or_not(tmp_path, monkeypatch):
+    for name, lines in (("a", 2), ("b", 0), ("c", 1), ("d", 90), ("e", 1), ("f", 1)):
+        write_lines(tmp_path / "corpus" / f"{name}.jsonl", [{"text": f"{name} {row} " * 9} for row in range(lines)])
+    curate.score(str(tmp_path / "corpus"), run=str(tmp_path / "run"), model="none", slice_bytes=2000)
+    run = open_run(str(tmp_path / "run"))
+    marks = {}
+    for number, source in enumerate(run.corpus().sources):
+        parts = find_file_parts(run.scores, source.name, number)
+        marks[source.name] = [(part.path.name, part.mark.number, part.first, part.mark.documents) for part in parts]
+    assert marks["a.jsonl"] == [("00000-000000.parquet", 0, 0, 2)]
+    assert marks["b.jsonl"] == [("00000-000000.parquet", 0, 2, 0)]
+    assert marks["c.jsonl"] == [("00000-000000.parquet", 0, 2, 1)]
+    assert [part for part, *_ in marks["d.jsonl"]] == [name_part(3, number) for number in range(len(marks["d.jsonl"]))]
+    assert len(marks["d.jsonl"]) > 2 and sum(documents for *_, documents in marks["d.jsonl"]) == 90
+    assert marks["f.jsonl"] == [("00004-000000.parquet", 0, 1, 1)]
+    assert find_file_parts(run.scores, "g.jsonl", 6) == []

@@ -12,8 +12,10 @@ from helpers.runs import write_lines
 
 import curate
 from curate.corpus import SliceMark, open_corpus
+from curate.corpus.gathering import Unit
 from curate.errors import Interrupted, StorageError, TableError
 from curate.rundir import parquet
+from curate.rundir.run import parse_source
 from curate.runtime import console
 from curate.stages import slice_runner
 from curate.stages.slice_runner import (
@@ -26,7 +28,7 @@ from curate.stages.slice_runner import (
     work_on_units,
 )
 
-FILES = {"a": 7, "b": 0, "c": 1, "d": 12}
+FILES = {"a": 7, "b": 0, "bb": 0, "c": 1, "d": 12}
 """Rows of each file of the corpus."""
 
 
@@ -90,7 +92,9 @@ class Pickled:
             yield pickle.loads(pickle.dumps(function))([unit], ignore)
 
 
-DEALS = ([[0, 1, 2, 3]], [[0], [1], [2], [3]], [[3, 1], [2, 0]], [[2], [3, 0, 1]])
+A, BC, D = Unit(0, 1), Unit(1, 4), Unit(4, 5)
+"""The units: b and bb, which are empty, and c, of one row, are small enough to share one."""
+DEALS = ([[A, BC, D]], [[A], [BC], [D]], [[D, BC], [A]], [[BC], [D, A]])
 
 
 @pytest.mark.parametrize("calls", DEALS, ids=str)
@@ -100,12 +104,14 @@ def test_any_dealing_of_the_units_leaves_the_same_parts(tmp_path, corpus, calls)
     assert (local.documents, local.resumed) == (sum(FILES.values()), 0)
     assert run_slices(corpus, dealt, executor=Dealt(calls)).documents == local.documents
     assert contents(dealt.folder) == contents(whole.folder) and len(contents(whole.folder)) > len(FILES)
+    assert {name_part(1, 0), name_part(3, 0)} < contents(whole.folder).keys(), "b and bb share a part"
+    assert name_part(2, 0) not in contents(whole.folder)
 
 
 def test_a_unit_that_runs_twice_changes_nothing(tmp_path, corpus):
     work = CountWords(tmp_path / "parts")
     work.folder.mkdir()
-    counts = [work_on_units(corpus, work, {}, units, ignore) for units in ([0], [3], [0, 3])]
+    counts = [work_on_units(corpus, work, {}, units, ignore) for units in ([A], [D], [A, D])]
     assert counts == [7, 12, 19]
     before = contents(work.folder)
     assert run_slices(corpus, work).resumed == 19
@@ -128,7 +134,7 @@ def test_a_part_within_a_file_that_is_missing_is_made_again(tmp_path, corpus):
     work = CountWords(tmp_path / "parts")
     run_slices(corpus, work)
     before = contents(work.folder)
-    (work.folder / name_part(3, 1)).unlink()
+    (work.folder / name_part(4, 1)).unlink()
     assert run_slices(corpus, work).documents > 0
     assert contents(work.folder) == before
 
@@ -140,9 +146,9 @@ def test_a_foreign_part_is_an_error_and_so_are_units_that_no_executor_runs(tmp_p
 
     class Lazy:
         def map(self, function, units, advance):
-            yield function(units[:2], advance)
+            yield function(units[:1], advance)
 
-    with pytest.raises(TableError, match=r"end before the corpus does: c\.jsonl, d\.jsonl"):
+    with pytest.raises(TableError, match=r"end before the corpus does: b\.jsonl, bb\.jsonl, c\.jsonl"):
         run_slices(corpus, CountWords(tmp_path / "new"), executor=Lazy())
 
 
@@ -169,7 +175,7 @@ def test_the_work_of_decontaminate_and_dedup_can_be_sent_to_other_processes(tmp_
         curate.decontaminate([str(tmp_path / "evals.jsonl")], run=str(run), canaries=1, **options)
         curate.dedup(run=str(run), **options)
         found[name] = contents(run / "hits"), (run / "duplicates.parquet").read_bytes()
-    assert found["here"] == found["away"] and len(found["here"][0]) == len(FILES)
+    assert found["here"] == found["away"] and len(found["here"][0]) == 1, "small files share a part"
 
 
 def test_the_metadata_of_a_part_are_read_once(tmp_path, corpus, monkeypatch):
@@ -188,6 +194,7 @@ def test_names_of_parts_sort_in_the_order_of_the_corpus_whatever_the_numbers():
     names = [name_part(source, number) for source in numbers for number in numbers]
     assert names == sorted(names) and len(set(names)) == len(names)
     assert name_part(3, 12) == "00003-000012.parquet"
+    assert [parse_source(name_part(source, 7)) for source in numbers] == list(numbers)
 
 
 def write_mark(folder, file, number, first=None, last=False, made_from="mine"):
@@ -215,8 +222,8 @@ def test_parts_count_up_to_the_first_gap_and_where_one_begins_elsewhere(tmp_path
 def test_a_part_behind_the_last_slice_of_its_file_is_an_error(tmp_path, corpus):
     work = CountWords(tmp_path / "parts")
     run_slices(corpus, work)
-    write_mark(work.folder, "00002", 7, made_from=work.fingerprint)
-    with pytest.raises(TableError, match=r"00002-000007\.parquet is the part of a slice that the corpus does not have"):
+    write_mark(work.folder, "00003", 7, made_from=work.fingerprint)
+    with pytest.raises(TableError, match=r"00003-000007\.parquet is the part of a slice that the corpus does not have"):
         run_slices(corpus, work)
 
 

@@ -52,8 +52,12 @@ def resolve_contents(source: Source) -> Source:
 
 
 def _resolve(source: Source) -> Source:
-    source = replace(source, compression=find_compression(source, read_head(replace(source, compression=None))))
-    head = read_head(source)
+    stored = replace(source, compression=None)
+    head = read_head(stored)
+    compression = find_compression(source, head)
+    source = replace(source, compression=compression)
+    if source != stored:
+        head = read_head(source)
     check_text(head, source.compression)
     mark = next((mark for mark in MARKS if head.startswith(mark)), None)
     if mark is None:

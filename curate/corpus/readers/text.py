@@ -17,9 +17,13 @@ TEXT = "text"
 
 
 def read_text_file(source: Source, start: ReadStart, reading: ReadOptions) -> Iterator[RowBlock]:
-    """Return an iterator of one block of one row, unreadable where the file is damaged, too large or not UTF-8."""
+    """Return an iterator of one block of one row, unreadable where the file is damaged, too large or not UTF-8.
+
+    Behind its row it has no block.
+    """
     parse = partial(_as_record, reading.text_field or TEXT)
-    return gather_rows(_read(source, reading.chunk_bytes), source, start, reading, parse, "document")
+    whole = ReadStart(start.row)  # read from its first byte on, wherever reading begins: behind row 0 there is nothing
+    return gather_rows(_read(source, reading.chunk_bytes), source, whole, reading, parse, "document")
 
 
 def _read(source: Source, chunk_bytes: int) -> Iterator[Items]:

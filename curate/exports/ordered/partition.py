@@ -65,22 +65,24 @@ def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResul
     """
     job = shared.job
     spill = SpillFile(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell)
-    spiller = _TaskSpiller(job, task, spill)
-    source, behind, left = job.corpus.sources[task.source], task.behind, task.left
+    spiller = _TaskSpiller(job, spill)
     names = list(dict.fromkeys(["row", "bytes", "hash", "status", "tokens", *job.score_columns]))
     slow: Iterator[Documents] | None = None
+    path, table = None, pa.table({})
     for part in task.slices:
-        scores, mark = _read_part(part.part, names), part.mark
+        if path != part.part:
+            path, table = part.part, _read_part(part.part, names)
+        source, behind, mark = job.corpus.sources[part.source], part.behind, part.mark
+        scores = table.slice(part.first, mark.documents)
         plain = None if part.hits and job.treatment.cuts else raw_jsonl.read_raw_lines(job.corpus, source, behind, mark)
         if plain is None:
-            slow = slow or job.corpus.slices_of(source, behind, left)
+            if slow is None or behind is None:
+                slow = job.corpus.slices_of(source, behind, part.left)
             spiller.spill_documents(part, next(slow, None), scores)
         else:
             slow = None
             joined_slices.check_texts(job.run, mark.file, scores, plain.texts)
             spiller.spill_raw_lines(part, plain, scores)
-        behind = mark
-        left = None if left is None else left - mark.documents
     spiller.result.pieces = spill.finish()
     return spiller.result
 
@@ -96,7 +98,6 @@ class _TaskSpiller:
     """Spills the slices of one task."""
 
     job: ExportJob
-    task: PartitionTask
     spill: SpillFile
     result: PartitionResult = field(default_factory=PartitionResult)
 
@@ -177,7 +178,7 @@ class _TaskSpiller:
         """Return the narrow rows of the rows that are kept; ``sizes`` are bytes, ``scores`` those of the kept rows."""
         narrow = np.empty(len(scores), NARROW)
         narrow["key"] = part.choice.column("key").filter(part.choice.column("keep")).to_numpy()
-        narrow["file"], narrow["row"] = self.task.source, scores.column("row").to_numpy()
+        narrow["file"], narrow["row"] = part.source, scores.column("row").to_numpy()
         narrow["tokens"], narrow["size"] = pc.fill_null(scores.column("tokens"), 0).to_numpy(), sizes
         return narrow
 

@@ -1,9 +1,9 @@
-"""The tasks of an ordered export: consecutive slices of a file, with what the tables of the run say about their rows.
+"""The tasks of an ordered export: consecutive slices of a file, or of small files, with what is known of their rows.
 
 ``filter``, ``order`` and ``bucket`` are read once, in the order of the corpus, in the process that hands out the tasks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus import SliceMark
+from curate.corpus import SliceMark, gathering
 from curate.errors import TableError
 from curate.exports import joined_slices
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
 from curate.exports.leaked_passages import LeakedPassages
 from curate.rundir import parquet
 from curate.rundir.decision_table import DecisionReader
+from curate.rundir.run import FilePart
 from curate.runtime.text import command
 
 BUCKET_KEYS = 1 << 48
@@ -28,10 +29,18 @@ TASK_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class PartitionSlice:
-    """A slice to read, its part of the scores, and the decisions on its rows."""
+    """A slice to read, its rows of the scores, and the decisions on them."""
 
+    source: int
+    """Index of the file in ``Corpus.sources``."""
+    behind: SliceMark | None
+    """The slice before in the file; None at its start."""
+    left: int | None
+    """Documents of the file from here on that a limited corpus has; None without a limit."""
     mark: SliceMark
     part: Path
+    first: int
+    """Rows of the part before those of the slice."""
     choice: pa.Table
     """row, keep, key and, where the run has them, position and bucket."""
     hits: dict[int, list[dict[str, Any]]]
@@ -40,16 +49,10 @@ class PartitionSlice:
 
 @dataclass(frozen=True, slots=True)
 class PartitionTask:
-    """Consecutive slices of one file, which a worker reads one after the other."""
+    """Consecutive slices of one file, or complete small files, which a worker reads one after the other."""
 
     number: int
     """Counted from 0, in the order of the corpus."""
-    source: int
-    """Index of the file in ``Corpus.sources``."""
-    behind: SliceMark | None
-    """The slice before; None at the start of the file."""
-    left: int | None
-    """Documents of the file from here on that a limited corpus has; None without a limit."""
     slices: list[PartitionSlice]
 
 
@@ -58,38 +61,70 @@ def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[Partiti
 
     Raises CorpusError or TableError where the tables of the run are not those of the corpus.
     """
-    corpus = job.corpus
-    indices = {source.name: index for index, source in enumerate(corpus.sources)}
-    marks: dict[str, list[tuple[SliceMark, Path]]] = {source.name: [] for source in corpus.sources}
-    for path in parquet.list_parts(job.run.scores):
-        mark = joined_slices.read_mark(path, job.run)
-        if mark.file not in marks:
-            raise joined_slices.changed_error(
-                job.run, mark.file, mark.first_row, "it has fewer documents than were scored"
-            )
-        marks[mark.file].append((mark, path))
     chooser = _RowChooser(job)
-    number = 0
-    for name, parts in marks.items():
-        if not parts or not parts[-1][0].last:
-            raise joined_slices.changed_error(job.run, name, 0, "it has more documents than were scored")
-        left = sum(mark.documents for mark, _ in parts) if corpus.limit is not None else None
-        behind = None
-        for group in _group_slices(job, indices[name], [mark for mark, _ in parts], task_bytes):
-            grouped = parts[group.start : group.stop]
-            slices = [PartitionSlice(mark, path, *chooser.take(mark)) for mark, path in grouped]
-            yield PartitionTask(number, indices[name], behind, left, slices)
-            number, behind = number + 1, grouped[-1][0]
-            left = None if left is None else left - sum(mark.documents for mark, _ in grouped)
+    for number, group in enumerate(_group_files(job, _list_parts(job), task_bytes)):
+        yield PartitionTask(number, [chooser.choose(*each) for each in group])
     chooser.finish()
 
 
-def _group_slices(job: ExportJob, source_index: int, marks: list[SliceMark], task_bytes: int) -> Iterator[range]:
+def _list_parts(job: ExportJob) -> dict[str, list[FilePart]]:
+    """Return the slices of each file with their parts. Raises CorpusError where they are not those of the corpus."""
+    file_to_parts: dict[str, list[FilePart]] = {source.name: [] for source in job.corpus.sources}
+    for path in parquet.list_parts(job.run.scores):
+        first = 0
+        for mark in joined_slices.read_marks(path, job.run):
+            if mark.file not in file_to_parts:
+                raise joined_slices.changed_error(
+                    job.run, mark.file, mark.first_row, "it has fewer documents than were scored"
+                )
+            file_to_parts[mark.file].append(FilePart(path, mark, first))
+            first += mark.documents
+    for name, parts in file_to_parts.items():
+        if not parts or not parts[-1].mark.last:
+            raise joined_slices.changed_error(job.run, name, 0, "it has more documents than were scored")
+    return file_to_parts
+
+
+PlacedSlice = tuple[int, SliceMark | None, int | None, FilePart]
+"""The first three fields of a ``PartitionSlice``, and where its rows are."""
+
+
+def _group_files(
+    job: ExportJob, file_to_parts: Mapping[str, list[FilePart]], task_bytes: int
+) -> Iterator[list[PlacedSlice]]:
+    """Yield the slices of one task each: some of a large file, or those of complete small ones."""
+    waiting: list[PlacedSlice] = []
+    filled, num_files = 0, 0
+    for index, (source, parts) in enumerate(zip(job.corpus.sources, file_to_parts.values(), strict=True)):
+        placed = list(_place_slices(job, index, parts))
+        groups = [placed[group.start : group.stop] for group in _group_slices(job, index, parts, task_bytes)]
+        size = task_bytes if source.size is None or len(groups) > 1 else source.size
+        if waiting and (filled + size > task_bytes or num_files == gathering.MOST_FILES):
+            yield waiting
+            waiting, filled, num_files = [], 0, 0
+        if size >= task_bytes:
+            yield from groups
+            continue
+        waiting, filled, num_files = waiting + placed, filled + size, num_files + 1
+    if waiting:
+        yield waiting
+
+
+def _place_slices(job: ExportJob, index: int, parts: list[FilePart]) -> Iterator[PlacedSlice]:
+    left = sum(part.mark.documents for part in parts) if job.corpus.limit is not None else None
+    behind = None
+    for part in parts:
+        yield index, behind, left, part
+        behind = part.mark
+        left = None if left is None else left - part.mark.documents
+
+
+def _group_slices(job: ExportJob, source_index: int, parts: list[FilePart], task_bytes: int) -> Iterator[range]:
     """Yield ranges of slices of one task each; a file that can only be read from its start is one task."""
     source = job.corpus.sources[source_index]
-    enterable = source.format in ("parquet", "arrow") or marks[0].next_offset is not None
-    step = max(1, task_bytes // max(1, job.corpus.slice_bytes)) if enterable else len(marks)
-    return (range(start, min(start + step, len(marks))) for start in range(0, len(marks), step))
+    enterable = source.format in ("parquet", "arrow") or parts[0].mark.next_offset is not None
+    step = max(1, task_bytes // max(1, job.corpus.slice_bytes)) if enterable else len(parts)
+    return (range(start, min(start + step, len(parts))) for start in range(0, len(parts), step))
 
 
 class _RowChooser:
@@ -102,7 +137,11 @@ class _RowChooser:
         self._bucket_numbers = {name: number for number, name in enumerate(job.placed.buckets)}
         self._kept = 0
 
-    def take(self, mark: SliceMark) -> tuple[pa.Table, dict[int, list[dict[str, Any]]]]:
+    def choose(self, source: int, behind: SliceMark | None, left: int | None, part: FilePart) -> PartitionSlice:
+        """Return the next slice with the choice and the hits of its rows. Raises TableError as ``_take`` does."""
+        return PartitionSlice(source, behind, left, part.mark, part.path, part.first, *self._take(part.mark))
+
+    def _take(self, mark: SliceMark) -> tuple[pa.Table, dict[int, list[dict[str, Any]]]]:
         """Return the choice and the hits of the next slice, as in ``PartitionSlice``.
 
         Raises TableError where a table has other rows than the scores.

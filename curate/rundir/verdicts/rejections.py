@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from curate.corpus import Corpus
+from curate.corpus.slice_marks import count_documents
 from curate.corpus.types import EMPTY, OK, UNREADABLE
 from curate.errors import TableError
 from curate.rundir import parquet, sql
@@ -108,7 +109,7 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
         raise TableError(f"the last curate decontaminate in {run.path} did not finish", hint)
     _check_source(run, record, identity, f"the hits in {run.hits} are", hint)
     notes = [_read_note(path, record["fingerprint"], "made_from", hint) for path in parts]
-    covered, read = sum(note["slice"]["documents"] for note in notes), record["counts"]["read"]
+    covered, read = sum(map(count_documents, notes)), record["counts"]["read"]
     if covered != read:
         raise TableError(f"the hits in {run.hits} cover {covered:,} documents of {read:,}", hint)
     return record

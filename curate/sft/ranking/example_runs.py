@@ -12,7 +12,6 @@ other than ok and a reason, so that no filter keeps it.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,12 @@ import pyarrow as pa
 
 from curate.corpus import Corpus, Documents, open_corpus
 from curate.corpus.chat.types import ConversationError
+from curate.corpus.gathering import read_gathered
+from curate.corpus.slice_marks import describe_slices
 from curate.errors import CorpusError
 from curate.reference.likelihood import Likelihoods
 from curate.rundir import document_columns, ownership, parquet
-from curate.rundir.run import Run, compute_fingerprint, open_run
+from curate.rundir.run import Run, compute_fingerprint, name_part, open_run
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet
 from curate.sft.datasets.reading import read_record
@@ -33,7 +34,6 @@ from curate.sft.ranking.session import RankingSession
 from curate.stages.score.rows import assemble_part, measure_texts
 from curate.stages.score.summary import summarise_scores
 from curate.stages.score.table import begin_scores, complete_scores
-from curate.stages.slice_runner import name_part
 
 RowKey = tuple[str, int]
 """File and row."""
@@ -175,20 +175,20 @@ def _write_parts(
     run: Run, corpus: Corpus, fingerprint: str, rows: Mapping[RowKey, dict[str, Any]], reasons: Mapping[RowKey, str]
 ) -> int:
     """Write the scores and the carried columns, a part for each slice of the corpus, and return the documents read."""
-    best, num_documents = choose_best(rows), 0
+    best, num_documents, made_from = choose_best(rows), 0, corpus.fingerprint()
     source_numbers = {source.name: number for number, source in enumerate(corpus.sources)}
-    for documents in corpus.slices():
-        keys = [(documents.mark.file, row) for row in documents.rows.tolist()]
+    for documents in read_gathered(corpus):
+        keys = list(zip(documents.files, documents.rows.tolist(), strict=True))
         likelihoods = gather_likelihoods(documents, keys, rows, reasons)
         scored = [index for index, status in enumerate(documents.statuses) if status == "ok"]
         table = assemble_part(documents, scored, likelihoods, measure_texts(documents, []), [])
-        part = name_part(source_numbers[documents.mark.file], documents.mark.number)
-        note = {"made_from": corpus.fingerprint(), "slice": asdict(documents.mark)}
+        part = name_part(source_numbers[documents.marks[0].file], documents.marks[0].number)
+        note = {"made_from": made_from, **describe_slices(documents.marks)}
         computed = [compute_columns(rows.get(key), key in best) for key in keys]
         for name, kind in COLUMNS.items():
             values = pa.array([row.get(name) for row in computed], kind)
             parquet.write_part(document_columns.locate_column(run, name) / part, pa.table({"value": values}), note)
-        parquet.write_part(run.scores / part, table, {"made_from": fingerprint, "slice": asdict(documents.mark)})
+        parquet.write_part(run.scores / part, table, {**note, "made_from": fingerprint})
         num_documents += len(documents)
     return num_documents
 

@@ -113,6 +113,7 @@ def tabulate_hits(
     for match in matches:
         by_document.setdefault(scanned[match.document].document, []).append(match)
     statuses = Counter(documents.statuses)
+    files = documents.files
     tally = HitCounts(Counter(read=len(documents), empty=statuses["empty"], unreadable=statuses["unreadable"]))
     tally.counts["bytes"] = sum(len(text.text.encode()) for text in scanned)
     rows: list[dict[str, Any]] = []
@@ -127,7 +128,7 @@ def tabulate_hits(
         tally.counts["dropped"] += effect == "drop" and bool(leaks)
         tally.sets.update({items[match.item].set for match in leaks})
         rows += [
-            _make_row(documents, index, scanned[match.document], match, items[match.item], effect)
+            _make_row(documents, files[index], index, scanned[match.document], match, items[match.item], effect)
             for match in of_document
         ]
     return pa.Table.from_pylist(rows, schema=schemas.HITS), tally
@@ -149,11 +150,17 @@ def choose_action(action: Action, leaks: list[Match], texts: list[ScannedText]) 
 
 
 def _make_row(
-    documents: "Documents", index: int, scanned: ScannedText, match: Match, item: "EvalItem", action: str
+    documents: "Documents",
+    file: str,
+    index: int,
+    scanned: ScannedText,
+    match: Match,
+    item: "EvalItem",
+    action: str,
 ) -> dict[str, Any]:
     text = scanned.text
     return {
-        "file": documents.mark.file,
+        "file": file,
         "row": int(documents.rows[index]),
         "id": documents.ids[index],
         "turn": scanned.turn,

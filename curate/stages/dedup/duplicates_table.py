@@ -212,10 +212,7 @@ def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array, q
 
     ``numbers`` ascend. Documents that the query lacks or has with NULL are left out.
     """
-    keys = [
-        pa.table({"file": pa.array([part.mark.file] * len(rows), pa.large_string()), "row": rows["row"]})
-        for part, rows in sketch_table.take_rows(parts, numbers, ["row"])
-    ]
+    keys = [rows.select(["file", "row"]) for _, rows in sketch_table.take_rows(parts, numbers, ["file", "row"])]
     documents = pa.concat_tables(keys).append_column("entry", pa.array(np.arange(len(numbers))))
     with lsh_buckets.open_tables(job.folder / "spill", job.memory_limit, job.workers) as connection:
         connection.register("documents", documents)
@@ -279,14 +276,13 @@ def make_tables(
     """Yield the rows of the duplicates table, slice by slice."""
     numbered, first = clusters.number_clusters(findings.copied.clusters), 0
     keepers = DocumentLocations(parts, findings.keepers, ["", *job.names])
-    for part, rows in sketch_table.take_rows(parts, findings.copied.numbers, ["row", "id"]):
+    for _, rows in sketch_table.take_rows(parts, findings.copied.numbers, ["file", "row", "id"]):
         entries = slice(first, first + len(rows))
-        yield pa.table(make_columns(part, rows, findings, numbered, keepers, entries), schema=schema)
+        yield pa.table(make_columns(rows, findings, numbered, keepers, entries), schema=schema)
         first += len(rows)
 
 
 def make_columns(
-    part: SketchPart,
     rows: pa.Table,
     findings: DedupFindings,
     numbered: Int64Array,
@@ -303,7 +299,7 @@ def make_columns(
     kinds = np.where(numbers == findings.keepers[entries], "keeper", kinds)
     sources, files, kept_rows = keepers.look_up(findings.keepers[entries])
     return {
-        "file": [part.mark.file] * len(rows),
+        "file": rows["file"],
         "row": rows["row"],
         "id": rows["id"],
         "cluster": numbered[entries],
@@ -326,14 +322,16 @@ class DocumentLocations:
     def __init__(self, parts: Sequence[SketchPart], numbers: Int64Array, names: Sequence[str]):
         self._numbers, self._parts, self._names = np.unique(numbers), parts, names
         self._rows = gather_column(parts, self._numbers, "row")
+        tables = sketch_table.take_rows(parts, self._numbers, ["file"])
+        files = [chunk for _, rows in tables for chunk in rows["file"].dictionary_encode().chunks]
+        self._files = pa.chunked_array(files, pa.dictionary(pa.int32(), pa.large_string())).unify_dictionaries()
         self._part = np.searchsorted([part.stop for part in parts], self._numbers, side="right")
 
     def look_up(self, numbers: Int64Array) -> tuple[list[str | None], list[str], Int64Array]:
         """Return for each document the name of the corpus (None for the one to be cleaned), the file and the row."""
         indices = np.searchsorted(self._numbers, numbers)
-        parts = [self._parts[index] for index in self._part[indices]]
-        sources = [self._names[part.corpus] or None for part in parts]
-        return sources, [part.mark.file for part in parts], self._rows[indices]
+        sources = [self._names[self._parts[index].corpus] or None for index in self._part[indices]]
+        return sources, self._files.take(pa.array(indices)).to_pylist(), self._rows[indices]
 
 
 def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
@@ -341,7 +339,7 @@ def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
 
     Does nothing in a run with scores, whose list ``score`` wrote; removes the file where there are no such rows.
     """
-    unreadable = [(part.mark.file, *row) for part in parts if part.corpus == 0 for row in part.unreadable]
+    unreadable = [row for part in parts if part.corpus == 0 for row in part.unreadable]
     if job.run.stage("score") is not None:
         return
     if not unreadable:

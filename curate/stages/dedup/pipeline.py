@@ -121,11 +121,11 @@ def list_largest_clusters(job: DedupJob, parts: Sequence[SketchPart], findings: 
     """Yield the LARGEST clusters, the largest first; of two as large, the one whose keeper comes first."""
     keepers, sizes = np.unique(findings.keepers, return_counts=True)
     for index in np.lexsort((keepers, -sizes))[:LARGEST]:
-        ((part, rows),) = sketch_table.take_rows(parts, keepers[index : index + 1], ["row", "id", "opening"])
+        ((part, rows),) = sketch_table.take_rows(parts, keepers[index : index + 1], ["file", "row", "id", "opening"])
         (row,) = rows.to_pylist()
         is_ours, size = part.corpus == 0, int(sizes[index])
         exact = int(np.count_nonzero(findings.exact & (findings.keepers == keepers[index]))) - is_ours
         source = None if is_ours else job.names[part.corpus - 1]
         yield CopyCluster(
-            size, exact, size - exact - is_ours, source, part.mark.file, row["row"], row["id"], row["opening"]
+            size, exact, size - exact - is_ours, source, row["file"], row["row"], row["id"], row["opening"]
         )

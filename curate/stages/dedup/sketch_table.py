@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
+from curate.corpus.gathering import gather_documents
+from curate.corpus.slice_marks import list_slices
 from curate.errors import CorpusError, TableError
 from curate.matching import shingles, strict_words
 from curate.rundir import ownership, parquet
@@ -38,19 +40,20 @@ SLICE_BYTES = 8_000_000
 
 @dataclass(frozen=True, slots=True)
 class SketchPart:
-    """The sketches of one slice."""
+    """The sketches of the slices of one part."""
 
     path: Path
     corpus: int
     """0 is the corpus that is cleaned, 1 … those that it is compared with."""
-    mark: SliceMark
+    marks: tuple[SliceMark, ...]
+    """The slices that it covers."""
     first: int
     """The number of its first document, over all parts in order."""
     count: int
     """Documents with words, which are those that have a number."""
     tallies: Mapping[str, int]
-    unreadable: Sequence[tuple[int, str | None]]
-    """Rows that could not be read, and why."""
+    unreadable: Sequence[tuple[str, int, str | None]]
+    """File and row of those that could not be read, and why."""
 
     @property
     def stop(self) -> int:
@@ -117,8 +120,8 @@ def discard_foreign(folder: Path, made_from: str) -> None:
 def write_part(path: Path, sketched: SketchedSlice, note: Mapping[str, Any]) -> None:
     """Write the sketches of one slice, with ``note`` and what was counted in its metadata."""
     documents = sketched.documents
-    pairs = zip(documents.rows.tolist(), documents.statuses, documents.reasons, strict=True)
-    unreadable = [(row, reason) for row, status, reason in pairs if status == "unreadable"]
+    rows = zip(documents.files, documents.rows.tolist(), documents.statuses, documents.reasons, strict=True)
+    unreadable = [(file, row, reason) for file, row, status, reason in rows if status == "unreadable"]
     counted = {"count": len(sketched.table), "tallies": sketched.tallies, "unreadable": unreadable}
     parquet.write_part(path, sketched.table, {**note, **counted})
 
@@ -126,8 +129,9 @@ def write_part(path: Path, sketched: SketchedSlice, note: Mapping[str, Any]) -> 
 def number_parts(notes: PartNotes, corpus: int, first: int) -> Iterator[SketchPart]:
     """Yield the parts of one corpus, whose documents are numbered from ``first`` on; ``notes`` is in their order."""
     for path, note in notes.items():
-        mark = SliceMark(**note["slice"])
-        yield SketchPart(path, corpus, mark, first, note["count"], note["tallies"], note["unreadable"])
+        marks = tuple(list_slices(note))
+        unreadable = [(marks[0].file, *row)[-3:] for row in note["unreadable"]]  # earlier versions: without the file
+        yield SketchPart(path, corpus, marks, first, note["count"], note["tallies"], unreadable)
         first += note["count"]
 
 
@@ -136,7 +140,8 @@ def list_marks(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[Slice
     marks: dict[str, list[SliceMark]] = {}
     for part in parts:
         if part.corpus == corpus:
-            marks.setdefault(part.mark.file, []).append(part.mark)
+            for mark in part.marks:
+                marks.setdefault(mark.file, []).append(mark)
     return marks
 
 
@@ -162,10 +167,19 @@ def take_rows(
         first, stop = np.searchsorted(numbers, [part.first, part.stop])
         if first < stop:
             try:
-                table = pq.read_table(part.path, columns=list(columns), use_threads=False)
+                table = _read_columns(part, columns)
             except (OSError, pa.ArrowException) as error:
                 raise TableError(f"{part.path} cannot be read: {error}", "start over with --restart") from error
             yield part, table.take(pa.array(numbers[first:stop] - part.first))
+
+
+def _read_columns(part: SketchPart, columns: Sequence[str]) -> pa.Table:
+    with pq.ParquetFile(part.path) as file:
+        known = file.schema_arrow.names
+        table = file.read([name for name in columns if name in known], use_threads=False)
+    if "file" in columns and "file" not in known:  # an earlier version, whose parts are of one file
+        table = table.append_column("file", pa.array([part.marks[0].file] * len(table), pa.large_string()))
+    return table
 
 
 def read_sets(
@@ -183,7 +197,9 @@ def read_sets(
 
     with console.progress("re-reading") as progress:
         for number, corpus in enumerate(corpora):
-            by_slice = {(part.mark.file, part.mark.number): part for part in needed if part.corpus == number}
+            by_slice = {
+                (mark.file, mark.number): part for part in needed if part.corpus == number for mark in part.marks
+            }
             feed = find_slices(corpus, list_marks(parts, number), by_slice)
             for sets in threads.map_in_order(read_again, feed, workers):
                 yield from sets
@@ -193,13 +209,19 @@ def read_sets(
 def find_slices(
     corpus: Corpus, marks: dict[str, list[SliceMark]], needed: Mapping[tuple[str, int], SketchPart]
 ) -> Iterator[tuple[Documents, SketchPart]]:
-    """Yield the needed slices of one corpus with their parts. The slices before the first of a file are skipped."""
-    left = len(needed)
+    """Yield the needed slices of one corpus, those of a part gathered, with their parts.
+
+    The slices before the first of a file are skipped.
+    """
+    left, waiting = len(needed), list[Documents]()
     for documents in corpus.slices(list_skippable(marks, needed)) if left else ():
         part = needed.get((documents.mark.file, documents.mark.number))
         if part is not None:
-            yield documents, part
+            waiting.append(documents)
             left -= 1
+            if len(waiting) == len(part.marks):
+                yield gather_documents(waiting), part
+                waiting = []
             if not left:
                 return
 
@@ -217,11 +239,14 @@ def hash_shingles(
     documents: Documents, part: SketchPart, numbers: Int64Array, config: SketchConfig
 ) -> Iterator[UInt64Array]:
     """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``."""
-    ((_, rows),) = take_rows([part], numbers, ["row", "high", "low"])
-    needed = rows["row"].to_numpy()
-    if documents.mark != part.mark or not np.isin(needed, documents.rows).all():
+    ((_, rows),) = take_rows([part], numbers, ["file", "row", "high", "low"])
+    if documents.marks != part.marks:
         raise changed_corpus(part)
-    indices = np.searchsorted(documents.rows, needed)
+    places = {key: index for index, key in enumerate(zip(documents.files, documents.rows.tolist(), strict=True))}
+    found = [places.get(key) for key in zip(rows["file"].to_pylist(), rows["row"].to_pylist(), strict=True)]
+    indices = [index for index in found if index is not None]
+    if len(indices) < len(found):
+        raise changed_corpus(part)
     expected, first = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()]), 0
     for texts in batch_texts([documents.texts[index] or "" for index in indices]):
         split = strict_words.split_strict_words(texts)
@@ -234,4 +259,5 @@ def hash_shingles(
 
 def changed_corpus(part: SketchPart) -> CorpusError:
     """Return the error of a file that is not what it was when it was sketched."""
-    return CorpusError(f"{part.mark.file} has changed while it was read", "start over with --restart")
+    files = part.marks[0].file if len(part.marks) == 1 else f"{part.marks[0].file} or a file behind it"
+    return CorpusError(f"{files} has changed while it was read", "start over with --restart")

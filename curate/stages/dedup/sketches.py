@@ -67,8 +67,8 @@ class Sketcher(Protocol):
     def sketch(self, documents: Documents) -> SketchedSlice:
         """Return the sketches of a slice.
 
-        The columns of the table: ``row`` (int64), ``id`` and ``opening`` (large_string), ``bytes`` and ``words``
-        (int64), ``high`` and ``low`` (uint64), which are equal for documents of the same words
+        The columns of the table: ``file`` (large_string), ``row`` (int64), ``id`` and ``opening`` (large_string),
+        ``bytes`` and ``words`` (int64), ``high`` and ``low`` (uint64), which are equal for documents of the same words
         (``shingles.hash_sequences``), and one of uint64 for each name in ``SketchConfig.band_names``.
         """
         ...
@@ -95,8 +95,10 @@ class MinHashSketcher:
         columns = self._make_columns(texts)
         worded = np.flatnonzero(columns["words"])
         kept = [ok[index] for index in worded]
+        files = documents.files
         table = pa.table(
             {
+                "file": pa.array([files[index] for index in kept], pa.large_string()),
                 "row": documents.rows[kept],
                 "id": pa.array([documents.ids[index] for index in kept], pa.large_string()),
                 "bytes": np.array(num_bytes, np.int64)[worded],

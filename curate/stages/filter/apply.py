@@ -125,13 +125,16 @@ def compute_order_values(band: Band, block: DocumentBlock) -> Float64Array:
 
 
 def draw_gumbel_noise(seed: int, block: DocumentBlock) -> Float64Array:
-    """Return standard Gumbel noise for each document, which depends on the seed, its part and its index in it alone.
+    """Return standard Gumbel noise for each document, which depends on the seed, its slice and its index in it alone.
 
     Uniform numbers are the splitmix64 of a counter (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
     """
-    start = xxhash.xxh3_64_intdigest(block.name.encode(), seed & ((1 << 64) - 1))
+    starts = [xxhash.xxh3_64_intdigest(one.part.encode(), seed & ((1 << 64) - 1)) for one in block.slices]
+    counts = [one.num_rows for one in block.slices]
+    firsts = np.repeat(np.cumsum([0, *counts[:-1]]), counts)
+    counters = (np.arange(len(block)) - firsts + 1).astype(np.uint64)
     with np.errstate(over="ignore"):
-        state = np.uint64(start) + np.arange(1, len(block) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        state = np.repeat(np.array(starts, np.uint64), counts) + counters * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state = state ^ (state >> np.uint64(31))

@@ -5,14 +5,12 @@ A boundary is a bound, or an end of a band in one group. A draw and the user's S
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.corpus import SliceMark
-from curate.rundir import parquet
 from curate.rundir.aligned_parts import number_of
+from curate.rundir.run import find_file_parts
 from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_figure
 from curate.runtime.text import fold_whitespace, pad_columns, shorten
@@ -68,7 +66,6 @@ class _NearDocument:
     """A document near a boundary, before its text is read."""
 
     distance: float
-    part: str
     file: str
     row: int
     value: float
@@ -126,7 +123,7 @@ def _find_nearest(
     distance = np.abs(values[indices] - line.value)
     for nth in np.argsort(distance, kind="stable")[:each].tolist():
         index = int(indices[nth])
-        yield _NearDocument(float(distance[nth]), block.name, block.file, int(block.rows[index]), float(values[index]))
+        yield _NearDocument(float(distance[nth]), block.name_file(index), int(block.rows[index]), float(values[index]))
 
 
 def _make_neighbour(document: _NearDocument, texts: dict[tuple[str, int], tuple[str | None, str | None]]) -> Neighbour:
@@ -141,20 +138,16 @@ def _read_texts(run: "Run", documents: Sequence[_NearDocument]) -> dict[tuple[st
         here = [document for document in documents if document.file == source.name]
         if not here:
             continue
-        parts, rows = sorted({document.part for document in here}), {document.row for document in here}
-        paths = sorted(run.scores.glob(f"{number:05d}-*.parquet"))
-        before = [_read_mark(path) for path in paths if path.name < parts[0]]
+        rows = {document.row for document in here}
+        before = [part.mark for part in find_file_parts(run.scores, source.name, number)]
+        before = before[: next(index for index, mark in enumerate(before) if min(rows) < mark.next_row)]
         for piece in replace(corpus, sources=(source,), on_error="quarantine").slices({source.name: before}):
             for row, name, text in zip(piece.rows.tolist(), piece.ids, piece.texts, strict=True):
                 if row in rows:
                     texts[source.name, row] = name, None if text is None else text[:TEXT_CHARS]
-            if piece.mark.number >= _read_mark(run.scores / parts[-1]).number:
+            if piece.mark.next_row > max(rows):
                 break
     return texts
-
-
-def _read_mark(path: Path) -> SliceMark:
-    return SliceMark(**parquet.read_metadata(path)["slice"])
 
 
 def render_boundaries(boundaries: Sequence[Boundary] | None) -> list[str]:

@@ -247,7 +247,7 @@ class FilterJob:
 def _write_codes(path: Path, judgement: Judgement, metadata: Mapping[str, Any]) -> None:
     with decision_table.open_coded_writer(path, judgement.reader.reasons, metadata) as writer:
         for block, codes in judgement.blocks():
-            writer.add(block.file, block.rows, codes)
+            writer.add(block.slices, block.rows, codes)
 
 
 def _count(judgement: Judgement) -> DecisionCount:

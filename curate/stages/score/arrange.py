@@ -6,25 +6,27 @@
 A part says in its metadata of which content it is, so that files are recognised under any name. Moving can be killed at
 any point: every part is in one of the two folders, and the next call goes on with what it finds. Parts of files that
 are gone stay aside, and come back when their files do.
+
+A part that small files share is taken apart where one of them is gone, or has changed, or where another file is between
+two of them now: the slices that still follow one another stay in one part, and none is scored again.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, SliceMark, Source
 from curate.corpus.files.file_identity import find_continuation
 from curate.corpus.readers.appended import is_read_alike
+from curate.corpus.slice_marks import describe_origins, describe_slices, list_origins, list_slices
 from curate.errors import TableError
-from curate.rundir import ownership, parquet
-from curate.rundir.run import Run, compute_fingerprint
+from curate.rundir import parquet
+from curate.rundir.run import name_part
 from curate.runtime.numbers import count_noun
-from curate.stages.slice_runner import follows, name_part
+from curate.stages.slice_runner import follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +36,72 @@ class ScoredPart:
     path: Path
     note: Mapping[str, Any]
 
-    @property
-    def mark(self) -> SliceMark:
-        """The slice that it covers."""
-        return SliceMark(**self.note["slice"])
+    def list_slices(self) -> "list[ScoredSlice]":
+        """Return the slices that it covers, in order."""
+        slices: list[ScoredSlice] = []
+        first, left = 0, self.note.get("left")
+        for mark, origin in zip(list_slices(self.note), list_origins(self.note), strict=True):
+            slices.append(ScoredSlice(self, len(slices), first, mark, tuple(origin), left))
+            first += mark.documents
+            left = None if left is None else left - mark.documents
+        return slices
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSlice:
+    """A slice of a part of the scores. What is chosen for a file, and what is left out, are slices."""
+
+    part: ScoredPart
+    index: int
+    """0, 1, 2 … within the part."""
+    first: int
+    """Rows of the part before those of the slice."""
+    mark: SliceMark
+    origin: tuple[Any, ...]
+    """The content of its file (``identify_source``)."""
+    left: int | None
+    """The documents that its file might have at most under a limit; None without one."""
 
     @property
-    def origin(self) -> tuple[Any, ...]:
-        """The content of its file (``identify_source``)."""
-        return tuple(self.note["source"])
+    def path(self) -> Path:
+        """Where its part lies."""
+        return self.part.path
+
+    @property
+    def key(self) -> tuple[Path, int]:
+        """Which slice of which part it is."""
+        return self.path, self.index
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedPart:
-    """A part with its place in the corpus as it is now."""
+    """Slices of one part, one behind another there, with their place in the corpus as it is now."""
 
-    part: ScoredPart
+    slices: Sequence[ScoredSlice]
+    marks: Sequence[SliceMark]
+    """Those that the slices have now."""
     name: str
     note: Mapping[str, Any]
-    """Its metadata there."""
+    """The metadata of the part that they become."""
+
+    @property
+    def part(self) -> ScoredPart:
+        """The part that has the rows."""
+        return self.slices[0].part
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether nothing has to be written anew."""
+        """Whether nothing has to be written anew: it is a complete part, with its metadata."""
         return dict(self.part.note) == dict(self.note)
+
+    def pair_marks(self) -> Iterator[tuple[ScoredSlice, SliceMark]]:
+        """Return each slice with the mark that it has now."""
+        return zip(self.slices, self.marks, strict=True)
+
+    @property
+    def num_documents(self) -> int:
+        """Rows of all slices."""
+        return sum(mark.documents for mark in self.marks)
 
 
 @dataclass(slots=True)
@@ -66,11 +110,11 @@ class Arrangement:
 
     placed: list[PlacedPart] = field(default_factory=list)
     """In the order of the corpus."""
-    left_out: list[ScoredPart] = field(default_factory=list)
-    """Those of no slice of the corpus."""
-    needless: list[ScoredPart] = field(default_factory=list)
-    """Those that lie aside although another part of the same rows is placed, as a kill leaves them; and those behind a
-    part that is missing, which are made again."""
+    left_out: list[ScoredSlice] = field(default_factory=list)
+    """Those that the corpus does not have."""
+    needless: list[ScoredSlice] = field(default_factory=list)
+    """Those that lie aside although another slice of the same rows is placed, as a kill leaves them; and those behind a
+    slice that is missing, which are made again."""
     kept: int = 0
     grown: int = 0
     renamed: int = 0
@@ -81,17 +125,22 @@ class Arrangement:
     @property
     def documents(self) -> int:
         """Documents that are kept."""
-        return sum(int(each.note["slice"]["documents"]) for each in self.placed)
+        return sum(each.num_documents for each in self.placed)
 
     @property
     def is_uneven(self) -> bool:
         """Whether reading goes on behind what was the end: the slices are no longer those that one reading makes."""
-        return any(each.note["slice"]["last"] != each.part.note["slice"]["last"] for each in self.placed)
+        pairs = (
+            (one.mark.last, mark.last)
+            for each in self.placed
+            for one, mark in zip(each.slices, each.marks, strict=True)
+        )
+        return any(before != now for before, now in pairs)
 
     def is_done(self, scores: Path) -> bool:
         """Return whether all parts are where they belong."""
         settled = all(each.is_unchanged and each.part.path == scores / each.name for each in self.placed)
-        return settled and not self.needless and not any(part.path.parent == scores for part in self.left_out)
+        return settled and not self.needless and not any(one.path.parent == scores for one in self.left_out)
 
     def describe(self) -> str:
         """Return one line: what is kept, and what is new, grown, changed and gone."""
@@ -123,40 +172,92 @@ def arrange_parts(
     also those of its beginning. In a sample a file is known by its name too, since the draw depends on it. With a
     ``limit`` files are taken up to the first whose parts do not reach its end: what follows depends on it.
     """
-    pool: dict[tuple[Any, ...], dict[int, list[ScoredPart]]] = {}
-    names: dict[str, set[tuple[Any, ...]]] = {}
-    for part in parts:
-        pool.setdefault(part.origin, {}).setdefault(part.mark.number, []).append(part)
-        names.setdefault(part.mark.file, set()).add(part.origin)
-    chooser = _PartChooser(corpus, pool, names, scores)
+    slices = [one for part in parts for one in part.list_slices()]
+    chooser = _SliceChooser(corpus, *_pool_slices(slices), scores)
     for source, origin in zip(corpus.sources, origins, strict=True):
         chooser.claims.setdefault(tuple(origin), set()).add(source.name)
     arrangement, left = Arrangement(), corpus.limit
-    before = {part.mark.file for part in parts if part.path.parent == scores}
+    before = {one.mark.file for one in slices if one.path.parent == scores}
+    chosen: list[_ChosenSlice] = []
     for index, (source, origin) in enumerate(zip(corpus.sources, origins, strict=True)):
         chain = chooser.choose(source, tuple(origin), left) if left is None or left >= 0 else []
-        for part, mark in chain:
-            note = {**part.note, "source": list(origin), "slice": asdict(replace(mark, file=source.name))}
-            arrangement.placed.append(PlacedPart(part, name_part(index, mark.number), note))
+        chosen += [_ChosenSlice(index, one, replace(mark, file=source.name), origin) for one, mark in chain]
         is_complete = bool(chain) and chain[-1][1].last
         _count_file(arrangement, source, tuple(origin), chain, before)
         if left is not None:
             left = left - sum(mark.documents for _, mark in chain) if is_complete else -1
-    taken = {each.part.path for each in arrangement.placed}
-    left_out = [part for part in parts if part.path not in taken]
-    needless = {path for path in chooser.doubled if path.parent != scores} | chooser.severed
-    arrangement.needless = [part for part in left_out if part.path in needless]
-    arrangement.left_out = [part for part in left_out if part.path not in needless]
-    current = {source.name for source in corpus.sources} | {each.part.mark.file for each in arrangement.placed}
+    arrangement.placed = list(_place_slices(chosen))
+    left_out = [one for one in slices if one.key not in chooser.taken]
+    needless = {key for key in chooser.doubled if key[0].parent != scores} | chooser.severed
+    arrangement.needless = [one for one in left_out if one.key in needless]
+    arrangement.left_out = [one for one in left_out if one.key not in needless]
+    current = {source.name for source in corpus.sources} | {each.one.mark.file for each in chosen}
     arrangement.gone = sorted(before - current)
     return arrangement
+
+
+_Pool = Mapping[tuple[Any, ...], Mapping[int, Sequence[ScoredSlice]]]
+"""Slices by the content of their file and their number."""
+
+
+def _pool_slices(slices: Sequence[ScoredSlice]) -> tuple[_Pool, dict[str, set[tuple[Any, ...]]]]:
+    """Return slices by content and number, and the contents that each name had."""
+    pool: dict[tuple[Any, ...], dict[int, list[ScoredSlice]]] = {}
+    names: dict[str, set[tuple[Any, ...]]] = {}
+    for one in slices:
+        pool.setdefault(one.origin, {}).setdefault(one.mark.number, []).append(one)
+        names.setdefault(one.mark.file, set()).add(one.origin)
+    return pool, names
+
+
+@dataclass(frozen=True, slots=True)
+class _ChosenSlice:
+    """A slice that was chosen for a file of the corpus."""
+
+    source: int
+    """Index of the file."""
+    one: ScoredSlice
+    mark: SliceMark
+    """That it has now."""
+    origin: Sequence[Any]
+    """The content of its file now."""
+
+    def follows(self, before: "_ChosenSlice") -> bool:
+        """Return whether it stays in one part with another: it follows there, and in the corpus now."""
+        if self.one.key != (before.one.path, before.one.index + 1):
+            return False
+        if self.source == before.source:
+            return follows(before.mark, self.mark)
+        return self.source == before.source + 1 and before.mark.last and self.mark.number == 0
+
+
+def _place_slices(chosen: Sequence[_ChosenSlice]) -> Iterator[PlacedPart]:
+    """Yield the parts that the chosen slices become: slices of one part that still follow one another stay together."""
+    first = 0
+    for stop in range(1, len(chosen) + 1):
+        if stop < len(chosen) and chosen[stop].follows(chosen[stop - 1]):
+            continue
+        group, first = chosen[first:stop], stop
+        slices, marks = [each.one for each in group], [each.mark for each in group]
+        note = describe_part(slices, marks, [each.origin for each in group])
+        yield PlacedPart(slices, marks, name_part(group[0].source, marks[0].number), note)
+
+
+def describe_part(
+    slices: Sequence[ScoredSlice], marks: Sequence[SliceMark], origins: Sequence[Sequence[Any]]
+) -> dict[str, Any]:
+    """Return the metadata of a part of some slices of another."""
+    of_slices = ("slice", "slices", "source", "sources", "left")
+    note = {name: value for name, value in slices[0].part.note.items() if name not in of_slices}
+    note |= {**describe_slices(marks), **describe_origins(origins)}
+    return note if slices[0].left is None else {**note, "left": slices[0].left}
 
 
 def _count_file(
     arrangement: Arrangement,
     source: Source,
     origin: tuple[Any, ...],
-    chain: Sequence[tuple[ScoredPart, SliceMark]],
+    chain: Sequence[tuple[ScoredSlice, SliceMark]],
     before: set[str],
 ) -> None:
     """Count a file of the corpus by what became of it."""
@@ -165,82 +266,80 @@ def _count_file(
             arrangement.changed.append(source.name)
         else:
             arrangement.new += 1
-    elif any(part.origin != origin for part, _ in chain):
+    elif any(one.origin != origin for one, _ in chain):
         arrangement.grown += 1
-    elif any(part.mark.file != source.name for part, _ in chain):
+    elif any(one.mark.file != source.name for one, _ in chain):
         arrangement.renamed += 1
     else:
         arrangement.kept += 1
 
 
 @dataclass(frozen=True, slots=True)
-class _PartChooser:
-    """Chooses parts for one file after the other; each part is given out once."""
+class _SliceChooser:
+    """Chooses slices for one file after the other; each is given out once."""
 
     corpus: Corpus
-    pool: Mapping[tuple[Any, ...], Mapping[int, Sequence[ScoredPart]]]
-    """Parts by content and number of the slice."""
+    pool: _Pool
     names: Mapping[str, set[tuple[Any, ...]]]
     """The contents that each name had."""
     scores: Path
     claims: dict[tuple[Any, ...], set[str]] = field(default_factory=dict)
-    """The names under which the corpus has each content now: parts of these names are for them."""
-    taken: set[Path] = field(default_factory=set)
-    doubled: set[Path] = field(default_factory=set)
-    """Parts of the same rows of the same content as one that was given out."""
-    severed: set[Path] = field(default_factory=set)
-    """Parts of the right file behind one that is missing."""
+    """The names under which the corpus has each content now: slices of these names are for them."""
+    taken: set[tuple[Path, int]] = field(default_factory=set)
+    """Keys of slices, as in the next two."""
+    doubled: set[tuple[Path, int]] = field(default_factory=set)
+    """Slices of the same rows of the same content as one that was given out."""
+    severed: set[tuple[Path, int]] = field(default_factory=set)
+    """Slices of the right file behind one that is missing."""
 
-    def choose(self, source: Source, origin: tuple[Any, ...], left: int | None) -> list[tuple[ScoredPart, SliceMark]]:
-        """Return the parts of a file in order, each with the mark that it has now; at most ``left`` documents."""
+    def choose(self, source: Source, origin: tuple[Any, ...], left: int | None) -> list[tuple[ScoredSlice, SliceMark]]:
+        """Return the slices of a file in order, each with the mark that it has now; at most ``left`` documents."""
         ends = {origin: None} | {
             other: _find_end(source, other) for other in self.names.get(source.name, ()) if other != origin
         }
         origins = [each for each, end in ends.items() if each == origin or end is not None]
-        chain: list[tuple[ScoredPart, SliceMark]] = []
+        chain: list[tuple[ScoredSlice, SliceMark]] = []
         total, last = 0, None
-        while (part := self._find(source, origins, last, len(chain))) is not None:
-            mark = part.mark
-            if part.origin != origin:
-                reopened = _reopen_grown(part, ends[part.origin] or 0)
+        while (one := self._find(source, origins, last, len(chain))) is not None:
+            mark = one.mark
+            if one.origin != origin:
+                reopened = _reopen_grown(one, ends[one.origin] or 0)
                 if reopened is None:
                     break
                 mark = reopened
             total += mark.documents
             if left is not None and total > left:
                 break
-            mark = _reopen_limited(part, mark, total, left)
-            chain.append((part, mark))
-            self.taken.add(part.path)
+            mark = _reopen_limited(one, mark, total, left)
+            chain.append((one, mark))
+            self.taken.add(one.key)
             last = mark
         else:
-            behind = [
-                part for number, parts in self.pool.get(origin, {}).items() if number >= len(chain) for part in parts
-            ]
+            behind = [one for number, of in self.pool.get(origin, {}).items() if number >= len(chain) for one in of]
             self.severed.update(
-                part.path for part in behind if part.mark.file == source.name and part.path.parent == self.scores
+                one.key for one in behind if one.mark.file == source.name and one.path.parent == self.scores
             )
         return chain
 
     def _find(
         self, source: Source, origins: Sequence[tuple[Any, ...]], last: SliceMark | None, number: int
-    ) -> ScoredPart | None:
+    ) -> ScoredSlice | None:
         candidates = [
-            part
+            one
             for origin in origins
-            for part in self.pool.get(origin, {}).get(number, ())
-            if part.path not in self.taken and follows(last, part.mark) and self._may_take(source, part)
+            for one in self.pool.get(origin, {}).get(number, ())
+            if one.key not in self.taken and follows(last, one.mark) and self._may_take(source, one)
         ]
         if not candidates:
             return None
-        first = min(candidates, key=lambda part: (part.mark.file != source.name, part.path.parent != self.scores))
-        self.doubled.update(part.path for part in candidates if part.mark.next_row == first.mark.next_row)
+        first = min(candidates, key=lambda one: (one.mark.file != source.name, one.path.parent != self.scores))
+        self.doubled.update(one.key for one in candidates if one.mark.next_row == first.mark.next_row)
         return first
 
-    def _may_take(self, source: Source, part: ScoredPart) -> bool:
-        if part.mark.file == source.name:
+    def _may_take(self, source: Source, one: ScoredSlice) -> bool:
+        if one.mark.file == source.name:
             return True
-        return self.corpus.sample is None and part.mark.file not in self.claims.get(part.origin, ())
+        return self.corpus.sample is None and one.mark.file not in self.claims.get(one.origin, ())
 
 
 def _find_end(source: Source, origin: Sequence[Any]) -> int | None:
@@ -249,108 +348,30 @@ def _find_end(source: Source, origin: Sequence[Any]) -> int | None:
     return end if end is not None and is_read_alike(source, origin[2]) else None
 
 
-def _reopen_grown(part: ScoredPart, end: int) -> SliceMark | None:
-    """Return the mark of a part of a file that has grown, from which reading goes on; None where it cannot.
+def _reopen_grown(one: ScoredSlice, end: int) -> SliceMark | None:
+    """Return the mark of a slice of a file that has grown, from which reading goes on; None where it cannot.
 
     ``end`` is the byte behind the rows that the file had.
     """
-    mark, size = part.mark, part.origin[2]
+    mark, size = one.mark, one.origin[2]
     if not mark.last:
         return mark
-    if mark.next_offset is None or (mark.next_offset == size and _ends_in_doubt(part)):
+    if mark.next_offset is None or (mark.next_offset == size and _ends_in_doubt(one)):
         return None
     return replace(mark, last=False, next_offset=end if mark.next_offset == size else mark.next_offset)
 
 
-def _ends_in_doubt(part: ScoredPart) -> bool:
-    """Return whether the last row of a part could be another one now that more follows: an open quote may go on."""
-    if part.origin[0] == "jsonl" or not part.mark.documents:
+def _ends_in_doubt(one: ScoredSlice) -> bool:
+    """Return whether the last row of a slice could be another one now that more follows: an open quote may go on."""
+    if one.origin[0] == "jsonl" or not one.mark.documents:
         return False
-    status = pq.read_table(part.path, columns=["status"], partitioning=None).column("status")
-    return bool(status[-1].as_py() == "unreadable")
+    status = pq.read_table(one.path, columns=["status"], partitioning=None).column("status")
+    return bool(status[one.first + one.mark.documents - 1].as_py() == "unreadable")
 
 
-def _reopen_limited(part: ScoredPart, mark: SliceMark, total: int, left: int | None) -> SliceMark:
-    """Return the mark of a part that was the last one for a limit, if now more is read; ``left`` documents at most."""
-    before = part.note.get("left")
+def _reopen_limited(one: ScoredSlice, mark: SliceMark, total: int, left: int | None) -> SliceMark:
+    """Return the mark of a slice that was the last one for a limit, if now more is read; ``left`` documents at most."""
+    before = one.left
     if before is None or total < before or (left is not None and left <= before):
         return mark
     return replace(mark, last=False)
-
-
-def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, Any]]:
-    """Put the parts where they belong, with their carried columns, and return the metadata of all in order."""
-    columns = [path for path in run.carried.iterdir() if path.is_dir()] if run.carried.is_dir() else []
-    for part in arrangement.needless:
-        ownership.remove_part(part.path)
-    in_place = {each.part.path for each in arrangement.placed if each.part.path == run.scores / each.name}
-    lying: dict[Path, Path] = {}
-    for part in [*(each.part for each in arrangement.placed), *arrangement.left_out]:
-        if part.path.parent == run.scores and part.path not in in_place:
-            lying[part.path] = _put_aside(run, part, columns)
-    notes = {}
-    for each in arrangement.placed:
-        path = lying.get(each.part.path, each.part.path)
-        if not (each.is_unchanged and path == run.scores / each.name):
-            _put_in_place(run, path, each)
-        notes[run.scores / each.name] = each.note
-    if run.aside.exists() and not parquet.list_parts(run.aside):
-        run.remove("aside")
-    return notes
-
-
-def _put_aside(run: Run, part: ScoredPart, columns: Sequence[Path]) -> Path:
-    """Move the carried columns of a part out of the way, then the part, and return where it lies."""
-    path = run.aside / f"{compute_fingerprint(part.note)}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for folder in columns:
-        if (carried := folder / part.path.name).exists():
-            (run.aside / folder.name).mkdir(exist_ok=True)
-            os.replace(carried, run.aside / folder.name / path.name)
-    os.replace(part.path, path)
-    return path
-
-
-def _put_in_place(run: Run, path: Path, placed: PlacedPart) -> None:
-    """Move or write a part, after its carried columns, to where it belongs."""
-    for carried in _list_carried_beside(run, path):
-        note = parquet.read_metadata(carried)
-        if is_carried_for(note, placed.part.note):
-            target = run.carried / carried.parent.name / placed.name
-            _rewrite(
-                carried, target, placed, {**note, "made_from": placed.note["source"], "slice": placed.note["slice"]}
-            )
-    _rewrite(path, run.scores / placed.name, placed, placed.note)
-
-
-def is_carried_for(note: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
-    """Return whether a part of a carried column has the rows of a part of the scores, by their metadata."""
-    return bool(note.get("made_from") == part["source"] and note.get("slice") == part["slice"])
-
-
-def _list_carried_beside(run: Run, path: Path) -> Iterator[Path]:
-    """Yield the parts of carried columns with the name of a part, in the run or aside."""
-    root = run.carried if path.parent == run.scores else path.parent
-    if root.is_dir():
-        yield from sorted(root.glob(f"*/{path.name}"))
-
-
-def _rewrite(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, Any]) -> None:
-    """Write a file with new metadata to ``target``, or rename it where they are as before; the old one goes."""
-    if placed.is_unchanged:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, target)
-        return
-    table = pq.read_table(path, partitioning=None)
-    parquet.write_part(target, restate_names(table, placed), note)
-    if path != target:
-        ownership.remove_part(path)
-
-
-def restate_names(table: pa.Table, placed: PlacedPart) -> pa.Table:
-    """Return the rows of a part under the name that their file has now; a carried column has no names."""
-    index = table.schema.get_field_index("file")
-    if index < 0:
-        return table
-    name = pa.array([placed.note["slice"]["file"]] * len(table), table.schema.field(index).type)
-    return table.set_column(index, table.schema.field(index), name)

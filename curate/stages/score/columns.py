@@ -4,22 +4,26 @@ The texts of the slices that lack one are read from the corpus, checked against 
 is written again, complete or not at all. A part says in its metadata which it has, so that this can be resumed.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
+from curate.corpus.gathering import gather_documents
+from curate.corpus.slice_marks import list_slices, name_origins
 from curate.errors import TableError
 from curate.rundir import document_columns, parquet
 from curate.rundir.run import Run
 from curate.rundir.schemas import scores_schema
 from curate.runtime import console, threads
-from curate.stages.score.arrange import is_carried_for
+from curate.stages.score.moves import is_carried_for
 from curate.stages.score.rows import measure_texts
 from curate.stages.slice_runner import PartNotes
 
@@ -59,29 +63,49 @@ def add_columns(
     than was scored.
     """
     renewed = dict(notes)
+    columns = tuple(dict.fromkeys(name for names in lacking.values() for name in names))
+    with console.progress("adding columns", corpus.size) as progress:
+        for path, documents in _read_again(run, corpus, notes, lacking, columns or "text"):
+            progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
+            if path in lacking:
+                renewed[path] = _renew_part(run, path, documents, notes[path], lacking[path], corpus, signals)
+    return renewed
+
+
+def _read_again(
+    run: Run, corpus: Corpus, notes: PartNotes, lacking: Container[Path], columns: Literal["text"] | tuple[str, ...]
+) -> Iterator[tuple[Path, Documents]]:
+    """Yield the documents of the parts that lack something, and of those between two such parts of one file.
+
+    Each file is read once, from the first slice that is needed to the last. Raises TableError where the corpus has
+    other slices.
+    """
+    slices = _read_slices(run, corpus, notes, lacking, columns)
+    for path, of_part in itertools.groupby(slices, key=itemgetter(0)):
+        yield path, gather_documents([documents for _, documents in of_part])
+
+
+def _read_slices(
+    run: Run, corpus: Corpus, notes: PartNotes, lacking: Container[Path], columns: Literal["text"] | tuple[str, ...]
+) -> Iterator[tuple[Path, Documents]]:
     marks: dict[str, list[tuple[SliceMark, Path]]] = {}
     for path, note in notes.items():
-        mark = SliceMark(**note["slice"])
-        marks.setdefault(mark.file, []).append((mark, path))
+        for mark in list_slices(note):
+            marks.setdefault(mark.file, []).append((mark, path))
     cuts = {file: [mark for mark, _ in of_file] for file, of_file in marks.items()}
     along = replace(corpus, cuts=lambda file: cuts.get(file, []), limit=None, on_error="quarantine")
-    columns = tuple(dict.fromkeys(name for names in lacking.values() for name in names))
-    indices = {source.name: index for index, source in enumerate(corpus.sources)}
-    with console.progress("adding columns", corpus.size) as progress:
-        for file, of_file in marks.items():
-            needed = [number for number, (_, path) in enumerate(of_file) if path in lacking]
-            if not needed:
-                continue
-            done = {file: [mark for mark, _ in of_file[: needed[0]]]}
-            slices = along.slices(done, columns=columns or "text", only={indices[file]})
-            behind = of_file[needed[0] : needed[-1] + 1]
-            for (mark, path), documents in zip(behind, slices, strict=False):
-                if documents.mark != mark:
-                    raise _make_changed_error(run, mark.file, mark.first_row)
-                if path in lacking:
-                    renewed[path] = _renew_part(run, path, documents, notes[path], lacking[path], corpus, signals)
-                progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
-    return renewed
+    for source in corpus.sources:
+        of_file = marks.get(source.name, [])
+        needed = [number for number, (_, path) in enumerate(of_file) if path in lacking]
+        if not needed:
+            continue
+        done = {source.name: cuts[source.name][: needed[0]]}
+        slices = replace(along, sources=(source,)).slices(done, columns)
+        for mark, path in of_file[needed[0] : needed[-1] + 1]:
+            documents = next(slices, None)
+            if documents is None or documents.mark != mark:
+                raise _make_changed_error(run, mark.file, mark.first_row)
+            yield path, documents
 
 
 def _renew_part(
@@ -98,7 +122,7 @@ def _renew_part(
     measured = measure_texts(documents, missing, threads.count_cores())
     table = pq.read_table(path, partitioning=None)
     _check_same(run, documents, table, measured["hash"])
-    document_columns.write_carried(run, carried, documents, path.name, note["source"])
+    document_columns.write_carried(run, carried, documents, path.name, name_origins(note))
     if not lacks_columns(note, corpus.id_field, signals):
         return note
     schema = scores_schema([*note["signals"], *missing])
@@ -119,7 +143,7 @@ def _check_same(run: Run, documents: Documents, table: pa.Table, hashes: Sequenc
     """Raise TableError where the texts of a slice are not those that were scored."""
     same_rows = np.array_equal(documents.rows, table.column("row").to_numpy())
     if not same_rows or not pa.array(hashes, pa.uint64()).equals(table.column("hash").combine_chunks()):
-        raise _make_changed_error(run, documents.mark.file, documents.mark.first_row)
+        raise _make_changed_error(run, documents.marks[0].file, documents.marks[0].first_row)
 
 
 def _make_changed_error(run: Run, file: str, row: int) -> TableError:

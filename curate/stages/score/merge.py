@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError, UsageError
@@ -24,14 +22,8 @@ from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
-from curate.stages.score.arrange import (
-    Arrangement,
-    PlacedPart,
-    arrange_parts,
-    is_carried_for,
-    read_scored_parts,
-    restate_names,
-)
+from curate.stages.score.arrange import Arrangement, PlacedPart, arrange_parts, read_scored_parts
+from curate.stages.score.moves import describe_carried, is_carried_for, write_slices
 from curate.stages.score.request import NOT_READING, comparable_identity, find_model_difference
 from curate.stages.score.resume import ResumableScores, add_lacking_columns
 from curate.stages.score.summary import summarise_scores
@@ -112,7 +104,7 @@ def merge_runs(paths: Sequence[str], into: str) -> MergeSummary:
         for placed in arrangement.placed:
             place_copy(run, placed, scores.carried)
             notes[run.scores / placed.name] = placed.note
-            progress.advance(documents=int(placed.note["slice"]["documents"]))
+            progress.advance(documents=placed.num_documents)
     remove_strays(run, {placed.name for placed in arrangement.placed})
     scores.notes = notes
     add_lacking_columns(scores)
@@ -197,9 +189,9 @@ def check_complete(
     paths = Counter(source.path for each in merged for source in each.corpus.sources)
     twice = {path for path, count in paths.items() if count > 1}
     known, left_out = {tuple(origin) for origin in origins}, [*arrangement.left_out, *arrangement.needless]
-    dropped = sorted({part.mark.file for part in left_out if part.origin not in known})
+    dropped = sorted({one.mark.file for one in left_out if one.origin not in known})
     count = sum(int(each.record["counts"]["read"]) for each in merged)
-    doubled = sum(int(part.note["slice"]["documents"]) for part in left_out)
+    doubled = sum(one.mark.documents for one in left_out)
     if dropped or arrangement.documents + doubled != count:
         what = ", ".join(dropped[:3]) or "some documents"
         message = f"the scores of {what} have no place in a corpus of all files ({' '.join(corpus.paths)})"
@@ -251,15 +243,14 @@ def place_copy(run: Run, placed: PlacedPart, carried: Sequence[str]) -> None:
         source = root / "carried" / folder.name / placed.part.path.name
         note = parquet.read_metadata(source) if source.exists() else {}
         if is_carried_for(note, placed.part.note):
-            now = {**note, "made_from": placed.note["source"], "slice": placed.note["slice"]}
-            copy_part(source, folder / placed.name, placed, now)
+            copy_part(source, folder / placed.name, placed, describe_carried(note, placed.note))
     copy_part(placed.part.path, run.scores / placed.name, placed, placed.note)
 
 
 def copy_part(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, Any]) -> None:
     """Link a file, or copy it where the disk cannot, or write it with new metadata where they differ."""
     if not placed.is_unchanged:
-        parquet.write_part(target, restate_names(pq.read_table(path, partitioning=None), placed), note)
+        write_slices(path, target, placed, note)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -27,7 +27,8 @@ from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.text import command
 from curate.stages.score import columns
-from curate.stages.score.arrange import Arrangement, arrange_parts, move_parts, read_scored_parts
+from curate.stages.score.arrange import Arrangement, arrange_parts, read_scored_parts
+from curate.stages.score.moves import move_parts
 from curate.stages.score.request import (
     check_device,
     check_identity,
@@ -271,7 +272,7 @@ def announce_changes(scores: ResumableScores, arrangement: Arrangement) -> None:
         if names:
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
             console.say("", f"{word}: {shown}")
-    count = sum(int(part.note["slice"]["documents"]) for part in arrangement.left_out)
+    count = sum(one.mark.documents for one in arrangement.left_out)
     if count:
         console.say("", f"{count:,} scores are put aside in {scores.run.aside}, for when their files come back")
 

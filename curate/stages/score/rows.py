@@ -87,7 +87,7 @@ def assemble_part(
         "max_nats": likelihoods.max_nats,
     }
     plain = {
-        "file": pa.array([documents.mark.file] * count, pa.large_string()),
+        "file": pa.array(documents.files, pa.large_string()),
         "row": pa.array(documents.rows, pa.int64()),
         "id": documents.ids,
         "status": status,

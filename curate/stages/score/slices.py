@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from curate.corpus.slice_marks import describe_origins, name_origins
 from curate.errors import ModelError
 from curate.reference.likelihood import Passage
 from curate.rundir import document_columns, parquet
@@ -48,7 +49,7 @@ class TextsToScore:
     columns: dict[str, list[Any]]
     """What the texts give without a model: hash, sizes, signals; one entry for each document."""
     left: int | None
-    """The documents that the file may have at most under a limit, None without one."""
+    """The documents that the first file may have at most under a limit, None without one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,11 +101,11 @@ class ScoreWork:
         texts, likelihoods = processed.result
         documents = processed.documents
         table = rows.assemble_part(documents, texts.scored, likelihoods, texts.columns, self.signals)
-        note: dict[str, Any] = {"source": self.origins[documents.mark.file]}
+        note = describe_origins([self.origins[mark.file] for mark in documents.marks])
         note |= {"id_field": self.corpus.id_field, "signals": self.signals}
         if texts.left is not None:
             note["left"] = texts.left
-        document_columns.write_carried(self.run, self.carried, documents, path.name, note["source"])
+        document_columns.write_carried(self.run, self.carried, documents, path.name, name_origins(note))
         parquet.write_part(path, table, {**describe_part(self, documents), **note})
 
     def _count_left(self, counts: Mapping[str, int], file: str) -> int | None:
@@ -117,8 +118,9 @@ class ScoreWork:
     def _read_passages(self, slices: "Iterator[Documents]", waiting: deque[TextsToScore]) -> Iterator[list[Passage]]:
         workers, counts = choose_workers(self.reference), dict(self.scored_before)
         for documents in slices:
-            left = self._count_left(counts, documents.mark.file)
-            counts[documents.mark.file] = counts.get(documents.mark.file, 0) + len(documents)
+            left = self._count_left(counts, documents.marks[0].file)
+            for mark in documents.marks:
+                counts[mark.file] = counts.get(mark.file, 0) + mark.documents
             scored = [index for index, status in enumerate(documents.statuses) if status == "ok"]
             with profiler.span("signals"):
                 columns = rows.measure_texts(documents, self.signals, workers)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from curate.errors import UsageError
 from curate.rundir import document_blocks
+from curate.rundir.aligned_parts import SliceRows
 from curate.rundir.document_blocks import DocumentBlock
 from curate.stages.filter import apply
 from curate.verbs.filter import filter as choose
@@ -122,8 +123,8 @@ def test_drawn_odds_go_with_the_temperature():
     many = 20_000
     zeros = np.zeros(many, np.int64)
     block = DocumentBlock(
-        name="00000-000000.parquet", file="a", codes=zeros.astype(np.int16), eligible=zeros == 0, tokens=zeros + 1,
-        columns={}, domain=zeros, within=zeros,
+        name="00000-000000.parquet", slices=[SliceRows("00000-000000.parquet", "a", many)],
+        codes=zeros.astype(np.int16), eligible=zeros == 0, tokens=zeros + 1, columns={}, domain=zeros, within=zeros,
     )  # fmt: skip
     noise = apply.draw_gumbel_noise(3, block)
     assert noise.mean() == pytest.approx(0.5772, abs=0.03) and noise.var() == pytest.approx(math.pi**2 / 6, abs=0.08)

@@ -1,12 +1,13 @@
 """Parts find their places in a changed corpus by the content of their files."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from curate.corpus import SliceMark, open_corpus
+from curate.corpus import open_corpus
 from curate.corpus.files.file_identity import identify_source
+from curate.corpus.slice_marks import describe_slices, list_slices
 from curate.errors import TableError
 from curate.rundir import parquet
 from curate.rundir.schemas import SCORES
@@ -37,7 +38,7 @@ def make_parts(root, folder=SCORES_FOLDER, **options):
     counts = dict.fromkeys(indices, 0)
     for documents in corpus.slices():
         mark = documents.mark
-        note = {"made_from": "m", "slice": asdict(mark), "source": origins[indices[mark.file]]}
+        note = {"made_from": "m", **describe_slices([mark]), "source": origins[indices[mark.file]]}
         if left is not None:
             before = [counts[name] for name, index in indices.items() if index < indices[mark.file]]
             note["left"] = left - sum(before)
@@ -55,8 +56,9 @@ def describe(arrangement):
     """The files of the placed parts, with the numbers of their slices."""
     placed = {}
     for each in arrangement.placed:
-        mark = SliceMark(**each.note["slice"])
-        placed.setdefault(mark.file, []).append(mark.number)
+        assert list_slices(each.note) == list(each.marks)
+        for mark in each.marks:
+            placed.setdefault(mark.file, []).append(mark.number)
     return placed
 
 
@@ -81,8 +83,8 @@ def test_each_file_is_counted_by_what_became_of_it(corpus):
     assert describe(found) == {"c.jsonl": [0, 1, 2, 3, 4], "z.jsonl": [0, 1, 2]}
     assert {part.mark.file for part in found.left_out} == {"b.jsonl"}
     assert [each.name[:5] for each in found.placed] == ["00001"] * 5 + ["00003"] * 3
-    last = SliceMark(**found.placed[4].note["slice"])
-    assert not last.last and last.next_row == 5 and last.next_offset == found.placed[4].part.origin[2]
+    (last,) = found.placed[4].marks
+    assert not last.last and last.next_row == 5 and last.next_offset == found.placed[4].slices[0].origin[2]
 
 
 def test_parts_behind_one_that_is_missing_are_made_again_and_what_lies_aside_fills_the_gap(corpus):
@@ -98,7 +100,7 @@ def test_a_part_that_a_kill_left_in_two_places_is_needless_in_one(corpus):
     parts = make_parts(corpus)
     double = replace(parts[0], path=Path("run/aside/x.parquet"))
     found = arrange(corpus, [*parts, double])
-    assert found.needless == [double] and found.left_out == [] and len(found.placed) == 12
+    assert found.needless == double.list_slices() and found.left_out == [] and len(found.placed) == 12
 
 
 def test_copies_are_given_out_once_and_to_their_own_names_first(corpus):
@@ -107,7 +109,7 @@ def test_copies_are_given_out_once_and_to_their_own_names_first(corpus):
     (corpus / "a.jsonl").rename(corpus / "y.jsonl")
     found = arrange(corpus, parts)
     assert describe(found)["0.jsonl"] == describe(found)["y.jsonl"] == [0, 1, 2] and found.renamed == 1
-    own = [each.part.mark.file for each in found.placed if each.note["slice"]["file"] == "0.jsonl"]
+    own = [one.mark.file for each in found.placed for one, mark in each.pair_marks() if mark.file == "0.jsonl"]
     assert own == ["0.jsonl"] * 3
 
 
@@ -123,7 +125,7 @@ def test_copies_are_given_out_once_and_to_their_own_names_first(corpus):
 def test_a_file_that_a_limit_ended_is_open_again_where_more_is_read(corpus, before, now, placed, reopened):
     found = arrange(corpus, make_parts(corpus, limit=before), limit=now)
     assert describe(found) == placed
-    open_now = [each.note["slice"]["file"] for each in found.placed if each.note["slice"] != each.part.note["slice"]]
+    open_now = [mark.file for each in found.placed for one, mark in each.pair_marks() if mark != one.mark]
     assert open_now == reopened
 
 
