@@ -26,7 +26,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import device_sides
-import fused_head
 import numpy as np
 import score
 import torch
@@ -38,7 +37,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from curate.reference import loading, pack_tuning
 from curate.reference.checkpoints.checkpoint import builtin_folder
-from curate.reference.forward_pass import compilation
+from curate.reference.forward_pass import compilation, fused_head
 from curate.reference.forward_pass.device_transfer import HostResult
 from curate.reference.forward_pass.forward import CausalModel
 from curate.reference.forward_pass.lm_head import spelled_losses
@@ -90,6 +89,7 @@ GOALS = {  # tokens a second on one H200: floor, goal
 MEDIAN, SPREAD, SHORTEST, LONGEST = 400, 1.0, 20, 8000  # tokens of a document: log-normal, as web pages are
 TURN_SECONDS = 6  # of work at the goal that a turn of ours is given
 CUDA_GEMM, CPU_GEMM = 8192, 2048
+FUSED = ((128, 128, 64, 8, 3), (128, 256, 64, 8, 3), (128, 256, 32, 8, 4))  # rows, columns, depth, warps, stages
 BATCHES = 4 * max(1, torch.cuda.device_count())  # slices, so that what happens between them is in the time
 NUMERIC_DOCUMENTS = 200
 OPERATIONS, PACED_PACK = 600, 65536  # of a paced device: thirty layers of twenty; the pack of the 135M shape
@@ -492,10 +492,10 @@ def sweep_head(reference: Any, options: argparse.Namespace) -> list[dict[str, An
 
 
 def sweep_fused(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> list[dict[str, Any]]:
-    """The experiment of ``fused_head.py``, and how far its losses lie from those of float32 logits."""
+    """The head as one kernel, and how far its losses lie from those of float32 logits."""
     wanted = spelled_losses(torch.mm(hidden[:1024], weight.t(), out_dtype=torch.float32), targets[:1024])
     rows = []
-    for shape in fused_head.SHAPES:
+    for shape in FUSED:
         try:
             gap = float((fused_head.fused_losses(hidden[:1024], weight, targets[:1024], shape) - wanted).abs().max())
             seconds = []
@@ -720,6 +720,14 @@ def read_options() -> argparse.Namespace:
     return options
 
 
+def write(results: dict[str, Any], out: Path | None) -> None:
+    """Write what there is so far: the time of a GPU may end before the last part does."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "score_gpu.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (out / "score_gpu.md").write_text(render(results), encoding="utf-8")
+
+
 def main() -> None:
     options = read_options()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -729,29 +737,31 @@ def main() -> None:
     texts = score.read_texts(options.corpus)
     peak, shapes = measure_peak(options.dtype, options.device), {}
     say(f"{where['device'] or where['cpu']}: {peak / 1e12:.3g} TFLOP/s in {options.dtype}")
-    sweeps = {}
-    with tempfile.TemporaryDirectory() as root:
-        if options.sweep:
-            sweeps[options.shapes[0]] = sweep(options.shapes[0], texts, options, Path(root))
-        for shape in options.shapes:
-            shapes[shape] = compare(shape, texts, options, peak, Path(root))
-            shapes[shape]["cuda"] = options.device.startswith("cuda")
-    results = {
+    results: dict[str, Any] = {
         "machine": where,
         "command": command_of(),
         "dtype": options.dtype,
         "turns": options.turns,
         "peak": peak,
         "shapes": shapes,
-        "sweeps": sweeps,
-        "verb": measure_verb(texts, options) if options.host_tokens else None,
-        "numerics": numerics(options, texts) if options.numeric_tokens else [],
+        "sweeps": {},
+        "verb": None,
+        "numerics": [],
     }
+    with tempfile.TemporaryDirectory() as root:
+        if options.sweep:
+            results["sweeps"][options.shapes[0]] = sweep(options.shapes[0], texts, options, Path(root))
+        for shape in options.shapes:
+            shapes[shape] = compare(shape, texts, options, peak, Path(root))
+            shapes[shape]["cuda"] = options.device.startswith("cuda")
+            write(results, options.out)
+    if options.host_tokens:
+        results["verb"] = measure_verb(texts, options)
+        write(results, options.out)
+    if options.numeric_tokens:
+        results["numerics"] = numerics(options, texts)
+    write(results, options.out)
     print(render(results))
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "score_gpu.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        (options.out / "score_gpu.md").write_text(render(results), encoding="utf-8")
     if options.readme:
         kind = "cuda" if options.device.startswith("cuda") else "cpu"
         marks = f"<!-- score_gpu.py {kind} -->", f"<!-- /score_gpu.py {kind} -->"

@@ -79,6 +79,8 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     identity = build_identity(checkpoint, runner, config, policy, prefix, pack_tokens)
     if third and runner.varlen:
         identity["attention"] = "varlen, FlashAttention 3"
+    elif runner.fused_attention:
+        identity["attention"] = "varlen, Triton"
     line = check.line(checkpoint.dtype)
     return CausalReference(
         runner, checkpoint.encoder, policy, prefix, pack_tokens, identity, checkpoint.parameters, line, notes
@@ -210,7 +212,7 @@ def build_identity(
         "forward": runner.layout,
         "attention": ("varlen" if runner.varlen else "documents") if runner.layout == "packed" else "own",
         "compiled": runner.compiled,
-        "head": "chunked" if runner.head is not None else "own",
+        "head": "own" if runner.head is None else "chunked" if runner.head.fused is None else "fused",
         "pack_tokens": pack_tokens,
         "versions": {
             "curate": __version__,

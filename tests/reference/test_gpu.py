@@ -9,6 +9,7 @@ import torch
 from helpers import models
 
 from curate.reference import load, self_check
+from curate.reference.forward_pass import document_attention, fused_head, packed_attention
 from curate.reference.forward_pass.compilation import find_obstacle
 from curate.reference.likelihood import Passage
 from curate.reference.protocol import ScoringConfig
@@ -75,3 +76,34 @@ def test_out_of_memory_halves_and_loses_nothing(folder):
         torch.cuda.set_per_process_memory_fraction(1.0)
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
     assert reference.pack_tokens < 16384
+
+
+@pytest.mark.skipif(fused_head.triton is None, reason="no Triton")
+@pytest.mark.parametrize(("rows", "vocabulary", "width"), [(1, 7, 16), (130, 1000, 96), (77, 384, 64)])
+def test_the_losses_of_the_fused_head_are_those_of_float32_logits(rows, vocabulary, width):
+    torch.manual_seed(0)
+    hidden, weight = (torch.randn(size, width, device="cuda").bfloat16() for size in (rows, vocabulary))
+    targets = torch.randint(0, vocabulary, (rows,), device="cuda")
+    wanted = torch.nn.functional.cross_entropy(hidden.double() @ weight.double().t(), targets, reduction="none")
+    found = fused_head.fused_losses(hidden, weight, targets)
+    assert float((found.double() - wanted).abs().max()) < 2e-5 * max(1.0, float(wanted.max()))
+
+
+@pytest.mark.skipif(not document_attention.is_installed(), reason="no Triton")
+def test_our_kernel_attends_inside_each_document_and_gives_it_the_same_bits_anywhere():
+    torch.manual_seed(0)
+    lengths = [1, 64, 63, 65, 300, 128]
+    edges = [0, *np.cumsum(lengths).tolist()]
+    query, key, value = (torch.randn(edges[-1], heads, 64, device="cuda").bfloat16() for heads in (6, 2, 2))
+    bounds = torch.tensor(edges, dtype=torch.int32, device="cuda")
+    found = document_attention.attend_documents(query, key, value, bounds, max(lengths), 0.125)
+    with packed_attention.attend_within(packed_attention.DocumentBounds(edges)):
+        wanted = packed_attention._attend(
+            *(each.float().transpose(0, 1)[None] for each in (query, key, value)), 0.125, None, None, None
+        )[0]
+    assert float((found.float() - wanted).abs().max()) < 0.02
+    cut = slice(edges[4], edges[5])
+    alone = document_attention.attend_documents(
+        query[cut], key[cut], value[cut], torch.tensor([0, 300], dtype=torch.int32, device="cuda"), 300, 0.125
+    )
+    assert torch.equal(alone, found[cut])

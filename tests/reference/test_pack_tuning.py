@@ -43,3 +43,17 @@ def test_packs_that_a_trial_has_no_room_for_are_halved(plain, monkeypatch):
     monkeypatch.setattr(CausalModel, "nats", lambda self, pack_: (_ for _ in ()).throw(RuntimeError("no kernel image")))
     with pytest.raises(RuntimeError, match="no kernel image"):
         pack_tuning.fit_packs(plain.runner, 4096)
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("cuda", 0), ("cuda:1", torch.device("cuda:1"))])
+def test_cuda_without_a_number_is_the_current_device(plain, monkeypatch, name, wanted):
+    """torch.cuda.set_device refuses a device without an index."""
+    from curate.reference.checkpoints.checkpoint import open_checkpoint
+
+    seen = []
+    checkpoint = open_checkpoint("builtin", None, False, torch.float32)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_device", seen.append)
+    monkeypatch.setattr(type(checkpoint.model), "to", lambda self, device: self)
+    pack_tuning.move_to_device(checkpoint, torch.device(name))
+    assert seen == [wanted]

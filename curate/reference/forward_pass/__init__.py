@@ -2,5 +2,6 @@
 
 prefetch          tokenise ahead             batches      packs of documents           forward   packs in, nats out
 packed_attention  documents end to end       lm_head      the output layer in chunks
+document_attention  the same in Triton       fused_head   the same in Triton
 device_transfer   pinned memory, streams     compilation  torch.compile                precision
 """

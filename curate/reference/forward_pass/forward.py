@@ -43,6 +43,8 @@ class CausalModel:
     """Whether the model's forward takes ``position_ids``."""
     varlen: bool = False
     """Packed only: run one kernel for all documents of a pack, where the device has one."""
+    fused_attention: bool = False
+    """With ``varlen``: that kernel is ours (``document_attention``), where it fits."""
     sizes: tuple[int, ...] = ()
     """Packed only: the positions that a pack is filled up to, falling; empty: packs are not filled up."""
     fill_from: int = 0
@@ -83,7 +85,8 @@ class CausalModel:
     def _send(self, pack: ScoringPack, ranked: bool) -> Any:
         assert self.transfer is not None
         full = self.compiled and pack.num_positions == self.sizes[0]
-        rows = self.head.rows if self.head is not None and full else 1
+        in_chunks = self.head is not None and (ranked or self.head.fused is None)
+        rows = self.head.rows if self.head is not None and in_chunks and full else 1
         return self.transfer.send(pack, lambda arrays: self._compute(arrays, pack, ranked), rows, self.varlen)
 
     def _compute(self, arrays: DevicePack, pack: ScoringPack, ranked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -92,7 +95,10 @@ class CausalModel:
         options: dict[str, Any] = {"use_cache": False}
         if self.takes_positions:
             options["position_ids"] = arrays.positions_BL
-        bounds = None if pack.edges is None else packed_attention.DocumentBounds(pack.edges.tolist(), arrays.edges)
+        bounds = None
+        if pack.edges is not None:
+            edges = pack.edges.tolist()
+            bounds = packed_attention.DocumentBounds(edges, arrays.edges, self.fused_attention)
         with (
             torch.inference_mode(),
             packed_attention.attend_within(bounds),

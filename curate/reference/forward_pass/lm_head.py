@@ -20,7 +20,9 @@ import torch.nn.functional as F
 from curate.reference.forward_pass.precision import matmul_precision
 
 CPU_CHUNK_BYTES = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
-CUDA_CHUNK_BYTES = 500_000_000  # intermediate results may take as much again
+CUDA_CHUNK_BYTES = 500_000_000
+"""Of float32 logits; intermediate results may take as much again. On an H200, a vocabulary of 49 k: 3.2 M rows a second
+(compiled 4.8 M) from 2,048 rows at a time on; 8,192 rows give 4 % more for four times the memory."""
 CUDA_ROWS = 128  # a multiple of the rows of one block of a matrix product
 
 
@@ -38,6 +40,8 @@ class Head:
     """Rows of logits that are computed at a time; halved where memory runs out."""
     losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     """A compiled form of ``spelled_losses``, for chunks of ``rows``; None: use PyTorch's kernel."""
+    fused: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    """A kernel from hidden states, weights and targets to losses, without logits; None: logits are computed."""
     _buffer: torch.Tensor | None = None
     """The logits of a chunk on the CPU, reused."""
     _writes_wide: bool = False
@@ -47,6 +51,8 @@ class Head:
         self, hidden_ND: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return -ln p(target) of each row, N in float32; ``ranks_N`` (int64), if given, takes the targets' ranks."""
+        if self.fused is not None and ranks_N is None:
+            return self.fused(hidden_ND, self.weight_VD, targets_N)
         out_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
         for at in range(0, len(targets_N), self.rows):
             cut = slice(at, at + self.rows)

@@ -23,6 +23,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 
+from curate.reference.forward_pass import document_attention
 from curate.reference.forward_pass.precision import matmul_precision
 from curate.runtime import console
 
@@ -39,7 +40,10 @@ class DocumentBounds:
     """0 = b_0 < b_1 < … < b_n = T."""
     edges_device: torch.Tensor | None = None
     """The same as int32 on CUDA, where one kernel handles all documents; None: a call for each run of equals."""
+    fused: bool = False
+    """Whether that kernel is ours (``document_attention``), where it fits, and not torch's."""
     _runs: list[tuple[int, int, int]] | None = None
+    _longest: int = 0
 
     @property
     def runs(self) -> list[tuple[int, int, int]]:
@@ -50,8 +54,9 @@ class DocumentBounds:
 
     @property
     def longest(self) -> int:
-        """The length of the longest document."""
-        return max(stop - start for start, stop in pairwise(self.edges))
+        """The length of the longest document; computed at first use."""
+        self._longest = self._longest or max(stop - start for start, stop in pairwise(self.edges))
+        return self._longest
 
 
 def find_runs(edges: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -133,6 +138,10 @@ def _attend(
         return out.transpose(1, 2).contiguous()
     edges = bounds.edges_device
     if edges is not None and softcap is None and sinks is None and query.dtype != torch.float32:
+        query_THK, key_TGK, value_TGK = (each[0].transpose(0, 1) for each in (query, key, value))
+        if bounds.fused and window is None and document_attention.fits(query_THK, key_TGK, value_TGK):
+            out_THK = document_attention.attend_documents(query_THK, key_TGK, value_TGK, edges, bounds.longest, scale)
+            return out_THK.unsqueeze(0)
         return _varlen(query, key, value, scale, window, edges, bounds.longest)
     _one, heads, positions, _width = query.shape
     out_THK = query.new_empty((positions, heads, value.shape[-1]))
@@ -200,6 +209,12 @@ def _kernel_options() -> frozenset[str]:
     from torch.nn.attention.varlen import varlen_attn
 
     return frozenset(inspect.signature(varlen_attn).parameters)
+
+
+def prefers_own_kernel(device: torch.device) -> bool:
+    """Return whether our kernel for all documents is the fastest: on Hopper with Triton, without FlashAttention 3."""
+    there = document_attention.is_installed() and device.type == "cuda" and not _third
+    return there and torch.cuda.get_device_capability(device)[0] == 9
 
 
 def activate_hopper_kernel(device: torch.device) -> bool:

@@ -15,7 +15,7 @@ import curate
 from curate.cli import app
 from curate.errors import UsageError
 from curate.reference import load, pack_tuning
-from curate.reference.forward_pass import compilation, packed_attention
+from curate.reference.forward_pass import compilation, fused_head, packed_attention
 from curate.reference.forward_pass.forward import is_out_of_memory
 from curate.reference.forward_pass.lm_head import Head, chunk_rows, own_losses, spelled_losses
 from curate.reference.likelihood import Passage
@@ -121,6 +121,23 @@ def test_two_ways_of_a_loss_are_one():
     torch.testing.assert_close(spelled_losses(logits, targets), own_losses(logits, targets))
 
 
+def test_a_kernel_for_the_whole_head_gives_nats_but_no_ranks():
+    torch.manual_seed(0)
+    hidden, targets = torch.randn(7, 8), torch.randint(0, 50, (7,))
+    head = Head(torch.randn(50, 8), None, 1.0, None, rows=4)
+    wanted, ranks, calls = head.nats(hidden, targets), torch.zeros(7, dtype=torch.int64), []
+    assert fused_head.find_kernel(head) is None, "its weights are not on CUDA"
+
+    def fused(*given):
+        calls.append(given)
+        return own_losses(given[0] @ given[1].t(), given[2])
+
+    head.fused = fused
+    torch.testing.assert_close(head.nats(hidden, targets), wanted)
+    torch.testing.assert_close(head.nats(hidden, targets, ranks), wanted)
+    assert len(calls) == 1 and ranks.min() >= 1
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return models.save(tmp_path_factory.mktemp("models") / "llama", "llama")
@@ -200,7 +217,7 @@ def test_auto_compiles_on_cuda_where_there_is_enough_to_read():
     def wants(device="cuda", **reading):
         return pack_tuning.wants_compiling(Checkpoint, ScoringConfig(**reading), torch.device(device))
 
-    assert not wants(compiled="auto") and not wants(compiled="auto", text_bytes=10**8)
+    assert not wants(compiled="auto") and not wants(compiled="auto", text_bytes=10**7)
     assert wants(compiled="auto", text_bytes=10**10) and not wants(text_bytes=10**10)
     assert not wants(compiled="auto", exact=True, text_bytes=10**12), "exact runs the model as it is written"
     assert not wants("cpu", compiled="auto", text_bytes=10**12), "it gains little there"

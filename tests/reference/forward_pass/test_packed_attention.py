@@ -8,7 +8,7 @@ import torch
 from helpers.packs import batches_of
 
 from curate.reference import load, self_check
-from curate.reference.forward_pass import packed_attention
+from curate.reference.forward_pass import document_attention, packed_attention
 from curate.reference.protocol import ScoringConfig
 
 
@@ -114,3 +114,30 @@ def test_a_cpu_and_exact_numbers_take_no_kernel_for_half_precision(plain):
     plain.runner.model.to(torch.bfloat16)
     assert self_check.list_kernels(plain.runner, "packed") == (True, False)
     assert self_check.list_kernels(plain.runner, "padded") == (False,)
+
+
+def test_our_kernel_runs_where_it_is_wanted_and_fits_and_torchs_everywhere_else(monkeypatch):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, 20, 64).bfloat16() for heads in (6, 2, 2))
+    assert not document_attention.fits(*(each[0].transpose(0, 1) for each in (query, key, value))), "not on CUDA"
+    assert not packed_attention.prefers_own_kernel(torch.device("cpu"))
+    calls = []
+
+    def ours(query, key, value, edges, longest, scale):
+        calls.append("ours")
+        return looped(*(each.transpose(0, 1)[None] for each in (query, key, value)), scale, None, edges, longest)[0]
+
+    def torchs(*given):
+        calls.append("torch's")
+        return looped(*given)
+
+    monkeypatch.setattr(document_attention, "fits", lambda *_: True)
+    monkeypatch.setattr(document_attention, "attend_documents", ours)
+    monkeypatch.setattr(packed_attention, "_varlen", torchs)
+    edges = [0, 3, 20]
+    on_device, found = torch.tensor(edges, dtype=torch.int32), []
+    for fused, window in ((True, None), (True, 4), (False, None)):
+        with packed_attention.attend_within(packed_attention.DocumentBounds(edges, on_device, fused)):
+            found.append(packed_attention._attend(query, key, value, 0.125, window, None, None))
+    assert calls == ["ours", "torch's", "torch's"]
+    assert torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
