@@ -1,0 +1,172 @@
+"""Runs of a verb, each in a fork of a process that has imported everything already, so that one costs tenths of a second.
+
+A child works in the folder of its trial, with its temporary files there too, and its output goes to files.
+"""
+
+import atexit
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign import preload
+from campaign.preload import Fault
+
+SECONDS = 90
+"""Seconds after which a verb counts as hanging; they take less than three in peace."""
+OUTPUTS = ".campaign-output"
+"""Prefix of the folders with outputs, beside the folders of trials."""
+SETTINGS = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONWARNINGS": "ignore",
+    "COLUMNS": "120",
+}
+LATE = ("torch", "transformers", "datasets", "duckdb", "pyarrow.parquet", "curate.cli")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a verb ended."""
+
+    code: int
+    """The exit code; minus the number of the signal that ended it."""
+    out: str
+    err: str
+    hung: bool = False
+
+
+@dataclass
+class Child:
+    """A run that has begun."""
+
+    pid: int
+    folder: Path
+    outputs: Path
+
+
+def import_everything(modules: list[str] = []) -> None:  # noqa: B006 - read only
+    """Import what verbs import late, so that forks need not; ``modules`` are more names, of which some may fail."""
+    os.environ.update(SETTINGS)
+    for name in (*LATE, *modules):
+        with suppress(Exception):
+            importlib.import_module(name)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def start(folder: Path, words: tuple[str, ...], fault: Fault | None = None, *, log: Path | None = None,
+          largest: int | None = None, traces: Path | None = None) -> Child:  # fmt: skip
+    """Begin ``curate WORDS`` in ``folder``, with what shall happen to it.
+
+    ``log`` gets a line for each call that counts. ``largest`` is the size in bytes past which no file may grow. With
+    ``traces`` the names of all imported modules are written there at the end.
+    """
+    outputs = folder.parent / f"{OUTPUTS}-{folder.name}-{time.monotonic_ns()}"
+    outputs.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        _become_verb(folder, words, outputs, fault, log, largest, traces)
+    return Child(pid, folder, outputs)
+
+
+def _become_verb(folder: Path, words: tuple[str, ...], outputs: Path, fault: Fault | None, log: Path | None,
+                 largest: int | None, traces: Path | None) -> None:  # fmt: skip
+    """Never returns: the rest of a forked process."""
+    code = 1
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(outputs / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.stdin, sys.stdout, sys.stderr = open(0, closefd=False), open(1, "w", closefd=False), open(2, "w", closefd=False)
+        os.chdir(folder)
+        temporary = folder / "tmp"
+        os.environ["TMPDIR"] = str(temporary)
+        _reset_temporary_folder()
+        if largest is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        sys.argv = ["curate", *words]
+        lines = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if log else -1
+        preload.arm(folder, fault, lines)
+        code = _call(words)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with suppress(BaseException):
+            atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(BaseException):
+                stream.flush()
+        if traces:
+            preload.arm(folder, Fault("nothing", 0, ()))
+            traces.write_text("\n".join(sorted(sys.modules)))
+        os._exit(code)
+
+
+def _reset_temporary_folder() -> None:
+    import tempfile
+
+    tempfile.tempdir = None
+
+
+def _call(words: tuple[str, ...]) -> int:
+    """Run the command line as ``python -m curate`` does. → its exit code"""
+    from curate.cli import app
+
+    try:
+        app(list(words))
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
+def wait(child: Child, seconds: float = SECONDS) -> Outcome:
+    """Wait for the end of a run; after ``seconds`` it is killed and counts as hanging."""
+    hung, deadline = False, time.monotonic() + seconds
+    pause = 0.002
+    while True:
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        if pid:
+            break
+        if time.monotonic() > deadline:
+            hung = True
+            os.killpg(child.pid, signal.SIGKILL)
+            _, status = os.waitpid(child.pid, 0)
+            break
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.02)
+    with suppress(OSError):  # workers that an end by a signal left
+        os.killpg(child.pid, signal.SIGKILL)
+    out, err = ((child.outputs / name).read_text(errors="replace") for name in ("out", "err"))
+    for name in ("out", "err"):
+        (child.outputs / name).unlink()
+    child.outputs.rmdir()
+    return Outcome(os.waitstatus_to_exitcode(status), out, err, hung)
+
+
+def wait_until_stopped(child: Child, seconds: float = SECONDS) -> bool:
+    """Wait until a run pauses itself by SIGSTOP. → whether it did; False: it ended before, and is not waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done = os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if done is not None:
+            return done.si_code == os.CLD_STOPPED
+        time.sleep(0.005)
+    return False
+
+
+def run(folder: Path, words: tuple[str, ...], fault: Fault | None = None, **options: object) -> Outcome:
+    """Run ``curate WORDS`` in ``folder`` to its end; options as those of ``start``."""
+    return wait(start(folder, words, fault, **options))  # type: ignore[arg-type]
