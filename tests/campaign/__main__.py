@@ -147,4 +147,6 @@ def report(results: Sequence[tuple[Trial, Verdict]], seconds: float, given: argp
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # libraries that take themselves down would print what they leak

@@ -18,7 +18,9 @@ PAGE = 4096
 @cache
 def why_no_mounts() -> str | None:
     """Return why nothing can be mounted here; None where it can. This process must have been started by a wrapper."""
-    return None if find_mount_wrapper() else "mounts need root or user namespaces (unshare -Urm), which are refused here"
+    return (
+        None if find_mount_wrapper() else "mounts need root or user namespaces (unshare -Urm), which are refused here"
+    )
 
 
 def _mount(*words: str) -> None:

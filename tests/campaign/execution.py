@@ -1,9 +1,12 @@
 """Runs of a verb, each in a fork of a process that has imported everything already, so that one costs tenths of a second.
 
-A child works in the folder of its trial, with its temporary files there too, and its output goes to files.
+A child works in the folder of its trial, with its temporary files there too. What it prints goes into pipes that are
+read after its end, so that neither a full disk nor a limit of files reaches them.
 """
 
 import atexit
+import fcntl
+import gc
 import importlib
 import os
 import resource
@@ -20,8 +23,8 @@ from campaign.preload import Fault
 
 SECONDS = 90
 """Seconds after which a verb counts as hanging; they take less than three in peace."""
-OUTPUTS = ".campaign-output"
-"""Prefix of the folders with outputs, beside the folders of trials."""
+PIPE_BYTES = 1 << 20
+"""Room for what a verb prints before anybody reads it."""
 SETTINGS = {
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
@@ -49,8 +52,8 @@ class Child:
     """A run that has begun."""
 
     pid: int
-    folder: Path
-    outputs: Path
+    pipes: tuple[int, int]
+    """Descriptors from which stdout and stderr are read."""
 
 
 def import_everything(modules: list[str] = []) -> None:  # noqa: B006 - read only
@@ -62,6 +65,8 @@ def import_everything(modules: list[str] = []) -> None:  # noqa: B006 - read onl
     import torch
 
     torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # or each fork would copy what its collector touches
 
 
 def start(folder: Path, words: tuple[str, ...], fault: Fault | None = None, *, log: Path | None = None,
@@ -71,15 +76,20 @@ def start(folder: Path, words: tuple[str, ...], fault: Fault | None = None, *, l
     ``log`` gets a line for each call that counts. ``largest`` is the size in bytes past which no file may grow. With
     ``traces`` the names of all imported modules are written there at the end.
     """
-    outputs = folder.parent / f"{OUTPUTS}-{folder.name}-{time.monotonic_ns()}"
-    outputs.mkdir()
+    pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+    for _, write in pipes:
+        with suppress(OSError):
+            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     pid = os.fork()
     if pid == 0:
-        _become_verb(folder, words, outputs, fault, log, largest, traces)
-    return Child(pid, folder, outputs)
+        _become_verb(folder, words, (pipes[0][1], pipes[1][1]), fault, log, largest, traces)
+    for read, write in pipes:
+        os.close(write)
+        os.set_blocking(read, False)
+    return Child(pid, (pipes[0][0], pipes[1][0]))
 
 
-def _become_verb(folder: Path, words: tuple[str, ...], outputs: Path, fault: Fault | None, log: Path | None,
+def _become_verb(folder: Path, words: tuple[str, ...], outputs: tuple[int, int], fault: Fault | None, log: Path | None,
                  largest: int | None, traces: Path | None) -> None:  # fmt: skip
     """Never returns: the rest of a forked process."""
     code = 1
@@ -87,10 +97,11 @@ def _become_verb(folder: Path, words: tuple[str, ...], outputs: Path, fault: Fau
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(outputs / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        for stream, pipe in zip((1, 2), outputs, strict=True):
+            os.dup2(pipe, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdin, sys.stdout, sys.stderr = open(0, closefd=False), open(1, "w", closefd=False), open(2, "w", closefd=False)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdout, sys.stderr = (open(stream, "w", closefd=False) for stream in (1, 2))  # noqa: SIM115
         os.chdir(folder)
         temporary = folder / "tmp"
         os.environ["TMPDIR"] = str(temporary)
@@ -149,11 +160,18 @@ def wait(child: Child, seconds: float = SECONDS) -> Outcome:
         pause = min(pause * 1.3, 0.02)
     with suppress(OSError):  # workers that an end by a signal left
         os.killpg(child.pid, signal.SIGKILL)
-    out, err = ((child.outputs / name).read_text(errors="replace") for name in ("out", "err"))
-    for name in ("out", "err"):
-        (child.outputs / name).unlink()
-    child.outputs.rmdir()
+    out, err = (_drain(pipe) for pipe in child.pipes)
     return Outcome(os.waitstatus_to_exitcode(status), out, err, hung)
+
+
+def _drain(pipe: int) -> str:
+    """Return what is in a pipe, and close it."""
+    pieces = []
+    with suppress(BlockingIOError):
+        while piece := os.read(pipe, PIPE_BYTES):
+            pieces.append(piece)
+    os.close(pipe)
+    return b"".join(pieces).decode(errors="replace")
 
 
 def wait_until_stopped(child: Child, seconds: float = SECONDS) -> bool:

@@ -44,7 +44,11 @@ def write_material(folder: Path, with_model: bool = True) -> None:
     folder.mkdir(parents=True)
     questions = [f"{write_sentences(draw, 2)} How many are left after {n} days?" for n in range(8)]
     documents = [
-        {"id": f"d{n}", "text": write_sentences(draw, draw.randint(3, 9)), "domain": "news web"[n % 2 * 5 :][:4].strip()}
+        {
+            "id": f"d{n}",
+            "text": write_sentences(draw, draw.randint(3, 9)),
+            "domain": "news web"[n % 2 * 5 :][:4].strip(),
+        }
         for n in range(44)
     ]
     for n in (3, 19, 30):

@@ -1,8 +1,8 @@
 """Judges what is left: the truth is an undisturbed run, and every other ending must say what it is.
 
-    survived  the verb ended as in peace, and the bytes are those of peace
-    refused   it ended with one line `error:` and no traceback; the same command, undisturbed, then reached the truth
-    failed    anything else
+survived  the verb ended as in peace, and the bytes are those of peace
+refused   it ended with one line `error:` and no traceback; the same command, undisturbed, then reached the truth
+failed    anything else
 """
 
 import re
@@ -48,7 +48,7 @@ def find_traceback(outcome: Outcome) -> list[str]:
     return []
 
 
-def find_rudeness(outcome: Outcome, codes: tuple[int, ...] = (1,)) -> list[str]:
+def find_rudeness(outcome: Outcome, codes: tuple[int, ...] = (1, 2)) -> list[str]:
     """Return complaints about a run that had to be refused: no traceback, one ``error:``, and an exit code of those."""
     complaints = find_traceback(outcome)
     errors = [line for line in outcome.err.splitlines() if line.startswith("error:")]
@@ -82,7 +82,10 @@ def check_between(world: World, scenario: Scenario, folder: Path) -> list[str]:
         outcome = execution.run(folder, words)
         complaints += [f"then {words[0]}: {one}" for one in find_traceback(outcome)]
         if not complaints and outcome.code == 0 and scenario.verb not in PARTIAL:
-            right = {world.truth(words, scenario.before).out, world.truth(words, (*scenario.before, scenario.command)).out}
+            right = {
+                world.truth(words, scenario.before).out,
+                world.truth(words, (*scenario.before, scenario.command)).out,
+            }
             if outcome.out not in right:
                 complaints.append(f"then {words[0]}: numbers that are neither those before nor those after")
         if not complaints and outcome.code not in (0, 1, 3):
@@ -90,7 +93,9 @@ def check_between(world: World, scenario: Scenario, folder: Path) -> list[str]:
     return complaints
 
 
-def judge_again(scenario: Scenario, truth: Truth, folder: Path, first: Outcome, expected: Snapshot | None = None) -> Verdict:
+def judge_again(
+    scenario: Scenario, truth: Truth, folder: Path, first: Outcome, expected: Snapshot | None = None
+) -> Verdict:
     """Run the command of a trial again, undisturbed, and judge: it must reach the truth, and leave nothing else.
 
     A second export to a folder is refused; that is right where the first had written all of it. ``expected`` is what
@@ -99,7 +104,7 @@ def judge_again(scenario: Scenario, truth: Truth, folder: Path, first: Outcome, 
     after = expected or truth.after
     early = compare_snapshots(take_snapshot(folder), after, truth.loose)
     again = execution.run(folder, scenario.command)
-    if (complaints := find_traceback(again)):
+    if complaints := find_traceback(again):
         return fail(f"after {describe(first)}, the same command again", complaints)
     if again.code != truth.code:
         if not early and not find_rudeness(again):

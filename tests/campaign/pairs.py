@@ -4,13 +4,14 @@
     paused    the second starts and ends while the first stands still in the middle of its work
     killed    the first is killed in the middle, and the second comes instead
 
-Each either succeeds or is refused and says by whom; what lies there in the end is what those that succeeded leave when
-they run one after the other, in one of the two orders. Afterwards both run again, the first first, and must come to
-what they come to in peace.
+Each either succeeds or is refused, and what lies there in the end is what those that succeeded leave when they run one
+after the other, in one of the two orders. One that was refused or killed then runs again and must come to what it comes
+to in peace after those that succeeded.
 """
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from campaign import execution
@@ -76,35 +77,57 @@ def _complain(outcome: Outcome, is_killed: bool) -> list[str]:
 
 def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], folder: Path,
            outcomes: tuple[Outcome, Outcome], mode: str) -> Verdict:  # fmt: skip
-    """Compare with the serial runs of those that succeeded, then run both again in order."""
+    """Compare with the serial runs of those that succeeded, then run again what did not."""
     succeeded = [words for words, outcome in zip(both, outcomes, strict=True) if outcome.code in (0, 3)]
+    others = [words for words, outcome in zip(both, outcomes, strict=True) if outcome.code not in (0, 3)]
     said = f"{mode}: {' and '.join(describe(outcome) for outcome in outcomes)}"
-    if mode != "killed":
-        orders = {tuple(succeeded), tuple(reversed(succeeded))}
-        ends = [_find_end(world, order, before) for order in sorted(orders)]
-        found = take_snapshot(folder)
-        differences = [compare_snapshots(found, end.after, end.loose) for end in ends if end]
-        if differences and all(differences):
-            return fail(said, min(differences, key=len))
-    elif outcomes[1].code in (0, 3):
-        pass
-    end = _find_end(world, both, before)
-    again = [execution.run(folder, words) for words in both]
-    if complaints := [text for outcome in again for text in _complain(outcome, False)]:
-        return fail(f"{said}; both again", complaints)
-    if end and any(outcome.code not in (0, 3) for outcome in again):
-        return fail(f"{said}; both again", *(describe(outcome) for outcome in again))
-    if end and (differences_again := compare_snapshots(take_snapshot(folder), end.after, end.loose)):
-        return fail(f"{said}; both again", differences_again)
+    orders = {tuple(succeeded), tuple(reversed(succeeded))}
+    ends = [end for order in sorted(orders) if (end := _find_end(world, order, before))]
+    found = take_snapshot(folder)
+    if mode == "killed":
+        differences = [_compare_work(folder, found, end) for end in ends if succeeded]
+    else:
+        differences = [compare_snapshots(found, end.after, end.loose) for end in ends]
+    if differences and all(differences):
+        return fail(said, min(differences, key=len))
+    order = tuple(succeeded)
+    for words in others:
+        order = (*order, words)
+        end, again = _find_end(world, order, before), execution.run(folder, words)
+        if complaints := _complain(again, False):
+            return fail(f"{said}; curate {words[0]} again", complaints)
+        if end is None:  # in peace, too, it is refused after the other
+            return Verdict(REFUSED, said)
+        if again.code not in (0, 3):
+            return fail(f"{said}; curate {words[0]} again", describe(again))
+        if later := compare_snapshots(take_snapshot(folder), end.after, end.loose):
+            return fail(f"{said}; curate {words[0]} again", later)
     return Verdict(SURVIVED if len(succeeded) == 2 or mode == "killed" else REFUSED, said)
 
 
+def _compare_work(folder: Path, found: Snapshot, end: Truth) -> list[str]:
+    """Return what differs of the files that a verb writes in peace: of ``run.json``, of the records that it changes.
+
+    A verb that was killed before may have left the rest in any state that the next call of it mends.
+    """
+    changed = {path for path, digest in end.after.items() if end.before.get(path) != digest}
+    records = [path for path in changed if path.endswith("run.json")]
+    work = changed - set(records) - end.loose
+    differences = [f"{path} differs" for path in sorted(work) if found.get(path) != end.after[path]]
+    return differences if len(records) == 0 or all((folder / path).exists() for path in records) else ["no run.json"]
+
+
 def _find_end(world: World, order: tuple[Words, ...], before: tuple[Words, ...]) -> Truth | None:
-    """Return what the commands leave one after the other; None where the last is refused after the others."""
+    """Return what the commands leave one after the other; None where the last is refused after the others.
+
+    What is loose after each of them alone is loose here.
+    """
     if not order:
-        state: Snapshot = take_snapshot(world.state(before))
+        state = take_snapshot(world.state(before))
         return Truth(0, "", state, state, frozenset(), (), 0.0)
     try:
-        return world.truth(order[-1], (*before, *order[:-1]))
+        end = world.truth(order[-1], (*before, *order[:-1]), times=2 if len(order) == 1 else 1)
     except CampaignError:
         return None
+    loose = frozenset().union(*(world.truth(words, before).loose for words in order))
+    return replace(end, loose=end.loose | loose)

@@ -102,7 +102,9 @@ PAIRED: dict[str, Words] = {
     "export": (*EXPORT, "--overwrite"),
     "report": words("report --run p --percentiles 9"),
     "merge": words("merge p q --into z"),
-    "run": words("run recipe.yaml --restart"),
+    "run": words(
+        "run recipe.yaml --restart --set export.out=out-run --set export.no-order=true --set export.no-buckets=true"
+    ),
 }
 PAIRED_BEFORE = (*CHAIN, EXPORT, REPORT, SCORE_OTHERS)
 PAIRED_OTHERS: dict[str, tuple[Words, tuple[Words, ...]]] = {

@@ -12,7 +12,7 @@ COLUMNS = (SURVIVED, REFUSED, FAILED, SKIPPED)
 
 
 def render_table(results: Sequence[tuple[Trial, Verdict]]) -> str:
-    """Return the counts of each kind as a table in Markdown, with their sums; trials that were skipped are not tried."""
+    """Return the counts of each kind as a table in Markdown, with their sums; what was skipped was not tried."""
     counts: dict[str, Counter[str]] = {}
     for trial, verdict in results:
         counts.setdefault(trial.kind, Counter())[verdict.status] += 1

@@ -59,10 +59,16 @@ class World:
         if not path.exists():
             with self._locked(name):
                 if not path.exists():
-                    value = make()
+                    try:
+                        value = make()
+                    except CampaignError as error:
+                        value = error
                     path.with_suffix(".new").write_bytes(pickle.dumps(value))
                     path.with_suffix(".new").rename(path)
-        return pickle.loads(path.read_bytes())
+        value = pickle.loads(path.read_bytes())
+        if isinstance(value, CampaignError):
+            raise value
+        return value
 
     def state(self, commands: tuple[Words, ...]) -> Path:
         """Return a folder, not to be changed, after these commands on the material. Raises CampaignError."""
@@ -78,15 +84,19 @@ class World:
         copy_tree(self.state(commands[:-1]), folder)
         apply_in_peace(folder, commands[-1])
 
-    def truth(self, command: Words, before: tuple[Words, ...]) -> Truth:
-        """Return what ``command`` does after the commands ``before``. Raises CampaignError."""
-        return self._keep(f"truth-{_digest((command, before))}", lambda: self._find_truth(command, before))
+    def truth(self, command: Words, before: tuple[Words, ...], times: int = 2) -> Truth:
+        """Return what ``command`` does after the commands ``before``; with ``times`` 1 nothing is known as loose.
 
-    def _find_truth(self, command: Words, before: tuple[Words, ...]) -> Truth:
-        state, name = self.state(before), _digest((command, before))
+        Raises CampaignError.
+        """
+        name = f"truth-{times}-{_digest((command, before))}"
+        return self._keep(name, lambda: self._find_truth(command, before, times))
+
+    def _find_truth(self, command: Words, before: tuple[Words, ...], times: int) -> Truth:
+        state, name = self.state(before), f"{times}-{_digest((command, before))}"
         snapshots, outcomes, seconds = [], [], 0.0
         log = self.folder / f"calls-{name}"
-        for folder in (self.folder / f"peace-{name}", self.folder / f"elsewhere-and-longer-{name}"):
+        for folder in (self.folder / f"peace-{name}", self.folder / f"elsewhere-and-longer-{name}")[:times]:
             copy_tree(state, folder)
             began = time.monotonic()
             outcomes.append(execution.run(folder, command, Fault("nothing", 0, CALLS), log=log))
@@ -96,7 +106,7 @@ class World:
             clear_folder(folder)
             if len(outcomes) == 1:
                 calls = tuple(line.split(" ", 1)[0] for line in log.read_text(errors="replace").splitlines())
-        loose = [line.removesuffix(" differs") for line in compare_snapshots(*snapshots)]
+        loose = [line.removesuffix(" differs") for line in compare_snapshots(snapshots[0], snapshots[-1])]
         before_snapshot = take_snapshot(state)
         one = outcomes[0]
         return Truth(one.code, one.out, before_snapshot, snapshots[0], frozenset(loose), calls, seconds)
