@@ -28,7 +28,7 @@ from campaign import execution, listing, preload, tables  # noqa: E402
 from campaign.listing import Trial  # noqa: E402
 from campaign.oracle import FAILED, SKIPPED, Verdict, fail  # noqa: E402
 from campaign.scenarios import CHAIN, EXPORT, RANK, REPORT, SCORE_OTHERS, TRAIN, words  # noqa: E402
-from campaign.snapshots import clear_folder  # noqa: E402
+from campaign.snapshots import clear_folder, copy_tree  # noqa: E402
 from campaign.world import World  # noqa: E402
 
 WARMING = (*CHAIN, EXPORT, REPORT, SCORE_OTHERS, RANK, TRAIN, words("export hf --run p"),
@@ -83,8 +83,11 @@ def main() -> int:
 def run_trials(world: World, trials: Sequence[Trial], given: argparse.Namespace) -> Iterator[tuple[Trial, Verdict]]:
     """Yield each trial with its verdict, as they come, from forks of a process that has imported everything."""
     warm_up(world)
+    jobs = given.jobs if preload.find_mount_wrapper() else 1
+    if jobs < given.jobs:
+        print("one trial at a time: several need mounts of their own (root, or unshare -Urm)", flush=True)
     forks = multiprocessing.get_context("fork")
-    with forks.Pool(given.jobs, initializer=_take_world, initargs=(world, given.keep)) as pool:
+    with forks.Pool(jobs, initializer=_take_world, initargs=(world, given.keep)) as pool:
         for trial, verdict in pool.imap_unordered(_try, sorted(trials, key=_spread)):
             if verdict.status == FAILED or given.verbose:
                 print(f"{verdict.status}: {trial}: {verdict.note}", flush=True)
@@ -96,8 +99,9 @@ def run_trials(world: World, trials: Sequence[Trial], given: argparse.Namespace)
 def warm_up(world: World) -> None:
     """Import what verbs import, and what they are seen to import late in one run of each kind of work."""
     execution.import_everything()
+    (world.folder / "ground").mkdir()
     traces, names = world.folder / "modules", set()
-    folder = world.begin((), "warm-up")
+    folder = world.begin(())
     for command in WARMING:
         execution.run(folder, command, traces=traces)
         names |= set(traces.read_text().split("\n")) if traces.exists() else set()
@@ -114,21 +118,22 @@ _WORLD: list[tuple[World, bool]] = []
 
 
 def _take_world(world: World, keep: bool) -> None:
+    world.take_ground()
     _WORLD[:] = [(world, keep)]
 
 
 def _try(trial: Trial) -> tuple[Trial, Verdict]:
     """In a worker: carry out a trial. A mistake of the campaign itself is a failure, too."""
     world, keep = _WORLD[0]
-    name = str(trial).replace("/", "-")
     try:
-        verdict = listing.try_trial(world, trial, name)
+        verdict = listing.try_trial(world, trial)
     except Exception as error:
         verdict = fail("the campaign itself", f"{type(error).__name__}: {error}", traceback.format_exc()[-600:])
-    if not (keep and verdict.status == FAILED):
-        clear_folder(world.folder / f"trial-{name}")
-    elif keep:
-        verdict = Verdict(verdict.status, f"{verdict.note} [{world.folder / f'trial-{name}'}]")
+    if keep and verdict.status == FAILED:
+        kept = world.folder / "kept" / str(trial).replace("/", "-")
+        copy_tree(world.here, kept)
+        verdict = Verdict(verdict.status, f"{verdict.note} [{kept}]")
+    clear_folder(world.here)
     return trial, verdict
 
 

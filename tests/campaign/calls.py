@@ -59,13 +59,13 @@ def place(fault: Fault, number: int, truth: Truth) -> Fault | None:
     return Fault(fault.action, at, fault.calls, fault.value, fault.lasting) if count else None
 
 
-def try_kill(world: World, scenario: Scenario, number: int, name: str) -> Verdict:
+def try_kill(world: World, scenario: Scenario, number: int) -> Verdict:
     """Kill at a call that changes something; look; run the same command again."""
     truth = world.truth(scenario.command, scenario.before)
     fault = place(Fault("kill", 0), number, truth)
     if fault is None:
         return Verdict("skipped", "the verb changes nothing")
-    folder = world.begin(scenario.before, name)
+    folder = world.begin(scenario.before)
     outcome = execution.run(folder, scenario.command, fault)
     if outcome.code != -signal.SIGKILL:
         return judge_end(scenario, truth, folder, outcome, world, number, f"no kill: call {fault.number} never came")
@@ -75,11 +75,11 @@ def try_kill(world: World, scenario: Scenario, number: int, name: str) -> Verdic
     return Verdict(SURVIVED, verdict.note) if verdict.status != "failed" else _at(verdict, fault)
 
 
-def try_interrupt(world: World, scenario: Scenario, number: int, name: str) -> Verdict:
+def try_interrupt(world: World, scenario: Scenario, number: int) -> Verdict:
     """Ask to stop, at a call or, every fourth time, at a moment; run the same command again."""
     truth = world.truth(scenario.command, scenario.before)
     asked = SIGNALS[number % 3]
-    folder = world.begin(scenario.before, name)
+    folder = world.begin(scenario.before)
     if number % 4 == 3:
         child = execution.start(folder, scenario.command)
         moment = truth.seconds * ((number * GOLDEN) % 1.0)
@@ -103,14 +103,14 @@ def try_interrupt(world: World, scenario: Scenario, number: int, name: str) -> V
     return verdict if verdict.status != "failed" else Verdict("failed", f"{at}: {verdict.note}")
 
 
-def try_error(world: World, scenario: Scenario, number: int, name: str) -> Verdict:
+def try_error(world: World, scenario: Scenario, number: int) -> Verdict:
     """Let calls fail; run the same command again where they no longer do."""
     truth = world.truth(scenario.command, scenario.before)
     kind = list(ERRORS)[number % len(ERRORS)]
     fault = place(ERRORS[kind], number // len(ERRORS), truth)
     if fault is None:
         return Verdict("skipped", f"{kind}: the verb makes no such call")
-    folder = world.begin(scenario.before, name)
+    folder = world.begin(scenario.before)
     outcome = execution.run(folder, scenario.command, fault)
     return judge_end(scenario, truth, folder, outcome, world, number, f"{kind}, call {fault.number}")
 

@@ -92,11 +92,11 @@ DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
 }
 
 
-def try_damage(world: World, reader: str, number: int, name: str) -> Verdict:
+def try_damage(world: World, reader: str, number: int) -> Verdict:
     """Damage one file of a complete run or of its export; a verb gives the right bytes, or names the file."""
     command = READERS[reader]
     truth = world.truth(command, COMPLETE)
-    folder = world.begin(COMPLETE, name)
+    folder = world.begin(COMPLETE)
     below = ("out/",) if reader == "verify" else ("p/",)
     files = sorted(path for path, digest in truth.before.items() if digest != DIRECTORY and path.startswith(below))
     at = pick(number, len(files) * len(DAMAGES)) - 1
@@ -128,10 +128,10 @@ def try_damage(world: World, reader: str, number: int, name: str) -> Verdict:
     return Verdict(REFUSED, f"{what}: {show_error(outcome)}")
 
 
-def try_foreign(world: World, scenario: Scenario, number: int, name: str) -> Verdict:
+def try_foreign(world: World, scenario: Scenario, number: int) -> Verdict:
     """Put a file of somebody else where the verb is going to write; it must be there, unchanged, afterwards."""
     truth = world.truth(scenario.command, scenario.before)
-    folder = world.begin(scenario.before, name)
+    folder = world.begin(scenario.before)
     own = sorted({*truth.after} - {*truth.before})
     places = []
     for path in own:

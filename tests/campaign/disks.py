@@ -36,7 +36,7 @@ def _count_pages(folder: Path) -> int:
     return sum(-(-path.stat().st_size // PAGE) for path in folder.rglob("*") if path.is_file())
 
 
-def try_full(world: World, scenario: Scenario, number: int, name: str) -> Verdict:
+def try_full(world: World, scenario: Scenario, number: int) -> Verdict:
     """Work on a tmpfs with room for a part of what the verb writes; make room; run the same command again.
 
     Every fourth time the temporary files alone are on it.
@@ -50,9 +50,8 @@ def try_full(world: World, scenario: Scenario, number: int, name: str) -> Verdic
     used = 0 if temporary else _count_pages(state)
     grown = 24 if temporary else max(8, (_count_pages(after) - used) * 3 // 2)
     pages = used + 1 + int(grown * ((number * GOLDEN) % 1.0))
-    folder = world.begin(scenario.before, name) if temporary else world.folder / f"trial-{name}"
+    folder = world.begin(scenario.before) if temporary else world.begin_empty()
     disk = folder / "tmp" if temporary else folder
-    disk.mkdir(exist_ok=True)
     what = f"a {'temporary folder' if temporary else 'disk'} with {pages - used} pages left"
     _mount("-t", "tmpfs", "-o", f"size={pages * PAGE}", "tmpfs", str(disk))
     try:
@@ -70,16 +69,16 @@ def try_full(world: World, scenario: Scenario, number: int, name: str) -> Verdic
         _unmount(disk)
 
 
-def try_limit(world: World, scenario: Scenario, number: int, name: str) -> Verdict:
+def try_limit(world: World, scenario: Scenario, number: int) -> Verdict:
     """Let no file grow past a size (RLIMIT_FSIZE); run the same command again without a limit."""
     truth = world.truth(scenario.command, scenario.before)
-    folder = world.begin(scenario.before, name)
+    folder = world.begin(scenario.before)
     largest = int(16 * 2000 ** ((number * GOLDEN) % 1.0))
     outcome = execution.run(folder, scenario.command, largest=largest)
     return judge_end(scenario, truth, folder, outcome, world, number, f"files of at most {largest} bytes")
 
 
-def try_read_only(world: World, scenario: Scenario, number: int, name: str) -> Verdict:
+def try_read_only(world: World, scenario: Scenario, number: int) -> Verdict:
     """Work where all is read-only, or the run directory alone; then where it is not.
 
     A verb that writes nothing must work; one that writes is refused, and nothing has changed.
@@ -87,7 +86,7 @@ def try_read_only(world: World, scenario: Scenario, number: int, name: str) -> V
     if reason := why_no_mounts():
         return Verdict(SKIPPED, reason)
     truth = world.truth(scenario.command, scenario.before)
-    folder = world.begin(scenario.before, name)
+    folder = world.begin(scenario.before)
     run = find_run(scenario)
     places = ["", *([run] if run and (folder / run).exists() else []), *(["out"] if (folder / "out").exists() else [])]
     place = folder / places[number % len(places)]

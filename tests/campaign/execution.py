@@ -1,4 +1,4 @@
-"""Runs of a verb, each in a fork of a process that has imported everything already, so that one costs tenths of a second.
+"""Runs of a verb, each in a fork of a process that has imported everything already: one costs tenths of a second.
 
 A child works in the folder of its trial, with its temporary files there too. What it prints goes into pipes that are
 read after its end, so that neither a full disk nor a limit of files reaches them.

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from campaign import calls, damage, disks, pairs
-from campaign.oracle import Verdict
+from campaign.oracle import Verdict, prepare_between
 from campaign.scenarios import NAME_TO_SCENARIO, SCENARIOS, Scenario
 from campaign.world import World
 
-Attempt = Callable[[World, Scenario, int, str], Verdict]
+Attempt = Callable[[World, Scenario, int], Verdict]
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,14 @@ def list_trials(kinds: Sequence[str], verbs: Sequence[str], share: float, seed: 
     return chosen
 
 
-def try_trial(world: World, trial: Trial, name: str) -> Verdict:
-    """Carry out one trial, in a folder called after ``name``."""
+def try_trial(world: World, trial: Trial) -> Verdict:
+    """Carry out one trial in ``world.here``."""
     if trial.kind == "pair":
-        return pairs.try_pair(world, trial.subject, trial.number, name)
+        return pairs.try_pair(world, trial.subject, trial.number)
     if trial.kind == "damage":
-        return damage.try_damage(world, trial.subject, trial.number, name)
+        return damage.try_damage(world, trial.subject, trial.number)
     attempt = NAME_TO_KIND[trial.kind].attempt
     assert attempt is not None
-    return attempt(world, NAME_TO_SCENARIO[trial.subject], trial.number, name)
+    scenario = NAME_TO_SCENARIO[trial.subject]
+    prepare_between(world, scenario)
+    return attempt(world, scenario, trial.number)

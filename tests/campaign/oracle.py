@@ -12,9 +12,9 @@ from pathlib import Path
 
 from campaign import execution
 from campaign.execution import Outcome
-from campaign.scenarios import Scenario
+from campaign.scenarios import Scenario, Words
 from campaign.snapshots import Snapshot, compare_snapshots, take_snapshot
-from campaign.world import Truth, World
+from campaign.world import CampaignError, Truth, World
 
 SURVIVED, REFUSED, FAILED, SKIPPED = "survived", "refused", "failed", "skipped"
 PARTIAL = ("score", "merge", "run")
@@ -73,22 +73,40 @@ def find_run(scenario: Scenario) -> str | None:
     return "p" if scenario.verb == "run" else None
 
 
+def list_looks(scenario: Scenario) -> list[Words]:
+    """Return the commands that look at the run of a scenario."""
+    run = find_run(scenario)
+    return [("status", "--run", run, "--json"), ("explain", "d3", "--run", run, "--json")] if run else []
+
+
+def prepare_between(world: World, scenario: Scenario) -> None:
+    """Find what ``check_between`` compares with, so that nothing need be found while a trial lies on a mount."""
+    world.truth(scenario.command, scenario.before)
+    for words in list_looks(scenario):
+        find_right_outputs(world, scenario, words)
+
+
+def find_right_outputs(world: World, scenario: Scenario, words: Words) -> set[str]:
+    """Return what a look says before the command of a scenario, and what after it."""
+    right = set()
+    for before in (scenario.before, (*scenario.before, scenario.command)):
+        try:
+            right.add(world.truth(words, before, times=1).out)
+        except CampaignError:  # there is no run yet
+            continue
+    return right
+
+
 def check_between(world: World, scenario: Scenario, folder: Path) -> list[str]:
     """Return complaints about ``status`` and ``explain`` between a fault and the next call."""
     run, complaints = find_run(scenario), []
-    if run is None or not (folder / run).exists():
-        return []
-    for words in (("status", "--run", run, "--json"), ("explain", "d3", "--run", run, "--json")):
+    for words in list_looks(scenario) if run and (folder / run).exists() else []:
         outcome = execution.run(folder, words)
         complaints += [f"then {words[0]}: {one}" for one in find_traceback(outcome)]
         if not complaints and outcome.code == 0 and scenario.verb not in PARTIAL:
-            right = {
-                world.truth(words, scenario.before).out,
-                world.truth(words, (*scenario.before, scenario.command)).out,
-            }
-            if outcome.out not in right:
+            if outcome.out not in find_right_outputs(world, scenario, words):
                 complaints.append(f"then {words[0]}: numbers that are neither those before nor those after")
-        if not complaints and outcome.code not in (0, 1, 3):
+        elif not complaints and outcome.code not in (0, 1, 3):
             complaints.append(f"then {words[0]}: exit code {outcome.code}: {show_error(outcome)}")
     return complaints
 

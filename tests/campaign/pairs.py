@@ -37,12 +37,12 @@ def find_command(name: str) -> tuple[Words, tuple[Words, ...]]:
     return PAIRED_OTHERS[name] if name in PAIRED_OTHERS else (PAIRED[name], PAIRED_BEFORE)
 
 
-def try_pair(world: World, pair: str, number: int, name: str) -> Verdict:
+def try_pair(world: World, pair: str, number: int) -> Verdict:
     """Run one pair, named ``FIRST+SECOND``, in the mode of ``number``."""
     (one, before), (two, _) = (find_command(part) for part in pair.split("+"))
     mode = MODES[number % len(MODES)]
     truth = world.truth(one, before)
-    folder = world.begin(before, name)
+    folder = world.begin(before)
     half = Fault("nothing", max(1, sum(call in Fault("kill", 0).calls for call in truth.calls) // 2))
     if mode == "killed":
         first = execution.run(folder, one, Fault("kill", half.number))

@@ -69,6 +69,7 @@ def restart_with_library(words: list[str]) -> NoReturn:
     os.execvpe(words[0], words, environment)
 
 
+@cache
 def find_mount_wrapper() -> list[str]:
     """Return the words that give a process mounts of its own, which end with it; none where the system refuses."""
     for words in (["unshare", "-m"], ["unshare", "-Urm"]):

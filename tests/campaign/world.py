@@ -1,13 +1,16 @@
 """The ground on which trials stand: states before commands, and the truth, which is what undisturbed runs leave.
 
-A state is the folder after some commands; a truth is taken twice, in two folders with different names, so that what
-depends on the folder or on chance is known and said. Both are made when first needed, by whichever process needs them.
+A state is the folder after some commands; a truth is taken twice, so that what depends on chance or time is known. Both
+are made when first needed, by whichever process needs them, and kept for all. Everything happens in a folder of one
+path, ``World.here``, since runs record where their corpus lies; with mounts each worker has one of its own there.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import pickle
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from campaign import execution, material
-from campaign.preload import CALLS, Fault
+from campaign.preload import CALLS, Fault, find_mount_wrapper
 from campaign.scenarios import Words
 from campaign.snapshots import Snapshot, clear_folder, compare_snapshots, copy_tree, take_snapshot
+
+CLONE_NEWNS = 0x20000
 
 
 class CampaignError(Exception):
@@ -46,6 +51,33 @@ class World:
 
     folder: Path
     seed: int = 0
+
+    @property
+    def here(self) -> Path:
+        """The folder in which every command runs."""
+        return self.folder / "ground" / "here"
+
+    def take_ground(self) -> None:
+        """Give this process a ``here`` of its own, and make it. Several may call it where mounts are allowed."""
+        (self.folder / "ground").mkdir(exist_ok=True)
+        if find_mount_wrapper():
+            if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+                raise OSError(ctypes.get_errno(), "unshare")
+            words = ["mount", "-t", "tmpfs", "tmpfs", str(self.folder / "ground")]
+            subprocess.run(words, check=True)
+
+    @contextmanager
+    def _vacated(self) -> Iterator[Path]:
+        """Put aside what lies in ``here`` for a while. → ``here``, which does not exist"""
+        aside = self.here.with_name(f"aside-{time.monotonic_ns()}")
+        if self.here.exists():
+            self.here.rename(aside)
+        try:
+            yield self.here
+        finally:
+            clear_folder(self.here)
+            if aside.exists():
+                aside.rename(self.here)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -81,8 +113,11 @@ class World:
             material.write_material(folder)
             (folder / "tmp").mkdir()
             return
-        copy_tree(self.state(commands[:-1]), folder)
-        apply_in_peace(folder, commands[-1])
+        earlier = self.state(commands[:-1])
+        with self._vacated() as here:
+            copy_tree(earlier, here)
+            apply_in_peace(here, commands[-1])
+            copy_tree(here, folder)
 
     def truth(self, command: Words, before: tuple[Words, ...], times: int = 2) -> Truth:
         """Return what ``command`` does after the commands ``before``; with ``times`` 1 nothing is known as loose.
@@ -96,27 +131,33 @@ class World:
         state, name = self.state(before), f"{times}-{_digest((command, before))}"
         snapshots, outcomes, seconds = [], [], 0.0
         log = self.folder / f"calls-{name}"
-        for folder in (self.folder / f"peace-{name}", self.folder / f"elsewhere-and-longer-{name}")[:times]:
-            copy_tree(state, folder)
-            began = time.monotonic()
-            outcomes.append(execution.run(folder, command, Fault("nothing", 0, CALLS), log=log))
-            seconds = time.monotonic() - began
-            check_peace(command, outcomes[-1])
-            snapshots.append(take_snapshot(folder))
-            clear_folder(folder)
-            if len(outcomes) == 1:
-                calls = tuple(line.split(" ", 1)[0] for line in log.read_text(errors="replace").splitlines())
+        for _ in range(times):
+            with self._vacated() as here:
+                copy_tree(state, here)
+                began = time.monotonic()
+                one = execution.run(here, command, Fault("nothing", 0, CALLS), log=log if not outcomes else None)
+                seconds = time.monotonic() - began
+                check_peace(command, one)
+                outcomes.append(one)
+                snapshots.append(take_snapshot(here))
+        calls = tuple(line.split(" ", 1)[0] for line in log.read_text(errors="replace").splitlines())
         loose = [line.removesuffix(" differs") for line in compare_snapshots(snapshots[0], snapshots[-1])]
         before_snapshot = take_snapshot(state)
         one = outcomes[0]
         return Truth(one.code, one.out, before_snapshot, snapshots[0], frozenset(loose), calls, seconds)
 
-    def begin(self, commands: tuple[Words, ...], name: str) -> Path:
-        """Return a new folder for a trial, in the state after ``commands``."""
-        folder = self.folder / f"trial-{name}"
-        clear_folder(folder)
-        copy_tree(self.state(commands), folder)
-        return folder
+    def begin(self, commands: tuple[Words, ...]) -> Path:
+        """Return ``here``, in the state after ``commands``."""
+        state = self.state(commands)
+        clear_folder(self.here)
+        copy_tree(state, self.here)
+        return self.here
+
+    def begin_empty(self) -> Path:
+        """Return ``here``, empty."""
+        clear_folder(self.here)
+        self.here.mkdir(parents=True)
+        return self.here
 
 
 def apply_in_peace(folder: Path, command: Words) -> None:
