@@ -35,6 +35,9 @@ WARMING = (*CHAIN, EXPORT, REPORT, SCORE_OTHERS, RANK, TRAIN, words("export hf -
            words("export tokens --run p --format tokens --tokenizer model"), words("verify out"),
            words("explain d3 --run p"), words("status --run p"), words("merge p q --into z"))  # fmt: skip
 
+MANY = 200
+"""Trials for which it pays to look in each verb for what it imports late."""
+
 
 def read_arguments() -> argparse.Namespace:
     """Return what was typed."""
@@ -82,7 +85,7 @@ def main() -> int:
 
 def run_trials(world: World, trials: Sequence[Trial], given: argparse.Namespace) -> Iterator[tuple[Trial, Verdict]]:
     """Yield each trial with its verdict, as they come, from forks of a process that has imported everything."""
-    warm_up(world)
+    warm_up(world, len(trials) >= MANY)
     jobs = given.jobs if preload.find_mount_wrapper() else 1
     if jobs < given.jobs:
         print("one trial at a time: several need mounts of their own (root, or unshare -Urm)", flush=True)
@@ -96,10 +99,12 @@ def run_trials(world: World, trials: Sequence[Trial], given: argparse.Namespace)
             yield trial, verdict
 
 
-def warm_up(world: World) -> None:
-    """Import what verbs import, and what they are seen to import late in one run of each kind of work."""
+def warm_up(world: World, thoroughly: bool) -> None:
+    """Import what verbs import; ``thoroughly`` also what they are seen to import late in a run of each kind of work."""
     execution.import_everything()
     (world.folder / "ground").mkdir()
+    if not thoroughly:
+        return
     traces, names = world.folder / "modules", set()
     folder = world.begin(())
     for command in WARMING:

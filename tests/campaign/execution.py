@@ -9,6 +9,7 @@ import fcntl
 import gc
 import importlib
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -33,7 +34,12 @@ SETTINGS = {
     "PYTHONWARNINGS": "ignore",
     "COLUMNS": "120",
 }
-LATE = ("torch", "transformers", "datasets", "duckdb", "pyarrow.parquet", "curate.cli")
+LATE = (
+    "torch._dynamo", "transformers.models.llama.modeling_llama", "accelerate", "datasets", "datasets.distributed",
+    "datasketch", "duckdb", "numba", "pyarrow.dataset", "pyarrow.parquet", "rich.progress", "safetensors.torch",
+    "curate.cli",
+)  # fmt: skip
+"""What takes long to import, and what imports the rest."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,9 @@ class Child:
 def import_everything(modules: list[str] = []) -> None:  # noqa: B006 - read only
     """Import what verbs import late, so that forks need not; ``modules`` are more names, of which some may fail."""
     os.environ.update(SETTINGS)
-    for name in (*LATE, *modules):
+    curate = importlib.import_module("curate")
+    own = [one.name for one in pkgutil.walk_packages(curate.__path__, "curate.") if not one.name.endswith("__main__")]
+    for name in (*LATE, *own, *modules):
         with suppress(Exception):
             importlib.import_module(name)
     import torch

@@ -56,11 +56,12 @@ class Trial:
     def __str__(self) -> str:
         return f"{self.kind}/{self.subject}/{self.number}"
 
-    @property
-    def verbs(self) -> set[str]:
-        """Return the names by which ``--verbs`` selects it: of the scenario and of its verb."""
-        names = self.subject.split("+")
-        return {*names, *(NAME_TO_SCENARIO[name].verb for name in names if name in NAME_TO_SCENARIO)}
+    def is_of(self, verbs: set[str]) -> bool:
+        """Return whether each verb of it, or the name of its scenario, is among ``verbs``."""
+        return all(
+            name in verbs or (name in NAME_TO_SCENARIO and NAME_TO_SCENARIO[name].verb in verbs)
+            for name in self.subject.split("+")
+        )
 
 
 def parse_trial(text: str) -> Trial:
@@ -94,7 +95,7 @@ def list_trials(kinds: Sequence[str], verbs: Sequence[str], share: float, seed: 
             slow = subject in NAME_TO_SCENARIO and NAME_TO_SCENARIO[subject].slow
             count = -(-kind.count // 3) if slow else kind.count
             found += [Trial(kind.name, subject, number) for number in range(count)]
-        found = [trial for trial in found if not verbs or trial.verbs & set(verbs)]
+        found = [trial for trial in found if not verbs or trial.is_of(set(verbs))]
         draw = random.Random(f"{seed} {kind.name}")
         size = max(1, round(share * len(found))) if found else 0
         chosen += sorted(draw.sample(found, size), key=str) if share < 1 else found
