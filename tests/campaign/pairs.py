@@ -72,7 +72,7 @@ def _run_inside(folder: Path, one: Words, two: Words, number: int) -> tuple[Outc
 def _complain(outcome: Outcome, is_killed: bool) -> list[str]:
     if is_killed or outcome.code in (0, 3):
         return find_traceback(outcome)
-    return find_rudeness(outcome)
+    return find_rudeness(outcome, (1, 2, 4))  # 4: of what the other left, nothing is kept
 
 
 def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], folder: Path,
