@@ -16,6 +16,7 @@ from campaign.oracle import (
     find_rudeness,
     find_traceback,
     judge_again,
+    looks_between,
 )
 from campaign.preload import CALLS, CHANGING, Fault
 from campaign.scenarios import Scenario
@@ -69,7 +70,7 @@ def try_kill(world: World, scenario: Scenario, number: int) -> Verdict:
     outcome = execution.run(folder, scenario.command, fault)
     if outcome.code != -signal.SIGKILL:
         return judge_end(scenario, truth, folder, outcome, world, number, f"no kill: call {fault.number} never came")
-    if number % 3 == 0 and (complaints := check_between(world, scenario, folder)):
+    if looks_between(number) and (complaints := check_between(world, scenario, folder)):
         return fail(f"killed at call {fault.number}", complaints)
     verdict = judge_again(scenario, truth, folder, outcome)
     return Verdict(SURVIVED, verdict.note) if verdict.status != "failed" else _at(verdict, fault)
@@ -126,12 +127,19 @@ def judge_end(scenario: Scenario, truth: Truth, folder: Path, outcome: execution
             return Verdict(SURVIVED, what)
         if not all(line.endswith("is left over") for line in differences):
             return fail(f"{what}: success is reported, but", differences)
-    elif complaints := find_rudeness(outcome):
+    elif complaints := _find_complaints(scenario, outcome):
         return fail(what, complaints)
-    if number % 3 == 0 and (complaints := check_between(world, scenario, folder)):
+    if looks_between(number) and (complaints := check_between(world, scenario, folder)):
         return fail(what, complaints)
     verdict = judge_again(scenario, truth, folder, outcome)
     return verdict if verdict.status != "failed" else Verdict("failed", f"{what}: {verdict.note}")
+
+
+def _find_complaints(scenario: Scenario, outcome: execution.Outcome) -> list[str]:
+    """Return complaints about a run that did not end as in peace; ``verify`` may say on stdout what is wrong."""
+    if scenario.verb == "verify" and outcome.code == 4 and outcome.out:
+        return find_traceback(outcome)
+    return find_rudeness(outcome)
 
 
 def _at(verdict: Verdict, fault: Fault) -> Verdict:

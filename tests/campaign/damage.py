@@ -14,7 +14,7 @@ from campaign.snapshots import DIRECTORY, compare_snapshots, take_snapshot
 from campaign.world import World
 
 COMPLETE = (*CHAIN, EXPORT, REPORT, SCORE_OTHERS)
-FOREIGN = "somebody's notes\n"
+FOREIGN = b"somebody's notes\n"
 FOLDERS = ("p", "q", "z", "out", "another", "probes", "r", "ex", "m2")
 """Those that commands of scenarios write into."""
 READERS: dict[str, Words] = {
@@ -149,12 +149,12 @@ def try_foreign(world: World, scenario: Scenario, number: int) -> Verdict:
     if place.exists() or not all(one.is_dir() for one in place.parents if one.exists()):
         return Verdict("skipped", f"{place.name} is there")
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(FOREIGN)
+    place.write_bytes(FOREIGN)
     what = f"somebody's {place.relative_to(folder)}"
     outcome = execution.run(folder, scenario.command)
     if complaints := find_traceback(outcome):
         return fail(what, complaints)
-    if not place.is_file() or place.read_text() != FOREIGN:
+    if not place.is_file() or place.read_bytes() != FOREIGN:
         return fail(what, f"it is gone or overwritten, with {describe(outcome)}")
     if outcome.code == truth.code:
         alien = {

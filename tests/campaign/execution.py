@@ -34,6 +34,8 @@ SETTINGS = {
     "PYTHONWARNINGS": "ignore",
     "COLUMNS": "120",
 }
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a process to end. What comes before or after the verb itself is Python's, and not on trial."""
 LATE = (
     "torch._dynamo", "transformers.models.llama.modeling_llama", "accelerate", "datasets", "datasets.distributed",
     "datasketch", "duckdb", "numba", "pyarrow.dataset", "pyarrow.parquet", "rich.progress", "safetensors.torch",
@@ -88,9 +90,11 @@ def start(folder: Path, words: tuple[str, ...], fault: Fault | None = None, *, l
     for _, write in pipes:
         with suppress(OSError):
             fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # until the verb begins
     pid = os.fork()
     if pid == 0:
         _become_verb(folder, words, (pipes[0][1], pipes[1][1]), fault, log, largest, traces)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
     for read, write in pipes:
         os.close(write)
         os.set_blocking(read, False)
@@ -103,7 +107,7 @@ def _become_verb(folder: Path, words: tuple[str, ...], outputs: tuple[int, int],
     code = 1
     try:
         os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ASKING:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         for stream, pipe in zip((1, 2), outputs, strict=True):
             os.dup2(pipe, stream)
@@ -145,9 +149,12 @@ def _call(words: tuple[str, ...]) -> int:
     from curate.cli import app
 
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
         app(list(words))
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
     return 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from campaign import calls, damage, disks, pairs
-from campaign.oracle import Verdict, prepare_between
+from campaign.oracle import Verdict, looks_between, prepare_between
 from campaign.scenarios import NAME_TO_SCENARIO, SCENARIOS, Scenario
 from campaign.world import World
 
@@ -42,6 +42,8 @@ KINDS = (
 NAME_TO_KIND = {one.name: one for one in KINDS}
 UNWRITING = ("error", "interrupt", "readonly")
 """Kinds that are tried on verbs that only read, too."""
+LOOKING = ("kill", "interrupt", "error", "full", "limit")
+"""Kinds with a look at the run between the fault and the next call."""
 
 
 @dataclass(frozen=True)
@@ -111,5 +113,6 @@ def try_trial(world: World, trial: Trial) -> Verdict:
     attempt = NAME_TO_KIND[trial.kind].attempt
     assert attempt is not None
     scenario = NAME_TO_SCENARIO[trial.subject]
-    prepare_between(world, scenario)
+    if trial.kind in LOOKING and looks_between(trial.number):
+        prepare_between(world, scenario)
     return attempt(world, scenario, trial.number)

@@ -79,6 +79,11 @@ def list_looks(scenario: Scenario) -> list[Words]:
     return [("status", "--run", run, "--json"), ("explain", "d3", "--run", run, "--json")] if run else []
 
 
+def looks_between(number: int) -> bool:
+    """Return whether a trial of this number looks at the run between the fault and the next call: every third does."""
+    return number % 3 == 0
+
+
 def prepare_between(world: World, scenario: Scenario) -> None:
     """Find what ``check_between`` compares with, so that nothing need be found while a trial lies on a mount."""
     world.truth(scenario.command, scenario.before)
