@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from campaign import calls, damage, disks, pairs
+from campaign import calls, damaged_files, disks, pairs
 from campaign.oracle import Verdict, looks_between, prepare_between
 from campaign.scenarios import NAME_TO_SCENARIO, SCENARIOS, Scenario
 from campaign.world import World
@@ -37,7 +37,7 @@ KINDS = (
     Kind("readonly", "read-only mount", 3, disks.try_read_only),
     Kind("pair", "two verbs at once, and one in place of a killed one", 3, None),
     Kind("damage", "damaged file under a reading verb", 60, None),
-    Kind("foreign", "somebody's files where a verb writes", 12, damage.try_foreign),
+    Kind("foreign", "somebody's files where a verb writes", 12, damaged_files.try_foreign),
 )
 NAME_TO_KIND = {one.name: one for one in KINDS}
 UNWRITING = ("error", "interrupt", "readonly")
@@ -79,7 +79,7 @@ def list_subjects(kind: str) -> list[str]:
     if kind == "pair":
         return ["+".join(pair) for pair in pairs.list_pairs()]
     if kind == "damage":
-        return list(damage.READERS)
+        return list(damaged_files.READERS)
     return [one.name for one in SCENARIOS if one.writes or kind in UNWRITING]
 
 
@@ -109,7 +109,7 @@ def try_trial(world: World, trial: Trial) -> Verdict:
     if trial.kind == "pair":
         return pairs.try_pair(world, trial.subject, trial.number)
     if trial.kind == "damage":
-        return damage.try_damage(world, trial.subject, trial.number)
+        return damaged_files.try_damage(world, trial.subject, trial.number)
     attempt = NAME_TO_KIND[trial.kind].attempt
     assert attempt is not None
     scenario = NAME_TO_SCENARIO[trial.subject]
