@@ -17,18 +17,26 @@ from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError
 from curate.reference import load
 from curate.reference.announce import announce_reference
+from curate.reference.checkpoints.model_files import describe_model
 from curate.reference.checkpoints.no_model import NAME as NO_MODEL
 from curate.reference.checkpoints.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
 from curate.rundir import parquet
 from curate.rundir.columns.names import find_path, has_column
-from curate.rundir.run import Run, compute_fingerprint, fingerprint_of_parts, spell_score_command
+from curate.rundir.run import (
+    Run,
+    compute_fingerprint,
+    fingerprint_of_parts,
+    list_differences,
+    spell_score_command,
+)
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.text import command
 from curate.stages.score import columns
 from curate.stages.score.arrange import Arrangement, arrange_parts, move_parts, read_scored_parts
 from curate.stages.score.request import (
+    align_identity,
     check_device,
     check_identity,
     check_reading,
@@ -71,6 +79,10 @@ class ResumableScores:
     """Whether slices are not those that ``slice_bytes`` makes."""
     restart: bool = False
     """Whether what is there goes, once the model is loaded."""
+    allow_mixed: bool = False
+    """Whether another chip, or other versions of torch and transformers, may go on with them."""
+    mixed: list[dict[str, Any]] = field(default_factory=list)
+    """The chips and versions, beside those of the record, that scored parts of them."""
     slice_bytes: int | None = None
     """The size of the slices to come; None: as the run began, else chosen for the model."""
     fingerprinted: tuple[Corpus, str] | None = None
@@ -131,15 +143,26 @@ class ResumableScores:
         if self.is_of_earlier_version:
             made_from = {
                 "corpus": self.corpus.fingerprint(),
-                "model": identity,
+                "model": align_identity(self.identity, identity),
                 "parameters": {"signals": self.signals},
             }
             begin_scores(self.run, self.corpus, made_from, restart=False)
             return
         if self.record is not None:
-            check_identity(self.run, self.record, identity)
+            self.note_machine(check_identity(self.run, self.record, identity, self.allow_mixed))
+        if "files" not in self.request["model"] and identity["model"] != NO_MODEL:  # downloaded just now
+            asked = self.request["model"]
+            self.request = {**self.request, "model": describe_model(asked["name"], asked.get("revision"))}
         self.record = self.describe(identity)
         self.run.save("score", {"complete": False, **self.record})
+
+    def note_machine(self, machine: dict[str, Any]) -> None:
+        """Keep, and say, that another machine goes on; ``machine`` is what differs, empty where nothing does."""
+        if machine and machine not in self.mixed:
+            self.mixed.append(machine)
+        if machine:
+            before = {key: self.identity[key] for key in machine}
+            console.warn(f"scores of several machines in one table: {'; '.join(list_differences(before, machine))}")
 
     def make_work(self, reference: ReferenceModel) -> tuple[Corpus, ScoreWork]:
         """Return the corpus, to be cut from where its parts end, and what is done with its slices."""
@@ -178,6 +201,7 @@ class ResumableScores:
             "request": dict(self.request),
             "corpus": self.corpus.spec(),
         }
+        record |= {"mixed": self.mixed} if self.mixed else {}
         return {**record, "uneven": True} if self.uneven else record
 
     def list_columns(self, identity: Mapping[str, Any]) -> list[str]:
@@ -193,6 +217,7 @@ def resume_scores(
     carried: Sequence[str],
     slice_bytes: int | None = None,
     restart: bool = False,
+    allow_mixed: bool = False,
 ) -> ResumableScores:
     """Return what a run has of the scores of a corpus, with its parts in the order of the corpus and their columns.
 
@@ -202,8 +227,9 @@ def resume_scores(
     origins = [identify_source(source) for source in corpus.sources]
     record = None if restart else run.stage("score")
     scores = ResumableScores(
-        run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes
-    )
+        run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes,
+        allow_mixed=allow_mixed, mixed=list((record or {}).get("mixed", [])),
+    )  # fmt: skip
     if record is None and not restart and parquet.list_parts(run.scores):
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
     if record is None or scores.is_of_earlier_version:
