@@ -240,7 +240,8 @@ def print_errors(context: typer.Context) -> Iterator[None]:
 def _end_stopped() -> NoReturn:
     """Say that the command was stopped, where no verb knows more, and exit."""
     streams.print_message("stopped.")
-    streams.print_message("hint:  the same command goes on from what is complete")
+    if interrupts.is_stopping():
+        streams.print_message("hint:  the same command goes on from what is complete")
     raise typer.Exit(interrupts.EXIT_CODE) from None
 
 

@@ -34,6 +34,7 @@ from curate.rundir.columns.names import (
     split_names,
     suggest_name,
 )
+from curate.rundir.columns.scored_texts import ScoredTexts
 from curate.rundir.run import Run, spell_score_command
 from curate.runtime import console
 
@@ -240,7 +241,7 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
         near = suggest_name(corpus, name)
         meant = f" (did you mean {near}?)" if near else ""
         console.say("carrying", f"no document looked at so far has {name}{meant}; all of them are searched for it")
-    parts = iter(parquet.list_parts(run.scores))
+    parts, scored = iter(parquet.list_parts(run.scores)), ScoredTexts(run)
     with console.progress("carrying", corpus.size) as progress:
         for documents in corpus.slices(columns=tuple(map(find_path, names))):
             path = next(parts, None)
@@ -248,6 +249,7 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
             if path is None or note["slice"] != asdict(documents.mark):
                 start = f"{documents.mark.file}, row {documents.mark.first_row}"
                 raise TableError(f"{run.scores} does not follow the corpus at {start}", "curate score … --restart")
+            scored.check(documents)
             write_carried(run, names, documents, path.name, note.get("source", made_from))
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
     for name in complete_carried(run, names, made_from, optional=unseen):

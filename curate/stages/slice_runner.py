@@ -96,6 +96,10 @@ UnitFunction = Callable[[Sequence[Unit], Advance], int]
 """A function that works on units and returns the documents that it read, once all their parts are there."""
 
 
+CheckSlice = Callable[[Documents], None]
+"""Raises an error for a slice that is not what it should be."""
+
+
 class Executor(Protocol):
     """Where units run: in this process, as tasks of a job array, in actors of a cluster."""
 
@@ -142,11 +146,14 @@ def run_slices(
     leftovers: Sequence[Path] = (),
     executor: Executor | None = None,
     known: PartNotes = NO_NOTES,
+    check: CheckSlice | None = None,
 ) -> SliceRun:
     """Work on all slices of a corpus that have no part yet, and return what was done.
 
     ``leftovers`` are further folders in which a killed writer may have left temporary files. The metadata of each part
-    are read once, those in ``known`` not again. Raises Interrupted after Ctrl-C, when the parts that are complete stay;
+    are read once, those in ``known`` not again. ``check`` is called with each slice that is read, in order.
+
+    Raises Interrupted after Ctrl-C, when the parts that are complete stay;
     TableError for a foreign part, or where the parts are not those of the corpus in the end; what the corpus and the
     work raise.
     """
@@ -161,7 +168,7 @@ def run_slices(
     units = [index for index, source in enumerate(corpus.sources) if not is_finished(done.get(source.name, ()))]
     done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in corpus.sources)
     with console.progress(work.label, corpus.size, done_bytes) as progress:
-        function = partial(work_on_units, corpus, work, done)
+        function = partial(work_on_units, corpus, work, done, check=check)
         try:
             documents = sum((executor or LocalExecutor()).map(function, units, progress.advance))
         except KeyboardInterrupt:
@@ -178,6 +185,7 @@ def work_on_units(
     done: Mapping[str, Sequence[SliceMark]],
     units: Sequence[Unit],
     advance: Advance,
+    check: CheckSlice | None = None,
 ) -> int:
     """Work on some files of a corpus, behind their parts in ``done``, and return the documents that were read.
 
@@ -195,10 +203,18 @@ def work_on_units(
 
     with BackgroundWriter() as writer:
         slices = corpus.slices(done, columns=work.columns, only=frozenset(units))
-        for processed in work.process(slices, advance):
+        checked = slices if check is None else check_slices(slices, check)
+        for processed in work.process(checked, advance):
             documents += len(processed.documents)
             writer.put(partial(write, processed))
     return documents
+
+
+def check_slices(slices: Iterator[Documents], check: CheckSlice) -> Iterator[Documents]:
+    """Yield slices, each after ``check`` has seen it."""
+    for documents in slices:
+        check(documents)
+        yield documents
 
 
 def name_part(source: int, number: int) -> str:

@@ -176,7 +176,8 @@ def score(
     for name in document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus()):
         console.warn(f"no document has a value in {name}")
     document_columns.record_clashes(opened, read)
-    summary = summarise_scores(opened, scores.model, done.seconds, reference)
+    changed = scores.find_changes(done.notes)
+    summary = replace(summarise_scores(opened, scores.model, done.seconds, reference), changed=changed)
     check_scores_finite(summary, scores.identity)
     scores.complete(summary.as_record(), done.read)
     check_anything_read(summary)

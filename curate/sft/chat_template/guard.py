@@ -153,7 +153,8 @@ def _make_portable(error: Exception) -> Exception:
         copy = pickle.loads(pickle.dumps(error))
     except Exception:
         return ValueError(str(error))
-    return error if type(copy) is type(error) and str(copy) == str(error) else ValueError(str(error))
+    is_same = type(copy) is type(error) and str(copy).splitlines()[:1] == str(error).splitlines()[:1]
+    return error if is_same else ValueError(str(error))
 
 
 def _limit_memory() -> None:

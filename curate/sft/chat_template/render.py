@@ -31,6 +31,7 @@ from curate.sft.chat_template.delimiters import (
     read_delimiters,
 )
 from curate.sft.chat_template.guard import GuardedRenderer
+from curate.sft.chat_template.tame import is_tame
 
 CACHED = 512
 """Delimiters that are cached. A dataset has few sequences of roles, but every row may have different tools."""
@@ -157,8 +158,9 @@ class ChatTemplate:
         schemas = read_tools(tools)
         source = self.tool_source if schemas and self.tool_source else self.source
         options = {"tokenize": False, **options}
+        render = self.tokenizer.apply_chat_template if is_tame(source) else self._renderer.call
         try:
-            return self._renderer.call(messages, chat_template=source, tools=schemas, **options)
+            return render(messages, chat_template=source, tools=schemas, **options)
         except CurateError:
             raise
         except Exception as error:  # a template is a program: it may raise anything

@@ -59,7 +59,7 @@ NOT_COMPARED = ("model", "pack_tokens")
 """Keys of an identity in which parts of one table may differ: the name of the model, the size of a forward pass."""
 OF_MACHINE = ("chip", "versions")
 """Keys of an identity that show in last digits only: with ``--allow-mixed`` parts of one table may differ in them."""
-NOT_READING = ("paths", "id_field", "limit", "slice_bytes", "on_error")
+NOT_READING = ("paths", "id_field", "limit", "slice_bytes", "on_error", "edits")
 """Keys of the spec of a corpus that do not change which text a row has."""
 
 

@@ -28,6 +28,7 @@ from curate.rundir.run import (
     compute_fingerprint,
     fingerprint_of_parts,
     list_differences,
+    list_reread,
     spell_score_command,
 )
 from curate.rundir.signals import SIGNALS
@@ -35,6 +36,16 @@ from curate.runtime import console
 from curate.runtime.text import command
 from curate.stages.score import columns
 from curate.stages.score.arrange import Arrangement, arrange_parts, move_parts, read_scored_parts
+from curate.stages.score.changes import (
+    FileState,
+    begin_reading,
+    drop_parts,
+    end_reading,
+    find_changes,
+    note_changes,
+    read_begun,
+    read_states,
+)
 from curate.stages.score.request import (
     align_identity,
     check_device,
@@ -85,6 +96,10 @@ class ResumableScores:
     """The chips and versions, beside those of the record, that scored parts of them."""
     slice_bytes: int | None = None
     """The size of the slices to come; None: as the run began, else chosen for the model."""
+    changed: dict[str, int] = field(default_factory=dict)
+    """Files that changed while they were read, with the bytes of each whose parts can be kept."""
+    begun: dict[str, FileState | None] = field(default_factory=dict)
+    """The states of the files before they were read; of a reading that was killed, when that began."""
     fingerprinted: tuple[Corpus, str] | None = None
     """The corpus whose fingerprint was computed last, and that: it reads both ends of every file."""
 
@@ -155,6 +170,7 @@ class ResumableScores:
             self.request = {**self.request, "model": describe_model(asked["name"], asked.get("revision"))}
         self.record = self.describe(identity)
         self.run.save("score", {"complete": False, **self.record})
+        begin_reading(self.run, self.begun)
 
     def note_machine(self, machine: dict[str, Any]) -> None:
         """Keep, and say, that another machine goes on; ``machine`` is what differs, empty where nothing does."""
@@ -181,10 +197,22 @@ class ResumableScores:
         made_from = self.record["made_from"]
         record = None if self.is_of_earlier_version else self.describe(made_from["model"])
         complete_scores(self.run, self.corpus, made_from, dict(summary), num_documents, record)
+        end_reading(self.run)
+        note_changes(self.run, self.changed)
         if stale := list_stale_tables(self.run, self.corpus):
             console.say("stale", "tables made from other scores; these commands renew them, then export again")
             for renewal in stale:
                 console.show(f"            {renewal}")
+
+    def find_changes(self, notes: PartNotes) -> tuple[str, ...]:
+        """Return the files that changed while they were read, and note them for the next call; ``notes`` of all parts.
+
+        Only where something was read: scores that were finished before are of the files as they were then.
+        """
+        if self.is_of_earlier_version or self.is_scored:
+            return ()
+        self.changed = find_changes(self.run, self.corpus, self.origins, self.begun, notes)
+        return tuple(self.changed)
 
     def describe(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """Return the record of the scores, without counts; ``identity`` is that of the model."""
@@ -224,11 +252,12 @@ def resume_scores(
     With ``restart`` it has nothing. Raises TableError where the scores were made by another model, or otherwise, or are
     of another corpus.
     """
+    begun = read_states(corpus)
     origins = [identify_source(source) for source in corpus.sources]
     record = None if restart else run.stage("score")
     scores = ResumableScores(
         run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes,
-        allow_mixed=allow_mixed, mixed=list((record or {}).get("mixed", [])),
+        allow_mixed=allow_mixed, mixed=list((record or {}).get("mixed", [])), begun=begun,
     )  # fmt: skip
     if record is None and not restart and parquet.list_parts(run.scores):
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
@@ -238,13 +267,15 @@ def resume_scores(
     check_reading(run, record, corpus)
     known = record["made_from"]["parameters"]["signals"]
     further = [name for name in (run.stage("carried") or {}).get("columns", {}) if name not in carried]
-    scores.corpus = replace(corpus, slice_bytes=record["corpus"]["slice_bytes"])
+    scores.corpus = replace(corpus, slice_bytes=record["corpus"]["slice_bytes"], edits=list_edits(record))
     scores.request = _merge_requests(record["request"], request)
     scores.signals = [name for name in SIGNALS if name in signals or name in known]
     scores.carried = (*carried, *(name for name in further if has_column(corpus, find_path(name))))
     scores.uneven = bool(record.get("uneven"))
     if stay := [name for name in known if name not in signals]:
         console.say("signals", f"{', '.join(stay)} stay in the table")
+    _compare_killed_reading(scores)
+    _drop_changed(scores)
     _arrange(scores)
     scores.uneven = scores.uneven or (slice_bytes not in (None, scores.corpus.slice_bytes) and not scores.is_scored)
     add_lacking_columns(scores)
@@ -257,6 +288,44 @@ def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[s
     kept = {name: value for name, value in before["options"].items() if name not in reading}
     asked = {name: value for name, value in now["options"].items() if name in reading}
     return {"model": now["model"], "options": {**kept, **asked}}
+
+
+def list_edits(record: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Return how often files were edited where only their texts told, as ``Corpus.edits``."""
+    return tuple(sorted(record["corpus"].get("edits", {}).items()))
+
+
+def _compare_killed_reading(scores: ResumableScores) -> None:
+    """Note the files that changed since a reading began that was killed: their parts may be of two files."""
+    run, record = scores.run, scores.record
+    begun = read_begun(run)
+    if not begun or record is None:
+        return
+    notes = {path: parquet.read_metadata(path) for path in parquet.list_parts(run.scores)}
+    name_to_origin = {note["slice"]["file"]: note["source"] for note in notes.values()}
+    sources = [source for source in scores.corpus.sources if source.name in name_to_origin]
+    corpus = replace(scores.corpus, sources=tuple(sources))
+    origins = [name_to_origin[source.name] for source in sources]
+    note_changes(run, find_changes(run, corpus, origins, begun, notes))
+    end_reading(run)
+
+
+def _drop_changed(scores: ResumableScores) -> None:
+    """Remove the parts of files that changed while they were read, and say that these are read again."""
+    run, record = scores.run, scores.run.stage("score")
+    assert record is not None
+    scores.record = record
+    if not (reread := record.pop("reread", None)):
+        return
+    console.say("changed", f"{list_reread({'reread': reread})}: read again")
+    drop_parts(run, reread)
+    times = dict(scores.corpus.edits)
+    for name, kept_bytes in reread.items():
+        times[name] = times.get(name, 0) + (kept_bytes == 0)
+    edits = {name: count for name, count in sorted(times.items()) if count}
+    scores.record = {**record, "complete": False, "corpus": {**record["corpus"], **({"edits": edits} if edits else {})}}
+    scores.corpus = replace(scores.corpus, edits=tuple(edits.items()))
+    run.save("score", scores.record)
 
 
 def _arrange(scores: ResumableScores) -> None:
