@@ -316,7 +316,7 @@ def _hint_other_machine(run: Run, record: Mapping[str, Any], machine: Mapping[st
     versions = record["made_from"]["model"].get("versions", {})
     if "versions" not in machine or "chip" in machine:
         return f"{goes_on}; or name another --run"
-    packages = [f"{name}=={versions[name]}" for name in machine["versions"] if versions.get(name)]
+    packages = [f"{name}=={versions[name]}" for name in sorted(machine["versions"]) if versions.get(name)]
     return f"pip install {' '.join(packages)} brings back the same digits; {goes_on}"
 
 
