@@ -86,7 +86,7 @@ with start_workers(run_item, None, 2) as call:
 
 
 def test_a_process_that_is_forked_does_not_speak_for_its_parent():
-    work = "import os; pid = os.fork() or time.sleep(30); time.sleep(.5); os.kill(pid, 15); os.waitpid(pid, 0); time.sleep(1)"
+    work = "import os; pid = os.fork() or time.sleep(9); time.sleep(1); os.kill(pid, 15); os.waitpid(pid, 0)"
     process = start(work=work)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")
