@@ -11,8 +11,8 @@ WAIT = """
 import sys, time
 from curate.runtime import interrupts
 with interrupts.stop_on_signals():
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         {work}
     except KeyboardInterrupt:
         print("stopped", flush=True)

@@ -254,7 +254,7 @@ def check_identity(
     before = record["made_from"]["model"]
     differences = list_identity_differences(before, identity)
     if differences:
-        shown = _shorten_list(differences, 3).replace(", ", "; ")
+        shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
         hint = "restore what these scores were made with, name another --run, or start over with --restart"
         raise TableError(f"{run.scores} was made by another model, or on another machine: {shown}", hint)
     machine = find_machine_difference(before, identity)
@@ -315,9 +315,9 @@ def _hint_other_machine(run: Run, record: Mapping[str, Any], machine: Mapping[st
     goes_on = f"{mixed} goes on, and run.json says which machines scored"
     versions = record["made_from"]["model"].get("versions", {})
     if "versions" not in machine or "chip" in machine:
-        return f"{goes_on}; or name another --run"
+        return f"{goes_on}; or name another --run, or start over with --restart"
     packages = [f"{name}=={versions[name]}" for name in sorted(machine["versions"]) if versions.get(name)]
-    return f"pip install {' '.join(packages)} brings back the same digits; {goes_on}"
+    return f"pip install {' '.join(packages)} brings back the same digits; {goes_on}; or start over with --restart"
 
 
 def describe_reading(corpus: "Corpus") -> dict[str, Any]:
