@@ -19,9 +19,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import ParameterInfo
 
-from curate.errors import CurateError, UsageError
+from curate.errors import CurateError, Interrupted, UsageError
 from curate.recipes.parameters import Parameter, read_parameters
-from curate.runtime import console, streams
+from curate.runtime import console, interrupts, streams
 from curate.runtime.files import describe_os_error
 from curate.runtime.numbers import make_jsonable
 from curate.runtime.options import option_of, renamed_options, signature_of
@@ -38,7 +38,7 @@ class CommandLine(TyperGroup):
 
     def main(self, *args: Any, **options: Any) -> Any:
         streams.open_streams()
-        with streams.guard_streams():
+        with streams.guard_streams(), interrupts.stop_on_signals():
             return super().main(*args, **options)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
@@ -214,19 +214,35 @@ def print_errors(context: typer.Context) -> Iterator[None]:
         try:
             yield
         except (CurateError, MISTAKE) as caught:
+            if interrupts.is_stopping() and not isinstance(caught, Interrupted):
+                _end_stopped()
             words = _command_words(context)
             print_error(caught if isinstance(caught, CurateError) else explain_mistake(caught, words), words)
         except KeyboardInterrupt:
-            streams.print_message("stopped.")
-            raise typer.Exit(130) from None
+            _end_stopped()
         except BrokenPipeError:
             raise
-        except OSError as caught:  # a disk, a permission, a server: nothing that a traceback would explain
+        except typer.Exit:
+            raise
+        except Exception as caught:
+            if interrupts.is_stopping():  # a library that looks for signals itself, such as DuckDB
+                _end_stopped()
+            if not isinstance(caught, OSError):
+                raise
+            # A disk, a permission, a server: nothing that a traceback would explain.
             print_error(describe_os_error(caught), _command_words(context))
     except BrokenPipeError:  # the reader of our output has gone, and nobody reads an error
         streams.drop_stream(sys.stdout)
         streams.drop_stream(sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _end_stopped() -> NoReturn:
+    """Say that the command was stopped, where no verb knows more, and exit."""
+    streams.print_message("stopped.")
+    if interrupts.is_stopping():
+        streams.print_message("hint:  the same command goes on from what is complete")
+    raise typer.Exit(interrupts.EXIT_CODE) from None
 
 
 def _command_words(context: typer.Context) -> str:

@@ -58,6 +58,6 @@ class GateError(CurateError):
 
 
 class Interrupted(CurateError):
-    """The user stopped the run. Complete parts are kept; the same command continues from there."""
+    """The user or a signal stopped the run. Complete parts are kept; the same command continues from there."""
 
     exit_code = 130

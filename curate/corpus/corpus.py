@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -103,6 +103,8 @@ class Corpus:
     cuts: Callable[[str], Sequence[SliceMark]] | None = field(default=None, compare=False)
     """Gives the slices of a file, in order, by its name, where they are not those that ``slice_bytes`` makes; None
     where all are."""
+    edits: tuple[tuple[str, int], ...] = ()
+    """Files that were edited where neither their size nor their ends tell, and how often; they count as content."""
 
     def fingerprint(self) -> str:
         """Return a hash, as hex digits, of names, contents, fields and cuts; paths and times of files do not count."""
@@ -115,7 +117,7 @@ class Corpus:
     def _identity(self) -> list[Any]:
         files = [[source.name, source.format, *fingerprint_source(source)] for source in self.sources]
         sample = None if self.sample is None else [self.sample, self.seed]
-        return [files, self.text_field, self.id_field, self.limit, sample, *self._list_dialect().items()]
+        return [files, self.text_field, self.id_field, self.limit, sample, *self._list_dialect().items(), *self.edits]
 
     def _list_dialect(self) -> dict[str, Any]:
         """Return what the user says of CSV and TSV, by the name of the option; what is not said is left out."""
@@ -138,16 +140,19 @@ class Corpus:
             "slice_bytes": self.slice_bytes,
             "on_error": self.on_error,
             **self._list_dialect(),
+            **({"edits": dict(self.edits)} if self.edits else {}),
         }
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Corpus:
         """Return the corpus of a ``spec``. Its files may have changed: compare fingerprints."""
+        edits = tuple(sorted(spec.get("edits", {}).items()))
+        options = {name: value for name, value in spec.items() if name != "edits"}
         if spec["text_field"] == ROWS:
             return open_records(
-                **{name: value for name, value in spec.items() if name not in ("text_field", "slice_bytes")}
+                **{name: value for name, value in options.items() if name not in ("text_field", "slice_bytes")}
             )
-        return open_corpus(**spec)
+        return replace(open_corpus(**options), edits=edits)
 
     @property
     def has_separated_files(self) -> bool:

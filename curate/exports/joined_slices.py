@@ -24,7 +24,7 @@ from curate.exports.job import COLUMN_TO_VERB, ExportJob
 from curate.exports.leaked_passages import LeakedPassages
 from curate.rundir import parquet
 from curate.rundir.decision_table import DecisionReader
-from curate.rundir.run import Run, fingerprint_of_parts
+from curate.rundir.run import Run, fingerprint_of_parts, note_changed_file
 from curate.runtime.text import command
 
 
@@ -99,9 +99,12 @@ def take_rows(table: DecisionReader, scores: pa.Table, name: str, run: Run) -> p
 
 
 def changed_error(run: Run, file: str, row: int, what: str) -> CorpusError:
-    """Return the error for a corpus that is not the one that was scored; ``what`` is wrong with that row."""
+    """Return the error for a corpus that is not the one that was scored; ``what`` is wrong with that row.
+
+    The next ``score`` reads the file again.
+    """
     message = f"the corpus has changed since it was scored: {file}, row {row}: {what}"
-    return CorpusError(message, command("score CORPUS --restart", run.path))
+    return CorpusError(message, note_changed_file(run, file))
 
 
 def moved_error(run: Run, mark: SliceMark) -> CorpusError:

@@ -82,7 +82,8 @@ class StepRecords:
     def save(self, run: Run, step: Step, exit_code: int) -> None:
         """Record that a step is done, with its inputs and outputs as they are now; a read-only step is not recorded."""
         note = describe_step(run, step)
-        if step.is_read_only or note["left"] is None:
+        changed_meanwhile = step.verb == "score" and bool((run.stage("score") or {}).get("reread"))
+        if step.is_read_only or note["left"] is None or changed_meanwhile:
             return
         self._notes[make_key(step)] = {**note, "exit_code": exit_code}
         content = {"format": FORMAT, "steps": dict(sorted(self._notes.items()))}

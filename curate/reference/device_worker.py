@@ -8,7 +8,6 @@ a ``RoundReport``, or a ``CurateError`` in place of any.
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from curate.errors import CurateError, ModelError
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.protocol import ScoringConfig
 from curate.runtime import console, profiler
+from curate.runtime.interrupts import hold_signals, ignore_signals
 
 MAX_PENDING = 3  # batches that a process has at most: one being scored, one tokenised, one on its way
 STARTER = """
@@ -84,7 +84,8 @@ class DeviceWorker:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         environment = {**os.environ, "PYTHONPATH": path}
         words = [sys.executable, "-c", STARTER]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        with hold_signals():
+            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self._outgoing: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
         works = (self._write, self._read)
@@ -166,7 +167,7 @@ class DeviceWorker:
 
 def serve() -> None:
     """Run a worker process: load the model, then score batches from stdin until the pipe ends. Never returns."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends this process
+    ignore_signals()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     name, config, threads, speaks = pickle.load(sys.stdin.buffer)

@@ -12,11 +12,15 @@ from curate.reference.causal import CausalReference
 from curate.reference.checkpoints.checkpoint import (
     DTYPES,
     Checkpoint,
+    hash_code,
+    hash_weights_in_full,
     load_with_dtype,
     open_checkpoint,
     open_without_weights,
     prefix_token,
 )
+from curate.reference.checkpoints.model_files import find_model_folder, fingerprint_folder
+from curate.reference.chip import describe_chip, list_instruction_sets
 from curate.reference.forward_pass import packed_attention
 from curate.reference.forward_pass.device_transfer import DeviceTransfer
 from curate.reference.forward_pass.forward import CausalModel
@@ -131,9 +135,7 @@ def choose_dtype(config: ScoringConfig, device: torch.device) -> torch.dtype:
 
 def cpu_multiplies_bfloat16() -> bool:
     """Return whether this CPU has AVX512_BF16 or AMX: bf16 products are then two to five times as fast as fp32."""
-    cpu: Any = torch.cpu
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(cpu, probe, lambda: False)()) for probe in probes)
+    return len(list_instruction_sets()) > 1
 
 
 def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | None, WindowPolicy]:
@@ -192,12 +194,16 @@ def build_identity(
     import transformers
 
     model_config = checkpoint.model.config
+    folder = find_model_folder(checkpoint.name, checkpoint.revision)
     return {
         "model": checkpoint.name,
         "revision": checkpoint.revision,
         "architecture": (getattr(model_config, "architectures", None) or [type(checkpoint.model).__name__])[0],
         "parameters": checkpoint.parameters,
         "weights": checkpoint.weights,
+        "weights_in_full": None if folder is None else hash_weights_in_full(folder),
+        "files": None if folder is None else fingerprint_folder(folder),
+        "code": hash_code(checkpoint),
         "tokenizer": checkpoint.encoder.name,
         "prefix": prefix,
         "window": policy.window,
@@ -209,6 +215,7 @@ def build_identity(
         "dtype": checkpoint.dtype,
         "exact": config.exact,
         "device": runner.device.type,
+        "chip": describe_chip(runner.device, checkpoint.dtype),
         "forward": runner.layout,
         "attention": ("varlen" if runner.varlen else "documents") if runner.layout == "packed" else "own",
         "compiled": runner.compiled,

@@ -19,7 +19,7 @@ from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
 from curate.runtime.arrays import Float64Array, Int64Array
 
-SAME = ("weights", "tokenizer")  # the keys of an identity that make it the same model
+SAME = ("weights", "files", "tokenizer")  # the keys of an identity that make it the same model
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def reload_reference(identity: Mapping[str, Any]) -> CausalReference:
     )
     reference = load_causal(identity["model"], config)
     for name in SAME:
-        if reference.identity[name] != identity[name]:
+        if name in identity and reference.identity[name] != identity[name]:  # earlier versions wrote fewer
             message = f"{identity['model']} is not the model that scored this run: its {name} differ"
             raise ModelError(message, "restore the model that scored it, or score again with --restart")
     reference.prefix = identity["prefix"]

@@ -14,7 +14,7 @@ from curate.corpus import Corpus, SliceMark
 from curate.errors import CurateError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
 from curate.rundir import decision_table, placements, scores_view
-from curate.rundir.run import Run, find_file_parts, reopen_scored_corpus
+from curate.rundir.run import Run, find_file_parts, note_changed_file, reopen_scored_corpus
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.reasons import UNREADABLE, duplicate_reason
@@ -340,7 +340,7 @@ def read_text(run: Run, corpus: Corpus, file: str, row: int, digest: int) -> str
         rows: Sequence[int] = documents.rows.tolist()
         text = documents.texts[rows.index(row)] if row in rows else None
     if text is None or xxhash.xxh3_64_intdigest(text.encode()) != digest:
-        raise TableError("the text of this row is not the one that was scored", "curate score … --restart")
+        raise TableError("the text of this row is not the one that was scored", note_changed_file(run, file))
     return text
 
 

@@ -34,6 +34,7 @@ from curate.rundir.columns.names import (
     split_names,
     suggest_name,
 )
+from curate.rundir.columns.scored_texts import ScoredTexts
 from curate.rundir.run import Run, spell_score_command
 from curate.runtime import console
 
@@ -257,7 +258,7 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
         near = suggest_name(corpus, name)
         meant = f" (did you mean {near}?)" if near else ""
         console.say("carrying", f"no document looked at so far has {name}{meant}; all of them are searched for it")
-    slices = corpus.slices(columns=tuple(map(find_path, names)))
+    slices, scored = corpus.slices(columns=tuple(map(find_path, names))), ScoredTexts(run)
     with console.progress("carrying", corpus.size) as progress:
         for path in parquet.list_parts(run.scores):
             note = parquet.read_metadata(path)
@@ -265,6 +266,7 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
             documents = next(gather_along(slices, [marks]), None)
             if documents is None or documents.marks != tuple(marks):
                 raise _make_astray_error(run, marks[0])
+            scored.check(documents)
             write_carried(run, names, documents, path.name, name_origins(note, made_from))
             progress.advance(documents=len(documents), done_bytes=documents.read_bytes)
         if (more := next(slices, None)) is not None:

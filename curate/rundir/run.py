@@ -19,7 +19,7 @@ from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spoo
 from curate.corpus.dialect import parse_delimiter
 from curate.corpus.slice_marks import list_slices
 from curate.corpus.types import AUTO_QUOTING
-from curate.errors import CorpusError, TableError, UsageError
+from curate.errors import CorpusError, StorageError, TableError, UsageError
 from curate.rundir import ownership, parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
@@ -139,10 +139,12 @@ class Run:
         return record
 
     def warn_of_partial_counts(self) -> None:
-        """Warn, once, where the tokens of its documents are not all counted."""
+        """Warn, once, where the tokens of its documents are not all counted, or where files are to be read again."""
         most = None if self.warned else self.counted_tokens()
         if most is not None:
             console.warn(f"{self.path}: {token_counts.explain_counted_tokens(most)}")
+        if not self.warned and (record := self.stage("score")) and record.get("reread"):
+            console.warn(f"{self.path}: files changed while they were scored: {list_reread(record)}")
         self.warned = True
 
     def counted_tokens(self) -> int | None:
@@ -162,6 +164,9 @@ class Run:
                 raise
             message = f"the corpus of {self.path} is not where it was: {error.message}"
             raise CorpusError(message, f"{spell_score_command(self, record)} takes it up where it is now") from error
+        if record.get("reread"):
+            message = f"files of the corpus of {self.path} changed while they were scored: {list_reread(record)}"
+            raise TableError(message, hint_changed_corpus(self, record))
         if corpus.fingerprint() != record["made_from"]["corpus"]:
             message = f"the corpus of {self.path} has changed since it was scored: a file's size or content differs"
             raise TableError(message, hint_changed_corpus(self, record))
@@ -242,6 +247,28 @@ def reopen_scored_corpus(run: Run, record: Mapping[str, Any]) -> Corpus:
     return replace(corpus, cuts=PartCuts(run.scores)) if record.get("uneven") else corpus
 
 
+def list_reread(record: Mapping[str, Any], most: int = 5) -> str:
+    """Return the files that ``score`` is to read again, by name; at most ``most`` and how many more."""
+    names = sorted(record.get("reread", {}))
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def note_changed_file(run: Run, file: str, kept_bytes: int = 0) -> str:
+    """Note in ``run.json`` that the next ``score`` reads a file of the corpus again, and return that command.
+
+    Its size and both its ends may be those that were scored, so that nothing else tells. Parts that end within the
+    first ``kept_bytes`` of the file are kept.
+    """
+    record = run.stage("score") or {}
+    if "request" not in record:
+        return hint_changed_corpus(run, record)
+    try:
+        run.save("score", {**record, "reread": {**record.get("reread", {}), file: kept_bytes}})
+    except StorageError:  # of another user, or read-only: nothing can be noted
+        return f"{spell_score_command(run, record, record['corpus']['paths'])} --restart"
+    return f"{spell_score_command(run, record, record['corpus']['paths'])} reads {quote_path(file)} again"
+
+
 def fingerprint_of_parts(record: Mapping[str, Any]) -> str:
     """Return what the parts of the scores are made from, as their metadata have it."""
     return str(record.get("parts") or record["fingerprint"])
@@ -310,7 +337,7 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
             message = f'{option} {options[name]}: in the corpus of {run.path} it is "{field_name}"'
             raise UsageError(message, f"leave {option} out, or use another --run")
     options = _keep_dialect(run, corpus, options)
-    if named and open_corpus(list(named), **options).identity() != corpus.identity():
+    if named and replace(open_corpus(list(named), **options), edits=corpus.edits).identity() != corpus.identity():
         shown = " ".join(known["corpus"]["paths"])
         raise UsageError(f"the corpus of {run.path} is {shown}; --corpus names another", "use another --run")
     return corpus

@@ -8,7 +8,6 @@ exception.
 import gc
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from typing import Any
 
 from curate.errors import StorageError
 from curate.runtime import console
+from curate.runtime.interrupts import hold_signals, ignore_signals
 
 STARTER = """
 from curate.runtime.processes import serve
@@ -76,7 +76,8 @@ def _start(function: Callable[[Any, Any], Any], shared: Any) -> "subprocess.Pope
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     words = [sys.executable, "-c", STARTER]
     environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    with hold_signals():
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     _send(process, (function.__module__, function.__qualname__, shared, console.is_enabled()))
     return process
 
@@ -127,7 +128,7 @@ def is_running(pid: str) -> bool:
 
 def serve() -> None:
     """Run a worker process: read items from stdin and write results to stdout, until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent is interrupted too, and ends this process.
+    ignore_signals()
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # What libraries print must not mix with the results.
     module, name, shared, is_enabled = pickle.load(sys.stdin.buffer)

@@ -97,6 +97,10 @@ UnitFunction = Callable[[Sequence[Unit], Advance], int]
 """A function that works on units and returns the documents that it read, once all their parts are there."""
 
 
+CheckSlice = Callable[[Documents], None]
+"""Raises an error for a slice that is not what it should be."""
+
+
 class Executor(Protocol):
     """Where units run: in this process, as tasks of a job array, in actors of a cluster."""
 
@@ -143,11 +147,14 @@ def run_slices(
     leftovers: Sequence[Path] = (),
     executor: Executor | None = None,
     known: PartNotes = NO_NOTES,
+    check: CheckSlice | None = None,
 ) -> SliceRun:
     """Work on all slices of a corpus that have no part yet, and return what was done.
 
     ``leftovers`` are further folders in which a killed writer may have left temporary files. The metadata of each part
-    are read once, those in ``known`` not again. Raises Interrupted after Ctrl-C, when the parts that are complete stay;
+    are read once, those in ``known`` not again. ``check`` is called with each slice that is read, in order.
+
+    Raises Interrupted after Ctrl-C, when the parts that are complete stay;
     TableError for a foreign part, or where the parts are not those of the corpus in the end; what the corpus and the
     work raise.
     """
@@ -163,7 +170,7 @@ def run_slices(
     units = [unit for unit in list_units(corpus.sources, corpus.slice_bytes) if any(unfinished[slice(*unit)])]
     done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in corpus.sources)
     with console.progress(work.label, corpus.size, done_bytes) as progress:
-        function = partial(work_on_units, corpus, work, done)
+        function = partial(work_on_units, corpus, work, done, check=check)
         try:
             documents = sum((executor or LocalExecutor()).map(function, units, progress.advance))
         except KeyboardInterrupt:
@@ -180,6 +187,7 @@ def work_on_units(
     done: Mapping[str, Sequence[SliceMark]],
     units: Sequence[Unit],
     advance: Advance,
+    check: CheckSlice | None = None,
 ) -> int:
     """Work on some units of a corpus, behind their parts in ``done``, and return the documents that were read.
 
@@ -196,10 +204,19 @@ def work_on_units(
         advance(documents=len(processed.documents), done_bytes=processed.bytes_left)
 
     with BackgroundWriter() as writer:
-        for processed in work.process(read_gathered(corpus, done, work.columns, units), advance):
+        slices = read_gathered(corpus, done, work.columns, units)
+        checked = slices if check is None else check_slices(slices, check)
+        for processed in work.process(checked, advance):
             documents += len(processed.documents)
             writer.put(partial(write, processed))
     return documents
+
+
+def check_slices(slices: Iterator[Documents], check: CheckSlice) -> Iterator[Documents]:
+    """Yield slices, each after ``check`` has seen it."""
+    for documents in slices:
+        check(documents)
+        yield documents
 
 
 def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 def merge(
     runs: Annotated[list[str] | str, typer.Argument(help="Run directories with finished scores; two or more.")],
     into: Annotated[str, typer.Option(help="Run directory to write; it must not hold other scores.")],
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Merge scores of several chips, or versions of torch or transformers.")
+    ] = False,
 ) -> "MergeSummary":
     """Merge the scores of several runs over different files into one run, and return what it holds; no model reads.
 
     The run is the one that scoring all their files in one go would have made: the files are named by their paths below
     the corpus, after as many of its folders as they need to differ. A file that several runs have is taken once. The
-    runs must be of one model and one reading; they stay as they are. Of carried columns it has those that all have, of
+    runs must be of one model and one reading, and of one kind of chip and one version of torch and transformers unless
+    ``allow_mixed``; they stay as they are. Of carried columns it has those that all have, of
     signals those that one has.
 
     Raises UsageError for fewer than two runs, and TableError where a run has no finished scores or other options than
@@ -27,4 +31,4 @@ def merge(
     """
     from curate.stages.score.merge import merge_runs
 
-    return merge_runs(as_list(runs), into)
+    return merge_runs(as_list(runs), into, allow_mixed)

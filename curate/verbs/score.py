@@ -88,6 +88,12 @@ def score(
     quoting: QuotingOption = "auto",
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
+    allow_mixed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mixed", help="Go on with scores that another chip, or another torch or transformers, began."
+        ),
+    ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
     text: Annotated[
         list[str] | str | None,
@@ -102,7 +108,8 @@ def score(
     resumes a run that was stopped, and scores what is new where the corpus grew, changed or moved: files are known by
     their content, and the scores of those that are gone are put aside. Signals, ids and columns to carry can be asked
     for later, and cost no forward pass. A row that cannot be read or scored keeps its row in the table, with a status
-    and a reason.
+    and a reason. Another chip, or another version of torch or transformers, changes last digits: it goes on only with
+    ``allow_mixed``, and ``run.json`` names both then.
 
     With ``text``, no corpus is read and no run directory is written: the numbers of each text are returned, with the
     tokens that surprised the model most.
@@ -141,6 +148,7 @@ def score(
     paths, texts = as_list(corpus), as_list(text)
     if texts:
         others = {"corpus": paths, "run": run, "carry": carry, "slice_bytes": slice_bytes, "restart": restart}
+        others |= {"allow_mixed": allow_mixed}
         check_text_options({**others, **options, "profile": profile}, model)
         return load_and_score(texts, model, config, devices, wanted_signals)
     if not paths:
@@ -159,7 +167,7 @@ def score(
 
     request = describe_request(model, config, reading)
     text_bytes = 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
-    scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart)
+    scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed)
     reference = scores.load_reference(model, settle_config(config, find_settled(before, request), text_bytes), devices)
     try:
         scores.begin(reference)
@@ -171,7 +179,8 @@ def score(
     for name in document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus()):
         console.warn(f"no document has a value in {name}")
     document_columns.record_clashes(opened, read)
-    summary = summarise_scores(opened, scores.model, done.seconds, reference)
+    changed = scores.find_changes(done.notes)
+    summary = replace(summarise_scores(opened, scores.model, done.seconds, reference), changed=changed)
     check_scores_finite(summary, scores.identity)
     scores.complete(summary.as_record(), done.read)
     check_anything_read(summary)

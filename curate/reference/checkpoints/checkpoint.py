@@ -4,6 +4,7 @@ Whatever a user can get wrong about a model name raises a ModelError here: no su
 language model, missing weights, a tokenizer whose ids the model has no row for.
 """
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +18,15 @@ import xxhash
 from curate.errors import ModelError
 from curate.reference.checkpoints import model_folder
 from curate.reference.checkpoints.tokenizer import TextEncoder
+from curate.runtime import files, threads
 from curate.runtime.choices import Prefix
 
 BUILTIN = "builtin"
 BUILTIN_TEXT = "books, reference works and documentation"
 """What the model in the box was trained on, in a few words; its card has the details."""
 FULL_HASH_BYTES = 2_000_000_000  # weights up to this size are hashed in full, larger ones by 64 blocks of 1 MiB a file
+REMOTE_CODE = "transformers_modules"
+"""The package under which transformers imports the Python code of a repository."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_target_positions")
@@ -102,7 +106,7 @@ def builtin_folder() -> Path:
 
 def open_tokenizer(name: str, revision: str | None, trust_remote_code: bool) -> Any:
     """Return the tokenizer of a model, without its weights. Raises ModelError where it cannot be loaded."""
-    source = str(builtin_folder()) if name == BUILTIN else name
+    source = _find_source(name)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     with silence_transformers():
         return _load_tokenizer(source, _require_source(name, source), options)
@@ -113,7 +117,7 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
 
     ``dtype`` is a torch dtype, or "auto" for the checkpoint's.
     """
-    source = str(builtin_folder()) if name == BUILTIN else name
+    source = _find_source(name)
     local = _require_source(name, source)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     with silence_transformers():
@@ -136,7 +140,7 @@ def open_without_weights(name: str, revision: str | None, trust_remote_code: boo
     from transformers import AutoConfig, AutoModelForCausalLM
 
     tokenizer = open_tokenizer(name, revision, trust_remote_code)
-    source = str(builtin_folder()) if name == BUILTIN else name
+    source = _find_source(name)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     try:
         with silence_transformers(), torch.device("meta"):
@@ -148,13 +152,20 @@ def open_without_weights(name: str, revision: str | None, trust_remote_code: boo
     return Checkpoint(model, tokenizer, TextEncoder(tokenizer), name, source, revision, "", trust_remote_code)
 
 
+def _find_source(name: str) -> str:
+    """Return what transformers loads for a name: the folder of the model in the box, a folder, or an id on the Hub."""
+    if name == BUILTIN:
+        return str(builtin_folder())
+    return str(files.expand_home(name)) if name.startswith("~") else name
+
+
 def _require_source(name: str, source: str) -> bool:
     """Return whether a model is a local folder. Raises ModelError for a folder that does not exist or has no model."""
     local = Path(source).is_dir()
     if local:
         model_folder.require_model_folder(Path(source))
-    elif ("/" in name and Path(name).parent.is_dir() and name[0] in "./~") or name.startswith("/"):
-        what = "a file, not a model folder" if Path(name).exists() else None
+    elif ("/" in name and Path(source).parent.is_dir() and name[0] in "./~") or name.startswith("/"):
+        what = "a file, not a model folder" if Path(source).exists() else None
         raise ModelError(f"{name} is {what}" if what else f"there is no folder {name}", model_folder.OTHER_MODEL)
     return local
 
@@ -252,6 +263,39 @@ def _hash_weights(model: Any, source: str) -> str:
         sample = tensor.flatten()[:: max(1, tensor.numel() // 65536)].float().cpu().contiguous()
         digest.update(sample.numpy().tobytes())
     return digest.hexdigest()
+
+
+def hash_weights_in_full(folder: Path) -> str | None:
+    """Return a hash of all bytes of the weight files of a folder; None where ``Checkpoint.weights`` has them all.
+
+    Loading has just read the files, so that they are in memory: it takes a second for ten gigabytes.
+    """
+    paths = sorted(path for kind in ("*.safetensors", "*.bin") for path in folder.glob(kind))
+    if sum(path.stat().st_size for path in paths) <= FULL_HASH_BYTES:
+        return None
+    digest = xxhash.xxh3_128()
+    for each in threads.map_in_order(_hash_file, paths, min(8, threads.count_cores())):
+        digest.update(each)
+    return digest.hexdigest()
+
+
+def _hash_file(path: Path) -> bytes:
+    digest = xxhash.xxh3_128(path.name.encode())
+    for block in _blocks(path, in_full=True):
+        digest.update(block)
+    return digest.digest()
+
+
+def hash_code(checkpoint: Checkpoint) -> str | None:
+    """Return a hash of the Python files of a repository that model and tokenizer run; None where they run none."""
+    named = {type(one).__module__.rpartition(".")[0] for one in (checkpoint.model, checkpoint.tokenizer)}
+    packages = tuple(f"{name}." for name in named if name.partition(".")[0] == REMOTE_CODE)
+    modules = {name: module for name, module in sys.modules.items() if packages and name.startswith(packages)}
+    files = {str(module.__file__) for module in modules.values() if getattr(module, "__file__", None)}
+    if not files:
+        return None
+    contents = sorted((Path(path).name, Path(path).read_bytes()) for path in files)
+    return xxhash.xxh3_128_hexdigest(b"".join(name.encode() + b"\0" + content for name, content in contents))
 
 
 def _blocks(path: Path, in_full: bool) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from typing import Any
 import xxhash
 
 from curate.corpus.chat.types import Turn
+from curate.errors import CurateError
 from curate.sft.chat_template.delimiters import (
     OPEN,
     Span,
@@ -29,6 +30,8 @@ from curate.sft.chat_template.delimiters import (
     mark_turns,
     read_delimiters,
 )
+from curate.sft.chat_template.guard import GuardedRenderer
+from curate.sft.chat_template.tame import is_tame
 
 CACHED = 512
 """Delimiters that are cached. A dataset has few sequences of roles, but every row may have different tools."""
@@ -97,11 +100,13 @@ class ChatTemplate:
     ending: str = ""
     """A text that ends a turn even where the tokenizer does not know it as a control token."""
     _cache: dict[object, TemplateDelimiters | str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _renderer: GuardedRenderer = field(init=False, repr=False, compare=False)
     _ends: frozenset[str] = field(init=False, repr=False, compare=False)
     _lengths: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """List the control tokens once, since a tokenizer may have thousands."""
+        object.__setattr__(self, "_renderer", GuardedRenderer(self.name, self.tokenizer.apply_chat_template))
         object.__setattr__(self, "_ends", _list_ending_tokens(self.tokenizer) | ({self.ending} - {""}))
         object.__setattr__(self, "_lengths", tuple(sorted({len(end) for end in self._ends}, reverse=True)))
 
@@ -147,14 +152,17 @@ class ChatTemplate:
     def apply(self, turns: Sequence[Turn], tools: str | None, **options: Any) -> Any:
         """Return transformers' rendering: a text, or what ``options`` of ``apply_chat_template`` ask for.
 
-        Raises RenderRefusal where the template raises.
+        Raises RenderRefusal where the template raises, and UsageError where it takes more than ``guard`` allows.
         """
         messages = [{"role": turn.role, "content": turn.text} for turn in turns]
         schemas = read_tools(tools)
         source = self.tool_source if schemas and self.tool_source else self.source
         options = {"tokenize": False, **options}
+        render = self.tokenizer.apply_chat_template if is_tame(source) else self._renderer.call
         try:
-            return self.tokenizer.apply_chat_template(messages, chat_template=source, tools=schemas, **options)
+            return render(messages, chat_template=source, tools=schemas, **options)
+        except CurateError:
+            raise
         except Exception as error:  # a template is a program: it may raise anything
             raise RenderRefusal(_first_line(error)) from error
 

@@ -22,6 +22,7 @@ from curate.sft.measuring.response_cache import ResponseCache
 from curate.sft.measuring.responses import RESPONSES, ResponseReader
 from curate.sft.ranking.measured_dataset import collect_sums
 from curate.sft.ranking.table import NeighbourPair, RankingTable, rank_measured
+from curate.stages.score.request import comparable_identity
 
 if TYPE_CHECKING:
     from curate.sft.datasets import DrawnExample
@@ -113,7 +114,7 @@ class RankingSession:
     def _describe_origin(self, reader: ResponseReader, dataset: InstructionSet) -> tuple[dict[str, Any], str]:
         """Return the model and template that responses depend on, and the fingerprint of these with the dataset."""
         variant = {
-            "model": reader.reference.identity,
+            "model": comparable_identity(reader.reference.identity),
             "template": reader.template.fingerprint(),
             "turns": self.options.turns,
             "end_of_turn": self.options.end_of_turn,

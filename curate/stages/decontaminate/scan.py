@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from curate.corpus.chat.types import select_turns
 from curate.errors import GateError
+from curate.rundir.columns.scored_texts import open_scored_texts
 from curate.rundir.run import Run
 from curate.rundir.verdicts import overlaps
 from curate.rundir.verdicts.rejections import Rejections
@@ -155,7 +156,9 @@ class DecontaminationJob:
         The seconds are 0 where parts were there before: no speed can be derived from a part of the work.
         """
         fingerprint = hits_table.begin_hits(self.run, self.made_from(), {"action": self.action}, restart)
-        done = run_slices(self.corpus, ScanWork(self, fingerprint, workers), leftovers=[self.run.path])
+        scored = open_scored_texts(self.run)
+        work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
+        done = run_slices(self.corpus, work, leftovers=[self.run.path], check=check)
         counts = hits_table.complete_hits(self.run, fingerprint, done.notes.values())
         return counts, 0.0 if done.resumed else done.seconds
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from curate.errors import Interrupted
+from curate.rundir.columns.scored_texts import open_scored_texts
 from curate.rundir.run import compute_fingerprint
 from curate.rundir.verdicts import reasons
 from curate.runtime import files
@@ -28,7 +29,15 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
     """
     began = time.monotonic()
     try:
-        parts = sketch_table.sketch_corpora(job.sketches, job.corpora, job.config, job.sketched_from(), job.workers)
+        scored = open_scored_texts(job.run)
+        parts = sketch_table.sketch_corpora(
+            job.sketches,
+            job.corpora,
+            job.config,
+            job.sketched_from(),
+            job.workers,
+            None if scored is None else scored.check,
+        )
         findings = duplicates_table.find_duplicates(job, parts)
         note: dict[str, Any] = {"made_from": job.made_from(), "parameters": job.parameters()}
         note["fingerprint"] = compute_fingerprint(note)

@@ -32,7 +32,7 @@ from curate.stages.dedup.sketches import (
     make_near_sets,
     make_sketcher,
 )
-from curate.stages.slice_runner import Advance, PartNotes, ProcessedSlice, describe_part, run_slices
+from curate.stages.slice_runner import Advance, CheckSlice, PartNotes, ProcessedSlice, describe_part, run_slices
 
 SLICE_BYTES = 8_000_000
 """Bytes of text in a slice."""
@@ -86,17 +86,25 @@ class SketchWork:
 
 
 def sketch_corpora(
-    folder: Path, corpora: Sequence[Corpus], config: SketchConfig, made_from: str, workers: int
+    folder: Path,
+    corpora: Sequence[Corpus],
+    config: SketchConfig,
+    made_from: str,
+    workers: int,
+    check: CheckSlice | None = None,
 ) -> list[SketchPart]:
     """Sketch the slices that have no part yet, and return the parts of all corpora in order.
 
-    Parts that were made from anything else are thrown away. Raises RowError under ``--on-error stop``.
+    Parts that were made from anything else are thrown away. ``check`` sees the slices of the first corpus.
+
+    Raises RowError under ``--on-error stop``.
     """
     sketcher = make_sketcher(config)
     parts: list[SketchPart] = []
     for number, corpus in enumerate(corpora):
         discard_foreign(folder_of(folder, number), made_from)
-        done = run_slices(corpus, SketchWork(folder_of(folder, number), made_from, sketcher, workers))
+        work = SketchWork(folder_of(folder, number), made_from, sketcher, workers)
+        done = run_slices(corpus, work, check=None if number else check)
         parts += number_parts(done.notes, number, parts[-1].stop if parts else 0)
     return parts
 

@@ -14,6 +14,7 @@ two of them now: the slices that still follow one another stay in one part, and 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -113,8 +114,8 @@ class Arrangement:
     left_out: list[ScoredSlice] = field(default_factory=list)
     """Those that the corpus does not have."""
     needless: list[ScoredSlice] = field(default_factory=list)
-    """Those that lie aside although another slice of the same rows is placed, as a kill leaves them; and those behind a
-    slice that is missing, which are made again."""
+    """Those that lie aside although another slice of the same rows is placed, as a kill leaves them; those behind a
+    slice that is missing, which are made again; and those of files that changed while they were read."""
     kept: int = 0
     grown: int = 0
     renamed: int = 0
@@ -164,16 +165,22 @@ def read_scored_parts(folder: Path, fingerprint: str) -> list[ScoredPart]:
 
 
 def arrange_parts(
-    corpus: Corpus, origins: Sequence[Sequence[Any]], parts: Sequence[ScoredPart], scores: Path
+    corpus: Corpus,
+    origins: Sequence[Sequence[Any]],
+    parts: Sequence[ScoredPart],
+    scores: Path,
+    reread: Mapping[str, int] = MappingProxyType({}),
 ) -> Arrangement:
     """Return where each part belongs in a corpus whose files have the contents ``origins``.
 
     A file takes the parts of its content, those of its own name first, from its first slice on; a file that has grown
     also those of its beginning. In a sample a file is known by its name too, since the draw depends on it. With a
-    ``limit`` files are taken up to the first whose parts do not reach its end: what follows depends on it.
+    ``limit`` files are taken up to the first whose parts do not reach its end: what follows depends on it. Of files
+    that are to be read again, ``reread``, only slices of so many first bytes are taken.
     """
     slices = [one for part in parts for one in part.list_slices()]
-    chooser = _SliceChooser(corpus, *_pool_slices(slices), scores)
+    dropped = {one.key for one in slices if is_to_be_reread(one.mark, reread)}
+    chooser = _SliceChooser(corpus, *_pool_slices([one for one in slices if one.key not in dropped]), scores)
     for source, origin in zip(corpus.sources, origins, strict=True):
         chooser.claims.setdefault(tuple(origin), set()).add(source.name)
     arrangement, left = Arrangement(), corpus.limit
@@ -188,12 +195,19 @@ def arrange_parts(
             left = left - sum(mark.documents for _, mark in chain) if is_complete else -1
     arrangement.placed = list(_place_slices(chosen))
     left_out = [one for one in slices if one.key not in chooser.taken]
-    needless = {key for key in chooser.doubled if key[0].parent != scores} | chooser.severed
+    needless = {key for key in chooser.doubled if key[0].parent != scores} | chooser.severed | dropped
     arrangement.needless = [one for one in left_out if one.key in needless]
     arrangement.left_out = [one for one in left_out if one.key not in needless]
     current = {source.name for source in corpus.sources} | {each.one.mark.file for each in chosen}
     arrangement.gone = sorted(before - current)
     return arrangement
+
+
+def is_to_be_reread(mark: SliceMark, reread: Mapping[str, int]) -> bool:
+    """Return whether a slice is of a file that changed while it was read, and not of the bytes that stayed."""
+    if mark.file not in reread:
+        return False
+    return mark.last or mark.next_offset is None or mark.next_offset > reread[mark.file]
 
 
 _Pool = Mapping[tuple[Any, ...], Mapping[int, Sequence[ScoredSlice]]]

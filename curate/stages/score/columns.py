@@ -20,7 +20,7 @@ from curate.corpus.gathering import gather_documents
 from curate.corpus.slice_marks import list_slices, name_origins
 from curate.errors import TableError
 from curate.rundir import document_columns, parquet
-from curate.rundir.run import Run
+from curate.rundir.run import Run, note_changed_file
 from curate.rundir.schemas import scores_schema
 from curate.runtime import console, threads
 from curate.stages.score.moves import is_carried_for
@@ -148,4 +148,4 @@ def _check_same(run: Run, documents: Documents, table: pa.Table, hashes: Sequenc
 
 def _make_changed_error(run: Run, file: str, row: int) -> TableError:
     message = f"{run.scores} does not follow the corpus: {file}, from row {row} on, has other texts than were scored"
-    return TableError(message, "restore the file, or score again with --restart")
+    return TableError(message, note_changed_file(run, file))

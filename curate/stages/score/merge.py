@@ -9,7 +9,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,12 @@ from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
 from curate.stages.score.arrange import Arrangement, PlacedPart, arrange_parts, read_scored_parts
 from curate.stages.score.moves import describe_carried, is_carried_for, write_slices
-from curate.stages.score.request import NOT_READING, comparable_identity, find_model_difference
+from curate.stages.score.request import (
+    NOT_READING,
+    find_machine_difference,
+    find_model_difference,
+    list_identity_differences,
+)
 from curate.stages.score.resume import ResumableScores, add_lacking_columns
 from curate.stages.score.summary import summarise_scores
 from curate.stages.slice_runner import is_finished, list_marks
@@ -81,7 +86,7 @@ class MergedRun:
     corpus: Corpus
 
 
-def merge_runs(paths: Sequence[str], into: str) -> MergeSummary:
+def merge_runs(paths: Sequence[str], into: str, allow_mixed: bool = False) -> MergeSummary:
     """Write the run of all files of several runs, and return what it holds. See ``curate.verbs.merge``."""
     named = list(dict.fromkeys(os.path.realpath(path) for path in paths))
     if len(named) < 2:
@@ -90,13 +95,14 @@ def merge_runs(paths: Sequence[str], into: str) -> MergeSummary:
         raise UsageError(f"--into {into} is one of the runs to merge", spell_merge_command(paths, f"{Path(into)}-2"))
     merged = [open_merged_run(path) for path in dict.fromkeys(paths)]
     for other in merged[1:]:
-        check_mergeable(merged[0], other)
+        check_mergeable(merged[0], other, allow_mixed)
     corpus = join_corpora([each.corpus for each in merged])
     origins = [identify_source(source) for source in corpus.sources]
     run = open_run(into, create=True)
     run.reserve(*ownership.SCORE_NAMES)
     parts = [part for each in merged for part in read_scored_parts(each.run.scores, each.record["parts"])]
     arrangement = arrange_parts(corpus, origins, parts, run.scores)
+    arrangement.placed = [restate_origin(placed, merged[0].record["parts"]) for placed in arrangement.placed]
     shared = check_complete(corpus, origins, arrangement, merged)
     scores = begin_merged(run, corpus, origins, merged)
     notes = {}
@@ -137,14 +143,19 @@ def open_merged_run(path: str) -> MergedRun:
     return MergedRun(run, record, run.corpus())
 
 
-def check_mergeable(first: MergedRun, other: MergedRun) -> None:
-    """Raise TableError, naming the option or the file, where two runs are of different models or readings."""
+def check_mergeable(first: MergedRun, other: MergedRun, allow_mixed: bool = False) -> None:
+    """Raise TableError, naming the option or the file, where two runs are of different models or readings.
+
+    With ``allow_mixed`` other chips and versions may have scored.
+    """
     one, two = first.record, other.record
     problems = []
     if one["parts"] != two["parts"]:
         problem = find_model_difference(one["request"]["model"], two["request"]["model"])
-        models = comparable_identity(one["made_from"]["model"]), comparable_identity(two["made_from"]["model"])
-        problems = [problem] if problem else list_differences(models[0], models[1])
+        models = one["made_from"]["model"], two["made_from"]["model"]
+        problems = [problem] if problem else list_identity_differences(models[0], models[1])
+        machine = {} if allow_mixed else find_machine_difference(models[0], models[1])
+        problems += list_differences({key: models[0][key] for key in machine}, machine)
         problems += list_differences(spell_reading(one["corpus"]), spell_reading(two["corpus"]))
     way = " --restart" if problems else ""
     if one["corpus"]["id_field"] != two["corpus"]["id_field"]:
@@ -216,6 +227,7 @@ def begin_merged(
         tuple(carried),
         [list(origin) for origin in origins],
         first,
+        mixed=list_machines(merged),
         uneven=len(sizes) > 1 or any(each.record.get("uneven") for each in merged),
     )
     record = scores.describe(first["made_from"]["model"])
@@ -228,6 +240,15 @@ def begin_merged(
         )
     run.save("score", {"complete": False, **record})
     return scores
+
+
+def list_machines(merged: Sequence[MergedRun]) -> list[dict[str, Any]]:
+    """Return the chips and versions that scored, beside those of the first run, each once."""
+    machines: list[dict[str, Any]] = []
+    for each in merged:
+        other = find_machine_difference(merged[0].record["made_from"]["model"], each.record["made_from"]["model"])
+        machines += [one for one in (other, *each.record.get("mixed", [])) if one and one not in machines]
+    return machines
 
 
 def spell_merge_command(runs: Sequence[str], into: str) -> str:
@@ -245,6 +266,11 @@ def place_copy(run: Run, placed: PlacedPart, carried: Sequence[str]) -> None:
         if is_carried_for(note, placed.part.note):
             copy_part(source, folder / placed.name, placed, describe_carried(note, placed.note))
     copy_part(placed.part.path, run.scores / placed.name, placed, placed.note)
+
+
+def restate_origin(placed: PlacedPart, parts: str) -> PlacedPart:
+    """Return a part as one that is made from ``parts``: runs of other machines have other fingerprints."""
+    return replace(placed, note={**placed.note, "made_from": parts})
 
 
 def copy_part(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, Any]) -> None:

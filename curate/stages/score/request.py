@@ -7,14 +7,21 @@ A request is compared with that of the scores before a model is loaded, option b
 themselves (``auto``) agree with whatever the scores were made with. What only loading can tell is compared afterwards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import TableError
-from curate.reference.checkpoints.model_files import TOKENIZER_FILES, describe_model, list_differing_files
+from curate.reference.checkpoints.model_files import (
+    TOKENIZER_FILES,
+    describe_model,
+    is_local_model,
+    list_differing_files,
+    list_differing_settings,
+)
 from curate.reference.protocol import ScoringConfig
 from curate.rundir.run import Run, compute_fingerprint, list_differences, spell_score_command
+from curate.runtime import files
 from curate.runtime.choices import Compile, Dtype
 
 if TYPE_CHECKING:
@@ -50,7 +57,9 @@ KEPT = ("text_field", "id_field", "delimiter", "quoting")
 """Options of the corpus that a user says once for a run."""
 NOT_COMPARED = ("model", "pack_tokens")
 """Keys of an identity in which parts of one table may differ: the name of the model, the size of a forward pass."""
-NOT_READING = ("paths", "id_field", "limit", "slice_bytes", "on_error")
+OF_MACHINE = ("chip", "versions")
+"""Keys of an identity that show in last digits only: with ``--allow-mixed`` parts of one table may differ in them."""
+NOT_READING = ("paths", "id_field", "limit", "slice_bytes", "on_error", "edits")
 """Keys of the spec of a corpus that do not change which text a row has."""
 
 
@@ -98,7 +107,7 @@ def find_settled(record: Mapping[str, Any] | None, request: Mapping[str, Any]) -
         return {}
     identity, before = dict(record["made_from"]["model"]), record.get("request", {}).get("model")
     if before is None:
-        return identity if identity["model"] == request["model"]["name"] else {}
+        return identity if name_alike(identity["model"], request["model"]["name"]) else {}
     return identity if find_model_difference(before, request["model"]) is None else {}
 
 
@@ -125,22 +134,42 @@ def check_request(run: Run, record: Mapping[str, Any], request: Mapping[str, Any
     problem = find_model_difference(before["model"], request["model"])
     problems = [problem] if problem else list_option_differences(before, request, identity)
     if problems:
-        hint = f"{spell_score_command(run, record, record['corpus']['paths'])} goes on; or name another --run"
+        is_edited = problem is not None and before["model"]["name"] == request["model"]["name"]
+        goes_on = f"{spell_score_command(run, record, record['corpus']['paths'])} goes on; or name another --run"
+        hint = _hint_edited_model(run, record) if is_edited else goes_on
         if problem and any(name in problem for name in TOKENIZER_FILES):
             hint += "; perplexities of different tokenizers cannot be compared, bits per byte can"
         raise TableError(f"{run.scores}: {'; '.join(problems)}", f"{hint}, or start over with --restart")
 
 
+def _hint_edited_model(run: Run, record: Mapping[str, Any]) -> str:
+    """Return the hint for a model whose files are not those that scored: no command goes on with them."""
+    other = replace(run, path=run.path.with_name(f"{run.path.name}-2"))
+    scores = spell_score_command(other, record, record["corpus"]["paths"])
+    return f"{scores} scores with the model as it is now; or restore its files, and the same command goes on"
+
+
 def find_model_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Return in what a model differs from that of the scores, None for the same model."""
-    files = list_differing_files(before, now)
-    if files == []:
+    """Return in what a model differs from that of the scores, None for the same model.
+
+    Files are named, and of a configuration the keys, with their values then and now.
+    """
+    differing = list_differing_files(before, now)
+    if differing == []:
         return None
-    if files is None or before["name"] != now["name"]:
-        differ = f" ({', '.join(files[:4])}{', …' if len(files) > 4 else ''} differ)" if files else ""
+    name_to_settings = list_differing_settings(before, now)
+    if differing is None or before["name"] != now["name"]:
+        differ = f" ({', '.join(differing[:4])}{', …' if len(differing) > 4 else ''} differ)" if differing else ""
         return f"--model {_name_model(now)}: these scores were made with {_name_model(before)}{differ}"
-    shown = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
-    return f"model {now['name']}: {shown} {'differs' if len(files) == 1 else 'differ'} from when these scores were made"
+    shown = ", ".join(differing[:4]) + (f" and {len(differing) - 4} more" if len(differing) > 4 else "")
+    keys = [f"{name}: {_shorten_list(words, 4)}" for name, words in name_to_settings.items()]
+    said = f" ({'; '.join(keys)})" if keys else ""
+    verb = "differs" if len(differing) == 1 else "differ"
+    return f"model {now['name']}: {shown} {verb} from when these scores were made{said}"
+
+
+def _shorten_list(words: Sequence[str], most: int) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
 def _name_model(model: Mapping[str, Any]) -> str:
@@ -214,18 +243,81 @@ def check_device(run: Run, record: Mapping[str, Any], device: str) -> None:
         raise TableError(message, f"go on with --device {made}, name another --run, or start over with --restart")
 
 
-def check_identity(run: Run, record: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-    """Raise TableError, naming what differs, where a loaded model is not the one that scored."""
-    differences = list_differences(comparable_identity(record["made_from"]["model"]), comparable_identity(identity))
+def check_identity(
+    run: Run, record: Mapping[str, Any], identity: Mapping[str, Any], allow_mixed: bool = False
+) -> dict[str, Any]:
+    """Return in what the machine differs from the one that scored: chip and versions as they are now, by their keys.
+
+    With ``allow_mixed`` such a difference is allowed. Raises TableError, naming what differs, where a loaded model is
+    not the one that scored.
+    """
+    before = record["made_from"]["model"]
+    differences = list_identity_differences(before, identity)
     if differences:
         shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
         hint = "restore what these scores were made with, name another --run, or start over with --restart"
         raise TableError(f"{run.scores} was made by another model, or on another machine: {shown}", hint)
+    machine = find_machine_difference(before, identity)
+    if machine and not allow_mixed:
+        shown = "; ".join(list_differences({key: before[key] for key in machine}, machine))
+        raise TableError(
+            f"{run.scores} was made on another machine: {shown}", _hint_other_machine(run, record, machine)
+        )
+    return machine
 
 
 def comparable_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return what must be the same in all parts of a table."""
     return {key: value for key, value in identity.items() if key not in NOT_COMPARED}
+
+
+def list_identity_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words what differs between the identities of two models, but for the machine.
+
+    What only one of them says is not compared: an earlier version of curate wrote the other.
+    """
+    old, new = comparable_identity(before), comparable_identity(now)
+    shared = [key for key in old if key in new and key not in OF_MACHINE]
+    return list_differences({key: old[key] for key in shared}, {key: new[key] for key in shared})
+
+
+def align_identity(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``now`` as the version of curate would have written it that wrote ``before``.
+
+    It has the same keys, the name of the model as it was given then where both name one folder, and the same version of
+    curate.
+    """
+    aligned = {key: value for key, value in now.items() if key in before}
+    if name_alike(str(before["model"]), str(now["model"])):
+        aligned["model"] = before["model"]
+    versions = {**now.get("versions", {}), "curate": before.get("versions", {}).get("curate")}
+    return {**aligned, "versions": versions} if "versions" in before else aligned
+
+
+def name_alike(one: str, other: str) -> bool:
+    """Return whether two names of models are of one folder, or the same."""
+    if is_local_model(one) and is_local_model(other):
+        return files.expand_home(one).resolve() == files.expand_home(other).resolve()
+    return one == other
+
+
+def find_machine_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chip and the versions of ``now``, where they differ from ``before``; the version of curate may."""
+    old, new = ({key: each[key] for key in OF_MACHINE if key in each} for each in (before, now))
+    for each in (old, new):
+        each["versions"] = {name: value for name, value in each.get("versions", {}).items() if name != "curate"}
+    return {key: new[key] for key in old if key in new and old[key] != new[key]}
+
+
+def _hint_other_machine(run: Run, record: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
+    """Return the hint for scores of another machine: what brings it back, and the option that allows to mix."""
+    mixed = f"{spell_score_command(run, record, record['corpus']['paths'])} --allow-mixed"
+    goes_on = f"{mixed} goes on, and run.json says which machines scored"
+    versions = record["made_from"]["model"].get("versions", {})
+    if "versions" not in machine or "chip" in machine:
+        return f"{goes_on}; or name another --run, or start over with --restart"
+    packages = [f"{name}=={versions[name]}" for name in sorted(machine["versions"]) if versions.get(name)]
+    return f"pip install {' '.join(packages)} brings back the same digits; {goes_on}; or start over with --restart"
 
 
 def describe_reading(corpus: "Corpus") -> dict[str, Any]:

@@ -14,22 +14,41 @@ from typing import Any
 
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
+from curate.corpus.slice_marks import list_origins, list_slices
 from curate.errors import TableError
 from curate.reference import load
 from curate.reference.announce import announce_reference
+from curate.reference.checkpoints.model_files import describe_model
 from curate.reference.checkpoints.no_model import NAME as NO_MODEL
 from curate.reference.checkpoints.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
 from curate.rundir import parquet
 from curate.rundir.columns.names import find_path, has_column
-from curate.rundir.run import Run, compute_fingerprint, fingerprint_of_parts, spell_score_command
+from curate.rundir.run import (
+    Run,
+    compute_fingerprint,
+    fingerprint_of_parts,
+    list_differences,
+    list_reread,
+    spell_score_command,
+)
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.text import command
 from curate.stages.score import columns
 from curate.stages.score.arrange import Arrangement, arrange_parts, read_scored_parts
+from curate.stages.score.changes import (
+    FileState,
+    begin_reading,
+    end_reading,
+    find_changes,
+    note_changes,
+    read_begun,
+    read_states,
+)
 from curate.stages.score.moves import move_parts
 from curate.stages.score.request import (
+    align_identity,
     check_device,
     check_identity,
     check_reading,
@@ -72,8 +91,18 @@ class ResumableScores:
     """Whether slices are not those that ``slice_bytes`` makes."""
     restart: bool = False
     """Whether what is there goes, once the model is loaded."""
+    allow_mixed: bool = False
+    """Whether another chip, or other versions of torch and transformers, may go on with them."""
+    mixed: list[dict[str, Any]] = field(default_factory=list)
+    """The chips and versions, beside those of the record, that scored parts of them."""
+    reread: Mapping[str, int] = field(default_factory=dict)
+    """The files that changed while they were read, by name, with the bytes of each whose parts stay."""
     slice_bytes: int | None = None
     """The size of the slices to come; None: as the run began, else chosen for the model."""
+    changed: dict[str, int] = field(default_factory=dict)
+    """Files that changed while they were read, with the bytes of each whose parts can be kept."""
+    begun: dict[str, FileState | None] = field(default_factory=dict)
+    """The states of the files before they were read; of a reading that was killed, when that began."""
     fingerprinted: tuple[Corpus, str] | None = None
     """The corpus whose fingerprint was computed last, and that: it reads both ends of every file."""
 
@@ -132,15 +161,27 @@ class ResumableScores:
         if self.is_of_earlier_version:
             made_from = {
                 "corpus": self.corpus.fingerprint(),
-                "model": identity,
+                "model": align_identity(self.identity, identity),
                 "parameters": {"signals": self.signals},
             }
             begin_scores(self.run, self.corpus, made_from, restart=False)
             return
         if self.record is not None:
-            check_identity(self.run, self.record, identity)
+            self.note_machine(check_identity(self.run, self.record, identity, self.allow_mixed))
+        if "files" not in self.request["model"] and identity["model"] != NO_MODEL:  # downloaded just now
+            asked = self.request["model"]
+            self.request = {**self.request, "model": describe_model(asked["name"], asked.get("revision"))}
         self.record = self.describe(identity)
         self.run.save("score", {"complete": False, **self.record})
+        begin_reading(self.run, self.begun)
+
+    def note_machine(self, machine: dict[str, Any]) -> None:
+        """Keep, and say, that another machine goes on; ``machine`` is what differs, empty where nothing does."""
+        if machine and machine not in self.mixed:
+            self.mixed.append(machine)
+        if machine:
+            before = {key: self.identity[key] for key in machine}
+            console.warn(f"scores of several machines in one table: {'; '.join(list_differences(before, machine))}")
 
     def make_work(self, reference: ReferenceModel) -> tuple[Corpus, ScoreWork]:
         """Return the corpus, to be cut from where its parts end, and what is done with its slices."""
@@ -159,10 +200,22 @@ class ResumableScores:
         made_from = self.record["made_from"]
         record = None if self.is_of_earlier_version else self.describe(made_from["model"])
         complete_scores(self.run, self.corpus, made_from, dict(summary), num_documents, record)
+        end_reading(self.run)
+        note_changes(self.run, self.changed)
         if stale := list_stale_tables(self.run, self.corpus):
             console.say("stale", "tables made from other scores; these commands renew them, then export again")
             for renewal in stale:
                 console.show(f"            {renewal}")
+
+    def find_changes(self, notes: PartNotes) -> tuple[str, ...]:
+        """Return the files that changed while they were read, and note them for the next call; ``notes`` of all parts.
+
+        Only where something was read: scores that were finished before are of the files as they were then.
+        """
+        if self.is_of_earlier_version or self.is_scored:
+            return ()
+        self.changed = find_changes(self.run, self.corpus, self.origins, self.begun, notes)
+        return tuple(self.changed)
 
     def describe(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """Return the record of the scores, without counts; ``identity`` is that of the model."""
@@ -179,6 +232,7 @@ class ResumableScores:
             "request": dict(self.request),
             "corpus": self.corpus.spec(),
         }
+        record |= {"mixed": self.mixed} if self.mixed else {}
         return {**record, "uneven": True} if self.uneven else record
 
     def list_columns(self, identity: Mapping[str, Any]) -> list[str]:
@@ -194,17 +248,20 @@ def resume_scores(
     carried: Sequence[str],
     slice_bytes: int | None = None,
     restart: bool = False,
+    allow_mixed: bool = False,
 ) -> ResumableScores:
     """Return what a run has of the scores of a corpus, with its parts in the order of the corpus and their columns.
 
     With ``restart`` it has nothing. Raises TableError where the scores were made by another model, or otherwise, or are
     of another corpus.
     """
+    begun = read_states(corpus)
     origins = [identify_source(source) for source in corpus.sources]
     record = None if restart else run.stage("score")
     scores = ResumableScores(
-        run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes
-    )
+        run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes,
+        allow_mixed=allow_mixed, mixed=list((record or {}).get("mixed", [])), begun=begun,
+    )  # fmt: skip
     if record is None and not restart and parquet.list_parts(run.scores):
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
     if record is None or scores.is_of_earlier_version:
@@ -213,13 +270,15 @@ def resume_scores(
     check_reading(run, record, corpus)
     known = record["made_from"]["parameters"]["signals"]
     further = [name for name in (run.stage("carried") or {}).get("columns", {}) if name not in carried]
-    scores.corpus = replace(corpus, slice_bytes=record["corpus"]["slice_bytes"])
+    scores.corpus = replace(corpus, slice_bytes=record["corpus"]["slice_bytes"], edits=list_edits(record))
     scores.request = _merge_requests(record["request"], request)
     scores.signals = [name for name in SIGNALS if name in signals or name in known]
     scores.carried = (*carried, *(name for name in further if has_column(corpus, find_path(name))))
     scores.uneven = bool(record.get("uneven"))
     if stay := [name for name in known if name not in signals]:
         console.say("signals", f"{', '.join(stay)} stay in the table")
+    _compare_killed_reading(scores)
+    _drop_changed(scores)
     _arrange(scores)
     scores.uneven = scores.uneven or (slice_bytes not in (None, scores.corpus.slice_bytes) and not scores.is_scored)
     add_lacking_columns(scores)
@@ -234,23 +293,69 @@ def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[s
     return {"model": now["model"], "options": {**kept, **asked}}
 
 
+def list_edits(record: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Return how often files were edited where only their texts told, as ``Corpus.edits``."""
+    return tuple(sorted(record["corpus"].get("edits", {}).items()))
+
+
+def _compare_killed_reading(scores: ResumableScores) -> None:
+    """Note the files that changed since a reading began that was killed: their parts may be of two files."""
+    run, record = scores.run, scores.record
+    begun = read_begun(run)
+    if not begun or record is None:
+        return
+    notes = {path: parquet.read_metadata(path) for path in parquet.list_parts(run.scores)}
+    name_to_origin = {
+        mark.file: origin
+        for note in notes.values()
+        for mark, origin in zip(list_slices(note), list_origins(note), strict=True)
+    }
+    sources = [source for source in scores.corpus.sources if source.name in name_to_origin]
+    corpus = replace(scores.corpus, sources=tuple(sources))
+    origins = [name_to_origin[source.name] for source in sources]
+    note_changes(run, find_changes(run, corpus, origins, begun, notes))
+    end_reading(run)
+
+
+def _drop_changed(scores: ResumableScores) -> None:
+    """Say which files changed while they were read. ``_arrange`` leaves their parts out: they are read again."""
+    record = scores.run.stage("score")
+    assert record is not None
+    scores.record = record
+    if not (reread := record.pop("reread", None)):
+        return
+    console.say("changed", f"{list_reread({'reread': reread})}: read again")
+    times = dict(scores.corpus.edits)
+    for name, kept_bytes in reread.items():
+        times[name] = times.get(name, 0) + (kept_bytes == 0)
+    edits = {name: count for name, count in sorted(times.items()) if count}
+    scores.record = {**record, "complete": False, "corpus": {**record["corpus"], **({"edits": edits} if edits else {})}}
+    scores.corpus, scores.reread = replace(scores.corpus, edits=tuple(edits.items())), reread
+
+
 def _arrange(scores: ResumableScores) -> None:
     """Put the parts in the order of the corpus, and say what became of its files."""
-    run, record = scores.run, scores.record
-    assert record is not None
+    run, record, before = scores.run, scores.record, scores.run.stage("score")
+    assert record is not None and before is not None
     for folder in (run.scores, run.aside):
         parquet.remove_leftovers(folder)
     parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"])]
-    arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores)
+    arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores, scores.reread)
     has_changed = scores.fingerprint_corpus() != record["made_from"]["corpus"]
     if has_changed:
         _check_overlap(scores, arrangement, bool(parts))
     scores.uneven = scores.uneven or arrangement.is_uneven
-    if has_changed or not arrangement.is_done(run.scores):
-        run.save("score", {"complete": False, **scores.describe(record["made_from"]["model"])})
+    described = {"complete": False, **scores.describe(record["made_from"]["model"])}
+    if scores.reread:  # as it was, until the parts are gone: a call that is killed before is followed by one that knows
+        corpus = {**described["corpus"], "edits": dict(list_edits(before))}
+        run.save("score", {**described, "corpus": corpus, "reread": dict(scores.reread)})
+    elif has_changed or not arrangement.is_done(run.scores):
+        run.save("score", described)
     if has_changed and parts:
         announce_changes(scores, arrangement)
     scores.notes = move_parts(run, arrangement)
+    if scores.reread:
+        run.save("score", described)
 
 
 def _check_overlap(scores: ResumableScores, arrangement: Arrangement, has_parts: bool) -> None:

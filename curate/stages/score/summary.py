@@ -44,13 +44,15 @@ class ScoreSummary:
     """None where this call scored no token."""
     padding: float | None
     """The share of the computed positions that were not scored, padding included; None where none was computed."""
+    changed: tuple[str, ...] = ()
+    """Files that changed while they were read; the next ``score`` reads them again."""
     profile: dict[str, Any] | None = None
     """With ``--profile``, where the time went (``profiler.describe_profile``)."""
 
     @property
     def exit_code(self) -> int:
-        """Return 3 where rows could not be read, else 0."""
-        return 3 if self.not_scored.get("unreadable") else 0
+        """Return 3 where rows could not be read, or files changed while they were read; else 0."""
+        return 3 if self.not_scored.get("unreadable") or self.changed else 0
 
     def as_record(self) -> dict[str, Any]:
         """Return the numbers that ``run.json`` keeps."""
@@ -82,6 +84,9 @@ class ScoreSummary:
                 low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
                 lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
         lines += self._left_out()
+        if self.changed:
+            shown = ", ".join(self.changed[:5]) + (f" and {len(self.changed) - 5:,} more" if self.changed[5:] else "")
+            lines.append(f"changed     while they were read: {shown}; the same command reads them again")
         if self.tokens_per_second:
             from curate.runtime.console import format_clock
 

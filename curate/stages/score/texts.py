@@ -34,6 +34,7 @@ LEFT_OUT = {
     "run": DEFAULT_RUN,
     "carry": "auto",
     "restart": False,
+    "allow_mixed": False,
     "profile": False,
     "seed": 0,
     "on_error": "quarantine",

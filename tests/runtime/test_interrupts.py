@@ -1,0 +1,92 @@
+"""Signals that ask to stop: all of them say the same, the second ends at once, ignored ones stay ignored."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+WAIT = """
+import sys, time
+from curate.runtime import interrupts
+with interrupts.stop_on_signals():
+    try:
+        print("ready", flush=True)
+        {work}
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        {after}
+        sys.exit(interrupts.EXIT_CODE)
+"""
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def start(work="time.sleep(30)", after="pass", ignored=()):
+    def prepare():
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN if each in ignored else signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    words = [sys.executable, "-c", WAIT.format(work=work, after=after)]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare, start_new_session=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_every_signal_that_asks_to_stop_does_the_same(number):
+    process = start()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "stopped\n", "")
+
+
+def test_a_signal_that_is_sent_twice_at_once_is_one_request():
+    process = start(after="time.sleep(1)")
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "stopped\n")
+
+
+@pytest.mark.parametrize("work", ["time.sleep(30)", "import threading; threading.Lock().acquire(); time.sleep(30)"])
+def test_the_second_ends_the_process_at_once(work):
+    process = start(work, after="time.sleep(30)")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.7)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 130 and time.monotonic() - began < 5
+
+
+def test_what_nohup_ignores_stays_ignored():
+    process = start(work="time.sleep(1.5)", ignored=[signal.SIGHUP])
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_worker_process_leaves_signals_to_its_parent():
+    code = """
+import os, signal
+from curate.runtime.processes import run_item, start_workers
+with start_workers(run_item, None, 2) as call:
+    pids = {call((eval, "__import__('os').getpid()", {})) for _ in range(1)}
+    for pid in pids:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+    print([call((pow, 2, 3)) for _ in range(4)])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert found.stdout == "[8, 8, 8, 8]\n", found.stderr
+
+
+def test_a_process_that_is_forked_does_not_speak_for_its_parent():
+    work = "import os; pid = os.fork() or time.sleep(9); time.sleep(1); os.kill(pid, 15); os.waitpid(pid, 0)"
+    process = start(work=work)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
