@@ -140,12 +140,19 @@ def _renew_part(
 
 
 def _check_same(run: Run, documents: Documents, table: pa.Table, hashes: Sequence[int | None]) -> None:
-    """Raise TableError where the texts of a slice are not those that were scored."""
+    """Raise TableError, naming the first row, where texts are not those that were scored."""
     same_rows = np.array_equal(documents.rows, table.column("row").to_numpy())
-    if not same_rows or not pa.array(hashes, pa.uint64()).equals(table.column("hash").combine_chunks()):
-        raise _make_changed_error(run, documents.marks[0].file, documents.marks[0].first_row)
+    scored = table.column("hash").combine_chunks()
+    if same_rows and pa.array(hashes, pa.uint64()).equals(scored):
+        return
+    pairs = zip(documents.rows.tolist(), hashes, strict=True)
+    known = zip(table.column("row").to_pylist(), scored.to_pylist(), strict=True)
+    first = next((index for index, (now, before) in enumerate(zip(pairs, known, strict=False)) if now != before), None)
+    if first is None or first >= len(documents):
+        raise _make_changed_error(run, documents.marks[-1].file, documents.marks[-1].first_row)
+    raise _make_changed_error(run, documents.files[first], int(documents.rows[first]))
 
 
 def _make_changed_error(run: Run, file: str, row: int) -> TableError:
-    message = f"{run.scores} does not follow the corpus: {file}, from row {row} on, has other texts than were scored"
+    message = f"{run.scores} does not follow the corpus: {file}, row {row}: its text is another one than was scored"
     return TableError(message, note_changed_file(run, file))
