@@ -21,6 +21,7 @@ from helpers.small_files import (
 )
 
 import curate
+from curate.reference import causal
 from curate.reference.checkpoints.no_model import NoModel
 from curate.rundir import parquet
 
@@ -81,6 +82,16 @@ def test_a_document_has_the_numbers_that_it_has_in_one_large_file(tmp_path, text
         assert [row[name] for row in many] == pytest.approx([row[name] for row in one], rel=1e-5), name
     assert [(row["file"], row["row"]) for row in many] == [(f"d{number:03d}.txt", 0) for number in range(10)]
     assert list_parts(tmp_path / "many run") == ["00000-000000.parquet"]
+
+
+def test_packs_of_a_model_fill_across_small_files(tmp_path, texts, tiny_model, one_part_a_file, monkeypatch):
+    packs, real = [], causal.CausalReference.count
+    monkeypatch.setattr(causal.CausalReference, "count", lambda self, pack: (packs.append(pack), real(self, pack)))
+    score(texts, tmp_path / "shared", model=tiny_model)
+    shared = len(packs)
+    one_part_a_file()
+    score(texts, tmp_path / "alone", model=tiny_model)
+    assert 0 < shared < 5 and len(packs) - shared == 10
 
 
 @pytest.mark.parametrize(
