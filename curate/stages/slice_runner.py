@@ -28,6 +28,7 @@ from curate.errors import Interrupted, TableError
 from curate.rundir import parquet
 from curate.runtime import console, profiler
 from curate.runtime.threads import BackgroundWriter
+from curate.runtime.writers import sweep_leftovers
 
 Result = TypeVar("Result")
 
@@ -152,7 +153,7 @@ def run_slices(
     """
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
-        parquet.remove_leftovers(folder)
+        sweep_leftovers(folder)
     before = read_notes(work.folder, work.fingerprint, known)
     done = list_marks(before)
     resumed = count_documents(before)

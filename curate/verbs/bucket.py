@@ -51,8 +51,8 @@ def bucket(
     """
     from pathlib import Path
 
+    from curate.rundir.claims import open_claimed
     from curate.rundir.columns.names import qualify_name
-    from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
     from curate.runtime.files import check_output_file, expand_home
@@ -60,7 +60,7 @@ def bucket(
     from curate.stages.bucket.cutoffs import check_reference, load_cutoffs
 
     _check_options(scheme, quantiles, by, within, cutoffs)
-    opened = open_run(run)
+    opened = open_claimed(run, "bucket")
     if save_cutoffs is not None:
         save_cutoffs = str(expand_home(save_cutoffs))
         check_output_file(Path(save_cutoffs))

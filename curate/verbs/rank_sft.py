@@ -104,6 +104,7 @@ def rank_sft(
     from pathlib import Path
 
     from curate.reference import protocol
+    from curate.rundir.claims import claim_folder
     from curate.runtime.files import check_output_directory, expand_home
     from curate.sft.datasets import open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
@@ -132,7 +133,9 @@ def rank_sft(
     if examples:
         examples = str(expand_home(examples))
         check_output_directory(Path(examples))
-    session = RankingSession(sets, open_response_cache(out), options, restart)
+    cache = open_response_cache(out)
+    claim_folder(cache.path, "rank-sft", ("", "responses/*"))
+    session = RankingSession(sets, cache, options, restart)
     session.draw_all()
     return rank_datasets(session, variants, reading, chat_model, until_separated, examples)
 

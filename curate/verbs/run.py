@@ -47,12 +47,14 @@ def run(
     from curate.recipes.recipe import FIX_HINT, make_refusal, read_recipe
     from curate.recipes.runner import RecipeRunner
     from curate.recipes.step_records import StepRecords
+    from curate.rundir.claims import open_claimed
     from curate.rundir.run import open_run
 
     functions = load_functions()
     verbs = {verb: read_parameters(function) for verb, function in functions.items()}
     checked = read_recipe(recipe, verbs, as_list(set))
-    opened = open_run(run or checked.run or DEFAULT_RUN, create=True)
+    folder = run or checked.run or DEFAULT_RUN
+    opened = open_run(folder, create=True) if dry_run else open_claimed(folder, "run", create=True)
     book = StepRecords(opened.path)
     problems = list(preflight.find_preflight_problems(checked, opened, book, functions))
     if problems:

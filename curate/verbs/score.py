@@ -114,7 +114,7 @@ def score(
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
-    from curate.rundir.run import open_run
+    from curate.rundir.claims import open_claimed
     from curate.runtime import console, profiler
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
@@ -145,7 +145,7 @@ def score(
     if not paths:
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
 
-    opened = open_run(run, create=True)
+    opened = open_claimed(run, "score", create=True)
     before = None if restart else opened.stage("score")
     reading = choose_reading(before, options)
     read = open_corpus(spool_streams(paths, opened.path), **reading)

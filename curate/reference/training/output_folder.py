@@ -20,6 +20,7 @@ from curate.reference.checkpoints.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
+from curate.runtime import claims
 from curate.runtime.files import check_output_directory, replace_atomically, share_files
 
 WORK = ".training"
@@ -45,12 +46,17 @@ def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
         if differing:
             raise TableError(f"{out} holds a training with {differing}", "name another --out, or start over: --restart")
         return
-    if not mark.exists() and out.exists() and any(out.iterdir()) and not (out / WORK).exists():
+    if not mark.exists() and out.exists() and _holds_files(out) and not (out / WORK).exists():
         raise TableError(f"{out} is not empty and holds no training", "name a new folder with --out")
     shutil.rmtree(out / WORK, ignore_errors=True)
     (out / "training.json").unlink(missing_ok=True)
     (out / WORK).mkdir(parents=True, exist_ok=True)
     write_text(out / WORK / "premise.json", json.dumps(premise, indent=2))
+
+
+def _holds_files(out: Path) -> bool:
+    """Return whether anything is in a folder but the claim on it."""
+    return any(path.name != claims.FOLDER for path in out.iterdir())
 
 
 def find_difference(recorded: Mapping[str, Any], premise: Mapping[str, Any], name: str = "") -> str:

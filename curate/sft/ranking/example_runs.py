@@ -24,7 +24,8 @@ from curate.corpus.chat.types import ConversationError
 from curate.errors import CorpusError
 from curate.reference.likelihood import Likelihoods
 from curate.rundir import document_columns, parquet
-from curate.rundir.run import Run, compute_fingerprint, open_run
+from curate.rundir.claims import open_claimed
+from curate.rundir.run import Run, compute_fingerprint
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet
 from curate.sft.datasets.reading import read_record
@@ -100,7 +101,7 @@ def write_example_run(
     path: Path,
 ) -> str:
     """Write one dataset as a run whose scores are those of its answers, and return the run directory."""
-    run = open_run(path, create=True)
+    run = open_claimed(path, "rank-sft", create=True)
     identity = reader.reference.identity | {
         "template": reader.template.fingerprint(),
         "turns": session.options.turns,

@@ -19,11 +19,13 @@ from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError, UsageError
 from curate.rundir import document_columns, parquet
+from curate.rundir.claims import open_claimed, read_claimed
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
+from curate.runtime.writers import name_temporary
 from curate.stages.score.arrange import (
     Arrangement,
     PlacedPart,
@@ -101,7 +103,7 @@ def merge_runs(paths: Sequence[str], into: str) -> MergeSummary:
         check_mergeable(merged[0], other)
     corpus = join_corpora([each.corpus for each in merged])
     origins = [identify_source(source) for source in corpus.sources]
-    run = open_run(into, create=True)
+    run = open_claimed(into, "merge", create=True)
     parts = [part for each in merged for part in read_scored_parts(each.run.scores, each.record["parts"])]
     arrangement = arrange_parts(corpus, origins, parts, run.scores)
     shared = check_complete(corpus, origins, arrangement, merged)
@@ -130,7 +132,7 @@ def open_merged_run(path: str) -> MergedRun:
 
     Raises TableError where it cannot be merged, and what ``Run.corpus`` raises.
     """
-    run = open_run(path)
+    run = read_claimed(open_run(path), "merge")
     record = run.finished_scores()
     if "parts" not in record:
         message = f"the scores in {run.path} are of an earlier version, which does not say of which files they are"
@@ -261,8 +263,7 @@ def copy_part(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, A
         parquet.write_part(target, restate_names(pq.read_table(path, partitioning=None), placed), note)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = name_temporary(target)
     try:
         os.link(path, temporary)
     except OSError:

@@ -26,6 +26,7 @@ from curate.rundir.run import Run, compute_fingerprint, fingerprint_of_parts, sp
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.text import command
+from curate.runtime.writers import sweep_leftovers
 from curate.stages.score import columns
 from curate.stages.score.arrange import Arrangement, arrange_parts, move_parts, read_scored_parts
 from curate.stages.score.request import (
@@ -238,7 +239,7 @@ def _arrange(scores: ResumableScores) -> None:
     run, record = scores.run, scores.record
     assert record is not None
     for folder in (run.scores, run.aside):
-        parquet.remove_leftovers(folder)
+        sweep_leftovers(folder)
     parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"])]
     arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores)
     has_changed = scores.fingerprint_corpus() != record["made_from"]["corpus"]

@@ -59,8 +59,8 @@ def discard_scores(run: Run) -> None:
     """Remove the scores of a run, with their carried columns and what was put aside."""
     for folder in (run.scores, run.carried, run.aside):
         shutil.rmtree(folder, ignore_errors=True)
-    for name in ("score", "carried"):
-        run.record.pop(name, None)
+    run.save("carried", None)
+    run.record.pop("score", None)  # until the new record replaces that in run.json
 
 
 def complete_scores(
