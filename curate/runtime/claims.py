@@ -107,10 +107,8 @@ class HeldClaim:
             return
         if self.is_lost or not self.path.exists():
             self.is_lost = True
-            folder = self.path.parent.parent
-            message = (
-                f"curate {self.claim.verb} gave no sign of life for so long that its work in {folder} was taken over"
-            )
+            what = f"the claim of curate {self.claim.verb} on {self.path.parent.parent}"
+            message = f"{what} was taken over: it gave no sign of life for {DEAD_SECONDS / 60:.0f} minutes"
             raise TableError(message, "run the same command again: it goes on from what is there")
 
     def release(self) -> None:
@@ -316,12 +314,12 @@ def list_claims(folder: Path) -> list[tuple[Path, Claim]]:
 def _read_claim(path: Path) -> Claim | None:
     try:
         value: dict[str, Any] = json.loads(path.read_bytes())
-        lists = {name: tuple(map(str, value[name])) for name in ("writes", "reads")}
+        writes, reads = (tuple(map(str, value[name])) for name in ("writes", "reads"))
         writer = Writer(str(value["writer"]["host"]), int(value["writer"]["pid"]), str(value["writer"]["start"]))
-        texts = {name: fold_whitespace(str(value[name])) for name in ("verb", "host", "began", "token")}
+        verb, host, began, token = (fold_whitespace(str(value[name])) for name in ("verb", "host", "began", "token"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Claim(**lists, writer=writer, **texts)
+    return Claim(verb, writes, reads, writer, host, began, token)
 
 
 def is_dead(claim: Claim, silent: float) -> bool:

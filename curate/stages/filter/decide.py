@@ -67,8 +67,9 @@ def decide_documents(
 ) -> FilterSummary:
     """Decide which documents of a run to keep, or with ``dry_run`` compare what criteria would keep.
 
-    ``verb`` is what was typed: ``filter`` or ``select-sft``. Raises UsageError for options that are wrong or name no criterion, TableError where a table of the run is stale or
-    not complete, and GateError where nothing would be kept; then the decisions of the run stay as they are.
+    ``verb`` is what was typed: ``filter`` or ``select-sft``. Raises UsageError for options that are wrong or name no
+    criterion, TableError where a table of the run is stale or not complete, and GateError where nothing would be kept;
+    then the decisions of the run stay as they are.
     """
     trials = [build_criteria(trial) for trial in split_trials(options)] if dry_run else []
     criteria = build_criteria(options) if len(trials) <= 1 else trials[0]
