@@ -74,10 +74,8 @@ def open_claimed(path: str | Path, verb: str, create: bool = False, reads_only: 
 
 def _suggest_waiting(error: BusyError, folder: Path) -> BusyError:
     """Return the error with the command that shows when a run may be used again."""
-    shown = command("status", folder)
-    return BusyError(
-        error.message, f"{shown} shows how far it is: then run the same command again, or name another --run"
-    )
+    later = "then run the same command again, or name another --run"
+    return BusyError(error.message, f"{command('status', folder)} shows how far it is; {later}")
 
 
 def read_claimed(run: Run, verb: str) -> Run:

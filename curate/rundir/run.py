@@ -114,9 +114,10 @@ class Run:
         """
         with self.lock():
             now = read_record(self.path)
-            self._check_unchanged(name, now)
             before = now.pop(name, None)
             record = change(before if isinstance(before, dict) else None)
+            if record is not None:
+                self._check_unchanged(name, now)
             self.record = {key: value for key, value in self.record.items() if key != name} | {"format": FORMAT}
             if record is not None:
                 now[name] = self.record[name] = dict(record)
