@@ -1,6 +1,6 @@
 """Commands of curate in processes of their own, which are killed, or wait, where they put a certain file in its place.
 
-    with waiting_verb(["filter", "--where", "bytes > 5", "--run", run], at="filter.parquet") as holder: ...
+with waiting_verb(["filter", "--where", "bytes > 5", "--run", run], at="filter.parquet") as holder: ...
 """
 
 import os

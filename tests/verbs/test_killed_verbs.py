@@ -34,7 +34,9 @@ def scored(tmp_path_factory):
     corpus.mkdir()
     rows = [{"text": f"document {i} has {'many ' * (i % 7)}words about {i * 7} things"} for i in range(90)]
     (corpus / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    items = [{"question": f"How many of the {i} apples in a box on the table are left?", "answer": "4"} for i in range(6)]
+    items = [
+        {"question": f"How many of the {i} apples in a box on the table are left?", "answer": "4"} for i in range(6)
+    ]
     (folder / "EVALS").mkdir()
     (folder / "EVALS" / "apples.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     return folder

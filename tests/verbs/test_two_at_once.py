@@ -48,9 +48,13 @@ def finished(tmp_path_factory):
     """A corpus, and a run of it in which every verb has run alone."""
     folder = tmp_path_factory.mktemp("two")
     corpus = folder / "corpus.jsonl"
-    rows = [{"id": f"d{i}", "text": f"document {i} has {'many ' * (i % 7)}words about {i * 7} things"} for i in range(90)]
+    rows = [
+        {"id": f"d{i}", "text": f"document {i} has {'many ' * (i % 7)}words about {i * 7} things"} for i in range(90)
+    ]
     corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    items = [{"question": f"How many of the {i} apples in a box on the table are left?", "answer": "4"} for i in range(6)]
+    items = [
+        {"question": f"How many of the {i} apples in a box on the table are left?", "answer": "4"} for i in range(6)
+    ]
     (folder / "evals.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     curate.score(corpus, model="none", run=folder / "run", slice_bytes=2000)
     for verb in RECORDS[1:]:
@@ -128,7 +132,9 @@ def test_records_that_are_saved_at_once_are_all_there(finished, tmp_path):
     before = json.loads((run / "run.json").read_text())
     for verb in ("bucket", "order"):
         (run / f"{verb}{'s' * (verb == 'bucket')}.parquet").unlink()
-    (run / "run.json").write_text(json.dumps({name: before[name] for name in before if name not in ("bucket", "order")}))
+    (run / "run.json").write_text(
+        json.dumps({name: before[name] for name in before if name not in ("bucket", "order")})
+    )
     with waiting_verb(spell_words(HOLDERS["order"][0], finished, run), "order.parquet", tmp_path / "mark") as process:
         VERBS["bucket"](run, None)
     assert process.returncode == 0 and read_tables(run) == read_tables(finished / "run")
