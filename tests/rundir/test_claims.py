@@ -50,7 +50,7 @@ def test_a_table_whose_sources_were_made_again_meanwhile_is_not_recorded(tmp_pat
     Run(tmp_path).save(stage, {"fingerprint": "old", "complete": True})
     run = open_run(tmp_path)
     open_run(tmp_path).save(stage, {"fingerprint": "new", "complete": True})
-    with pytest.raises(TableError, match=f"curate {stage} has run in .* since curate filter began"):
+    with pytest.raises(TableError, match=rf"curate {stage} has run in .* since curate filter began"):
         run.save("filter", {"fingerprint": "mine"})
     assert "filter" not in open_run(tmp_path).record
     run.save("carried", {"columns": {}})  # which is made of none of them
@@ -61,7 +61,7 @@ def test_a_verb_whose_claim_was_taken_over_does_not_save(tmp_path):
     with claims.scope():
         run = open_claimed(tmp_path, "filter")
         run.claim.path.unlink()
-        with pytest.raises(TableError, match="the claim of curate filter .* was taken over"):
+        with pytest.raises(TableError, match=r"the claim of curate filter .* was taken over"):
             run.save("filter", {})
     assert "filter" not in open_run(tmp_path).record
 

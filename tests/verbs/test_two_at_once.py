@@ -172,9 +172,9 @@ def test_a_recipe_that_runs_excludes_another_one_of_its_run(finished, tmp_path):
     shutil.copytree(finished / "run", run)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"run: {run}\nsteps:\n- order: {{by: bytes, seed: 3}}\n")
-    with waiting_verb(["run", recipe], "order.parquet", tmp_path / "mark") as process:
-        with pytest.raises(BusyError, match=r"curate (run|order) is writing"):
-            curate.run(recipe)
+    waiting = waiting_verb(["run", recipe], "order.parquet", tmp_path / "mark")
+    with waiting as process, pytest.raises(BusyError, match=r"curate (run|order) is writing"):
+        curate.run(recipe)
     assert process.returncode == 0, process.messages
 
 
