@@ -158,6 +158,7 @@ def _forget_after_fork() -> None:
     _held.clear()
     _beating.clear()
     _locks.clear()
+    _locked.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -39,8 +39,8 @@ class Writer:
     """When the process began, in ticks since the host was started; "" where the system does not say."""
 
     def is_of_this_host(self) -> bool:
-        """Return whether the process is one of those whose numbers this process can ask for."""
-        return self.host == identify_host()
+        """Return whether the process is one of those whose numbers this process can ask for, as on Windows none is."""
+        return os.name == "posix" and self.host == identify_host()
 
     def is_gone(self) -> bool:
         """Return whether the process has ended. Of another host nothing is known: False."""
@@ -66,16 +66,12 @@ def _make_writer(pid: int) -> Writer:
     return Writer(identify_host(), pid, read_process(pid)[1])
 
 
+@functools.lru_cache(maxsize=1)
 def identify_host() -> str:
     """Return ten hex digits for this host since it was started, and for the set of process numbers within it.
 
     Two containers of one machine, or two machines of one name, are different hosts.
     """
-    return _identify_host()
-
-
-@functools.lru_cache(maxsize=1)
-def _identify_host() -> str:
     known = [socket.gethostname()]
     with suppress(OSError):
         known.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
