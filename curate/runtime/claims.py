@@ -119,7 +119,7 @@ class HeldClaim:
             if self in _held:
                 _held.remove(self)
         with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            os.unlink(self.path)
         with suppress(OSError):  # There are other claims.
             self.path.parent.rmdir()
         for folder in self.made_folders:
@@ -239,10 +239,10 @@ def _write_claim(folder: Path, claim: Claim, made_folders: tuple[Path, ...]) -> 
     temporary = name_temporary(path)
     try:
         temporary.write_text(json.dumps(asdict(claim)) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        os.rename(temporary, path)
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)
     current = _scope.get()
     held = HeldClaim(claim, path, current, made_folders)
     with _registry:
@@ -290,7 +290,7 @@ def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
 def _take_over(path: Path, other: Claim, says: bool) -> None:
     """Remove the claim of a process that is gone."""
     with suppress(FileNotFoundError):
-        path.unlink()
+        os.unlink(path)
         if says:
             holder = f"pid {other.writer.pid} on {other.host}"
             text = f"from curate {other.verb}, {holder}, which began {other.began} and is gone"
@@ -394,7 +394,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
             finally:
                 _locked.discard(os.path.realpath(folder))
                 with suppress(OSError):
-                    path.unlink(missing_ok=True)
+                    os.unlink(path)
                 with suppress(OSError):  # There are claims.
                     path.parent.rmdir()
 
@@ -478,7 +478,7 @@ def _create_exclusively(path: Path, text: str) -> None:
             handle.write(text)
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)
 
 
 def _break_dead_lock(path: Path) -> None:
@@ -495,7 +495,7 @@ def _break_dead_lock(path: Path) -> None:
         if _read_claim(aside) != before:
             with suppress(OSError):
                 os.link(aside, path)
-        aside.unlink()
+        os.unlink(aside)
 
 
 def _is_lock_dead(path: Path, holder: Claim | None) -> bool:

@@ -139,7 +139,7 @@ def read_clock(folder: Path) -> float:
         return probe.stat().st_mtime
     finally:
         with suppress(OSError):
-            probe.unlink(missing_ok=True)
+            os.unlink(probe)
 
 
 def list_leftovers(folder: Path, output: str | None = None) -> list[Path]:
@@ -187,7 +187,7 @@ def remove_leftover(path: Path) -> None:
         if stat.S_ISDIR(path.lstat().st_mode):
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            os.unlink(path)
 
 
 def _find_last_write(path: Path, clock: float) -> float:
