@@ -6,6 +6,7 @@
     │   └── RowError       1    one bad row, raised only under ``--on-error stop``
     ├── ModelError         1    a reference model that cannot be loaded, or whose numbers cannot be trusted
     ├── TableError         1    a table that is missing, stale, or made from something else
+    ├── BusyError          1    another process that lives works on the same: wait for it
     ├── StorageError       1    the disk or a server refuses to read or write
     ├── GateError          4    a result fails a gate that the user set
     └── Interrupted      130    stopped by the user; complete parts are kept, and the same command continues
@@ -45,6 +46,10 @@ class ModelError(CurateError):
 
 class TableError(CurateError):
     """A table of the run directory is missing, stale, or made from other inputs."""
+
+
+class BusyError(CurateError):
+    """Another process, which is alive, works on the same tables: wait, and run the same command again."""
 
 
 class StorageError(CurateError):

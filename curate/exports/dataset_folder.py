@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
@@ -27,9 +27,11 @@ from curate.exports.formats.json_types import Finding, plan_lines, spell_feature
 from curate.exports.formats.shard_writer import WrittenShard
 from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.rundir import ownership
+from curate.rundir.claims import claim_output
 from curate.rundir.run import compute_fingerprint
-from curate.runtime import console
+from curate.runtime import console, files
 from curate.runtime.files import FULL, check_output_directory, describe_os_error, make_storage_error
+from curate.runtime.writers import list_leftovers, name_temporary, remove_leftover
 
 MADE_BY = "curate export"
 NEW_FOLDER = "name a new folder"
@@ -68,10 +70,9 @@ def build_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     """
     check_output_folder(out, overwrite)
     out = out.resolve() if out.is_symlink() else out
-    temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    temporary, old = name_temporary(out), name_temporary(_name_replaced(out))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(out)
         temporary.mkdir()
         yield temporary
         if out.exists():
@@ -171,13 +172,27 @@ def find_foreign(folder: Path) -> str | None:
     return None
 
 
-def _remove_leftovers(out: Path) -> None:
-    """Remove the temporary folders that a killed export left next to ``out``."""
-    start = f".{out.name}."
-    for path in out.parent.iterdir():
-        rest = path.name.removeprefix(start).split(".") if path.name.startswith(start) else []
-        if len(rest) == 2 and rest[0].isdigit() and rest[1] in ("tmp", "old"):
-            shutil.rmtree(path, ignore_errors=True)
+def _name_replaced(out: Path) -> Path:
+    """Return the path whose temporary names are for an export that is being replaced."""
+    return out.with_name(f"{out.name}.replaced")
+
+
+def claim_output_folder(out: Path, verb: str) -> None:
+    """Claim the folder of an export until the verb returns, and clear what killed exports left next to it.
+
+    An export that a killed one had put aside to replace it, and did not replace, is put back. Raises BusyError where
+    another process writes there.
+    """
+    if not out.name or out.name == ".." or not files.can_write_beside(out):
+        return  # which ``check_output_folder`` refuses
+    claim_output(out, verb)
+    out = out.resolve() if out.is_symlink() else out
+    replaced = list_leftovers(out.parent, _name_replaced(out).name)
+    if replaced and not out.exists():
+        with suppress(OSError):
+            os.replace(replaced.pop(), out)
+    for path in (*replaced, *list_leftovers(out.parent, out.name)):
+        remove_leftover(path)
 
 
 def _storage_error(error: OSError, out: Path) -> StorageError:

@@ -20,9 +20,10 @@ from curate.exports.formats.shards import TABLE_FORMATS
 from curate.exports.job import ExportChoice
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles
+from curate.rundir.claims import open_claimed
 from curate.rundir.document_blocks import BlockReader
 from curate.rundir.ownership import check_outside
-from curate.rundir.run import compute_fingerprint, list_local_paths, open_run
+from curate.rundir.run import compute_fingerprint, list_local_paths
 from curate.rundir.verdicts import tally
 from curate.rundir.verdicts.rejections import open_rejections
 from curate.runtime.files import check_output_directory, expand_home, make_storage_error
@@ -80,7 +81,8 @@ def write_probe(run: str, options: FilterOptions, out: str, memory_limit: str | 
     Raises GateError where the other criteria keep nothing, UsageError where three budgets are more than they keep.
     """
     low = build_side_criteria("low", options, 1)
-    opened = open_run(run)
+    opened = open_claimed(run, "filter", reads_only=True)
+    dataset_folder.claim_output_folder(expand_home(out), "filter")
     opened.finished_scores()
     check_outside(list_local_paths(opened), expand_home(out), "--probe ")
     reader = FilterJob(opened, open_rejections(opened), memory_limit, "none").open(low)

@@ -8,6 +8,7 @@ from typing import Any
 from curate.corpus import Corpus
 from curate.errors import CurateError, TableError
 from curate.rundir import decision_table, parquet, placements, scores_view, sql
+from curate.rundir.claims import describe_writing
 from curate.rundir.run import Run, hint_changed_corpus, spell_score_command
 from curate.rundir.verdicts import overlaps, reasons
 from curate.rundir.verdicts import rejections as rundir_rejections
@@ -81,6 +82,8 @@ class Funnel:
     """Documents of each bucket; None where there are no buckets that may be used."""
     order: Mapping[str, Any] | None = None
     """The parameters of the order; None where there is none that may be used."""
+    writing: tuple[str, ...] = ()
+    """One sentence for each verb that is writing in the run now: its tables are as they were, or in the making."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -122,6 +125,9 @@ class Funnel:
         return f"keeper: {self.keeper}" if self.keeper and line.is_of_duplicates else ""
 
     def _notes(self) -> list[str]:
+        lines = [line for note in self.writing for line in wrap_parts("now:", note.split(), indent=7)]
+        if self.writing:
+            return [*lines, *(line for note in self.stale for line in wrap_parts("stale:", note.split(), indent=7))]
         lines = [line for note in self.stale for line in wrap_parts("stale:", note.split(), indent=7)]
         if not self.complete:
             lines.append(
@@ -195,6 +201,7 @@ def read_funnel(run: Run) -> Funnel:
         aside=Aside() if rejections.hits is None else count_aside(run, rejections.hits),
         buckets=None if buckets is None else buckets["counts"].get("buckets", {}),
         order=None if order is None else order["parameters"],
+        writing=describe_writing(run.path),
     )
 
 

@@ -8,7 +8,7 @@ not have it or could not be read. A field that the starts of the files do not sh
 no document has is refused. How columns are named is in ``curate.rundir.columns.names``.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,7 +36,8 @@ from curate.rundir.columns.names import (
 )
 from curate.rundir.columns.scored_texts import ScoredTexts
 from curate.rundir.run import Run, spell_score_command
-from curate.runtime import console
+from curate.runtime import claims, console
+from curate.runtime.writers import sweep_leftovers
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
 LANGUAGES = ("language", "lang")
@@ -115,11 +116,12 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
     A column that lacks the part of a slice is left out; ``carry_columns`` then reads it when a verb needs it. So is one
     of ``optional`` that has no value.
     """
-    known, empty = dict((run.stage("carried") or {}).get("columns", {})), []
+    known: dict[str, Any] = {}
+    empty = []
     parts = [path.name for path in parquet.list_parts(run.scores)]
     known_parts = set(parts)
     for name in names:
-        parquet.remove_leftovers(locate_column(run, name))
+        sweep_leftovers(locate_column(run, name))
         for path in parquet.list_parts(locate_column(run, name)):
             if path.name not in known_parts:
                 ownership.remove_part(path)  # of a file that is gone
@@ -132,8 +134,13 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
             empty.append(name)
         if num_values or name not in optional:
             known[name] = {"made_from": made_from, "type": kinds.name_kind(kind), "values": num_values}
-    run.save("carried", {**(run.stage("carried") or {}), "columns": dict(sorted(known.items()))})
+    run.amend("carried", lambda before: _add_columns(before or {}, known))
     return empty
+
+
+def _add_columns(record: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of carried columns with some more."""
+    return {**record, "columns": dict(sorted({**record.get("columns", {}), **known}.items()))}
 
 
 def _read_kind(path: Path) -> pa.DataType:
@@ -191,8 +198,13 @@ def carry_columns(run: Run, names: Sequence[str]) -> dict[str, pa.DataType]:
         for name in missing:
             if not is_searchable(corpus, name):
                 check_document_column(corpus, name)
-        resolved = dict.fromkeys(resolve_name(corpus, name) for name in missing)
-        _read(run, corpus, tuple(resolved), made_from)
+        resolved = tuple(dict.fromkeys(resolve_name(corpus, name) for name in missing))
+        with claims.scope():
+            folders = [f"carried/{locate_column(run, name).name}" for name in resolved]
+            claims.hold_claim(run.path, claims.name_verb(), folders, waits=True)
+            run.refresh("carried")  # another verb may have carried it meanwhile
+            if rest := tuple(name for name in resolved if not is_carried(run, name)):
+                _read(run, corpus, rest, made_from)
     return {name: _kind_of(run, name) for name in names}
 
 
@@ -210,7 +222,7 @@ def find_carried(run: Run, name: str) -> str | None:
 def record_clashes(run: Run, corpus: Corpus) -> None:
     """Record the columns of the documents that have the names of columns of the scores."""
     clashes = [name for name in corpus.columns if is_score_name(name)]
-    run.save("carried", {"columns": {}, **(run.stage("carried") or {}), "clashes": clashes})
+    run.amend("carried", lambda before: {"columns": {}, **(before or {}), "clashes": clashes})
 
 
 def tell_clash(run: Run, name: str) -> None:

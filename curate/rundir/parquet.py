@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from curate.errors import TableError
 from curate.runtime.files import describe_os_error, replace_atomically
-from curate.runtime.processes import is_running
 from curate.runtime.text import quote_word
 
 _META = b"curate"
@@ -75,13 +74,6 @@ def list_parts(directory: Path) -> list[Path]:
     except OSError as error:
         raise describe_os_error(error) from error
     return sorted(directory / name for name in names if name.endswith(".parquet"))
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Remove the temporary files of writers that were killed (``.name.pid.tmp``), not those of running processes."""
-    for path in directory.glob(".*.tmp"):
-        if not is_running(path.name.split(".")[-2]):
-            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ stops with an error that names the command to run; it never mixes tables.
 import json
 import string
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,19 @@ from curate.errors import CorpusError, StorageError, TableError, UsageError
 from curate.rundir import ownership, parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
-from curate.runtime import console, files
+from curate.runtime import claims, console, files
 from curate.runtime.published import hide_model
 from curate.runtime.text import command, is_utf8, quote_path, quote_word
 
 FORMAT = 1
 """The version of ``run.json``."""
+STAGES_READ = {
+    "dedup": ("score", "decontaminate"),
+    "filter": ("score", "decontaminate", "dedup"),
+    "bucket": ("score", "decontaminate", "dedup", "filter"),
+    "order": ("score", "decontaminate", "dedup", "filter"),
+}
+"""The stages from whose tables a stage makes its own."""
 
 
 def compute_fingerprint(value: Any) -> str:
@@ -43,7 +51,12 @@ class Run:
 
     path: Path
     record: dict[str, Any] = field(default_factory=dict)
-    """The contents of ``run.json``: the record of each stage by its name, and ``format``."""
+    """The contents of ``run.json``: the record of each stage by its name, and ``format``.
+
+    As it was when the run was opened, with what was saved since: what others save meanwhile is in the file alone.
+    """
+    claim: claims.HeldClaim | None = field(default=None, compare=False)
+    """What the verb that opened the run claimed of it."""
     warned: bool = field(default=False, compare=False)
     """Whether ``warn_of_partial_counts`` was called."""
     reserved: tuple[str, ...] = field(default=(), compare=False)
@@ -113,12 +126,62 @@ class Run:
         ownership.remove_folder(self.path, name, *below)
 
     def save(self, name: str, record: Mapping[str, Any] | None) -> None:
-        """Replace the record of a stage, or remove it with None, and write ``run.json``. Raises StorageError."""
-        rest = {key: value for key, value in self.record.items() if key != name}
-        self.record = rest if record is None else {**rest, name: dict(record)}
-        self.record["format"] = FORMAT
+        """Replace the record of a stage in ``run.json``, or remove it with None; what others recorded there stays.
+
+        Raises StorageError, and TableError where a table that the stage was made from is another one now, or where the
+        claim was lost.
+        """
+        self.amend(name, lambda _: record)
+
+    def amend(self, name: str, change: Callable[[dict[str, Any] | None], Mapping[str, Any] | None]) -> None:
+        """Replace the record of a stage by what ``change`` makes of the one that ``run.json`` has now.
+
+        No other process changes the file in between. Raises what ``save`` raises.
+        """
         self.enter()
-        files.write_json(self.path / "run.json", dict(sorted(self.record.items())))
+        with self.lock():
+            now = read_record(self.path)
+            before = now.pop(name, None)
+            record = change(before if isinstance(before, dict) else None)
+            if record is not None:
+                self._check_unchanged(name, now)
+            self.record = {key: value for key, value in self.record.items() if key != name} | {"format": FORMAT}
+            if record is not None:
+                now[name] = self.record[name] = dict(record)
+            files.write_json(self.path / "run.json", dict(sorted({**now, "format": FORMAT}.items())))
+
+    def record_first(self, name: str, record: Mapping[str, Any]) -> bool:
+        """Save the record of a stage unless ``run.json`` has one by now, and return whether it was saved.
+
+        The record that is there is then known to this run.
+        """
+        self.amend(name, lambda before: record if before is None else before)
+        return self.stage(name) == dict(record)
+
+    def refresh(self, name: str) -> None:
+        """Read the record of a stage again, which another process may have changed."""
+        now = read_record(self.path)
+        self.record = {key: value for key, value in self.record.items() if key != name}
+        if name in now:
+            self.record[name] = now[name]
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock of the run directory for the moment of a change. Raises StorageError."""
+        if self.claim is not None:
+            self.claim.check_held()
+        try:
+            with claims.lock_folder(self.path):
+                yield
+        except OSError as error:
+            raise files.make_storage_error(error, self.path / "run.json") from error
+
+    def _check_unchanged(self, name: str, now: Mapping[str, Any]) -> None:
+        """Raise TableError where a stage that this one reads was run again, since the run was opened."""
+        for read in STAGES_READ.get(name, ()):
+            if _identify_record(self.record.get(read)) != _identify_record(now.get(read)):
+                message = f"curate {read} has run in {self.path} since curate {name} began to read its table"
+                raise TableError(message, "run the same command again")
 
     def list_hidden_signals(self) -> list[str]:
         """Return the signals that nobody asked for, which parts may have so that they can be asked for later."""
@@ -171,6 +234,11 @@ class Run:
             message = f"the corpus of {self.path} has changed since it was scored: a file's size or content differs"
             raise TableError(message, hint_changed_corpus(self, record))
         return corpus
+
+
+def _identify_record(record: Any) -> tuple[Any, Any] | None:
+    """Return what tells two makings of a table apart."""
+    return (record.get("fingerprint"), record.get("complete")) if isinstance(record, dict) else None
 
 
 @dataclass(slots=True)
@@ -328,7 +396,8 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
     if known is None:
         corpus = open_corpus(list(named or ()), **options)
         check_holds_text(corpus)
-        run.save("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()})
+        if not run.record_first("corpus", {"corpus": corpus.spec(), "identity": corpus.identity()}):
+            return choose_run_corpus(run, named, verb, **options)  # another verb has named one meanwhile
         return corpus
     corpus = run.corpus() if run.stage("score") else _reopen(known)
     for name, field_name in (("text_field", corpus.text_field), ("id_field", corpus.id_field)):
@@ -381,17 +450,23 @@ def open_run(path: str | Path, create: bool = False) -> Run:
     if create:
         files.check_output_directory(directory)
     file = directory / "run.json"
+    if not file.exists() and not create:
+        raise TableError(f"there is no run in {directory}", command("score CORPUS", directory))
+    return Run(directory, read_record(directory))
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """Return the contents of ``run.json``, nothing where there is none. Raises TableError where it cannot be read."""
+    file = directory / "run.json"
     if not file.exists():
-        if not create:
-            raise TableError(f"there is no run in {directory}", command("score CORPUS", directory))
-        return Run(directory)
+        return {}
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TableError(f"{file} cannot be read: {error}", "name another run with --run") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise TableError(f"{file} was written by another version of curate", "name another run with --run")
-    return Run(directory, record)
+    return record
 
 
 def list_differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -25,6 +25,7 @@ from curate.rundir import document_columns, parquet, schemas, sql
 from curate.rundir.run import Run
 from curate.rundir.sql import first_line
 from curate.rundir.verdicts.rejections import NO_REJECTIONS, Rejections, create_relation
+from curate.runtime.writers import name_temporary
 
 REJECTION_COLUMNS = {"contaminated": "decontaminate", "eval_sets": "decontaminate", "duplicate": "dedup"}
 """The columns that the hits and the duplicates add to the views, and the verb without which each is missing."""
@@ -51,7 +52,7 @@ def open_scores(
     for example ``4GB``, None for DuckDB's default. Raises UsageError for a memory limit that is not a size, TableError
     where a part cannot be read, and StorageError where memory or the disk runs out, also from queries within the block.
     """
-    spill = run.path / ".spill"
+    spill = name_temporary(run.path / "spill")
     try:
         with sql.connect(memory_limit, spill) as connection:
             if rejections:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from curate.errors import StorageError, UsageError
+from curate.runtime.writers import name_temporary, sweep_leftovers
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 EDGE_BYTES = 1 << 16
@@ -38,8 +39,8 @@ def replace_atomically(path: Path) -> Iterator[Path]:
     The folder is created. Raises StorageError where the operating system refuses, and where ``path`` is something that
     is no file: a folder, or a device or pipe, which the renaming would replace.
     """
-    check_output_file(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _check_regular(path)
+    temporary = name_temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -54,12 +55,30 @@ def replace_atomically(path: Path) -> Iterator[Path]:
 
 
 def check_output_file(path: Path) -> None:
-    """Raise StorageError where a file cannot be written at ``path``: before the work that would be lost."""
+    """Raise StorageError where a file cannot be written at ``path``: before the work that would be lost.
+
+    What killed writers of this file left beside it is removed.
+    """
+    _check_regular(path)
+    sweep_leftovers(path.parent, path.name)
+
+
+def _check_regular(path: Path) -> None:
+    """Raise StorageError where a file cannot be written at ``path``."""
     mode = _read_mode(path)
     if mode is not None and not stat.S_ISREG(mode):
         what = "Is a directory" if stat.S_ISDIR(mode) else "it is a device or a pipe, not a file"
         raise StorageError(f"{path} could not be written: {what}", "name a file")
     _check_folder_above(path)
+
+
+def can_write_beside(path: Path) -> bool:
+    """Return whether something can be made in the folder of a path, which may be missing itself."""
+    try:
+        _check_folder_above(path)
+    except StorageError:
+        return False
+    return True
 
 
 def check_output_page(path: Path, option: str) -> None:
@@ -152,7 +171,7 @@ def share_files(folder: Path) -> None:
 
     Libraries that write a temporary file first may leave files that only their owner can read.
     """
-    probe = folder / f".mode.{os.getpid()}.tmp"
+    probe = name_temporary(folder / "mode")
     try:
         probe.touch()
         usual = probe.stat().st_mode & 0o777

@@ -23,6 +23,7 @@ import typer
 from typer.models import ParameterInfo
 
 from curate.errors import UsageError
+from curate.runtime import claims
 from curate.runtime.choices import Dtype, Prefix, check_choice, choices_of
 
 P = ParamSpec("P")
@@ -160,7 +161,8 @@ def verb_function(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     _translate(kwargs, old, new, names[: len(args)])
             positional = [read(name, value) for name, value in zip(names, args, strict=False)]
             named = {name: read(name, value) for name, value in kwargs.items()}
-            return function(*positional, *args[len(names) :], **named)  # type: ignore[arg-type]
+            with claims.scope():
+                return function(*positional, *args[len(names) :], **named)  # type: ignore[arg-type]
 
         plain = [one.replace(annotation=_plain_type(one.annotation)) for one in parameters.values()]
         call.__signature__ = signature.replace(parameters=plain)  # type: ignore[attr-defined]

@@ -113,19 +113,6 @@ def _make_death_error(process: "subprocess.Popen[bytes]") -> StorageError:
     return StorageError(f"a worker process {how}; it may have run out of memory", "--workers 1")
 
 
-def is_running(pid: str) -> bool:
-    """Return whether another process of this host has this number; False for a text that is no number."""
-    if os.name != "posix" or not pid.isdecimal() or int(pid) == os.getpid():
-        return False
-    try:
-        os.kill(int(pid), 0)  # Signal 0 only asks.
-    except PermissionError:
-        return True  # of another user
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
-
-
 def serve() -> None:
     """Run a worker process: read items from stdin and write results to stdout, until stdin ends."""
     ignore_signals()

@@ -32,6 +32,7 @@ from curate.rundir import parquet
 from curate.rundir.run import name_part
 from curate.runtime import console, profiler
 from curate.runtime.threads import BackgroundWriter
+from curate.runtime.writers import sweep_leftovers
 
 Result = TypeVar("Result")
 
@@ -160,7 +161,7 @@ def run_slices(
     """
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
-        parquet.remove_leftovers(folder)
+        sweep_leftovers(folder)
     before = read_notes(work.folder, work.fingerprint, known)
     done = list_marks(before)
     resumed = sum_documents(before)

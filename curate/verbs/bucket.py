@@ -51,9 +51,10 @@ def bucket(
     """
     from pathlib import Path
 
+    from curate.rundir.claims import open_claimed
     from curate.rundir.columns.names import qualify_name, read_name
     from curate.rundir.ownership import JSON_KEYS, check_outside, is_json_with
-    from curate.rundir.run import list_local_paths, open_run
+    from curate.rundir.run import list_local_paths
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
     from curate.runtime.files import check_output_file, expand_home
@@ -61,7 +62,7 @@ def bucket(
     from curate.stages.bucket.cutoffs import check_reference, load_cutoffs
 
     _check_options(scheme, quantiles, by, within, cutoffs)
-    opened = open_run(run)
+    opened = open_claimed(run, "bucket")
     opened.reserve("buckets.parquet", "cutoffs.json")
     if save_cutoffs is not None:
         save_cutoffs = str(expand_home(save_cutoffs))

@@ -82,6 +82,7 @@ def decontaminate(
     from dataclasses import replace
 
     from curate.corpus import check_dialect_used
+    from curate.rundir.claims import open_claimed
     from curate.rundir.ownership import HITS_NAMES
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
@@ -94,7 +95,7 @@ def decontaminate(
     from curate.stages.decontaminate.scan import DecontaminationJob
 
     check_canaries_and_workers(canaries, workers)
-    opened = open_run(run, create=True)
+    opened = open_run(run, create=True) if verify else open_claimed(run, "decontaminate", create=True)
     page = expand_home(report) if report else opened.path / "contamination.html"
     locked = expand_home(lock) if lock else opened.path / "evals.lock"
     if not verify:

@@ -76,8 +76,8 @@ def dedup(
     lowest-ppl`` finds no scores.
     """
     from curate.corpus import check_dialect_used
+    from curate.rundir.claims import open_claimed
     from curate.rundir.ownership import DEDUP_NAMES
-    from curate.rundir.run import open_run
     from curate.runtime import console, threads
     from curate.runtime.numbers import parse_size
     from curate.stages.dedup.duplicates_table import DedupJob
@@ -87,7 +87,7 @@ def dedup(
     check_dedup_options(threshold, shingle, permutations, seed, workers)
     memory = DEFAULT_MEMORY if memory_limit is None else memory_limit
     parse_size(memory, "--memory-limit")
-    opened = open_run(run, create=True)
+    opened = open_claimed(run, "dedup", create=True)
     opened.reserve(*DEDUP_NAMES, emptied=("dedup",))
     if keeper == "lowest-ppl" and opened.finished_scores()["made_from"]["model"].get("model") == "none":
         raise UsageError(f"--keeper lowest-ppl: {run} was scored without a model", "--keeper longest")

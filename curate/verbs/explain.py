@@ -24,6 +24,8 @@ def explain(
     Raises UsageError for an id that no document has; the message names the nearest ids.
     """
     from curate.reports.document import explain_document
+    from curate.rundir.claims import blame_writers
     from curate.rundir.run import open_run
 
-    return explain_document(open_run(run), id)
+    with blame_writers(run):
+        return explain_document(open_run(run), id)

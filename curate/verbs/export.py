@@ -85,8 +85,9 @@ def export(
     from curate.exports.tokens.ordered import check_token_buckets
     from curate.exports.write import build_export, check_any_kept, choose_prefix
     from curate.rundir import decision_table
+    from curate.rundir.claims import open_claimed
     from curate.rundir.ownership import check_outside
-    from curate.rundir.run import list_local_paths, open_run
+    from curate.rundir.run import list_local_paths
     from curate.rundir.verdicts import rejections
     from curate.runtime.files import expand_home
     from curate.runtime.numbers import parse_size
@@ -97,7 +98,7 @@ def export(
         raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
     shard_bytes, target = parse_size(shard_size, "--shard-size"), expand_home(out)
     memory = parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
-    opened = open_run(run)
+    opened = open_claimed(run, "export")
     decision_table.open_filter(opened)
     corpus = opened.corpus()
     spelled = options.open_spelling(corpus, tokenizer, layout, append)
@@ -106,6 +107,7 @@ def export(
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
     check_outside(list_local_paths(opened), target, "")
+    dataset_folder.claim_output_folder(target, "export")
     dataset_folder.check_output_folder(target, overwrite)
     dataset_folder.warn_of_misread_path(target)
     if push_to_hub is not None:

@@ -79,12 +79,12 @@ def order(
     Raises UsageError for a parameter that the schedule does not read or a column that is not there, and TableError
     where a table of the run is stale.
     """
-    from curate.rundir import parquet
+    from curate.rundir.claims import open_claimed
     from curate.rundir.columns.names import read_name
-    from curate.rundir.run import open_run
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
     from curate.runtime import numbers
+    from curate.runtime.writers import name_temporary
     from curate.stages.order import schedules
     from curate.stages.order.positions import (
         arrange_documents,
@@ -99,7 +99,7 @@ def order(
     asked = schedules.schedule_of(schedule, {**given, "warmup_share": warmup_share, "start": start})
     _check_options(jitter, seed)
     limit = numbers.parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
-    opened = open_run(run)
+    opened = open_claimed(run, "order", reads_only=dry_run)
     if not dry_run:
         opened.reserve("order.parquet")
     read = opened.finished_scores()["counts"]["read"]
@@ -108,7 +108,7 @@ def order(
     stratify = None if stratify is None else read_name(stratify)
     parameters = {"by": column, "direction": direction, "schedule": schedule, **asked.parameters}
     parameters |= {"jitter": jitter, "stratify": stratify, "seed": seed, "generator": "PCG64"}
-    with open_scratch(opened.path / ".scratch", read, limit) as scratch:
+    with open_scratch(name_temporary(opened.path / "scratch"), read, limit) as scratch:
         ranked = rank_documents(opened, column, stratify, direction == "descending", scratch, read, found)
         ranks = arrange_documents(ranked, asked, jitter, seed, scratch)
         summary = summarise_order(opened, ranked, ranks, parameters, asked)
@@ -117,7 +117,6 @@ def order(
 
             return replace(summary, dry_run=True)
         positions = compute_positions(ranked, ranks, scratch)
-        parquet.remove_leftovers(opened.path)
         write_positions(opened, positions, summary, found, read)
     return summary
 

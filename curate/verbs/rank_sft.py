@@ -109,6 +109,7 @@ def rank_sft(
     from pathlib import Path
 
     from curate.reference import protocol
+    from curate.rundir.claims import claim_folder
     from curate.rundir.ownership import check_outside
     from curate.runtime.files import check_output_directory, expand_home
     from curate.sft.datasets import open_sets
@@ -141,7 +142,9 @@ def rank_sft(
     for option, folder in (("--out", out), ("--examples", examples)):
         if folder:
             check_outside(list_paths(sets), expand_home(folder), f"{option} ")
-    session = RankingSession(sets, open_response_cache(out), options, restart)
+    cache = open_response_cache(out)
+    claim_folder(cache.path, "rank-sft", ("", "responses/*"))
+    session = RankingSession(sets, cache, options, restart)
     session.draw_all()
     return rank_datasets(session, variants, reading, chat_model, until_separated, examples)
 

@@ -45,14 +45,15 @@ def report(
     from curate.reports.page.collect import collect_report
     from curate.reports.page.examples import parse_percentiles
     from curate.reports.page.html import write_report
+    from curate.rundir.claims import claim_output, open_claimed
     from curate.rundir.ownership import check_outside
-    from curate.rundir.run import list_local_paths, open_run
+    from curate.rundir.run import list_local_paths
     from curate.runtime.files import check_output_page, expand_home
 
     shares = parse_percentiles(percentiles)
     if tokens_of < 0:
         raise UsageError(f"--tokens-of must be 0 or more, not {tokens_of}", "--tokens-of 3")
-    opened = open_run(run)
+    opened = open_claimed(run, "report", reads_only=out is not None)
     page = expand_home(out) if out is not None else opened.path / "report.html"
     if os.path.isdir(page):  # which a name that is too long does not make fail
         hint = f"--out {quote_word(str(page / 'report.html'))}"
@@ -66,6 +67,8 @@ def report(
     check_outside(list_local_paths(opened), page.with_suffix(".json"), "--out ")
     check_output_page(page, "--out")
     check_numbers_file(page.with_suffix(".json"))
+    if out is not None:
+        claim_output(page, "report")
     found = collect_report(opened, domain, shares, tokens_of)
     numbers = page.with_suffix(".json")
     if out is None:

@@ -47,6 +47,7 @@ def run(
     from curate.recipes.recipe import FIX_HINT, make_refusal, read_recipe
     from curate.recipes.runner import RecipeRunner
     from curate.recipes.step_records import StepRecords
+    from curate.rundir.claims import open_claimed
     from curate.rundir.ownership import RECIPE_NAMES, VERB_TO_NAMES
     from curate.rundir.run import open_run
 
@@ -54,7 +55,8 @@ def run(
     verbs = {verb: read_parameters(function) for verb, function in functions.items()}
     checked = read_recipe(recipe, verbs, as_list(set))
     named = checked.run if run is None else run
-    opened = open_run(DEFAULT_RUN if named is None else named, create=True)
+    folder = DEFAULT_RUN if named is None else named
+    opened = open_run(folder, create=True) if dry_run else open_claimed(folder, "run", create=True)
     for step in checked.steps:
         opened.reserve(*RECIPE_NAMES, *VERB_TO_NAMES.get(step.verb, ()))
     book = StepRecords(opened.path)

@@ -121,8 +121,8 @@ def score(
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
+    from curate.rundir.claims import open_claimed
     from curate.rundir.ownership import SCORE_FOLDERS, SCORE_NAMES, check_apart
-    from curate.rundir.run import open_run
     from curate.runtime import console, profiler
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
@@ -154,7 +154,7 @@ def score(
     if not paths:
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
 
-    opened = open_run(run, create=True)
+    opened = open_claimed(run, "score", create=True)
     opened.reserve(*SCORE_NAMES, emptied=SCORE_FOLDERS if restart else ())
     check_apart(paths, opened.path)
     before = None if restart else opened.stage("score")

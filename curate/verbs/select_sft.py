@@ -54,7 +54,7 @@ def select_sft(
 
     require_example_numbers(run)
     options = replace(choose_criterion(by, rate, tokens), max_ppl=max_ppl, min_tokens=min_tokens)
-    return decide_documents(run, options, ledger="none", show=show, dry_run=dry_run)
+    return decide_documents(run, options, ledger="none", verb="select-sft", show=show, dry_run=dry_run)
 
 
 def choose_criterion(by: str, rate: float | None, tokens: str | int | None) -> "FilterOptions":

@@ -16,9 +16,12 @@ def status(run: RunOption = DEFAULT_RUN) -> "Funnel":
     Without a filter, a document is kept when it was scored and is neither contaminated nor a duplicate. Works while
     scores are being made. Stale stages are named and not counted.
 
-    Raises TableError where the run has no scores, or parts of them are missing.
+    Raises TableError where the run has no scores, or parts of them are missing; BusyError where they cannot be read
+    because another process is writing them.
     """
     from curate.reports.funnel import read_funnel
+    from curate.rundir.claims import blame_writers
     from curate.rundir.run import open_run
 
-    return read_funnel(open_run(run))
+    with blame_writers(run):
+        return read_funnel(open_run(run))

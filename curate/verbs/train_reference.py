@@ -109,6 +109,7 @@ def train_reference(
     import torch
 
     from curate.reference.training import TrainingConfig, train
+    from curate.rundir.claims import claim_folder
     from curate.rundir.ownership import check_outside
     from curate.runtime.files import check_output_directory, expand_home
 
@@ -134,6 +135,7 @@ def train_reference(
     out = str(expand_home(out))
     check_output_directory(Path(out))
     check_outside([*as_list(corpus), *([held_out] if held_out else [])], Path(out), "--out ")
+    claim_folder(Path(out), "train-reference", ("", ".training"))
     options = {"text_field": text_field, "delimiter": delimiter, "quoting": quoting}
     texts, groups, read = open_texts(as_list(corpus), options, limit, sample, seed, balance)
     measured, _, measured_read = (

@@ -1,6 +1,5 @@
 """The loop over slices: any dealing of the units leaves the same parts, and what is missing at the end is an error."""
 
-import os
 import pickle
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from helpers.leftovers import name_leftover, name_living
 from helpers.runs import write_lines
 
 import curate
@@ -230,7 +230,7 @@ def test_a_part_behind_the_last_slice_of_its_file_is_an_error(tmp_path, corpus):
 def test_temporary_files_of_killed_writers_go_and_those_of_running_ones_stay(tmp_path, corpus):
     work = CountWords(tmp_path / "parts")
     work.folder.mkdir()
-    dead, live = (work.folder / f".00000-000000.parquet.{pid}.tmp" for pid in (99_999_999, os.getppid()))
+    dead, live = (work.folder / name("00000-000000.parquet") for name in (name_leftover, name_living))
     dead.touch()
     live.touch()
     run_slices(corpus, work)

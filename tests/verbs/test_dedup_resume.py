@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers.leftovers import name_leftover
 from helpers.near_copies import edited, far, random_documents, rows_of, run_on, spelled, words_of
 from helpers.runs import write_lines
 
@@ -105,7 +106,7 @@ def test_an_interruption_while_pairs_are_verified_keeps_the_sketches(many, monke
 def test_a_part_that_is_missing_costs_what_lies_behind_it_alone(many, monkeypatch):
     many.interrupt(monkeypatch, 9)
     parquet.list_parts(many.sketches)[4].unlink()
-    (many.sketches / ".000000.99999999.tmp").write_text("left by a killed writer")
+    (many.sketches / name_leftover("00000-000000.parquet")).write_text("left by a killed writer")
     written = stop_after(monkeypatch, 10**6)
     many.dedup()
     assert written[0].name.endswith("-000004.parquet")

@@ -6,6 +6,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from helpers.exports import FORMATS, files_of, load
+from helpers.leftovers import name_leftover
 from helpers.runs import make_run, numbered_run, write_lines
 
 from curate.errors import CorpusError, GateError, Interrupted, StorageError, TableError, UsageError
@@ -160,10 +161,11 @@ def test_an_export_that_breaks_off_leaves_nothing_and_keeps_the_old_one(tmp_path
 
 def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path):
     run = numbered_run(tmp_path, [{}])
-    (tmp_path / ".out.4711.tmp" / "train").mkdir(parents=True)
+    left = tmp_path / name_leftover("out")
+    (left / "train").mkdir(parents=True)
     (tmp_path / ".out.keep").mkdir()
     export(str(tmp_path / "out"), str(run.path))
-    assert not (tmp_path / ".out.4711.tmp").exists()
+    assert not left.exists()
     assert (tmp_path / ".out.keep").exists()
 
 

@@ -27,6 +27,7 @@ from curate.corpus.readers.json_layout import find_layout, holds_json
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, UsageError
 from curate.runtime import console, files
+from curate.runtime.writers import name_temporary
 
 FOLDER = "streams"
 CHUNK_BYTES = 1 << 20
@@ -55,7 +56,7 @@ def spool_streams(paths: Sequence[str], run: Path, enter: Callable[[], None] | N
 
 def _spool(path: str, name: str, folder: Path, number: int) -> str:
     """Copy a stream to a file, and return its path."""
-    part = folder / f".{os.getpid()}.{number}.part"
+    part = name_temporary(folder / "stream")
     title = "standard input" if name == "-" else name
     had_run = folder.parent.exists()
     try:

@@ -21,6 +21,7 @@ from curate.reference.checkpoints.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
+from curate.runtime import claims
 from curate.runtime.files import check_output_directory, replace_atomically, share_files
 
 WORK = ".training"
@@ -59,7 +60,7 @@ def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
         if differing:
             raise TableError(f"{out} holds a training with {differing}", "name another --out, or start over: --restart")
         return
-    if record is None and out.exists() and any(out.iterdir()) and not (out / WORK).exists():
+    if record is None and out.exists() and _holds_files(out) and not (out / WORK).exists():
         raise TableError(f"{out} is not empty and holds no training", NEW_FOLDER)
     shutil.rmtree(out / WORK, ignore_errors=True)
     (out / WORK).mkdir(parents=True, exist_ok=True)
@@ -112,6 +113,11 @@ def _read_made(work: Path) -> set[str]:
         return set(WRITTEN) if (work / "premise.json").exists() else set()
     except (OSError, ValueError, TypeError) as error:
         raise TableError(f"{work / 'made.json'} cannot be read: {error}", NEW_FOLDER) from error
+
+
+def _holds_files(out: Path) -> bool:
+    """Return whether anything is in a folder but the claim on it."""
+    return any(path.name != claims.FOLDER for path in out.iterdir())
 
 
 def find_difference(recorded: Mapping[str, Any], premise: Mapping[str, Any], name: str = "") -> str:

@@ -25,7 +25,7 @@ from curate.corpus.slice_marks import describe_slices
 from curate.errors import CorpusError
 from curate.reference.likelihood import Likelihoods
 from curate.rundir import document_columns, ownership, parquet
-from curate.rundir.run import Run, compute_fingerprint, name_part, open_run
+from curate.rundir.run import Run, compute_fingerprint, name_part
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet
 from curate.sft.datasets.reading import read_record
@@ -96,7 +96,7 @@ def write_example_runs(
 
 def reserve_example_run(path: Path) -> Run:
     """Return the run of a dataset, before anything is written. Raises UsageError or TableError for foreign files."""
-    run = open_run(path, create=True)
+    run = open_claimed(path, "rank-sft", create=True)
     run.reserve(*ownership.SCORE_NAMES, emptied=ownership.SCORE_FOLDERS)
     return run
 

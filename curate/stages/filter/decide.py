@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from curate.errors import GateError, UsageError
 from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql
+from curate.rundir.claims import open_claimed
 from curate.rundir.columns.names import (
     find_path,
     has_column,
@@ -19,7 +20,7 @@ from curate.rundir.columns.names import (
     split_group_columns,
 )
 from curate.rundir.document_blocks import BlockReader
-from curate.rundir.run import Run, compute_fingerprint, open_run
+from curate.rundir.run import Run, compute_fingerprint
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import overlaps, tally
 from curate.rundir.verdicts.rejections import Rejections, open_rejections
@@ -61,19 +62,21 @@ def decide_documents(
     memory_limit: str | None = None,
     ledger: str | None = None,
     *,
+    verb: str = "filter",
     show: bool = False,
     dry_run: bool = False,
 ) -> FilterSummary:
     """Decide which documents of a run to keep, or with ``dry_run`` compare what criteria would keep.
 
-    Raises UsageError for options that are wrong or name no criterion, TableError where a table of the run is stale or
-    not complete, and GateError where nothing would be kept; then the decisions of the run stay as they are.
+    ``verb`` is what was typed: ``filter`` or ``select-sft``. Raises UsageError for options that are wrong or name no
+    criterion, TableError where a table of the run is stale or not complete, and GateError where nothing would be kept;
+    then the decisions of the run stay as they are.
     """
     trials = [build_criteria(trial) for trial in split_trials(options)] if dry_run else []
     criteria = build_criteria(options) if len(trials) <= 1 else trials[0]
     if show and (len(trials) > 1 or not criteria):
         raise UsageError("--show is about the boundaries of one decision", "name one criterion, with one value each")
-    opened = open_run(run)
+    opened = open_claimed(run, verb, reads_only=dry_run or not criteria)
     if not dry_run:
         opened.reserve("filter.parquet")
     opened.finished_scores()

@@ -17,11 +17,13 @@ from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError, UsageError
 from curate.rundir import document_columns, ownership, parquet
+from curate.rundir.claims import open_claimed, read_claimed
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
+from curate.runtime.writers import name_temporary
 from curate.stages.score.arrange import Arrangement, PlacedPart, arrange_parts, read_scored_parts
 from curate.stages.score.moves import describe_carried, is_carried_for, write_slices
 from curate.stages.score.request import (
@@ -98,7 +100,7 @@ def merge_runs(paths: Sequence[str], into: str, allow_mixed: bool = False) -> Me
         check_mergeable(merged[0], other, allow_mixed)
     corpus = join_corpora([each.corpus for each in merged])
     origins = [identify_source(source) for source in corpus.sources]
-    run = open_run(into, create=True)
+    run = open_claimed(into, "merge", create=True)
     run.reserve(*ownership.SCORE_NAMES)
     parts = [part for each in merged for part in read_scored_parts(each.run.scores, each.record["parts"])]
     arrangement = arrange_parts(corpus, origins, parts, run.scores)
@@ -129,7 +131,7 @@ def open_merged_run(path: str) -> MergedRun:
 
     Raises TableError where it cannot be merged, and what ``Run.corpus`` raises.
     """
-    run = open_run(path)
+    run = read_claimed(open_run(path), "merge")
     record = run.finished_scores()
     if "parts" not in record:
         message = f"the scores in {run.path} are of an earlier version, which does not say of which files they are"
@@ -279,8 +281,7 @@ def copy_part(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, A
         write_slices(path, target, placed, note)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = name_temporary(target)
     try:
         os.link(path, temporary)
     except OSError:

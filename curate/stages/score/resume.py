@@ -35,6 +35,7 @@ from curate.rundir.run import (
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.text import command
+from curate.runtime.writers import sweep_leftovers
 from curate.stages.score import columns
 from curate.stages.score.arrange import Arrangement, arrange_parts, read_scored_parts
 from curate.stages.score.changes import (
@@ -338,7 +339,7 @@ def _arrange(scores: ResumableScores) -> None:
     run, record, before = scores.run, scores.record, scores.run.stage("score")
     assert record is not None and before is not None
     for folder in (run.scores, run.aside):
-        parquet.remove_leftovers(folder)
+        sweep_leftovers(folder)
     parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"])]
     arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores, scores.reread)
     has_changed = scores.fingerprint_corpus() != record["made_from"]["corpus"]

@@ -61,8 +61,8 @@ def discard_scores(run: Run) -> None:
         ownership.check_removable(run.path, name)
     for name in SCORE_FOLDERS:
         run.remove(name)
-    for name in ("score", "carried"):
-        run.record.pop(name, None)
+    run.save("carried", None)
+    run.record.pop("score", None)  # until the new record replaces that in run.json
 
 
 def complete_scores(

@@ -1,0 +1,133 @@
+"""Which verb reads and writes which tables of a run, so that two verbs at once cannot spoil one another's work.
+
+A verb opens its run through ``open_claimed``, and has its tables to itself until it returns: no other process writes
+what it reads or reads what it writes. Those that ask meanwhile are told who has it (``BusyError``). A column of the
+documents (``carried/NAME``) is claimed by whoever reads it first; a verb that needs it too waits for that
+(``document_columns.carry_columns``). ``status`` and ``explain`` claim nothing: they read while others write, and say
+so.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.errors import BusyError, UsageError
+from curate.rundir.run import Run, open_run
+from curate.runtime import claims, files
+from curate.runtime.text import command
+from curate.runtime.writers import sweep_leftovers
+
+SCORES = ("scores", "carried")
+REJECTING = ("hits", "duplicates.parquet")
+DECIDED = ("scores", *REJECTING, "filter.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class TableUse:
+    """The tables that a verb writes and those that it reads, by their names in the run directory."""
+
+    writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    """Where else it writes, as patterns below the run directory."""
+
+
+USES = {
+    "score": TableUse(SCORES, (), ("scores", "carried/*", "aside", "aside/*", "streams")),
+    "merge": TableUse(SCORES, (), ("scores", "carried/*")),
+    "rank-sft": TableUse(SCORES, (), ("scores", "carried/*")),
+    "decontaminate": TableUse(("hits",), ("scores",), ("hits", "streams")),
+    "dedup": TableUse(("duplicates.parquet",), ("scores", "hits"), ("dedup/sketches/*", "streams")),
+    "filter": TableUse(("filter.parquet",), ("scores", *REJECTING), ("carried/*",)),
+    "select-sft": TableUse(("filter.parquet",), ("scores", *REJECTING), ("carried/*",)),
+    "bucket": TableUse(("buckets.parquet",), DECIDED, ("carried/*",)),
+    "order": TableUse(("order.parquet",), DECIDED, ("carried/*",)),
+    "export": TableUse((), (*DECIDED, "buckets.parquet", "order.parquet")),
+    "report": TableUse(("report.html",), (*DECIDED, "buckets.parquet", "order.parquet"), ("carried/*",)),
+    "run": TableUse(("recipe.yaml",)),
+}
+"""What each verb does to a run."""
+
+
+def open_claimed(path: str | Path, verb: str, create: bool = False, reads_only: bool = False) -> Run:
+    """Open a run directory as ``open_run`` does, and claim the tables that a verb uses until the verb returns.
+
+    ``verb`` is a name in ``USES``; with ``reads_only`` it writes none, as in a dry run. What killed
+    writers left in the folders that it writes is removed. Raises BusyError where another process uses the tables in a
+    way that excludes this.
+    """
+    use = USES[verb]
+    folder = open_run(path, create).path
+    writes = () if reads_only else use.writes
+    try:
+        held = claims.hold_claim(folder, verb, writes, use.reads)
+    except BusyError as error:
+        raise _suggest_waiting(error, folder) from None
+    if writes:
+        for each in (folder, *(found for pattern in use.folders for found in sorted(folder.glob(pattern)))):
+            sweep_leftovers(each)
+    run = open_run(path, create)
+    run.claim = held
+    return run
+
+
+def _suggest_waiting(error: BusyError, folder: Path) -> BusyError:
+    """Return the error with the command that shows when a run may be used again."""
+    later = "then run the same command again, or name another --run"
+    return BusyError(error.message, f"{command('status', folder)} shows how far it is; {later}")
+
+
+def read_claimed(run: Run, verb: str) -> Run:
+    """Claim the scores of a run that is open for a verb that reads nothing else of it, and return it read again."""
+    claims.hold_claim(run.path, verb, (), SCORES)
+    return open_run(run.path)
+
+
+def claim_output(path: Path, verb: str) -> None:
+    """Claim a file or a folder outside of a run until the verb returns: its claim lies in the folder above it.
+
+    Raises BusyError where another process writes it.
+    """
+    resolved = path.resolve()
+    claims.hold_claim(resolved.parent, verb, (resolved.name,))
+
+
+def claim_folder(folder: Path, verb: str, folders: Sequence[str]) -> None:
+    """Claim all of a folder that is no run until the verb returns, and remove what killed writers left in it.
+
+    ``folders`` are patterns of those below it in which the verb writes, "" for itself. Raises BusyError where another
+    process writes there.
+    """
+    claims.hold_claim(folder, verb, (".",))
+    for pattern in folders:
+        for each in sorted(folder.glob(pattern)) if pattern else (folder,):
+            sweep_leftovers(each)
+
+
+def describe_writing(folder: Path) -> tuple[str, ...]:
+    """Return a sentence for each table of a run that another process, which is alive, is writing now."""
+    return tuple(
+        claims.explain_conflict(folder, claim, "writing", claim.writes[0], silent).message
+        for claim, silent in claims.list_writing(folder)
+    )
+
+
+@contextmanager
+def blame_writers(path: str | Path) -> Iterator[None]:
+    """Turn an error of reading a run into one that says who writes it, where somebody does.
+
+    A reader without a claim may find a part gone, half of two tables, or a run that has only begun. Raises BusyError.
+    """
+    try:
+        yield
+    except (UsageError, BusyError):
+        raise
+    except Exception as error:
+        folder = files.expand_home(path)
+        writing = claims.list_writing(folder)
+        if not writing:
+            raise
+        claim, silent = writing[0]
+        busy = claims.explain_conflict(folder, claim, "writing", claim.writes[0], silent)
+        raise BusyError(busy.message, "run the same command again when that has ended") from error
