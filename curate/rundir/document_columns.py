@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents
 from curate.errors import CurateError, TableError, UsageError
-from curate.rundir import parquet
+from curate.rundir import manifests, parquet
 from curate.rundir.columns import kinds, spelling
 from curate.rundir.columns.names import (
     PREFIX,
@@ -34,7 +34,7 @@ from curate.rundir.columns.names import (
     split_names,
     suggest_name,
 )
-from curate.rundir.run import Run, spell_score_command
+from curate.rundir.run import Run, spell_mending_command, spell_score_command
 from curate.runtime import console
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
@@ -114,7 +114,10 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
         if not num_values:
             empty.append(name)
         if num_values or name not in optional:
-            known[name] = {"made_from": made_from, "type": kinds.name_kind(kind), "values": num_values}
+            folder = locate_column(run, name)
+            manifest = run.record_manifest(f"{folder.parent.name}/{folder.name}")
+            column = {"made_from": made_from, "type": kinds.name_kind(kind), "values": num_values}
+            known[name] = {**column, manifests.KEY: manifest}
     run.save("carried", {**(run.stage("carried") or {}), "columns": dict(sorted(known.items()))})
     return empty
 
@@ -220,11 +223,18 @@ def list_carried(run: Run) -> tuple[str, ...]:
 
 
 def is_carried(run: Run, name: str) -> bool:
-    """Return whether a column is carried: complete, and with a part for each part of the scores."""
+    """Return whether a column is carried: complete, and with a part for each part of the scores.
+
+    Raises DamageError where parts of it are missing, truncated or altered.
+    """
     record = (run.stage("carried") or {}).get("columns", {}).get(name)
     score = run.stage("score")
     if record is None or score is None or record["made_from"] != score["made_from"]["corpus"]:
         return False
+    if score.get("complete") and manifests.KEY in record:
+        folder = locate_column(run, name)
+        mend = spell_mending_command(run, score)
+        run.check_manifest(f"{folder.parent.name}/{folder.name}", record, mend)
     return [path.name for path in parquet.list_parts(locate_column(run, name))] == [
         path.name for path in parquet.list_parts(run.scores)
     ]

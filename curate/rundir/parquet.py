@@ -2,7 +2,7 @@
 
 import json
 import os
-import shlex
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import TableError
+from curate.errors import DamageError, TableError
+from curate.runtime import console, threads
 from curate.runtime.files import describe_os_error, replace_atomically
 from curate.runtime.processes import is_running
+from curate.runtime.text import quote_path
 
 _META = b"curate"
+PART_NAME = re.compile(r"([0-9a-z][0-9]{4,}-[0-9a-z][0-9]{5,}|[0-9a-f]{32})\.parquet")
+"""How the parts of the tables of a run, and those that were put aside, are called."""
+STRAY = ".stray"
+"""What a hint appends to the name of a file that does not belong into a table, so that it is none of its parts."""
 
 
 def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None:
@@ -26,7 +32,8 @@ def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None
     """
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     with replace_atomically(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({_META: note}), temporary, compression="zstd")
+        noted = table.replace_schema_metadata({_META: note})
+        pq.write_table(noted, temporary, compression="zstd", write_page_checksum=True)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -37,10 +44,14 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         note = (pq.read_schema(path).metadata or {}).get(_META)
     except (OSError, pa.ArrowException) as error:
-        raise TableError(f"{path} is not a complete Parquet file: {error}", suggest_mending(path)) from error
+        cause = (getattr(error, "strerror", None) or str(error)).strip().split("\n", 1)[0]
+        raise DamageError(f"{path} is not a complete Parquet file: {cause}", suggest_mending(path)) from error
     if note is None:
         raise TableError(f"{path} was not written by curate", "move it away, or name another run with --run")
-    value = json.loads(note)
+    try:
+        value = json.loads(note)
+    except ValueError as error:
+        raise DamageError(f"{path} is altered: its metadata are no JSON", suggest_mending(path)) from error
     return value if isinstance(value, dict) else {}
 
 
@@ -67,36 +78,66 @@ def remove_leftovers(directory: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turn an error of reading a part within the block into a TableError that names it and says how to mend it."""
+    """Turn an error of reading a part within the block into a DamageError that names it and says how to mend it."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         raise explain_damage(path, error) from error
 
 
-def explain_damage(path: Path, error: BaseException) -> TableError:
-    """Return the error for a part of the scores or of a carried column that cannot be read."""
-    cause = str(error).strip().split("\n", 1)[0]
-    return TableError(f"{path} cannot be read: {cause}", suggest_mending(path))
+def explain_damage(path: Path, error: BaseException) -> DamageError:
+    """Return the error for a file of a table that cannot be read."""
+    cause = (getattr(error, "strerror", None) or str(error)).strip().split("\n", 1)[0]
+    return DamageError(f"{path} cannot be read: {cause}", suggest_mending(path))
 
 
 def suggest_mending(path: Path) -> str:
-    """Return how a damaged part is made again: without it, the verb that wrote it does so."""
-    again = "start over with --restart"
-    if path.parent.name == "scores":
-        again = "then the same curate score command again: it scores what is missing"
-    if path.parent.parent.name == "carried":
-        again = "then the same command again: it reads the column from the corpus"
-    return f"rm {shlex.quote(str(path))}, {again}" if again.startswith("then") else again
+    """Return how a damaged part is made again: the verb that wrote it does so."""
+    if path.parent.name in ("scores", "aside") or path.parent.parent.name == "carried":
+        return "the same curate score command again makes what is damaged again, and keeps the rest"
+    if path.parent.name == "hits":
+        return "the same curate decontaminate command again makes what is damaged again, and keeps the rest"
+    return "start over with --restart"
 
 
-def find_damage(paths: Iterable[Path]) -> TableError | None:
+def discard_damaged(paths: Iterable[Path]) -> list[Path]:
+    """Remove those of some parts that cannot be read to their end, saying so, and return them.
+
+    Raises what ``discard_part`` raises.
+    """
+    paths = list(paths)
+    errors = threads.map_in_order(check_part, paths, threads.count_cores())
+    damaged = [(path, error) for path, error in zip(paths, errors, strict=True) if error is not None]
+    for path, error in damaged:
+        discard_part(path, error.message)
+    return [path for path, _ in damaged]
+
+
+def discard_part(path: Path, message: str) -> None:
+    """Remove a damaged part of a table, which its verb makes again, and say so with ``message``.
+
+    Raises DamageError for what has not the name of a part, or is a folder: curate did not write it.
+    """
+    is_folder = path.is_dir() and not path.is_symlink()
+    if is_folder or not PART_NAME.fullmatch(path.name):
+        what = "is a folder, not a part of this table" if is_folder else "is no part of this table"
+        stray = path.with_name(f"{path.name}{STRAY}")
+        raise DamageError(f"{path} {what}", f"mv {quote_path(path)} {quote_path(stray)}")
+    console.say("damaged", f"{message}; it is made again")
+    path.unlink(missing_ok=True)
+
+
+def find_damage(paths: Iterable[Path]) -> DamageError | None:
     """Return the error for the first of some parts that cannot be read to its end; None where all can."""
-    for path in paths:
-        try:
-            with naming(path), pq.ParquetFile(path) as part:
-                for _ in part.iter_batches():
-                    pass
-        except TableError as error:
-            return error
+    return next((error for error in map(check_part, paths) if error is not None), None)
+
+
+def check_part(path: Path) -> DamageError | None:
+    """Return the error for a part that cannot be read to its end, by the checksums of its pages; None where it can."""
+    try:
+        with naming(path), pq.ParquetFile(path, page_checksum_verification=True) as part:
+            for _ in part.iter_batches(use_threads=False):
+                pass
+    except DamageError as error:
+        return error
     return None

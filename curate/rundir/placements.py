@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
-from curate.rundir import decision_table, document_columns, parquet, schemas
+from curate.rundir import decision_table, document_columns, mending, parquet, schemas
 from curate.rundir.columns import kinds
 from curate.rundir.columns.names import PREFIX, is_score_name
 from curate.rundir.run import Run
@@ -49,7 +49,9 @@ def write_placements(path: Path, schema: pa.Schema, rows: Iterable[pa.Table], me
     noted = schema.with_metadata({b"curate": note})
     with (
         files.replace_atomically(path) as temporary,
-        pq.ParquetWriter(temporary, noted, compression="zstd", use_dictionary=["file", "bucket"]) as writer,
+        pq.ParquetWriter(
+            temporary, noted, compression="zstd", use_dictionary=["file", "bucket"], write_page_checksum=True
+        ) as writer,
     ):
         for table in rows:
             writer.write_table(table.cast(noted))
@@ -76,6 +78,8 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
             raise TableError(f"{path} is stale: curate {source} has run since", hint)
     if parquet.read_metadata(path).get("fingerprint") != record["fingerprint"]:
         raise TableError(f"{path} and run.json do not belong together", hint)
+    spell = mending.spell_bucket_command if verb == "bucket" else mending.spell_order_command
+    run.check_manifest(path.name, record, spell(run, record))
     return record
 
 

@@ -17,12 +17,12 @@ import xxhash
 from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spool_streams
 from curate.corpus.dialect import parse_delimiter
 from curate.corpus.types import AUTO_QUOTING
-from curate.errors import CorpusError, TableError, UsageError
-from curate.rundir import parquet
+from curate.errors import CorpusError, DamageError, TableError, UsageError
+from curate.rundir import manifests, parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
 from curate.runtime import console, files
-from curate.runtime.text import command, is_utf8, quote_path
+from curate.runtime.text import command, fold_whitespace, is_utf8, quote_path, shorten
 
 FORMAT = 1
 """The version of ``run.json``."""
@@ -43,6 +43,8 @@ class Run:
     """The contents of ``run.json``: the record of each stage by its name, and ``format``."""
     warned: bool = field(default=False, compare=False)
     """Whether ``warn_of_partial_counts`` was called."""
+    checked: dict[str, str] = field(default_factory=dict, compare=False)
+    """The tables whose files were compared with their manifests, with the fingerprints of these."""
 
     @property
     def scores(self) -> Path:
@@ -81,6 +83,21 @@ class Run:
     def unreadable(self) -> Path:
         return self.path / "unreadable.jsonl"
 
+    def record_manifest(self, table: str) -> str:
+        """Write the manifest of a complete table, and return its fingerprint, for the record of the verb."""
+        self.checked[table] = manifests.record_table(self.path, table)
+        return self.checked[table]
+
+    def check_manifest(self, table: str, record: Mapping[str, Any], mend: str) -> None:
+        """Raise DamageError, with the command ``mend``, where a table is damaged; ``record`` is that of its verb."""
+        manifests.check_table(self.path, table, record, mend, self.checked)
+
+    def check_scores(self) -> None:
+        """Raise DamageError where parts of finished scores are missing, truncated or altered."""
+        record = self.stage("score") or {}
+        if record.get("complete"):
+            self.check_manifest("scores", record, spell_mending_command(self, record))
+
     def stage(self, name: str) -> dict[str, Any] | None:
         """Return a copy of the record of a stage; None where it has not run."""
         record = self.record.get(name)
@@ -91,7 +108,9 @@ class Run:
         rest = {key: value for key, value in self.record.items() if key != name}
         self.record = rest if record is None else {**rest, name: dict(record)}
         self.record["format"] = FORMAT
-        files.write_json(self.path / "run.json", dict(sorted(self.record.items())))
+        value = dict(sorted(self.record.items()))
+        manifests.record_run_file(self.path / "run.json", files.spell_json(value))
+        files.write_json(self.path / "run.json", value)
 
     def list_hidden_signals(self) -> list[str]:
         """Return the signals that nobody asked for, which parts may have so that they can be asked for later."""
@@ -108,6 +127,7 @@ class Run:
         if not record.get("complete"):
             hint = "run the same curate score command again: it continues where it stopped"
             raise TableError(f"the scores in {self.path} are not complete", hint)
+        self.check_scores()
         self.warn_of_partial_counts()
         return record
 
@@ -192,6 +212,18 @@ def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str
     return command(" ".join(words), run.path)
 
 
+def spell_mending_command(run: Run, record: Mapping[str, Any]) -> str:
+    """Return the command that makes damaged parts of the scores, and of carried columns, again; ``record`` is theirs.
+
+    The parts that are sound stay.
+    """
+    if "request" in record:
+        return spell_score_command(run, record, record["corpus"]["paths"])
+    if "template" in record["made_from"]["model"]:
+        return f"curate rank-sft … --examples {quote_path(run.path.parent)}"
+    return f"{spell_score_command(run, record, record['corpus']['paths'])} --restart"
+
+
 def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **options: Any) -> Corpus:
     """Return the corpus of a run: the one that was scored, else that of an earlier verb, else ``named``.
 
@@ -265,11 +297,18 @@ def open_run(path: str | Path, create: bool = False) -> Run:
             raise TableError(f"there is no run in {directory}", command("score CORPUS", directory))
         return Run(directory)
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TableError(f"{file} cannot be read: {error}", "name another run with --run") from error
+        content = file.read_bytes()
+        record = json.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        hint = "restore it from a copy, or name another run with --run"
+        raise DamageError(f"{file} cannot be read: {error}", hint) from error
+    manifests.check_run_file(file, content, record)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise TableError(f"{file} was written by another version of curate", "name another run with --run")
+    broken = next((name for name, one in record.items() if name != "format" and not isinstance(one, dict)), None)
+    if broken is not None:
+        hint = "restore it from a copy, or name another run with --run"
+        raise DamageError(f"{file} is damaged: its {shorten(fold_whitespace(broken), 40)} is no record", hint)
     return Run(directory, record)
 
 

@@ -172,6 +172,10 @@ def write_json(path: Path, value: Any) -> None:
 
     The lone surrogates with which Python spells file names that are not UTF-8 are written as escapes.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with replace_atomically(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(spell_json(value))
+
+
+def spell_json(value: Any) -> bytes:
+    """Return the bytes that ``write_json`` writes."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

@@ -153,6 +153,7 @@ def run_slices(
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
         parquet.remove_leftovers(folder)
+    parquet.discard_damaged(path for path in parquet.list_parts(work.folder) if path not in known)
     before = read_notes(work.folder, work.fingerprint, known)
     done = list_marks(before)
     resumed = count_documents(before)
@@ -195,10 +196,28 @@ def work_on_units(
 
     with BackgroundWriter() as writer:
         slices = corpus.slices(done, columns=work.columns, only=frozenset(units))
+        if corpus.limit is None:  # the limit counts all documents, also those of parts that are there
+            slices = skip_written(slices, work, sources, advance)
         for processed in work.process(slices, advance):
             documents += len(processed.documents)
             writer.put(partial(write, processed))
     return documents
+
+
+def skip_written(
+    slices: Iterator[Documents], work: SliceWork[Any], sources: Mapping[str, int], advance: Advance
+) -> Iterator[Documents]:
+    """Yield the slices that have no part: behind one that was lost, the others are there.
+
+    ``sources`` are the indices of the files by their names.
+    """
+    for documents in slices:
+        path = work.folder / name_part(sources[documents.mark.file], documents.mark.number)
+        note = parquet.read_metadata(path) if path.exists() else {}
+        if describe_part(work, documents).items() <= note.items():
+            advance(documents=len(documents), done_bytes=documents.read_bytes)
+        else:
+            yield documents
 
 
 def name_part(source: int, number: int) -> str:

@@ -122,5 +122,8 @@ def decontaminate(
     evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
     write_page(page, summary, hits_table.select_for_page(opened, PAGE_HITS))
-    job.record(summary)
+    given = {"method": method, "action": action, "turns": turns, "eval_fields": eval_fields, "lock": lock}
+    defaults = {"method": "ngram", "action": "drop", "turns": "all"}
+    given = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
+    job.record(summary, {"evals": as_list(evals), "options": given})
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

@@ -264,7 +264,10 @@ def write_table(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindi
     schema = schemas.DUPLICATES.with_metadata(
         {b"curate": json.dumps(note, sort_keys=True, ensure_ascii=False).encode()}
     )
-    with replace_atomically(job.run.duplicates) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as out:
+    with (
+        replace_atomically(job.run.duplicates) as beside,
+        pq.ParquetWriter(beside, schema, compression="zstd", write_page_checksum=True) as out,
+    ):
         pending = schema.empty_table()
         for rows in make_tables(job, parts, findings, schema):
             pending = pa.concat_tables([pending, rows])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from curate.errors import Interrupted
+from curate.rundir import manifests
 from curate.rundir.run import compute_fingerprint
 from curate.rundir.verdicts import reasons
 from curate.runtime import files
@@ -35,6 +36,7 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
         summary = summarise(job, parts, findings, time.monotonic() - began)
         duplicates_table.write_table(job, parts, findings, note)
         duplicates_table.write_unreadable(job, parts)
+        note[manifests.KEY] = job.run.record_manifest(job.run.duplicates.name)
         job.run.save("dedup", {**note, "counts": summary.counts(), "elsewhere": summary.elsewhere})
     except (KeyboardInterrupt, Interrupted):
         message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"

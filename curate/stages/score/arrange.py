@@ -70,8 +70,10 @@ class Arrangement:
     left_out: list[ScoredPart] = field(default_factory=list)
     """Those of no slice of the corpus."""
     needless: list[ScoredPart] = field(default_factory=list)
-    """Those that lie aside although another part of the same rows is placed, as a kill leaves them; and those behind a
-    part that is missing, which are made again."""
+    """Those that lie aside although another part of the same rows is placed, as a kill leaves them."""
+    behind: list[ScoredPart] = field(default_factory=list)
+    """Those behind a part that is missing, each where it belongs: they stay, and the slices of missing ones are made
+    again."""
     kept: int = 0
     grown: int = 0
     renamed: int = 0
@@ -145,9 +147,15 @@ def arrange_parts(
             left = left - sum(mark.documents for _, mark in chain) if is_complete else -1
     taken = {each.part.path for each in arrangement.placed}
     left_out = [part for part in parts if part.path not in taken]
-    needless = {path for path in chooser.doubled if path.parent != scores} | chooser.severed
+    indices = {source.name: index for index, source in enumerate(corpus.sources)}
+    is_kept = {
+        part.path: part.path.name == name_part(indices.get(part.mark.file, 0), part.mark.number) for part in parts
+    }
+    behind = {path for path in chooser.severed if is_kept[path] and corpus.limit is None}
+    needless = {path for path in chooser.doubled if path.parent != scores} | (chooser.severed - behind)
+    arrangement.behind = [part for part in left_out if part.path in behind]
     arrangement.needless = [part for part in left_out if part.path in needless]
-    arrangement.left_out = [part for part in left_out if part.path not in needless]
+    arrangement.left_out = [part for part in left_out if part.path not in needless | behind]
     current = {source.name for source in corpus.sources} | {each.part.mark.file for each in arrangement.placed}
     arrangement.gone = sorted(before - current)
     return arrangement

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
 from curate.errors import TableError
-from curate.rundir import parquet, schemas, sql
+from curate.rundir import manifests, parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint, list_differences
 from curate.rundir.verdicts.token_counts import SCORED
 from curate.runtime import console, files, histogram
@@ -84,6 +84,7 @@ def complete_scores(
     if counts.get("unreadable"):
         console.warn(f"{count_noun(counts['unreadable'], 'row')} could not be read: {run.unreadable}")
     record = describe_scores(corpus, made_from) if record is None else record
+    record = {**record, manifests.KEY: run.record_manifest("scores")}
     run.save("score", {**record, "complete": True, "counts": counts, "summary": summary})
 
 
