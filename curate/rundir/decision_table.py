@@ -121,6 +121,7 @@ def open_filter(run: Run) -> dict[str, Any] | None:
     hint = command("filter …", run.path)
     if record is None and not run.filter.exists():
         return None
+    run.check_there(run.filter.name, record, mending.spell_filter_command)
     if record is None or not run.filter.exists():
         raise TableError(f"the last curate filter in {run.path} did not finish", hint)
     if score is None or record["made_from"] != score["fingerprint"]:

@@ -8,13 +8,14 @@ reader checks the table first: a file that is missing, of another size or of oth
 there, is a ``DamageError`` with the command that mends it. A check reads all bytes, in threads, once in a process.
 Records of earlier versions have no fingerprint: their tables are read unchecked.
 
-``RUN/manifests/run.json.json`` has the hashes of ``run.json`` as it was written last and before that, so that a kill
-between the two files leaves a pair that belongs together.
+``RUN/manifests/run.json.json`` has the hashes of ``run.json`` as it was written last and before that: a kill may leave
+any of these. That tables belong to it, their own fingerprints tell.
 """
 
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,8 @@ from curate.runtime.text import quote_path
 FOLDER = "manifests"
 KEY = "manifest"
 """The fingerprint of the manifest in the record of a verb."""
+MOST_RUN_FILES = 64
+"""Hashes of ``run.json`` that are kept."""
 CHUNK_BYTES = 1 << 22
 """Bytes that are hashed at once. Chunks are read, not mapped: a disk that fails under a map kills the process."""
 SUFFIXES = (".parquet", ".json", ".jsonl")
@@ -47,7 +50,7 @@ class FileDamage:
     what: str
     """As it ends a sentence: ``is missing``."""
     is_stray: bool = False
-    """Whether the file does not belong to the table, which may be complete without it."""
+    """Whether curate did not write it: it does not belong to the table, which may be complete without it."""
 
 
 def locate_manifest(root: Path, table: str) -> Path:
@@ -140,7 +143,10 @@ def find_damage(root: Path, table: str, fingerprint: str) -> list[FileDamage]:
 def _check_file(folder: Path, entry: Mapping[str, Any]) -> FileDamage | None:
     path = folder / entry["name"]
     try:
-        size = os.stat(path).st_size
+        about = os.stat(path)
+        size = about.st_size
+        if not stat.S_ISREG(about.st_mode):
+            return FileDamage(path, f"is {'a folder' if stat.S_ISDIR(about.st_mode) else 'no file'}", is_stray=True)
         if size != entry["bytes"]:
             what = "truncated" if size < entry["bytes"] else "altered"
             return FileDamage(path, f"is {what}: it has {size:,} bytes, not {entry['bytes']:,}")
@@ -161,12 +167,12 @@ def discard_damaged_parts(root: Path, table: str, record: Mapping[str, Any]) -> 
     Raises what ``parquet.discard_part`` raises.
     """
     fingerprint = record.get(KEY)
-    damage = [] if fingerprint is None else find_damage(root, table, fingerprint)
-    if fingerprint is None or any(one.path == locate_manifest(root, table) for one in damage):
+    entries = None if fingerprint is None else read_manifest(root, table, fingerprint)
+    if fingerprint is None or entries is None or isinstance(entries, FileDamage):
         parquet.discard_damaged(parquet.list_parts(root / table))
         return
-    for one in damage:
-        if not one.is_stray:
+    for one in find_damage(root, table, fingerprint):
+        if one.path.name in entries:
             parquet.discard_part(one.path, f"{one.path} {one.what}")
 
 
@@ -174,7 +180,7 @@ def explain(damage: Sequence[FileDamage], mend: str) -> DamageError:
     """Return the error for a damaged table; ``mend`` is the command that makes it, or what is damaged, again."""
     first = damage[0]
     more = f" (and {len(damage) - 1:,} more)" if len(damage) > 1 else ""
-    if all(one.is_stray for one in damage):
+    if first.is_stray:
         mend = f"mv {quote_path(first.path)} {quote_path(first.path.with_name(first.path.name + parquet.STRAY))}"
     return DamageError(f"{first.path} {first.what}{more}", mend)
 
@@ -195,8 +201,9 @@ def check_table(root: Path, table: str, record: Mapping[str, Any], mend: str, ch
 
 def record_run_file(path: Path, content: bytes) -> None:
     """Record the hash of ``run.json``, which is about to be written with ``content``. Raises StorageError."""
-    before, now = _read_run_hashes(path)[:1], xxhash.xxh3_128_hexdigest(content)
-    files.write_json(locate_manifest(path.parent, path.name), {"xxh3_128": list(dict.fromkeys([now, *before]))})
+    before, now = _read_run_hashes(path), xxhash.xxh3_128_hexdigest(content)
+    if now not in before:
+        files.write_json(locate_manifest(path.parent, path.name), {"xxh3_128": [*before, now][-MOST_RUN_FILES:]})
 
 
 def check_run_file(path: Path, content: bytes, value: Any) -> None:
@@ -212,7 +219,7 @@ def check_run_file(path: Path, content: bytes, value: Any) -> None:
 
 
 def _read_run_hashes(path: Path) -> list[str]:
-    """Return the hashes that ``run.json`` may have, the newest first; none where they are not known."""
+    """Return the hashes that ``run.json`` may have, the newest last; none where they are not known."""
     try:
         hashes = json.loads(locate_manifest(path.parent, path.name).read_bytes())["xxh3_128"]
     except (OSError, ValueError, KeyError, TypeError):

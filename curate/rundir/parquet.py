@@ -55,6 +55,15 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def is_complete(path: Path) -> bool:
+    """Return whether there is a Parquet file, with its end."""
+    try:
+        pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
 def list_parts(directory: Path) -> list[Path]:
     """Return the parts of a table by name, which is the order of the corpus; none where the folder does not exist.
 
@@ -92,12 +101,13 @@ def explain_damage(path: Path, error: BaseException) -> DamageError:
 
 
 def suggest_mending(path: Path) -> str:
-    """Return how a damaged part is made again: the verb that wrote it does so."""
-    if path.parent.name in ("scores", "aside") or path.parent.parent.name == "carried":
-        return "the same curate score command again makes what is damaged again, and keeps the rest"
-    if path.parent.name == "hits":
-        return "the same curate decontaminate command again makes what is damaged again, and keeps the rest"
-    return "start over with --restart"
+    """Return how a damaged part is made again: without it, the verb that wrote it does so."""
+    again = "start over with --restart"
+    if path.parent.name == "scores":
+        again = "then the same curate score command again: it scores what is missing"
+    if path.parent.parent.name == "carried":
+        again = "then the same command again: it reads the column from the corpus"
+    return f"rm {quote_path(path)}, {again}" if again.startswith("then") else again
 
 
 def discard_damaged(paths: Iterable[Path]) -> list[Path]:

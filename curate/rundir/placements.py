@@ -71,6 +71,8 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
     record, hint = run.stage(verb), command(f"{verb} …", run.path)
     if record is None and not path.exists():
         return None
+    spell = mending.spell_bucket_command if verb == "bucket" else mending.spell_order_command
+    run.check_there(path.name, record, spell)
     if record is None or not path.exists():
         raise TableError(f"the last curate {verb} in {run.path} did not finish", hint)
     for name, source in SOURCES.items():
@@ -78,7 +80,6 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
             raise TableError(f"{path} is stale: curate {source} has run since", hint)
     if parquet.read_metadata(path).get("fingerprint") != record["fingerprint"]:
         raise TableError(f"{path} and run.json do not belong together", hint)
-    spell = mending.spell_bucket_command if verb == "bucket" else mending.spell_order_command
     run.check_manifest(path.name, record, spell(run, record))
     return record
 

@@ -7,10 +7,10 @@ stops with an error that names the command to run; it never mixes tables.
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import xxhash
 
@@ -91,6 +91,11 @@ class Run:
     def check_manifest(self, table: str, record: Mapping[str, Any], mend: str) -> None:
         """Raise DamageError, with the command ``mend``, where a table is damaged; ``record`` is that of its verb."""
         manifests.check_table(self.path, table, record, mend, self.checked)
+
+    def check_there(self, table: str, record: Mapping[str, Any] | None, mend: Callable[[Self, Any], str]) -> None:
+        """Raise DamageError, with what ``mend`` spells, where the one file of a finished table cannot be opened."""
+        if record is not None and manifests.KEY in record and not parquet.is_complete(self.path / table):
+            self.check_manifest(table, record, mend(self, record))
 
     def check_scores(self) -> None:
         """Raise DamageError where parts of finished scores are missing, truncated or altered."""

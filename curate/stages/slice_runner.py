@@ -38,6 +38,10 @@ PartNotes = Mapping[Path, Mapping[str, Any]]
 """The metadata of parts by their paths, in the order of the corpus."""
 NO_NOTES: PartNotes = MappingProxyType({})
 
+PartsOfSlices = Mapping[str, Mapping[int, Path]]
+"""Paths of parts by the file and the number of their slice."""
+NO_PARTS: PartsOfSlices = MappingProxyType({})
+
 
 class Advance(Protocol):
     """Moves the progress bar by work that is finished."""
@@ -162,7 +166,7 @@ def run_slices(
     units = [index for index, source in enumerate(corpus.sources) if not is_finished(done.get(source.name, ()))]
     done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in corpus.sources)
     with console.progress(work.label, corpus.size, done_bytes) as progress:
-        function = partial(work_on_units, corpus, work, done)
+        function = partial(work_on_units, corpus, work, done, behind=find_parts_behind(work.folder, before, corpus))
         try:
             documents = sum((executor or LocalExecutor()).map(function, units, progress.advance))
         except KeyboardInterrupt:
@@ -179,11 +183,13 @@ def work_on_units(
     done: Mapping[str, Sequence[SliceMark]],
     units: Sequence[Unit],
     advance: Advance,
+    behind: PartsOfSlices = NO_PARTS,
 ) -> int:
     """Work on some files of a corpus, behind their parts in ``done``, and return the documents that were read.
 
     All parts are written when it returns. Needs nothing but its arguments. With ``Corpus.limit``, ``done`` must have
-    the parts of all files, and one call all units: the limit counts over files.
+    the parts of all files, and one call all units: the limit counts over files. Slices with a part in ``behind`` are
+    read, but not worked on.
     """
     sources = {source.name: number for number, source in enumerate(corpus.sources)}
     documents = 0
@@ -196,8 +202,8 @@ def work_on_units(
 
     with BackgroundWriter() as writer:
         slices = corpus.slices(done, columns=work.columns, only=frozenset(units))
-        if corpus.limit is None:  # the limit counts all documents, also those of parts that are there
-            slices = skip_written(slices, work, sources, advance)
+        if behind:
+            slices = skip_written(slices, work, behind, advance)
         for processed in work.process(slices, advance):
             documents += len(processed.documents)
             writer.put(partial(write, processed))
@@ -205,16 +211,15 @@ def work_on_units(
 
 
 def skip_written(
-    slices: Iterator[Documents], work: SliceWork[Any], sources: Mapping[str, int], advance: Advance
+    slices: Iterator[Documents], work: SliceWork[Any], there: PartsOfSlices, advance: Advance
 ) -> Iterator[Documents]:
-    """Yield the slices that have no part: behind one that was lost, the others are there.
+    """Yield the slices that have no part; those behind a part that was lost may have theirs.
 
-    ``sources`` are the indices of the files by their names.
+    ``there`` are the parts that may be met again.
     """
     for documents in slices:
-        path = work.folder / name_part(sources[documents.mark.file], documents.mark.number)
-        note = parquet.read_metadata(path) if path.exists() else {}
-        if describe_part(work, documents).items() <= note.items():
+        path = there.get(documents.mark.file, {}).get(documents.mark.number)
+        if path is not None and describe_part(work, documents).items() <= parquet.read_metadata(path).items():
             advance(documents=len(documents), done_bytes=documents.read_bytes)
         else:
             yield documents
@@ -255,6 +260,19 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
         if follows(ends.get(mark.file), mark):
             notes[path], ends[mark.file] = note, mark
     return notes
+
+
+def find_parts_behind(folder: Path, notes: PartNotes, corpus: Corpus) -> dict[str, dict[int, Path]]:
+    """Return the parts of a folder that are not in ``notes``, which are behind one that is missing.
+
+    None under a limit, which counts all documents that are worked on.
+    """
+    found: dict[str, dict[int, Path]] = {}
+    for path in parquet.list_parts(folder) if corpus.limit is None else ():
+        if path not in notes:
+            mark = SliceMark(**parquet.read_metadata(path)["slice"])
+            found.setdefault(mark.file, {})[mark.number] = path
+    return found
 
 
 def follows(before: SliceMark | None, mark: SliceMark) -> bool:

@@ -189,22 +189,24 @@ def restore(sound: Path) -> None:
     shutil.copytree(sound, "run", symlinks=True)
 
 
-def judge(file: str, outcome: Outcome, sound: Outcome, untouched: Mapping[str, str]) -> str:
-    """Return ``right``, ``named`` or, as a sentence, why a case failed."""
+def judge(file: str, outcome: Outcome, sound: Outcome, untouched: Mapping[str, str], before: Mapping[str, str]) -> str:
+    """Return ``right``, ``named`` or, as a sentence, why a case failed.
+
+    ``sound`` is the outcome on the sound run, whose files were ``before``; ``untouched`` are the damaged files.
+    """
     if outcome.crash:
         return f"crashed: {outcome.crash[:300]}"
     if outcome.code == sound.code:
-        others = [name for name in differing(outcome.files, sound.files) if name != f"run/{file}"]
-        left = f"run/{file}" in differing(outcome.files, sound.files)
-        if left and outcome.files.get(f"run/{file}") != untouched.get(f"run/{file}"):
-            others.append(f"run/{file}")
+        wrong = differing(outcome.files, sound.files)
+        others = [name for name in wrong if outcome.files.get(name) != untouched.get(name)]
         if others:
             return f"exit {outcome.code} with other files: {', '.join(others[:4])}"
         return "right"
     errors = [line for line in outcome.output.splitlines() if line.startswith("error:")]
     if outcome.code != 1 or len(errors) != 1:
         return f"exit {outcome.code}: {outcome.output[-300:]}"
-    named = Path(file).name in errors[0] or "manifests/" in errors[0] or "run.json" in errors[0]
+    damaged = {file, *(name.removeprefix("run/") for name in differing(untouched, before))}
+    named = any(Path(name).name in errors[0] for name in damaged) or "manifests/" in errors[0]
     return "named" if named else f"does not name it: {errors[0]}"
 
 
@@ -261,7 +263,7 @@ def run_campaign(seed: int, flips: int, share: float, mending: bool) -> Tally:
         DAMAGES[damage](Path("run") / file, of_case)
         untouched = hash_files(Path())
         outcome = invoke(VERBS[verb])
-        result = judge(file, outcome, expected[verb], untouched)
+        result = judge(file, outcome, expected[verb], untouched, hash_sound(sound))
         words = f"{damage} {file}, {verb}"
         tally.add(verb, result if result in ("right", "named") else "failed", f"{words}: {result}")
         if mending and result == "named" and damage not in ("swap",):

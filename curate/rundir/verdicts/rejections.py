@@ -131,6 +131,7 @@ def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
     record, hint = run.stage("dedup"), command("dedup", run.path)
     if record is None and not run.duplicates.exists():
         return None
+    run.check_there(run.duplicates.name, record, mending.spell_dedup_command)
     if record is None or not run.duplicates.exists() or not record.get("complete", True):
         raise TableError(f"the last curate dedup in {run.path} did not finish", hint)
     _check_source(run, record, identity, f"{run.duplicates} is", hint)
@@ -162,7 +163,7 @@ def _read_note(path: Path, fingerprint: str, key: str, hint: str) -> dict[str, A
     try:
         note = parquet.read_metadata(path)
     except TableError as error:
-        raise type(error)(error.message, hint) from error
+        raise TableError(error.message, hint) from error
     if note.get(key) != fingerprint:
         raise TableError(f"{path} and run.json do not belong together", hint)
     return note

@@ -70,10 +70,11 @@ class Arrangement:
     left_out: list[ScoredPart] = field(default_factory=list)
     """Those of no slice of the corpus."""
     needless: list[ScoredPart] = field(default_factory=list)
-    """Those that lie aside although another part of the same rows is placed, as a kill leaves them."""
+    """Those that lie aside although another part of the same rows is placed, as a kill leaves them; and those behind a
+    part that is missing, which may be of no use."""
     behind: list[ScoredPart] = field(default_factory=list)
-    """Those behind a part that is missing, each where it belongs: they stay, and the slices of missing ones are made
-    again."""
+    """Of the needless those behind a part that is missing that lie where they belong: the slices of the missing parts
+    alone may be made again."""
     kept: int = 0
     grown: int = 0
     renamed: int = 0
@@ -147,15 +148,15 @@ def arrange_parts(
             left = left - sum(mark.documents for _, mark in chain) if is_complete else -1
     taken = {each.part.path for each in arrangement.placed}
     left_out = [part for part in parts if part.path not in taken]
-    indices = {source.name: index for index, source in enumerate(corpus.sources)}
-    is_kept = {
-        part.path: part.path.name == name_part(indices.get(part.mark.file, 0), part.mark.number) for part in parts
-    }
-    behind = {path for path in chooser.severed if is_kept[path] and corpus.limit is None}
-    needless = {path for path in chooser.doubled if path.parent != scores} | (chooser.severed - behind)
-    arrangement.behind = [part for part in left_out if part.path in behind]
+    needless = {path for path in chooser.doubled if path.parent != scores} | chooser.severed
     arrangement.needless = [part for part in left_out if part.path in needless]
-    arrangement.left_out = [part for part in left_out if part.path not in needless | behind]
+    arrangement.left_out = [part for part in left_out if part.path not in needless]
+    indices = {source.name: index for index, source in enumerate(corpus.sources)}
+    arrangement.behind = [
+        part
+        for part in arrangement.needless
+        if part.path in chooser.severed and part.path.name == name_part(indices[part.mark.file], part.mark.number)
+    ]
     current = {source.name for source in corpus.sources} | {each.part.mark.file for each in arrangement.placed}
     arrangement.gone = sorted(before - current)
     return arrangement
@@ -291,7 +292,8 @@ def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, An
     """Put the parts where they belong, with their carried columns, and return the metadata of all in order."""
     columns = [path for path in run.carried.iterdir() if path.is_dir()] if run.carried.is_dir() else []
     for part in arrangement.needless:
-        part.path.unlink()
+        if part not in arrangement.behind:
+            part.path.unlink()
     in_place = {each.part.path for each in arrangement.placed if each.part.path == run.scores / each.name}
     lying: dict[Path, Path] = {}
     for part in [*(each.part for each in arrangement.placed), *arrangement.left_out]:

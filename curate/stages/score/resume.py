@@ -271,7 +271,9 @@ def _keep_complete_parts(scores: ResumableScores, behind: Sequence[ScoredPart]) 
     wanted = scores.list_columns(scores.identity)
     notes = {part.path: part.note for part in behind}
     lacking = columns.list_lacking(scores.run, notes, scores.corpus.id_field, wanted, scores.carried)
-    recut = scores.uneven or scores.slice_bytes not in (None, scores.corpus.slice_bytes)
+    recut = (
+        scores.uneven or scores.slice_bytes not in (None, scores.corpus.slice_bytes) or scores.corpus.limit is not None
+    )
     for path in notes if recut else lacking:
         path.unlink()
 
