@@ -36,6 +36,7 @@ from curate.rundir.columns.names import (
 )
 from curate.rundir.run import Run, spell_mending_command, spell_score_command
 from curate.runtime import console
+from curate.runtime.filenames import fit_name
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
 LANGUAGES = ("language", "lang")
@@ -65,7 +66,7 @@ def _choose_named(corpus: Corpus, name: str) -> str:
 def locate_column(run: Run, name: str) -> Path:
     """Return the folder with the parts of a column; whatever the name, it is inside the run directory."""
     spelled = quote(name, safe="")
-    return run.carried / (spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
+    return run.carried / fit_name(spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
 
 
 def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: Any) -> None:

@@ -29,6 +29,7 @@ import xxhash
 from curate.errors import DamageError
 from curate.rundir import parquet
 from curate.runtime import files, threads
+from curate.runtime.filenames import fit_name
 from curate.runtime.text import quote_path
 
 FOLDER = "manifests"
@@ -36,6 +37,8 @@ KEY = "manifest"
 """The fingerprint of the manifest in the record of a verb."""
 MOST_RUN_FILES = 64
 """Hashes of ``run.json`` that are kept."""
+MOST_NAME_BYTES = 200
+"""Bytes of the name of a manifest: it is written under a longer one first."""
 CHUNK_BYTES = 1 << 22
 """Bytes that are hashed at once. Chunks are read, not mapped: a disk that fails under a map kills the process."""
 SUFFIXES = (".parquet", ".json", ".jsonl")
@@ -55,7 +58,8 @@ class FileDamage:
 
 def locate_manifest(root: Path, table: str) -> Path:
     """Return the path of the manifest of a table in the run directory ``root``."""
-    return root / FOLDER / f"{table}.json"
+    path = root / FOLDER / f"{table}.json"
+    return path.with_name(fit_name(path.name, MOST_NAME_BYTES))
 
 
 def is_file_table(table: str) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -208,8 +207,8 @@ class DecontaminationJob:
 
     def verify(self, workers: int, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]) -> DecontaminationSummary:
         """Scan an export as a run would, and return the summary. Nothing is written to the run directory."""
-        with TemporaryDirectory(prefix="curate-verify-") as folder:
-            temporary = replace(self, run=Run(Path(folder)))
+        with files.open_scratch_folder("curate-verify-", self.run.path) as folder:
+            temporary = replace(self, run=Run(folder))
             summary = temporary.summarise(*temporary.scan(workers, False), recall, notes)
         return replace(summary, run=str(self.run.path), verified=True)
 
