@@ -53,7 +53,7 @@ class FileDamage:
     what: str
     """As it ends a sentence: ``is missing``."""
     is_stray: bool = False
-    """Whether curate did not write it: it does not belong to the table, which may be complete without it."""
+    """Whether it is in the way: curate did not write it, or it cannot be opened, nor be written over."""
 
 
 def locate_manifest(root: Path, table: str) -> Path:
@@ -117,7 +117,7 @@ def read_manifest(root: Path, table: str, fingerprint: str) -> Mapping[str, Mapp
     except FileNotFoundError:
         return FileDamage(path, "is missing")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return FileDamage(path, f"cannot be read: {_spell_cause(error)}")
+        return FileDamage(path, f"cannot be read: {_spell_cause(error)}", is_stray=isinstance(error, OSError))
     if _fingerprint(value) != fingerprint:
         return FileDamage(path, "and run.json do not belong together")
     return entries
@@ -158,7 +158,7 @@ def _check_file(folder: Path, entry: Mapping[str, Any]) -> FileDamage | None:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return FileDamage(path, "is missing")
-        return FileDamage(path, f"cannot be read: {_spell_cause(error)}")
+        return FileDamage(path, f"cannot be read: {_spell_cause(error)}", is_stray=True)
     if digest != entry["xxh3_128"]:
         return FileDamage(path, "is altered: it has other bytes than were written")
     return None

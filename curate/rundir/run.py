@@ -240,6 +240,7 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
     known = run.stage("score") or run.stage("corpus")
     named = spool_streams(named, run.path) if named else named
     if known is None and not named:
+        check_not_lost(run.path)
         with_corpus = command(f"{verb} … --corpus CORPUS", run.path)
         hint = f"{with_corpus} names it; {command('score CORPUS', run.path)} scores it first"
         raise TableError(f"{run.path} has no corpus", hint)
@@ -299,6 +300,7 @@ def open_run(path: str | Path, create: bool = False) -> Run:
     file = directory / "run.json"
     if not file.exists():
         if not create:
+            check_not_lost(directory)
             raise TableError(f"there is no run in {directory}", command("score CORPUS", directory))
         return Run(directory)
     try:
@@ -315,6 +317,14 @@ def open_run(path: str | Path, create: bool = False) -> Run:
         hint = "restore it from a copy, or name another run with --run"
         raise DamageError(f"{file} is damaged: its {shorten(fold_whitespace(broken), 40)} is no record", hint)
     return Run(directory, record)
+
+
+def check_not_lost(directory: Path) -> None:
+    """Raise DamageError where a run directory without ``run.json`` had one."""
+    file = directory / "run.json"
+    if not file.is_file() and manifests.locate_manifest(directory, file.name).exists():
+        again = command("score CORPUS --restart", directory)
+        raise DamageError(f"{file} is missing", f"restore it from a copy, or start over: {again}")
 
 
 def list_differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -92,7 +92,7 @@ def load_dataset(export: Export, folder: Path) -> Any:
     names = [export.column("file"), export.column("row")]
     if FORMATS[export.format].loads_from_disk and not export.by_bucket:
         return datasets.load_from_disk(str(export.folder.resolve()))["train"].select_columns(names)
-    stream = stream_dataset(export, folder).select_columns(names)
+    stream = stream_dataset(export, folder)
     tables = [table.combine_chunks() for table in stream.with_format("arrow").iter(READ_ROWS)]
     if not tables:
         return datasets.Dataset.from_dict({name: [] for name in names})
@@ -100,11 +100,17 @@ def load_dataset(export: Export, folder: Path) -> Any:
 
 
 def stream_dataset(export: Export, folder: Path) -> Any:
-    """Return the data set as ``datasets`` streams it; ``folder`` is for its small files."""
+    """Return the columns that identify a document as ``datasets`` streams them; ``folder`` is for its small files.
+
+    Of Parquet no others are read: ``datasets`` would hold a row group of all columns.
+    """
     import datasets
 
+    names = [export.column("file"), export.column("row")]
+    options = {"columns": names} if export.format == "parquet" else {}
     path, cache = str(export.folder.resolve()), str(folder / "cache")
-    return datasets.load_dataset(path, split="train", cache_dir=cache, streaming=True)
+    rows = datasets.load_dataset(path, split="train", cache_dir=cache, streaming=True, **options)
+    return rows.select_columns(names)
 
 
 def _find_positions(export: Export, index: PositionIndex, dataset: Any) -> Int64Array:

@@ -78,8 +78,10 @@ class DedupJob:
         return record
 
     def hits_fingerprint(self) -> str | None:
-        """Return the fingerprint of the run's finished hits; None where there are none."""
+        """Return the fingerprint of the run's finished hits; None where there are none. Raises DamageError."""
         record = self.run.stage("decontaminate") or {}
+        if record.get("complete"):
+            rejections.check_hits(self.run, record)
         return str(record["fingerprint"]) if record.get("complete") else None
 
     def parameters(self) -> dict[str, Any]:

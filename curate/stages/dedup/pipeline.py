@@ -28,6 +28,7 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
     StorageError where the disk refuses.
     """
     began = time.monotonic()
+    job.made_from()  # what is missing or damaged is said before the work
     try:
         parts = sketch_table.sketch_corpora(job.sketches, job.corpora, job.config, job.sketched_from(), job.workers)
         findings = duplicates_table.find_duplicates(job, parts)
