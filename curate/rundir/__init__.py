@@ -5,6 +5,7 @@ parquet         parts, complete or absent           sql              DuckDB conn
 scores_view     scores with hits and duplicates     decision_table   what ``filter`` decided
 aligned_parts   parts of several tables, row by row document_columns columns of the documents next to their scores
 quantiles       exact quantiles, bounded memory     document_blocks  documents as NumPy columns, held where they fit
+manifests       what each file of a table holds  mending         the command that makes a table again
 placements      the tables of ``bucket``, ``order`` signals          columns computed from a text
 columns/        types, spellings, names of documents' columns
 verdicts/       hits and duplicates that reject, how reasons are spelled and grouped, documents and tokens by reason
@@ -13,6 +14,6 @@ On disk: ``scores/`` and ``hits/`` have a part for each slice, ``carried/COLUMN/
 ``aside/`` has parts, and their carried columns, of files that the corpus no longer has: they come back with the files.
 ``streams/`` has what was read from standard input or a pipe, as files of the corpus. ``duplicates.parquet``,
 ``filter.parquet``, ``buckets.parquet`` and ``order.parquet`` are one file each; ``unreadable.jsonl`` lists the rows
-that could not be read, ``run.json`` records what everything was made from, ``recipe.yaml`` and ``recipe.json`` the
-steps of ``curate run``.
+that could not be read, ``run.json`` records what everything was made from, ``manifests/`` what each file of a complete
+table holds, ``recipe.yaml`` and ``recipe.json`` the steps of ``curate run``.
 """
