@@ -6,6 +6,7 @@
     │   └── RowError       1    one bad row, raised only under ``--on-error stop``
     ├── ModelError         1    a reference model that cannot be loaded, or whose numbers cannot be trusted
     ├── TableError         1    a table that is missing, stale, or made from something else
+    │   └── DamageError    1    a file of a run that is missing, truncated or altered
     ├── BusyError          1    another process that lives works on the same: wait for it
     ├── StorageError       1    the disk or a server refuses to read or write
     ├── GateError          4    a result fails a gate that the user set
@@ -46,6 +47,10 @@ class ModelError(CurateError):
 
 class TableError(CurateError):
     """A table of the run directory is missing, stale, or made from other inputs."""
+
+
+class DamageError(TableError):
+    """A file of a run is missing, truncated or altered. No verb goes on without the table, as with a stale one."""
 
 
 class BusyError(CurateError):

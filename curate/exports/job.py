@@ -1,7 +1,7 @@
 """What an export is asked for: the decisions that it follows, what it does about leaks, the format that it writes."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,4 +138,5 @@ def open_choice(run: Run, rejections: Rejections, folder: Path) -> Iterator[Expo
         rejected = {why: share.documents for why, share in sums.rejected.items()}
         yield ExportChoice(path, None, rejections, sums.kept.documents, rejected)
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # The error that ended the block says more.
+            path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from curate.corpus import Corpus, SliceMark
-from curate.errors import CurateError, TableError, UsageError
+from curate.errors import CurateError, DamageError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
 from curate.rundir import decision_table, placements, scores_view
 from curate.rundir.run import Run, find_file_parts, note_changed_file, reopen_scored_corpus
@@ -147,6 +147,7 @@ def explain_document(run: Run, id: str) -> Explanation:
     """
     if run.stage("score") is None:
         raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
+    run.check_scores()
     reader = DocumentReader(run)
     with scores_view.open_scores(run, rejections=reader.rejections) as connection:
         rows, more = find_document(connection, id)
@@ -301,6 +302,8 @@ def _explain_undecided(run: Run) -> str | None:
     """Return why there is no decision: no filter was run, or it is stale; None where there is a decision."""
     try:
         return "no filter was run" if decision_table.open_filter(run) is None else None
+    except DamageError:
+        raise
     except TableError as error:
         return f"{error.message} (run curate filter again)"
 
@@ -309,6 +312,8 @@ def _open_placement(run: Run, verb: str) -> dict[str, Any] | None:
     """Return the record of the buckets or of the order; None where there is none, or it is stale (see ``status``)."""
     try:
         return placements.open_buckets(run) if verb == "bucket" else placements.open_order(run)
+    except DamageError:
+        raise
     except TableError:
         return None
 

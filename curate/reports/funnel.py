@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curate.corpus import Corpus
-from curate.errors import CurateError, TableError
+from curate.errors import CurateError, DamageError, TableError
 from curate.rundir import decision_table, parquet, placements, scores_view, sql
 from curate.rundir.claims import describe_writing
 from curate.rundir.run import Run, hint_changed_corpus, spell_score_command
@@ -165,6 +165,7 @@ def read_funnel(run: Run) -> Funnel:
     score = run.stage("score")
     if score is None:
         raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
+    run.check_scores()
     run.warn_of_partial_counts()
     corpus, stale = check_corpus(run)
     identity = corpus.identity() if corpus is not None and rundir_rejections.has_rejections(run) else None
@@ -240,6 +241,8 @@ def filter_record(run: Run) -> dict[str, Any] | str | None:
     """Return the record of the decision table, a sentence where it is stale, or None where there is none."""
     try:
         return decision_table.open_filter(run)
+    except DamageError:
+        raise
     except TableError as error:
         return f"{error.message} (run curate filter again)"
 
@@ -251,6 +254,8 @@ def open_placement(run: Run, verb: str, stale: list[str]) -> dict[str, Any] | No
     """
     try:
         return placements.open_buckets(run) if verb == "bucket" else placements.open_order(run)
+    except DamageError:
+        raise
     except TableError as error:
         stale.append(f"{error.message} (run curate {verb} again)")
         return None

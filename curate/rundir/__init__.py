@@ -5,6 +5,7 @@ parquet         parts, complete or absent           sql              DuckDB conn
 scores_view     scores with hits and duplicates     decision_table   what ``filter`` decided
 aligned_parts   parts of several tables, row by row document_columns columns of the documents next to their scores
 quantiles       exact quantiles, bounded memory     document_blocks  documents as NumPy columns, held where they fit
+manifests       what each file of a table holds  mending         the command that makes a table again
 placements      the tables of ``bucket``, ``order`` signals          columns computed from a text
 claims          which verb has which tables at present
 columns/        types, spellings, names of documents' columns
@@ -15,6 +16,6 @@ On disk: ``scores/`` and ``hits/`` have a part for each slice, ``carried/COLUMN/
 ``.claims/`` has a file for each verb that works on the run, while it does.
 ``streams/`` has what was read from standard input or a pipe, as files of the corpus. ``duplicates.parquet``,
 ``filter.parquet``, ``buckets.parquet`` and ``order.parquet`` are one file each; ``unreadable.jsonl`` lists the rows
-that could not be read, ``run.json`` records what everything was made from, ``recipe.yaml`` and ``recipe.json`` the
-steps of ``curate run``.
+that could not be read, ``run.json`` records what everything was made from, ``manifests/`` what each file of a complete
+table holds, ``recipe.yaml`` and ``recipe.json`` the steps of ``curate run``.
 """

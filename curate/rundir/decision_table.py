@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError
-from curate.rundir import parquet, schemas
+from curate.rundir import mending, parquet, schemas
 from curate.rundir.run import Run
 from curate.rundir.sql import BATCH_ROWS
 from curate.runtime.arrays import Int16Array, Int64Array
@@ -44,7 +44,10 @@ def write_decisions(path: Path, batches: Iterable[pa.RecordBatch], metadata: Map
     """
     note = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
     schema = schemas.FILTER.with_metadata({b"curate": note})
-    with replace_atomically(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        replace_atomically(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         for batch in batches:
             writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
 
@@ -69,6 +72,7 @@ class CodedWriter:
             compression="zstd",
             use_dictionary=list(kinds),
             column_encoding={"row": "DELTA_BINARY_PACKED"},
+            write_page_checksum=True,
         )
 
     def add(self, slices: "Sequence[SliceRows]", rows: Int64Array, codes: Int16Array) -> None:
@@ -127,6 +131,7 @@ def open_filter(run: Run) -> dict[str, Any] | None:
     hint = command("filter …", run.path)
     if record is None and not run.filter.exists():
         return None
+    run.check_there(run.filter.name, record, mending.spell_filter_command)
     if record is None or not run.filter.exists():
         raise TableError(f"the last curate filter in {run.path} did not finish", hint)
     if score is None or record["made_from"] != score["fingerprint"]:
@@ -136,6 +141,7 @@ def open_filter(run: Run) -> dict[str, Any] | None:
             raise TableError(f"{run.filter} is stale: curate {verb} has run since", hint)
     if parquet.read_metadata(run.filter).get("fingerprint") != record["fingerprint"]:
         raise TableError(f"{run.filter} and run.json do not belong together", hint)
+    run.check_manifest(run.filter.name, record, mending.spell_filter_command(run, record))
     return record
 
 

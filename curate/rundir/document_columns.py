@@ -20,7 +20,7 @@ from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_along
 from curate.corpus.slice_marks import describe_slices, list_slices, name_origins
 from curate.errors import CurateError, TableError, UsageError
-from curate.rundir import ownership, parquet
+from curate.rundir import manifests, ownership, parquet
 from curate.rundir.columns import kinds, spelling
 from curate.rundir.columns.names import (
     PREFIX,
@@ -35,8 +35,9 @@ from curate.rundir.columns.names import (
     suggest_name,
 )
 from curate.rundir.columns.scored_texts import ScoredTexts
-from curate.rundir.run import Run, spell_score_command
+from curate.rundir.run import Run, spell_mending_command, spell_score_command
 from curate.runtime import claims, console
+from curate.runtime.filenames import fit_name
 from curate.runtime.writers import sweep_leftovers
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
@@ -67,7 +68,7 @@ def _choose_named(corpus: Corpus, name: str) -> str:
 def locate_column(run: Run, name: str) -> Path:
     """Return the folder with the parts of a column; whatever the name, it is inside the run directory."""
     spelled = quote(name, safe="")
-    return run.carried / (spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
+    return run.carried / fit_name(spelled.replace(".", "%2E", 1) if spelled.startswith(".") else spelled)
 
 
 def write_carried(run: Run, names: Sequence[str], documents: Documents, part: str, made_from: Any) -> None:
@@ -133,7 +134,10 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
         if not num_values:
             empty.append(name)
         if num_values or name not in optional:
-            known[name] = {"made_from": made_from, "type": kinds.name_kind(kind), "values": num_values}
+            folder = locate_column(run, name)
+            manifest = run.record_manifest(f"{folder.parent.name}/{folder.name}")
+            column = {"made_from": made_from, "type": kinds.name_kind(kind), "values": num_values}
+            known[name] = {**column, manifests.KEY: manifest}
     run.amend("carried", lambda before: _add_columns(before or {}, known))
     return empty
 
@@ -249,11 +253,18 @@ def list_carried(run: Run) -> tuple[str, ...]:
 
 
 def is_carried(run: Run, name: str) -> bool:
-    """Return whether a column is carried: complete, and with a part for each part of the scores."""
+    """Return whether a column is carried: complete, and with a part for each part of the scores.
+
+    Raises DamageError where parts of it are missing, truncated or altered.
+    """
     record = (run.stage("carried") or {}).get("columns", {}).get(name)
     score = run.stage("score")
     if record is None or score is None or record["made_from"] != score["made_from"]["corpus"]:
         return False
+    if score.get("complete") and manifests.KEY in record:
+        folder = locate_column(run, name)
+        mend = spell_mending_command(run, score)
+        run.check_manifest(f"{folder.parent.name}/{folder.name}", record, mend)
     return [path.name for path in parquet.list_parts(locate_column(run, name))] == [
         path.name for path in parquet.list_parts(run.scores)
     ]

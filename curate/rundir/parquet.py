@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,14 +13,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import TableError
+from curate.errors import DamageError, TableError
+from curate.runtime import console, threads
 from curate.runtime.files import describe_os_error, replace_atomically
-from curate.runtime.text import quote_word
+from curate.runtime.text import quote_path
 
 _META = b"curate"
 _COMPRESSED = b"zlib:"
 LONG_NOTE = 4096
 """Bytes of JSON from which on metadata are compressed. They are stored twice: by themselves and with the schema."""
+PART_NAME = re.compile(r"([0-9a-z][0-9]{4,}-[0-9a-z][0-9]{5,}|[0-9a-f]{32})\.parquet")
+"""How the parts of the tables of a run, and those that were put aside, are called."""
+STRAY = ".stray"
+"""What a hint appends to the name of a file that does not belong into a table, so that it is none of its parts."""
 
 
 def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None:
@@ -30,7 +36,8 @@ def write_part(path: Path, table: pa.Table, metadata: Mapping[str, Any]) -> None
     """
     note = dump_note(metadata)
     with replace_atomically(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({_META: note}), temporary, compression="zstd")
+        noted = table.replace_schema_metadata({_META: note})
+        pq.write_table(noted, temporary, compression="zstd", write_page_checksum=True)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -41,10 +48,14 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
-        raise TableError(f"{path} is not a complete Parquet file: {error}", suggest_mending(path)) from error
+        cause = (getattr(error, "strerror", None) or str(error)).strip().split("\n", 1)[0]
+        raise DamageError(f"{path} is not a complete Parquet file: {cause}", suggest_mending(path)) from error
     if _META not in (schema.metadata or {}):
         raise TableError(f"{path} was not written by curate", "move it away, or name another run with --run")
-    return load_note(schema)
+    try:
+        return load_note(schema)
+    except (ValueError, zlib.error) as error:
+        raise DamageError(f"{path} is altered: its metadata are no JSON", suggest_mending(path)) from error
 
 
 def dump_note(metadata: Mapping[str, Any]) -> bytes:
@@ -60,6 +71,15 @@ def load_note(schema: pa.Schema) -> dict[str, Any]:
         note = zlib.decompress(base64.b85decode(note.removeprefix(_COMPRESSED)))
     value = json.loads(note)
     return value if isinstance(value, dict) else {}
+
+
+def is_complete(path: Path) -> bool:
+    """Return whether there is a Parquet file, with its end."""
+    try:
+        pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def list_parts(directory: Path) -> list[Path]:
@@ -78,17 +98,17 @@ def list_parts(directory: Path) -> list[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turn an error of reading a part within the block into a TableError that names it and says how to mend it."""
+    """Turn an error of reading a part within the block into a DamageError that names it and says how to mend it."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         raise explain_damage(path, error) from error
 
 
-def explain_damage(path: Path, error: BaseException) -> TableError:
-    """Return the error for a part of the scores or of a carried column that cannot be read."""
-    cause = str(error).strip().split("\n", 1)[0]
-    return TableError(f"{path} cannot be read: {cause}", suggest_mending(path))
+def explain_damage(path: Path, error: BaseException) -> DamageError:
+    """Return the error for a file of a table that cannot be read."""
+    cause = (getattr(error, "strerror", None) or str(error)).strip().split("\n", 1)[0]
+    return DamageError(f"{path} cannot be read: {cause}", suggest_mending(path))
 
 
 def suggest_mending(path: Path) -> str:
@@ -98,16 +118,47 @@ def suggest_mending(path: Path) -> str:
         again = "then the same curate score command again: it scores what is missing"
     if path.parent.parent.name == "carried":
         again = "then the same command again: it reads the column from the corpus"
-    return f"rm {quote_word(str(path))}, {again}" if again.startswith("then") else again
+    return f"rm {quote_path(path)}, {again}" if again.startswith("then") else again
 
 
-def find_damage(paths: Iterable[Path]) -> TableError | None:
+def discard_damaged(paths: Iterable[Path]) -> list[Path]:
+    """Remove those of some parts that cannot be read to their end, saying so, and return them.
+
+    Raises what ``discard_part`` raises.
+    """
+    paths = list(paths)
+    errors = threads.map_in_order(check_part, paths, threads.count_cores())
+    damaged = [(path, error) for path, error in zip(paths, errors, strict=True) if error is not None]
+    for path, error in damaged:
+        discard_part(path, error.message)
+    return [path for path, _ in damaged]
+
+
+def discard_part(path: Path, message: str) -> None:
+    """Remove a damaged part of a table, which its verb makes again, and say so with ``message``.
+
+    Raises DamageError for what has not the name of a part, or is a folder: curate did not write it.
+    """
+    is_folder = path.is_dir() and not path.is_symlink()
+    if is_folder or not PART_NAME.fullmatch(path.name):
+        what = "is a folder, not a part of this table" if is_folder else "is no part of this table"
+        stray = path.with_name(f"{path.name}{STRAY}")
+        raise DamageError(f"{path} {what}", f"mv {quote_path(path)} {quote_path(stray)}")
+    console.say("damaged", f"{message}; it is made again")
+    path.unlink(missing_ok=True)
+
+
+def find_damage(paths: Iterable[Path]) -> DamageError | None:
     """Return the error for the first of some parts that cannot be read to its end; None where all can."""
-    for path in paths:
-        try:
-            with naming(path), pq.ParquetFile(path) as part:
-                for _ in part.iter_batches():
-                    pass
-        except TableError as error:
-            return error
+    return next((error for error in map(check_part, paths) if error is not None), None)
+
+
+def check_part(path: Path) -> DamageError | None:
+    """Return the error for a part that cannot be read to its end, by the checksums of its pages; None where it can."""
+    try:
+        with naming(path), pq.ParquetFile(path, page_checksum_verification=True) as part:
+            for _ in part.iter_batches(use_threads=False):
+                pass
+    except DamageError as error:
+        return error
     return None

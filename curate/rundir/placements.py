@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
-from curate.rundir import decision_table, document_columns, parquet, schemas
+from curate.rundir import decision_table, document_columns, mending, parquet, schemas
 from curate.rundir.columns import kinds
 from curate.rundir.columns.names import PREFIX, is_score_name
 from curate.rundir.run import Run
@@ -48,7 +48,9 @@ def write_placements(path: Path, schema: pa.Schema, rows: Iterable[pa.Table], me
     noted = schema.with_metadata({b"curate": note})
     with (
         files.replace_atomically(path) as temporary,
-        pq.ParquetWriter(temporary, noted, compression="zstd", use_dictionary=["file", "bucket"]) as writer,
+        pq.ParquetWriter(
+            temporary, noted, compression="zstd", use_dictionary=["file", "bucket"], write_page_checksum=True
+        ) as writer,
     ):
         for table in rows:
             writer.write_table(table.cast(noted))
@@ -68,6 +70,8 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
     record, hint = run.stage(verb), command(f"{verb} …", run.path)
     if record is None and not path.exists():
         return None
+    spell = mending.spell_bucket_command if verb == "bucket" else mending.spell_order_command
+    run.check_there(path.name, record, spell)
     if record is None or not path.exists():
         raise TableError(f"the last curate {verb} in {run.path} did not finish", hint)
     for name, source in SOURCES.items():
@@ -75,6 +79,7 @@ def _open(run: Run, verb: str, path: Path) -> dict[str, Any] | None:
             raise TableError(f"{path} is stale: curate {source} has run since", hint)
     if parquet.read_metadata(path).get("fingerprint") != record["fingerprint"]:
         raise TableError(f"{path} and run.json do not belong together", hint)
+    run.check_manifest(path.name, record, spell(run, record))
     return record
 
 

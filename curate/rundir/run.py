@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import xxhash
 
@@ -20,13 +20,13 @@ from curate.corpus import Corpus, SliceMark, check_holds_text, open_corpus, spoo
 from curate.corpus.dialect import parse_delimiter
 from curate.corpus.slice_marks import list_slices
 from curate.corpus.types import AUTO_QUOTING
-from curate.errors import CorpusError, StorageError, TableError, UsageError
-from curate.rundir import ownership, parquet
+from curate.errors import CorpusError, DamageError, StorageError, TableError, UsageError
+from curate.rundir import manifests, ownership, parquet
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
 from curate.runtime import claims, console, files
 from curate.runtime.published import hide_model
-from curate.runtime.text import command, is_utf8, quote_path, quote_word
+from curate.runtime.text import command, fold_whitespace, is_utf8, quote_path, quote_word, shorten
 
 FORMAT = 1
 """The version of ``run.json``."""
@@ -61,6 +61,8 @@ class Run:
     """Whether ``warn_of_partial_counts`` was called."""
     reserved: tuple[str, ...] = field(default=(), compare=False)
     """What is made in the directory from now on, by its name; it is entered in the mark of the run before."""
+    checked: dict[str, str] = field(default_factory=dict, compare=False)
+    """The tables whose files were compared with their manifests, with the fingerprints of these."""
 
     @property
     def scores(self) -> Path:
@@ -98,6 +100,26 @@ class Run:
     @property
     def unreadable(self) -> Path:
         return self.path / "unreadable.jsonl"
+
+    def record_manifest(self, table: str) -> str:
+        """Write the manifest of a complete table, and return its fingerprint, for the record of the verb."""
+        self.checked[table] = manifests.record_table(self.path, table)
+        return self.checked[table]
+
+    def check_manifest(self, table: str, record: Mapping[str, Any], mend: str) -> None:
+        """Raise DamageError, with the command ``mend``, where a table is damaged; ``record`` is that of its verb."""
+        manifests.check_table(self.path, table, record, mend, self.checked)
+
+    def check_there(self, table: str, record: Mapping[str, Any] | None, mend: Callable[[Self, Any], str]) -> None:
+        """Raise DamageError, with what ``mend`` spells, where the one file of a finished table cannot be opened."""
+        if record is not None and manifests.KEY in record and not parquet.is_complete(self.path / table):
+            self.check_manifest(table, record, mend(self, record))
+
+    def check_scores(self) -> None:
+        """Raise DamageError where parts of finished scores are missing, truncated or altered."""
+        record = self.stage("score") or {}
+        if record.get("complete"):
+            self.check_manifest("scores", record, spell_mending_command(self, record))
 
     def stage(self, name: str) -> dict[str, Any] | None:
         """Return a copy of the record of a stage; None where it has not run."""
@@ -148,7 +170,9 @@ class Run:
             self.record = {key: value for key, value in self.record.items() if key != name} | {"format": FORMAT}
             if record is not None:
                 now[name] = self.record[name] = dict(record)
-            files.write_json(self.path / "run.json", dict(sorted({**now, "format": FORMAT}.items())))
+            value = dict(sorted({**now, "format": FORMAT}.items()))
+            with manifests.recording_run_file(self.path / "run.json", files.spell_json(value)):
+                files.write_json(self.path / "run.json", value)
 
     def record_first(self, name: str, record: Mapping[str, Any]) -> bool:
         """Save the record of a stage unless ``run.json`` has one by now, and return whether it was saved.
@@ -198,6 +222,7 @@ class Run:
         if not record.get("complete"):
             hint = "run the same curate score command again: it continues where it stopped"
             raise TableError(f"the scores in {self.path} are not complete", hint)
+        self.check_scores()
         self.warn_of_partial_counts()
         return record
 
@@ -378,6 +403,18 @@ def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str
     return command(" ".join(words), run.path)
 
 
+def spell_mending_command(run: Run, record: Mapping[str, Any]) -> str:
+    """Return the command that makes damaged parts of the scores, and of carried columns, again; ``record`` is theirs.
+
+    The parts that are sound stay.
+    """
+    if "request" in record:
+        return spell_score_command(run, record, record["corpus"]["paths"])
+    if "template" in record["made_from"]["model"]:
+        return f"curate rank-sft … --examples {quote_path(run.path.parent)}"
+    return f"{spell_score_command(run, record, record['corpus']['paths'])} --restart"
+
+
 def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **options: Any) -> Corpus:
     """Return the corpus of a run: the one that was scored, else that of an earlier verb, else ``named``.
 
@@ -390,6 +427,7 @@ def choose_run_corpus(run: Run, named: Sequence[str] | None, verb: str, **option
     ownership.check_apart(named or (), run.path)
     named = spool_streams(named, run.path, run.enter) if named else named
     if known is None and not named:
+        check_not_lost(run.path)
         with_corpus = command(f"{verb} … --corpus CORPUS", run.path)
         hint = f"{with_corpus} names it; {command('score CORPUS', run.path)} scores it first"
         raise TableError(f"{run.path} has no corpus", hint)
@@ -451,6 +489,7 @@ def open_run(path: str | Path, create: bool = False) -> Run:
         files.check_output_directory(directory)
     file = directory / "run.json"
     if not file.exists() and not create:
+        check_not_lost(directory)
         raise TableError(f"there is no run in {directory}", command("score CORPUS", directory))
     return Run(directory, read_record(directory))
 
@@ -460,13 +499,34 @@ def read_record(directory: Path) -> dict[str, Any]:
     file = directory / "run.json"
     if not file.exists():
         return {}
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TableError(f"{file} cannot be read: {error}", "name another run with --run") from error
+    for is_last in (False, False, True):
+        try:
+            content = file.read_bytes()
+            record = json.loads(content.decode("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            hint = "restore it from a copy, or name another run with --run"
+            raise DamageError(f"{file} cannot be read: {error}", hint) from error
+        try:
+            manifests.check_run_file(file, content, record)
+            break
+        except DamageError:  # another process may have written both between the reading of the two
+            if is_last or file.read_bytes() == content:
+                raise
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise TableError(f"{file} was written by another version of curate", "name another run with --run")
+    broken = next((name for name, one in record.items() if name != "format" and not isinstance(one, dict)), None)
+    if broken is not None:
+        hint = "restore it from a copy, or name another run with --run"
+        raise DamageError(f"{file} is damaged: its {shorten(fold_whitespace(broken), 40)} is no record", hint)
     return record
+
+
+def check_not_lost(directory: Path) -> None:
+    """Raise DamageError where a run directory without ``run.json`` had one."""
+    file = directory / "run.json"
+    if not file.is_file() and manifests.locate_manifest(directory, file.name).exists():
+        again = command("score CORPUS --restart", directory)
+        raise DamageError(f"{file} is missing", f"restore it from a copy, or start over: {again}")
 
 
 def list_differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

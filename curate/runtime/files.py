@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from curate.runtime.writers import name_temporary, sweep_leftovers
 FULL = (errno.ENOSPC, errno.EDQUOT)
 EDGE_BYTES = 1 << 16
 """Bytes of either end of a large file that are hashed in place of all."""
+SCRATCH_BYTES = 1 << 16
+"""What a temporary folder must take to be used."""
 HTML_BEGINS = (b"<!doctype", b"<html")
 GENERATOR = b'<meta name="generator" content="curate">'
 """What the head of every page of curate has."""
@@ -166,6 +169,31 @@ def describe_os_error(error: OSError) -> StorageError:
     return StorageError(error.strerror or (lines[0] if lines else type(error).__name__))
 
 
+@contextmanager
+def open_scratch_folder(prefix: str, beside: Path) -> Iterator[Path]:
+    """Give a new temporary folder, removed at the end: where the system has them, else next to ``beside``.
+
+    The temporary folder of a system may be full, or read-only. Raises StorageError where neither takes a file.
+    """
+    folders: list[Path | None] = [None, beside.absolute().parent]
+    refused: OSError | None = None
+    for folder in folders:
+        try:
+            scratch = tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True)
+            (Path(scratch.name) / "probe").write_bytes(b"\0" * SCRATCH_BYTES)
+            (Path(scratch.name) / "probe").unlink()
+        except OSError as error:
+            refused = error
+            continue
+        with scratch as name:
+            yield Path(name)
+        return
+    assert refused is not None
+    named = f"neither the temporary folder nor {folders[1]} takes a file"
+    hint = "set TMPDIR to a folder with some space"
+    raise StorageError(f"{named}: {refused.strerror or refused}", hint) from refused
+
+
 def share_files(folder: Path) -> None:
     """Give the files of a folder the permissions that new files get, by the umask, where a library gave them fewer.
 
@@ -182,7 +210,8 @@ def share_files(folder: Path) -> None:
     except OSError as error:
         raise make_storage_error(error, folder) from error
     finally:
-        probe.unlink(missing_ok=True)
+        with suppress(OSError):  # The error that ended the block says more.
+            probe.unlink(missing_ok=True)
 
 
 def make_storage_error(error: OSError, path: Path) -> StorageError:
@@ -201,6 +230,10 @@ def write_json(path: Path, value: Any) -> None:
 
     The lone surrogates with which Python spells file names that are not UTF-8 are written as escapes.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with replace_atomically(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(spell_json(value))
+
+
+def spell_json(value: Any) -> bytes:
+    """Return the bytes that ``write_json`` writes."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

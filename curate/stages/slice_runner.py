@@ -40,6 +40,10 @@ PartNotes = Mapping[Path, Mapping[str, Any]]
 """The metadata of parts by their paths, in the order of the corpus."""
 NO_NOTES: PartNotes = MappingProxyType({})
 
+PartsOfSlices = Mapping[str, Mapping[int, Path]]
+"""Paths of parts by the file and the number of their slice."""
+NO_PARTS: PartsOfSlices = MappingProxyType({})
+
 
 class Advance(Protocol):
     """Moves the progress bar by work that is finished."""
@@ -162,6 +166,7 @@ def run_slices(
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
         sweep_leftovers(folder)
+    parquet.discard_damaged(path for path in parquet.list_parts(work.folder) if path not in known)
     before = read_notes(work.folder, work.fingerprint, known)
     done = list_marks(before)
     resumed = sum_documents(before)
@@ -171,7 +176,8 @@ def run_slices(
     units = [unit for unit in list_units(corpus.sources, corpus.slice_bytes) if any(unfinished[slice(*unit)])]
     done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in corpus.sources)
     with console.progress(work.label, corpus.size, done_bytes) as progress:
-        function = partial(work_on_units, corpus, work, done, check=check)
+        behind = find_parts_behind(work.folder, before, corpus)
+        function = partial(work_on_units, corpus, work, done, check=check, behind=behind)
         try:
             documents = sum((executor or LocalExecutor()).map(function, units, progress.advance))
         except KeyboardInterrupt:
@@ -189,11 +195,13 @@ def work_on_units(
     units: Sequence[Unit],
     advance: Advance,
     check: CheckSlice | None = None,
+    behind: PartsOfSlices = NO_PARTS,
 ) -> int:
     """Work on some units of a corpus, behind their parts in ``done``, and return the documents that were read.
 
     All parts are written when it returns. Needs nothing but its arguments. With ``Corpus.limit``, ``done`` must have
-    the parts of all files, and one call all units: the limit counts over files.
+    the parts of all files, and one call all units: the limit counts over files. Slices with a part in ``behind`` are
+    read, but not worked on.
     """
     sources = {source.name: number for number, source in enumerate(corpus.sources)}
     documents = 0
@@ -206,8 +214,11 @@ def work_on_units(
 
     with BackgroundWriter() as writer:
         slices = read_gathered(corpus, done, work.columns, units)
-        checked = slices if check is None else check_slices(slices, check)
-        for processed in work.process(checked, advance):
+        if check is not None:
+            slices = check_slices(slices, check)
+        if behind:
+            slices = skip_written(slices, work, behind, advance)
+        for processed in work.process(slices, advance):
             documents += len(processed.documents)
             writer.put(partial(write, processed))
     return documents
@@ -218,6 +229,22 @@ def check_slices(slices: Iterator[Documents], check: CheckSlice) -> Iterator[Doc
     for documents in slices:
         check(documents)
         yield documents
+
+
+def skip_written(
+    slices: Iterator[Documents], work: SliceWork[Any], there: PartsOfSlices, advance: Advance
+) -> Iterator[Documents]:
+    """Yield the slices that have no part; those behind a part that was lost may have theirs.
+
+    ``there`` are the parts that may be met again.
+    """
+    for documents in slices:
+        first = documents.marks[0]
+        path = there.get(first.file, {}).get(first.number) if len(documents.marks) == 1 else None
+        if path is not None and describe_part(work, documents).items() <= parquet.read_metadata(path).items():
+            advance(documents=len(documents), done_bytes=documents.read_bytes)
+        else:
+            yield documents
 
 
 def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:
@@ -242,6 +269,22 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
             notes[path] = note
             ends.update((mark.file, mark) for mark in marks)
     return notes
+
+
+def find_parts_behind(folder: Path, notes: PartNotes, corpus: Corpus) -> dict[str, dict[int, Path]]:
+    """Return the parts of a folder that are not in ``notes``, which are behind one that is missing.
+
+    Those of one slice: a file that shares its part with others has no slice behind that.
+
+    None under a limit, which counts all documents that are worked on.
+    """
+    found: dict[str, dict[int, Path]] = {}
+    for path in parquet.list_parts(folder) if corpus.limit is None else ():
+        if path not in notes:
+            marks = list_slices(parquet.read_metadata(path))
+            if len(marks) == 1:
+                found.setdefault(marks[0].file, {})[marks[0].number] = path
+    return found
 
 
 def follows(before: SliceMark | None, mark: SliceMark) -> bool:

@@ -130,5 +130,8 @@ def decontaminate(
     summary = job.summarise(tally, seconds, recall, notes)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
     write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
-    job.record(summary)
+    given = {"method": method, "action": action, "turns": turns, "eval_fields": eval_fields, "lock": lock}
+    defaults = {"method": "ngram", "action": "drop", "turns": "all"}
+    given = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
+    job.record(summary, {"evals": as_list(evals), "options": given})
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

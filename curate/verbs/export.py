@@ -152,4 +152,4 @@ def _open_table(run: "Run", opener: Any, option: str) -> Any:
     try:
         return opener(run)
     except TableError as error:
-        raise TableError(error.message, f"{error.hint}; or ignore it with {option}") from None
+        raise type(error)(error.message, f"{error.hint}; or ignore it with {option}") from None

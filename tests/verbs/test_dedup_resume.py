@@ -9,9 +9,10 @@ from helpers.near_copies import edited, far, random_documents, rows_of, run_on, 
 from helpers.runs import write_lines
 
 from curate.corpus.files.run_marks import MARK
-from curate.errors import Interrupted, TableError
+from curate.errors import Interrupted
 from curate.rundir import parquet
 from curate.rundir.run import open_run
+from curate.runtime import console
 from curate.stages.dedup import clusters, sketch_table
 from curate.verbs.dedup import dedup
 
@@ -86,7 +87,7 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(many, monkeypatch
     assert len(names) == len(set(names)) > 9 and names == sorted(names)
     assert many.has_the_bytes_of_the_whole()
     left = sorted(path.name for path in many.run.iterdir() if path.name != MARK)
-    assert left == ["duplicates.parquet", "run.json", "unreadable.jsonl"]
+    assert left == ["duplicates.parquet", "manifests", "run.json", "unreadable.jsonl"]
 
 
 def test_an_interruption_while_pairs_are_verified_keeps_the_sketches(many, monkeypatch):
@@ -150,14 +151,16 @@ def test_the_record_names_what_the_table_was_made_from(tmp_path):
     assert (record["counts"]["read"], record["counts"]["kept"], record["counts"]["exact"]) == (3, 2, 1)
 
 
-def test_a_damaged_sketch_is_an_error_with_a_way_out(many, monkeypatch):
+def test_a_damaged_sketch_is_said_and_made_again(many, monkeypatch):
     many.interrupt(monkeypatch, 5)
     part = parquet.list_parts(many.sketches)[2]
     part.write_bytes(part.read_bytes()[:-50])
-    with pytest.raises(TableError) as caught:
-        many.dedup()
-    assert "--restart" in caught.value.hint
-    many.dedup(restart=True)
+    said = []
+    monkeypatch.setattr(console, "say", lambda label, text: said.append((label, text)))
+    written = stop_after(monkeypatch, 10**6)
+    many.dedup()
+    assert written[0].name == part.name
+    assert any(label == "damaged" and text.startswith(f"{part} cannot be read") for label, text in said)
     assert many.has_the_bytes_of_the_whole()
 
 

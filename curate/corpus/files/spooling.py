@@ -74,7 +74,8 @@ def _spool(path: str, name: str, folder: Path, number: int) -> str:
     except OSError as error:
         raise files.make_storage_error(error, folder) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # The error that ended the block says more.
+            part.unlink(missing_ok=True)
         for made in (folder, *([] if had_run else [folder.parent])):
             _remove_empty(made)
     console.say("kept", f"{title} as {target}, {console.format_size(size)}")

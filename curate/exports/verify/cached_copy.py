@@ -8,7 +8,6 @@ is written except below a temporary folder.
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 from curate.exports.formats.shards import read_arrow
 from curate.exports.verify.integrity import CACHE_PREFIX, IntegrityFinding
 from curate.exports.verify.reader import Export, make_export_hint, read_columns
+from curate.runtime.files import open_scratch_folder
 
 CHECK = "load_dataset"
 DATASET_INFO = "dataset_info.json"
@@ -29,7 +29,8 @@ def check_load_dataset(export: Export) -> list[IntegrityFinding]:
     import datasets
 
     path = os.path.abspath(export.folder)
-    with tempfile.TemporaryDirectory(prefix="curate-verify-") as temporary:
+    with open_scratch_folder("curate-verify-", export.folder) as folder:
+        temporary = str(folder)
         try:
             names = datasets.get_dataset_config_names(path) if export.by_bucket else [None]
             builders = [datasets.load_dataset_builder(path, name, cache_dir=temporary) for name in names]

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.exports.verify.order_check import Positions
-from curate.exports.verify.stage import LoaderStage, load_dataset
+from curate.exports.verify.stage import LoaderStage, stream_dataset
 from curate.runtime.arrays import Int64Array
 
 PAD, EOS = 0, 1
@@ -123,7 +123,7 @@ def _read_streaming(stage: LoaderStage, rank: int) -> Iterator[Positions]:
     from datasets.distributed import split_dataset_by_node
     from torch.utils.data import DataLoader
 
-    rows = load_dataset(stage.export, stage.folder, streaming=True).select_columns(_list_keys(stage))
+    rows = stream_dataset(stage.export, stage.folder)
     if stage.ranks > 1:
         rows = split_dataset_by_node(rows, rank, stage.ranks)
     return _find_positions(stage, DataLoader(rows, stage.batch_size, num_workers=stage.workers, collate_fn=keep_rows))

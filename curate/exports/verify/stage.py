@@ -7,7 +7,6 @@ the process are restored.
 import importlib.util
 import logging
 import random
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from curate.errors import CurateError, GateError
 from curate.exports.formats.shards import FORMATS
 from curate.exports.verify.reader import Export, PositionIndex
 from curate.runtime.arrays import Int64Array
-from curate.runtime.files import make_storage_error
+from curate.runtime.files import make_storage_error, open_scratch_folder
 from curate.runtime.text import fold_whitespace
+
+READ_ROWS = 10_000
+"""Rows of a data set that are taken at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ def stage_export(
     ``tokens`` is the length of each document, by position. Raises StorageError where the operating system refuses what
     ``datasets`` prepares, GateError where it cannot load the export.
     """
-    with tempfile.TemporaryDirectory(prefix="curate-verify-") as temporary, _quietly(), _undisturbed():
-        folder = Path(temporary)
+    with open_scratch_folder("curate-verify-", export.folder) as temporary, _quietly(), _undisturbed():
+        folder = temporary
         try:
             dataset = load_dataset(export, folder)
         except Exception as error:
@@ -77,20 +80,43 @@ def _explain_load_error(error: Exception, export: Export, folder: Path) -> Curat
     return GateError(f"datasets cannot load {export.folder}: {fold_whitespace(str(causes[-1]))[:300]}")
 
 
-def load_dataset(export: Export, folder: Path, streaming: bool = False) -> Any:
-    """Return the data set as a trainer loads it; what ``datasets`` prepares goes into ``folder``."""
+def load_dataset(export: Export, folder: Path) -> Any:
+    """Return the data set as a trainer loads it, of its columns those that identify a document.
+
+    What a trainer prepares, a copy of all documents, is not written: the same reader of ``datasets`` gives the same
+    rows as a stream, of which these columns are kept, some bytes a document. ``folder`` is for small files of
+    ``datasets``.
+    """
     import datasets
 
-    path = str(export.folder.resolve())
-    if FORMATS[export.format].loads_from_disk and not streaming and not export.by_bucket:
-        return datasets.load_from_disk(path)["train"]
-    return datasets.load_dataset(path, split="train", cache_dir=str(folder / "cache"), streaming=streaming)
+    names = [export.column("file"), export.column("row")]
+    if FORMATS[export.format].loads_from_disk and not export.by_bucket:
+        return datasets.load_from_disk(str(export.folder.resolve()))["train"].select_columns(names)
+    stream = stream_dataset(export, folder)
+    tables = [table.combine_chunks() for table in stream.with_format("arrow").iter(READ_ROWS)]
+    if not tables:
+        return datasets.Dataset.from_dict({name: [] for name in names})
+    return datasets.Dataset(pa.concat_tables(tables))
+
+
+def stream_dataset(export: Export, folder: Path) -> Any:
+    """Return the columns that identify a document as ``datasets`` streams them; ``folder`` is for its small files.
+
+    Of Parquet no others are read: ``datasets`` would hold a row group of all columns.
+    """
+    import datasets
+
+    names = [export.column("file"), export.column("row")]
+    options = {"columns": names} if export.format == "parquet" else {}
+    path, cache = str(export.folder.resolve()), str(folder / "cache")
+    rows = datasets.load_dataset(path, split="train", cache_dir=cache, streaming=True, **options)
+    return rows.select_columns(names)
 
 
 def _find_positions(export: Export, index: PositionIndex, dataset: Any) -> Int64Array:
     """Return the position of each row of a data set."""
     names = [export.column("file"), export.column("row")]
-    tables = dataset.select_columns(names).with_format("arrow").iter(10_000)
+    tables = dataset.select_columns(names).with_format("arrow").iter(READ_ROWS)
     parts = [index.find(table.column(names[0]), table.column(names[1]).to_numpy()) for table in tables]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.corpus import Corpus
-from curate.errors import CurateError, TableError
+from curate.errors import CurateError, DamageError, TableError
 from curate.reports.funnel import Funnel, read_funnel
 from curate.rundir import decision_table, document_columns
 from curate.rundir.columns.names import split_group_columns
@@ -86,6 +86,8 @@ def open_usable(run: Run) -> dict[str, Any] | None:
     """Return the record of the decision table where it may be used, else None."""
     try:
         return decision_table.open_filter(run)
+    except DamageError:
+        raise
     except TableError:
         return None
 

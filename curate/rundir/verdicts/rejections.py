@@ -19,8 +19,8 @@ import duckdb
 from curate.corpus import Corpus
 from curate.corpus.slice_marks import count_documents
 from curate.corpus.types import EMPTY, OK, UNREADABLE
-from curate.errors import TableError
-from curate.rundir import parquet, sql
+from curate.errors import DamageError, TableError
+from curate.rundir import mending, parquet, sql
 from curate.rundir.run import Run
 from curate.rundir.verdicts import reasons
 from curate.runtime.text import command
@@ -89,6 +89,8 @@ def find_rejections(run: Run, identity: str | None) -> tuple[Rejections, list[st
     for opener in (open_hits, open_duplicates):
         try:
             records.append(opener(run, identity))
+        except DamageError:
+            raise
         except TableError as error:
             problems.append(f"{error.message} ({error.hint})")
             records.append(None)
@@ -107,12 +109,18 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
         return None
     if record is None or not record.get("complete"):
         raise TableError(f"the last curate decontaminate in {run.path} did not finish", hint)
+    check_hits(run, record)
     _check_source(run, record, identity, f"the hits in {run.hits} are", hint)
     notes = [_read_note(path, record["fingerprint"], "made_from", hint) for path in parts]
     covered, read = sum(map(count_documents, notes)), record["counts"]["read"]
     if covered != read:
         raise TableError(f"the hits in {run.hits} cover {covered:,} documents of {read:,}", hint)
     return record
+
+
+def check_hits(run: Run, record: Mapping[str, Any]) -> None:
+    """Raise DamageError where parts of finished hits are missing, truncated or altered; ``record`` is theirs."""
+    run.check_manifest("hits", record, mending.spell_decontaminate_command(run, record))
 
 
 def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
@@ -124,10 +132,12 @@ def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
     record, hint = run.stage("dedup"), command("dedup", run.path)
     if record is None and not run.duplicates.exists():
         return None
+    run.check_there(run.duplicates.name, record, mending.spell_dedup_command)
     if record is None or not run.duplicates.exists() or not record.get("complete", True):
         raise TableError(f"the last curate dedup in {run.path} did not finish", hint)
     _check_source(run, record, identity, f"{run.duplicates} is", hint)
     _read_note(run.duplicates, record["fingerprint"], "fingerprint", hint)
+    run.check_manifest(run.duplicates.name, record, mending.spell_dedup_command(run, record))
     hits = run.stage("decontaminate") or {}
     if "hits" in record["made_from"] and record["made_from"]["hits"] != hits.get("fingerprint"):
         raise TableError(
@@ -193,7 +203,10 @@ def query_before_copies(run: Run) -> str:
     unscored = f"SELECT {_NO_KEY}, NULL::VARCHAR AS status WHERE false"
     if score.get("complete") and count_unscored(score):
         aside = ", ".join(sql.quote(status) for status in (OK, EMPTY, UNREADABLE))
+        run.check_scores()
         unscored = f"SELECT file, row, status FROM {sql.parquet_source(run.scores)} WHERE status NOT IN ({aside})"
+    if hits.get("complete"):
+        check_hits(run, hits)
     leaks = _hits_query(run, Rejections(hits=hits if hits.get("complete") else None))
     first = (
         f"SELECT file, row, coalesce(status, {sql.quote(OK)}) AS status, "
@@ -218,6 +231,7 @@ def _check_keepers_are_scored(run: Run, record: Mapping[str, Any], hint: str) ->
     score = run.stage("score") or {}
     if "scores" in record["made_from"] or not score.get("complete") or not count_unscored(score):
         return
+    run.check_scores()
     scores, copies = sql.parquet_source(run.scores), sql.parquet_source(run.duplicates)
     unscored = f"SELECT file, row FROM {scores} WHERE status <> {sql.quote(OK)}"
     lost = (

@@ -25,6 +25,7 @@ from curate.corpus.slice_marks import describe_slices
 from curate.errors import CorpusError
 from curate.reference.likelihood import Likelihoods
 from curate.rundir import document_columns, ownership, parquet
+from curate.rundir.claims import open_claimed
 from curate.rundir.run import Run, compute_fingerprint, name_part
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet

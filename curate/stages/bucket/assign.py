@@ -64,7 +64,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
 
     import numpy as np
 
-    from curate.rundir import placements, schemas
+    from curate.rundir import manifests, placements, schemas
     from curate.rundir.run import compute_fingerprint
     from curate.stages.bucket import cutoffs as bucket_cutoffs
 
@@ -104,6 +104,7 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
     buckets = {one.name: one.documents for one in summary.buckets}
     by_tokens = {one.name: one.tokens for one in summary.buckets}
     counted = {"read": job.run.finished_scores()["counts"]["read"], "kept": kept, "unmeasured": summary.unmeasured}
+    note[manifests.KEY] = job.run.record_manifest(job.run.buckets.name)
     job.run.save("bucket", {**note, "counts": {**counted, "buckets": buckets, "tokens": by_tokens}})
     return summary
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curate.rundir import parquet, schemas, sql
+from curate.rundir import manifests, parquet, schemas, sql
 from curate.rundir.run import Run, compute_fingerprint
 from curate.rundir.verdicts import reasons
 from curate.stages.decontaminate.matches import CONTAMINATED, Match
@@ -70,6 +70,8 @@ def begin_hits(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], 
         run.remove("hits")
         record = {"complete": False, "fingerprint": fingerprint, "made_from": made_from, "parameters": parameters}
         run.save("decontaminate", record)
+    else:
+        manifests.discard_damaged_parts(run.path, "hits", before)
     return fingerprint
 
 
@@ -97,7 +99,13 @@ def complete_hits(run: Run, fingerprint: str, notes: Iterable[Mapping[str, Any]]
     sums = total.as_dict()
     run.save(
         "decontaminate",
-        {**record, "complete": True, "fingerprint": fingerprint, "counts": {**sums["counts"], "sets": sums["sets"]}},
+        {
+            **record,
+            "complete": True,
+            "fingerprint": fingerprint,
+            "counts": {**sums["counts"], "sets": sums["sets"]},
+            manifests.KEY: run.record_manifest("hits"),
+        },
     )
     return total
 

@@ -1,11 +1,10 @@
 """One run of ``curate decontaminate``: canaries, the scan over all slices, and the summary of the hits."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow as pa
 from curate.corpus.chat.types import select_turns
 from curate.errors import GateError
 from curate.rundir.columns.scored_texts import open_scored_texts
+from curate.rundir.mending import REQUEST
 from curate.rundir.run import Run
 from curate.rundir.verdicts import overlaps
 from curate.rundir.verdicts.rejections import Rejections
@@ -201,17 +201,17 @@ class DecontaminationJob:
             seconds=seconds,
         )
 
-    def record(self, summary: DecontaminationSummary) -> None:
-        """Record the recall and the eval sets in run.json, for later verbs."""
+    def record(self, summary: DecontaminationSummary, request: Mapping[str, Any]) -> None:
+        """Record the recall, the eval sets, and the ``request`` (``mending.REQUEST``) in run.json, for later verbs."""
         record = dict(self.run.stage("decontaminate") or {})
         recall = {one.kind: {"planted": one.planted, "found": one.found} for one in summary.recall}
         sets = {one.name: {"items": one.items, "unmatchable": len(one.unmatchable)} for one in summary.sets}
-        self.run.save("decontaminate", {**record, "recall": recall, "sets": sets})
+        self.run.save("decontaminate", {**record, "recall": recall, "sets": sets, REQUEST: request})
 
     def verify(self, workers: int, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]) -> DecontaminationSummary:
         """Scan an export as a run would, and return the summary. Nothing is written to the run directory."""
-        with TemporaryDirectory(prefix="curate-verify-") as folder:
-            temporary = replace(self, run=Run(Path(folder)))
+        with files.open_scratch_folder("curate-verify-", self.run.path) as folder:
+            temporary = replace(self, run=Run(folder))
             summary = temporary.summarise(*temporary.scan(workers, False), recall, notes)
         return replace(summary, run=str(self.run.path), verified=True)
 

@@ -77,8 +77,10 @@ class DedupJob:
         return record
 
     def hits_fingerprint(self) -> str | None:
-        """Return the fingerprint of the run's finished hits; None where there are none."""
+        """Return the fingerprint of the run's finished hits; None where there are none. Raises DamageError."""
         record = self.run.stage("decontaminate") or {}
+        if record.get("complete"):
+            rejections.check_hits(self.run, record)
         return str(record["fingerprint"]) if record.get("complete") else None
 
     def parameters(self) -> dict[str, Any]:
@@ -260,7 +262,10 @@ def write_table(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindi
     schema = schemas.DUPLICATES.with_metadata(
         {b"curate": json.dumps(note, sort_keys=True, ensure_ascii=False).encode()}
     )
-    with replace_atomically(job.run.duplicates) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as out:
+    with (
+        replace_atomically(job.run.duplicates) as beside,
+        pq.ParquetWriter(beside, schema, compression="zstd", write_page_checksum=True) as out,
+    ):
         pending = schema.empty_table()
         for rows in make_tables(job, parts, findings, schema):
             pending = pa.concat_tables([pending, rows])

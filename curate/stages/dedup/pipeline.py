@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from curate.errors import Interrupted
+from curate.rundir import manifests
 from curate.rundir.columns.scored_texts import open_scored_texts
 from curate.rundir.run import compute_fingerprint
 from curate.rundir.verdicts import reasons
@@ -28,6 +29,7 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
     StorageError where the disk refuses.
     """
     began = time.monotonic()
+    job.made_from()  # what is missing or damaged is said before the work
     try:
         scored = open_scored_texts(job.run)
         parts = sketch_table.sketch_corpora(
@@ -44,6 +46,7 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
         summary = summarise(job, parts, findings, time.monotonic() - began)
         duplicates_table.write_table(job, parts, findings, note)
         duplicates_table.write_unreadable(job, parts)
+        note[manifests.KEY] = job.run.record_manifest(job.run.duplicates.name)
         job.run.save("dedup", {**note, "counts": summary.counts(), "elsewhere": summary.elsewhere})
     except (KeyboardInterrupt, Interrupted):
         message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import GateError, UsageError
-from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql
+from curate.rundir import aligned_parts, decision_table, document_columns, manifests, scores_view, sql
 from curate.rundir.claims import open_claimed
 from curate.rundir.columns.names import (
     find_path,
@@ -225,6 +225,7 @@ class FilterJob:
             writing.result()
             if not summary.kept.documents:
                 raise _explain_nothing_kept(judgement.reader, summary)
+        record[manifests.KEY] = self.run.record_manifest(self.run.filter.name)
         self.run.save("filter", {**record, "counts": _counts(summary), "summary": _medians(summary)})
         return summary
 

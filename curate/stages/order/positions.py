@@ -102,7 +102,7 @@ def compute_positions(ranked: "RankedDocuments", order: "Ranks", scratch: "RankS
 def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, rejections: "Rejections", read: int) -> None:
     """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
 
-    from curate.rundir import placements, schemas
+    from curate.rundir import manifests, placements, schemas
     from curate.rundir.run import compute_fingerprint
 
     made_from = placements.list_sources(run, rejections)
@@ -113,6 +113,7 @@ def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, rejec
     placements.write_placements(run.order, schemas.ORDER, rows, note)
     counts = {"read": read, "kept": summary.documents, "unmeasured": summary.unmeasured, "kept_tokens": summary.tokens}
     tenths = [asdict(one) for one in summary.tenths]
+    note[manifests.KEY] = run.record_manifest(run.order.name)
     run.save("order", {**note, "counts": counts, "summary": {"median": summary.median, "tenths": tenths}})
 
 

@@ -115,7 +115,10 @@ class Arrangement:
     """Those that the corpus does not have."""
     needless: list[ScoredSlice] = field(default_factory=list)
     """Those that lie aside although another slice of the same rows is placed, as a kill leaves them; those behind a
-    slice that is missing, which are made again; and those of files that changed while they were read."""
+    slice that is missing, which may be of no use; and those of files that changed while they were read."""
+    behind: list[ScoredPart] = field(default_factory=list)
+    """Of the needless those behind a part that is missing that lie where they belong: the slices of the missing parts
+    alone may be made again."""
     kept: int = 0
     grown: int = 0
     renamed: int = 0
@@ -198,6 +201,12 @@ def arrange_parts(
     needless = {key for key in chooser.doubled if key[0].parent != scores} | chooser.severed | dropped
     arrangement.needless = [one for one in left_out if one.key in needless]
     arrangement.left_out = [one for one in left_out if one.key not in needless]
+    indices = {source.name: index for index, source in enumerate(corpus.sources)}
+    arrangement.behind = [
+        one.part
+        for one in arrangement.needless
+        if one.key in chooser.severed and one.path.name == name_part(indices[one.mark.file], one.mark.number)
+    ]
     current = {source.name for source in corpus.sources} | {each.one.mark.file for each in chosen}
     arrangement.gone = sorted(before - current)
     return arrangement

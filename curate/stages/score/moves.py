@@ -27,6 +27,7 @@ def move_parts(run: Run, arrangement: Arrangement) -> dict[Path, Mapping[str, An
     for one in arrangement.left_out:
         left_out.setdefault(one.path, []).append(one)
     kept = {each.part.path for each in arrangement.placed} | left_out.keys()
+    kept |= {part.path for part in arrangement.behind}
     for path in dict.fromkeys(one.path for one in arrangement.needless):
         if path not in kept:
             _remove_part(run, path)

@@ -22,7 +22,7 @@ from curate.reference.checkpoints.model_files import describe_model
 from curate.reference.checkpoints.no_model import NAME as NO_MODEL
 from curate.reference.checkpoints.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
-from curate.rundir import parquet
+from curate.rundir import document_columns, manifests, ownership, parquet
 from curate.rundir.columns.names import find_path, has_column
 from curate.rundir.run import (
     Run,
@@ -37,7 +37,7 @@ from curate.runtime import console
 from curate.runtime.text import command
 from curate.runtime.writers import sweep_leftovers
 from curate.stages.score import columns
-from curate.stages.score.arrange import Arrangement, arrange_parts, read_scored_parts
+from curate.stages.score.arrange import Arrangement, ScoredPart, arrange_parts, read_scored_parts
 from curate.stages.score.changes import (
     FileState,
     begin_reading,
@@ -340,6 +340,7 @@ def _arrange(scores: ResumableScores) -> None:
     assert record is not None and before is not None
     for folder in (run.scores, run.aside):
         sweep_leftovers(folder)
+    discard_damaged_scores(run, record)
     parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"])]
     arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores, scores.reread)
     has_changed = scores.fingerprint_corpus() != record["made_from"]["corpus"]
@@ -357,6 +358,31 @@ def _arrange(scores: ResumableScores) -> None:
     scores.notes = move_parts(run, arrangement)
     if scores.reread:
         run.save("score", described)
+    _keep_complete_parts(scores, arrangement.behind)
+
+
+def discard_damaged_scores(run: Run, record: Mapping[str, Any]) -> None:
+    """Remove the damaged parts of the scores, of their carried columns, and of what was put aside.
+
+    ``record`` is that of the scores. Raises DamageError for a file that curate did not write.
+    """
+    manifests.discard_damaged_parts(run.path, "scores", record)
+    for name, column in (run.stage("carried") or {}).get("columns", {}).items():
+        folder = document_columns.locate_column(run, name)
+        manifests.discard_damaged_parts(run.path, f"{folder.parent.name}/{folder.name}", column)
+    manifests.discard_damaged_parts(run.path, run.aside.name, {})
+
+
+def _keep_complete_parts(scores: ResumableScores, behind: Sequence[ScoredPart]) -> None:
+    """Remove those of the parts behind a missing one that lack a column, and all where the cuts are not known again."""
+    wanted = scores.list_columns(scores.identity)
+    notes = {part.path: part.note for part in behind}
+    lacking = columns.list_lacking(scores.run, notes, scores.corpus.id_field, wanted, scores.carried)
+    recut = (
+        scores.uneven or scores.slice_bytes not in (None, scores.corpus.slice_bytes) or scores.corpus.limit is not None
+    )
+    for path in notes if recut else lacking:
+        ownership.remove_part(path)
 
 
 def _check_overlap(scores: ResumableScores, arrangement: Arrangement, has_parts: bool) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
 from curate.errors import TableError
-from curate.rundir import ownership, parquet, schemas, sql
+from curate.rundir import manifests, ownership, parquet, schemas, sql
 from curate.rundir.ownership import SCORE_FOLDERS
 from curate.rundir.run import Run, compute_fingerprint, list_differences
 from curate.rundir.verdicts.token_counts import SCORED
@@ -86,6 +86,7 @@ def complete_scores(
     if counts.get("unreadable"):
         console.warn(f"{count_noun(counts['unreadable'], 'row')} could not be read: {run.unreadable}")
     record = describe_scores(corpus, made_from) if record is None else record
+    record = {**record, manifests.KEY: run.record_manifest("scores")}
     run.save("score", {**record, "complete": True, "counts": counts, "summary": summary})
 
 
