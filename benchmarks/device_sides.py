@@ -26,7 +26,7 @@ from curate.reference.forward_pass.device_transfer import HostResult
 from curate.reference.likelihood import Passage
 from curate.reference.loading import load_causal
 from curate.reference.protocol import ScoringConfig
-from curate.runtime import profiler, threads
+from curate.runtime.work import profiler, threads
 
 TORCH = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCHES = {True: 16, False: 4}  # documents of a padded batch, on CUDA or not: four full tables fit a laptop

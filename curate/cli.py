@@ -21,11 +21,12 @@ from typer.models import ParameterInfo
 
 from curate.errors import CurateError, Interrupted, UsageError
 from curate.recipes.parameters import Parameter, read_parameters
-from curate.runtime import console, interrupts, streams
-from curate.runtime.files import describe_os_error
+from curate.runtime import console, streams
+from curate.runtime.disk.files import describe_os_error
 from curate.runtime.numbers import make_jsonable
 from curate.runtime.options import option_of, renamed_options, signature_of
 from curate.runtime.version import __version__
+from curate.runtime.work import interrupts
 from curate.verbs import VERBS, load_verb
 
 MISTAKE: type[Any] = typer.BadParameter.__mro__[1]

@@ -26,12 +26,13 @@ from curate.errors import StorageError, UsageError
 from curate.exports.formats.json_types import Finding, plan_lines, spell_features
 from curate.exports.formats.shard_writer import WrittenShard
 from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
-from curate.rundir import ownership
-from curate.rundir.claims import claim_output
+from curate.rundir.guards import ownership
+from curate.rundir.guards.claims import claim_output
 from curate.rundir.run import compute_fingerprint
-from curate.runtime import console, files
-from curate.runtime.files import FULL, check_output_directory, describe_os_error, make_storage_error
-from curate.runtime.writers import list_leftovers, name_temporary, remove_leftover
+from curate.runtime import console
+from curate.runtime.disk import files
+from curate.runtime.disk.files import FULL, check_output_directory, describe_os_error, make_storage_error
+from curate.runtime.disk.writers import list_leftovers, name_temporary, remove_leftover
 
 MADE_BY = "curate export"
 NEW_FOLDER = "name a new folder"

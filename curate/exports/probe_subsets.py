@@ -20,13 +20,13 @@ from curate.exports.formats.shards import TABLE_FORMATS
 from curate.exports.job import ExportChoice
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles
-from curate.rundir.claims import open_claimed
 from curate.rundir.document_blocks import BlockReader
-from curate.rundir.ownership import check_outside
+from curate.rundir.guards.claims import open_claimed
+from curate.rundir.guards.ownership import check_outside
 from curate.rundir.run import compute_fingerprint, list_local_paths
 from curate.rundir.verdicts import tally
 from curate.rundir.verdicts.rejections import open_rejections
-from curate.runtime.files import check_output_directory, expand_home, make_storage_error
+from curate.runtime.disk.files import check_output_directory, expand_home, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.runtime.published import hide_folders, hide_in_text
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members

@@ -10,9 +10,10 @@ from curate.recipes.parameters import write_command
 from curate.recipes.recipe import dump_recipe
 from curate.recipes.stage_graph import depends_on
 from curate.reports.funnel import read_funnel
-from curate.rundir.ownership import RECIPE_NAMES
+from curate.rundir.guards.ownership import RECIPE_NAMES
 from curate.rundir.run import open_run
-from curate.runtime import console, files
+from curate.runtime import console
+from curate.runtime.disk import files
 from curate.runtime.text import quote_word
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from curate.corpus import Corpus
 from curate.errors import CurateError
 from curate.recipes.stage_graph import Step, folder_of, list_stages_read
 from curate.rundir.run import FORMAT, Run, compute_fingerprint, list_differences
-from curate.runtime import files
+from curate.runtime.disk import files
 
 WHOLE_BYTES = 16_000_000
 """Files up to this size are hashed completely, of larger ones both ends."""

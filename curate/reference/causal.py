@@ -24,8 +24,9 @@ from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
 from curate.reference.forward_pass.prefetch import prepare_ahead
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
-from curate.runtime import console, profiler
+from curate.runtime import console
 from curate.runtime.arrays import Float32Array, Int64Array
+from curate.runtime.work import profiler
 
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long
 Result = TypeVar("Result")

@@ -19,8 +19,9 @@ from typing import Any
 from curate.errors import CurateError, ModelError
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.protocol import ScoringConfig
-from curate.runtime import console, profiler
-from curate.runtime.interrupts import hold_signals, ignore_signals
+from curate.runtime import console
+from curate.runtime.work import profiler
+from curate.runtime.work.interrupts import hold_signals, ignore_signals
 
 MAX_PENDING = 3  # batches that a process has at most: one being scored, one tokenised, one on its way
 STARTER = """

@@ -29,9 +29,9 @@ from curate.reference.device_worker import (
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
-from curate.runtime import profiler
 from curate.runtime.choices import Compile
-from curate.runtime.threads import count_cores
+from curate.runtime.work import profiler
+from curate.runtime.work.threads import count_cores
 
 DEVICES_EXAMPLES = "0,1 or all (CUDA), or cpu,cpu"
 

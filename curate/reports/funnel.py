@@ -8,7 +8,7 @@ from typing import Any
 from curate.corpus import Corpus
 from curate.errors import CurateError, DamageError, TableError
 from curate.rundir import decision_table, parquet, placements, scores_view, sql
-from curate.rundir.claims import describe_writing
+from curate.rundir.guards.claims import describe_writing
 from curate.rundir.run import Run, hint_changed_corpus, spell_score_command
 from curate.rundir.verdicts import overlaps, reasons
 from curate.rundir.verdicts import rejections as rundir_rejections

@@ -23,8 +23,8 @@ from curate.rundir.columns import kinds, spelling
 from curate.rundir.run import Run, name_part, parse_source
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.rejections import Rejections
-from curate.runtime import threads
 from curate.runtime.arrays import BoolArray, Float64Array, Int16Array, Int64Array
+from curate.runtime.work import threads
 
 NO_VALUE = "(none)"
 SEPARATOR = " / "

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError
-from curate.rundir import mending, parquet, schemas
+from curate.rundir import parquet, schemas
+from curate.rundir.guards import mending
 from curate.rundir.run import Run
 from curate.rundir.sql import BATCH_ROWS
 from curate.runtime.arrays import Int16Array, Int64Array
-from curate.runtime.files import replace_atomically
+from curate.runtime.disk.files import replace_atomically
 from curate.runtime.text import command
 
 if TYPE_CHECKING:

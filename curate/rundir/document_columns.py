@@ -20,7 +20,7 @@ from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_along
 from curate.corpus.slice_marks import describe_slices, list_slices, name_origins
 from curate.errors import CurateError, TableError, UsageError
-from curate.rundir import manifests, ownership, parquet
+from curate.rundir import parquet
 from curate.rundir.columns import kinds, spelling
 from curate.rundir.columns.names import (
     PREFIX,
@@ -35,10 +35,12 @@ from curate.rundir.columns.names import (
     suggest_name,
 )
 from curate.rundir.columns.scored_texts import ScoredTexts
+from curate.rundir.guards import manifests, ownership
 from curate.rundir.run import Run, spell_mending_command, spell_score_command
-from curate.runtime import claims, console
-from curate.runtime.filenames import fit_name
-from curate.runtime.writers import sweep_leftovers
+from curate.runtime import console
+from curate.runtime.disk import claims
+from curate.runtime.disk.filenames import fit_name
+from curate.runtime.disk.writers import sweep_leftovers
 
 DOMAINS = ("domain", "subset", "category", "topic", "source")
 LANGUAGES = ("language", "lang")

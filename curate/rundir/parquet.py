@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import DamageError, TableError
-from curate.runtime import console, threads
-from curate.runtime.files import describe_os_error, replace_atomically
+from curate.runtime import console
+from curate.runtime.disk.files import describe_os_error, replace_atomically
 from curate.runtime.text import quote_path
+from curate.runtime.work import threads
 
 _META = b"curate"
 _COMPRESSED = b"zlib:"

@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
-from curate.rundir import decision_table, document_columns, mending, parquet, schemas
+from curate.rundir import decision_table, document_columns, parquet, schemas
 from curate.rundir.columns import kinds
 from curate.rundir.columns.names import PREFIX, is_score_name
+from curate.rundir.guards import mending
 from curate.rundir.run import Run
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts.rejections import Rejections
-from curate.runtime import files
+from curate.runtime.disk import files
 from curate.runtime.text import command, quote_word
 
 SOURCES = {"scores": "score", "filter": "filter", "hits": "decontaminate", "duplicates": "dedup"}

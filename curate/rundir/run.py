@@ -21,15 +21,19 @@ from curate.corpus.dialect import parse_delimiter
 from curate.corpus.slice_marks import list_slices
 from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, DamageError, StorageError, TableError, UsageError
-from curate.rundir import manifests, ownership, parquet
+from curate.rundir import parquet
+from curate.rundir.guards import manifests, ownership
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
-from curate.runtime import claims, console, files
+from curate.runtime import console
+from curate.runtime.disk import claims, files
 from curate.runtime.published import hide_model
 from curate.runtime.text import command, fold_whitespace, is_utf8, quote_path, quote_word, shorten
 
 FORMAT = 1
 """The version of ``run.json``."""
+ALWAYS = ("run.json", "manifests")
+"""What is in every run directory."""
 STAGES_READ = {
     "dedup": ("score", "decontaminate"),
     "filter": ("score", "decontaminate", "dedup"),
@@ -132,7 +136,7 @@ class Run:
         ``emptied`` are the folders that are going to be removed. Raises UsageError where something of such a name is
         there and curate did not make it, TableError where a folder to be removed has foreign files.
         """
-        names = (*names, "run.json", "manifests")
+        names = (*names, *ALWAYS)
         ownership.check_names(self.path, names, self.record)
         for name in emptied:
             ownership.check_removable(self.path, name)
@@ -140,7 +144,7 @@ class Run:
 
     def enter(self) -> None:
         """Enter what was reserved in the mark of the run, which is created. Raises StorageError."""
-        ownership.enter_names(self.path, self.reserved or ("run.json",))
+        ownership.enter_names(self.path, self.reserved or ALWAYS)
 
     def remove(self, name: str, *below: str) -> None:
         """Remove a folder of the run, or with ``below`` one in it. Raises TableError where it has foreign files."""

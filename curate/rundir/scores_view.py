@@ -25,7 +25,7 @@ from curate.rundir import document_columns, parquet, schemas, sql
 from curate.rundir.run import Run
 from curate.rundir.sql import first_line
 from curate.rundir.verdicts.rejections import NO_REJECTIONS, Rejections, create_relation
-from curate.runtime.writers import name_temporary
+from curate.runtime.disk.writers import name_temporary
 
 REJECTION_COLUMNS = {"contaminated": "decontaminate", "eval_sets": "decontaminate", "duplicate": "dedup"}
 """The columns that the hits and the duplicates add to the views, and the verb without which each is missing."""

@@ -23,8 +23,8 @@ import typer
 from typer.models import ParameterInfo
 
 from curate.errors import UsageError
-from curate.runtime import claims
 from curate.runtime.choices import Dtype, Prefix, check_choice, choices_of
+from curate.runtime.disk import claims
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -30,9 +30,10 @@ from curate.corpus.types import Source
 from curate.errors import Interrupted, TableError
 from curate.rundir import parquet
 from curate.rundir.run import name_part
-from curate.runtime import console, profiler
-from curate.runtime.threads import BackgroundWriter
-from curate.runtime.writers import sweep_leftovers
+from curate.runtime import console
+from curate.runtime.disk.writers import sweep_leftovers
+from curate.runtime.work import profiler
+from curate.runtime.work.threads import BackgroundWriter
 
 Result = TypeVar("Result")
 

@@ -51,13 +51,13 @@ def bucket(
     """
     from pathlib import Path
 
-    from curate.rundir.claims import open_claimed
     from curate.rundir.columns.names import qualify_name, read_name
-    from curate.rundir.ownership import JSON_KEYS, check_outside, is_json_with
+    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.ownership import JSON_KEYS, check_outside, is_json_with
     from curate.rundir.run import list_local_paths
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
-    from curate.runtime.files import check_output_file, expand_home
+    from curate.runtime.disk.files import check_output_file, expand_home
     from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
     from curate.stages.bucket.cutoffs import check_reference, load_cutoffs
 

@@ -82,13 +82,13 @@ def decontaminate(
     from dataclasses import replace
 
     from curate.corpus import check_dialect_used
-    from curate.rundir.claims import open_claimed
-    from curate.rundir.ownership import HITS_NAMES
+    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.ownership import HITS_NAMES
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
-    from curate.runtime.files import check_output_file, check_output_page, expand_home
+    from curate.runtime.disk.files import check_output_file, check_output_page, expand_home
     from curate.runtime.published import hide_folder
-    from curate.runtime.threads import count_cores
+    from curate.runtime.work.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
     from curate.stages.decontaminate.report import PAGE_HITS, write_page

@@ -76,10 +76,11 @@ def dedup(
     lowest-ppl`` finds no scores.
     """
     from curate.corpus import check_dialect_used
-    from curate.rundir.claims import open_claimed
-    from curate.rundir.ownership import DEDUP_NAMES
-    from curate.runtime import console, threads
+    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.ownership import DEDUP_NAMES
+    from curate.runtime import console
     from curate.runtime.numbers import parse_size
+    from curate.runtime.work import threads
     from curate.stages.dedup.duplicates_table import DedupJob
     from curate.stages.dedup.pipeline import find_and_write_duplicates
     from curate.stages.dedup.sketches import SketchConfig

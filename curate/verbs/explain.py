@@ -24,7 +24,7 @@ def explain(
     Raises UsageError for an id that no document has; the message names the nearest ids.
     """
     from curate.reports.document import explain_document
-    from curate.rundir.claims import blame_writers
+    from curate.rundir.guards.claims import blame_writers
     from curate.rundir.run import open_run
 
     with blame_writers(run):

@@ -85,11 +85,11 @@ def export(
     from curate.exports.tokens.ordered import check_token_buckets
     from curate.exports.write import build_export, check_any_kept, choose_prefix
     from curate.rundir import decision_table
-    from curate.rundir.claims import open_claimed
-    from curate.rundir.ownership import check_outside
+    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.ownership import check_outside
     from curate.rundir.run import list_local_paths
     from curate.rundir.verdicts import rejections
-    from curate.runtime.files import expand_home
+    from curate.runtime.disk.files import expand_home
     from curate.runtime.numbers import parse_size
 
     options.check_token_options(format, tokenizer, layout, append, push_to_hub)

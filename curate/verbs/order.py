@@ -79,12 +79,12 @@ def order(
     Raises UsageError for a parameter that the schedule does not read or a column that is not there, and TableError
     where a table of the run is stale.
     """
-    from curate.rundir.claims import open_claimed
     from curate.rundir.columns.names import read_name
+    from curate.rundir.guards.claims import open_claimed
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
     from curate.runtime import numbers
-    from curate.runtime.writers import name_temporary
+    from curate.runtime.disk.writers import name_temporary
     from curate.stages.order import schedules
     from curate.stages.order.positions import (
         arrange_documents,

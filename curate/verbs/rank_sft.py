@@ -109,9 +109,9 @@ def rank_sft(
     from pathlib import Path
 
     from curate.reference import protocol
-    from curate.rundir.claims import claim_folder
-    from curate.rundir.ownership import check_outside
-    from curate.runtime.files import check_output_directory, expand_home
+    from curate.rundir.guards.claims import claim_folder
+    from curate.rundir.guards.ownership import check_outside
+    from curate.runtime.disk.files import check_output_directory, expand_home
     from curate.sft.datasets import open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
     from curate.sft.measuring.response_cache import open_response_cache

@@ -45,10 +45,10 @@ def report(
     from curate.reports.page.collect import collect_report
     from curate.reports.page.examples import parse_percentiles
     from curate.reports.page.html import write_report
-    from curate.rundir.claims import claim_output, open_claimed
-    from curate.rundir.ownership import check_outside
+    from curate.rundir.guards.claims import claim_output, open_claimed
+    from curate.rundir.guards.ownership import check_outside
     from curate.rundir.run import list_local_paths
-    from curate.runtime.files import check_output_page, expand_home
+    from curate.runtime.disk.files import check_output_page, expand_home
 
     shares = parse_percentiles(percentiles)
     if tokens_of < 0:
@@ -85,8 +85,8 @@ def check_numbers_file(path: "Path") -> None:
 
     Raises StorageError where it cannot be written, UsageError where it would replace a file of something else.
     """
-    from curate.rundir.ownership import is_json_with
-    from curate.runtime.files import check_output_file
+    from curate.rundir.guards.ownership import is_json_with
+    from curate.runtime.disk.files import check_output_file
 
     check_output_file(path)
     if path.exists() and not is_json_with(path, NUMBERS):

@@ -47,8 +47,8 @@ def run(
     from curate.recipes.recipe import FIX_HINT, make_refusal, read_recipe
     from curate.recipes.runner import RecipeRunner
     from curate.recipes.step_records import StepRecords
-    from curate.rundir.claims import open_claimed
-    from curate.rundir.ownership import RECIPE_NAMES, VERB_TO_NAMES
+    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.ownership import RECIPE_NAMES, VERB_TO_NAMES
     from curate.rundir.run import open_run
 
     functions = load_functions()

@@ -121,9 +121,10 @@ def score(
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
-    from curate.rundir.claims import open_claimed
-    from curate.rundir.ownership import SCORE_FOLDERS, SCORE_NAMES, check_apart
-    from curate.runtime import console, profiler
+    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.ownership import SCORE_FOLDERS, SCORE_NAMES, check_apart
+    from curate.runtime import console
+    from curate.runtime.work import profiler
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
     from curate.stages.score.signals import choose_signals

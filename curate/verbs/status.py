@@ -20,7 +20,7 @@ def status(run: RunOption = DEFAULT_RUN) -> "Funnel":
     because another process is writing them.
     """
     from curate.reports.funnel import read_funnel
-    from curate.rundir.claims import blame_writers
+    from curate.rundir.guards.claims import blame_writers
     from curate.rundir.run import open_run
 
     with blame_writers(run):

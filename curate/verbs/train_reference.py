@@ -109,9 +109,9 @@ def train_reference(
     import torch
 
     from curate.reference.training import TrainingConfig, train
-    from curate.rundir.claims import claim_folder
-    from curate.rundir.ownership import check_outside
-    from curate.runtime.files import check_output_directory, expand_home
+    from curate.rundir.guards.claims import claim_folder
+    from curate.rundir.guards.ownership import check_outside
+    from curate.runtime.disk.files import check_output_directory, expand_home
 
     recipe = TrainingConfig(
         vocabulary=vocabulary,

@@ -2,7 +2,7 @@
 
 import os
 
-from curate.runtime.writers import read_process, this_writer
+from curate.runtime.disk.writers import read_process, this_writer
 
 NO_PID = 2**22 + 1
 """A number that no process of Linux has."""

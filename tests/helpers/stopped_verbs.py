@@ -9,6 +9,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+from curate.corpus.files.run_marks import MARK
+
 SCRIPT = """
 import os, signal, sys, time
 what, mark, at, *words = sys.argv[1:]
@@ -71,5 +73,6 @@ def waiting_verb(words, at, mark):
 
 
 def list_hidden(folder):
-    """The names in a folder and below that begin with a dot."""
-    return sorted(name for _, folders, files in os.walk(folder) for name in (*folders, *files) if name[0] == ".")
+    """The names in a folder and below that begin with a dot, but for the mark of a run directory."""
+    names = (name for _, folders, files in os.walk(folder) for name in (*folders, *files))
+    return sorted(name for name in names if name[0] == "." and name != MARK)

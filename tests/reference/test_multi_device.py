@@ -14,7 +14,7 @@ from curate.errors import ModelError, UsageError
 from curate.reference import load, multi_device
 from curate.reference.likelihood import Passage
 from curate.reference.protocol import ScoringConfig
-from curate.runtime import profiler
+from curate.runtime.work import profiler
 
 READING = ScoringConfig(exact=True, device="cpu")
 

@@ -9,7 +9,7 @@ from helpers.runs import numbered_run, write_lines
 from typer.testing import CliRunner
 
 from curate import cli
-from curate.runtime import files
+from curate.runtime.disk import files
 
 TEXTS = [{"id": str(n), "text": f"the harbour master counted {n} boats in the rain"} for n in range(6)]
 PAIRS = [{"instruction": f"count {n} boats", "output": f"{n} boats were counted"} for n in range(6)]

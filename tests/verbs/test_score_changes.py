@@ -73,7 +73,7 @@ def change_while_reading(monkeypatch, corpus, model, run, change):
 
 def small_edges(monkeypatch):
     """Let both ends of a file be a few bytes, as they are of a large one."""
-    from curate.runtime import files
+    from curate.runtime.disk import files
 
     monkeypatch.setattr(files, "EDGE_BYTES", 64)
 

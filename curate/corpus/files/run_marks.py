@@ -1,6 +1,6 @@
 """Folders that curate writes, next to or inside a corpus: known by their marks, and left out of it.
 
-The mark of a folder lists the names at its top that curate made (``curate.rundir.ownership`` writes it).
+The mark of a folder lists the names at its top that curate made (``curate.rundir.guards.ownership`` writes it).
 """
 
 from __future__ import annotations

@@ -26,8 +26,9 @@ from curate.corpus.readers.csv_dialect import find_suffix
 from curate.corpus.readers.json_layout import find_layout, holds_json
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, UsageError
-from curate.runtime import console, files
-from curate.runtime.writers import name_temporary
+from curate.runtime import console
+from curate.runtime.disk import files
+from curate.runtime.disk.writers import name_temporary
 
 FOLDER = "streams"
 CHUNK_BYTES = 1 << 20

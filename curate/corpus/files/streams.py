@@ -16,7 +16,7 @@ from typing import IO, Any
 from curate.corpus.files.decompression import decompress_pieces
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, StorageError
-from curate.runtime import files
+from curate.runtime.disk import files
 
 # Archives are read in pieces that begin small, so that the start of one is soon read.
 FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15

@@ -33,8 +33,9 @@ from curate.exports.ordered.merge import MergeJob, PlannedShard
 from curate.exports.ordered.partition import PartitionPlan, PartitionResult
 from curate.exports.ordered.spill import NARROW, SpillPiece
 from curate.exports.ordered.tasks import BUCKET_KEYS
-from curate.runtime import console, processes, threads
+from curate.runtime import console
 from curate.runtime.arrays import Int64Array
+from curate.runtime.work import processes, threads
 
 PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
 """Bytes that the processes take before they have read a row, and that one of them needs to write a unit."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from curate.exports.formats.shards import read_arrow
 from curate.exports.verify.integrity import CACHE_PREFIX, IntegrityFinding
 from curate.exports.verify.reader import Export, make_export_hint, read_columns
-from curate.runtime.files import open_scratch_folder
+from curate.runtime.disk.files import open_scratch_folder
 
 CHECK = "load_dataset"
 DATASET_INFO = "dataset_info.json"

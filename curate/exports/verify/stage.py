@@ -21,7 +21,7 @@ from curate.errors import CurateError, GateError
 from curate.exports.formats.shards import FORMATS
 from curate.exports.verify.reader import Export, PositionIndex
 from curate.runtime.arrays import Int64Array
-from curate.runtime.files import make_storage_error, open_scratch_folder
+from curate.runtime.disk.files import make_storage_error, open_scratch_folder
 from curate.runtime.text import fold_whitespace
 
 READ_ROWS = 10_000

@@ -18,8 +18,9 @@ import xxhash
 from curate.errors import ModelError
 from curate.reference.checkpoints import model_folder
 from curate.reference.checkpoints.tokenizer import TextEncoder
-from curate.runtime import files, threads
 from curate.runtime.choices import Prefix
+from curate.runtime.disk import files
+from curate.runtime.work import threads
 
 BUILTIN = "builtin"
 BUILTIN_TEXT = "books, reference works and documentation"

@@ -11,7 +11,7 @@ from typing import Any
 
 import xxhash
 
-from curate.runtime import files
+from curate.runtime.disk import files
 
 TOKENIZER_FILES = (
     "tokenizer.json",

@@ -18,8 +18,8 @@ from curate.reference.forward_pass.batches import Layout, ScoringPack
 from curate.reference.forward_pass.device_transfer import DevicePack, DeviceTransfer, HostResult, PendingResult
 from curate.reference.forward_pass.lm_head import Head, full_nats
 from curate.reference.forward_pass.precision import matmul_precision
-from curate.runtime import profiler
 from curate.runtime.arrays import Float32Array, Int64Array
+from curate.runtime.work import profiler
 
 Ranked = tuple[Float32Array, Int64Array]
 """Nats and ranks of the scored tokens of a pack, N each."""

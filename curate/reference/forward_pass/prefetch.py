@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from curate.reference.forward_pass.batches import PreparedBatch
 from curate.reference.likelihood import Passage
-from curate.runtime import profiler
+from curate.runtime.work import profiler
 
 AHEAD = 2  # batches that are ready before they are needed, at most
 

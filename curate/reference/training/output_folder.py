@@ -21,8 +21,8 @@ from curate.reference.checkpoints.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
-from curate.runtime import claims
-from curate.runtime.files import check_output_directory, replace_atomically, share_files
+from curate.runtime.disk import claims
+from curate.runtime.disk.files import check_output_directory, replace_atomically, share_files
 
 WORK = ".training"
 WRITTEN = frozenset(

@@ -22,8 +22,8 @@ from curate.rundir.verdicts.reasons import (
     group_reasons,
     label_reason,
 )
-from curate.runtime import files
 from curate.runtime.console import format_count, format_size
+from curate.runtime.disk import files
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_change, format_figure, format_share, format_whole_percent
 from curate.runtime.published import hide_folder, hide_in_text

@@ -20,7 +20,8 @@ from curate.corpus import Corpus
 from curate.corpus.slice_marks import count_documents
 from curate.corpus.types import EMPTY, OK, UNREADABLE
 from curate.errors import DamageError, TableError
-from curate.rundir import mending, parquet, sql
+from curate.rundir import parquet, sql
+from curate.rundir.guards import mending
 from curate.rundir.run import Run
 from curate.rundir.verdicts import reasons
 from curate.runtime.text import command

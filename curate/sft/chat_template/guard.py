@@ -20,7 +20,7 @@ from typing import IO, Any
 from jinja2.sandbox import MAX_RANGE
 
 from curate.errors import UsageError
-from curate.runtime.interrupts import ignore_signals
+from curate.runtime.work.interrupts import ignore_signals
 
 SECONDS = 5
 """Processor time of one rendering. Templates of models take less than a millisecond."""

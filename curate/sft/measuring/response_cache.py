@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import TableError, UsageError
-from curate.rundir import ownership, parquet
+from curate.rundir import parquet
+from curate.rundir.guards import ownership
 from curate.rundir.run import compute_fingerprint
-from curate.runtime.files import check_output_directory, expand_home
+from curate.runtime.disk.files import check_output_directory, expand_home
 from curate.runtime.published import hide_folders
 from curate.sft.measuring.responses import RESPONSES
 

@@ -24,8 +24,9 @@ from curate.corpus.gathering import read_gathered
 from curate.corpus.slice_marks import describe_slices
 from curate.errors import CorpusError
 from curate.reference.likelihood import Likelihoods
-from curate.rundir import document_columns, ownership, parquet
-from curate.rundir.claims import open_claimed
+from curate.rundir import document_columns, parquet
+from curate.rundir.guards import ownership
+from curate.rundir.guards.claims import open_claimed
 from curate.rundir.run import Run, compute_fingerprint, name_part
 from curate.runtime import console
 from curate.sft.datasets import InstructionSet

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.rundir import parquet
-from curate.runtime import files
+from curate.runtime.disk import files
 from curate.runtime.numbers import make_jsonable
 from curate.runtime.published import hide_folder, hide_folders
 from curate.sft.ranking.page.html import draw_page

@@ -64,7 +64,8 @@ def assign_buckets(job: BucketJob, warning: str | None, save_to: str | None) -> 
 
     import numpy as np
 
-    from curate.rundir import manifests, placements, schemas
+    from curate.rundir import placements, schemas
+    from curate.rundir.guards import manifests
     from curate.rundir.run import compute_fingerprint
     from curate.stages.bucket import cutoffs as bucket_cutoffs
 

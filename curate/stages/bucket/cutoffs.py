@@ -20,8 +20,8 @@ import numpy as np
 
 from curate.errors import UsageError
 from curate.rundir import quantiles as rundir_quantiles
-from curate.runtime import files
 from curate.runtime.arrays import Float64Array, Int64Array
+from curate.runtime.disk import files
 
 FORMAT = "curate cut-offs 1"
 CCNET = {"head": Fraction(3, 10), "middle": Fraction(6, 10), "tail": Fraction(1)}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curate.rundir import manifests, parquet, schemas, sql
+from curate.rundir import parquet, schemas, sql
+from curate.rundir.guards import manifests
 from curate.rundir.run import Run, compute_fingerprint
 from curate.rundir.verdicts import reasons
 from curate.stages.decontaminate.matches import CONTAMINATED, Match

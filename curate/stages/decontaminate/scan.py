@@ -12,11 +12,13 @@ import pyarrow as pa
 from curate.corpus.chat.types import select_turns
 from curate.errors import GateError
 from curate.rundir.columns.scored_texts import open_scored_texts
-from curate.rundir.mending import REQUEST
+from curate.rundir.guards.mending import REQUEST
 from curate.rundir.run import Run
 from curate.rundir.verdicts import overlaps
 from curate.rundir.verdicts.rejections import Rejections
-from curate.runtime import console, files, threads
+from curate.runtime import console
+from curate.runtime.disk import files
+from curate.runtime.work import threads
 from curate.stages.decontaminate import canaries, hits_table, surprisal, thresholds
 from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
 from curate.stages.decontaminate.options import Action, Method, Turns

@@ -22,7 +22,7 @@ from curate.rundir.run import Run, compute_fingerprint
 from curate.rundir.verdicts import rejections
 from curate.runtime import console
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array
-from curate.runtime.files import replace_atomically
+from curate.runtime.disk.files import replace_atomically
 from curate.stages.dedup import clusters, lsh_buckets, sketch_table
 from curate.stages.dedup.clusters import ClusterSet, PairVerifier
 from curate.stages.dedup.options import Keeper

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from curate.errors import Interrupted
-from curate.rundir import manifests
 from curate.rundir.columns.scored_texts import open_scored_texts
+from curate.rundir.guards import manifests
 from curate.rundir.run import compute_fingerprint
 from curate.rundir.verdicts import reasons
-from curate.runtime import files
+from curate.runtime.disk import files
 from curate.stages.dedup import duplicates_table, sketch_table
 from curate.stages.dedup.duplicates_table import DedupFindings, DedupJob
 from curate.stages.dedup.sketch_table import SketchPart

@@ -20,9 +20,11 @@ from curate.corpus.gathering import gather_documents
 from curate.corpus.slice_marks import list_slices
 from curate.errors import CorpusError, TableError
 from curate.matching import shingles, strict_words
-from curate.rundir import ownership, parquet
-from curate.runtime import console, threads
+from curate.rundir import parquet
+from curate.rundir.guards import ownership
+from curate.runtime import console
 from curate.runtime.arrays import Int64Array, UInt64Array
+from curate.runtime.work import threads
 from curate.stages.dedup.sketches import (
     TALLIES,
     SketchConfig,

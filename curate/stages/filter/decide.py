@@ -9,8 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import GateError, UsageError
-from curate.rundir import aligned_parts, decision_table, document_columns, manifests, scores_view, sql
-from curate.rundir.claims import open_claimed
+from curate.rundir import aligned_parts, decision_table, document_columns, scores_view, sql
 from curate.rundir.columns.names import (
     find_path,
     has_column,
@@ -20,12 +19,15 @@ from curate.rundir.columns.names import (
     split_group_columns,
 )
 from curate.rundir.document_blocks import BlockReader
+from curate.rundir.guards import manifests
+from curate.rundir.guards.claims import open_claimed
 from curate.rundir.run import Run, compute_fingerprint
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import overlaps, tally
 from curate.rundir.verdicts.rejections import Rejections, open_rejections
 from curate.rundir.verdicts.tally import Share
-from curate.runtime import console, files
+from curate.runtime import console
+from curate.runtime.disk import files
 from curate.runtime.numbers import format_figure, parse_size
 from curate.runtime.text import command, fold_whitespace
 from curate.stages.filter.apply import compile_criteria

@@ -102,7 +102,8 @@ def compute_positions(ranked: "RankedDocuments", order: "Ranks", scratch: "RankS
 def write_positions(run: "Run", positions: "Ranks", summary: OrderSummary, rejections: "Rejections", read: int) -> None:
     """Write the table, then its record; one fingerprint in both shows a reader a half replacement."""
 
-    from curate.rundir import manifests, placements, schemas
+    from curate.rundir import placements, schemas
+    from curate.rundir.guards import manifests
     from curate.rundir.run import compute_fingerprint
 
     made_from = placements.list_sources(run, rejections)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from curate.errors import UsageError
 from curate.rundir import aligned_parts, sql
 from curate.rundir.columns import kinds, spelling
-from curate.runtime import files
+from curate.runtime.disk import files
 from curate.stages.order import permutations
 from curate.stages.order.permutations import Ranks, blocks
 

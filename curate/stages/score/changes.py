@@ -20,7 +20,7 @@ from curate.corpus.files.sources import find_sources
 from curate.errors import CurateError
 from curate.rundir.columns.scored_texts import ScoredTexts
 from curate.rundir.run import Run, note_changed_file
-from curate.runtime import files
+from curate.runtime.disk import files
 from curate.stages.slice_runner import PartNotes, list_marks
 
 FileState = list[int]

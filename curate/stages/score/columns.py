@@ -22,7 +22,8 @@ from curate.errors import TableError
 from curate.rundir import document_columns, parquet
 from curate.rundir.run import Run, note_changed_file
 from curate.rundir.schemas import scores_schema
-from curate.runtime import console, threads
+from curate.runtime import console
+from curate.runtime.work import threads
 from curate.stages.score.moves import is_carried_for
 from curate.stages.score.rows import measure_texts
 from curate.stages.slice_runner import PartNotes

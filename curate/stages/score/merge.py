@@ -16,14 +16,15 @@ from typing import Any
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
 from curate.errors import TableError, UsageError
-from curate.rundir import document_columns, ownership, parquet
-from curate.rundir.claims import open_claimed, read_claimed
+from curate.rundir import document_columns, parquet
+from curate.rundir.guards import ownership
+from curate.rundir.guards.claims import open_claimed, read_claimed
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
+from curate.runtime.disk.writers import name_temporary
 from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
-from curate.runtime.writers import name_temporary
 from curate.stages.score.arrange import Arrangement, PlacedPart, arrange_parts, read_scored_parts
 from curate.stages.score.moves import describe_carried, is_carried_for, write_slices
 from curate.stages.score.request import (

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus.slice_marks import describe_slices, list_slices, name_origins
-from curate.rundir import ownership, parquet
+from curate.rundir import parquet
+from curate.rundir.guards import ownership
 from curate.rundir.run import Run, compute_fingerprint
 from curate.stages.score.arrange import Arrangement, PlacedPart, ScoredPart, ScoredSlice, describe_part
 

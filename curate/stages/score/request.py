@@ -21,8 +21,8 @@ from curate.reference.checkpoints.model_files import (
 )
 from curate.reference.protocol import ScoringConfig
 from curate.rundir.run import Run, compute_fingerprint, list_differences, spell_score_command
-from curate.runtime import files
 from curate.runtime.choices import Compile, Dtype
+from curate.runtime.disk import files
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus

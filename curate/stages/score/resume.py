@@ -22,8 +22,9 @@ from curate.reference.checkpoints.model_files import describe_model
 from curate.reference.checkpoints.no_model import NAME as NO_MODEL
 from curate.reference.checkpoints.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
-from curate.rundir import document_columns, manifests, ownership, parquet
+from curate.rundir import document_columns, parquet
 from curate.rundir.columns.names import find_path, has_column
+from curate.rundir.guards import manifests, ownership
 from curate.rundir.run import (
     Run,
     compute_fingerprint,
@@ -34,8 +35,8 @@ from curate.rundir.run import (
 )
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
+from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.text import command
-from curate.runtime.writers import sweep_leftovers
 from curate.stages.score import columns
 from curate.stages.score.arrange import Arrangement, ScoredPart, arrange_parts, read_scored_parts
 from curate.stages.score.changes import (

@@ -12,7 +12,7 @@ from curate.corpus import Documents
 from curate.reference.likelihood import Likelihoods, bits_per_byte, perplexity
 from curate.rundir.schemas import scores_schema
 from curate.rundir.signals import SIGNALS
-from curate.runtime import threads
+from curate.runtime.work import threads
 
 
 def measure_texts(documents: Documents, signals: Sequence[str], workers: int = 1) -> dict[str, list[Any]]:

@@ -12,7 +12,8 @@ from curate.errors import ModelError
 from curate.reference.likelihood import Passage
 from curate.rundir import document_columns, parquet
 from curate.rundir.columns.names import find_path
-from curate.runtime import console, profiler, threads
+from curate.runtime import console
+from curate.runtime.work import profiler, threads
 from curate.stages.score import rows
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part
 

@@ -92,7 +92,7 @@ class ScoreSummary:
 
             lines.append(f"speed       {format_count(self.tokens_per_second)} tokens/s, {format_clock(self.seconds)}")
         if self.profile is not None:
-            from curate.runtime import profiler
+            from curate.runtime.work import profiler
 
             lines += profiler.render_profile(self.profile)
         decontaminate = command("decontaminate EVALS", self.run)

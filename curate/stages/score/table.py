@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
 from curate.errors import TableError
-from curate.rundir import manifests, ownership, parquet, schemas, sql
-from curate.rundir.ownership import SCORE_FOLDERS
+from curate.rundir import parquet, schemas, sql
+from curate.rundir.guards import manifests, ownership
+from curate.rundir.guards.ownership import SCORE_FOLDERS
 from curate.rundir.run import Run, compute_fingerprint, list_differences
 from curate.rundir.verdicts.token_counts import SCORED
-from curate.runtime import console, files, histogram
+from curate.runtime import console, histogram
+from curate.runtime.disk import files
 from curate.runtime.numbers import count_noun
 from curate.runtime.text import command
 

@@ -7,7 +7,7 @@ import pytest
 from curate.corpus import Source, open_corpus
 from curate.corpus.files import file_identity
 from curate.corpus.files.file_identity import find_continuation, identify_source
-from curate.runtime.files import EDGE_BYTES
+from curate.runtime.disk.files import EDGE_BYTES
 
 LINE = b'{"text": "some words"}\n'
 BIG = LINE * (3 * EDGE_BYTES // len(LINE))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from curate.reference.checkpoints.model_files import describe_model, list_differing_files
-from curate.runtime.files import EDGE_BYTES
+from curate.runtime.disk.files import EDGE_BYTES
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import CorpusError
-from curate.runtime.files import write_json
+from curate.runtime.disk.files import write_json
 from curate.runtime.published import hide_folder
 from curate.stages.decontaminate.evalsets.items import EvalSet, hash_item
 from curate.stages.decontaminate.evalsets.layout import Roles

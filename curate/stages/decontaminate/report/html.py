@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from curate.runtime import files
 from curate.runtime.console import format_size
+from curate.runtime.disk import files
 from curate.runtime.html import hash_script, open_templates
 from curate.runtime.numbers import format_share, format_whole_percent
 from curate.runtime.published import hide_folder, hide_in_text

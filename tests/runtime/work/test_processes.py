@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from curate.errors import StorageError, TableError
-from curate.runtime import console, processes, threads
+from curate.runtime import console
+from curate.runtime.work import processes, threads
 
 
 def fail_or_die(shared, item):

@@ -9,7 +9,7 @@ import pytest
 
 WAIT = """
 import sys, time
-from curate.runtime import interrupts
+from curate.runtime.work import interrupts
 with interrupts.stop_on_signals():
     try:
         print("ready", flush=True)
@@ -73,7 +73,7 @@ def test_what_nohup_ignores_stays_ignored():
 def test_a_worker_process_leaves_signals_to_its_parent():
     code = """
 import os, signal
-from curate.runtime.processes import run_item, start_workers
+from curate.runtime.work.processes import run_item, start_workers
 with start_workers(run_item, None, 2) as call:
     pids = {call((eval, "__import__('os').getpid()", {})) for _ in range(1)}
     for pid in pids:

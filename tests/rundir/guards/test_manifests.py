@@ -9,7 +9,8 @@ import pytest
 
 import curate
 from curate.errors import DamageError
-from curate.rundir import manifests, parquet
+from curate.rundir import parquet
+from curate.rundir.guards import manifests
 from curate.rundir.run import open_run
 from curate.stages.score import slices
 

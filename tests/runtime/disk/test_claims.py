@@ -14,8 +14,9 @@ import pytest
 from helpers.stopped_verbs import list_hidden
 
 from curate.errors import BusyError, TableError
-from curate.runtime import claims, console
-from curate.runtime.writers import Writer, this_writer
+from curate.runtime import console
+from curate.runtime.disk import claims
+from curate.runtime.disk.writers import Writer, this_writer
 
 FOREIGN = Writer("0123456789", 12, "99")
 

@@ -29,9 +29,10 @@ import xxhash
 
 from curate.errors import DamageError
 from curate.rundir import parquet
-from curate.runtime import files, threads
-from curate.runtime.filenames import fit_name
+from curate.runtime.disk import files
+from curate.runtime.disk.filenames import fit_name
 from curate.runtime.text import quote_path
+from curate.runtime.work import threads
 
 FOLDER = "manifests"
 KEY = "manifest"

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from curate.errors import BusyError, TableError
-from curate.rundir.claims import USES, blame_writers, open_claimed
+from curate.rundir.guards.claims import USES, blame_writers, open_claimed
 from curate.rundir.run import Run, open_run
-from curate.runtime import claims
-from curate.runtime.writers import Writer
+from curate.runtime.disk import claims
+from curate.runtime.disk.writers import Writer
 from curate.verbs import VERBS
 
 

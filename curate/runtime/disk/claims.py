@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import BusyError, TableError
-from curate.runtime import console, files
+from curate.runtime import console
+from curate.runtime.disk import files
+from curate.runtime.disk.writers import Writer, name_temporary, read_clock, sweep_leftovers, this_writer
 from curate.runtime.text import fold_whitespace
-from curate.runtime.writers import Writer, name_temporary, read_clock, sweep_leftovers, this_writer
 
 try:
     import fcntl

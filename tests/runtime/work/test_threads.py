@@ -2,7 +2,7 @@
 
 import pytest
 
-from curate.runtime import threads
+from curate.runtime.work import threads
 
 
 def test_work_behind_is_done_in_order_and_all_of_it_whatever_ends_the_block():

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from curate.errors import StorageError
-from curate.runtime import files
+from curate.runtime.disk import files
 
 
 def test_a_file_is_replaced_when_the_block_ends_and_left_alone_when_it_fails(tmp_path):

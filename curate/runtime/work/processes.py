@@ -19,10 +19,10 @@ from typing import Any
 
 from curate.errors import StorageError
 from curate.runtime import console
-from curate.runtime.interrupts import hold_signals, ignore_signals
+from curate.runtime.work.interrupts import hold_signals, ignore_signals
 
 STARTER = """
-from curate.runtime.processes import serve
+from curate.runtime.work.processes import serve
 from curate.runtime.streams import guard_streams
 with guard_streams():
     serve()

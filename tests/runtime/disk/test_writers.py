@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from curate.runtime import files, writers
-from curate.runtime.writers import Writer, list_leftovers, name_temporary, sweep_leftovers, this_writer
+from curate.runtime.disk import files, writers
+from curate.runtime.disk.writers import Writer, list_leftovers, name_temporary, sweep_leftovers, this_writer
 
 OTHER_HOST = "0123456789"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from curate.errors import StorageError, UsageError
-from curate.runtime.writers import name_temporary, sweep_leftovers
+from curate.runtime.disk.writers import name_temporary, sweep_leftovers
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 EDGE_BYTES = 1 << 16

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import curate
 from curate.cli import app
-from curate.runtime import profiler
+from curate.runtime.work import profiler
 
 
 def test_an_inner_span_is_not_counted_twice():

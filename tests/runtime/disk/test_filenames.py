@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from curate.runtime.filenames import MOST_BYTES, fit_name
+from curate.runtime.disk.filenames import MOST_BYTES, fit_name
 
 
 @pytest.mark.parametrize("name", ["domain", "a" * 255, quote("域" * 28, safe=""), "%41"])

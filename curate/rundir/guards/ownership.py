@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus.files.run_marks import MARK, find_covering, read_mark
 from curate.errors import TableError, UsageError
-from curate.runtime import files
+from curate.runtime.disk import files
 from curate.runtime.text import spell_run_option
 
 FORMAT = 1
@@ -62,6 +62,8 @@ JSON_KEYS: Mapping[str, tuple[str, ...]] = {
     "unreadable.jsonl": ("file", "row", "reason"),
 }
 """The files of JSON and JSON lines, and the keys by which those of curate are known."""
+MANIFEST_KEYS = (("table", "files"), ("xxh3_128",))
+"""The keys of the manifest of a table, and of that of ``run.json``."""
 RECIPE_HEAD = b"# Written by curate run"
 SCORE_FOLDERS = ("scores", "carried", "aside")
 SCORE_NAMES = (*SCORE_FOLDERS, "streams", "unreadable.jsonl")
@@ -168,6 +170,11 @@ def is_recognised(path: Path, record: Mapping[str, object]) -> bool:
     entries = list(_walk_entries(path))
     if any(not _is_named_ours(path.name, entry) for entry in entries):
         return False
+    if path.name == "manifests":
+        written = [path / entry for entry in entries if entry.endswith(".json")]
+        return not path.is_symlink() and all(
+            is_json_with(each, MANIFEST_KEYS[each.name == "run.json.json"]) for each in written
+        )
     if any(record.get(stage) is not None for stage in FOLDER_TO_STAGES.get(path.name, ())):
         return True
     tables = [entry for entry in entries if entry.endswith(".parquet")]

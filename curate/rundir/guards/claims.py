@@ -14,9 +14,9 @@ from pathlib import Path
 
 from curate.errors import BusyError, UsageError
 from curate.rundir.run import Run, open_run
-from curate.runtime import claims, files
+from curate.runtime.disk import claims, files
+from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.text import command
-from curate.runtime.writers import sweep_leftovers
 
 SCORES = ("scores", "carried")
 REJECTING = ("hits", "duplicates.parquet")

@@ -1,0 +1,1 @@
+"""Threads, processes, signals that stop them, and where their time goes."""
