@@ -174,9 +174,7 @@ class Run:
             self.record = {key: value for key, value in self.record.items() if key != name} | {"format": FORMAT}
             if record is not None:
                 now[name] = self.record[name] = dict(record)
-            value = dict(sorted({**now, "format": FORMAT}.items()))
-            with manifests.recording_run_file(self.path / "run.json", files.spell_json(value)):
-                files.write_json(self.path / "run.json", value)
+            files.write_json(self.path / "run.json", manifests.sign_run_record({**now, "format": FORMAT}))
 
     def record_first(self, name: str, record: Mapping[str, Any]) -> bool:
         """Save the record of a stage unless ``run.json`` has one by now, and return whether it was saved.
@@ -503,21 +501,16 @@ def read_record(directory: Path) -> dict[str, Any]:
     file = directory / "run.json"
     if not file.exists():
         return {}
-    for is_last in (False, False, True):
-        try:
-            content = file.read_bytes()
-            record = json.loads(content.decode("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            hint = "restore it from a copy, or name another run with --run"
-            raise DamageError(f"{file} cannot be read: {error}", hint) from error
-        try:
-            manifests.check_run_file(file, content, record)
-            break
-        except DamageError:  # another process may have written both between the reading of the two
-            if is_last or file.read_bytes() == content:
-                raise
+    try:
+        content = file.read_bytes()
+        record = json.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        hint = "restore it from a copy, or name another run with --run"
+        raise DamageError(f"{file} cannot be read: {error}", hint) from error
+    manifests.check_run_file(file, content, record)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise TableError(f"{file} was written by another version of curate", "name another run with --run")
+    record.pop(manifests.CHECKSUM, None)
     broken = next((name for name, one in record.items() if name != "format" and not isinstance(one, dict)), None)
     if broken is not None:
         hint = "restore it from a copy, or name another run with --run"
@@ -528,7 +521,7 @@ def read_record(directory: Path) -> dict[str, Any]:
 def check_not_lost(directory: Path) -> None:
     """Raise DamageError where a run directory without ``run.json`` had one."""
     file = directory / "run.json"
-    if not file.is_file() and manifests.locate_manifest(directory, file.name).exists():
+    if not file.is_file() and manifests.has_manifests(directory):
         again = command("score CORPUS --restart", directory)
         raise DamageError(f"{file} is missing", f"restore it from a copy, or start over: {again}")
 

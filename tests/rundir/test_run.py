@@ -159,10 +159,12 @@ def test_differences_are_named_with_both_values_inside_nested_records_too():
     ]
 
 
-def test_run_json_has_the_format_and_no_more_than_the_records(tmp_path):
+def test_run_json_has_the_format_a_checksum_and_no_more_than_the_records(tmp_path):
     run = open_run(tmp_path, create=True)
     run.save("score", {"complete": True})
-    assert json.loads((tmp_path / "run.json").read_text()) == {"format": 1, "score": {"complete": True}}
+    written = json.loads((tmp_path / "run.json").read_text())
+    assert len(written.pop("checksum")) == 32 and written == {"format": 1, "score": {"complete": True}}
+    assert open_run(tmp_path).record == written
 
 
 def test_the_slices_of_a_file_are_found_whether_it_shares_a_part_or_not(tmp_path, monkeypatch):

@@ -8,16 +8,15 @@ reader checks the table first: a file that is missing, of another size or of oth
 there, is a ``DamageError`` with the command that mends it. A check reads all bytes, in threads, once in a process.
 Records of earlier versions have no fingerprint: their tables are read unchecked.
 
-``RUN/manifests/run.json.json`` has the hash of ``run.json``, and while that is written also the one of before: a kill
-may leave either. That tables belong to it, their own fingerprints tell.
+``run.json`` has the hash of its records in itself (``checksum``), so that a copy of an earlier state is as good. That
+tables belong to it, their own fingerprints tell.
 """
 
 import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,8 +36,8 @@ from curate.runtime.work import threads
 FOLDER = "manifests"
 KEY = "manifest"
 """The fingerprint of the manifest in the record of a verb."""
-MOST_RUN_FILES = 8
-"""Hashes of ``run.json`` that are kept while it is written, should it fail again and again."""
+CHECKSUM = "checksum"
+"""The key in ``run.json`` of the hash of all its records."""
 MOST_NAME_BYTES = 200
 """Bytes of the name of a manifest: it is written under a longer one first."""
 CHUNK_BYTES = 1 << 22
@@ -205,19 +204,10 @@ def check_table(root: Path, table: str, record: Mapping[str, Any], mend: str, ch
     checked[table] = fingerprint
 
 
-@contextmanager
-def recording_run_file(path: Path, content: bytes) -> Iterator[None]:
-    """Record the hash of ``run.json``, which the block writes with ``content``. Raises StorageError.
-
-    While it is written both hashes are known, so that a kill in between leaves a file that is known.
-    """
-    before, now = _read_run_hashes(path), xxhash.xxh3_128_hexdigest(content)
-    file = locate_manifest(path.parent, path.name)
-    if before != [now]:
-        files.write_json(file, {"xxh3_128": [*dict.fromkeys([*before[-MOST_RUN_FILES:], now])]})
-    yield
-    if before != [now]:
-        files.write_json(file, {"xxh3_128": [now]})
+def sign_run_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of ``run.json``: records with the hash of them all, in the order of their names."""
+    unsigned = {name: value for name, value in record.items() if name != CHECKSUM}
+    return dict(sorted({**unsigned, CHECKSUM: _fingerprint(unsigned)}.items()))
 
 
 def check_run_file(path: Path, content: bytes, value: Any) -> None:
@@ -225,17 +215,13 @@ def check_run_file(path: Path, content: bytes, value: Any) -> None:
 
     Only a file that is spelled as curate spells it can be damaged: one that another program wrote was meant so.
     """
-    known = _read_run_hashes(path)
-    if known and xxhash.xxh3_128_hexdigest(content) not in known and files.spell_json(value) == content:
-        meant = quote_path(locate_manifest(path.parent, path.name))
-        mend = f"restore it from a copy; or, where the change was meant: rm {meant}"
-        raise DamageError(f"{path} is altered: it has other bytes than were written", mend)
+    if not isinstance(value, dict) or CHECKSUM not in value:
+        return
+    if sign_run_record(value) != value and files.spell_json(value) == content:
+        hint = f"restore it from a copy; or, where the change was meant, remove its {CHECKSUM}"
+        raise DamageError(f"{path} is altered: it has other bytes than were written", hint)
 
 
-def _read_run_hashes(path: Path) -> list[str]:
-    """Return the hashes that ``run.json`` may have, the newest last; none where they are not known."""
-    try:
-        hashes = json.loads(locate_manifest(path.parent, path.name).read_bytes())["xxh3_128"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [one for one in hashes if isinstance(one, str)] if isinstance(hashes, list) else []
+def has_manifests(root: Path) -> bool:
+    """Return whether a table was completed in a run directory."""
+    return any((root / FOLDER).rglob("*.json"))

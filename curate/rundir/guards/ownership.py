@@ -62,8 +62,8 @@ JSON_KEYS: Mapping[str, tuple[str, ...]] = {
     "unreadable.jsonl": ("file", "row", "reason"),
 }
 """The files of JSON and JSON lines, and the keys by which those of curate are known."""
-MANIFEST_KEYS = (("table", "files"), ("xxh3_128",))
-"""The keys of the manifest of a table, and of that of ``run.json``."""
+MANIFEST_KEYS = ("table", "files")
+"""The keys of the manifest of a table."""
 RECIPE_HEAD = b"# Written by curate run"
 SCORE_FOLDERS = ("scores", "carried", "aside")
 SCORE_NAMES = (*SCORE_FOLDERS, "streams", "unreadable.jsonl")
@@ -172,9 +172,7 @@ def is_recognised(path: Path, record: Mapping[str, object]) -> bool:
         return False
     if path.name == "manifests":
         written = [path / entry for entry in entries if entry.endswith(".json")]
-        return not path.is_symlink() and all(
-            is_json_with(each, MANIFEST_KEYS[each.name == "run.json.json"]) for each in written
-        )
+        return not path.is_symlink() and all(is_json_with(each, MANIFEST_KEYS) for each in written)
     if any(record.get(stage) is not None for stage in FOLDER_TO_STAGES.get(path.name, ())):
         return True
     tables = [entry for entry in entries if entry.endswith(".parquet")]

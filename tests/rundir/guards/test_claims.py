@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from curate.corpus.files.run_marks import MARK
 from curate.errors import BusyError, TableError
 from curate.rundir.guards.claims import USES, blame_writers, open_claimed
 from curate.rundir.run import Run, open_run
@@ -20,9 +21,9 @@ def test_fifty_threads_that_save_different_records_lose_none(tmp_path):
     opened = [open_run(tmp_path, create=True) for _ in range(50)]
     with ThreadPoolExecutor(50) as pool:
         list(pool.map(lambda number: opened[number].save(f"stage{number}", {"number": number}), range(50)))
-    record = json.loads((tmp_path / "run.json").read_text())
+    record = open_run(tmp_path).record
     assert record == {"format": 1} | {f"stage{number}": {"number": number} for number in range(50)}
-    assert os.listdir(tmp_path) == ["run.json"]
+    assert sorted(os.listdir(tmp_path)) == [MARK, "run.json"]
 
 
 def test_processes_that_save_different_records_lose_none(tmp_path):
@@ -33,7 +34,7 @@ def test_processes_that_save_different_records_lose_none(tmp_path):
     words = [sys.executable, "-c", script, tmp_path]
     processes = [subprocess.Popen([*words, str(number)]) for number in range(5)]
     assert [process.wait(120) for process in processes] == [0] * 5
-    assert len(json.loads((tmp_path / "run.json").read_text())) == 51
+    assert len(open_run(tmp_path).record) == 51
 
 
 def test_a_record_is_saved_as_part_of_what_the_file_has_now_and_can_be_removed(tmp_path):

@@ -127,7 +127,7 @@ def test_calls_within_a_call_share_its_claims_and_other_threads_do_not(tmp_path)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_child_does_not_release_the_claims_of_its_parent(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from curate.runtime import claims\n"
+        "import os, sys; from pathlib import Path; from curate.runtime.disk import claims\n"
         "with claims.scope():\n"
         "    held = claims.hold_claim(Path(sys.argv[1]), 'score', ['a'])\n"
         "    if (child := os.fork()) == 0:\n"
@@ -179,7 +179,7 @@ def test_fifty_threads_have_the_lock_one_after_the_other(tmp_path, monkeypatch, 
 
 def test_the_lock_of_a_process_that_is_gone_is_broken_and_that_of_one_that_is_stopped_is_not(tmp_path, monkeypatch):
     script = (
-        "import os, sys, time; from pathlib import Path; from curate.runtime import claims\n"
+        "import os, sys, time; from pathlib import Path; from curate.runtime.disk import claims\n"
         "with claims.lock_folder(Path(sys.argv[1])):\n    print(flush=True); time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE)

@@ -56,6 +56,7 @@ def test_restart_drops_parts_and_record_and_parts_without_a_record_are_refused(r
     write_part(run, ["a"], [1.0])
     with pytest.raises(TableError, match=r"run\.json does not know them"):
         table.begin_scores(run, corpus, MADE_FROM, restart=False)
+    run.reserve("scores", emptied=("scores",))
     table.begin_scores(run, corpus, MADE_FROM, restart=True)
     assert not list(run.scores.glob("*.parquet")) and run.stage("score")["complete"] is False
 
