@@ -11,10 +11,12 @@ the tests take. So the tests of a group are collected once, in a copy of the rep
 calls which function; then a process is forked for each mutant, which runs the tests that call it, the fastest first,
 until one fails.
 
+The laws that Hypothesis checks run with EXAMPLES examples, always the same.
+
 Not counted: changes within ``raise`` statements and of texts with a space in them, which are wording; of ``strict=``,
-which asserts what holds; and the functions that mutmut leaves alone (decorated ones: properties, cached functions, numba
-kernels). ``mutation_argued.toml`` lists
-the survivors that change nothing that could be tested, each with its reason; they are counted as argued.
+which asserts what holds; and the functions that mutmut leaves alone (decorated ones: properties, cached functions,
+compiled loops). ``mutation_argued.toml`` lists the survivors that change nothing that could be tested, each with its
+reason; they are counted as argued.
 """
 
 import argparse
@@ -44,6 +46,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 ARGUED = Path(__file__).with_name("mutation_argued.toml")
 OUTCOMES = ("killed", "timeout", "argued", "survived", "untested")
+EXAMPLES = 25
 SLOWEST = 20.0
 """A test that takes longer than these seconds in the first run is left out for the mutants."""
 
@@ -75,7 +78,8 @@ GROUPS = {
         _under(
             "tests/stages/decontaminate",
             "test_alignment.py test_matches.py test_thresholds.py test_surprisal.py test_ngram_index.py "
-            "test_minhash_index.py test_verdict_boundaries.py test_detector.py test_canaries.py test_queries.py test_ngram_steps.py",
+            "test_minhash_index.py test_verdict_boundaries.py test_detector.py test_canaries.py test_queries.py "
+            "test_ngram_steps.py",
         ),
     ),
     "quantiles": Group(("curate/rundir/quantiles.py",), _under("tests/rundir", "test_quantiles.py")),
@@ -341,8 +345,13 @@ def sample(mutants: list[Mutant], share: float, seed: int, only: str) -> list[Mu
 
 def run_group(name: str, options: argparse.Namespace) -> list[Mutant]:
     """Return the mutants of one group with their outcomes. The caller's process must be thrown away afterwards."""
+    import hypothesis
     import pytest
 
+    hypothesis.settings.register_profile(
+        "mutation", max_examples=EXAMPLES, derandomize=True, deadline=None, database=None
+    )
+    hypothesis.settings.load_profile("mutation")
     group, work = GROUPS[name], Path(tempfile.mkdtemp(prefix="curate-mutation-"))
     try:
         copy_repository(folder := work / "copy")
