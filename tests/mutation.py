@@ -15,7 +15,7 @@ The laws that Hypothesis checks run with EXAMPLES examples, always the same.
 
 Not counted: changes within ``raise`` statements and of texts with a space in them, which are wording; of ``strict=``,
 which asserts what holds; and the functions that mutmut leaves alone (decorated ones: properties, cached functions,
-compiled loops). ``mutation_argued.toml`` lists the survivors that change nothing that could be tested, each with its
+compiled loops). ``mutation.toml`` lists the survivors that change nothing that could be tested, each with its
 reason; they are counted as argued.
 """
 
@@ -44,73 +44,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-ARGUED = Path(__file__).with_name("mutation_argued.toml")
+TABLES = Path(__file__).with_suffix(".toml")
+"""The groups, each of modules and the tests that are to notice a change of them, and the argued survivors."""
+GROUPS = tomllib.loads(TABLES.read_text())["groups"]
 OUTCOMES = ("killed", "timeout", "argued", "survived", "untested")
 EXAMPLES = 25
 SLOWEST = 20.0
 """A test that takes longer than these seconds in the first run is left out for the mutants."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Modules, and the tests that are to notice a change of them; both relative to the repository."""
-
-    modules: tuple[str, ...]
-    tests: tuple[str, ...]
-
-
-def _under(folder: str, names: str) -> tuple[str, ...]:
-    return tuple(f"{folder}/{name}" for name in names.split())
-
-
-GROUPS = {
-    "masks": Group(
-        _under("curate/sft/chat_template", "loss_mask.py delimiters.py render.py"),
-        _under(
-            "tests/sft", "chat_template test_learnt_turns.py measuring/test_mask_audit.py measuring/test_show_mask.py"
-        ),
-    ),
-    "decontaminate": Group(
-        _under(
-            "curate/stages/decontaminate",
-            "alignment.py matches.py thresholds.py surprisal.py queries.py ngram_index.py minhash_index.py canaries.py",
-        ),
-        _under(
-            "tests/stages/decontaminate",
-            "test_alignment.py test_matches.py test_thresholds.py test_surprisal.py test_ngram_index.py "
-            "test_minhash_index.py test_verdict_boundaries.py test_detector.py test_canaries.py test_queries.py "
-            "test_ngram_steps.py",
-        ),
-    ),
-    "quantiles": Group(("curate/rundir/quantiles.py",), _under("tests/rundir", "test_quantiles.py")),
-    "passages": Group(
-        _under("curate/exports", "leaked_passages.py joined_slices.py counts.py manifest.py probe_subsets.py"),
-        _under(
-            "tests/exports",
-            "test_leaked_passages.py test_leaked_spans.py test_joined_slices.py test_probe_subsets.py",
-        ),
-    ),
-    "integrity": Group(
-        _under("curate/exports/verify", "integrity.py order_check.py replays.py"),
-        _under("tests/exports/verify", "test_integrity.py test_order_check.py test_replay.py test_stage.py"),
-    ),
-    "matching": Group(
-        _under("curate/matching", "words.py strict_words.py shingles.py minhash.py"),
-        ("tests/matching",),
-    ),
-    "formats": Group(
-        _under("curate/exports/formats", "features.py json_types.py lines.py shard_writer.py shards.py"),
-        ("tests/exports/formats",),
-    ),
-    "tokens": Group(
-        _under("curate/exports/tokens", "formats.py options.py ordered.py tokenizer.py writer.py"),
-        ("tests/exports/tokens",),
-    ),
-    "ordered": Group(
-        _under("curate/exports/ordered", "partition.py merge.py spill.py"),
-        _under("tests/exports/ordered", "test_spill.py test_buckets.py test_write.py"),
-    ),
-}
 
 
 @dataclass
@@ -315,7 +255,11 @@ class Campaign:
         tempfile.tempdir = str(folder)
 
     def pytest_configure(self, config: Any) -> None:
-        self.config = config
+        import hypothesis
+
+        self.config, settings = config, hypothesis.settings
+        settings.register_profile("mutation", max_examples=EXAMPLES, derandomize=True, deadline=None, database=None)
+        settings.load_profile("mutation")
 
 
 def run_test(item: Any, following: Any) -> str:
@@ -358,9 +302,9 @@ def run_group(name: str, options: argparse.Namespace) -> list[Mutant]:
         os.chdir(folder)
         sys.path[:] = [str(folder), *(each for each in sys.path if Path(each or ".").resolve() != ROOT)]
         os.environ["PYTHONPATH"] = str(folder)
-        mutants = [mutant for module in group.modules for mutant in make_mutants(module, folder)]
+        mutants = [mutant for module in group["modules"] for mutant in make_mutants(module, folder)]
         mutants = sample(mutants, options.share, options.seed, options.only)
-        tests = [test for test in group.tests if (folder / test).exists()]
+        tests = [test for test in group["tests"] if (folder / test).exists()]
         campaign = Campaign(mutants, options.jobs, work)
         flags = ["-n", "0"] if importlib.util.find_spec("xdist") else []
         code = pytest.main(["-q", "-p", "no:cacheprovider", *flags, *tests], plugins=[campaign])
@@ -372,8 +316,8 @@ def run_group(name: str, options: argparse.Namespace) -> list[Mutant]:
 
 
 def argue(mutants: list[Mutant]) -> None:
-    """Count the survivors that ``mutation_argued.toml`` lists as argued."""
-    entries = tomllib.loads(ARGUED.read_text()).get("survivor", []) if ARGUED.exists() else []
+    """Count the survivors that ``mutation.toml`` lists as argued."""
+    entries = tomllib.loads(TABLES.read_text()).get("argued", [])
     for mutant in mutants:
         if mutant.outcome in ("survived", "untested") and any(mutant.matches(entry) for entry in entries):
             mutant.outcome = "argued"
@@ -421,7 +365,8 @@ def main() -> int:
             path = Path(folder) / "outcomes.json"
             rest = [f"--{key}={getattr(options, key)}" for key in ("share", "seed", "jobs", "only")]
             command = [sys.executable, str(Path(__file__)), name, *rest, f"--write={path}"]
-            subprocess.run(command, check=True, stdout=sys.stderr)
+            if subprocess.run(command, check=False, stdout=sys.stderr).returncode:
+                return 1
             results[name] = [Mutant(**each) for each in json.loads(path.read_text())]
     for mutants in results.values():
         argue(mutants)
