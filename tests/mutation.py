@@ -254,10 +254,10 @@ class Campaign:
         self.config._tmp_path_factory._basetemp = folder
         tempfile.tempdir = str(folder)
 
-    def pytest_configure(self, config: Any) -> None:
-        import hypothesis
+    def pytest_sessionstart(self, session: Any) -> None:
+        from hypothesis import settings
 
-        self.config, settings = config, hypothesis.settings
+        self.config = session.config
         settings.register_profile("mutation", max_examples=EXAMPLES, derandomize=True, deadline=None, database=None)
         settings.load_profile("mutation")
 
@@ -289,13 +289,8 @@ def sample(mutants: list[Mutant], share: float, seed: int, only: str) -> list[Mu
 
 def run_group(name: str, options: argparse.Namespace) -> list[Mutant]:
     """Return the mutants of one group with their outcomes. The caller's process must be thrown away afterwards."""
-    import hypothesis
     import pytest
 
-    hypothesis.settings.register_profile(
-        "mutation", max_examples=EXAMPLES, derandomize=True, deadline=None, database=None
-    )
-    hypothesis.settings.load_profile("mutation")
     group, work = GROUPS[name], Path(tempfile.mkdtemp(prefix="curate-mutation-"))
     try:
         copy_repository(folder := work / "copy")
