@@ -45,7 +45,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = Path(__file__).with_suffix(".toml")
-"""The groups, each of modules and the tests that are to notice a change of them, and the argued survivors."""
+"""The groups and the argued survivors."""
 GROUPS = tomllib.loads(TABLES.read_text())["groups"]
 OUTCOMES = ("killed", "timeout", "argued", "survived", "untested")
 EXAMPLES = 25
@@ -208,18 +208,19 @@ class Campaign:
 
     def trace(self, items: list[Any], report: Path) -> int:
         from mutmut.mutation import trampoline
-        from mutmut.state import state
 
+        called: set[str] = set()
+        trampoline.record_trampoline_hit = lambda name, caller=None: called.add(name)  # mutmut's takes far longer
         trampoline._mutant_under_test = "stats"  # not in the environment: a process of a test has no configuration
         before, calls, seconds = set(sys.modules), {}, {}
         for item, following in zip(items, [*items[1:], None], strict=True):
-            state()._stats.clear()
+            called.clear()
             began = time.monotonic()
             failure = run_test(item, following)
             if failure:
                 sys.__stderr__.write(f"{item.nodeid}\n{failure}\n")
                 return 1
-            calls[item.nodeid], seconds[item.nodeid] = sorted(state()._stats), time.monotonic() - began
+            calls[item.nodeid], seconds[item.nodeid] = sorted(called), time.monotonic() - began
         modules = [
             name for name in sys.modules.copy() if name not in before and not name.startswith(("test", "helpers", "_"))
         ]
@@ -302,6 +303,7 @@ def run_group(name: str, options: argparse.Namespace) -> list[Mutant]:
         tests = [test for test in group["tests"] if (folder / test).exists()]
         campaign = Campaign(mutants, options.jobs, work)
         flags = ["-n", "0"] if importlib.util.find_spec("xdist") else []
+        flags += [f"--deselect={test}" for test in group.get("slow", ())]
         code = pytest.main(["-q", "-p", "no:cacheprovider", *flags, *tests], plugins=[campaign])
         if code or any(not mutant.outcome for mutant in mutants):
             raise SystemExit(f"error: the tests of {name} could not be run")

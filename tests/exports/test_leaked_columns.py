@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from helpers.runs import make_run, write_hits, write_lines
 
-from curate.corpus import SliceMark
 from curate.errors import TableError, UsageError
 from curate.exports import leaked_passages
 from curate.exports.leaked_passages import LeakedPassages, LeakTreatment
@@ -125,7 +124,6 @@ def test_leaks_are_taken_slice_by_slice_up_to_the_row_before_the_next(leaking):
 
 
 def test_a_leak_without_its_document_is_named_by_the_first_row(leaking):
-    assert SliceMark.__name__ == "SliceMark"
     documents = SimpleNamespace(mark=mark(0, 4), rows=np.array([0, 2]))
     with pytest.raises(TableError, match=r"hits has a hit at a\.jsonl, row 1, where no document is"):
         LeakedPassages(leaking).take(documents)
