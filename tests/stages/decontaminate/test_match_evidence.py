@@ -45,6 +45,14 @@ def test_the_rule_is_named_by_the_share_of_the_words(twelve, count, rule, contai
     assert match.coverage == pytest.approx(count / 12)
 
 
+def test_triples_behind_the_match_do_not_count_though_the_item_has_them(twelve):
+    """The first three words of the item stand behind the others, where no chain reaches them."""
+    match = match_in(twelve, "so " + " ".join([*WORDS[3:], *WORDS[:3]]) + " so")
+    assert match.coverage == pytest.approx(9 / 12) and match.containment == pytest.approx(0.7)
+    match = match_in(twelve, "so " + " ".join([*WORDS[9:], *WORDS[:9]]) + " so")
+    assert match.coverage == pytest.approx(9 / 12) and match.containment == pytest.approx(0.7)
+
+
 def test_all_words_in_two_runs_are_no_exact_match():
     runs = MatchedRun(0, 0, 3), MatchedRun(3, 4, 2)
     assert matches.name_rule(Alignment(1.0, 5, runs), 5) == "aligned"

@@ -24,6 +24,7 @@ STRETCHES = st.lists(
 def test_stretches_of_one_pair_that_overlap_in_a_chain_have_one_number(rows):
     pairs, firsts, lengths, reach = (np.array(column) for column in zip(*rows, strict=True))
     found = ngram_index.group_overlapping(pairs, firsts, firsts + lengths, reach)
+    assert found.dtype == np.int64
     owner = list(range(len(rows)))
     for _ in rows:  # the least number of all that a row touches, until nothing changes
         for one in range(len(rows)):

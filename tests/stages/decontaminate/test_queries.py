@@ -47,6 +47,7 @@ def test_an_item_whose_question_is_strong_is_searched_by_it_alone():
         "s", ("which of the five is it", "so what"), "a story", ("red", "green", "blue"), "the green one of them"
     )
     assert parts_of(item) == ([(0, "question")], ())
+    assert [query.core for query in queries.make_queries([item], NOTHING).queries] == [0]
     assert parts_of(Item("s", ("one two three four five", "six seven eight nine ten")))[0] == [(0, "question")] * 2
 
 
