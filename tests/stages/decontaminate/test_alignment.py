@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.matching import words
@@ -79,6 +79,7 @@ def test_a_run_follows_only_one_of_the_few_before_it(monkeypatch, look_back, wor
     assert sum(length for _, _, length in found) == words
 
 
+@settings(deadline=None)
 @given(item=st.lists(st.integers(0, 2), max_size=12), document=st.lists(st.integers(0, 2), max_size=12))
 def test_runs_are_the_longest_equal_stretches_of_three_words_and_more(item, document):
     shingles = [

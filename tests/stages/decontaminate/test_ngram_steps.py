@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.stages.decontaminate import minhash_index, ngram_index
@@ -20,6 +20,7 @@ STRETCHES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STRETCHES)
 def test_stretches_of_one_pair_that_overlap_in_a_chain_have_one_number(rows):
     pairs, firsts, lengths, reach = (np.array(column) for column in zip(*rows, strict=True))
@@ -38,6 +39,7 @@ def test_stretches_of_one_pair_that_overlap_in_a_chain_have_one_number(rows):
             assert (found[one] == found[other]) == (owner[one] == owner[other]), (one, other)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.floats(0.5, 20)), min_size=1, max_size=12))
 def test_triples_that_a_document_repeats_count_once_with_the_most_bits_that_they_have(rows):
     numbers, positions, bits = (np.array(column) for column in zip(*rows, strict=True))
@@ -69,6 +71,7 @@ def test_of_the_candidates_that_one_stretch_may_be_the_eight_of_the_greatest_sha
     assert len(ngram_index.keep_best_siblings(documents, ints(*[3] * count), shares).queries) == 12
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.lists(st.integers(0, 5), max_size=8))
 def test_each_slot_is_expanded_to_its_postings(counts, slots):
     offsets, slots = (
