@@ -256,10 +256,11 @@ class Campaign:
         tempfile.tempdir = str(folder)
 
     def pytest_sessionstart(self, session: Any) -> None:
-        from hypothesis import settings
+        from hypothesis import Phase, settings
 
-        self.config = session.config
-        settings.register_profile("mutation", max_examples=EXAMPLES, derandomize=True, deadline=None, database=None)
+        self.config, fixed = session.config, {"derandomize": True, "deadline": None, "database": None}
+        phases = (Phase.explicit, Phase.generate)  # nobody reads the smallest example
+        settings.register_profile("mutation", max_examples=EXAMPLES, phases=phases, **fixed)
         settings.load_profile("mutation")
 
 
