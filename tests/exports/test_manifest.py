@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 from helpers.exports import LEAKY, leaky_run, plain_run, read_in_order, shuffled
-from helpers.runs import write_buckets
+from helpers.runs import write_buckets, write_hits
 
 from curate.corpus import Corpus
 from curate.errors import CorpusError, TableError
@@ -101,6 +101,17 @@ def test_an_export_adds_the_eval_sets_and_the_characters_that_were_cut(tmp_path)
         assert row["curate_cut_characters"] == (len("Which lake drains westward, 日本 💥?") if leaks else 0)
         assert len(row["text"]) == len(LEAKY[row["curate_row"]]) - row["curate_cut_characters"] + leaks
     assert manifest_of(tmp_path / "out")["added"][-1] == "curate_cut_characters"
+
+
+def test_an_export_that_marks_leaks_names_their_eval_sets_and_changes_no_text(tmp_path):
+    run, rows = plain_run(tmp_path, 12)
+    write_hits(
+        run, [{"row": 3, "start": 0, "end": 4}, {"row": 3, "start": 0, "end": 2, "eval_set": "arc"}], action="mark"
+    )
+    export(str(tmp_path / "out"), str(run.path), format="jsonl")
+    held = {row["curate_row"]: row for row in read_in_order(tmp_path / "out")}
+    assert [row for row, one in held.items() if one["curate_eval_sets"] is not None] == [3]
+    assert held[3]["curate_eval_sets"].startswith("arc, ") and held[3]["text"] == rows[3]["text"]
 
 
 def job_of(run, *names):

@@ -34,7 +34,7 @@ def test_punctuation_within_a_word_is_a_part_of_it(spelled):
         ("a. b", "a b"), ("a.", "a"), (".a", "a"), (". 5", "5"), ("a .5", "a .5"), ("a: b", "a b"), (":a", "a"),
         ("a,b", "a b"), ("1,b", "1 b"), ("a,1", "a 1"), ("1, 5", "1 5"), (",5", "5"), ("5,", "5"),
         ("ab'", "ab"), ("dogs' x", "dogs x"), ("'a'", "a"), ("5'", "5"), ("'ab'", "ab"), ("' a", "a"),
-        ("ab''c", "ab c"), ("y'z", "y'z"),
+        ("ab''c", "ab c"), ("y'z", "y'z"), ("y'''''", "y''''"),
     ],
 )  # fmt: skip
 def test_punctuation_at_the_edge_of_a_word_is_left_out(text, spelled):

@@ -54,6 +54,7 @@ def test_pieces_are_the_text_cut_where_white_space_begins(text, batch):
         ("e\u0301t x", [(0, 3), (4, 5)]),
         ("...a", [(3, 4)]),
         ("我们 a", [(0, 1), (1, 2), (3, 4)]),
+        ("a\ud800é", [(0, 1), (2, 3)]),
     ],
 )
 def test_positions_are_those_of_the_characters_of_the_text(text, positions):
