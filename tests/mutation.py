@@ -49,7 +49,7 @@ TABLES = Path(__file__).with_suffix(".toml")
 GROUPS = tomllib.loads(TABLES.read_text())["groups"]
 OUTCOMES = ("killed", "timeout", "argued", "survived", "untested")
 EXAMPLES = 25
-SLOWEST = 20.0
+SLOWEST = 10.0
 """A test that takes longer than these seconds in the first run is left out for the mutants."""
 
 
