@@ -57,6 +57,14 @@ def test_a_text_is_located_in_every_form_in_which_templates_write_it(thought, tr
     assert rendered.notes == ((UNREASONED,) if thought else ())
 
 
+@pytest.mark.parametrize(("trim", "cut"), [("lstrip()", "\n "), ("lstrip('\\n')", "\n")])
+def test_blanks_that_a_template_takes_from_before_reasoning_are_no_change(trim, cut):
+    said = "\n <think>so</think> a \n"
+    source = TRIMMING.replace(".split('</think>')[-1]", "").replace("TRIM", trim)
+    found, rendered = spelled(source, talk(" Hello ", said))
+    assert found == [said.removeprefix(cut) + "<|im_end|>"] and rendered.notes == ()
+
+
 def test_reasoning_that_the_template_keeps_is_part_of_the_answer_and_not_lost():
     said = "<think>two and two</think>four"
     found, rendered = spelled(CHATML, talk("Hello", said, "so", said))
