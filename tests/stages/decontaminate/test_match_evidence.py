@@ -137,7 +137,7 @@ def test_the_index_has_the_first_postings_of_each_triple_and_the_anchors_of_each
     monkeypatch.setattr(ngram_index, "ANCHORS", anchors)
     draw = random.Random(5)
     shared = made_up_items(1, draw)[0].questions[0].split()[:6]
-    items = [Item("s", (" ".join([*shared[: draw.randrange(3, 7)], *each.questions[0].split()[:7]]),))
+    items = [Item("s", (" ".join([*shared[: draw.randrange(3, 7)], "of", "the", *each.questions[0].split()[:7]]),))
              for each in made_up_items(5, draw)]  # fmt: skip
     made = queries.make_queries(items, surprisal.load_word_model())
     index = ngram_index.make_index(made)
