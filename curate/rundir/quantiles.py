@@ -34,10 +34,10 @@ class QuantileCut:
 
 
 def sum_weights(passes: Passes, groups: int) -> Int64Array:
-    """Return the weight of each of the groups 0 … ``groups`` − 1."""
+    """Return the weight of each of the groups 0 … ``groups`` − 1; numbers of other groups do not count."""
     found = np.zeros(groups, np.int64)
-    for values, group, weights in passes():
-        found += count_weights(group, weights if weights is not None else np.ones(len(values), np.int64), groups)
+    for _, group, weights in passes():
+        found += count_weights(group, weights, groups)[:groups]
     return found
 
 
@@ -45,10 +45,9 @@ def count_weights(bins: Array, weights: Int64Array | None, size: int) -> Int64Ar
     """Return the weight in each bin from 0 on, at least ``size`` of them; exact where ``np.bincount`` would round."""
     if weights is None:
         return np.bincount(bins, minlength=size).astype(np.int64)
-    low = np.bincount(bins, weights & 0xFFFF_FFFF, size)  # exact below 2^53: two million numbers of 2^32
-    if not len(weights) or int(weights.max()) * len(weights) < 1 << 53:
-        return low.astype(np.int64)
-    found = np.zeros(size, np.int64)
+    if not len(weights) or int(weights.max()) * len(weights) < 1 << 53:  # no sum is beyond what floats count
+        return np.bincount(bins, weights, size).astype(np.int64)
+    found = np.zeros(max(size, int(bins.max()) + 1), np.int64)
     np.add.at(found, bins, weights)
     return found
 

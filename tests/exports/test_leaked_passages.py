@@ -22,6 +22,9 @@ from curate.exports import leaked_passages
         ("one\n- two, three\nfour", ["two", "three"], "one\n- \n, \n\nfour"),
         ("日本 the 💥 question é end", ["the 💥 question"], "日本   é end"),
         ("é日", ["é"], " 日"),
+        ("one\ntwo\nthree\nfour", ["two"], "one\n\n\nthree\nfour"),
+        ("a\nbb x\ncc\nd", ["bb", "cc"], "a\n  x\n\n\nd"),
+        ("x aa\nbb\nc", ["aa", "bb"], "x  \n\n\nc"),
     ],
 )
 def test_a_passage_is_cut_out_and_nothing_else(text, passages, expected):

@@ -70,6 +70,24 @@ def test_three_exports_of_equal_tokens_share_no_document_and_replace_no_decision
     assert all(side in (tmp_path / "out" / "README.md").read_text() for side in SIDES)
 
 
+def test_what_a_probe_was_made_of_and_how_is_told_to_programs_and_to_people(tmp_path):
+    rows = [{"text": f"document {n} word", "domain": "ab"[n % 2]} for n in range(60)]
+    write_lines(tmp_path / "c" / "a.jsonl", rows)
+    run = make_run(tmp_path / "run", [tmp_path / "c"])
+    choose(str(run.path), probe=str(tmp_path / "out"), within="domain")
+    told, scores = json.loads((tmp_path / "out" / "probe.json").read_text()), run.finished_scores()
+    assert told["made_by"] == "curate filter --probe" and told["made_from"]["scores"] == scores["fingerprint"]
+    assert not {"run", "out"} & told.keys()
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "tags:\n- curate\nconfigs:\n" in page and "each group of `domain` by itself" in page
+    for side in SIDES:
+        manifest = json.loads((tmp_path / "out" / side / "manifest.json").read_text())
+        counts = manifest["made_from"]["filter"]["counts"]
+        assert (counts["read"], counts["kept"]) == (60, manifest["rows"]) and sum(
+            counts["rejected"].values()
+        ) == 60 - counts["kept"]
+
+
 def chosen(run, **options):
     """The rows of each side, without an export."""
     given = FilterOptions(**options)

@@ -45,3 +45,9 @@ def test_repeats_are_told_apart_in_the_chosen_documents_as_multisets_are():
     assert (len(first), len(second), len(third)) == (5, 3, 2)
     assert third < second < first
     assert third == set(hashes.tolist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9) | st.just(2**64 - 1), max_size=12))
+def test_hashes_are_sorted_without_repeats(values):
+    assert shingles.sort_unique(np.array(values, np.uint64)).tolist() == sorted(set(values))

@@ -114,7 +114,7 @@ class ChatTemplate:
         """Return a hash of everything that text and spans depend on, except the tokenizer's ids and the date."""
         special = sorted((name, str(value)) for name, value in self.tokenizer.special_tokens_map.items())
         parts = [self.source, self.tool_source, self.end_of_turn, self.ending, special, sorted(self._ends)]
-        return xxhash.xxh3_128_hexdigest(json.dumps(parts).encode("utf-8", "surrogatepass"))
+        return xxhash.xxh3_128_hexdigest(json.dumps(parts).encode())  # ASCII: json escapes all else
 
     def render(self, turns: Sequence[Turn], scored: Sequence[int], tools: str | None = None) -> Rendered:
         """Return the conversation as the template writes it, with the spans of the turns with indices ``scored``.

@@ -97,3 +97,20 @@ def test_any_text_survives_every_format(tmp_path_factory, texts):
                 tables = TABLE_FORMATS[kind].read_shard(path, ["text"])
                 found += [text for table in tables for text in table.column("text").to_pylist()]
         assert found == texts
+
+
+@pytest.mark.parametrize(("last", "rows"), [("ab", [8]), ("abc", [7, 1])])
+def test_a_shard_of_lines_may_be_as_large_as_asked_for_and_no_byte_larger(tmp_path, last, rows):
+    """A line of two letters has 11 bytes, so that eight are 88; with a third letter in the last one they are 89."""
+    writer = ShardWriter(tmp_path, "jsonl", 88)
+    writer.add(pa.table({"t": ["ab"] * 7}))
+    writer.add(pa.table({"t": [last]}))
+    files = writer.finish()
+    assert [file.rows for file in files] == rows
+    assert sum((tmp_path / file.path).stat().st_size for file in files) == 86 + len(last)
+
+
+def test_lines_that_are_added_at_once_fill_their_shards(tmp_path):
+    writer = ShardWriter(tmp_path, "jsonl", 88)
+    writer.add(pa.table({"t": ["ab"] * 20}))
+    assert [file.rows for file in writer.finish()] == [8, 8, 4] and writer.rows == 20

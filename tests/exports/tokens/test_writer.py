@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.models import tokenizer
@@ -91,3 +92,39 @@ def test_conversations_are_refused_and_the_builtin_tokenizer_works(tmp_path):
     run = str(make_run(tmp_path / "run", [tmp_path / "c"]).path)
     with pytest.raises(UsageError, match="conversations"):
         export(str(tmp_path / "out"), run, format="tokens", tokenizer="builtin")
+
+
+def test_texts_are_those_of_a_column_or_of_a_path_into_one():
+    rows = [{"text": "outer", "a.b": "flat", "a": {"b": "inner", "c": {"d": "deep"}}}]
+    table = pa.Table.from_pylist(rows)
+    for path, text in (("text", "outer"), ("a.b", "flat"), ("a.c.d", "deep")):
+        found = writer.take_texts(table, path)
+        assert found.to_pylist() == [text] and found.type == pa.large_string()
+    assert writer.take_texts(table.drop_columns(["a.b"]), "a.b").to_pylist() == ["inner"]
+    with pytest.raises(TableError, match="2 of the documents to write have no text in t"):
+        writer.take_texts(pa.table({"t": ["x", None, None]}), "t")
+
+
+@pytest.mark.parametrize("append", ["eos", "none"])
+def test_the_manifest_says_by_which_tokenizer_and_how_documents_were_spelled(tmp_path, append):
+    run, words = a_run(tmp_path), a_tokenizer(tmp_path)
+    result = export(str(tmp_path / "out"), run, format="tokens", tokenizer=words, append=append)
+    loaded = load_tokenizer(words)
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["tokenised"] == {
+        "tokenizer": "tok",
+        "tokenizer_hash": loaded.encoder.name,
+        "vocabulary": loaded.size,
+        "layout": "megatron",
+        "dtype": "uint16",
+        "append": append,
+        "eos": {"id": 0, "text": "<|endoftext|>"} if append == "eos" else None,
+        "tokens": result.tokens,
+        "documents": "documents.parquet",
+    }
+
+
+def test_a_folder_with_tokenizer_json_alone_is_a_tokenizer(tmp_path):
+    (tmp_path / "alone").mkdir()
+    tokenizer().backend_tokenizer.save(str(tmp_path / "alone" / "tokenizer.json"))
+    found = load_tokenizer(str(tmp_path / "alone"))
+    assert (found.name, found.size, found.eos) == ("alone", load_tokenizer(a_tokenizer(tmp_path)).size, None)

@@ -4,7 +4,8 @@ import random
 from itertools import pairwise
 
 import numpy as np
-from helpers.eval_items import FILLER, made_up_items
+import pytest
+from helpers.eval_items import FILLER, Item, made_up_items
 
 from curate.stages.decontaminate import canaries, detector, minhash_index, ngram_index, queries, surprisal
 
@@ -57,3 +58,26 @@ def test_compiled_loops_and_their_numpy_twins_give_the_same_candidates(monkeypat
     assert len(plain.queries) >= 4 * 30
     for name in ("queries", "documents", "firsts", "lasts"):
         assert (getattr(plain, name) == getattr(compiled, name)).all(), name
+
+
+@pytest.mark.parametrize("postings", [1, 2, 128])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_each_band_leads_to_the_first_queries_that_have_it(monkeypatch, postings, seed):
+    monkeypatch.setattr(minhash_index, "POSTINGS", postings)
+    draw = random.Random(5)
+    items = made_up_items(8, draw)
+    alike = [Item("made up", (f"{item.questions[0]} and {number} more",)) for number, item in enumerate(items[:4] * 2)]
+    made = queries.make_queries([*items, *alike], surprisal.load_word_model())
+    signed = minhash_index.sign_queries(made, seed) if seed != 1 else minhash_index.sign_queries(made)
+    table = minhash_index.minhash.make_permutations(128, seed)
+    assert (signed.permutations == table).all()
+    keys = minhash_index.minhash.band_keys(signed.signatures, minhash_index.BANDS)
+    wanted = {}
+    for number, row in enumerate(keys.tolist()):
+        for key in row:
+            wanted.setdefault(key, []).append(number)
+    assert signed.keys.tolist() == sorted(wanted) and max(map(len, wanted.values())) >= 3
+    found = {key: signed.owners[first:last].tolist() for key, first, last in
+             zip(signed.keys.tolist(), signed.offsets, signed.offsets[1:], strict=False)}  # fmt: skip
+    assert found == {key: numbers[:postings] for key, numbers in wanted.items()}
+    assert signed.offsets[-1] == len(signed.owners) and len(signed.bloom.select(signed.keys)) == len(signed.keys)

@@ -49,6 +49,11 @@ def test_the_bits_of_a_leak_are_those_of_the_rule(coverage, opens, closes, neede
     assert decide(needed - 10.1, words, 20, location) is None
 
 
+def test_the_bits_of_the_threshold_and_of_the_margin_are_included():
+    assert decide(35.0, 100, total_bits=20) == "contaminated" and decide(34.999, 100, total_bits=20) == "review"
+    assert decide(25.0, 100, total_bits=20) == "review" and decide(24.999, 100, total_bits=20) is None
+
+
 class EqualBits:
     """Every word has as many bits."""
 
@@ -90,6 +95,11 @@ def test_sentences_end_at_these_characters(end):
 @pytest.mark.parametrize("no_end", [" ", ", ", "-", "'", "\t"])
 def test_sentences_do_not_end_at_these(no_end):
     location = locate(f"before{no_end}one two three{no_end}behind", 1, 3)
+    assert (location.opens, location.closes) == (False, False)
+
+
+def test_only_what_stands_between_a_match_and_the_next_words_ends_a_sentence():
+    location = locate("First. before one two three behind. Last", 2, 3)
     assert (location.opens, location.closes) == (False, False)
 
 
