@@ -152,10 +152,19 @@ def read_edges(file: IO[bytes], size: int | None) -> tuple[bytes, bytes]:
     The second is empty where the first has them all, and where the size is unknown.
     """
     if size is None or size <= EDGE_BYTES:
-        return file.read(EDGE_BYTES if size is None else size), b""
-    first, start = file.read(EDGE_BYTES), max(EDGE_BYTES, size - EDGE_BYTES)
+        return read_fully(file, EDGE_BYTES if size is None else size), b""
+    first, start = read_fully(file, EDGE_BYTES), max(EDGE_BYTES, size - EDGE_BYTES)
     file.seek(start)
-    return first, file.read(size - start)
+    return first, read_fully(file, size - start)
+
+
+def read_fully(file: IO[bytes], size: int) -> bytes:
+    """Return the next ``size`` bytes of a file, fewer only at its end: one read of a raw file may return fewer."""
+    pieces = []
+    while size > 0 and (piece := file.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def describe_os_error(error: OSError) -> StorageError:
