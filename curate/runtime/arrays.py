@@ -33,7 +33,7 @@ def read_array(path: Path, dtype: Any, count: int, first: int = 0) -> Array:
     kind = np.dtype(dtype)
     values = np.empty(count, kind)
     with open(path, "rb", buffering=0) as file:
-        fill_from(file.fileno(), memoryview(values.view(np.uint8)), first * kind.itemsize, path)
+        fill_from(file.fileno(), values.view(np.uint8).data, first * kind.itemsize, path)
     return values
 
 

@@ -8,7 +8,6 @@ be recorded as one.
 from __future__ import annotations
 
 import codecs
-import errno
 import io
 import itertools
 import os
@@ -22,8 +21,6 @@ from curate.runtime.disk import files
 
 # Archives are read in pieces that begin small, so that the start of one is soon read.
 FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15
-# What the system says of paths that lead to no file, and of an offset that damaged data give: the same each time.
-OF_THE_DATA = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 GO_ON = "the same command goes on from here"
 
 
@@ -120,7 +117,7 @@ def as_failure(path: str, error: Exception) -> Exception:
     if is_url(path):
         return StorageError(f"{path}: {one_line(error)}", GO_ON)
     if isinstance(error, OSError):
-        if error.errno is not None and error.errno not in OF_THE_DATA:
+        if files.is_of_system(error):
             return StorageError(f"{path} cannot be read: {error.strerror or one_line(error)}", GO_ON)
         return BrokenSourceError(f"cannot be read: {error.strerror or one_line(error)}")
     return error
