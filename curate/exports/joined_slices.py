@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from curate.corpus import Documents, SliceMark
@@ -73,7 +72,7 @@ def read_scores(run: Run) -> Iterator[tuple[SliceMark, pa.Table]]:
     """Yield the slices of the scores in order, each with its rows. Raises what ``read_marks`` raises."""
     for path in parquet.list_parts(run.scores):
         marks = read_marks(path, run)
-        table, first = pq.read_table(path, partitioning=None), 0
+        table, first = parquet.read_table(path), 0
         for mark in marks:
             yield mark, table.slice(first, mark.documents)
             first += mark.documents

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.values.arrow_types import is_binary
@@ -57,7 +56,7 @@ def _find_actions(run: Run) -> set[str]:
     """Return the actions in the hits."""
     parts = parquet.list_parts(run.hits)
     query = f"SELECT DISTINCT action FROM {sql.parquet_source(run.hits)}" if parts else "SELECT 'none'"
-    return {str(action) for (action,) in sql.connect().execute(query).fetchall()}
+    return {str(action) for (action,) in sql.ask(query)}
 
 
 def _check_column(corpus: Corpus) -> None:
@@ -116,7 +115,7 @@ def _missing_error(path: Path, file: str, row: int) -> TableError:
 def _read_leaks(run: Run) -> Iterator[dict[str, Any]]:
     """Yield the hits of contaminated documents, in the order of the corpus."""
     for path in parquet.list_parts(run.hits):
-        for hit in pq.read_table(path, columns=COLUMNS, partitioning=None).to_pylist():
+        for hit in parquet.read_table(path, columns=COLUMNS).to_pylist():
             if hit["verdict"] == "contaminated":
                 yield hit
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow.parquet as pq
 import xxhash
 
 from curate.corpus import Corpus, SliceMark
 from curate.errors import CurateError, DamageError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
-from curate.rundir import decision_table, placements, scores_view
+from curate.rundir import decision_table, parquet, placements, scores_view
 from curate.rundir.run import Run, find_file_parts, note_changed_file, reopen_scored_corpus
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import reasons, rejections
@@ -267,7 +266,7 @@ class DocumentReader:
 
     def _look_up(self, path: Path, row: Mapping[str, Any]) -> Any:
         """Return the bucket or the position of a document; None where the table does not have exactly one row of it."""
-        table = pq.read_table(path, filters=[("file", "==", row["file"]), ("row", "==", row["row"])], partitioning=None)
+        table = parquet.read_table(path, filters=[("file", "==", row["file"]), ("row", "==", row["row"])])
         return table.column(2)[0].as_py() if len(table) == 1 else None
 
     def _decision(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -276,7 +275,7 @@ class DocumentReader:
         if self._undecided is not None:
             return self._decide_without_filter(row, self._undecided)
         filters = [("file", "==", row["file"]), ("row", "==", row["row"])]
-        rows = pq.read_table(self._run.filter, filters=filters, partitioning=None).to_pylist()
+        rows = parquet.read_table(self._run.filter, filters=filters).to_pylist()
         if len(rows) != 1:
             return "undecided", "the decision table does not have this document; run curate filter again"
         return ("kept", None) if rows[0]["keep"] else ("dropped", rows[0]["reason"])

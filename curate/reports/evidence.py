@@ -138,28 +138,23 @@ def _read_hits(run: Run, file: str, row: int) -> tuple[tuple[dict[str, Any], ...
         return (), 0
     here = f"FROM {sql.parquet_source(run.hits)} WHERE file = ? AND row = ?"
     order = "ORDER BY verdict, bits DESC, eval_set, eval_id, start"  # contaminated before review
-    rows = _query(f"SELECT *, count(*) OVER () AS many {here} {order} LIMIT {HITS}", [file, row])
+    rows = sql.ask_dicts(f"SELECT *, count(*) OVER () AS many {here} {order} LIMIT {HITS}", [file, row])
     many = rows[0]["many"] if rows else 0
     return tuple({name: hit[name] for name in SHOWN} for hit in rows), many - len(rows)
 
 
 def _read_copies(run: Run, file: str, row: int) -> CopyEvidence | None:
     source = sql.parquet_source(run.duplicates)
-    rows = _query(f"SELECT * FROM {source} WHERE file = ? AND row = ?", [file, row])
+    rows = sql.ask_dicts(f"SELECT * FROM {source} WHERE file = ? AND row = ?", [file, row])
     if not rows:
         return None
     copy = rows[0]
     file, row, other = copy["keeper_file"], copy["keeper_row"], copy["keeper_source"]
-    kept = [] if other else _query(f"SELECT id FROM {source} WHERE file = ? AND row = ? AND keeper", [file, row])
+    kept = [] if other else sql.ask_dicts(f"SELECT id FROM {source} WHERE file = ? AND row = ? AND keeper", [file, row])
     keeper = DocumentPosition(file, row, kept[0]["id"] if kept else None, other)
     if not copy["keeper"]:
         return CopyEvidence(copy["kind"], keeper, copy["jaccard"], (), 0)
     dropped = f"{source} WHERE NOT keeper AND keeper_source IS NULL AND keeper_file = ? AND keeper_row = ?"
-    number = _query(f"SELECT count(*) AS number FROM {dropped}", [file, row])[0]["number"]
-    others = _query(f"SELECT file, row, id FROM {dropped} LIMIT {COPIES}", [file, row])
+    number = sql.ask_dicts(f"SELECT count(*) AS number FROM {dropped}", [file, row])[0]["number"]
+    others = sql.ask_dicts(f"SELECT file, row, id FROM {dropped} LIMIT {COPIES}", [file, row])
     return CopyEvidence(copy["kind"], keeper, copy["jaccard"], tuple(DocumentPosition(**one) for one in others), number)
-
-
-def _query(query: str, values: list[Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = sql.connect().sql(query, params=values).to_arrow_table().to_pylist()
-    return rows

@@ -233,7 +233,7 @@ def count_aside(run: Run, record: Mapping[str, Any]) -> Aside:
         return Aside(review, shown)
     key = "count(DISTINCT (file, row)) FILTER (action = '{0}'), count(*) FILTER (action = '{0}')"
     query = f"SELECT {key.format('mark')}, {key.format('cut')} FROM {sql.parquet_source(run.hits)}"
-    marked, _, cut, passages = sql.connect().execute(query).fetchall()[0]
+    marked, _, cut, passages = sql.ask(query)[0]
     return Aside(review, shown, marked, cut, passages)
 
 

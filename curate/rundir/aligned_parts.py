@@ -108,10 +108,8 @@ def _read_part(
         table = part.read(columns=list(names), use_threads=False)
     for name in keys:
         part_of_column = document_columns.locate_column(run, keys[name]) / path.name
-        with parquet.naming(part_of_column):
-            carried = pq.read_table(
-                part_of_column, partitioning=None, use_threads=False, read_dictionary=["value"] if coded else None
-            )
+        coding = ["value"] if coded else None
+        carried = parquet.read_table(part_of_column, use_threads=False, read_dictionary=coding)
         if len(carried) != len(table):
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
         table = table.append_column(name, carried.column("value"))
@@ -135,7 +133,7 @@ def read_schema(run: Run) -> pa.Schema:
     if not parts:
         return schemas.SCORES
     with parquet.naming(parts[0]):
-        schema = pq.read_schema(parts[0])
+        schema = parquet.read_schema(parts[0])
     hidden = run.list_hidden_signals()
     return pa.schema([column for column in schema if column.name not in hidden])
 
@@ -168,7 +166,7 @@ def _stream_keep(run: Run) -> Any:
 
     def stream() -> Any:
         rest = np.zeros(0, bool)
-        batches = pq.ParquetFile(run.filter).iter_batches(batch_size=sql.BATCH_ROWS, columns=["keep"])
+        batches = parquet.stream_batches(run.filter, sql.BATCH_ROWS, ["keep"])
         count = yield
         while True:
             pieces, length = [rest], len(rest)

@@ -157,7 +157,7 @@ class DecisionReader:
 
     def __init__(self, path: Path, schema: pa.Schema = schemas.FILTER):
         self._path, self._schema = path, schema
-        self._batches = pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS, columns=schema.names)
+        self._batches = parquet.stream_batches(path, BATCH_ROWS, schema.names)
         self._rest = pa.Table.from_batches([], schema)
 
     def take(self, count: int) -> pa.Table:

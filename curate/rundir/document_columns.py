@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_along
@@ -150,8 +149,7 @@ def _add_columns(record: Mapping[str, Any], known: Mapping[str, Any]) -> dict[st
 
 
 def _read_kind(path: Path) -> pa.DataType:
-    with parquet.naming(path):
-        return pq.read_schema(path).field("value").type
+    return parquet.read_schema(path).field("value").type
 
 
 def _unify(name: str, paths: Sequence[Path]) -> pa.DataType:
@@ -165,14 +163,14 @@ def _unify(name: str, paths: Sequence[Path]) -> pa.DataType:
     if len(mixed) > 1 and kind.equals(kinds.TEXT):
         console.say("carrying", f"{name} holds {' and '.join(dict.fromkeys(mixed))}: all of its values become text")
     for path in others:
-        table, note = pq.read_table(path, partitioning=None), parquet.read_metadata(path)
+        table, note = parquet.read_table(path), parquet.read_metadata(path)
         parquet.write_part(path, pa.table({"value": kinds.convert_values(table.column("value"), kind)}), note)
     return kind
 
 
 def _fits(path: Path, kind: pa.DataType) -> bool:
     try:
-        kinds.convert_values(pq.read_table(path, partitioning=None).column("value"), kind)
+        kinds.convert_values(parquet.read_table(path).column("value"), kind)
     except (pa.ArrowException, ValueError):
         return False
     return True
@@ -182,8 +180,7 @@ def _count_values(paths: Sequence[Path], kind: pa.DataType) -> int:
     """Return how many values a column has, at most ``MANY`` + 1; lists and objects count as that many."""
     seen: set[str] = set()
     for path in paths:
-        with parquet.naming(path):
-            column = pq.read_table(path, partitioning=None).column("value")
+        column = parquet.read_table(path).column("value")
         if pa.types.is_nested(kind):
             if column.null_count < len(column):
                 return MANY + 1

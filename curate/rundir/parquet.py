@@ -5,7 +5,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import DamageError, TableError
+from curate.errors import DamageError, StorageError, TableError
 from curate.runtime import console
-from curate.runtime.disk.files import describe_os_error, replace_atomically
+from curate.runtime.disk.files import describe_os_error, is_of_system, replace_atomically
 from curate.runtime.text import quote_path
 from curate.runtime.work import threads
 
@@ -49,8 +49,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
-        cause = (getattr(error, "strerror", None) or str(error)).strip().split("\n", 1)[0]
-        raise DamageError(f"{path} is not a complete Parquet file: {cause}", suggest_mending(path)) from error
+        raise explain_damage(path, error, "is not a complete Parquet file") from error
     if _META not in (schema.metadata or {}):
         raise TableError(f"{path} was not written by curate", "move it away, or name another run with --run")
     try:
@@ -75,10 +74,10 @@ def load_note(schema: pa.Schema) -> dict[str, Any]:
 
 
 def is_complete(path: Path) -> bool:
-    """Return whether there is a Parquet file, with its end."""
+    """Return whether there is a Parquet file, with its end. Raises StorageError where the disk refuses to read it."""
     try:
-        pq.read_schema(path)
-    except (OSError, pa.ArrowException):
+        read_schema(path)
+    except DamageError:
         return False
     return True
 
@@ -99,17 +98,41 @@ def list_parts(directory: Path) -> list[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turn an error of reading a part within the block into a DamageError that names it and says how to mend it."""
+    """Turn an error of reading a part within the block into what ``explain_damage`` makes of it."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         raise explain_damage(path, error) from error
 
 
-def explain_damage(path: Path, error: BaseException) -> DamageError:
-    """Return the error for a file of a table that cannot be read."""
+def read_table(path: Path, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
+    """Return rows of one Parquet file as ``pq.read_table`` does.
+
+    Raises DamageError, and StorageError where the disk refuses, both naming the file.
+    """
+    with naming(path):
+        return pq.read_table(path, columns=columns, partitioning=None, **options)
+
+
+def stream_batches(path: Path, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of one Parquet file, ``rows`` at a time. Raises what ``read_table`` raises."""
+    with naming(path), pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=rows, columns=list(columns))
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Return the schema of one Parquet file. Raises what ``read_table`` raises."""
+    with naming(path):
+        return pq.read_schema(path)
+
+
+def explain_damage(path: Path, error: BaseException, what: str = "cannot be read") -> DamageError | StorageError:
+    """Return the error for a file of a table that cannot be read: damaged, or refused by the disk for now."""
+    if is_of_system(error):
+        assert isinstance(error, OSError) and error.errno is not None
+        return StorageError(f"{path} cannot be read: {os.strerror(error.errno)}", "run the same command again")
     cause = (getattr(error, "strerror", None) or str(error)).strip().split("\n", 1)[0]
-    return DamageError(f"{path} cannot be read: {cause}", suggest_mending(path))
+    return DamageError(f"{path} {what}: {cause}", suggest_mending(path))
 
 
 def suggest_mending(path: Path) -> str:
@@ -123,9 +146,9 @@ def suggest_mending(path: Path) -> str:
 
 
 def discard_damaged(paths: Iterable[Path]) -> list[Path]:
-    """Remove those of some parts that cannot be read to their end, saying so, and return them.
+    """Remove those of some parts that are damaged, saying so, and return them.
 
-    Raises what ``discard_part`` raises.
+    Raises what ``discard_part`` raises, and StorageError where the disk refuses to read one: it may be sound.
     """
     paths = list(paths)
     errors = threads.map_in_order(check_part, paths, threads.count_cores())
@@ -155,7 +178,10 @@ def find_damage(paths: Iterable[Path]) -> DamageError | None:
 
 
 def check_part(path: Path) -> DamageError | None:
-    """Return the error for a part that cannot be read to its end, by the checksums of its pages; None where it can."""
+    """Return the error for a part that is damaged, by the checksums of its pages; None where it is sound.
+
+    Raises StorageError where the disk refuses to read it.
+    """
     try:
         with naming(path), pq.ParquetFile(path, page_checksum_verification=True) as part:
             for _ in part.iter_batches(use_threads=False):

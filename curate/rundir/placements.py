@@ -92,7 +92,7 @@ def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
     """
     parts = parquet.list_parts(run.scores)
     with parquet.naming(parts[0] if parts else run.scores):
-        schema = pq.read_schema(parts[0]) if parts else schemas.SCORES
+        schema = parquet.read_schema(parts[0]) if parts else schemas.SCORES
     types = {field.name: field.type for field in schema if field.name not in ("row", "hash")}
     numbers = [name for name, kind in types.items() if kinds.is_measure(kind)]
     if by in numbers:

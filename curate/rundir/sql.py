@@ -1,23 +1,76 @@
 """DuckDB: connections, quoting, Parquet files as a source, results in batches."""
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from curate.rundir.parquet import list_parts
+from curate.errors import StorageError
+from curate.rundir.parquet import find_damage, list_parts
 from curate.rundir.verdicts.token_counts import are_mixed
 from curate.runtime.numbers import parse_size
 
 BATCH_ROWS = 65_536
 """Rows of a batch, of query results and of decision tables."""
+PART = re.compile(r"'((?:[^']|'')+\.parquet)'")
+"""A part in a query, as ``parts_source`` names it."""
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of the message of an exception."""
     return str(error).strip().split("\n", 1)[0]
+
+
+def ask(query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of a query on parts; ``values`` are those of its question marks.
+
+    Raises what ``naming_parts`` raises.
+    """
+    with naming_parts(query):
+        rows: list[tuple[Any, ...]] = connect().execute(query, list(values)).fetchall()
+        return rows
+
+
+def ask_dicts(query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Return the rows of a query on parts as dicts. Raises what ``naming_parts`` raises."""
+    with naming_parts(query):
+        rows: list[dict[str, Any]] = connect().sql(query, params=list(values)).to_arrow_table().to_pylist()
+        return rows
+
+
+def stream_rows(query: str, count: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of a query on parts, ``count`` at a time. Raises what ``naming_parts`` raises."""
+    with naming_parts(query):
+        result = connect().execute(query)
+        while rows := result.fetchmany(count):
+            yield rows
+
+
+@contextmanager
+def naming_parts(query: str) -> Iterator[None]:
+    """Turn an error of reading the parts that a query names into one of ours that names the file.
+
+    Raises DamageError for a damaged part, and StorageError where the disk refuses or memory runs out; other errors of
+    DuckDB are bugs, and pass.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(f"DuckDB ran out of memory: {first_line(error)}") from error
+    except duckdb.Error as error:
+        paths = [name.replace("''", "'") for name in PART.findall(query)]
+        damage = None if isinstance(error, duckdb.InterruptException) else find_damage(map(Path, paths))
+        if damage is not None:
+            raise damage from error
+        if not isinstance(error, duckdb.IOException):
+            raise
+        line = first_line(error)
+        where = "" if any(path in line for path in paths) else f"{', '.join(paths[:1])}: "
+        raise StorageError(f"{where}{line}", "run the same command again") from error
 
 
 def stream_batches(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:

@@ -1,6 +1,7 @@
 """``curate merge``: the scores of several runs are those of scoring all their files in one go."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -98,6 +99,9 @@ def test_runs_whose_files_keep_their_names_share_the_disk(tiny_model, tmp_path):
     curate.merge(runs, into=str(tmp_path / "all"))
     parts = parquet.list_parts(tmp_path / "all" / "scores")
     assert parts and all(path.stat().st_nlink == 2 for path in parts)
+    curate.merge(runs, into=str(tmp_path / "all"))  # where the links are there already
+    names = os.listdir(tmp_path / "all" / "scores")
+    assert sorted(names) == sorted(path.name for path in parts), "no temporary name is left"
     score_again([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], tmp_path / "all", tiny_model, signals="all")
     assert "repeated_lines" not in read(runs[0]).column_names, "a run that was merged stays as it is"
 

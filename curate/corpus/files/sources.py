@@ -26,6 +26,7 @@ from curate.corpus.files.hub import parse_hub_name
 from curate.corpus.files.streams import as_failure, filesystem_of, is_url, open_binary
 from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError
+from curate.runtime.disk.files import describe_os_error
 from curate.runtime.text import command, quote_path, quote_word
 
 SUFFIX_TO_FORMAT = {suffix: name for name, file_format in readers.FORMATS.items() for suffix in file_format.suffixes}
@@ -144,7 +145,8 @@ def sniff_format(path: str) -> tuple[str, str | None]:
     except BrokenSourceError as broken:
         raise CorpusError(f"{path}: {broken}") from broken
     except OSError as error:
-        raise CorpusError(f"{path}: {as_failure(path, error)}") from error
+        failure = as_failure(path, error)
+        raise (CorpusError(f"{path}: {failure}") if isinstance(failure, BrokenSourceError) else failure) from error
     for name, file_format in readers.FORMATS.items():
         if head.startswith(file_format.magic):
             return name, None
@@ -300,7 +302,9 @@ def _saved_files(folder: str, files: list[str]) -> set[str] | None:
         if state.get("_indices_data_files"):
             raise CorpusError(f"{folder} stores its rows behind indices", "dataset.flatten_indices().save_to_disk(…)")
         return {entry["filename"] for entry in state["_data_files"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise describe_os_error(error) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{folder}: state.json is not the state of a saved dataset ({error})") from error
 
 

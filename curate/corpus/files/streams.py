@@ -1,7 +1,8 @@
 """The bytes of a source, local or remote, decompressed and in UTF-8, in chunks of bounded size.
 
-A source that breaks off or cannot be opened raises ``BrokenSourceError`` after all chunks before the damage. A server
-that does not answer raises ``StorageError``: that is not a property of the data and must not be recorded as one.
+A source that breaks off or is gone raises ``BrokenSourceError`` after all chunks before the damage. A disk that fails
+or refuses, and a server that does not answer, raise ``StorageError``: that is not a property of the data and must not
+be recorded as one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from curate.runtime.disk import files
 
 # Archives are read in pieces that begin small, so that the start of one is soon read.
 FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15
+GO_ON = "the same command goes on from here"
 
 
 def is_url(path: str) -> bool:
@@ -54,12 +56,15 @@ def filesystem_of(url: str) -> tuple[Any, str]:
 
 
 def open_binary(path: str) -> IO[bytes]:
-    """Open a path or URL for reading. Raises BrokenSourceError for a missing or refused file, and StorageError."""
+    """Open a path or URL for reading; a read returns all bytes that were asked for, but at the end of the file.
+
+    Raises BrokenSourceError for a missing file, and StorageError.
+    """
     try:
         if is_url(path):
             filesystem, inner = filesystem_of(path)
             return RemoteFile(path, filesystem.open(inner, "rb"))  # type: ignore[return-value]
-        return open(path, "rb", buffering=0)
+        return open(path, "rb")  # without its buffer a read may return fewer bytes
     except Exception as error:
         raise as_failure(path, error) from error
 
@@ -99,16 +104,21 @@ class RemoteFile(io.RawIOBase):
 
 
 def as_failure(path: str, error: Exception) -> Exception:
-    """Return an exception of open or read as BrokenSourceError (the file's fault) or StorageError (the server's)."""
+    """Return an exception of open or read as BrokenSourceError (the file's fault) or StorageError.
+
+    The latter is the fault of a server, a disk or a permission: the next run may read what this one cannot.
+    """
     if isinstance(error, (CorpusError, StorageError, BrokenSourceError)):
         return error
     if isinstance(error, FileNotFoundError):
         return BrokenSourceError("the file is gone")
     if isinstance(error, PermissionError):
-        return BrokenSourceError("permission denied")
+        return StorageError(f"{path} may not be read: {error.strerror or one_line(error)}", f"allow it, and {GO_ON}")
     if is_url(path):
-        return StorageError(f"{path}: {one_line(error)}", "the same command goes on from here")
+        return StorageError(f"{path}: {one_line(error)}", GO_ON)
     if isinstance(error, OSError):
+        if files.is_of_system(error):
+            return StorageError(f"{path} cannot be read: {error.strerror or one_line(error)}", GO_ON)
         return BrokenSourceError(f"cannot be read: {error.strerror or one_line(error)}")
     return error
 

@@ -27,6 +27,7 @@ from curate.corpus.types import BrokenSourceError, ReadOptions, ReadStart, RowBl
 from curate.corpus.values.schema_widening import FEATURES
 from curate.errors import CorpusError
 from curate.runtime.console import warn
+from curate.runtime.disk.files import describe_os_error
 
 # The size of a batch of a Parquet row group, however large the group is.
 BATCH_BYTES = 4 << 20
@@ -256,7 +257,9 @@ def add_features(source: Source, schema: pa.Schema) -> pa.Schema:
         return schema
     try:
         stated = json.dumps({"info": {"features": json.loads(path.read_bytes())["features"]}})
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError as error:  # without them the same rows would have other types
+        raise describe_os_error(error) from error
+    except (ValueError, KeyError, TypeError):
         return schema
     return schema.with_metadata({**(schema.metadata or {}), FEATURES: stated.encode()})
 
@@ -269,7 +272,7 @@ def spell_names(fields: Iterable[pa.Field]) -> None:
 
 
 def _as_broken(source: Source, error: Exception, what: str) -> Exception:
-    """Return an error of Arrow as BrokenSourceError; an error of a server stays a StorageError."""
+    """Return an error of Arrow as BrokenSourceError; one of a disk or a server is a StorageError."""
     if not isinstance(error, OSError) or isinstance(error, pa.ArrowException):
         return BrokenSourceError(f"{what} ({one_line(error)})")
     failure = as_failure(source.path, error)

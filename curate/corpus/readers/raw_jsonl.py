@@ -49,7 +49,7 @@ def read_raw_lines(corpus: Corpus, source: Source, behind: SliceMark | None, mar
     if begin is None or mark.next_row - mark.first_row != mark.documents:
         return None
     try:
-        with open(source.path, "rb", buffering=0) as file:
+        with open(source.path, "rb") as file:
             file.seek(begin)
             data = file.read(mark.next_offset - begin)
     except OSError:

@@ -7,7 +7,6 @@ the narrow rows, and the bodies. Bodies are cut into pieces that cross no multip
 range.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.runtime.arrays import Int64Array
+from curate.runtime.arrays import Int64Array, fill_from, read_array
 
 PIECE_BYTES = 4_000_000
 NARROW = np.dtype([(name, np.int64) for name in ("key", "file", "row", "tokens", "size")])
@@ -184,13 +183,11 @@ def _find_ranges(pieces: Iterable[SpillPiece], first: int, stop: int) -> list[_P
             by_run.setdefault(piece.run, []).append(piece)
     ranges = []
     for run, overlapping in by_run.items():
-        with open(f"{run}.keys", "rb", buffering=0) as source:
-            for piece in overlapping:
-                data = os.pread(source.fileno(), piece.rows * NARROW.itemsize, piece.start * NARROW.itemsize)
-                narrow = np.frombuffer(data, NARROW)
-                low, high = np.searchsorted(narrow["key"], [first, stop]).tolist()
-                before = int(narrow["size"][:low].sum())
-                ranges.append(_PieceRange(piece, low, high, narrow[low:high], before))
+        for piece in overlapping:
+            narrow: Narrow = read_array(Path(f"{run}.keys"), NARROW, piece.rows, piece.start)
+            low, high = np.searchsorted(narrow["key"], [first, stop]).tolist()
+            before = int(narrow["size"][:low].sum())
+            ranges.append(_PieceRange(piece, low, high, narrow[low:high], before))
     return ranges
 
 
@@ -209,22 +206,14 @@ def read_lines(pieces: Iterable[SpillPiece], first: int, stop: int, room: bytear
         with open(f"{run}.rows", "rb", buffering=0) as source:
             for part in parts:
                 num_bytes = int(part.narrow["size"].sum())
-                _read_into(source.fileno(), view[start : start + num_bytes], part.piece.offset + part.bytes_before)
+                offset = part.piece.offset + part.bytes_before
+                fill_from(source.fileno(), view[start : start + num_bytes], offset, Path(f"{run}.rows"))
                 start += num_bytes
     lines = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(narrow), [None, pa.py_buffer(ends), pa.py_buffer(room)]
     )
     order = np.argsort(narrow["key"], kind="stable")
     return narrow[order], lines.take(pa.array(order))
-
-
-def _read_into(handle: int, view: memoryview, offset: int) -> None:
-    """Fill a view from an offset of a file. Raises EOFError where the file is too short."""
-    while view:
-        count = os.preadv(handle, [view], offset)
-        if not count:
-            raise EOFError("a spilled run is shorter than it was")
-        view, offset = view[count:], offset + count
 
 
 def read_tables(pieces: Iterable[SpillPiece], first: int, stop: int) -> list[tuple[Narrow, pa.Table]]:

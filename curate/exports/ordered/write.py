@@ -34,7 +34,7 @@ from curate.exports.ordered.partition import PartitionPlan, PartitionResult
 from curate.exports.ordered.spill import NARROW, SpillPiece
 from curate.exports.ordered.tasks import BUCKET_KEYS
 from curate.runtime import console
-from curate.runtime.arrays import Int64Array
+from curate.runtime.arrays import Int64Array, read_array
 from curate.runtime.work import processes, threads
 
 PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
@@ -249,7 +249,7 @@ def _make_order(job: ExportJob, output: OrderedShards, spill: Path) -> Iterator[
     for shard in output.files:
         path, done = merge.find_narrow_rows(spill, shard.path), 0
         while done < shard.rows:
-            batch = np.fromfile(path, NARROW, MAX_ORDER_ROWS, offset=done * NARROW.itemsize)
+            batch = read_array(path, NARROW, min(MAX_ORDER_ROWS, shard.rows - done), done)
             keys, tokens = batch["key"], batch["tokens"]
             num_tokens = num_tokens if keys[0] // BUCKET_KEYS == bucket else 0
             bucket = keys[0] // BUCKET_KEYS

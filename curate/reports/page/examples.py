@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from curate.errors import CurateError, UsageError
 from curate.reports import document
 from curate.reports.page.sources import ReportSources, ScoreBlocks
+from curate.rundir import parquet
 from curate.rundir.document_blocks import DocumentBlock
 from curate.rundir.signals import SIGNALS
 from curate.runtime.published import hide_in_text
@@ -93,8 +93,8 @@ def _look_up(
         return {}
     path = sources.run.scores / block.name
     hidden = sources.run.list_hidden_signals()
-    known = [name for name in COLUMNS if name in pq.read_schema(path).names and name not in hidden]
-    rows = pq.read_table(path, columns=known, partitioning=None).take(list(places.values())).to_pylist()
+    known = [name for name in COLUMNS if name in parquet.read_schema(path).names and name not in hidden]
+    rows = parquet.read_table(path, columns=known).take(list(places.values())).to_pylist()
     found = {}
     for (value, place), row in zip(places.items(), rows, strict=True):
         reason = table.reasons[block.codes[place]]

@@ -61,16 +61,13 @@ def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
     best = "QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id, start) = 1"
     chosen = f"SELECT * FROM {source} WHERE verdict = 'contaminated' {best}"
     query = f"SELECT * FROM ({chosen}) ORDER BY bits DESC, file, row LIMIT {STRONGEST}"
-    rows: list[dict[str, Any]] = sql.connect().sql(query).to_arrow_table().to_pylist()
-    return rows
+    return sql.ask_dicts(query)
 
 
 def _query_hits(sources: ReportSources, query: str) -> list[tuple[Any, ...]]:
     if sources.rejections.hits is None or not parquet.list_parts(sources.run.hits):
         return []
-    select = query.format(source=sql.parquet_source(sources.run.hits))
-    rows: list[tuple[Any, ...]] = sql.connect().execute(select).fetchall()
-    return rows
+    return sql.ask(query.format(source=sql.parquet_source(sources.run.hits)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +100,13 @@ def largest_clusters(sources: ReportSources) -> list[ClusterRow]:
         f"ORDER BY count(*) FILTER (NOT keeper) DESC, keeper_source NULLS FIRST, keeper_file, keeper_row "
         f"LIMIT {STRONGEST}"
     )
-    return [ClusterRow(*row) for row in sql.connect().execute(query).fetchall()]
+    return [ClusterRow(*row) for row in sql.ask(query)]
 
 
 def find_hash(sources: ReportSources, file: str, row: int) -> int | None:
     """Return the xxh3_64 of the text of a row of the scores; None where there is no such row, or it has no text."""
     query = f"SELECT hash FROM {sql.parquet_source(sources.run.scores)} WHERE file = ? AND row = ? LIMIT 1"
-    rows = sql.connect().execute(query, [file, row]).fetchall()
+    rows = sql.ask(query, [file, row])
     return int(rows[0][0]) if rows and rows[0][0] is not None else None
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xxhash
 
 from curate.corpus import Documents
@@ -86,7 +85,7 @@ class ScoredTexts:
 
     def _read_parts(self) -> Iterator[pa.Table]:
         for path in parquet.list_parts(self.run.scores):
-            yield pq.read_table(path, columns=["file", "row", "hash"], use_threads=False, partitioning=None)
+            yield parquet.read_table(path, columns=["file", "row", "hash"], use_threads=False)
 
 
 def open_scored_texts(run: Run) -> ScoredTexts | None:

@@ -49,6 +49,9 @@ USES = {
 }
 """What each verb does to a run."""
 
+OF_ALL = ("manifests", "manifests/*/")
+"""Folders in which every verb that writes a run writes."""
+
 
 def open_claimed(path: str | Path, verb: str, create: bool = False, reads_only: bool = False) -> Run:
     """Open a run directory as ``open_run`` does, and claim the tables that a verb uses until the verb returns.
@@ -65,7 +68,7 @@ def open_claimed(path: str | Path, verb: str, create: bool = False, reads_only: 
     except BusyError as error:
         raise _suggest_waiting(error, folder) from None
     if writes:
-        for each in (folder, *(found for pattern in use.folders for found in sorted(folder.glob(pattern)))):
+        for each in (folder, *(found for pattern in (*use.folders, *OF_ALL) for found in sorted(folder.glob(pattern)))):
             sweep_leftovers(each)
     run = open_run(path, create)
     run.claim = held

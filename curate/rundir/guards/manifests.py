@@ -177,6 +177,8 @@ def discard_damaged_parts(root: Path, table: str, record: Mapping[str, Any]) -> 
         parquet.discard_damaged(parquet.list_parts(root / table))
         return
     for one in find_damage(root, table, fingerprint):
+        if one.is_stray and one.path.name in entries and not one.path.is_dir():
+            raise explain([one], "")  # it cannot be read now, and may be sound
         if one.path.name in entries:
             parquet.discard_part(one.path, f"{one.path} {one.what}")
 

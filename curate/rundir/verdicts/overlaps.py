@@ -68,7 +68,7 @@ def count_of_several_sets(run: Run, rejections: Rejections) -> int:
         return 0
     dropped = f"SELECT file, row FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' GROUP BY file, row"
     query = f"SELECT count(*) FROM ({dropped} HAVING count(DISTINCT eval_set) > 1)"
-    return int(sql.connect().execute(query).fetchall()[0][0])
+    return int(sql.ask(query)[0][0])
 
 
 def count_lost_copies(run: Run, rejections: Rejections) -> int:
@@ -87,7 +87,7 @@ def count_lost_copies(run: Run, rejections: Rejections) -> int:
         f"JOIN (SELECT file, row FROM {decided} WHERE NOT keep) AS keepers "
         "ON copies.keeper_file = keepers.file AND copies.keeper_row = keepers.row"
     )
-    return int(sql.connect().execute(query).fetchall()[0][0])
+    return int(sql.ask(query)[0][0])
 
 
 def describe_lost_copies(documents: int) -> list[str]:

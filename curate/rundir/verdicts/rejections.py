@@ -19,7 +19,7 @@ import duckdb
 from curate.corpus import Corpus
 from curate.corpus.slice_marks import count_documents
 from curate.corpus.types import EMPTY, OK, UNREADABLE
-from curate.errors import DamageError, TableError
+from curate.errors import DamageError, StorageError, TableError
 from curate.rundir import parquet, sql
 from curate.rundir.guards import mending
 from curate.rundir.run import Run
@@ -187,8 +187,10 @@ def create_relation(connection: duckdb.DuckDBPyConnection, run: Run, rejections:
     )
     try:
         connection.execute(f"CREATE TEMP TABLE rejections AS {select}")
-    except duckdb.OutOfMemoryException:
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException):
         raise
+    except duckdb.IOException as error:
+        raise StorageError(sql.first_line(error), "run the same command again") from error
     except duckdb.Error as error:
         message = f"the hits or the duplicates in {run.path} cannot be read: {str(error).strip().splitlines()[0]}"
         raise TableError(message, rejections.hint(run.path)) from error
@@ -241,7 +243,7 @@ def _check_keepers_are_scored(run: Run, record: Mapping[str, Any], hint: str) ->
         f"ANTI JOIN ({unscored}) AS refused ON copies.file = refused.file AND copies.row = refused.row "
         "WHERE NOT keeper AND keeper_source IS NULL"
     )
-    documents = sql.connect().execute(lost).fetchall()[0][0]
+    documents = sql.ask(lost)[0][0]
     if documents:
         message = f"{run.duplicates} is stale: documents dropped for copies that could not be scored: {documents:,}"
         raise TableError(message, hint)

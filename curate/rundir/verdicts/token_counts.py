@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from curate.rundir import parquet
 
 SCORED = "scored_tokens"
@@ -17,8 +15,7 @@ SCORED = "scored_tokens"
 
 def has_scored_tokens(part: Path) -> bool:
     """Return whether a part of the scores counts scored tokens apart from all tokens. Raises TableError."""
-    with parquet.naming(part):
-        return SCORED in pq.read_schema(part).names
+    return SCORED in parquet.read_schema(part).names
 
 
 def are_mixed(parts: Sequence[Path]) -> bool:

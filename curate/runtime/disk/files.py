@@ -15,6 +15,8 @@ from curate.errors import StorageError, UsageError
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+OF_THE_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
+"""What the system says of paths that lead to no file, and of an offset that damaged data give: the same each time."""
 EDGE_BYTES = 1 << 16
 """Bytes of either end of a large file that are hashed in place of all."""
 SCRATCH_BYTES = 1 << 16
@@ -152,10 +154,27 @@ def read_edges(file: IO[bytes], size: int | None) -> tuple[bytes, bytes]:
     The second is empty where the first has them all, and where the size is unknown.
     """
     if size is None or size <= EDGE_BYTES:
-        return file.read(EDGE_BYTES if size is None else size), b""
-    first, start = file.read(EDGE_BYTES), max(EDGE_BYTES, size - EDGE_BYTES)
+        return read_fully(file, EDGE_BYTES if size is None else size), b""
+    first, start = read_fully(file, EDGE_BYTES), max(EDGE_BYTES, size - EDGE_BYTES)
     file.seek(start)
-    return first, file.read(size - start)
+    return first, read_fully(file, size - start)
+
+
+def read_fully(file: IO[bytes], size: int) -> bytes:
+    """Return the next ``size`` bytes of a file, fewer only at its end: one read of a raw file may return fewer."""
+    pieces = []
+    while size > 0 and (piece := file.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def is_of_system(error: BaseException) -> bool:
+    """Return whether an error of reading is one of the disk, of a permission or of a limit, not of what was written.
+
+    Libraries raise OSError without a number for damaged data. The next run may read what this one cannot.
+    """
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in OF_THE_FILE
 
 
 def describe_os_error(error: OSError) -> StorageError:

@@ -197,14 +197,11 @@ def _make_row(
 def count_by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
     """Return for each eval set: items hit, documents contaminated, documents for review alone, and leaks by rule."""
     source, leak = sql.parquet_source(run.hits), "verdict = 'contaminated'"
-    database = sql.connect()
-    sums = database.execute(
+    sums = sql.ask(
         f"SELECT eval_set, count(DISTINCT eval_id) FILTER ({leak}), "
         f"count(DISTINCT (file, row)) FILTER ({leak}), count(DISTINCT (file, row)) FROM {source} GROUP BY 1"
-    ).fetchall()
-    rules = database.execute(
-        f"SELECT eval_set, rule, count(*) FROM {source} WHERE {leak} GROUP BY 1, 2 ORDER BY 1, 2"
-    ).fetchall()
+    )
+    rules = sql.ask(f"SELECT eval_set, rule, count(*) FROM {source} WHERE {leak} GROUP BY 1, 2 ORDER BY 1, 2")
     counts = {name: (items, leaks, every - leaks) for name, items, leaks, every in sums}
     return [
         (*counts.get(name, (0, 0, 0)), {rule: number for owner, rule, number in rules if owner == name})
@@ -218,13 +215,13 @@ def describe_frequent_items(run: Run, scanned: int) -> list[str]:
     Such an item is boilerplate of the corpus, or has leaked everywhere.
     """
     least = max(FREQUENT_DOCUMENTS, FREQUENT_SHARE * scanned)
-    rows = sql.connect().execute(
+    rows = sql.ask(
         f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {sql.parquet_source(run.hits)} "
         f"WHERE verdict = 'contaminated' GROUP BY 1, 2 HAVING many >= {least} ORDER BY many DESC, 1, 2 LIMIT 5"
     )
     return [
         f"{name} {item} is in {many:,} documents ({many / scanned:.1%}): boilerplate, or leaked everywhere"
-        for name, item, many in rows.fetchall()
+        for name, item, many in rows
     ]
 
 
@@ -232,8 +229,8 @@ def select_extremes(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tu
     """Return the ``most`` leaks of the most bits, one a document, and those of the fewest that are not among them."""
     best = f"SELECT * FROM {sql.parquet_source(run.hits)} WHERE verdict = 'contaminated'"
     best += " QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id) = 1"
-    strongest = query_rows(f"{best} ORDER BY bits DESC, file, row LIMIT {most}")
-    weakest = query_rows(f"{best} ORDER BY bits, file, row LIMIT {most}")
+    strongest = sql.ask_dicts(f"{best} ORDER BY bits DESC, file, row LIMIT {most}")
+    weakest = sql.ask_dicts(f"{best} ORDER BY bits, file, row LIMIT {most}")
     taken = {(hit["file"], hit["row"]) for hit in strongest}
     return tuple(strongest), tuple(hit for hit in weakest if (hit["file"], hit["row"]) not in taken)
 
@@ -246,13 +243,9 @@ def select_for_page(run: Run, most: int) -> list[dict[str, Any]]:
     """
     source = sql.parquet_source(run.hits)
     order = "max(bits) OVER (PARTITION BY file, row), file, row, bits DESC, eval_set, eval_id"
-    review = query_rows(f"SELECT * FROM {source} WHERE verdict = 'review' ORDER BY bits DESC, file, row LIMIT {most}")
+    review = sql.ask_dicts(
+        f"SELECT * FROM {source} WHERE verdict = 'review' ORDER BY bits DESC, file, row LIMIT {most}"
+    )
     room = max(most - len(review), most - most // 5)
-    leaks = query_rows(f"SELECT * FROM {source} WHERE verdict = 'contaminated' ORDER BY {order} LIMIT {room}")
+    leaks = sql.ask_dicts(f"SELECT * FROM {source} WHERE verdict = 'contaminated' ORDER BY {order} LIMIT {room}")
     return [*leaks, *review[: most - len(leaks)]]
-
-
-def query_rows(query: str) -> list[dict[str, Any]]:
-    """Return the rows of a query as dicts."""
-    rows: list[dict[str, Any]] = sql.connect().sql(query).to_arrow_table().to_pylist()
-    return rows

@@ -12,7 +12,7 @@ import numpy as np
 
 from curate.errors import StorageError
 from curate.rundir import sql
-from curate.runtime.arrays import Int64Array, UInt64Array
+from curate.runtime.arrays import Int64Array, UInt64Array, read_array
 
 BATCH_ROWS = 65_536
 READ_MEMBERS = 1 << 16
@@ -127,19 +127,19 @@ class LshBuckets:
 
     def read(self, documents: Int64Array, report: Reporter) -> Iterator[list[int]]:
         """Yield the members of each bucket as their indices in ``documents``, which ``fill`` returned, ascending."""
-        sizes = np.fromfile(self._paths[1], np.int64)
-        with open(self._paths[0], "rb") as members:
-            first = 0
-            while first < len(sizes):
-                ends = np.cumsum(sizes[first : first + READ_MEMBERS])
-                count = max(1, int(np.searchsorted(ends, READ_MEMBERS, side="right")))
-                numbers = np.fromfile(members, np.int64, int(ends[count - 1]))
-                indices, begin = np.searchsorted(documents, numbers).tolist(), 0
-                report(f"bucket {first:,} of {len(sizes):,}")
-                for end in ends[:count].tolist():
-                    yield indices[begin:end]
-                    begin = end
-                first += count
+        sizes: Int64Array = read_array(self._paths[1], np.int64, self.count)
+        first = done = 0
+        while first < len(sizes):
+            ends = np.cumsum(sizes[first : first + READ_MEMBERS])
+            count = max(1, int(np.searchsorted(ends, READ_MEMBERS, side="right")))
+            numbers = read_array(self._paths[0], np.int64, int(ends[count - 1]), done)
+            done += len(numbers)
+            indices, begin = np.searchsorted(documents, numbers).tolist(), 0
+            report(f"bucket {first:,} of {len(sizes):,}")
+            for end in ends[:count].tolist():
+                yield indices[begin:end]
+                begin = end
+            first += count
 
 
 def stream_buckets(connection: Any, bands: Sequence[str], num_ours: int) -> Iterator[tuple[UInt64Array, Int64Array]]:

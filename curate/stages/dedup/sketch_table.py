@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_documents
 from curate.corpus.slice_marks import list_slices
-from curate.errors import CorpusError, TableError
+from curate.errors import CorpusError
 from curate.matching import shingles, strict_words
 from curate.rundir import parquet
 from curate.rundir.guards import ownership
@@ -176,10 +176,8 @@ def take_rows(
     for part in parts:
         first, stop = np.searchsorted(numbers, [part.first, part.stop])
         if first < stop:
-            try:
+            with parquet.naming(part.path):
                 table = _read_columns(part, columns)
-            except (OSError, pa.ArrowException) as error:
-                raise TableError(f"{part.path} cannot be read: {error}", "start over with --restart") from error
             yield part, table.take(pa.array(numbers[first:stop] - part.first))
 
 

@@ -17,8 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from curate.corpus import Corpus, SliceMark, Source
 from curate.corpus.files.file_identity import find_continuation
 from curate.corpus.readers.appended import is_read_alike
@@ -388,7 +386,7 @@ def _ends_in_doubt(one: ScoredSlice) -> bool:
     """Return whether the last row of a slice could be another one now that more follows: an open quote may go on."""
     if one.origin[0] == "jsonl" or not one.mark.documents:
         return False
-    status = pq.read_table(one.path, columns=["status"], partitioning=None).column("status")
+    status = parquet.read_table(one.path, columns=["status"]).column("status")
     return bool(status[one.first + one.mark.documents - 1].as_py() == "unreadable")
 
 

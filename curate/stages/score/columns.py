@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_documents
@@ -121,7 +120,7 @@ def _renew_part(
     """Write the columns that a part lacks, and return its metadata."""
     missing = [name for name in signals if name not in note["signals"]]
     measured = measure_texts(documents, missing, threads.count_cores())
-    table = pq.read_table(path, partitioning=None)
+    table = parquet.read_table(path)
     _check_same(run, documents, table, measured["hash"])
     document_columns.write_carried(run, carried, documents, path.name, name_origins(note))
     if not lacks_columns(note, corpus.id_field, signals):

@@ -22,7 +22,7 @@ from curate.rundir.guards.claims import open_claimed, read_claimed
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
-from curate.runtime.disk.writers import name_temporary
+from curate.runtime.disk.files import replace_atomically
 from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
 from curate.stages.score.arrange import Arrangement, PlacedPart, arrange_parts, read_scored_parts
@@ -277,17 +277,18 @@ def restate_origin(placed: PlacedPart, parts: str) -> PlacedPart:
 
 
 def copy_part(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, Any]) -> None:
-    """Link a file, or copy it where the disk cannot, or write it with new metadata where they differ."""
+    """Link a file, or copy it where the disk cannot, or write it with new metadata where they differ.
+
+    A link that is there already keeps its temporary name after the renaming, which ``replace_atomically`` removes.
+    """
     if not placed.is_unchanged:
         write_slices(path, target, placed, note)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = name_temporary(target)
-    try:
-        os.link(path, temporary)
-    except OSError:
-        shutil.copyfile(path, temporary)
-    os.replace(temporary, target)
+    with replace_atomically(target) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
 
 
 def remove_strays(run: Run, names: set[str]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.corpus.slice_marks import describe_slices, list_slices, name_origins
 from curate.rundir import parquet
@@ -133,7 +132,7 @@ def _list_carried_aside(path: Path) -> Iterator[Path]:
 
 def write_slices(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, Any]) -> None:
     """Write the rows of some slices of a part, or of a carried column, as another part."""
-    rows = pq.read_table(path, partitioning=None).slice(placed.slices[0].first, placed.num_documents)
+    rows = parquet.read_table(path).slice(placed.slices[0].first, placed.num_documents)
     parquet.write_part(target, restate_names(rows.combine_chunks(), placed), note)
 
 

@@ -141,7 +141,7 @@ def summarise_scores(run: "Run", model: str, seconds: float, reference: "Referen
     sums = sum_parts(run)
     source = sql.parquet_source(run.scores)
     query = f"SELECT status, count(*) FROM {source} WHERE status <> 'ok' GROUP BY 1 ORDER BY 2 DESC, 1"
-    not_scored = sql.connect().execute(query).fetchall()
+    not_scored = sql.ask(query)
     count, measured = int(sums["documents"]), sums["scored_tokens"] > 0
     quantiles, histogram = describe_perplexity(source) if measured else ({}, {"edges": [], "counts": []})
     computed, done = (reference.num_computed_tokens, reference.num_scored_tokens) if reference is not None else (0, 0)

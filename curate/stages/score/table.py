@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
 from curate.errors import TableError
@@ -95,9 +94,8 @@ def complete_scores(
 def count_rows(run: Run) -> dict[str, int]:
     """Return the documents by status, their sum as ``read``, and the sums of tokens and bytes over all rows."""
     source = sql.parquet_source(run.scores)
-    database = sql.connect()
-    rows = database.execute(f"SELECT status, count(*) FROM {source} GROUP BY 1 ORDER BY 1").fetchall()
-    sums = database.execute(f"SELECT sum(tokens), sum(bytes) FROM {source}").fetchone()
+    rows = sql.ask(f"SELECT status, count(*) FROM {source} GROUP BY 1 ORDER BY 1")
+    (sums,) = sql.ask(f"SELECT sum(tokens), sum(bytes) FROM {source}")
     counts = dict.fromkeys(schemas.STATUSES, 0) | {status: int(number) for status, number in rows}
     return {"read": sum(counts.values()), **counts, "tokens": int(sums[0] or 0), "bytes": int(sums[1] or 0)}
 
@@ -106,9 +104,8 @@ def write_unreadable(run: Run) -> None:
     """Write ``unreadable.jsonl``: the rows that could not be read, one JSON line each, with file, row and reason."""
     source = sql.parquet_source(run.scores)
     query = f"SELECT file, row, reason FROM {source} WHERE status = 'unreadable'"
-    rows = sql.connect().execute(query)
     with files.replace_atomically(run.unreadable) as temporary, open(temporary, "w", encoding="utf-8") as handle:
-        while block := rows.fetchmany(10_000):
+        for block in sql.stream_rows(query, 10_000):
             for file, row, reason in block:
                 handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 
@@ -121,7 +118,7 @@ def sum_parts(run: Run) -> dict[str, float]:
     names = ("nats", "tokens", "scored_tokens", "bytes", "scored_bytes", "truncated", "perplexity")
     sums: dict[str, list[float]] = {name: [] for name in ("documents", *names)}
     for path in parquet.list_parts(run.scores):
-        part = pq.read_table(path, columns=["status", *names], use_threads=False)
+        part = parquet.read_table(path, ["status", *names], use_threads=False)
         if SCORED not in part.column_names:  # an earlier version, whose tokens are the scored ones
             part = part.append_column(SCORED, part.column("tokens"))
         part = part.filter(pc.equal(part["status"], "ok"))
@@ -138,10 +135,9 @@ def describe_perplexity(source: str) -> tuple[dict[str, float], dict[str, list[f
     evenly spaced in the logarithm, and ``counts``; infinite perplexities are in its last bin, and without finite ones
     it is empty.
     """
-    database = sql.connect()
 
     def ask(columns: str) -> Any:
-        return database.execute(f"SELECT {columns} FROM {source} WHERE status = 'ok'").fetchone()
+        return sql.ask(f"SELECT {columns} FROM {source} WHERE status = 'ok'")[0]
 
     (values,) = ask(f"quantile_cont(perplexity, {list(SHARES)})")
     # Between two infinite perplexities DuckDB interpolates to NaN.
@@ -155,6 +151,6 @@ def describe_perplexity(source: str) -> tuple[dict[str, float], dict[str, list[f
     position = f"floor((ln(perplexity) - {low!r}) / {high - low!r} * {BINS})"
     bins = f"least({BINS - 1}, greatest(0, {position}))::INT"
     query = f"SELECT {bins}, count(*) FROM {source} WHERE status = 'ok' GROUP BY 1"
-    bin_to_count = dict(database.execute(query).fetchall())
+    bin_to_count = dict(sql.ask(query))
     counts = [bin_to_count.get(number, 0) for number in range(BINS)]
     return quantiles, {"edges": edges.tolist(), "counts": counts}

@@ -1,6 +1,8 @@
 """Paths to files: order and names, globs, links, what is data, and what is said of files that cannot be read."""
 
 import contextlib
+import errno
+import io
 import os
 import shutil
 import socket
@@ -13,7 +15,7 @@ from helpers.corpora import each_format, file_name, number_records, read, texts_
 from curate.corpus import open_corpus
 from curate.corpus.files import streams
 from curate.corpus.files.sources import natural_key
-from curate.errors import CorpusError
+from curate.errors import CorpusError, StorageError
 
 # --------------------------------------------------------------------------------------------------- files and names
 
@@ -167,15 +169,35 @@ def refuse_to_open(monkeypatch, path, error):
 
 
 @pytest.mark.parametrize("name", ["b.jsonl", "b.parquet", "b.json", "b.csv", "b.txt", "b.jsonl.gz", "file.arrow"])
-def test_a_file_that_may_not_be_read_is_a_row_in_a_folder_and_an_error_when_named(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ESTALE, errno.EPERM])
+def test_a_file_that_the_system_refuses_to_open_is_an_error_and_no_row(tmp_path, monkeypatch, name, number):
     write_records(tmp_path / "a.jsonl", number_records(1))
     write_records(tmp_path / name, number_records(1))
-    refuse_to_open(monkeypatch, tmp_path / name, PermissionError(13, "Permission denied"))
-    corpus = open_corpus([str(tmp_path)])
-    assert read(corpus)[name, 0][::2] == ("unreadable", "permission denied")
-    assert corpus.fingerprint()
-    with pytest.raises(CorpusError, match="permission denied"):
-        open_corpus([str(tmp_path / name)])
+    refuse_to_open(monkeypatch, tmp_path / name, OSError(number, os.strerror(number)))
+    for paths in ([tmp_path], [tmp_path / name]):
+        with pytest.raises(StorageError, match=rf"{name} .*{os.strerror(number)}"):
+            read(open_corpus([str(path) for path in paths]))
+
+
+class FailingFile(io.FileIO):
+    """A file of which every read fails, as on a disk with a bad sector."""
+
+    def readinto(self, buffer):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def read(self, size=-1):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("name", ["b.jsonl", "b.parquet", "b.json", "b.csv", "b.txt", "b.jsonl.gz", "file.arrow"])
+def test_a_disk_that_fails_while_a_file_is_read_is_an_error_and_no_row(tmp_path, monkeypatch, name):
+    write_records(tmp_path / name, number_records(3))
+    corpus, sound = open_corpus([str(tmp_path)]), read(open_corpus([str(tmp_path)]))
+    with monkeypatch.context() as patched:
+        patched.setattr(streams, "open", lambda path, _: FailingFile(path), raising=False)
+        with pytest.raises(StorageError, match=f"{name} cannot be read: {os.strerror(errno.EIO)}"):
+            read(corpus)
+    assert read(corpus) == sound and all(row[0] == "ok" for row in sound.values())
 
 
 @each_format

@@ -1,6 +1,7 @@
 """Files are replaced at once or not at all, and what the disk refuses is one line with a remedy."""
 
 import errno
+import io
 import json
 import os
 
@@ -79,3 +80,17 @@ def test_a_file_name_that_is_not_utf8_survives_in_json(tmp_path):
     value = {"path": os.fsdecode(b"caf\xe9 \xc3\xa9")}
     files.write_json(tmp_path / "a.json", value)
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+
+
+class ShortFile(io.FileIO):
+    """A raw file of which a read returns seven bytes at most."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 7))
+
+
+@pytest.mark.parametrize("size", [None, 0, 1, 30, files.EDGE_BYTES, files.EDGE_BYTES + 3, 3 * files.EDGE_BYTES])
+def test_short_reads_give_the_same_edges(tmp_path, size):
+    (tmp_path / "a").write_bytes(bytes(range(256)) * 1024)
+    with open(tmp_path / "a", "rb") as whole, ShortFile(tmp_path / "a") as short:
+        assert files.read_edges(short, size) == files.read_edges(whole, size)

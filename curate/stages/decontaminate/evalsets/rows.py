@@ -150,7 +150,7 @@ def take_batch(name: str, table: pa.Table, row: int) -> Iterator[EvalRow]:
 
 
 def explain_damage(source: Source, error: Exception) -> str:
-    """Return what is wrong with a file, in one line. Raises StorageError for an error of a server."""
+    """Return what is wrong with a file, in one line. Raises StorageError for one of a disk or a server."""
     if isinstance(error, OSError) and not isinstance(error, pa.ArrowException):
         failure = as_failure(source.path, error)
         if not isinstance(failure, BrokenSourceError):
