@@ -22,7 +22,7 @@ from curate.rundir.guards.claims import open_claimed, read_claimed
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
 from curate.rundir.signals import SIGNALS
 from curate.runtime import console
-from curate.runtime.disk.writers import name_temporary
+from curate.runtime.disk import files
 from curate.runtime.numbers import count_noun
 from curate.runtime.text import command, quote_path
 from curate.stages.score.arrange import Arrangement, PlacedPart, arrange_parts, read_scored_parts
@@ -281,13 +281,11 @@ def copy_part(path: Path, target: Path, placed: PlacedPart, note: Mapping[str, A
     if not placed.is_unchanged:
         write_slices(path, target, placed, note)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = name_temporary(target)
-    try:
-        os.link(path, temporary)
-    except OSError:
-        shutil.copyfile(path, temporary)
-    os.replace(temporary, target)
+    with files.replace_atomically(target) as temporary:  # which removes the new link where both are one file
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
 
 
 def remove_strays(run: Run, names: set[str]) -> None:
