@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import BusyError, UsageError
+from curate.rundir.guards import manifests
 from curate.rundir.run import Run, open_run
 from curate.runtime.disk import claims, files
 from curate.runtime.disk.writers import sweep_leftovers
@@ -20,6 +21,8 @@ from curate.runtime.text import command
 
 SCORES = ("scores", "carried")
 REJECTING = ("hits", "duplicates.parquet")
+MANIFESTS = (manifests.FOLDER, f"{manifests.FOLDER}/carried")
+"""Where every verb that writes writes beside its tables."""
 DECIDED = ("scores", *REJECTING, "filter.parquet")
 
 
@@ -65,7 +68,8 @@ def open_claimed(path: str | Path, verb: str, create: bool = False, reads_only: 
     except BusyError as error:
         raise _suggest_waiting(error, folder) from None
     if writes:
-        for each in (folder, *(found for pattern in use.folders for found in sorted(folder.glob(pattern)))):
+        patterns = (*use.folders, *MANIFESTS)
+        for each in (folder, *(found for pattern in patterns for found in sorted(folder.glob(pattern)))):
             sweep_leftovers(each)
     run = open_run(path, create)
     run.claim = held
