@@ -23,7 +23,7 @@ def run_campaign(*words):
 
 @pytest.mark.skipif(preload.why_not() is not None, reason=f"no faults can be injected here: {preload.why_not()}")
 def test_a_share_of_the_campaign_leaves_nothing_wrong_or_lost():
-    done = run_campaign("--verbs", VERBS, "--share", "0.012", "--seed", "3")
+    done = run_campaign("--verbs", VERBS, "--share", "0.018", "--seed", "3")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     tried = re.search(r"\*\*all\*\* \| ([\d,]+) \|", done.stdout)
     assert tried and int(tried[1]) >= len(listing.KINDS), done.stdout
@@ -32,7 +32,7 @@ def test_a_share_of_the_campaign_leaves_nothing_wrong_or_lost():
 
 def test_a_trial_is_found_again_by_its_name():
     trials = listing.list_trials([], [], 1.0, 0)
-    assert len(trials) == len({str(trial) for trial in trials}) > 3000
+    assert len(trials) == len({str(trial) for trial in trials}) > 2000
     assert all(listing.parse_trial(str(trial)) == trial for trial in trials)
     with pytest.raises(ValueError, match="no such trial"):
         listing.parse_trial("kill/status/1")
@@ -54,4 +54,4 @@ def test_the_table_in_the_readme_says_that_none_failed():
     page = (CAMPAIGN / "README.md").read_text()
     table = page.partition(tables.MARKS[0])[2].partition(tables.MARKS[1])[0]
     total = re.search(r"\*\*all\*\* \| ([\d,]+) \| .* \| ([\d,]+) \|", table)
-    assert total and int(total[1].replace(",", "")) > 3000 and total[2] == "0"
+    assert total and int(total[1].replace(",", "")) > 2000 and total[2] == "0"
