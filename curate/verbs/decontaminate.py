@@ -133,5 +133,5 @@ def decontaminate(
     given = {"method": method, "action": action, "turns": turns, "eval_fields": eval_fields, "lock": lock}
     defaults = {"method": "ngram", "action": "drop", "turns": "all"}
     given = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
-    job.record(summary, {"evals": as_list(evals), "options": given})
+    job.complete(tally, summary, {"evals": as_list(evals), "options": given})
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

@@ -93,6 +93,8 @@ def try_interrupt(world: World, scenario: Scenario, number: int) -> Verdict:
         outcome, at = execution.run(folder, scenario.command, fault), f"{asked.name} at call {fault.number}"
     if outcome.code == truth.code:
         return judge_end(scenario, truth, folder, outcome, world, number, at)
+    if outcome.code == -asked and _is_untouched(truth, folder):
+        return Verdict(SURVIVED, f"{at}: before or after the verb listens")
     complaints = find_traceback(outcome)
     if not complaints and outcome.code not in STOPPED:
         complaints = [f"{describe(outcome)}, not one of {STOPPED}"]
@@ -102,6 +104,12 @@ def try_interrupt(world: World, scenario: Scenario, number: int) -> Verdict:
         return fail(at, complaints)
     verdict = judge_again(scenario, truth, folder, outcome)
     return verdict if verdict.status != "failed" else Verdict("failed", f"{at}: {verdict.note}")
+
+
+def _is_untouched(truth: Truth, folder: Path) -> bool:
+    """Return whether a folder is as the verb finds it, or as it leaves it in peace."""
+    found = take_snapshot(folder)
+    return any(not compare_snapshots(found, state, truth.loose) for state in (truth.before, truth.after))
 
 
 def try_error(world: World, scenario: Scenario, number: int) -> Verdict:

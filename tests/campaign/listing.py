@@ -29,15 +29,15 @@ class Kind:
 
 
 KINDS = (
-    Kind("kill", "killed at a system call", 24, calls.try_kill),
-    Kind("interrupt", "SIGINT, SIGTERM, SIGHUP", 12, calls.try_interrupt),
-    Kind("error", "errors and short counts of system calls", 36, calls.try_error),
-    Kind("full", "full disk (tmpfs)", 8, disks.try_full),
-    Kind("limit", "files that may not grow (RLIMIT_FSIZE)", 6, disks.try_limit),
+    Kind("kill", "killed at a system call", 15, calls.try_kill),
+    Kind("interrupt", "SIGINT, SIGTERM, SIGHUP", 8, calls.try_interrupt),
+    Kind("error", "errors and short counts of system calls", 24, calls.try_error),
+    Kind("full", "full disk (tmpfs)", 6, disks.try_full),
+    Kind("limit", "files that may not grow (RLIMIT_FSIZE)", 5, disks.try_limit),
     Kind("readonly", "read-only mount", 3, disks.try_read_only),
     Kind("pair", "two verbs at once, and one in place of a killed one", 3, None),
-    Kind("damage", "damaged file under a reading verb", 60, None),
-    Kind("foreign", "somebody's files where a verb writes", 12, damaged_files.try_foreign),
+    Kind("damage", "damaged file under a reading verb", 36, None),
+    Kind("foreign", "somebody's files where a verb writes", 8, damaged_files.try_foreign),
 )
 NAME_TO_KIND = {one.name: one for one in KINDS}
 UNWRITING = ("error", "interrupt", "readonly")

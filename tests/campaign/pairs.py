@@ -84,7 +84,7 @@ def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], f
     orders = {tuple(succeeded), tuple(reversed(succeeded))}
     ends = [end for order in sorted(orders) if (end := _find_end(world, order, before))]
     found = take_snapshot(folder)
-    if mode == "killed":
+    if mode == "killed" or any(words[0] == "run" for words in others):
         differences = [_compare_work(folder, found, end) for end in ends if succeeded]
     else:
         differences = [compare_snapshots(found, end.after, end.loose) for end in ends]

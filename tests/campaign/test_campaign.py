@@ -32,7 +32,7 @@ def test_a_share_of_the_campaign_leaves_nothing_wrong_or_lost():
 
 def test_a_trial_is_found_again_by_its_name():
     trials = listing.list_trials([], [], 1.0, 0)
-    assert len(trials) == len({str(trial) for trial in trials}) > 3000
+    assert len(trials) == len({str(trial) for trial in trials}) > 2000
     assert all(listing.parse_trial(str(trial)) == trial for trial in trials)
     with pytest.raises(ValueError, match="no such trial"):
         listing.parse_trial("kill/status/1")
@@ -54,4 +54,4 @@ def test_the_table_in_the_readme_says_that_none_failed():
     page = (CAMPAIGN / "README.md").read_text()
     table = page.partition(tables.MARKS[0])[2].partition(tables.MARKS[1])[0]
     total = re.search(r"\*\*all\*\* \| ([\d,]+) \| .* \| ([\d,]+) \|", table)
-    assert total and int(total[1].replace(",", "")) > 3000 and total[2] == "0"
+    assert total and int(total[1].replace(",", "")) > 2000 and total[2] == "0"

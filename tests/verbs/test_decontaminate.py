@@ -264,3 +264,23 @@ def test_an_item_in_very_many_documents_is_pointed_out(tmp_path, evals):
     found = look(evals, write_lines(tmp_path / "c.jsonl", rows), tmp_path / "run")
     assert found.counts["contaminated"] == 25
     assert any("quiz q0 is in 25 documents (50.0%)" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("place", ["evalsets.write_lock", "hits_table.select_extremes", "report.write_page"])
+def test_hits_are_finished_when_all_of_the_verb_is_and_the_rest_is_made_by_the_same_command(
+    tmp_path, evals, corpus, monkeypatch, place
+):
+    look(evals, corpus, tmp_path / "whole")
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"curate.stages.decontaminate.{place}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            look(evals, corpus, run)
+    assert open_run(run).stage("decontaminate")["complete"] is False
+    look(evals, corpus, run)
+    names = ("run.json", "contamination.html", "evals.lock", "canaries.jsonl", "manifests/hits.json")
+    assert [name for name in names if (run / name).read_bytes() != (tmp_path / "whole" / name).read_bytes()] == []
+
+
+def interrupt(*_args, **_options):
+    raise KeyboardInterrupt

@@ -106,6 +106,17 @@ def test_runs_whose_files_keep_their_names_share_the_disk(tiny_model, tmp_path):
     assert "repeated_lines" not in read(runs[0]).column_names, "a run that was merged stays as it is"
 
 
+def test_merging_again_leaves_the_same_files_and_no_second_link_to_a_part(tmp_path):
+    for name, first in (("a", 0), ("b", 10)):
+        (tmp_path / f"{name}.jsonl").write_text(lines(first, first + 10))
+    runs = score_each([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "builtin", tmp_path, exact=False)
+    for links in (2, 2):  # of each part: that of its run, and that of the merged run
+        curate.merge(runs, into=str(tmp_path / "all"))
+        names = sorted(path.name for path in (tmp_path / "all" / "scores").iterdir())
+        assert names == [path.name for path in parquet.list_parts(tmp_path / "all" / "scores")]
+        assert {path.stat().st_nlink for path in parquet.list_parts(tmp_path / "all" / "scores")} == {links}
+
+
 def test_a_file_that_two_runs_have_is_taken_once_and_two_copies_are_two_files(tiny_model, tmp_path):
     for name, first in (("a", 0), ("b", 10), ("c", 20)):
         (tmp_path / f"{name}.jsonl").write_text(lines(first, first + 10))

@@ -8,7 +8,7 @@ from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import make_run, numbered_run, write_lines
 from helpers.texts import TEXTS
 
-from curate.errors import TableError, UsageError
+from curate.errors import DamageError, TableError, UsageError
 from curate.rundir.run import open_run
 from curate.verbs.filter import filter as choose
 from curate.verbs.report import report
@@ -120,7 +120,7 @@ def test_a_decision_table_of_other_rows_is_refused(tmp_path, more):
     table = pq.read_table(run.filter)
     rows = pa.concat_tables([table, table])[: 40 + more]
     pq.write_table(rows.replace_schema_metadata(table.schema.metadata), run.filter)
-    with pytest.raises(TableError, match="rows than the scores"):
+    with pytest.raises(DamageError, match=r"filter\.parquet is altered"):
         report(str(run.path))
 
 

@@ -20,10 +20,11 @@ from helpers.paths import TESTS
 from typer.testing import CliRunner
 
 from curate.cli import app
-from curate.errors import CorpusError, ModelError, StorageError, TableError, UsageError
+from curate.errors import CorpusError, DamageError, ModelError, StorageError, TableError, UsageError
 from curate.reference import causal
 from curate.rundir import parquet
 from curate.verbs.export import export
+from curate.verbs.filter import filter as choose
 from curate.verbs.score import score
 
 WORDS = ["ledger", "window", "token", "byte", "sum", "slice", "corpus", "model", "prefix", "nat", "bit", "pack"]
@@ -298,9 +299,13 @@ def test_a_foreign_part_in_the_run_is_never_mixed_in(corpus, model, tmp_path):
     score([str(corpus)], model=model, run=str(tmp_path / "a"))
     score([str(corpus)], model=model, run=str(tmp_path / "b"), window=32)
     foreign = parquet.list_parts(tmp_path / "b" / "scores")[0]
-    (tmp_path / "a" / "scores" / foreign.name).write_bytes(foreign.read_bytes())
-    with pytest.raises(TableError, match="belongs to another run"):
-        score([str(corpus)], model=model, run=str(tmp_path / "a"))
+    replaced = tmp_path / "a" / "scores" / foreign.name
+    own = replaced.read_bytes()
+    replaced.write_bytes(foreign.read_bytes())
+    with pytest.raises(DamageError, match="is altered"):
+        choose(str(tmp_path / "a"), max_ppl=50)
+    score([str(corpus)], model=model, run=str(tmp_path / "a"))
+    assert replaced.read_bytes() == own
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"pack_tokens": 0}, {"slice_bytes": 0}, {"signals": "beauty"}])

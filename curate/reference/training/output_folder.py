@@ -7,7 +7,7 @@ where it exists, the training is finished.
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
 from curate.reference.training.train_step import Trainer
 from curate.runtime.disk import claims
 from curate.runtime.disk.files import check_output_directory, replace_atomically, share_files
+from curate.runtime.disk.writers import remove_leftover
 
 WORK = ".training"
+MADE = "made.json"
+"""The file in the work folder that lists the files of the folder above it that are of a training."""
 WRITTEN = frozenset(
     ("README.md", "config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json",
      "tokenizer_config.json", "training.json")
@@ -62,11 +65,19 @@ def claim_folder(out: Path, premise: Mapping[str, Any], restart: bool) -> None:
         return
     if record is None and out.exists() and _holds_files(out) and not (out / WORK).exists():
         raise TableError(f"{out} is not empty and holds no training", NEW_FOLDER)
-    shutil.rmtree(out / WORK, ignore_errors=True)
     (out / WORK).mkdir(parents=True, exist_ok=True)
-    write_text(out / WORK / "made.json", json.dumps(sorted(made), indent=2))
+    write_made(out, made)
+    (out / WORK / "premise.json").unlink(missing_ok=True)
     (out / "training.json").unlink(missing_ok=True)
+    for path in (out / WORK).iterdir():
+        if path.name != MADE:
+            remove_leftover(path)
     write_text(out / WORK / "premise.json", json.dumps(premise, indent=2))
+
+
+def write_made(out: Path, names: Iterable[str]) -> None:
+    """List the files of the folder that are of a training, before they are written: a kill may leave any of them."""
+    write_text(out / WORK / MADE, json.dumps(sorted(names), indent=2))
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -108,11 +119,11 @@ def check_foreign(out: Path, record: Mapping[str, Any] | None, restart: bool) ->
 def _read_made(work: Path) -> set[str]:
     """Return the files of an earlier training that one that goes on replaces; earlier versions did not list them."""
     try:
-        return set(json.loads((work / "made.json").read_bytes()))
+        return set(json.loads((work / MADE).read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return set(WRITTEN) if (work / "premise.json").exists() else set()
     except (OSError, ValueError, TypeError) as error:
-        raise TableError(f"{work / 'made.json'} cannot be read: {error}", NEW_FOLDER) from error
+        raise TableError(f"{work / MADE} cannot be read: {error}", NEW_FOLDER) from error
 
 
 def _holds_files(out: Path) -> bool:
@@ -133,7 +144,8 @@ def find_difference(recorded: Mapping[str, Any], premise: Mapping[str, Any], nam
 
 
 def load_training(out: Path) -> TrainingRun:
-    """Return the record of a finished training."""
+    """Return the record of a finished training; the work that a kill at the very end left is removed."""
+    shutil.rmtree(out / WORK, ignore_errors=True)
     fields = json.loads((out / "training.json").read_text())["training"]
     return TrainingRun(**{**fields, "history": tuple(tuple(row) for row in fields["history"])})
 
@@ -146,7 +158,12 @@ def write_folder(
     training: TrainingRun,
     premise: Mapping[str, Any],
 ) -> None:
-    """Write the model, the tokenizer and the card, and last the record, which marks the training finished."""
+    """Write the model, the tokenizer and the card, and last the record, which marks the training finished.
+
+    Raises TableError where somebody has put a file in the place of one of them meanwhile.
+    """
+    check_foreign(out, None, False)
+    write_made(out, WRITTEN | PASSING)
     dtype = torch.bfloat16 if config.weights == "bfloat16" else torch.float32
     model.config._attn_implementation = "sdpa"
     model.config.use_cache = True

@@ -81,8 +81,8 @@ def write_hits(path: Path, table: pa.Table, counts: HitCounts, note: Mapping[str
     parquet.write_part(path, table, {**note, **counts.as_dict()})
 
 
-def complete_hits(run: Run, fingerprint: str, notes: Iterable[Mapping[str, Any]]) -> HitCounts:
-    """Check that no document was lost, mark the hits complete, and return the counts of all slices.
+def sum_counts(notes: Iterable[Mapping[str, Any]]) -> HitCounts:
+    """Check that no document was lost, and return the counts of all slices.
 
     ``notes`` are the metadata of all parts, as ``write_hits`` wrote them.
     """
@@ -96,19 +96,18 @@ def complete_hits(run: Run, fingerprint: str, notes: Iterable[Mapping[str, Any]]
     reasons.check_documents_add_up(
         "decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0
     )
-    record = dict(run.stage("decontaminate") or {})
-    sums = total.as_dict()
-    run.save(
-        "decontaminate",
-        {
-            **record,
-            "complete": True,
-            "fingerprint": fingerprint,
-            "counts": {**sums["counts"], "sets": sums["sets"]},
-            manifests.KEY: run.record_manifest("hits"),
-        },
-    )
     return total
+
+
+def complete_hits(run: Run, counts: HitCounts, findings: Mapping[str, Any]) -> None:
+    """Record that the hits are complete, with the counts of all slices and with ``findings``.
+
+    It is the last that is written: until then ``status`` says that the work is not done, and no number is half of it.
+    """
+    sums = counts.as_dict()
+    record = {**(run.stage("decontaminate") or {}), "complete": True}
+    record |= {"counts": {**sums["counts"], "sets": sums["sets"]}, manifests.KEY: run.record_manifest("hits")}
+    run.save("decontaminate", {**record, **findings})
 
 
 def tabulate_hits(

@@ -161,8 +161,7 @@ class DecontaminationJob:
         scored = open_scored_texts(self.run)
         work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
         done = run_slices(self.corpus, work, leftovers=[self.run.path], check=check)
-        counts = hits_table.complete_hits(self.run, fingerprint, done.notes.values())
-        return counts, 0.0 if done.resumed else done.seconds
+        return hits_table.sum_counts(done.notes.values()), 0.0 if done.resumed else done.seconds
 
     def summarise(
         self, counts: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
@@ -203,12 +202,11 @@ class DecontaminationJob:
             seconds=seconds,
         )
 
-    def record(self, summary: DecontaminationSummary, request: Mapping[str, Any]) -> None:
-        """Record the recall, the eval sets, and the ``request`` (``mending.REQUEST``) in run.json, for later verbs."""
-        record = dict(self.run.stage("decontaminate") or {})
+    def complete(self, counts: "HitCounts", summary: DecontaminationSummary, request: Mapping[str, Any]) -> None:
+        """Record the hits in run.json, with the recall, the eval sets and the ``request`` (``mending.REQUEST``)."""
         recall = {one.kind: {"planted": one.planted, "found": one.found} for one in summary.recall}
         sets = {one.name: {"items": one.items, "unmatchable": len(one.unmatchable)} for one in summary.sets}
-        self.run.save("decontaminate", {**record, "recall": recall, "sets": sets, REQUEST: request})
+        hits_table.complete_hits(self.run, counts, {"recall": recall, "sets": sets, REQUEST: request})
 
     def verify(self, workers: int, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]) -> DecontaminationSummary:
         """Scan an export as a run would, and return the summary. Nothing is written to the run directory."""

@@ -16,7 +16,7 @@ from helpers.training import CORPUS, SENTENCES, TINY, learn, weights_of
 from torch.nn import functional
 
 from curate.errors import CorpusError, Interrupted, TableError
-from curate.reference.training import TrainingRun, budget, train
+from curate.reference.training import TrainingRun, budget, output_folder, train
 from curate.reference.training.held_out import split_held_out
 from curate.reference.training.output_folder import WORK, save_checkpoint
 from curate.reference.training.tokenizer import END_OF_TEXT
@@ -107,6 +107,30 @@ def test_a_killed_training_ends_in_the_same_weights(
     again = learn(tmp_path / "killed")
     assert weights_of(tmp_path / "killed") == weights_of(finished[0])
     assert replace(again, seconds=0) == replace(finished[1], seconds=0)
+
+
+@pytest.mark.parametrize("name", ["save_tokenizer", "share_files", "render_card", "asdict"])
+def test_a_training_killed_while_its_files_are_written_is_finished_by_the_same_command(
+    finished: tuple[Path, TrainingRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output_folder, name, die)
+        with pytest.raises(Killed):
+            learn(tmp_path / "killed")
+    learn(tmp_path / "killed", restart=name == "asdict")
+    assert weights_of(tmp_path / "killed") == weights_of(finished[0])
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {path.name for path in finished[0].iterdir()}
+
+
+def test_the_work_that_a_kill_at_the_very_end_left_is_removed_by_the_same_command(tmp_path: Path) -> None:
+    short = replace(TINY, tokens=600)
+    learn(tmp_path / "model", short)
+    output_folder.write_made(tmp_path / "model", ["README.md"])
+    learn(tmp_path / "model", short)
+    assert not (tmp_path / "model" / WORK).exists()
 
 
 def test_an_interrupted_training_says_so_and_goes_on(

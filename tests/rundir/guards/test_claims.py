@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from helpers.leftovers import name_leftover, name_living
 
 from curate.corpus.files.run_marks import MARK
 from curate.errors import BusyError, TableError
@@ -86,3 +87,16 @@ def test_a_reader_that_fails_while_another_writes_says_who_does(tmp_path, monkey
             raise error
         assert "restart" not in caught.value.hint
     assert Writer("0123456789", 7, "1").is_gone() is False
+
+
+@pytest.mark.parametrize("verb", sorted(verb for verb, use in USES.items() if use.writes))
+def test_every_verb_that_writes_removes_what_a_killed_one_left_at_the_records_and_manifests(tmp_path, verb):
+    Run(tmp_path).save("score", {"fingerprint": "x"})
+    places = [tmp_path, tmp_path / "manifests", tmp_path / "manifests" / "carried"]
+    for folder in places:
+        folder.mkdir(exist_ok=True)
+        (folder / name_leftover("run.json.json")).write_text("left")
+        (folder / name_living("run.json.json")).write_text("somebody is writing it")
+    open_claimed(tmp_path, verb)
+    left = [path.name for folder in places for path in folder.iterdir() if path.name.startswith(".run.json.json")]
+    assert left == [name_living("run.json.json")] * 3
