@@ -277,7 +277,7 @@ def test_a_grown_run_is_exported_explained_and_grouped_like_any_other(corpus, ti
     assert curate.status(str(run)).read == 50
     curate.filter(run=str(run), where="id <> ''")
     shutil.rmtree(run / "carried")
-    with pytest.raises(DamageError, match="carried/domain/.* is missing"):
+    with pytest.raises(DamageError, match=r"carried/domain/.* is missing"):
         curate.filter(run=str(run), within="domain", keep="0:50")
     score_again(corpus, run, tiny_model)
     curate.filter(run=str(run), within="domain", keep="0:50")
