@@ -5,6 +5,7 @@ refused   it ended with one line `error:` and no traceback; the same command, un
 failed    anything else
 """
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
