@@ -1,7 +1,9 @@
 """In a run directory verbs remove and replace only what curate made: anything else is refused by name, and stays."""
 
 import os
+import shlex
 import shutil
+import subprocess
 
 import pytest
 from helpers.owned_runs import list_files, start, write_corpus
@@ -128,3 +130,38 @@ def test_a_run_directory_that_can_only_be_a_mistake_is_refused(tmp_path, monkeyp
         with pytest.raises((UsageError, TableError)):
             call()
     assert sorted(os.listdir(tmp_path)) == ["corpus", "home", "recipe.yaml"] and not os.listdir(tmp_path / "home")
+
+
+def test_what_is_behind_a_link_of_ours_is_not_replaced(tmp_path):
+    run, corpus, _ = start(tmp_path)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "scores.json").write_text('{"mine": 1}')
+    shutil.rmtree(run / "manifests")
+    (run / "manifests").symlink_to(foreign)
+    for call in (lambda: curate.score([str(corpus)], "none", str(run)), lambda: curate.dedup(run=str(run))):
+        with pytest.raises(UsageError, match="is a link to"):
+            call()
+    assert list_files(foreign) == {"scores.json": b'{"mine": 1}'}
+
+
+def test_the_hint_moves_what_is_in_the_way_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    run, _, _ = start(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    curate.dedup(run="p")
+    for place in ("dedup/mine.txt", "duplicates.parquet", "dedup/mine.txt"):
+        (run / place).parent.mkdir(exist_ok=True)
+        (run / place).unlink(missing_ok=True)
+        (run / place).write_text(place)
+        lines = (run / MARK).read_text().splitlines(keepends=True)
+        (run / MARK).write_text("".join(line for line in lines if "duplicates" not in line))
+        with pytest.raises((UsageError, TableError)) as caught:
+            curate.dedup(run="p")
+        subprocess.run(shlex.split(caught.value.hint.split(" moves it")[0]), check=True, timeout=60)
+        curate.dedup(run="p")
+    moved = {path.name: path.read_text() for path in run.glob("*.moved*")}
+    assert moved == {
+        "dedup-mine.txt.moved": "dedup/mine.txt",
+        "duplicates.parquet.moved": "duplicates.parquet",
+        "dedup-mine.txt.moved-2": "dedup/mine.txt",
+    }

@@ -8,6 +8,7 @@ and the like are removed: with anything else in it nothing is, and what is forei
 """
 
 import errno
+import itertools
 import json
 import os
 import re
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from curate.corpus.files.run_marks import MARK, find_covering, read_mark
 from curate.errors import TableError, UsageError
 from curate.runtime.disk import files
-from curate.runtime.text import spell_run_option
+from curate.runtime.text import quote_path, spell_run_option
 
 FORMAT = 1
 """The version of the mark."""
@@ -30,7 +31,6 @@ TABLE_NOTE = b"curate"
 PART = r"[0-9a-z][0-9]{4,}-[0-9a-z][0-9]{5,}\.parquet"
 HIDDEN = r"\.[^/]+\.(?:tmp|part)(?:/.+)?|\.DS_Store|\.nfs[0-9a-f]+"
 """Temporary files and folders, and what the system puts into folders."""
-MOVE_AWAY = "move it away, or name another directory with --run"
 COLUMN = r"[^/]+"
 """A carried column, by its quoted name."""
 FOLDER_TO_ENTRIES: Mapping[str, str] = {
@@ -44,6 +44,8 @@ FOLDER_TO_ENTRIES: Mapping[str, str] = {
     "responses": rf"[0-9a-f]{{12}}/(?:[^/]+\.parquet|{HIDDEN})|{HIDDEN}",
 }
 """The folders of a run and of a ranking, and the paths below each that curate writes there, as a pattern."""
+FLAT_FOLDERS = ("scores", "hits")
+"""Those of them that have no folders in them, and may have many files."""
 FOLDER_TO_STAGES: Mapping[str, tuple[str, ...]] = {
     "scores": ("score",),
     "hits": ("decontaminate",),
@@ -122,18 +124,50 @@ def has_mark(folder: Path) -> bool:
 
 
 def check_names(folder: Path, names: tuple[str, ...], record: Mapping[str, object]) -> None:
-    """Raise UsageError where something of a name is in a folder and curate did not make it.
+    """Raise UsageError where something of a name is in a folder and curate did not make it, or behind a link of ours.
 
     ``record`` is the content of ``run.json``, which shows what earlier versions made.
     """
     listed = read_mark(folder)
     for name in names:
         path = folder / name
+        if (link := _find_foreign_link(path)) is not None:
+            message = f"{link} is a link to {os.readlink(link)}, and what is there, curate did not make"
+            raise UsageError(message, suggest_moving(link, folder))
         if name in listed or not os.path.lexists(path) or is_recognised(path, record):
             continue
+        message = f"{path} is there, and curate did not make it"
+        if record:  # another directory would not have the scores of this run
+            raise UsageError(message, suggest_moving(path, folder))
         other = f"{folder}-2" if folder.name not in ("", "..") else "curated"
-        hint = f"name another directory: {spell_run_option(other)}"
-        raise UsageError(f"{path} is there, and curate did not make it", hint)
+        raise UsageError(message, f"name another directory: {spell_run_option(other)}")
+
+
+def suggest_moving(path: Path, folder: Path) -> str:
+    """Return the hint that moves something of another's to a free name beside the tables of a run."""
+    stem = path.relative_to(folder).as_posix().replace("/", "-")
+    names = (f"{stem}.{'moved' if number == 1 else f'moved-{number}'}" for number in itertools.count(1))
+    target = next(name for name in names if not os.path.lexists(folder / name))
+    return f"mv {quote_path(path)} {quote_path(folder / target)} moves it away; then run the same command again"
+
+
+def _find_foreign_link(path: Path) -> Path | None:
+    """Return a folder of ours, or one in it, that is a link to anything but tables of ours: they would be replaced."""
+    if path.name not in FOLDER_TO_ENTRIES or not path.is_dir():
+        return None
+    if path.is_symlink():
+        entries = list(_walk_entries(path))
+        is_ours = all(_is_named_ours(path.name, entry) and _is_content_ours(path / entry) for entry in entries)
+        return None if is_ours else path
+    if path.name in FLAT_FOLDERS:
+        return None
+    return next((each for each in sorted(path.iterdir()) if each.is_symlink() and each.is_dir()), None)
+
+
+def _is_content_ours(path: Path) -> bool:
+    if path.suffix == ".json":
+        return is_json_with(path, MANIFEST_KEYS[path.name == "run.json.json"])
+    return path.suffix != ".parquet" or _is_table(path)
 
 
 def enter_names(folder: Path, names: tuple[str, ...]) -> None:
@@ -268,16 +302,16 @@ def check_removable(run: Path, name: str, *below: str) -> None:
     for path in (folder, *(folder.joinpath(*below[: count + 1]) for count in range(len(below)))):
         if path.is_symlink():
             message = f"{path} is a link to {os.readlink(path)}, and curate removes nothing behind it"
-            raise TableError(message, MOVE_AWAY)
+            raise TableError(message, suggest_moving(path, run))
         if os.path.lexists(path) and not path.is_dir():
-            raise TableError(f"{path} is not a folder, and curate did not make it", MOVE_AWAY)
+            raise TableError(f"{path} is not a folder, and curate did not make it", suggest_moving(path, run))
     if not os.path.lexists(folder.joinpath(*below)):
         return
     for entry in _walk_entries(folder.joinpath(*below)):
         inner = "/".join([*below, entry])
         if not _is_named_ours(name, inner) or (folder / inner).is_symlink():
             message = f"{folder / inner} is there, and curate did not make it; nothing was removed"
-            raise TableError(message, MOVE_AWAY)
+            raise TableError(message, suggest_moving(folder / inner, run))
 
 
 def remove_folder(run: Path, name: str, *below: str) -> None:
@@ -290,7 +324,7 @@ def remove_folder(run: Path, name: str, *below: str) -> None:
     if not os.path.lexists(target):
         return
     if name not in read_mark(run):
-        raise TableError(f"{run / name} is there, and curate did not make it", MOVE_AWAY)
+        raise TableError(f"{run / name} is there, and curate did not make it", suggest_moving(run / name, run))
     check_removable(run, name, *below)
     try:
         shutil.rmtree(target)
@@ -304,7 +338,7 @@ def remove_part(path: Path) -> None:
     Raises TableError where curate did not write it, StorageError where the operating system refuses.
     """
     if path.is_symlink() or not re.fullmatch(rf"{PART}|[0-9a-f]{{32}}\.parquet", path.name):
-        raise TableError(f"{path} is there, and curate did not make it", MOVE_AWAY)
+        raise TableError(f"{path} is there, and curate did not make it", suggest_moving(path, path.parent))
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
