@@ -82,13 +82,16 @@ def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], f
     others = [words for words, outcome in zip(both, outcomes, strict=True) if outcome.code not in (0, 3)]
     said = f"{mode}: {' and '.join(describe(outcome) for outcome in outcomes)}"
     orders = {tuple(succeeded), tuple(reversed(succeeded))}
+    if mode == "killed" and succeeded == [both[1]]:
+        orders.add(both)  # what the first had done before it was killed may be there
     ends = [end for order in sorted(orders) if (end := _find_end(world, order, before))]
     found = take_snapshot(folder)
     if mode == "killed" or any(words[0] == "run" for words in others):
         differences = [_compare_work(folder, found, end) for end in ends if succeeded]
     else:
         differences = [compare_snapshots(found, end.after, end.loose) for end in ends]
-    if differences and all(differences):
+    is_told = mode == "killed" and succeeded and succeeded[0][0] == "report"  # the page says what is not finished
+    if differences and all(differences) and not is_told:
         return fail(said, min(differences, key=len))
     order = tuple(succeeded)
     for words in others:

@@ -156,6 +156,7 @@ def test_runs_that_were_scored_otherwise_are_refused_by_name(corpora, tiny_model
         "--text-field: text, now id": {"text_field": "id"},
         "--sample: none, now 0.5": {"sample": 0.5},
         "--id-field: id, now domain": {"id_field": "domain"},
+        f"--model none: these scores were made with {tiny_model}": {"model": "none"},
     }
     for number, (says, options) in enumerate(ways.items()):
         run = tmp_path / f"b{number}"
@@ -164,7 +165,7 @@ def test_runs_that_were_scored_otherwise_are_refused_by_name(corpora, tiny_model
             curate.merge([str(tmp_path / "a"), str(run)], into=str(tmp_path / "all"))
         assert says in caught.value.message and "curate score" in caught.value.hint, says
         hint = caught.value.hint
-        assert ("--restart" in hint) == (number < 5) and ("--id-field id " in hint) == (number == 5)
+        assert ("--restart" in hint) == (number != 5) and ("--id-field id " in hint) == (number == 5)
         assert ("--text-field text " in hint) == (number == 3)
         assert not (tmp_path / "all").exists()
 

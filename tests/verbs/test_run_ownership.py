@@ -64,6 +64,8 @@ def test_score_begins_no_run_over_things_of_others(tmp_path, name):
     ("place", "call"),
     [
         ("scores/notes.txt", lambda run, corpus, evals: curate.score([str(corpus)], "none", run, restart=True)),
+        ("scores/.notes.tmp", lambda run, corpus, evals: curate.score([str(corpus)], "none", run, restart=True)),
+        ("hits/.mine.part", lambda run, corpus, evals: curate.decontaminate([evals], run=run, restart=True)),
         ("carried/a/b.csv", lambda run, corpus, evals: curate.score([str(corpus)], "none", run, restart=True)),
         ("aside/x.parquet", lambda run, corpus, evals: curate.score([str(corpus)], "none", run, restart=True)),
         ("hits/mine.txt", lambda run, corpus, evals: curate.decontaminate([evals], run=run, restart=True)),
@@ -165,3 +167,13 @@ def test_the_hint_moves_what_is_in_the_way_and_the_same_command_goes_on(tmp_path
         "duplicates.parquet.moved": "duplicates.parquet",
         "dedup-mine.txt.moved-2": "dedup/mine.txt",
     }
+
+
+def test_a_file_of_somebody_else_with_the_name_of_the_mark_stays(tmp_path):
+    _, corpus, _ = start(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / ".curate-run.jsonl").write_text('{"mine": true}\n')
+    with pytest.raises(UsageError, match="curate did not make it"):
+        curate.score([str(corpus)], model="none", run=str(other))
+    assert list_files(other) == {".curate-run.jsonl": b'{"mine": true}\n'}

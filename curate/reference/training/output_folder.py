@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from curate.errors import TableError
+from curate.errors import StorageError, TableError
 from curate.reference.checkpoints.checkpoint import silence_transformers
 from curate.reference.training.config import TrainingConfig, TrainingRun
 from curate.reference.training.tokenizer import END_OF_TEXT, save_tokenizer
@@ -167,8 +168,12 @@ def write_folder(
     dtype = torch.bfloat16 if config.weights == "bfloat16" else torch.float32
     model.config._attn_implementation = "sdpa"
     model.config.use_cache = True
-    with silence_transformers():
-        model.to(dtype).save_pretrained(out)
+    try:
+        with silence_transformers():
+            model.to(dtype).save_pretrained(out)
+    except SafetensorError as error:
+        message = f"{out / 'model.safetensors'} could not be written: {error}"
+        raise StorageError(message, "free some space, then the same command again") from error
     for name in PASSING:
         (out / name).unlink(missing_ok=True)
     save_tokenizer(tokenizer, out, config.context)

@@ -29,8 +29,9 @@ FORMAT = 1
 TABLE_NOTE = b"curate"
 """The key of the metadata that every Parquet file of curate has."""
 PART = r"[0-9a-z][0-9]{4,}-[0-9a-z][0-9]{5,}\.parquet"
-HIDDEN = r"\.[^/]+\.(?:tmp|part)(?:/.+)?|\.DS_Store|\.nfs[0-9a-f]+"
-"""Temporary files and folders, and what the system puts into folders."""
+_TEMPORARY = r"\.[^/]*\.(?:[0-9a-f]{10}-\d+-\d*-[0-9a-f]{8}\.tmp|\d+\.(?:tmp|old|part))(?:/.+)?"
+HIDDEN = rf"{_TEMPORARY}|\.DS_Store|\.nfs[0-9a-f]+"
+"""Temporary files and folders (``writers.name_temporary``), and what the system puts into folders."""
 COLUMN = r"[^/]+"
 """A carried column, by its quoted name."""
 FOLDER_TO_ENTRIES: Mapping[str, str] = {
@@ -123,11 +124,26 @@ def has_mark(folder: Path) -> bool:
     return os.path.lexists(folder / MARK)
 
 
+def check_mark(folder: Path) -> None:
+    """Raise UsageError where something is in the place of the mark of a folder that is none."""
+    path, first = folder / MARK, json.dumps({"curate": FORMAT}).encode()
+    if not os.path.lexists(path):
+        return
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096).split(b"\n", 1)[0]
+    except OSError as error:
+        raise files.make_storage_error(error, path) from error
+    if not first.startswith(head):  # a kill may have cut the line short
+        raise UsageError(f"{path} is there, and curate did not make it", suggest_moving(path, folder))
+
+
 def check_names(folder: Path, names: tuple[str, ...], record: Mapping[str, object]) -> None:
     """Raise UsageError where something of a name is in a folder and curate did not make it, or behind a link of ours.
 
     ``record`` is the content of ``run.json``, which shows what earlier versions made.
     """
+    check_mark(folder)
     listed = read_mark(folder)
     for name in names:
         path = folder / name
@@ -166,7 +182,7 @@ def _find_foreign_link(path: Path) -> Path | None:
 
 def _is_content_ours(path: Path) -> bool:
     if path.suffix == ".json":
-        return is_json_with(path, MANIFEST_KEYS[path.name == "run.json.json"])
+        return is_json_with(path, MANIFEST_KEYS)
     return path.suffix != ".parquet" or _is_table(path)
 
 
@@ -175,6 +191,7 @@ def enter_names(folder: Path, names: tuple[str, ...]) -> None:
 
     Lines are appended in one write, so that several verbs may do so at once. Raises StorageError.
     """
+    check_mark(folder)
     missing = [name for name in names if name not in read_mark(folder)]
     path = folder / MARK
     if not missing and has_mark(folder):

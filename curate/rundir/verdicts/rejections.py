@@ -108,8 +108,8 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
     hint = command("decontaminate EVALS…", run.path)
     if record is None and not parts:
         return None
-    if record is None or not record.get("complete"):
-        raise TableError(f"the last curate decontaminate in {run.path} did not finish", hint)
+    check_hits_are_finished(run, record)
+    assert record is not None
     check_hits(run, record)
     _check_source(run, record, identity, f"the hits in {run.hits} are", hint)
     notes = [_read_note(path, record["fingerprint"], "made_from", hint) for path in parts]
@@ -117,6 +117,13 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
     if covered != read:
         raise TableError(f"the hits in {run.hits} cover {covered:,} documents of {read:,}", hint)
     return record
+
+
+def check_hits_are_finished(run: Run, record: Mapping[str, Any] | None) -> None:
+    """Raise TableError where ``decontaminate`` was begun and did not finish; ``record`` is its record."""
+    if record is None or not record.get("complete"):
+        hint = command("decontaminate EVALS…", run.path)
+        raise TableError(f"the last curate decontaminate in {run.path} did not finish", hint)
 
 
 def check_hits(run: Run, record: Mapping[str, Any]) -> None:

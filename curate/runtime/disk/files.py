@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -204,13 +206,25 @@ def open_scratch_folder(prefix: str, beside: Path) -> Iterator[Path]:
         except OSError as error:
             refused = error
             continue
-        with scratch as name:
-            yield Path(name)
+        try:
+            with scratch as name:
+                yield Path(name)
+        finally:
+            _remove_scratch(Path(scratch.name))
         return
     assert refused is not None
     named = f"neither the temporary folder nor {folders[1]} takes a file"
     hint = "set TMPDIR to a folder with some space"
     raise StorageError(f"{named}: {refused.strerror or refused}", hint) from refused
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove a folder into which a process that is ending may still write: try for a second."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def share_files(folder: Path) -> None:

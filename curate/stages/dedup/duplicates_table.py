@@ -77,11 +77,16 @@ class DedupJob:
         return record
 
     def hits_fingerprint(self) -> str | None:
-        """Return the fingerprint of the run's finished hits; None where there are none. Raises DamageError."""
-        record = self.run.stage("decontaminate") or {}
-        if record.get("complete"):
-            rejections.check_hits(self.run, record)
-        return str(record["fingerprint"]) if record.get("complete") else None
+        """Return the fingerprint of the run's hits; None where there are none.
+
+        Raises DamageError, and TableError where the hits are not finished: they decide which copy is kept.
+        """
+        record = self.run.stage("decontaminate")
+        if record is None:
+            return None
+        rejections.check_hits_are_finished(self.run, record)
+        rejections.check_hits(self.run, record)
+        return str(record["fingerprint"])
 
     def parameters(self) -> dict[str, Any]:
         """Return the options that the table depends on, by the names in the record."""

@@ -94,3 +94,15 @@ def test_short_reads_give_the_same_edges(tmp_path, size):
     (tmp_path / "a").write_bytes(bytes(range(256)) * 1024)
     with open(tmp_path / "a", "rb") as whole, ShortFile(tmp_path / "a") as short:
         assert files.read_edges(short, size) == files.read_edges(whole, size)
+
+
+def test_a_scratch_folder_is_removed_whatever_ends_the_block(tmp_path, monkeypatch):
+    with files.open_scratch_folder("curate-test-", tmp_path) as folder:
+        (folder / "cache").mkdir()
+        (folder / "cache" / "a").write_text("x")
+    assert not folder.exists()
+    scratch = files.open_scratch_folder("curate-test-", tmp_path)
+    folder = scratch.__enter__()
+    (folder / "a").write_text("x")
+    assert not scratch.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert not folder.exists()
