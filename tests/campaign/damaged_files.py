@@ -13,10 +13,15 @@ from campaign.scenarios import BUCKET, CHAIN, EXPORT, FILTER, ORDER, REPORT, SCO
 from campaign.snapshots import DIRECTORY, compare_snapshots, take_snapshot
 from campaign.world import World
 
+from curate.corpus.files.run_marks import MARK
+
 COMPLETE = (*CHAIN, EXPORT, REPORT, SCORE_OTHERS)
 FOREIGN = b"somebody's notes\n"
 FOLDERS = ("p", "q", "z", "out", "another", "probes", "r", "ex", "m2")
 """Those that commands of scenarios write into."""
+RUNS = ("p", "q", "z")
+"""The run directories. In the folders of curate within them, and in its exports, a file of the very name of one of its
+own is taken for that one, damaged."""
 READERS: dict[str, Words] = {
     "status": words("status --run p --json"),
     "explain": words("explain d3 --run p --json"),
@@ -113,7 +118,10 @@ def try_damage(world: World, reader: str, number: int) -> Verdict:
         differences = [
             line
             for line in compare_snapshots(after, truth.after, truth.loose)
-            if not (line.split(" ")[0] in is_meant and after.get(line.split(" ")[0]) == damaged.get(line.split(" ")[0]))
+            if not (path.endswith(MARK) and line.startswith(f"{path} "))  # which heals: names are entered again
+            and not (
+                line.split(" ")[0] in is_meant and after.get(line.split(" ")[0]) == damaged.get(line.split(" ")[0])
+            )
         ]
         if differences:
             return fail(f"{what}: success is reported, but", differences)
@@ -137,7 +145,7 @@ def try_foreign(world: World, scenario: Scenario, number: int) -> Verdict:
     for path in own:
         if truth.after[path] == DIRECTORY:
             places += [f"{path}/notes.txt", f"{path}/deep/notes.txt", path]
-        else:
+        elif (parent := str(Path(path).parent)) in RUNS or truth.before.get(parent) != DIRECTORY:
             places += [path, f"{path}/notes.txt"]
     kept = sorted(
         path for path, digest in truth.before.items() if digest == DIRECTORY and path.split("/")[0] in FOLDERS

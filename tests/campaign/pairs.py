@@ -84,7 +84,8 @@ def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], f
     orders = {tuple(succeeded), tuple(reversed(succeeded))}
     if mode == "killed" and succeeded == [both[1]]:
         orders.add(both)  # what the first had done before it was killed may be there
-    ends = [end for order in sorted(orders) if (end := _find_end(world, order, before))]
+    order_to_end = {order: end for order in sorted(orders) if (end := _find_end(world, order, before))}
+    ends = list(order_to_end.values())
     found = take_snapshot(folder)
     if mode == "killed" or any(words[0] == "run" for words in others):
         differences = [_compare_work(folder, found, end) for end in ends if succeeded]
@@ -93,7 +94,7 @@ def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], f
     is_told = mode == "killed" and succeeded and succeeded[0][0] == "report"  # the page says what is not finished
     if differences and all(differences) and not is_told:
         return fail(said, min(differences, key=len))
-    order = tuple(succeeded)
+    order = next((each for each, one in zip(order_to_end, differences, strict=False) if not one), tuple(succeeded))
     for words in others:
         order = (*order, words)
         end, again = _find_end(world, order, before), execution.run(folder, words)

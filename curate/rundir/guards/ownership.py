@@ -7,7 +7,6 @@ earlier versions, which have no mark. Of a folder that is listed, only entries w
 and the like are removed: with anything else in it nothing is, and what is foreign is named. Links are never followed.
 """
 
-import errno
 import itertools
 import json
 import os
@@ -205,8 +204,9 @@ def enter_names(folder: Path, names: tuple[str, ...]) -> None:
             entries = [] if size else [{"curate": FORMAT}]
             lines = [json.dumps(entry) + "\n" for entry in (*entries, *({"made": name} for name in missing))]
             text = ("\n" * bool(is_cut) + "".join(lines)).encode()
-            if os.write(handle, text) != len(text):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = os.write(handle, text)
+            while written < len(text):  # a short write is no error: a full disk refuses the next one
+                written += os.write(handle, text[written:])
             os.fsync(handle)
         finally:
             os.close(handle)
