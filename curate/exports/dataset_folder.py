@@ -186,6 +186,8 @@ def claim_output_folder(out: Path, verb: str) -> None:
     """
     if not out.name or out.name == ".." or not files.can_write_beside(out):
         return  # which ``check_output_folder`` refuses
+    if out.is_symlink() and not out.exists():
+        return  # a link to nothing, or in a circle: likewise
     claim_output(out, verb)
     out = out.resolve() if out.is_symlink() else out
     replaced = list_leftovers(out.parent, _name_replaced(out).name)

@@ -82,6 +82,9 @@ RestartOption = Annotated[
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the result and write nothing.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")]
+AllowMixedOption = Annotated[
+    bool, typer.Option("--allow-mixed", help="Let another chip, or another torch or transformers, score a part.")
+]
 DeviceOption = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda, cuda:1, mps.")]
 DtypeOption = Annotated[
     Dtype,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.runtime.options import as_list, verb_function
+from curate.runtime.options import AllowMixedOption, as_list, verb_function
 
 if TYPE_CHECKING:
     from curate.stages.score.merge import MergeSummary
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 def merge(
     runs: Annotated[list[str] | str, typer.Argument(help="Run directories with finished scores; two or more.")],
     into: Annotated[str, typer.Option(help="Run directory to write; it must not hold other scores.")],
-    allow_mixed: Annotated[
-        bool, typer.Option("--allow-mixed", help="Merge scores of several chips, or versions of torch or transformers.")
-    ] = False,
+    allow_mixed: AllowMixedOption = False,
 ) -> "MergeSummary":
     """Merge the scores of several runs over different files into one run, and return what it holds; no model reads.
 

@@ -11,6 +11,7 @@ from curate.rundir.signals import SIGNALS
 from curate.runtime.choices import Compile, Convention
 from curate.runtime.options import (
     COMMAS,
+    AllowMixedOption,
     DelimiterOption,
     DeviceOption,
     DtypeOption,
@@ -88,12 +89,7 @@ def score(
     quoting: QuotingOption = "auto",
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
-    allow_mixed: Annotated[
-        bool,
-        typer.Option(
-            "--allow-mixed", help="Go on with scores that another chip, or another torch or transformers, began."
-        ),
-    ] = False,
+    allow_mixed: AllowMixedOption = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
     text: Annotated[
         list[str] | str | None,

@@ -150,7 +150,9 @@ def test_a_corpus_of_more_or_fewer_slices_than_were_scored_is_refused(tmp_path, 
     parts, slices = parquet.list_parts(run.scores), Corpus.slices
     last = parquet.read_metadata(parts[-1])["slice"]["first_row"]
     assert len(parts) > 1 and last > 0
-    fewer = SimpleNamespace(list_parts=lambda path: parts[:-1], read_metadata=parquet.read_metadata)
+    fewer = SimpleNamespace(
+        list_parts=lambda path: parts[:-1], read_metadata=parquet.read_metadata, read_table=parquet.read_table
+    )
     monkeypatch.setattr(joined_slices, "parquet", fewer)
     with pytest.raises(CorpusError, match=rf"a\.jsonl, row {last}: it has more documents than were scored"):
         export(str(tmp_path / "out"), str(run.path), format="jsonl")

@@ -261,3 +261,5 @@ def count_scored_tokens_alone(run: Path) -> None:
         position = table.column_names.index("tokens")
         table = table.set_column(position, "tokens", table.column("scored_tokens")).drop_columns(["scored_tokens"])
         pq.write_table(table, part)
+    record = open_run(run).stage("score")
+    open_run(run).save("score", {name: value for name, value in record.items() if name != "manifest"})

@@ -1,6 +1,6 @@
 """A step is written as a command and as a recipe that give the verb the very same values."""
 
-import shlex
+import subprocess
 
 import pytest
 import typer
@@ -37,12 +37,18 @@ def steps(draw):
     return verb, values
 
 
+def split_words(command):
+    """The words that a shell makes of a command: ``shlex`` knows no ``$'…'``."""
+    shown = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True, text=True)
+    return shown.stdout.split("\0")[:-1]
+
+
 def parsed(command):
     """What the command line makes of a command: the verb, and what it would be called with."""
     from curate import cli
 
     caught = {}
-    words = shlex.split(command)
+    words = split_words(command)
     group = typer.main.get_command(cli.app)
     one = group.commands[words[1]]
     context = one.make_context(words[1], words[2:])

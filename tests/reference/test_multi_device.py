@@ -79,6 +79,7 @@ def test_a_table_is_the_same_to_the_byte_on_two_devices_as_on_one(model, tmp_pat
     assert [part.read_bytes() for part in one] == [part.read_bytes() for part in two]
     records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
     assert [record["score"]["request"]["options"].pop("device", None) for record in records] == ["cpu", None]
+    assert [bool(record.pop("checksum")) for record in records] == [True, True]
     assert records[0] == records[1]
 
 

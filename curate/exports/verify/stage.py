@@ -107,7 +107,8 @@ def stream_dataset(export: Export, folder: Path) -> Any:
     import datasets
 
     names = [export.column("file"), export.column("row")]
-    options = {"columns": names} if export.format == "parquet" else {}
+    kind = FORMATS[export.format]
+    options = {} if kind.writes_lines or kind.loads_from_disk else {"columns": names}
     path, cache = str(export.folder.resolve()), str(folder / "cache")
     rows = datasets.load_dataset(path, split="train", cache_dir=cache, streaming=True, **options)
     return rows.select_columns(names)

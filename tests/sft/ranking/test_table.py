@@ -1,6 +1,7 @@
 """Rankings by other models and templates are compared with the first, and an example alone has no interval."""
 
 import math
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,7 +26,8 @@ def test_models_and_templates_are_compared_with_the_first(tmp_path, llama):
     same = curate.sft.ranking.table.compare_tables(found.table, found.table, ("a", "b"))
     assert same.tau == 1 and same.reversals == 0 and same.changes == ()
     rows = pq.read_table(tmp_path / "ranked" / "ranking.parquet").to_pylist()
-    assert len(rows) == 16 and {row["variant"] for row in rows} == {None, *found.others}
+    others = {name.replace(f"{tmp_path}/", "").replace(llama, Path(llama).name) for name in found.others}
+    assert len(rows) == 16 and {row["variant"] for row in rows} == {None, *others}, "base names of models alone"
     assert {one.second for one in found.definitions} >= {"rsr", "bits_per_byte", "residual"}
 
 
