@@ -97,5 +97,5 @@ def _add_opening(sources: ReportSources, cluster: ClusterRow) -> ClusterRow:
     if cluster.source is not None:
         return replace(cluster, source=hide_folder(cluster.source))
     digest = tables.find_hash(sources, cluster.file, cluster.row)
-    text, _ = read_text(sources, cluster.file, cluster.row, digest) if digest is not None else (None, None)
-    return replace(cluster, opening=None if text is None else text[: tables.OPENING])
+    text, why = read_text(sources, cluster.file, cluster.row, digest) if digest is not None else (None, None)
+    return replace(cluster, opening=None if text is None else text[: tables.OPENING], missing=why)

@@ -86,6 +86,8 @@ class ClusterRow:
     """The name of the ``--against`` corpus that has the keeper; None for the corpus of the run."""
     opening: str | None = None
     """The first characters of the keeper's text; None where it cannot be read."""
+    missing: str | None = None
+    """Why it cannot be read."""
 
 
 def largest_clusters(sources: ReportSources) -> list[ClusterRow]:

@@ -4,7 +4,7 @@ import pytest
 from helpers.reports import NUMBERS, digest_of, domains_of
 from helpers.runs import numbered_run, write_buckets, write_duplicates, write_hits, write_order
 
-from curate.reports.page import numbers, tables
+from curate.reports.page import collect, numbers, tables
 from curate.reports.page.sources import ScoreBlocks, open_sources
 from curate.rundir.run import open_run
 from curate.verbs.filter import filter as choose
@@ -21,6 +21,16 @@ def test_hits_and_copies_are_counted_and_shown(tmp_path):
     assert (cluster["exact"], cluster["near"], cluster["id"], cluster["opening"]) == (1, 1, "d7", "document 7 word")
     assert "1 exact and 1 near duplicates" in page
     assert found["funnel"]["kept"] == 36
+
+
+def test_a_text_that_cannot_be_read_is_told_with_the_reason_where_copies_are_shown(tmp_path, monkeypatch):
+    run = numbered_run(tmp_path, NUMBERS)
+    write_duplicates(run, [{7: "keeper", 8: "exact"}])
+    monkeypatch.setattr(collect, "read_text", lambda *_: (None, "a.jsonl: Input/output error"))
+    page, found = digest_of(run)
+    (cluster,) = found["duplicates"]["largest"]
+    assert (cluster["opening"], cluster["missing"]) == (None, "a.jsonl: Input/output error")
+    assert "a.jsonl: Input/output error" in page
 
 
 def test_buckets_and_the_order_are_shown_and_stale_ones_named(tmp_path):
