@@ -93,7 +93,8 @@ def try_interrupt(world: World, scenario: Scenario, number: int) -> Verdict:
         outcome, at = execution.run(folder, scenario.command, fault), f"{asked.name} at call {fault.number}"
     if outcome.code == truth.code:
         return judge_end(scenario, truth, folder, outcome, world, number, at)
-    if outcome.code == -asked and _is_untouched(truth, folder):
+    is_unheard = outcome.code == -asked or outcome.err.rstrip().endswith("KeyboardInterrupt")  # Python's own end
+    if is_unheard and _is_untouched(truth, folder):
         return Verdict(SURVIVED, f"{at}: before or after the verb listens")
     complaints = find_traceback(outcome)
     if not complaints and outcome.code not in STOPPED:

@@ -54,4 +54,4 @@ def test_the_table_in_the_readme_says_that_none_failed():
     page = (CAMPAIGN / "README.md").read_text()
     table = page.partition(tables.MARKS[0])[2].partition(tables.MARKS[1])[0]
     total = re.search(r"\*\*all\*\* \| ([\d,]+) \| .* \| ([\d,]+) \|", table)
-    assert total and int(total[1].replace(",", "")) > 2000 and total[2] == "0"
+    assert total and int(total[1].replace(",", "")) > 200 and total[2] == "0"  # a tenth of all, or more
