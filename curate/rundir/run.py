@@ -474,8 +474,7 @@ def open_run(path: str | Path, create: bool = False) -> Run:
     """Open a run directory; with ``create`` also one that does not exist, which is made when something is saved.
 
     Raises TableError where there is no ``run.json``, or another version wrote it; UsageError where ``path`` is a file,
-    or can only be a mistake;
-    StorageError where the path cannot be read, or with ``create`` not be written.
+    or can only be a mistake; StorageError where the path cannot be read, or with ``create`` not be written.
     """
     directory = files.expand_home(path)
     ownership.check_run_directory(path, directory)

@@ -8,8 +8,8 @@ end of every file.
 
 A unit of work is one file of the corpus, read behind its last complete part, or a run of small files, which share
 parts (``curate.corpus.gathering``). Units are independent: any process may work on any of them, in any order, again or
-at the same time as another, and leaves the same parts. An ``Executor``
-decides where units run; the one here runs all of them in this process, so that work goes on across the ends of files.
+at the same time as another, and leaves the same parts. An ``Executor`` decides where units run; the one here runs all
+of them in this process, so that work goes on across the ends of files.
 
 What an executor gets can be pickled where the work can: those of decontaminate and dedup hold options and arrays.
 ``ScoreWork`` holds a loaded model. To score in other processes, make there a work of their own from the options of the
@@ -158,11 +158,9 @@ def run_slices(
     """Work on all slices of a corpus that have no part yet, and return what was done.
 
     ``leftovers`` are further folders in which a killed writer may have left temporary files. The metadata of each part
-    are read once, those in ``known`` not again. ``check`` is called with each slice that is read, in order.
-
-    Raises Interrupted after Ctrl-C, when the parts that are complete stay;
-    TableError for a foreign part, or where the parts are not those of the corpus in the end; what the corpus and the
-    work raise.
+    are read once, those in ``known`` not again. ``check`` is called with each slice that is read, in order. Raises
+    Interrupted after Ctrl-C, when the parts that are complete stay; TableError for a foreign part, or where the parts
+    are not those of the corpus in the end; what the corpus and the work raise.
     """
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
@@ -273,11 +271,10 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
 
 
 def find_parts_behind(folder: Path, notes: PartNotes, corpus: Corpus) -> dict[str, dict[int, Path]]:
-    """Return the parts of a folder that are not in ``notes``, which are behind one that is missing.
+    """Return the parts of a folder that are not in ``notes``, which are behind one that is missing, by file and number.
 
-    Those of one slice: a file that shares its part with others has no slice behind that.
-
-    None under a limit, which counts all documents that are worked on.
+    A file that shares its part with others has no slice behind that, so that these are parts of one slice. There are
+    none under a limit, which counts all documents that are worked on.
     """
     found: dict[str, dict[int, Path]] = {}
     for path in parquet.list_parts(folder) if corpus.limit is None else ():

@@ -135,8 +135,9 @@ def score(
     if devices is not None and device != "auto":
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
     config = ScoringConfig(
-        dtype, exact, device, prefix, window, overlap, window_prefix, truncate, convention, pack_tokens, revision,
-        trust_remote_code, compile,
+        dtype=dtype, exact=exact, device=device, prefix=prefix, window=window, overlap=overlap,
+        window_prefix=window_prefix, max_tokens=truncate, convention=convention, pack_tokens=pack_tokens,
+        revision=revision, trust_remote_code=trust_remote_code, compiled=compile,
     )  # fmt: skip
     options = {
         "text_field": text_field, "id_field": id_field, "limit": limit, "sample": sample, "seed": seed,

@@ -56,8 +56,8 @@ OF_ALL = ("manifests", "manifests/*/")
 def open_claimed(path: str | Path, verb: str, create: bool = False, reads_only: bool = False) -> Run:
     """Open a run directory as ``open_run`` does, and claim the tables that a verb uses until the verb returns.
 
-    ``verb`` is a name in ``USES``; with ``reads_only`` it writes none, as in a dry run. What killed
-    writers left in the folders that it writes is removed. Raises BusyError where another process uses the tables in a
+    ``verb`` is a name in ``USES``; with ``reads_only`` it writes none, as in a dry run. What killed writers left in the
+    folders that it writes is removed. Raises BusyError where another process uses the tables in a
     way that excludes this.
     """
     use = USES[verb]

@@ -158,14 +158,19 @@ def find_model_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     if differing == []:
         return None
     name_to_settings = list_differing_settings(before, now)
+    keys = "".join(f"; {name}: {_shorten_list(words, 4)}" for name, words in name_to_settings.items())
     if differing is None or before["name"] != now["name"]:
-        differ = f" ({', '.join(differing[:4])}{', …' if len(differing) > 4 else ''} differ)" if differing else ""
+        is_edited = set(differing or ()) <= set(name_to_settings)  # of another model all keys may differ
+        differ = f" ({keys[2:] if is_edited else _spell_differing(differing)})" if differing else ""
         return f"--model {_name_model(now)}: these scores were made with {_name_model(before)}{differ}"
-    shown = ", ".join(differing[:4]) + (f" and {len(differing) - 4} more" if len(differing) > 4 else "")
-    keys = [f"{name}: {_shorten_list(words, 4)}" for name, words in name_to_settings.items()]
-    said = f" ({'; '.join(keys)})" if keys else ""
-    verb = "differs" if len(differing) == 1 else "differ"
-    return f"model {now['name']}: {shown} {verb} from when these scores were made{said}"
+    said = f" ({keys[2:]})" if keys else ""
+    return f"model {now['name']}: {_spell_differing(differing)} from when these scores were made{said}"
+
+
+def _spell_differing(files: Sequence[str]) -> str:
+    """Return ``config.json differs``, or at most four names with how many there are more."""
+    shown = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
+    return f"{shown} {'differs' if len(files) == 1 else 'differ'}"
 
 
 def _shorten_list(words: Sequence[str], most: int) -> str:
