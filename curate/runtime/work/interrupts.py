@@ -3,6 +3,8 @@
     SIGINT, SIGTERM, SIGHUP    ──► KeyboardInterrupt in the main thread: what is complete is kept, the exit code is 130
     the second of them         ──► the process ends at once, also where it waits for a library that does not listen
 
+Where it strikes in a finaliser, whose exceptions Python prints and drops, it strikes again.
+
 A signal that is ignored when the command starts stays ignored, as under ``nohup``. Only the command line listens: a
 program that calls curate as a library keeps its own handlers. Worker processes leave signals to their parent, which
 ends them; one that a signal reached alone would look as if it had failed.
@@ -10,6 +12,7 @@ ends them; one that a signal reached alone would look as if it had failed.
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +22,10 @@ from types import FrameType
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 ONE_REQUEST_SECONDS = 0.2
 """Signals within this time are one request: ``timeout`` and shells send one to a process and to its group."""
+AGAIN = b"\0"
+"""What is written among the numbers of signals where one was dropped: no signal has it."""
+AGAIN_SECONDS = 0.02
+"""The time in which the finaliser ends; if it does not, the signal is dropped, and sent, once more."""
 EXIT_CODE = 130
 """That of a command that was stopped, by whichever signal: the same command goes on."""
 
@@ -39,6 +46,7 @@ class SignalListener:
         self.before = {each: handler for each, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
         self._reading, self._writing = os.pipe()
         self._wakeup = -1
+        self._unraisable = sys.unraisablehook
 
     def begin(self) -> None:
         """Set the handlers and start the thread."""
@@ -46,6 +54,7 @@ class SignalListener:
         self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         os.register_at_fork(after_in_child=self._end_in_child)
         threading.Thread(target=self._exit_at_second, name="curate-signals", daemon=True).start()
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._interrupt_again
         for each in self.before:
             signal.signal(each, self._interrupt)
 
@@ -55,6 +64,7 @@ class SignalListener:
             return
         for each, handler in self.before.items():
             signal.signal(each, handler)
+        sys.unraisablehook = self._unraisable
         signal.set_wakeup_fd(self._wakeup)
         os.close(self._writing)
         self.before = {}
@@ -64,10 +74,24 @@ class SignalListener:
             self.stopping = True
             raise KeyboardInterrupt
 
+    def _interrupt_again(self, dropped: "sys.UnraisableHookArgs") -> None:
+        """Where Python drops our KeyboardInterrupt, since a finaliser was running, have the thread send it again."""
+        if not (self.stopping and isinstance(dropped.exc_value, KeyboardInterrupt)):
+            self._unraisable(dropped)
+            return
+        self.stopping = False
+        os.write(self._writing, AGAIN)  # not from here, where it would be dropped too
+
     def _exit_at_second(self) -> None:
         """Wait for the numbers of signals, which arrive here also while the main thread is in a library."""
-        numbers, first = {int(each) for each in self.before}, None
+        numbers = {int(each) for each in self.before}
+        first = None
         while received := os.read(self._reading, 64):
+            if AGAIN in received:
+                first = None
+                time.sleep(AGAIN_SECONDS)
+                os.kill(self.process, min(numbers))
+                continue
             if not numbers & set(received):
                 continue
             now = time.monotonic()

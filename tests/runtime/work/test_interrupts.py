@@ -90,3 +90,26 @@ def test_a_process_that_is_forked_does_not_speak_for_its_parent():
     process = start(work=work)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+FINALISER = """class Last:
+            def __del__(self):
+                import os, signal
+                os.kill(os.getpid(), {number:d})
+                time.sleep(5)
+        Last()
+        time.sleep(30)"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_strikes_in_a_finaliser_is_not_lost_there(number):
+    process = start(FINALISER.format(number=number))
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "stopped\n", "")
+
+
+def test_what_else_a_finaliser_raises_is_printed_as_python_prints_it():
+    process = start("class Last:\n            def __del__(self): 1 / 0\n        Last()\n        print('done')")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "done\n")
+    assert "Exception ignored" in err and "ZeroDivisionError" in err

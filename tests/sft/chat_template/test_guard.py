@@ -34,8 +34,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_template_that_takes_too_much_is_an_error_that_names_it_and_the_limit(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(guard, "SECONDS", 1)
     source, limit = BOMBS[name]
+    if limit == "seconds":  # the others reach their own limit first, however slow the machine is
+        monkeypatch.setattr(guard, "SECONDS", 1)
     path, began = tmp_path / "bomb.jinja", time.monotonic()
     path.write_text(source)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
