@@ -104,7 +104,8 @@ def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], f
             return Verdict(REFUSED, said)
         if again.code not in (0, 3):
             return fail(f"{said}; curate {words[0]} again", describe(again))
-        if later := compare_snapshots(take_snapshot(folder), end.after, end.loose):
+        page = {path for path in end.after if path.endswith(("report.html", "report.json"))} if is_told else set()
+        if later := compare_snapshots(take_snapshot(folder), end.after, end.loose | page):
             return fail(f"{said}; curate {words[0]} again", later)
     return Verdict(SURVIVED if len(succeeded) == 2 or mode == "killed" else REFUSED, said)
 
