@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from curate.errors import StorageError, UsageError
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
+from curate.runtime.work.interrupts import defer_interrupt
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 OF_THE_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
@@ -199,19 +200,21 @@ def open_scratch_folder(prefix: str, beside: Path) -> Iterator[Path]:
     folders: list[Path | None] = [None, beside.absolute().parent]
     refused: OSError | None = None
     for folder in folders:
+        scratch: Path | None = None
         try:
-            scratch = tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True)
-            (Path(scratch.name) / "probe").write_bytes(b"\0" * SCRATCH_BYTES)
-            (Path(scratch.name) / "probe").unlink()
-        except OSError as error:
-            refused = error
-            continue
-        try:
-            with scratch as name:
-                yield Path(name)
+            try:
+                with defer_interrupt():  # a folder whose name is not known yet could not be removed
+                    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+                (scratch / "probe").write_bytes(b"\0" * SCRATCH_BYTES)
+                (scratch / "probe").unlink()
+            except OSError as error:
+                refused = error
+                continue
+            yield scratch
+            return
         finally:
-            _remove_scratch(Path(scratch.name))
-        return
+            if scratch is not None:
+                _remove_scratch(scratch)
     assert refused is not None
     named = f"neither the temporary folder nor {folders[1]} takes a file"
     hint = "set TMPDIR to a folder with some space"

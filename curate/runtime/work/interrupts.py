@@ -42,6 +42,7 @@ class SignalListener:
         self.process = os.getpid()
         self.stopping = False
         """Whether KeyboardInterrupt was raised: another one would end the clean-up of the first."""
+        self.is_deferring, self._deferred = False, False
         handlers = {each: signal.getsignal(each) for each in list_signals()}
         self.before = {each: handler for each, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
         self._reading, self._writing = os.pipe()
@@ -69,8 +70,21 @@ class SignalListener:
         os.close(self._writing)
         self.before = {}
 
+    @contextmanager
+    def defer(self) -> Iterator[None]:
+        """Let a signal that comes inside the block strike at its end."""
+        self.is_deferring = True
+        try:
+            yield
+        finally:
+            self.is_deferring = False
+        if self._deferred:
+            self._interrupt(0, None)
+
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        if not self.stopping:
+        if self.is_deferring:
+            self._deferred = True
+        elif not self.stopping:
             self.stopping = True
             raise KeyboardInterrupt
 
@@ -144,6 +158,20 @@ def ignore_signals() -> None:
         signal.signal(each, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, list_signals())
+
+
+@contextmanager
+def defer_interrupt() -> Iterator[None]:
+    """Inside the block, which is short, something is made and its name kept: a signal strikes at the block's end.
+
+    Blocking the signal would not do: another thread would receive it, and Python tells the main one.
+    """
+    listener = _listeners[-1] if _listeners else None
+    if listener is None or listener.is_deferring or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with listener.defer():
+        yield
 
 
 @contextmanager

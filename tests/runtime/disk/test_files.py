@@ -4,11 +4,14 @@ import errno
 import io
 import json
 import os
+import signal
+import tempfile
 
 import pytest
 
 from curate.errors import StorageError
 from curate.runtime.disk import files
+from curate.runtime.work import interrupts
 
 
 def test_a_file_is_replaced_when_the_block_ends_and_left_alone_when_it_fails(tmp_path):
@@ -106,3 +109,26 @@ def test_a_scratch_folder_is_removed_whatever_ends_the_block(tmp_path, monkeypat
     (folder / "a").write_text("x")
     assert not scratch.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("call", ["mkdir", "unlink"])
+def test_a_scratch_folder_is_removed_where_a_signal_strikes_as_it_is_made(call, tmp_path, monkeypatch):
+    real, folder, struck = getattr(os, call), tmp_path / "tmp", []
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def strike(path, *args, **options):
+        done = real(path, *args, **options)
+        if str(path).startswith(str(folder)) and not struck:
+            struck.append(path)
+            os.kill(os.getpid(), signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(os, call, strike)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupts.stop_on_signals(),
+        files.open_scratch_folder("curate-test-", tmp_path),
+    ):
+        pytest.fail("the signal was to strike before")
+    assert struck and not list(folder.iterdir())
