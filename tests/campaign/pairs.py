@@ -94,20 +94,27 @@ def _judge(world: World, both: tuple[Words, Words], before: tuple[Words, ...], f
     is_told = mode == "killed" and succeeded and succeeded[0][0] == "report"  # the page says what is not finished
     if differences and all(differences) and not is_told:
         return fail(said, min(differences, key=len))
-    order = next((each for each, one in zip(order_to_end, differences, strict=False) if not one), tuple(succeeded))
+    alike = [each for each, one in zip(order_to_end, differences, strict=False) if not one] or [tuple(succeeded)]
+    page = ("report.html", "report.json") if is_told else ()
     for words in others:
-        order = (*order, words)
-        end, again = _find_end(world, order, before), execution.run(folder, words)
+        again = execution.run(folder, words)
         if complaints := _complain(again, False):
             return fail(f"{said}; curate {words[0]} again", complaints)
-        if end is None:  # in peace, too, it is refused after the other
+        alike = [(*order, words) for order in alike]
+        ends = [end for order in alike if (end := _find_end(world, order, before))]
+        if not ends:  # in peace, too, it is refused after the other
             return Verdict(REFUSED, said)
         if again.code not in (0, 3):
             return fail(f"{said}; curate {words[0]} again", describe(again))
-        page = {path for path in end.after if path.endswith(("report.html", "report.json"))} if is_told else set()
-        if later := compare_snapshots(take_snapshot(folder), end.after, end.loose | page):
-            return fail(f"{said}; curate {words[0]} again", later)
+        found = take_snapshot(folder)
+        later = [compare_snapshots(found, end.after, end.loose | _find_named(end, page)) for end in ends]
+        if all(later):
+            return fail(f"{said}; curate {words[0]} again", min(later, key=len))
     return Verdict(SURVIVED if len(succeeded) == 2 or mode == "killed" else REFUSED, said)
+
+
+def _find_named(end: Truth, names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(path for path in end.after if path.endswith(names)) if names else frozenset()
 
 
 def _compare_work(folder: Path, found: Snapshot, end: Truth) -> list[str]:
