@@ -135,10 +135,15 @@ def plant_punctuation(item: Planted) -> str | None:
 
 
 def plant_case(item: Planted) -> str | None:
+    """In capitals, in small letters, or with every word capitalised."""
     if item.language not in CASED or not is_long(item.asked, item.language, LEAST):
         return None
-    alter = item.chance.choice([str.upper, str.lower, str.title])
-    return surround(item, alter(f"{item.asked}\n{item.answer}"))
+    text = f"{item.asked}\n{item.answer}"
+    if item.language == "tr":  # i and ı are two letters, which Python's case does not know
+        turned = item.chance.choice([text.replace("i", "İ").upper(), text.replace("I", "ı").replace("İ", "i").lower()])
+    else:
+        turned = item.chance.choice([str.upper, str.lower, str.title])(text)
+    return surround(item, turned)
 
 
 def plant_wrapped(item: Planted) -> str | None:
@@ -182,11 +187,11 @@ def plant_edited(item: Planted) -> str | None:
 
 
 def plant_truncated(item: Planted) -> str | None:
-    """The first 60 % of the words of the question, or of its characters."""
-    if not is_long(item.asked, item.language, LONG):
+    """The first 60 % of the words of the question, or of its characters; of a passage nothing asked would be left."""
+    if item.context or not is_long(item.question, item.language, LONG):
         return None
     unspaced = item.language in UNSPACED
-    pieces = list(item.asked) if unspaced else item.asked.split(" ")
+    pieces = list(item.question) if unspaced else item.question.split(" ")
     return surround(item, ("" if unspaced else " ").join(pieces[: int(len(pieces) * 0.6)]))
 
 

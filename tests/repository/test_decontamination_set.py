@@ -74,3 +74,23 @@ def test_programs_are_renamed_and_spaced_without_a_change_of_what_they_do():
         exec(source, spaces)
         assert spaces[name]("ccc, a,bb") == ["a", "bb", "ccc"]
     assert "key" not in code_rules.find_names("key = 1\nsorted([], key=len)\n")
+
+
+def squeeze(text):
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def test_no_hard_negative_holds_a_whole_question_and_whole_leaks_do(labelled):
+    whole = {"verbatim", "prose", "question only", "question and answer", "white space", "punctuation", "json", "quoted"}
+    asked = {
+        (name, item["id"]): squeeze(derive.read_item(name, item)[1])
+        for name, records in rows.read_items().items()
+        for item in records
+        if name not in derive.CODE
+    }
+    for row in labelled:
+        text = squeeze(row["text"])
+        if row["label"] == "leak" and row["kind"] in whole:
+            assert asked[row["set"], row["item"]] in text, row["id"]
+        elif row["label"] != "leak":
+            assert not [item for item, question in asked.items() if len(question) > 12 and question in text], row["id"]
