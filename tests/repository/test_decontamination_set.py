@@ -81,7 +81,16 @@ def squeeze(text):
 
 
 def test_no_hard_negative_holds_a_whole_question_and_whole_leaks_do(labelled):
-    whole = {"verbatim", "prose", "question only", "question and answer", "white space", "punctuation", "json", "quoted"}
+    whole = {
+        "verbatim",
+        "prose",
+        "question only",
+        "question and answer",
+        "white space",
+        "punctuation",
+        "json",
+        "quoted",
+    }
     asked = {
         (name, item["id"]): squeeze(derive.read_item(name, item)[1])
         for name, records in rows.read_items().items()
