@@ -3,6 +3,7 @@
     python benchmarks/decontamination.py --small       # made-up items, seconds: does it work?
     python benchmarks/decontamination.py --documents docs.jsonl.zst --truth truth.jsonl.zst --evals evals/ \
         --clean heldout/*.jsonl.zst                     # about ten minutes
+    python benchmarks/decontamination.py --labelled --readme    # precision by language and kind, half a minute
     python benchmarks/decontamination.py --signatures --clean heldout/*.jsonl.zst
 
 Documents are JSON Lines (plain or .zst) with id and text; the truth has doc_id, eval_id (null: clean), evalset, way,
@@ -817,8 +818,11 @@ def read_options() -> argparse.Namespace:
     add("--no-memory", action="store_true", help="do not measure memory, which takes a process for each side")
     add("--small", action="store_true", help="made-up items in the sample corpus, or 200 documents of those named")
     add("--signatures", action="store_true", help="MinHash signatures of documents of --clean or of the sample instead")
+    add("--labelled", action="store_true", help="hard negatives and leaks of decontamination_set/ instead")
+    add("--list", nargs="*", choices=("development", "held-out"), help="with --labelled: the rows that ours misjudges")
+    add("--readme", action="store_true", help="with --labelled: put the tables into benchmarks/README.md too")
     add("--count", type=int, default=2_000, help="documents of --signatures (2,000)")
-    add("--out", type=Path, help="folder for decontamination.json and .md (benchmarks/results; none with --small)")
+    add("--out", type=Path, help="folder for the results as json and md (benchmarks/results; none with --small)")
     add("--child", nargs=2, metavar=("SIDE", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     names = [side.name for side in SIDES]
@@ -826,8 +830,11 @@ def read_options() -> argparse.Namespace:
     if unknown := {*options.sides} - {*names}:
         parser.error(f"unknown: {', '.join(unknown)}")
     named = [options.documents, options.truth, options.evals]
-    if any(named) != all(named) or not (options.small or options.signatures or options.child or all(named)):
+    alone = options.small or options.signatures or options.labelled or options.child
+    if any(named) != all(named) or not (alone or all(named)):
         parser.error("--documents, --truth and --evals belong together (--small does without)")
+    if (options.readme or options.list) and not options.labelled:
+        parser.error("--readme and --list belong to --labelled")
     options.megabytes = options.megabytes or (0.5 if options.small else 6)
     if options.out is None and not options.small:
         options.out = HERE / "results"
@@ -838,6 +845,11 @@ def main() -> None:
     options = read_options()
     if options.child:
         run_child(*options.child)
+        return
+    if options.labelled:
+        import decontamination_labelled
+
+        decontamination_labelled.run(options, describe_machine())
         return
     results: dict[str, Any] = {"machine": describe_machine()}
     if options.signatures:
