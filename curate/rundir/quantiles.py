@@ -57,8 +57,9 @@ def find_cuts(
 ) -> dict[tuple[int, int], QuantileCut]:
     """Return the numbers at some positions of some groups, by (group, position).
 
-    The number at position p is the smallest whose weight together with that of all lesser numbers exceeds p; a position
-    at or beyond the weight of its group is not in the answer. ``kept`` bounds memory: numbers held at a time.
+    Positions count from 0. The number at position p is the smallest whose weight together with that of all lesser
+    numbers exceeds p; a position at or beyond the weight of its group is not in the answer. ``kept`` bounds memory:
+    numbers held at a time.
     """
     bins = [_Bin(group, 0, 0, sorted(set(some))) for group, some in sorted(positions.items()) if some]
     found: dict[tuple[int, int], QuantileCut] = {}

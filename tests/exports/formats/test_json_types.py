@@ -76,6 +76,31 @@ def test_what_arrow_cannot_read_back_is_a_string_at_any_depth():
     assert find_json_type(JSON_TEXT) == pa.large_string() and find_json_type(JSON_TEXT, as_text=False) == pa.float64()
 
 
+OPTIONS = [
+    ({}, [pa.uint64(), pa.large_string(), pa.date32()]),
+    ({"oversize": True}, [JSON_TYPE, pa.large_string(), pa.date32()]),
+    ({"as_text": False}, [pa.uint64(), pa.float64(), pa.date32()]),
+    ({"far": True}, [pa.uint64(), pa.large_string(), pa.large_string()]),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), OPTIONS, ids=str)
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda kind: pa.struct([("x", kind)]),
+        pa.list_,
+        pa.large_list,
+        lambda kind: pa.list_(kind, 3),
+        lambda kind: pa.list_(pa.struct([("x", pa.large_list(kind))])),
+    ],
+)
+def test_what_was_found_in_a_column_decides_of_the_types_inside_it_too(options, expected, hold):
+    for kind, found in zip([pa.uint64(), JSON_TEXT, pa.date32()], expected, strict=True):
+        assert find_json_type(kind, **options) == found
+        assert find_json_type(hold(kind), **options) == hold(found)
+
+
 def test_whole_numbers_beyond_int64_are_loaded_and_what_is_changed_is_said(tmp_path, monkeypatch, own_cache):
     said = []
     monkeypatch.setattr(console, "warn", said.append)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from curate.corpus.values.arrow_values import to_values
 from curate.exports.formats.features import build_schema
+from curate.exports.formats.json_types import NOT_FINITE, OVERSIZE
 from curate.exports.formats.shard_writer import ShardWriter
 from curate.exports.formats.shards import TABLE_FORMATS
 
@@ -114,3 +115,23 @@ def test_lines_that_are_added_at_once_fill_their_shards(tmp_path):
     writer = ShardWriter(tmp_path, "jsonl", 88)
     writer.add(pa.table({"t": ["ab"] * 20}))
     assert [file.rows for file in writer.finish()] == [8, 8, 4] and writer.rows == 20
+
+
+@pytest.mark.parametrize(("more", "groups"), [(0, [2, 2]), (8, [4])])
+def test_rows_are_written_as_soon_as_they_are_an_eighth_of_a_shard(tmp_path, more, groups):
+    """Two whole numbers have 16 bytes: an eighth of 128, and not yet one of 136."""
+    writer = ShardWriter(tmp_path, "parquet", 128 + more)
+    for start in (0, 2):
+        table = pa.table({"n": [start, start + 1]})
+        assert table.nbytes == 16
+        writer.add(table)
+    shards = [TABLE_FORMATS["parquet"].read_shard(tmp_path / file.path, None) for file in writer.finish()]
+    assert [len(table) for shard in shards for table in shard] == groups
+
+
+def test_what_json_lines_change_in_one_table_is_still_known_after_the_next(tmp_path):
+    writer = ShardWriter(tmp_path, "jsonl", 1000)
+    for value, big in ((math.nan, 1), (0.5, 2**63), (0.5, 1)):
+        writer.add(pa.table({"real": [value], "big": pa.array([big], pa.uint64())}))
+    writer.finish()
+    assert writer.misread == {("real", NOT_FINITE), ("big", OVERSIZE)}

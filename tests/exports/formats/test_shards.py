@@ -13,7 +13,7 @@ from helpers.tokens import READERS, TEXTS, a_tokenizer, plain_ids
 
 import curate
 from curate.corpus.values.schema_widening import SchemaShape, fit_table
-from curate.exports.formats.shards import FORMATS, TABLE_FORMATS, list_shards
+from curate.exports.formats.shards import FORMATS, TABLE_FORMATS, list_shards, make_bucket_pattern
 from curate.exports.verify.reader import open_export, read_columns
 from curate.verbs.export import export
 from curate.verbs.verify import verify
@@ -90,6 +90,12 @@ def test_a_shard_gives_back_the_rows_and_the_columns_that_were_written(tmp_path,
     assert chosen.to_pylist() == written.select(["big", "text"]).to_pylist()
     if not tables.writes_lines:
         assert read.schema.equals(written.schema)
+
+
+@pytest.mark.parametrize("name", TABLE_FORMATS)
+def test_the_shards_of_a_bucket_have_the_suffix_of_their_format_and_are_named_as_load_dataset_looks_for_them(name):
+    suffix = {"hf": "arrow", "parquet": "parquet", "jsonl": "jsonl"}[name]
+    assert make_bucket_pattern(name, "head").format(2, 12) == f"data/head/train-00002-of-00012.{suffix}"
 
 
 @pytest.mark.parametrize("ordered", [False, True])

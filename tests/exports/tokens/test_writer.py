@@ -65,6 +65,19 @@ def test_ids_that_were_lost_on_the_way_are_an_error(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_writer_is_abandoned_without_an_index_and_as_often_as_one_likes(tmp_path, begun):
+    vocabulary = load_tokenizer(a_tokenizer(tmp_path))
+    abandoned = writer.TokenWriter(tmp_path / "out", vocabulary, "megatron", "eos", "text", ("file", "row"), 900)
+    (tmp_path / "out").mkdir()
+    if begun:
+        abandoned.add(pa.table({"text": ["a document"], "file": ["a.jsonl"], "row": [0]}))
+    abandoned.abandon()
+    abandoned.abandon()
+    names = ["documents.parquet", "tokens", "tokens/train-00000-of-00000.bin"] if begun else []
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")) == names
+
+
 def test_mistakes_are_answered_with_what_to_do(tmp_path):
     run, out = a_run(tmp_path), str(tmp_path / "out")
     with pytest.raises(UsageError, match="needs a tokenizer"):

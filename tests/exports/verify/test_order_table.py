@@ -50,6 +50,20 @@ def test_an_order_that_the_shards_follow_is_right_in_all_that_is_checked(tmp_pat
     assert found[-1][2].endswith("by file, row and the hash of its text" if hashed else ", by file and row")
 
 
+def test_an_order_whose_writer_listed_the_shards_the_other_way_round_is_read_by_their_names(tmp_path):
+    """The dictionary of a Parquet column may have its values in any order, so that the first row may have any code."""
+    out = an_export(tmp_path)
+    table = pq.read_table(out / "order.parquet", read_dictionary=["shard"])
+    names = table["shard"].combine_chunks().dictionary.to_pylist()
+    for listed in (names[::-1], [names[1], names[0], *names[2:]]):
+        codes = pa.array([listed.index(name) for name in table["shard"].to_pylist()], pa.int32())
+        column = pa.DictionaryArray.from_arrays(codes, pa.array(listed))
+        pq.write_table(table.set_column(table.column_names.index("shard"), "shard", column), out / "order.parquet")
+        first = pq.read_table(out / "order.parquet", read_dictionary=["shard"])["shard"].combine_chunks()
+        assert first.indices[0].as_py() == listed.index(names[0]) > 0
+        assert problems_of(out) == []
+
+
 @pytest.mark.parametrize(("row", "value", "missing"), [(59, 60, 59), (0, 1, 0), (30, 29, 30), (10, 11, 10)])
 def test_positions_that_are_no_permutation_are_named_by_the_first_that_is_wrong(tmp_path, row, value, missing):
     out = an_export(tmp_path)

@@ -1,5 +1,7 @@
 """A loader of the user's own, replayed: which documents it gives, and whether in order."""
 
+import json
+
 import datasets
 import pyarrow as pa
 import pytest
@@ -41,3 +43,21 @@ def test_a_batch_that_does_not_name_its_documents_is_answered_with_what_to_do(tm
     with pytest.raises(UsageError, match="curate_file") as caught:
         replay(str(out), [{"input_ids": [1]}])
     assert "key=" in caught.value.hint
+
+
+@pytest.mark.parametrize("columns", ["without the text", "none listed", "as written"])
+def test_documents_are_told_by_their_texts_where_the_manifest_lists_the_column_with_them(tmp_path, columns):
+    out = an_export(tmp_path)
+    texts = datasets.load_dataset(str(out), split="train")["text"][:]
+    manifest = json.loads((out / "manifest.json").read_text())
+    if columns == "without the text":
+        manifest["columns"].pop("text")
+    elif columns == "none listed":
+        manifest.pop("columns")
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    if columns == "as written":
+        assert replay(str(out), ({"text": text} for text in texts), key="text").kept
+        return
+    with pytest.raises(UsageError, match="has no column text") as caught:
+        replay(str(out), ({"text": text} for text in texts), key="text")
+    assert "leave out key" in caught.value.hint

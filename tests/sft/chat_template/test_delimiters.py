@@ -1,11 +1,15 @@
 """What a template writes around turns: a text is placed by it where it can be nowhere else."""
 
+import string
+
 import pytest
 from helpers.chat_templates import CHATML, owned, spelled, talk
 
 from curate.corpus.chat.types import Turn
 from curate.sft.chat_template.delimiters import locate_between, locate_texts, mark_turns, read_delimiters
 from curate.sft.chat_template.render import CHANGED, RenderError
+
+LETTERS = string.ascii_letters
 
 
 def test_an_answer_that_spells_what_the_template_writes_is_scored_whole():
@@ -46,3 +50,25 @@ def test_a_place_between_pieces_is_none_where_it_could_be_another():
     assert locate_texts(delimiters, "<a|b|c>", [Turn("user", "a|b"), Turn("assistant", "c")]) == [(1, 4), (5, 6)]
     assert locate_texts(delimiters, "<a|b|c>", [Turn("user", "a"), Turn("assistant", "b|c")]) == [(1, 2), (3, 6)]
     assert locate_texts(delimiters, "<a|b>c>", [Turn("user", "a"), Turn("assistant", "b")]) is None
+
+
+def test_a_rendering_that_begins_otherwise_than_the_template_did_is_not_taken_for_its_own():
+    delimiters = read_delimiters("<{}|{}>".format(*(turn.text for turn in mark_turns(talk("a", "b")))))
+    assert locate_texts(delimiters, "<a|b>", talk("a", "b")) == [(1, 2), (3, 4)]
+    assert locate_texts(delimiters, "(a|b>", talk("a", "b")) is None
+    counting = "{{ 'many' if messages[0].content | length > LEAST else 'none' }}"
+    source = "{% for m in messages %}{{ '[' + m.content + ']' }}{% endfor %}"
+    assert spelled(counting.replace("LEAST", "99") + source, talk("Hello", "yes"))[0] == ["yes"]
+    with pytest.raises(RenderError, match="cannot be found"):  # "Hello" has more characters than a marker
+        spelled(counting.replace("LEAST", "4") + source, talk("Hello", "yes"))
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", " \n"])
+def test_of_the_ends_of_a_text_a_template_may_leave_out_white_space_alone(blank):
+    delimiters = read_delimiters(f"<{mark_turns([Turn('user', '')])[0].text}>")
+    inner = f"{LETTERS[::-1]} {LETTERS}"
+    for text in (blank + inner, inner + blank, blank + inner + blank):
+        assert locate_texts(delimiters, f"<{inner}>", [Turn("user", text)]) == [(1, 1 + len(inner))]
+    for letter in LETTERS:
+        for text in (letter + inner, inner + letter, blank + letter + inner, inner + letter + blank):
+            assert locate_texts(delimiters, f"<{inner}>", [Turn("user", text)]) is None

@@ -118,6 +118,14 @@ def test_a_system_turn_that_is_refused_only_without_tools_stays_with_them():
     assert (found.both, found.ours, found.theirs) == (len(owned(rendered)), 0, 0) and found.both >= 2
 
 
+def test_a_system_turn_that_is_refused_is_moved_where_the_template_asks_for_tools_too():
+    refuse = "{% if messages[0].role == 'system' or not tools %}{{ raise_exception('No system role') }}{% endif %}"
+    template, turns = template_of(refuse + CHATML), talk("Hello", "yes", system="Be brief.")
+    assert template.render(turns, [2], TOOLS).text.startswith("<|im_start|>user\nBe brief.\n\nHello<|im_end|>")
+    with pytest.raises(RenderRefusal, match="No system role"):
+        template.render(turns, [2])
+
+
 def test_an_audit_of_a_conversation_with_an_answer_that_cannot_be_scored_is_of_the_others():
     template = template_of(GENERATION)
     turns = talk("Hello", "", "2 + 2", "4")
