@@ -1,8 +1,8 @@
 """Source code without what formatting and comments change, character for character of the same length.
 
 Comments, docstrings, imports, annotations, defaults of parameters, prompts of an interpreter, marks of a diff and line
-numbers become spaces. A string becomes one word of private characters, whatever its quotes. Code within strings (rows of JSON,
-notebooks) is laid open. Since no character moves, a position in the result is one in the document.
+numbers become spaces. A string becomes one word of private characters, whatever its quotes. Code within strings (rows
+of JSON, notebooks) is laid open. Since no character moves, a position in the result is one in the document.
 
 The rules are those that languages share, not a grammar: documents are cut off, mixed with prose, and in languages that
 are not named. ``tests/matching`` holds the tokens to those of ``tokenize`` and Pygments.

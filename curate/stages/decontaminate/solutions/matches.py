@@ -139,23 +139,25 @@ def count_changed(
     return changed
 
 
-def make_match(queries: CodeQueries, batch: CodeTokens, query: int, document: int, found: CodeMatch) -> Match | None:
+def make_match(
+    queries: CodeQueries, batch: CodeTokens, query: int, document: int, code_match: CodeMatch
+) -> Match | None:
     """Return the match with its verdict and evidence, None where it is below the thresholds."""
-    verdict = decide_verdict(found)
+    verdict = decide_verdict(code_match)
     if verdict is None:
         return None
-    first = found.low + found.alignment.runs[0].document
-    last = found.low + found.alignment.runs[-1].document + found.alignment.runs[-1].length - 1
+    first = code_match.low + code_match.alignment.runs[0].document
+    last = code_match.low + code_match.alignment.runs[-1].document + code_match.alignment.runs[-1].length - 1
     return Match(
         document=document,
         item=int(queries.items[query]),
         part=PART,
         verdict=verdict,
-        rule=name_rule(found),
-        bits=found.bits,
-        coverage=found.coverage,
-        containment=found.coverage,
-        longest=found.alignment.longest,
+        rule=name_rule(code_match),
+        bits=code_match.bits,
+        coverage=code_match.coverage,
+        containment=code_match.coverage,
+        longest=code_match.alignment.longest,
         answer_found=None,
         start=int(batch.starts[first]),
         end=int(batch.ends[last]),
@@ -163,24 +165,24 @@ def make_match(queries: CodeQueries, batch: CodeTokens, query: int, document: in
     )
 
 
-def decide_verdict(found: CodeMatch) -> str | None:
+def decide_verdict(code_match: CodeMatch) -> str | None:
     """Return ``contaminated``, ``review``, or None.
 
     Another operator, number or keyword in the place of one makes another function: it is for review at most.
     """
-    if found.coverage < LEAST_COVERAGE or found.naming.consistency < CONSISTENT:
+    if code_match.coverage < LEAST_COVERAGE or code_match.naming.consistency < CONSISTENT:
         return None
-    needed = needed_code_bits(found.gaps, found.lost)
-    if found.bits < needed - MARGIN:
+    needed = needed_code_bits(code_match.gaps, code_match.lost)
+    if code_match.bits < needed - MARGIN:
         return None
-    return REVIEW if found.bits < needed or found.changed else CONTAMINATED
+    return REVIEW if code_match.bits < needed or code_match.changed else CONTAMINATED
 
 
-def name_rule(found: CodeMatch) -> str:
+def name_rule(code_match: CodeMatch) -> str:
     """Return ``Match.rule``: ``renamed`` where most names are others, else as for words."""
-    naming = found.naming
+    naming = code_match.naming
     if naming.equal < 0.5 * naming.distinct:
         return "renamed"
-    if found.coverage == 1 and len(found.alignment.runs) == 1:
+    if code_match.coverage == 1 and len(code_match.alignment.runs) == 1:
         return "exact"
-    return "aligned" if found.coverage >= 0.8 else "partial"
+    return "aligned" if code_match.coverage >= 0.8 else "partial"

@@ -2,9 +2,9 @@
 
 ``code.npz`` counts runs of one to ORDERS tokens (``curate.matching.code_tokens``) in public code of two kinds: programs
 and libraries, and exercises, textbook algorithms among them. A token's probability after those before it is, in either,
-the relative frequency of the longest run that was counted, times BACKOFF for each token of context that was counted
-too and had to be given up, as for words (``curate.stages.decontaminate.surprisal``), but at most GIVEN_UP times, as rare
-runs are not in the table. The greater of both counts. How often names are used is counted too.
+the relative frequency of the longest run that was counted, times BACKOFF for each token of context that was counted too
+and had to be given up, as for words (``curate.stages.decontaminate.surprisal``), but at most GIVEN_UP times, as rare
+runs are not in the table. The greater of both probabilities counts. How often names are used is counted too.
 """
 
 from collections.abc import Iterator, Mapping

@@ -21,6 +21,10 @@ CODE_LINE = re.compile(
 )
 
 
+CLOSING = ")]}\"'"
+"""Characters that are no tokens and belong to the token before them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SolutionSearch:
     """Solutions that texts can be searched for."""
@@ -33,7 +37,14 @@ class SolutionSearch:
         chosen = [number for number, text in enumerate(texts) if holds_code(text)]
         batch = split_code([texts[number] for number in chosen])
         matches = judge_code(self.queries, batch, find_code_candidates(self.index, batch))
-        return [replace(match, document=chosen[match.document]) for match in matches]
+        return [self.place_match(match, chosen[match.document], texts) for match in matches]
+
+    def place_match(self, match: Match, number: int, texts: Sequence[str]) -> Match:
+        """Return a match in the text of that number, with the brackets and quotes that close it."""
+        text, end = texts[number], match.end
+        while end < len(text) and text[end] in CLOSING:
+            end += 1
+        return replace(match, document=number, end=end)
 
 
 def make_solution_search(items: Sequence[IndexedItem]) -> SolutionSearch | None:

@@ -140,6 +140,7 @@ def test_the_detector_joins_both_searches_and_can_do_without():
         (0, "solution"),
         (1, "solution"),
     ]
+    assert make_detector(ITEMS).scan(["return f(x)"]) == []
     first = found[0]
     assert text[first.start : first.end].startswith("def volume")
     assert make_detector(ITEMS, code=False).solutions is None
