@@ -35,6 +35,7 @@ PREFIXES = re.compile(r"(?<!\w)[rRbBuUfF]{1,2}(?=\x1e)")
 BEHIND_COLON = re.compile(r":[ \t]*(?:#[^\n]*)?\n\s*[rRuU]?$")
 ALONE = re.compile(r"[ \t]*(?:\n|$)")
 PREFIX = re.compile(r"(?<![^\W_])[rRbBuU]?[fF][rR]?$")
+DIVISIONS = re.compile(r"[\w)\]][ \t]{0,9}//")
 OPERAND = re.compile(r"[\w)\]][ \t]*$")
 BRACES = re.compile(r"\)[^\n;]{0,40}\{[ \t]*(?://[^\n]*)?$|\belse[ \t]*\{", re.MULTILINE)
 """A block as C and its descendants open it."""
@@ -45,7 +46,7 @@ IMPORTS = re.compile(
     re.MULTILINE,
 )
 SIGNATURE = re.compile(
-    r"\b(?:async[ \t]+)?(?P<head>def[ \t]+\w+)[ \t]*\((?P<names>[^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*)\)"
+    r"(?P<head>def[ \t]+\w+)[ \t]*\((?P<names>[^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*)\)"
     r"[^:\n]*:"
 )
 ANNOTATION = re.compile(
@@ -141,7 +142,7 @@ def _spell_escape(match: re.Match[str]) -> str:
 
 def _clean(text: str, depth: int) -> str:
     """Return a text without strings, comments and signatures; ``depth`` counts the strings around it."""
-    braces = "//" in text and has_braces(text)
+    braces = "//" in text and DIVISIONS.search(text) is not None and has_braces(text)
     text = TOKENS.sub(lambda match: _replace(match, braces, depth), text)
     if OPENED in text:
         text = PREFIXES.sub(_blank, text).replace(OPENED, " ")

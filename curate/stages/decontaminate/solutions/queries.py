@@ -32,16 +32,15 @@ SHARE = 0.5
 class CodeSurprisal(WordSurprisal):
     """Bits of each token, by how many of the tokens before it are known to match."""
 
-    rows: Float64Array
-    """Of shape (ORDERS, tokens): where 0, 1, … tokens before it are known."""
+    heads: Float64Array
+    """Of shape (ORDERS, tokens): the bits of a run of 0, 1, … tokens that begins there."""
     sums: Float64Array
-    """Of shape (tokens + 1,): sums of the last row."""
+    """Of shape (tokens + 1,): sums of the bits where ORDERS − 1 tokens before are known."""
 
     def of_run(self, first: int, length: int) -> float:
         """Return the bits of ``length`` consecutive tokens from that of index ``first`` on; 0 for none."""
         some = max(0, min(length, ORDERS - 1))
-        bits = float(sum(self.rows[order, first + order] for order in range(some)))
-        return bits + float(self.sums[first + max(length, some)] - self.sums[first + some])
+        return float(self.heads[some, first] + self.sums[first + max(length, some)] - self.sums[first + some])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +105,11 @@ def assemble_queries(owners: Sequence[int], texts: Sequence[str], model: CodeMod
 def weigh_tokens(hashes: UInt64Array, model: CodeModel) -> CodeSurprisal:
     """Return the bits of some tokens in a row."""
     rows = model.weigh_tokens(hashes)
-    return CodeSurprisal(rows[0], rows[1], rows[-1], rows, np.concatenate([[0.0], np.cumsum(rows[-1])]))
+    heads = np.zeros((ORDERS, len(hashes) + 1))
+    for order in range(1, min(ORDERS, len(hashes) + 1)):
+        reach = len(hashes) - order + 1
+        heads[order, :reach] = heads[order - 1, :reach] + rows[order - 1, order - 1 :]
+    return CodeSurprisal(rows[0], rows[1], rows[-1], heads, np.concatenate([[0.0], np.cumsum(rows[-1])]))
 
 
 def weigh_solutions(split: CodeTokens, model: CodeModel) -> Float64Array:

@@ -14,6 +14,8 @@ from curate.stages.decontaminate.solutions.queries import CodeQueries, list_solu
 
 HINTS = ("return", "def ", "print", "yield", "=>", "fn ", "cout", "puts", "for (", "for(")
 """One of these is in any function that is worth finding."""
+SIGNS = "={[<+"
+"""So is one of these, beside a parenthesis; most prose has none."""
 CODE_LINE = re.compile(
     r"(?:^|\\n|\"|>)[ \t]*(?:[>+.|\d]+[ \t]+)?(?:return|def|for|while|if|elif|print|yield|lambda|function|fn|func"
     r"|public|static|const|let|var|int|void|class|std)\b[^\n]{0,200}?[=\[\](){};<]",
@@ -21,6 +23,10 @@ CODE_LINE = re.compile(
 )
 
 
+APART = 1500
+"""Characters between two lines of code up to which they are of one region."""
+AROUND = 300
+"""Characters of a region before its first and behind its last line of code, at least."""
 CLOSING = ")]}\"'"
 """Characters that are no tokens and belong to the token before them."""
 
@@ -34,17 +40,17 @@ class SolutionSearch:
 
     def scan(self, texts: Sequence[str]) -> list[Match]:
         """Return the matches in some texts; ``Match.document`` is the index of the text."""
-        chosen = [number for number, text in enumerate(texts) if holds_code(text)]
-        batch = split_code([texts[number] for number in chosen])
+        regions = [(number, *region) for number, text in enumerate(texts) for region in list_regions(text)]
+        batch = split_code([texts[number][begin:end] for number, begin, end in regions])
         matches = judge_code(self.queries, batch, find_code_candidates(self.index, batch))
-        return [self.place_match(match, chosen[match.document], texts) for match in matches]
+        return [self.place_match(match, *regions[match.document][:2], texts) for match in matches]
 
-    def place_match(self, match: Match, number: int, texts: Sequence[str]) -> Match:
-        """Return a match in the text of that number, with the brackets and quotes that close it."""
-        text, end = texts[number], match.end
+    def place_match(self, match: Match, number: int, begin: int, texts: Sequence[str]) -> Match:
+        """Return a match in the region from ``begin`` on as one in its text, with the brackets that close it."""
+        text, end = texts[number], match.end + begin
         while end < len(text) and text[end] in CLOSING:
             end += 1
-        return replace(match, document=number, end=end)
+        return replace(match, document=number, start=match.start + begin, end=end)
 
 
 def make_solution_search(items: Sequence[IndexedItem]) -> SolutionSearch | None:
@@ -55,8 +61,27 @@ def make_solution_search(items: Sequence[IndexedItem]) -> SolutionSearch | None:
     return SolutionSearch(queries, make_code_index(queries)) if len(queries) else None
 
 
-def holds_code(text: str) -> bool:
-    """Return whether a text has a line that may be a statement; cheap, and true of some prose."""
-    if "(" not in text or not any(hint in text for hint in HINTS):
-        return False
-    return CODE_LINE.search(text) is not None
+def list_regions(text: str) -> list[tuple[int, int]]:
+    """Return the first character and the end of each part of a text that may hold code, in order; few of prose do.
+
+    Parts are whole lines, with those around them; a notebook is one part.
+    """
+    if "(" not in text or not any(sign in text for sign in SIGNS) or not any(hint in text for hint in HINTS):
+        return []
+    regions: list[tuple[int, int]] = []
+    for match in CODE_LINE.finditer(text):
+        begin = regions[-1][0] if regions and match.start() <= regions[-1][1] + APART else match.start()
+        regions[-1:] = (
+            [(begin, match.end())] if regions and begin == regions[-1][0] else [*regions[-1:], (begin, match.end())]
+        )
+    if regions and '"source"' in text:
+        return [(0, len(text))]
+    return [
+        (text.rfind("\n", 0, max(0, begin - AROUND)) + 1, find_line_end(text, end + AROUND)) for begin, end in regions
+    ]
+
+
+def find_line_end(text: str, start: int) -> int:
+    """Return the index of the first line end from ``start`` on, the length of the text where there is none."""
+    found = text.find("\n", start)
+    return len(text) if found < 0 else found
