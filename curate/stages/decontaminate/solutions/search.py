@@ -14,8 +14,8 @@ from curate.stages.decontaminate.solutions.queries import CodeQueries, list_solu
 
 HINTS = ("return", "def ", "print", "yield", "=>", "fn ", "cout", "puts", "for (", "for(")
 """One of these is in any function that is worth finding."""
-SIGNS = "={[<+"
-"""So is one of these, beside a parenthesis; most prose has none."""
+SIGNS = ("=", "{", "[", "<", "+", "```")
+"""So is one of these, beside a parenthesis; most prose has none. The last one fences code in Markdown."""
 CODE_LINE = re.compile(
     r"(?:^|\\n|\"|>)[ \t]*(?:[>+.|\d]+[ \t]+)?(?:return|def|for|while|if|elif|print|yield|lambda|function|fn|func"
     r"|public|static|const|let|var|int|void|class|std)\b[^\n]{0,200}?[=\[\](){};<]",

@@ -122,7 +122,8 @@ def test_an_end_that_the_document_cuts_off_is_not_held_against_it(search):
 
 
 @pytest.mark.parametrize(
-    "text", [WHOLE, WAYS["renamed in a row"], WAYS["renamed in a notebook"], "x = f(\n  return y;\n"]
+    "text",
+    [WHOLE, WAYS["renamed in a row"], WAYS["renamed in a notebook"], "x = f(\n  return y;\n", "```\nreturn f(y)\n```"],
 )
 def test_texts_with_statements_hold_code(text):
     assert list_regions(text) == [(0, len(text))]
