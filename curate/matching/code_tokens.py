@@ -4,7 +4,7 @@ A token is a word, a number, a string or an operator. Keywords, built-in functio
 (``.append``), numbers and strings keep their spelling; every other name becomes the same token. Brackets that only
 group, commas, colons and line ends are no tokens, since formatters move them; what ``code_cleaning`` blanks is not seen
 either. One set of rules for all languages and for code that no parser reads, in NumPy over many documents at once: the
-standard library's ``tokenize`` reads Python that parses, Pygments has a quarter of the speed and wants to know the language.
+standard library's ``tokenize`` reads Python that parses, Pygments has a quarter of the speed and asks for the language.
 """
 
 from collections.abc import Sequence
