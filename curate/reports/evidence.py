@@ -105,7 +105,7 @@ def describe_hit(hit: dict[str, Any]) -> list[str]:
     figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {format_whole_percent(hit['coverage'])} of its words"
     turn = "" if hit["turn"] is None else f", turn {hit['turn']} ({hit['role']})"
     lines = wrap_parts(ACTIONS[hit["action"]], split_line(fold_whitespace(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
-    here, there = find_marks(hit["matched_text"], hit["eval_text"])
+    here, there = find_marks(hit["matched_text"], hit["eval_text"], hit["part"])
     before, after = hit["before"] or "", hit["after"] or ""
     moved = [(first + len(before), last + len(before)) for first, last in here]
     text = make_excerpt(before + hit["matched_text"] + after, moved, hit["start"] > len(before), len(after) < CONTEXT)

@@ -53,7 +53,7 @@ HITS = pa.schema(
         ("role", pa.string()),  # whose turn it is
         ("eval_set", pa.large_string()),
         ("eval_id", pa.large_string()),
-        ("part", pa.string()),  # question, whole (with its context, choices, answer), context, answer
+        ("part", pa.string()),  # question, answered, choices, in_context, context, answer; solution: code
         ("verdict", pa.string()),  # contaminated or review
         ("action", pa.string()),  # drop (the document is rejected), mark, cut (the span goes), none (for review)
         ("rule", pa.string()),

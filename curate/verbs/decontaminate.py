@@ -3,7 +3,7 @@
 It cannot silently do nothing: no eval item, no document, or a planted item that is not found is an error.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,6 +47,9 @@ def decontaminate(
     method: Annotated[Method, typer.Option(help="How candidates are found: exactly, or by MinHash windows.")] = "ngram",
     action: Annotated[Action, typer.Option(help="What becomes of a contaminated document.")] = "drop",
     turns: Annotated[Turns, typer.Option(help="Which turns of conversations are searched.")] = "all",
+    no_code: Annotated[
+        bool, typer.Option("--no-code", help="Do not search for solutions in code whatever their names.")
+    ] = False,
     eval_fields: Annotated[
         str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution."), COMMAS
     ] = None,
@@ -73,8 +76,8 @@ def decontaminate(
     """Find the documents that contain items of eval sets, and return the hits by set with the recall that was measured.
 
     Replaces the hits of the run. Every call first plants eval items in copies of some documents and searches for them.
-    ``filter`` and ``export`` drop contaminated documents; with ``--action mark`` they are marked, with ``cut-span`` the
-    matching passage is cut out on export.
+    Solutions in code are found with other names, layout and comments too. ``filter`` and ``export`` drop contaminated
+    documents; with ``--action mark`` they are marked, with ``cut-span`` the matching passage is cut out on export.
 
     Raises UsageError for options or columns that do not fit, GateError where an eval set has no items, the corpus no
     documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one.
@@ -116,7 +119,7 @@ def decontaminate(
     notes = describe_sets(sets, locked)
     check_not_in_corpus(sets, read)
     items = [item for eval_set in sets for item in eval_set.items]
-    detector = make_detector(items, method)
+    detector = make_detector(items, method, not no_code)
     check_matchable(detector, sets)
     job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
     if not verify:
@@ -130,8 +133,9 @@ def decontaminate(
     summary = job.summarise(tally, seconds, recall, notes)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
     write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
-    given = {"method": method, "action": action, "turns": turns, "eval_fields": eval_fields, "lock": lock}
-    defaults = {"method": "ngram", "action": "drop", "turns": "all"}
+    given: dict[str, Any] = {"method": method, "action": action, "turns": turns, "no_code": no_code}
+    given |= {"eval_fields": eval_fields, "lock": lock}
+    defaults = {"method": "ngram", "action": "drop", "turns": "all", "no_code": False}
     given = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
     job.complete(tally, summary, {"evals": as_list(evals), "options": given})
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

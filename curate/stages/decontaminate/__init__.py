@@ -3,6 +3,7 @@
 evalsets/       benchmarks read: items, columns, lock     queries         what an item is searched by
 ngram_index     candidates by word triples                minhash_index   candidates by MinHash windows
 alignment       candidate and document word by word       surprisal       bits of surprise of common words
+solutions/      solutions in code, whatever their names
 matches         verdict and evidence                      thresholds      the bits that a verdict needs
 canaries        planted items: the recall                 detector        the above in one
 scan            all slices of a corpus                    hits_table      the table

@@ -15,6 +15,7 @@ from curate.stages.decontaminate.ngram_index import (
 )
 from curate.stages.decontaminate.options import Method
 from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, make_queries
+from curate.stages.decontaminate.solutions import SolutionSearch, make_solution_search
 from curate.stages.decontaminate.surprisal import load_word_model
 
 BATCH_CHARS = 250_000
@@ -34,6 +35,8 @@ class Detector:
     index: NgramIndex
     signed: SignedQueries | None
     """The signatures of the queries, for ``minhash``."""
+    solutions: SolutionSearch | None = None
+    """The items' solutions as tokens of code; None where there are none, or they are not searched for."""
 
     def find(self, batch: CandidateBatch) -> Candidates:
         """Return the candidates of a batch by the detector's method."""
@@ -50,10 +53,18 @@ class Detector:
         for pieces in group_pieces(texts, self.overlap):
             piece_texts = [piece for _, _, piece in pieces]
             batch = make_batch(piece_texts)
-            for match in judge_candidates(self.queries, batch, piece_texts, self.find(batch)):
+            found = judge_candidates(self.queries, batch, piece_texts, self.find(batch))
+            found += self.solutions.scan(piece_texts) if self.solutions else []
+            for match in found:
                 number, base, _ = pieces[match.document]
                 matches.append(replace(match, document=number, start=match.start + base, end=match.end + base))
         return keep_best_matches(matches)
+
+    @property
+    def unmatchable(self) -> tuple[int, ...]:
+        """Return the indices of the items that neither a query nor a solution identifies."""
+        found = set(self.solutions.queries.items.tolist()) if self.solutions else set()
+        return tuple(number for number in self.queries.unmatchable if number not in found)
 
     @property
     def overlap(self) -> int:
@@ -61,11 +72,11 @@ class Detector:
         return max(OVERLAP_CHARS, 2 * max((len(query.text) for query in self.queries.queries), default=0))
 
 
-def make_detector(items: Sequence[IndexedItem], method: Method = "ngram") -> Detector:
-    """Return a detector of some eval items."""
+def make_detector(items: Sequence[IndexedItem], method: Method = "ngram", code: bool = True) -> Detector:
+    """Return a detector of some eval items; with ``code`` their solutions are found whatever their names."""
     queries = make_queries(items, load_word_model())
     signed = sign_queries(queries) if method == "minhash" else None
-    return Detector(method, queries, make_index(queries), signed)
+    return Detector(method, queries, make_index(queries), signed, make_solution_search(items) if code else None)
 
 
 def group_pieces(texts: Sequence[str], overlap: int) -> Iterator[list[tuple[int, int, str]]]:

@@ -71,7 +71,7 @@ def check_not_in_corpus(sets: "Sequence[EvalSet]", corpus: "Corpus") -> None:
 def check_matchable(detector: "Detector", sets: "Sequence[EvalSet]") -> None:
     """Raise GateError where no eval item can be searched for."""
     num_items = sum(len(eval_set.items) for eval_set in sets)
-    if len(detector.queries.unmatchable) == num_items:
+    if len(detector.unmatchable) == num_items:
         message = f"all {num_items:,} eval items are too short or too common to be searched for"
         raise GateError(
             f"{message}, so a clean result proves nothing",

@@ -19,7 +19,7 @@ from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime import console
 from curate.runtime.disk import files
 from curate.runtime.work import threads
-from curate.stages.decontaminate import canaries, hits_table, surprisal, thresholds
+from curate.stages.decontaminate import canaries, hits_table, solutions, surprisal, thresholds
 from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
 from curate.stages.decontaminate.options import Action, Method, Turns
 from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
@@ -144,6 +144,7 @@ class DecontaminationJob:
         """Return what the hits depend on; other values make them stale."""
         sets = {one.name: one.fingerprint for one in self.sets}
         rule = [thresholds.VERSION, surprisal.VERSION]
+        rule += [solutions.VERSION] if self.detector.solutions else []
         return {
             "corpus": self.corpus.identity(),
             "evals": sets,
@@ -171,7 +172,7 @@ class DecontaminationJob:
             message = "no document was scanned, so a clean result proves nothing"
             raise GateError(message, count_unscanned(counts))
         unmatchable: dict[str, list[str]] = {}
-        for number in self.detector.queries.unmatchable:
+        for number in self.detector.unmatchable:
             unmatchable.setdefault(self.items[number].set, []).append(self.items[number].id)
         strongest, weakest = hits_table.select_extremes(self.run, SHOWN)
         often = hits_table.describe_frequent_items(self.run, counts.counts["scanned"])
@@ -200,6 +201,7 @@ class DecontaminationJob:
             report=None,
             notes=(*notes, *often),
             seconds=seconds,
+            solutions=len(self.detector.solutions.queries) if self.detector.solutions else 0,
         )
 
     def complete(self, counts: "HitCounts", summary: DecontaminationSummary, request: Mapping[str, Any]) -> None:

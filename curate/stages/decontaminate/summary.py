@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BLIND = "blind to paraphrase and translation; words were compared, not meanings"
+"""What no comparison of words finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class DecontaminationSummary:
     fail_on_hit: bool = False
     verified: bool = False
     """Whether an export was searched and nothing written."""
+    solutions: int = 0
+    """Solutions in code that were searched for by their tokens, whatever their names."""
 
     @property
     def exit_code(self) -> int:

@@ -16,12 +16,12 @@ from curate.stages.decontaminate import thresholds
 from curate.stages.decontaminate.hits_table import CONTEXT
 from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
-    RULES,
     Hit,
     describe_action,
     describe_excess,
     describe_method,
     list_funnel,
+    list_rules,
     name_item,
     name_place,
 )
@@ -43,6 +43,7 @@ PARTS = {
     "in_context": "the question with its context",
     "context": "the context alone",
     "answer": "the answer alone",
+    "solution": "the solution, by its code",
 }
 KINDS = {
     "verbatim": "as they are",
@@ -101,7 +102,7 @@ def make_page(summary: DecontaminationSummary, hits: Sequence[Hit]) -> str:
         "excess": describe_excess(summary),
     }
     values |= {"choices": count_choices(cards), "bound": thresholds, "blind": BLIND, "listed": LISTED}
-    values |= {"rules": RULES, "parts": PARTS, "kinds": KINDS}
+    values |= {"rules": list_rules(summary), "parts": PARTS, "kinds": KINDS}
     return templates.get_template("contamination.html.j2").render(values)
 
 
@@ -126,7 +127,7 @@ def make_cards(hits: Sequence[Hit]) -> list[HitCard]:
     positions = {make_key(hit): index for index, hit in enumerate(sorted(hits, key=make_key))}
     cards = []
     for hit in hits:
-        in_document, in_item = find_marks(hit["matched_text"][:most], hit["eval_text"])
+        in_document, in_item = find_marks(hit["matched_text"][:most], hit["eval_text"], hit["part"])
         texts = show_document(hit, in_document, most), show_item(hit["eval_text"], in_item, most)
         cards.append(HitCard(hit, *texts, best[hit["file"], hit["row"]] is hit, positions[make_key(hit)]))
     return cards

@@ -18,11 +18,11 @@ from curate.runtime.text import (
 from curate.stages.decontaminate.hits_table import CONTEXT
 from curate.stages.decontaminate.report.highlights import Span, find_marks, split_marked
 from curate.stages.decontaminate.report.wording import (
-    RULES,
     Hit,
     describe_excess,
     describe_method,
     list_funnel,
+    list_rules,
     name_item,
     name_place,
 )
@@ -42,7 +42,7 @@ def render_result(summary: DecontaminationSummary) -> str:
     """Return the result in lines of at most 100 columns (a path may make one longer), without colour."""
     blocks = [
         [*_render_scan(summary), *_render_funnel(summary)],
-        _render_sets(summary.sets),
+        _render_sets(summary.sets, list_rules(summary)),
         _render_canaries(summary),
         _render_hits("strongest hits", summary.strongest),
         _render_hits("weakest hits", summary.weakest),
@@ -64,14 +64,14 @@ def _render_funnel(summary: DecontaminationSummary) -> list[str]:
     return [f"{name:<{LABEL}}{many:>11,}  {format_share(many, read):>7}   {note}".rstrip() for name, many, note in rows]
 
 
-def _render_sets(sets: Sequence[EvalSetReport]) -> list[str]:
-    names = ("items", "unmatchable", "items hit", "documents", "review", *RULES)
-    widths = [7, 13, 11, 11, 8, 8, 9, 9]
+def _render_sets(sets: Sequence[EvalSetReport], shown: Sequence[str]) -> list[str]:
+    names = ("items", "unmatchable", "items hit", "documents", "review", *shown)
+    widths = [7, 13, 11, 11, 8, *(max(8, len(rule) + 2) for rule in shown)]
     wide = WIDTH - sum(widths)
     lines = [f"{'eval set':<{wide}}" + "".join(f"{name:>{each}}" for name, each in zip(names, widths, strict=True))]
     for one in sets:
         name = shorten(fold_whitespace(one.name), wide - 1)
-        rules = (one.rules.get(rule, 0) for rule in RULES)
+        rules = (one.rules.get(rule, 0) for rule in shown)
         numbers = [one.items, len(one.unmatchable), one.items_hit, one.documents, one.review, *rules]
         row = "".join(f"{number:>{each},}" for number, each in zip(numbers, widths, strict=True))
         lines.append(name + " " * (wide - count_columns(name)) + row)
@@ -111,7 +111,7 @@ def _render_hits(label: str, hits: Sequence[Hit]) -> list[str]:
         ]
         parts = [names[0], *figures, *(name for name in names[1:] if name)]
         lines += wrap_parts("", parts, "   ", 2)
-        in_document, in_item = find_marks(hit["matched_text"], hit["eval_text"])
+        in_document, in_item = find_marks(hit["matched_text"], hit["eval_text"], hit["part"])
         before, text = len(hit["before"]), hit["before"] + hit["matched_text"] + hit["after"]
         moved = [(first + before, last + before) for first, last in in_document]
         begun, ended = hit["start"] > before, len(hit["after"]) < CONTEXT

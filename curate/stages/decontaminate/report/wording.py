@@ -7,11 +7,19 @@ from curate.stages.decontaminate.summary import DecontaminationSummary
 
 Hit = Mapping[str, Any]
 
-RULES = ("exact", "aligned", "partial")
+RULES = ("exact", "aligned", "partial", "renamed")
+RARE_RULES = ("renamed",)
+"""Rules that tables show only where something was found by them."""
 METHODS = {
     "ngram": "by word n-grams, exactly",
     "minhash": "by MinHash windows, an estimate",
 }
+
+
+def list_rules(summary: DecontaminationSummary) -> tuple[str, ...]:
+    """Return the rules that tables show."""
+    used = {rule for one in summary.sets for rule in one.rules}
+    return tuple(rule for rule in RULES if rule in used or rule not in RARE_RULES)
 
 
 def name_item(hit: Hit) -> str:
@@ -28,7 +36,8 @@ def name_place(hit: Hit) -> str:
 def describe_method(summary: DecontaminationSummary) -> str:
     """Return how documents were searched."""
     turns = "" if summary.turns in (None, "all") else f", {summary.turns} turns alone"
-    return METHODS.get(summary.method, summary.method) + turns
+    code = f", and {summary.solutions:,} solutions by their code" if summary.solutions else ""
+    return METHODS.get(summary.method, summary.method) + code + turns
 
 
 def describe_action(summary: DecontaminationSummary) -> str:
