@@ -54,6 +54,22 @@ def rank_sft(
     schema: Annotated[
         str | None, typer.Option(help="Schema of all datasets, such as alpaca or messages.  [default: detected]")
     ] = None,
+    prompt_field: Annotated[
+        str | None,
+        typer.Option(help="Columns of the question, joined; NAME=COLUMN for one dataset.  [default: detected]"),
+        COMMAS,
+    ] = None,
+    response_field: Annotated[
+        str | None, typer.Option(help="Column of the answer, or NAME=COLUMN.  [default: detected]"), COMMAS
+    ] = None,
+    messages_field: Annotated[
+        str | None, typer.Option(help="Column of the messages, or NAME=COLUMN.  [default: detected]"), COMMAS
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(help="Roles of the messages as user, assistant, system, tool: customer=user,agent=assistant."),
+        COMMAS,
+    ] = None,
     template: Annotated[
         str,
         typer.Option(
@@ -112,7 +128,7 @@ def rank_sft(
     from curate.rundir.guards.claims import claim_folder
     from curate.rundir.guards.ownership import check_outside
     from curate.runtime.disk.files import check_output_directory, expand_home
-    from curate.sft.datasets import open_sets
+    from curate.sft.datasets import name_fields, name_sets, open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
     from curate.sft.measuring.response_cache import open_response_cache
     from curate.sft.ranking.rank import rank_datasets
@@ -131,7 +147,9 @@ def rank_sft(
     measure = check_ranking_options(by, sample_size, draws, show_mask)
     options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap)
     variants = list_variants(model, models, template)
-    sets = open_sets(as_list(data), schema, on_error)
+    datasets = as_list(data)
+    fields = name_fields(list(name_sets(datasets)), prompt_field, response_field, messages_field, role)
+    sets = open_sets(datasets, schema, on_error, fields)
     if show_mask is not None:
         from curate.sft.measuring.show_mask import show_masks
 

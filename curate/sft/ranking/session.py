@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.chat.fields import FieldNames
 from curate.errors import Interrupted, ModelError
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
@@ -119,7 +120,7 @@ class RankingSession:
             "turns": self.options.turns,
             "end_of_turn": self.options.end_of_turn,
         }
-        origin = {**variant, "dataset": dataset.corpus.identity(), "schema": dataset.schema}
+        origin = {**variant, "dataset": dataset.corpus.identity(), "schema": dataset.spelled_schema}
         sample = self.samples[dataset.name]
         if sample.marks or MARKED in sample.refused:
             origin["marks"] = MARKS
@@ -183,4 +184,14 @@ def describe_sample(dataset: InstructionSet, sample: DatasetSample) -> str:
     schemas = sample.schemas.items()
     kinds = ", ".join(f"{name} {rows:,}" if len(schemas) > 1 else name for name, rows in schemas)
     drawn = f"{len(sample.examples):,} of " if len(sample.examples) < sample.available else ""
-    return f"{dataset.name}   {sample.rows:,} rows, {kinds}   {drawn}{sample.available:,} examples"
+    named = describe_fields(dataset.fields)
+    return f"{dataset.name}   {sample.rows:,} rows, {kinds}{named}   {drawn}{sample.available:,} examples"
+
+
+def describe_fields(fields: FieldNames) -> str:
+    """Return the names that a dataset has for its columns, in brackets behind its schema; nothing without names."""
+    parts = [f"{key} in {' and '.join(getattr(fields, key))}" for key in ("messages", "prompt", "response")]
+    parts = [part for part, key in zip(parts, ("messages", "prompt", "response"), strict=True) if getattr(fields, key)]
+    parts += [f"transcripts in {' and '.join(fields.transcripts)}"] if fields.transcripts else []
+    parts += [f"{own} is {standard}" for own, standard in fields.roles]
+    return f" ({'; '.join(parts)})" if parts else ""
