@@ -89,6 +89,12 @@ def rank_sft(
     until_separated: Annotated[
         bool, typer.Option("--until-separated", help="Draw more examples of neighbours that are not separated.")
     ] = False,
+    apart: Annotated[
+        bool, typer.Option("--apart/--no-apart", help="Rank datasets in a language that the base does not read apart.")
+    ] = True,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside/--no-set-aside", help="Give no rank to a dataset that repeats its answers.")
+    ] = True,
     show_mask: Annotated[
         int | None,
         typer.Option(help="Print this many examples of each dataset with the scored part marked, and stop."),
@@ -145,7 +151,7 @@ def rank_sft(
         trust_remote_code=trust_remote_code,
     )
     measure = check_ranking_options(by, sample_size, draws, show_mask)
-    options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap)
+    options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap, apart, set_aside)
     variants = list_variants(model, models, template)
     datasets = as_list(data)
     fields = name_fields(list(name_sets(datasets)), prompt_field, response_field, messages_field, role)

@@ -3,8 +3,8 @@
     FieldNames(prompt=("task", "details"), response=("reply",))      as instruction, input and output of alpaca
     FieldNames(messages=("dialogue",), roles=(("kunde", "user"),))   as messages
 
-``rename_row`` is all of it: the readers of the schemas know nothing of other names. ``spell`` writes them behind the name
-of a schema, as in ``alpaca?prompt=task&response=reply``, so that a text field says them too.
+``rename_row`` is all of it: the readers of the schemas know nothing of other names. ``spell`` writes them behind the
+name of a schema, as in ``alpaca?prompt=task&response=reply``, so that a text field says them too.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The options that name columns and roles, for all datasets or for one: ``--prompt-field task``, ``--role a=kunde=user``.
+"""Options that name columns and roles, for all datasets or for one: ``--prompt-field task``, ``--role a=kunde=user``.
 
-An option is one word or several with commas. ``NAME=FIELD`` is about the dataset NAME alone, whose words replace those for
-all datasets; a role is ``OWN=STANDARD``, or ``NAME=OWN=STANDARD``.
+An option is one word or several with commas. ``NAME=FIELD`` is about the dataset NAME alone, whose words replace those
+for all datasets; a role is ``OWN=STANDARD``, or ``NAME=OWN=STANDARD``.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -94,7 +94,8 @@ def complete_fields(names: FieldNames, columns: Collection[str], dataset: str) -
         known = pair.asked if missing == "prompt" else pair.answered
         found = tuple(column for column in known if column in columns and column not in getattr(names, side))
         if found and (missing == "response" or found[0] == known[0]):
-            return replace(names, **{missing: found[: MOST[missing]]})
+            found = found[: MOST[missing]]
+            return replace(names, prompt=found) if missing == "prompt" else replace(names, response=found)
     other = next((column for column in columns if column not in getattr(names, side)), "COLUMN")
     message = f"{dataset}: {OPTIONS[side]} is given, and no column is known to hold the {WORDS[missing]}"
     raise CorpusError(

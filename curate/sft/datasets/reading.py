@@ -117,7 +117,7 @@ def open_set(
 ) -> InstructionSet:
     """Open a file, a folder, a pattern, a URL or a split of the Hub, and find the schema of its first rows.
 
-    ``data`` may be ``NAME=PATH`` where no ``name`` is given. ``fields`` are columns and roles as the dataset names them.
+    ``data`` may be ``NAME=PATH`` where no ``name`` is given. ``fields`` are its own names of columns and roles.
     Raises CorpusError where there is nothing to read, no row, or no known schema; UsageError for an unknown ``schema``.
     """
     if schema is not None and schema not in SCHEMAS:

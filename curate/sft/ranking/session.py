@@ -21,6 +21,7 @@ from curate.sft.measuring import response_cache, responses
 from curate.sft.measuring.reader import RankingOptions
 from curate.sft.measuring.response_cache import ResponseCache
 from curate.sft.measuring.responses import RESPONSES, ResponseReader
+from curate.sft.ranking.languages import LanguageTexts, identify_examples
 from curate.sft.ranking.measured_dataset import collect_sums
 from curate.sft.ranking.table import NeighbourPair, RankingTable, rank_measured
 from curate.stages.score.request import comparable_identity
@@ -50,6 +51,8 @@ class RankingSession:
     """Whether the first measurement ignores the cache."""
     samples: dict[str, DatasetSample] = field(default_factory=dict)
     """By the name of the dataset."""
+    languages: dict[str, tuple[int, LanguageTexts]] = field(default_factory=dict)
+    """The size of a sample whose languages are known, and these, by the name of the dataset."""
 
     def draw(self, name: str, count: int | None) -> None:
         """Replace the sample of a dataset by one of ``count`` examples; None: all."""
@@ -128,8 +131,19 @@ class RankingSession:
 
     def rank(self, name_to_responses: Mapping[str, pa.Table]) -> RankingTable:
         """Return the table of the ranking."""
-        measured = [collect_sums(dataset.name, name_to_responses[dataset.name]) for dataset in self.datasets]
-        return rank_measured(measured, self.options.by, self.options.draws, self.options.seed)
+        names = [dataset.name for dataset in self.datasets]
+        measured = [collect_sums(name, name_to_responses[name], self._identify(name)) for name in names]
+        options = self.options
+        return rank_measured(measured, options.by, options.draws, options.seed, options.apart, options.set_aside)
+
+    def _identify(self, name: str) -> LanguageTexts:
+        """Return the languages of a dataset's sample."""
+        examples = self.samples[name].examples
+        known, texts = self.languages.get(name, (0, {}))
+        if known != len(examples):
+            texts = identify_examples(examples)
+            self.languages[name] = (len(examples), texts)
+        return texts
 
     def grow(self, table: RankingTable) -> bool:
         """Draw more examples of neighbours that cannot be told apart yet; return whether any were drawn.
