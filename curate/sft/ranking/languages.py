@@ -119,12 +119,21 @@ class LanguageReading:
     bits_per_letter: float
     bits_per_byte: float
     tokens_per_byte: float
-    is_read: bool
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether it costs the base much more than the language that it reads best."""
+        return self.bits > TWICE or (self.bits > HALF_AGAIN and self.tokens > TWICE)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the base reads it, by comparison and by itself."""
+        return not self.is_strange and self.bits_per_letter <= HARD
 
     def describe(self) -> str:
         """Return the verdict with its numbers, as part of a sentence."""
         numbers = f"{self.bits_per_byte:.2f} bits and {self.tokens_per_byte:.2f} tokens a byte"
-        if self.code == self.best:
+        if not self.is_strange:
             return f"in {name_language(self.code)}, which the base hardly reads: {numbers}"
         by = f"a letter costs {self.bits:.1f} times what it does in {name_language(self.best)}"
         return f"in {name_language(self.code)}, which the base does not read: {by} ({numbers})"
@@ -193,26 +202,23 @@ def judge_languages(datasets: Sequence[DatasetLanguages]) -> dict[str, LanguageR
     best = min(bits, key=lambda code: (bits[code], code), default="")
     readings = {}
     for code, sums in name_to_sums.items():
-        more, pieces = bits[code] / bits[best], tokens[code] / tokens[best]
-        is_strange = more > TWICE or (more > HALF_AGAIN and pieces > TWICE)
         num_bytes = sum(one.num_bytes for one in sums)
         readings[code] = LanguageReading(
             code,
             best,
-            more,
-            pieces,
+            bits[code] / bits[best],
+            tokens[code] / tokens[best],
             bits[code],
             sum(one.bits for one in sums) / num_bytes,
             sum(one.tokens for one in sums) / num_bytes,
-            not is_strange and bits[code] <= HARD,
         )
     return readings
 
 
 def is_apart(dataset: DatasetLanguages, readings: Mapping[str, LanguageReading]) -> bool:
-    """Return whether a dataset is in a language that the base does not read, while it reads that of another."""
+    """Return whether a dataset is in a language that costs the base much more than that of another one."""
     reading = readings.get(dataset.main)
-    return reading is not None and not reading.is_read and readings[reading.best].is_read
+    return reading is not None and reading.is_strange
 
 
 def find_language_flags(dataset: DatasetLanguages, readings: Mapping[str, LanguageReading]) -> tuple[str, ...]:
@@ -220,6 +226,6 @@ def find_language_flags(dataset: DatasetLanguages, readings: Mapping[str, Langua
     reading = readings.get(dataset.main)
     if reading is not None and not reading.is_read:
         return (reading.describe(),)
-    strange = [code for code, one in readings.items() if not one.is_read and dataset.share(code) >= NOTABLE]
+    strange = [code for code, one in readings.items() if one.is_strange and dataset.share(code) >= NOTABLE]
     counts = Counter({code: round(100 * dataset.share(code)) for code in strange})
     return tuple(f"{share} % of it {readings[code].describe()}" for code, share in counts.most_common())
