@@ -25,8 +25,9 @@ from curate.sft.measuring.show_mask import Masks
 from curate.sft.ranking.summary import Ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from curate.corpus.chat.fields import FieldNames
     from curate.sft.datasets import InstructionSet
 
 Measure = Literal[
@@ -155,6 +156,7 @@ def rank_sft(
     variants = list_variants(model, models, template)
     datasets = as_list(data)
     fields = name_fields(list(name_sets(datasets)), prompt_field, response_field, messages_field, role)
+    check_schema(schema, fields.values())
     sets = open_sets(datasets, schema, on_error, fields)
     if show_mask is not None:
         from curate.sft.measuring.show_mask import show_masks
@@ -176,6 +178,18 @@ def rank_sft(
 def list_paths(sets: "Sequence[InstructionSet]") -> list[str]:
     """Return the paths of all datasets."""
     return [path for one in sets for path in one.corpus.paths]
+
+
+def check_schema(schema: str | None, fields: "Iterable[FieldNames]") -> None:
+    """Raise UsageError for a schema of all datasets where columns of one are named, which have their own."""
+    from curate.sft.datasets.fields import OPTIONS
+
+    for one in fields:
+        if schema is not None and one.schema is not None:
+            option = next(OPTIONS[key] for key in ("messages", "prompt", "response") if getattr(one, key))
+            raise UsageError(
+                f"--schema and {option} are both given; named columns have their own", "leave out --schema"
+            )
 
 
 def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int | None) -> str:

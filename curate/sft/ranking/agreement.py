@@ -94,7 +94,7 @@ class LengthOrder:
 
 
 NO_LENGTH_ORDER = LengthOrder(math.nan, math.nan, 0)
-"""Of too few datasets."""
+"""Of too few datasets, or of equal ones."""
 
 
 def compare_with_length(values_D: Float64Array, lengths_D: Float64Array) -> LengthOrder:
@@ -104,10 +104,12 @@ def compare_with_length(values_D: Float64Array, lengths_D: Float64Array) -> Leng
     out.
     """
     known = np.isfinite(values_D) & np.isfinite(lengths_D)
+    if known.sum() < LEAST:
+        return NO_LENGTH_ORDER
     first, second = _rank_evenly(values_D[known]), _rank_evenly(lengths_D[known])
     size = float(np.sqrt((first @ first) * (second @ second)))
-    if len(first) < LEAST or not size:
-        return LengthOrder(math.nan, math.nan, len(first))
+    if not size:
+        return NO_LENGTH_ORDER
     if len(first) <= EXACT:
         orders = np.array(list(permutations(range(len(first)))))
     else:
