@@ -10,6 +10,7 @@ from typing import Any
 from curate.corpus import Corpus, RawRow, open_records
 from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.fields import NO_NAMES, SPOKEN, FieldNames, find_value, rename_row, spell
+from curate.corpus.chat.messages import ROLE_KEYS
 from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS
 from curate.corpus.chat.types import ConversationError
@@ -190,6 +191,8 @@ def read_row(row: RawRow, dataset: InstructionSet, counts: RowCounts) -> RowOutc
             return read_record(row.record, dataset)
         except ConversationError as error:
             cause, key = str(error), f"{error.location}: expected {error.expected}"
+            if error.location.rpartition(".")[2] in ROLE_KEYS:
+                key += "; --role OWN=STANDARD names others"
     if dataset.corpus.on_error == "stop":
         raise RowError(f"{location}: {cause}", "--on-error quarantine counts such rows and goes on")
     count_reason(counts.unreadable, re.sub(r"\d+", "N", key), f"{location}: {cause}")
