@@ -25,8 +25,9 @@ from curate.sft.measuring.show_mask import Masks
 from curate.sft.ranking.summary import Ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from curate.corpus.chat.fields import FieldNames
     from curate.sft.datasets import InstructionSet
 
 Measure = Literal[
@@ -54,6 +55,22 @@ def rank_sft(
     schema: Annotated[
         str | None, typer.Option(help="Schema of all datasets, such as alpaca or messages.  [default: detected]")
     ] = None,
+    prompt_field: Annotated[
+        str | None,
+        typer.Option(help="Columns of the question, joined; NAME=COLUMN for one dataset.  [default: detected]"),
+        COMMAS,
+    ] = None,
+    response_field: Annotated[
+        str | None, typer.Option(help="Column of the answer, or NAME=COLUMN.  [default: detected]"), COMMAS
+    ] = None,
+    messages_field: Annotated[
+        str | None, typer.Option(help="Column of the messages, or NAME=COLUMN.  [default: detected]"), COMMAS
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(help="Roles of the messages as user, assistant, system, tool: customer=user,agent=assistant."),
+        COMMAS,
+    ] = None,
     template: Annotated[
         str,
         typer.Option(
@@ -73,6 +90,12 @@ def rank_sft(
     until_separated: Annotated[
         bool, typer.Option("--until-separated", help="Draw more examples of neighbours that are not separated.")
     ] = False,
+    apart: Annotated[
+        bool, typer.Option("--apart/--no-apart", help="Rank datasets in a language that the base does not read apart.")
+    ] = True,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside/--no-set-aside", help="Give no rank to a dataset that repeats its answers.")
+    ] = True,
     show_mask: Annotated[
         int | None,
         typer.Option(help="Print this many examples of each dataset with the scored part marked, and stop."),
@@ -112,7 +135,7 @@ def rank_sft(
     from curate.rundir.guards.claims import claim_folder
     from curate.rundir.guards.ownership import check_outside
     from curate.runtime.disk.files import check_output_directory, expand_home
-    from curate.sft.datasets import open_sets
+    from curate.sft.datasets import name_fields, name_sets, open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
     from curate.sft.measuring.response_cache import open_response_cache
     from curate.sft.ranking.rank import rank_datasets
@@ -129,9 +152,12 @@ def rank_sft(
         trust_remote_code=trust_remote_code,
     )
     measure = check_ranking_options(by, sample_size, draws, show_mask)
-    options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap)
+    options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap, apart, set_aside)
     variants = list_variants(model, models, template)
-    sets = open_sets(as_list(data), schema, on_error)
+    datasets = as_list(data)
+    fields = name_fields(list(name_sets(datasets)), prompt_field, response_field, messages_field, role)
+    check_schema(schema, fields.values())
+    sets = open_sets(datasets, schema, on_error, fields)
     if show_mask is not None:
         from curate.sft.measuring.show_mask import show_masks
 
@@ -152,6 +178,18 @@ def rank_sft(
 def list_paths(sets: "Sequence[InstructionSet]") -> list[str]:
     """Return the paths of all datasets."""
     return [path for one in sets for path in one.corpus.paths]
+
+
+def check_schema(schema: str | None, fields: "Iterable[FieldNames]") -> None:
+    """Raise UsageError for a schema of all datasets where columns of one are named, which have their own."""
+    from curate.sft.datasets.fields import OPTIONS
+
+    for one in fields:
+        if schema is not None and one.schema is not None:
+            option = next(OPTIONS[key] for key in ("messages", "prompt", "response") if getattr(one, key))
+            raise UsageError(
+                f"--schema and {option} are both given; named columns have their own", "leave out --schema"
+            )
 
 
 def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int | None) -> str:

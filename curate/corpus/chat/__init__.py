@@ -7,4 +7,5 @@ types      Turn, Conversation, ConversationError       schemas    the table of s
 messages   roles, typed content, tool calls            detect     which schema the rows of a dataset follow
 pairs      questions with answers, preferences         rows       conversations as the text field of a corpus
 trees      trees of messages, depth first              learning_marks   which turns a model is not to learn
+fields     columns and roles that a user names         written    messages in one string: Python lists, transcripts
 """

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from curate.corpus.chat.learning_marks import mark_turns, read_marks
 from curate.corpus.chat.types import ConversationError, Turn
+from curate.corpus.chat.written import read_python_list
 
 # Roles of: OpenAI (developer, function, tool), ShareGPT and FastChat (human, gpt, chatgpt, bing, bard), OpenAssistant
 # (prompter), LLaMA-Factory (function_call, observation), Gemini and Gemma (model), Llama 3.1 (ipython), Qwen and
@@ -108,12 +109,13 @@ def read_column(row: Mapping[str, object], column: str, role: str | None, skippe
         ]
     text = _as_text(value, column, "a string or messages" if role else "a list of messages")
     if role is None and text.strip() not in ("", "[]"):
-        raise ConversationError(column, describe_value(value), "a list of messages")
+        written = "; a text in brackets must be JSON or a complete Python list" if text.lstrip()[:1] == "[" else ""
+        raise ConversationError(column, describe_value(value), f"a list of messages{written}")
     return [Turn(role, text)] if role and text.strip() else []
 
 
 def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None:
-    """Return the messages in a JSON string, None for other strings.
+    """Return the messages in a JSON string, or in that of a Python list; None for other strings.
 
     With ``known`` one message needs a known role, since an answer may be JSON itself; an unknown role beside it is an
     error of ``read_message``.
@@ -123,7 +125,7 @@ def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None
     try:
         messages = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        messages = read_python_list(text)
     if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
         return None
     return messages if not known or any(map(_find_role, messages)) else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from curate.corpus.chat.fields import list_read_columns, read_spelling
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation
 from curate.corpus.chat.types import ConversationError, Turn
 from curate.corpus.values.json_records import BadRowError
@@ -16,14 +17,22 @@ Turns = tuple[Turn, ...]
 
 
 def find_conversation(field: str | None) -> str | None:
-    """Return the schema that a text field ``@SCHEMA`` names, None for a column."""
+    """Return the schema that a text field ``@SCHEMA`` names, None for a column.
+
+    Behind the schema may stand the names that a dataset has for its columns (``curate.corpus.chat.fields.spell``).
+    """
     name = (field or "").removeprefix(MARK)
-    return name if field == MARK + name and name in SCHEMAS else None
+    try:
+        schema, _ = read_spelling(name)
+    except ValueError:
+        return None
+    return name if field == MARK + name and schema in SCHEMAS else None
 
 
 def list_columns(schema: str) -> tuple[str, ...]:
     """Return every column that a schema may read, in the order of its turns."""
-    return SCHEMAS[schema].columns
+    name, names = read_spelling(schema)
+    return list_read_columns(SCHEMAS[name].columns, names)
 
 
 def take_turns(record: Mapping[str, object], schema: str) -> Turns:

@@ -20,7 +20,8 @@ Conventions that bind every schema:
 - A message is one turn: its reasoning where that is plain text, its content, its tool calls as JSON, with a blank line
   between two. It may use role or from, and content, value or text.
 - Of a content's typed parts, text, reasoning and tool calls are read; others (images, audio, …) are skipped, counted.
-- A list of messages may be stored as a JSON string, and may stand for the string of a prompt or an answer (TRL).
+- A list of messages may be stored as a JSON string, or as the text of a Python list, and may stand for the string of a
+  prompt or an answer (TRL).
 - Several columns of a question are joined by a blank line; several answers are a turn each; equal ones count once.
 - Null, NaN (a missing value of pandas) and white space are no text. Numbers are text; booleans are an error.
 - Texts are kept as they are; nothing is stripped from a turn that has text.
@@ -33,6 +34,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from curate.corpus.chat.fields import read_spelling, rename_row
 from curate.corpus.chat.messages import MESSAGE_COLUMNS, SYSTEM_COLUMNS, has_messages, read_messages
 from curate.corpus.chat.pairs import PAIRS, PREFERENCE, PairSchema, has_pair, read_instances, read_pair, read_preference
 from curate.corpus.chat.trees import has_tree, read_tree
@@ -108,8 +110,9 @@ def read_turns(row: Row, schema: str) -> list[Turn]:
 
 def read_conversation(row: Row, schema: str) -> Conversation:
     """Return the turns of one row, and the types of the parts that were skipped. Raises what ``read_turns`` does."""
-    if schema not in SCHEMAS:
+    name, names = read_spelling(schema)
+    if name not in SCHEMAS:
         raise ValueError(f"unknown schema {schema!r}; expected one of {', '.join(SCHEMAS)}")
     skipped: list[str] = []
-    turns = SCHEMAS[schema].read(row, skipped)
+    turns = SCHEMAS[name].read(rename_row(row, names), skipped)
     return Conversation(tuple(turns), tuple(skipped))

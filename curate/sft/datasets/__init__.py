@@ -6,10 +6,12 @@
 
 Every row is counted: it gives examples, or is refused since there is nothing to learn, or is unreadable.
 
-names     NAME=PATH, names from paths    reading   schema, rows as examples, reasons
-sampling  the sample                     strata    the order in which examples are drawn
+names     NAME=PATH, names from paths    reading       rows as examples, reasons
+sampling  the sample                     strata        the order in which examples are drawn
+fields    options that name columns      recognition   the schema by the first rows, or what was found in its place
 """
 
+from curate.sft.datasets.fields import name_fields
 from curate.sft.datasets.names import name_sets
 from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, open_set, open_sets
 from curate.sft.datasets.sampling import DatasetSample, draw_sample, hash_example
@@ -21,6 +23,7 @@ __all__ = [
     "RowCount",
     "draw_sample",
     "hash_example",
+    "name_fields",
     "name_sets",
     "open_set",
     "open_sets",

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curate.corpus import Corpus, RawRow, open_records
 from curate.corpus.chat.detect import detect_schema
+from curate.corpus.chat.fields import NO_NAMES, SPOKEN, FieldNames, find_value, rename_row, spell
+from curate.corpus.chat.messages import ROLE_KEYS
 from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS
 from curate.corpus.chat.types import ConversationError
 from curate.errors import CorpusError, RowError, UsageError
+from curate.runtime.text import command, quote_path, quote_word
+from curate.sft.datasets.fields import complete_fields
 from curate.sft.datasets.names import name_sets
+from curate.sft.datasets.recognition import (
+    are_messages,
+    find_schema,
+    find_transcripts,
+    holds_messages,
+    keep_filled,
+    read_start,
+    require_named,
+    suggest_roles,
+)
 from curate.sft.examples import NO_TURNS, Example, NothingToLearnError, read_examples
 
-START_ROWS = 100
 LOCATIONS = 3
 """Rows that are named for each reason."""
 REASONS = 50
@@ -25,10 +37,6 @@ REASONS = 50
 OTHER_REASON = "other reasons"
 
 WHERE = re.compile(r"^(line|element|record|row) \d+(, byte \d+)?: ")
-HINT = (
-    "known columns are messages, conversations, instruction and output, prompt and completion, question and answer, "
-    f"chosen and rejected, …; choose a schema with --schema: {', '.join(SCHEMAS)}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,14 @@ class InstructionSet:
     schema: str
     """The schema of most of the first rows. Rows of other schemas are read by those, unless ``schema_given``."""
     schema_given: bool
-    """Whether the user named the schema; then it holds for every row."""
+    """Whether the user named the schema or its columns; then it holds for every row."""
+    fields: FieldNames = NO_NAMES
+    """The names of its columns and roles, where they are not those of the schema."""
+
+    @property
+    def spelled_schema(self) -> str:
+        """The schema with these names, as the text field of a corpus has it."""
+        return spell(self.schema, self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +114,12 @@ def open_set(
     *,
     name: str | None = None,
     on_error: str = "quarantine",
+    fields: FieldNames = NO_NAMES,
 ) -> InstructionSet:
     """Open a file, a folder, a pattern, a URL or a split of the Hub, and find the schema of its first rows.
 
-    ``data`` may be ``NAME=PATH`` where no ``name`` is given. Raises CorpusError where there is nothing to read, no row,
-    or no known schema; UsageError for an unknown ``schema``.
+    ``data`` may be ``NAME=PATH`` where no ``name`` is given. ``fields`` are its own names of columns and roles.
+    Raises CorpusError where there is nothing to read, no row, or no known schema; UsageError for an unknown ``schema``.
     """
     if schema is not None and schema not in SCHEMAS:
         raise UsageError(
@@ -112,55 +128,34 @@ def open_set(
     if name is None:
         ((name, data),) = name_sets([data]).items()
     corpus = open_records([data], on_error=on_error)
-    return InstructionSet(name, corpus, schema or find_schema(name, corpus), schema is not None)
+    start = read_start(corpus)
+    if schema is None and not start.rows:
+        if start.reason is not None:
+            raise CorpusError(f"{name}: none of its rows can be read; the first: {start.reason}")
+        raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row")
+    given = fields.schema
+    if given is not None:
+        fields = complete_fields(fields, start.columns, name)
+        require_named(name, start, fields)
+    known = given or schema
+    if known is None:
+        known, fields = find_schema(name, data, start, fields)
+    fields = replace(fields, transcripts=find_transcripts(known, start, fields))
+    return InstructionSet(name, corpus, known, bool(given or schema), fields)
 
 
-def open_sets(data: Sequence[str], schema: str | None, on_error: str) -> list[InstructionSet]:
-    """Open datasets, each under a name that no other has. Raises what ``name_sets`` and ``open_set`` raise."""
-    return [open_set(path, schema, name=name, on_error=on_error) for name, path in name_sets(data).items()]
+def open_sets(
+    data: Sequence[str], schema: str | None, on_error: str, fields: Mapping[str, FieldNames] | None = None
+) -> list[InstructionSet]:
+    """Open datasets, each under a name that no other has; ``fields`` has the names of their columns by these.
 
-
-def find_schema(name: str, corpus: Corpus) -> str:
-    """Return the schema of the first ``START_ROWS`` readable rows.
-
-    Raises CorpusError where no row can be read, or they follow no known schema.
+    Raises what ``name_sets`` and ``open_set`` raise.
     """
-    reason: str | None = None
-    rows: list[Mapping[str, object]] = []
-    for row in corpus.records():
-        if row.reason is not None:
-            reason = reason or f"{row.file}: {row.reason}"
-        elif row.record is not None:
-            rows.append(row.record)
-        if len(rows) == START_ROWS:
-            break
-    columns = dict.fromkeys(column for row in rows for column in row)
-    if schema := choose_schema(columns, rows):
-        return schema
-    if rows:
-        raise CorpusError(f"{name}: its rows follow no known schema; {describe_columns(columns)}", HINT)
-    if reason is not None:
-        raise CorpusError(f"{name}: none of its rows can be read; the first: {reason}")
-    raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row")
-
-
-def choose_schema(columns: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> str | None:
-    """Return the schema that most rows have by the columns they fill; ties go to that of all columns together."""
-    together = detect_schema(columns, rows)
-    each = [detect_schema(filled, [filled]) for filled in map(keep_filled, rows)]
-    counts = Counter(schema for schema in each if schema is not None)
-    return max(counts, key=lambda schema: (counts[schema], schema == together), default=together)
-
-
-def keep_filled(record: Mapping[str, object]) -> dict[str, object]:
-    """Return the record without nulls and empty texts."""
-    return {name: value for name, value in record.items() if value is not None and value != ""}
-
-
-def describe_columns(columns: Mapping[str, Any]) -> str:
-    """Return the first twenty column names as part of an error message."""
-    names = list(columns)
-    return f"they have: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "they have no columns"
+    named = fields or {}
+    return [
+        open_set(path, schema, name=name, on_error=on_error, fields=named.get(name, NO_NAMES))
+        for name, path in name_sets(data).items()
+    ]
 
 
 def read_set(dataset: InstructionSet, counts: RowCounts) -> Iterator[DrawnExample]:
@@ -193,9 +188,11 @@ def read_row(row: RawRow, dataset: InstructionSet, counts: RowCounts) -> RowOutc
     key = WHERE.sub("", cause)
     if row.record is not None:
         try:
-            return read_record(row.record, dataset.schema, dataset.schema_given)
+            return read_record(row.record, dataset)
         except ConversationError as error:
             cause, key = str(error), f"{error.location}: expected {error.expected}"
+            if error.location.rpartition(".")[2] in ROLE_KEYS:
+                key += "; --role OWN=STANDARD names others"
     if dataset.corpus.on_error == "stop":
         raise RowError(f"{location}: {cause}", "--on-error quarantine counts such rows and goes on")
     count_reason(counts.unreadable, re.sub(r"\d+", "N", key), f"{location}: {cause}")
@@ -209,13 +206,15 @@ def count_reason(reason_to_count: dict[str, RowCount], reason: str, location: st
     reason_to_count[reason] = reason_to_count.get(reason, RowCount()).add(location)
 
 
-def read_record(record: Mapping[str, object], schema: str, schema_given: bool) -> RowOutcome:
+def read_record(record: Mapping[str, Any], dataset: InstructionSet) -> RowOutcome:
     """Read a row by the schema of its dataset or, unless the user gave that one, by the schema that the row follows.
 
     Raises the ConversationError of the dataset's schema where neither reads the row.
     """
+    schema, schema_given = dataset.schema, dataset.schema_given
     try:
-        outcome = read_by(record, schema)
+        renamed = rename_row(record, dataset.fields)
+        outcome = read_by(renamed, schema)
     except ConversationError:
         if not schema_given and (other := read_otherwise(record, schema)):
             return other
@@ -254,8 +253,21 @@ def explain_no_example(dataset: InstructionSet, counts: RowCounts) -> CorpusErro
     listed = "; ".join(f"{rows.count} × {reason} ({rows.locations[0]})" for reason, rows in reasons[:5])
     columns = ", ".join(dataset.corpus.columns[:20]) or "none"
     rows = f"{counts.rows} row{'s' if counts.rows != 1 else ''}"
-    taken = ", ".join(list_columns(dataset.schema))
+    message = f"{dataset.name}: no example in {rows}: {listed}; the columns are: {columns}"
+    if option := suggest_option(dataset):
+        return CorpusError(message, command(f"rank-sft {quote_path(dataset.corpus.paths[0])}{option}"))
+    taken = ", ".join(list_columns(dataset.spelled_schema))
     return CorpusError(
-        f"{dataset.name}: no example in {rows}: {listed}; the columns are: {columns}",
-        f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}',
+        message, f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}'
     )
+
+
+def suggest_option(dataset: InstructionSet) -> str:
+    """Return the options by which the messages of a dataset could be read, as typed; the empty string for none."""
+    start = read_start(dataset.corpus)
+    column = next((name for name in (*dataset.fields.messages, *SPOKEN) if name in start.columns), None)
+    values = [] if column is None else [find_value(row, column) for row in start.rows]
+    if column is None or dataset.fields.roles or not holds_messages(values):
+        return ""
+    roles = suggest_roles(values)
+    return roles if roles and are_messages(values) else f" --messages-field {quote_word(column)}{roles}"

@@ -38,6 +38,10 @@ class RankingOptions:
     """The name of the measure that ranks."""
     overlap: int | None = None
     """Tokens that a later window re-reads; None: half the window."""
+    apart: bool = True
+    """Whether datasets in a language that the base does not read are ranked apart."""
+    set_aside: bool = True
+    """Whether datasets that repeat their answers are left without a rank."""
 
 
 def list_variants(model: str, models: str | None, template: str) -> list[ModelVariant]:

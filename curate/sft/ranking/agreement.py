@@ -7,13 +7,21 @@ import math
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
 from curate.runtime.arrays import BoolArray, Float64Array
 from curate.sft.ranking.bootstrap import LEVEL, adjust_p_values, find_interval, find_p_values
+from curate.stages.order.permutations import random_bits
 
 LETTERS = string.ascii_letters
+LEAST, EXACT, TRIED = 3, 8, 20_000
+"""Datasets from which an order is compared with that of length; up to which all orders are tried; orders beyond."""
+BY_LENGTH, BY_CHANCE = 0.8, 0.1
+"""An order is one of length from this rank correlation on, where chance gives one as strong less often than this."""
+TINY = 1e-9
+"""Rounding of a correlation."""
 
 
 def group_datasets(order: Sequence[int], apart_DD: BoolArray) -> list[tuple[int, ...]]:
@@ -44,6 +52,12 @@ def _widen_group(order: Sequence[int], apart_DD: BoolArray, *seeds: int) -> tupl
     return tuple(index for index in order if index in members)
 
 
+def join_few(apart_DD: BoolArray, few_D: Sequence[bool]) -> BoolArray:
+    """Return which pairs can be told apart where no dataset of few examples can be, from any other."""
+    enough_D = ~np.array(few_D, np.bool_)
+    return np.asarray(apart_DD & enough_D[:, None] & enough_D[None, :])
+
+
 def label_groups(groups: Sequence[tuple[int, ...]], count: int) -> list[str]:
     """Return the letters of the groups of each of ``count`` datasets: a, ab, b …; from the 53rd on (53), (54) …"""
     names = [LETTERS[number] if number < len(LETTERS) else f"({number + 1})" for number in range(len(groups))]
@@ -60,6 +74,58 @@ def compute_tau(values_a_D: Float64Array, values_b_D: Float64Array) -> float:
     first, second = _sign_pairs(values_a_D[known]), _sign_pairs(values_b_D[known])
     untied = np.count_nonzero(first) * np.count_nonzero(second)
     return float(first @ second) / math.sqrt(untied) if untied else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class LengthOrder:
+    """How far an order is one of length."""
+
+    correlation: float
+    """Spearman's rank correlation of the values with the lengths; NaN for fewer than three datasets."""
+    p_value: float
+    """The share of all orders with a correlation as far from 0."""
+    datasets: int
+
+    @property
+    def is_by_length(self) -> bool:
+        """Whether the order is that of length, or nearly, and that is no likely accident unless it is exactly so."""
+        strength = abs(self.correlation)
+        return strength >= BY_LENGTH and (self.p_value < BY_CHANCE or strength > 1 - TINY)
+
+
+NO_LENGTH_ORDER = LengthOrder(math.nan, math.nan, 0)
+"""Of too few datasets, or of equal ones."""
+
+
+def compare_with_length(values_D: Float64Array, lengths_D: Float64Array) -> LengthOrder:
+    """Return the rank correlation of values with lengths, and how often chance alone gives one as strong.
+
+    All orders of up to ``EXACT`` datasets are tried, and ``TRIED`` random ones of more. Datasets with a NaN are left
+    out.
+    """
+    known = np.isfinite(values_D) & np.isfinite(lengths_D)
+    if known.sum() < LEAST:
+        return NO_LENGTH_ORDER
+    first, second = _rank_evenly(values_D[known]), _rank_evenly(lengths_D[known])
+    size = float(np.sqrt((first @ first) * (second @ second)))
+    if not size:
+        return NO_LENGTH_ORDER
+    if len(first) <= EXACT:
+        orders = np.array(list(permutations(range(len(first)))))
+    else:
+        chance = np.random.Generator(random_bits(0))
+        orders = np.array([chance.permutation(len(first)) for _ in range(TRIED)])
+    found = float(first @ second) / size
+    others = first[orders] @ second / size
+    return LengthOrder(found, float(np.mean(np.abs(others) >= abs(found) - TINY)), len(first))
+
+
+def _rank_evenly(values_D: Float64Array) -> Float64Array:
+    """Return the ranks less their mean; equal values share the mean of their ranks."""
+    below = (values_D[:, None] > values_D[None, :]).sum(axis=1)
+    equal = (values_D[:, None] == values_D[None, :]).sum(axis=1)
+    ranks = below + (equal - 1) / 2
+    return np.asarray(ranks - ranks.mean())
 
 
 def _sign_pairs(values_D: Float64Array) -> Float64Array:

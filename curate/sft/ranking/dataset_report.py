@@ -40,6 +40,7 @@ def describe_dataset(dataset: InstructionSet, sample: DatasetSample, responses: 
         long=int((ok["windows"].to_numpy() > 1).sum()),
         prompt_tokens=float(ok["prompt_tokens"].to_numpy().mean()) if ok.num_rows else float("nan"),
         lengths={f"{share:.0%}": float(np.quantile(tokens, share)) for share in QUANTILES} if ok.num_rows else {},
+        fields=dataset.fields.as_dict(),
         examples=choose_examples(sample.examples, ok),
     )
 

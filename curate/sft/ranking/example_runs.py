@@ -73,7 +73,7 @@ def open_run_corpora(session: RankingSession, out: str) -> dict[str, Corpus]:
 
 
 def _open_run_corpus(dataset: InstructionSet) -> Corpus:
-    paths, schema = list(dataset.corpus.paths), dataset.schema
+    paths, schema = list(dataset.corpus.paths), dataset.spelled_schema
     try:
         return open_corpus(paths, text_field=f"@{schema}", id_field=dataset.corpus.id_field)
     except CorpusError as error:
@@ -156,7 +156,7 @@ def explain_refusals(dataset: InstructionSet) -> dict[RowKey, str]:
     for row in dataset.corpus.records():
         if row.record is not None:
             try:
-                refusal = read_record(row.record, dataset.schema, dataset.schema_given).refusal
+                refusal = read_record(row.record, dataset).refusal
             except ConversationError as error:
                 refusal = str(error)
             if refusal is not None:

@@ -61,13 +61,15 @@ def flatten_dataset(ranked: RankedDataset, variant: str | None) -> dict[str, Any
     row: dict[str, Any] = {
         "variant": variant,
         "name": ranked.name,
-        "rank": ranked.rank,
-        "rank_low": ranked.rank_low,
-        "rank_high": ranked.rank_high,
+        "rank": None if ranked.apart else ranked.rank,
+        "rank_low": None if ranked.apart else ranked.rank_low,
+        "rank_high": None if ranked.apart else ranked.rank_high,
+        "rank_apart": ranked.rank if ranked.apart else None,
         "p_best": ranked.best,
         "group": ranked.group,
         "examples": ranked.examples,
         "set_aside": ranked.set_aside,
+        "language": ranked.language or None,
         "flags": "; ".join(ranked.flags),
     }
     for name, score in ranked.scores.items():

@@ -72,6 +72,8 @@ def rank_datasets(
         chat_model=chat_model,
         readings=chat_comparison.read_three_ways(session, reader, chat_model, reading) if chat_model else (),
         identity=reader.reference.identity,
+        apart=options.apart,
+        set_aside=options.set_aside,
         runs=runs,
     )
     files.write_ranking(session.cache.path, ranking)

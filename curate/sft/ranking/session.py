@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.corpus.chat.fields import FieldNames
 from curate.errors import Interrupted, ModelError
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
@@ -20,6 +21,7 @@ from curate.sft.measuring import response_cache, responses
 from curate.sft.measuring.reader import RankingOptions
 from curate.sft.measuring.response_cache import ResponseCache
 from curate.sft.measuring.responses import RESPONSES, ResponseReader
+from curate.sft.ranking.languages import LanguageTexts, identify_examples
 from curate.sft.ranking.measured_dataset import collect_sums
 from curate.sft.ranking.table import NeighbourPair, RankingTable, rank_measured
 from curate.stages.score.request import comparable_identity
@@ -49,6 +51,8 @@ class RankingSession:
     """Whether the first measurement ignores the cache."""
     samples: dict[str, DatasetSample] = field(default_factory=dict)
     """By the name of the dataset."""
+    languages: dict[str, tuple[int, LanguageTexts]] = field(default_factory=dict)
+    """The size of a sample whose languages are known, and these, by the name of the dataset."""
 
     def draw(self, name: str, count: int | None) -> None:
         """Replace the sample of a dataset by one of ``count`` examples; None: all."""
@@ -119,7 +123,7 @@ class RankingSession:
             "turns": self.options.turns,
             "end_of_turn": self.options.end_of_turn,
         }
-        origin = {**variant, "dataset": dataset.corpus.identity(), "schema": dataset.schema}
+        origin = {**variant, "dataset": dataset.corpus.identity(), "schema": dataset.spelled_schema}
         sample = self.samples[dataset.name]
         if sample.marks or MARKED in sample.refused:
             origin["marks"] = MARKS
@@ -127,8 +131,19 @@ class RankingSession:
 
     def rank(self, name_to_responses: Mapping[str, pa.Table]) -> RankingTable:
         """Return the table of the ranking."""
-        measured = [collect_sums(dataset.name, name_to_responses[dataset.name]) for dataset in self.datasets]
-        return rank_measured(measured, self.options.by, self.options.draws, self.options.seed)
+        names = [dataset.name for dataset in self.datasets]
+        measured = [collect_sums(name, name_to_responses[name], self._identify(name)) for name in names]
+        options = self.options
+        return rank_measured(measured, options.by, options.draws, options.seed, options.apart, options.set_aside)
+
+    def _identify(self, name: str) -> LanguageTexts:
+        """Return the languages of a dataset's sample."""
+        examples = self.samples[name].examples
+        known, texts = self.languages.get(name, (0, {}))
+        if known != len(examples):
+            texts = identify_examples(examples)
+            self.languages[name] = (len(examples), texts)
+        return texts
 
     def grow(self, table: RankingTable) -> bool:
         """Draw more examples of neighbours that cannot be told apart yet; return whether any were drawn.
@@ -183,4 +198,14 @@ def describe_sample(dataset: InstructionSet, sample: DatasetSample) -> str:
     schemas = sample.schemas.items()
     kinds = ", ".join(f"{name} {rows:,}" if len(schemas) > 1 else name for name, rows in schemas)
     drawn = f"{len(sample.examples):,} of " if len(sample.examples) < sample.available else ""
-    return f"{dataset.name}   {sample.rows:,} rows, {kinds}   {drawn}{sample.available:,} examples"
+    named = describe_fields(dataset.fields)
+    return f"{dataset.name}   {sample.rows:,} rows, {kinds}{named}   {drawn}{sample.available:,} examples"
+
+
+def describe_fields(fields: FieldNames) -> str:
+    """Return the names that a dataset has for its columns, in brackets behind its schema; nothing without names."""
+    parts = [f"{key} in {' and '.join(getattr(fields, key))}" for key in ("messages", "prompt", "response")]
+    parts = [part for part, key in zip(parts, ("messages", "prompt", "response"), strict=True) if getattr(fields, key)]
+    parts += [f"transcripts in {' and '.join(fields.transcripts)}"] if fields.transcripts else []
+    parts += [f"{own} is {standard}" for own, standard in fields.roles]
+    return f" ({'; '.join(parts)})" if parts else ""

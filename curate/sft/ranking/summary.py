@@ -19,6 +19,8 @@ NAME, SCHEMA = 20, 14
 """Widths of columns."""
 MOST_PAIRS = 6
 """Neighbours that cannot be told apart and are listed."""
+EXACTLY = 1 - 1e-9
+"""The rank correlation from which two orders are the same."""
 FAR = 10_000
 """The factor of growth from which no number of needed examples is shown."""
 OTHERWISE = "this order is by another measure, for which that was not shown"
@@ -60,6 +62,8 @@ class Dataset:
     """A few examples, with their numbers and the beginning of their texts."""
     marks: Mapping[str, int] = field(default_factory=dict)
     """Rows by what is to be said of the marks by which turns are not to be learnt."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The columns and roles that are named, as ``FieldNames.as_dict``."""
 
     @property
     def schema(self) -> str:
@@ -75,6 +79,7 @@ class Dataset:
             "data": self.data,
             "schema": self.schema.removesuffix(" +"),
             "schemas": dict(self.schemas),
+            "fields": dict(self.fields),
             "rows": self.rows,
             "examples": self.available,
             "drawn": self.drawn,
@@ -146,6 +151,10 @@ class Ranking:
     """With ``chat_model`` only."""
     identity: Mapping[str, Any] = field(default_factory=dict)
     """The identity of the base model."""
+    apart: bool = True
+    """Whether datasets in a language that the base does not read are ranked apart."""
+    set_aside: bool = True
+    """Whether datasets that repeat their answers have no rank."""
     runs: tuple[str, ...] = ()
     """The run directories of ``--examples``, in the order of ``datasets``; empty without it."""
 
@@ -159,7 +168,7 @@ class Ranking:
         return next(dataset for dataset in self.datasets if dataset.name == name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the ranking as JSON. ``datasets`` are best first, those that are set aside last, without a rank."""
+        """Return the ranking as JSON. ``datasets`` are best first; those apart and those set aside last, unranked."""
         from curate.sft.ranking.table import as_record
 
         return {
@@ -171,6 +180,10 @@ class Ranking:
             "sample": self.sample,
             "seed": self.seed,
             "draws": self.draws,
+            "apart": self.apart,
+            "set_aside": self.set_aside,
+            "length_correlation": self.table.length.correlation,
+            "is_order_of_length": self.table.length.is_by_length,
             "datasets": [as_record(ranked) | self.dataset(ranked.name).as_dict() for ranked in self.table.datasets],
             "neighbours": [describe_pair(pair) for pair in self.table.pairs],
             "compared": [describe_agreement(one) for one in self.compared],
@@ -192,18 +205,47 @@ class Ranking:
         return "\n".join([*lines, "", *self._list_next_steps()])
 
     def _render_table(self) -> list[str]:
+        from curate.sft.ranking.languages import name_language
         from curate.sft.ranking.measures import MEASURES
 
         title = MEASURES[self.by].heading
         rsr = "" if self.by == "rsr" else f"{'RSR':>6}"
         head = f"{'#':>2}  {'dataset':<{NAME}}{'schema':<{SCHEMA}}{'examples':>8} {title:>15} {'':<6}{rsr}{'IFD':>6}"
         lines = [f"{head}{'tokens':>7}  rank"]
-        lines += [self._render_dataset(ranked) for ranked in self.table.datasets]
-        return [*lines, *self._explain_letters()] if len(lines) > 1 else []
+        main, apart, aside = self._split_datasets()
+        lines += map(self._render_dataset, main)
+        for language in dict.fromkeys(ranked.language for ranked in apart):
+            lines.append(f"    apart: in {name_language(language)}, which the base does not read")
+            lines += [self._render_dataset(ranked) for ranked in apart if ranked.language == language]
+        lines += ["    set aside"] * bool(apart and aside)
+        lines += map(self._render_dataset, aside)
+        return [*lines, *self._explain_letters(), *self._explain_length()] if len(lines) > 1 else []
+
+    def _split_datasets(self) -> "tuple[list[RankedDataset], list[RankedDataset], list[RankedDataset]]":
+        """Return the datasets that are ranked, those that are ranked apart, and those that are set aside."""
+        datasets = self.table.datasets
+        apart = [ranked for ranked in datasets if ranked.apart]
+        aside = [ranked for ranked in datasets if ranked.set_aside]
+        return [ranked for ranked in datasets if not ranked.apart and not ranked.set_aside], apart, aside
+
+    def _explain_length(self) -> list[str]:
+        """Return the rank correlation of the order with response length, and a warning where the order is that."""
+        length = self.table.length
+        if math.isnan(length.correlation):
+            return []
+        found = f"rank correlation of the order with response length {length.correlation:.2f}".replace("-", "−")
+        lines = [f"    {found} over {length.datasets} datasets"]
+        if length.is_by_length:
+            first = "longest" if length.correlation < 0 else "shortest"
+            chance = f"chance alone gives one as strong in {format_share(length.p_value, 1)}"
+            warning = f"this is {'' if abs(length.correlation) > EXACTLY else 'nearly '}an order by response length"
+            other = "" if self.by == "residual" else "; --by residual ranks at equal lengths"
+            lines += wrap(f"{warning}, {first} first ({chance}){other}", "careful     ")
+        return lines
 
     def _explain_letters(self) -> list[str]:
         """Return how often the best dataset is first, and what the letters mean."""
-        datasets = [ranked for ranked in self.table.datasets if ranked.rank is not None]
+        datasets = self._split_datasets()[0]
         lines = []
         if datasets and not math.isnan(datasets[0].best):
             lines += wrap(f"{datasets[0].name} is first in {format_share(datasets[0].best, 1)} of the draws", " " * 4)
@@ -228,6 +270,8 @@ class Ranking:
         for ranked in self.table.datasets:
             if ranked.set_aside:
                 lines += wrap(f"{ranked.name}: {ranked.flags[0]}", "set aside   ")
+            elif ranked.apart:
+                lines += wrap(f"{ranked.name}: {'; '.join(ranked.flags)}", "apart       ")
             elif ranked.flags:
                 lines += wrap(f"{ranked.name}: {'; '.join(ranked.flags)}", "careful     ")
         return lines

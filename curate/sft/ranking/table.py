@@ -14,7 +14,16 @@ import numpy as np
 
 from curate.runtime.arrays import Float64Array
 from curate.sft.ranking import agreement, bootstrap, measures
-from curate.sft.ranking.measured_dataset import MeasuredDataset, count_distinct, find_flags, is_set_aside
+from curate.sft.ranking.agreement import NO_LENGTH_ORDER, LengthOrder
+from curate.sft.ranking.languages import LanguageReading, find_language_flags, is_apart, judge_languages
+from curate.sft.ranking.measured_dataset import (
+    FEW,
+    MeasuredDataset,
+    count_distinct,
+    find_flags,
+    is_few,
+    is_set_aside,
+)
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 
 
@@ -38,7 +47,7 @@ class RankedDataset:
     scores: dict[str, Interval]
     """By the name of the measure."""
     rank: int | None
-    """1 for the best; None for a dataset that is set aside."""
+    """1 for the best of those that it is ranked with; None for a dataset that is set aside."""
     rank_low: int | None
     """The 95 % interval of the rank is ``rank_low`` … ``rank_high``, ends included."""
     rank_high: int | None
@@ -51,6 +60,10 @@ class RankedDataset:
     set_aside: bool
     distinct: float
     """The share of different answers."""
+    language: str = ""
+    """The ISO 639-1 code of most of its examples; empty where it has no clear language."""
+    apart: bool = False
+    """Whether it is in a language that the base does not read: its rank is among those of that language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,7 @@ class RankingTable:
     by: str
     """The name of the measure."""
     datasets: tuple[RankedDataset, ...]
-    """Best first, those that are set aside last."""
+    """Best first, then those that are ranked apart, by language, then those that are set aside."""
     pairs: tuple[NeighbourPair, ...]
     """Neighbours in the ranking, best first."""
     values: dict[str, Float64Array]
@@ -100,34 +113,63 @@ class RankingTable:
     draws: dict[str, Float64Array]
     """By measure, the bootstrap draws (B × D)."""
     names: tuple[str, ...]
-    """The datasets that are ranked, in the order in which they were given."""
+    """The datasets that are ranked, in the order in which they were given, without those apart."""
+    length: LengthOrder = NO_LENGTH_ORDER
+    """How far the order of these is that of their mean response length."""
 
 
-def rank_measured(datasets: Sequence[MeasuredDataset], by: str, draws: int, seed: int) -> RankingTable:
+def rank_measured(
+    datasets: Sequence[MeasuredDataset], by: str, draws: int, seed: int, apart: bool = True, set_aside: bool = True
+) -> RankingTable:
     """Rank datasets by a measure of ``RANKABLE``, lowest first.
 
-    Equal values rank in the order in which the datasets are given. The draws of a dataset depend on its name, its
-    examples and the seed alone. Raises ValueError for a measure that cannot rank.
+    With ``apart``, datasets in a language that the base does not read are ranked among themselves; with ``set_aside``,
+    those that repeat their answers have no rank. Equal values rank in the order in which the datasets are given. The
+    draws of a dataset depend on its name, its examples and the seed alone. Raises ValueError for a measure that cannot
+    rank.
     """
     if by not in RANKABLE:
         raise ValueError(f"by must be one of {', '.join(RANKABLE)}, not {by}")
-    slope, centre = measures.fit_length([dataset.sums for dataset in datasets])
+    readings = judge_languages([dataset.languages for dataset in datasets])
+    groups, aside = group_by_reading(datasets, readings if apart else {}, set_aside)
+    slope, centre = measures.fit_length(
+        [one.sums for one in datasets if not (apart and is_apart(one.languages, readings))]
+    )
     values, drawn = {}, {}
     for dataset in datasets:
         columns = measures.build_columns(dataset.sums, slope, centre)
         sums = bootstrap.resample(columns, draws, bootstrap.make_generator(seed, dataset.name))
         values[dataset.name] = measures.evaluate_measures(columns.sum(axis=0))
         drawn[dataset.name] = measures.evaluate_measures(sums)
-    candidates = [dataset for dataset in datasets if not is_set_aside(dataset)]
-    names = tuple(dataset.name for dataset in candidates)
-    values_D = {measure: np.array([values[name][measure] for name in names], np.float64) for measure in MEASURES}
-    draws_BD = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
     scores = {dataset.name: _find_scores(values[dataset.name], drawn[dataset.name]) for dataset in datasets}
-    order = np.argsort(values_D[by], kind="stable").tolist()
-    ranked = _rank_candidates(candidates, scores, values_D[by], draws_BD[by], order)
-    aside = [_describe_aside(dataset, scores[dataset.name]) for dataset in datasets if is_set_aside(dataset)]
-    pairs = _compare_neighbours(candidates, values_D[by], draws_BD[by], order)
-    return RankingTable(by, (*ranked, *aside), pairs, values_D, draws_BD, names)
+    ranked = []
+    for language, members in groups.items():
+        values_D = np.array([values[one.name][by] for one in members], np.float64)
+        draws_BD = _stack_draws([drawn[one.name][by] for one in members], draws)
+        ranked += _rank_candidates(members, scores, values_D, draws_BD, readings, bool(language))
+    ranked += [_describe_aside(dataset, scores[dataset.name], readings) for dataset in aside]
+    names = tuple(dataset.name for dataset in groups[""])
+    values_by = {measure: np.array([values[name][measure] for name in names], np.float64) for measure in MEASURES}
+    draws_by = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
+    pairs = _compare_neighbours(groups[""], values_by[by], draws_by[by])
+    length = agreement.compare_with_length(values_by[by], values_by["response_tokens"])
+    return RankingTable(by, tuple(ranked), pairs, values_by, draws_by, names, length)
+
+
+def group_by_reading(
+    datasets: Sequence[MeasuredDataset], readings: Mapping[str, LanguageReading], set_aside: bool
+) -> tuple[dict[str, list[MeasuredDataset]], list[MeasuredDataset]]:
+    """Return the datasets that are ranked together, by the language that sets them apart, and those without a rank.
+
+    The languages that the base reads share the empty name, which is there without datasets too.
+    """
+    aside = [dataset for dataset in datasets if set_aside and is_set_aside(dataset)]
+    groups: dict[str, list[MeasuredDataset]] = {"": []}
+    for dataset in datasets:
+        if not (set_aside and is_set_aside(dataset)):
+            language = dataset.languages.main if is_apart(dataset.languages, readings) else ""
+            groups.setdefault(language, []).append(dataset)
+    return groups, aside
 
 
 def _stack_draws(columns: Sequence[Float64Array], draws: int) -> Float64Array:
@@ -148,11 +190,19 @@ def _rank_candidates(
     scores: Mapping[str, dict[str, Interval]],
     values_D: Float64Array,
     draws_BD: Float64Array,
-    order: Sequence[int],
+    readings: Mapping[str, LanguageReading],
+    apart: bool,
 ) -> list[RankedDataset]:
+    """Return datasets that are ranked together, best first; one of few examples has no letter of its own."""
+    order = np.argsort(values_D, kind="stable").tolist()
     ranks = bootstrap.find_rank_intervals(values_D, draws_BD)
-    groups = agreement.group_datasets(order, bootstrap.find_separated_pairs(values_D, draws_BD))
+    few = list(map(is_few, candidates))
+    groups = agreement.group_datasets(
+        order, agreement.join_few(bootstrap.find_separated_pairs(values_D, draws_BD), few)
+    )
     letters = agreement.label_groups(groups, len(candidates))
+    if few == [True]:
+        letters = [""]
     return [
         RankedDataset(
             name=candidates[index].name,
@@ -163,15 +213,25 @@ def _rank_candidates(
             rank_high=ranks[index].rank_high,
             best=ranks[index].best,
             group=letters[index],
-            flags=find_flags(candidates[index]),
+            flags=_list_flags(candidates[index], readings),
             set_aside=False,
             distinct=_share_distinct(candidates[index]),
+            language=candidates[index].languages.main,
+            apart=apart,
         )
         for index in order
     ]
 
 
-def _describe_aside(dataset: MeasuredDataset, scores: dict[str, Interval]) -> RankedDataset:
+def _list_flags(dataset: MeasuredDataset, readings: Mapping[str, LanguageReading]) -> tuple[str, ...]:
+    """Return the flags of a dataset, those of its language first where it is not set aside for its answers."""
+    strange, flags = find_language_flags(dataset.languages, readings), find_flags(dataset)
+    return (*flags, *strange) if is_set_aside(dataset) else (*strange, *flags)
+
+
+def _describe_aside(
+    dataset: MeasuredDataset, scores: dict[str, Interval], readings: Mapping[str, LanguageReading]
+) -> RankedDataset:
     return RankedDataset(
         name=dataset.name,
         examples=len(dataset.answered),
@@ -181,9 +241,10 @@ def _describe_aside(dataset: MeasuredDataset, scores: dict[str, Interval]) -> Ra
         rank_high=None,
         best=math.nan,
         group="",
-        flags=find_flags(dataset),
+        flags=_list_flags(dataset, readings),
         set_aside=True,
         distinct=_share_distinct(dataset),
+        language=dataset.languages.main,
     )
 
 
@@ -192,20 +253,28 @@ def _share_distinct(dataset: MeasuredDataset) -> float:
 
 
 def _compare_neighbours(
-    candidates: Sequence[MeasuredDataset], values_D: Float64Array, draws_BD: Float64Array, order: Sequence[int]
+    candidates: Sequence[MeasuredDataset], values_D: Float64Array, draws_BD: Float64Array
 ) -> tuple[NeighbourPair, ...]:
+    order = np.argsort(values_D, kind="stable").tolist()
     counts = [len(dataset.answered) for dataset in candidates]
+    few = list(map(is_few, candidates))
     return tuple(
         NeighbourPair(
             candidates[pair.better].name,
             candidates[pair.worse].name,
-            pair.separated,
+            pair.separated and not (few[pair.better] or few[pair.worse]),
             pair.reversed_share,
             (counts[pair.better], counts[pair.worse]),
-            pair.needed,
+            require_enough(pair.needed),
         )
         for pair in bootstrap.compare_neighbours(values_D, draws_BD, order, counts)
     )
+
+
+def require_enough(needed: tuple[float, float]) -> tuple[float, float]:
+    """Return how many examples are needed, at least those with which a dataset can be told apart at all."""
+    first, second = (number if math.isnan(number) else max(number, FEW) for number in needed)
+    return first, second
 
 
 def compare_tables(first: RankingTable, second: RankingTable, names: tuple[str, str]) -> RankAgreement:
@@ -254,8 +323,9 @@ def as_record(ranked: RankedDataset) -> dict[str, Any]:
     values = {name: score.value for name, score in ranked.scores.items()}
     return {
         "name": ranked.name,
-        "rank": ranked.rank,
-        "rank_interval": None if ranked.rank is None else [ranked.rank_low, ranked.rank_high],
+        "rank": None if ranked.apart else ranked.rank,
+        "rank_interval": None if ranked.rank is None or ranked.apart else [ranked.rank_low, ranked.rank_high],
+        "rank_apart": ranked.rank if ranked.apart else None,
         "p_best": ranked.best,
         "group": ranked.group,
         "scored": ranked.examples,
@@ -264,4 +334,5 @@ def as_record(ranked: RankedDataset) -> dict[str, Any]:
         "distinct_answers": ranked.distinct,
         "flags": list(ranked.flags),
         "set_aside": ranked.set_aside,
+        "language": ranked.language or None,
     }

@@ -10,10 +10,12 @@ from scipy.stats import kendalltau
 
 from curate.sft.ranking.agreement import (
     bound_agreement,
+    compare_with_length,
     compute_tau,
     count_reversals,
     find_changes,
     group_datasets,
+    join_few,
     label_groups,
 )
 
@@ -141,3 +143,36 @@ def test_permuted_datasets_have_the_same_changes_and_agreement():
     assert {(one.first, one.second) for one in plain} == {(permuted[one.first], permuted[one.second]) for one in moved}
     assert len(plain) == 3 and compute_tau(values_a, values_b) == -1.0
     assert compute_tau(values_a[permuted], values_b[permuted]) == -1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "lengths", "correlation", "p_value", "is_by_length"),
+    [
+        ([1, 2, 3], [30, 20, 10], -1.0, 1 / 3, True),
+        ([1, 2, 3, 4], [10, 20, 40, 30], 0.8, 1 / 3, False),
+        ([1, 2, 3, 4, 5], [10, 20, 30, 50, 40], 0.9, 1 / 12, True),
+        ([1, 2, 3, 4, 5], [30, 10, 50, 20, 40], 0.3, 0.683, False),
+        ([1, 2], [10, 20], math.nan, math.nan, False),
+        ([], [], math.nan, math.nan, False),
+        ([1, 1, 1], [10, 20, 30], math.nan, math.nan, False),
+    ],
+)
+def test_an_order_is_one_of_length_where_chance_is_no_likely_reason(
+    values, lengths, correlation, p_value, is_by_length
+):
+    found = compare_with_length(np.array(values, float), np.array(lengths, float))
+    assert found.correlation == pytest.approx(correlation, nan_ok=True)
+    assert found.p_value == pytest.approx(p_value, abs=0.001, nan_ok=True) and found.is_by_length == is_by_length
+
+
+def test_the_order_of_many_datasets_is_compared_with_random_orders():
+    values = np.arange(12.0)
+    found = compare_with_length(values, np.array([1, 0, *range(2, 12)], float))
+    assert found.correlation == pytest.approx(0.993, abs=0.001) and found.p_value < 0.001 and found.is_by_length
+
+
+def test_a_dataset_of_few_examples_has_no_letter_that_it_does_not_share():
+    """Premise: by the numbers alone, all three are told apart."""
+    apart_DD = ~np.eye(3, dtype=bool)
+    groups = group_datasets([0, 1, 2], join_few(apart_DD, [False, True, False]))
+    assert label_groups(groups, 3) == ["a", "ab", "b"]

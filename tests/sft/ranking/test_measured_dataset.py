@@ -39,3 +39,22 @@ def test_a_large_dataset_of_different_answers_has_no_flag():
 )
 def test_what_makes_numbers_doubtful_is_flagged(answered, tokens, flag):
     assert find_flags(make_measured(answered, tokens)) == (flag,)
+
+
+@pytest.mark.parametrize(
+    ("answered", "num_bytes", "aside"),
+    [
+        ([1, 2] * 20, 8.0, False),  # yes and no
+        ([1] * 35 + [2] * 5, 8.0, False),  # spam, rarely
+        ([1, 2, 3, 4] * 5, 2.0, False),  # letters of choices
+        ([1] * 39 + [2], 8.0, True),  # one answer to nearly all
+        ([1] * 40, 8.0, True),
+        ([1] * 60 + list(range(2, 32)), 8.0, True),  # one answer, and others that are given once
+        ([1, 2] * 20, 200.0, True),  # two long answers
+    ],
+)
+def test_labels_are_told_from_a_dataset_that_repeats_one_answer(answered, num_bytes, aside):
+    dataset = make_measured(answered, num_bytes)
+    assert is_set_aside(dataset) == aside
+    word = "repeats its answers" if aside else "its answers are labels"
+    assert find_flags(dataset)[0].startswith(f"{word}: {len(set(answered))} different among {len(answered)}")

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 def test_until_separated_draws_more_where_it_may_help(tmp_path):
-    """Premise: under the builtin, answers with shuffled words are told apart from others with twenty examples."""
+    """Premise: under the builtin, answers with shuffled words are told apart from others with thirty examples."""
     one = sft.write(tmp_path / "a.jsonl", sft.MATHS[:40])
     apart = sft.write(tmp_path / "c.jsonl", sft.with_shuffled_words(sft.MATHS[:40]))
-    found = curate.rank_sft([one, apart], sample_size=20, until_separated=True, out=str(tmp_path / "apart"))
-    assert [one.drawn for one in found.datasets] == [20, 20] and found.table.pairs[0].separated
+    found = curate.rank_sft([one, apart], sample_size=30, until_separated=True, out=str(tmp_path / "apart"))
+    assert [one.drawn for one in found.datasets] == [30, 30] and found.table.pairs[0].separated
 
 
 @pytest.mark.parametrize(

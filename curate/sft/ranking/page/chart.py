@@ -85,10 +85,11 @@ def _index_by_name(table: RankingTable) -> dict[str, RankedDataset]:
 
 
 def _choose_scale(datasets: Sequence[RankedDataset], by: str, log: bool) -> Scale:
-    """Return the scale of all datasets, or of those with a rank where that of all is much wider."""
-    with_rank = fit_scale(list(_list_ends(ranked.scores[by] for ranked in datasets if not ranked.set_aside)), log)
+    """Return the scale of all datasets, or of those in the order where that of all is much wider."""
+    main = [ranked for ranked in datasets if not ranked.set_aside and not ranked.apart]
+    with_rank = fit_scale(list(_list_ends(ranked.scores[by] for ranked in main)), log)
     every = fit_scale(list(_list_ends(ranked.scores[by] for ranked in datasets)), log)
-    if all(ranked.set_aside for ranked in datasets) or _find_width(every) <= STRETCH * _find_width(with_rank):
+    if not main or _find_width(every) <= STRETCH * _find_width(with_rank):
         return every
     return with_rank
 

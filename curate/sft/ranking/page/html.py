@@ -6,7 +6,7 @@ out where a browser would hide or obey them. The same ranking gives the same byt
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 from curate.runtime.html import open_templates
 from curate.runtime.numbers import format_percent
 from curate.runtime.text import fold_whitespace, quote_word
+from curate.sft.datasets.fields import OPTIONS
 from curate.sft.datasets.names import is_name
+from curate.sft.ranking.languages import name_language
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 from curate.sft.ranking.page.chart import MOST_OTHERS, plot_ranking, plot_readings
 from curate.sft.ranking.summary import (
@@ -70,7 +72,9 @@ def list_values(ranking: Ranking) -> dict[str, Any]:
         "best": best[:NAMED] if len(best) <= NAMED else [],
         "equals": best,
         "total": sum(ranked.examples for ranked in ranking.table.datasets),
-        "ranked": [ranked for ranked in ranking.table.datasets if not ranked.set_aside],
+        "ranked": [ranked for ranked in ranking.table.datasets if not ranked.set_aside and not ranked.apart],
+        "apart": [ranked for ranked in ranking.table.datasets if ranked.apart],
+        "name_language": name_language,
         "aside": [ranked for ranked in ranking.table.datasets if ranked.set_aside],
         "title": MEASURES[ranking.by].phrase,
         "study": describe_study(ranking.by),
@@ -97,7 +101,7 @@ def list_values(ranking: Ranking) -> dict[str, Any]:
 
 def list_best(table: RankingTable) -> list[str]:
     """Return the names of the best dataset and of those that cannot be told apart from it."""
-    datasets = [ranked for ranked in table.datasets if ranked.rank is not None]
+    datasets = [ranked for ranked in table.datasets if ranked.rank is not None and not ranked.apart]
     return [ranked.name for ranked in datasets if split_letters(ranked.group) & split_letters(datasets[0].group)]
 
 
@@ -194,11 +198,24 @@ def write_command(ranking: Ranking) -> str:
     options += [("seed", ranking.seed), ("draws", ranking.draws), ("chat-model", ranking.chat_model)]
     options += [(name, identity.get(name)) for name in ("window", "overlap", "revision")]
     options += [("dtype", None if identity.get("exact") else identity.get("dtype")), ("out", ranking.out)]
-    flags = ["--no-end-of-turn"] * (not ranking.end_of_turn) + ["--exact"] * bool(identity.get("exact"))
+    options += list_field_options(ranking.datasets)
+    flags = ["--no-apart"] * (not ranking.apart) + ["--no-set-aside"] * (not ranking.set_aside)
+    flags += ["--no-end-of-turn"] * (not ranking.end_of_turn) + ["--exact"] * bool(identity.get("exact"))
     grown = ranking.sample is not None and any(dataset.drawn > ranking.sample for dataset in ranking.datasets)
     flags += ["--until-separated"] * grown
     given = [f"--{name} {quote_word(str(value))}" for name, value in options if value is not None]
     return " ".join(["curate rank-sft", *map(write_argument, ranking.datasets), *given, *flags])
+
+
+def list_field_options(datasets: Sequence[Dataset]) -> list[tuple[str, str]]:
+    """Return the options that name the columns and roles of datasets, each for the dataset that it is about."""
+    names: dict[str, list[str]] = {}
+    for dataset in datasets:
+        for key, option in OPTIONS.items():
+            found = dataset.fields.get(key, ())
+            words = [f"{own}={found[own]}" for own in found] if key == "roles" else found
+            names.setdefault(option, []).extend(f"{dataset.name}={word}" for word in words)
+    return [(option.removeprefix("--"), ",".join(words)) for option, words in names.items() if words]
 
 
 def write_argument(dataset: Dataset) -> str:
