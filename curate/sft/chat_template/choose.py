@@ -46,14 +46,14 @@ def choose_template(tokenizer: Any, choice: str = "auto", end_of_turn: bool = Tr
     if choice == "auto" and tokenizer.chat_template:
         template = _take_from_tokenizer(tokenizer, end_of_turn, model)
     elif choice in ("auto", "plain"):
-        template = ChatTemplate("plain", PLAIN, tokenizer, end_of_turn)
+        template = ChatTemplate("plain", PLAIN, tokenizer, end_of_turn, is_flat=True)
         if end_of_turn and not tokenizer.eos_token:
             raise UsageError(
                 f"the plain template ends an answer with EOS, which the tokenizer{_of(model)} does not have",
                 "use --template chatml or --no-end-of-turn",
             )
     elif choice == "chatml":
-        template = ChatTemplate("chatml", CHATML, tokenizer, end_of_turn, ending=ENDING)
+        template = ChatTemplate("chatml", CHATML, tokenizer, end_of_turn, ending=ENDING, is_flat=True)
     else:
         template = ChatTemplate(choice, _read_file(choice), tokenizer, end_of_turn)
     _try_rendering(template, model)

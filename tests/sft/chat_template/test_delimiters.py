@@ -4,7 +4,7 @@ import pytest
 from helpers.chat_templates import CHATML, owned, spelled, talk
 
 from curate.corpus.chat.types import Turn
-from curate.sft.chat_template.delimiters import locate_between, locate_texts, mark_turns, read_delimiters
+from curate.sft.chat_template.delimiters import TextMarker, locate_between, locate_texts, read_delimiters
 from curate.sft.chat_template.render import CHANGED, RenderError
 
 
@@ -39,10 +39,11 @@ def test_a_tool_result_that_a_template_writes_as_json_is_placed_exactly():
 
 
 def test_a_place_between_pieces_is_none_where_it_could_be_another():
-    delimiters = read_delimiters("<{}|{}>".format(*(turn.text for turn in mark_turns(talk("a", "b")))))
+    marker = TextMarker()
+    delimiters = read_delimiters(f"<{marker.take(0, 'whole', 'a')}|{marker.take(1, 'whole', 'b')}>")
     assert locate_between(delimiters, "<ab|c>") == [(1, 3), (4, 5)]
     assert locate_between(delimiters, "<a|b|c>") is None
     assert locate_between(delimiters, "<abc>") is None and locate_between(delimiters, "a|b>") is None
-    assert locate_texts(delimiters, "<a|b|c>", [Turn("user", "a|b"), Turn("assistant", "c")]) == [(1, 4), (5, 6)]
-    assert locate_texts(delimiters, "<a|b|c>", [Turn("user", "a"), Turn("assistant", "b|c")]) == [(1, 2), (3, 6)]
-    assert locate_texts(delimiters, "<a|b>c>", [Turn("user", "a"), Turn("assistant", "b")]) is None
+    assert locate_texts(delimiters, "<a|b|c>", ["a|b", "c"]) == [(1, 4), (5, 6)]
+    assert locate_texts(delimiters, "<a|b|c>", ["a", "b|c"]) == [(1, 2), (3, 6)]
+    assert locate_texts(delimiters, "<a|b>c>", ["a", "b"]) is None
