@@ -57,7 +57,7 @@ def rank_sft(
     template: Annotated[
         str,
         typer.Option(
-            help="Chat template: auto (the model's, else plain), plain, chatml, FILE.jinja; several with commas."
+            help="Chat template: auto (the model's, else plain), trl, plain, chatml, FILE.jinja; several with commas."
         ),
         COMMAS,
     ] = "auto",

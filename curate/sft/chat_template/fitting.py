@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from curate.corpus.chat.types import Turn
 from curate.sft.chat_template.delimiters import TemplateDelimiters, TextMarker
-from curate.sft.chat_template.messages import MessageForm, has_calls, list_forms, without_calls, write_messages
+from curate.sft.chat_template.messages import MessageForm, has_calls, list_forms, write_messages
 
 JOINED = "typed parts joined by blank lines, since the template writes no parts"
 AS_JSON = "tool calls written as JSON text, as the data has them, since the template writes none"
@@ -41,7 +41,7 @@ def choose_form(fitted: FittedTurns, delimit: Delimit, written: str) -> FittedTu
     """
     if any(turn.fields is not None and not isinstance(turn.fields.content, str) for turn in fitted.turns):
         fitted = _choose_parts(fitted, delimit)
-    elif _count_missing(fitted, delimit):
+    if _count_missing(fitted, delimit):
         listed = replace(fitted, form=replace(fitted.form, parts="list"))
         if delimit(listed) is not None and _count_missing(listed, delimit) < _count_missing(fitted, delimit):
             fitted = listed
@@ -119,7 +119,7 @@ def _choose_calls(fitted: FittedTurns, delimit: Delimit, written: str) -> Fitted
 
 def _drops_calls(fitted: FittedTurns, delimit: Delimit) -> bool:
     """Return whether the template writes the same without the tool calls."""
-    return delimit(fitted) == delimit(replace(fitted, turns=tuple(without_calls(fitted.turns))))
+    return delimit(fitted) == delimit(replace(fitted, form=replace(fitted.form, calls="none")))
 
 
 def _shows_python(fitted: FittedTurns, written: str) -> bool:

@@ -8,7 +8,7 @@ one way to write a conversation, ``list_forms`` the ways that are tried, the doc
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
@@ -36,8 +36,8 @@ class MessageForm:
     """Whether contents are lists of typed parts: where the data has some, nowhere, or everywhere."""
     writes_ids: bool = False
     """Whether tool calls without an id that Mistral's templates take get one."""
-    calls: Literal["calls", "json"] = "calls"
-    """Whether calls that the data holds as text are tool calls, or JSON in the content."""
+    calls: Literal["calls", "json", "none"] = "calls"
+    """Whether tool calls are that, JSON in the content where the data holds them as text, or left out."""
     is_flat: bool = False
     """Whether each message is a role and the turn's text, and blank turns are left out."""
 
@@ -75,18 +75,13 @@ def write_messages(
         message = {"role": turn.role, "content": _write_content(index, fields, form, take)}
         if fields.reasoning:
             message[_name_reasoning(fields, reads)] = take(index, "reasoning", fields.reasoning)
-        if fields.calls and not _is_json(fields, form):
+        if fields.calls and form.calls != "none" and not _is_json(fields, form):
             message["tool_calls"] = [_write_call(call, form, ids) for call in fields.calls]
         message |= {key: value for key, value in fields.others.items() if key not in message and reads(key)}
         if form.writes_ids and turn.role == "tool":
             message["tool_call_id"] = ids.answer(message.get("tool_call_id"))
         messages.append(message)
     return messages
-
-
-def without_calls(turns: Sequence[Turn]) -> list[Turn]:
-    """Return the turns without their tool calls."""
-    return [turn if turn.fields is None else replace(turn, fields=replace(turn.fields, calls=())) for turn in turns]
 
 
 def has_calls(turn: Turn) -> bool:
@@ -106,9 +101,10 @@ def _write_content(index: int, fields: MessageFields, form: MessageForm, take: T
         content = "\n\n".join([*(text for text in texts if text.strip()), *calls])
     elif fields.calls and not "".join(content).strip():
         is_null = fields.is_null if form.content == "given" else form.content == "null"
-        return None if is_null else content if isinstance(content, str) else ""
+        blank = content if isinstance(content, str) else ""
+        return None if is_null else [{"type": "text", "text": blank}] if form.parts == "list" else blank
     texts = (content,) if isinstance(content, str) else content
-    if form.parts == "list" or (form.parts == "given" and not isinstance(content, str)):
+    if form.parts == "list" or (texts and form.parts == "given" and not isinstance(content, str)):
         return [{"type": "text", "text": take(index, "whole", text)} for text in texts]
     return take(index, "whole", "\n\n".join(texts))
 

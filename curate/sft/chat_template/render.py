@@ -101,7 +101,8 @@ class ChatTemplate:
         """List the control tokens once, since a tokenizer may have thousands."""
         ends = _list_ending_tokens(self.tokenizer) | ({self.ending} - {""})
         object.__setattr__(self, "_renderer", GuardedRenderer(self.name, self.tokenizer.apply_chat_template))
-        object.__setattr__(self, "_ends", EndingTokens(ends, str(self.tokenizer.eos_token or "")))
+        added = frozenset(str(token.content) for token in self.tokenizer.added_tokens_decoder.values())
+        object.__setattr__(self, "_ends", EndingTokens(ends, str(self.tokenizer.eos_token or ""), added - {""}))
 
     def fingerprint(self) -> str:
         """Return a hash of everything that text and spans depend on, except the tokenizer's ids and the date."""

@@ -57,12 +57,15 @@ class EndingTokens:
 
     texts: frozenset[str]
     eos: str
+    added: frozenset[str] = frozenset()
+    """All tokens that are never split or merged, such as ``<think>``."""
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _edges: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Make the pattern of all tokens, the longest first."""
-        longest = sorted(self.texts, key=len, reverse=True)
-        object.__setattr__(self, "_pattern", re.compile("|".join(map(re.escape, longest)) or "(?!)"))
+        """Make the patterns of the tokens."""
+        object.__setattr__(self, "_pattern", _make_pattern(self.texts))
+        object.__setattr__(self, "_edges", _make_pattern(self.texts | self.added))
 
     def measure(self, piece: str, common: int = 0, followed: int | None = None) -> int:
         """Return how many characters at the beginning of a piece end a turn: through a control token, or 0.
@@ -94,14 +97,20 @@ class EndingTokens:
             begin = match.start()
         return len(piece[:begin].rstrip()), found[-1].end()
 
+    def count_common(self, first: str, second: str) -> int:
+        """Return how many characters two texts have in common at the beginning, without a part of an added token."""
+        common = _count_common(first, second)
+        parts = (match.start() for match in self._edges.finditer(first) if match.start() < common < match.end())
+        return next(parts, common)
+
     def ends_with(self, piece: str) -> bool:
         """Return whether a piece ends with a control token, white space apart."""
         run = self.find_last(piece)
         return run is not None and not piece[run[1] :].strip()
 
     def find_boundary(self, piece: str, limit: int) -> int:
-        """Return the last position of at most ``limit`` behind a control token or a line end, or 0."""
-        ends = [match.end() for match in self._pattern.finditer(piece) if match.end() <= limit]
+        """Return the last position of at most ``limit`` behind an added token or a line end, or 0."""
+        ends = [match.end() for match in self._edges.finditer(piece) if match.end() <= limit]
         return max([0, piece.rfind("\n", 0, limit) + 1, *ends])
 
     def _measure_first(self, piece: str) -> int:
@@ -115,6 +124,11 @@ class EndingTokens:
     def _measure_eos(self, piece: str, at: int) -> int:
         stripped = piece[at:].lstrip()
         return len(piece) - at - len(stripped) + len(self.eos) if self.eos and stripped.startswith(self.eos) else 0
+
+
+def _make_pattern(texts: frozenset[str]) -> re.Pattern[str]:
+    """Return the pattern of any of the texts, the longest first; it matches nothing for none."""
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
 
 def find_begin(
@@ -135,7 +149,7 @@ def find_begin(
         begin = _find_prompt_end(located, slots, start, prompted, ends)
         if begin is not None:
             return begin
-    header_end = _find_header_end(located, opened, ends)
+    header_end = _find_header_end(located, unprompted, opened, ends)
     if start is None:
         return header_end
     lead = LEAD if located.delimiters.slots[slots[0]].part == "reasoning" else ""
@@ -174,7 +188,12 @@ def _find_prompt_end(
     return at + boundary if boundary else None
 
 
-def _find_header_end(located: LocatedRendering, opened: TemplateDelimiters | None, ends: EndingTokens) -> int | None:
+def _find_header_end(
+    located: LocatedRendering,
+    unprompted: TemplateDelimiters | None,
+    opened: TemplateDelimiters | None,
+    ends: EndingTokens,
+) -> int | None:
     """Return where the header of a turn ends, by the header of a text in its place; None where that cannot be told."""
     if opened is None or not opened.slots:
         return None
@@ -183,7 +202,11 @@ def _find_header_end(located: LocatedRendering, opened: TemplateDelimiters | Non
         return None
     header, piece = opened.pieces[-2], edge[1]
     common = _count_common(header, piece)
-    return edge[0] + (common if common == len(header) else ends.find_boundary(header, common))
+    if common == len(header):
+        return edge[0] + common
+    before = "" if unprompted is None else unprompted.pieces[-1]
+    least = len(before) if header.startswith(before) and piece.startswith(before) else 0
+    return edge[0] + max(least, ends.find_boundary(header, common))
 
 
 def find_end(
@@ -209,7 +232,7 @@ def find_end(
     tail = "" if closed is None else closed.pieces[-1]
     goes_on = None
     if closed is not None and followed is not None and followed.slots[-2:-1] == closed.slots[-1:]:
-        goes_on = _count_common(tail, followed.pieces[-2])
+        goes_on = ends.count_common(tail, followed.pieces[-2])
     if calls and closed is not None:
         cut = tail if goes_on is None or not ends.ends_with(tail[:goes_on]) else tail[:goes_on]
         return _find_calls_end(located.text, edge, max(own or 0, begin), cut, ends)
@@ -228,7 +251,7 @@ def _find_calls_end(text: str, edge: tuple[int, str] | None, begin: int, tail: s
     template wrote more there, such as reasoning that it leaves out when turns follow.
     """
     at, piece = edge or (begin, "")
-    common = _count_common(tail, piece)
+    common = ends.count_common(tail, piece)
     if common < len(tail.rstrip()) and at + common > begin and ends.ends_with(tail[:common]):
         tail = tail[:common]
     written = len(tail.rstrip())
