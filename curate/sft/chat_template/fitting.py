@@ -73,7 +73,7 @@ def _choose_parts(fitted: FittedTurns, delimit: Delimit) -> FittedTurns:
     """
     as_text = replace(fitted, form=replace(fitted.form, parts="text"))
     single = replace(fitted, turns=tuple(map(_join_parts, fitted.turns)))
-    one, plain = delimit(single), delimit(as_text)
+    one, plain = delimit(single) if fitted.form.parts != "text" else None, delimit(as_text)
     if plain is None or one == plain or (one is not None and _count_missing(as_text, delimit)):
         return fitted
     has_several = any(single_turn is not turn for single_turn, turn in zip(single.turns, fitted.turns, strict=True))

@@ -79,7 +79,7 @@ class EndingTokens:
             if match and match.end() <= min(common, common if followed is None else followed):
                 length = match.end()
                 continue
-            more = self._measure_eos(piece, length)
+            more = self.measure_eos(piece, length)
             if not more or length + more > common:
                 break
             length += more
@@ -114,14 +114,15 @@ class EndingTokens:
         return max([0, piece.rfind("\n", 0, limit) + 1, *ends])
 
     def _measure_first(self, piece: str) -> int:
-        after = self._measure_eos(piece, 0)
+        after = self.measure_eos(piece, 0)
         if after:
             return after
         stripped = piece.lstrip(" ")
         match = self._pattern.match(stripped)
         return len(piece) - len(stripped) + match.end() if match else 0
 
-    def _measure_eos(self, piece: str, at: int) -> int:
+    def measure_eos(self, piece: str, at: int) -> int:
+        """Return how many characters behind a position are white space and EOS, or 0."""
         stripped = piece[at:].lstrip()
         return len(piece) - at - len(stripped) + len(self.eos) if self.eos and stripped.startswith(self.eos) else 0
 
@@ -234,8 +235,9 @@ def find_end(
     if closed is not None and followed is not None and followed.slots[-2:-1] == closed.slots[-1:]:
         goes_on = ends.count_common(tail, followed.pieces[-2])
     if calls and closed is not None:
-        cut = tail if goes_on is None or not ends.ends_with(tail[:goes_on]) else tail[:goes_on]
-        return _find_calls_end(located.text, edge, max(own or 0, begin), cut, ends)
+        if goes_on is not None and ends.ends_with(tail[:goes_on]):
+            tail = tail[: goes_on + ends.measure_eos(tail, goes_on)]
+        return _find_calls_end(located.text, edge, max(own or 0, begin), tail, ends)
     if own is not None and (edge is None or closed is None or edge[0] < own):
         return own, own + ends.measure(located.delimiters.pieces[slots[-1] + 1])
     if edge is None:
