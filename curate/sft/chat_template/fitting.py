@@ -90,7 +90,7 @@ def _join_parts(turn: Turn) -> Turn:
 def _count_missing(fitted: FittedTurns, delimit: Delimit) -> int:
     """Return how many contents of users and the assistant the template leaves out; 0 where it refuses the turns."""
     delimiters = delimit(fitted)
-    if delimiters is None:
+    if delimiters is None or len({slot.turn for slot in delimiters.slots}) == len(fitted.turns):
         return 0
     written = {slot.turn for slot in delimiters.slots if slot.part == "whole"}
     marker = TextMarker()

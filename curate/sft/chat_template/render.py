@@ -229,12 +229,12 @@ class ChatTemplate:
         self, fitted: FittedTurns, tools: str | None, prompt: bool = False, refresh: bool = False
     ) -> TemplateDelimiters:
         """Return the delimiters around turns; they and refusals are cached, unless ``refresh``."""
-        messages = write_messages(fitted.turns, fitted.form, self._reads, TextMarker(fitted.split).take)
-        key = (json.dumps(messages, default=str), tools, prompt)
+        key = (self._identify(fitted), tools, prompt)
         found = None if refresh else self._cache.get(key)
         if found is None:
             if len(self._cache) >= CACHED:
                 self._cache.clear()
+            messages = self._mark(fitted)
             try:
                 found = read_delimiters(self._apply(messages, tools, add_generation_prompt=prompt))
             except RenderRefusal as error:
@@ -243,6 +243,16 @@ class ChatTemplate:
         if isinstance(found, tuple):
             raise RenderRefusal(found[0]) from found[1]
         return found
+
+    def _mark(self, fitted: FittedTurns) -> list[dict[str, Any]]:
+        """Return the messages with a marker for each text."""
+        return write_messages(fitted.turns, fitted.form, self._reads, TextMarker(fitted.split).take)
+
+    def _identify(self, fitted: FittedTurns) -> object:
+        """Return a key that is equal where the messages with markers are; of plain turns, roles and blank texts."""
+        if fitted.split or any(turn.fields is not None for turn in fitted.turns):
+            return json.dumps(self._mark(fitted), default=str)
+        return fitted.form, tuple((turn.role, "" if turn.text.strip() else turn.text or None) for turn in fitted.turns)
 
     def _locate(self, fitted: FittedTurns, tools: str | None) -> LocatedRendering:
         """Render the turns and locate their texts. Raises RenderError where that cannot be done."""
