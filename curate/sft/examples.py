@@ -2,7 +2,9 @@
 
 An answer is an assistant turn that follows a question. So:
 
-- An assistant turn with no turn of the user or of a tool before it is context; turns behind the last one are dropped.
+- An assistant turn with no turn of the user or of a tool before it is context, and one without text is no answer.
+- Turns behind the last answer are kept apart: of messages they are rendered, since a template may write an answer in
+  another way where turns follow.
 - A row of messages is one example with all its turns; those that follow each other from one side stay apart.
 - A preference gives its context and the chosen answer. An answer that was labelled false (KTO) gives nothing.
 - Several different answers are an example each, and so are the instances of a task.
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from curate.corpus.chat.learning_marks import find_row_marks, mark_turns
-from curate.corpus.chat.messages import MESSAGE_COLUMNS, SYSTEM_COLUMNS, read_marked_messages
+from curate.corpus.chat.messages import MESSAGE_COLUMNS, SYSTEM_COLUMNS, read_whole_messages
 from curate.corpus.chat.pairs import PAIRS, PREFERENCE, PairSchema, list_instances
 from curate.corpus.chat.schemas import read_turns
 from curate.corpus.chat.trees import walk_tree
@@ -55,6 +57,13 @@ class Example:
     """The index of the first turn that is scored here; assistant turns before it are scored in an earlier example."""
     tools: str | None = None
     """The tools of the row as JSON text, a list of objects; None where there are none."""
+    after: tuple[Turn, ...] = ()
+    """The turns of the row behind the last answer."""
+
+    @property
+    def conversation(self) -> tuple[Turn, ...]:
+        """All turns that a template writes."""
+        return (*self.turns, *self.after)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -79,14 +88,13 @@ def read_examples(row: Mapping[str, object], schema: str) -> list[Example]:
     if schema == "instances":
         system = {column: row[column] for column in SYSTEM_COLUMNS if column in row}
         paths = [turns for task in list_instances(row) for turns in read_answers(system | dict(task), "alpaca")]
-    elif schema == "preference" or schema in PAIRS:
-        paths = read_answers(row, schema)
     else:
-        paths = [tuple(turns)]
-    if marks and schema in MESSAGE_COLUMNS:
-        paths = [tuple(read_marked_messages(MESSAGE_COLUMNS[schema], row, marks))]
-    else:
-        paths = [mark_path(path, marks) for path in paths]
+        paths = read_answers(row, schema) if schema == "preference" or schema in PAIRS else []
+    if schema in MESSAGE_COLUMNS:
+        whole = tuple(read_whole_messages(MESSAGE_COLUMNS[schema], row, marks))
+        (path,) = cut_after_answers([whole])
+        return keep_learnt([Example(path, 0, tools, whole[len(path) :])])
+    paths = [mark_path(path, marks) for path in paths]
     return keep_learnt(Example(path, 0, tools) for path in cut_after_answers(paths))
 
 
@@ -125,13 +133,14 @@ def scored_turns(example: Example, which: Which) -> tuple[int, ...]:
 
 
 def find_question(turns: Sequence[Turn]) -> int:
-    """Return the index of the first turn of a user or a tool; the number of turns where there is none."""
-    return next((index for index, turn in enumerate(turns) if turn.role in ASKING), len(turns))
+    """Return the index of the first turn of a user or a tool with text; the number of turns where there is none."""
+    asking = (index for index, turn in enumerate(turns) if turn.role in ASKING and turn.text.strip())
+    return next(asking, len(turns))
 
 
 def find_answers(turns: Sequence[Turn]) -> list[int]:
-    """Return the indices of the assistant turns."""
-    return [index for index, turn in enumerate(turns) if turn.role == "assistant"]
+    """Return the indices of the assistant turns with text."""
+    return [index for index, turn in enumerate(turns) if turn.role == "assistant" and turn.text.strip()]
 
 
 def count_learnt(turns: Sequence[Turn]) -> int:

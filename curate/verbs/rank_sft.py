@@ -27,7 +27,7 @@ from curate.sft.ranking.summary import Ranking
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from curate.corpus.chat.fields import FieldNames
+    from curate.corpus.chat.named_columns import FieldNames
     from curate.sft.datasets import InstructionSet
 
 Measure = Literal[
@@ -74,7 +74,7 @@ def rank_sft(
     template: Annotated[
         str,
         typer.Option(
-            help="Chat template: auto (the model's, else plain), plain, chatml, FILE.jinja; several with commas."
+            help="Chat template: auto (the model's, else plain), trl, plain, chatml, FILE.jinja; several with commas."
         ),
         COMMAS,
     ] = "auto",

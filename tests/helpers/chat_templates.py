@@ -249,6 +249,6 @@ BY_HAND = {
         QWEN3,
         "<|im_start|>system\nBe short.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
         "<|im_start|>assistant\n⟦I am fine.<|im_end|>⟧\n<|im_start|>user\n2 + 2 = ?<|im_end|>\n"
-        "<|im_start|>assistant\n<think>\n\n</think>\n\n⟦4<|im_end|>⟧\n",
+        "<|im_start|>assistant\n⟦<think>\n\n</think>\n\n4<|im_end|>⟧\n",
     ),
 }

@@ -14,6 +14,7 @@ a message, ``train_detail``, ``mask``) is named in a note, and the turn counts a
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from curate.corpus.chat.types import Turn
 
@@ -128,7 +129,7 @@ def mark_turns(
     of marks may be about. A list of as many entries as there are assistant turns is about those.
     """
     marked = list(turns)
-    answers = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
+    answers = [index for index, turn in enumerate(turns) if turn.role == "assistant" and turn.text.strip()]
     for key, value in marks.items():
         if not isinstance(value, list | tuple):
             entries: dict[int, object] = dict.fromkeys(answers, value)
@@ -142,10 +143,10 @@ def mark_turns(
         for at, entry in entries.items():
             learnt, notes = judge_mark(key, entry, turns[at].role)
             turn = marked[at]
-            marked[at] = Turn(turn.role, turn.text, turn.learnt and learnt, (*turn.notes, *notes))
+            marked[at] = replace(turn, learnt=turn.learnt and learnt, notes=(*turn.notes, *notes))
     return marked
 
 
 def add_note(turn: Turn, note: str) -> Turn:
     """Return the turn with one more note."""
-    return Turn(turn.role, turn.text, turn.learnt, (*turn.notes, note))
+    return replace(turn, notes=(*turn.notes, note))

@@ -6,7 +6,9 @@ Functions take the path of a value within its row for the errors that they raise
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from curate.corpus.chat.fields import PART_KEYS, read_fields
 from curate.corpus.chat.learning_marks import mark_turns, read_marks
 from curate.corpus.chat.types import ConversationError, Turn
 from curate.corpus.chat.written import read_python_list
@@ -29,7 +31,6 @@ ROLE_KEYS = ("role", "from")
 CONTENT_KEYS = ("content", "value", "text")
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 CALL_KEYS = ("tool_calls", "function_call")
-PART_KEYS = ("text", "value", "content", "thinking", "reasoning")
 TEXT_PARTS = ("text", "input_text", "output_text", "reasoning", "thinking", "tool_call", None)
 
 SYSTEM_COLUMNS = ("system", "system_prompt")
@@ -57,23 +58,24 @@ def read_messages(columns: tuple[str, ...], row: Mapping[str, object], skipped: 
     return extend_turns(read_system(row), turns)
 
 
-def read_marked_messages(
-    columns: tuple[str, ...], row: Mapping[str, object], marks: Mapping[str, object]
-) -> list[Turn]:
-    """Return what ``read_messages`` does, with the marks of the row (``learning_marks.find_row_marks``) on the turns.
+def read_whole_messages(columns: tuple[str, ...], row: Mapping[str, object], marks: Mapping[str, object]) -> list[Turn]:
+    """Return what ``read_messages`` does and a turn for each blank message, which a chat template may write as well.
 
-    A list of marks is about the messages of a column, those without text included. Raises ConversationError.
+    The marks of the row (``learning_marks.find_row_marks``) are on the turns; a list of marks is about the messages of
+    a column, blank ones included. A blank system message is left out beside a system column. Raises ConversationError.
     """
+    system = read_system(row)
     turns: list[Turn] = []
     for column in columns:
         value = row.get(column)
         messages = _parse_messages(value, known=False) if isinstance(value, str) else value
         if not isinstance(messages, list | tuple):
             messages = [messages] if isinstance(messages, Mapping) else []
-        found = [read_message(message, f"{column}[{number}]", []) for number, message in enumerate(messages)]
+        found = [read_message(message, f"{column}[{number}]", [], True) for number, message in enumerate(messages)]
         numbers = [number for number, more in enumerate(found) for _ in more]
         turns += mark_turns([turn for more in found for turn in more], numbers, len(messages), marks)
-    return extend_turns(read_system(row), turns)
+    kept = [turn for turn in turns if turn.text.strip() or not (system and turn.role == "system")]
+    return extend_turns(system, kept)
 
 
 def read_system(row: Mapping[str, object]) -> list[Turn]:
@@ -131,22 +133,34 @@ def _parse_messages(text: str, known: bool) -> list[Mapping[str, object]] | None
     return messages if not known or any(map(_find_role, messages)) else None
 
 
-def read_message(message: object, path: str, skipped: list[str]) -> list[Turn]:
-    """Return a message as one turn: reasoning, content, tool calls, joined by blank lines; no turn without text."""
+def read_message(message: object, path: str, skipped: list[str], keep_blank: bool = False) -> list[Turn]:
+    """Return a message as one turn: reasoning, content, tool calls, joined by blank lines.
+
+    There is no turn without text, unless ``keep_blank``.
+    """
     if message is None:
         return []
     if not isinstance(message, Mapping):
         raise ConversationError(path, describe_value(message), "a message, an object with role and content")
     if not any(key in message for key in (*CONTENT_KEYS, *REASONING_KEYS, *CALL_KEYS)):
         raise ConversationError(path, describe_value(message), f"one of {', '.join(CONTENT_KEYS)}")
-    texts = [*_read_reasoning(message, path, skipped), *_read_content(message, path, skipped)]
-    texts += _read_calls(message, path)
+    reasoning = _read_reasoning(message, path, skipped)
+    content = _read_content(message, path, skipped)
+    texts = [*dict.fromkeys(text for _, text in reasoning), *content, *_read_calls(message, path)]
     role = _find_role(message)
     if role is None:
         key = next((key for key in ROLE_KEYS if message.get(key) is not None), ROLE_KEYS[0])
         raise ConversationError(f"{path}.{key}", describe_value(message.get(key)), f"one of {', '.join(STANDARD)}")
     text = "\n\n".join(part for part in texts if part.strip())
-    return [Turn(role, text, *read_marks(message, role))] if text else []
+    if not text and not keep_blank:
+        return []
+    raw = next((message[key] for key in ROLE_KEYS if message.get(key) is not None), "")
+    value = next((message[key] for key in CONTENT_KEYS if message.get(key) not in (None, "")), None)
+    whole: object = value if isinstance(value, list | tuple) else content[0]
+    if all(message.get(key) is None for key in CONTENT_KEYS):
+        whole = None
+    fields = read_fields(message, role, str(raw).strip().lower(), reasoning, whole)
+    return [Turn(role, text, *read_marks(message, role), fields)]
 
 
 def _find_role(message: Mapping[str, object]) -> str | None:
@@ -154,11 +168,11 @@ def _find_role(message: Mapping[str, object]) -> str | None:
     return STANDARD.get(names[0].strip().lower()) if names and isinstance(names[0], str) else None
 
 
-def _read_reasoning(message: Mapping[str, object], path: str, skipped: list[str]) -> list[str]:
+def _read_reasoning(message: Mapping[str, object], path: str, skipped: list[str]) -> list[tuple[str, str]]:
+    """Return the fields of reasoning that are plain text, with their names."""
     values = {key: message[key] for key in REASONING_KEYS if message.get(key)}
     skipped += [key for key, value in values.items() if not isinstance(value, str)]
-    texts = [_as_text(value, f"{path}.{key}") for key, value in values.items() if isinstance(value, str)]
-    return list(dict.fromkeys(texts))
+    return [(key, _as_text(value, f"{path}.{key}")) for key, value in values.items() if isinstance(value, str)]
 
 
 def _read_content(message: Mapping[str, object], path: str, skipped: list[str]) -> list[str]:
@@ -224,7 +238,7 @@ def _join_marks(turn: Turn, again: Turn) -> Turn:
     """Return a turn that is given twice: it is learnt where both are."""
     if again.learnt and not again.notes:
         return turn
-    return Turn(turn.role, turn.text, turn.learnt and again.learnt, (*turn.notes, *again.notes))
+    return replace(turn, learnt=turn.learnt and again.learnt, notes=(*turn.notes, *again.notes))
 
 
 def require_columns(row: Mapping[str, object], columns: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from curate.corpus.chat.fields import list_read_columns, read_spelling
+from curate.corpus.chat.named_columns import list_read_columns, read_spelling
 from curate.corpus.chat.schemas import SCHEMAS, read_conversation
 from curate.corpus.chat.types import ConversationError, Turn
 from curate.corpus.values.json_records import BadRowError
@@ -19,7 +19,7 @@ Turns = tuple[Turn, ...]
 def find_conversation(field: str | None) -> str | None:
     """Return the schema that a text field ``@SCHEMA`` names, None for a column.
 
-    Behind the schema may stand the names that a dataset has for its columns (``curate.corpus.chat.fields.spell``).
+    Behind the schema may stand the names that a dataset has for its columns (``curate.corpus.chat.named_columns.spell``).
     """
     name = (field or "").removeprefix(MARK)
     try:

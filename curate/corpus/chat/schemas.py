@@ -34,8 +34,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from curate.corpus.chat.fields import read_spelling, rename_row
 from curate.corpus.chat.messages import MESSAGE_COLUMNS, SYSTEM_COLUMNS, has_messages, read_messages
+from curate.corpus.chat.named_columns import read_spelling, rename_row
 from curate.corpus.chat.pairs import PAIRS, PREFERENCE, PairSchema, has_pair, read_instances, read_pair, read_preference
 from curate.corpus.chat.trees import has_tree, read_tree
 from curate.corpus.chat.types import Conversation, Turn

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from curate.corpus.chat.fields import MessageFields
+
 TURNS = ("all", "user", "assistant")
 
 
@@ -13,11 +15,13 @@ class Turn:
     role: str
     """system, user, assistant or tool."""
     text: str
-    """Never empty or only white space."""
+    """Blank only where the reader was asked for blank messages, which a template may write."""
     learnt: bool = field(default=True, compare=False)
     """Whether a model is to learn it, where it is an answer (``curate.corpus.chat.learning_marks``)."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What is to be said of its marks."""
+    fields: MessageFields | None = field(default=None, compare=False, repr=False)
+    """What the message holds, for chat templates; None where it is its text alone."""
 
 
 @dataclass(frozen=True, slots=True)

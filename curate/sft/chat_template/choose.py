@@ -1,9 +1,12 @@
-"""The choice of a chat template: the tokenizer's, one of ours, or a file of the user.
+"""The choice of a chat template: the tokenizer's, TRL's for it, one of ours, or a file of the user.
 
     plain    ### System: / ### Question: / ### Answer: / ### Tool: on separate lines, answers end with the
              tokenizer's end of text. For base models, which know no other control token.
     chatml   <|im_start|>role, a line end, the text, <|im_end|>. Where the tokenizer lacks these control tokens they
              are plain text of several tokens each, which are all scored with the end of turn.
+
+    trl      what TRL trains on with ``assistant_only_loss``: its variant of the tokenizer's template, with an empty
+             ``<think>`` block in every answer of Qwen 3, say; the tokenizer's own where that marks answers itself.
 
 Our templates write texts unchanged, and tools as JSON in a separate system section at the beginning.
 """
@@ -33,27 +36,29 @@ CHATML = """\
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
 ENDING = "<|im_end|>"
-HINT = "use --template auto, plain, chatml or the path of a .jinja file"
+HINT = "use --template auto, trl, plain, chatml or the path of a .jinja file"
 
 
 def choose_template(tokenizer: Any, choice: str = "auto", end_of_turn: bool = True, model: str = "") -> ChatTemplate:
-    """Return the template named by ``choice``: auto, plain, chatml, or the path of a Jinja file.
+    """Return the template named by ``choice``: auto, trl, plain, chatml, or the path of a Jinja file.
 
     auto is the tokenizer's template, and plain where it has none. ``model`` is named in messages. Raises UsageError for
-    a file that cannot be read, for Jinja that cannot be compiled, and where the tokenizer lacks a control token that
-    the template writes.
+    a file that cannot be read, for Jinja that cannot be compiled, where the tokenizer lacks a control token that the
+    template writes, and for trl without TRL or without a variant of it.
     """
     if choice == "auto" and tokenizer.chat_template:
         template = _take_from_tokenizer(tokenizer, end_of_turn, model)
     elif choice in ("auto", "plain"):
-        template = ChatTemplate("plain", PLAIN, tokenizer, end_of_turn)
+        template = ChatTemplate("plain", PLAIN, tokenizer, end_of_turn, is_flat=True)
         if end_of_turn and not tokenizer.eos_token:
             raise UsageError(
                 f"the plain template ends an answer with EOS, which the tokenizer{_of(model)} does not have",
                 "use --template chatml or --no-end-of-turn",
             )
+    elif choice == "trl":
+        template = ChatTemplate(f"TRL's chat template{_of(model)}", _ask_trl(tokenizer, model), tokenizer, end_of_turn)
     elif choice == "chatml":
-        template = ChatTemplate("chatml", CHATML, tokenizer, end_of_turn, ending=ENDING)
+        template = ChatTemplate("chatml", CHATML, tokenizer, end_of_turn, ending=ENDING, is_flat=True)
     else:
         template = ChatTemplate(choice, _read_file(choice), tokenizer, end_of_turn)
     _try_rendering(template, model)
@@ -70,6 +75,23 @@ def _take_from_tokenizer(tokenizer: Any, end_of_turn: bool, model: str) -> ChatT
         message = f"the tokenizer{_of(model)} has several chat templates ({', '.join(sorted(source))}), none by default"
         raise UsageError(message, HINT)
     return ChatTemplate(name, source["default"], tokenizer, end_of_turn, tool_source=source.get("tool_use", ""))
+
+
+def _ask_trl(tokenizer: Any, model: str) -> str:
+    """Return the template that TRL's SFTTrainer renders with ``assistant_only_loss``."""
+    try:
+        from trl.chat_template_utils import get_training_chat_template, has_generation_markers
+    except ImportError as error:
+        raise UsageError("--template trl: TRL is not installed", "pip install 'trl>=1.0' 'accelerate>=1.10'") from error
+    if not tokenizer.chat_template:
+        raise UsageError(f"--template trl: the tokenizer{_of(model)} has no chat template", HINT)
+    if has_generation_markers(tokenizer.chat_template):
+        return str(tokenizer.get_chat_template())
+    try:
+        return get_training_chat_template(tokenizer) or str(tokenizer.get_chat_template())
+    except ValueError as error:
+        message = f"--template trl: TRL has no training variant of the chat template{_of(model)}"
+        raise UsageError(message, HINT) from error
 
 
 def _of(model: str) -> str:

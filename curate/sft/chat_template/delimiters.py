@@ -7,16 +7,15 @@ delimiters, never by searching for its words, which the prompt may contain as we
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from curate.corpus.chat.types import Turn
 
 # Private-use characters: no white space that a template trims, no case that it folds, nothing that JSON escapes.
 OPEN = "\uf8f0"
 CLOSE = {"whole": "\uf8f1", "reasoning": "\uf8f2", "answer": "\uf8f3"}
 PARTS = {marker: part for part, marker in CLOSE.items()}
-MARKER = re.compile(f"{OPEN}([0-9]+)([{''.join(PARTS)}])")
+MARKER = re.compile(f"{OPEN}([0-9]+):([0-9]+)([{''.join(PARTS)}])")
 THOUGHT = "</think>"
 
 Span = tuple[int, int]
@@ -30,7 +29,9 @@ class TextSlot:
     turn: int
     """The index of the turn whose text it is."""
     part: str
-    """``whole``, or one side of ``</think>``: ``reasoning`` or ``answer``."""
+    """``whole`` or ``reasoning``; ``reasoning`` and ``answer`` are the sides of a content with ``</think>``."""
+    number: int = 0
+    """Of several typed parts, which one it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +43,59 @@ class TemplateDelimiters:
     slots: tuple[TextSlot, ...]
 
 
-def mark_turns(turns: Sequence[Turn], split: bool = False) -> list[Turn]:
-    """Return the turns with markers in place of their texts. ``split`` gives reasoning and answer a marker each.
+class TextMarker:
+    """Puts a marker in place of every text that is not blank, and remembers the text of each slot.
 
-    Some templates take an answer apart at ``</think>`` and write its two sides themselves.
+    Blank texts stay, since templates ask whether there is a text. ``split`` gives the reasoning and the answer in a
+    content a marker each: some templates take it apart at ``</think>`` and write its two sides themselves.
     """
-    return [Turn(turn.role, _make_marker(index, split and is_reasoned(turn))) for index, turn in enumerate(turns)]
 
+    def __init__(self, split: bool = False):
+        self.texts: dict[TextSlot, str] = {}
+        self._counts: Counter[tuple[int, str]] = Counter()
+        self._split = split
 
-def is_reasoned(turn: Turn) -> bool:
-    """Return whether an assistant turn has reasoning in ``<think>`` tags, which a template may rewrite or leave out."""
-    return turn.role == "assistant" and THOUGHT in turn.text
+    def take(self, turn: int, part: str, text: str) -> str:
+        """Return what stands in for a text of a turn."""
+        if not text.strip():
+            return text
+        if self._split and part == "whole" and THOUGHT in text:
+            return self._mark_sides(turn, text)
+        return self._mark(turn, part, text)
+
+    def _mark_sides(self, turn: int, text: str) -> str:
+        """Return a content with ``</think>`` with markers for its two sides, and the blanks around them as they are."""
+        begin, end = text.rfind("<think>", 0, text.index(THOUGHT)), text.index(THOUGHT)
+        begin = 0 if begin < 0 else begin + len("<think>")
+        last = text.rindex(THOUGHT) + len(THOUGHT)
+        sides = [("reasoning", text[begin:end]), ("answer", text[last:])]
+        reasoning, answer = (
+            side.replace(side.strip(), self._mark(turn, part, side.strip())) if side.strip() else side
+            for part, side in sides
+        )
+        return text[:begin] + reasoning + text[end:last] + answer
+
+    def _mark(self, turn: int, part: str, text: str) -> str:
+        number = self._counts[turn, part]
+        self._counts[turn, part] += 1
+        self.texts[TextSlot(turn, part, number)] = text
+        return f"{OPEN}{turn}:{number}{CLOSE[part]}"
 
 
 def read_delimiters(text: str) -> TemplateDelimiters:
-    """Return the delimiters and slots of a rendering of ``mark_turns``."""
+    """Return the delimiters and slots of a rendering of what a ``TextMarker`` gave."""
     parts = MARKER.split(text)
-    slots = zip(parts[1::3], parts[2::3], strict=True)
-    return TemplateDelimiters(tuple(parts[::3]), tuple(TextSlot(int(turn), PARTS[close]) for turn, close in slots))
+    slots = zip(parts[1::4], parts[2::4], parts[3::4], strict=True)
+    found = tuple(TextSlot(int(turn), PARTS[close], int(number)) for turn, number, close in slots)
+    return TemplateDelimiters(tuple(parts[::4]), found)
 
 
-def locate_texts(delimiters: TemplateDelimiters, text: str, turns: Sequence[Turn]) -> list[Span] | None:
+def locate_texts(delimiters: TemplateDelimiters, text: str, texts: Sequence[str]) -> list[Span] | None:
     """Return the span of each slot's text in a rendering; None if the rendering is not made of these texts.
 
-    A text may appear unchanged, trimmed, without its reasoning, or escaped as JSON. First all texts are taken
-    unchanged, then all trimmed, then each in whichever form fits.
+    ``texts`` has one for each slot. A text may appear unchanged, trimmed, without its reasoning, or escaped as JSON.
+    First all texts are taken unchanged, then all trimmed, then each in whichever form fits.
     """
-    texts = [_take_part(turns[slot.turn].text, slot.part) for slot in delimiters.slots]
     spans = _match_texts(delimiters, text, texts)
     if spans is None:
         spans = _match_texts(delimiters, text, [each.strip() for each in texts])
@@ -99,18 +126,6 @@ def locate_between(delimiters: TemplateDelimiters, text: str) -> list[Span] | No
             return None
     edges = [begin, *(edge for span in found for edge in span), end]
     return list(zip(edges[::2], edges[1::2], strict=True))
-
-
-def _make_marker(turn: int, split: bool) -> str:
-    markers = {part: f"{OPEN}{turn}{close}" for part, close in CLOSE.items()}
-    return f"<think>\n{markers['reasoning']}\n{THOUGHT}\n\n{markers['answer']}" if split else markers["whole"]
-
-
-def _take_part(text: str, part: str) -> str:
-    """Return one side of an answer, taken apart as Qwen's template does it; all of it for ``whole``."""
-    if part == "reasoning":
-        return text.split(THOUGHT)[0].split("<think>")[-1]
-    return text.split(THOUGHT)[-1] if part == "answer" else text
 
 
 def _list_forms(text: str) -> Iterable[str]:

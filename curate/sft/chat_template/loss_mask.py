@@ -121,7 +121,8 @@ def audit_mask(
 def _read_template_mask(template: ChatTemplate, turns: Sequence[Turn], tools: str | None, tokens: Tokens) -> BoolArray:
     """Return the template's ``{% generation %}`` mask (N)."""
     options = {"tokenize": True, "return_dict": True, "return_assistant_tokens_mask": True}
-    found = template.apply(template.fit(turns, tools)[0], tools, **options)
+    fitted = template.fit(turns, tools)
+    found = template.apply(fitted.turns, tools, fitted.form, **options)
     if not np.array_equal(found["input_ids"], tokens.ids):
         raise ModelError(f"transformers tokenises the output of {template.name} differently than its tokenizer.json")
     return np.array(found["assistant_masks"], np.bool_)

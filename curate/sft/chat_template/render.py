@@ -1,19 +1,21 @@
 """Conversations rendered by a chat template as a trainer does, with the spans that are scored.
 
-The rendering comes from transformers' ``apply_chat_template``, with every turn as role and content, so that a template
-does here what it does in training. A turn's text is located by the delimiters that the template writes around it
-(``curate.sft.chat_template.delimiters``).
+The rendering comes from transformers' ``apply_chat_template``, with every turn as the message that the data holds, so
+that a template does here what it does in training. A turn's texts are located by the delimiters that the template
+writes around them (``delimiters``).
 
-A span is what the model would generate. It begins where the generation prompt ends, so that a blank between the prompt
-and the text belongs to the span (``[/INST] answer``), and with ``end_of_turn`` it includes the control token that ends
-the turn. Anything else between the generation prompt and the text, such as Qwen 3's empty ``<think>`` block, belongs to
-the template.
+A span is what the model would generate (``spans``). It begins where the generation prompt ends, so that a blank between
+the prompt and the text belongs to it (``[/INST] answer``), and so do Qwen 3's empty ``<think>`` block, the channel of
+gpt-oss and a tool call; with ``end_of_turn`` it includes the control tokens that end the turn.
+
+    turns → fit: the messages that the template takes (messages, fitting) → rendering, slots located (delimiters)
+          → the span of each scored turn (spans)
 """
 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xxhash
@@ -22,27 +24,31 @@ from curate.corpus.chat.types import Turn
 from curate.errors import CurateError
 from curate.sft.chat_template.delimiters import (
     OPEN,
+    THOUGHT,
     Span,
     TemplateDelimiters,
-    is_reasoned,
+    TextMarker,
     locate_between,
     locate_texts,
-    mark_turns,
     read_delimiters,
 )
+from curate.sft.chat_template.fitting import FittedTurns, choose_form, move_system
 from curate.sft.chat_template.guard import GuardedRenderer
+from curate.sft.chat_template.messages import FLAT, MessageForm, has_calls, list_forms, write_messages
+from curate.sft.chat_template.spans import EndingTokens, LocatedRendering, find_begin, find_end
 from curate.sft.chat_template.tame import is_tame
 
 CACHED = 512
 """Delimiters that are cached. A dataset has few sequences of roles, but every row may have different tools."""
-LEAD = "<think>\n"
-"""What a template that rewrites reasoning puts before it."""
+RULES = 2
+"""Counts changes of how turns become messages and spans; part of the fingerprint."""
 
 MOVED = "system turn put into the first user turn"
 UNENDED = "turns do not end with a control token, so their end is not scored"
 UNREASONED = "reasoning left out by the template"
 CHANGED = "texts changed by the template"
 TOOLLESS = "tools left out by the template"
+CALLLESS = "tool calls left out by the template"
 
 
 class RenderError(ValueError):
@@ -53,36 +59,19 @@ class RenderRefusal(RenderError):
     """The template raised an exception; the message is the first line of it."""
 
 
+class DroppedTurnError(RenderError):
+    """The template writes nothing of a turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A conversation as one text, with the spans that are scored."""
 
     text: str
     spans: tuple[Span, ...]
-    """Characters: begin, end (excluded); one for each scored turn, in the order of ``scored``."""
+    """Characters: begin, end (excluded); one for each scored turn that the template writes, in order."""
     notes: tuple[str, ...]
     """Changes that the template made to the conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class _LocatedRendering:
-    """A rendering in which every slot was located."""
-
-    text: str
-    delimiters: TemplateDelimiters
-    spans: list[Span]
-    """One for each slot."""
-    exact: bool
-    """Whether the texts are those of the turns; False where the template changed them."""
-
-    def list_slots(self, turn: int) -> list[int]:
-        """Return the indices of a turn's slots."""
-        return [index for index, slot in enumerate(self.delimiters.slots) if slot.turn == turn]
-
-    def read_slot(self, index: int) -> str:
-        """Return the text of a slot."""
-        begin, end = self.spans[index]
-        return self.text[begin:end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,62 +88,92 @@ class ChatTemplate:
     """The Jinja for conversations with tools, where the tokenizer has a separate one."""
     ending: str = ""
     """A text that ends a turn even where the tokenizer does not know it as a control token."""
-    _cache: dict[object, TemplateDelimiters | str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    is_flat: bool = False
+    """Whether it writes nothing of a message but its role and content, so that this is the turn's text."""
+    _cache: dict[object, TemplateDelimiters | tuple[str, BaseException | None]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _names: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
     _renderer: GuardedRenderer = field(init=False, repr=False, compare=False)
-    _ends: frozenset[str] = field(init=False, repr=False, compare=False)
-    _lengths: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _ends: EndingTokens = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """List the control tokens once, since a tokenizer may have thousands."""
+        ends = _list_ending_tokens(self.tokenizer) | ({self.ending} - {""})
         object.__setattr__(self, "_renderer", GuardedRenderer(self.name, self.tokenizer.apply_chat_template))
-        object.__setattr__(self, "_ends", _list_ending_tokens(self.tokenizer) | ({self.ending} - {""}))
-        object.__setattr__(self, "_lengths", tuple(sorted({len(end) for end in self._ends}, reverse=True)))
+        added = frozenset(str(token.content) for token in self.tokenizer.added_tokens_decoder.values())
+        object.__setattr__(self, "_ends", EndingTokens(ends, str(self.tokenizer.eos_token or ""), added - {""}))
 
     def fingerprint(self) -> str:
         """Return a hash of everything that text and spans depend on, except the tokenizer's ids and the date."""
         special = sorted((name, str(value)) for name, value in self.tokenizer.special_tokens_map.items())
-        parts = [self.source, self.tool_source, self.end_of_turn, self.ending, special, sorted(self._ends)]
+        parts = [self.source, self.tool_source, self.end_of_turn, self.ending, special, sorted(self._ends.texts), RULES]
         return xxhash.xxh3_128_hexdigest(json.dumps(parts).encode())  # ASCII: json escapes all else
 
     def render(self, turns: Sequence[Turn], scored: Sequence[int], tools: str | None = None) -> Rendered:
         """Return the conversation as the template writes it, with the spans of the turns with indices ``scored``.
 
         ``tools`` is JSON, as datasets have it in a column of that name. For a template that refuses system turns their
-        text is put before the first user turn. Raises RenderError where the template refuses the conversation, drops or
-        repeats a scored turn, or changes the texts so that they cannot be told from the delimiters, and where a scored
+        text is put before the first user turn. An answer of which the template writes nothing is noted and has no span,
+        unless it is the only one. Raises RenderError where the template refuses the conversation, drops all scored
+        turns, repeats one, or changes the texts so that they cannot be told from the delimiters, and where a scored
         turn is empty; ValueError for an index of another role's turn.
         """
         if any(turns[index].role != "assistant" for index in scored):
             raise ValueError("scored must be indices of assistant turns")
-        fitting, kept = self.fit(turns, tools)
-        located = self._locate(fitting, tools)
-        within = [kept.index(index) for index in scored]
-        spans = tuple(self._find_span(located, fitting, index, tools) for index in within)
-        notes = [MOVED] if len(fitting) < len(turns) else []
-        notes += self._list_notes(located, fitting, within, tools)
-        return Rendered(located.text, spans, tuple(dict.fromkeys(notes)))
+        fitted = self.fit(turns, tools)
+        located = self._locate(fitted, tools)
+        spans, notes = list[Span](), list(fitted.notes)
+        dropped: RenderError | None = None
+        ended = True
+        for index in scored:
+            try:
+                span, has_end = self._find_span(located, fitted, fitted.kept.index(index), tools)
+            except DroppedTurnError as error:
+                dropped = dropped or error
+                continue
+            spans.append(span)
+            ended &= has_end
+        if dropped is not None and not spans:
+            raise dropped
+        notes += [] if dropped is None else [f"{dropped}: not scored"]
+        notes += self._list_notes(located, fitted, tools) + ([UNENDED] if self.end_of_turn and not ended else [])
+        return Rendered(located.text, tuple(spans), tuple(dict.fromkeys(notes)))
 
-    def fit(self, turns: Sequence[Turn], tools: str | None = None) -> tuple[list[Turn], list[int]]:
-        """Return the turns that the template accepts, and their indices: without system turns where it refuses them.
+    def fit(self, turns: Sequence[Turn], tools: str | None = None) -> FittedTurns:
+        """Return the turns that the template accepts, in the form that it accepts them.
 
-        Raises RenderRefusal where it refuses the turns without them, too.
+        Those are without system turns where it refuses them. Raises RenderRefusal where it refuses the turns without
+        them, too.
         """
-        try:
-            self._find_delimiters(turns, tools)
-        except RenderRefusal:
-            moved = _move_system(turns)
-            if moved is None:
-                raise
-            self._find_delimiters(moved[0], tools)
-            return moved
-        return list(turns), list(range(len(turns)))
+        fitted = self._try_forms(tuple(turns), tuple(range(len(turns))), tools)
+        if isinstance(fitted, RenderRefusal):
+            moved = move_system(turns)
+            again = fitted if moved is None else self._try_forms(*moved, tools)
+            if isinstance(again, RenderRefusal):
+                raise fitted if moved is None else again
+            fitted = replace(again, notes=(MOVED, *again.notes))
+        return fitted
 
-    def apply(self, turns: Sequence[Turn], tools: str | None, **options: Any) -> Any:
+    def apply(self, turns: Sequence[Turn], tools: str | None, form: MessageForm | None = None, **options: Any) -> Any:
         """Return transformers' rendering: a text, or what ``options`` of ``apply_chat_template`` ask for.
 
         Raises RenderRefusal where the template raises, and UsageError where it takes more than ``guard`` allows.
         """
-        messages = [{"role": turn.role, "content": turn.text} for turn in turns]
+        return self._apply(write_messages(turns, form or self._form, self._reads), tools, **options)
+
+    @property
+    def _form(self) -> MessageForm:
+        return FLAT if self.is_flat else MessageForm()
+
+    def _reads(self, name: str) -> bool:
+        """Return whether the template mentions a name."""
+        if name not in self._names:
+            found = re.search(rf"\b{re.escape(name)}\b", self.source + "\n" + self.tool_source)
+            self._names[name] = found is not None
+        return self._names[name]
+
+    def _apply(self, messages: list[dict[str, Any]], tools: str | None, **options: Any) -> Any:
         schemas = read_tools(tools)
         source = self.tool_source if schemas and self.tool_source else self.source
         options = {"tokenize": False, **options}
@@ -166,112 +185,149 @@ class ChatTemplate:
         except Exception as error:  # a template is a program: it may raise anything
             raise RenderRefusal(_first_line(error)) from error
 
+    def _try_forms(
+        self, turns: tuple[Turn, ...], kept: tuple[int, ...], tools: str | None
+    ) -> FittedTurns | RenderRefusal:
+        """Return the turns in the form that the template takes and writes; the first refusal where it takes none."""
+        if self.is_flat:
+            fitted = FittedTurns(turns, kept, FLAT)
+            refusal = self._find_refusal(fitted, tools)
+            return refusal or fitted
+        refusals = list[RenderRefusal]()
+        for form in list_forms(turns):
+            fitted = FittedTurns(turns, kept, form)
+            refusal = self._find_refusal(fitted, tools)
+            if refusal is None:
+                return choose_form(fitted, lambda other: self._try_delimiters(other, tools), self._write(fitted, tools))
+            refusals.append(refusal)
+        return refusals[0]
+
+    def _write(self, fitted: FittedTurns, tools: str | None) -> str:
+        """Return the rendering of the turns with their own texts, or an empty text where it is refused."""
+        try:
+            return str(self.apply(fitted.turns, tools, fitted.form)) if any(map(has_calls, fitted.turns)) else ""
+        except RenderRefusal:
+            return ""
+
+    def _find_refusal(self, fitted: FittedTurns, tools: str | None) -> RenderRefusal | None:
+        try:
+            self._find_delimiters(fitted, tools)
+        except RenderRefusal as refusal:
+            return refusal
+        return None
+
+    def _try_delimiters(
+        self, fitted: FittedTurns, tools: str | None, prompt: bool = False
+    ) -> TemplateDelimiters | None:
+        """Return what ``_find_delimiters`` does; None where the template refuses the turns."""
+        try:
+            return self._find_delimiters(fitted, tools, prompt)
+        except RenderRefusal:
+            return None
+
     def _find_delimiters(
-        self, turns: Sequence[Turn], tools: str | None, split: bool = False, prompt: bool = False, refresh: bool = False
+        self, fitted: FittedTurns, tools: str | None, prompt: bool = False, refresh: bool = False
     ) -> TemplateDelimiters:
-        """Return the delimiters around turns of these roles; they and refusals are cached, unless ``refresh``."""
-        reasoned = tuple(split and is_reasoned(turn) for turn in turns)
-        key = (tuple(turn.role for turn in turns), reasoned, tools, prompt)
+        """Return the delimiters around turns; they and refusals are cached, unless ``refresh``."""
+        key = (self._identify(fitted), tools, prompt)
         found = None if refresh else self._cache.get(key)
         if found is None:
             if len(self._cache) >= CACHED:
                 self._cache.clear()
+            messages = self._mark(fitted)
             try:
-                found = read_delimiters(self.apply(mark_turns(turns, split), tools, add_generation_prompt=prompt))
+                found = read_delimiters(self._apply(messages, tools, add_generation_prompt=prompt))
             except RenderRefusal as error:
-                found = str(error)
+                found = str(error), error.__cause__
             self._cache[key] = found
-        if isinstance(found, str):
-            raise RenderRefusal(found)
+        if isinstance(found, tuple):
+            raise RenderRefusal(found[0]) from found[1]
         return found
 
-    def _locate(self, turns: Sequence[Turn], tools: str | None) -> _LocatedRendering:
+    def _mark(self, fitted: FittedTurns) -> list[dict[str, Any]]:
+        """Return the messages with a marker for each text."""
+        return write_messages(fitted.turns, fitted.form, self._reads, TextMarker(fitted.split).take)
+
+    def _identify(self, fitted: FittedTurns) -> object:
+        """Return a key that is equal where the messages with markers are; of plain turns, roles and blank texts."""
+        if fitted.split or any(turn.fields is not None for turn in fitted.turns):
+            return json.dumps(self._mark(fitted), default=str)
+        return fitted.form, tuple((turn.role, "" if turn.text.strip() else turn.text or None) for turn in fitted.turns)
+
+    def _locate(self, fitted: FittedTurns, tools: str | None) -> LocatedRendering:
         """Render the turns and locate their texts. Raises RenderError where that cannot be done."""
-        delimiters = self._find_delimiters(turns, tools)
-        text = self.apply(turns, tools)
-        spans = locate_texts(delimiters, text, turns)
+        delimiters = self._find_delimiters(fitted, tools)
+        text = self.apply(fitted.turns, tools, fitted.form)
+        spans = self._match(delimiters, fitted, text)
         if spans is None:  # a template may write the time of day
-            delimiters = self._find_delimiters(turns, tools, refresh=True)
-            spans = locate_texts(delimiters, text, turns)
-        if spans is None and any(map(is_reasoned, turns)):
-            divided = self._find_delimiters(turns, tools, split=True)
-            spans = locate_texts(divided, text, turns)
-            delimiters = delimiters if spans is None else divided
+            delimiters = self._find_delimiters(fitted, tools, refresh=True)
+            spans = self._match(delimiters, fitted, text)
+        if spans is None and any(map(is_reasoned, fitted.turns)):
+            divided = replace(fitted, split=True)
+            apart = self._find_delimiters(divided, tools)
+            spans = self._match(apart, divided, text)
+            if spans is not None:
+                return LocatedRendering(text, apart, spans, exact=True, split=True)
         if spans is not None:
-            return _LocatedRendering(text, delimiters, spans, exact=True)
+            return LocatedRendering(text, delimiters, spans, exact=True)
         spans = locate_between(delimiters, text)
         if spans is None:
             raise RenderError("the template changes the texts so that they cannot be found in what it writes")
-        return _LocatedRendering(text, delimiters, spans, exact=False)
+        return LocatedRendering(text, delimiters, spans, exact=False)
 
-    def _find_span(self, located: _LocatedRendering, turns: Sequence[Turn], turn: int, tools: str | None) -> Span:
-        slots = located.list_slots(turn)
-        if not slots:
-            raise RenderError("assistant turn dropped by the template")
+    def _match(self, delimiters: TemplateDelimiters, fitted: FittedTurns, text: str) -> list[Span] | None:
+        marker = TextMarker(fitted.split)
+        write_messages(fitted.turns, fitted.form, self._reads, marker.take)
+        return locate_texts(delimiters, text, [marker.texts[slot] for slot in delimiters.slots])
+
+    def _find_span(
+        self, located: LocatedRendering, fitted: FittedTurns, turn: int, tools: str | None
+    ) -> tuple[Span, bool]:
+        """Return the span of a turn, and whether it ends with a control token."""
+        slots, calls = located.list_slots(turn), has_calls(fitted.turns[turn])
+        if not slots and not calls:
+            blank = not fitted.turns[turn].text.strip()
+            raise RenderError("empty response") if blank else DroppedTurnError("assistant turn dropped by the template")
         different = {located.delimiters.slots[index] for index in slots}
-        if len(different) < len(slots) or slots[-1] - slots[0] >= len(slots):
+        if slots and (len(different) < len(slots) or slots[-1] - slots[0] >= len(slots)):
             raise RenderError("assistant turn written twice by the template")
-        if not "".join(map(located.read_slot, slots)).strip():
-            raise RenderError("empty response")
-        begin = self._find_begin(located, slots, turns[:turn], tools)
-        end = located.spans[slots[-1]][1]
-        return begin, end + (self._count_ending(located, slots[-1]) if self.end_of_turn else 0)
+        through = replace(fitted, turns=fitted.turns[: turn + 1], split=located.split)
+        before = replace(through, turns=fitted.turns[:turn])
+        begin = self._find_begin(located, slots, before, tools)
+        closed, followed = self._try_delimiters(through, tools), None
+        if turn == len(fitted.turns) - 1:
+            followed = self._try_delimiters(replace(through, turns=(*through.turns, Turn("user", "?"))), tools)
+        edges = None if begin is None else find_end(located, slots, begin, closed, followed, calls, self._ends)
+        if begin is None or edges is None or not located.text[begin : edges[0]].strip():
+            raise DroppedTurnError(CALLLESS if calls else "empty response")
+        return (begin, edges[1] if self.end_of_turn else edges[0]), edges[1] > edges[0]
 
     def _find_begin(
-        self, located: _LocatedRendering, slots: Sequence[int], before: Sequence[Turn], tools: str | None
-    ) -> int:
-        """Return where the model begins to generate a turn: at its text, or where the generation prompt ends."""
-        first = slots[0]
-        text, begin, last = located.text, located.spans[first][0], located.spans[slots[-1]][1]
-        lead = LEAD if located.delimiters.slots[first].part == "reasoning" else ""
-        edge = located.spans[first - 1][1] if first else 0
-        prompt = self._find_generation_prompt(before, tools)
-        if prompt is not None and text.startswith(prompt, edge):
-            prompted = edge + len(prompt)
-            if prompted >= begin and text[prompted:last].strip():
-                return prompted  # the text begins as the prompt ends: <think>
-            if text[prompted:begin].lstrip(" ") == lead:
-                return prompted
-        return begin - len(lead) if text.endswith(lead, 0, begin) else begin
+        self, located: LocatedRendering, slots: Sequence[int], before: FittedTurns, tools: str | None
+    ) -> int | None:
+        """Return where the model begins to write the turn after ``before``; None where that cannot be told."""
+        prompted = self._try_delimiters(before, tools, prompt=True) if before.turns else None
+        unprompted = self._try_delimiters(before, tools) if prompted is not None else None
+        opened = None
+        if not slots or prompted is None or prompted == unprompted:
+            opened = self._try_delimiters(replace(before, turns=(*before.turns, Turn("assistant", "?"))), tools)
+        return find_begin(located, slots, prompted, unprompted, opened, self._ends)
 
-    def _find_generation_prompt(self, before: Sequence[Turn], tools: str | None) -> str | None:
-        """Return the generation prompt after the turns before an answer; None where the template refuses them."""
-        try:
-            return self._find_delimiters(before, tools, prompt=True).pieces[-1] if before else None
-        except RenderRefusal:
-            return None
-
-    def _count_ending(self, located: _LocatedRendering, slot: int) -> int:
-        """Return how many characters after a slot end its turn: through the control token, or 0 without one."""
-        piece = located.delimiters.pieces[slot + 1]
-        eos = self.tokenizer.eos_token
-        stripped = piece.lstrip()
-        if eos and stripped.startswith(eos):  # EOS ends a turn after any white space
-            return len(piece) - len(stripped) + len(eos)
-        stripped = piece.lstrip(" ")
-        length = next((length for length in self._lengths if stripped[:length] in self._ends), None)
-        return 0 if length is None else len(piece) - len(stripped) + length
-
-    def _list_notes(
-        self, located: _LocatedRendering, turns: Sequence[Turn], scored: Sequence[int], tools: str | None
-    ) -> list[str]:
+    def _list_notes(self, located: LocatedRendering, fitted: FittedTurns, tools: str | None) -> list[str]:
+        turns = fitted.turns
         written = {slot.turn for slot in located.delimiters.slots}
-        notes = [f"{turn.role} turn dropped by the template" for at, turn in enumerate(turns) if at not in written]
-        if any(_lost_reasoning(located, turn, at) for at, turn in enumerate(turns) if at in written):
+        notes = [
+            f"{turn.role} turn dropped by the template"
+            for at, turn in enumerate(turns)
+            if at not in written and turn.text.strip() and not has_calls(turn)
+        ]
+        if any(_lost_reasoning(located, turn, at) for at, turn in enumerate(turns)):
             notes.append(UNREASONED)
         if not located.exact:
             notes.append(CHANGED)
-        if self.end_of_turn and any(not self._count_ending(located, located.list_slots(turn)[-1]) for turn in scored):
-            notes.append(UNENDED)
-        if read_tools(tools) and self._find_delimiters(turns, tools) == self._try_without_tools(turns):
+        if read_tools(tools) and self._find_delimiters(fitted, tools) == self._try_delimiters(fitted, None):
             notes.append(TOOLLESS)
         return notes
-
-    def _try_without_tools(self, turns: Sequence[Turn]) -> TemplateDelimiters | None:
-        try:
-            return self._find_delimiters(turns, None)
-        except RenderRefusal:
-            return None
 
 
 def read_tools(tools: str | None) -> list[dict[str, Any]] | None:
@@ -302,26 +358,19 @@ def _list_ending_tokens(tokenizer: Any) -> frozenset[str]:
     return frozenset(found - begins - {""})
 
 
-def _move_system(turns: Sequence[Turn]) -> tuple[list[Turn], list[int]] | None:
-    """Put the system texts at the beginning before the first user text, with a blank line in between.
-
-    Returns the turns and the indices that they had; None where there is no system turn to move, or no user turn.
-    """
-    first = next((at for at, turn in enumerate(turns) if turn.role == "user"), len(turns))
-    systems = [at for at in range(first) if turns[at].role == "system"]
-    if first == len(turns) or not systems:
-        return None
-    kept = [at for at in range(len(turns)) if at not in systems]
-    joined = "\n\n".join(turns[at].text for at in (*systems, first))
-    return [Turn("user", joined) if at == first else turns[at] for at in kept], kept
+def is_reasoned(turn: Turn) -> bool:
+    """Return whether an assistant turn has reasoning in ``<think>`` tags, which a template may rewrite or leave out."""
+    return turn.role == "assistant" and THOUGHT in turn.text
 
 
-def _lost_reasoning(located: _LocatedRendering, turn: Turn, index: int) -> bool:
-    if not is_reasoned(turn):
-        return False
+def _lost_reasoning(located: LocatedRendering, turn: Turn, index: int) -> bool:
     slots = located.list_slots(index)
     parts = {located.delimiters.slots[slot].part for slot in slots}
-    return "reasoning" not in parts and "</think>" not in "".join(map(located.read_slot, slots))
+    if "reasoning" in parts:
+        return False
+    if turn.fields is not None and turn.fields.reasoning:
+        return True
+    return bool(slots) and is_reasoned(turn) and THOUGHT not in "".join(map(located.read_slot, slots))
 
 
 def _first_line(error: Exception) -> str:

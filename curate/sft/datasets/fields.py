@@ -7,8 +7,8 @@ for all datasets; a role is ``OWN=STANDARD``, or ``NAME=OWN=STANDARD``.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from curate.corpus.chat.fields import ANSWERED, ASKED, FieldNames
 from curate.corpus.chat.messages import ROLES
+from curate.corpus.chat.named_columns import ANSWERED, ASKED, FieldNames
 from curate.corpus.chat.pairs import PAIRS
 from curate.errors import CorpusError, UsageError
 from curate.runtime.text import quote_word

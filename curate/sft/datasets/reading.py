@@ -9,8 +9,8 @@ from typing import Any
 
 from curate.corpus import Corpus, RawRow, open_records
 from curate.corpus.chat.detect import detect_schema
-from curate.corpus.chat.fields import NO_NAMES, SPOKEN, FieldNames, find_value, rename_row, spell
 from curate.corpus.chat.messages import ROLE_KEYS
+from curate.corpus.chat.named_columns import NO_NAMES, SPOKEN, FieldNames, find_value, rename_row, spell
 from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS
 from curate.corpus.chat.types import ConversationError

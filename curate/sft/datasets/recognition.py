@@ -10,7 +10,8 @@ from typing import Any
 
 from curate.corpus import Corpus
 from curate.corpus.chat.detect import detect_schema
-from curate.corpus.chat.fields import (
+from curate.corpus.chat.messages import CONTENT_KEYS, ROLE_KEYS, STANDARD, SYSTEM_COLUMNS
+from curate.corpus.chat.named_columns import (
     MESSAGES,
     OTHER_CONTENT_KEYS,
     OTHER_ROLE_KEYS,
@@ -21,7 +22,6 @@ from curate.corpus.chat.fields import (
     rename_row,
     zip_lists,
 )
-from curate.corpus.chat.messages import CONTENT_KEYS, ROLE_KEYS, STANDARD, SYSTEM_COLUMNS
 from curate.corpus.chat.schemas import SCHEMAS, read_turns
 from curate.corpus.chat.types import ConversationError
 from curate.corpus.chat.written import are_transcripts, find_rendering

@@ -105,7 +105,7 @@ def count_scored(example: Example, which: Which) -> int:
 
 def hash_example(example: Example, seed: int) -> int:
     """Return a 64-bit hash of the turns and the seed, which depends on neither the schema nor the file and row."""
-    turns = [[turn.role, turn.text, *([] if turn.learnt else [False])] for turn in example.turns]
+    turns = [[turn.role, turn.text, *([] if turn.learnt else [False])] for turn in example.turns if turn.text.strip()]
     return xxhash.xxh3_64_intdigest(orjson.dumps(turns), seed & (1 << 64) - 1)
 
 

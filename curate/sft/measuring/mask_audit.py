@@ -16,7 +16,7 @@ def audit_examples(reader: ResponseReader, examples: "Sequence[DrawnExample]") -
     Raises ModelError where transformers gives other token ids than ours.
     """
     audits = [
-        audit_mask(reader.template, drawn.example.turns, rendered.rendered, rendered.tokens, drawn.example.tools)
+        audit_mask(reader.template, drawn.example.conversation, rendered.rendered, rendered.tokens, drawn.example.tools)
         for drawn, rendered in zip(examples, render_examples(reader, examples), strict=True)
         if rendered.rendered is not None and rendered.tokens is not None
     ]

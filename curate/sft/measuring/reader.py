@@ -17,7 +17,7 @@ class ModelVariant:
     model: str
     """A local folder, a Hub id, or ``builtin``."""
     template: str
-    """auto, plain, chatml, or the path of a Jinja file."""
+    """auto, trl, plain, chatml, or the path of a Jinja file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def render_examples(reader: ResponseReader, examples: "Sequence[DrawnExample]") 
 def _render_text(reader: ResponseReader, drawn: "DrawnExample") -> RenderedExample:
     try:
         scored = scored_turns(drawn.example, reader.turns)
-        return RenderedExample(reader.template.render(drawn.example.turns, scored, drawn.example.tools))
+        return RenderedExample(reader.template.render(drawn.example.conversation, scored, drawn.example.tools))
     except RenderError as error:
         return RenderedExample(reason=str(error))
 

@@ -108,12 +108,12 @@ def _mask_example(
 
     example, location = drawn.example, f"{drawn.file}, row {drawn.row}"
     try:
-        rendered = template.render(example.turns, scored_turns(example, turns), example.tools)
+        rendered = template.render(example.conversation, scored_turns(example, turns), example.tools)
         (tokens,) = encoder.encode([rendered])
         require_scored(template, tokens)
     except RenderError as error:
         return Masked(name, location, "", 0, 0, (), str(error), None)
-    audit = audit_mask(template, example.turns, rendered, tokens, example.tools)
+    audit = audit_mask(template, example.conversation, rendered, tokens, example.tools)
     scored = int((tokens.owner >= 0).sum())
     described = None if audit is None else describe_audit(audit)
     text = mark_scored(rendered, tokens)

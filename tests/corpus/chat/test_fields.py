@@ -1,84 +1,75 @@
-"""Rows whose columns and roles have other names are read as those of a known schema."""
+"""The fields of messages for chat templates: what a turn's one text no longer tells apart."""
 
-import pyarrow as pa
+import pickle
+
 import pytest
-from helpers.corpora import write_columns
 
-from curate.corpus import open_corpus
-from curate.corpus.chat.fields import NO_NAMES, FieldNames, read_spelling, rename_row, spell
-from curate.corpus.chat.rows import find_conversation, list_columns
+from curate.corpus.chat.fields import MessageFields
 from curate.corpus.chat.schemas import read_turns
-from curate.corpus.chat.types import ConversationError, Turn
 
-SAID = [Turn("user", "why?"), Turn("assistant", "so")]
-NAMES = FieldNames(messages=("talk",), roles=(("kunde", "user"), ("a=b", "assistant")))
+CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
 
 
-def read(row, names):
-    return read_turns(rename_row(row, names), names.schema)
+def fields(message):
+    (turn,) = read_turns({"messages": [message]}, "messages")
+    return turn.fields
+
+
+def test_a_role_and_a_text_need_no_fields_and_nulls_are_none():
+    assert fields({"role": "user", "content": "x", "name": None, "tool_calls": None}) is None
+    assert fields({"from": "human", "value": "x", "content": None}) is None
 
 
 @pytest.mark.parametrize(
-    "talk",
+    "given",
     [
-        [{"role": "Kunde", "content": "why?"}, {"role": "a=b", "content": "so"}],
-        [{"speaker": "kunde", "utterance": "why?"}, {"speaker": "A=B", "utterance": "so"}],
-        {"role": ["kunde", "a=b"], "content": ["why?", "so"]},
-        "[{'from': 'kunde', 'value': 'why?'}, {'from': 'gpt', 'value': 'so'}]",
-        "\n\nHuman: why?\n\nAssistant: so",
-        ["why?", "so"],
+        {"tool_calls": [CALL]},
+        {"tool_calls": [{"name": "add", "arguments": '{"a": 1}'}]},
+        {"tool_calls": {"function": {"name": "add", "arguments": ' {"a": 1}'}}},
+        {"tool_calls": [{"name": "add", "parameters": {"a": 1}}]},
+        {"function_call": {"name": "add", "arguments": {"a": 1}}},
     ],
-    ids=["messages", "speakers", "lists", "text", "transcript", "strings"],
 )
-def test_a_column_of_messages_that_is_named_is_read_in_every_form(talk):
-    assert read({"talk": talk, "messages": [{"role": "user", "content": "another"}]}, NAMES) == SAID
+def test_calls_have_one_form_whatever_they_had(given):
+    found = fields({"role": "assistant", "content": None, **given})
+    assert found == MessageFields("", is_null=True, calls=(CALL,))
 
 
-def test_named_questions_are_joined_and_columns_of_a_schema_that_are_not_named_are_not_read():
-    row = {
-        "task": "why?",
-        "data": {"more": "be brief"},
-        "reply": "so",
-        "output": "other",
-        "system": "You.",
-        "input": "x",
-    }
-    names = FieldNames(prompt=("task", "data.more"), response=("reply",))
-    assert read(row, names) == [Turn("system", "You."), Turn("user", "why?\n\nbe brief"), Turn("assistant", "so")]
+def test_arguments_that_are_no_object_stay_as_they_are_and_none_are_an_empty_one():
+    for arguments, wanted in (("1 + 1", "1 + 1"), ("{1}", "{1}"), (None, {}), ("", {}), ([1], [1])):
+        (call,) = fields({"role": "assistant", "tool_calls": [{"name": "f", "arguments": arguments}]}).calls
+        assert call["function"]["arguments"] == wanted
 
 
-def test_a_row_without_the_column_or_with_a_text_that_is_no_messages_says_so():
-    with pytest.raises(ConversationError, match="talk: found no such column among text, expected talk"):
-        rename_row({"text": "x"}, NAMES)
-    with pytest.raises(ConversationError, match='talk: found the string "hello", expected messages'):
-        rename_row({"talk": "hello"}, NAMES)
-    assert read({"talk": None}, NAMES) == [] and read({"data": None}, FieldNames(messages=("data.talk",))) == []
+def test_a_call_without_a_name_is_no_call():
+    found = fields({"role": "assistant", "content": "x", "tool_calls": [CALL, {"code": "1"}]})
+    assert found is None  # its text has the calls
+    assert fields({"role": "function_call", "content": '{"arguments": {}}'}) is None
 
 
-def test_a_row_is_itself_without_names():
-    row = {"messages": []}
-    assert rename_row(row, NO_NAMES) is row
+def test_calls_as_text_are_calls_and_known_to_be_text():
+    found = fields({"role": "tool_call", "content": '[{"name": "add", "arguments": {"a": 1}}]'})
+    assert found == MessageFields("", is_null=True, calls=(CALL,), is_text=True)
+    parts = [
+        {"type": "text", "text": "I add."},
+        {"type": "tool_call", "value": '{"name": "add", "arguments": {"a": 1}}'},
+    ]
+    assert fields({"role": "assistant", "content": parts}) == MessageFields(("I add.",), calls=(CALL,), is_text=True)
+    broken = [{"type": "tool_call", "value": "add(1)"}]
+    assert fields({"role": "assistant", "content": broken}) == MessageFields(("add(1)",))
 
 
-@pytest.mark.parametrize(
-    "names", [NO_NAMES, NAMES, FieldNames(prompt=("a b", "c?d&e=f"), response=("é",), transcripts=("x",))]
-)
-def test_names_are_read_as_they_were_spelled(names):
-    assert read_spelling(spell("alpaca", names)) == ("alpaca", names)
-    assert find_conversation(f"@{spell('alpaca', names)}") == spell("alpaca", names)
+def test_reasoning_keeps_its_name_and_other_fields_their_values():
+    message = {"role": "assistant", "content": "x", "thinking": "Hm.", "id": 7, "replies": [1], "weight": 0}
+    found = fields(message)
+    assert (found.reasoning, found.reasoning_key) == ("Hm.", "thinking")
+    assert found.others == {"id": 7, "weight": 0}
+    tool = {"role": "tool", "content": "4", "tool_call_id": "c", "name": "add"}
+    assert fields(tool).others == {"tool_call_id": "c", "name": "add"}
 
 
-def test_other_words_behind_a_schema_are_no_conversation():
-    assert find_conversation("@alpaca?nonsense=1") is None and find_conversation("@unknown?prompt=x") is None
-    assert list_columns("alpaca?prompt=task&response=reply") == ("system", "system_prompt", "history", "task", "reply")
-
-
-def test_a_corpus_is_read_by_a_text_field_with_names(tmp_path):
-    path = write_columns(
-        tmp_path / "a.parquet", pa.table({"data": [{"ask": "why?", "reply": "so"}] * 3, "n": [1, 2, 3]}), 2
-    )
-    corpus = open_corpus(
-        [str(path or tmp_path / "a.parquet")], text_field="@alpaca?prompt=data.ask&response=data.reply"
-    )
-    turns = [row for documents in corpus.slices() for row in documents.turns]
-    assert turns == [tuple(SAID)] * 3
+def test_fields_are_no_part_of_what_a_turn_is_and_can_be_pickled():
+    (plain,) = read_turns({"messages": [{"role": "user", "content": "x"}]}, "messages")
+    (named,) = read_turns({"messages": [{"role": "user", "content": "x", "name": "Bo"}]}, "messages")
+    assert plain == named and hash(plain) == hash(named)
+    assert pickle.loads(pickle.dumps(named)).fields == named.fields

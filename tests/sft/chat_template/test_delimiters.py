@@ -6,7 +6,7 @@ import pytest
 from helpers.chat_templates import CHATML, owned, spelled, talk
 
 from curate.corpus.chat.types import Turn
-from curate.sft.chat_template.delimiters import locate_between, locate_texts, mark_turns, read_delimiters
+from curate.sft.chat_template.delimiters import TextMarker, locate_between, locate_texts, read_delimiters
 from curate.sft.chat_template.render import CHANGED, RenderError
 
 LETTERS = string.ascii_letters
@@ -43,32 +43,34 @@ def test_a_tool_result_that_a_template_writes_as_json_is_placed_exactly():
 
 
 def test_a_place_between_pieces_is_none_where_it_could_be_another():
-    delimiters = read_delimiters("<{}|{}>".format(*(turn.text for turn in mark_turns(talk("a", "b")))))
+    marker = TextMarker()
+    delimiters = read_delimiters(f"<{marker.take(0, 'whole', 'a')}|{marker.take(1, 'whole', 'b')}>")
     assert locate_between(delimiters, "<ab|c>") == [(1, 3), (4, 5)]
     assert locate_between(delimiters, "<a|b|c>") is None
     assert locate_between(delimiters, "<abc>") is None and locate_between(delimiters, "a|b>") is None
-    assert locate_texts(delimiters, "<a|b|c>", [Turn("user", "a|b"), Turn("assistant", "c")]) == [(1, 4), (5, 6)]
-    assert locate_texts(delimiters, "<a|b|c>", [Turn("user", "a"), Turn("assistant", "b|c")]) == [(1, 2), (3, 6)]
-    assert locate_texts(delimiters, "<a|b>c>", [Turn("user", "a"), Turn("assistant", "b")]) is None
+    assert locate_texts(delimiters, "<a|b|c>", ["a|b", "c"]) == [(1, 4), (5, 6)]
+    assert locate_texts(delimiters, "<a|b|c>", ["a", "b|c"]) == [(1, 2), (3, 6)]
+    assert locate_texts(delimiters, "<a|b>c>", ["a", "b"]) is None
 
 
 def test_a_rendering_that_begins_otherwise_than_the_template_did_is_not_taken_for_its_own():
-    delimiters = read_delimiters("<{}|{}>".format(*(turn.text for turn in mark_turns(talk("a", "b")))))
-    assert locate_texts(delimiters, "<a|b>", talk("a", "b")) == [(1, 2), (3, 4)]
-    assert locate_texts(delimiters, "(a|b>", talk("a", "b")) is None
+    marker = TextMarker()
+    delimiters = read_delimiters(f"<{marker.take(0, 'whole', 'a')}|{marker.take(1, 'whole', 'b')}>")
+    assert locate_texts(delimiters, "<a|b>", ["a", "b"]) == [(1, 2), (3, 4)]
+    assert locate_texts(delimiters, "(a|b>", ["a", "b"]) is None
     counting = "{{ 'many' if messages[0].content | length > LEAST else 'none' }}"
     source = "{% for m in messages %}{{ '[' + m.content + ']' }}{% endfor %}"
     assert spelled(counting.replace("LEAST", "99") + source, talk("Hello", "yes"))[0] == ["yes"]
-    with pytest.raises(RenderError, match="cannot be found"):  # "Hello" has more characters than a marker
-        spelled(counting.replace("LEAST", "4") + source, talk("Hello", "yes"))
+    with pytest.raises(RenderError, match="cannot be found"):  # a text with more characters than a marker
+        spelled(counting.replace("LEAST", "9") + source, talk("Hello, you", "yes"))
 
 
 @pytest.mark.parametrize("blank", [" ", "\n", " \n"])
 def test_of_the_ends_of_a_text_a_template_may_leave_out_white_space_alone(blank):
-    delimiters = read_delimiters(f"<{mark_turns([Turn('user', '')])[0].text}>")
+    delimiters = read_delimiters(f"<{TextMarker().take(0, 'whole', 'a')}>")
     inner = f"{LETTERS[::-1]} {LETTERS}"
     for text in (blank + inner, inner + blank, blank + inner + blank):
-        assert locate_texts(delimiters, f"<{inner}>", [Turn("user", text)]) == [(1, 1 + len(inner))]
+        assert locate_texts(delimiters, f"<{inner}>", [text]) == [(1, 1 + len(inner))]
     for letter in LETTERS:
         for text in (letter + inner, inner + letter, blank + letter + inner, inner + letter + blank):
-            assert locate_texts(delimiters, f"<{inner}>", [Turn("user", text)]) is None
+            assert locate_texts(delimiters, f"<{inner}>", [text]) is None

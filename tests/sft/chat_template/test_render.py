@@ -28,7 +28,7 @@ from curate.sft.chat_template.render import CHANGED, MOVED, TOOLLESS, UNENDED, U
 @pytest.mark.parametrize("name", BY_HAND)
 def test_without_the_end_of_turn_a_span_ends_with_the_text(name):
     found, rendered = spelled(BY_HAND[name][0], THREE, end_of_turn=False)
-    assert [text.strip(" ") for text in found] == ["I am fine.", "4"]
+    assert [text.rpartition("</think>")[2].strip(" \n") for text in found] == ["I am fine.", "4"]
     assert not any(text.endswith(" ") for text in found)
     assert UNENDED not in rendered.notes
 
@@ -38,13 +38,14 @@ def test_a_single_answer_is_one_span_with_its_end_of_turn(name):
     turns = talk("Hello", "I am fine.")
     found, rendered = spelled(BY_HAND[name][0], turns)
     ends = ("</s>", "<|eot_id|>", "<|im_end|>", "<end_of_turn>")
-    assert len(found) == 1 and found[0].strip(" ").startswith("I am fine.") and found[0].endswith(ends)
+    said = found[0].removeprefix("<think>\n\n</think>\n\n").strip(" ")  # qwen3 writes an empty one
+    assert len(found) == 1 and said.startswith("I am fine.") and said.endswith(ends)
     assert rendered.notes == ()
 
 
-def test_line_ends_before_an_answer_are_the_templates():
+def test_what_follows_the_generation_prompt_is_the_answers_line_ends_too():
     source = CHATML.replace("<|im_start|>assistant\\n' }}{% endif", "<|im_start|>assistant' }}{% endif")
-    assert source != CHATML and spelled(source, talk("Hello", "there"))[0] == ["there<|im_end|>"]
+    assert source != CHATML and spelled(source, talk("Hello", "there"))[0] == ["\nthere<|im_end|>"]
 
 
 def test_an_end_of_text_ends_a_turn_also_on_a_line_of_its_own():
@@ -96,7 +97,8 @@ def test_words_that_stand_in_the_prompt_too_are_scored_only_in_the_answer(name):
     other = template_of(source).render(talk("5", "4", "6 6 assistant\n6", "4"), [1, 3])
     assert rendered.spans == other.spans
     text = rendered.text
-    assert [text[begin:end].lstrip(" ")[0] for begin, end in rendered.spans] == ["4", "4"]
+    said = [text[begin:end].removeprefix("<think>\n\n</think>\n\n").lstrip(" ") for begin, end in rendered.spans]
+    assert [each[0] for each in said] == ["4", "4"]
 
 
 def test_an_answer_keeps_its_blanks_where_the_template_does():
@@ -129,8 +131,10 @@ def test_what_a_template_drops_is_said():
         "{% for m in messages %}{% if loop.last or m.role == 'user' %}{{ m.content + '</s>' }}{% endif %}{% endfor %}"
     )
     assert spelled(last, THREE, scored=[4])[1].notes[1] == "assistant turn dropped by the template"
+    found, rendered = spelled(last, THREE)  # the answer that is written is scored
+    assert found == ["4</s>"] and "assistant turn dropped by the template: not scored" in rendered.notes
     with pytest.raises(RenderError, match=r"^assistant turn dropped by the template$"):
-        spelled(last, THREE)
+        spelled(last, THREE, scored=[2])
 
 
 def test_an_answer_that_is_written_twice_is_refused():

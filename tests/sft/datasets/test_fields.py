@@ -2,7 +2,7 @@
 
 import pytest
 
-from curate.corpus.chat.fields import FieldNames
+from curate.corpus.chat.named_columns import FieldNames
 from curate.errors import CorpusError, UsageError
 from curate.sft.datasets.fields import complete_fields, name_fields
 
