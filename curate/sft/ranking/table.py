@@ -13,19 +13,10 @@ from typing import Any
 import numpy as np
 
 from curate.runtime.arrays import Float64Array
-from curate.sft.ranking import agreement, bootstrap, measures
+from curate.sft.ranking import agreement, bootstrap, intervals, measures
+from curate.sft.ranking.intervals import Interval
 from curate.sft.ranking.measured_dataset import MeasuredDataset, count_distinct, find_flags, is_set_aside
 from curate.sft.ranking.measures import MEASURES, RANKABLE
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A number with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    """The lower end; NaN where there is no interval."""
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,69 +92,80 @@ class RankingTable:
     """By measure, the bootstrap draws (B × D)."""
     names: tuple[str, ...]
     """The datasets that are ranked, in the order in which they were given."""
+    looks: int = 1
+    """Looks at growing samples over which ranks, letters and neighbours hold."""
 
 
-def rank_measured(datasets: Sequence[MeasuredDataset], by: str, draws: int, seed: int) -> RankingTable:
+def rank_measured(datasets: Sequence[MeasuredDataset], by: str, draws: int, seed: int, looks: int = 1) -> RankingTable:
     """Rank datasets by a measure of ``RANKABLE``, lowest first.
 
     Equal values rank in the order in which the datasets are given. The draws of a dataset depend on its name, its
-    examples and the seed alone. Raises ValueError for a measure that cannot rank.
+    examples and the seed alone. Ranks, letters and neighbours hold over ``looks`` at growing samples. Where an interval
+    is withheld the draws are NaN, so that nothing is claimed of the dataset by that measure. Raises ValueError for a
+    measure that cannot rank.
     """
     if by not in RANKABLE:
         raise ValueError(f"by must be one of {', '.join(RANKABLE)}, not {by}")
     slope, centre = measures.fit_length([dataset.sums for dataset in datasets])
-    values, drawn = {}, {}
+    scores, drawn = {}, {}
     for dataset in datasets:
         columns = measures.build_columns(dataset.sums, slope, centre)
-        sums = bootstrap.resample(columns, draws, bootstrap.make_generator(seed, dataset.name))
-        values[dataset.name] = measures.evaluate_measures(columns.sum(axis=0))
-        drawn[dataset.name] = measures.evaluate_measures(sums)
+        generator = bootstrap.make_generator(seed, dataset.name)
+        sums = bootstrap.resample(intervals.add_products(columns), draws, generator)
+        scores[dataset.name] = intervals.find_intervals(columns, sums)
+        drawn[dataset.name] = _find_draws(sums[:, : columns.shape[1]], scores[dataset.name])
     candidates = [dataset for dataset in datasets if not is_set_aside(dataset)]
     names = tuple(dataset.name for dataset in candidates)
-    values_D = {measure: np.array([values[name][measure] for name in names], np.float64) for measure in MEASURES}
+    values_D = {measure: np.array([scores[name][measure].value for name in names], np.float64) for measure in MEASURES}
     draws_BD = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
-    scores = {dataset.name: _find_scores(values[dataset.name], drawn[dataset.name]) for dataset in datasets}
     order = np.argsort(values_D[by], kind="stable").tolist()
-    ranked = _rank_candidates(candidates, scores, values_D[by], draws_BD[by], order)
-    aside = [_describe_aside(dataset, scores[dataset.name]) for dataset in datasets if is_set_aside(dataset)]
-    pairs = _compare_neighbours(candidates, values_D[by], draws_BD[by], order)
-    return RankingTable(by, (*ranked, *aside), pairs, values_D, draws_BD, names)
+    compared = take_logarithms(values_D[by], draws_BD[by])
+    ranked = _rank_candidates(candidates, scores, by, compared, order, looks)
+    aside = [_describe_aside(dataset, scores[dataset.name], by) for dataset in datasets if is_set_aside(dataset)]
+    pairs = _compare_neighbours(candidates, compared, order, looks)
+    return RankingTable(by, (*ranked, *aside), pairs, values_D, draws_BD, names, looks)
+
+
+def _find_draws(sums_B2M: Float64Array, scores: Mapping[str, Interval]) -> dict[str, Float64Array]:
+    """Return the draws of each measure (B); NaN where its interval is withheld."""
+    drawn = measures.evaluate_measures(sums_B2M)
+    return {name: np.full_like(found, math.nan) if scores[name].withheld else found for name, found in drawn.items()}
 
 
 def _stack_draws(columns: Sequence[Float64Array], draws: int) -> Float64Array:
     return np.stack(columns, axis=1) if columns else np.zeros((draws, 0))
 
 
-def _find_scores(values: Mapping[str, Float64Array], draws: Mapping[str, Float64Array]) -> dict[str, Interval]:
-    """Return each measure of one dataset with its interval."""
-    scores = {}
-    for measure in MEASURES:
-        low, high = bootstrap.find_interval(draws[measure])
-        scores[measure] = Interval(float(values[measure]), float(low), float(high))
-    return scores
+def take_logarithms(values_D: Float64Array, draws_BD: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return values and draws on a log scale, where they are less skewed; unchanged where any is 0 or less."""
+    if (values_D <= 0).any() or (draws_BD <= 0).any():
+        return values_D, draws_BD
+    return np.log(values_D), np.log(draws_BD)
 
 
 def _rank_candidates(
     candidates: Sequence[MeasuredDataset],
     scores: Mapping[str, dict[str, Interval]],
-    values_D: Float64Array,
-    draws_BD: Float64Array,
+    by: str,
+    compared: tuple[Float64Array, Float64Array],
     order: Sequence[int],
+    looks: int,
 ) -> list[RankedDataset]:
-    ranks = bootstrap.find_rank_intervals(values_D, draws_BD)
-    groups = agreement.group_datasets(order, bootstrap.find_separated_pairs(values_D, draws_BD))
-    letters = agreement.label_groups(groups, len(candidates))
+    counts = [len(dataset.answered) for dataset in candidates]
+    apart = bootstrap.find_separated_pairs(*compared, counts, looks)
+    ranks = bootstrap.find_rank_intervals(*compared, apart)
+    letters = agreement.label_groups(agreement.group_datasets(order, apart), len(candidates))
     return [
         RankedDataset(
             name=candidates[index].name,
-            examples=len(candidates[index].answered),
+            examples=counts[index],
             scores=scores[candidates[index].name],
             rank=ranks[index].rank,
             rank_low=ranks[index].rank_low,
             rank_high=ranks[index].rank_high,
             best=ranks[index].best,
             group=letters[index],
-            flags=find_flags(candidates[index]),
+            flags=_list_flags(candidates[index], scores[candidates[index].name], by),
             set_aside=False,
             distinct=_share_distinct(candidates[index]),
         )
@@ -171,7 +173,14 @@ def _rank_candidates(
     ]
 
 
-def _describe_aside(dataset: MeasuredDataset, scores: dict[str, Interval]) -> RankedDataset:
+def _list_flags(dataset: MeasuredDataset, scores: Mapping[str, Interval], by: str) -> tuple[str, ...]:
+    """Return the dataset's warnings, and why it has no interval by the measure of the ranking."""
+    withheld = scores[by].withheld
+    note = f"no interval of {MEASURES[by].phrase}, and not told apart by it: {withheld}"
+    return (*find_flags(dataset), *([note] if withheld else []))
+
+
+def _describe_aside(dataset: MeasuredDataset, scores: dict[str, Interval], by: str) -> RankedDataset:
     return RankedDataset(
         name=dataset.name,
         examples=len(dataset.answered),
@@ -181,7 +190,7 @@ def _describe_aside(dataset: MeasuredDataset, scores: dict[str, Interval]) -> Ra
         rank_high=None,
         best=math.nan,
         group="",
-        flags=find_flags(dataset),
+        flags=_list_flags(dataset, scores, by),
         set_aside=True,
         distinct=_share_distinct(dataset),
     )
@@ -192,7 +201,10 @@ def _share_distinct(dataset: MeasuredDataset) -> float:
 
 
 def _compare_neighbours(
-    candidates: Sequence[MeasuredDataset], values_D: Float64Array, draws_BD: Float64Array, order: Sequence[int]
+    candidates: Sequence[MeasuredDataset],
+    compared: tuple[Float64Array, Float64Array],
+    order: Sequence[int],
+    looks: int,
 ) -> tuple[NeighbourPair, ...]:
     counts = [len(dataset.answered) for dataset in candidates]
     return tuple(
@@ -204,7 +216,7 @@ def _compare_neighbours(
             (counts[pair.better], counts[pair.worse]),
             pair.needed,
         )
-        for pair in bootstrap.compare_neighbours(values_D, draws_BD, order, counts)
+        for pair in bootstrap.compare_neighbours(*compared, order, counts, looks)
     )
 
 
@@ -217,6 +229,7 @@ def compare_tables(first: RankingTable, second: RankingTable, names: tuple[str, 
         common,
         (first.values[first.by][firsts], first.draws[first.by][:, firsts]),
         (second.values[first.by][seconds], second.draws[first.by][:, seconds]),
+        max(first.looks, second.looks),
     )
 
 
@@ -224,7 +237,7 @@ def compare_measures(table: RankingTable) -> list[RankAgreement]:
     """Compare the order by the table's measure with the order by every other one of ``RANKABLE``."""
     ranking = (table.values[table.by], table.draws[table.by])
     return [
-        _compare_orders((table.by, name), table.names, ranking, (table.values[name], table.draws[name]))
+        _compare_orders((table.by, name), table.names, ranking, (table.values[name], table.draws[name]), table.looks)
         for name in RANKABLE
         if name != table.by
     ]
@@ -235,10 +248,11 @@ def _compare_orders(
     datasets: Sequence[str],
     first: tuple[Float64Array, Float64Array],
     second: tuple[Float64Array, Float64Array],
+    looks: int,
 ) -> RankAgreement:
-    """Compare two rankings, each given by its values (D) and draws (B × D)."""
+    """Compare two rankings, each given by its values (D) and draws (B × D); changes hold over ``looks``."""
     low, high = agreement.bound_agreement(first[1], second[1])
-    changes = agreement.find_changes(*first, *second)
+    changes = agreement.find_changes(*first, *second, looks)
     return RankAgreement(
         *names,
         agreement.compute_tau(first[0], second[0]),
@@ -261,6 +275,7 @@ def as_record(ranked: RankedDataset) -> dict[str, Any]:
         "scored": ranked.examples,
         **values,
         "intervals": {name: [score.low, score.high] for name, score in ranked.scores.items()},
+        "intervals_withheld": intervals.list_withheld(ranked.scores),
         "distinct_answers": ranked.distinct,
         "flags": list(ranked.flags),
         "set_aside": ranked.set_aside,
