@@ -29,6 +29,8 @@ from curate.stages.order.permutations import random_bits
 
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+LENGTH = 2 * NormalDist().inv_cdf(TAILS[1])
+"""Standard deviations in a normal 95 % interval."""
 POWER = 0.8
 """The share of samples in which a difference is to be found."""
 BLOCK = 1 << 20
@@ -208,14 +210,18 @@ def find_p_values(
 ) -> Float64Array:
     """Return the two-sided p-value of each pair's difference (D × D): Student's t, with the draws' standard error.
 
-    Percentiles of a thousand draws cannot go below .002, which is too coarse for many pairs at once. ``counts_D`` are
-    the sizes of the samples, from which come Welch's degrees of freedom; without them the distribution is normal. The
-    p-value is 1 on the diagonal, for no difference, and without draws; 0 for a difference whose error is 0.
+    Percentiles of a thousand draws cannot go below .002, which is too coarse for many pairs at once. Welch's degrees of
+    freedom are those of the samples, whose sizes are ``counts_D``, and of the draws that the error is estimated from;
+    without sizes the distribution is normal. The p-value is 1 on the diagonal, for no difference, and without draws; 0
+    for a difference whose error is 0.
     """
     found = np.ones((len(values_D), len(values_D)))
     with np.errstate(invalid="ignore"):
         variances_D = draws_BD.var(axis=0, ddof=1)
-    freedoms_D = np.full(len(values_D), math.inf) if counts_D is None else np.asarray(counts_D, np.float64) - 1
+    freedoms_D = np.full(len(values_D), math.inf)
+    if counts_D is not None:
+        with np.errstate(divide="ignore"):
+            freedoms_D = 1 / (1 / (np.asarray(counts_D, np.float64) - 1) + 1 / (len(draws_BD) - 1))
     for first in range(len(values_D)):
         with np.errstate(invalid="ignore", divide="ignore"):
             squared = (values_D - values_D[first]) ** 2 / (variances_D + variances_D[first])

@@ -50,6 +50,9 @@ RSR_STUDY = (
 )
 
 
+OUTWEIGHED = "one short answer that was not drawn can outweigh all others"
+
+
 @dataclass(frozen=True, slots=True)
 class RankingMeasure:
     """A measure: two columns over the examples and how their ratio is used, shown and explained."""
@@ -82,7 +85,9 @@ class RankingMeasure:
     is_studied: bool = False
     """Whether ``study`` is about this very measure."""
     exponential: bool = False
-    """Whether each example's number is an exponential, so that a single one can outweigh all others."""
+    """Whether each example's number is an exponential, whose tail may be heavy."""
+    no_interval: str = ""
+    """Why the measure has no interval, whatever the sample; the empty string where it has one."""
 
     @property
     def is_log(self) -> bool:
@@ -128,7 +133,7 @@ MEASURES = {
             below="one",
             change=_keep,
             log_scale=True,
-            exponential=True,
+            no_interval=OUTWEIGHED,
         ),
         RankingMeasure(
             name="bits_per_byte",

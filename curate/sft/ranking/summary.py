@@ -234,7 +234,12 @@ class Ranking:
         return f"{line}  {rank}"
 
     def _list_flags(self) -> list[str]:
+        from curate.sft.ranking.measures import MEASURES
+
         lines = []
+        if reason := MEASURES[self.by].no_interval:
+            warning = f"{MEASURES[self.by].phrase} has no interval, and tells no datasets apart: {reason}"
+            lines += wrap(f"{warning}; --by perplexity has one", "careful     ")
         for ranked in self.table.datasets:
             if ranked.set_aside:
                 lines += wrap(f"{ranked.name}: {ranked.flags[0]}", "set aside   ")

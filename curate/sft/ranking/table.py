@@ -119,7 +119,7 @@ def rank_measured(datasets: Sequence[MeasuredDataset], by: str, draws: int, seed
     values_D = {measure: np.array([scores[name][measure].value for name in names], np.float64) for measure in MEASURES}
     draws_BD = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
     order = np.argsort(values_D[by], kind="stable").tolist()
-    compared = take_logarithms(values_D[by], draws_BD[by])
+    compared = prepare_comparison([scores[name][by] for name in names], values_D[by], draws_BD[by])
     ranked = _rank_candidates(candidates, scores, by, compared, order, looks)
     aside = [_describe_aside(dataset, scores[dataset.name], by) for dataset in datasets if is_set_aside(dataset)]
     pairs = _compare_neighbours(candidates, compared, order, looks)
@@ -136,11 +136,22 @@ def _stack_draws(columns: Sequence[Float64Array], draws: int) -> Float64Array:
     return np.stack(columns, axis=1) if columns else np.zeros((draws, 0))
 
 
-def take_logarithms(values_D: Float64Array, draws_BD: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return values and draws on a log scale, where they are less skewed; unchanged where any is 0 or less."""
-    if (values_D <= 0).any() or (draws_BD <= 0).any():
-        return values_D, draws_BD
-    return np.log(values_D), np.log(draws_BD)
+def prepare_comparison(
+    scores: Sequence[Interval], values_D: Float64Array, draws_BD: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Return values and draws as pairs are compared by: on a log scale, and as wide as the intervals.
+
+    On a log scale they are less skewed; they stay as they are where any is 0 or less. Draws alone are too narrow where
+    examples are skewed, so that their distances from the value grow by the length of the interval over that of plain
+    draws, 3.92 standard deviations.
+    """
+    ends_2D = np.array([[score.low for score in scores], [score.high for score in scores]], np.float64)
+    if not ((values_D <= 0).any() or (draws_BD <= 0).any() or (ends_2D <= 0).any()):
+        values_D, draws_BD, ends_2D = np.log(values_D), np.log(draws_BD), np.log(ends_2D)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        plain_D = draws_BD.std(axis=0, ddof=1) * bootstrap.LENGTH
+        spread_D = np.where(plain_D > 0, np.maximum((ends_2D[1] - ends_2D[0]) / plain_D, 1.0), 1.0)
+    return values_D, values_D + (draws_BD - values_D) * spread_D
 
 
 def _rank_candidates(
@@ -177,7 +188,7 @@ def _list_flags(dataset: MeasuredDataset, scores: Mapping[str, Interval], by: st
     """Return the dataset's warnings, and why it has no interval by the measure of the ranking."""
     withheld = scores[by].withheld
     note = f"no interval of {MEASURES[by].phrase}, and not told apart by it: {withheld}"
-    return (*find_flags(dataset), *([note] if withheld else []))
+    return (*find_flags(dataset), *([note] if withheld and not MEASURES[by].no_interval else []))
 
 
 def _describe_aside(dataset: MeasuredDataset, scores: dict[str, Interval], by: str) -> RankedDataset:
