@@ -16,7 +16,7 @@ always holds (Bahadur & Savage 1956, Annals of Mathematical Statistics 27). Of r
 tokens in a thousand can weigh more than the others together, and samples without it look like any other: a measure
 with ``no_interval`` has none. Where numbers are exponentials and yet seldom large (``exponential``) it is withheld if
 the sample cannot exclude that their variance is infinite: Hill's tail index (1975, Annals of Statistics 3) over the
-2·√n highest, at its upper 99 % limit, is 1/2 or more. It is withheld, too, where an end is no finite number, as for two
+2·√n highest, with 2.33 of its standard errors, is 1/2 or more. It is withheld, too, where an end is no finite number, as for two
 or three examples.
 
 ``benchmarks/coverage.py`` measures how often the intervals contain the truth.
@@ -38,6 +38,8 @@ FINITE = 0.5
 """Hill's tail index from which on the variance is infinite."""
 UPPER = 2.326
 """The standard normal quantile at .99: an interval that is given in spite of such a tail misses nearly always."""
+ROUNDING = 1e-12
+"""The share of the squares that is left of equal examples by rounding, which is no error to divide by."""
 HEAVY = "its tail is too heavy for {count:,} examples: one that was not drawn could outweigh them"
 FEW = "{count:,} examples are too few"
 
@@ -113,7 +115,7 @@ def find_ratio_interval(columns_N2: Float64Array, draws_B5: Float64Array, is_log
     ratio = float(sums[0] / sums[1])
     residuals_N = columns_N2[:, 0] - ratio * columns_N2[:, 1]
     squared = float(residuals_N @ residuals_N)
-    if squared == 0:
+    if squared <= ROUNDING * float(columns_N2[:, 0] @ columns_N2[:, 0]):
         return ratio, ratio
     skewness = float((residuals_N**3).sum() / squared**1.5)
     error = math.sqrt(squared) / float(sums[1])
@@ -140,8 +142,7 @@ def _find_errors(draws_B5: Float64Array) -> tuple[Float64Array, Float64Array]:
     above, below, square_above, product, square_below = draws_B5.T
     ratios = above / below
     squared = square_above - 2 * ratios * product + ratios**2 * square_below
-    # Of equal examples only rounding is left, which is no error to divide by.
-    squared = np.where(squared < 1e-12 * square_above, 0.0, squared)
+    squared = np.where(squared <= ROUNDING * square_above, 0.0, squared)
     return ratios, np.sqrt(squared) / below
 
 
