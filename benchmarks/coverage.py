@@ -205,8 +205,8 @@ def judge(found: Mapping[tuple[str, int], CoverageCounts]) -> str:
     missed = max((counts.given[name] - counts.covered[name]) / counts.runs for counts, name in cells)
     before = sum(counts.before[name] >= LEAST * counts.runs for counts, name in cells)
     return (
-        f"Of {len(cells)} cells {len(cells) - len(given)} have no interval, and {good} of the other {len(given)} contain "
-        f"the truth in at least {100 * LEAST:.0f} % of those that are given; before, {before} did. At worst "
+        f"Of {len(cells)} cells {len(cells) - len(given)} have no interval, and {good} of the other {len(given)} "
+        f"contain the truth in at least {100 * LEAST:.0f} % of those that are given; before, {before} did. At worst "
         f"{100 * missed:.1f} % of the samples of a cell have an interval that misses."
     )
 
@@ -248,10 +248,13 @@ def report_separation(populations: Mapping[str, Sums], runs: int, draws: int) ->
         "|--:|---|---|--:|--:|",
     ]
     for sources, many in ((2, runs), (10, few)):
-        for name, by in zip(populations, ("perplexity", "rsr", "bits_per_byte")[: 3 if sources == 2 else 2], strict=False):
+        for name, by in zip(
+            populations, ("perplexity", "rsr", "bits_per_byte")[: 3 if sources == 2 else 2], strict=False
+        ):
             before = count_false_claims(populations[name], sources, by, few, draws, UncorrectedSession)
             now = count_false_claims(populations[name], sources, by, many, draws, SimulatedSession)
-            lines.append(f"| {sources} | {name} | {by} | {100 * before:.1f} % ({few:,}) | {100 * now:.1f} % ({many:,}) |")
+            rates = f"{100 * before:.1f} % ({few:,}) | {100 * now:.1f} % ({many:,})"
+            lines.append(f"| {sources} | {name} | {by} | {rates} |")
             print(lines[-1], flush=True)
     lines += [
         "",

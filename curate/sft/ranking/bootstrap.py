@@ -267,12 +267,12 @@ def find_separated_pairs(
     equal part of the .05 (Bonferroni). Of twenty rankings at most one then makes any false claim at any look, whatever
     the sizes of the samples, the order, and the look at which the sampling stops. An alpha-spending function that keeps
     most for the last look (O'Brien & Fleming) would ask for more examples where the difference is large, which is what
-    growing samples are to save. Errors may be skewed, so that the draws must agree, too: at most 2.5 % in reverse.
+    growing samples are to save. Errors may be skewed, so that the draws must agree, too: at most 5 % in reverse.
     """
     upper = np.triu_indices(len(values_D), 1)
     apart = np.zeros((len(values_D), len(values_D)), np.bool_)
     apart[upper] = adjust_p_values(find_p_values(values_D, draws_BD, counts_D)[upper]) < (1 - LEVEL) / looks
     for first, second in np.argwhere(apart).tolist():
         away_B = (draws_BD[:, second] - draws_BD[:, first]) * np.sign(values_D[second] - values_D[first])
-        apart[first, second] = np.mean(away_B <= 0) <= TAILS[0]
+        apart[first, second] = np.mean(away_B <= 0) <= 1 - LEVEL
     return apart | apart.T

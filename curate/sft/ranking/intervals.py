@@ -16,8 +16,8 @@ always holds (Bahadur & Savage 1956, Annals of Mathematical Statistics 27). Of r
 tokens in a thousand can weigh more than the others together, and samples without it look like any other: a measure
 with ``no_interval`` has none. Where numbers are exponentials and yet seldom large (``exponential``) it is withheld if
 the sample cannot exclude that their variance is infinite: Hill's tail index (1975, Annals of Statistics 3) over the
-2·√n highest, with 2.33 of its standard errors, is 1/2 or more. It is withheld, too, where an end is no finite number, as for two
-or three examples.
+2·√n highest, with 2.33 of its standard errors, is 1/2 or more. It is withheld, too, where an end is no finite number,
+as for two or three examples.
 
 ``benchmarks/coverage.py`` measures how often the intervals contain the truth.
 """

@@ -266,11 +266,11 @@ def test_an_order_of_the_other_direction_separates_the_same_neighbours():
 
 def test_a_tie_is_half_a_reversal_and_a_skewed_difference_promises_no_smaller_sample():
     draws = np.zeros((100, 2))
-    draws[:96, 1], draws[96:98, 1] = 1.0, -0.01
+    draws[:92, 1], draws[92:98, 1] = 1.0, -0.01
     (pair,) = compare_neighbours(np.array([0.0, 1.0]), draws, [0, 1], [10, 20])
-    assert pair.reversed_share == 0.02 + 0.02 / 2
+    assert pair.reversed_share == 0.06 + 0.02 / 2
     error = float(draws[:, 1].std(ddof=1))
-    assert not pair.separated and find_growth_factor(1.0, error) < 0.5  # premise: errors are not normal
+    assert not pair.separated and find_growth_factor(1.0, error) < 0.8  # premise: errors are not normal
     assert pair.factor == 1.0 and pair.needed == (10, 20)
 
 
