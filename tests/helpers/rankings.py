@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from curate.sft.ranking.intervals import Interval
 from curate.sft.ranking.measures import MEASURES, RANKABLE
 from curate.sft.ranking.summary import Dataset, Ranking, ThreeWayReading
-from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
+from curate.sft.ranking.table import NeighbourPair, RankAgreement, RankedDataset, RankingTable
 
 LONG = "a-very-long-name-of-a-dataset-that-somebody-downloaded-and-never-renamed-" * 3
 NAMES = (

@@ -19,7 +19,7 @@ Turns = tuple[Turn, ...]
 def find_conversation(field: str | None) -> str | None:
     """Return the schema that a text field ``@SCHEMA`` names, None for a column.
 
-    Behind the schema may stand the names that a dataset has for its columns (``curate.corpus.chat.named_columns.spell``).
+    Behind the schema may stand the names that a dataset has for its columns (``named_columns.spell``).
     """
     name = (field or "").removeprefix(MARK)
     try:

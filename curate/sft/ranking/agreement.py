@@ -160,14 +160,18 @@ class OrderChange:
 
 
 def find_changes(
-    values_a_D: Float64Array, draws_a_BD: Float64Array, values_b_D: Float64Array, draws_b_BD: Float64Array
+    values_a_D: Float64Array,
+    draws_a_BD: Float64Array,
+    values_b_D: Float64Array,
+    draws_b_BD: Float64Array,
+    looks: int = 1,
 ) -> list[OrderChange]:
     """Return the pairs separated one way under a and the other way under b, smallest p-value first.
 
     Both separations are needed, so a pair's p-value is the larger of the two, and 1 where the order did not change;
-    this is valid for any dependence between the two models' errors. Holm's adjustment over all pairs: if no pair
-    changes, some pair is listed at most once in twenty times. A pair that is not listed may still change; it was not
-    shown yet.
+    this is valid for any dependence between the two models' errors. Holm's adjustment over all pairs, and an equal part
+    of the .05 for each of ``looks`` at growing samples: if no pair changes, some pair is listed at most once in twenty
+    times. A pair that is not listed may still change; it was not shown yet.
     """
     upper = np.triu_indices(len(values_a_D), 1)
     worse = np.maximum(find_p_values(values_a_D, draws_a_BD)[upper], find_p_values(values_b_D, draws_b_BD)[upper])
@@ -176,7 +180,7 @@ def find_changes(
     changes = [
         OrderChange(*((one, two) if sign > 0 else (two, one)), p_value)
         for one, two, sign, p_value in zip(*(each.tolist() for each in (*upper, signs_a, p_values)), strict=True)
-        if p_value < 1 - LEVEL
+        if p_value < (1 - LEVEL) / looks
     ]
     return sorted(changes, key=lambda change: change.p_value)
 

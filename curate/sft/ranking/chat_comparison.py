@@ -17,14 +17,15 @@ import numpy as np
 import pyarrow.compute as pc
 
 from curate.corpus.chat.types import join_turns
-from curate.reference.likelihood import Passage, bits_per_byte, perplexity
+from curate.reference.likelihood import Passage, perplexity
 from curate.runtime import console
 from curate.runtime.arrays import Float64Array
 from curate.sft.measuring.reader import ModelVariant, open_reader
-from curate.sft.ranking import bootstrap
+from curate.sft.ranking import bootstrap, intervals
+from curate.sft.ranking.intervals import Interval
+from curate.sft.ranking.measures import MEASURES
 from curate.sft.ranking.session import RankingSession
 from curate.sft.ranking.summary import ThreeWayReading
-from curate.sft.ranking.table import Interval
 
 if TYPE_CHECKING:
     from curate.reference.causal import CausalReference
@@ -73,11 +74,11 @@ def _read_raw(reference: "CausalReference", session: RankingSession, name: str) 
 def _find_interval(columns_N4: Float64Array, session: RankingSession, name: str) -> MeasuredText:
     """Return bits per byte with its interval, and perplexity, from the columns nats, bytes, nats, tokens."""
     options = session.options
-    sums = columns_N4.sum(axis=0)
-    drawn = bootstrap.resample(columns_N4, options.draws, bootstrap.make_generator(options.seed, name))
-    low, high = bootstrap.find_interval(bits_per_byte(drawn[:, 0], drawn[:, 1]))
-    value = float(bits_per_byte(sums[0], sums[1]))
-    return Interval(value, float(low), float(high)), float(perplexity(sums[2], sums[3]))
+    products = intervals.add_products(columns_N4[:, :2])
+    drawn = bootstrap.resample(products, options.draws, bootstrap.make_generator(options.seed, name))
+    bits = intervals.find_measure_interval(MEASURES["bits_per_byte"], columns_N4[:, :2], drawn)
+    nats, tokens = columns_N4[:, 2:].sum(axis=0)
+    return bits, float(perplexity(nats, tokens))
 
 
 def interpret_readings(

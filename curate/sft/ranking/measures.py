@@ -50,6 +50,9 @@ RSR_STUDY = (
 )
 
 
+OUTWEIGHED = "one short answer that was not drawn can outweigh all others"
+
+
 @dataclass(frozen=True, slots=True)
 class RankingMeasure:
     """A measure: two columns over the examples and how their ratio is used, shown and explained."""
@@ -81,6 +84,15 @@ class RankingMeasure:
     """The finding on this measure or on the one closest to it."""
     is_studied: bool = False
     """Whether ``study`` is about this very measure."""
+    exponential: bool = False
+    """Whether each example's number is an exponential, whose tail may be heavy."""
+    no_interval: str = ""
+    """Why the measure has no interval, whatever the sample; the empty string where it has one."""
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the ratio is the logarithm of the measure."""
+        return self.change is _exponentiate
 
 
 def _keep(ratio: Float64Array) -> Float64Array:
@@ -121,6 +133,7 @@ MEASURES = {
             below="one",
             change=_keep,
             log_scale=True,
+            no_interval=OUTWEIGHED,
         ),
         RankingMeasure(
             name="bits_per_byte",
@@ -153,6 +166,7 @@ MEASURES = {
             below="one",
             change=_keep,
             lower_is_better=False,
+            exponential=True,
             source="arXiv 2402.00530",
         ),
         RankingMeasure(
@@ -263,14 +277,14 @@ def _derive_columns(sums: Sums, slope: float, centre: float) -> dict[str, Float6
     """Return every column that a measure names (N each), NaN where an example has no number."""
     columns = {name: np.asarray(sums[name], dtype=np.float64) for name in SUMS}
     nats, tokens, unconditional = columns["nats"], columns["tokens"], columns["unconditional_nats"]
-    mean = _divide(nats, tokens)
+    mean = divide_sums(nats, tokens)
     return columns | {
         "one": np.ones_like(nats),
         "mean_nats": mean,
-        "mean_ranks": _divide(columns["ranks"], tokens),
+        "mean_ranks": divide_sums(columns["ranks"], tokens),
         "perplexity": _exponentiate(mean),
-        "ifd_ppl": _exponentiate(_divide(nats - unconditional, tokens)),
-        "ifd_loss": _divide(nats, unconditional),
+        "ifd_ppl": _exponentiate(divide_sums(nats - unconditional, tokens)),
+        "ifd_loss": divide_sums(nats, unconditional),
         "residual": mean - slope * (_log_length(tokens) - centre),
     }
 
@@ -279,7 +293,7 @@ def evaluate_measures(summed: Float64Array) -> dict[str, Float64Array]:
     """Return each measure of summed columns: a number for 2M sums, B numbers for B × 2M; NaN for no examples."""
     sums = np.asarray(summed, dtype=np.float64)
     half = len(MEASURES)
-    ratios = _divide(sums[..., :half], sums[..., half:])
+    ratios = divide_sums(sums[..., :half], sums[..., half:])
     return {name: np.asarray(measure.change(ratios[..., k])) for k, (name, measure) in enumerate(MEASURES.items())}
 
 
@@ -308,7 +322,7 @@ def fit_length(datasets: Sequence[Sums]) -> tuple[float, float]:
 def _take_lengths(sums: Sums) -> tuple[Float64Array, Float64Array]:
     """Return ln tokens and nats a token of the examples that have both."""
     tokens = np.asarray(sums["tokens"], dtype=np.float64)
-    lengths, means = _log_length(tokens), _divide(np.asarray(sums["nats"], dtype=np.float64), tokens)
+    lengths, means = _log_length(tokens), divide_sums(np.asarray(sums["nats"], dtype=np.float64), tokens)
     measured = np.isfinite(means)
     return lengths[measured], means[measured]
 
@@ -317,7 +331,8 @@ def _log_length(tokens: Float64Array) -> Float64Array:
     return np.asarray(np.log(tokens, out=np.full(tokens.shape, np.nan), where=tokens > 0))
 
 
-def _divide(above: Float64Array, below: Float64Array) -> Float64Array:
-    """Divide elementwise; NaN where ``below`` is not positive."""
+def divide_sums(above: Float64Array, below: Float64Array) -> Float64Array:
+    """Return the elementwise quotient; NaN where ``below`` is not positive."""
+    above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0))

@@ -83,12 +83,18 @@ def rank_datasets(
 def measure_and_rank(
     session: RankingSession, reader: ResponseReader, until_separated: bool
 ) -> tuple[dict[str, pa.Table], RankingTable]:
-    """Measure and rank; with ``until_separated`` again with larger samples while these may separate neighbours."""
+    """Measure and rank; with ``until_separated`` again with larger samples while these may separate neighbours.
+
+    What is claimed at the last look holds over all the looks that there might have been.
+    """
+    if until_separated:
+        session.plan_looks()
     name_to_responses = session.measure(reader)
     table = session.rank(name_to_responses)
     while until_separated and session.grow(table):
         close = [f"{pair.better} and {pair.worse}" for pair in table.pairs if not pair.separated]
-        console.say("not apart", f"{', '.join(close[:4])}{', …' if len(close) > 4 else ''}: drawing more")
+        listed = f"{', '.join(close[:4])}{', …' if len(close) > 4 else ''}"
+        console.say("not apart", f"{listed}: drawing more, look {session.look} of at most {session.looks}")
         name_to_responses = session.measure(reader)
         table = session.rank(name_to_responses)
     return name_to_responses, table

@@ -3,6 +3,7 @@
 A larger sample contains the examples of a smaller one, so examples that were measured before come from the cache.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,10 @@ class RankingSession:
     """By the name of the dataset."""
     languages: dict[str, tuple[int, LanguageTexts]] = field(default_factory=dict)
     """The size of a sample whose languages are known, and these, by the name of the dataset."""
+    look: int = 1
+    """The number of the present look at the samples."""
+    looks: int = 1
+    """The most looks that there may be, over which what is claimed holds; ``plan_looks`` sets it."""
 
     def draw(self, name: str, count: int | None) -> None:
         """Replace the sample of a dataset by one of ``count`` examples; None: all."""
@@ -134,7 +139,15 @@ class RankingSession:
         names = [dataset.name for dataset in self.datasets]
         measured = [collect_sums(name, name_to_responses[name], self._identify(name)) for name in names]
         options = self.options
-        return rank_measured(measured, options.by, options.draws, options.seed, options.apart, options.set_aside)
+        return rank_measured(
+            measured,
+            options.by,
+            options.draws,
+            options.seed,
+            self.looks,
+            apart=options.apart,
+            set_aside=options.set_aside,
+        )
 
     def _identify(self, name: str) -> LanguageTexts:
         """Return the languages of a dataset's sample."""
@@ -145,20 +158,29 @@ class RankingSession:
             self.languages[name] = (len(examples), texts)
         return texts
 
+    def plan_looks(self) -> None:
+        """Set the number of looks, from the sizes of the datasets alone: it must not depend on what is measured."""
+        first = self.options.sample or math.inf
+        growths = [self._find_largest_sample(dataset.name) / first for dataset in self.datasets]
+        self.looks = 1 + max((math.ceil(math.log(growth, GROWTH)) for growth in growths if growth > 1), default=0)
+
     def grow(self, table: RankingTable) -> bool:
         """Draw more examples of neighbours that cannot be told apart yet; return whether any were drawn.
 
-        A dataset's sample doubles, up to all its examples and ``FURTHEST`` times the first sample. A pair with so small
-        a difference that it would need ``HOPELESS`` times that is given up. Whoever looks several times is wrong more
-        often than one time in twenty; the intervals do not account for it.
+        The k-th look is at ``GROWTH`` to the k − 1 times the first sample of a dataset, up to all its examples and
+        ``FURTHEST`` times the first sample; a dataset that was passed over before catches up. A pair with so small a
+        difference that it would need ``HOPELESS`` times that is given up. Whoever looks several times finds a
+        difference by chance more often than one time in twenty: ``plan_looks``, called before the first look, makes
+        ``rank`` hold over all of them.
         """
         pairs = [pair for pair in table.pairs if not pair.separated and self._may_separate(pair)]
-        grown = False
+        size, grown = GROWTH**self.look * (self.options.sample or 0), False
         for name in sorted({name for pair in pairs for name in (pair.better, pair.worse)}):
-            count, most = len(self.samples[name].examples), self._find_largest_sample(name)
-            if count < most:
-                self.draw(name, min(most, GROWTH * max(count, 1)))
+            count, target = len(self.samples[name].examples), min(self._find_largest_sample(name), size)
+            if count < target:
+                self.draw(name, target)
                 grown = True
+        self.look += grown
         return grown
 
     def _find_largest_sample(self, name: str) -> int:

@@ -13,7 +13,8 @@ from curate.runtime.numbers import format_figure, format_share
 from curate.runtime.text import align_right, command, fold_whitespace, pad_columns, shorten
 
 if TYPE_CHECKING:
-    from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement, RankedDataset, RankingTable
+    from curate.sft.ranking.intervals import Interval
+    from curate.sft.ranking.table import NeighbourPair, RankAgreement, RankedDataset, RankingTable
 
 NAME, SCHEMA = 20, 14
 """Widths of columns."""
@@ -186,6 +187,7 @@ class Ranking:
             "is_order_of_length": self.table.length.is_by_length,
             "datasets": [as_record(ranked) | self.dataset(ranked.name).as_dict() for ranked in self.table.datasets],
             "neighbours": [describe_pair(pair) for pair in self.table.pairs],
+            "looks": self.table.looks,
             "compared": [describe_agreement(one) for one in self.compared],
             "other_rankings": {
                 name: [as_record(ranked) for ranked in table.datasets] for name, table in self.others.items()
@@ -251,8 +253,16 @@ class Ranking:
             lines += wrap(f"{datasets[0].name} is first in {format_share(datasets[0].best, 1)} of the draws", " " * 4)
         letters = "".join(ranked.group for ranked in datasets)
         if len(set(letters)) < len(letters):
-            lines.append("    datasets that share a letter cannot be told apart, all pairs held at once")
+            lines.append(f"    datasets that share a letter cannot be told apart, {self._describe_correction()}")
+        if self.table.looks > 1:
+            held = "ranks, letters and neighbours are corrected for growing samples; the intervals of numbers are not"
+            lines += wrap(held, " " * 4)
         return lines
+
+    def _describe_correction(self) -> str:
+        """Return over what the letters, the ranks and the separation of neighbours hold."""
+        looks = f" and up to {self.table.looks} looks" if self.table.looks > 1 else ""
+        return f"all pairs{looks} held at once"
 
     def _render_dataset(self, ranked: "RankedDataset") -> str:
         scores, schema = ranked.scores, self.dataset(ranked.name).schema
@@ -266,7 +276,12 @@ class Ranking:
         return f"{line}  {rank}"
 
     def _list_flags(self) -> list[str]:
+        from curate.sft.ranking.measures import MEASURES
+
         lines = []
+        if reason := MEASURES[self.by].no_interval:
+            warning = f"{MEASURES[self.by].phrase} has no interval, and tells no datasets apart: {reason}"
+            lines += wrap(f"{warning}; --by perplexity has one", "careful     ")
         for ranked in self.table.datasets:
             if ranked.set_aside:
                 lines += wrap(f"{ranked.name}: {ranked.flags[0]}", "set aside   ")

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from curate.runtime.arrays import Float64Array
-from curate.sft.ranking import agreement, bootstrap, measures
+from curate.runtime.arrays import BoolArray, Float64Array
+from curate.sft.ranking import agreement, bootstrap, intervals, measures
 from curate.sft.ranking.agreement import NO_LENGTH_ORDER, LengthOrder
+from curate.sft.ranking.intervals import Interval
 from curate.sft.ranking.languages import LanguageReading, find_language_flags, is_apart, judge_languages
 from curate.sft.ranking.measured_dataset import (
     FEW,
@@ -25,16 +26,6 @@ from curate.sft.ranking.measured_dataset import (
     is_set_aside,
 )
 from curate.sft.ranking.measures import MEASURES, RANKABLE
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A number with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    """The lower end; NaN where there is no interval."""
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +107,27 @@ class RankingTable:
     """The datasets that are ranked, in the order in which they were given, without those apart."""
     length: LengthOrder = NO_LENGTH_ORDER
     """How far the order of these is that of their mean response length."""
+    looks: int = 1
+    """Looks at growing samples over which ranks, letters and neighbours hold."""
 
 
 def rank_measured(
-    datasets: Sequence[MeasuredDataset], by: str, draws: int, seed: int, apart: bool = True, set_aside: bool = True
+    datasets: Sequence[MeasuredDataset],
+    by: str,
+    draws: int,
+    seed: int,
+    looks: int = 1,
+    *,
+    apart: bool = True,
+    set_aside: bool = True,
 ) -> RankingTable:
     """Rank datasets by a measure of ``RANKABLE``, lowest first.
 
     With ``apart``, datasets in a language that the base does not read are ranked among themselves; with ``set_aside``,
     those that repeat their answers have no rank. Equal values rank in the order in which the datasets are given. The
-    draws of a dataset depend on its name, its examples and the seed alone. Raises ValueError for a measure that cannot
-    rank.
+    draws of a dataset depend on its name, its examples and the seed alone. Ranks, letters and neighbours hold over
+    ``looks`` at growing samples. Where an interval is withheld the draws are NaN, so that nothing is claimed of the
+    dataset by that measure. Raises ValueError for a measure that cannot rank.
     """
     if by not in RANKABLE:
         raise ValueError(f"by must be one of {', '.join(RANKABLE)}, not {by}")
@@ -135,25 +136,26 @@ def rank_measured(
     slope, centre = measures.fit_length(
         [one.sums for one in datasets if not (apart and is_apart(one.languages, readings))]
     )
-    values, drawn = {}, {}
+    scores, drawn = {}, {}
     for dataset in datasets:
         columns = measures.build_columns(dataset.sums, slope, centre)
-        sums = bootstrap.resample(columns, draws, bootstrap.make_generator(seed, dataset.name))
-        values[dataset.name] = measures.evaluate_measures(columns.sum(axis=0))
-        drawn[dataset.name] = measures.evaluate_measures(sums)
-    scores = {dataset.name: _find_scores(values[dataset.name], drawn[dataset.name]) for dataset in datasets}
-    ranked = []
+        generator = bootstrap.make_generator(seed, dataset.name)
+        sums = bootstrap.resample(intervals.add_products(columns), draws, generator)
+        scores[dataset.name] = intervals.find_intervals(columns, sums)
+        drawn[dataset.name] = _find_draws(sums[:, : columns.shape[1]], scores[dataset.name])
+    ranked: list[RankedDataset] = []
+    pairs: tuple[NeighbourPair, ...] = ()
     for language, members in groups.items():
-        values_D = np.array([values[one.name][by] for one in members], np.float64)
-        draws_BD = _stack_draws([drawn[one.name][by] for one in members], draws)
-        ranked += _rank_candidates(members, scores, values_D, draws_BD, readings, bool(language))
-    ranked += [_describe_aside(dataset, scores[dataset.name], readings) for dataset in aside]
+        comparison = _compare_datasets(members, scores, drawn, by, draws, looks)
+        ranked += _rank_candidates(members, scores, by, comparison, readings, bool(language))
+        if not language:
+            pairs = _compare_neighbours(members, comparison, looks)
+    ranked += [_describe_aside(dataset, scores[dataset.name], by, readings) for dataset in aside]
     names = tuple(dataset.name for dataset in groups[""])
-    values_by = {measure: np.array([values[name][measure] for name in names], np.float64) for measure in MEASURES}
-    draws_by = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
-    pairs = _compare_neighbours(groups[""], values_by[by], draws_by[by])
-    length = agreement.compare_with_length(values_by[by], values_by["response_tokens"])
-    return RankingTable(by, tuple(ranked), pairs, values_by, draws_by, names, length)
+    values_D = {measure: np.array([scores[name][measure].value for name in names], np.float64) for measure in MEASURES}
+    draws_BD = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
+    length = agreement.compare_with_length(values_D[by], values_D["response_tokens"])
+    return RankingTable(by, tuple(ranked), pairs, values_D, draws_BD, names, length, looks)
 
 
 def group_by_reading(
@@ -172,65 +174,113 @@ def group_by_reading(
     return groups, aside
 
 
+def _find_draws(sums_B2M: Float64Array, scores: Mapping[str, Interval]) -> dict[str, Float64Array]:
+    """Return the draws of each measure (B); NaN where its interval is withheld."""
+    drawn = measures.evaluate_measures(sums_B2M)
+    return {name: np.full_like(found, math.nan) if scores[name].withheld else found for name, found in drawn.items()}
+
+
 def _stack_draws(columns: Sequence[Float64Array], draws: int) -> Float64Array:
     return np.stack(columns, axis=1) if columns else np.zeros((draws, 0))
 
 
-def _find_scores(values: Mapping[str, Float64Array], draws: Mapping[str, Float64Array]) -> dict[str, Interval]:
-    """Return each measure of one dataset with its interval."""
-    scores = {}
-    for measure in MEASURES:
-        low, high = bootstrap.find_interval(draws[measure])
-        scores[measure] = Interval(float(values[measure]), float(low), float(high))
-    return scores
+def prepare_comparison(
+    scores: Sequence[Interval], values_D: Float64Array, draws_BD: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Return values and draws as pairs are compared by: on a log scale, and as wide as the intervals.
+
+    On a log scale they are less skewed; they stay as they are where any is 0 or less. Draws alone are too narrow where
+    examples are skewed, so that their distances from the value grow by the length of the interval over that of plain
+    draws, 3.92 standard deviations.
+    """
+    ends_2D = np.array([[score.low for score in scores], [score.high for score in scores]], np.float64)
+    if not ((values_D <= 0).any() or (draws_BD <= 0).any() or (ends_2D <= 0).any()):
+        values_D, draws_BD, ends_2D = np.log(values_D), np.log(draws_BD), np.log(ends_2D)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        plain_D = draws_BD.std(axis=0, ddof=1) * bootstrap.LENGTH
+        spread_D = np.where(plain_D > 0, np.maximum((ends_2D[1] - ends_2D[0]) / plain_D, 1.0), 1.0)
+    return values_D, values_D + (draws_BD - values_D) * spread_D
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Datasets that are ranked together, as pairs of them are compared."""
+
+    values_D: Float64Array
+    draws_BD: Float64Array
+    order: list[int]
+    """Indices of the datasets, lowest value first."""
+    apart_DD: BoolArray
+    """Which pairs can be told apart; none with a dataset of few examples."""
+
+
+def _compare_datasets(
+    members: Sequence[MeasuredDataset],
+    scores: Mapping[str, dict[str, Interval]],
+    drawn: Mapping[str, dict[str, Float64Array]],
+    by: str,
+    draws: int,
+    looks: int,
+) -> Comparison:
+    values_D = np.array([scores[one.name][by].value for one in members], np.float64)
+    draws_BD = _stack_draws([drawn[one.name][by] for one in members], draws)
+    compared = prepare_comparison([scores[one.name][by] for one in members], values_D, draws_BD)
+    separated = bootstrap.find_separated_pairs(*compared, [len(one.answered) for one in members], looks)
+    apart_DD = agreement.join_few(separated, list(map(is_few, members)))
+    return Comparison(*compared, np.argsort(values_D, kind="stable").tolist(), apart_DD)
 
 
 def _rank_candidates(
     candidates: Sequence[MeasuredDataset],
     scores: Mapping[str, dict[str, Interval]],
-    values_D: Float64Array,
-    draws_BD: Float64Array,
+    by: str,
+    comparison: Comparison,
     readings: Mapping[str, LanguageReading],
     apart: bool,
 ) -> list[RankedDataset]:
     """Return datasets that are ranked together, best first; one of few examples has no letter of its own."""
-    order = np.argsort(values_D, kind="stable").tolist()
-    ranks = bootstrap.find_rank_intervals(values_D, draws_BD)
-    few = list(map(is_few, candidates))
-    groups = agreement.group_datasets(
-        order, agreement.join_few(bootstrap.find_separated_pairs(values_D, draws_BD), few)
-    )
+    counts = [len(dataset.answered) for dataset in candidates]
+    ranks = bootstrap.find_rank_intervals(comparison.values_D, comparison.draws_BD, comparison.apart_DD)
+    groups = agreement.group_datasets(comparison.order, comparison.apart_DD)
     letters = agreement.label_groups(groups, len(candidates))
-    if few == [True]:
+    if list(map(is_few, candidates)) == [True]:
         letters = [""]
     return [
         RankedDataset(
             name=candidates[index].name,
-            examples=len(candidates[index].answered),
+            examples=counts[index],
             scores=scores[candidates[index].name],
             rank=ranks[index].rank,
             rank_low=ranks[index].rank_low,
             rank_high=ranks[index].rank_high,
             best=ranks[index].best,
             group=letters[index],
-            flags=_list_flags(candidates[index], readings),
+            flags=_list_flags(candidates[index], scores[candidates[index].name], by, readings),
             set_aside=False,
             distinct=_share_distinct(candidates[index]),
             language=candidates[index].languages.main,
             apart=apart,
         )
-        for index in order
+        for index in comparison.order
     ]
 
 
-def _list_flags(dataset: MeasuredDataset, readings: Mapping[str, LanguageReading]) -> tuple[str, ...]:
-    """Return the flags of a dataset, those of its language first where it is not set aside for its answers."""
+def _list_flags(
+    dataset: MeasuredDataset, scores: Mapping[str, Interval], by: str, readings: Mapping[str, LanguageReading]
+) -> tuple[str, ...]:
+    """Return the dataset's warnings, and why it has no interval by the measure of the ranking.
+
+    Those of its language come first where it is not set aside for its answers.
+    """
     strange, flags = find_language_flags(dataset.languages, readings), find_flags(dataset)
-    return (*flags, *strange) if is_set_aside(dataset) else (*strange, *flags)
+    withheld = scores[by].withheld
+    note = f"no interval of {MEASURES[by].phrase}, and not told apart by it: {withheld}"
+    notes = [note] if withheld and not MEASURES[by].no_interval else []
+    return (*flags, *strange, *notes) if is_set_aside(dataset) else (*strange, *flags, *notes)
 
 
 def _describe_aside(
-    dataset: MeasuredDataset, scores: dict[str, Interval], readings: Mapping[str, LanguageReading]
+    dataset: MeasuredDataset, scores: dict[str, Interval], by: str, readings: Mapping[str, LanguageReading]
 ) -> RankedDataset:
     return RankedDataset(
         name=dataset.name,
@@ -241,7 +291,7 @@ def _describe_aside(
         rank_high=None,
         best=math.nan,
         group="",
-        flags=_list_flags(dataset, readings),
+        flags=_list_flags(dataset, scores, by, readings),
         set_aside=True,
         distinct=_share_distinct(dataset),
         language=dataset.languages.main,
@@ -253,9 +303,8 @@ def _share_distinct(dataset: MeasuredDataset) -> float:
 
 
 def _compare_neighbours(
-    candidates: Sequence[MeasuredDataset], values_D: Float64Array, draws_BD: Float64Array
+    candidates: Sequence[MeasuredDataset], comparison: Comparison, looks: int
 ) -> tuple[NeighbourPair, ...]:
-    order = np.argsort(values_D, kind="stable").tolist()
     counts = [len(dataset.answered) for dataset in candidates]
     few = list(map(is_few, candidates))
     return tuple(
@@ -267,7 +316,9 @@ def _compare_neighbours(
             (counts[pair.better], counts[pair.worse]),
             require_enough(pair.needed),
         )
-        for pair in bootstrap.compare_neighbours(values_D, draws_BD, order, counts)
+        for pair in bootstrap.compare_neighbours(
+            comparison.values_D, comparison.draws_BD, comparison.order, counts, looks
+        )
     )
 
 
@@ -286,6 +337,7 @@ def compare_tables(first: RankingTable, second: RankingTable, names: tuple[str, 
         common,
         (first.values[first.by][firsts], first.draws[first.by][:, firsts]),
         (second.values[first.by][seconds], second.draws[first.by][:, seconds]),
+        max(first.looks, second.looks),
     )
 
 
@@ -293,7 +345,7 @@ def compare_measures(table: RankingTable) -> list[RankAgreement]:
     """Compare the order by the table's measure with the order by every other one of ``RANKABLE``."""
     ranking = (table.values[table.by], table.draws[table.by])
     return [
-        _compare_orders((table.by, name), table.names, ranking, (table.values[name], table.draws[name]))
+        _compare_orders((table.by, name), table.names, ranking, (table.values[name], table.draws[name]), table.looks)
         for name in RANKABLE
         if name != table.by
     ]
@@ -304,10 +356,11 @@ def _compare_orders(
     datasets: Sequence[str],
     first: tuple[Float64Array, Float64Array],
     second: tuple[Float64Array, Float64Array],
+    looks: int,
 ) -> RankAgreement:
-    """Compare two rankings, each given by its values (D) and draws (B × D)."""
+    """Compare two rankings, each given by its values (D) and draws (B × D); changes hold over ``looks``."""
     low, high = agreement.bound_agreement(first[1], second[1])
-    changes = agreement.find_changes(*first, *second)
+    changes = agreement.find_changes(*first, *second, looks)
     return RankAgreement(
         *names,
         agreement.compute_tau(first[0], second[0]),
@@ -331,6 +384,7 @@ def as_record(ranked: RankedDataset) -> dict[str, Any]:
         "scored": ranked.examples,
         **values,
         "intervals": {name: [score.low, score.high] for name, score in ranked.scores.items()},
+        "intervals_withheld": intervals.list_withheld(ranked.scores),
         "distinct_answers": ranked.distinct,
         "flags": list(ranked.flags),
         "set_aside": ranked.set_aside,

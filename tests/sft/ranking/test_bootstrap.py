@@ -38,6 +38,10 @@ def draw_all(datasets, draws=400, seed=0):
     return values, np.stack(drawn, axis=1)
 
 
+def find_ranks(values, draws):
+    return find_rank_intervals(values, draws, find_separated_pairs(values, draws))
+
+
 def make_several(means, count=300, seed=3):
     generator = np.random.default_rng(seed)
     return {f"data-{place}": make_columns(generator, count, mean) for place, mean in enumerate(means)}
@@ -166,7 +170,7 @@ def test_measures_of_resampled_sums_have_intervals_around_their_values_but_those
 
 def test_clearly_separate_datasets_have_a_single_rank_each():
     values, draws = draw_all(make_several([2.0, 1.0, 4.0]))
-    found = find_rank_intervals(values, draws)
+    found = find_ranks(values, draws)
     assert [(one.rank, one.rank_low, one.rank_high, one.best) for one in found] == [
         (2, 2, 2, 0.0),
         (1, 1, 1, 1.0),
@@ -176,7 +180,7 @@ def test_clearly_separate_datasets_have_a_single_rank_each():
 
 def test_equal_datasets_could_stand_anywhere_and_their_chances_add_up_to_one():
     values, draws = draw_all(make_several([1.0] * 4))
-    found = find_rank_intervals(values, draws)
+    found = find_ranks(values, draws)
     assert sorted(one.rank for one in found) == [1, 2, 3, 4]
     assert all(one.rank_low <= one.rank <= one.rank_high for one in found)
     assert sum(one.rank_high - one.rank_low for one in found) >= 8
@@ -185,33 +189,52 @@ def test_equal_datasets_could_stand_anywhere_and_their_chances_add_up_to_one():
 
 def test_the_same_draws_twice_share_their_rank_and_their_chance():
     values, draws = draw_all({"a": make_several([1.0])["data-0"]})
-    found = find_rank_intervals(np.tile(values, 2), np.tile(draws, (1, 2)))
+    found = find_ranks(np.tile(values, 2), np.tile(draws, (1, 2)))
     assert [(one.rank, one.rank_low, one.rank_high, one.best) for one in found] == [(1, 1, 2, 0.5), (2, 1, 2, 0.5)]
 
 
 def test_datasets_in_another_order_have_the_same_standings():
     values, draws = draw_all(make_several([1.0, 1.03, 1.2, 1.01]))
     permuted = np.array([2, 0, 3, 1])
-    expected = [find_rank_intervals(values, draws)[index] for index in permuted]
-    assert find_rank_intervals(values[permuted], draws[:, permuted]) == expected
+    expected = [find_ranks(values, draws)[index] for index in permuted]
+    assert find_ranks(values[permuted], draws[:, permuted]) == expected
 
 
 def test_a_dataset_of_one_example_could_stand_anywhere_and_push_the_others_down():
     several = make_several([1.0, 3.0]) | {"one": np.array([[2.0, 1.0]])}
     values, draws = draw_all(several)
-    first, last, one = find_rank_intervals(values, draws)
+    first, last, one = find_ranks(values, draws)
     assert (one.rank, one.rank_low, one.rank_high) == (2, 1, 3) and math.isnan(one.best)
     assert (first.rank_low, first.rank_high, first.best) == (1, 2, 1.0)
     assert (last.rank, last.rank_low, last.rank_high) == (3, 2, 3)
-    assert [one.rank for one in find_rank_intervals(np.array([math.nan, 1.0]), np.full((9, 2), math.nan))] == [2, 1]
+    assert [one.rank for one in find_ranks(np.array([math.nan, 1.0]), np.full((9, 2), math.nan))] == [2, 1]
 
 
 def test_the_interval_holds_the_rank_even_where_the_draws_are_off_it():
-    found = find_rank_intervals(np.array([1.0, 2.0]), np.tile([5.0, 4.0], (40, 1)))
+    found = find_ranks(np.array([1.0, 2.0]), np.tile([5.0, 4.0], (40, 1)))
     assert [(one.rank_low, one.rank_high) for one in found] == [
         (1, 2),
         (1, 2),
     ]
+
+
+def test_ranks_follow_from_the_pairs_that_are_told_apart():
+    """Premise: the first is apart from the third alone, which lies highest."""
+    apart = np.zeros((3, 3), bool)
+    apart[0, 2] = apart[2, 0] = True
+    found = find_rank_intervals(np.array([1.0, 2.0, 3.0]), np.random.default_rng(0).normal(size=(50, 3)), apart)
+    assert [(one.rank_low, one.rank_high) for one in found] == [(1, 2), (1, 3), (2, 3)]
+
+
+def test_the_ranks_of_ten_datasets_are_held_at_once():
+    """Premise: equal errors, neighbours nearly two of them apart; percentiles of drawn ranks miss some rank in 43 %."""
+    generator = np.random.default_rng(2)
+    truth, missed = np.arange(10) * 1.8, 0
+    for _ in range(300):
+        values = truth + generator.normal(size=10)
+        found = find_ranks(values, values + generator.normal(size=(100, 10)))
+        missed += any(not one.rank_low <= rank <= one.rank_high for rank, one in enumerate(found, 1))
+    assert missed / 300 <= 0.05
 
 
 # Pairs.
@@ -221,7 +244,7 @@ def test_a_copy_with_other_draws_is_not_separated_and_no_sample_would_do():
     found = make_several([1.0])["data-0"]
     values, draws = draw_all({"data": found, "copy": found})
     (pair,) = compare_neighbours(values, draws, [0, 1], [300, 300])
-    assert not pair.separated and pair.difference == 0 and pair.low < 0 < pair.high
+    assert not pair.separated and pair.difference == 0
     assert pair.factor == math.inf and pair.needed == (math.inf, math.inf)
     assert pair.reversed_share == pytest.approx(0.5, abs=0.1)
     assert not find_separated_pairs(values, draws).any()
@@ -231,23 +254,23 @@ def test_neighbours_far_apart_are_separated_and_have_more_examples_than_needed()
     values, draws = draw_all(make_several([2.0, 1.0]))
     (pair,) = compare_neighbours(values, draws, [1, 0], [300, 300])
     assert (pair.better, pair.worse, pair.separated, pair.reversed_share) == (1, 0, True, 0.0)
-    assert 0 < pair.low < pair.difference < pair.high and pair.factor < 0.5
+    assert pair.difference == values[0] - values[1] > 0 and pair.factor < 0.5
     assert pair.needed == (math.ceil(300 * pair.factor),) * 2
 
 
 def test_an_order_of_the_other_direction_separates_the_same_neighbours():
     values, draws = draw_all(make_several([1.0, 2.0]))
     (pair,) = compare_neighbours(values, draws, [1, 0], [300, 300])
-    assert pair.separated and pair.low < pair.high < 0 and pair.reversed_share == 1.0
+    assert pair.separated and pair.difference < 0 and pair.reversed_share == 1.0
 
 
 def test_a_tie_is_half_a_reversal_and_a_skewed_difference_promises_no_smaller_sample():
     draws = np.zeros((100, 2))
-    draws[:96, 1], draws[96:98, 1] = 1.0, -0.01
+    draws[:92, 1], draws[92:98, 1] = 1.0, -0.01
     (pair,) = compare_neighbours(np.array([0.0, 1.0]), draws, [0, 1], [10, 20])
-    assert pair.reversed_share == 0.02 + 0.02 / 2
+    assert pair.reversed_share == 0.06 + 0.02 / 2
     error = float(draws[:, 1].std(ddof=1))
-    assert not pair.separated and find_growth_factor(1.0, error) < 0.5  # premise: errors are not normal
+    assert not pair.separated and find_growth_factor(1.0, error) < 0.8  # premise: errors are not normal
     assert pair.factor == 1.0 and pair.needed == (10, 20)
 
 
@@ -257,7 +280,7 @@ def test_neighbours_not_separated_need_at_least_what_they_have():
     for trial in range(60):
         values, draws = draw_all({"a": make_columns(generator, 60), "b": make_columns(generator, 60, 1.1)}, 200, trial)
         (pair,) = compare_neighbours(values, draws, np.argsort(values).tolist(), [60, 60])
-        assert pair.separated == (pair.low > 0 or pair.high < 0)
+        assert pair.separated == find_separated_pairs(values, draws, [60, 60])[0, 1]
         assert pair.separated or pair.factor >= 1
         seen += not pair.separated
     assert 10 < seen < 50
@@ -266,7 +289,7 @@ def test_neighbours_not_separated_need_at_least_what_they_have():
 def test_nothing_is_said_of_a_neighbour_without_draws():
     values, draws = draw_all(make_several([1.0]) | {"one": np.array([[2.0, 1.0]])})
     (pair,) = compare_neighbours(values, draws, [0, 1], [300, 1])
-    assert not pair.separated and all(map(math.isnan, (pair.low, pair.factor, pair.reversed_share, *pair.needed)))
+    assert not pair.separated and all(map(math.isnan, (pair.factor, pair.reversed_share, *pair.needed)))
     assert find_p_values(values, draws)[0, 1] == 1.0 and not find_separated_pairs(values, draws).any()
 
 

@@ -8,7 +8,7 @@ from helpers.sft_rankings import rank
 
 import curate
 from curate.sft.ranking.chat_comparison import interpret_readings
-from curate.sft.ranking.table import Interval
+from curate.sft.ranking.intervals import Interval
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 

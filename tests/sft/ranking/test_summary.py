@@ -6,8 +6,9 @@ import math
 import pytest
 from helpers.rankings import make_dataset, make_place, make_ranking, make_table
 
+from curate.sft.ranking.intervals import Interval
 from curate.sft.ranking.summary import describe_changes, format_interval, format_number, round_up
-from curate.sft.ranking.table import Interval, NeighbourPair, RankAgreement
+from curate.sft.ranking.table import NeighbourPair, RankAgreement
 
 
 def make_small(names, pairs=(), **changes):

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from curate.runtime.chart_axes import Scale, Tick, fit_scale
+from curate.sft.ranking.intervals import Interval
 from curate.sft.ranking.measures import MEASURES
 from curate.sft.ranking.summary import Ranking, ThreeWayReading
-from curate.sft.ranking.table import Interval, RankedDataset, RankingTable
+from curate.sft.ranking.table import RankedDataset, RankingTable
 
 TICKS = 9
 MOST_OTHERS = 6

@@ -9,10 +9,11 @@ import pytest
 from helpers.ranking_page import places_of
 from helpers.rankings import NAMES, make_dataset, make_pairs, make_place, make_ranking, make_table
 
+from curate.sft.ranking.intervals import Interval
 from curate.sft.ranking.measures import MEASURES
 from curate.sft.ranking.page.chart import plot_ranking
 from curate.sft.ranking.page.html import draw_page
-from curate.sft.ranking.table import Interval, RankingTable
+from curate.sft.ranking.table import RankingTable
 
 
 def marks_of(page):
