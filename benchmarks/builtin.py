@@ -42,6 +42,8 @@ from curate.corpus import open_records
 from curate.reference import likelihood
 
 FIRST_TOKENS = 1024
+LANGUAGE_DOCUMENTS, CONTROL_DOCUMENTS = 24, 100
+"""Documents that are scored of each language, and of the clean control beside them."""
 CONTROL = "clean_control"
 FOREIGN = "non_english"
 NUMBERS = ("perplexity", "bits_per_byte")
@@ -55,9 +57,9 @@ MARKS = {
 Floats = NDArray[np.float64]
 
 
-def score_files(folder: str, model: str, dtype: str, run: Path) -> pa.Table:
+def score_files(folder: str, model: str, options: argparse.Namespace, run: Path) -> pa.Table:
     """Return the score table of every file of a folder, with the file's bare name as ``kind``."""
-    curate.score([folder], model=model, run=str(run), truncate=FIRST_TOKENS, dtype=dtype)
+    curate.score([folder], model=model, run=str(run), truncate=options.tokens, dtype=options.dtype)
     table = pa.concat_tables(pq.read_table(part) for part in sorted((run / "scores").glob("*.parquet")))
     kinds = [Path(name).name.split(".")[0] for name in table["file"].to_pylist()]
     return table.append_column("kind", pa.array(kinds))
@@ -66,6 +68,11 @@ def score_files(folder: str, model: str, dtype: str, run: Path) -> pa.Table:
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Return the documents of a file."""
     return [row.record for row in open_records([str(path)]).records() if row.record is not None]
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file."""
+    return [row["text"] for row in read_records(path)]
 
 
 def write_texts(path: Path, texts: list[str]) -> None:
@@ -237,8 +244,8 @@ def write_between(path: Path, part: str, text: str) -> None:
 
 def measure_domains(options: argparse.Namespace, work: Path) -> str:
     """Score the domains and the junk, and return their tables."""
-    held_out = score_files(options.held_out, options.model, options.dtype, work / "held-out")
-    dirty = score_files(options.dirty, options.model, options.dtype, work / "dirty")
+    held_out = score_files(options.held_out, options.model, options, work / "held-out")
+    dirty = score_files(options.dirty, options.model, options, work / "dirty")
     sides = json.loads(Path(options.baselines).read_text()) if options.baselines else {}
     return f"{tabulate_domains(held_out, sides)}\n\n{tabulate_junk(dirty)}"
 
@@ -246,12 +253,12 @@ def measure_domains(options: argparse.Namespace, work: Path) -> str:
 def measure_languages(options: argparse.Namespace, work: Path) -> str:
     """Score texts of other languages and of programming languages, and return their table."""
     sample = work / "languages"
-    for code, texts in read_languages(options.dirty).items():
-        write_texts(sample / f"language-{code}.jsonl", texts)
-    for name, path in list_files(options.code).items():
-        write_texts(sample / f"code-{name}.jsonl", [row["text"] for row in read_records(path)])
-    write_texts(sample / f"{CONTROL}.jsonl", [row["text"] for row in read_records(list_files(options.dirty)[CONTROL])])
-    return tabulate_languages(score_files(str(sample), options.model, options.dtype, work / "languages-run"))
+    texts = {f"language-{code}": each for code, each in read_languages(options.dirty).items()}
+    texts |= {f"code-{name}": read_texts(path) for name, path in list_files(options.code).items()}
+    for name, each in texts.items():
+        write_texts(sample / f"{name}.jsonl", each[:LANGUAGE_DOCUMENTS])
+    write_texts(sample / f"{CONTROL}.jsonl", read_texts(list_files(options.dirty)[CONTROL])[:CONTROL_DOCUMENTS])
+    return tabulate_languages(score_files(str(sample), options.model, options, work / "languages-run"))
 
 
 def measure_beside(options: argparse.Namespace, work: Path) -> str:
@@ -261,13 +268,13 @@ def measure_beside(options: argparse.Namespace, work: Path) -> str:
     sources |= {f"junk-{name}": (path, most) for name, path in list_files(options.dirty).items() if name != FOREIGN}
     sources |= {f"code-{name}": (path, most // 2) for name, path in list_files(options.code).items()}
     sources[CONTROL] = (sources.pop(f"junk-{CONTROL}")[0], 3 * most)
-    texts = {name: ([row["text"] for row in read_records(path)], count) for name, (path, count) in sources.items()}
+    texts = {name: (read_texts(path), count) for name, (path, count) in sources.items()}
     texts |= {f"language-{code}": (each, most // 2) for code, each in read_languages(options.dirty).items()}
     for name, (each, count) in texts.items():
         spread = each[:: max(1, len(each) // count)][:count]
         write_texts(sample / f"{name}.jsonl", [text[: options.characters] for text in spread])
-    ours = score_files(str(sample), options.model, options.dtype, work / "builtin-run")
-    others = score_files(str(sample), options.other, options.dtype, work / "other-run")
+    ours = score_files(str(sample), options.model, options, work / "builtin-run")
+    others = score_files(str(sample), options.other, options, work / "other-run")
     return tabulate_beside(ours, others, options.name or Path(options.other).name)
 
 
@@ -291,6 +298,7 @@ def main() -> None:
     parser.add_argument("--name", help="what the table calls it")
     parser.add_argument("--sample", type=int, default=16, help="documents of a kind that beside scores")
     parser.add_argument("--characters", type=int, default=600, help="characters of a document that beside scores")
+    parser.add_argument("--tokens", type=int, default=FIRST_TOKENS, help="tokens of a document that are read")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--work", help="a folder to keep the runs in, and to go on in")
     parser.add_argument("--card", help="a model card with the marks")

@@ -67,6 +67,8 @@ def _read_as_lm_eval(
         tokenizer = open_tokenizer(checkpoint.name, config.revision, config.trust_remote_code, changes)
     before, after = ((), ()) if adds is False else find_added_tokens(tokenizer, checkpoint.name)
     begins = str(tokenizer.decode([prefix])) if before or after else ""
+    if not begins:  # every text begins with a prefix that is spelled as nothing
+        before, after = (), ()
     frame = TextFrame(before, after, unless_begins=begins, control_tokens=_obeys_control_tokens(tokenizer))
     return TextReading(prefix, WindowPolicy(window, fill_last=True, max_tokens=config.max_tokens), frame)
 
