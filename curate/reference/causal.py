@@ -17,6 +17,7 @@ import torch
 
 from curate.errors import ModelError
 from curate.reference.checkpoints.tokenizer import TextEncoder
+from curate.reference.conventions.framing import UNFRAMED, TextFrame
 from curate.reference.forward_pass import batches
 from curate.reference.forward_pass.batches import PreparedBatch, ScoringPack
 from curate.reference.forward_pass.device_transfer import PendingResult
@@ -60,6 +61,8 @@ class CausalReference:
     parameters: int
     check_line: str = ""
     notes: list[str] = field(default_factory=list)
+    frame: TextFrame = UNFRAMED
+    """What stands around a text; nothing, but under a convention."""
     num_computed_tokens: int = 0
     """Positions that forward passes computed so far, padding included."""
     num_scored_tokens: int = 0
@@ -104,7 +107,7 @@ class CausalReference:
 
     def prepare(self, passages: Sequence[Passage]) -> PreparedBatch:
         """Return a batch of passages as ids and windows."""
-        return batches.prepare_batch(passages, self.encoder, self.policy, self.prefix, LONGEST)
+        return batches.prepare_batch(passages, self.encoder, self.policy, self.prefix, LONGEST, self.frame)
 
     def read(self, prepared: PreparedBatch) -> Iterator[tuple[ScoringPack, Float32Array]]:
         """Yield each pack of a batch with the nats of its scored tokens."""

@@ -17,10 +17,10 @@ from curate.reference.checkpoints.checkpoint import (
     load_with_dtype,
     open_checkpoint,
     open_without_weights,
-    prefix_token,
 )
 from curate.reference.checkpoints.model_files import find_model_folder, fingerprint_folder
 from curate.reference.chip import describe_chip, list_instruction_sets
+from curate.reference.conventions.readings import TextReading, choose_reading
 from curate.reference.forward_pass import packed_attention
 from curate.reference.forward_pass.device_transfer import DeviceTransfer
 from curate.reference.forward_pass.forward import CausalModel
@@ -33,12 +33,9 @@ from curate.reference.pack_tuning import (
     wants_compiling,
 )
 from curate.reference.packing import WindowPolicy
-from curate.reference.protocol import ScoringConfig, check_overlap
+from curate.reference.protocol import ScoringConfig
 from curate.reference.self_check import SelfCheck
 from curate.runtime.version import __version__
-
-HF_GUIDE_STRIDE = 512  # https://huggingface.co/docs/transformers/perplexity
-UNKNOWN_LIMIT = 2048  # the window for a model whose configuration does not state how many positions it reads
 
 
 def load_causal(name: str, config: ScoringConfig) -> CausalReference:
@@ -59,10 +56,11 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     packed_attention.register_attention()
     device = choose_device(config.device)
     third = device.type == "cuda" and packed_attention.activate_hopper_kernel(device)
-    prefix, policy = choose_policy(checkpoint, config)
+    reading = choose_reading(checkpoint, config)
+    prefix = reading.prefix
     runner = move_to_device(checkpoint, device)
     check = self_check.check_model(checkpoint, runner, prefix)
-    notes = [*checkpoint.notes, *check.notes]
+    notes = [*checkpoint.notes, *reading.notes, *check.notes]
     if check.noise is not None and not check.noise <= self_check.NOISE:
         far = describe_noise(checkpoint.dtype, check)
         if config.dtype == "auto":
@@ -78,16 +76,29 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     if device.type == "cuda":
         pack_tokens = fit_packs(runner, pack_tokens)
         runner.transfer = DeviceTransfer(device, SLOTS)
-    if wants_compiling(checkpoint, config, device):
+    if reading.frame.pads_left and reading.frame.padded_to is not None:
+        self_check.run_rows(runner)
+    elif wants_compiling(checkpoint, config, device):
         runner = compile_model(checkpoint, runner, prefix, check, pack_tokens, notes)
-    identity = build_identity(checkpoint, runner, config, policy, prefix, pack_tokens)
+    identity = build_identity(checkpoint, runner, config, reading, pack_tokens)
     if third and runner.varlen:
         identity["attention"] = "varlen, FlashAttention 3"
     elif runner.fused_attention:
         identity["attention"] = "varlen, Triton"
-    line = check.line(checkpoint.dtype)
+    line, encoder = check.line(checkpoint.dtype), checkpoint.encoder
+    if reading.frame.control_tokens:
+        encoder = encoder.obeying_control_tokens()
     return CausalReference(
-        runner, checkpoint.encoder, policy, prefix, pack_tokens, identity, checkpoint.parameters, line, notes
+        runner,
+        encoder,
+        reading.policy,
+        prefix,
+        pack_tokens,
+        identity,
+        checkpoint.parameters,
+        line,
+        notes,
+        reading.frame,
     )
 
 
@@ -138,61 +149,27 @@ def cpu_multiplies_bfloat16() -> bool:
     return len(list_instruction_sets()) > 1
 
 
-def choose_policy(checkpoint: Checkpoint, config: ScoringConfig) -> tuple[int | None, WindowPolicy]:
-    """Return the prefix token (None: none) and the windows: the user's, or those of a convention.
-
-    lm-eval      prefix, windows that do not overlap, the last one reaching back until it is full
-    evaluate     prefix, one window, the rest of the text cut off (``truncated``)
-    hf-guide     no prefix, the first token unscored, windows that move on by 512 tokens
-
-    Not reproduced: lm-eval and evaluate obey a control token that a text spells out, here it is text; where a tokenizer
-    adds a BOS, lm-eval reads two (we equal its ``add_bos_token=False``); and the guide's printed average subtracts one
-    token too many for every window after the first (the sum of its losses is ours).
-
-    Raises UsageError for a window that the model cannot read or that is not longer than the overlap, ModelError where
-    the tokenizer has no prefix token.
-    """
-    limit = checkpoint.readable()
-    window = config.window or limit or UNKNOWN_LIMIT
-    if limit and window > limit:
-        hint = f"--window {limit}"
-        raise UsageError(f"--window must be at most {limit}, the limit of {checkpoint.name}, not {window}", hint)
-    check_overlap(config.overlap, window)
-    kept = config.max_tokens
-    if config.convention == "lm-eval":
-        return prefix_token(checkpoint, "auto"), WindowPolicy(window, fill_last=True, max_tokens=kept)
-    if config.convention == "evaluate":
-        if window < 2:
-            raise UsageError(f"--window must be at least 2 with --convention evaluate, not {window}", "--window 2")
-        return prefix_token(checkpoint, "bos"), WindowPolicy(window, max_tokens=window - 1)
-    if config.convention == "hf-guide":
-        inputs = max(window - 1, 1)
-        policy = WindowPolicy(inputs, overlap=max(inputs - HF_GUIDE_STRIDE, 0), max_tokens=kept)
-        return prefix_token(checkpoint, "none"), policy
-    policy = WindowPolicy(window, config.overlap, config.window_prefix, False, kept)
-    return prefix_token(checkpoint, config.prefix), policy
-
-
 def resolve_windows(name: str, config: ScoringConfig) -> tuple[int | None, WindowPolicy]:
     """Return the prefix token and the windows that a config comes to, from the tokenizer and the configuration alone.
 
-    Raises what ``choose_policy`` raises, and ModelError where the two cannot be loaded.
+    Raises what ``choose_reading`` raises, and ModelError where the two cannot be loaded.
     """
-    return choose_policy(open_without_weights(name, config.revision, config.trust_remote_code), config)
+    reading = choose_reading(open_without_weights(name, config.revision, config.trust_remote_code), config)
+    return reading.prefix, reading.policy
 
 
 def build_identity(
     checkpoint: Checkpoint,
     runner: CausalModel,
     config: ScoringConfig,
-    policy: WindowPolicy,
-    prefix: int | None,
+    reading: TextReading,
     pack_tokens: int,
 ) -> dict[str, Any]:
     """Return the identity of a table of scores: everything that its numbers depend on, JSON-able."""
     import tokenizers
     import transformers
 
+    policy = reading.policy
     model_config = checkpoint.model.config
     folder = find_model_folder(checkpoint.name, checkpoint.revision)
     return {
@@ -205,13 +182,16 @@ def build_identity(
         "files": None if folder is None else fingerprint_folder(folder),
         "code": hash_code(checkpoint),
         "tokenizer": checkpoint.encoder.name,
-        "prefix": prefix,
+        "prefix": reading.prefix,
         "window": policy.window,
         "overlap": policy.overlap,
         "window_prefix": policy.prefix_each,
         "fill_last": policy.fill_last,
         "max_tokens": policy.max_tokens,
+        "stride": policy.stride,
         "convention": config.convention,
+        "convention_args": config.convention_args,
+        "frame": reading.frame.as_dict(),
         "dtype": checkpoint.dtype,
         "exact": config.exact,
         "device": runner.device.type,

@@ -2,7 +2,7 @@
 
 A text is a sequence x_0 … x_{N-1}: the prefix token (if any), the context, the target. Position i ≥ 1 is predicted
 from the positions before it that its window holds. Whatever the windows, every position from the first scored one on
-is predicted exactly once.
+is predicted exactly once; only the stride of the guide of transformers leaves some out.
 
 Arrays: W windows. The lengths of windows are counted in inputs.
 """
@@ -32,6 +32,9 @@ class WindowPolicy:
     """Let the last window reach back until it is full, as lm-evaluation-harness does."""
     max_tokens: int | None = None
     """Keep so many tokens of the target, from its beginning; None: all."""
+    stride: int | None = None
+    """Begin a window every so many tokens, as the guide of transformers does (``cut_strided``); None: where the one
+    before it ends."""
 
     def __post_init__(self) -> None:
         if self.window < 1:
@@ -40,6 +43,8 @@ class WindowPolicy:
             raise ValueError(f"overlap must be from 0 to window - 1 = {self.window - 1}, not {self.overlap}")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if self.stride is not None and self.stride < 1:
+            raise ValueError(f"stride must be at least 1, not {self.stride}")
 
     @classmethod
     def from_identity(cls, identity: Mapping[str, Any]) -> "WindowPolicy":
@@ -50,6 +55,7 @@ class WindowPolicy:
             prefix_each=identity["window_prefix"],
             fill_last=identity["fill_last"],
             max_tokens=identity["max_tokens"],
+            stride=identity.get("stride"),  # earlier versions wrote none
         )
 
 
@@ -57,11 +63,13 @@ def cut_windows(length: int, policy: WindowPolicy, first_scored: int = 1) -> Int
     """Return the windows over x_0 … x_{length-1} as an array W×3: start, stop, score_from.
 
     A window reads x[start:stop-1] and predicts x[start+1:stop]; of those, x[score_from:stop] are scored. The scored
-    ranges are disjoint and cover first_scored … length-1. A text without a position to predict has no window. Raises
-    ValueError for ``first_scored`` below 1.
+    ranges are disjoint and cover first_scored … length-1, but under a stride. A text without a position to predict has
+    no window. Raises ValueError for ``first_scored`` below 1.
     """
     if first_scored < 1:
         raise ValueError("position 0 has nothing before it and cannot be predicted")
+    if policy.stride is not None:
+        return cut_strided(length, policy.window + 1, policy.stride, first_scored)
     rows: list[tuple[int, int, int]] = []
     start, scored = 0, 1
     stop = min(length, policy.window + 1)
@@ -73,6 +81,25 @@ def cut_windows(length: int, policy: WindowPolicy, first_scored: int = 1) -> Int
         stop = min(length, stop + policy.window - policy.overlap)
         if stop == length and policy.fill_last:
             start = max(0, length - 1 - policy.window)
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def cut_strided(length: int, most: int, stride: int, first_scored: int = 1) -> Int64Array:
+    """Return windows of ``most`` tokens that begin every ``stride`` tokens, as ``cut_windows`` does.
+
+    A window scores what no window before it has read, but not its own first token, which has nothing before it: under
+    a stride of at least ``most`` windows share no token, and between them tokens may be read by none.
+    """
+    rows: list[tuple[int, int, int]] = []
+    read = 0
+    for start in range(0, length, stride):
+        stop = min(start + most, length)
+        score_from = max(read, start + 1, first_scored)
+        if score_from < stop:
+            rows.append((start, stop, score_from))
+        read = stop
+        if stop == length:
+            break
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from curate.errors import UsageError
+from curate.reference.conventions.arguments import parse_arguments
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.runtime.choices import Compile, Convention, Dtype, Prefix, check_choice, choices_of
@@ -100,6 +101,11 @@ class ScoringConfig:
     """Score only so many tokens of a text, from its beginning, at least 1; None: all of them."""
     convention: Convention = "curate"
     """The tool whose numbers to reproduce; any but ``curate`` sets prefix and overlap."""
+    convention_args: str = ""
+    """Settings of that tool, ``name=value`` with commas (``conventions.arguments``)."""
+    padded_to: int | None = None
+    """Tokens of the longest text, as far as the model reads it; ``evaluate`` pads to it where a tokenizer pads on the
+    left. None: texts are not padded."""
     pack_tokens: int | None = None
     """Tokens of a pack, which is one forward pass, at least 1; None: chosen for the model and the device."""
     revision: str | None = None
@@ -116,6 +122,7 @@ class ScoringConfig:
         check_choice("--prefix", self.prefix, choices_of(Prefix))
         check_choice("--convention", self.convention, choices_of(Convention))
         check_choice("--compile", self.compiled, choices_of(Compile))
+        parse_arguments(self.convention, self.convention_args)
         _check_numbers(self)
         _check_combinations(self)
 

@@ -267,6 +267,12 @@ def _choose_in_dtype(
     return choice_to_noise[runner.layout, runner.varlen]
 
 
+def run_rows(runner: CausalModel) -> None:
+    """Set a checked runner to read rows of one length, with the model's own attention, which heeds a mask."""
+    runner.layout, runner.varlen, runner.fused_attention = "equal", False, False
+    _set_attention(runner, runner.layout)
+
+
 def is_half(runner: CausalModel) -> bool:
     """Return whether a model, or a part of it, has weights in half precision."""
     return any(parameter.dtype != torch.float32 for parameter in runner.model.parameters())

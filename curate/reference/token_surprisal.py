@@ -12,11 +12,13 @@ import numpy as np
 
 from curate.errors import ModelError
 from curate.reference.causal import CausalReference
+from curate.reference.conventions.framing import TextFrame
 from curate.reference.forward_pass import batches
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.loading import load_causal
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
+from curate.reference.self_check import run_rows
 from curate.runtime.arrays import Float64Array, Int64Array
 
 SAME = ("weights", "files", "tokenizer")  # the keys of an identity that make it the same model
@@ -51,6 +53,11 @@ def reload_reference(identity: Mapping[str, Any]) -> CausalReference:
             raise ModelError(message, "restore the model that scored it, or score again with --restart")
     reference.prefix = identity["prefix"]
     reference.policy = WindowPolicy.from_identity(identity)
+    reference.frame = TextFrame.from_identity(identity)
+    if reference.frame.control_tokens:
+        reference.encoder = reference.encoder.obeying_control_tokens()
+    if reference.frame.padded_to is not None:
+        run_rows(reference.runner)
     return reference
 
 
@@ -86,17 +93,14 @@ def _measure(
     for pack, nats_N in reference.read(prepared):
         nats[pack.at_N], known[pack.at_N] = nats_N, True
         batches.record_nats(prepared, pack, nats_N)
-    scored = nats[known]
-    counts = prepared.likelihoods.tokens.copy()  # those of a text that is not finite become 0 below
     likelihoods = batches.finish_batch(prepared)
-    unscored = 0 if reference.prefix is not None else 1
     surprisals: list[TokenSurprisal | None] = []
-    for text, count, end in zip(texts, counts.tolist(), np.cumsum(counts).tolist(), strict=True):
-        locates = count and (reference.encoder.locates_tokens or not lenient)
-        spans = reference.encoder.spans(text) if locates else None
-        surprisals.append(
-            None if spans is None else TokenSurprisal(spans[unscored:][:count], scored[end - count : end])
-        )
+    assert prepared.texts is not None
+    for text, (begin, end) in zip(texts, prepared.texts.tolist(), strict=True):
+        locates = end > begin and (reference.encoder.locates_tokens or not lenient)
+        is_scored = known[begin:end]
+        spans = reference.encoder.spans(text)[: end - begin][is_scored] if locates else None
+        surprisals.append(None if spans is None else TokenSurprisal(spans, nats[begin:end][is_scored]))
     return likelihoods, surprisals
 
 

@@ -68,6 +68,13 @@ def score(
     ] = False,
     truncate: Annotated[int | None, typer.Option(help="Score only this many tokens of a document, its first.")] = None,
     convention: Annotated[Convention, typer.Option(help="Reproduce the numbers of another tool.")] = "curate",
+    convention_args: Annotated[
+        str,
+        typer.Option(
+            help="That tool's own settings, name=value with commas: add_bos_token, prefix_token_id (lm-eval); "
+            "add_start_token (evaluate); stride (hf-guide)."
+        ),
+    ] = "",
     signals: Annotated[
         str, typer.Option(help=f"Extra columns, with commas: {', '.join(SIGNALS)}; or all, or none."), COMMAS
     ] = "zlib_ratio",
@@ -115,12 +122,15 @@ def score(
     run holds scores of another model or reading, or of a corpus of which nothing is left (--restart discards them).
     """
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
+    from curate.reference.conventions.arguments import normalise_arguments
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
     from curate.rundir.guards.claims import open_claimed
     from curate.rundir.guards.ownership import SCORE_FOLDERS, SCORE_NAMES, check_apart
     from curate.runtime import console
     from curate.runtime.work import profiler
+    from curate.stages.score.languages import describe_languages
+    from curate.stages.score.padding import measure_padding
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
     from curate.stages.score.signals import choose_signals
@@ -136,7 +146,8 @@ def score(
         raise UsageError(f"--device {device} and --devices {devices} say different things", "leave one of them out")
     config = ScoringConfig(
         dtype=dtype, exact=exact, device=device, prefix=prefix, window=window, overlap=overlap,
-        window_prefix=window_prefix, max_tokens=truncate, convention=convention, pack_tokens=pack_tokens,
+        window_prefix=window_prefix, max_tokens=truncate, convention=convention,
+        convention_args=normalise_arguments(convention, convention_args), pack_tokens=pack_tokens,
         revision=revision, trust_remote_code=trust_remote_code, compiled=compile,
     )  # fmt: skip
     options = {
@@ -166,7 +177,10 @@ def score(
     request = describe_request(model, config, reading)
     text_bytes = 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
     scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed)
-    reference = scores.load_reference(model, settle_config(config, find_settled(before, request), text_bytes), devices)
+    settled = settle_config(config, find_settled(before, request), text_bytes)
+    if not scores.is_scored:
+        settled = measure_padding(scores.corpus, model, settled)
+    reference = scores.load_reference(model, settled, devices)
     try:
         scores.begin(reference)
         with profiler.measure_spans() if profile else nullcontext() as watch:
@@ -179,6 +193,8 @@ def score(
     document_columns.record_clashes(opened, read)
     changed = scores.find_changes(done.notes)
     summary = replace(summarise_scores(opened, scores.model, done.seconds, reference), changed=changed)
+    if language := describe_languages(scores.corpus, scores.model, revision):
+        summary = replace(summary, notes=(*summary.notes, f"language    {language}"))
     check_scores_finite(summary, scores.identity)
     scores.complete(summary.as_record(), done.read)
     check_anything_read(summary)

@@ -61,3 +61,37 @@ def test_documents_are_drawn_with_the_lengths_that_are_said():
     assert 180_000 < lengths.sum() < 230_000 and lengths.max() <= 2100
     assert abs(np.median(lengths) / score_gpu.MEDIAN - 1) < 0.15
     assert 0.8 < np.std(np.log(lengths)) < 1.1
+
+
+def test_the_model_in_the_box_is_measured_on_other_languages_on_code_and_beside_another_model(tmp_path):
+    import builtin as measure
+    from helpers.models import save
+
+    words = ["a", "committee", "met", "twice", "and", "the", "second", "meeting", "was", "longer"]
+    english = [" ".join(words[at:] + words[:at]) for at in range(9)]
+    greek = [f"{number} Η επιτροπή συνεδρίασε δύο φορές την άνοιξη" for number in range(7)]
+    files = {"held": {"blog": english}, "dirty": {"clean_control": english, "logs": greek}, "code": {"c": english}}
+    for folder, kinds in files.items():
+        for kind, texts in kinds.items():
+            measure.write_texts(tmp_path / folder / f"{kind}.jsonl", texts)
+    rows = [{"text": text, "source": "a/b:c.md [el-GR]"} for text in greek] + [{"text": "ça", "source": "x [fr]"}]
+    (tmp_path / "dirty" / "non_english.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folders = [
+        "--dirty",
+        str(tmp_path / "dirty"),
+        "--code",
+        str(tmp_path / "code"),
+        "--held-out",
+        str(tmp_path / "held"),
+    ]
+    card = tmp_path / "card.md"
+    card.write_text("".join(f"{begin}\n{end}\n" for begin, end in measure.MARKS.values()))
+    other = ["--other", str(save(tmp_path / "other", "llama")), "--name", "tiny", "--sample", "4", "--dtype", "fp32"]
+    for part, more in (("languages", []), ("beside", other)):
+        command = [sys.executable, str(BENCHMARKS / "builtin.py"), part, *folders, *more, "--card", str(card)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    text = card.read_text()
+    assert "| el | 7 |" in text and "| fr |" not in text and "| c | 9 |" in text and "| *clean_control* | 9 |" in text
+    assert "| domain | documents | builtin | tiny |" in text and "| blog | 2 |" in text
+    assert "| logs | 4 |" in text and "| language el | 2 |" in text and "| code c | 2 |" in text

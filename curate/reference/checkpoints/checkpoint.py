@@ -6,7 +6,7 @@ language model, missing weights, a tokenizer whose ids the model has no row for.
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,10 +105,15 @@ def builtin_folder() -> Path:
     return Path(__file__).parent.parent / BUILTIN
 
 
-def open_tokenizer(name: str, revision: str | None, trust_remote_code: bool) -> Any:
-    """Return the tokenizer of a model, without its weights. Raises ModelError where it cannot be loaded."""
+def open_tokenizer(
+    name: str, revision: str | None, trust_remote_code: bool, changes: Mapping[str, Any] | None = None
+) -> Any:
+    """Return the tokenizer of a model, without its weights. Raises ModelError where it cannot be loaded.
+
+    ``changes`` are settings of its ``tokenizer_config.json`` to load it with.
+    """
     source = _find_source(name)
-    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    options = {"revision": revision, "trust_remote_code": trust_remote_code, **(changes or {})}
     with silence_transformers():
         return _load_tokenizer(source, _require_source(name, source), options)
 
@@ -230,10 +235,10 @@ def _require_rows(model: Any, encoder: TextEncoder, source: str) -> None:
         raise ModelError(f"{source}: {ids}", hint)
 
 
-def prefix_token(checkpoint: Checkpoint, prefix: Prefix) -> int | None:
+def prefix_token(checkpoint: Checkpoint, prefix: Prefix, hint: str = "--prefix none") -> int | None:
     """Return the id of the token in front of every text: BOS if the tokenizer has one, else EOS; None for ``none``.
 
-    Raises ModelError where the tokenizer has no such token or the model no row for it.
+    Raises ModelError, with ``hint``, where the tokenizer has no such token or the model no row for it.
     """
     tokenizer = checkpoint.tokenizer
     choices = {"bos": (tokenizer.bos_token_id,), "eos": (tokenizer.eos_token_id,), "none": ()}
@@ -241,10 +246,15 @@ def prefix_token(checkpoint: Checkpoint, prefix: Prefix) -> int | None:
     token = next((int(each) for each in candidates if each is not None), None)
     if token is None and prefix != "none":
         which = {"bos": "BOS", "eos": "EOS"}.get(prefix, "BOS and no EOS")
-        raise ModelError(f"the tokenizer of {checkpoint.name} has no {which} token to use as a prefix", "--prefix none")
+        raise ModelError(f"the tokenizer of {checkpoint.name} has no {which} token to use as a prefix", hint)
+    return None if token is None else check_row(checkpoint, token, hint)
+
+
+def check_row(checkpoint: Checkpoint, token: int, hint: str) -> int:
+    """Return the id of a prefix token. Raises ModelError, with ``hint``, where the model has no row for it."""
     rows = checkpoint.vocab_size
-    if token is not None and token >= rows:
-        raise ModelError(f"the prefix token has id {token}, but the model has only {rows:,} rows", "--prefix none")
+    if token >= rows:
+        raise ModelError(f"the prefix token has id {token}, but the model has only {rows:,} rows", hint)
     return token
 
 

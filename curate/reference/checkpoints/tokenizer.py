@@ -35,10 +35,14 @@ BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 class TextEncoder:
-    """The text side of a transformers tokenizer; ``name`` is a hash of everything that its ids depend on."""
+    """The text side of a transformers tokenizer; ``name`` is a hash of everything that its ids depend on.
 
-    def __init__(self, tokenizer: Any):
+    A control token that a text spells out is text, unless ``control_tokens`` is set.
+    """
+
+    def __init__(self, tokenizer: Any, control_tokens: bool = False):
         self._tokenizer = tokenizer
+        self._control_tokens = control_tokens
         self._fast = None
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is not None:
@@ -47,14 +51,18 @@ class TextEncoder:
             )  # a copy: the settings below must not change the original
             self._fast.no_truncation()
             self._fast.no_padding()
-            self._fast.encode_special_tokens = True
+            self._fast.encode_special_tokens = not control_tokens
             content = self._fast.to_str()
             self._is_bytes = "ByteLevel(" in f"{self._fast.pre_tokenizer!r} {self._fast.decoder!r}"
         else:
             content = f"{type(tokenizer).__name__} {sorted(tokenizer.get_vocab().items())}"
         self._quick: Any = None  # fastokens' tokenizer; None: not tried yet, or given up
-        self._may_be_quick = self._fast is not None
+        self._may_be_quick = self._fast is not None and not control_tokens
         self.name = xxhash.xxh3_128_hexdigest(content.encode("utf-8", "surrogatepass"))
+
+    def obeying_control_tokens(self) -> "TextEncoder":
+        """Return an encoder of the same tokenizer to which a control token that a text spells out is one."""
+        return TextEncoder(self._tokenizer, control_tokens=True)
 
     def encode(self, texts: Sequence[str]) -> list[Int32Array]:
         """Return the token ids of each text."""
@@ -207,7 +215,7 @@ class TextEncoder:
         return str(self._tokenizer.decode(list(ids)))
 
     def _slow_ids(self, text: str) -> list[int]:
-        encoding = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+        encoding = self._tokenizer(text, add_special_tokens=False, split_special_tokens=not self._control_tokens)
         return list(encoding["input_ids"])
 
 

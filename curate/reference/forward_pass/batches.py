@@ -13,6 +13,8 @@ import numpy as np
 
 from curate.reference import packing
 from curate.reference.checkpoints.tokenizer import TextEncoder
+from curate.reference.conventions.framing import UNFRAMED, TextFrame
+from curate.reference.forward_pass.framed_text import FramedText, frame_text, record_counts, share_windows
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.runtime.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
@@ -52,6 +54,12 @@ class PreparedBatch:
     """W: the largest nats of a token."""
     is_scored: BoolArray | None = None
     """One for each of ``ids``: score only these of the tokens that ``scored`` covers. None: all of them."""
+    texts: Int64Array | None = None
+    """P×2 of P passages: where the kept tokens of the target begin and end in ``ids``; 0, 0 without a window."""
+    padding: Int64Array | None = None
+    """W: tokens of padding in front of the text, which attention does not see. None: no window has any."""
+    shares: Float64Array | None = None
+    """W: the share of a window's nats that counts. None: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,8 @@ class ScoringPack:
     """Indices of the windows in the ``PreparedBatch``."""
     at_N: Int64Array
     """Index of each target in ``PreparedBatch.ids``."""
+    seen_BL: Int64Array | None = None
+    """1 for the positions that attention sees, 0 for padding. None: whatever is before a position."""
 
     @property
     def tokens(self) -> int:
@@ -86,13 +96,18 @@ class ScoringPack:
 
 
 def prepare_batch(
-    passages: Sequence[Passage], encoder: TextEncoder, policy: WindowPolicy, prefix: int | None, longest: int
+    passages: Sequence[Passage],
+    encoder: TextEncoder,
+    policy: WindowPolicy,
+    prefix: int | None,
+    longest: int,
+    frame: TextFrame = UNFRAMED,
 ) -> PreparedBatch:
     """Return a batch of passages, tokenised and cut into windows.
 
     A passage that cannot be scored has no window, and its row of ``likelihoods`` gives the reason: ``too_long`` for
     more than ``longest`` UTF-8 bytes, ``unscorable`` for a text without a token to predict. Context and target are
-    tokenised apart, so that a target's tokens do not depend on its context.
+    tokenised apart, so that a target's tokens do not depend on its context. ``frame`` is what a convention adds.
     """
     likelihoods = Likelihoods.blank(len(passages))
     usable = [row for row, passage in enumerate(passages) if _fits(passage, row, likelihoods, longest)]
@@ -100,41 +115,44 @@ def prepare_batch(
     targets = encoder.encode(texts) if policy.max_tokens is None else encoder.encode_in_pieces(texts)
     contexts = encoder.encode([passages[row].context for row in usable if passages[row].context])
     context_of = iter(contexts)
+    lead = np.array([] if prefix is None else [prefix], dtype=np.int32)
+    framed: list[tuple[int, FramedText]] = []
+    for row, text, target in zip(usable, texts, targets, strict=True):
+        kept = target if policy.max_tokens is None else target[: policy.max_tokens]
+        context = next(context_of) if passages[row].context else frame.pad(len(kept))
+        one = frame_text(text, kept, context, lead, policy, frame)
+        likelihoods.text_tokens[row] = len(target)
+        if record_counts(likelihoods, row, text, target, one, encoder, policy, frame):
+            framed.append((row, one))
+    return _join_texts(likelihoods, framed, policy, prefix, frame)
+
+
+def _join_texts(
+    likelihoods: Likelihoods,
+    framed: Sequence[tuple[int, FramedText]],
+    policy: WindowPolicy,
+    prefix: int | None,
+    frame: TextFrame,
+) -> PreparedBatch:
+    """Return the batch of the texts that can be scored, each with its row."""
     parts: list[Int32Array] = []
     tables: list[Int64Array] = []
+    spans = np.zeros((len(likelihoods.status), 2), np.int64)
     base = 0
-    lead = np.array([] if prefix is None else [prefix], dtype=np.int32)
-    for row, text, target in zip(usable, texts, targets, strict=True):
-        passage = passages[row]
-        context = next(context_of) if passage.context else lead[:0]
-        kept = target if policy.max_tokens is None else target[: policy.max_tokens]
-        before = len(lead) + len(context)
-        length = before + len(kept)
-        first = max(before, 1)
-        likelihoods.text_tokens[row] = len(target)
-        if length <= first:
-            why = "its only token has nothing before it to be predicted from" if len(target) else "it gives no token"
-            likelihoods.refuse(row, "unscorable", why)
-            continue
-        num_bytes = _count_scored_bytes(text, target, len(kept), first - before, encoder)
-        if num_bytes < 1:
-            likelihoods.refuse(row, "unscorable", "its scored tokens spell no byte of it")
-            continue
-        windows = packing.cut_windows(length, policy, first)
-        likelihoods.tokens[row], likelihoods.windows[row] = length - first, len(windows)
-        likelihoods.truncated[row] = len(kept) < len(target)
-        likelihoods.scored_bytes[row] = num_bytes
-        is_head = (windows[:, 2] == first) & (first == before)
-        tables.append(np.column_stack([windows, np.full(len(windows), row), np.full(len(windows), base), is_head]))
-        parts += [lead, context, kept]
-        base += length
-    ids = np.concatenate(parts) if parts else np.array([], dtype=np.int32)
-    table = np.concatenate(tables) if tables else np.zeros((0, 6), dtype=np.int64)
-    start, stop, score_from, owner, bases, head = table.T
+    for row, one in framed:
+        of_each = np.full(len(one.windows), base)
+        is_head = (one.windows[:, 2] == one.begin) & one.is_head
+        of_row, padding = np.full_like(of_each, row), np.full_like(of_each, one.padding)
+        tables.append(np.column_stack([one.windows, of_row, of_each, is_head, padding]))
+        parts += one.ids
+        spans[row] = base + one.begin, base + one.end
+        base += one.length
+    table = np.concatenate(tables) if tables else np.zeros((0, 7), dtype=np.int64)
+    start, stop, score_from, owner, bases, head, padding = table.T
     count = len(table)
     return PreparedBatch(
         likelihoods=likelihoods,
-        ids=ids,
+        ids=np.concatenate(parts) if parts else np.array([], dtype=np.int32),
         starts=start + bases,
         lengths=stop - 1 - start,
         scored=stop - score_from,
@@ -144,6 +162,9 @@ def prepare_batch(
         nats=np.full(count, np.nan),
         firsts=np.full(count, np.nan),
         peaks=np.full(count, np.nan),
+        texts=spans,
+        padding=padding if frame.pads_left else None,
+        shares=None if policy.stride is None else share_windows(table[:, :3], policy),
     )
 
 
@@ -154,13 +175,6 @@ def _fits(passage: Passage, row: int, likelihoods: Likelihoods, longest: int) ->
         return True
     likelihoods.refuse(row, "too_long", f"{len(passage.target.encode()):,} bytes, above the limit of {longest:,}")
     return False
-
-
-def _count_scored_bytes(text: str, ids: Int32Array, kept: int, unscored: int, encoder: TextEncoder) -> int:
-    """Return the bytes that the scored tokens spell: all, less the cut-off end and the ``unscored`` first tokens."""
-    counts = ([kept] if kept < len(ids) else []) + ([unscored] if unscored else [])
-    found = dict(zip(counts, encoder.count_start_bytes(text, ids, counts), strict=True)) if counts else {}
-    return found.get(kept, len(text.encode())) - found.get(unscored, 0)
 
 
 def split_windows(lengths: Int64Array, layout: Layout, capacity: int, sizes: Sequence[int] = ()) -> list[Int64Array]:
@@ -206,6 +220,7 @@ def build_pack(
         ids[inside] = prepared.ids[_count_up(starts, lengths)]
         positions = np.broadcast_to(np.arange(width), ids.shape).copy()
         begins = np.arange(len(windows)) * width
+    seen = None if prepared.padding is None else _hide_padding(ids.shape, prepared.padding[windows], prefix)
     if prefix is not None:
         ids.reshape(-1)[begins[prepared.replaced[windows]]] = prefix
     rows = _count_up(begins + lengths - scored, scored)
@@ -216,7 +231,14 @@ def build_pack(
         of_window = np.repeat(np.arange(len(windows)), scored)[kept]
         at, rows, scored = at[kept], rows[kept], np.bincount(of_window, minlength=len(windows))
     offsets = np.concatenate([[0], np.cumsum(scored)[:-1]])
-    return ScoringPack(ids, positions, edges, rows, prepared.ids[at].astype(np.int64), offsets, windows, at)
+    return ScoringPack(ids, positions, edges, rows, prepared.ids[at].astype(np.int64), offsets, windows, at, seen)
+
+
+def _hide_padding(shape: tuple[int, ...], padding: Int64Array, prefix: int | None) -> Int64Array:
+    """Return 0 for the positions of padding, which follow the prefix of each row, and 1 for all others, B×L."""
+    before = 0 if prefix is None else 1
+    place = np.arange(shape[1])
+    return ((place < before) | (place >= before + padding[:, None])).astype(np.int64)
 
 
 def _count_up(starts: Int64Array, lengths: Int64Array) -> Int64Array:
@@ -256,6 +278,8 @@ def finish_batch(prepared: PreparedBatch) -> Likelihoods:
     """
     likelihoods = prepared.likelihoods
     if len(prepared.owners):
+        if prepared.shares is not None:
+            prepared.nats = np.where(prepared.shares > 0, prepared.nats * prepared.shares, 0.0)
         begins = np.flatnonzero(np.diff(prepared.owners, prepend=-1))
         rows = prepared.owners[begins]
         likelihoods.nats[rows] = np.add.reduceat(prepared.nats, begins)

@@ -93,7 +93,9 @@ class CausalModel:
         """Run forward pass and head.  → nats M and ranks M, on the device"""
         ranks_M = torch.zeros(len(arrays.targets_M), dtype=torch.int64, device=self.device) if ranked else None
         options: dict[str, Any] = {"use_cache": False}
-        if self.takes_positions:
+        if pack.seen_BL is not None:  # padded as other tools do it: the model numbers the positions itself
+            options["attention_mask"] = torch.from_numpy(pack.seen_BL).to(self.device)
+        elif self.takes_positions:
             options["position_ids"] = arrays.positions_BL
         bounds = None
         if pack.edges is not None:

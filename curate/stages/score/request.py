@@ -37,6 +37,7 @@ OPTIONS = {
     "window_prefix": False,
     "truncate": None,
     "convention": "curate",
+    "convention_args": "",
     "compile": "auto",
 }
 """The options that change what the numbers mean, or their last digits, with their defaults."""
@@ -50,11 +51,14 @@ OF_IDENTITY = {
     "window_prefix": "window_prefix",
     "truncate": "max_tokens",
     "convention": "convention",
+    "convention_args": "convention_args",
     "compile": "compiled",
 }
 """The key of an identity that an option sets, which is the field of ``ScoringConfig``."""
 KEPT = ("text_field", "id_field", "delimiter", "quoting")
 """Options of the corpus that a user says once for a run."""
+OF_EARLIER = {"frame": None, "stride": None, "convention_args": ""}
+"""What an identity means that lacks these keys, which earlier versions of curate did not write."""
 NOT_COMPARED = ("model", "pack_tokens")
 """Keys of an identity in which parts of one table may differ: the name of the model, the size of a forward pass."""
 OF_MACHINE = ("chip", "versions")
@@ -195,7 +199,7 @@ def list_option_differences(
     resolved = _resolve(request, new) if {"window", "prefix"} & set(changed) else {}
     problems = []
     for name in changed:
-        value, made = resolved.get(name, new[name]), identity.get(OF_IDENTITY[name])
+        value, made = resolved.get(name, new[name]), {**OF_EARLIER, **identity}.get(OF_IDENTITY[name])
         if name == "device":
             value = str(value).split(":")[0]
         if name == "compile":
@@ -211,7 +215,7 @@ def _resolve(request: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
     """Return the prefix token and the window that options come to, from the model's tokenizer and configuration."""
     from curate.reference.loading import resolve_windows
 
-    names = ("prefix", "window", "overlap", "window_prefix", "convention")
+    names = ("prefix", "window", "overlap", "window_prefix", "convention", "convention_args")
     config = ScoringConfig(
         **{name: options[name] for name in names},
         max_tokens=options["truncate"],
@@ -224,7 +228,7 @@ def _resolve(request: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
 def _spell_option(name: str, value: Any) -> str:
     """Return an option as typed: ``--window 32``, ``--exact``; of one at its default ``without --exact``."""
     flag = f"--{name.replace('_', '-')}"
-    if value is None or value is False:
+    if value is None or value is False or value == "":
         return f"without {flag}"
     return flag if value is True else f"{flag} {value}"
 
@@ -279,9 +283,10 @@ def comparable_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
 def list_identity_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what differs between the identities of two models, but for the machine.
 
-    What only one of them says is not compared: an earlier version of curate wrote the other.
+    What only one of them says is not compared, since an earlier version of curate wrote the other; but for
+    ``OF_EARLIER``.
     """
-    old, new = comparable_identity(before), comparable_identity(now)
+    old, new = ({**OF_EARLIER, **comparable_identity(each)} for each in (before, now))
     shared = [key for key in old if key in new and key not in OF_MACHINE]
     return list_differences({key: old[key] for key in shared}, {key: new[key] for key in shared})
 

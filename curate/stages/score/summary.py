@@ -46,6 +46,8 @@ class ScoreSummary:
     """The share of the computed positions that were not scored, padding included; None where none was computed."""
     changed: tuple[str, ...] = ()
     """Files that changed while they were read; the next ``score`` reads them again."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the numbers should know, a line each, which begins with what it is about."""
     profile: dict[str, Any] | None = None
     """With ``--profile``, where the time went (``profiler.describe_profile``)."""
 
@@ -84,6 +86,7 @@ class ScoreSummary:
                 low, high = self.histogram["edges"][0], self.histogram["edges"][-1]
                 lines.append(f"            {bars}      log scale, {low:.3g} … {high:.4g}")
         lines += self._left_out()
+        lines += self.notes
         if self.changed:
             shown = ", ".join(self.changed[:5]) + (f" and {len(self.changed) - 5:,} more" if self.changed[5:] else "")
             lines.append(f"changed     while they were read: {shown}; the same command reads them again")
@@ -136,6 +139,7 @@ def summarise_scores(run: "Run", model: str, seconds: float, reference: "Referen
     """
     from curate.reference.likelihood import bits_per_byte, perplexity
     from curate.rundir import sql
+    from curate.stages.score.convention_notes import list_convention_notes
     from curate.stages.score.table import describe_perplexity, sum_parts
 
     sums = sum_parts(run)
@@ -162,4 +166,5 @@ def summarise_scores(run: "Run", model: str, seconds: float, reference: "Referen
         seconds=seconds,
         tokens_per_second=done / seconds if done else None,
         padding=1 - done / computed if computed else None,
+        notes=tuple(list_convention_notes(run, sums, dict(not_scored))) if measured else (),
     )

@@ -152,6 +152,7 @@ def load_and_score(
     """
     from curate.reference.announce import announce_reference
     from curate.reference.loading import load_causal
+    from curate.stages.score.padding import find_padding
 
     if not texts or not all(isinstance(text, str) for text in texts):
         raise UsageError("--text must be a text, or several", 'curate score --text "…"')
@@ -159,6 +160,7 @@ def load_and_score(
         from curate.reference.multi_device import parse_devices
 
         config = replace(config, device=parse_devices(devices)[0])
+    config = find_padding([texts], model, config)
     reference = load_causal(model, replace(config, text_bytes=sum(len(text.encode()) for text in texts)))
     announce_reference(reference)
     return score_texts(reference, texts, signals)
