@@ -214,7 +214,8 @@ def open_scratch_folder(prefix: str, beside: Path) -> Iterator[Path]:
             return
         finally:
             if scratch is not None:
-                _remove_scratch(scratch)
+                with defer_interrupt():
+                    _remove_scratch(scratch)
     assert refused is not None
     named = f"neither the temporary folder nor {folders[1]} takes a file"
     hint = "set TMPDIR to a folder with some space"

@@ -132,3 +132,24 @@ def test_a_scratch_folder_is_removed_where_a_signal_strikes_as_it_is_made(call, 
     ):
         pytest.fail("the signal was to strike before")
     assert struck and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("call", ["unlink", "rmdir", "scandir"])
+def test_a_scratch_folder_is_removed_where_a_signal_strikes_as_it_is_removed(call, tmp_path, monkeypatch):
+    real, struck = getattr(os, call), []
+
+    def strike(*args, **options):
+        if not struck:
+            struck.append(args)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*args, **options)
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupts.stop_on_signals(),
+        files.open_scratch_folder("curate-test-", tmp_path) as folder,
+    ):
+        (folder / "cache").mkdir()
+        (folder / "cache" / "a").write_text("x")
+        monkeypatch.setattr(os, call, strike)
+    assert struck and not folder.exists()
