@@ -10,6 +10,7 @@ program that calls curate as a library keeps its own handlers. Worker processes 
 ends them; one that a signal reached alone would look as if it had failed.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -66,6 +67,8 @@ class SignalListener:
         for each, handler in self.before.items():
             signal.signal(each, handler)
         sys.unraisablehook = self._unraisable
+        atexit.unregister(ignore_signals)
+        atexit.register(ignore_signals)  # runs first: what libraries do last would print tracebacks, and all is done
         signal.set_wakeup_fd(self._wakeup)
         os.close(self._writing)
         self.before = {}

@@ -114,3 +114,11 @@ def test_what_else_a_finaliser_raises_is_printed_as_python_prints_it():
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "Exception ignored" in err and "ZeroDivisionError" in err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_after_the_end_changes_nothing(number):
+    late = f"import atexit, os; atexit.register(lambda: (os.kill(os.getpid(), {number:d}), time.sleep(1)))"
+    process = start(late)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
