@@ -21,6 +21,7 @@ from curate.matching.words import Words
 from curate.runtime.arrays import UInt64Array
 from curate.stages.decontaminate.alignment import SIZE, Alignment, MatchedRun, align, find_runs
 from curate.stages.decontaminate.evidence.contrast import ENDS, TextWords, holds_own_words, make_contrast
+from curate.stages.decontaminate.evidence.quotations import asks_more_than_it_quotes, mark_quoted
 from curate.stages.decontaminate.ngram_index import CandidateBatch, Candidates
 from curate.stages.decontaminate.queries import LEAKS, EvalQueries
 from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, LEAST_SHARE, MARGIN, needed_bits
@@ -214,6 +215,8 @@ def contrast_verdict(
     language = queries.tables[queries.queries[query].item]
     contrast = make_contrast(item, _take_words(batch.words, text, low, high), runs, language)
     own = queries.own[begin:end]
+    if not asks_more_than_it_quotes(contrast.matched, mark_quoted(item.text, item.spans)):
+        return REVIEW
     if contrast.has_other_numbers:
         return VARIANT if holds_own_words(contrast.without_numbers(), own) else REVIEW
     return CONTAMINATED if holds_own_words(contrast, own) else REVIEW

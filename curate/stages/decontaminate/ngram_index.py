@@ -28,8 +28,8 @@ ANCHORS = 3
 """Triples that lead to their query however many other queries have them: its rarest."""
 SUMS = 262_139
 """Entries of the table of sums by pairs of a query and a document; a prime."""
-SIBLINGS = 8
-"""Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest share."""
+SIBLINGS = 16
+"""Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest share of all and of own bits."""
 SLACK = 0.65
 """Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
 DIAGONAL = 64
@@ -86,6 +86,10 @@ class NgramIndex:
     """Along ``pairs``: index of the word."""
     pair_bloom: "BloomFilter"
     """Of ``pairs``."""
+    own: Float64Array
+    """For each word of the queries the own bits (``EvalQueries.own``) of the triple that begins there."""
+    own_sums: Float64Array
+    """For each query the sum of those of its triples, at least 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +143,19 @@ def make_index(queries: EvalQueries) -> NgramIndex:
     scale = np.divide(every, some, out=np.ones(len(left)), where=some > 0)
     shares = SIZE / (left[owners[kept]] + SIZE - 1)
     postings = (offsets, positions[kept], owners[kept], shares, scale)
+    own = queries.own + np.append(queries.own[1:], 0.0)[: len(queries.own)]
+    own += np.append(queries.own[2:], [0.0, 0.0])[: len(queries.own)]
+    own_sums = np.maximum(np.bincount(owners, own[positions], len(left)), 1.0)
     return NgramIndex(
-        queries, grams, *postings, make_bloom_filter(grams), pairs, positions[first], make_bloom_filter(pairs)
+        queries,
+        grams,
+        *postings,
+        make_bloom_filter(grams),
+        pairs,
+        positions[first],
+        make_bloom_filter(pairs),
+        own,
+        own_sums,
     )
 
 
@@ -255,7 +270,8 @@ def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> 
     total, coverage = np.minimum(runs, distinct), covered / queries.words.counts[candidates.queries]
     enough = (coverage >= LEAST_COVERAGE) & (total >= least_bits(np.minimum(coverage, 1.0)))
     kept = np.flatnonzero(enough)
-    share = total[kept] / queries.bits[candidates.queries[kept]]
+    own, _ = sum_distinct(number, query_words, index.own[query_words], count)
+    share = total[kept] / queries.bits[candidates.queries[kept]] + own[kept] / index.own_sums[candidates.queries[kept]]
     return keep_best_siblings(take_candidates(candidates, kept), queries.sets[candidates.queries[kept]], share)
 
 

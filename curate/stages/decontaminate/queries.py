@@ -217,7 +217,7 @@ def _flatten(
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
     sets = np.array([2 * names[items[query.item].set] + (query.part in REVIEWS) for query in distinct], np.int64)
     owners = np.repeat(np.arange(len(distinct)), split.counts)
-    query_words = QueryWords(split.hashes, owners, split.offsets, _mark_alone(distinct, split))
+    query_words = QueryWords(split.hashes, owners, split.offsets)
     own = discount_frames(bits_of_words, query_words, sets)
     bits = total_bits(split, bits_of_words)
     return EvalQueries(

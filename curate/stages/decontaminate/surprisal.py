@@ -78,11 +78,13 @@ class WordSurprisal:
         return float(self.first[first] + second + self.later[first + 2 : first + length].sum())
 
 
-def surprise(hashes: UInt64Array, alone: BoolArray, word_model: WordModel) -> WordSurprisal:
+def surprise(
+    hashes: UInt64Array, alone: BoolArray, word_model: WordModel, character: float = CHARACTER
+) -> WordSurprisal:
     """Return the bits of each word.
 
     ``hashes`` has an entry for each word; ``alone``, along it, marks characters that are words of their own
-    (``words.SPACELESS``).
+    (``words.SPACELESS``), and have ``character`` bits at most.
     """
     count, total = len(hashes), word_model.total
     single = np.maximum(word_model.count(1, words.hash_shingles(hashes, 1)), _count_repeats(hashes) * total)
@@ -94,7 +96,7 @@ def surprise(hashes: UInt64Array, alone: BoolArray, word_model: WordModel) -> Wo
     later = second * (BACKOFF if word_model.longest > 2 else 1.0)
     later[2:] = np.where((triple[:-2] > 0) & (pair[:-2] > 0), triple[:-2] / np.maximum(pair[:-2], 1), later[2:])
     later[:2] = second[:2]
-    most = np.where(alone, CHARACTER, UNSEEN)
+    most = np.where(alone, character, UNSEEN)
     bits = (np.clip(-np.log2(np.clip(share, 1e-9, 1.0)), 0.0, most) for share in (first, second, later))
     return WordSurprisal(*bits)
 

@@ -26,7 +26,7 @@ OPPOSED_WORDS = 0.15
 """Share of the item's words that others may stand for: half as much again as an edit of one word in ten changes."""
 OPPOSED_RARITY = 0.9
 """Of the bits of the rarest own word that is there; an opposed word of more bits is what the item is about."""
-OPPOSED_SHARE = 0.15
+OPPOSED_SHARE = 0.25
 """Share of the squares of the item's own bits that may be opposed even so."""
 OWN_ENOUGH = 70.0
 """Own bits with which a match may lack its rarest word: more than the frames of questions have."""

@@ -24,6 +24,8 @@ WIDE = "  "
 """Two spaces, which separate sentences too."""
 BEYOND = 3
 """Words of the document that are compared beyond the number that the item has there."""
+TWICE = 2
+"""Words of the item that each foreign word opposes, where only one side of them matches."""
 STEM, STEM_SHARE = 4, 0.6
 """Letters, and share of the longer word, that two words must begin with to be forms of one."""
 
@@ -60,7 +62,7 @@ class Contrast:
     numbers: BoolArray
     """Whether the word is of a number that the document has another number for."""
     names: BoolArray
-    """Whether the word is opposed, and capitals of both texts say that it is a name."""
+    """Whether others stand in its place, and capitals of both texts say that it is a name."""
 
     @property
     def has_other_numbers(self) -> bool:
@@ -78,68 +80,111 @@ def make_contrast(item: TextWords, document: TextWords, runs: Sequence[MatchedRu
     The runs count the words of ``document`` as they are there.
     """
     count = len(item.spans)
+    runs = trim_runs(item, document, runs)
     found = Contrast(*(np.zeros(count, bool) for _ in range(4)))
     for run in runs:
         found.matched[run.item : run.item + run.length] = True
-    for first, last, begin, end, inside in list_gaps(item, document, runs):
-        matcher = SequenceMatcher(None, item.hashes[first:last], document.hashes[begin:end], False)
-        for kind, one, two, three, four in matcher.get_opcodes():
-            here, there = (first + one, first + two), (begin + three, begin + four)
-            if kind == "equal":
-                found.matched[slice(*here)] = True
-            elif kind == "replace":
-                _oppose(found, item, document, here, there, inside, language)
+    for gap in list_gaps(item, document, runs):
+        _compare(found, item, document, gap, language)
     return found
 
 
-def list_gaps(
-    item: TextWords, document: TextWords, runs: Sequence[MatchedRun]
-) -> Iterator[tuple[int, int, int, int, bool]]:
-    """Yield the stretches of both texts that the runs leave, each with whether it lies between two runs.
+def trim_runs(item: TextWords, document: TextWords, runs: Sequence[MatchedRun]) -> list[MatchedRun]:
+    """Return the runs without the words at their ends that only the document's next or last sentence has by chance.
+
+    A text cut after ``… under a directory`` may stand before one that begins with ``And``, which the item has there.
+    """
+    first, last, trimmed = runs[0], runs[-1], list(runs)
+    for more in range(1, min(BEYOND, last.length - 1)):
+        end = last.length - more - 1
+        if document.ends_sentence(last.document + end) and not item.ends_sentence(last.item + end):
+            trimmed[-1] = MatchedRun(last.item, last.document, end + 1)
+    first = trimmed[0]
+    for more in range(1, min(BEYOND, first.length - 1)):
+        if document.ends_sentence(first.document + more - 1) and not item.ends_sentence(first.item + more - 1):
+            trimmed[0] = MatchedRun(first.item + more, first.document + more, first.length - more)
+    return trimmed
+
+
+def _compare(found: Contrast, item: TextWords, document: TextWords, gap: "TextGap", language: str) -> None:
+    """Mark the words of the item in a gap: those that are there after all, and those that others stand for.
+
+    Of words that the document has next to nothing for, only as many as TWICE that oppose, the nearest to the match.
+    """
+    matcher = SequenceMatcher(None, item.hashes[gap.first : gap.last], document.hashes[gap.begin : gap.end], False)
+    foreign = gap.end - gap.begin
+    for kind, one, two, three, four in matcher.get_opcodes():
+        here, there = slice(gap.first + one, gap.first + two), slice(gap.begin + three, gap.begin + four)
+        if kind == "equal":
+            found.matched[here] = True
+            foreign -= four - three
+        elif kind == "replace":
+            _read_replaced(found, item, document, here, there, gap.side == INSIDE, language)
+    missing = np.flatnonzero(~found.matched[gap.first : gap.last]) + gap.first
+    if gap.side != INSIDE:
+        most = TWICE * foreign
+        missing = missing[:most] if gap.side == BEHIND else missing[max(len(missing) - most, 0) :]
+    if foreign:
+        found.opposed[missing] = True
+
+
+INSIDE, BEFORE, BEHIND = 0, -1, 1
+
+
+@dataclass(frozen=True, slots=True)
+class TextGap:
+    """A stretch of the item, and one of the document in its place; the ends are excluded."""
+
+    first: int
+    last: int
+    begin: int
+    """Of the document."""
+    end: int
+    side: int
+    """INSIDE: between two runs. BEFORE the first one, or BEHIND the last one."""
+
+
+def list_gaps(item: TextWords, document: TextWords, runs: Sequence[MatchedRun]) -> Iterator[TextGap]:
+    """Yield the stretches of both texts that the runs leave.
 
     Before the first run and behind the last one, the document's stretch ends with its sentence.
     """
     for run, later in zip(runs, runs[1:], strict=False):
         if later.item > run.item + run.length:
-            yield run.item + run.length, later.item, run.document + run.length, later.document, True
+            yield TextGap(run.item + run.length, later.item, run.document + run.length, later.document, INSIDE)
     head, begin = runs[0].item, runs[0].document
     low = begin
     while head and begin - low < head + BEYOND and not document.ends_sentence(low - 1):
         low -= 1
     if head:
-        yield 0, head, low, begin, False
+        yield TextGap(0, head, low, begin, BEFORE)
     last, end = runs[-1].item + runs[-1].length, runs[-1].document + runs[-1].length
     rest, high = len(item.spans) - last, end
     while rest and high - end < rest + BEYOND and not document.ends_sentence(high - 1):
         high += 1
     if rest:
-        yield last, len(item.spans), end, high, False
+        yield TextGap(last, len(item.spans), end, high, BEHIND)
 
 
-def _oppose(
+def _read_replaced(
     found: Contrast,
     item: TextWords,
     document: TextWords,
-    here: tuple[int, int],
-    there: tuple[int, int],
+    here: slice,
+    there: slice,
     inside: bool,
     language: str,
 ) -> None:
-    """Mark the words ``here`` of the item, for which the document has those ``there``."""
-    ours, theirs = item.spell(*here), document.spell(*there)
+    """Mark the numbers, the names and the other forms among words of the item that others stand in the place of."""
+    ours, theirs = item.spell(here.start, here.stop), document.spell(there.start, there.stop)
     values, others = read_values(ours, language), read_values(theirs, language)
-    if values and values == others:
-        digits = [bool(read_values([word], language)) for word in ours]
-        found.matched[slice(*here)] |= np.array(digits)
-    elif values and others and (inside or len(ours) == len(theirs)):
-        digits = [bool(read_values([word], language)) for word in ours]
-        found.numbers[slice(*here)] = np.array(digits)
-    bent = np.array([any(is_form(word, other) for other in theirs) for word in ours])
-    found.matched[slice(*here)] |= bent
-    found.opposed[slice(*here)] = ~found.matched[slice(*here)]
-    capitals = any(document.text[begin].isupper() for begin, _ in document.spans[slice(*there)])
-    names = [capitals and item.text[begin].isupper() for begin, _ in item.spans[slice(*here)]]
-    found.names[slice(*here)] = found.opposed[slice(*here)] & np.array(names)
+    if values and others and (values == others or inside or len(ours) == len(theirs)):
+        digits = np.array([bool(read_values([word], language)) for word in ours])
+        marked = found.matched if values == others else found.numbers
+        marked[here] |= digits
+    found.matched[here] |= np.array([any(is_form(word, other) for other in theirs) for word in ours])
+    if any(document.text[begin].isupper() for begin, _ in document.spans[there]):
+        found.names[here] = np.array([item.text[begin].isupper() for begin, _ in item.spans[here]])
 
 
 def is_form(word: str, other: str) -> bool:
@@ -160,6 +205,19 @@ def holds_own_words(contrast: Contrast, own: Float64Array) -> bool:
         return True
     if len(opposed) > thresholds.OPPOSED_WORDS * len(own):
         return False
-    rarest = opposed.max() >= thresholds.OPPOSED_RARITY * held.max(initial=0.0)
+    rarest = any(_is_rarest(contrast, own, first, last) for first, last in list_runs(contrast.opposed))
     share = float((opposed**2).sum()) / max(float((own**2).sum()), 1e-9)
     return not rarest or share <= thresholds.OPPOSED_SHARE or float(held.sum()) >= thresholds.OWN_ENOUGH
+
+
+def list_runs(marked: BoolArray) -> list[tuple[int, int]]:
+    """Return the first and the last index, that excluded, of each stretch of marked words."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _is_rarest(contrast: Contrast, own: Float64Array, first: int, last: int) -> bool:
+    """Return whether a stretch of opposed words is rarer than nearly all stretches of so many words that are there."""
+    held = np.where(contrast.matched, own, 0.0)
+    sums = np.convolve(held, np.ones(last - first), "valid")
+    return float(own[first:last].sum()) >= thresholds.OPPOSED_RARITY * float(sums.max(initial=0.0))

@@ -35,8 +35,6 @@ class QueryWords:
     """Of shape (W,): the index of each word's query, ascending."""
     offsets: Int64Array
     """Of shape (Q + 1,)."""
-    alone: BoolArray
-    """Of shape (W,): whether it is a character of a script without spaces."""
 
 
 def discount_frames(surprise: WordSurprisal, query_words: QueryWords, scopes: Int64Array) -> Float64Array:
@@ -45,8 +43,7 @@ def discount_frames(surprise: WordSurprisal, query_words: QueryWords, scopes: In
     ``scopes`` is of shape (Q,): the number of each query's eval set. Others of the set, and of all sets, are looked at;
     a word is also part of a frame where the words behind it are that go before in the same way.
     """
-    bits = np.where(query_words.alone, surprise.first, predict_bits(surprise.first))
-    bits = np.minimum(bits, surprise.later)
+    bits = np.minimum(predict_bits(surprise.first), surprise.later)
     seconds = query_words.offsets[:-1][np.diff(query_words.offsets) > 1] + 1
     bits[seconds] = np.minimum(bits[seconds], surprise.second[seconds])
     for scope in (scopes, np.zeros_like(scopes)):

@@ -16,7 +16,7 @@ from curate.matching import languages, words
 from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, UInt64Array
 from curate.stages.decontaminate.surprisal import CHARACTER, UNSEEN, WordModel, WordSurprisal, surprise
-from curate.stages.decontaminate.wordlists.tables import list_languages, load_table
+from curate.stages.decontaminate.wordlists.tables import SPACELESS, list_languages, load_table
 
 BY_LENGTH = "length"
 """Stands for the table of a language that has none."""
@@ -30,6 +30,8 @@ MIXED = np.log2(10)
 """Bits that an English word costs more in a text of another language."""
 PARTICLE = 3.0
 """Bits of each syllable behind a Korean word that the table knows."""
+COUNTED_CHARACTER = 12.0
+"""The most bits of a character of a language whose characters are counted."""
 KOREAN = "ko"
 
 
@@ -95,7 +97,7 @@ def weigh_words(
         rows = np.flatnonzero(np.isin(owners, np.flatnonzero(names == code)))
         of_code = _weigh_by(code, rows, split, texts, owners, alone)
         for array, other in zip((bits.first, bits.second, bits.later), of_code, strict=True):
-            array[rows] = np.minimum(other, array[rows] + MIXED)
+            array[rows] = np.where(alone[rows], other, np.minimum(other, array[rows] + MIXED))
     return bits
 
 
@@ -108,7 +110,7 @@ def _weigh_by(
         bits = np.where(alone[rows], CHARACTER, np.array(BITS_BY_LENGTH)[lengths - 1])
         return bits, bits, bits
     table = load_table(code)
-    found = surprise(split.hashes[rows], alone[rows], table)
+    found = surprise(split.hashes[rows], alone[rows], table, COUNTED_CHARACTER if code in SPACELESS else CHARACTER)
     arrays = found.first, found.second, found.later
     if code == KOREAN:
         stems = _weigh_stems([texts[owners[row]][split.starts[row] : split.ends[row]] for row in rows], table)
