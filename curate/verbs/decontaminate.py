@@ -27,6 +27,7 @@ from curate.stages.decontaminate.options import (
     Action,
     Method,
     Turns,
+    Variants,
     check_action,
     check_canaries_and_workers,
     check_matchable,
@@ -46,6 +47,9 @@ def decontaminate(
     corpus: CorpusOption = None,
     method: Annotated[Method, typer.Option(help="How candidates are found: exactly, or by MinHash windows.")] = "ngram",
     action: Annotated[Action, typer.Option(help="What becomes of a contaminated document.")] = "drop",
+    variants: Annotated[
+        Variants, typer.Option(help="What becomes of documents that have an eval item with other numbers.")
+    ] = "keep",
     turns: Annotated[Turns, typer.Option(help="Which turns of conversations are searched.")] = "all",
     eval_fields: Annotated[
         str | None, typer.Option(help="Columns of the eval sets, as in question=problem,answer=solution."), COMMAS
@@ -74,7 +78,8 @@ def decontaminate(
 
     Replaces the hits of the run. Every call first plants eval items in copies of some documents and searches for them.
     ``filter`` and ``export`` drop contaminated documents; with ``--action mark`` they are marked, with ``cut-span`` the
-    matching passage is cut out on export.
+    matching passage is cut out on export. A document that has an item with other numbers, and no item itself, is a
+    variant: it is listed apart and kept, or dropped with ``--variants drop``.
 
     Raises UsageError for options or columns that do not fit, GateError where an eval set has no items, the corpus no
     documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one.
@@ -118,7 +123,7 @@ def decontaminate(
     items = [item for eval_set in sets for item in eval_set.items]
     detector = make_detector(items, method)
     check_matchable(detector, sets)
-    job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
+    job = DecontaminationJob(opened, read, sets, items, detector, method, action, variants, turns if read.conversation else None)
     if not verify:
         opened.enter()
     recall = job.measure(canaries, seed, write=not verify)
@@ -130,8 +135,8 @@ def decontaminate(
     summary = job.summarise(tally, seconds, recall, notes)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
     write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
-    given = {"method": method, "action": action, "turns": turns, "eval_fields": eval_fields, "lock": lock}
-    defaults = {"method": "ngram", "action": "drop", "turns": "all"}
+    given = {"method": method, "action": action, "variants": variants, "turns": turns, "eval_fields": eval_fields, "lock": lock}
+    defaults = {"method": "ngram", "action": "drop", "variants": "keep", "turns": "all"}
     given = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
     job.complete(tally, summary, {"evals": as_list(evals), "options": given})
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)
