@@ -23,10 +23,10 @@ from curate.stages.decontaminate.evidence import numbers
 from curate.stages.decontaminate.wordlists import tables
 
 LEAST = 2.0**-18  # of all words, the share from which on a word is kept
-SPELLED = "cs da de en es fa fi fr he hu id it nl no pl pt ro ru sk sl sr sv tr uk vi ar".split()
+SPELLED = "cs da de en es fa fi fr he hu id it nl no pl pt ro ru sk sl sr sv tr uk vi ar"
 VALUES = [*range(2, 21), *range(30, 100, 10), 100, 1000]
 BY_HAND = {
-    "hi": "दो तीन चार पाँच छह सात आठ नौ दस".split(),
+    "hi": ["दो", "तीन", "चार", "पाँच", "छह", "सात", "आठ", "नौ", "दस"],
     "en": {"hundred": 100, "thousand": 1000, "twice": 2, "dozen": 12},
     "de": {"hundert": 100, "tausend": 1000},
     "ru": {"две": 2, "тысяча": 1000, "тысяч": 1000},
@@ -46,7 +46,7 @@ def main() -> None:
             shares = get_frequency_dict(language, "small")
             packed |= pack_language("sh" if language in SPLIT else language, shares)
     np.savez_compressed(options.out, **packed)
-    spelled = {language: spell_numbers(language) for language in sorted({*SPELLED, *BY_HAND})}
+    spelled = {language: spell_numbers(language) for language in sorted({*SPELLED.split(), *BY_HAND})}
     numbers.SPELLED.write_text(json.dumps(spelled, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
     print(f"{len(packed)} arrays, {options.out.stat().st_size:,} bytes", file=sys.stderr)
 
@@ -69,7 +69,7 @@ def spell_numbers(language):
     """Return the numbers of one language that are one word, by their spelling."""
     from num2words import num2words
 
-    found = {num2words(value, lang=language): value for value in VALUES} if language in SPELLED else {}
+    found = {num2words(value, lang=language): value for value in VALUES} if language in SPELLED.split() else {}
     by_hand = BY_HAND.get(language, {})
     found |= by_hand if isinstance(by_hand, dict) else {word: value for value, word in enumerate(by_hand, 2)}
     return {word.casefold(): value for word, value in found.items() if " " not in word}

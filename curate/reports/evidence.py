@@ -87,7 +87,7 @@ class DocumentEvidence:
     """The evidence on one document."""
 
     hits: tuple[dict[str, Any], ...] = ()
-    """Rows of the hits table: contaminated, then variants, then review, those with most bits first; at most ``HITS``."""
+    """Rows of the hits table: leaks, then variants, then review, those with most bits first; at most ``HITS``."""
     more_hits: int = 0
     """Hits beyond those."""
     copies: CopyEvidence | None = None

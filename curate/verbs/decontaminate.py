@@ -123,9 +123,12 @@ def decontaminate(
     items = [item for eval_set in sets for item in eval_set.items]
     detector = make_detector(items, method)
     check_matchable(detector, sets)
-    job = DecontaminationJob(opened, read, sets, items, detector, method, action, variants, turns if read.conversation else None)
+    job = DecontaminationJob(
+        opened, read, sets, items, detector, method, action, variants, turns if read.conversation else None
+    )
     if not verify:
         opened.enter()
+    job = job.adapt()
     recall = job.measure(canaries, seed, write=not verify)
     threads = workers or count_cores()
     if verify:
@@ -135,7 +138,14 @@ def decontaminate(
     summary = job.summarise(tally, seconds, recall, notes)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
     write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
-    given = {"method": method, "action": action, "variants": variants, "turns": turns, "eval_fields": eval_fields, "lock": lock}
+    given = {
+        "method": method,
+        "action": action,
+        "variants": variants,
+        "turns": turns,
+        "eval_fields": eval_fields,
+        "lock": lock,
+    }
     defaults = {"method": "ngram", "action": "drop", "variants": "keep", "turns": "all"}
     given = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
     job.complete(tally, summary, {"evals": as_list(evals), "options": given})

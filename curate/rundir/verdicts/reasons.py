@@ -83,7 +83,9 @@ def rejection_sql(eval_set: str, variant: str, kind: str) -> str:
     The three are SQL expressions: the eval set of a leak, that of a variant, and the kind of copy; null where nothing
     of that kind rejects.
     """
-    return f"coalesce('{_CONTAMINATED_PREFIX}' || {eval_set}, '{_VARIANT_PREFIX}' || {variant}, {kind} || ' {_DUPLICATE}')"
+    return (
+        f"coalesce('{_CONTAMINATED_PREFIX}' || {eval_set}, '{_VARIANT_PREFIX}' || {variant}, {kind} || ' {_DUPLICATE}')"
+    )
 
 
 def is_unscored(reason: str) -> bool:

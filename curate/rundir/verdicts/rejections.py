@@ -191,8 +191,8 @@ def create_relation(connection: duckdb.DuckDBPyConnection, run: Run, rejections:
     select = (
         f"SELECT file, row, {reasons.rejection_sql('dropped', 'varied', 'copied')} AS rejection, eval_sets, "
         f"copied IS NOT NULL AS duplicate, {reasons.rejection_sql('dropped', 'varied', 'NULL')} AS leak_reason, "
-        f"{reasons.rejection_sql('NULL', 'NULL', 'copied')} AS copy_reason FROM ({_hits_query(run, rejections)}) FULL JOIN "
-        f"({_duplicates_query(run, rejections)}) USING (file, row)"
+        f"{reasons.rejection_sql('NULL', 'NULL', 'copied')} AS copy_reason "
+        f"FROM ({_hits_query(run, rejections)}) FULL JOIN ({_duplicates_query(run, rejections)}) USING (file, row)"
     )
     try:
         connection.execute(f"CREATE TEMP TABLE rejections AS {select}")
@@ -267,7 +267,8 @@ def _hits_query(run: Run, rejections: Rejections) -> str:
     dropped = f"{best} <> 'variant') AS dropped, {best} = 'variant') AS varied"
     leaked = "string_agg(DISTINCT eval_set, ', ' ORDER BY eval_set) FILTER (verdict = 'contaminated') AS eval_sets"
     if rejections.hits is None or not parquet.list_parts(run.hits):
-        return f"SELECT {_NO_KEY}, NULL::VARCHAR AS dropped, NULL::VARCHAR AS varied, NULL::VARCHAR AS eval_sets WHERE false"
+        nothing = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("dropped", "varied", "eval_sets"))
+        return f"SELECT {_NO_KEY}, {nothing} WHERE false"
     leaks = f"FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' OR verdict = 'contaminated'"
     return f"SELECT file, row, {dropped}, {leaked} {leaks} GROUP BY file, row"
 

@@ -28,8 +28,9 @@ ANCHORS = 3
 """Triples that lead to their query however many other queries have them: its rarest."""
 SUMS = 262_139
 """Entries of the table of sums by pairs of a query and a document; a prime."""
-SIBLINGS = 16
-"""Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest share of all and of own bits."""
+SIBLINGS = 8
+"""Candidates that are aligned of the items of one set that the same stretch may be: those that share the most bits, of
+which their own bits count twice."""
 SLACK = 0.65
 """Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
 DIAGONAL = 64
@@ -88,8 +89,6 @@ class NgramIndex:
     """Of ``pairs``."""
     own: Float64Array
     """For each word of the queries the own bits (``EvalQueries.own``) of the triple that begins there."""
-    own_sums: Float64Array
-    """For each query the sum of those of its triples, at least 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +144,6 @@ def make_index(queries: EvalQueries) -> NgramIndex:
     postings = (offsets, positions[kept], owners[kept], shares, scale)
     own = queries.own + np.append(queries.own[1:], 0.0)[: len(queries.own)]
     own += np.append(queries.own[2:], [0.0, 0.0])[: len(queries.own)]
-    own_sums = np.maximum(np.bincount(owners, own[positions], len(left)), 1.0)
     return NgramIndex(
         queries,
         grams,
@@ -155,7 +153,6 @@ def make_index(queries: EvalQueries) -> NgramIndex:
         positions[first],
         make_bloom_filter(pairs),
         own,
-        own_sums,
     )
 
 
@@ -271,8 +268,8 @@ def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> 
     enough = (coverage >= LEAST_COVERAGE) & (total >= least_bits(np.minimum(coverage, 1.0)))
     kept = np.flatnonzero(enough)
     own, _ = sum_distinct(number, query_words, index.own[query_words], count)
-    share = total[kept] / queries.bits[candidates.queries[kept]] + own[kept] / index.own_sums[candidates.queries[kept]]
-    return keep_best_siblings(take_candidates(candidates, kept), queries.sets[candidates.queries[kept]], share)
+    weight = total[kept] + own[kept]
+    return keep_best_siblings(take_candidates(candidates, kept), queries.sets[candidates.queries[kept]], weight)
 
 
 def sum_distinct(
@@ -294,16 +291,16 @@ def sum_distinct(
     return bits_of, covered
 
 
-def keep_best_siblings(candidates: Candidates, sets: Int64Array, shares: Float64Array) -> Candidates:
-    """Return, of the candidates of one eval set that overlap, the SIBLINGS with the greatest share of their query.
+def keep_best_siblings(candidates: Candidates, sets: Int64Array, weights: Float64Array) -> Candidates:
+    """Return, of the candidates of one eval set that overlap, the SIBLINGS of the greatest weights.
 
-    ``sets`` (``EvalQueries.sets``) and ``shares`` have an entry for each candidate.
+    ``sets`` (``EvalQueries.sets``) and ``weights`` have an entry for each candidate.
     """
     if not len(sets):
         return candidates
     pair = candidates.documents * (int(sets.max()) + 1) + sets
     group = group_overlapping(pair, candidates.firsts, candidates.lasts, np.zeros(len(pair), np.int64))
-    order = np.lexsort((candidates.queries, -shares, group))
+    order = np.lexsort((candidates.queries, -weights, group))
     starts = find_starts(group[order])
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     kept = np.sort(order[rank < SIBLINGS])

@@ -7,7 +7,7 @@ for review only, since they are often public text.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.alignment import SIZE
 from curate.stages.decontaminate.surprisal import WordModel, WordSurprisal
-from curate.stages.decontaminate.wordlists.frames import QueryWords, discount_frames
+from curate.stages.decontaminate.wordlists.frames import QueryWords, discount_common_runs, weigh_own_words
 from curate.stages.decontaminate.wordlists.languages import choose_tables, weigh_words
 
 LEAST_WORDS = 5
@@ -91,6 +91,13 @@ class EvalQueries:
     """Of shape (W,): the bits of each word within its query, less what the frames that items share have of them."""
 
 
+def adapt_queries(queries: EvalQueries, texts: Sequence[str]) -> EvalQueries:
+    """Return queries whose own bits (``EvalQueries.own``) are lowered by what a sample of the corpus often says."""
+    owners = np.repeat(np.arange(len(queries.queries)), queries.words.counts)
+    query_words = QueryWords(queries.words.hashes, owners, queries.words.offsets)
+    return replace(queries, own=discount_common_runs(queries.own, query_words, words.split_words(texts)))
+
+
 def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQueries:
     """Return the queries of some eval items; ``word_model`` is that of English.
 
@@ -156,9 +163,7 @@ def _list_parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
         yield EvalQuery(number, "answer", item.answer, 0)
 
 
-def _select_strong(
-    queries: Sequence[EvalQuery], scale: WordScale, least_words: int = LEAST_WORDS
-) -> list[EvalQuery]:
+def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: int = LEAST_WORDS) -> list[EvalQuery]:
     """Return the queries that are long and rare enough to prove something."""
     split = words.split_words([query.text for query in queries])
     bits = total_bits(split, scale.weigh(queries, split))
@@ -217,8 +222,7 @@ def _flatten(
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
     sets = np.array([2 * names[items[query.item].set] + (query.part in REVIEWS) for query in distinct], np.int64)
     owners = np.repeat(np.arange(len(distinct)), split.counts)
-    query_words = QueryWords(split.hashes, owners, split.offsets)
-    own = discount_frames(bits_of_words, query_words, sets)
+    own = weigh_own_words(bits_of_words, QueryWords(split.hashes, owners, split.offsets), sets)
     bits = total_bits(split, bits_of_words)
     return EvalQueries(
         items, tuple(distinct), sets, split, bits_of_words, bits, shingles, valid, answers, unmatchable,

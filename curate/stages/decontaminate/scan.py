@@ -78,14 +78,23 @@ class DecontaminationJob:
         self.check_recall(recall, written)
         return recall
 
-    def choose_hosts(self, seed: int) -> list[str]:
-        """Return texts of the corpus to plant in, from the beginnings of up to eight files. GateError without any."""
+    def adapt(self) -> "DecontaminationJob":
+        """Return the job with a detector that knows what the corpus often says, by the beginnings of its files."""
+        return replace(self, detector=self.detector.adapt(self.read_beginnings()))
+
+    def read_beginnings(self) -> list[str]:
+        """Return the texts at the beginnings of up to eight files, some 800 in all."""
         texts: list[str] = []
         for source in self.corpus.sources[:8]:
             documents = next(replace(self.corpus, sources=(source,), limit=HOSTS).slices())
             texts += [one.text for one in self.list_texts(documents) if one.text.strip()]
             if len(texts) > 4 * HOSTS:
                 break
+        return texts
+
+    def choose_hosts(self, seed: int) -> list[str]:
+        """Return texts of the corpus to plant in, from the beginnings of up to eight files. GateError without any."""
+        texts = self.read_beginnings()
         if not texts:
             for documents in self.corpus.slices():
                 texts = [one.text for one in self.list_texts(documents) if one.text.strip()]
@@ -159,7 +168,9 @@ class DecontaminationJob:
 
         The seconds are 0 where parts were there before: no speed can be derived from a part of the work.
         """
-        fingerprint = hits_table.begin_hits(self.run, self.made_from(), {"action": self.action, "variants": self.variants}, restart)
+        fingerprint = hits_table.begin_hits(
+            self.run, self.made_from(), {"action": self.action, "variants": self.variants}, restart
+        )
         scored = open_scored_texts(self.run)
         work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
         done = run_slices(self.corpus, work, leftovers=[self.run.path], check=check)

@@ -10,6 +10,7 @@ otherwise (``seven``, ``7``) oppose nothing.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,12 +82,12 @@ def make_contrast(item: TextWords, document: TextWords, runs: Sequence[MatchedRu
     """
     count = len(item.spans)
     runs = trim_runs(item, document, runs)
-    found = Contrast(*(np.zeros(count, bool) for _ in range(4)))
+    contrast = Contrast(*(np.zeros(count, bool) for _ in range(4)))
     for run in runs:
-        found.matched[run.item : run.item + run.length] = True
+        contrast.matched[run.item : run.item + run.length] = True
     for gap in list_gaps(item, document, runs):
-        _compare(found, item, document, gap, language)
-    return found
+        _compare(contrast, item, document, gap, language)
+    return contrast
 
 
 def trim_runs(item: TextWords, document: TextWords, runs: Sequence[MatchedRun]) -> list[MatchedRun]:
@@ -106,26 +107,27 @@ def trim_runs(item: TextWords, document: TextWords, runs: Sequence[MatchedRun]) 
     return trimmed
 
 
-def _compare(found: Contrast, item: TextWords, document: TextWords, gap: "TextGap", language: str) -> None:
+def _compare(contrast: Contrast, item: TextWords, document: TextWords, gap: "TextGap", language: str) -> None:
     """Mark the words of the item in a gap: those that are there after all, and those that others stand for.
 
-    Of words that the document has next to nothing for, only as many as TWICE that oppose, the nearest to the match.
+    Behind and before the match a text may be cut: of words there that the document has next to nothing for, only as many
+    as TWICE that oppose, the nearest to the match. Words that are left out within the match count as opposed.
     """
     matcher = SequenceMatcher(None, item.hashes[gap.first : gap.last], document.hashes[gap.begin : gap.end], False)
     foreign = gap.end - gap.begin
     for kind, one, two, three, four in matcher.get_opcodes():
         here, there = slice(gap.first + one, gap.first + two), slice(gap.begin + three, gap.begin + four)
         if kind == "equal":
-            found.matched[here] = True
+            contrast.matched[here] = True
             foreign -= four - three
         elif kind == "replace":
-            _read_replaced(found, item, document, here, there, gap.side == INSIDE, language)
-    missing = np.flatnonzero(~found.matched[gap.first : gap.last]) + gap.first
+            _read_replaced(contrast, item, document, here, there, gap.side == INSIDE, language)
+    missing = np.flatnonzero(~contrast.matched[gap.first : gap.last]) + gap.first
     if gap.side != INSIDE:
         most = TWICE * foreign
         missing = missing[:most] if gap.side == BEHIND else missing[max(len(missing) - most, 0) :]
-    if foreign:
-        found.opposed[missing] = True
+    if foreign or gap.side == INSIDE:
+        contrast.opposed[missing] = True
 
 
 INSIDE, BEFORE, BEHIND = 0, -1, 1
@@ -149,7 +151,7 @@ def list_gaps(item: TextWords, document: TextWords, runs: Sequence[MatchedRun]) 
 
     Before the first run and behind the last one, the document's stretch ends with its sentence.
     """
-    for run, later in zip(runs, runs[1:], strict=False):
+    for run, later in pairwise(runs):
         if later.item > run.item + run.length:
             yield TextGap(run.item + run.length, later.item, run.document + run.length, later.document, INSIDE)
     head, begin = runs[0].item, runs[0].document
@@ -167,7 +169,7 @@ def list_gaps(item: TextWords, document: TextWords, runs: Sequence[MatchedRun]) 
 
 
 def _read_replaced(
-    found: Contrast,
+    contrast: Contrast,
     item: TextWords,
     document: TextWords,
     here: slice,
@@ -180,11 +182,11 @@ def _read_replaced(
     values, others = read_values(ours, language), read_values(theirs, language)
     if values and others and (values == others or inside or len(ours) == len(theirs)):
         digits = np.array([bool(read_values([word], language)) for word in ours])
-        marked = found.matched if values == others else found.numbers
+        marked = contrast.matched if values == others else contrast.numbers
         marked[here] |= digits
-    found.matched[here] |= np.array([any(is_form(word, other) for other in theirs) for word in ours])
+    contrast.matched[here] |= np.array([any(is_form(word, other) for other in theirs) for word in ours])
     if any(document.text[begin].isupper() for begin, _ in document.spans[there]):
-        found.names[here] = np.array([item.text[begin].isupper() for begin, _ in item.spans[here]])
+        contrast.names[here] = np.array([item.text[begin].isupper() for begin, _ in item.spans[here]])
 
 
 def is_form(word: str, other: str) -> bool:
@@ -194,19 +196,20 @@ def is_form(word: str, other: str) -> bool:
     return common >= STEM and common >= STEM_SHARE * max(len(word), len(other))
 
 
-def holds_own_words(contrast: Contrast, own: Float64Array) -> bool:
+def holds_own_words(contrast: Contrast, own_bits: Float64Array) -> bool:
     """Return whether a match that differs from its item is of that item all the same.
 
-    ``own``, of shape (L,), are the bits of the item's words without what frames explain (``EvalQueries.own``). Nothing
-    may be opposed, or little of it: few words, and not the rarest ones of the item, unless many others are there.
+    ``own_bits``, of shape (L,), are the bits of the item's words without what frames explain (``EvalQueries.own``).
+    Nothing may be opposed, or little of it: few words, and not the rarest ones of the item, unless many others are
+    there.
     """
-    opposed, held = own[contrast.opposed], own[contrast.matched]
+    opposed, held = own_bits[contrast.opposed], own_bits[contrast.matched]
     if not len(opposed) or held.sum() >= thresholds.OWN_PASSAGE:
         return True
-    if len(opposed) > thresholds.OPPOSED_WORDS * len(own):
+    if len(opposed) > thresholds.OPPOSED_WORDS * len(own_bits):
         return False
-    rarest = any(_is_rarest(contrast, own, first, last) for first, last in list_runs(contrast.opposed))
-    share = float((opposed**2).sum()) / max(float((own**2).sum()), 1e-9)
+    rarest = any(_is_rarest(contrast, own_bits, first, last) for first, last in list_runs(contrast.opposed))
+    share = float((opposed**2).sum()) / max(float((own_bits**2).sum()), 1e-9)
     return not rarest or share <= thresholds.OPPOSED_SHARE or float(held.sum()) >= thresholds.OWN_ENOUGH
 
 
@@ -216,8 +219,8 @@ def list_runs(marked: BoolArray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _is_rarest(contrast: Contrast, own: Float64Array, first: int, last: int) -> bool:
+def _is_rarest(contrast: Contrast, own_bits: Float64Array, first: int, last: int) -> bool:
     """Return whether a stretch of opposed words is rarer than nearly all stretches of so many words that are there."""
-    held = np.where(contrast.matched, own, 0.0)
+    held = np.where(contrast.matched, own_bits, 0.0)
     sums = np.convolve(held, np.ones(last - first), "valid")
-    return float(own[first:last].sum()) >= thresholds.OPPOSED_RARITY * float(sums.max(initial=0.0))
+    return float(own_bits[first:last].sum()) >= thresholds.OPPOSED_RARITY * float(sums.max(initial=0.0))

@@ -3,12 +3,18 @@
 import json
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 SPELLED = Path(__file__).parent / "numbers.json"
 """By language the spelled numbers from 2 to 20, the tens, a hundred and a thousand (``recipes/count-words.py``)."""
-NUMERALS = {char: value for value, char in enumerate("〇一二三四五六七八九")} | {"两": 2, "十": 10, "百": 100, "千": 1000, "万": 10_000}
+NUMERALS = {char: value for value, char in enumerate("〇一二三四五六七八九")} | {
+    "两": 2,
+    "十": 10,
+    "百": 100,
+    "千": 1000,
+    "万": 10_000,
+}
 """Chinese and Japanese characters that are numbers when another of them stands in their place."""
 
 
@@ -37,6 +43,6 @@ def _to_decimal(word: str) -> str:
     return "".join(str(unicodedata.decimal(char)) for char in word)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load_spelled(language: str) -> dict[str, int]:
     return dict(json.loads(SPELLED.read_text(encoding="utf-8")).get(language, {}))

@@ -69,7 +69,7 @@ def _render_funnel(summary: DecontaminationSummary) -> list[str]:
 
 def _render_sets(sets: Sequence[EvalSetReport]) -> list[str]:
     names = ("items", "unmatchable", "items hit", "documents", "variants", "review", *RULES)
-    widths = [7, 13, 11, 11, 10, 8, 7, 9, 9]
+    widths = [6, 12, 10, 10, 9, 7, 6, 8, 8]
     wide = WIDTH - sum(widths)
     lines = [f"{'eval set':<{wide}}" + "".join(f"{name:>{each}}" for name, each in zip(names, widths, strict=True))]
     for one in sets:

@@ -1,17 +1,20 @@
-"""The frames that many eval items share, counted on the eval side: ``Write a python function to find the …``.
+"""The frames that many eval items share, and what the corpus says often: ``Write a python function to find the …``.
 
 What a set asks again and again is common there, whatever it is in the language at large, and finding it in a document
 proves no item. A word that follows the words before it in many other items of the same set, or of all sets, has the
 bits of that: with d other items that have the two words before it, and t of them that go on with it, its probability is
 at least t / (d + PRIOR). The item itself does not count, so that what one item alone has keeps its bits, and PRIOR is
-so large that the same question asked twice, with other numbers, keeps most of its bits too.
+so large that the same question asked twice, with other numbers, keeps most of its bits too. What a sample of the corpus
+says in many contexts is common there in the same way.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from curate.matching import words
+from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.surprisal import WordSurprisal
 
@@ -20,7 +23,12 @@ PRIOR = 8.0
 FEW = 3.0
 """Other items that may share a run by chance, or because they are about the same thing, without its being a frame."""
 
-WELL_PREDICTED = ((0.0, 4.9, 7.2, 9.0, 11.1, 13.0, 14.9, 17.0, 18.9, 20.0), (0.0, 1.0, 2.4, 4.1, 5.1, 8.1, 11.2, 14.3, 20.0, 20.0))
+CONTEXT = 3
+"""Words behind a run in the corpus by which its places are told apart."""
+WELL_PREDICTED = (
+    (0.0, 4.9, 7.2, 9.0, 11.1, 13.0, 14.9, 17.0, 18.9, 20.0),
+    (0.0, 1.0, 2.4, 4.1, 5.1, 8.1, 11.2, 14.3, 20.0, 20.0),
+)
 """Bits of a word alone, and after the words before it where these foretell it better than nine times of ten: of English
 (the held-out half of a corpus), whose word model has context. Other languages are taken to be as foretellable."""
 
@@ -37,7 +45,7 @@ class QueryWords:
     """Of shape (Q + 1,)."""
 
 
-def discount_frames(surprise: WordSurprisal, query_words: QueryWords, scopes: Int64Array) -> Float64Array:
+def weigh_own_words(surprise: WordSurprisal, query_words: QueryWords, scopes: Int64Array) -> Float64Array:
     """Return the bits of each word within its query, lowered where other queries go on, or begin, in the same way.
 
     ``scopes`` is of shape (Q,): the number of each query's eval set. Others of the set, and of all sets, are looked at;
@@ -47,12 +55,41 @@ def discount_frames(surprise: WordSurprisal, query_words: QueryWords, scopes: In
     seconds = query_words.offsets[:-1][np.diff(query_words.offsets) > 1] + 1
     bits[seconds] = np.minimum(bits[seconds], surprise.second[seconds])
     for scope in (scopes, np.zeros_like(scopes)):
-        one, two, three = (count_others(query_words, scope, order) for order in (1, 2, 3))
-        forward = np.minimum(_weigh(two, three, 2), _weigh(one, two, 1))
-        nexts, pairs = np.append(one[1:], 0.0), np.append(two[1:], 0.0)
-        backward = np.minimum(_to_bits(three, pairs), _to_bits(two, nexts))
-        bits = np.minimum(bits, np.minimum(forward, backward))
+        bits = _discount(bits, [count_others(query_words, scope, order) for order in (1, 2, 3)])
     return bits
+
+
+def discount_common_runs(bits: Float64Array, query_words: QueryWords, sample: Words) -> Float64Array:
+    """Return the bits of the words of queries, lowered where a sample of the corpus goes on in the same way.
+
+    A run counts once for all places with the same CONTEXT words behind it, so that an item that has leaked into many
+    documents does not make itself common.
+    """
+    return _discount(bits, [_count_in_sample(query_words, sample, order) for order in (1, 2, 3)])
+
+
+def _discount(bits: Float64Array, counts: Sequence[Float64Array]) -> Float64Array:
+    """Return bits lowered by the counts of the runs of one, two and three words that begin at each word."""
+    one, two, three = counts
+    nexts, pairs = np.append(one[1:], 0.0), np.append(two[1:], 0.0)
+    forward = np.minimum(_weigh(two, three, 2), _weigh(one, two, 1))
+    backward = np.minimum(_to_bits(three, pairs), _to_bits(two, nexts))
+    return np.minimum(bits, np.minimum(forward, backward))
+
+
+def _count_in_sample(query_words: QueryWords, sample: Words, order: int) -> Float64Array:
+    """Return in how many contexts of the sample the run of ``order`` words at each word of the queries stands."""
+    counted = np.zeros(len(query_words.hashes))
+    contexts = words.hash_shingles(sample.hashes, order + CONTEXT)
+    inside = np.flatnonzero(words.mark_inner_shingles(sample.offsets, order + CONTEXT, len(contexts)))
+    _, first = np.unique(contexts[inside], return_index=True)
+    known, counts = np.unique(words.hash_shingles(sample.hashes, order)[inside[first]], return_counts=True)
+    runs = words.hash_shingles(query_words.hashes, order)
+    if len(known) and len(runs):
+        slots = np.minimum(np.searchsorted(known, runs), len(known) - 1)
+        valid = words.mark_inner_shingles(query_words.offsets, order, len(runs))
+        counted[: len(runs)] = np.where(valid & (known[slots] == runs), counts[slots], 0.0)
+    return counted
 
 
 def predict_bits(bits: Float64Array) -> Float64Array:

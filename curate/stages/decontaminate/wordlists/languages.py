@@ -14,7 +14,7 @@ import numpy as np
 
 from curate.matching import languages, words
 from curate.matching.words import Words
-from curate.runtime.arrays import BoolArray, Float64Array, UInt64Array
+from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.surprisal import CHARACTER, UNSEEN, WordModel, WordSurprisal, surprise
 from curate.stages.decontaminate.wordlists.tables import SPACELESS, list_languages, load_table
 
@@ -102,7 +102,7 @@ def weigh_words(
 
 
 def _weigh_by(
-    code: str, rows: UInt64Array, split: Words, texts: Sequence[str], owners: Float64Array, alone: BoolArray
+    code: str, rows: Int64Array, split: Words, texts: Sequence[str], owners: Int64Array, alone: BoolArray
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Return the three arrays of bits (``WordSurprisal``) of the words of index ``rows``, which are of one language."""
     if code == BY_LENGTH:
@@ -120,7 +120,9 @@ def _weigh_by(
 
 def _weigh_stems(spellings: Sequence[str], table: WordModel) -> Float64Array:
     """Return the bits of Korean words, which particles follow without a space, by the best of their beginnings."""
-    cuts = [(number, word[:end], len(word) - end) for number, word in enumerate(spellings) for end in range(1, len(word))]
+    cuts = [
+        (number, word[:end], len(word) - end) for number, word in enumerate(spellings) for end in range(1, len(word))
+    ]
     split = words.split_words([cut for _, cut, _ in cuts])
     bits = np.full(len(spellings), UNSEEN)
     counts = table.count(1, words.hash_shingles(split.hashes, 1))

@@ -5,7 +5,7 @@
 within words too. English has a table of its own, with pairs and triples (``curate.stages.decontaminate.surprisal``).
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def list_languages() -> frozenset[str]:
     return frozenset({*codes, "en", *(alias for alias, code in ALIASES.items() if code in codes)})
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_table(language: str) -> WordModel:
     """Return the counts of the words of a language other than English, in TOTAL words. KeyError for one without."""
     code = ALIASES.get(language, language)
@@ -38,7 +38,7 @@ def load_table(language: str) -> WordModel:
     with np.load(TABLES) as stored:
         single = _unpack(stored[f"steps{code}1"], stored[f"logs{code}1"])
         pair = _unpack(stored[f"steps{code}2"], stored[f"logs{code}2"]) if code in SPACELESS else nothing
-    keys, counts = zip(single, pair, nothing, strict=True)
+    keys, counts = (single[0], pair[0], nothing[0]), (single[1], pair[1], nothing[1])
     return WordModel(keys, counts, TOTAL, 2 if code in SPACELESS else 1)
 
 
