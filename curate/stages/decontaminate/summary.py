@@ -53,8 +53,8 @@ class DecontaminationSummary:
     turns: str | None
     """Which turns of conversations were searched; None for a corpus without conversations."""
     counts: Mapping[str, int]
-    """read = scanned + empty + unreadable; scanned = clean + review + variant + contaminated; dropped is part of the last
-    two."""
+    """read = scanned + empty + unreadable; scanned = clean + review + variant + contaminated; dropped is part of
+    the last two."""
     sets: tuple[EvalSetReport, ...]
     recall: tuple[CanaryRecall, ...]
     strongest: tuple[Mapping[str, Any], ...]

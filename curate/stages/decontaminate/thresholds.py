@@ -23,7 +23,8 @@ LEAST_COVERAGE = 0.35
 LEAST_SHARE = 0.25
 """Share of the item's bits below which there is no match."""
 OPPOSED_WORDS = 0.15
-"""Share of the item's words that others may stand for: half as much again as an edit of one word in ten changes."""
+"""Share of the item's words that others may stand for, one word in any case: half as much again as an edit of one word
+in ten changes."""
 OPPOSED_RARITY = 0.9
 """Of the bits of the rarest own word that is there; an opposed word of more bits is what the item is about."""
 OPPOSED_SHARE = 0.25

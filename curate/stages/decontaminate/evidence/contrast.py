@@ -110,8 +110,8 @@ def trim_runs(item: TextWords, document: TextWords, runs: Sequence[MatchedRun]) 
 def _compare(contrast: Contrast, item: TextWords, document: TextWords, gap: "TextGap", language: str) -> None:
     """Mark the words of the item in a gap: those that are there after all, and those that others stand for.
 
-    Behind and before the match a text may be cut: of words there that the document has next to nothing for, only as many
-    as TWICE that oppose, the nearest to the match. Words that are left out within the match count as opposed.
+    Behind and before the match a text may be cut: of words there that the document has next to nothing for, only
+    as many as TWICE that oppose, the nearest to the match. Words that are left out within the match count as opposed.
     """
     matcher = SequenceMatcher(None, item.hashes[gap.first : gap.last], document.hashes[gap.begin : gap.end], False)
     foreign = gap.end - gap.begin
@@ -206,7 +206,7 @@ def holds_own_words(contrast: Contrast, own_bits: Float64Array) -> bool:
     opposed, held = own_bits[contrast.opposed], own_bits[contrast.matched]
     if not len(opposed) or held.sum() >= thresholds.OWN_PASSAGE:
         return True
-    if len(opposed) > thresholds.OPPOSED_WORDS * len(own_bits):
+    if len(opposed) > max(1.0, thresholds.OPPOSED_WORDS * len(own_bits)):
         return False
     rarest = any(_is_rarest(contrast, own_bits, first, last) for first, last in list_runs(contrast.opposed))
     share = float((opposed**2).sum()) / max(float((own_bits**2).sum()), 1e-9)
