@@ -29,8 +29,8 @@ ANCHORS = 3
 SUMS = 262_139
 """Entries of the table of sums by pairs of a query and a document; a prime."""
 SIBLINGS = 8
-"""Candidates that are aligned of the items of one set that the same stretch may be: those that share the most bits, of
-which their own bits count twice."""
+"""Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest
+share of their bits and of their own bits."""
 SLACK = 0.65
 """Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
 DIAGONAL = 64
@@ -89,6 +89,8 @@ class NgramIndex:
     """Of ``pairs``."""
     own: Float64Array
     """For each word of the queries the own bits (``EvalQueries.own``) of the triple that begins there."""
+    own_sums: Float64Array
+    """For each query the sum of those of its triples, at least 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +155,7 @@ def make_index(queries: EvalQueries) -> NgramIndex:
         positions[first],
         make_bloom_filter(pairs),
         own,
+        np.maximum(np.bincount(owners, own[positions], len(left)), 1.0),
     )
 
 
@@ -268,8 +271,9 @@ def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> 
     enough = (coverage >= LEAST_COVERAGE) & (total >= least_bits(np.minimum(coverage, 1.0)))
     kept = np.flatnonzero(enough)
     own, _ = sum_distinct(number, query_words, index.own[query_words], count)
-    weight = total[kept] + own[kept]
-    return keep_best_siblings(take_candidates(candidates, kept), queries.sets[candidates.queries[kept]], weight)
+    numbers = candidates.queries[kept]
+    weights = total[kept] / queries.bits[numbers] + own[kept] / index.own_sums[numbers]
+    return keep_best_siblings(take_candidates(candidates, kept), queries.sets[numbers], weights)
 
 
 def sum_distinct(

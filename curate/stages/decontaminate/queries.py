@@ -222,7 +222,18 @@ def _flatten(
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
     sets = np.array([2 * names[items[query.item].set] + (query.part in REVIEWS) for query in distinct], np.int64)
     owners = np.repeat(np.arange(len(distinct)), split.counts)
-    own = weigh_own_words(bits_of_words, QueryWords(split.hashes, owners, split.offsets), sets)
+    asks = np.flatnonzero(sets % 2 == 0)
+    own = bits_of_words.later.copy()
+    rows = np.flatnonzero(sets[owners] % 2 == 0)
+    own[rows] = weigh_own_words(
+        WordSurprisal(bits_of_words.first[rows], bits_of_words.second[rows], bits_of_words.later[rows]),
+        QueryWords(
+            split.hashes[rows],
+            np.repeat(np.arange(len(asks)), split.counts[asks]),
+            np.concatenate([[0], np.cumsum(split.counts[asks])]),
+        ),
+        sets[asks],
+    )
     bits = total_bits(split, bits_of_words)
     return EvalQueries(
         items, tuple(distinct), sets, split, bits_of_words, bits, shingles, valid, answers, unmatchable,

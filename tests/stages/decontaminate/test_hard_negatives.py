@@ -75,10 +75,8 @@ def test_arabic_digits_and_those_of_europe_are_the_same_number():
 
 
 def test_frames_of_a_large_set_need_the_own_words_of_an_item():
-    tasks = (
-        "duplicate tuples,rotated matrices,perrin numbers,woodball numbers,odd subarrays,vowel runs,heap queues,"
-        "octagonal primes,nested brackets,bell triangles,magic squares,gray codes"
-    ).split(",")
+    kinds = "duplicate rotated perrin woodball odd vowel heap octagonal nested bell magic gray"
+    tasks = [f"{kind} numbers" for kind in kinds.split()]
     detector = make_detector(
         [Item("code", (f"Write a python function to count the number of {one}.",)) for one in tasks]
     )

@@ -120,8 +120,11 @@ def count_others(query_words: QueryWords, scopes: Int64Array, order: int) -> Flo
     inside: BoolArray = words.mark_inner_shingles(query_words.offsets, order, len(runs))
     owners = query_words.owners[: len(runs)][inside]
     keys = words.mix_bits(runs[inside] + scopes[owners].astype(np.uint64) * words.JOIN)
-    _, inverse = np.unique(keys, return_inverse=True)
-    pairs = np.unique(inverse * (len(scopes) + 1) + owners)
-    counts = np.bincount(pairs // (len(scopes) + 1), minlength=int(inverse.max(initial=-1)) + 1)
-    others[np.flatnonzero(inside)] = counts[inverse] - 1
+    order_of_keys = np.argsort(keys, kind="stable")  # stable, so that the owners of one key ascend
+    keys, owners = keys[order_of_keys], owners[order_of_keys]
+    fresh = np.ones(len(keys), bool)
+    fresh[1:] = keys[1:] != keys[:-1]
+    group = np.cumsum(fresh) - 1
+    fresh[1:] |= owners[1:] != owners[:-1]
+    others[np.flatnonzero(inside)[order_of_keys]] = np.bincount(group, fresh)[group] - 1
     return others
