@@ -30,7 +30,7 @@ def read_values(words: Sequence[str], language: str) -> list[int]:
         if digits:
             values.append(int(digits))
             digits = ""
-        value = _load_spelled(language).get(word, NUMERALS.get(word))
+        value = _load_spelled(language).get(word, NUMERALS.get(word, _read_amount(word)))
         if value is not None:
             values.append(value)
     return values
@@ -41,6 +41,15 @@ def _to_decimal(word: str) -> str:
     if not word or len(word) > 40 or not all(map(str.isdecimal, word)):
         return ""
     return "".join(str(unicodedata.decimal(char)) for char in word)
+
+
+def _read_amount(word: str) -> int | None:
+    """Return the number that a word of digits and then letters begins with, as ``5kg`` does; None for any other."""
+    letters = word.lstrip("".join({char for char in word if char.isdecimal()}))
+    if letters == word or any(map(str.isdecimal, letters)):
+        return None
+    decimal = _to_decimal(word[: len(word) - len(letters)])
+    return int(decimal) if decimal else None
 
 
 @cache

@@ -17,6 +17,8 @@ from curate.stages.decontaminate.evidence.numbers import read_values
         (["४५"], "hi", [45]),
         (["٤٥"], "ar", [45]),
         (["三"], "zh", [3]),
+        (["34개를", "5kg"], "ko", [34, 5]),
+        (["5kg2", "kg5"], "en", []),
         (["x2", "two-fold", ""], "en", []),
         (["9" * 50], "en", []),
         (["²"], "en", []),
