@@ -114,6 +114,7 @@ def _decontaminate_lines(record: Mapping[str, Any] | None) -> list[str]:
     sets = [f"{code(name)} {number:,}" for name, number in counts.get("sets", {}).items()]
     leaks = f"{counts.get('contaminated', 0):,} documents with items of eval sets"
     leaks += f" ({', '.join(sets)})" if sets else ""
+    leaks += f"; {counts['variant']:,} with items that have other numbers" if counts.get("variant") else ""
     return [f"- `curate decontaminate`: {leaks}; {counts.get('review', 0):,} for review, kept; action: {code(action)}"]
 
 

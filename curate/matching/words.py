@@ -25,6 +25,7 @@ SEPARATOR = 0
 BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 INVERSE = pow(BASE, -1, 1 << 64)
 JOIN = np.uint64(0xD1342543DE82EF95)  # an odd multiplier that separates the positions in a shingle
+DOTLESS = "\u0131"  # the Turkish small letter whose capital is I, as that of i is elsewhere
 COMPLEX = 0xFFFFFFFF  # marks code points that become none or several
 
 Fold = Callable[[str], tuple[UInt32Array, Int64Array | None]]
@@ -261,7 +262,7 @@ def fold_point(char: str) -> list[int]:
         return [ord(char)]
     if unicodedata.category(char) in ("Cf", "Mn", "Me") and (unicodedata.combining(char) or is_invisible(char)):
         return []
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold()).replace(DOTLESS, "i")
     kept = [ord(letter) if is_letter(letter) else SEPARATOR for letter in plain if not unicodedata.combining(letter)]
     return [SEPARATOR] if not any(kept) else kept
 

@@ -20,6 +20,7 @@ HITS, COPIES = 5, 3
 """Hits, and copies of a keeper, that are shown of one document."""
 LABEL = 16
 ACTIONS = {"drop": "evidence", "mark": "marked", "cut": "to be cut", "none": "for review"}
+VARIANT = "variant"
 SHOWN = (
     "turn", "role", "eval_set", "eval_id", "part", "verdict", "action", "rule", "coverage", "bits", "start", "end",
     "before", "matched_text", "after", "eval_text",
@@ -86,7 +87,7 @@ class DocumentEvidence:
     """The evidence on one document."""
 
     hits: tuple[dict[str, Any], ...] = ()
-    """Rows of the hits table: contaminated before review, those with most bits first; at most ``HITS``."""
+    """Rows of the hits table: leaks, then variants, then review, those with most bits first; at most ``HITS``."""
     more_hits: int = 0
     """Hits beyond those."""
     copies: CopyEvidence | None = None
@@ -104,7 +105,7 @@ def describe_hit(hit: dict[str, Any]) -> list[str]:
     """Return the lines of one hit: the eval item, the scores of the match, and both texts with shared words in ⟦ ⟧."""
     figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {format_whole_percent(hit['coverage'])} of its words"
     turn = "" if hit["turn"] is None else f", turn {hit['turn']} ({hit['role']})"
-    lines = wrap_parts(ACTIONS[hit["action"]], split_line(fold_whitespace(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
+    lines = wrap_parts(name_action(hit), split_line(fold_whitespace(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
     here, there = find_marks(hit["matched_text"], hit["eval_text"], hit["part"])
     before, after = hit["before"] or "", hit["after"] or ""
     moved = [(first + len(before), last + len(before)) for first, last in here]
@@ -114,6 +115,11 @@ def describe_hit(hit: dict[str, Any]) -> list[str]:
         *wrap_parts("  document", split_line(text)),
         *wrap_parts("  eval item", split_line(make_excerpt(hit["eval_text"], there, False, True))),
     ]
+
+
+def name_action(hit: dict[str, Any]) -> str:
+    """Return what a hit means for its document, as the label of its lines."""
+    return VARIANT if hit["verdict"] == VARIANT and hit["action"] == "none" else ACTIONS[hit["action"]]
 
 
 def split_line(text: str) -> Iterator[str]:
@@ -137,7 +143,7 @@ def _read_hits(run: Run, file: str, row: int) -> tuple[tuple[dict[str, Any], ...
     if not parquet.list_parts(run.hits):
         return (), 0
     here = f"FROM {sql.parquet_source(run.hits)} WHERE file = ? AND row = ?"
-    order = "ORDER BY verdict, bits DESC, eval_set, eval_id, start"  # contaminated before review
+    order = "ORDER BY verdict = 'review', verdict, bits DESC, eval_set, eval_id, start"  # contaminated, variant, review
     rows = sql.ask_dicts(f"SELECT *, count(*) OVER () AS many {here} {order} LIMIT {HITS}", [file, row])
     many = rows[0]["many"] if rows else 0
     return tuple({name: hit[name] for name in SHOWN} for hit in rows), many - len(rows)

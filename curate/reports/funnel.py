@@ -35,6 +35,8 @@ class Aside:
     """Documents of which ``export`` cuts passages."""
     passages: int = 0
     """Passages that it cuts; two that overlap count twice."""
+    variants: int = 0
+    """Documents with an eval item that has other numbers, which stay."""
 
     def lines(self) -> list[str]:
         """Return a line for each kind of document that there is."""
@@ -42,6 +44,8 @@ class Aside:
         if self.review:
             where = self.page or "curate explain ID shows the evidence"
             lines.append(f"{self.review:,} document{_s(self.review)} for review: {where}")
+        if self.variants:
+            lines.append(f"{self.variants:,} document{_s(self.variants)} with eval items that have other numbers, kept")
         if self.marked:
             lines.append(f"{self.marked:,} document{_s(self.marked)} with eval items marked, not rejected")
         if self.cut:
@@ -229,12 +233,14 @@ def count_aside(run: Run, record: Mapping[str, Any]) -> Aside:
     """
     page = run.path / "contamination.html"
     review, shown = record["counts"].get("review", 0), str(page) if page.exists() else None
+    kept = record["parameters"].get("variants", "keep") == "keep"
+    variants = record["counts"].get("variant", 0) if kept else 0
     if not parquet.list_parts(run.hits):
-        return Aside(review, shown)
+        return Aside(review, shown, variants=variants)
     key = "count(DISTINCT (file, row)) FILTER (action = '{0}'), count(*) FILTER (action = '{0}')"
     query = f"SELECT {key.format('mark')}, {key.format('cut')} FROM {sql.parquet_source(run.hits)}"
     marked, _, cut, passages = sql.ask(query)[0]
-    return Aside(review, shown, marked, cut, passages)
+    return Aside(review, shown, marked, cut, passages, variants)
 
 
 def filter_record(run: Run) -> dict[str, Any] | str | None:

@@ -54,8 +54,8 @@ HITS = pa.schema(
         ("eval_set", pa.large_string()),
         ("eval_id", pa.large_string()),
         ("part", pa.string()),  # question, answered, choices, in_context, context, answer; solution: code
-        ("verdict", pa.string()),  # contaminated or review
-        ("action", pa.string()),  # drop (the document is rejected), mark, cut (the span goes), none (for review)
+        ("verdict", pa.string()),  # contaminated, variant or review
+        ("action", pa.string()),  # drop (the document is rejected), mark, cut (the span goes), none (it stays)
         ("rule", pa.string()),
         ("containment", pa.float64()),  # share of the item's distinct word 3-grams that lie in the matched span
         ("coverage", pa.float64()),  # share of the item's words that were matched, in order

@@ -3,7 +3,7 @@
 It cannot silently do nothing: no eval item, no document, or a planted item that is not found is an error.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,6 +27,7 @@ from curate.stages.decontaminate.options import (
     Action,
     Method,
     Turns,
+    Variants,
     check_action,
     check_canaries_and_workers,
     check_matchable,
@@ -46,6 +47,9 @@ def decontaminate(
     corpus: CorpusOption = None,
     method: Annotated[Method, typer.Option(help="How candidates are found: exactly, or by MinHash windows.")] = "ngram",
     action: Annotated[Action, typer.Option(help="What becomes of a contaminated document.")] = "drop",
+    variants: Annotated[
+        Variants, typer.Option(help="What becomes of documents that have an eval item with other numbers.")
+    ] = "keep",
     turns: Annotated[Turns, typer.Option(help="Which turns of conversations are searched.")] = "all",
     no_code: Annotated[
         bool, typer.Option("--no-code", help="Do not search for solutions in code whatever their names.")
@@ -77,7 +81,9 @@ def decontaminate(
 
     Replaces the hits of the run. Every call first plants eval items in copies of some documents and searches for them.
     Solutions in code are found with other names, layout and comments too. ``filter`` and ``export`` drop contaminated
-    documents; with ``--action mark`` they are marked, with ``cut-span`` the matching passage is cut out on export.
+    documents; with ``--action mark`` they are marked, with ``cut-span`` the matching passage is cut out on export. A
+    document that has an item with other numbers, and no item itself, is a variant: it is listed apart and kept, or
+    dropped with ``--variants drop``.
 
     Raises UsageError for options or columns that do not fit, GateError where an eval set has no items, the corpus no
     documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one.
@@ -121,9 +127,12 @@ def decontaminate(
     items = [item for eval_set in sets for item in eval_set.items]
     detector = make_detector(items, method, not no_code)
     check_matchable(detector, sets)
-    job = DecontaminationJob(opened, read, sets, items, detector, method, action, turns if read.conversation else None)
+    job = DecontaminationJob(
+        opened, read, sets, items, detector, method, action, variants, turns if read.conversation else None
+    )
     if not verify:
         opened.enter()
+    job = job.adapt()
     recall = job.measure(canaries, seed, write=not verify)
     threads = workers or count_cores()
     if verify:
@@ -133,9 +142,16 @@ def decontaminate(
     summary = job.summarise(tally, seconds, recall, notes)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
     write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
-    given: dict[str, Any] = {"method": method, "action": action, "turns": turns, "no_code": no_code}
-    given |= {"eval_fields": eval_fields, "lock": lock}
-    defaults = {"method": "ngram", "action": "drop", "turns": "all", "no_code": False}
+    given = {
+        "method": method,
+        "action": action,
+        "variants": variants,
+        "turns": turns,
+        "no_code": no_code,
+        "eval_fields": eval_fields,
+        "lock": lock,
+    }
+    defaults = {"method": "ngram", "action": "drop", "variants": "keep", "turns": "all", "no_code": False}
     given = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
     job.complete(tally, summary, {"evals": as_list(evals), "options": given})
     return replace(summary, report=str(page), fail_on_hit=fail_on_hit)

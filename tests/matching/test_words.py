@@ -18,7 +18,7 @@ def naive_words(text):
         kind = unicodedata.category(char)
         if kind in ("Cf", "Mn", "Me") and (unicodedata.combining(char) or words.is_invisible(char)):
             continue
-        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
+        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold()).replace("\u0131", "i")
         for one in plain:
             if unicodedata.combining(one):
                 continue

@@ -64,8 +64,8 @@ def look(evals, corpus, run, **options):
 def test_planted_items_are_found_with_their_evidence_and_nothing_else(tmp_path, evals, corpus):
     found = look(evals, corpus, tmp_path / "run")
     assert dict(found.counts) | {"bytes": 0} == {
-        "read": 40, "scanned": 39, "clean": 35, "review": 0, "contaminated": 4, "dropped": 4, "empty": 1,
-        "unreadable": 0, "bytes": 0,
+        "read": 40, "scanned": 39, "clean": 35, "review": 0, "variant": 0, "contaminated": 4, "dropped": 4,
+        "empty": 1, "unreadable": 0, "bytes": 0,
     }  # fmt: skip
     rows = {row["row"]: row for row in json_rows(corpus)}
     hits = hits_of(tmp_path / "run")
@@ -119,6 +119,28 @@ def test_fail_on_hit_and_verify_give_an_exit_code(tmp_path, evals, corpus):
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
     clean = write_lines(tmp_path / "clean.jsonl", [row for row in documents() if int(row["id"][1:]) % 10])
     assert CliRunner().invoke(app, [*command[:2], "--run", str(tmp_path / "run"), "--verify", clean]).exit_code == 0
+
+
+@pytest.mark.parametrize("variants", ["keep", "drop"])
+def test_an_item_with_other_numbers_is_listed_apart_and_dropped_only_when_asked(tmp_path, variants):
+    question = "Marguerite bought {} boxes of pens at {} dollars each; how much change did she get from {} dollars?"
+    evals = write_lines(tmp_path / "shop.jsonl", [{"question": question.format(5, 2, 20), "answer": "10"}])
+    texts = [question.format(7, 3, 40), question.format(5, 2, 20), "Nothing of that kind was ever said in this town."]
+    corpus = write_lines(tmp_path / "corpus.jsonl", [{"id": str(at), "text": text} for at, text in enumerate(texts)])
+    run = tmp_path / "run"
+    curate.score([str(corpus)], run=str(run), model="none")
+    found = look(evals, corpus, run, variants=variants)
+    assert (found.counts["variant"], found.counts["contaminated"], found.counts["review"]) == (1, 1, 0)
+    assert found.counts["dropped"] == {"keep": 1, "drop": 2}[variants]
+    assert [(one.variants, one.documents, one.review) for one in found.sets] == [(1, 1, 0)]
+    assert found.languages == {"en": 1}
+    [hit] = [hit for hit in hits_of(run) if hit["row"] == 0]
+    assert (hit["verdict"], hit["action"]) == ("variant", {"keep": "none", "drop": "drop"}[variants])
+    assert "variants" in found.render() and ("dropped" if variants == "drop" else "they stay") in found.render()
+    decided = curate.filter(run=str(run), where="true")
+    rejected = {"contaminated: shop": 1} | ({"variant: shop": 1} if variants == "drop" else {})
+    assert {reason: share.documents for reason, share in decided.rejected.items()} == rejected
+    assert "variant" in curate.explain("0", run=str(run)).render()
 
 
 def test_cut_span_drops_what_would_be_left_with_nothing(tmp_path, evals):

@@ -4,6 +4,7 @@
     unreadable          the row could not be read; it is counted apart          unreadable
     unscored: STATUS    the row has no score: empty, too_long, unscorable …     unscored: STATUS
     contaminated: SET   ``curate decontaminate`` found an item of SET in it     contaminated, with its sets
+    variant: SET        it has an item of SET with other numbers, if dropped    variant: SET
     exact duplicate     ``curate dedup`` keeps another with the same words      exact duplicates
     near duplicate      ``curate dedup`` keeps another one of its cluster       near duplicates
     anything else       the criteria of ``curate filter``                       the reason
@@ -25,6 +26,7 @@ CONTAMINATED = "contaminated"
 """The label of all documents that contain eval items, whatever their eval sets."""
 _UNSCORED_PREFIX = "unscored: "
 _CONTAMINATED_PREFIX = f"{CONTAMINATED}: "
+_VARIANT_PREFIX = "variant: "
 _DUPLICATE, DUPLICATES = "duplicate", "duplicates"
 """The label of all copies that are not kept."""
 _NO_STATUS = "no status"
@@ -38,6 +40,11 @@ def unscored_reason(status: str | None) -> str:
 def contaminated_reason(eval_set: str) -> str:
     """Return the reason of a document that contains an item of ``eval_set``."""
     return f"{_CONTAMINATED_PREFIX}{eval_set}"
+
+
+def variant_reason(eval_set: str) -> str:
+    """Return the reason of a document that has an item of ``eval_set`` with other numbers, where those are dropped."""
+    return f"{_VARIANT_PREFIX}{eval_set}"
 
 
 def duplicate_reason(kind: str) -> str:
@@ -70,12 +77,15 @@ def status_reason_sql() -> str:
     )
 
 
-def rejection_sql(eval_set: str, kind: str) -> str:
+def rejection_sql(eval_set: str, variant: str, kind: str) -> str:
     """Return SQL of the reason for which the hits, else the duplicates reject a document, null where neither does.
 
-    ``eval_set`` and ``kind`` are SQL expressions, null where there is no hit, or no copy, that rejects.
+    The three are SQL expressions: the eval set of a leak, that of a variant, and the kind of copy; null where nothing
+    of that kind rejects.
     """
-    return f"coalesce('{_CONTAMINATED_PREFIX}' || {eval_set}, {kind} || ' {_DUPLICATE}')"
+    return (
+        f"coalesce('{_CONTAMINATED_PREFIX}' || {eval_set}, '{_VARIANT_PREFIX}' || {variant}, {kind} || ' {_DUPLICATE}')"
+    )
 
 
 def is_unscored(reason: str) -> bool:
@@ -86,7 +96,7 @@ def is_unscored(reason: str) -> bool:
 def precedes_criteria(reason: str) -> bool:
     """Return whether a reason applies before any criterion does."""
     known = (UNREADABLE, EXACT_DUPLICATE, NEAR_DUPLICATE)
-    return reason in known or reason.startswith((_UNSCORED_PREFIX, _CONTAMINATED_PREFIX))
+    return reason in known or reason.startswith((_UNSCORED_PREFIX, _CONTAMINATED_PREFIX, _VARIANT_PREFIX))
 
 
 def label_reason(reason: str) -> str:
@@ -115,7 +125,7 @@ class ReasonCount:
 
 
 def group_reasons(rejected: Mapping[str, int]) -> list[ReasonCount]:
-    """Return the lines of a funnel: contaminated, exact duplicates, near duplicates, then the others as they come.
+    """Return the lines of a funnel: contaminated, variants, exact and near duplicates, then the others as they come.
 
     ``rejected`` is the number of documents by reason. A reason without documents there has no line.
     """
@@ -126,11 +136,13 @@ def group_reasons(rejected: Mapping[str, int]) -> list[ReasonCount]:
     }
     ranked = dict(sorted(sets.items(), key=lambda pair: (-pair[1], pair[0])))
     leaks = tuple(map(contaminated_reason, ranked))
+    variants = sorted(reason for reason in rejected if reason.startswith(_VARIANT_PREFIX))
     duplicates = [reason for reason in (EXACT_DUPLICATE, NEAR_DUPLICATE) if reason in rejected]
-    others = [reason for reason in rejected if reason not in (*leaks, *duplicates)]
+    others = [reason for reason in rejected if reason not in (*leaks, *variants, *duplicates)]
     lines = [ReasonCount(CONTAMINATED, sum(ranked.values()), leaks, ranked)] if leaks else []
     return lines + [
-        ReasonCount(label_reason(reason), rejected[reason], (reason,), {}) for reason in (*duplicates, *others)
+        ReasonCount(label_reason(reason), rejected[reason], (reason,), {})
+        for reason in (*variants, *duplicates, *others)
     ]
 
 

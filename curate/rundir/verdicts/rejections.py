@@ -1,10 +1,12 @@
 """The tables that reject documents before any criterion does: the hits and the duplicates of a run.
 
     table        rejects                                        reason
-    hits         documents with a hit of the action ``drop``    contaminated: EVALSET (of its hit with the most bits)
+    hits         documents with a hit of the action ``drop``    contaminated: EVALSET (of its hit with the most bits),
+                                                                 else variant: EVALSET
     duplicates   documents that are not the keeper of a cluster exact duplicate, near duplicate
 
-Hits with another action reject nothing: ``mark`` and ``cut`` change what ``export`` writes, ``none`` is for review. A
+Hits with another action reject nothing: ``mark`` and ``cut`` change what ``export`` writes, ``none`` is for review,
+or a variant that stays. A
 document that both tables reject is contaminated. A table can be used when its record is complete, its fingerprint is
 the one in its files, and it was made from the corpus that was scored; any other table stops the verbs that decide.
 """
@@ -187,10 +189,10 @@ def create_relation(connection: duckdb.DuckDBPyConnection, run: Run, rejections:
     DuckDB's tables do. Raises TableError where a table cannot be read.
     """
     select = (
-        f"SELECT file, row, {reasons.rejection_sql('dropped', 'copied')} AS rejection, eval_sets, "
-        f"copied IS NOT NULL AS duplicate, {reasons.rejection_sql('dropped', 'NULL')} AS leak_reason, "
-        f"{reasons.rejection_sql('NULL', 'copied')} AS copy_reason FROM ({_hits_query(run, rejections)}) FULL JOIN "
-        f"({_duplicates_query(run, rejections)}) USING (file, row)"
+        f"SELECT file, row, {reasons.rejection_sql('dropped', 'varied', 'copied')} AS rejection, eval_sets, "
+        f"copied IS NOT NULL AS duplicate, {reasons.rejection_sql('dropped', 'varied', 'NULL')} AS leak_reason, "
+        f"{reasons.rejection_sql('NULL', 'NULL', 'copied')} AS copy_reason "
+        f"FROM ({_hits_query(run, rejections)}) FULL JOIN ({_duplicates_query(run, rejections)}) USING (file, row)"
     )
     try:
         connection.execute(f"CREATE TEMP TABLE rejections AS {select}")
@@ -220,7 +222,7 @@ def query_before_copies(run: Run) -> str:
     leaks = _hits_query(run, Rejections(hits=hits if hits.get("complete") else None))
     first = (
         f"SELECT file, row, coalesce(status, {sql.quote(OK)}) AS status, "
-        f"{reasons.rejection_sql('dropped', 'NULL')} AS rejection "
+        f"{reasons.rejection_sql('dropped', 'varied', 'NULL')} AS rejection "
         f"FROM ({unscored}) FULL JOIN ({leaks}) USING (file, row)"
     )
     query = f"SELECT file, row, {reasons.status_reason_sql()} AS value FROM ({first})"
@@ -257,11 +259,16 @@ def _check_keepers_are_scored(run: Run, record: Mapping[str, Any], hint: str) ->
 
 
 def _hits_query(run: Run, rejections: Rejections) -> str:
-    """Return SQL of one row for each document with a leak: the set for which it is dropped, and all its sets."""
-    dropped = "first(eval_set ORDER BY bits DESC NULLS LAST, eval_set) FILTER (action = 'drop') AS dropped"
+    """Return SQL of one row for each document with a leak, or with a variant that is dropped.
+
+    Its columns are the set for which it is dropped, that for whose variant it is, and all sets that leaked into it.
+    """
+    best = "first(eval_set ORDER BY bits DESC NULLS LAST, eval_set) FILTER (action = 'drop' AND verdict"
+    dropped = f"{best} <> 'variant') AS dropped, {best} = 'variant') AS varied"
     leaked = "string_agg(DISTINCT eval_set, ', ' ORDER BY eval_set) FILTER (verdict = 'contaminated') AS eval_sets"
     if rejections.hits is None or not parquet.list_parts(run.hits):
-        return f"SELECT {_NO_KEY}, NULL::VARCHAR AS dropped, NULL::VARCHAR AS eval_sets WHERE false"
+        nothing = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("dropped", "varied", "eval_sets"))
+        return f"SELECT {_NO_KEY}, {nothing} WHERE false"
     leaks = f"FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' OR verdict = 'contaminated'"
     return f"SELECT file, row, {dropped}, {leaked} {leaks} GROUP BY file, row"
 

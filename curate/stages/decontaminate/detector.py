@@ -14,7 +14,7 @@ from curate.stages.decontaminate.ngram_index import (
     make_index,
 )
 from curate.stages.decontaminate.options import Method
-from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, make_queries
+from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, adapt_queries, make_queries
 from curate.stages.decontaminate.solutions import SolutionSearch, make_solution_search
 from curate.stages.decontaminate.surprisal import load_word_model
 
@@ -59,6 +59,10 @@ class Detector:
                 number, base, _ = pieces[match.document]
                 matches.append(replace(match, document=number, start=match.start + base, end=match.end + base))
         return keep_best_matches(matches)
+
+    def adapt(self, texts: Sequence[str]) -> "Detector":
+        """Return the detector of the same items for a corpus of which ``texts`` are a sample."""
+        return replace(self, queries=adapt_queries(self.queries, texts))
 
     @property
     def unmatchable(self) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from curate.rundir import parquet, schemas, sql
 from curate.rundir.guards import manifests
 from curate.rundir.run import Run, compute_fingerprint
 from curate.rundir.verdicts import reasons
-from curate.stages.decontaminate.matches import CONTAMINATED, Match
-from curate.stages.decontaminate.options import Action
+from curate.stages.decontaminate.matches import CONTAMINATED, VARIANT, Match
+from curate.stages.decontaminate.options import Action, Variants
 
 if TYPE_CHECKING:
     from curate.corpus import Documents
@@ -25,7 +25,7 @@ LEFT = 0.2
 """Share of a document that must be left after cutting; otherwise it is dropped."""
 FREQUENT_SHARE, FREQUENT_DOCUMENTS = 0.01, 20
 """Share and number of the documents from which on an item that leaks into them is noted."""
-COUNTED = ("read", "scanned", "clean", "review", "contaminated", "dropped", "empty", "unreadable", "bytes")
+COUNTED = ("read", "scanned", "clean", "review", "variant", "contaminated", "dropped", "empty", "unreadable", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,11 @@ def sum_counts(notes: Iterable[Mapping[str, Any]]) -> HitCounts:
         "decontaminate", counts["read"], counts["scanned"], counts["empty"], counts["unreadable"]
     )
     reasons.check_documents_add_up(
-        "decontaminate", counts["scanned"], counts["clean"] + counts["review"], counts["contaminated"], 0
+        "decontaminate",
+        counts["scanned"],
+        counts["clean"] + counts["review"] + counts["variant"],
+        counts["contaminated"],
+        0,
     )
     return total
 
@@ -111,7 +115,12 @@ def complete_hits(run: Run, counts: HitCounts, findings: Mapping[str, Any]) -> N
 
 
 def tabulate_hits(
-    documents: "Documents", scanned: list[ScannedText], matches: list[Match], items: "list[EvalItem]", action: Action
+    documents: "Documents",
+    scanned: list[ScannedText],
+    matches: list[Match],
+    items: "list[EvalItem]",
+    action: Action,
+    variants: Variants = "keep",
 ) -> tuple[pa.Table, HitCounts]:
     """Return the hits of one slice as a table of ``schemas.HITS``, and its counts.
 
@@ -132,11 +141,14 @@ def tabulate_hits(
         tally.counts["scanned"] += 1
         leaks = [match for match in of_document if match.verdict == CONTAMINATED]
         effect = choose_action(action, leaks, [text for text in scanned if text.document == index] if leaks else [])
-        tally.counts["contaminated" if leaks else "review" if of_document else "clean"] += 1
-        tally.counts["dropped"] += effect == "drop" and bool(leaks)
+        varied = any(match.verdict == VARIANT for match in of_document)
+        kind = "contaminated" if leaks else "variant" if varied else "review" if of_document else "clean"
+        tally.counts[kind] += 1
+        tally.counts["dropped"] += (effect == "drop" and bool(leaks)) or (varied and not leaks and variants == "drop")
+        effects = {CONTAMINATED: effect, VARIANT: "drop" if variants == "drop" else "none"}
         tally.sets.update({items[match.item].set for match in leaks})
         rows += [
-            _make_row(documents, files[index], index, scanned[match.document], match, items[match.item], effect)
+            _make_row(documents, files[index], index, scanned[match.document], match, items[match.item], effects)
             for match in of_document
         ]
     return pa.Table.from_pylist(rows, schema=schemas.HITS), tally
@@ -164,7 +176,7 @@ def _make_row(
     scanned: ScannedText,
     match: Match,
     item: "EvalItem",
-    action: str,
+    effects: Mapping[str, str],
 ) -> dict[str, Any]:
     text = scanned.text
     return {
@@ -177,7 +189,7 @@ def _make_row(
         "eval_id": item.id,
         "part": match.part,
         "verdict": match.verdict,
-        "action": action if match.verdict == CONTAMINATED else "none",
+        "action": effects.get(match.verdict, "none"),
         "rule": match.rule,
         "containment": match.containment,
         "coverage": match.coverage,
@@ -193,19 +205,26 @@ def _make_row(
     }
 
 
-def count_by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int]]]:
-    """Return for each eval set: items hit, documents contaminated, documents for review alone, and leaks by rule."""
+def count_by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, dict[str, int], int]]:
+    """Return for each eval set what ``EvalSetReport`` has of it, from the items hit on.
+
+    A document counts once in a set: as contaminated, else as one with a variant, else as one for review.
+    """
     source, leak = sql.parquet_source(run.hits), "verdict = 'contaminated'"
+    varied = f"{leak} OR verdict = 'variant'"
     sums = sql.ask(
         f"SELECT eval_set, count(DISTINCT eval_id) FILTER ({leak}), "
-        f"count(DISTINCT (file, row)) FILTER ({leak}), count(DISTINCT (file, row)) FROM {source} GROUP BY 1"
+        f"count(DISTINCT (file, row)) FILTER ({leak}), count(DISTINCT (file, row)) FILTER ({varied}), "
+        f"count(DISTINCT (file, row)) FROM {source} GROUP BY 1"
     )
     rules = sql.ask(f"SELECT eval_set, rule, count(*) FROM {source} WHERE {leak} GROUP BY 1, 2 ORDER BY 1, 2")
-    counts = {name: (items, leaks, every - leaks) for name, items, leaks, every in sums}
-    return [
-        (*counts.get(name, (0, 0, 0)), {rule: number for owner, rule, number in rules if owner == name})
-        for name in names
-    ]
+    counts = {name: tuple(numbers) for name, *numbers in sums}
+    found = []
+    for name in names:
+        items, leaks, some, every = counts.get(name, (0, 0, 0, 0))
+        by_rule = {rule: number for owner, rule, number in rules if owner == name}
+        found.append((items, leaks, every - some, by_rule, some - leaks))
+    return found
 
 
 def describe_frequent_items(run: Run, scanned: int) -> list[str]:
@@ -237,13 +256,14 @@ def select_extremes(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tu
 def select_for_page(run: Run, most: int) -> list[dict[str, Any]]:
     """Return at most so many hits, those that a person should judge.
 
-    First leaks, of the documents whose strongest hit is weakest; then hits for review, which have a fifth of the number
-    and what the leaks leave of it.
+    First leaks, of the documents whose strongest hit is weakest; then variants and hits for review, which have a fifth
+    of the number and what the leaks leave of it.
     """
     source = sql.parquet_source(run.hits)
     order = "max(bits) OVER (PARTITION BY file, row), file, row, bits DESC, eval_set, eval_id"
     review = sql.ask_dicts(
-        f"SELECT * FROM {source} WHERE verdict = 'review' ORDER BY bits DESC, file, row LIMIT {most}"
+        f"SELECT * FROM {source} WHERE verdict <> 'contaminated' "
+        f"ORDER BY verdict = 'review', bits DESC, file, row LIMIT {most}"
     )
     room = max(most - len(review), most - most // 5)
     leaks = sql.ask_dicts(f"SELECT * FROM {source} WHERE verdict = 'contaminated' ORDER BY {order} LIMIT {room}")

@@ -17,8 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.matching.words import Words
 from curate.runtime.arrays import UInt64Array
-from curate.stages.decontaminate.alignment import SIZE, Alignment, align, find_runs
+from curate.stages.decontaminate.alignment import SIZE, Alignment, MatchedRun, align, find_runs
+from curate.stages.decontaminate.evidence.contrast import ENDS, TextWords, holds_own_words, make_contrast
+from curate.stages.decontaminate.evidence.quotations import asks_more_than_it_quotes, mark_quoted
 from curate.stages.decontaminate.ngram_index import CandidateBatch, Candidates
 from curate.stages.decontaminate.queries import LEAKS, EvalQueries
 from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, LEAST_SHARE, MARGIN, needed_bits
@@ -28,9 +31,9 @@ NEAR = 60
 ANSWER_WORDS = 5
 """Of a longer answer, only the first words are searched for."""
 
-ENDS = frozenset('.!?\n:;"“”»)]}>|。！？')
-"""Characters that separate sentences."""
-CONTAMINATED, REVIEW = "contaminated", "review"
+CONTAMINATED, VARIANT, REVIEW = "contaminated", "variant", "review"
+VERDICTS = (CONTAMINATED, VARIANT, REVIEW)
+"""From the most to the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Match:
     part: str
     """What of the item was found: ``EvalQuery.part``."""
     verdict: str
-    """``contaminated`` or ``review``."""
+    """``contaminated``, ``variant`` (the item with other numbers) or ``review``."""
     rule: str
     """exact (all words, in a row), aligned (most words), partial (fewer than four fifths)."""
     bits: float
@@ -102,9 +105,9 @@ def keep_best_matches(matches: Sequence[Match]) -> list[Match]:
     return sorted(flat, key=lambda match: (match.document, -match.bits, match.item, match.start))
 
 
-def _rank_match(match: Match) -> tuple[bool, float, float, int]:
+def _rank_match(match: Match) -> tuple[int, float, float, int]:
     """Return the key by which matches of one item are preferred; the greatest is best."""
-    return match.verdict == CONTAMINATED, match.bits, match.coverage, -match.start
+    return -VERDICTS.index(match.verdict), match.bits, match.coverage, -match.start
 
 
 def find_matches(
@@ -122,7 +125,7 @@ def find_matches(
         if alignment is None:
             continue
         location = locate(batch, text, document, low, alignment)
-        match = weigh_alignment(queries, batch, query, document, alignment, location)
+        match = weigh_alignment(queries, batch, text, query, document, alignment, location)
         if match is not None:
             matches.append(match)
             regions += [(low, location.first), (location.last + 1, high)]
@@ -141,6 +144,7 @@ def align_query(queries: EvalQueries, batch: CandidateBatch, query: int, low: in
 def weigh_alignment(
     queries: EvalQueries,
     batch: CandidateBatch,
+    text: str,
     query: int,
     document: int,
     alignment: Alignment,
@@ -154,6 +158,8 @@ def weigh_alignment(
     described = queries.queries[query]
     if described.part not in LEAKS or not is_core_found(queries, query, alignment):
         verdict = REVIEW
+    if verdict == CONTAMINATED and alignment.words < length:
+        verdict = contrast_verdict(queries, batch, text, query, document, alignment, location)
     shingles = np.unique(queries.shingles[begin : begin + length - SIZE + 1])
     answer = queries.answers[described.item]
     near = batch.words.hashes[location.first : min(int(batch.words.offsets[document + 1]), location.last + 1 + NEAR)]
@@ -183,6 +189,43 @@ def decide_verdict(alignment: Alignment, length: int, total_bits: float, locatio
     if alignment.bits >= needed:
         return CONTAMINATED
     return REVIEW if alignment.bits >= needed - MARGIN else None
+
+
+def contrast_verdict(
+    queries: EvalQueries,
+    batch: CandidateBatch,
+    text: str,
+    query: int,
+    document: int,
+    alignment: Alignment,
+    location: MatchLocation,
+) -> str:
+    """Return the verdict on a match with enough bits that does not have all words of its item.
+
+    It is a variant where numbers differ and nothing else does that matters, and for review where the words that the
+    item does not share with others are other ones in the document (``evidence.contrast``).
+    """
+    begin, end = int(queries.words.offsets[query]), int(queries.words.offsets[query + 1])
+    low, high = int(batch.words.offsets[document]), int(batch.words.offsets[document + 1])
+    reach = end - begin + SIZE
+    low, high = max(low, location.first - reach), min(high, location.last + 1 + reach)
+    item = _take_words(queries.words, queries.queries[query].text, begin, end)
+    base = location.first - low - alignment.runs[0].document
+    runs = [MatchedRun(run.item, run.document + base, run.length) for run in alignment.runs]
+    language = queries.tables[queries.queries[query].item]
+    contrast = make_contrast(item, _take_words(batch.words, text, low, high), runs, language)
+    own = queries.own[begin:end]
+    if not asks_more_than_it_quotes(contrast.matched, mark_quoted(item.text, item.spans)):
+        return REVIEW
+    if contrast.has_other_numbers:
+        return VARIANT if holds_own_words(contrast.without_numbers(), own) else REVIEW
+    return CONTAMINATED if holds_own_words(contrast, own) else REVIEW
+
+
+def _take_words(words: Words, text: str, first: int, last: int) -> TextWords:
+    """Return the words of a text from ``first`` to ``last``, the end excluded."""
+    spans = zip(words.starts[first:last].tolist(), words.ends[first:last].tolist(), strict=True)
+    return TextWords(text, words.hashes[first:last].tolist(), list(spans))
 
 
 def name_rule(alignment: Alignment, length: int) -> str:

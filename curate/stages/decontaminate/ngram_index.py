@@ -29,7 +29,8 @@ ANCHORS = 3
 SUMS = 262_139
 """Entries of the table of sums by pairs of a query and a document; a prime."""
 SIBLINGS = 8
-"""Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest share."""
+"""Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest
+share of their bits and of their own bits."""
 SLACK = 0.65
 """Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
 DIAGONAL = 64
@@ -86,6 +87,10 @@ class NgramIndex:
     """Along ``pairs``: index of the word."""
     pair_bloom: "BloomFilter"
     """Of ``pairs``."""
+    own: Float64Array
+    """For each word of the queries the own bits (``EvalQueries.own``) of the triple that begins there."""
+    own_sums: Float64Array
+    """For each query the sum of those of its triples, at least 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +144,18 @@ def make_index(queries: EvalQueries) -> NgramIndex:
     scale = np.divide(every, some, out=np.ones(len(left)), where=some > 0)
     shares = SIZE / (left[owners[kept]] + SIZE - 1)
     postings = (offsets, positions[kept], owners[kept], shares, scale)
+    own = queries.own + np.append(queries.own[1:], 0.0)[: len(queries.own)]
+    own += np.append(queries.own[2:], [0.0, 0.0])[: len(queries.own)]
     return NgramIndex(
-        queries, grams, *postings, make_bloom_filter(grams), pairs, positions[first], make_bloom_filter(pairs)
+        queries,
+        grams,
+        *postings,
+        make_bloom_filter(grams),
+        pairs,
+        positions[first],
+        make_bloom_filter(pairs),
+        own,
+        np.maximum(np.bincount(owners, own[positions], len(left)), 1.0),
     )
 
 
@@ -255,8 +270,10 @@ def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> 
     total, coverage = np.minimum(runs, distinct), covered / queries.words.counts[candidates.queries]
     enough = (coverage >= LEAST_COVERAGE) & (total >= least_bits(np.minimum(coverage, 1.0)))
     kept = np.flatnonzero(enough)
-    share = total[kept] / queries.bits[candidates.queries[kept]]
-    return keep_best_siblings(take_candidates(candidates, kept), queries.sets[candidates.queries[kept]], share)
+    own, _ = sum_distinct(number, query_words, index.own[query_words], count)
+    numbers = candidates.queries[kept]
+    weights = total[kept] / queries.bits[numbers] + own[kept] / index.own_sums[numbers]
+    return keep_best_siblings(take_candidates(candidates, kept), queries.sets[numbers], weights)
 
 
 def sum_distinct(
@@ -278,16 +295,16 @@ def sum_distinct(
     return bits_of, covered
 
 
-def keep_best_siblings(candidates: Candidates, sets: Int64Array, shares: Float64Array) -> Candidates:
-    """Return, of the candidates of one eval set that overlap, the SIBLINGS with the greatest share of their query.
+def keep_best_siblings(candidates: Candidates, sets: Int64Array, weights: Float64Array) -> Candidates:
+    """Return, of the candidates of one eval set that overlap, the SIBLINGS of the greatest weights.
 
-    ``sets`` (``EvalQueries.sets``) and ``shares`` have an entry for each candidate.
+    ``sets`` (``EvalQueries.sets``) and ``weights`` have an entry for each candidate.
     """
     if not len(sets):
         return candidates
     pair = candidates.documents * (int(sets.max()) + 1) + sets
     group = group_overlapping(pair, candidates.firsts, candidates.lasts, np.zeros(len(pair), np.int64))
-    order = np.lexsort((candidates.queries, -shares, group))
+    order = np.lexsort((candidates.queries, -weights, group))
     starts = find_starts(group[order])
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     kept = np.sort(order[rank < SIBLINGS])

@@ -16,6 +16,8 @@ Method = Literal["ngram", "minhash"]
 """How candidates are found: exactly, or by MinHash windows."""
 Action = Literal["drop", "mark", "cut-span"]
 """What becomes of a contaminated document."""
+Variants = Literal["keep", "drop"]
+"""What becomes of documents that have an item with other numbers, and nothing of an item itself."""
 Turns = Literal["all", "user", "assistant"]
 """Which turns of conversations are searched."""
 

@@ -7,7 +7,7 @@ for review only, since they are often public text.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,9 @@ from curate.matching import words
 from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.alignment import SIZE
-from curate.stages.decontaminate.surprisal import WordModel, WordSurprisal, surprise
+from curate.stages.decontaminate.surprisal import WordModel, WordSurprisal
+from curate.stages.decontaminate.wordlists.frames import QueryWords, discount_common_runs, weigh_own_words
+from curate.stages.decontaminate.wordlists.languages import choose_tables, weigh_words
 
 LEAST_WORDS = 5
 """Words of the shortest query."""
@@ -83,31 +85,64 @@ class EvalQueries:
     """For each of the I items the hashes of its answer's words."""
     unmatchable: tuple[int, ...]
     """Indices of the items that no query identifies: too short, or too common."""
+    tables: tuple[str, ...]
+    """For each of the I items the language whose table its words are weighed by (``wordlists.languages``)."""
+    own: Float64Array
+    """Of shape (W,): the bits of each word within its query, less what the frames that items share have of them."""
+
+
+def adapt_queries(queries: EvalQueries, texts: Sequence[str]) -> EvalQueries:
+    """Return queries whose own bits (``EvalQueries.own``) are lowered by what a sample of the corpus often says."""
+    owners = np.repeat(np.arange(len(queries.queries)), queries.words.counts)
+    query_words = QueryWords(queries.words.hashes, owners, queries.words.offsets)
+    return replace(queries, own=discount_common_runs(queries.own, query_words, words.split_words(texts)))
 
 
 def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQueries:
-    """Return the queries of some eval items.
+    """Return the queries of some eval items; ``word_model`` is that of English.
 
     An item whose words repeat those of an earlier item of its set shares that item's query.
     """
+    tables = choose_tables([_join_texts(item) for item in items], [item.set for item in items], word_model)
+    scale = WordScale(word_model, tables)
     questions = [EvalQuery(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
-    strong = _select_strong(questions, word_model)
+    strong = _select_strong(questions, scale)
     proven = {query.item for query in strong}
     weak = [number for number in range(len(items)) if number not in proven]
-    joined = _select_strong([query for number in weak for query in _join_parts(number, items[number])], word_model)
+    joined = _select_strong([query for number in weak for query in _join_parts(number, items[number])], scale)
     matched = proven | {query.item for query in joined}
     long = _select_strong(
-        [query for number, item in enumerate(items) for query in _list_parts(number, item)], word_model, LONG_PART
+        [query for number, item in enumerate(items) for query in _list_parts(number, item)], scale, LONG_PART
     )
     chosen = sorted([*strong, *joined, *long], key=lambda query: query.item)
     answers = words.split_words([item.answer for item in items])
     return _flatten(
         items,
         chosen,
-        word_model,
+        scale,
         tuple(answers.hashes[first:last] for first, last in zip(answers.offsets, answers.offsets[1:], strict=False)),
         tuple(number for number in range(len(items)) if number not in matched),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WordScale:
+    """What the words of queries are weighed by."""
+
+    english: WordModel
+    tables: Sequence[str]
+    """For each item the language of its table (``choose_tables``)."""
+
+    def weigh(self, queries: Sequence[EvalQuery], split: Words) -> WordSurprisal:
+        """Return the bits of the words of some queries, whose words are ``split``."""
+        texts = [query.text for query in queries]
+        codes = [self.tables[query.item] for query in queries]
+        return weigh_words(split, texts, _mark_alone(queries, split), codes, self.english)
+
+
+def _join_texts(item: IndexedItem) -> str:
+    """Return the texts of an item by which its language is identified."""
+    return "\n".join([*item.questions, item.answer, *item.choices, item.context])
 
 
 def _join_parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
@@ -128,12 +163,10 @@ def _list_parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
         yield EvalQuery(number, "answer", item.answer, 0)
 
 
-def _select_strong(
-    queries: Sequence[EvalQuery], word_model: WordModel, least_words: int = LEAST_WORDS
-) -> list[EvalQuery]:
+def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: int = LEAST_WORDS) -> list[EvalQuery]:
     """Return the queries that are long and rare enough to prove something."""
     split = words.split_words([query.text for query in queries])
-    bits = total_bits(split, surprise(split.hashes, _mark_alone(queries, split), word_model))
+    bits = total_bits(split, scale.weigh(queries, split))
     return [
         query
         for query, num_words, num_bits in zip(queries, split.counts, bits, strict=True)
@@ -169,7 +202,7 @@ def _mark_alone(queries: Sequence[EvalQuery], split: Words) -> BoolArray:
 def _flatten(
     items: Sequence[IndexedItem],
     chosen: Sequence[EvalQuery],
-    word_model: WordModel,
+    scale: WordScale,
     answers: tuple[UInt64Array, ...],
     unmatchable: tuple[int, ...],
 ) -> EvalQueries:
@@ -181,12 +214,28 @@ def _flatten(
         known.setdefault((items[query.item].set, query.part, hashes), number)
     distinct = [chosen[number] for number in sorted(known.values())]
     split = words.split_words([query.text for query in distinct])
-    bits_of_words = surprise(split.hashes, _mark_alone(distinct, split), word_model)
+    bits_of_words = scale.weigh(distinct, split)
     shingles, valid = np.zeros(len(split), np.uint64), np.zeros(len(split), bool)
     runs = words.hash_shingles(split.hashes, SIZE)
     shingles[: len(runs)] = runs
     valid[: len(runs)] = words.mark_inner_shingles(split.offsets, SIZE, len(runs))
-    bits = total_bits(split, bits_of_words)
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
     sets = np.array([2 * names[items[query.item].set] + (query.part in REVIEWS) for query in distinct], np.int64)
-    return EvalQueries(items, tuple(distinct), sets, split, bits_of_words, bits, shingles, valid, answers, unmatchable)
+    owners = np.repeat(np.arange(len(distinct)), split.counts)
+    asks = np.flatnonzero(sets % 2 == 0)
+    own = bits_of_words.later.copy()
+    rows = np.flatnonzero(sets[owners] % 2 == 0)
+    own[rows] = weigh_own_words(
+        WordSurprisal(bits_of_words.first[rows], bits_of_words.second[rows], bits_of_words.later[rows]),
+        QueryWords(
+            split.hashes[rows],
+            np.repeat(np.arange(len(asks)), split.counts[asks]),
+            np.concatenate([[0], np.cumsum(split.counts[asks])]),
+        ),
+        sets[asks],
+    )
+    bits = total_bits(split, bits_of_words)
+    return EvalQueries(
+        items, tuple(distinct), sets, split, bits_of_words, bits, shingles, valid, answers, unmatchable,
+        tuple(scale.tables), own,
+    )  # fmt: skip

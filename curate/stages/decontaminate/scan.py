@@ -1,6 +1,7 @@
 """One run of ``curate decontaminate``: canaries, the scan over all slices, and the summary of the hits."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from curate.runtime.disk import files
 from curate.runtime.work import threads
 from curate.stages.decontaminate import canaries, hits_table, solutions, surprisal, thresholds
 from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
-from curate.stages.decontaminate.options import Action, Method, Turns
+from curate.stages.decontaminate.options import Action, Method, Turns, Variants
 from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
 
@@ -48,6 +49,7 @@ class DecontaminationJob:
     detector: "Detector"
     method: Method
     action: Action
+    variants: Variants
     turns: Turns | None
     """Of conversations the turns that are scanned: all, user or assistant; None for a corpus of texts."""
 
@@ -76,14 +78,23 @@ class DecontaminationJob:
         self.check_recall(recall, written)
         return recall
 
-    def choose_hosts(self, seed: int) -> list[str]:
-        """Return texts of the corpus to plant in, from the beginnings of up to eight files. GateError without any."""
+    def adapt(self) -> "DecontaminationJob":
+        """Return the job with a detector that knows what the corpus often says, by the beginnings of its files."""
+        return replace(self, detector=self.detector.adapt(self.read_beginnings()))
+
+    def read_beginnings(self) -> list[str]:
+        """Return the texts at the beginnings of up to eight files, some 800 in all."""
         texts: list[str] = []
         for source in self.corpus.sources[:8]:
             documents = next(replace(self.corpus, sources=(source,), limit=HOSTS).slices())
             texts += [one.text for one in self.list_texts(documents) if one.text.strip()]
             if len(texts) > 4 * HOSTS:
                 break
+        return texts
+
+    def choose_hosts(self, seed: int) -> list[str]:
+        """Return texts of the corpus to plant in, from the beginnings of up to eight files. GateError without any."""
+        texts = self.read_beginnings()
         if not texts:
             for documents in self.corpus.slices():
                 texts = [one.text for one in self.list_texts(documents) if one.text.strip()]
@@ -138,7 +149,7 @@ class DecontaminationJob:
         """Return the hits of one slice as a table, and its counts."""
         scanned = self.list_texts(documents)
         matches = self.detector.scan([one.text for one in scanned])
-        return hits_table.tabulate_hits(documents, scanned, matches, self.items, self.action)
+        return hits_table.tabulate_hits(documents, scanned, matches, self.items, self.action, self.variants)
 
     def made_from(self) -> dict[str, Any]:
         """Return what the hits depend on; other values make them stale."""
@@ -158,7 +169,9 @@ class DecontaminationJob:
 
         The seconds are 0 where parts were there before: no speed can be derived from a part of the work.
         """
-        fingerprint = hits_table.begin_hits(self.run, self.made_from(), {"action": self.action}, restart)
+        fingerprint = hits_table.begin_hits(
+            self.run, self.made_from(), {"action": self.action, "variants": self.variants}, restart
+        )
         scored = open_scored_texts(self.run)
         work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
         done = run_slices(self.corpus, work, leftovers=[self.run.path], check=check)
@@ -187,6 +200,7 @@ class DecontaminationJob:
             corpus=" ".join(self.corpus.paths),
             method=self.method,
             action=self.action,
+            variants=self.variants,
             turns=self.turns,
             counts=dict(counts.as_dict()["counts"]),
             sets=tuple(
@@ -199,6 +213,7 @@ class DecontaminationJob:
             strongest=strongest,
             weakest=weakest,
             report=None,
+            languages=dict(sorted(Counter(self.detector.queries.tables).items())),
             notes=(*notes, *often),
             seconds=seconds,
             solutions=len(self.detector.solutions.queries) if self.detector.solutions else 0,

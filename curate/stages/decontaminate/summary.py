@@ -1,7 +1,7 @@
 """What ``decontaminate`` returns: the counts and hits that the terminal, the JSON and the page show."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 BLIND = "blind to paraphrase and translation; words were compared, not meanings"
@@ -21,9 +21,11 @@ class EvalSetReport:
     documents: int
     """Documents that items of this set contaminate."""
     review: int
-    """Documents for review that no item of this set contaminates."""
+    """Other documents for review."""
     rules: Mapping[str, int]
     """Hits that are leaks, by rule."""
+    variants: int = 0
+    """Documents that no item of this set contaminates, but which have one with other numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class DecontaminationSummary:
     turns: str | None
     """Which turns of conversations were searched; None for a corpus without conversations."""
     counts: Mapping[str, int]
-    """read = scanned + empty + unreadable; scanned = clean + review + contaminated; dropped is part of contaminated."""
+    """read = scanned + empty + unreadable; scanned = clean + review + variant + contaminated; dropped is part of
+    the last two."""
     sets: tuple[EvalSetReport, ...]
     recall: tuple[CanaryRecall, ...]
     strongest: tuple[Mapping[str, Any], ...]
@@ -61,6 +64,10 @@ class DecontaminationSummary:
     """The leaks of the fewest bits that are not among the strongest."""
     report: str | None
     """The path of the page with the hits; None where no page was written."""
+    variants: str = "keep"
+    """What becomes of documents that have an item with other numbers: keep or drop."""
+    languages: Mapping[str, int] = field(default_factory=dict)
+    """Eval items by the language whose word table they were judged by (``wordlists.languages``)."""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     fail_on_hit: bool = False

@@ -3,8 +3,9 @@
 The word model in the package counts single words, pairs and triples of 33 million words of English: the builtin model's
 training texts without the documents on which detection is measured. A word's probability after the two before it is the
 relative frequency of the longest run that was counted, times 0.4 for each word of context that was given up ("stupid
-backoff", Brants et al. 2007, D07-1090). A word that was never counted has UNSEEN bits. The model knows English alone;
-for other languages the frequencies of words within the eval sets are added.
+backoff", Brants et al. 2007, D07-1090). A word that was never counted has UNSEEN bits. Other languages have models of
+their own, mostly of single words (``curate.stages.decontaminate.wordlists``); words that the eval sets themselves
+repeat very often are common whatever a model says.
 
 Keys are the low 32 bits of ``words.hash_shingles``; of a million look-ups some eighty find another run's count by
 chance.
@@ -21,8 +22,8 @@ from curate.matching import words
 from curate.runtime.arrays import Array, BoolArray, Float64Array, UInt32Array, UInt64Array
 
 TABLE = Path(__file__).parent / "english.npz"
-VERSION = 1
-"""Of the model. Hits that another version weighed are made anew."""
+VERSION = 2
+"""Of the models. Hits that another version weighed are made anew."""
 ORDERS = 3
 """Words of the longest runs that are counted."""
 BACKOFF = 0.4
@@ -46,6 +47,8 @@ class WordModel:
     """For each order, along the keys."""
     total: float
     """Words that were counted."""
+    longest: int = ORDERS
+    """Words of the longest runs that were counted: longer ones being absent means nothing."""
 
     def count(self, order: int, hashes: UInt64Array) -> Float64Array:
         """Return how often each run of ``order`` words occurred, 0 where it is not in the model."""
@@ -75,23 +78,25 @@ class WordSurprisal:
         return float(self.first[first] + second + self.later[first + 2 : first + length].sum())
 
 
-def surprise(hashes: UInt64Array, alone: BoolArray, word_model: WordModel) -> WordSurprisal:
+def surprise(
+    hashes: UInt64Array, alone: BoolArray, word_model: WordModel, character: float = CHARACTER
+) -> WordSurprisal:
     """Return the bits of each word.
 
     ``hashes`` has an entry for each word; ``alone``, along it, marks characters that are words of their own
-    (``words.SPACELESS``).
+    (``words.SPACELESS``), and have ``character`` bits at most.
     """
     count, total = len(hashes), word_model.total
     single = np.maximum(word_model.count(1, words.hash_shingles(hashes, 1)), _count_repeats(hashes) * total)
     pair = _pad(word_model.count(2, words.hash_shingles(hashes, 2)), count)
     triple = _pad(word_model.count(3, words.hash_shingles(hashes, 3)), count)
     first = np.where(single > 0, single / total, 2.0**-UNSEEN)
-    second = BACKOFF * first
+    second = first * (BACKOFF if word_model.longest > 1 else 1.0)
     second[1:] = np.where(pair[:-1] > 0, pair[:-1] / np.maximum(single[:-1], 1), second[1:])
-    later = BACKOFF * second
+    later = second * (BACKOFF if word_model.longest > 2 else 1.0)
     later[2:] = np.where((triple[:-2] > 0) & (pair[:-2] > 0), triple[:-2] / np.maximum(pair[:-2], 1), later[2:])
     later[:2] = second[:2]
-    most = np.where(alone, CHARACTER, UNSEEN)
+    most = np.where(alone, character, UNSEEN)
     bits = (np.clip(-np.log2(np.clip(share, 1e-9, 1.0)), 0.0, most) for share in (first, second, later))
     return WordSurprisal(*bits)
 

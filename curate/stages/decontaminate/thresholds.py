@@ -4,7 +4,7 @@ import numpy as np
 
 from curate.runtime.arrays import Float64Array
 
-VERSION = 1
+VERSION = 2
 """Of the rule. Hits that another version found are made anew."""
 NEEDED = 35.0
 """Bits that an item needs whose words were all matched."""
@@ -22,6 +22,17 @@ LEAST_COVERAGE = 0.35
 """Share of the item's words below which there is no match."""
 LEAST_SHARE = 0.25
 """Share of the item's bits below which there is no match."""
+OPPOSED_WORDS = 0.15
+"""Share of the item's words that others may stand for, one word in any case: half as much again as an edit of one word
+in ten changes."""
+OPPOSED_RARITY = 0.9
+"""Of the bits of the rarest own word that is there; an opposed word of more bits is what the item is about."""
+OPPOSED_SHARE = 0.25
+"""Share of the squares of the item's own bits that may be opposed even so."""
+OWN_ENOUGH = 70.0
+"""Own bits with which a match may lack its rarest word: more than the frames of questions have."""
+OWN_PASSAGE = 200.0
+"""Own bits that are a leak whatever stands beside them: a passage."""
 
 
 def needed_bits(coverage: float, opens: bool, closes: bool) -> float:

@@ -119,21 +119,29 @@ def test_sql_and_python_give_a_status_one_reason_whatever_the_tables_say(status,
 
 
 @pytest.mark.parametrize(
-    ("eval_set", "kind", "reason"),
+    ("eval_set", "variant", "kind", "reason"),
     [
-        (None, None, None),
-        ("gsm8k", None, "contaminated: gsm8k"),
-        (None, "near", "near duplicate"),
-        ("gsm8k", "exact", "contaminated: gsm8k"),
+        (None, None, None, None),
+        ("gsm8k", None, None, "contaminated: gsm8k"),
+        (None, "svamp", None, "variant: svamp"),
+        (None, None, "near", "near duplicate"),
+        ("gsm8k", "svamp", "exact", "contaminated: gsm8k"),
+        (None, "svamp", "exact", "variant: svamp"),
     ],
 )
-def test_a_document_that_both_tables_reject_is_contaminated(eval_set, kind, reason):
-    query = (
-        f"SELECT {reasons.rejection_sql('eval_set', 'kind')} FROM (SELECT ?::VARCHAR AS eval_set, ?::VARCHAR AS kind)"
-    )
-    assert duckdb.execute(query, [eval_set, kind]).fetchall()[0][0] == reason
-    if (eval_set is None) != (kind is None):
-        made = reasons.duplicate_reason(kind) if eval_set is None else reasons.contaminated_reason(eval_set)
+def test_a_document_that_both_tables_reject_is_contaminated(eval_set, variant, kind, reason):
+    columns = "(SELECT ?::VARCHAR AS eval_set, ?::VARCHAR AS variant, ?::VARCHAR AS kind)"
+    query = f"SELECT {reasons.rejection_sql('eval_set', 'variant', 'kind')} FROM {columns}"
+    assert duckdb.execute(query, [eval_set, variant, kind]).fetchall()[0][0] == reason
+    if [eval_set, variant, kind].count(None) == 2:
+        made = (
+            reasons.duplicate_reason(kind)
+            if kind
+            else reasons.variant_reason(variant)
+            if variant
+            else reasons.contaminated_reason(eval_set)
+        )
+        assert reasons.precedes_criteria(made)
         assert made == reason
 
 

@@ -144,12 +144,14 @@ def test_a_scratch_folder_is_removed_where_a_signal_strikes_as_it_is_removed(cal
             os.kill(os.getpid(), signal.SIGINT)
         return real(*args, **options)
 
-    with (
-        pytest.raises(KeyboardInterrupt),
-        interrupts.stop_on_signals(),
-        files.open_scratch_folder("curate-test-", tmp_path) as folder,
-    ):
-        (folder / "cache").mkdir()
-        (folder / "cache" / "a").write_text("x")
-        monkeypatch.setattr(os, call, strike)
-    assert struck and not folder.exists()
+    def work():
+        with interrupts.stop_on_signals(), files.open_scratch_folder("curate-test-", tmp_path) as folder:
+            made.append(folder)
+            (folder / "cache").mkdir()
+            (folder / "cache" / "a").write_text("x")
+            monkeypatch.setattr(os, call, strike)
+
+    made = []
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert struck and not made[0].exists()

@@ -53,7 +53,8 @@ def test_triples_that_a_document_repeats_count_once_with_the_most_bits_that_they
         assert covered[number] == len({position + more for position in best for more in range(3)})
 
 
-def test_of_the_candidates_that_one_stretch_may_be_the_eight_of_the_greatest_share_are_kept():
+def test_of_the_candidates_that_one_stretch_may_be_those_of_the_greatest_share_are_kept(monkeypatch):
+    monkeypatch.setattr(ngram_index, "SIBLINGS", 8)
     count = 12
     shares = np.array([5, 1, 9, 2, 8, 3, 7, 4, 6, 0, 0, 0]) / 10
     candidates = Candidates(np.arange(count), ints(*[0] * count), ints(*[10] * count), ints(*[20] * count))

@@ -19,11 +19,13 @@ from curate.stages.decontaminate.report.wording import (
     Hit,
     describe_action,
     describe_excess,
+    describe_languages,
     describe_method,
     list_funnel,
     list_rules,
     name_item,
     name_place,
+    rank_verdict,
 )
 from curate.stages.decontaminate.summary import BLIND, DecontaminationSummary
 
@@ -93,7 +95,7 @@ def make_page(summary: DecontaminationSummary, hits: Sequence[Hit]) -> str:
     templates.filters["digest"] = hash_script
     known = {make_key(hit) for hit in hits}
     every = [*hits, *(hit for hit in summary.strongest if make_key(hit) not in known)]
-    cards = make_cards(sorted(every, key=lambda hit: (hit["verdict"], hit["bits"], make_key(hit))))
+    cards = make_cards(sorted(every, key=lambda hit: (*rank_verdict(hit), hit["bits"], make_key(hit))))
     values: dict[str, Any] = {"summary": summary, "cards": cards, "funnel": list_funnel(summary)}
     values |= {"shown": describe_shown(summary, cards)}
     values |= {
@@ -101,6 +103,7 @@ def make_page(summary: DecontaminationSummary, hits: Sequence[Hit]) -> str:
         "action": describe_action(summary),
         "excess": describe_excess(summary),
     }
+    values |= {"judged": describe_languages(summary) if {*summary.languages} - {"en"} else ""}
     values |= {"choices": count_choices(cards), "bound": thresholds, "blind": BLIND, "listed": LISTED}
     values |= {"rules": list_rules(summary), "parts": PARTS, "kinds": KINDS}
     return templates.get_template("contamination.html.j2").render(values)
@@ -122,7 +125,7 @@ def make_cards(hits: Sequence[Hit]) -> list[HitCard]:
     """Return the hits as cards, in the same order; of long texts only a part is shown."""
     most = max(LEAST_CHARS, PAGE_CHARS // (2 * max(1, len(hits))))
     best: dict[tuple[str, int], Hit] = {}
-    for hit in sorted(hits, key=lambda hit: (hit["verdict"], -hit["bits"])):
+    for hit in sorted(hits, key=lambda hit: (*rank_verdict(hit), -hit["bits"])):
         best.setdefault((hit["file"], hit["row"]), hit)
     positions = {make_key(hit): index for index, hit in enumerate(sorted(hits, key=make_key))}
     cards = []

@@ -20,6 +20,7 @@ from curate.stages.decontaminate.report.highlights import Span, find_marks, spli
 from curate.stages.decontaminate.report.wording import (
     Hit,
     describe_excess,
+    describe_languages,
     describe_method,
     list_funnel,
     list_rules,
@@ -55,7 +56,9 @@ def _render_scan(summary: DecontaminationSummary) -> list[str]:
     octets, seconds = summary.counts["bytes"], summary.seconds
     parts = [f"{summary.counts['scanned']:,} documents", f"{format_size(octets)} of text"]
     parts += [f"{format_size(octets / seconds)}/s", format_clock(seconds)] if seconds else []
-    return wrap_parts("looked through", [*parts, describe_method(summary)], "   ")
+    languages = {*summary.languages} - {"en"}
+    judged = wrap_parts("word tables", describe_languages(summary).split()) if languages else []
+    return [*wrap_parts("looked through", [*parts, describe_method(summary)], "   "), *judged]
 
 
 def _render_funnel(summary: DecontaminationSummary) -> list[str]:
@@ -65,14 +68,14 @@ def _render_funnel(summary: DecontaminationSummary) -> list[str]:
 
 
 def _render_sets(sets: Sequence[EvalSetReport], shown: Sequence[str]) -> list[str]:
-    names = ("items", "unmatchable", "items hit", "documents", "review", *shown)
-    widths = [7, 13, 11, 11, 8, *(max(8, len(rule) + 2) for rule in shown)]
+    names = ("items", "unmatchable", "items hit", "documents", "variants", "review", *shown)
+    widths = [6, 12, 10, 10, 9, 7, *(len(rule) + 1 for rule in shown)]
     wide = WIDTH - sum(widths)
     lines = [f"{'eval set':<{wide}}" + "".join(f"{name:>{each}}" for name, each in zip(names, widths, strict=True))]
     for one in sets:
         name = shorten(fold_whitespace(one.name), wide - 1)
         rules = (one.rules.get(rule, 0) for rule in shown)
-        numbers = [one.items, len(one.unmatchable), one.items_hit, one.documents, one.review, *rules]
+        numbers = [one.items, len(one.unmatchable), one.items_hit, one.documents, one.variants, one.review, *rules]
         row = "".join(f"{number:>{each},}" for number, each in zip(numbers, widths, strict=True))
         lines.append(name + " " * (wide - count_columns(name)) + row)
     return [*lines, *(line for one in sets if one.unmatchable for line in _render_unmatchable(one))]
@@ -162,6 +165,7 @@ def _render_verdict(summary: DecontaminationSummary) -> list[str]:
     counts, where = summary.counts, fold_whitespace(summary.corpus)
     sought = sum(one.items - len(one.unmatchable) for one in summary.sets)
     text = f"clean: none of {counts['scanned']:,} documents of {where} contains any of {sought:,} eval items"
+    text += f"; {counts['variant']:,} have one with other numbers" if counts.get("variant") else ""
     text += f"; {counts['review']:,} are for review" if counts["review"] else ""
     if counts["contaminated"]:
         text = f"{counts['contaminated']:,} of {counts['scanned']:,} documents of {where} still contain eval items"

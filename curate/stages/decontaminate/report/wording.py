@@ -5,6 +5,9 @@ from typing import Any
 
 from curate.stages.decontaminate.summary import DecontaminationSummary
 
+BY_LENGTH = "length"
+"""What ``DecontaminationSummary.languages`` calls items whose language has no word table."""
+
 Hit = Mapping[str, Any]
 
 RULES = ("exact", "aligned", "partial", "renamed")
@@ -25,6 +28,11 @@ def list_rules(summary: DecontaminationSummary) -> tuple[str, ...]:
 def name_item(hit: Hit) -> str:
     """Return the set and the id of the item, the id alone where it begins with the set."""
     return hit["eval_id"] if hit["eval_id"].startswith(f"{hit['eval_set']}/") else f"{hit['eval_set']} {hit['eval_id']}"
+
+
+def rank_verdict(hit: Hit) -> tuple[bool, str]:
+    """Return the key by which leaks come first, then variants, then hits for review."""
+    return hit["verdict"] == "review", hit["verdict"]
 
 
 def name_place(hit: Hit) -> str:
@@ -50,6 +58,17 @@ def describe_action(summary: DecontaminationSummary) -> str:
     return {"drop": "dropped by filter and export", "mark": "marked; they stay"}.get(summary.action, summary.action)
 
 
+def describe_variants(summary: DecontaminationSummary) -> str:
+    """Return what becomes of the documents that have an item with other numbers."""
+    return f"items with other numbers; {'dropped' if summary.variants == 'drop' else 'they stay'}"
+
+
+def describe_languages(summary: DecontaminationSummary) -> str:
+    """Return by which word tables the items were judged: ``en 40, de 12, by word length 3``."""
+    ranked = sorted(summary.languages.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{'by word length' if code == BY_LENGTH else code} {number:,}" for code, number in ranked)
+
+
 def list_funnel(summary: DecontaminationSummary) -> list[tuple[str, int, str]]:
     """Return what became of the documents that were read: a name, a number, and a note where there are some."""
     counts = summary.counts
@@ -57,10 +76,11 @@ def list_funnel(summary: DecontaminationSummary) -> list[tuple[str, int, str]]:
         ("unreadable", counts["unreadable"], "not looked through"),
         ("empty", counts["empty"], ""),
         ("contaminated", counts["contaminated"], describe_action(summary)),
+        ("variants", counts.get("variant", 0), describe_variants(summary)),
         ("for review", counts["review"], "they stay; judge for yourself"),
         ("clean", counts["clean"], ""),
     ]
-    shown = [line for line in lines if line[1] or line[0] not in ("unreadable", "empty")]
+    shown = [line for line in lines if line[1] or line[0] not in ("unreadable", "empty", "variants")]
     return [(name, number, note if number else "") for name, number, note in shown]
 
 

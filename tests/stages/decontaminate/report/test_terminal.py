@@ -21,8 +21,8 @@ def test_the_screen_tells_everything_in_a_hundred_columns():
     assert text.startswith("looked through  100 documents   12.3 MB of text   by word n-grams, exactly\n")
     for line in (
         r"read +110 +100\.0 %", r"  unreadable +3 +2\.7 %", r"  empty +7 +6\.4 %", r"  clean +90 +81\.8 %",
-        r"  contaminated +6 +5\.5 % +dropped", r"  for review +4 +3\.6 %", r"gsm8k +1,319 +0 +6 +6 +0 +4 +1 +1",
-        r"mmlu/high_school_europ… +14,042 +1,204 +0 +0 +4 +0 +0 +0",
+        r"  contaminated +6 +5\.5 % +dropped", r"  for review +4 +3\.6 %", r"gsm8k +1,319 +0 +6 +6 +0 +0 +4 +1 +1",
+        r"mmlu/high_school_europ… +14,042 +1,204 +0 +0 +0 +4 +0 +0 +0",
         r"canaries +verbatim 100/100 +case 100/100 +spacing 100/100 +words 94/100 +truncated 97/100",
         r"  gsm8k/0   exact   coverage 100 %   100 bits   web.jsonl.zst, row 0, turn 3 \(user\)   web-0",
         r"    document    … .*who was there\. ⟦Mia bought 5 boxes of pens", r"    eval item   ⟦Mia bought 5 boxes",
