@@ -50,11 +50,12 @@ def describe_method(summary: DecontaminationSummary) -> str:
 
 def describe_action(summary: DecontaminationSummary) -> str:
     """Return what becomes of the contaminated documents."""
-    cut = summary.counts["contaminated"] - summary.counts["dropped"]
     if summary.verified:
         return "found; nothing was written"
     if summary.action == "cut-span":
-        return f"export cuts the passage out of {cut:,}; of {summary.counts['dropped']:,} too little is left: dropped"
+        dropped = summary.counts["dropped"] - (summary.counts["variant"] if summary.variants == "drop" else 0)
+        cut = summary.counts["contaminated"] - dropped
+        return f"export cuts the passage out of {cut:,}; of {dropped:,} too little is left: dropped"
     return {"drop": "dropped by filter and export", "mark": "marked; they stay"}.get(summary.action, summary.action)
 
 

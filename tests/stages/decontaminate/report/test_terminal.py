@@ -71,6 +71,12 @@ def test_the_screen_says_what_becomes_of_contaminated_documents(action, said):
     assert said in make_found(action=action, counts=COUNTS | {"dropped": 2}).render()
 
 
+def test_variants_that_are_dropped_are_not_counted_among_the_passages_that_are_cut():
+    """Premise: 2 of 6 contaminated documents are dropped, and all of the 5 variants."""
+    text = make_found(action="cut-span", variants="drop", counts=COUNTS | {"variant": 5, "dropped": 7}).render()
+    assert "export cuts the passage out of 4; of 2 too little is left: dropped" in text
+
+
 def test_a_verified_export_gets_a_verdict_and_nothing_to_do_next():
     leaking = make_found(verified=True, corpus="out/").render()
     assert "verdict         6 of 100 documents of out/ still contain eval items" in leaking
