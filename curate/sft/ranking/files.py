@@ -1,5 +1,6 @@
 """The files of a ranking: one JSON object, one Parquet row for each dataset and variant, and a page."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def flatten_dataset(ranked: RankedDataset, variant: str | None) -> dict[str, Any
         "rank_low": None if ranked.apart else ranked.rank_low,
         "rank_high": None if ranked.apart else ranked.rank_high,
         "rank_apart": ranked.rank if ranked.apart else None,
-        "p_best": ranked.best,
+        "p_best": math.nan if ranked.apart else ranked.best,
         "group": ranked.group,
         "examples": ranked.examples,
         "set_aside": ranked.set_aside,

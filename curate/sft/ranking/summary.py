@@ -251,9 +251,11 @@ class Ranking:
         lines = []
         if datasets and not math.isnan(datasets[0].best):
             lines += wrap(f"{datasets[0].name} is first in {format_share(datasets[0].best, 1)} of the draws", " " * 4)
-        letters = "".join(ranked.group for ranked in datasets)
+        letters = "".join(ranked.group for ranked in self.table.datasets)
         if len(set(letters)) < len(letters):
-            lines.append(f"    datasets that share a letter cannot be told apart, {self._describe_correction()}")
+            within = "ranked together " if any(ranked.apart for ranked in self.table.datasets) else ""
+            shared = f"datasets {within}that share a letter cannot be told apart, {self._describe_correction()}"
+            lines += wrap(shared, " " * 4)
         if self.table.looks > 1:
             held = "ranks, letters and neighbours are corrected for growing samples; the intervals of numbers are not"
             lines += wrap(held, " " * 4)
@@ -369,7 +371,8 @@ class Ranking:
     def _list_next_steps(self) -> list[str]:
         lines = [f"{self.out}/ranking.html   the same as a picture, with examples; ranking.json, ranking.parquet"]
         name_to_run = dict(zip((dataset.name for dataset in self.datasets), self.runs, strict=False))
-        if best := name_to_run.get(self.table.datasets[0].name):
+        first = self.table.datasets[0]
+        if (best := name_to_run.get(first.name)) and not (first.apart or first.set_aside):
             lines.append(f"next: {command('select-sft', best)} --by ifd --rate 0.1")
         return lines
 

@@ -379,7 +379,7 @@ def as_record(ranked: RankedDataset) -> dict[str, Any]:
         "rank": None if ranked.apart else ranked.rank,
         "rank_interval": None if ranked.rank is None or ranked.apart else [ranked.rank_low, ranked.rank_high],
         "rank_apart": ranked.rank if ranked.apart else None,
-        "p_best": ranked.best,
+        "p_best": math.nan if ranked.apart else ranked.best,
         "group": ranked.group,
         "scored": ranked.examples,
         **values,

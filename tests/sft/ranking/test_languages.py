@@ -2,6 +2,7 @@
 
 import math
 
+import pyarrow.parquet as pq
 import pytest
 from helpers import sft_datasets as sft
 from helpers.bilingual import train
@@ -44,8 +45,11 @@ def test_the_english_model_in_the_box_ranks_four_other_languages_apart(data, tmp
     assert all("which the base does not read" in ranks[name].flags[0] for name in find_apart(found))
     record = {one["name"]: one for one in found.as_dict()["datasets"]}
     assert record["en"]["rank"] == 1 and record["ru"]["rank"] is None and record["ru"]["rank_apart"] == 1
+    assert record["en"]["p_best"] == 1 and math.isnan(record["ru"]["p_best"]), "it is not the first of all"
     text = found.render().replace(found.out, "ranked")
     assert "    apart: in Russian, which the base does not read" in text and max(map(len, text.splitlines())) <= 100
+    rows = {row["name"]: row for row in pq.read_table(tmp_path / "r" / "ranking.parquet").to_pylist()}
+    assert rows["en"]["p_best"] == 1 and math.isnan(rows["ru"]["p_best"])
     page = (tmp_path / "r" / "ranking.html").read_text()
     assert "ranked apart: " in page and "ru 1" in page
     together = rank(*data.values(), out=str(tmp_path / "r"), exact=False, apart=False)

@@ -80,6 +80,27 @@ def test_the_next_step_names_the_run_of_the_best_dataset():
     assert "next:" not in dataclasses.replace(best, runs=()).render()
 
 
+@pytest.mark.parametrize(
+    "without_rank", [{"apart": True, "language": "ru"}, {"set_aside": True, "flags": ("repeats",)}]
+)
+def test_no_next_step_is_named_where_no_dataset_is_ranked(without_rank):
+    ranking = make_small("a", runs=("runs/a",))
+    places = tuple(dataclasses.replace(one, **without_rank) for one in ranking.table.datasets)
+    alone = dataclasses.replace(ranking, table=dataclasses.replace(ranking.table, datasets=places))
+    assert "next:" in ranking.render() and "next:" not in alone.render()
+
+
+def test_letters_are_compared_among_those_that_are_ranked_together():
+    """Premise: the datasets have the letter a, each in a ranking of its own."""
+    ranking = make_small("ab")
+    first, second = (dataclasses.replace(one, group="a") for one in ranking.table.datasets)
+    table = dataclasses.replace(ranking.table, datasets=(first, dataclasses.replace(second, apart=True, language="ru")))
+    said = "datasets ranked together that share a letter cannot be told apart"
+    assert said in dataclasses.replace(ranking, table=table).render()
+    together = dataclasses.replace(table, datasets=(first, second))
+    assert "    datasets that share a letter" in dataclasses.replace(ranking, table=together).render()
+
+
 def test_rows_that_cannot_be_read_make_the_exit_code_3():
     ranking = make_small("a")
     assert ranking.exit_code == 3
