@@ -238,7 +238,9 @@ def count_aside(run: Run, record: Mapping[str, Any]) -> Aside:
     if not parquet.list_parts(run.hits):
         return Aside(review, shown, variants=variants)
     key = "count(DISTINCT (file, row)) FILTER (action = '{0}'), count(*) FILTER (action = '{0}')"
-    query = f"SELECT {key.format('mark')}, {key.format('cut')} FROM {sql.parquet_source(run.hits)}"
+    gone = "bool_or(action = 'drop') OVER (PARTITION BY file, row)"
+    hits = f"SELECT file, row, action FROM {sql.parquet_source(run.hits)} QUALIFY NOT {gone}"
+    query = f"SELECT {key.format('mark')}, {key.format('cut')} FROM ({hits})"
     marked, _, cut, passages = sql.ask(query)[0]
     return Aside(review, shown, marked, cut, passages, variants)
 

@@ -143,6 +143,25 @@ def test_an_item_with_other_numbers_is_listed_apart_and_dropped_only_when_asked(
     assert "variant" in curate.explain("0", run=str(run)).render()
 
 
+@pytest.mark.parametrize(("action", "said"), [("cut-span", "passage out of 1; 1 dropped"), ("mark", "marked; 1 stay")])
+def test_a_document_with_an_item_and_a_variant_is_counted_as_it_is_exported(tmp_path, action, said):
+    """Premise: the first document has an item, and one with other numbers; the second has an item, the third none."""
+    other = "Marguerite bought {} boxes of pens at {} dollars each; how much change did she get from {} dollars?"
+    asked = [{"question": other.format(5, 2, 20), "answer": "10"}, {"question": QUESTIONS[0], "answer": "18"}]
+    evals = write_lines(tmp_path / "shop.jsonl", asked)
+    leaking = f"{FILLER}\n\n{QUESTIONS[0]}\n\n{FILLER}"
+    texts = [f"{leaking}\n\n{other.format(7, 3, 40)}", leaking, FILLER]
+    corpus = write_lines(tmp_path / "corpus.jsonl", [{"id": str(at), "text": text} for at, text in enumerate(texts)])
+    run = str(tmp_path / "run")
+    curate.score([str(corpus)], run=run, model="none")
+    found = look(evals, corpus, run, action=action, variants="drop")
+    assert (found.counts["contaminated"], found.counts["variant"], found.counts["dropped"]) == (2, 0, 1)
+    assert said in " ".join(found.render().split())
+    status = curate.status(run=run).render()
+    assert "kept                              2" in status
+    assert ("1 passage of 1 document" if action == "cut-span" else "1 document with eval items marked") in status
+
+
 def test_cut_span_drops_what_would_be_left_with_nothing(tmp_path, evals):
     rows = [{"text": QUESTIONS[0]}, {"text": f"{FILLER}\n\n{QUESTIONS[1]}\n\n{FILLER}"}, {"text": FILLER}]
     corpus = write_lines(tmp_path / "c.jsonl", rows)

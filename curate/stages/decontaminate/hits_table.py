@@ -144,7 +144,7 @@ def tabulate_hits(
         varied = any(match.verdict == VARIANT for match in of_document)
         kind = "contaminated" if leaks else "variant" if varied else "review" if of_document else "clean"
         tally.counts[kind] += 1
-        tally.counts["dropped"] += (effect == "drop" and bool(leaks)) or (varied and not leaks and variants == "drop")
+        tally.counts["dropped"] += (effect == "drop" and bool(leaks)) or (varied and variants == "drop")
         effects = {CONTAMINATED: effect, VARIANT: "drop" if variants == "drop" else "none"}
         tally.sets.update({items[match.item].set for match in leaks})
         rows += [

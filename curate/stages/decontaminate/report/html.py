@@ -167,9 +167,11 @@ def describe_shown(summary: DecontaminationSummary, cards: Sequence[HitCard]) ->
     """Return a sentence on how many of the hits are on the page, and where the others are."""
     leaks, review = sum(sum(eval_set.rules.values()) for eval_set in summary.sets), summary.counts["review"]
     shown = sum(card.hit["verdict"] == "contaminated" for card in cards)
-    others = f"{len(cards) - shown:,} hits for review are shown"
-    if len(cards) == shown and review:
+    varied = sum(card.hit["verdict"] == "variant" for card in cards)
+    others = f"{len(cards) - shown - varied:,} hits for review are shown"
+    if len(cards) == shown + varied and review:
         others = f"none of the {review:,} documents for review are shown"
+    others = f"{varied:,} variants and {others}" if varied else others
     if shown >= leaks:
         return f"All {leaks:,} leaks and {others}."
     text = f"{shown:,} of {leaks:,} leaks, the weakest and the strongest, and {others};"

@@ -52,10 +52,14 @@ def describe_action(summary: DecontaminationSummary) -> str:
     """Return what becomes of the contaminated documents."""
     if summary.verified:
         return "found; nothing was written"
+    drops_variants = summary.variants == "drop"
+    dropped = summary.counts["dropped"] - (summary.counts["variant"] if drops_variants else 0)
+    left = summary.counts["contaminated"] - dropped
     if summary.action == "cut-span":
-        dropped = summary.counts["dropped"] - (summary.counts["variant"] if summary.variants == "drop" else 0)
-        cut = summary.counts["contaminated"] - dropped
-        return f"export cuts the passage out of {cut:,}; of {dropped:,} too little is left: dropped"
+        why = "too little is left, or they have variants" if drops_variants else "too little is left"
+        return f"export cuts the passage out of {left:,}; {dropped:,} dropped: {why}"
+    if summary.action == "mark" and drops_variants and dropped:
+        return f"marked; {left:,} stay, {dropped:,} dropped: they have variants"
     return {"drop": "dropped by filter and export", "mark": "marked; they stay"}.get(summary.action, summary.action)
 
 

@@ -106,6 +106,8 @@ def test_the_page_has_every_hit_once_leaks_before_review_the_weakest_first(tmp_p
     text = write(tmp_path, found, hits[::-1])
     assert re.findall(r"<h3>gsm8k/(\d+)</h3>", text) == ["0", "1", "3", "5", "6", "7", "99", "2", "4"]
     assert "All 7 leaks and 2 hits for review are shown." in text
+    hits[2]["verdict"] = "variant"
+    assert "All 7 leaks and 1 variants and 1 hits for review are shown." in write(tmp_path, found, hits)
 
 
 def test_the_page_says_how_many_hits_it_leaves_out(tmp_path):
