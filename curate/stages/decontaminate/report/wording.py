@@ -56,7 +56,7 @@ def describe_action(summary: DecontaminationSummary) -> str:
     dropped = summary.counts["dropped"] - (summary.counts["variant"] if drops_variants else 0)
     left = summary.counts["contaminated"] - dropped
     if summary.action == "cut-span":
-        why = "too little is left, or they have variants" if drops_variants else "too little is left"
+        why = "too little left, or variants" if drops_variants else "too little left"
         return f"export cuts the passage out of {left:,}; {dropped:,} dropped: {why}"
     if summary.action == "mark" and drops_variants and dropped:
         return f"marked; {left:,} stay, {dropped:,} dropped: they have variants"

@@ -74,7 +74,7 @@ def test_the_screen_says_what_becomes_of_contaminated_documents(action, said):
 def test_variants_that_are_dropped_are_not_counted_among_the_passages_that_are_cut():
     """Premise: 2 of 6 contaminated documents are dropped, and all of the 5 variants."""
     text = make_found(action="cut-span", variants="drop", counts=COUNTS | {"variant": 5, "dropped": 7}).render()
-    assert "export cuts the passage out of 4; 2 dropped: too little is left, or they have variants" in text
+    assert "export cuts the passage out of 4; 2 dropped: too little left, or variants" in text
     marked = make_found(action="mark", variants="drop", counts=COUNTS | {"variant": 5, "dropped": 7}).render()
     assert "marked; 4 stay, 2 dropped: they have variants" in marked
 
