@@ -213,6 +213,23 @@ def holds_own_words(contrast: Contrast, own_bits: Float64Array) -> bool:
     return not rarest or share <= thresholds.OPPOSED_SHARE or float(held.sum()) >= thresholds.OWN_ENOUGH
 
 
+def is_reworded(contrast: Contrast, own_bits: Float64Array) -> bool:
+    """Return whether a match is the whole item but for single words with others in their place.
+
+    Such words may be the rarest ones of a short question. It is the same question where few words are opposed, no two
+    in a row, all others are there, and telling words too: TELLING_RATIO for each telling word that is opposed, and that
+    many at least. A frame has words for all subjects, and hardly a telling one.
+    """
+    marked = contrast.opposed
+    if not (contrast.matched | marked).all() or contrast.has_other_numbers:
+        return False
+    if marked.sum() > max(1.0, thresholds.OPPOSED_WORDS * len(marked)) or (marked[1:] & marked[:-1]).any():
+        return False
+    telling = own_bits >= thresholds.TELLING
+    asked = max(1, int((telling & marked).sum())) * thresholds.TELLING_RATIO
+    return int((telling & contrast.matched).sum()) >= asked
+
+
 def list_runs(marked: BoolArray) -> list[tuple[int, int]]:
     """Return the first and the last index, that excluded, of each stretch of marked words."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
