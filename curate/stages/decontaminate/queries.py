@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from curate.matching import words
+from curate.matching.entities import open_entities
 from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.alignment import SIZE
@@ -115,7 +116,7 @@ def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQue
         [query for number, item in enumerate(items) for query in _list_parts(number, item)], scale, LONG_PART
     )
     chosen = sorted([*strong, *joined, *long], key=lambda query: query.item)
-    answers = words.split_words([item.answer for item in items])
+    answers = split_opened([item.answer for item in items])
     return _flatten(
         items,
         chosen,
@@ -165,13 +166,18 @@ def _list_parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
 
 def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: int = LEAST_WORDS) -> list[EvalQuery]:
     """Return the queries that are long and rare enough to prove something."""
-    split = words.split_words([query.text for query in queries])
+    split = split_opened([query.text for query in queries])
     bits = total_bits(split, scale.weigh(queries, split))
     return [
         query
         for query, num_words, num_bits in zip(queries, split.counts, bits, strict=True)
         if num_words >= least_words and num_bits >= LEAST_BITS
     ]
+
+
+def split_opened(texts: Sequence[str]) -> Words:
+    """Return the words of some texts as documents are searched: without entities of HTML."""
+    return words.split_words([open_entities(text) for text in texts])
 
 
 def total_bits(split: Words, surprise: WordSurprisal) -> Float64Array:
@@ -207,13 +213,13 @@ def _flatten(
     unmatchable: tuple[int, ...],
 ) -> EvalQueries:
     """Return the words of the distinct queries with their shingles."""
-    split = words.split_words([query.text for query in chosen])
+    split = split_opened([query.text for query in chosen])
     known: dict[tuple[str, str, bytes], int] = {}
     for number, query in enumerate(chosen):
         hashes = split.hashes[split.offsets[number] : split.offsets[number + 1]].tobytes()
         known.setdefault((items[query.item].set, query.part, hashes), number)
     distinct = [chosen[number] for number in sorted(known.values())]
-    split = words.split_words([query.text for query in distinct])
+    split = split_opened([query.text for query in distinct])
     bits_of_words = scale.weigh(distinct, split)
     shingles, valid = np.zeros(len(split), np.uint64), np.zeros(len(split), bool)
     runs = words.hash_shingles(split.hashes, SIZE)

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from curate.matching.entities import FILLING
 from curate.runtime.arrays import BoolArray, Float64Array
 from curate.stages.decontaminate import thresholds
 from curate.stages.decontaminate.alignment import MatchedRun
@@ -41,8 +42,8 @@ class TextWords:
     """Characters of ``text``, the end excluded."""
 
     def spell(self, first: int, last: int) -> list[str]:
-        """Return the words from ``first`` to ``last``, the end excluded, in small letters."""
-        return [self.text[begin:end].casefold() for begin, end in self.spans[first:last]]
+        """Return the words from ``first`` to ``last``, the end excluded, in small letters without soft hyphens."""
+        return [self.text[begin:end].casefold().replace(FILLING, "") for begin, end in self.spans[first:last]]
 
     def ends_sentence(self, before: int) -> bool:
         """Return whether a sentence ends between the word of index ``before`` and the next; so do the text's ends."""
