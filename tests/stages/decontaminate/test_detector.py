@@ -6,7 +6,7 @@ from helpers.eval_items import FILLER, ITEMS, LAKE, POET, Item
 
 from curate.stages.decontaminate import detector
 
-DITCH = "Welche Stra\u00dfe f\u00fchrt \u00fcber das Br\u00fccklein n\u00e4chst der K\u00f6nigsm\u00fchle nach Gr\u00e4fenth\u00e4"
+DITCH = "Welche Straße führt über das Brücklein nächst der Königsmühle nach Gräfenthä"
 """A question with an accent in nearly every word, and in its last letter."""
 
 
