@@ -25,6 +25,8 @@ LEAST_WORDS = 5
 """Words of the shortest query."""
 LEAST_BITS = 30.0
 """Bits of a query below which finding it proves nothing."""
+LEAST_OWN = 8.0
+"""Bits of a question, less what the frames that items share have of them, below which it is a frame and nothing else."""
 LONG_PART = 20
 """Words from which on a context or an answer is a query of its own."""
 
@@ -107,7 +109,7 @@ def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQue
     tables = choose_tables([_join_texts(item) for item in items], [item.set for item in items], word_model)
     scale = WordScale(word_model, tables)
     questions = [EvalQuery(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
-    strong = _select_strong(questions, scale)
+    strong = _drop_frames(_select_strong(questions, scale), items, scale)
     proven = {query.item for query in strong}
     weak = [number for number in range(len(items)) if number not in proven]
     joined = _select_strong([query for number in weak for query in _join_parts(number, items[number])], scale)
@@ -173,6 +175,24 @@ def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: 
         for query, num_words, num_bits in zip(queries, split.counts, bits, strict=True)
         if num_words >= least_words and num_bits >= LEAST_BITS
     ]
+
+
+def _drop_frames(queries: Sequence[EvalQuery], items: Sequence[IndexedItem], scale: WordScale) -> list[EvalQuery]:
+    """Return the questions that are more than a frame (``Which of the following is true?``), which is in textbooks."""
+    keys = [(items[query.item].set, query.text) for query in queries]
+    distinct = [queries[number] for number in {key: number for number, key in enumerate(keys)}.values()]
+    if not distinct:
+        return []
+    split = split_opened([query.text for query in distinct])
+    names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
+    scopes = np.array([names[items[query.item].set] for query in distinct], np.int64)
+    owners = np.repeat(np.arange(len(distinct)), split.counts)
+    own = weigh_own_words(scale.weigh(distinct, split), QueryWords(split.hashes, owners, split.offsets), scopes)
+    sums = np.bincount(owners, own, len(distinct))
+    frames = {
+        (items[query.item].set, query.text) for query, bits in zip(distinct, sums, strict=True) if bits < LEAST_OWN
+    }
+    return [query for query, key in zip(queries, keys, strict=True) if key not in frames]
 
 
 def split_opened(texts: Sequence[str]) -> Words:

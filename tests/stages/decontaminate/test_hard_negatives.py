@@ -105,3 +105,18 @@ def test_one_word_in_another_s_place_is_the_same_question_where_telling_words_st
     detector = make_detector([Item("set", (item,))])
     assert judge(detector, item) == "contaminated"
     assert judge(detector, text) == verdict
+
+
+def test_a_question_that_is_a_frame_alone_is_found_with_its_choices_and_not_by_itself():
+    kinds = "lemurs glaciers tariffs sonnets enzymes magnets viaducts mosses pendulums treaties ferns comets".split()
+    pairs = [f"{one} and {other}" for one in kinds for other in kinds if one < other]
+    ends = ("must be true of {}?", "of {} must be true?")
+    others = [Item("exam", (f"Which of the following statements {end.format(pair)}",)) for pair in pairs for end in ends]
+    bare = Item(
+        "exam",
+        ("Which of the following statements must be true?",),
+        choices=("Ottilie seats the violist beside the harpist", "Bertram conducts neither cantata"),
+    )
+    detector = make_detector([bare, *others])
+    assert judge(detector, bare.questions[0]) in ("clean", "review")
+    assert judge(detector, "\n".join([bare.questions[0], *bare.choices])) == "contaminated"
