@@ -26,7 +26,7 @@ LEAST_WORDS = 5
 LEAST_BITS = 30.0
 """Bits of a query below which finding it proves nothing."""
 LEAST_OWN = 8.0
-"""Bits of a question, less what the frames that items share have of them, below which it is a frame and nothing else."""
+"""Own bits of a question (``EvalQueries.own``) below which it is a frame and nothing else."""
 LONG_PART = 20
 """Words from which on a context or an answer is a query of its own."""
 

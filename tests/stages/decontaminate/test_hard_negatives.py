@@ -108,10 +108,14 @@ def test_one_word_in_another_s_place_is_the_same_question_where_telling_words_st
 
 
 def test_a_question_that_is_a_frame_alone_is_found_with_its_choices_and_not_by_itself():
-    kinds = "lemurs glaciers tariffs sonnets enzymes magnets viaducts mosses pendulums treaties ferns comets".split()
+    names = "lemurs glaciers tariffs sonnets enzymes magnets viaducts mosses pendulums treaties ferns comets"
+    kinds = names.split()
     pairs = [f"{one} and {other}" for one in kinds for other in kinds if one < other]
-    ends = ("must be true of {}?", "of {} must be true?")
-    others = [Item("exam", (f"Which of the following statements {end.format(pair)}",)) for pair in pairs for end in ends]
+    frames = (
+        "Which of the following statements must be true of {}?",
+        "Which of the following statements of {} is true?",
+    )
+    others = [Item("exam", (frame.format(pair),)) for pair in pairs for frame in frames]
     bare = Item(
         "exam",
         ("Which of the following statements must be true?",),
