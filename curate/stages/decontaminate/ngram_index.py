@@ -79,6 +79,8 @@ class NgramIndex:
     """Of shape (P,): the share of its query's words that the posting stands for at most."""
     scale: Float64Array
     """For each query, the bits of all its triples by those of its postings."""
+    stretch: Float64Array
+    """For each query, its words by those from its first posting to its last."""
     bloom: "BloomFilter"
     """Of ``grams``."""
     pairs: UInt64Array
@@ -143,7 +145,8 @@ def make_index(queries: EvalQueries) -> NgramIndex:
     every, some = (np.bincount(owners[rows], bits[rows], len(left)) for rows in (slice(None), kept))
     scale = np.divide(every, some, out=np.ones(len(left)), where=some > 0)
     shares = SIZE / (left[owners[kept]] + SIZE - 1)
-    postings = (offsets, positions[kept], owners[kept], shares, scale)
+    stretch = measure_stretch(queries.words.counts, positions[kept], owners[kept])
+    postings = (offsets, positions[kept], owners[kept], shares, scale, stretch)
     own = queries.own + np.append(queries.own[1:], 0.0)[: len(queries.own)]
     own += np.append(queries.own[2:], [0.0, 0.0])[: len(queries.own)]
     return NgramIndex(
@@ -157,6 +160,18 @@ def make_index(queries: EvalQueries) -> NgramIndex:
         own,
         np.maximum(np.bincount(owners, own[positions], len(left)), 1.0),
     )
+
+
+def measure_stretch(counts: Int64Array, positions: Int64Array, owners: Int64Array) -> Float64Array:
+    """Return for each query its words by those that its postings span, at least 1: 1 where it has all its postings.
+
+    ``counts`` are the words of the queries; ``positions`` and ``owners`` are those of the postings (``NgramIndex``).
+    """
+    first, last = np.full(len(counts), np.iinfo(np.int64).max), np.full(len(counts), -1)
+    np.minimum.at(first, owners, positions)
+    np.maximum.at(last, owners, positions)
+    spans = np.where(last >= 0, last - first + SIZE, counts)
+    return np.maximum(counts / np.maximum(spans, 1), 1.0)
 
 
 def mark_anchors(owners: Int64Array, counts: Int64Array) -> BoolArray:
@@ -395,7 +410,8 @@ def _select_groups(
     spans = [
         np.maximum.reduceat(one, firsts) - np.minimum.reduceat(one, firsts) + SIZE for one in (query_words, batch_words)
     ]
-    coverage = np.minimum(np.minimum(*spans) / index.queries.words.counts[queries], 1.0)
+    words_at_most = np.minimum(*spans) * index.stretch[queries]
+    coverage = np.minimum(words_at_most / index.queries.words.counts[queries], 1.0)
     enough = (coverage >= LEAST_COVERAGE) & (
         index.scale[queries] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
     )
