@@ -31,6 +31,8 @@ SUMS = 262_139
 SIBLINGS = 8
 """Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest
 share of their bits and of their own bits."""
+STRETCHED = 0.5
+"""Share of the words that the postings of a query span from which on the words beside them are thought to be there."""
 SLACK = 0.65
 """Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
 DIAGONAL = 64
@@ -410,8 +412,9 @@ def _select_groups(
     spans = [
         np.maximum.reduceat(one, firsts) - np.minimum.reduceat(one, firsts) + SIZE for one in (query_words, batch_words)
     ]
-    words_at_most = np.minimum(*spans) * index.stretch[queries]
-    coverage = np.minimum(words_at_most / index.queries.words.counts[queries], 1.0)
+    plain = np.minimum(*spans) / index.queries.words.counts[queries]
+    stretched = plain * index.stretch[queries]
+    coverage = np.minimum(np.where(stretched >= STRETCHED, stretched, plain), 1.0)
     enough = (coverage >= LEAST_COVERAGE) & (
         index.scale[queries] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
     )
