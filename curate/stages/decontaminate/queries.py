@@ -178,7 +178,7 @@ def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: 
 
 
 def _drop_frames(queries: Sequence[EvalQuery], items: Sequence[IndexedItem], scale: WordScale) -> list[EvalQuery]:
-    """Return the questions that are more than a frame (``Which of the following is true?``), which is in textbooks."""
+    """Return the questions that are more than a frame (``Which of the following is true?``), or all that an item has."""
     keys = [(items[query.item].set, query.text) for query in queries]
     distinct = [queries[number] for number in {key: number for number, key in enumerate(keys)}.values()]
     if not distinct:
@@ -192,7 +192,11 @@ def _drop_frames(queries: Sequence[EvalQuery], items: Sequence[IndexedItem], sca
     frames = {
         (items[query.item].set, query.text) for query, bits in zip(distinct, sums, strict=True) if bits < LEAST_OWN
     }
-    return [query for query, key in zip(queries, keys, strict=True) if key not in frames]
+    return [
+        query
+        for query, key in zip(queries, keys, strict=True)
+        if key not in frames or not any(_join_parts(query.item, items[query.item]))
+    ]
 
 
 def split_opened(texts: Sequence[str]) -> Words:
