@@ -178,7 +178,7 @@ def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: 
 
 
 def _drop_frames(queries: Sequence[EvalQuery], items: Sequence[IndexedItem], scale: WordScale) -> list[EvalQuery]:
-    """Return the questions that are more than a frame (``Which of the following is true?``), or all that an item has."""
+    """Return the questions that are more than a frame (``Which of these is true?``), or all that an item has."""
     keys = [(items[query.item].set, query.text) for query in queries]
     distinct = [queries[number] for number in {key: number for number, key in enumerate(keys)}.values()]
     if not distinct:
