@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from curate.matching.entities import end_entity, open_entities
 from curate.stages.decontaminate.matches import Match, judge_candidates, keep_best_matches
 from curate.stages.decontaminate.minhash_index import SignedQueries, find_by_minhash, sign_queries
 from curate.stages.decontaminate.ngram_index import (
@@ -52,12 +53,14 @@ class Detector:
         matches: list[Match] = []
         for pieces in group_pieces(texts, self.overlap):
             piece_texts = [piece for _, _, piece in pieces]
-            batch = make_batch(piece_texts)
-            found = judge_candidates(self.queries, batch, piece_texts, self.find(batch))
+            opened = [open_entities(piece) for piece in piece_texts]
+            batch = make_batch(opened)
+            found = judge_candidates(self.queries, batch, opened, self.find(batch))
             found += self.solutions.scan(piece_texts) if self.solutions else []
             for match in found:
-                number, base, _ = pieces[match.document]
-                matches.append(replace(match, document=number, start=match.start + base, end=match.end + base))
+                number, base, piece = pieces[match.document]
+                end = end_entity(piece, opened[match.document], match.end)
+                matches.append(replace(match, document=number, start=match.start + base, end=end + base))
         return keep_best_matches(matches)
 
     def adapt(self, texts: Sequence[str]) -> "Detector":

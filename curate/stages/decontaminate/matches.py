@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.matching.languages import ENGLISH
 from curate.matching.words import Words
 from curate.runtime.arrays import UInt64Array
 from curate.stages.decontaminate.alignment import SIZE, Alignment, MatchedRun, align, find_runs
-from curate.stages.decontaminate.evidence.contrast import ENDS, TextWords, holds_own_words, make_contrast
+from curate.stages.decontaminate.evidence.contrast import ENDS, TextWords, holds_own_words, is_reworded, make_contrast
 from curate.stages.decontaminate.evidence.quotations import asks_more_than_it_quotes, mark_quoted
 from curate.stages.decontaminate.ngram_index import CandidateBatch, Candidates
 from curate.stages.decontaminate.queries import LEAKS, EvalQueries
@@ -219,6 +220,8 @@ def contrast_verdict(
         return REVIEW
     if contrast.has_other_numbers:
         return VARIANT if holds_own_words(contrast.without_numbers(), own) else REVIEW
+    if language == ENGLISH and is_reworded(contrast, own):  # other tables do not know what words foretell
+        return CONTAMINATED
     return CONTAMINATED if holds_own_words(contrast, own) else REVIEW
 
 

@@ -31,6 +31,8 @@ SUMS = 262_139
 SIBLINGS = 8
 """Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest
 share of their bits and of their own bits."""
+STRETCHED = 0.5
+"""Share of the words that the postings of a query span from which on the words beside them are thought to be there."""
 SLACK = 0.65
 """Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
 DIAGONAL = 64
@@ -79,6 +81,8 @@ class NgramIndex:
     """Of shape (P,): the share of its query's words that the posting stands for at most."""
     scale: Float64Array
     """For each query, the bits of all its triples by those of its postings."""
+    stretch: Float64Array
+    """For each query, its words by those from its first posting to its last."""
     bloom: "BloomFilter"
     """Of ``grams``."""
     pairs: UInt64Array
@@ -143,7 +147,8 @@ def make_index(queries: EvalQueries) -> NgramIndex:
     every, some = (np.bincount(owners[rows], bits[rows], len(left)) for rows in (slice(None), kept))
     scale = np.divide(every, some, out=np.ones(len(left)), where=some > 0)
     shares = SIZE / (left[owners[kept]] + SIZE - 1)
-    postings = (offsets, positions[kept], owners[kept], shares, scale)
+    stretch = measure_stretch(queries.words.counts, positions[kept], owners[kept])
+    postings = (offsets, positions[kept], owners[kept], shares, scale, stretch)
     own = queries.own + np.append(queries.own[1:], 0.0)[: len(queries.own)]
     own += np.append(queries.own[2:], [0.0, 0.0])[: len(queries.own)]
     return NgramIndex(
@@ -157,6 +162,18 @@ def make_index(queries: EvalQueries) -> NgramIndex:
         own,
         np.maximum(np.bincount(owners, own[positions], len(left)), 1.0),
     )
+
+
+def measure_stretch(counts: Int64Array, positions: Int64Array, owners: Int64Array) -> Float64Array:
+    """Return for each query its words by those that its postings span, at least 1: 1 where it has all its postings.
+
+    ``counts`` are the words of the queries; ``positions`` and ``owners`` are those of the postings (``NgramIndex``).
+    """
+    first, last = np.full(len(counts), np.iinfo(np.int64).max), np.full(len(counts), -1)
+    np.minimum.at(first, owners, positions)
+    np.maximum.at(last, owners, positions)
+    spans = np.where(last >= 0, last - first + SIZE, counts)
+    return np.maximum(counts / np.maximum(spans, 1), 1.0)
 
 
 def mark_anchors(owners: Int64Array, counts: Int64Array) -> BoolArray:
@@ -395,7 +412,9 @@ def _select_groups(
     spans = [
         np.maximum.reduceat(one, firsts) - np.minimum.reduceat(one, firsts) + SIZE for one in (query_words, batch_words)
     ]
-    coverage = np.minimum(np.minimum(*spans) / index.queries.words.counts[queries], 1.0)
+    plain = np.minimum(*spans) / index.queries.words.counts[queries]
+    stretched = plain * index.stretch[queries]
+    coverage = np.minimum(np.where(stretched >= STRETCHED, stretched, plain), 1.0)
     enough = (coverage >= LEAST_COVERAGE) & (
         index.scale[queries] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
     )

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from curate.matching import words
+from curate.matching.entities import open_entities
 from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.alignment import SIZE
@@ -24,6 +25,8 @@ LEAST_WORDS = 5
 """Words of the shortest query."""
 LEAST_BITS = 30.0
 """Bits of a query below which finding it proves nothing."""
+LEAST_OWN = 8.0
+"""Own bits of a question (``EvalQueries.own``) below which it is a frame and nothing else."""
 LONG_PART = 20
 """Words from which on a context or an answer is a query of its own."""
 
@@ -106,7 +109,7 @@ def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQue
     tables = choose_tables([_join_texts(item) for item in items], [item.set for item in items], word_model)
     scale = WordScale(word_model, tables)
     questions = [EvalQuery(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
-    strong = _select_strong(questions, scale)
+    strong = _drop_frames(_select_strong(questions, scale), items, scale)
     proven = {query.item for query in strong}
     weak = [number for number in range(len(items)) if number not in proven]
     joined = _select_strong([query for number in weak for query in _join_parts(number, items[number])], scale)
@@ -115,7 +118,7 @@ def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQue
         [query for number, item in enumerate(items) for query in _list_parts(number, item)], scale, LONG_PART
     )
     chosen = sorted([*strong, *joined, *long], key=lambda query: query.item)
-    answers = words.split_words([item.answer for item in items])
+    answers = split_opened([item.answer for item in items])
     return _flatten(
         items,
         chosen,
@@ -165,13 +168,40 @@ def _list_parts(number: int, item: IndexedItem) -> Iterator[EvalQuery]:
 
 def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: int = LEAST_WORDS) -> list[EvalQuery]:
     """Return the queries that are long and rare enough to prove something."""
-    split = words.split_words([query.text for query in queries])
+    split = split_opened([query.text for query in queries])
     bits = total_bits(split, scale.weigh(queries, split))
     return [
         query
         for query, num_words, num_bits in zip(queries, split.counts, bits, strict=True)
         if num_words >= least_words and num_bits >= LEAST_BITS
     ]
+
+
+def _drop_frames(queries: Sequence[EvalQuery], items: Sequence[IndexedItem], scale: WordScale) -> list[EvalQuery]:
+    """Return the questions that are more than a frame (``Which of these is true?``), or all that an item has."""
+    keys = [(items[query.item].set, query.text) for query in queries]
+    distinct = [queries[number] for number in {key: number for number, key in enumerate(keys)}.values()]
+    if not distinct:
+        return []
+    split = split_opened([query.text for query in distinct])
+    names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
+    scopes = np.array([names[items[query.item].set] for query in distinct], np.int64)
+    owners = np.repeat(np.arange(len(distinct)), split.counts)
+    own = weigh_own_words(scale.weigh(distinct, split), QueryWords(split.hashes, owners, split.offsets), scopes)
+    sums = np.bincount(owners, own, len(distinct))
+    frames = {
+        (items[query.item].set, query.text) for query, bits in zip(distinct, sums, strict=True) if bits < LEAST_OWN
+    }
+    return [
+        query
+        for query, key in zip(queries, keys, strict=True)
+        if key not in frames or not any(_join_parts(query.item, items[query.item]))
+    ]
+
+
+def split_opened(texts: Sequence[str]) -> Words:
+    """Return the words of some texts as documents are searched: without entities of HTML."""
+    return words.split_words([open_entities(text) for text in texts])
 
 
 def total_bits(split: Words, surprise: WordSurprisal) -> Float64Array:
@@ -207,13 +237,13 @@ def _flatten(
     unmatchable: tuple[int, ...],
 ) -> EvalQueries:
     """Return the words of the distinct queries with their shingles."""
-    split = words.split_words([query.text for query in chosen])
+    split = split_opened([query.text for query in chosen])
     known: dict[tuple[str, str, bytes], int] = {}
     for number, query in enumerate(chosen):
         hashes = split.hashes[split.offsets[number] : split.offsets[number + 1]].tobytes()
         known.setdefault((items[query.item].set, query.part, hashes), number)
     distinct = [chosen[number] for number in sorted(known.values())]
-    split = words.split_words([query.text for query in distinct])
+    split = split_opened([query.text for query in distinct])
     bits_of_words = scale.weigh(distinct, split)
     shingles, valid = np.zeros(len(split), np.uint64), np.zeros(len(split), bool)
     runs = words.hash_shingles(split.hashes, SIZE)

@@ -31,6 +31,10 @@ OPPOSED_SHARE = 0.25
 """Share of the squares of the item's own bits that may be opposed even so."""
 OWN_ENOUGH = 70.0
 """Own bits with which a match may lack its rarest word: more than the frames of questions have."""
+TELLING = 8.0
+"""Own bits of a word that tells what an item is about: at most one word in 256 in its place."""
+TELLING_RATIO = 2
+"""Telling words that must be there for each one that is replaced."""
 OWN_PASSAGE = 200.0
 """Own bits that are a leak whatever stands beside them: a passage."""
 

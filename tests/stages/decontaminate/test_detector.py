@@ -2,9 +2,12 @@
 
 from itertools import pairwise
 
-from helpers.eval_items import FILLER, ITEMS, LAKE, POET
+from helpers.eval_items import FILLER, ITEMS, LAKE, POET, Item
 
 from curate.stages.decontaminate import detector
+
+DITCH = "Welche Straße führt über das Brücklein nächst der Königsmühle nach Gräfenthä"
+"""A question with an accent in nearly every word, and in its last letter."""
 
 
 def test_a_long_document_is_looked_through_in_pieces_and_the_place_is_right(monkeypatch):
@@ -25,3 +28,20 @@ def test_pieces_cover_a_long_text_and_share_what_was_asked():
     for (base, piece), (later, _) in pairwise(found):
         assert later + 50_000 <= base + len(piece) <= later + 52_100
         assert text[base : base + len(piece)] == piece
+
+
+def test_an_item_whose_accents_are_entities_is_found_whole_and_the_place_is_that_in_the_text():
+    one = detector.make_detector([Item("set", (DITCH,))])
+    spelled = "".join(letter if letter.isascii() else f"&#{ord(letter)};" for letter in DITCH)
+    text = f"{FILLER}\n\n{spelled}\n\n{FILLER}"
+    (match,) = one.scan([text])
+    assert (match.verdict, match.coverage) == ("contaminated", 1.0)
+    assert text[match.start : match.end] == spelled
+
+
+def test_entities_that_an_item_has_itself_are_opened_too():
+    item = Item("set", ("Which founder of AT&amp;T quarrelled with the glaziers&rsquo; guild of Rotterdam?",))
+    one = detector.make_detector([item])
+    for text in (item.questions[0], item.questions[0].replace("&amp;", "&").replace("&rsquo;", "\u2019")):
+        (match,) = one.scan([text])
+        assert (match.verdict, match.coverage) == ("contaminated", 1.0)

@@ -84,3 +84,43 @@ def test_frames_of_a_large_set_need_the_own_words_of_an_item():
     )
     assert judge(detector, "Write a python function to count the number of lines in a file.") in ("clean", "review")
     assert judge(detector, "Write a python function to count the number of woodball numbers.") == "contaminated"
+
+
+@pytest.mark.parametrize(
+    ("item", "text", "verdict"),
+    [
+        ("How many bodies did the harbour parish of Lowestoft exhume?",
+         "How many bodies did the harbour parish of Lowestoft disinter?", "contaminated"),
+        ("Which actor was a replacement for the ventriloquist due to the illness of the main actor?",
+         "Which actor was a substitute for the ventriloquist due to the illness of the main doer?", "contaminated"),
+        ("Which of the following best describes the role of chlorophyll?",
+         "Which of the following best describes the role of mitochondria?", "review"),
+        ("Based on the passage, why could the splitters keep their work for another year?",
+         "Based on the passage, why could the tenants keep their goats for another year?", "review"),
+        ("Welche der folgenden Aussagen über Farne ist richtig?",
+         "Welche der folgenden Aussagen über Pilze ist richtig?", "review"),
+    ],
+)  # fmt: skip
+def test_one_word_in_another_s_place_is_the_same_question_where_telling_words_stand_beside_it(item, text, verdict):
+    detector = make_detector([Item("set", (item,))])
+    assert judge(detector, item) == "contaminated"
+    assert judge(detector, text) == verdict
+
+
+def test_a_question_that_is_a_frame_alone_is_found_with_its_choices_and_not_by_itself():
+    names = "lemurs glaciers tariffs sonnets enzymes magnets viaducts mosses pendulums treaties ferns comets"
+    kinds = names.split()
+    pairs = [f"{one} and {other}" for one in kinds for other in kinds if one < other]
+    frames = (
+        "Which of the following statements must be true of {}?",
+        "Which of the following statements of {} is true?",
+    )
+    others = [Item("exam", (frame.format(pair),)) for pair in pairs for frame in frames]
+    bare = Item(
+        "exam",
+        ("Which of the following statements must be true?",),
+        choices=("Ottilie seats the violist beside the harpist", "Bertram conducts neither cantata"),
+    )
+    detector = make_detector([bare, *others])
+    assert judge(detector, bare.questions[0]) in ("clean", "review")
+    assert judge(detector, "\n".join([bare.questions[0], *bare.choices])) == "contaminated"

@@ -52,3 +52,14 @@ def test_a_bloom_filter_lets_every_known_key_pass_and_few_others():
     bloom = ngram_index.make_bloom_filter(known)
     assert len(bloom.select(known)) == len(known)
     assert len(bloom.select(strangers)) < 0.1 * len(strangers)
+
+
+def test_an_item_is_a_candidate_whose_template_more_than_postings_items_share(monkeypatch):
+    monkeypatch.setattr(ngram_index, "POSTINGS", 4)
+    template = (
+        "This path element has the moves {} and draws a figure. Options: circle, kite, line, hexagon, sector, square"
+    )
+    asked = [Item("shapes", (template.format(f"m{number} l{number * 7}"),)) for number in range(12)]
+    one = detector.make_detector(asked)
+    found = [{match.item for match in one.scan([item.questions[0]])} for item in asked]
+    assert all(number in items for number, items in enumerate(found))

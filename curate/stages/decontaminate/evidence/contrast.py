@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from curate.matching.entities import FILLING
 from curate.runtime.arrays import BoolArray, Float64Array
 from curate.stages.decontaminate import thresholds
 from curate.stages.decontaminate.alignment import MatchedRun
@@ -41,8 +42,8 @@ class TextWords:
     """Characters of ``text``, the end excluded."""
 
     def spell(self, first: int, last: int) -> list[str]:
-        """Return the words from ``first`` to ``last``, the end excluded, in small letters."""
-        return [self.text[begin:end].casefold() for begin, end in self.spans[first:last]]
+        """Return the words from ``first`` to ``last``, the end excluded, in small letters without soft hyphens."""
+        return [self.text[begin:end].casefold().replace(FILLING, "") for begin, end in self.spans[first:last]]
 
     def ends_sentence(self, before: int) -> bool:
         """Return whether a sentence ends between the word of index ``before`` and the next; so do the text's ends."""
@@ -211,6 +212,23 @@ def holds_own_words(contrast: Contrast, own_bits: Float64Array) -> bool:
     rarest = any(_is_rarest(contrast, own_bits, first, last) for first, last in list_runs(contrast.opposed))
     share = float((opposed**2).sum()) / max(float((own_bits**2).sum()), 1e-9)
     return not rarest or share <= thresholds.OPPOSED_SHARE or float(held.sum()) >= thresholds.OWN_ENOUGH
+
+
+def is_reworded(contrast: Contrast, own_bits: Float64Array) -> bool:
+    """Return whether a match is the whole item but for single words with others in their place.
+
+    Such words may be the rarest ones of a short question. It is the same question where few words are opposed, no two
+    in a row, all others are there, and telling words too: TELLING_RATIO for each telling word that is opposed, and that
+    many at least. A frame has words for all subjects, and hardly a telling one.
+    """
+    marked = contrast.opposed
+    if not (contrast.matched | marked).all() or contrast.has_other_numbers:
+        return False
+    if marked.sum() > max(1.0, thresholds.OPPOSED_WORDS * len(marked)) or (marked[1:] & marked[:-1]).any():
+        return False
+    telling = own_bits >= thresholds.TELLING
+    asked = max(1, int((telling & marked).sum())) * thresholds.TELLING_RATIO
+    return int((telling & contrast.matched).sum()) >= asked
 
 
 def list_runs(marked: BoolArray) -> list[tuple[int, int]]:

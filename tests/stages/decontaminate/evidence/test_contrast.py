@@ -83,6 +83,24 @@ def test_a_match_without_the_word_that_the_item_is_about_is_not_of_the_item():
     assert of([*frame, 15.0, 14.0, 14.0, 14.0, 14.0], [*range(9), 10, 11, 12, 13], [9]) is True
 
 
+def reworded(bits, opposed, missing=(), numbers=()):
+    count = len(bits)
+    marks = [np.isin(range(count), indices) for indices in ([*opposed, *missing], opposed, numbers)]
+    made = contrast.Contrast(~marks[0], marks[1], marks[2], np.zeros(count, bool))
+    return contrast.is_reworded(made, np.array(bits, float))
+
+
+def test_a_question_is_reworded_where_single_words_are_opposed_and_enough_telling_ones_are_there():
+    rare, common = thresholds.TELLING, thresholds.TELLING - 0.1
+    bits = [common] * 11 + [rare] * 2 + [20.0]
+    assert reworded(bits, [13])
+    assert not reworded([*bits[:11], rare, common, 20.0], [13])
+    assert reworded(bits, [0, 2]) and not reworded(bits, [0, 1]) and not reworded(bits, [0, 2, 4])
+    assert not reworded(bits, [13], missing=[0]) and not reworded(bits, [13], numbers=[0])
+    assert not reworded(bits, [11, 13])
+    assert reworded([rare, common, rare, 20.0], [3])  # one word, however few there are
+
+
 def test_many_opposed_words_are_another_text_and_a_passage_is_a_leak_whatever_stands_beside_it():
     bits = [5.0] * 20
     most = int(thresholds.OPPOSED_WORDS * 20)
