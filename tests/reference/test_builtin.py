@@ -124,7 +124,8 @@ def test_the_card_measures_seventeen_domains_and_every_kind_of_junk():
     assert (
         float(mean[1]) == pytest.approx(np.mean([float(row[1]) for row in domains]), abs=1e-3) and float(mean[1]) <= 1.8
     )
-    junk = re.findall(r"^\| ([a-z_]+) \|(?: [^|]+\|){6} ([^|]+) \|$", CARD, re.MULTILINE)
+    measured = CARD[CARD.index("<!-- builtin.py writes from here -->") : CARD.index("<!-- to here -->")]
+    junk = re.findall(r"^\| ([a-z_]+) \|(?: [^|]+\|){6} ([^|]+) \|$", measured, re.MULTILINE)
     assert len(junk) == 22
     assert any("**low**" in reads for _, reads in junk) and any(reads == "high" for _, reads in junk)
 

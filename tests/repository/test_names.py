@@ -1,6 +1,8 @@
 """Names: a class has one meaning in the package, a parameter says what it is, and a hint is built in one place."""
 
 import ast
+import importlib.metadata
+import sys
 from collections import Counter, defaultdict
 
 from helpers.paths import ROOT
@@ -59,3 +61,10 @@ def test_a_hint_names_a_run_directory_by_way_of_one_function():
                 if "--run \0" in "".join(parts) and str(path) != "runtime/text.py":
                     found.append(f"{path}:{node.lineno}")
     assert found == []
+
+
+def test_no_script_has_the_name_of_a_package_that_others_import():
+    """A test that puts ``benchmarks`` on the path would otherwise give it to libraries in place of the package."""
+    packages = set(importlib.metadata.packages_distributions()) | set(sys.stdlib_module_names) | {"coverage"}
+    scripts = {path.stem for folder in ("benchmarks", "recipes") for path in (ROOT / folder).glob("*.py")}
+    assert scripts and not scripts & packages

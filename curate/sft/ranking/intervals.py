@@ -19,7 +19,7 @@ the sample cannot exclude that their variance is infinite: Hill's tail index (19
 2·√n highest, with 2.33 of its standard errors, is 1/2 or more. It is withheld, too, where an end is no finite number,
 as for two or three examples.
 
-``benchmarks/coverage.py`` measures how often the intervals contain the truth.
+``benchmarks/interval_coverage.py`` measures how often the intervals contain the truth.
 """
 
 import math

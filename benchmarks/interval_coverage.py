@@ -1,7 +1,7 @@
 """How often the intervals of ``curate rank-sft`` contain the truth, and how often equal sources are told apart.
 
-    python benchmarks/coverage.py            # five sets, three sizes of samples, 1,000 samples each: some minutes
-    python benchmarks/coverage.py --small    # 40 samples each: does it work?
+    python benchmarks/interval_coverage.py             # five sets, three sizes of samples: some minutes
+    python benchmarks/interval_coverage.py --small    # 40 samples each: does it work?
 
 The measured examples of a real dataset are a population, whose values are the truth. Samples are drawn from it with
 repetition, and ranked by the code that the command runs. The populations stand in ``tests/sft/ranking/``: numbers of
