@@ -5,9 +5,11 @@ short texts may be taken for the other. Code and text of no language are given t
 with a low confidence.
 """
 
+import io
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 KNOWN = (
@@ -44,8 +46,15 @@ def identify_language(text: str) -> Language:
 
 @lru_cache(maxsize=1)
 def _load_identifier() -> Any:
+    """Return the identifier, loaded without the temporary file of py3langid: the temporary folder may be full."""
+    from py3langid import modelio
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    before = modelio.tempfile
+    modelio.tempfile = SimpleNamespace(TemporaryFile=lambda **_: io.BytesIO())
+    try:
+        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    finally:
+        modelio.tempfile = before
     identifier.set_languages([code for code in KNOWN.split() if code in identifier.labels])
     return identifier

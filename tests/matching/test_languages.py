@@ -1,7 +1,10 @@
 """Languages of texts: those of the largest languages by a sentence, none of what has no letters."""
 
+import tempfile
+
 import pytest
 
+from curate.matching import languages
 from curate.matching.languages import NONE, identify_language
 
 SENTENCES = {
@@ -30,3 +33,9 @@ def test_what_has_no_letters_has_no_language(text):
 
 def test_only_the_beginning_of_a_long_text_is_looked_at():
     assert identify_language(SENTENCES["de"] * 100 + SENTENCES["ru"] * 1000) == identify_language(SENTENCES["de"] * 100)
+
+
+def test_nothing_is_written_for_it_since_the_temporary_folder_may_be_full(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    languages._load_identifier.cache_clear()
+    assert identify_language(SENTENCES["fr"]).code == "fr"
