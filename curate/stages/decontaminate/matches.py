@@ -204,8 +204,13 @@ def contrast_verdict(
     """Return the verdict on a match with enough bits that does not have all words of its item.
 
     It is a variant where numbers differ and nothing else does that matters, and for review where the words that the
-    item does not share with others are other ones in the document (``evidence.contrast``).
+    item does not share with others are other ones in the document (``evidence.contrast``). A sentence that is a frame
+    and nothing else (``EvalQueries.frames``) is no item cut short.
     """
+    if location.opens and location.closes:
+        found = batch.words.hashes[location.first : location.last + 1]
+        if found.tobytes() in queries.frames:
+            return REVIEW
     begin, end = int(queries.words.offsets[query]), int(queries.words.offsets[query + 1])
     low, high = int(batch.words.offsets[document]), int(batch.words.offsets[document + 1])
     reach = end - begin + SIZE

@@ -8,6 +8,7 @@ for review only, since they are often public text.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -92,6 +93,8 @@ class EvalQueries:
     """For each of the I items the language whose table its words are weighed by (``wordlists.languages``)."""
     own: Float64Array
     """Of shape (W,): the bits of each word within its query, less what the frames that items share have of them."""
+    frames: frozenset[bytes]
+    """The hashes of the words, in a row, of questions that are not searched for alone, since they are frames."""
 
 
 def adapt_queries(queries: EvalQueries, texts: Sequence[str]) -> EvalQueries:
@@ -109,7 +112,10 @@ def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQue
     tables = choose_tables([_join_texts(item) for item in items], [item.set for item in items], word_model)
     scale = WordScale(word_model, tables)
     questions = [EvalQuery(number, "question", text, 0) for number, item in enumerate(items) for text in item.questions]
-    strong = _drop_frames(_select_strong(questions, scale), items, scale)
+    found = _select_strong(questions, scale)
+    strong = _drop_frames(found, items, scale)
+    kept = set(strong)
+    frames = split_opened([query.text for query in found if query not in kept])
     proven = {query.item for query in strong}
     weak = [number for number in range(len(items)) if number not in proven]
     joined = _select_strong([query for number in weak for query in _join_parts(number, items[number])], scale)
@@ -125,6 +131,7 @@ def make_queries(items: Sequence[IndexedItem], word_model: WordModel) -> EvalQue
         scale,
         tuple(answers.hashes[first:last] for first, last in zip(answers.offsets, answers.offsets[1:], strict=False)),
         tuple(number for number in range(len(items)) if number not in matched),
+        frozenset(frames.hashes[first:last].tobytes() for first, last in pairwise(frames.offsets.tolist())),
     )
 
 
@@ -235,6 +242,7 @@ def _flatten(
     scale: WordScale,
     answers: tuple[UInt64Array, ...],
     unmatchable: tuple[int, ...],
+    frames: frozenset[bytes],
 ) -> EvalQueries:
     """Return the words of the distinct queries with their shingles."""
     split = split_opened([query.text for query in chosen])
@@ -267,5 +275,5 @@ def _flatten(
     bits = total_bits(split, bits_of_words)
     return EvalQueries(
         items, tuple(distinct), sets, split, bits_of_words, bits, shingles, valid, answers, unmatchable,
-        tuple(scale.tables), own,
+        tuple(scale.tables), own, frames,
     )  # fmt: skip

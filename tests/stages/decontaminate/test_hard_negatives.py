@@ -107,7 +107,6 @@ def test_one_word_in_another_s_place_is_the_same_question_where_telling_words_st
     assert judge(detector, text) == verdict
 
 
-@pytest.mark.xfail(reason="known fault: a frame alone with choices is still searched for by itself", strict=True)
 def test_a_question_that_is_a_frame_alone_is_found_with_its_choices_and_not_by_itself():
     names = "lemurs glaciers tariffs sonnets enzymes magnets viaducts mosses pendulums treaties ferns comets"
     kinds = names.split()
