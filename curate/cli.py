@@ -24,7 +24,7 @@ from curate.recipes.parameters import Parameter, read_parameters
 from curate.runtime import console, streams
 from curate.runtime.disk.files import describe_os_error
 from curate.runtime.numbers import make_jsonable
-from curate.runtime.options import option_of, renamed_options, signature_of
+from curate.runtime.options import option_of, renamed_options, signature_of, takes_commas
 from curate.runtime.version import __version__
 from curate.runtime.work import interrupts
 from curate.verbs import VERBS, load_verb
@@ -135,12 +135,21 @@ def _parameters_of(verb: Callable[..., Any]) -> list[inspect.Parameter]:
     """The parameters of a verb as keywords, then its old names as hidden options that are not given."""
     written, read = signature_of(verb).parameters, read_parameters(verb)
     hint = f"curate {command_name(verb.__name__)} --help"
-    typed = [one.replace(annotation=_as_option(one, read[name], hint)) for name, one in written.items()]
+    typed = [
+        one.replace(annotation=_as_option(one, read[name], hint), default=_as_default(one))
+        for name, one in written.items()
+    ]
     hidden = [
         written[new].replace(name=old, default=None, annotation=_as_option(written[new], read[new], hint, old))
         for old, new in renamed_options(verb).items()
     ]
     return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*typed, *hidden)]
+
+
+def _as_default(written: inspect.Parameter) -> Any:
+    """The default of a parameter as typer wants it: a list for words that may be typed in several options."""
+    is_list = takes_commas(written.annotation) and isinstance(written.default, str)
+    return [written.default] if is_list else written.default
 
 
 def _as_option(written: inspect.Parameter, parameter: Parameter, hint: str, old: str | None = None) -> Any:
@@ -155,7 +164,8 @@ def _as_option(written: inspect.Parameter, parameter: Parameter, hint: str, old:
     shown = option_of(old) if old else parameter.name.upper() if parameter.argument else f"--{parameter.option}"
     info.metavar = _metavar(parameter)
     info.parser = functools.partial(_read, parameter, shown, hint)
-    return Annotated[(list[str] if parameter.many else str) | None, info]
+    # Words with commas may be typed in several options, which the verb joins: the last one alone would win unseen.
+    return Annotated[(list[str] if parameter.many or takes_commas(written.annotation) else str) | None, info]
 
 
 def _metavar(parameter: Parameter) -> str:

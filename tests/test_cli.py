@@ -9,6 +9,7 @@ import curate
 from curate import cli
 from curate.errors import GateError, Interrupted
 from curate.rundir import run as rundir_run
+from curate.rundir.guards import claims
 
 
 def typed(*words):
@@ -59,6 +60,7 @@ def test_what_a_verb_raises_is_printed_and_exits_with_its_code(monkeypatch, erro
     def refuse(run):
         raise error
 
+    assert claims.open_run is rundir_run.open_run  # loaded now: later it would keep what replaces the function here
     monkeypatch.setattr(rundir_run, "open_run", refuse)
     found = typed("status", "--run", "nowhere")
     assert (found.exit_code, found.stdout, found.stderr) == (code, "", lines)

@@ -146,3 +146,25 @@ def test_rows_in_two_languages_are_one_dataset_with_a_warning(tmp_path):
     found = rank(mixed, russian, sft.write(tmp_path / "en.jsonl", rows_in("en")), out=str(tmp_path / "r"), exact=False)
     assert [one.name for one in found.table.datasets if one.apart] == ["ru"]
     assert "careful     mixed: 33 % of it in Russian" in found.render()
+
+
+def test_an_option_of_words_may_be_typed_again_and_none_is_lost(tmp_path, monkeypatch):
+    seen = {}
+
+    def look(names, *options):
+        seen.update(enumerate(options))
+        raise UsageError("seen")
+
+    monkeypatch.setattr("curate.sft.datasets.name_fields", look)
+    typed = [
+        "--prompt-field",
+        "a=task,more",
+        "--prompt-field",
+        "b=ask",
+        "--role",
+        "kunde=user",
+        "--role",
+        "bot=assistant",
+    ]
+    done = CliRunner().invoke(app, ["rank-sft", "a.jsonl", "b.jsonl", *typed])
+    assert done.exit_code == 2 and seen[0] == "a=task,more,b=ask" and seen[3] == "kunde=user,bot=assistant"

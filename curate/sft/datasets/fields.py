@@ -1,7 +1,8 @@
 """Options that name columns and roles, for all datasets or for one: ``--prompt-field task``, ``--role a=kunde=user``.
 
-An option is one word or several with commas. ``NAME=FIELD`` is about the dataset NAME alone, whose words replace those
-for all datasets; a role is ``OWN=STANDARD``, or ``NAME=OWN=STANDARD``.
+An option is one word or several with commas. ``NAME=FIELD`` is about the dataset NAME alone, and so are the words
+behind it up to the next NAME; they replace those for all datasets, which come first. A role is ``OWN=STANDARD``, or
+``NAME=OWN=STANDARD``.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -64,12 +65,14 @@ def choose_words(words: Sequence[str], name: str, names: Sequence[str], equals: 
     ``equals`` is the number of equals signs in a word itself. Roles of its own are added to those for all.
     """
     own, shared = list[str](), list[str]()
+    owner: str | None = None
     for word in words:
-        other = next((one for one in names if word.startswith(f"{one}=") and word.count("=") > equals), None)
-        if other is None:
+        named = next((one for one in names if word.startswith(f"{one}=") and word.count("=") > equals), None)
+        owner = named if named is not None or equals else owner
+        if owner is None:
             shared.append(word)
-        elif other == name:
-            own.append(word.removeprefix(f"{name}="))
+        elif owner == name:
+            own.append(word if named is None else word.removeprefix(f"{name}="))
     return tuple([*shared, *own] if equals else own or shared)
 
 

@@ -15,6 +15,11 @@ def test_a_word_is_about_all_datasets_or_about_the_one_before_the_equals_sign():
     assert dict(found["b"].roles) == dict(shared) | {"k": "assistant"}
 
 
+def test_words_behind_a_name_are_about_the_dataset_of_that_name():
+    found = name_fields(["a", "b", "c"], "ask,a=task,more,b=title,body")
+    assert [found[name].prompt for name in "abc"] == [("task", "more"), ("title", "body"), ("ask",)]
+
+
 def test_a_dataset_that_is_called_as_a_role_is_no_part_of_it():
     assert name_fields(["human"], role="human=user")["human"].roles == (("human", "user"),)
 
