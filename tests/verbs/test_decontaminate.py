@@ -121,6 +121,20 @@ def test_fail_on_hit_and_verify_give_an_exit_code(tmp_path, evals, corpus):
     assert CliRunner().invoke(app, [*command[:2], "--run", str(tmp_path / "run"), "--verify", clean]).exit_code == 0
 
 
+@pytest.mark.parametrize(("variants", "code", "said"), [("keep", 0, "clean: none"), ("drop", 4, "1 of 2 documents")])
+def test_a_variant_fails_the_gate_where_variants_are_dropped(tmp_path, variants, code, said):
+    question = "Marguerite bought {} boxes of pens at {} dollars each; how much change did she get from {} dollars?"
+    evals = write_lines(tmp_path / "shop.jsonl", [{"question": question.format(5, 2, 20), "answer": "10"}])
+    texts = [question.format(7, 3, 40), "Nothing of that kind was ever said in this town."]
+    corpus = write_lines(tmp_path / "corpus.jsonl", [{"id": str(at), "text": text} for at, text in enumerate(texts)])
+    run = tmp_path / "run"
+    found = look(evals, corpus, run, variants=variants, fail_on_hit=True)
+    assert found.exit_code == code
+    assert ("dropped" if code else "stay") in (run / "contamination.html").read_text().split("is a variant;")[1][:60]
+    again = curate.decontaminate(str(evals), run=str(run), verify=str(corpus), variants=variants)
+    assert again.exit_code == code and said in " ".join(again.render().split())
+
+
 @pytest.mark.parametrize("variants", ["keep", "drop"])
 def test_an_item_with_other_numbers_is_listed_apart_and_dropped_only_when_asked(tmp_path, variants):
     question = "Marguerite bought {} boxes of pens at {} dollars each; how much change did she get from {} dollars?"

@@ -78,8 +78,12 @@ class DecontaminationSummary:
 
     @property
     def exit_code(self) -> int:
-        """4 for a leak under --fail-on-hit or --verify, 3 where some rows could not be read, else 0."""
-        if self.counts["contaminated"] and (self.fail_on_hit or self.verified):
+        """4 for a leak under --fail-on-hit or --verify, 3 where some rows could not be read, else 0.
+
+        A variant is a leak here where variants are dropped.
+        """
+        forbidden = self.counts["contaminated"] + (self.counts.get("variant", 0) if self.variants == "drop" else 0)
+        if forbidden and (self.fail_on_hit or self.verified):
             return 4
         return 3 if self.counts["unreadable"] else 0
 

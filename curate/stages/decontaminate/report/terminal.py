@@ -167,8 +167,12 @@ def _render_verdict(summary: DecontaminationSummary) -> list[str]:
     text = f"clean: none of {counts['scanned']:,} documents of {where} contains any of {sought:,} eval items"
     text += f"; {counts['variant']:,} have one with other numbers" if counts.get("variant") else ""
     text += f"; {counts['review']:,} are for review" if counts["review"] else ""
+    varied = counts.get("variant", 0) if summary.variants == "drop" else 0
+    if varied:
+        text = f"{varied:,} of {counts['scanned']:,} documents of {where} still have eval items with other numbers"
     if counts["contaminated"]:
         text = f"{counts['contaminated']:,} of {counts['scanned']:,} documents of {where} still contain eval items"
+        text += f", and {varied:,} have them with other numbers" if varied else ""
     return wrap_parts("verdict", text.split())
 
 
