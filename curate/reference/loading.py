@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from curate.errors import ModelError, UsageError
-from curate.reference import self_check
 from curate.reference.causal import CausalReference
 from curate.reference.checkpoints.checkpoint import (
     DTYPES,
@@ -19,6 +18,8 @@ from curate.reference.checkpoints.checkpoint import (
     open_without_weights,
 )
 from curate.reference.checkpoints.model_files import find_model_folder, fingerprint_folder
+from curate.reference.checks import self_check
+from curate.reference.checks.self_check import SelfCheck
 from curate.reference.chip import describe_chip, list_instruction_sets
 from curate.reference.conventions.readings import TextReading, choose_reading
 from curate.reference.forward_pass import packed_attention
@@ -34,7 +35,6 @@ from curate.reference.pack_tuning import (
 )
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
-from curate.reference.self_check import SelfCheck
 from curate.runtime.version import __version__
 
 

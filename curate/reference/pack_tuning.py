@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from curate.errors import ModelError
-from curate.reference import self_check
 from curate.reference.checkpoints.checkpoint import DTYPES, Checkpoint, load_with_dtype
+from curate.reference.checks import self_check
 from curate.reference.forward_pass import compilation, fused_head, packed_attention
 from curate.reference.forward_pass.batches import ScoringPack
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory

@@ -12,13 +12,13 @@ import numpy as np
 
 from curate.errors import ModelError
 from curate.reference.causal import CausalReference
+from curate.reference.checks.self_check import run_rows
 from curate.reference.conventions.framing import TextFrame
 from curate.reference.forward_pass import batches
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.loading import load_causal
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
-from curate.reference.self_check import run_rows
 from curate.runtime.arrays import Float64Array, Int64Array
 
 SAME = ("weights", "files", "tokenizer")  # the keys of an identity that make it the same model

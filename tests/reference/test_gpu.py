@@ -8,7 +8,8 @@ import pytest
 import torch
 from helpers import models
 
-from curate.reference import load, self_check
+from curate.reference import load
+from curate.reference.checks import self_check
 from curate.reference.forward_pass import document_attention, fused_head, packed_attention
 from curate.reference.forward_pass.compilation import find_obstacle
 from curate.reference.likelihood import Passage

@@ -84,9 +84,7 @@ class Head:
             logits.div_(self.cap).tanh_().mul_(self.cap)
         return logits
 
-    def _shifted_product(
-        self, hidden_CD: torch.Tensor, targets_C: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _shifted_product(self, hidden_CD: torch.Tensor, targets_C: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return hidden states times weights plus bias, less a shift, C×V in bf16, and the shift, C×1 in float32.
 
         The shift is the target's own value, rounded to bf16, so that it is subtracted exactly.

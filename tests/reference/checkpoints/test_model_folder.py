@@ -195,7 +195,7 @@ def test_a_folder_without_a_tokenizer_is_refused(copy):
 
 
 def test_a_model_whose_code_fails_is_refused_in_one_line(folder, monkeypatch):
-    from curate.reference import self_check
+    from curate.reference.checks import self_check
 
     def fail(*_):
         raise IndexError("index 130 is out of bounds\nfor dimension 1")

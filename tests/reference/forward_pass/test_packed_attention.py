@@ -7,7 +7,8 @@ import pytest
 import torch
 from helpers.packs import batches_of
 
-from curate.reference import load, self_check
+from curate.reference import load
+from curate.reference.checks import self_check
 from curate.reference.forward_pass import document_attention, packed_attention
 from curate.reference.protocol import ScoringConfig
 

@@ -8,7 +8,8 @@ from helpers import models
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from curate.errors import ModelError
-from curate.reference import load, self_check
+from curate.reference import load
+from curate.reference.checks import self_check
 from curate.reference.protocol import ScoringConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")

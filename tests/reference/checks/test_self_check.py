@@ -7,7 +7,8 @@ from helpers import models
 from helpers.scoring import TEXTS, naive, score
 
 from curate.errors import ModelError
-from curate.reference import load, loading, self_check
+from curate.reference import load, loading
+from curate.reference.checks import self_check
 from curate.reference.forward_pass import packed_attention
 from curate.reference.protocol import ScoringConfig
 
