@@ -19,6 +19,8 @@ from curate.reference.checkpoints.checkpoint import (
 )
 from curate.reference.checkpoints.model_files import find_model_folder, fingerprint_folder
 from curate.reference.checks import self_check
+from curate.reference.checks.half_precision import DOCUMENT, MOST, MOST_BIAS
+from curate.reference.checks.remembered import name_check, recall_check, remember_check
 from curate.reference.checks.self_check import SelfCheck
 from curate.reference.chip import describe_chip, list_instruction_sets
 from curate.reference.conventions.readings import TextReading, choose_reading
@@ -58,20 +60,8 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     third = device.type == "cuda" and packed_attention.activate_hopper_kernel(device)
     reading = choose_reading(checkpoint, config)
     prefix = reading.prefix
-    runner = move_to_device(checkpoint, device)
-    check = self_check.check_model(checkpoint, runner, prefix)
-    notes = [*checkpoint.notes, *reading.notes, *check.notes]
-    if check.noise is not None and not check.noise <= self_check.NOISE:
-        far = describe_noise(checkpoint.dtype, check)
-        if config.dtype == "auto":
-            notes.append(f"{far}: running in fp32 instead")
-            checkpoint = replace(checkpoint, model=load_with_dtype(checkpoint, torch.float32))
-            runner = move_to_device(checkpoint, device)
-            check = self_check.check_model(checkpoint, runner, prefix)
-        elif not math.isfinite(check.noise or 0.0):
-            raise ModelError(f"{checkpoint.name}: {far}", "--dtype fp32")
-        else:
-            notes.append(f"{far}; --dtype keeps it")
+    checkpoint, runner, check, coarse = _check_ladder(checkpoint, device, prefix, config, third)
+    notes = [*checkpoint.notes, *reading.notes, *coarse, *check.notes]
     pack_tokens = config.pack_tokens or choose_pack(checkpoint, device)
     if device.type == "cuda":
         pack_tokens = fit_packs(runner, pack_tokens)
@@ -102,12 +92,63 @@ def prepare_reference(checkpoint: Checkpoint, config: ScoringConfig) -> CausalRe
     )
 
 
-def describe_noise(dtype: str, check: SelfCheck) -> str:
-    """Return how far half precision is from float32, in words; ``check.noise`` is not None."""
-    if check.noise is None or not math.isfinite(check.noise):
+def _check_ladder(
+    checkpoint: Checkpoint, device: torch.device, prefix: int | None, config: ScoringConfig, third: bool
+) -> tuple[Checkpoint, CausalModel, SelfCheck, list[str]]:
+    """Check a model in its dtype, and in the next finer ones while the error is too large and the user left the choice.
+
+    Returns it as it is to run, and why dtypes were given up, a line each. Raises ModelError where a dtype that the user
+    named gives no numbers.
+    """
+    notes: list[str] = []
+    while True:
+        runner = move_to_device(checkpoint, device)
+        check = check_or_recall(checkpoint, runner, prefix, third)
+        if check.error is None or check.error.is_small:
+            return checkpoint, runner, check, notes
+        far = describe_error(checkpoint.dtype, check)
+        if config.dtype != "auto":
+            if not math.isfinite(check.error.bias):
+                raise ModelError(f"{checkpoint.name}: {far}", "--dtype fp32")
+            return checkpoint, runner, check, [f"{far}; --dtype {checkpoint.dtype} keeps it"]
+        finer = next_dtype(checkpoint.dtype, device)
+        notes.append(f"{far}: running in {finer} instead; --dtype {checkpoint.dtype} keeps it")
+        checkpoint = replace(checkpoint, model=load_with_dtype(checkpoint, DTYPES[finer]))
+
+
+def check_or_recall(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, third: bool) -> SelfCheck:
+    """Set a runner as its self-check allows, which is remembered from an earlier start or made now.
+
+    Raises ModelError where the model fails it.
+    """
+    name = name_check(checkpoint, runner.device, prefix, third)
+    check = recall_check(name)
+    if check is None:
+        check = self_check.check_model(checkpoint, runner, prefix)
+        remember_check(name, check)
+    else:
+        self_check.restore_check(runner, check)
+    return check
+
+
+def next_dtype(dtype: str, device: torch.device) -> str:
+    """Return the dtype to try after one whose error is too large: fp16 after bf16 on a GPU, which rounds 8 times finer.
+
+    A CPU has no fast products in fp16.
+    """
+    return "fp16" if dtype == "bf16" and device.type == "cuda" else "fp32"
+
+
+def describe_error(dtype: str, check: SelfCheck) -> str:
+    """Return how far half precision is from float32, in words; ``check.error`` is not None."""
+    if check.error is None or not math.isfinite(check.error.bias):
         why = next((note for note in reversed(check.notes) if "in this dtype" in note), "NaN or infinity")
         return f"{dtype} gives no numbers on plain text ({why})"
-    return f"{dtype} differs from fp32 by {check.noise:.2g} nats a token (rms), more than {self_check.NOISE}"
+    off, bias = check.error.relative(), math.expm1(check.error.bias)
+    return (
+        f"{dtype} moves the perplexity of {DOCUMENT} tokens by {off:.1%} (bias {bias:+.1%}), more than {MOST:.0%} "
+        f"(bias {MOST_BIAS:.1%})"
+    )
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,11 +1,12 @@
 """Check, before a model scores anything, that our shortcuts give the model's own numbers.
 
-On six short texts, in a second or two, it compares: windows packed together with each text alone through the model's
-own attention; our head with the model's own logits; the run's dtype with float32; and it checks that no token's
-prediction depends on what follows it. Where packing fails, the next of ``batches.LAYOUTS`` is tried; where the head
-fails, the model's own logits are used. A model whose numbers cannot be trusted at all is refused.
+On six short texts it compares windows packed together with each text alone through the model's own attention, and our
+head with the model's own logits; it checks that no token's prediction depends on what follows it; and on eight texts of
+prose it measures how far the run's dtype lies from float32. Where packing fails, the next of ``batches.LAYOUTS`` is
+tried; where the head fails, the model's own logits are used. A model whose numbers cannot be trusted at all is refused.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 from curate.errors import ModelError
 from curate.reference.causal import LONGEST
 from curate.reference.checkpoints.checkpoint import Checkpoint, load_with_dtype
+from curate.reference.checks.half_precision import HalfPrecisionError, compare_precision
+from curate.reference.checks.prose import PROSE, SHORT
 from curate.reference.forward_pass import batches, packed_attention
 from curate.reference.forward_pass.batches import LAYOUTS, Layout, PreparedBatch, ScoringPack
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
@@ -24,19 +27,12 @@ from curate.reference.likelihood import Passage, token_nats
 from curate.reference.packing import WindowPolicy
 from curate.runtime.arrays import Float64Array, Int64Array
 
-TEXTS = (
-    "A",
-    "The cat sat on the mat, and the dog looked on.",
-    "def add(left: int, right: int) -> int:\n    return left + right\n\n\nprint(add(2, 40))\n",
-    "In 1969 two people walked on the Moon for 2 hours and 31 minutes; a third one waited in orbit above them. "
-    "What they brought back, 21.55 kilograms of rock and dust, is studied to this day.",
-    "Größe, naïve, 東京, Привет, 🙂 — and then plain words again, so that rare bytes meet common ones.",
-    "It is a truth that whoever keeps a ledger finds out sooner or later: the sums must agree. " * 6,
-)
 MOST_TOKENS = 256  # of each text that are read; tests, not every start, cover longer sliding windows
 EXACT = 5e-5  # nats a token by which two float32 computations of the same thing may differ
-NOISE = 0.05  # nats a token (rms) by which a half-precision run may differ from float32
+HALF_EXACT = 0.5  # the same for two computations in half precision, where there is no float32 copy
+MORE_NOISE, SLACK = 2.0, 0.01  # how often the noise of texts alone, plus nats (rms), a pack may have in half precision
 SAME = 1e-6  # nats by which a prediction may move where only later tokens change; nearly all models give the same bits
+INFINITE = np.array([math.inf])
 FP32_CHECK = 1_500_000_000  # parameters up to which a float32 copy is loaded to compare with
 
 
@@ -53,28 +49,32 @@ class SelfCheck:
     head_gap: float
     """Largest difference between our head and the model's own logits."""
     noise: float | None
-    """Difference (rms) of the run's dtype from float32; None where it is float32, or was not compared."""
+    """Difference (rms) of a token of the short texts from float32; None where it is float32, or was not compared."""
     notes: tuple[str, ...]
     """Why a layout, a kernel or our head was given up, a line each."""
+    error: HalfPrecisionError | None = None
+    """Difference of prose in the run's dtype from float32; None as ``noise``."""
+    varlen: bool = False
+    """Whether one kernel attends in all documents of a pack."""
     truth: tuple[Float64Array, ...] = field(default=(), repr=False)
     """Nats of each scored token of each text alone."""
 
     def line(self, dtype: str) -> str:
-        """Return the result for the terminal: ``packed = alone to 3e-07, head = model to 1e-07, bf16 within …``."""
+        """Return the result for the terminal: ``packed = alone to 3e-07, head = model to 1e-07, bf16: …``."""
         parts = [f"{self.layout} = alone to {self.layout_gap:.0e}" if self.layout != "alone" else "one by one"]
         parts.append(f"head = model to {self.head_gap:.0e}" if self.own_head else "logits of the model itself")
-        if self.noise is not None:
-            parts.append(f"{dtype} within {self.noise:.2g} nats a token (rms) of fp32")
+        if self.error is not None:
+            parts.append(self.error.describe(dtype))
         elif dtype != "fp32":
             parts.append(f"{dtype} not compared with fp32 (model too large to load twice)")
         return ", ".join(parts)
 
 
-def prepare_texts(checkpoint: Checkpoint, prefix: int | None) -> PreparedBatch:
-    """Return the six texts as the scorer prepares them, one window each, whatever the windows of the run."""
+def prepare_texts(checkpoint: Checkpoint, prefix: int | None, texts: Sequence[str] = SHORT) -> PreparedBatch:
+    """Return texts as the scorer prepares them, one window each, whatever the windows of the run."""
     length = min(MOST_TOKENS, checkpoint.readable() or MOST_TOKENS)
     policy = WindowPolicy(window=length, max_tokens=length)
-    passages = [Passage(text) for text in TEXTS]
+    passages = [Passage(text) for text in texts]
     return batches.prepare_batch(passages, checkpoint.encoder, policy, prefix, LONGEST)
 
 
@@ -113,15 +113,18 @@ def _check_numbers(
         )
     _require_causal(checkpoint, exact, prepared, prefix)
     in_fp32 = exact is not runner or not half
-    tolerance = EXACT if in_fp32 else 10 * NOISE
+    tolerance = EXACT if in_fp32 else HALF_EXACT
     head_gap = _choose_head(exact, prepared, prefix, truth, tolerance, notes)
     gap = _choose_layout(exact, prepared, prefix, truth, tolerance, notes)
-    noise = None
+    noise, error = None, None
     if exact is not runner:
         runner.head = find_head(runner.model) if exact.head is not None else None
         noise = _choose_in_dtype(runner, exact.layout, prepared, prefix, truth, notes)
+        prose = prepare_texts(checkpoint, prefix, PROSE)
+        full = measure_together(exact, prose, prefix) if math.isfinite(noise) else []
+        error = compare_precision(measure_together(runner, prose, prefix) if full else [INFINITE], full or [INFINITE])
     own_head = runner.head is not None
-    return SelfCheck(runner.layout, own_head, gap, head_gap, noise, tuple(notes), tuple(truth))
+    return SelfCheck(runner.layout, own_head, gap, head_gap, noise, tuple(notes), error, runner.varlen, tuple(truth))
 
 
 def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, check: SelfCheck) -> str | None:
@@ -136,7 +139,10 @@ def confirm_numbers(checkpoint: Checkpoint, runner: CausalModel, prefix: int | N
         runner.sizes = sizes
     half = is_half(runner)
     off = _noise(again, check.truth) if half else _gap(again, check.truth)
-    return None if off <= (max(NOISE, check.noise or 0.0) if half else EXACT) else f"a token is off by {off:.1g} nats"
+    allowed = EXACT
+    if half:
+        allowed = HALF_EXACT if check.noise is None else MORE_NOISE * check.noise + SLACK
+    return None if off <= allowed else f"a token is off by {off:.1g} nats"
 
 
 def measure_alone(runner: CausalModel, prepared: PreparedBatch, prefix: int | None) -> list[Float64Array]:
@@ -239,32 +245,52 @@ def _choose_in_dtype(
 ) -> float:
     """Set the layout for the run's dtype, whose kernels may differ from float32's; return the rms gap to float32.
 
-    From ``fastest``, the one that float32 allows, on: the first within ``NOISE``; if none is, the nearest. Infinity
-    where the model fails in this dtype.
+    From ``fastest``, the one that float32 allows, on: the first whose gap is about that of texts alone; if none is, the
+    smallest. Infinity where the model fails in this dtype.
     """
-    choice_to_noise: dict[tuple[Layout, bool], float] = {}
-    choices = [
-        (layout, varlen) for layout in LAYOUTS[LAYOUTS.index(fastest) :] for varlen in list_kernels(runner, layout)
-    ]
-    for layout, varlen in choices:
-        runner.layout, runner.varlen = layout, varlen
-        _set_attention(runner, layout)
-        try:
-            choice_to_noise[layout, varlen] = _noise(measure_together(runner, prepared, prefix), truth)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            what = "in one kernel for all documents" if varlen else layout
-            notes.append(f"not {what} in this dtype: {_first_line(error)}")
-            continue
-        if choice_to_noise[layout, varlen] <= NOISE:
-            break
-    if not choice_to_noise:
-        return float("inf")
-    good = next((choice for choice, noise in choice_to_noise.items() if noise <= NOISE), None)
-    runner.layout, runner.varlen = good or min(choice_to_noise, key=lambda choice: choice_to_noise[choice])
+    alone = _try_noise(runner, "alone", False, prepared, prefix, truth, notes)
+    choice_to_noise: dict[tuple[Layout, bool], float] = {("alone", False): alone}
+    for layout in LAYOUTS[LAYOUTS.index(fastest) : LAYOUTS.index("alone")]:
+        for varlen in list_kernels(runner, layout):
+            noise = _try_noise(runner, layout, varlen, prepared, prefix, truth, notes)
+            choice_to_noise[layout, varlen] = noise
+            if noise <= MORE_NOISE * alone + SLACK:
+                return noise
+            if math.isfinite(noise):
+                notes.append(f"not {layout} in this dtype: a token is off by {noise:.1g} nats (rms)")
+    choice = min(choice_to_noise, key=lambda choice: choice_to_noise[choice])
+    runner.layout, runner.varlen = choice
     _set_attention(runner, runner.layout)
-    return choice_to_noise[runner.layout, runner.varlen]
+    return choice_to_noise[choice]
+
+
+def _try_noise(
+    runner: CausalModel,
+    layout: Layout,
+    varlen: bool,
+    prepared: PreparedBatch,
+    prefix: int | None,
+    truth: list[Float64Array],
+    notes: list[str],
+) -> float:
+    """Set a layout and return its rms gap to float32; infinity, and a note, where the model fails in it."""
+    runner.layout, runner.varlen = layout, varlen
+    _set_attention(runner, layout)
+    try:
+        return _noise(measure_together(runner, prepared, prefix), truth)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        what = "in one kernel for all documents" if varlen else layout
+        notes.append(f"not {what} in this dtype: {_first_line(error)}")
+        return math.inf
+
+
+def restore_check(runner: CausalModel, check: SelfCheck) -> None:
+    """Set a runner as a check of the same model, dtype, machine and code left it, without reading a text."""
+    runner.layout, runner.varlen = check.layout, check.varlen
+    runner.head = find_head(runner.model) if check.own_head else None
+    _set_attention(runner, runner.layout)
 
 
 def run_rows(runner: CausalModel) -> None:
@@ -371,8 +397,9 @@ def _gap(nats: Sequence[Float64Array], truth: Sequence[Float64Array]) -> float:
 
 
 def _noise(nats: Sequence[Float64Array], truth: Sequence[Float64Array]) -> float:
-    """Return the root of the mean squared difference of a token."""
-    return float(np.sqrt(np.mean((np.concatenate(nats) - np.concatenate(truth)) ** 2)))
+    """Return the root of the mean squared difference of a token; infinity where one is not finite."""
+    mean = float(np.mean((np.concatenate(nats) - np.concatenate(truth)) ** 2))
+    return math.sqrt(mean) if math.isfinite(mean) else math.inf
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from helpers.scoring import TEXTS, naive, score
 
 from curate.errors import ModelError
 from curate.reference import load, loading
-from curate.reference.checks import self_check
+from curate.reference.checks import half_precision, self_check
 from curate.reference.forward_pass import packed_attention
 from curate.reference.protocol import ScoringConfig
 
@@ -82,7 +82,7 @@ def test_every_rung_gives_the_same_numbers(folder):
 
 
 def test_half_precision_that_is_too_coarse_gives_way_to_fp32(folder, monkeypatch):
-    monkeypatch.setattr(self_check, "NOISE", 1e-9)
+    monkeypatch.setattr(half_precision, "MOST", 1e-9)
     monkeypatch.setattr(loading, "cpu_multiplies_bfloat16", lambda: True)
     reference = load(str(folder("llama")))
     assert reference.identity["dtype"] == "fp32" and any("running in fp32 instead" in note for note in reference.notes)
