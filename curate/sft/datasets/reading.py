@@ -10,24 +10,17 @@ from typing import Any
 from curate.corpus import Corpus, RawRow, open_records
 from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.messages import ROLE_KEYS
-from curate.corpus.chat.named_columns import NO_NAMES, SPOKEN, FieldNames, find_value, rename_row, spell
+from curate.corpus.chat.named_columns import NO_NAMES, FieldNames, rename_row, spell
 from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS
 from curate.corpus.chat.types import ConversationError
 from curate.errors import CorpusError, RowError, UsageError
-from curate.runtime.text import command, quote_path, quote_word
+from curate.runtime.calls import repeat_command
+from curate.sft.datasets.dataset_start import read_start
 from curate.sft.datasets.fields import complete_fields
+from curate.sft.datasets.mending import require_both, require_named, suggest_command
 from curate.sft.datasets.names import name_sets
-from curate.sft.datasets.recognition import (
-    are_messages,
-    find_schema,
-    find_transcripts,
-    holds_messages,
-    keep_filled,
-    read_start,
-    require_named,
-    suggest_roles,
-)
+from curate.sft.datasets.recognition import choose_schema, find_schema, find_transcripts, keep_filled
 from curate.sft.examples import NO_TURNS, Example, NothingToLearnError, read_examples
 
 LOCATIONS = 3
@@ -123,7 +116,7 @@ def open_set(
     """
     if schema is not None and schema not in SCHEMAS:
         raise UsageError(
-            f"--schema must be one of {', '.join(SCHEMAS)}, not {schema}", "leave --schema out to detect it"
+            f"--schema must be one of {', '.join(SCHEMAS)}, not {schema}", repeat_command("rank_sft", schema=None)
         )
     if name is None:
         ((name, data),) = name_sets([data]).items()
@@ -135,8 +128,9 @@ def open_set(
         raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row")
     given = fields.schema
     if given is not None:
-        fields = complete_fields(fields, start.columns, name)
-        require_named(name, start, fields)
+        fields = complete_fields(fields, start.columns)
+        require_named(name, data, start, fields, choose_schema(start.columns, start.rows) is not None)
+        require_both(name, data, start, fields)
     known = given or schema
     if known is None:
         known, fields = find_schema(name, data, start, fields)
@@ -254,20 +248,10 @@ def explain_no_example(dataset: InstructionSet, counts: RowCounts) -> CorpusErro
     columns = ", ".join(dataset.corpus.columns[:20]) or "none"
     rows = f"{counts.rows} row{'s' if counts.rows != 1 else ''}"
     message = f"{dataset.name}: no example in {rows}: {listed}; the columns are: {columns}"
-    if option := suggest_option(dataset):
-        return CorpusError(message, command(f"rank-sft {quote_path(dataset.corpus.paths[0])}{option}"))
+    path = dataset.corpus.paths[0]
+    if hint := suggest_command(dataset.name, read_start(dataset.corpus), dataset.fields, path):
+        return CorpusError(message, hint)
     taken = ", ".join(list_columns(dataset.spelled_schema))
     return CorpusError(
         message, f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}'
     )
-
-
-def suggest_option(dataset: InstructionSet) -> str:
-    """Return the options by which the messages of a dataset could be read, as typed; the empty string for none."""
-    start = read_start(dataset.corpus)
-    column = next((name for name in (*dataset.fields.messages, *SPOKEN) if name in start.columns), None)
-    values = [] if column is None else [find_value(row, column) for row in start.rows]
-    if column is None or dataset.fields.roles or not holds_messages(values):
-        return ""
-    roles = suggest_roles(values)
-    return roles if roles and are_messages(values) else f" --messages-field {quote_word(column)}{roles}"
