@@ -41,7 +41,7 @@ def explain_unknown_columns(name: str, data: str, start: DatasetStart) -> tuple[
     elif len(texts := list_texts(column_to_values)) > 1:
         problem += f"; texts are in {', '.join(texts[:8])}" if len(texts) > 2 else ""
     words = suggest_words(column_to_values, spoken)
-    return problem, (repeat_ranking(name, data, **words) if words else None) or leave_out(name)
+    return problem, (repeat_ranking(name, data, **words) if words else None) or leave_out(name) or KNOWN
 
 
 def suggest_words(
@@ -62,12 +62,12 @@ def suggest_words(
     return {} if pair is None else {"prompt": pair[:1], "response": pair[1:], "messages": ()}
 
 
-def leave_out(name: str) -> str:
-    """Return the command under way without a dataset that cannot be read; what is known where it is the only one."""
+def leave_out(name: str) -> str | None:
+    """Return the command under way without a dataset that cannot be read; None where it is the only one."""
     call = find_call("rank_sft")
     data = as_list(call.values["data"]) if call is not None else []
     kept = [argument for one, argument in zip(name_sets(data) if data else (), data, strict=False) if one != name]
-    return repeat_command("rank_sft", data=kept) if kept else KNOWN
+    return repeat_command("rank_sft", data=kept) if kept else None
 
 
 def require_named(name: str, data: str, start: DatasetStart, fields: FieldNames, is_known: bool) -> None:
@@ -85,7 +85,8 @@ def require_named(name: str, data: str, start: DatasetStart, fields: FieldNames,
             if words is None:
                 words = {"prompt": (), "response": (), "messages": ()} if is_known else suggest_words(column_to_values)
             message = f"{name} has no column {column}, which {OPTIONS[key]} names; {describe_columns(start.columns)}"
-            raise CorpusError(message, (repeat_ranking(name, data, **words) if words else None) or leave_out(name))
+            hint = repeat_ranking(name, data, **words) if words else None
+            raise CorpusError(message, hint or leave_out(name) or KNOWN)
 
 
 def _rename_column(
@@ -113,7 +114,7 @@ def require_both(name: str, data: str, start: DatasetStart, fields: FieldNames) 
     )
     message = f"{name}: {OPTIONS[side]} is given, and no column is known to hold the {WORDS[missing]}"
     hint = None if guess is None else repeat_ranking(name, data, **{missing: (guess,)})
-    raise CorpusError(f"{message}; there are: {', '.join(start.columns[:20])}", hint or leave_out(name))
+    raise CorpusError(f"{message}; there are: {', '.join(start.columns[:20])}", hint or leave_out(name) or KNOWN)
 
 
 def suggest_command(name: str, start: DatasetStart, fields: FieldNames, data: str) -> str | None:

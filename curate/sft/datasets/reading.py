@@ -15,10 +15,10 @@ from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS
 from curate.corpus.chat.types import ConversationError
 from curate.errors import CorpusError, RowError, UsageError
-from curate.runtime.calls import repeat_command
+from curate.runtime.calls import find_call, repeat_command
 from curate.sft.datasets.dataset_start import read_start
 from curate.sft.datasets.fields import complete_fields
-from curate.sft.datasets.mending import require_both, require_named, suggest_command
+from curate.sft.datasets.mending import leave_out, require_both, require_named, suggest_command
 from curate.sft.datasets.names import name_sets
 from curate.sft.datasets.recognition import choose_schema, find_schema, find_transcripts, keep_filled
 from curate.sft.examples import NO_TURNS, Example, NothingToLearnError, read_examples
@@ -124,8 +124,8 @@ def open_set(
     start = read_start(corpus)
     if schema is None and not start.rows:
         if start.reason is not None:
-            raise CorpusError(f"{name}: none of its rows can be read; the first: {start.reason}")
-        raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row")
+            raise CorpusError(f"{name}: none of its rows can be read; the first: {start.reason}", leave_out(name))
+        raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row", leave_out(name))
     given = fields.schema
     if given is not None:
         fields = complete_fields(fields, start.columns)
@@ -188,7 +188,7 @@ def read_row(row: RawRow, dataset: InstructionSet, counts: RowCounts) -> RowOutc
             if error.location.rpartition(".")[2] in ROLE_KEYS:
                 key += "; --role OWN=STANDARD names others"
     if dataset.corpus.on_error == "stop":
-        raise RowError(f"{location}: {cause}", "--on-error quarantine counts such rows and goes on")
+        raise RowError(f"{location}: {cause}", repeat_command("rank_sft", on_error=None))
     count_reason(counts.unreadable, re.sub(r"\d+", "N", key), f"{location}: {cause}")
     return None
 
@@ -242,7 +242,8 @@ def read_by(record: Mapping[str, object], schema: str) -> RowOutcome:
 def explain_no_example(dataset: InstructionSet, counts: RowCounts) -> CorpusError:
     """Return the error for a dataset without examples: counts of its rows, its columns, and the expected columns."""
     if not counts.rows:
-        return CorpusError(f"{dataset.name} is empty: {' '.join(dataset.corpus.paths)} holds no row")
+        message = f"{dataset.name} is empty: {' '.join(dataset.corpus.paths)} holds no row"
+        return CorpusError(message, leave_out(dataset.name))
     reasons = [*counts.refused.items(), *counts.unreadable.items()]
     listed = "; ".join(f"{rows.count} × {reason} ({rows.locations[0]})" for reason, rows in reasons[:5])
     columns = ", ".join(dataset.corpus.columns[:20]) or "none"
@@ -251,7 +252,9 @@ def explain_no_example(dataset: InstructionSet, counts: RowCounts) -> CorpusErro
     path = dataset.corpus.paths[0]
     if hint := suggest_command(dataset.name, read_start(dataset.corpus), dataset.fields, path):
         return CorpusError(message, hint)
+    call = find_call("rank_sft")
+    if call is not None and call.values.get("schema"):
+        return CorpusError(message, repeat_command("rank_sft", schema=None))
     taken = ", ".join(list_columns(dataset.spelled_schema))
-    return CorpusError(
-        message, f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}'
-    )
+    known = f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}'
+    return CorpusError(message, leave_out(dataset.name) or known)
