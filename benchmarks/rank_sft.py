@@ -106,7 +106,7 @@ def compare(shape: str, dtype: str, options: argparse.Namespace, root: Path) -> 
     """All sides on one shape.  → what the tables of that shape are made of"""
     drawn = read_examples(options.corpus, options.sample)
     texts = [turn.text for one in drawn for turn in one.example.turns]
-    folder = score.make_folder(shape, dtype, texts, root / shape)
+    folder = Path(shape) if Path(shape).is_dir() else score.make_folder(shape, dtype, texts, root / shape)
     kinds = sort_out(folder, drawn)
     score.say(f"{shape}: {', '.join(f'{len(found)} with {kind}' for kind, found in kinds.items())}; {dtype}")
     sides = [rank_sides.open_side(name, folder, dtype) for name in options.sides]
@@ -195,7 +195,7 @@ def render(results: dict[str, Any]) -> str:
 def render_shape(name: str, found: dict[str, Any]) -> str:
     """One shape: a table of all kinds, how far the sides lie apart, and what the sides are."""
     lines = [
-        f"### {name}",
+        f"### {Path(name).name}",
         "",
         "| examples with | side | examples/s | scored tokens/s | tokens read | curate is | by CPU |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -243,7 +243,8 @@ def read_options() -> argparse.Namespace:
     add = parser.add_argument
     add("--sample", type=int, help="examples of each dataset (10; 4 with --small)")
     add("--repeats", type=int, help="turns of each side (3; 2 with --small)")
-    add("--shapes", help=f"comma-separated, of {', '.join(score.SHAPES)}, builtin (smollm2-135m,builtin; small: tiny)")
+    known = f"of {', '.join(score.SHAPES)}, builtin, folders of models"
+    add("--shapes", help=f"comma-separated, {known} (smollm2-135m,builtin; small: tiny)")
     add("--sides", help=f"semicolon-separated, of {'; '.join(NAMES)} (all)")
     add("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="auto: what curate takes on this CPU")
     add("--small", action="store_true", help="a toy, in a minute: shows that everything works, proves nothing")
@@ -257,7 +258,8 @@ def read_options() -> argparse.Namespace:
     options.shapes = (options.shapes or ("tiny" if options.small else "smollm2-135m,builtin")).split(",")
     options.sides = [name.strip() for name in options.sides.split(";")] if options.sides else list(NAMES)
     options.corpus = options.corpus or sorted(SAMPLE.glob("*.json*"))
-    unknown = [*{*options.shapes} - {*score.SHAPES, "builtin"}, *{*options.sides} - {*NAMES}]
+    shapes = [shape for shape in options.shapes if not Path(shape).is_dir()]
+    unknown = [*{*shapes} - {*score.SHAPES, "builtin"}, *{*options.sides} - {*NAMES}]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     if options.out is None and not options.small:

@@ -21,7 +21,7 @@ from typer.models import ParameterInfo
 
 from curate.errors import CurateError, Interrupted, UsageError
 from curate.recipes.parameters import Parameter, read_parameters
-from curate.runtime import console, streams
+from curate.runtime import calls, console, streams
 from curate.runtime.disk.files import describe_os_error
 from curate.runtime.numbers import make_jsonable
 from curate.runtime.options import option_of, renamed_options, signature_of, takes_commas
@@ -102,7 +102,9 @@ def command(verb: Callable[..., Any]) -> Callable[..., None]:
             for name in (old, new):
                 if not _is_typed(_context, name):
                     options.pop(name)
-        show(verb(**options), json)
+        with calls.typed_with(*(["--json"] if json else [])):
+            found = verb(**options)
+        show(found, json)
 
     context = inspect.Parameter("_context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     extra = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption)

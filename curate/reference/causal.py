@@ -18,7 +18,7 @@ import torch
 from curate.errors import ModelError
 from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.reference.conventions.framing import UNFRAMED, TextFrame
-from curate.reference.forward_pass import batches
+from curate.reference.forward_pass import batches, shared_beginnings
 from curate.reference.forward_pass.batches import PreparedBatch, ScoringPack
 from curate.reference.forward_pass.device_transfer import PendingResult
 from curate.reference.forward_pass.forward import CausalModel, is_out_of_memory
@@ -151,10 +151,7 @@ class CausalReference:
                 while waiting:
                     windows = waiting.pop()
                     with profiler.span("pack"):
-                        runner = self.runner
-                        pack = batches.build_pack(
-                            prepared, windows, runner.layout, self.prefix, runner.sizes, runner.fill_from
-                        )
+                        pack = self._build_pack(prepared, windows)
                     try:
                         pending = start(pack)
                     except (RuntimeError, MemoryError) as error:
@@ -180,9 +177,22 @@ class CausalReference:
 
     def _split(self, prepared: PreparedBatch, windows: Int64Array) -> list[Int64Array]:
         """Return these windows in packs, the first pack last."""
+        if self._shares_beginnings(prepared):
+            return shared_beginnings.split_sharing(prepared, windows, self.prefix, self.pack_tokens)[::-1]
         lengths = prepared.lengths[windows]
         packs = batches.split_windows(lengths, self.runner.layout, self.pack_tokens, self.runner.sizes)
         return [windows[part] for part in reversed(packs)]
+
+    def _build_pack(self, prepared: PreparedBatch, windows: Int64Array) -> ScoringPack:
+        """Return the arrays of one forward pass over some windows."""
+        if self._shares_beginnings(prepared):
+            return shared_beginnings.build_sharing_pack(prepared, windows, self.prefix)
+        runner = self.runner
+        return batches.build_pack(prepared, windows, runner.layout, self.prefix, runner.sizes, runner.fill_from)
+
+    def _shares_beginnings(self, prepared: PreparedBatch) -> bool:
+        """Return whether packs read beginnings once: where they are not filled up to fixed sizes, as on a CPU."""
+        return prepared.begins_alike and self.runner.layout == "packed" and not self.runner.sizes
 
     def _smaller(
         self, pack: ScoringPack, waiting: list[Int64Array], prepared: PreparedBatch, error: BaseException

@@ -2,7 +2,8 @@
 
 A conversation with several answers is one sequence, read once for all of them; an answer without its question is
 another sequence. They are read as ``score`` reads texts: the prefix token first, windows of which each scores its
-tokens once, packs, the layout that the self-check chose, chunks of the head.
+tokens once, packs, the layout that the self-check chose, chunks of the head. What sequences have in common from their
+beginnings on is read once where they share a pack (``shared_beginnings``).
 """
 
 from collections.abc import Callable, Sequence
@@ -54,10 +55,11 @@ def measure_sequences(
     prepared, begins = prepare_sequences(reference, sequences)
     nats, ranks = np.full(len(prepared.ids), np.nan), np.zeros(len(prepared.ids), np.int64)
     for pack, (nats_N, ranks_N) in reference.passes(prepared, reference.runner.start_ranks):
-        nats[pack.at_N], ranks[pack.at_N] = nats_N, ranks_N
+        copies = slice(None) if pack.spread is None else pack.spread.copies
+        nats[pack.at_N], ranks[pack.at_N] = nats_N[copies], ranks_N[copies]
         reference.count(pack)
         if advance is not None:
-            advance(pack.tokens, int(prepared.lengths[pack.windows].sum()))
+            advance(len(pack.at_N), int(prepared.lengths[pack.windows].sum()))
     windows = np.bincount(prepared.owners, minlength=len(sequences))
     return [
         ScoredSequence(nats[begin : begin + len(each.ids)], ranks[begin : begin + len(each.ids)], int(windows[number]))
@@ -102,6 +104,7 @@ def prepare_sequences(
         firsts=np.full(count, np.nan),
         peaks=np.full(count, np.nan),
         is_scored=np.concatenate([np.zeros(0, np.bool_), *is_scored]),
+        begins_alike=True,
     ), begins
 
 

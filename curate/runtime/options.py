@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import typer
-from typer.models import ParameterInfo
+from typer.models import ArgumentInfo, ParameterInfo
 
 from curate.errors import UsageError
+from curate.runtime import calls
 from curate.runtime.choices import Dtype, Prefix, check_choice, choices_of
 from curate.runtime.disk import claims
 
@@ -149,6 +150,8 @@ def verb_function(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         signature = inspect.signature(function)
         parameters, names = signature.parameters, tuple(signature.parameters)
         choices = {name: found for name in names if (found := choices_of(parameters[name].annotation))}
+        arguments = tuple(name for name in names if _is_argument(parameters[name].annotation))
+        defaults = {name: one.default for name, one in parameters.items() if one.default is not one.empty}
 
         def read(name: str, value: Any) -> Any:
             if name not in parameters:
@@ -164,7 +167,11 @@ def verb_function(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     _translate(kwargs, old, new, names[: len(args)])
             positional = [read(name, value) for name, value in zip(names, args, strict=False)]
             named = {name: read(name, value) for name, value in kwargs.items()}
-            with claims.scope():
+            given = {name: value for name, value in named.items() if name in parameters}
+            call = calls.VerbCall(
+                function.__name__, dict(zip(names, positional, strict=False)) | given, arguments, defaults
+            )
+            with claims.scope(), calls.under_way(call):
                 return function(*positional, *args[len(names) :], **named)  # type: ignore[arg-type]
 
         plain = [one.replace(annotation=_plain_type(one.annotation)) for one in parameters.values()]
@@ -181,6 +188,11 @@ def _members_of(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) is Annotated:
         return _members_of(get_args(annotation)[0])
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _is_argument(annotation: Any) -> bool:
+    """Return whether a parameter is typed without an option."""
+    return any(isinstance(one, ArgumentInfo) for one in get_args(annotation)[1:])
 
 
 def takes_commas(annotation: Any) -> bool:

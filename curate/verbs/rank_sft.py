@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from curate.errors import UsageError
+from curate.runtime.calls import repeat_command
 from curate.runtime.options import (
     COMMAS,
     DeviceOption,
@@ -65,6 +66,16 @@ def rank_sft(
     ] = None,
     messages_field: Annotated[
         str | None, typer.Option(help="Column of the messages, or NAME=COLUMN.  [default: detected]"), COMMAS
+    ] = None,
+    role_field: Annotated[
+        str | None,
+        typer.Option(help="Key of a message that says who speaks, or NAME=KEY.  [default: role, from]"),
+        COMMAS,
+    ] = None,
+    content_field: Annotated[
+        str | None,
+        typer.Option(help="Key of a message with what is said, or NAME=KEY.  [default: content, value, text]"),
+        COMMAS,
     ] = None,
     role: Annotated[
         str | None,
@@ -155,7 +166,15 @@ def rank_sft(
     options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap, apart, set_aside)
     variants = list_variants(model, models, template)
     datasets = as_list(data)
-    fields = name_fields(list(name_sets(datasets)), prompt_field, response_field, messages_field, role)
+    fields = name_fields(
+        list(name_sets(datasets)),
+        prompt_field=prompt_field,
+        response_field=response_field,
+        messages_field=messages_field,
+        role_field=role_field,
+        content_field=content_field,
+        role=role,
+    )
     check_schema(schema, fields.values())
     sets = open_sets(datasets, schema, on_error, fields)
     if show_mask is not None:
@@ -187,9 +206,8 @@ def check_schema(schema: str | None, fields: "Iterable[FieldNames]") -> None:
     for one in fields:
         if schema is not None and one.schema is not None:
             option = next(OPTIONS[key] for key in ("messages", "prompt", "response") if getattr(one, key))
-            raise UsageError(
-                f"--schema and {option} are both given; named columns have their own", "leave out --schema"
-            )
+            message = f"--schema and {option} are both given; named columns have their own"
+            raise UsageError(message, repeat_command("rank_sft", schema=None))
 
 
 def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int | None) -> str:
@@ -197,9 +215,11 @@ def check_ranking_options(by: str, sample_size: int, draws: int, show_mask: int 
     from curate.sft.ranking.measures import SHORT_NAMES
 
     if sample_size < 0:
-        raise UsageError(f"--sample-size must be 0 (all examples) or more, not {sample_size}", "--sample-size 1000")
+        message = f"--sample-size must be 0 (all examples) or more, not {sample_size}"
+        raise UsageError(message, repeat_command("rank_sft", sample_size=None))
     if draws < LEAST_DRAWS:
-        raise UsageError(f"--draws must be at least {LEAST_DRAWS} to give intervals, not {draws}", "--draws 1000")
+        message = f"--draws must be at least {LEAST_DRAWS} to give intervals, not {draws}"
+        raise UsageError(message, repeat_command("rank_sft", draws=LEAST_DRAWS))
     if show_mask is not None and show_mask < 1:
-        raise UsageError(f"--show-mask must be at least 1, not {show_mask}", "--show-mask 2")
+        raise UsageError(f"--show-mask must be at least 1, not {show_mask}", repeat_command("rank_sft", show_mask=2))
     return SHORT_NAMES.get(by, by)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from curate.errors import TableError, UsageError
+from curate.runtime.calls import repeat_command
 from curate.runtime.options import (
     DryRunOption,
     RunOption,
@@ -63,7 +64,8 @@ def choose_criterion(by: str, rate: float | None, tokens: str | int | None) -> "
 
     if by == "per-prompt":
         if rate is not None or tokens is not None:
-            raise UsageError("--by per-prompt keeps one answer for each prompt", "leave out --rate and --tokens")
+            hint = repeat_command("select_sft", rate=None, tokens=None)
+            raise UsageError("--by per-prompt keeps one answer for each prompt", hint)
         return FilterOptions(keep="0:100", by="best_of_prompt")
     criterion = {
         "ifd": FilterOptions(keep="high", by="ifd_below_1", rate=IFD_RATE),
@@ -71,7 +73,7 @@ def choose_criterion(by: str, rate: float | None, tokens: str | int | None) -> "
         "middle": FilterOptions(keep="middle", rate=HALF),
     }[by]
     if rate is not None and tokens is not None:
-        raise UsageError("--rate and --tokens both set how much to keep", "leave one of them out")
+        raise UsageError("--rate and --tokens both set how much to keep", repeat_command("select_sft", tokens=None))
     if tokens is not None:
         return replace(criterion, rate=None, tokens=tokens)
     return criterion if rate is None else replace(criterion, rate=rate)

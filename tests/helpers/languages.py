@@ -1,4 +1,4 @@
-"""The same dozen questions and answers in five languages, written for the tests of rankings (``languages.jsonl``)."""
+"""The same dozen questions and answers in ten languages, written for the tests of rankings (``languages.jsonl``)."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 ROWS = [json.loads(line) for line in Path(__file__).with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
 SETS = {
     code: [(row["question"], row["answer"]) for row in ROWS if row["language"] == code]
-    for code in ("en", "de", "ru", "zh", "tr")
+    for code in ("en", "de", "ru", "zh", "tr", "es", "it", "pt", "nl", "fr")
 }
 """Pairs of question and answer, by language."""
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.sft.measuring.reader import RankingOptions
+from curate.sft.ranking.languages import DatasetLanguages, LanguageSums
 from curate.sft.ranking.measured_dataset import MeasuredDataset
 from curate.sft.ranking.measures import SUMS
 from curate.sft.ranking.session import RankingSession
@@ -35,13 +36,22 @@ def shift_nats(population, nats):
     return population | {"nats": population["nats"] + nats * population["tokens"]}
 
 
-class SimulatedSession(RankingSession):
-    """A session whose datasets are drawn from populations, by name, with ``most`` examples each."""
+def in_language(code, bits=1.0, tokens=0.25):
+    """A dataset of a language with so many bits and tokens a letter."""
+    return DatasetLanguages({code: LanguageSums(40, bits * 1000, tokens * 1000, 1000, 1000)})
 
-    def __init__(self, populations, generator, first=40, most=640, by="perplexity"):
+
+class SimulatedSession(RankingSession):
+    """A session whose datasets are drawn from populations, by name, with ``most`` examples each.
+
+    ``languages`` has those of the datasets whose language is known.
+    """
+
+    def __init__(self, populations, generator, first=40, most=640, by="perplexity", languages=()):
         options = RankingOptions(sample=first, seed=int(generator.integers(2**31)), draws=100, by=by)
         super().__init__([SimpleNamespace(name=name) for name in populations], None, options)
         self.most = most
+        self.language_of = dict(languages)
         self.sums = {name: draw_examples(sums, most, generator) for name, sums in populations.items()}
         for name in populations:
             self.draw(name, first)
@@ -53,7 +63,10 @@ class SimulatedSession(RankingSession):
         counts = {name: len(sample.examples) for name, sample in self.samples.items()}
         return {
             name: MeasuredDataset(
-                name, {column: values[: counts[name]] for column, values in sums.items()}, np.arange(counts[name])
+                name,
+                {column: values[: counts[name]] for column, values in sums.items()},
+                np.arange(counts[name]),
+                self.language_of.get(name, DatasetLanguages()),
             )
             for name, sums in self.sums.items()
         }

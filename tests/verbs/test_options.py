@@ -111,6 +111,7 @@ COMMA_LISTS = {
     "bucket within", "decontaminate eval_fields", "filter within", "rank_sft models", "rank_sft template",
     "report percentiles", "score carry", "score devices", "score signals",
     "rank_sft prompt_field", "rank_sft response_field", "rank_sft messages_field", "rank_sft role",
+    "rank_sft role_field", "rank_sft content_field",
 }  # fmt: skip
 
 

@@ -151,8 +151,8 @@ def test_rows_in_two_languages_are_one_dataset_with_a_warning(tmp_path):
 def test_an_option_of_words_may_be_typed_again_and_none_is_lost(tmp_path, monkeypatch):
     seen = {}
 
-    def look(names, *options):
-        seen.update(enumerate(options))
+    def look(names, **options):
+        seen.update(options)
         raise UsageError("seen")
 
     monkeypatch.setattr("curate.sft.datasets.name_fields", look)
@@ -167,4 +167,5 @@ def test_an_option_of_words_may_be_typed_again_and_none_is_lost(tmp_path, monkey
         "bot=assistant",
     ]
     done = CliRunner().invoke(app, ["rank-sft", "a.jsonl", "b.jsonl", *typed])
-    assert done.exit_code == 2 and seen[0] == "a=task,more,b=ask" and seen[3] == "kunde=user,bot=assistant"
+    assert done.exit_code == 2 and seen["prompt_field"] == "a=task,more,b=ask"
+    assert seen["role"] == "kunde=user,bot=assistant"

@@ -96,9 +96,12 @@ def test_filter_may_ask_for_the_same_numbers(run):
     ],
 )
 def test_options_that_contradict_one_another_or_are_out_of_range_are_refused(run, options, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as raised:
         curate.select_sft(run=run, **options)
     assert not open_run(run).filter.exists()
+    if "by" in options and "rate" in options:
+        kept_rate = "" if options["by"] == "per-prompt" else " --rate 0.5"
+        assert raised.value.hint == f"curate select-sft --run {run} --by {options['by']}{kept_rate}"
 
 
 def test_a_run_without_numbers_of_examples_is_refused_with_the_command_that_makes_one(run, tmp_path):

@@ -2,6 +2,7 @@
 
     FieldNames(prompt=("task", "details"), response=("reply",))      as instruction, input and output of alpaca
     FieldNames(messages=("dialogue",), roles=(("kunde", "user"),))   as messages
+    FieldNames(messages=("turns",), role_key=("who",), content_key=("said",))
 
 ``rename_row`` is all of it: the readers of the schemas know nothing of other names. ``spell`` writes them behind the
 name of a schema, as in ``alpaca?prompt=task&response=reply``, so that a text field says them too.
@@ -14,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from curate.corpus.chat.messages import CONTENT_KEYS, MESSAGE_COLUMNS, ROLE_KEYS, describe_value
+from curate.corpus.chat.messages import CONTENT_KEYS, MESSAGE_COLUMNS, ROLE_KEYS, STANDARD, describe_value
 from curate.corpus.chat.pairs import PAIRS, PREFERENCE
 from curate.corpus.chat.types import ConversationError
 from curate.corpus.chat.written import read_python_list, read_transcript
@@ -47,6 +48,10 @@ class FieldNames:
     """Columns of answers; several are an answer each."""
     messages: tuple[str, ...] = ()
     """The column of messages, alone."""
+    role_key: tuple[str, ...] = ()
+    """The key of a message that says who speaks, alone; or a path with dots within the message."""
+    content_key: tuple[str, ...] = ()
+    """The key of a message that holds what is said, likewise."""
     roles: tuple[tuple[str, str], ...] = ()
     """Pairs of a role as the dataset has it, in lower case, and system, user, assistant or tool."""
     transcripts: tuple[str, ...] = ()
@@ -102,14 +107,14 @@ def rename_row(row: Mapping[str, Any], names: FieldNames) -> Mapping[str, Any]:
     if names.schema is not None:
         renamed = {key: value for key, value in row.items() if key not in READ and key not in names.columns}
         if names.messages:
-            renamed[MESSAGES] = list_messages(take(row, names.messages[:1])[0], names.messages[0])
+            renamed[MESSAGES] = list_messages(take(row, names.messages[:1])[0], names.messages[0], names)
         else:
             asked, answered = take(row, names.prompt), take(row, names.response)
             renamed |= dict(zip(ASKED, asked, strict=False)) | dict(zip(ANSWERED, answered, strict=False))
     for column in names.transcripts:
         text = renamed.get(column)
         renamed[column] = (read_transcript(text) or text) if isinstance(text, str) else text
-    return rename_roles(renamed, dict(names.roles)) if names.roles else renamed
+    return rename_messages(renamed, names) if names.roles or names.role_key or names.content_key else renamed
 
 
 def take(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
@@ -127,11 +132,12 @@ def find_value(row: Mapping[str, Any], name: str) -> Any:
     return None if value is MISSING and row.get(name.split(".")[0], MISSING) is None else value
 
 
-def list_messages(value: object, column: str) -> object:
+def list_messages(value: object, column: str, names: FieldNames = NO_NAMES) -> object:
     """Return the messages of a column that the user names, in any form that says who speaks.
 
-    Those are messages, a string of them, a transcript, an object of lists (``{"role": […], "content": […]}``), and a
-    list of strings, of which the user says the first and the assistant every second. Raises ConversationError for a
+    Those are messages, a string of them, a transcript, an object of lists (``{"role": […], "content": […]}``), objects
+    with a text for each role (``{"user": …, "assistant": …}``), and a list of strings, of which the user says the first
+    and the assistant every second. ``names`` has the keys and roles that the user names. Raises ConversationError for a
     string that is none of these.
     """
     if isinstance(value, str):
@@ -146,7 +152,8 @@ def list_messages(value: object, column: str) -> object:
         return value
     if value and all(isinstance(one, str) for one in value):
         return [{"role": ALTERNATING[at % 2], "content": one} for at, one in enumerate(value)]
-    return [rename_keys(one) for one in value]
+    known = STANDARD | dict(names.roles)
+    return [message for one in value for message in split_exchange(rename_keys(name_keys(one, names)), known)]
 
 
 def parse_json_list(text: str) -> object:
@@ -172,21 +179,50 @@ def rename_keys(message: object) -> object:
         return message
     renamed = dict(message)
     for known, others in ((ROLE_KEYS, OTHER_ROLE_KEYS), (CONTENT_KEYS, OTHER_CONTENT_KEYS)):
-        other = next((key for key in others if renamed.get(key) is not None), None)
+        other = next((key for key in others if not isinstance(renamed.get(key), Mapping | None)), None)
         if other is not None and all(renamed.get(key) is None for key in known):
             renamed[known[0]] = renamed.pop(other)
     return renamed
 
 
-def rename_roles(row: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
-    """Return a row with the standard roles in every column that holds messages, read from a string where it is one."""
+def name_keys(message: object, names: FieldNames) -> object:
+    """Return a message with role and content where the user names other keys for these; a number as a text."""
+    if not isinstance(message, Mapping):
+        return message
+    renamed = dict(message)
+    for named, known in ((names.role_key, ROLE_KEYS), (names.content_key, CONTENT_KEYS)):
+        value = find_value(message, named[0]) if named else MISSING
+        if value is MISSING:
+            continue
+        for key in (*known, named[0].split(".")[0]):
+            renamed.pop(key, None)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        renamed[known[0]] = str(value) if is_number else value
+    return renamed
+
+
+def split_exchange(message: object, roles: Mapping[str, str]) -> list[object]:
+    """Return a message for each role that is a key of an object without role and content; another one as it is."""
+    if not isinstance(message, Mapping) or any(key in message for key in (*ROLE_KEYS, *CONTENT_KEYS)):
+        return [message]
+    turns = [
+        {"role": key.strip(), "content": value}
+        for key, value in message.items()
+        if isinstance(key, str) and isinstance(value, str) and key.strip().lower() in roles
+    ]
+    return [*turns] or [message]
+
+
+def rename_messages(row: Mapping[str, Any], names: FieldNames) -> dict[str, Any]:
+    """Return a row with the standard keys and roles in every column of messages, read from a string where it is one."""
+    roles = dict(names.roles)
     renamed = dict(row)
     for column in (*SPOKEN, *PREFERENCE.asked):
         value = renamed.get(column)
         if isinstance(value, str):
             value = parse_json_list(value) or read_python_list(value)
         if isinstance(value, list | tuple):
-            renamed[column] = [rename_role(message, roles) for message in value]
+            renamed[column] = [rename_role(name_keys(message, names), roles) for message in value]
     return renamed
 
 

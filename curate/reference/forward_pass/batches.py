@@ -60,6 +60,20 @@ class PreparedBatch:
     """W: tokens of padding in front of the text, which attention does not see. None: no window has any."""
     shares: Float64Array | None = None
     """W: the share of a window's nats that counts. None: all of them."""
+    begins_alike: bool = False
+    """Whether windows may begin alike, so that packs read their beginnings once (``shared_beginnings``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadIndex:
+    """Where the windows of a pack lie whose beginnings stand in it once. T positions, E inputs of all windows."""
+
+    spread_E: Int64Array
+    """E: the position of each input of each window, window by window."""
+    kept_T: Int64Array
+    """T: the input, among E, by which each position is computed."""
+    copies: Int64Array
+    """One for each of ``ScoringPack.at_N``: its prediction among those that are computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,8 @@ class ScoringPack:
     """Index of each target in ``PreparedBatch.ids``."""
     seen_BL: Int64Array | None = None
     """1 for the positions that attention sees, 0 for padding. None: whatever is before a position."""
+    spread: SpreadIndex | None = None
+    """Where windows share their beginnings; ``edges`` are then those of the windows spread out. None: they do not."""
 
     @property
     def tokens(self) -> int:

@@ -101,6 +101,9 @@ class CausalModel:
         if pack.edges is not None:
             edges = pack.edges.tolist()
             bounds = packed_attention.DocumentBounds(edges, arrays.edges, self.fused_attention)
+            if pack.spread is not None:
+                bounds.spread = torch.from_numpy(pack.spread.spread_E).to(self.device)
+                bounds.kept = torch.from_numpy(pack.spread.kept_T).to(self.device)
         with (
             torch.inference_mode(),
             packed_attention.attend_within(bounds),

@@ -42,6 +42,10 @@ class DocumentBounds:
     """The same as int32 on CUDA, where one kernel handles all documents; None: a call for each run of equals."""
     fused: bool = False
     """Whether that kernel is ours (``document_attention``), where it fits, and not torch's."""
+    spread: torch.Tensor | None = None
+    """Where documents share beginnings, the position of each token of each document; ``edges`` are of these tokens."""
+    kept: torch.Tensor | None = None
+    """With ``spread``, the token by which each position of the pack is computed."""
     _runs: list[tuple[int, int, int]] | None = None
     _longest: int = 0
 
@@ -136,6 +140,24 @@ def _attend(
     if bounds is None:
         out = _document(query, key, value, scale, window, softcap, sinks)
         return out.transpose(1, 2).contiguous()
+    if bounds.spread is None or bounds.kept is None:
+        return _attend_documents(bounds, query, key, value, scale, window, softcap, sinks)
+    query, key, value = (each.index_select(2, bounds.spread) for each in (query, key, value))
+    out_1EHK = _attend_documents(bounds, query, key, value, scale, window, softcap, sinks)
+    return out_1EHK.index_select(1, bounds.kept)
+
+
+def _attend_documents(
+    bounds: DocumentBounds,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """Attend in documents end to end.  → B×T×H×K"""
     edges = bounds.edges_device
     if edges is not None and softcap is None and sinks is None and query.dtype != torch.float32:
         query_THK, key_TGK, value_TGK = (each[0].transpose(0, 1) for each in (query, key, value))

@@ -20,6 +20,7 @@ from typing import IO, Any
 from jinja2.sandbox import MAX_RANGE
 
 from curate.errors import UsageError
+from curate.runtime.calls import repeat_command
 from curate.runtime.work.interrupts import ignore_signals
 
 SECONDS = 5
@@ -64,7 +65,7 @@ class GuardedRenderer:
         return value
 
     def _make_error(self, limit: str) -> UsageError:
-        hint = "correct the Jinja, or use --template plain, chatml or the path of a .jinja file"
+        hint = repeat_command("rank_sft", template="plain")
         return UsageError(f"{self.name}: rendering a conversation {limit}", hint)
 
 

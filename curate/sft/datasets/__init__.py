@@ -6,9 +6,10 @@
 
 Every row is counted: it gives examples, or is refused since there is nothing to learn, or is unreadable.
 
-names     NAME=PATH, names from paths    reading       rows as examples, reasons
-sampling  the sample                     strata        the order in which examples are drawn
-fields    options that name columns      recognition   the schema by the first rows, or what was found in its place
+names     NAME=PATH, names from paths    reading           rows as examples, reasons
+sampling  the sample                     strata            the order in which examples are drawn
+fields    options that name columns      recognition       the schema by the first rows (dataset_start)
+mending   errors about columns, with the command that mends them, from column_guesses and message_guesses
 """
 
 from curate.sft.datasets.fields import name_fields

@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import count
 from urllib.parse import urlsplit
 
 from curate.corpus.files.decompression import COMPRESSIONS
@@ -14,6 +15,7 @@ from curate.corpus.files.hub import parse_hub_name
 from curate.corpus.files.sources import MAGIC_CHARACTERS, SUFFIX_TO_FORMAT
 from curate.corpus.files.streams import is_url
 from curate.errors import UsageError
+from curate.runtime.calls import repeat_command
 
 SUFFIXES = re.compile(f"({'|'.join(map(re.escape, [*SUFFIX_TO_FORMAT, *COMPRESSIONS]))})+$", re.IGNORECASE)
 NAME = re.compile(r"[\w.-]+")
@@ -28,11 +30,14 @@ def name_sets(data: Sequence[str]) -> dict[str, str]:
     if isinstance(data, str) or not data:
         raise UsageError("no dataset is given", "curate rank-sft DATA… --model BASE")
     split = [split_name(str(argument)) for argument in data]
-    refuse_repeated_paths([path for _, path in split])
+    refuse_repeated_paths([path for _, path in split], data)
     given = [name for name, _ in split if name is not None]
     if twice := [name for name, count in Counter(given).items() if count > 1]:
-        raise UsageError(f"two datasets are named {twice[0]}", "give each a different name: NAME=PATH")
-    names = iter(find_unique_names([path for name, path in split if name is None], given))
+        raise UsageError(f"two datasets are named {twice[0]}", repeat_renamed(data, twice[0]))
+    try:
+        names = iter(find_unique_names([path for name, path in split if name is None], given))
+    except NameClashError as clash:
+        raise UsageError(str(clash), repeat_renamed(data, clash.name)) from clash
     return {next(names) if name is None else name: path for name, path in split}
 
 
@@ -49,22 +54,57 @@ def is_name(text: str) -> bool:
     return NAME.fullmatch(text) is not None
 
 
-def refuse_repeated_paths(paths: Sequence[str]) -> None:
-    """Raise UsageError where two paths lead to one file, through links too."""
+def refuse_repeated_paths(paths: Sequence[str], data: Sequence[str]) -> None:
+    """Raise UsageError where two paths lead to one file, through links too; ``data`` are the arguments."""
     seen: dict[str, str] = {}
     for path in paths:
-        expanded = os.path.expanduser(path)
-        real = os.path.realpath(expanded) if os.path.lexists(expanded) else path
+        real = find_real(path)
         if real in seen:
             also = "" if seen[real] == path else f" (as {seen[real]} too)"
-            raise UsageError(f"{path} is given twice{also}", "give each dataset once")
+            raise UsageError(f"{path} is given twice{also}", repeat_command("rank_sft", data=_drop_repeated(data)))
         seen[real] = path
+
+
+def find_real(path: str) -> str:
+    """Return the file that a path leads to; the path itself where there is none."""
+    expanded = os.path.expanduser(path)
+    return os.path.realpath(expanded) if os.path.lexists(expanded) else path
+
+
+def _drop_repeated(data: Sequence[str]) -> list[str]:
+    """Return the arguments without those whose file an earlier one has."""
+    first: dict[str, str] = {}
+    for argument in data:
+        first.setdefault(find_real(split_name(argument)[1]), argument)
+    return list(first.values())
+
+
+class NameClashError(ValueError):
+    """Two datasets have no names that differ; ``name`` is one of both."""
+
+    def __init__(self, name: str):
+        super().__init__(f"two datasets are named {name}")
+        self.name = name
+
+
+def repeat_renamed(data: Sequence[str], name: str) -> str:
+    """Return the command under way with numbers behind a name that several datasets have."""
+    numbers = count(1)
+    stem = re.sub(r"[^\w.-]+", "-", name)
+    split = [split_name(str(argument)) for argument in data]
+    return repeat_command(
+        "rank_sft",
+        data=[
+            f"{stem}-{next(numbers)}={path}" if name in (own, *list_candidates(path)) else str(argument)
+            for argument, (own, path) in zip(data, split, strict=True)
+        ],
+    )
 
 
 def find_unique_names(paths: Sequence[str], taken: Sequence[str]) -> list[str]:
     """Return a name for each path: its first candidate; names that clash move on to the next, until all differ.
 
-    Raises UsageError where the candidates are used up.
+    Raises NameClashError where the candidates are used up.
     """
     candidates = [list(dict.fromkeys(list_candidates(path))) for path in paths]
     levels = [0] * len(paths)
@@ -76,7 +116,7 @@ def find_unique_names(paths: Sequence[str], taken: Sequence[str]) -> list[str]:
             return names
         free = [index for index in clashing if levels[index] + 1 < len(candidates[index])]
         if not free:
-            raise UsageError(f"two datasets are named {names[clashing[0]]}", "give one a name: NAME=PATH")
+            raise NameClashError(names[clashing[0]])
         for index in free:
             levels[index] += 1
 

@@ -10,24 +10,17 @@ from typing import Any
 from curate.corpus import Corpus, RawRow, open_records
 from curate.corpus.chat.detect import detect_schema
 from curate.corpus.chat.messages import ROLE_KEYS
-from curate.corpus.chat.named_columns import NO_NAMES, SPOKEN, FieldNames, find_value, rename_row, spell
+from curate.corpus.chat.named_columns import NO_NAMES, FieldNames, rename_row, spell
 from curate.corpus.chat.rows import list_columns
 from curate.corpus.chat.schemas import SCHEMAS
 from curate.corpus.chat.types import ConversationError
 from curate.errors import CorpusError, RowError, UsageError
-from curate.runtime.text import command, quote_path, quote_word
+from curate.runtime.calls import find_call, repeat_command
+from curate.sft.datasets.dataset_start import read_start
 from curate.sft.datasets.fields import complete_fields
+from curate.sft.datasets.mending import leave_out, require_both, require_named, suggest_command
 from curate.sft.datasets.names import name_sets
-from curate.sft.datasets.recognition import (
-    are_messages,
-    find_schema,
-    find_transcripts,
-    holds_messages,
-    keep_filled,
-    read_start,
-    require_named,
-    suggest_roles,
-)
+from curate.sft.datasets.recognition import choose_schema, find_schema, find_transcripts, keep_filled
 from curate.sft.examples import NO_TURNS, Example, NothingToLearnError, read_examples
 
 LOCATIONS = 3
@@ -123,7 +116,7 @@ def open_set(
     """
     if schema is not None and schema not in SCHEMAS:
         raise UsageError(
-            f"--schema must be one of {', '.join(SCHEMAS)}, not {schema}", "leave --schema out to detect it"
+            f"--schema must be one of {', '.join(SCHEMAS)}, not {schema}", repeat_command("rank_sft", schema=None)
         )
     if name is None:
         ((name, data),) = name_sets([data]).items()
@@ -131,12 +124,13 @@ def open_set(
     start = read_start(corpus)
     if schema is None and not start.rows:
         if start.reason is not None:
-            raise CorpusError(f"{name}: none of its rows can be read; the first: {start.reason}")
-        raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row")
+            raise CorpusError(f"{name}: none of its rows can be read; the first: {start.reason}", leave_out(name))
+        raise CorpusError(f"{name} is empty: {' '.join(corpus.paths)} holds no row", leave_out(name))
     given = fields.schema
     if given is not None:
-        fields = complete_fields(fields, start.columns, name)
-        require_named(name, start, fields)
+        fields = complete_fields(fields, start.columns)
+        require_named(name, data, start, fields, choose_schema(start.columns, start.rows) is not None)
+        require_both(name, data, start, fields)
     known = given or schema
     if known is None:
         known, fields = find_schema(name, data, start, fields)
@@ -194,7 +188,7 @@ def read_row(row: RawRow, dataset: InstructionSet, counts: RowCounts) -> RowOutc
             if error.location.rpartition(".")[2] in ROLE_KEYS:
                 key += "; --role OWN=STANDARD names others"
     if dataset.corpus.on_error == "stop":
-        raise RowError(f"{location}: {cause}", "--on-error quarantine counts such rows and goes on")
+        raise RowError(f"{location}: {cause}", repeat_command("rank_sft", on_error=None))
     count_reason(counts.unreadable, re.sub(r"\d+", "N", key), f"{location}: {cause}")
     return None
 
@@ -248,26 +242,19 @@ def read_by(record: Mapping[str, object], schema: str) -> RowOutcome:
 def explain_no_example(dataset: InstructionSet, counts: RowCounts) -> CorpusError:
     """Return the error for a dataset without examples: counts of its rows, its columns, and the expected columns."""
     if not counts.rows:
-        return CorpusError(f"{dataset.name} is empty: {' '.join(dataset.corpus.paths)} holds no row")
+        message = f"{dataset.name} is empty: {' '.join(dataset.corpus.paths)} holds no row"
+        return CorpusError(message, leave_out(dataset.name))
     reasons = [*counts.refused.items(), *counts.unreadable.items()]
     listed = "; ".join(f"{rows.count} × {reason} ({rows.locations[0]})" for reason, rows in reasons[:5])
     columns = ", ".join(dataset.corpus.columns[:20]) or "none"
     rows = f"{counts.rows} row{'s' if counts.rows != 1 else ''}"
     message = f"{dataset.name}: no example in {rows}: {listed}; the columns are: {columns}"
-    if option := suggest_option(dataset):
-        return CorpusError(message, command(f"rank-sft {quote_path(dataset.corpus.paths[0])}{option}"))
+    path = dataset.corpus.paths[0]
+    if hint := suggest_command(dataset.name, read_start(dataset.corpus), dataset.fields, path):
+        return CorpusError(message, hint)
+    call = find_call("rank_sft")
+    if call is not None and call.values.get("schema"):
+        return CorpusError(message, repeat_command("rank_sft", schema=None))
     taken = ", ".join(list_columns(dataset.spelled_schema))
-    return CorpusError(
-        message, f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}'
-    )
-
-
-def suggest_option(dataset: InstructionSet) -> str:
-    """Return the options by which the messages of a dataset could be read, as typed; the empty string for none."""
-    start = read_start(dataset.corpus)
-    column = next((name for name in (*dataset.fields.messages, *SPOKEN) if name in start.columns), None)
-    values = [] if column is None else [find_value(row, column) for row in start.rows]
-    if column is None or dataset.fields.roles or not holds_messages(values):
-        return ""
-    roles = suggest_roles(values)
-    return roles if roles and are_messages(values) else f" --messages-field {quote_word(column)}{roles}"
+    known = f'the schema "{dataset.schema}" reads {taken}; choose another with --schema: {", ".join(SCHEMAS)}'
+    return CorpusError(message, leave_out(dataset.name) or known)

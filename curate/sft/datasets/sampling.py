@@ -14,6 +14,7 @@ import orjson
 import xxhash
 
 from curate.errors import CorpusError
+from curate.runtime.calls import repeat_command
 from curate.sft.datasets.reading import DrawnExample, InstructionSet, RowCount, RowCounts, explain_no_example, read_set
 from curate.sft.datasets.strata import order_evenly
 from curate.sft.examples import Example, Which, scored_turns
@@ -122,4 +123,4 @@ def read_drawn(dataset: InstructionSet, index_to_hash: dict[int, int], seed: int
             examples.append(drawn)
         if len(examples) == len(index_to_hash):
             return examples
-    raise CorpusError(f"{dataset.name} changed while it was read", "run the same command again")
+    raise CorpusError(f"{dataset.name} changed while it was read", repeat_command("rank_sft"))

@@ -1,9 +1,11 @@
 """The reader of a model variant: a reference model with the chat template that examples are rendered by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from curate.errors import UsageError
 from curate.reference.protocol import ScoringConfig
+from curate.runtime.calls import repeat_command
 from curate.sft.chat_template.choose import choose_template
 from curate.sft.chat_template.loss_mask import ChatEncoder
 from curate.sft.examples import Which
@@ -54,9 +56,15 @@ def list_variants(model: str, models: str | None, template: str) -> list[ModelVa
     if model != "builtin" or not named:
         named = [model, *named]
     if "none" in named:
-        raise UsageError("--model none measures nothing, and a ranking needs a base model", "--model builtin")
+        raise UsageError("--model none measures nothing, and a ranking needs a base model", _without_none(named))
     templates = [name.strip() for name in template.split(",") if name.strip()] or ["auto"]
     return [ModelVariant(name, kind) for name in dict.fromkeys(named) for kind in dict.fromkeys(templates)]
+
+
+def _without_none(named: Sequence[str]) -> str:
+    """Return the command under way with the models that are named, but for ``none``."""
+    kept = [name for name in named if name != "none"]
+    return repeat_command("rank_sft", model=kept[0] if kept else None, models=",".join(kept[1:]) or None)
 
 
 def open_reader(variant: ModelVariant, reading: ScoringConfig, options: RankingOptions) -> ResponseReader:
@@ -76,7 +84,7 @@ def open_reader(variant: ModelVariant, reading: ScoringConfig, options: RankingO
     overlap = window // 2 if options.overlap is None else options.overlap
     if not 0 <= overlap < window:
         message = f"--overlap must be from 0 to {window - 1} (the window less one), not {overlap}"
-        raise UsageError(message, f"--overlap {window // 2}")
+        raise UsageError(message, repeat_command("rank_sft", overlap=None))
     reference.policy = replace(reference.policy, overlap=overlap)
     reference.identity |= {"overlap": reference.policy.overlap}
     return ResponseReader(reference, template, ChatEncoder(tokenizer), options.turns)

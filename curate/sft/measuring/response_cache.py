@@ -11,6 +11,7 @@ the same, its rows are used and only missing ones are measured. Otherwise the fi
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from curate.errors import TableError, UsageError
 from curate.rundir import parquet
 from curate.rundir.guards import ownership
 from curate.rundir.run import compute_fingerprint
+from curate.runtime.calls import repeat_command
 from curate.runtime.disk.files import check_output_directory, expand_home
 from curate.runtime.published import hide_folders
 from curate.sft.measuring.responses import RESPONSES
@@ -65,7 +67,7 @@ def open_response_cache(out: str) -> ResponseCache:
     """
     path = expand_home(out)
     if os.path.exists(path) and not path.is_dir():
-        raise UsageError(f"--out must be a folder; {out} is a file", "choose another folder with --out")
+        raise UsageError(f"--out must be a folder; {out} is a file", repeat_elsewhere(out))
     check_output_directory(path)
     known = {"ranking.json", "ranking.parquet", "ranking.html", "responses"}
     if path.is_dir():
@@ -73,12 +75,18 @@ def open_response_cache(out: str) -> ResponseCache:
         strange = sorted(name for name in names if name not in known and not name.startswith("."))
         if strange:
             message = f"{out} holds something else than a ranking: {', '.join(strange[:3])}"
-            raise UsageError(message, "choose a new folder with --out")
+            raise UsageError(message, repeat_elsewhere(out))
         foreign = [name for name in names if name in known and not ownership.is_recognised(path / name, {})]
         if foreign:
             message = f"{path / min(foreign)} is there, and curate did not make it"
-            raise UsageError(message, "choose a new folder with --out")
+            raise UsageError(message, repeat_elsewhere(out))
     return ResponseCache(path)
+
+
+def repeat_elsewhere(out: str) -> str:
+    """Return the command under way with a folder for the ranking that is not there yet."""
+    names = (f"{out.rstrip('/')}-{number}" for number in count(2))
+    return repeat_command("rank_sft", out=next(name for name in names if not os.path.lexists(expand_home(name))))
 
 
 def list_keys(responses: pa.Table) -> list[ExampleKey]:

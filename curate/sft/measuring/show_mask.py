@@ -80,7 +80,7 @@ def show_masks(
     Only the tokenizer of the model is loaded. Raises ModelError where none of the examples has a scored token.
     """
     from curate.reference.checkpoints.checkpoint import open_tokenizer
-    from curate.sft.chat_template.choose import choose_template
+    from curate.sft.chat_template.choose import choose_template, repeat_with_other
     from curate.sft.chat_template.loss_mask import ChatEncoder
     from curate.sft.datasets import draw_sample
 
@@ -93,7 +93,7 @@ def show_masks(
         for drawn in draw_sample(dataset, count, options.seed, options.turns).examples
     ]
     if examples and not any(masked.scored for masked in examples):
-        hint = "try another --template: plain, chatml, or a Jinja file"
+        hint = repeat_with_other(tokenizer, variant.template, options.end_of_turn)
         raise ModelError(f"{template.name} leaves nothing to score: {examples[0].reason}", hint)
     return Masks(template.name, template.source, tuple(examples))
 

@@ -58,9 +58,13 @@ def join_few(apart_DD: BoolArray, few_D: Sequence[bool]) -> BoolArray:
     return np.asarray(apart_DD & enough_D[:, None] & enough_D[None, :])
 
 
-def label_groups(groups: Sequence[tuple[int, ...]], count: int) -> list[str]:
-    """Return the letters of the groups of each of ``count`` datasets: a, ab, b …; from the 53rd on (53), (54) …"""
-    names = [LETTERS[number] if number < len(LETTERS) else f"({number + 1})" for number in range(len(groups))]
+def label_groups(groups: Sequence[tuple[int, ...]], count: int, taken: int = 0) -> list[str]:
+    """Return the letters of the groups of each of ``count`` datasets: a, ab, b …; from the 53rd on (53), (54) …
+
+    The first ``taken`` letters are those of other datasets.
+    """
+    numbers = range(taken, taken + len(groups))
+    names = [LETTERS[number] if number < len(LETTERS) else f"({number + 1})" for number in numbers]
     labelled = list(zip(names, groups, strict=True))
     return ["".join(name for name, group in labelled if index in group) for index in range(count)]
 

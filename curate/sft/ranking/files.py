@@ -66,6 +66,8 @@ def flatten_dataset(ranked: RankedDataset, variant: str | None) -> dict[str, Any
         "rank_low": None if ranked.apart else ranked.rank_low,
         "rank_high": None if ranked.apart else ranked.rank_high,
         "rank_apart": ranked.rank if ranked.apart else None,
+        "rank_apart_low": ranked.rank_low if ranked.apart else None,
+        "rank_apart_high": ranked.rank_high if ranked.apart else None,
         "p_best": math.nan if ranked.apart else ranked.best,
         "group": ranked.group,
         "examples": ranked.examples,

@@ -16,6 +16,7 @@ from curate.corpus.chat.named_columns import FieldNames
 from curate.errors import Interrupted, ModelError
 from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
+from curate.sft.chat_template.choose import find_choice, repeat_with_other
 from curate.sft.datasets import DatasetSample, InstructionSet, draw_sample
 from curate.sft.examples import MARKED
 from curate.sft.measuring import response_cache, responses
@@ -89,7 +90,7 @@ class RankingSession:
                 raise Interrupted(message, "the same command goes on from here") from None
         self.restart = False
         for name, table in name_to_responses.items():
-            require_scored_examples(name, table)
+            require_scored_examples(name, table, reader)
         return name_to_responses
 
     def _find_missing(self, reader: ResponseReader, dataset: InstructionSet) -> tuple[pa.Table, list["DrawnExample"]]:
@@ -195,13 +196,13 @@ class RankingSession:
         )
 
 
-def require_scored_examples(name: str, table: pa.Table) -> None:
+def require_scored_examples(name: str, table: pa.Table, reader: ResponseReader) -> None:
     """Raise ModelError where not one drawn example of a dataset was scored: then the template or the model is wrong."""
     if table.num_rows and not pc.any(pc.equal(table["status"], "ok")).as_py():
         reason, count = count_reasons(table).most_common(1)[0]
         message = f"{name}: none of {table.num_rows:,} examples can be scored; {count:,}: {reason}"
-        hint = "try another --template: plain, chatml, or a Jinja file; --show-mask 2 shows what is scored"
-        raise ModelError(message, hint)
+        template = reader.template
+        raise ModelError(message, repeat_with_other(template.tokenizer, find_choice(template), template.end_of_turn))
 
 
 def count_reasons(table: pa.Table) -> Counter[str]:
@@ -228,6 +229,8 @@ def describe_fields(fields: FieldNames) -> str:
     """Return the names that a dataset has for its columns, in brackets behind its schema; nothing without names."""
     parts = [f"{key} in {' and '.join(getattr(fields, key))}" for key in ("messages", "prompt", "response")]
     parts = [part for part, key in zip(parts, ("messages", "prompt", "response"), strict=True) if getattr(fields, key)]
+    keys = (("who speaks", fields.role_key), ("what is said", fields.content_key))
+    parts += [f"{what} in {key[0]}" for what, key in keys if key]
     parts += [f"transcripts in {' and '.join(fields.transcripts)}"] if fields.transcripts else []
     parts += [f"{own} is {standard}" for own, standard in fields.roles]
     return f" ({'; '.join(parts)})" if parts else ""

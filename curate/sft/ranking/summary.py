@@ -253,8 +253,7 @@ class Ranking:
             lines += wrap(f"{datasets[0].name} is first in {format_share(datasets[0].best, 1)} of the draws", " " * 4)
         letters = "".join(ranked.group for ranked in self.table.datasets)
         if len(set(letters)) < len(letters):
-            within = "ranked together " if any(ranked.apart for ranked in self.table.datasets) else ""
-            shared = f"datasets {within}that share a letter cannot be told apart, {self._describe_correction()}"
+            shared = f"datasets that share a letter cannot be told apart, {self._describe_correction()}"
             lines += wrap(shared, " " * 4)
         if self.table.looks > 1:
             held = "ranks, letters and neighbours are corrected for growing samples; the intervals of numbers are not"
@@ -382,6 +381,7 @@ def describe_pair(pair: "NeighbourPair") -> dict[str, Any]:
     return {
         "better": pair.better,
         "worse": pair.worse,
+        "apart_in": pair.language or None,
         "separated": pair.separated,
         "reversed_share": pair.reversed_share,
         "examples": list(pair.examples),

@@ -45,7 +45,7 @@ class RankedDataset:
     best: float
     """The share of bootstrap draws in which it is first; NaN where it is set aside."""
     group: str
-    """Letters; two datasets that share one cannot be told apart."""
+    """Letters; two datasets that share one cannot be told apart. Those ranked apart have letters of their own."""
     flags: tuple[str, ...]
     """What a reader should know before trusting its rank."""
     set_aside: bool
@@ -70,6 +70,8 @@ class NeighbourPair:
     """Examples of better and worse that have numbers."""
     needed: tuple[float, float]
     """Examples of each that would tell them apart in four of five samples; infinite for no difference."""
+    language: str = ""
+    """The language for which both are ranked apart; empty for the ranking itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class RankingTable:
     datasets: tuple[RankedDataset, ...]
     """Best first, then those that are ranked apart, by language, then those that are set aside."""
     pairs: tuple[NeighbourPair, ...]
-    """Neighbours in the ranking, best first."""
+    """Neighbours in the ranking, best first, then those among datasets that are ranked apart."""
     values: dict[str, Float64Array]
     """By measure, the values (D) of the datasets that are ranked, in the order of ``names``."""
     draws: dict[str, Float64Array]
@@ -126,8 +128,9 @@ def rank_measured(
     With ``apart``, datasets in a language that the base does not read are ranked among themselves; with ``set_aside``,
     those that repeat their answers have no rank. Equal values rank in the order in which the datasets are given. The
     draws of a dataset depend on its name, its examples and the seed alone. Ranks, letters and neighbours hold over
-    ``looks`` at growing samples. Where an interval is withheld the draws are NaN, so that nothing is claimed of the
-    dataset by that measure. Raises ValueError for a measure that cannot rank.
+    ``looks`` at growing samples, and over the ranking and those apart, each of which has an equal part of the .05.
+    Where an interval is withheld the draws are NaN, so that nothing is claimed of the dataset by that measure. Raises
+    ValueError for a measure that cannot rank.
     """
     if by not in RANKABLE:
         raise ValueError(f"by must be one of {', '.join(RANKABLE)}, not {by}")
@@ -144,18 +147,20 @@ def rank_measured(
         scores[dataset.name] = intervals.find_intervals(columns, sums)
         drawn[dataset.name] = _find_draws(sums[:, : columns.shape[1]], scores[dataset.name])
     ranked: list[RankedDataset] = []
-    pairs: tuple[NeighbourPair, ...] = ()
+    pairs: list[NeighbourPair] = []
+    tests = looks * max(sum(len(members) > 1 for members in groups.values()), 1)
+    taken = 0
     for language, members in groups.items():
-        comparison = _compare_datasets(members, scores, drawn, by, draws, looks)
-        ranked += _rank_candidates(members, scores, by, comparison, readings, bool(language))
-        if not language:
-            pairs = _compare_neighbours(members, comparison, looks)
+        comparison = _compare_datasets(members, scores, drawn, by, draws, tests)
+        letters, taken = _label_datasets(members, comparison, taken)
+        ranked += _rank_candidates(members, scores, by, comparison, readings, bool(language), letters)
+        pairs += _compare_neighbours(members, comparison, tests, language)
     ranked += [_describe_aside(dataset, scores[dataset.name], by, readings) for dataset in aside]
     names = tuple(dataset.name for dataset in groups[""])
     values_D = {measure: np.array([scores[name][measure].value for name in names], np.float64) for measure in MEASURES}
     draws_BD = {measure: _stack_draws([drawn[name][measure] for name in names], draws) for measure in MEASURES}
     length = agreement.compare_with_length(values_D[by], values_D["response_tokens"])
-    return RankingTable(by, tuple(ranked), pairs, values_D, draws_BD, names, length, looks)
+    return RankingTable(by, tuple(ranked), tuple(pairs), values_D, draws_BD, names, length, looks)
 
 
 def group_by_reading(
@@ -230,6 +235,17 @@ def _compare_datasets(
     return Comparison(*compared, np.argsort(values_D, kind="stable").tolist(), apart_DD)
 
 
+def _label_datasets(candidates: Sequence[MeasuredDataset], comparison: Comparison, taken: int) -> tuple[list[str], int]:
+    """Return the letters of datasets that are ranked together, and how many letters are taken with these.
+
+    A dataset of few examples has no letter of its own.
+    """
+    if list(map(is_few, candidates)) == [True]:
+        return [""], taken
+    groups = agreement.group_datasets(comparison.order, comparison.apart_DD)
+    return agreement.label_groups(groups, len(candidates), taken), taken + len(groups)
+
+
 def _rank_candidates(
     candidates: Sequence[MeasuredDataset],
     scores: Mapping[str, dict[str, Interval]],
@@ -237,14 +253,11 @@ def _rank_candidates(
     comparison: Comparison,
     readings: Mapping[str, LanguageReading],
     apart: bool,
+    letters: Sequence[str],
 ) -> list[RankedDataset]:
-    """Return datasets that are ranked together, best first; one of few examples has no letter of its own."""
+    """Return datasets that are ranked together, best first; ``letters`` are their groups."""
     counts = [len(dataset.answered) for dataset in candidates]
     ranks = bootstrap.find_rank_intervals(comparison.values_D, comparison.draws_BD, comparison.apart_DD)
-    groups = agreement.group_datasets(comparison.order, comparison.apart_DD)
-    letters = agreement.label_groups(groups, len(candidates))
-    if list(map(is_few, candidates)) == [True]:
-        letters = [""]
     return [
         RankedDataset(
             name=candidates[index].name,
@@ -303,7 +316,7 @@ def _share_distinct(dataset: MeasuredDataset) -> float:
 
 
 def _compare_neighbours(
-    candidates: Sequence[MeasuredDataset], comparison: Comparison, looks: int
+    candidates: Sequence[MeasuredDataset], comparison: Comparison, looks: int, language: str
 ) -> tuple[NeighbourPair, ...]:
     counts = [len(dataset.answered) for dataset in candidates]
     few = list(map(is_few, candidates))
@@ -315,6 +328,7 @@ def _compare_neighbours(
             pair.reversed_share,
             (counts[pair.better], counts[pair.worse]),
             require_enough(pair.needed),
+            language,
         )
         for pair in bootstrap.compare_neighbours(
             comparison.values_D, comparison.draws_BD, comparison.order, counts, looks
@@ -379,6 +393,7 @@ def as_record(ranked: RankedDataset) -> dict[str, Any]:
         "rank": None if ranked.apart else ranked.rank,
         "rank_interval": None if ranked.rank is None or ranked.apart else [ranked.rank_low, ranked.rank_high],
         "rank_apart": ranked.rank if ranked.apart else None,
+        "rank_apart_interval": [ranked.rank_low, ranked.rank_high] if ranked.apart else None,
         "p_best": math.nan if ranked.apart else ranked.best,
         "group": ranked.group,
         "scored": ranked.examples,

@@ -82,3 +82,38 @@ def test_a_corpus_is_read_by_a_text_field_with_names(tmp_path):
     )
     turns = [row for documents in corpus.slices() for row in documents.turns]
     assert turns == [tuple(SAID)] * 3
+
+
+WHO = FieldNames(
+    messages=("talk",), role_key=("who",), content_key=("said",), roles=(("1", "user"), ("b", "assistant"))
+)
+
+
+@pytest.mark.parametrize(
+    ("talk", "names"),
+    [
+        ([{"who": 1, "said": "why?", "text": "not this"}, {"who": "B", "said": "so", "from": "x"}], WHO),
+        (
+            [
+                {"author": {"role": role}, "content": {"parts": [text]}}
+                for role, text in (("user", "why?"), ("bot", "so"))
+            ],
+            FieldNames(messages=("talk",), role_key=("author.role",), content_key=("content.parts",)),
+        ),
+        ([{"user": "why?", "assistant": "so", "at": "noon"}], FieldNames(messages=("talk",))),
+        ([{"user": "why?"}, {"bot": "so"}], FieldNames(messages=("talk",))),
+        ([{"b": "so", "1": "why?"}][::-1], WHO),
+    ],
+    ids=["keys", "paths", "exchange", "one_key", "named_roles"],
+)
+def test_keys_of_messages_that_are_named_are_read(talk, names):
+    turns = read({"talk": talk}, names)
+    assert sorted((turn.role, turn.text) for turn in turns) == [("assistant", "so"), ("user", "why?")]
+    assert all(turn.fields is None or not turn.fields.others for turn in turns if names.role_key)
+
+
+def test_keys_are_named_of_a_known_column_too():
+    names = FieldNames(role_key=("who",), content_key=("said",))
+    row = rename_row({"messages": [{"who": "user", "said": "why?"}, {"who": "bot", "said": "so"}]}, names)
+    assert read_turns(row, "messages") == SAID
+    assert read_spelling(spell("messages", names)) == ("messages", names)

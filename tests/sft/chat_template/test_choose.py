@@ -19,6 +19,7 @@ from helpers.chat_templates import (
 
 from curate.corpus.chat.types import Turn
 from curate.errors import UsageError
+from curate.runtime.calls import VerbCall, under_way
 from curate.sft.chat_template.choose import choose_template
 from curate.sft.chat_template.loss_mask import mark_scored
 
@@ -86,3 +87,28 @@ def test_what_cannot_be_a_template_is_said(tmp_path):
     broken.write_text(ZEPHYR)
     with pytest.raises(UsageError, match="writes eos_token, which the tokenizer of M does not have"):
         choose_template(endless, str(broken), model="M")
+
+
+@pytest.mark.parametrize(
+    ("own", "ends", "typed", "followed"),
+    [
+        ("", "</s>", "trl", "curate rank-sft a --template plain"),
+        ("", None, "plain", "curate rank-sft a --template chatml"),
+        ("", None, "auto", "curate rank-sft a --template chatml"),
+        ("{{ broken", "</s>", "auto", "curate rank-sft a --template plain"),
+        (CHATML, "</s>", "none.jinja", "curate rank-sft a"),
+        ("{{ broken", None, "none.jinja", "curate rank-sft a --template chatml"),
+        (CHATML, "</s>", "trl,plain", "curate rank-sft a --template plain"),
+    ],
+)
+def test_the_hint_of_a_template_that_cannot_be_used_names_one_that_can(own, ends, typed, followed):
+    """Premise: TRL has no training variant of these templates."""
+    tokenizer = pickle.loads(pickle.dumps(byte_level()))
+    tokenizer.chat_template, tokenizer.eos_token = own or None, ends
+    refused = typed.split(",")[0]
+    call = VerbCall("rank_sft", {"data": ["a"], "template": typed}, ("data",), {"template": "auto"})
+    with under_way(call), pytest.raises(UsageError) as raised:
+        choose_template(tokenizer, refused)
+    assert raised.value.hint == followed
+    words = raised.value.hint.split()
+    choose_template(tokenizer, words[-1] if "--template" in words else "auto")

@@ -3,20 +3,26 @@
 import pytest
 
 from curate.corpus.chat.named_columns import FieldNames
-from curate.errors import CorpusError, UsageError
+from curate.errors import UsageError
 from curate.sft.datasets.fields import complete_fields, name_fields
 
 
 def test_a_word_is_about_all_datasets_or_about_the_one_before_the_equals_sign():
-    found = name_fields(["a", "b"], "ask,b=task,b=more", "reply", None, "kunde=user,b=k=assistant,x=y=tool")
+    found = name_fields(
+        ["a", "b"],
+        prompt_field="ask,b=task,b=more",
+        response_field="reply",
+        role="kunde=user,b=k=assistant,x=y=tool",
+        role_field="b=who",
+    )
     shared = (("kunde", "user"), ("x=y", "tool"))
-    assert found["a"] == FieldNames(("ask",), ("reply",), (), shared)
+    assert found["a"] == FieldNames(("ask",), ("reply",), roles=shared) and found["b"].role_key == ("who",)
     assert found["b"].prompt == ("task", "more") and found["b"].response == ("reply",)
     assert dict(found["b"].roles) == dict(shared) | {"k": "assistant"}
 
 
 def test_words_behind_a_name_are_about_the_dataset_of_that_name():
-    found = name_fields(["a", "b", "c"], "ask,a=task,more,b=title,body")
+    found = name_fields(["a", "b", "c"], prompt_field="ask,a=task,more,b=title,body")
     assert [found[name].prompt for name in "abc"] == [("task", "more"), ("title", "body"), ("ask",)]
 
 
@@ -44,8 +50,6 @@ def test_options_that_cannot_hold_are_refused_by_name(options, said):
 
 def test_the_other_side_is_found_by_the_known_columns():
     names = FieldNames(response=("reply",))
-    assert complete_fields(names, ["instruction", "input", "reply"], "d").prompt == ("instruction", "input")
-    assert complete_fields(FieldNames(prompt=("ask",)), ["ask", "answer"], "d").response == ("answer",)
-    with pytest.raises(CorpusError, match="no column is known to hold the questions; there are: x, reply") as raised:
-        complete_fields(names, ["x", "reply"], "d")
-    assert raised.value.hint == "--prompt-field x"
+    assert complete_fields(names, ["instruction", "input", "reply"]).prompt == ("instruction", "input")
+    assert complete_fields(FieldNames(prompt=("ask",)), ["ask", "answer"]).response == ("answer",)
+    assert complete_fields(names, ["x", "reply"]) == names

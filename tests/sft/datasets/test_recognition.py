@@ -128,7 +128,7 @@ def test_a_named_column_that_is_not_there_is_refused_with_a_near_one(tmp_path):
         CorpusError, match="a has no column tsk, which --prompt-field names; they have: task, reply"
     ) as raised:
         read(path, prompt_field="tsk", response_field="reply")
-    assert raised.value.hint == "--prompt-field a=task"
+    assert raised.value.hint == f"curate rank-sft {path} --prompt-field task"
 
 
 def test_a_list_that_numpy_shortened_is_unreadable_with_its_reason(tmp_path):
