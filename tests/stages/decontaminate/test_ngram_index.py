@@ -65,20 +65,8 @@ def test_an_item_is_a_candidate_whose_template_more_than_postings_items_share(mo
     assert all(number in items for number, items in enumerate(found))
 
 
-SUBJECTS = [
-    "heron",
-    "beaver",
-    "marten",
-    "otter",
-    "badger",
-    "weasel",
-    "dormouse",
-    "squirrel",
-    "ferret",
-    "polecat",
-    "hamster",
-    "gerbil",
-]
+SUBJECTS = ["heron", "beaver", "marten", "otter", "badger", "weasel"]
+SUBJECTS += ["dormouse", "squirrel", "ferret", "polecat", "hamster", "gerbil"]
 
 
 def find_items_cut_short(words_kept):
