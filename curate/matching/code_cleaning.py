@@ -59,7 +59,8 @@ FRACTIONS = re.compile(r"(?<=\d)\.0*(?![\w.])")
 SLICES = re.compile(r"\[[^\[\]\n]*:[^\[\]\n]*\]")
 PROMPTS = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d*\]:)(?=[ \t]|$)", re.MULTILINE)
 MARKS = re.compile(r"^[+>|](?![+>|=])", re.MULTILINE)
-NUMBERED = re.compile(r"^[ \t]*2[ \t.:|]+[^\n]*\n[ \t]*3[ \t.:|]", re.MULTILINE)
+SECOND = re.compile(r"[ \t]*2[ \t.:|]+[^\n]*\n[ \t]*3[ \t.:|]")
+NUMBERED = re.compile(r"\n" + SECOND.pattern)
 NUMBERS = re.compile(r"^[ \t]*\d{1,4}[.:|]?(?=[ \t]|$)", re.MULTILINE)
 TAGS = re.compile(r"</?(?:span|code|pre|div|td|tr|font|strong|em|li|p|br|a|b|i)\b[^<>]*>")
 CELL_LINES = re.compile(r'^[ \t]*"((?:[^"\\\n]|\\.)*)"[ \t]*,?[ \t]*$', re.MULTILINE)
@@ -79,6 +80,7 @@ ENTITIES = {
 }
 QUOTES = str.maketrans("“”„‘’‚\xa0\ufeff", "\"\"\"'''  ")
 SPELLED = {"n": " \n", "t": "  ", "r": "  ", '"': ' "', "'": " '", "\\": " \\", "/": " /", "b": "  ", "f": "  "}
+ESCAPED_SPACES = {f"\\{letter}": SPELLED[letter] for letter in "ntr"}
 
 
 class _PrivateTable(dict[int, str]):
@@ -94,7 +96,21 @@ PRIVATES = _PrivateTable()
 
 def clean_code(text: str) -> str:
     """Return a text of the same length in which only what makes up its statements is left, as the module says."""
-    return _clean(_lay_open(text), 0)
+    return _clean(_lay_open(text if text.isascii() else text.translate(QUOTES)), 0)
+
+
+def uncover_code(text: str) -> str:
+    """Return a text of the same length without the entities, tags and numbers of lines that code stands among.
+
+    Strings, comments, marks and headers stay: ``code_tokens.split_uncovered`` reads over most of them.
+    """
+    if "\\u00" in text:
+        text = ESCAPES.sub(_spell_escape, text)
+    if "&" in text:
+        text = spell_entities(text)
+    if "</" in text:
+        text = TAGS.sub(_blank, text)
+    return blank_numbers(text)
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -108,11 +124,8 @@ def blank(text: str) -> str:
 
 def _lay_open(text: str) -> str:
     """Return a text without what carries code: entities and tags of HTML, lines of notebooks, prompts, marks."""
-    if not text.isascii():
-        text = text.translate(QUOTES)
     if "&" in text:
-        for entity, char in ENTITIES.items():
-            text = text.replace(entity, char.rjust(len(entity)))
+        text = spell_entities(text)
     if "</" in text:
         text = TAGS.sub(_blank, text)
     if '\\n"' in text and CELLS.search(text):
@@ -121,7 +134,19 @@ def _lay_open(text: str) -> str:
         text = PROMPTS.sub(_blank, text)
     if "\n+" in text or "\n>" in text or "\n|" in text:
         text = MARKS.sub(_blank, text)
-    return NUMBERS.sub(_blank, text) if NUMBERED.search(text) else text
+    return blank_numbers(text)
+
+
+def spell_entities(text: str) -> str:
+    """Return a text with the entities of signs as these, with blanks before them."""
+    for entity, char in ENTITIES.items():
+        text = text.replace(entity, char.rjust(len(entity)))
+    return text
+
+
+def blank_numbers(text: str) -> str:
+    """Return a text without the numbers of its lines, where lines in a row are numbered."""
+    return NUMBERS.sub(_blank, text) if SECOND.match(text) or NUMBERED.search(text) else text
 
 
 def _within(match: re.Match[str], group: int, change: Callable[[str], str]) -> str:

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from curate.matching import words
-from curate.matching.code_cleaning import PRIVATE, SLICE, STRING, clean_code
+from curate.matching import numba_code, numba_kernels, numba_words, words
+from curate.matching.code_cleaning import ESCAPED_SPACES, PRIVATE, SLICE, STRING, clean_code, uncover_code
 from curate.matching.code_words import list_functions, list_keywords
 from curate.runtime.arrays import BoolArray, Int64Array, UInt8Array, UInt32Array, UInt64Array
 
@@ -25,6 +25,10 @@ ATTRIBUTE = np.uint64(0xA5B35705F00D1EAF)
 NAME, FIXED, OPERATOR, LITERAL = 0, 1, 2, 3
 """Kinds of tokens: a normalised name; a keyword, built-in name or attribute; an operator; a number or a string."""
 SKIP, WORD, SIGN = 0, 1, 2
+PROMPT = ">>> "
+"""Of an interpreter, at the beginning of a line."""
+MARKED = "+>|"
+"""Marks of a diff, a quotation and a table at the beginning of a line."""
 SIGNS = "=<>!+-*/%&|^~[?" + SLICE
 PAIRED = "=<>&|*/"
 """Signs of which two make one operator."""
@@ -89,16 +93,78 @@ def hash_known(called: bool) -> UInt64Array:
 
 def split_code(texts: Sequence[str]) -> CodeTokens:
     """Return the tokens of some texts, as the module says. A text without code may have tokens too."""
-    cleaned = [clean_code(text) for text in texts]
+    return split_cleaned([clean_code(text) for text in texts])
+
+
+def split_uncovered(texts: Sequence[str]) -> CodeTokens:
+    """Return the tokens of some texts as ``uncover_code`` leaves them, a rough likeness of those of ``split_code``."""
+    return split_cleaned([uncover_code(text) for text in texts], True)
+
+
+def split_cleaned(cleaned: Sequence[str], commented: bool = False) -> CodeTokens:
+    """Return the tokens of texts without what is no code, or with comments, marks and escapes (``blank_comments``)."""
     begins = np.concatenate([[0], np.cumsum([len(text) + 1 for text in cleaned])]).astype(np.int64)
     raw = np.frombuffer("\n".join([*cleaned, ""]).encode("utf-32-le", "surrogatepass"), np.uint32)
     points = np.where(raw < 0x10000, raw, 0x20).astype(np.uint32)
-    firsts, lasts = find_token_bounds(points)
-    spelled = words.mix_bits(words.hash_spans(points, firsts, lasts)) if len(firsts) else np.zeros(0, np.uint64)
-    hashes, names, kinds = normalise(points, firsts, lasts, spelled)
+    compiled = len(points) >= numba_words.LEAST_CHARACTERS and numba_kernels.is_numba_available()
+    if commented:
+        blank_comments(points, compiled)
+    firsts, lasts, hashes, names, kinds = find_tokens(points, compiled)
     offsets = np.searchsorted(firsts, begins)
     shift = np.repeat(begins[:-1], np.diff(offsets))
     return CodeTokens(hashes, names, kinds, firsts - shift, lasts + 1 - shift, offsets)
+
+
+def find_tokens(
+    points: UInt32Array, compiled: bool
+) -> tuple[Int64Array, Int64Array, UInt64Array, UInt64Array, UInt8Array]:
+    """Return first and last character, hash, name and kind of each token, by numba or by its twin in NumPy."""
+    if not compiled:
+        firsts, lasts = find_token_bounds(points)
+        spelled = words.mix_bits(words.hash_spans(points, firsts, lasts)) if len(firsts) else np.zeros(0, np.uint64)
+        return firsts, lasts, *normalise(points, firsts, lasts, spelled)
+    tables = load_char_tables()
+    found = numba_code.find_tokens(points, tables.kinds, tables.paired, tables.assigning, words.BASE)
+    known = (load_word_table(False), load_word_table(True))
+    return found[0], found[1], *numba_code.normalise(points, tables.kinds, found, known, (IDENTIFIER, ATTRIBUTE))
+
+
+def blank_comments(points: UInt32Array, compiled: bool) -> None:
+    """Make blanks of comments behind #, of marks before lines, and of escaped line ends and tabs, in place.
+
+    By numba or by its twin in NumPy.
+    """
+    letters = [escape[1] for escape in ESCAPED_SPACES]
+    codes = [np.array([ord(char) for char in chars], np.uint32) for chars in (letters, MARKED)]
+    spelled = np.array([ord(spaces[1]) for spaces in ESCAPED_SPACES.values()], np.uint32)
+    if compiled:
+        numba_code.blank_comments(points, codes[0], spelled, codes[1])
+        return
+    for letter, char in zip(codes[0], spelled, strict=True):
+        at = np.flatnonzero((points[:-1] == ord("\\")) & (points[1:] == letter))
+        points[at], points[at + 1] = ord(" "), char
+    line_ends = np.flatnonzero(points == ord("\n"))
+    starts = np.append(0, line_ends + 1)
+    starts = starts[starts < len(points)]
+    visible = np.append(np.flatnonzero(points != ord(" ")), len(points))
+    for first in visible[np.searchsorted(visible, starts)].tolist():
+        if points[first : first + 4].tolist() == [ord(char) for char in PROMPT]:
+            points[first : first + 3] = ord(" ")
+    marked = starts[np.isin(points[starts], codes[1])]
+    after = points[np.minimum(marked + 1, len(points) - 1)]
+    points[marked[~np.isin(after, np.append(codes[1], np.uint32(ord("="))))]] = ord(" ")
+    signs = np.flatnonzero(points == ord("#"))
+    lines, first = np.unique(np.searchsorted(line_ends, signs), return_index=True)
+    change = np.zeros(len(points) + 1, np.int8)
+    change[signs[first]] = 1
+    change[np.append(line_ends, len(points))[lines]] -= 1
+    points[np.cumsum(change[:-1]) > 0] = ord(" ")
+
+
+@lru_cache(maxsize=2)
+def load_word_table(called: bool) -> UInt64Array:
+    """Return the hash table of ``hash_known`` (``numba_code.make_word_table``)."""
+    return numba_code.make_word_table(hash_known(called))
 
 
 def find_token_bounds(points: UInt32Array) -> tuple[Int64Array, Int64Array]:

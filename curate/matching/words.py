@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from curate.matching import numba_kernels, numba_words
 from curate.runtime.arrays import BoolArray, Int32Array, Int64Array, UInt8Array, UInt32Array, UInt64Array
 
 NOTHING = (np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -120,15 +121,23 @@ def split_batch(
     joined = "\n".join([piece for _, _, piece in pieces])
     lengths = np.fromiter((len(piece) for _, _, piece in pieces), np.int64, len(pieces))
     begins = np.concatenate([[0], np.cumsum(lengths + 1)])
-    points, origin = fold(joined)
-    first, last = bound(points, joined.isascii())
-    hashes = mix_bits(hash_spans(points, first, last))
-    starts, ends = (first, last + 1) if origin is None else (origin[first], origin[last] + 1)
+    hashes, starts, ends = find_words(joined, fold, bound)
     offsets = np.searchsorted(starts, begins)
     many = np.diff(offsets)
     np.add.at(counts, [number for number, _, _ in pieces], many)
     shift = np.repeat(begins[:-1] - np.array([base for _, base, _ in pieces], np.int64), many)
     return hashes, starts - shift, ends - shift
+
+
+def find_words(text: str, fold: Fold, bound: Bound) -> tuple[UInt64Array, Int64Array, Int64Array]:
+    """Return hash, first character and end of each word of a text, in one compiled pass where that pays."""
+    compiled = fold is fold_text and bound is find_boundaries and len(text) >= numba_words.LEAST_CHARACTERS
+    if compiled and numba_kernels.is_numba_available():
+        return numba_words.find_words(text, load_folding(), BASE, COMPLEX)
+    points, origin = fold(text)
+    first, last = bound(points, text.isascii())
+    hashes = mix_bits(hash_spans(points, first, last))
+    return (hashes, first, last + 1) if origin is None else (hashes, origin[first], origin[last] + 1)
 
 
 def fold_text(text: str, folding: Folding | None = None) -> tuple[UInt32Array, Int64Array | None]:

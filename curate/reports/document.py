@@ -13,12 +13,12 @@ from curate.corpus import Corpus, SliceMark
 from curate.errors import CurateError, DamageError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
 from curate.rundir import decision_table, parquet, placements, scores_view
-from curate.rundir.run import Run, find_file_parts, note_changed_file, reopen_scored_corpus
+from curate.rundir.run import Run, find_file_parts, note_changed_file, reopen_scored_corpus, spell_first_score_command
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.reasons import UNREADABLE, duplicate_reason
 from curate.rundir.verdicts.rejections import Rejections
-from curate.runtime.text import command, wrap_parts
+from curate.runtime.text import wrap_parts
 
 SHOWN = 20
 """Documents of one id that are shown."""
@@ -145,7 +145,7 @@ def explain_document(run: Run, id: str) -> Explanation:
     Raises TableError where there are no scores, UsageError, with the nearest ids, where no document has the id.
     """
     if run.stage("score") is None:
-        raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
+        raise TableError(f"{run.path} has no scores", spell_first_score_command(run))
     run.check_scores()
     reader = DocumentReader(run)
     with scores_view.open_scores(run, rejections=reader.rejections) as connection:

@@ -9,7 +9,7 @@ from curate.corpus import Corpus
 from curate.errors import CurateError, DamageError, TableError
 from curate.rundir import decision_table, parquet, placements, scores_view, sql
 from curate.rundir.guards.claims import describe_writing
-from curate.rundir.run import Run, hint_changed_corpus, spell_score_command
+from curate.rundir.run import Run, hint_changed_corpus, spell_first_score_command, spell_score_command
 from curate.rundir.verdicts import overlaps, reasons
 from curate.rundir.verdicts import rejections as rundir_rejections
 from curate.rundir.verdicts import tally as rundir_tally
@@ -168,7 +168,7 @@ def read_funnel(run: Run) -> Funnel:
     """
     score = run.stage("score")
     if score is None:
-        raise TableError(f"{run.path} has no scores", command("score CORPUS", run.path))
+        raise TableError(f"{run.path} has no scores", spell_first_score_command(run))
     run.check_scores()
     run.warn_of_partial_counts()
     corpus, stale = check_corpus(run)

@@ -220,7 +220,7 @@ class Run:
         """Return the record of ``score``. Raises TableError where the scores are missing or not complete."""
         record = self.stage("score")
         if record is None:
-            raise TableError(f"{self.path} has no scores", command("score CORPUS", self.path))
+            raise TableError(f"{self.path} has no scores", spell_first_score_command(self))
         if not record.get("complete"):
             hint = "run the same curate score command again: it continues where it stopped"
             raise TableError(f"the scores in {self.path} are not complete", hint)
@@ -403,6 +403,36 @@ def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str
             flag = f"--{option.replace('_', '-')}"
             words.append(flag if value is True else f"{flag} {quote_word(str(value))}")
     return command(" ".join(words), run.path)
+
+
+def spell_first_score_command(run: Run) -> str:
+    """Return the command that scores the corpus of a run without scores, as the verb that named it read it.
+
+    ``CORPUS`` stands in it where no verb has.
+    """
+    record = run.stage("corpus")
+    if record is None:
+        return command("score CORPUS", run.path)
+    spec = record["corpus"]
+    words = ["score", *(quote_path(shorten_path(path)) for path in spec["paths"])]
+    usual = {
+        "text_field": "text",
+        "id_field": "id",
+        "delimiter": None,
+        "quoting": AUTO_QUOTING,
+        "on_error": "quarantine",
+    }
+    for name, value in usual.items():
+        given = spec.get(name, value)
+        if given not in (None, value) and not str(given).startswith("@"):
+            words.append(f"--{name.replace('_', '-')} {quote_word(str(given))}")
+    return command(" ".join(words), run.path)
+
+
+def shorten_path(path: str) -> str:
+    """Return a path as it is named from the working directory where it lies below it, else as it is."""
+    below = Path(path)
+    return str(below.relative_to(Path.cwd())) if below.is_relative_to(Path.cwd()) else path
 
 
 def spell_mending_command(run: Run, record: Mapping[str, Any]) -> str:

@@ -301,6 +301,6 @@ def test_the_result_fits_the_screen_and_says_what_matters(tmp_path, monkeypatch)
     assert "18 bands × 7 rows" in shown and "0.986" in shown
     assert "\x1b" not in shown and "\x07" not in shown
     assert "a.jsonl:8" in shown and "bell" in shown
-    assert "next: curate score CORPUS --run" in shown
+    assert "next: curate score corpus --run run" in shown
     assert [(one.documents, one.near, one.exact) for one in found.largest] == [(8, 7, 0), (3, 0, 2), (2, 1, 0)]
     assert json.loads(json.dumps(found.as_dict()))["kept"] == 3

@@ -50,6 +50,39 @@ def test_what_a_verb_prints_to_be_pasted_names_the_run_as_one_word(folder, name)
     assert {"score", "filter", "dedup", "export", "decontaminate", "status"} <= set(pasted)
 
 
+CORPORA = {
+    "c.jsonl": (["c.jsonl"], "", ()),
+    "named column": (["na me.jsonl"], '{"Body": "%s", "key": "%d"}', ("--text-field", "Body", "--id-field", "key")),
+    "table": (["t.tsv"], "%s|%d", ("--text-field", "a", "--delimiter", "|")),
+    "conversations": (["talk.jsonl"], '{"messages": [{"role": "user", "content": "%s %d"}]}', ()),
+}
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+@pytest.mark.parametrize("verb", [["decontaminate", "ev.jsonl"], ["dedup"]], ids=lambda verb: verb[0])
+def test_what_is_printed_before_there_are_scores_works_from_there(folder, verb, corpus):
+    paths, row, options = CORPORA[corpus]
+    if row:
+        lines = [row % (" ".join(WORDS[n:] + WORDS[:n]), n) for n in range(8)]
+        (folder / paths[0]).write_text("\n".join(["a|b"] * (corpus == "table") + lines) + "\n")
+    named = [word for path in paths for word in ("--corpus", path)]
+    done = CliRunner().invoke(cli.app, [*verb, *named, *options, "--run", "r s"])
+    assert done.exit_code == 0, done.stderr
+    following = commands_of(done.stdout)
+    hints = [commands_of(CliRunner().invoke(cli.app, [*words, "--run", "r s"]).stderr) for words in UNSCORED]
+    assert len(following) == 1 and hints == [following] * len(UNSCORED)
+    pasted = [*shlex.split(following[0])[1:], "--model", "none"]
+    scored = CliRunner().invoke(cli.app, pasted)
+    assert scored.exit_code == 0, scored.stderr
+    for words in UNSCORED:
+        later = CliRunner().invoke(cli.app, [*words, "--run", "r s"])
+        assert later.exit_code == 0, later.stderr
+    assert len(commands_of(CliRunner().invoke(cli.app, [*verb, "--run", "r s"]).stdout)) >= 2
+
+
+UNSCORED = [["filter", "--where", "true", "--dry-run"], ["status"], ["export", "out"], ["report"]]
+
+
 def test_a_run_below_home_is_there_and_nowhere_else_though_no_shell_expanded_it(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder / "home"))
     typed = [

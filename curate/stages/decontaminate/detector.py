@@ -19,7 +19,7 @@ from curate.stages.decontaminate.queries import EvalQueries, IndexedItem, adapt_
 from curate.stages.decontaminate.solutions import SolutionSearch, make_solution_search
 from curate.stages.decontaminate.surprisal import load_word_model
 
-BATCH_CHARS = 250_000
+BATCH_CHARS = 1_000_000
 """Characters that are searched at a time."""
 PIECE_CHARS = 400_000
 """Characters beyond which a text is searched in pieces."""

@@ -251,7 +251,7 @@ def find_by_ngrams(index: NgramIndex, batch: CandidateBatch) -> Candidates:
     for shift in (0, DIAGONAL // 2):
         firsts = find_starts(pair, (diagonal + shift) // DIAGONAL)
         queries = pair[firsts] // len(batch.words.offsets)
-        groups.append(_select_groups(index, queries, firsts, query_words, batch_words, bits))
+        groups.append(_select_groups(index, batch, queries, firsts, query_words, batch_words, bits))
     queries, first, last = (np.concatenate(parts) for parts in zip(*groups, strict=True))
     return refine(index, batch, merge_stretches(batch, index.queries, queries, first, last))
 
@@ -396,6 +396,7 @@ def _weigh_triples(
 
 def _select_groups(
     index: NgramIndex,
+    batch: CandidateBatch,
     queries: Int64Array,
     firsts: Int64Array,
     query_words: Int64Array,
@@ -412,14 +413,49 @@ def _select_groups(
     spans = [
         np.maximum.reduceat(one, firsts) - np.minimum.reduceat(one, firsts) + SIZE for one in (query_words, batch_words)
     ]
-    plain = np.minimum(*spans) / index.queries.words.counts[queries]
+    words_of = index.queries.words.counts[queries]
+    plain = np.minimum(*spans) / words_of
     stretched = plain * index.stretch[queries]
     coverage = np.minimum(np.where(stretched >= STRETCHED, stretched, plain), 1.0)
+    short = np.flatnonzero((coverage < LEAST_COVERAGE) & (index.stretch[queries] > 1.0))
+    around = count_equal_around(index.queries, batch, firsts, query_words, batch_words, short)
+    coverage[short] = np.minimum(plain[short] + around / words_of[short], 1.0)
     enough = (coverage >= LEAST_COVERAGE) & (
         index.scale[queries] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
     )
     low, high = np.minimum.reduceat(batch_words, firsts), np.maximum.reduceat(batch_words, firsts)
     return queries[enough], low[enough], high[enough] + SIZE - 1
+
+
+def count_equal_around(
+    queries: EvalQueries,
+    batch: CandidateBatch,
+    firsts: Int64Array,
+    query_words: Int64Array,
+    batch_words: Int64Array,
+    groups: Int64Array,
+) -> Int64Array:
+    """Return how many words before and behind the triples of some groups are the same in the query and the document.
+
+    Group g has the triples from ``firsts[g]`` on; those of a template that lead to other queries only are around it.
+    """
+    last = np.append(firsts[1:], len(query_words))[groups] - 1
+    edges = ((firsts[groups], -1, 0), (last, 1, SIZE - 1))
+    counts = np.zeros(len(groups), np.int64)
+    for hits, step, offset in edges:
+        ours, theirs, active = query_words[hits] + offset, batch_words[hits] + offset, np.arange(len(groups))
+        owner, document = find_owners(queries, query_words[hits]), find_documents(batch, batch_words[hits])
+        low, high = queries.words.offsets[owner], queries.words.offsets[owner + 1]
+        begin, end = batch.words.offsets[document], batch.words.offsets[document + 1]
+        while len(active):
+            ours[active] += step
+            theirs[active] += step
+            inside = (ours[active] >= low[active]) & (ours[active] < high[active])
+            inside &= (theirs[active] >= begin[active]) & (theirs[active] < end[active])
+            active = active[inside]
+            active = active[queries.words.hashes[ours[active]] == batch.words.hashes[theirs[active]]]
+            counts[active] += 1
+    return counts
 
 
 def merge_stretches(

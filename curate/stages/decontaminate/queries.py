@@ -15,11 +15,17 @@ import numpy as np
 
 from curate.matching import words
 from curate.matching.entities import open_entities
+from curate.matching.languages import ENGLISH
 from curate.matching.words import Words
 from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.alignment import SIZE
 from curate.stages.decontaminate.surprisal import WordModel, WordSurprisal
-from curate.stages.decontaminate.wordlists.frames import QueryWords, discount_common_runs, weigh_own_words
+from curate.stages.decontaminate.wordlists.frames import (
+    QueryWords,
+    discount_common_runs,
+    predict_words,
+    weigh_own_words,
+)
 from curate.stages.decontaminate.wordlists.languages import choose_tables, weigh_words
 
 LEAST_WORDS = 5
@@ -28,6 +34,9 @@ LEAST_BITS = 30.0
 """Bits of a query below which finding it proves nothing."""
 LEAST_OWN = 8.0
 """Own bits of a question (``EvalQueries.own``) below which it is a frame and nothing else."""
+LEAST_ALONE = 25.0
+"""Bits of an English question, where its words are foretold as well as they can be, below which an item that has
+nothing else is not searched for: 30 million words, 200 MB of text, have it by chance (``How are you doing today?``)."""
 LONG_PART = 20
 """Words from which on a context or an answer is a query of its own."""
 
@@ -185,7 +194,10 @@ def _select_strong(queries: Sequence[EvalQuery], scale: WordScale, least_words: 
 
 
 def _drop_frames(queries: Sequence[EvalQuery], items: Sequence[IndexedItem], scale: WordScale) -> list[EvalQuery]:
-    """Return the questions that are more than a frame (``Which of these is true?``), or all that an item has."""
+    """Return the questions that are more than a frame (``Which of these is true?``), and more than anybody may ask.
+
+    An item that has nothing else is searched for by its frame, if it has LEAST_ALONE bits.
+    """
     keys = [(items[query.item].set, query.text) for query in queries]
     distinct = [queries[number] for number in {key: number for number, key in enumerate(keys)}.values()]
     if not distinct:
@@ -194,16 +206,31 @@ def _drop_frames(queries: Sequence[EvalQuery], items: Sequence[IndexedItem], sca
     names = {name: number for number, name in enumerate(dict.fromkeys(item.set for item in items))}
     scopes = np.array([names[items[query.item].set] for query in distinct], np.int64)
     owners = np.repeat(np.arange(len(distinct)), split.counts)
-    own = weigh_own_words(scale.weigh(distinct, split), QueryWords(split.hashes, owners, split.offsets), scopes)
-    sums = np.bincount(owners, own, len(distinct))
-    frames = {
-        (items[query.item].set, query.text) for query, bits in zip(distinct, sums, strict=True) if bits < LEAST_OWN
+    words_of, surprise = QueryWords(split.hashes, owners, split.offsets), scale.weigh(distinct, split)
+    firsts = [distinct[owner].text[start] for owner, start in zip(owners.tolist(), split.starts.tolist(), strict=True)]
+    digits = np.array([char.isdigit() for char in firsts], bool)
+    foretold = np.where(digits, surprise.later, predict_words(surprise, words_of))  # nothing foretells numbers
+    own, alone = (
+        np.bincount(owners, bits, len(distinct)).tolist()
+        for bits in (weigh_own_words(surprise, words_of, scopes), foretold)
+    )
+    bits_of = {
+        (items[query.item].set, query.text): pair
+        for query, pair in zip(distinct, zip(own, alone, strict=True), strict=True)
     }
-    return [
-        query
-        for query, key in zip(queries, keys, strict=True)
-        if key not in frames or not any(_join_parts(query.item, items[query.item]))
-    ]
+    return [query for query, key in zip(queries, keys, strict=True) if _is_telling(query, items, scale, *bits_of[key])]
+
+
+def _is_telling(
+    query: EvalQuery, items: Sequence[IndexedItem], scale: WordScale, own_bits: float, alone_bits: float
+) -> bool:
+    """Return whether a question proves something, by its own bits, or by all its bits where its item has nothing else.
+
+    Only the English table knows what words foretell.
+    """
+    if any(_join_parts(query.item, items[query.item])):
+        return own_bits >= LEAST_OWN
+    return alone_bits >= LEAST_ALONE or scale.tables[query.item] != ENGLISH
 
 
 def split_opened(texts: Sequence[str]) -> Words:

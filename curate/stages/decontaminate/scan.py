@@ -14,7 +14,7 @@ from curate.corpus.chat.types import select_turns
 from curate.errors import GateError
 from curate.rundir.columns.scored_texts import open_scored_texts
 from curate.rundir.guards.mending import REQUEST
-from curate.rundir.run import Run
+from curate.rundir.run import Run, spell_first_score_command
 from curate.rundir.verdicts import overlaps
 from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime import console
@@ -216,6 +216,7 @@ class DecontaminationJob:
             languages=dict(sorted(Counter(self.detector.queries.tables).items())),
             notes=(*notes, *often),
             seconds=seconds,
+            score_command=None if self.run.stage("score") else spell_first_score_command(self.run),
             solutions=len(self.detector.solutions.queries) if self.detector.solutions else 0,
         )
 
@@ -230,7 +231,7 @@ class DecontaminationJob:
         with files.open_scratch_folder("curate-verify-", self.run.path) as folder:
             temporary = replace(self, run=Run(folder))
             summary = temporary.summarise(*temporary.scan(workers, False), recall, notes)
-        return replace(summary, run=str(self.run.path), verified=True)
+        return replace(summary, run=str(self.run.path), verified=True, score_command=None)
 
 
 def count_unscanned(counts: "HitCounts") -> str:

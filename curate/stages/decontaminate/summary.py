@@ -73,6 +73,8 @@ class DecontaminationSummary:
     fail_on_hit: bool = False
     verified: bool = False
     """Whether an export was searched and nothing written."""
+    score_command: str | None = None
+    """The command that scores the corpus, without which other verbs cannot go on; None where it is scored."""
     solutions: int = 0
     """Solutions in code that were searched for by their tokens, whatever their names."""
 

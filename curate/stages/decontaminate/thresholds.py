@@ -4,7 +4,7 @@ import numpy as np
 
 from curate.runtime.arrays import Float64Array
 
-VERSION = 2
+VERSION = 3
 """Of the rule. Hits that another version found are made anew."""
 NEEDED = 35.0
 """Bits that an item needs whose words were all matched."""

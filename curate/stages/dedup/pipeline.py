@@ -10,7 +10,7 @@ import numpy as np
 from curate.errors import Interrupted
 from curate.rundir.columns.scored_texts import open_scored_texts
 from curate.rundir.guards import manifests
-from curate.rundir.run import compute_fingerprint
+from curate.rundir.run import compute_fingerprint, spell_first_score_command
 from curate.rundir.verdicts import reasons
 from curate.runtime.disk import files
 from curate.stages.dedup import duplicates_table, sketch_table
@@ -91,6 +91,7 @@ def summarise(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFinding
         against=tuple(count_others(job, parts, findings)),
         scored=job.run.stage("score") is not None,
         seconds=seconds,
+        score_command=None if job.run.stage("score") else spell_first_score_command(job.run),
     )
 
 

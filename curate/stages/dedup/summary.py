@@ -8,7 +8,7 @@ from typing import Any
 from curate.rundir.verdicts.reasons import EXACT_DUPLICATE, NEAR_DUPLICATE, UNREADABLE, label_reason
 from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_share
-from curate.runtime.text import command, fold_whitespace, shorten
+from curate.runtime.text import command, escape_unprintable, fold_whitespace, shorten
 from curate.stages.dedup.options import Keeper
 
 RULES: Mapping[Keeper, str] = {
@@ -88,6 +88,8 @@ class DedupSummary:
     scored: bool
     """Whether the run has scores, which ``filter`` and ``export`` need."""
     seconds: float
+    score_command: str | None = None
+    """The command that scores the corpus; None where it is scored."""
 
     @property
     def kept(self) -> int:
@@ -199,5 +201,6 @@ def _render_largest(summary: DedupSummary) -> list[str]:
 
 def _render_next(summary: DedupSummary) -> list[str]:
     if not summary.scored:
-        return [f"next: {command('score CORPUS', summary.run)}", "      (without a model: --model none)"]
+        first = summary.score_command or command("score CORPUS", summary.run)
+        return [f"next: {escape_unprintable(first)}", "      (without a model: --model none)"]
     return [f"next: {command('status', summary.run)}", f"      {command('export out/', summary.run)}"]

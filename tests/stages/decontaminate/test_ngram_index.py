@@ -63,3 +63,36 @@ def test_an_item_is_a_candidate_whose_template_more_than_postings_items_share(mo
     one = detector.make_detector(asked)
     found = [{match.item for match in one.scan([item.questions[0]])} for item in asked]
     assert all(number in items for number, items in enumerate(found))
+
+
+SUBJECTS = ["heron", "beaver", "marten", "otter", "badger", "weasel"]
+SUBJECTS += ["dormouse", "squirrel", "ferret", "polecat", "hamster", "gerbil"]
+
+
+def find_items_cut_short(words_kept):
+    """Return for each of twelve items of one template whether it is a candidate where its first words stand alone."""
+    tails = [" ".join((SUBJECTS * 2)[number : number + 5]) for number in range(len(SUBJECTS))]
+    asked = [Item("valley", (f"Measure in the evening light how many pale {tail}",)) for tail in tails]
+    one = detector.make_detector(asked)
+    batch = ngram_index.make_batch([" ".join(item.questions[0].split()[:words_kept]) + "." for item in asked])
+    found = one.find(batch)
+    pairs = set(zip(found.queries.tolist(), found.documents.tolist(), strict=True))
+    return [(number, number) in pairs for number in range(len(asked))]
+
+
+def test_an_item_that_is_cut_after_its_first_own_word_is_a_candidate_by_the_template_before_it(monkeypatch):
+    monkeypatch.setattr(ngram_index, "POSTINGS", 4)
+    assert all(find_items_cut_short(9))
+    monkeypatch.setattr(ngram_index, "count_equal_around", lambda queries, batch, *rest: 0 * rest[-1])
+    assert not any(find_items_cut_short(9)[4:])
+
+
+def test_words_around_a_match_count_as_far_as_they_are_equal_within_both_texts():
+    queries = detector.make_detector([Item("made", ("one two three four five six seven eight nine ten",))]).queries
+    batch = ngram_index.make_batch(["two three", "other three four five six seven eight other", "nine ten"])
+    positions = np.array([3, 4]), np.array([4, 5])  # triples at "four" and "five"; the second document begins at 2
+    groups, firsts = np.array([0]), np.array([0])
+    assert ngram_index.count_equal_around(queries, batch, firsts, *positions, groups).tolist() == [2]
+    assert ngram_index.count_equal_around(queries, batch, firsts, *positions, groups[:0]).tolist() == []
+    alone = ngram_index.make_batch(["three four five six"])
+    assert ngram_index.count_equal_around(queries, alone, firsts, np.array([3]), np.array([1]), groups).tolist() == [1]

@@ -97,3 +97,25 @@ def test_only_characters_of_scripts_without_spaces_are_alone_wherever_their_quer
     made = queries.make_queries([Item("s", ("héron cendré gris sur une 書",)), Item("s", ("one 書書書書書",))], NOTHING)
     alone = made.surprise.first <= 12
     assert made.surprise.later[5:6].tolist() == [6] or alone.tolist() == [False] * 5 + [True] + [False] + [True] * 5
+
+
+GENERIC = ["Can you help me with this please?", "How are you doing today?", "What is the capital of France?"]
+TELLING = ["What happens if you swallow powdered glass?", "When were the Normans in Normandy?", "(4 * 7 * 1 * 9 * 3) ="]
+
+
+@pytest.mark.parametrize("text", GENERIC)
+def test_what_anybody_may_ask_is_no_query_by_itself(text):
+    known = surprisal.load_word_model()
+    assert parts_of(Item("s", (text,)), known=known) == ([], (0,))
+    answered = Item("s", (text,), answer="By the third canal lock before the frost")
+    assert parts_of(answered, known=known)[1] == ()
+
+
+@pytest.mark.parametrize("text", TELLING)
+def test_what_few_would_ask_is_a_query_by_itself(text):
+    assert parts_of(Item("s", (text,)), known=surprisal.load_word_model()) == ([(0, "question")], ())
+
+
+def test_a_question_in_a_language_without_a_model_of_what_words_foretell_is_judged_by_its_bits_alone():
+    asked = Item("s", ("请问这本书的作者是在哪一年出生的呢？",))
+    assert parts_of(asked, known=surprisal.load_word_model())[0] == [(0, "question")]

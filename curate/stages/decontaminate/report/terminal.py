@@ -178,5 +178,8 @@ def _render_verdict(summary: DecontaminationSummary) -> list[str]:
 
 def _render_next(summary: DecontaminationSummary) -> list[str]:
     lines = [f"open {quote_word(summary.report)}   to judge what was found"] if summary.report else []
-    lines += [command(words, summary.run) for words in ("filter --dry-run", "status", "export out/")]
+    if summary.score_command:
+        lines += [summary.score_command, "(without a model: --model none)"]
+    else:
+        lines += [command(words, summary.run) for words in ("filter --dry-run", "status", "export out/")]
     return [("next: " if number == 0 else "      ") + escape_unprintable(line) for number, line in enumerate(lines)]

@@ -5,12 +5,13 @@ code in general lead to it in any case. Where hits of one solution stand close t
 a candidate.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from curate.matching.code_tokens import CodeTokens
-from curate.runtime.arrays import Float64Array, Int64Array, UInt64Array
+from curate.runtime.arrays import BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.ngram_index import BloomFilter, expand, find_starts, look_up, make_bloom_filter
 from curate.stages.decontaminate.solutions.queries import CodeQueries, hash_runs
 
@@ -64,9 +65,7 @@ def make_code_index(queries: CodeQueries) -> CodeIndex:
     owners = np.searchsorted(offsets, positions, side="right") - 1
     sums = np.concatenate([[0.0], np.cumsum(queries.surprise.later)])
     bits = sums[positions + RUN] - sums[positions] + 0.1
-    order = np.lexsort((-bits, owners))
-    anchors = np.zeros(len(runs), bool)
-    anchors[order[rank_within(find_starts(owners[order]), len(order)) < ANCHORS]] = True
+    anchors = mark_rarest(owners, bits)
     grams, inverse = np.unique(runs, return_inverse=True)
     order = np.lexsort((~anchors, inverse))
     rank = rank_within(find_starts(inverse[order]), len(order))
@@ -77,14 +76,25 @@ def make_code_index(queries: CodeQueries) -> CodeIndex:
     return CodeIndex(grams, ends, positions[kept], owners[kept], shares, np.diff(offsets), make_bloom_filter(grams))
 
 
+def mark_rarest(owners: Int64Array, bits: Float64Array) -> BoolArray:
+    """Return for each run whether it is of the ANCHORS runs of its query that have the most bits."""
+    order = np.lexsort((-bits, owners))
+    anchors = np.zeros(len(owners), bool)
+    anchors[order[rank_within(find_starts(owners[order]), len(order)) < ANCHORS]] = True
+    return anchors
+
+
 def rank_within(starts: Int64Array, count: int) -> Int64Array:
     """Return the position of each of ``count`` rows within its group; groups begin at ``starts``."""
     ranks: Int64Array = np.arange(count) - np.repeat(starts, np.diff(np.append(starts, count)))
     return ranks
 
 
-def find_code_candidates(index: CodeIndex, batch: CodeTokens) -> CodeCandidates:
-    """Return the stretches of the documents that share enough runs with a solution."""
+def find_code_candidates(index: CodeIndex, batch: CodeTokens, queries: Sequence[frozenset[int]]) -> CodeCandidates:
+    """Return the stretches of the documents that share enough runs with a solution.
+
+    ``queries`` has the solutions that are looked for in each document.
+    """
     runs, places = hash_runs(batch, RUN)
     hits, slots = look_up(runs, None, index.grams, index.bloom)
     numbers, postings = expand(slots, index.offsets)
@@ -92,6 +102,10 @@ def find_code_candidates(index: CodeIndex, batch: CodeTokens) -> CodeCandidates:
     owners, shares, positions = index.owners[postings], index.shares[postings], index.positions[postings]
     documents = np.searchsorted(batch.offsets, places, side="right") - 1
     pair = owners * len(batch.offsets) + documents
+    wanted = [query * len(batch.offsets) + number for number, some in enumerate(queries) for query in some]
+    kept = np.isin(pair, np.array(wanted, np.int64))
+    pair, places, owners, positions = pair[kept], places[kept], owners[kept], positions[kept]
+    shares = shares[kept]
     order = np.lexsort((places, pair))
     pair, places, shares, positions = pair[order], places[order], shares[order], positions[order]
     starts = find_starts(pair, find_far(pair, places, index.lengths[owners[order]]))

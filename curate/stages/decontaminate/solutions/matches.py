@@ -1,5 +1,6 @@
 """Whether a document contains a solution: each candidate aligned token by token, with its names, and weighed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +23,8 @@ from curate.stages.decontaminate.solutions.thresholds import (
 
 PART = "solution"
 """What was found, as ``Match.part``."""
+FAR = 1 << 40
+"""Tokens up to an end that is none of the text."""
 SHORT_GAP = 4
 """The most tokens that one gap may have in which tokens are compared one by one."""
 
@@ -49,12 +52,18 @@ class CodeMatch:
         return self.alignment.bits + self.naming.bits
 
 
-def judge_code(queries: CodeQueries, batch: CodeTokens, candidates: CodeCandidates) -> list[Match]:
-    """Return the matches among some candidates."""
+def judge_code(
+    queries: CodeQueries, batch: CodeTokens, candidates: CodeCandidates, edges: Sequence[tuple[bool, bool]]
+) -> list[Match]:
+    """Return the matches among some candidates.
+
+    ``edges`` says of each document of the batch whether its text begins and ends with it: what is missing there may
+    have been cut off.
+    """
     matches = []
     columns = (candidates.queries, candidates.documents, candidates.firsts, candidates.lasts)
     for query, document, first, last in zip(*(column.tolist() for column in columns), strict=True):
-        found = align_code(queries, batch, query, document, first, last)
+        found = align_code(queries, batch, query, document, first, last, edges[document])
         match = None if found is None else make_match(queries, batch, query, document, found)
         if match is not None:
             matches.append(match)
@@ -62,7 +71,13 @@ def judge_code(queries: CodeQueries, batch: CodeTokens, candidates: CodeCandidat
 
 
 def align_code(
-    queries: CodeQueries, batch: CodeTokens, query: int, document: int, first: int, last: int
+    queries: CodeQueries,
+    batch: CodeTokens,
+    query: int,
+    document: int,
+    first: int,
+    last: int,
+    edges: tuple[bool, bool],
 ) -> CodeMatch | None:
     """Return the best alignment of a solution around some tokens of the batch, None where they share no run."""
     begin, end = int(queries.tokens.offsets[query]), int(queries.tokens.offsets[query + 1])
@@ -79,7 +94,10 @@ def align_code(
     item, place = list_pairs(alignment)
     naming = weigh_naming(queries.tokens.names[begin + item], batch.names[low + place], queries.name_bits[begin + item])
     changed = count_changed(queries.tokens, batch, alignment, begin, end, low, high)
-    ends = int(batch.offsets[document]) - low, int(batch.offsets[document + 1]) - low
+    ends = (
+        int(batch.offsets[document]) - low if edges[0] else -FAR,
+        int(batch.offsets[document + 1]) - low if edges[1] else FAR,
+    )
     gaps = list_gaps(alignment, end - begin, *ends)
     return CodeMatch(alignment, low, naming, changed, len(gaps), sum(gaps), alignment.words / (end - begin))
 

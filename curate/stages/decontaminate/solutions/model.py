@@ -20,7 +20,7 @@ from curate.runtime.arrays import Array, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.surprisal import STEPS, WordModel
 
 TABLE = Path(__file__).parent / "code.npz"
-VERSION = 1
+VERSION = 2
 """Of the model and of the rule. Hits that another version found are made anew."""
 ORDERS = 8
 """Tokens of the longest runs that are counted."""

@@ -51,11 +51,17 @@ def weigh_own_words(surprise: WordSurprisal, query_words: QueryWords, scopes: In
     ``scopes`` is of shape (Q,): the number of each query's eval set. Others of the set, and of all sets, are looked at;
     a word is also part of a frame where the words behind it are that go before in the same way.
     """
+    bits = predict_words(surprise, query_words)
+    for scope in (scopes, np.zeros_like(scopes)):
+        bits = _discount(bits, [count_others(query_words, scope, order) for order in (1, 2, 3)])
+    return bits
+
+
+def predict_words(surprise: WordSurprisal, query_words: QueryWords) -> Float64Array:
+    """Return the bits of each word within its query where the language foretells it as well as it can."""
     bits = np.minimum(predict_bits(surprise.first), surprise.later)
     seconds = query_words.offsets[:-1][np.diff(query_words.offsets) > 1] + 1
     bits[seconds] = np.minimum(bits[seconds], surprise.second[seconds])
-    for scope in (scopes, np.zeros_like(scopes)):
-        bits = _discount(bits, [count_others(query_words, scope, order) for order in (1, 2, 3)])
     return bits
 
 

@@ -9,7 +9,7 @@ from helpers.eval_items import FILLER, Item
 
 from curate.stages.decontaminate.detector import make_detector
 from curate.stages.decontaminate.solutions import make_solution_search
-from curate.stages.decontaminate.solutions.search import list_regions
+from curate.stages.decontaminate.solutions.search import hints_at_code
 
 WATER = Item(
     "made",
@@ -125,13 +125,13 @@ def test_an_end_that_the_document_cuts_off_is_not_held_against_it(search):
     "text",
     [WHOLE, WAYS["renamed in a row"], WAYS["renamed in a notebook"], "x = f(\n  return y;\n", "```\nreturn f(y)\n```"],
 )
-def test_texts_with_statements_hold_code(text):
-    assert list_regions(text) == [(0, len(text))]
+def test_texts_with_statements_may_hold_code(text):
+    assert hints_at_code(text)
 
 
 @pytest.mark.parametrize("text", [FILLER, "", "He asked for a return (of the goods) in print.", "f(x) = 3"])
-def test_prose_holds_none(text):
-    assert list_regions(text) == []
+def test_prose_does_not(text):
+    assert not hints_at_code(text)
 
 
 def test_the_detector_joins_both_searches_and_can_do_without():
