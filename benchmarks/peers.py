@@ -33,6 +33,8 @@ class Side:
     how: str
     score: Callable[[list[str], NDArray[np.int64]], NDArray[np.float64]]
     places: Callable[[], int]
+    dtype: str
+    """What it really runs in."""
 
 
 def open_side(name: str, folder: Path, dtype: str, evaluate_script: Path | None) -> Side:
@@ -57,15 +59,15 @@ def open_ours(folder: Path, dtype: str) -> Side:
     from curate.reference.likelihood import Passage
     from curate.reference.protocol import ScoringConfig
 
-    reference = load(str(folder), ScoringConfig(dtype=dtype, device="cpu"))
+    reference = load(str(folder), ScoringConfig(dtype=dtype, device="cpu"))  # "auto": its own choice
 
     def score(texts: list[str], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         (found,) = reference.score([[Passage(text) for text in texts]])
         return found.nats / tokens
 
     how = f"{reference.identity['forward']}, packs of {reference.identity['pack_tokens']:,} tokens, "
-    how += f"{reference.identity['head']} head; at load it found: {reference.check_line}"
-    return Side("curate", how, score, lambda: reference.num_computed_tokens)
+    how += f"{reference.identity['head']} head; at load it found: {'; '.join([reference.check_line, *reference.notes])}"
+    return Side("curate", how, score, lambda: reference.num_computed_tokens, reference.identity["dtype"])
 
 
 def open_loop(folder: Path, dtype: str) -> Side:
@@ -76,7 +78,7 @@ def open_loop(folder: Path, dtype: str) -> Side:
     def score(texts: list[str], _tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.array([_score_alone(model, tokenizer, text) for text in texts])
 
-    return Side("one by one", "a document at a time, full logits, no padding", score, lambda: places[0])
+    return Side("one by one", "a document at a time, full logits, no padding", score, lambda: places[0], dtype)
 
 
 def _score_alone(model: Any, tokenizer: Any, text: str) -> float:
@@ -102,7 +104,7 @@ def open_lm_eval(folder: Path, dtype: str, batch: int) -> Side:
         return -np.array(found) / tokens
 
     how = f"HFLM.loglikelihood_rolling, batch_size={batch}" + (", its default" if batch == 1 else "")
-    return Side(f"lm-eval, batch {batch}", how, score, lambda: places[0])
+    return Side(f"lm-eval, batch {batch}", how, score, lambda: places[0], dtype)
 
 
 def open_evaluate(folder: Path, dtype: str, script: Path | None) -> Side:
@@ -111,7 +113,8 @@ def open_evaluate(folder: Path, dtype: str, script: Path | None) -> Side:
     places = _count_places(model)
     if script is None:
         how = f"an equivalent of its script, batch_size={EVALUATE_BATCH} (its default)"
-        return Side("evaluate", how, lambda texts, _tokens: _score_padded(model, tokenizer, texts), lambda: places[0])
+        padded = lambda texts, _tokens: _score_padded(model, tokenizer, texts)  # noqa: E731
+        return Side("evaluate", how, padded, lambda: places[0], dtype)
     metric = _open_script(script, model)
 
     def score(texts: list[str], _tokens: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -120,7 +123,7 @@ def open_evaluate(folder: Path, dtype: str, script: Path | None) -> Side:
         return np.log(np.array(found["perplexities"]))
 
     how = f"its own script, batch_size={EVALUATE_BATCH} (its default), given the model ready loaded"
-    return Side("evaluate", how, score, lambda: places[0])
+    return Side("evaluate", how, score, lambda: places[0], dtype)
 
 
 def _open_script(script: Path, model: Any) -> Any:

@@ -133,12 +133,20 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenize
 
 
 def make_folder(shape: str, dtype: str, texts: Sequence[str], folder: Path) -> Path:
-    """Weights and tokenizer of a shape, saved in the dtype of the run, so that every side loads the same numbers."""
+    """Weights and tokenizer, saved in the dtype of the run, so that every side loads the same numbers.
+
+    ``shape`` is one of ``SHAPES`` with random weights, ``builtin``, or the folder of a model.
+    """
     if shape == "builtin":
         tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
         tokenizer.bos_token = tokenizer.bos_token or tokenizer.eos_token
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         model = AutoModelForCausalLM.from_pretrained(builtin_folder(), dtype=peers.TORCH[dtype])
+    elif shape not in SHAPES:
+        tokenizer = AutoTokenizer.from_pretrained(shape)
+        tokenizer.bos_token = tokenizer.bos_token or tokenizer.eos_token
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        model = AutoModelForCausalLM.from_pretrained(shape, dtype=peers.TORCH[dtype])
     else:
         tokenizer = train_tokenizer(texts, SHAPES[shape]["vocab_size"])
         torch.manual_seed(0)
@@ -242,16 +250,21 @@ def choose_block(documents: Documents) -> Documents:
 # ---- the comparison -----------------------------------------------------------------------------------------------
 
 
+def name_shape(shape: str) -> str:
+    """What a table is called: a shape's own name, or the folder's."""
+    return shape if shape in (*SHAPES, "builtin") else Path(shape).name
+
+
 def compare(shape: str, texts: Sequence[str], dtype: str, options: argparse.Namespace, root: Path) -> dict[str, Any]:
     """All sides on one shape.  → what the table of that shape is made of"""
-    folder = make_folder(shape, dtype, texts, root / shape)
+    folder = make_folder(shape, dtype, texts, root / name_shape(shape))
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     longest = min(LONGEST, model.config.max_position_embeddings - 1)
     documents = choose_documents(texts, tokenizer, options.documents, longest)
     tokens, shapes = documents.counts(), matmul_shapes(model)
     cost = flops_per_token(model, tokens)
     parameters = sum(value.numel() for value in model.parameters())
-    say(f"{shape}: {len(tokens)} documents, {tokens.sum():,} tokens, the longest {tokens.max():,}; {dtype}")
+    say(f"{name_shape(shape)}: {len(tokens)} documents, {tokens.sum():,} tokens, the longest {tokens.max():,}; {dtype}")
     names = [name for name in options.sides if is_installed(name)]
     memory = {}
     if not options.no_memory:
@@ -261,15 +274,17 @@ def compare(shape: str, texts: Sequence[str], dtype: str, options: argparse.Name
     sides = []
     for name in names:
         start = time.perf_counter()
-        sides.append((peers.open_side(name, folder, dtype, options.evaluate_script), time.perf_counter() - start))
+        own = options.dtype if name == OURS else dtype
+        sides.append((peers.open_side(name, folder, own, options.evaluate_script), time.perf_counter() - start))
     gemm, turns = take_turns([side for side, _ in sides], documents, sorted(shapes), dtype, options.repeats)
     say(f"  {TRUTH}")
     truth = take_turn(peers.open_side("one by one", folder, "fp32", None), documents)
     peak = max(gemm.values())
     rows = [describe(side.name, side.how, turns[side.name], truth, tokens, cost / peak) for side, _ in sides]
     rows.append(describe(TRUTH, "the truth that the others are held against; one pass", [truth], truth, tokens, None))
+    rows[-1]["dtype"] = "fp32"
     for row, (side, loading) in zip(rows, sides, strict=False):
-        row["peak_bytes"], row["load_seconds"] = memory.get(side.name), loading
+        row["peak_bytes"], row["load_seconds"], row["dtype"] = memory.get(side.name), loading, side.dtype
     return {
         "parameters": parameters,
         "documents": len(tokens),
@@ -393,17 +408,20 @@ def render_shape(name: str, found: dict[str, Any]) -> str:
         f"{found['flops_per_token'] / 1e6:.0f} MFLOP a token; GEMM peak {found['gemm_peak'] / 1e9:.0f} GFLOP/s, "
         f"{found['gemm_mixed'] / 1e9:.0f} over the model's own mixture of products.",
         "",
-        "| side | tokens/s | curate is | tokens per CPU-second | of GEMM peak | padding | peak memory | largest Δ |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| side | dtype | tokens/s | curate is | tokens per CPU-second | of GEMM peak | padding | peak memory | "
+        "largest Δ | loaded in |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in found["sides"]:
         share = "" if row["gemm_share"] is None else f"{row['gemm_share']:.0%}"
         memory = "" if not row["peak_bytes"] else f"{row['peak_bytes'] / 1e9:.1f} GB"
         ratio = "" if ours is None or row["name"] == OURS else f"{ours / row['tokens_per_second']:.2f} ×"
+        loading = f"{row['load_seconds']:.1f} s" if "load_seconds" in row else ""
         truth = "" if row["name"] == TRUTH else f"{row['largest_difference']:.1e}"
         lines.append(
-            f"| {row['name']} | {row['tokens_per_second']:,.0f} | {ratio} | {row['tokens_per_cpu_second']:,.0f} | "
-            f"{share} | {row['padding_share']:.1%} | {memory} | {truth} |"
+            f"| {row['name']} | {row['dtype']} | {row['tokens_per_second']:,.0f} | {ratio} | "
+            f"{row['tokens_per_cpu_second']:,.0f} | {share} | {row['padding_share']:.1%} | {memory} | {truth} | "
+            f"{loading} |"
         )
     return "\n".join([*lines, "", *(f"- {row['name']}: {row['how']}" for row in found["sides"])])
 
@@ -420,7 +438,10 @@ def read_options() -> argparse.Namespace:
     add = parser.add_argument
     add("--documents", type=int, help="how many (20; 12 with --small)")
     add("--repeats", type=int, help="turns of each side (3; 2 with --small)")
-    add("--shapes", help=f"comma-separated, of {', '.join(SHAPES)}, builtin (smollm2-135m,builtin; tiny with --small)")
+    add(
+        "--shapes",
+        help=f"with commas: {', '.join(SHAPES)}, builtin, folders of models (smollm2-135m,builtin; tiny with --small)",
+    )
     add("--sides", help=f"semicolon-separated, of {'; '.join(peers.NAMES)} (all)")
     add("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="auto: what curate takes on this CPU")
     add("--small", action="store_true", help="a toy, in a minute: shows that everything works, proves nothing")
@@ -436,7 +457,8 @@ def read_options() -> argparse.Namespace:
     options.repeats = options.repeats or (2 if options.small else 3)
     options.shapes = (options.shapes or ("tiny,builtin" if options.small else "smollm2-135m,builtin")).split(",")
     options.sides = [name.strip() for name in options.sides.split(";")] if options.sides else list(peers.NAMES)
-    unknown = [*{*options.shapes} - {*SHAPES, "builtin"}, *{*options.sides} - {*peers.NAMES}]
+    folders = {shape for shape in options.shapes if (Path(shape) / "config.json").exists()}
+    unknown = [*{*options.shapes} - {*SHAPES, "builtin"} - folders, *{*options.sides} - {*peers.NAMES}]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     if options.out is None and not options.small:
@@ -458,7 +480,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             if shape == "builtin" and not (builtin_folder() / "config.json").exists():
                 say("builtin: there is none yet; left out")
                 continue
-            shapes[shape] = compare(shape, texts, dtype, options, Path(root))
+            shapes[name_shape(shape)] = compare(shape, texts, dtype, options, Path(root))
     return {"machine": where, "dtype": dtype, "repeats": options.repeats, "shapes": shapes}
 
 
