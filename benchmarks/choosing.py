@@ -125,7 +125,8 @@ def make_scores(documents: Any, chance: np.random.Generator) -> pa.Table:
         "file": [documents.mark.file] * rows, "row": documents.rows, "id": documents.ids,
         "hash": np.array(list(map(xxhash.xxh3_64_intdigest, encoded)), np.uint64), "status": ["ok"] * rows,
         "reason": pa.nulls(rows, pa.large_string()), "nats": nats, "tokens": tokens, "bytes": octets,
-        "scored_bytes": octets, "chars": list(map(len, documents.texts)), "windows": np.ones(rows, np.int32),
+        "scored_bytes": octets, "scored_tokens": tokens,
+        "chars": list(map(len, documents.texts)), "windows": np.ones(rows, np.int32),
         "truncated": [False] * rows, "first_nats": chance.normal(7, 1, rows), "perplexity": perplexity,
         "bits_per_byte": nats / np.log(2) / octets, "zlib_ratio": chance.random(rows, np.float32),
     }  # fmt: skip
@@ -338,7 +339,7 @@ def make_part(first: int, stop: int, chance: np.random.Generator) -> pa.Table:
         "file": ["corpus.jsonl"] * rows, "row": np.arange(first, stop), "id": [f"d{row}" for row in range(first, stop)],
         "hash": chance.integers(0, 2**63, rows).astype(np.uint64), "status": ["ok"] * rows,
         "reason": pa.nulls(rows, pa.large_string()), "nats": mean * tokens, "tokens": tokens, "bytes": 4 * tokens,
-        "scored_bytes": 4 * tokens, "chars": 4 * tokens,
+        "scored_bytes": 4 * tokens, "scored_tokens": tokens, "chars": 4 * tokens,
         "windows": np.ones(rows, np.int32),
         "truncated": [False] * rows, "first_nats": mean, "perplexity": np.exp(mean),
         "bits_per_byte": mean / np.log(2) / 4, "zlib_ratio": chance.uniform(0.1, 0.9, rows).astype(np.float32),

@@ -117,15 +117,17 @@ def foreign_rows_error(name: str, run: Run) -> TableError:
     return TableError(f"the table of curate {verb} does not follow the scores", command(f"{verb} …", run.path))
 
 
-def check_texts(run: Run, file: str, scores: pa.Table, texts: Sequence[str]) -> None:
+def check_texts(run: Run, file: str, scores: pa.Table, texts: pa.LargeStringArray) -> None:
     """Do as ``check_same`` does for rows that all have a text, at once. Raises CorpusError, naming the first row."""
     rows, lengths, hashes = (scores.column(name) for name in ("row", "bytes", "hash"))
     if len(scores) != len(texts) or lengths.null_count or hashes.null_count:
         raise changed_error(run, file, rows[0].as_py() if len(rows) else 0, "another document stands there")
-    encoded = list(map(str.encode, texts))
-    num_bytes = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    digests = np.fromiter(map(xxhash.xxh3_64_intdigest, encoded), np.uint64, len(encoded))
-    same = (lengths.to_numpy() == num_bytes) & (hashes.to_numpy() == digests)
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    view, digest = memoryview(texts.buffers()[2]), xxhash.xxh3_64_intdigest
+    digests = np.fromiter(
+        (digest(view[start:stop]) for start, stop in itertools.pairwise(offsets.tolist())), np.uint64, len(texts)
+    )
+    same = (lengths.to_numpy() == np.diff(offsets)) & (hashes.to_numpy() == digests)
     if not same.all():
         raise changed_error(run, file, rows[int(np.argmin(same))].as_py(), "its text is another one")
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Documents
-from curate.corpus.readers import raw_jsonl
+from curate.corpus.readers import flat_jsonl, raw_jsonl
 from curate.corpus.values.arrow_types import encode_values, tabulate
 from curate.corpus.values.arrow_values import is_json
 from curate.corpus.values.schema_widening import SchemaShape, fit_table
@@ -24,7 +24,7 @@ from curate.errors import TableError
 from curate.exports import joined_slices, leaked_passages
 from curate.exports.counts import ExportCounts, count_rows
 from curate.exports.formats.json_types import Finding, are_dates, inspect_table
-from curate.exports.formats.lines import dump_head, dump_tails, spell_lines
+from curate.exports.formats.lines import dump_head, join_lines, spell_lines, view_lines
 from curate.exports.formats.shards import TABLE_FORMATS
 from curate.exports.job import ExportJob
 from curate.exports.joined_slices import JoinedSlice
@@ -74,15 +74,13 @@ def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResul
             path, table = part.part, _read_part(part.part, names)
         source, behind, mark = job.corpus.sources[part.source], part.behind, part.mark
         scores = table.slice(part.first, mark.documents)
-        plain = None if part.hits and job.treatment.cuts else raw_jsonl.read_raw_lines(job.corpus, source, behind, mark)
-        if plain is None:
-            if slow is None or behind is None:
-                slow = job.corpus.slices_of(source, behind, part.left)
-            spiller.spill_documents(part, next(slow, None), scores)
-        else:
+        data = None if part.hits and job.treatment.cuts else raw_jsonl.read_bytes(job.corpus, source, behind, mark)
+        if data is not None and spiller.spill_bytes(part, data, scores):
             slow = None
-            joined_slices.check_texts(job.run, mark.file, scores, plain.texts)
-            spiller.spill_raw_lines(part, plain, scores)
+            continue
+        if slow is None or behind is None:
+            slow = job.corpus.slices_of(source, behind, part.left)
+        spiller.spill_documents(part, next(slow, None), scores)
     spiller.result.pieces = spill.finish()
     return spiller.result
 
@@ -119,18 +117,50 @@ class _TaskSpiller:
         records = joined_slices.select_records(table, piece, job, keep)
         self._spill_table(part, table.filter(keep), scores.filter(keep), records)
 
-    def spill_raw_lines(self, part: PartitionSlice, plain: raw_jsonl.RawLines, scores: pa.Table) -> None:
+    def spill_bytes(self, part: PartitionSlice, data: bytes, scores: pa.Table) -> bool:
+        """Spill a slice of plain JSON lines. Returns False, having done nothing, where the full reader must read it."""
+        job, mark = self.job, part.mark
+        flat = flat_jsonl.read_flat_lines(data, mark.documents, job.corpus)
+        if flat is not None:
+            joined_slices.check_texts(job.run, mark.file, scores, flat.table.column(job.corpus.text_field).chunk(0))
+            self._spill_flat_lines(part, flat, scores)
+            return True
+        plain = raw_jsonl.parse_lines(data, mark.documents, job.corpus)
+        if plain is None:
+            return False
+        joined_slices.check_texts(job.run, mark.file, scores, pa.array(plain.texts, pa.large_string()))
+        self._spill_raw_lines(part, plain, scores)
+        return True
+
+    def _spill_flat_lines(self, part: PartitionSlice, flat: flat_jsonl.FlatLines, scores: pa.Table) -> None:
+        """Spill a slice of flat lines; where lines are spilled, with their own bytes."""
+        job = self.job
+        keep = self._count_rows(part, scores)
+        self.result.read_bytes += flat.num_bytes
+        joined_slices.check_names(flat.table.column_names, job)
+        added = _make_columns(part, scores, job)
+        if not TABLE_FORMATS[job.format].writes_lines:
+            self._spill_table(part, _append_columns(flat.table, added).filter(keep), scores.filter(keep))
+            return
+        shape = SchemaShape()
+        shape.see(_append_columns(flat.table, added))
+        self.result.shapes.append(shape)
+        table, heads = flat.table, flat.heads
+        if not pc.all(keep).as_py():
+            table, scores, heads = table.filter(keep), scores.filter(keep), heads.filter(keep.combine_chunks())
+            added = {name: column.filter(keep) for name, column in added.items()}
+        self.result.misread |= inspect_table(table)
+        self._spill_lines(part, join_lines(heads, added), scores)
+
+    def _spill_raw_lines(self, part: PartitionSlice, plain: raw_jsonl.RawLines, scores: pa.Table) -> None:
         """Spill a slice of ordinary lines; where lines are spilled, without making a table of them."""
         job = self.job
         keep = self._count_rows(part, scores)
         self.result.read_bytes += plain.octets
         joined_slices.check_names(list(plain.columns), job)
         added = _make_columns(part, scores, job)
-        tables = TABLE_FORMATS[job.format]
-        if not tables.writes_lines:
-            table = tabulate(plain.records, job.corpus.schema)
-            for name, column in added.items():
-                table = table.append_column(name, column)
+        if not TABLE_FORMATS[job.format].writes_lines:
+            table = _append_columns(tabulate(plain.records, job.corpus.schema), added)
             self._spill_table(part, table.filter(keep), scores.filter(keep))
             return
         self.result.shapes.append(_find_shape(plain, added))
@@ -141,8 +171,7 @@ class _TaskSpiller:
         heads = list(map(dump_head, records)) if plain.heads is None else _select(plain.heads, kept)
         if kept is not None:
             added, scores = {name: column.filter(keep) for name, column in added.items()}, scores.filter(keep)
-        tails = dump_tails(added, len(records))
-        self._spill_lines(part, list(map(b"".join, zip(heads, *tails, strict=True))), scores)
+        self._spill_lines(part, join_lines(pa.array(heads, pa.large_binary()), added), scores)
 
     def _count_rows(self, part: PartitionSlice, scores: pa.Table) -> pa.ChunkedArray:
         """Count the rows of a slice, and return the mask of those to write."""
@@ -170,9 +199,8 @@ class _TaskSpiller:
         other_bytes = max(0, table.nbytes - int(num_bytes.sum())) // max(1, len(table)) + 1
         self.spill.add(self._make_narrow(part, scores, num_bytes + other_bytes), table)
 
-    def _spill_lines(self, part: PartitionSlice, lines: list[bytes], scores: pa.Table) -> None:
-        sizes = np.fromiter(map(len, lines), np.int64, len(lines))
-        self.spill.add(self._make_narrow(part, scores, sizes), lines)
+    def _spill_lines(self, part: PartitionSlice, lines: pa.LargeBinaryArray, scores: pa.Table) -> None:
+        self.spill.add(self._make_narrow(part, scores, np.diff(view_lines(lines)[0])), lines)
 
     def _make_narrow(self, part: PartitionSlice, scores: pa.Table, sizes: Int64Array) -> Narrow:
         """Return the narrow rows of the rows that are kept; ``sizes`` are bytes, ``scores`` those of the kept rows."""
@@ -191,6 +219,13 @@ def _make_columns(part: PartitionSlice, scores: pa.Table, job: ExportJob) -> dic
     if job.treatment.cuts:
         made["cut_characters"] = pa.array(np.zeros(len(scores), np.int64))
     return {new: made[name] if name in made else scores.column(name) for name, new in job.names.items()}
+
+
+def _append_columns(table: pa.Table, added: dict[str, Any]) -> pa.Table:
+    """Return the table with columns behind its own."""
+    for name, column in added.items():
+        table = table.append_column(name, column)
+    return table
 
 
 def _select(values: list[Any], kept: BoolArray | None) -> list[Any]:
