@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Documents
 from curate.corpus.readers import flat_jsonl, raw_jsonl
+from curate.corpus.readers.parquet_slices import ParquetSlices, TableSlice
 from curate.corpus.values.arrow_types import encode_values, tabulate
 from curate.corpus.values.arrow_values import is_json
 from curate.corpus.values.schema_widening import SchemaShape, fit_table
@@ -67,22 +68,70 @@ def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResul
     spill = SpillFile(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell)
     spiller = _TaskSpiller(job, spill)
     names = list(dict.fromkeys(["row", "bytes", "hash", "status", "tokens", *job.score_columns]))
-    slow: Iterator[Documents] | None = None
+    reader = _SliceReader(job)
     path, table = None, pa.table({})
     for part in task.slices:
         if path != part.part:
             path, table = part.part, _read_part(part.part, names)
-        source, behind, mark = job.corpus.sources[part.source], part.behind, part.mark
-        scores = table.slice(part.first, mark.documents)
-        data = None if part.hits and job.treatment.cuts else raw_jsonl.read_bytes(job.corpus, source, behind, mark)
-        if data is not None and spiller.spill_bytes(part, data, scores):
-            slow = None
-            continue
-        if slow is None or behind is None:
-            slow = job.corpus.slices_of(source, behind, part.left)
-        spiller.spill_documents(part, next(slow, None), scores)
+        scores = table.slice(part.first, part.mark.documents)
+        reader.enter(part)
+        if spiller.spill_bytes(part, reader.read_bytes(part), scores):
+            reader.skip_documents()
+        elif not spiller.spill_rows(part, reader.read_table(part), scores):
+            spiller.spill_documents(part, reader.read_documents(part), scores)
+    reader.close()
     spiller.result.pieces = spill.finish()
     return spiller.result
+
+
+class _SliceReader:
+    """Reads the slices of a task: in the fastest way that gives all that the full reader would give."""
+
+    def __init__(self, job: ExportJob):
+        self._job = job
+        self._tables: ParquetSlices | None = None
+        self._documents: Iterator[Documents] | None = None
+        """Of the full reader, for the slices that follow the last one read; None where another way read that."""
+
+    def enter(self, part: PartitionSlice) -> None:
+        """Begin with the file of a slice, if the slice is the first of its file or of the task."""
+        if part.behind is None or self._tables is None:
+            self.close()
+            self._tables = ParquetSlices(self._job.corpus, self._job.corpus.sources[part.source])
+
+    def read_bytes(self, part: PartitionSlice) -> bytes | None:
+        """Return the bytes of a slice of plain JSON lines; None for another slice."""
+        if self._cuts(part):
+            return None
+        corpus = self._job.corpus
+        return raw_jsonl.read_bytes(corpus, corpus.sources[part.source], part.behind, part.mark)
+
+    def read_table(self, part: PartitionSlice) -> TableSlice | None:
+        """Return the rows of a slice of Parquet; None for another slice, and once the full reader reads the file."""
+        if self._cuts(part) or self._documents is not None or self._tables is None:
+            return None
+        return self._tables.read(part.mark)
+
+    def read_documents(self, part: PartitionSlice) -> Documents | None:
+        """Return a slice as ``curate.corpus`` reads it; None where the file has no more."""
+        if self._documents is None:
+            corpus = self._job.corpus
+            self._documents = corpus.slices_of(corpus.sources[part.source], part.behind, part.left)
+        return next(self._documents, None)
+
+    def skip_documents(self) -> None:
+        """Let the full reader begin anew: another way read a slice."""
+        self._documents = None
+
+    def _cuts(self, part: PartitionSlice) -> bool:
+        """Return whether passages are cut out of texts of a slice."""
+        return bool(part.hits) and self._job.treatment.cuts
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._tables is not None:
+            self._tables.close()
+        self._tables = self._documents = None
 
 
 def _read_part(path: Path, columns: list[str]) -> pa.Table:
@@ -117,8 +166,23 @@ class _TaskSpiller:
         records = joined_slices.select_records(table, piece, job, keep)
         self._spill_table(part, table.filter(keep), scores.filter(keep), records)
 
-    def spill_bytes(self, part: PartitionSlice, data: bytes, scores: pa.Table) -> bool:
+    def spill_rows(self, part: PartitionSlice, rows: TableSlice | None, scores: pa.Table) -> bool:
+        """Spill a slice of Parquet. Returns False, having done nothing, where the full reader must read it."""
+        if rows is None:
+            return False
+        job = self.job
+        joined_slices.check_texts(job.run, part.mark.file, scores, rows.texts)
+        keep = self._count_rows(part, scores)
+        self.result.read_bytes += rows.num_bytes
+        joined_slices.check_names(rows.table.column_names, job)
+        table = _append_columns(rows.table, _make_columns(part, scores, job))
+        self._spill_table(part, table.filter(keep), scores.filter(keep))
+        return True
+
+    def spill_bytes(self, part: PartitionSlice, data: bytes | None, scores: pa.Table) -> bool:
         """Spill a slice of plain JSON lines. Returns False, having done nothing, where the full reader must read it."""
+        if data is None:
+            return False
         job, mark = self.job, part.mark
         flat = flat_jsonl.read_flat_lines(data, mark.documents, job.corpus)
         if flat is not None:
