@@ -183,7 +183,7 @@ def _inspect(values: pa.Array) -> set[str]:
 def _inspect_json(values: pa.Array) -> set[str]:
     texts, found = values.storage, set()
     if values.type == JSON_TEXT:
-        if not pc.all(pc.match_substring_regex(texts, NUMBER)).as_py():
+        if pc.all(pc.match_substring_regex(texts, NUMBER)).as_py() is False:  # None without values.
             found.add(NOT_NUMBERS)
         if pc.any(pc.match_substring_regex(texts, "NaN|Infinity")).as_py():
             found.add(NOT_FINITE)

@@ -87,6 +87,12 @@ class ShardWriter:
         for start in range(0, len(table), step):
             self._add_piece(table.slice(start, step))
 
+    def add_lines(self, lines: pa.LargeBinaryArray, shape: SchemaShape, misread: set[Finding]) -> None:
+        """Append complete lines, of the format that writes lines: with the shape of their table, and what is in it."""
+        self.shape.join(shape)
+        self.misread |= misread
+        self._add_lines(lines)
+
     def _see(self, table: pa.Table) -> None:
         if self.shape.see(table):
             self._stored = None
