@@ -1,7 +1,7 @@
 """Filter ten million scores, order a corpus and export it: ours beside what one would write otherwise.
 
     python benchmarks/choosing.py                          # 1 M documents, 10 M scores: some minutes and 6 GB of disk
-    python benchmarks/choosing.py --documents 5_000_000    # the size of the goal: 3 GB of text, 18 GB of disk
+    python benchmarks/choosing.py --documents 5_000_000    # the size of the goal: 3 GB of text, 30 GB of disk
     python benchmarks/choosing.py --only export --sides curate,sort --readme
 
 Every turn of a side is a process of its own, its start included, whose resident memory is watched, children too; the
@@ -374,7 +374,8 @@ def measure_export(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
 
     turns: dict[str, list[dict[str, float]]] = {}
     for group in GROUPS.values():
-        turns |= take_turns({side: partial(begin, side) for side in group if side in sides}, options.repeats)
+        chosen = {side: partial(begin, side) for side in group if side in sides}
+        turns |= take_turns(chosen, options.repeats) if chosen else {}
         if options.check and {"curate", "sort"} <= turns.keys() and "curate" in group:
             check_same_order(scratch)
         for side in group:

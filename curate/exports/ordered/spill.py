@@ -124,8 +124,11 @@ def _write_lines(path: str, bodies: list[pa.LargeBinaryArray], order: Int64Array
 
 
 def _write_tables(path: str, bodies: list[pa.Table], order: Int64Array, narrow: Narrow, cuts: Cuts) -> Cuts:
-    """Write a record batch a piece, and return offset and length of each."""
-    table = take_rows(pa.concat_tables(bodies), order)
+    """Write a record batch a piece, and return offset and length of each. ``bodies`` is empty afterwards."""
+    joined = pa.concat_tables(bodies).combine_chunks()
+    bodies.clear()
+    table = take_rows(joined, order)
+    del joined
     ends = [len(table.schema.serialize())]  # The writer begins with the schema, with the first batch at the latest.
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         for start, stop in cuts:
