@@ -1,7 +1,7 @@
 """Filter ten million scores, order a corpus and export it: ours beside what one would write otherwise.
 
     python benchmarks/choosing.py                          # 1 M documents, 10 M scores: some minutes and 6 GB of disk
-    python benchmarks/choosing.py --documents 5_000_000    # the size of the goal: 3 GB of text, 18 GB of disk
+    python benchmarks/choosing.py --documents 5_000_000    # the size of the goal: 3 GB of text, 30 GB of disk
     python benchmarks/choosing.py --only export --sides curate,sort --readme
 
 Every turn of a side is a process of its own, its start included, whose resident memory is watched, children too; the
@@ -23,6 +23,12 @@ perplexity within each domain, of a zlib ratio of at least .2; and perplexity at
     sort       ``LC_ALL=C sort -S1G`` (GNU coreutils, as many threads as cores) of the same lines by the same key, which
                stands before each line with a tab, zero-padded; nothing is checked, added, cut off or flushed
     datasets   ``load_dataset("json")`` (not timed), then timed: a column with the scores, ``.sort``, ``.to_json``
+    sort-sync  the same as sort, then ``sync`` of the result: as curate, which flushes what it writes
+
+In the order of the corpus: **plain** is ``curate.export(OUT, run, format="jsonl", no_order=True)``, beside ``cp`` of
+the files, and ``cp-sync``, which flushes them. From Parquet to Parquet: **parquet** is curate's order and export, and
+**duckdb** sorts files that have the key as a column: ``COPY (SELECT * FROM … ORDER BY perplexity)`` with zstd, two
+threads and ``memory_limit``; like sort it neither checks nor adds anything. Both have 1 GB.
 
 """
 
@@ -33,6 +39,7 @@ import platform
 import random
 import re
 import resource
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -125,7 +132,8 @@ def make_scores(documents: Any, chance: np.random.Generator) -> pa.Table:
         "file": [documents.mark.file] * rows, "row": documents.rows, "id": documents.ids,
         "hash": np.array(list(map(xxhash.xxh3_64_intdigest, encoded)), np.uint64), "status": ["ok"] * rows,
         "reason": pa.nulls(rows, pa.large_string()), "nats": nats, "tokens": tokens, "bytes": octets,
-        "scored_bytes": octets, "chars": list(map(len, documents.texts)), "windows": np.ones(rows, np.int32),
+        "scored_bytes": octets, "scored_tokens": tokens,
+        "chars": list(map(len, documents.texts)), "windows": np.ones(rows, np.int32),
         "truncated": [False] * rows, "first_nats": chance.normal(7, 1, rows), "perplexity": perplexity,
         "bits_per_byte": nats / np.log(2) / octets, "zlib_ratio": chance.random(rows, np.float32),
     }  # fmt: skip
@@ -182,10 +190,90 @@ def sort_dataset(scratch: Path) -> None:
     print(f"seconds {time.perf_counter() - began:.3f}")
 
 
-SIDES: dict[str, Callable[[Path], list[str]]] = {"curate": run_curate, "sort": run_sort, "datasets": run_datasets}
+def run_sort_sync(scratch: Path) -> list[str]:
+    return ["sh", "-c", f"{shlex.join(run_sort(scratch))} && sync {scratch / 'sorted'}"]
 
 
-MADE = {"curate": ("out",), "sort": ("sort", "sorted"), "datasets": ("sorted.jsonl",)}
+def run_plain(scratch: Path) -> list[str]:
+    code = """import sys, curate
+curate.export(sys.argv[1], sys.argv[2], format="jsonl", memory_limit=sys.argv[3], no_order=True)"""
+    return [sys.executable, "-c", code, str(scratch / "plain"), str(scratch / "run"), MEMORY]
+
+
+def run_cp(scratch: Path) -> list[str]:
+    return ["cp", "-r", str(scratch / "corpus"), str(scratch / "copy")]
+
+
+def run_cp_sync(scratch: Path) -> list[str]:
+    return ["sh", "-c", f"{shlex.join(run_cp(scratch))} && sync {scratch / 'copy'}/*"]
+
+
+def run_parquet(scratch: Path) -> list[str]:
+    code = """import sys, curate
+curate.order(sys.argv[2])
+curate.export(sys.argv[1], sys.argv[2], format="parquet", memory_limit=sys.argv[3])"""
+    run = scratch / "parquet" / "run"
+    return [sys.executable, "-c", code, str(scratch / "parquet" / "out"), str(run), MEMORY]
+
+
+def run_duckdb(scratch: Path) -> list[str]:
+    code = """import sys, duckdb
+duckdb.sql(f"set memory_limit='{sys.argv[2]}'; set threads=2; set temp_directory='{sys.argv[1]}/spill'")
+duckdb.sql(f"copy (select * from read_parquet('{sys.argv[1]}/keyed/*.parquet') order by perplexity)"
+           f" to '{sys.argv[1]}/sorted.parquet' (format parquet, compression zstd)")"""
+    return [sys.executable, "-c", code, str(scratch / "parquet"), MEMORY]
+
+
+def make_parquet(scratch: Path) -> None:
+    """The same corpus as Parquet with its run, and the same files with the key as a column."""
+    from pyarrow import json as lines
+
+    from curate.rundir import parquet
+
+    for path in sorted((scratch / "corpus").iterdir()):
+        name = f"{path.stem}.parquet"
+        (scratch / "parquet" / "corpus").mkdir(parents=True, exist_ok=True)
+        table = lines.read_json(path)
+        pq.write_table(table, scratch / "parquet" / "corpus" / name, compression="zstd", row_group_size=20_000)
+    make_run(scratch / "parquet" / "run", scratch / "parquet" / "corpus")
+    parts = parquet.list_parts(scratch / "parquet" / "run" / "scores")
+    scores = np.concatenate([pq.read_table(part, columns=["perplexity"])["perplexity"].to_numpy() for part in parts])
+    (scratch / "parquet" / "keyed").mkdir()
+    for path in sorted((scratch / "parquet" / "corpus").iterdir()):
+        table = pq.read_table(path)
+        table, scores = table.append_column("perplexity", pa.array(scores[: len(table)])), scores[len(table) :]
+        pq.write_table(table, scratch / "parquet" / "keyed" / path.name, compression="zstd", row_group_size=20_000)
+
+
+SIDES: dict[str, Callable[[Path], list[str]]] = {
+    "curate": run_curate,
+    "sort": run_sort,
+    "sort-sync": run_sort_sync,
+    "datasets": run_datasets,
+    "plain": run_plain,
+    "cp": run_cp,
+    "cp-sync": run_cp_sync,
+    "parquet": run_parquet,
+    "duckdb": run_duckdb,
+}
+GROUPS = {
+    "To JSON lines in order": ("curate", "sort", "sort-sync", "datasets"),
+    "To JSON lines in the order of the corpus": ("plain", "cp", "cp-sync"),
+    "From Parquet to Parquet in order": ("parquet", "duckdb"),
+}
+"""Sides by what they do; the first is curate."""
+
+MADE = {
+    "curate": ("out",),
+    "sort": ("sort", "sorted"),
+    "sort-sync": ("sort", "sorted"),
+    "datasets": ("sorted.jsonl",),
+    "plain": ("plain",),
+    "cp": ("copy",),
+    "cp-sync": ("copy",),
+    "parquet": ("parquet/out",),
+    "duckdb": ("parquet/sorted.parquet", "parquet/spill"),
+}
 
 
 def clean(scratch: Path, side: str) -> None:
@@ -275,15 +363,23 @@ def measure_export(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
         make_corpus(scratch / "corpus", options.documents, options.bytes, options.corpus)
         make_run(scratch / "run", scratch / "corpus")
         key_lines(scratch / "corpus", scratch / "run", scratch / "keyed")
+    sides = options.sides.split(",")
+    if {"parquet", "duckdb"} & set(sides) and not (scratch / "parquet" / "keyed").exists():
+        make_parquet(scratch)
     size = sum(path.stat().st_size for path in (scratch / "corpus").iterdir())
 
     def begin(side: str) -> list[str]:
         clean(scratch, side)
         return SIDES[side](scratch)
 
-    turns = take_turns({side: partial(begin, side) for side in options.sides.split(",")}, options.repeats)
-    if options.check:
-        check_same_order(scratch)
+    turns: dict[str, list[dict[str, float]]] = {}
+    for group in GROUPS.values():
+        chosen = {side: partial(begin, side) for side in group if side in sides}
+        turns |= take_turns(chosen, options.repeats) if chosen else {}
+        if options.check and {"curate", "sort"} <= turns.keys() and "curate" in group:
+            check_same_order(scratch)
+        for side in group:
+            clean(scratch, side)
     return {"documents": options.documents, "bytes": size, "turns": turns, "checked": options.check}
 
 
@@ -338,7 +434,7 @@ def make_part(first: int, stop: int, chance: np.random.Generator) -> pa.Table:
         "file": ["corpus.jsonl"] * rows, "row": np.arange(first, stop), "id": [f"d{row}" for row in range(first, stop)],
         "hash": chance.integers(0, 2**63, rows).astype(np.uint64), "status": ["ok"] * rows,
         "reason": pa.nulls(rows, pa.large_string()), "nats": mean * tokens, "tokens": tokens, "bytes": 4 * tokens,
-        "scored_bytes": 4 * tokens, "chars": 4 * tokens,
+        "scored_bytes": 4 * tokens, "scored_tokens": tokens, "chars": 4 * tokens,
         "windows": np.ones(rows, np.int32),
         "truncated": [False] * rows, "first_nats": mean, "perplexity": np.exp(mean),
         "bits_per_byte": mean / np.log(2) / 4, "zlib_ratio": chance.uniform(0.1, 0.9, rows).astype(np.float32),
@@ -429,14 +525,19 @@ def render_export(found: dict[str, Any]) -> str:
     checked = "; curate and sort agree on every document" if found["checked"] else ""
     size = f"{found['documents']:,} documents, {found['bytes'] / 1e9:.2f} GB of JSON lines"
     head = f"### Order and export\n\n{size} ({repeats(found['turns'])}){checked}."
-    return f"{head}\n\n{render_turns(found['turns'], found['documents'])}"
+    tables = [
+        f"{title}:\n\n{render_turns(turns, found['documents'], group[0])}"
+        for title, group in GROUPS.items()
+        if (turns := {side: found["turns"][side] for side in group if side in found["turns"]})
+    ]
+    return "\n\n".join([head, *tables])
 
 
 def repeats(turns: dict[str, Any]) -> str:
     return "medians of " + ", ".join(f"{len(many)} of {side}" for side, many in turns.items())
 
 
-def render_turns(turns: dict[str, Any], rows: int) -> str:
+def render_turns(turns: dict[str, Any], rows: int, ours: str = "curate") -> str:
     middle = {
         kind: {side: statistics.median(turn[kind] for turn in many) for side, many in turns.items()}
         for kind in ("seconds", "cpu_seconds", "load")
@@ -444,16 +545,16 @@ def render_turns(turns: dict[str, Any], rows: int) -> str:
     lines = [
         f"| {side} | {seconds:.1f} | {middle['cpu_seconds'][side]:.1f} | {middle['load'][side]:.1f} | "
         f"{rows / seconds:,.0f} | {max(turn['peak_bytes'] for turn in turns[side]) / 1e6:,.0f} MB | "
-        f"{compare(side, middle['seconds'])} | {compare(side, middle['cpu_seconds'])} |"
+        f"{compare(side, middle['seconds'], ours)} | {compare(side, middle['cpu_seconds'], ours)} |"
         for side, seconds in middle["seconds"].items()
     ]
     head = "| side | seconds | CPU seconds | load before | rows/s | peak memory | curate is | by CPU |"
     return "\n".join([head, "| --- |" + 7 * " --: |", *lines])
 
 
-def compare(side: str, seconds: dict[str, float]) -> str:
+def compare(side: str, seconds: dict[str, float], ours: str) -> str:
     """How many times as fast ours is."""
-    return "" if side == "curate" or "curate" not in seconds else f"{seconds[side] / seconds['curate']:.2f} ×"
+    return "" if side == ours or ours not in seconds else f"{seconds[side] / seconds[ours]:.2f} ×"
 
 
 def describe_machine() -> str:
@@ -486,7 +587,7 @@ def read_options() -> argparse.Namespace:
     add("--scores", type=int, default=10_000_000, help="rows of the made-up scores to filter (10,000,000)")
     add("--only", choices=tuple(PARTS), help="one part alone")
     add("--made", type=Path, help="folder in which the corpus of export is made once, kept, and found again")
-    add("--sides", default="curate,sort,datasets", help="curate,sort,datasets")
+    add("--sides", default=",".join(SIDES), help=",".join(SIDES))
     add("--repeats", type=int, default=3, help="turns of each side; datasets has one (3)")
     add("--check", action="store_true", help="compare the order of curate and sort, document by document")
     add("--scratch", type=Path, help="folder for everything that is made (the system's)")

@@ -1,11 +1,11 @@
-"""The corpus read slice by slice, joined with its scores, its decisions and its leaks.
+"""A slice of the corpus joined with its scores, its decisions and its leaks, and what is wrong where they do not fit.
 
 A document is joined with its decision by its row. Its bytes and hash are checked before anything is cut out of it, so
 that a corpus that changed is refused and not mislabelled.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,7 @@ from curate.errors import CorpusError, TableError
 from curate.exports import leaked_passages
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
-from curate.exports.leaked_passages import LeakedPassages
 from curate.rundir import parquet
-from curate.rundir.decision_table import DecisionReader
 from curate.rundir.run import Run, fingerprint_of_parts, note_changed_file
 from curate.runtime.text import command
 
@@ -39,62 +37,12 @@ class JoinedSlice:
     """The leaks by row, where the export does something about them."""
 
 
-def read_slices(job: ExportJob) -> Iterator[JoinedSlice]:
-    """Yield each slice of the corpus with its part of the tables.
-
-    Raises CorpusError where a document is not the one that was scored, TableError where a table has other rows than the
-    scores.
-    """
-    tables = {"keep": DecisionReader(job.choice.path), **job.placed.open_tables(job.run)}
-    leaks = LeakedPassages(job.run) if job.treatment else None
-    parts = read_scores(job.run)
-    for documents in job.corpus.slices(columns="all"):
-        mark, scores = next(parts, (None, None))
-        if mark is None or scores is None:
-            mark = documents.mark
-            raise changed_error(job.run, mark.file, mark.first_row, "it has more documents than were scored")
-        if mark != documents.mark:
-            raise moved_error(job.run, documents.mark)
-        check_same(job.run, documents, scores)
-        taken = {name: take_rows(table, scores, name, job.run) for name, table in tables.items()}
-        choice = taken.pop("keep").select(["keep", "reason"])
-        for name, rows in taken.items():
-            choice = choice.append_column(name, rows.column(name))
-        yield JoinedSlice(documents, scores, choice, leaks.take(documents) if leaks else {})
-    rest, _ = next(parts, (None, None))
-    if rest is not None:
-        raise changed_error(job.run, rest.file, rest.first_row, "it has fewer documents than were scored")
-    if leaks:
-        leaks.check_end()
-
-
-def read_scores(run: Run) -> Iterator[tuple[SliceMark, pa.Table]]:
-    """Yield the slices of the scores in order, each with its rows. Raises what ``read_marks`` raises."""
-    for path in parquet.list_parts(run.scores):
-        marks = read_marks(path, run)
-        table, first = parquet.read_table(path), 0
-        for mark in marks:
-            yield mark, table.slice(first, mark.documents)
-            first += mark.documents
-
-
 def read_marks(path: Path, run: Run) -> list[SliceMark]:
     """Return the slices that a part of the scores covers. Raises TableError where the part belongs to other scores."""
     note = parquet.read_metadata(path)
     if note.get("made_from") != fingerprint_of_parts(run.finished_scores()):
         raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", run.path))
     return list_slices(note)
-
-
-def take_rows(table: DecisionReader, scores: pa.Table, name: str, run: Run) -> pa.Table:
-    """Return the next rows of the table with the column ``name``, those of a part of the scores.
-
-    Raises TableError where the table has other rows.
-    """
-    rows = table.take(len(scores))
-    if not all(rows.column(key).equals(scores.column(key)) for key in ("file", "row")):
-        raise foreign_rows_error(name, run)
-    return rows
 
 
 def changed_error(run: Run, file: str, row: int, what: str) -> CorpusError:
@@ -117,15 +65,17 @@ def foreign_rows_error(name: str, run: Run) -> TableError:
     return TableError(f"the table of curate {verb} does not follow the scores", command(f"{verb} …", run.path))
 
 
-def check_texts(run: Run, file: str, scores: pa.Table, texts: Sequence[str]) -> None:
+def check_texts(run: Run, file: str, scores: pa.Table, texts: pa.LargeStringArray) -> None:
     """Do as ``check_same`` does for rows that all have a text, at once. Raises CorpusError, naming the first row."""
     rows, lengths, hashes = (scores.column(name) for name in ("row", "bytes", "hash"))
     if len(scores) != len(texts) or lengths.null_count or hashes.null_count:
         raise changed_error(run, file, rows[0].as_py() if len(rows) else 0, "another document stands there")
-    encoded = list(map(str.encode, texts))
-    num_bytes = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    digests = np.fromiter(map(xxhash.xxh3_64_intdigest, encoded), np.uint64, len(encoded))
-    same = (lengths.to_numpy() == num_bytes) & (hashes.to_numpy() == digests)
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    view, digest = memoryview(texts.buffers()[2]), xxhash.xxh3_64_intdigest
+    digests = np.fromiter(
+        (digest(view[start:stop]) for start, stop in itertools.pairwise(offsets.tolist())), np.uint64, len(texts)
+    )
+    same = (lengths.to_numpy() == np.diff(offsets)) & (hashes.to_numpy() == digests)
     if not same.all():
         raise changed_error(run, file, rows[int(np.argmin(same))].as_py(), "its text is another one")
 

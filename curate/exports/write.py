@@ -1,21 +1,26 @@
 """One export from end to end: shards, the state files of ``datasets``, the card, the manifest."""
 
+import itertools
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from curate.errors import GateError, Interrupted, TableError
-from curate.exports import dataset_card, dataset_folder, joined_slices, leaked_passages, manifest, training_md
-from curate.exports.counts import ExportCounts, check_counts, count_rows
+from curate.errors import GateError, Interrupted
+from curate.exports import dataset_card, dataset_folder, leaked_passages, manifest, slice_rows, training_md
+from curate.exports.counts import ExportCounts, check_counts
 from curate.exports.dataset_folder import DatasetDescription
 from curate.exports.formats.features import build_schema
 from curate.exports.formats.shard_writer import ShardWriter, WrittenShard
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportChoice, ExportJob
 from curate.exports.joined_slices import NameTakenError
+from curate.exports.ordered import tasks
 from curate.exports.ordered import write as ordered_write
+from curate.exports.ordered.tasks import PartitionTask
 from curate.exports.ordered.write import OrderedMeans
+from curate.exports.slice_rows import OutputRows
 from curate.exports.summary import ExportSummary
 from curate.exports.tokens import options
 from curate.exports.tokens import ordered as ordered_tokens
@@ -23,9 +28,12 @@ from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import Run
 from curate.runtime import console, numbers
 from curate.runtime.text import command
+from curate.runtime.work import threads
 
 SHARD_BYTES = "500MB"
 """Largest size of a shard where nobody chose one."""
+STREAMED_BYTES = 16_000_000
+"""What a thread reads of the corpus at once."""
 
 
 def check_any_kept(run: Run, choice: ExportChoice, rejected: bool) -> None:
@@ -68,7 +76,7 @@ def build_export(job: ExportJob, folder: Path, out: str, means: OrderedMeans) ->
     try:
         if job.placed.moves:
             return _write_ordered(job, folder, out, means)
-        return _write_streamed(job, folder, out)
+        return _write_streamed(job, folder, out, means)
     except NameTakenError as taken:
         for path in folder.iterdir():
             if path.is_dir():
@@ -89,30 +97,35 @@ def _write_ordered(job: ExportJob, folder: Path, out: str, means: OrderedMeans) 
     return _finish_export(job, writer, counts, files, out)
 
 
-def _write_streamed(job: ExportJob, folder: Path, out: str) -> ExportSummary:
+def _write_streamed(job: ExportJob, folder: Path, out: str, means: OrderedMeans) -> ExportSummary:
     """Write documents in the order of the corpus."""
     writer = options.open_writer(job, folder)
     try:
-        counts = _write_shards(job, writer)
+        counts = _write_shards(job, writer, means.workers)
         return _finish_export(job, writer, counts, writer.finish(), out)
     finally:
         writer.abandon()
 
 
-def _write_shards(job: ExportJob, writer: ShardWriter | TokenWriter) -> ExportCounts:
+def _write_shards(job: ExportJob, writer: ShardWriter | TokenWriter, workers: int) -> ExportCounts:
+    """Write the rows in the order of the corpus; so many threads read ahead."""
     counts = ExportCounts()
+    found = threads.map_in_order(partial(_read_rows, job), tasks.list_tasks(job, STREAMED_BYTES), workers)
     with console.progress("exporting", job.corpus.size) as progress:
-        for piece in joined_slices.read_slices(job):
-            mask = count_rows(counts, piece.scores, piece.choice.column("keep"), job.rejected)
-            documents, table = piece.documents, piece.documents.table
-            if table is None:
-                raise TableError(f"{documents.mark.file} was read without its columns")
-            joined_slices.check_names(table.column_names, job)
-            table = joined_slices.add_columns(table, piece, job)
-            writer.add(table.filter(mask), joined_slices.select_records(table, piece, job, mask))
-            progress.advance(documents=len(documents.rows), done_bytes=documents.read_bytes)
+        for rows in itertools.chain.from_iterable(found):
+            counts.add(rows.counts)
+            if rows.lines is not None and isinstance(writer, ShardWriter):
+                writer.add_lines(rows.lines, rows.shape, rows.misread)
+            else:
+                writer.add(rows.table)
+            progress.advance(documents=rows.counts.read, done_bytes=rows.num_bytes)
     check_counts(job, counts)
     return counts
+
+
+def _read_rows(job: ExportJob, task: PartitionTask) -> list[OutputRows]:
+    """Return the rows of the slices of a task. Raises what ``slice_rows.read_task`` raises."""
+    return list(slice_rows.read_task(job, task))
 
 
 def _finish_export(

@@ -67,12 +67,13 @@ def test_a_row_that_lies_elsewhere_is_named(tmp_path):
 @pytest.mark.parametrize("texts", [["one"], ["one", "two", "three"]])
 def test_a_slice_of_more_or_fewer_texts_than_were_scored_is_refused(tmp_path, texts):
     scores = scored(["one", "two"], ["ok", "ok"])
-    joined_slices.check_texts(Run(tmp_path), "a.jsonl", scores, ["one", "two"])
+    joined_slices.check_texts(Run(tmp_path), "a.jsonl", scores, pa.array(["one", "two"], pa.large_string()))
     with pytest.raises(CorpusError, match="another document"):
-        joined_slices.check_texts(Run(tmp_path), "a.jsonl", scores, texts)
+        joined_slices.check_texts(Run(tmp_path), "a.jsonl", scores, pa.array(texts, pa.large_string()))
 
 
 def test_texts_checked_at_once_are_named_by_the_first_row_that_differs(tmp_path):
     scores = scored(["one", "two", "three"], ["ok"] * 3)
+    texts = pa.array(["zero", "one", "Two", "Three"], pa.large_string()).slice(1)
     with pytest.raises(CorpusError, match="row 1: its text"):
-        joined_slices.check_texts(Run(tmp_path), "a.jsonl", scores, ["one", "Two", "Three"])
+        joined_slices.check_texts(Run(tmp_path), "a.jsonl", scores, texts)

@@ -10,11 +10,14 @@ from helpers.exports import LEAKY, leaky_run, plain_run, read_in_order, shuffled
 from helpers.runs import write_buckets, write_hits
 
 from curate.corpus import Corpus
+from curate.corpus.readers import raw_jsonl
 from curate.errors import CorpusError, TableError
 from curate.exports import joined_slices
 from curate.exports.counts import ExportCounts
 from curate.exports.manifest import list_counts
+from curate.exports.ordered import tasks
 from curate.rundir import parquet
+from curate.rundir.decision_table import DecisionReader
 from curate.rundir.run import Run
 from curate.verbs.export import export
 from curate.verbs.filter import filter as choose
@@ -134,29 +137,36 @@ def test_a_table_of_other_rows_than_the_scores_is_named_by_its_verb(tmp_path):
         assert error.hint == f"curate {verb} … --run {tmp_path}"
 
 
-@pytest.mark.parametrize(("key", "change"), [("row", 1), ("file", "x")])
-def test_rows_of_a_table_are_taken_where_file_and_row_are_those_of_the_scores(tmp_path, key, change):
-    rows = pa.table({"file": ["a", "a"], "row": [4, 5], "keep": [True, False]})
-    reader = SimpleNamespace(take=lambda count: rows.slice(0, count))
-    assert joined_slices.take_rows(reader, rows, "keep", Run(tmp_path)).equals(rows)
-    values = [*rows[key].to_pylist()[:1], rows[key][1].as_py() + change]
-    other = rows.set_column(rows.column_names.index(key), key, pa.array(values))
-    with pytest.raises(TableError, match="the table of curate filter does not follow the scores"):
-        joined_slices.take_rows(reader, other, "keep", Run(tmp_path))
-
-
-def test_a_corpus_of_more_or_fewer_slices_than_were_scored_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_corpus_of_more_or_fewer_slices_than_were_scored_is_refused(tmp_path, monkeypatch, ordered):
     run, _ = plain_run(tmp_path, 60)
-    parts, slices = parquet.list_parts(run.scores), Corpus.slices
+    if ordered:
+        shuffled(run, list(range(60)), 60)
+    parts = parquet.list_parts(run.scores)
     last = parquet.read_metadata(parts[-1])["slice"]["first_row"]
     assert len(parts) > 1 and last > 0
-    fewer = SimpleNamespace(
-        list_parts=lambda path: parts[:-1], read_metadata=parquet.read_metadata, read_table=parquet.read_table
-    )
-    monkeypatch.setattr(joined_slices, "parquet", fewer)
+    monkeypatch.setattr(tasks, "parquet", SimpleNamespace(list_parts=lambda path: parts[:-1]))
     with pytest.raises(CorpusError, match=rf"a\.jsonl, row {last}: it has more documents than were scored"):
         export(str(tmp_path / "out"), str(run.path), format="jsonl")
     monkeypatch.undo()
-    monkeypatch.setattr(Corpus, "slices", lambda corpus, **options: list(slices(corpus, **options))[:-1])
-    with pytest.raises(CorpusError, match=rf"a\.jsonl, row {last}: it has fewer documents than were scored"):
+    slices_of = Corpus.slices_of
+    monkeypatch.setattr(raw_jsonl, "read_bytes", lambda *_: None)
+    monkeypatch.setattr(Corpus, "slices_of", lambda *args: iter(list(slices_of(*args))[:-1]))
+    with pytest.raises(CorpusError, match=rf"a\.jsonl, row {last}: the documents lie elsewhere"):
+        export(str(tmp_path / "out"), str(run.path), format="jsonl")
+
+
+@pytest.mark.parametrize(("key", "change"), [("row", 1), ("file", "x")])
+def test_a_decision_on_another_row_than_that_of_the_scores_is_refused(tmp_path, monkeypatch, key, change):
+    run, _ = plain_run(tmp_path, 20)
+    choose(str(run.path), max_ppl=70)
+    reader = DecisionReader(run.filter)
+
+    def take(count):
+        rows = reader.take(count)
+        values = [*rows[key].to_pylist()[:-1], rows[key][count - 1].as_py() + change]
+        return rows.set_column(rows.column_names.index(key), key, pa.array(values, rows[key].type))
+
+    monkeypatch.setattr(tasks, "DecisionReader", lambda path: SimpleNamespace(take=take))
+    with pytest.raises(TableError, match="the table of curate filter does not follow the scores"):
         export(str(tmp_path / "out"), str(run.path), format="jsonl")

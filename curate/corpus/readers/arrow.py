@@ -122,12 +122,16 @@ def warn_of_nulls(maker: BlockMaker, row: int, cause: str) -> None:
         warn(f"{maker.source.name}, {rows}: {cause}; their columns besides the text are null")
 
 
+def choose_batch_rows(metadata: pq.RowGroupMetaData) -> int:
+    """Return how many rows of a row group to read at once."""
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * int(metadata.num_rows) // max(1, int(metadata.total_byte_size))))
+
+
 def _read_batches(
     file: pq.ParquetFile, group: int, maker: BlockMaker, plain: PlainReader, first: int, with_columns: bool
 ) -> Iterator[RowBlock]:
     """Yield the blocks of a row group from the current row of the maker on."""
-    metadata = file.metadata.row_group(group)
-    size = max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
+    size = choose_batch_rows(file.metadata.row_group(group))
     reads_all = with_columns and maker.reading.all_columns
     names = None if reads_all else plain.stored_names(maker.reading.project(plain.schema.names, with_columns))
     row = first

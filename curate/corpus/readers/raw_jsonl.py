@@ -1,7 +1,9 @@
 """A fast path for slices of plain JSON Lines in which every line is an ordinary document.
 
-The mark of such a slice gives its bytes, which are read at once. All other slices (a bad or blank line, a number that
-orjson would round, values nested too deeply, a text that is not a string) are left to the reader of ``curate.corpus``.
+The mark of such a slice gives its bytes, which are read at once (``read_bytes``). Flat lines under the types of the
+corpus are a table (``flat_jsonl``); others are parsed line by line here. All other slices (a bad or blank line, a
+number that orjson would round, values nested too deeply, a text that is not a string) are left to the reader of
+``curate.corpus``.
 
 An export to JSON Lines can copy the bytes of a line up to its closing brace (``RawLines.heads``), with numbers and
 escapes as they were written. That is correct for a slice in which each line is one object that ends in ``}``, without
@@ -9,6 +11,7 @@ repeated keys (readers differ in which one counts), of strings, numbers, truth v
 """
 
 import operator
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,22 +44,24 @@ class RawLines:
     """Each line without its closing brace; None where they must be written from the records."""
 
 
-def read_raw_lines(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> RawLines | None:
-    """Return the slice of a mark; None for a slice that the full reader must read. ``behind`` is the mark before it."""
+def read_bytes(corpus: Corpus, source: Source, behind: SliceMark | None, mark: SliceMark) -> bytes | None:
+    """Return the bytes of the slice of a mark, if each of its lines may be a document; else None.
+
+    ``behind`` is the mark before it. The last line of a file gets a line end where it has none.
+    """
     if not _may_be_plain(corpus, source) or mark.next_offset is None or mark.documents == 0:
         return None
     begin = 0 if behind is None else behind.next_offset
     if begin is None or mark.next_row - mark.first_row != mark.documents:
         return None
     try:
-        with open(source.path, "rb") as file:
-            file.seek(begin)
-            data = file.read(mark.next_offset - begin)
+        with open(source.path, "rb", buffering=0) as file:
+            data = os.pread(file.fileno(), mark.next_offset - begin, begin)
     except OSError:
         return None
     if len(data) != mark.next_offset - begin:
         return None
-    return _parse(data, mark.documents, corpus)
+    return data if data.endswith(b"\n") else data + b"\n"
 
 
 def _may_be_plain(corpus: Corpus, source: Source) -> bool:
@@ -64,7 +69,8 @@ def _may_be_plain(corpus: Corpus, source: Source) -> bool:
     return local and corpus.sample is None and corpus.conversation is None
 
 
-def _parse(data: bytes, documents: int, corpus: Corpus) -> RawLines | None:
+def parse_lines(data: bytes, documents: int, corpus: Corpus) -> RawLines | None:
+    """Return the lines of a slice that has so many documents; None for a slice that the full reader must read."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()

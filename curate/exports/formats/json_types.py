@@ -183,7 +183,7 @@ def _inspect(values: pa.Array) -> set[str]:
 def _inspect_json(values: pa.Array) -> set[str]:
     texts, found = values.storage, set()
     if values.type == JSON_TEXT:
-        if not pc.all(pc.match_substring_regex(texts, NUMBER)).as_py():
+        if pc.all(pc.match_substring_regex(texts, NUMBER)).as_py() is False:  # None without values.
             found.add(NOT_NUMBERS)
         if pc.any(pc.match_substring_regex(texts, "NaN|Infinity")).as_py():
             found.add(NOT_FINITE)
@@ -205,7 +205,14 @@ def _holds_json_text(text: str) -> bool:
 
 def are_dates(values: pa.Array) -> bool:
     """Return whether all strings of a column are what Arrow takes for times; False without any."""
-    longest = pc.max(pc.binary_length(values)).as_py()
-    if longest is None or longest > MAX_DATE_BYTES:
+    index = pc.index(values.is_valid(), True).as_py()
+    if index < 0 or not _may_be_date(values[index].as_py()):
+        return False
+    if pc.max(pc.binary_length(values)).as_py() > MAX_DATE_BYTES:
         return False
     return bool(pc.all(pc.match_substring_regex(values, DATE)).as_py())
+
+
+def _may_be_date(text: str) -> bool:
+    """Return whether a string looks like a time at its first characters: few columns need a closer look."""
+    return len(text) <= MAX_DATE_BYTES and text[:4].isdigit()

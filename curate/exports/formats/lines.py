@@ -5,21 +5,22 @@ have any number of digits. Of Arrow, times are ISO 8601, bytes base64, decimals 
 word for it.
 """
 
-import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.corpus.values.arrow_types import JSON_TEXT
 from curate.corpus.values.arrow_values import is_json, is_list, parse_json, to_values
 from curate.corpus.values.json_records import BadRowError, clean_string, parse_value
 from curate.corpus.values.schema_widening import spell_value
+from curate.runtime.arrays import Int64Array
 
 UNSAFE = re.compile(r"[\r\n]|NaN|Infinity|\\u[dD][89a-fA-F]")
 """What JSON text may have and a line may not: line ends, numbers that are none, surrogates."""
@@ -28,13 +29,12 @@ OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 def spell_lines(
     table: pa.Table, records: Sequence[dict[str, Any] | None] | None, added: Sequence[str] = ()
-) -> list[bytes]:
+) -> pa.LargeBinaryArray:
     """Return a line for each row of a table, its end included.
 
     ``records`` are its rows as they were read, without the columns ``added``, the last ones of the table; None where
     only the table has the rows.
     """
-    tails = dump_tails({name: table.column(name) for name in added if name in table.column_names}, len(table))
     if records is None:
         names = [name for name in table.column_names if name not in added]
         columns = [to_values(table.column(name), read_fragment, spell_time_value) for name in names]
@@ -42,7 +42,32 @@ def spell_lines(
         heads = [dump_head(dict(zip(names, row, strict=True))) for row in rows]
     else:
         heads = [dump_head(record or {}) for record in records]
-    return list(map(b"".join, zip(heads, *tails, strict=True)))
+    tails = {name: table.column(name) for name in added if name in table.column_names}
+    return join_lines(pa.array(heads, pa.large_binary()), tails)
+
+
+def join_lines(heads: pa.LargeBinaryArray, added: Mapping[str, pa.ChunkedArray | pa.Array]) -> pa.LargeBinaryArray:
+    """Return complete lines: heads without their closing braces, and the columns that are added, row by row."""
+    pieces: list[Any] = [heads]
+    between = b""
+    for name, column in added.items():
+        values = _spell_column(column)
+        between += b",%b:" % orjson.dumps(name)
+        if isinstance(values, bytes):
+            between += values
+        else:
+            pieces += [pa.scalar(between, pa.large_binary()), values]
+            between = b""
+    pieces.append(pa.scalar(between + b"}\n", pa.large_binary()))
+    return pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.large_binary()))
+
+
+def view_lines(lines: pa.LargeBinaryArray) -> tuple[Int64Array, memoryview]:
+    """Return where each of N lines begins, with the end of the last one (N + 1 offsets), and the bytes they are in."""
+    if not len(lines):
+        return np.zeros(1, np.int64), memoryview(b"")
+    offsets = np.frombuffer(lines.buffers()[1], np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    return offsets, memoryview(lines.buffers()[2])
 
 
 def spell_time_value(value: Any, kind: pa.DataType) -> Any:
@@ -82,26 +107,31 @@ def read_fragment(text: str) -> Any:
     return value if UNSAFE.search(text) else orjson.Fragment(text)
 
 
-def dump_tails(added: Mapping[str, pa.ChunkedArray], count: int) -> list[Iterable[bytes]]:
-    """Return what follows the columns of the corpus in each of ``count`` lines: pieces to be joined, line by line."""
-    tails: list[Iterable[bytes]] = []
-    for name, column in added.items():
-        tails += [itertools.repeat(b",%b:" % orjson.dumps(name), count), _dump_column(column, count)]
-    return [*tails, itertools.repeat(b"}\n", count)]
-
-
-def _dump_column(column: pa.ChunkedArray, count: int) -> list[bytes]:
-    """Return each value as JSON."""
-    kind = column.type
-    if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and column.null_count == 0 and count:
+def _spell_column(column: pa.ChunkedArray | pa.Array) -> pa.LargeBinaryArray | bytes:
+    """Return each value as JSON, or the JSON of all values where they are one text or truth value."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        if column.null_count or not len(column):
+            return pa.array(list(map(orjson.dumps, column.to_pylist())), pa.large_binary())
         # Widened to float64, since Python's own numbers are.
-        values = column.to_numpy().astype(np.float64 if pa.types.is_floating(kind) else np.int64)
-        return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    values = column.to_pylist()
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return list(map(orjson.dumps, values))
-    known = {value: orjson.dumps(value) for value in set(values)}
-    return list(map(known.__getitem__, values))
+        return _spell_numbers(column.to_numpy().astype(np.float64 if pa.types.is_floating(column.type) else np.int64))
+    known = column.unique()
+    spelled = list(map(orjson.dumps, known.to_pylist()))
+    if len(spelled) == 1:
+        return spelled[0]
+    return pa.array(spelled, pa.large_binary()).take(pc.index_in(column, known))
+
+
+def _spell_numbers(values: Any) -> pa.LargeBinaryArray:
+    """Return each number of an array that is not empty as JSON."""
+    text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)  # [1,2,3]
+    starts = np.empty(len(values) + 1, np.int64)
+    starts[0], starts[-1] = 0, len(text) - 1
+    starts[1:-1] = np.flatnonzero(np.frombuffer(text, np.uint8) == ord(","))
+    buffers = [None, pa.py_buffer(starts), pa.py_buffer(text)]
+    behind_marks = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(values), buffers)
+    return pc.binary_replace_slice(behind_marks, 0, 1, b"")
 
 
 def respell_line(line: bytes, kinds: Mapping[str, pa.DataType]) -> bytes:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from curate.corpus.values.schema_widening import SchemaShape, fit_table
 from curate.exports.formats.features import build_schema, export_table, restore_table
 from curate.exports.formats.json_types import Finding, inspect_table, plan_lines
-from curate.exports.formats.lines import respell_line, spell_lines
+from curate.exports.formats.lines import respell_line, spell_lines, view_lines
 from curate.exports.formats.shards import TABLE_FORMATS, Shard, TableFormat
 
 BUFFER_BYTES = 32_000_000
@@ -87,6 +87,12 @@ class ShardWriter:
         for start in range(0, len(table), step):
             self._add_piece(table.slice(start, step))
 
+    def add_lines(self, lines: pa.LargeBinaryArray, shape: SchemaShape, misread: set[Finding]) -> None:
+        """Append complete lines, of the format that writes lines: with the shape of their table, and what is in it."""
+        self.shape.join(shape)
+        self.misread |= misread
+        self._add_lines(lines)
+
     def _see(self, table: pa.Table) -> None:
         if self.shape.see(table):
             self._stored = None
@@ -95,16 +101,17 @@ class ShardWriter:
         """Return the bytes that are written at once: a fraction of a shard, so that shards come out near their size."""
         return max(1, min(BUFFER_BYTES, self.shard_bytes // 8))
 
-    def _add_lines(self, lines: list[bytes]) -> None:
+    def _add_lines(self, lines: pa.LargeBinaryArray) -> None:
         self.rows += len(lines)
-        ends, start = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines))), 0
+        offsets, view = view_lines(lines)
+        start = 0
         while start < len(lines):
-            before = int(ends[start - 1]) if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, before + self._unit(), side="right")))
-            if self._open is not None and self._open.size() + int(ends[stop - 1]) - before > self.shard_bytes:
+            stop = max(start + 1, int(np.searchsorted(offsets, offsets[start] + self._unit(), side="right")) - 1)
+            piece = view[offsets[start] : offsets[stop]]
+            if self._open is not None and self._open.size() + len(piece) > self.shard_bytes:
                 self._close()
             shard: Any = self._open or self._begin(pa.schema([]), pa.schema([]))
-            shard.write_bytes(b"".join(lines[start:stop]))
+            shard.write_bytes(piece)
             self._begun[-1].rows += stop - start
             start = stop
 

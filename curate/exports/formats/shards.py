@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.corpus.values.arrow_types import tabulate
-from curate.exports.formats.lines import spell_lines
+from curate.exports.formats.lines import spell_lines, view_lines
 from curate.exports.tokens.formats import INDEX_SUFFIXES, LAYOUTS
 
 ARROW_ROWS = 1000
@@ -98,7 +98,8 @@ class LinesShard:
         self._digest = hashlib.sha256()
 
     def write(self, table: pa.Table) -> None:
-        self.write_bytes(b"".join(spell_lines(table, None)))
+        offsets, view = view_lines(spell_lines(table, None))
+        self.write_bytes(view[offsets[0] : offsets[-1]])
 
     def write_bytes(self, lines: bytes | memoryview) -> None:
         """Append complete lines unchanged."""

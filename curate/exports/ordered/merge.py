@@ -16,7 +16,7 @@ import pyarrow as pa
 from curate.corpus.values.schema_widening import fit_table
 from curate.errors import TableError
 from curate.exports.formats.features import export_table
-from curate.exports.formats.lines import respell_line
+from curate.exports.formats.lines import respell_line, view_lines
 from curate.exports.formats.shard_writer import WrittenShard, describe_file
 from curate.exports.formats.shards import TABLE_FORMATS, Shard
 from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
@@ -162,5 +162,5 @@ def _write_lines(shard: Any, shared: MergeJob, lines: pa.Array) -> None:
         for line in lines.to_pylist():
             shard.write_bytes(respell_line(line, shared.texts))
         return
-    offsets = np.frombuffer(lines.buffers()[1], np.int64)[lines.offset : lines.offset + len(lines) + 1]
-    shard.write_bytes(memoryview(lines.buffers()[2])[offsets[0] : offsets[-1]])
+    offsets, view = view_lines(lines)
+    shard.write_bytes(view[offsets[0] : offsets[-1]])

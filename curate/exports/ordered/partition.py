@@ -4,33 +4,22 @@ Workers run tasks at the same time. What a slice gives depends on the slice alon
 the memory changes what is written.
 """
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from curate.corpus import Documents
-from curate.corpus.readers import raw_jsonl
-from curate.corpus.values.arrow_types import encode_values, tabulate
-from curate.corpus.values.arrow_values import is_json
 from curate.corpus.values.schema_widening import SchemaShape, fit_table
-from curate.errors import TableError
-from curate.exports import joined_slices, leaked_passages
-from curate.exports.counts import ExportCounts, count_rows
-from curate.exports.formats.json_types import Finding, are_dates, inspect_table
-from curate.exports.formats.lines import dump_head, dump_tails, spell_lines
-from curate.exports.formats.shards import TABLE_FORMATS
+from curate.exports import slice_rows
+from curate.exports.counts import ExportCounts
+from curate.exports.formats.json_types import Finding
+from curate.exports.formats.lines import view_lines
 from curate.exports.job import ExportJob
-from curate.exports.joined_slices import JoinedSlice
 from curate.exports.ordered.spill import NARROW, Narrow, SpillFile, SpillPiece
-from curate.exports.ordered.tasks import PartitionSlice, PartitionTask
-from curate.runtime.arrays import BoolArray, Int64Array
+from curate.exports.ordered.tasks import PartitionTask
+from curate.exports.slice_rows import OutputRows
+from curate.runtime.arrays import Int64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,164 +48,33 @@ class PartitionResult:
 
 
 def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResult:
-    """Read the slices of a task, check that they are those that were scored, and spill the rows that are kept.
-
-    Raises CorpusError where a document is not the one that was scored, TableError where a table has other rows.
-    """
-    job = shared.job
-    spill = SpillFile(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell)
-    spiller = _TaskSpiller(job, spill)
-    names = list(dict.fromkeys(["row", "bytes", "hash", "status", "tokens", *job.score_columns]))
-    slow: Iterator[Documents] | None = None
-    path, table = None, pa.table({})
-    for part in task.slices:
-        if path != part.part:
-            path, table = part.part, _read_part(part.part, names)
-        source, behind, mark = job.corpus.sources[part.source], part.behind, part.mark
-        scores = table.slice(part.first, mark.documents)
-        plain = None if part.hits and job.treatment.cuts else raw_jsonl.read_raw_lines(job.corpus, source, behind, mark)
-        if plain is None:
-            if slow is None or behind is None:
-                slow = job.corpus.slices_of(source, behind, part.left)
-            spiller.spill_documents(part, next(slow, None), scores)
-        else:
-            slow = None
-            joined_slices.check_texts(job.run, mark.file, scores, plain.texts)
-            spiller.spill_raw_lines(part, plain, scores)
-    spiller.result.pieces = spill.finish()
-    return spiller.result
+    """Spill the rows of the slices of a task that are kept. Raises what ``slice_rows.read_task`` raises."""
+    spill, result = SpillFile(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell), PartitionResult()
+    for rows in slice_rows.read_task(shared.job, task):
+        result.shapes.append(rows.shape)
+        result.misread |= rows.misread
+        result.counts.add(rows.counts)
+        result.read_bytes += rows.num_bytes
+        _spill_rows(spill, rows)
+    result.pieces = spill.finish()
+    return result
 
 
-def _read_part(path: Path, columns: list[str]) -> pa.Table:
-    """Do as ``pq.read_table`` does, without loading its code for data sets of many files."""
-    with pq.ParquetFile(path) as file:
-        return file.read(columns, use_threads=False)
+def _spill_rows(spill: SpillFile, rows: OutputRows) -> None:
+    if rows.lines is not None:
+        spill.add(_make_narrow(rows, np.diff(view_lines(rows.lines)[0])), rows.lines)
+        return
+    table = fit_table(rows.table, rows.shape.schema())
+    num_bytes = pc.fill_null(rows.scores.column("bytes"), 0).to_numpy()
+    other_bytes = max(0, table.nbytes - int(num_bytes.sum())) // max(1, len(table)) + 1
+    spill.add(_make_narrow(rows, num_bytes + other_bytes), table)
 
 
-@dataclass(frozen=True, slots=True)
-class _TaskSpiller:
-    """Spills the slices of one task."""
-
-    job: ExportJob
-    spill: SpillFile
-    result: PartitionResult = field(default_factory=PartitionResult)
-
-    def spill_documents(self, part: PartitionSlice, documents: Documents | None, scores: pa.Table) -> None:
-        """Spill a slice as ``curate.corpus`` reads it."""
-        job = self.job
-        if documents is None or documents.mark != part.mark:
-            raise joined_slices.moved_error(job.run, part.mark)
-        joined_slices.check_same(job.run, documents, scores)
-        keep = self._count_rows(part, scores)
-        self.result.read_bytes += documents.read_bytes
-        if documents.table is None:
-            raise TableError(f"{documents.mark.file} was read without its columns")
-        joined_slices.check_names(documents.table.column_names, job)
-        if part.hits:
-            leaked_passages.check_rows(job.run.hits, documents.mark.file, part.hits, documents.rows.tolist())
-        piece = JoinedSlice(documents, scores, part.choice, part.hits)
-        table = joined_slices.add_columns(documents.table, piece, job)
-        records = joined_slices.select_records(table, piece, job, keep)
-        self._spill_table(part, table.filter(keep), scores.filter(keep), records)
-
-    def spill_raw_lines(self, part: PartitionSlice, plain: raw_jsonl.RawLines, scores: pa.Table) -> None:
-        """Spill a slice of ordinary lines; where lines are spilled, without making a table of them."""
-        job = self.job
-        keep = self._count_rows(part, scores)
-        self.result.read_bytes += plain.octets
-        joined_slices.check_names(list(plain.columns), job)
-        added = _make_columns(part, scores, job)
-        tables = TABLE_FORMATS[job.format]
-        if not tables.writes_lines:
-            table = tabulate(plain.records, job.corpus.schema)
-            for name, column in added.items():
-                table = table.append_column(name, column)
-            self._spill_table(part, table.filter(keep), scores.filter(keep))
-            return
-        self.result.shapes.append(_find_shape(plain, added))
-        kept = None if pc.all(keep).as_py() else keep.to_numpy(zero_copy_only=False)
-        records = _select(plain.records, kept)
-        for name, kind in plain.columns.items():
-            self.result.misread |= _inspect_column(records, name, kind)
-        heads = list(map(dump_head, records)) if plain.heads is None else _select(plain.heads, kept)
-        if kept is not None:
-            added, scores = {name: column.filter(keep) for name, column in added.items()}, scores.filter(keep)
-        tails = dump_tails(added, len(records))
-        self._spill_lines(part, list(map(b"".join, zip(heads, *tails, strict=True))), scores)
-
-    def _count_rows(self, part: PartitionSlice, scores: pa.Table) -> pa.ChunkedArray:
-        """Count the rows of a slice, and return the mask of those to write."""
-        if len(scores) != len(part.choice) or not scores.column("row").equals(part.choice.column("row")):
-            raise joined_slices.foreign_rows_error("keep", self.job.run)
-        return count_rows(self.result.counts, scores, part.choice.column("keep"), self.job.rejected)
-
-    def _spill_table(
-        self,
-        part: PartitionSlice,
-        table: pa.Table,
-        scores: pa.Table,
-        records: list[dict[str, Any] | None] | None = None,
-    ) -> None:
-        """Spill rows that are kept, with their scores; ``records`` are the rows as they were read."""
-        shape = SchemaShape(last=tuple(self.job.names.values()))
-        shape.see(table)
-        self.result.shapes.append(shape)
-        if TABLE_FORMATS[self.job.format].writes_lines:
-            self.result.misread |= inspect_table(table)
-            self._spill_lines(part, spell_lines(table, records, shape.last), scores)
-            return
-        table = fit_table(table, shape.schema())
-        num_bytes = pc.fill_null(scores.column("bytes"), 0).to_numpy()
-        other_bytes = max(0, table.nbytes - int(num_bytes.sum())) // max(1, len(table)) + 1
-        self.spill.add(self._make_narrow(part, scores, num_bytes + other_bytes), table)
-
-    def _spill_lines(self, part: PartitionSlice, lines: list[bytes], scores: pa.Table) -> None:
-        sizes = np.fromiter(map(len, lines), np.int64, len(lines))
-        self.spill.add(self._make_narrow(part, scores, sizes), lines)
-
-    def _make_narrow(self, part: PartitionSlice, scores: pa.Table, sizes: Int64Array) -> Narrow:
-        """Return the narrow rows of the rows that are kept; ``sizes`` are bytes, ``scores`` those of the kept rows."""
-        narrow = np.empty(len(scores), NARROW)
-        narrow["key"] = part.choice.column("key").filter(part.choice.column("keep")).to_numpy()
-        narrow["file"], narrow["row"] = part.source, scores.column("row").to_numpy()
-        narrow["tokens"], narrow["size"] = pc.fill_null(scores.column("tokens"), 0).to_numpy(), sizes
-        return narrow
-
-
-def _make_columns(part: PartitionSlice, scores: pa.Table, job: ExportJob) -> dict[str, Any]:
-    """Return the columns that are added, under their new names; of a slice out of which nothing is cut."""
-    made: dict[str, Any] = {name: part.choice.column(name) for name in job.placed.columns()}
-    if job.treatment.marks:
-        made["eval_sets"] = leaked_passages.name_sets(scores.column("row").to_pylist(), part.hits)
-    if job.treatment.cuts:
-        made["cut_characters"] = pa.array(np.zeros(len(scores), np.int64))
-    return {new: made[name] if name in made else scores.column(name) for name, new in job.names.items()}
-
-
-def _select(values: list[Any], kept: BoolArray | None) -> list[Any]:
-    """Return the values that are kept; None keeps all."""
-    return values if kept is None else list(itertools.compress(values, kept.tolist()))
-
-
-def _find_shape(plain: raw_jsonl.RawLines, added: dict[str, Any]) -> SchemaShape:
-    """Return the shape of the table that a slice of lines would be."""
-    kinds = {**plain.columns, **{name: column.type for name, column in added.items()}}
-    shape = SchemaShape()
-    shape.see(pa.table({name: pa.nulls(0, kind) for name, kind in kinds.items()}))
-    for name, kind in plain.columns.items():  # What types do not show: how large numbers are.
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_nested(kind):
-            seen = SchemaShape()
-            seen.see(pa.table({name: encode_values([record.get(name) for record in plain.records], kind)}))
-            shape.join(seen)
-    return shape
-
-
-def _inspect_column(records: list[dict[str, Any]], name: str, kind: pa.DataType) -> set[Finding]:
-    """Return what ``inspect_table`` finds in a column; its array is not made where it would find nothing."""
-    if pa.types.is_large_string(kind):
-        first = next((value for record in records if (value := record.get(name)) is not None), None)
-        if first is None or not are_dates(encode_values([first], kind)):
-            return set()
-    elif not (pa.types.is_nested(kind) or is_json(kind) or pa.types.is_uint64(kind)):
-        return set()
-    return inspect_table(pa.table({name: encode_values([record.get(name) for record in records], kind)}))
+def _make_narrow(rows: OutputRows, sizes: Int64Array) -> Narrow:
+    """Return the narrow rows of the rows that are kept; ``sizes`` are their bytes."""
+    scores, choice = rows.scores, rows.part.choice
+    narrow = np.empty(len(scores), NARROW)
+    narrow["key"] = choice.column("key").filter(choice.column("keep")).to_numpy()
+    narrow["file"], narrow["row"] = rows.part.source, scores.column("row").to_numpy()
+    narrow["tokens"], narrow["size"] = pc.fill_null(scores.column("tokens"), 0).to_numpy(), sizes
+    return narrow

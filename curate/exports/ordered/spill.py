@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curate.exports.formats.lines import view_lines
 from curate.runtime.arrays import Int64Array, fill_from, read_array
 
 PIECE_BYTES = 4_000_000
@@ -64,14 +65,13 @@ class SpillFile:
     _runs: int = 0
     _pieces: list[SpillPiece] = field(default_factory=list)
 
-    def add(self, narrow: Narrow, bodies: list[bytes] | pa.Table) -> None:
+    def add(self, narrow: Narrow, bodies: pa.LargeBinaryArray | pa.Table) -> None:
         """Append rows: their narrow rows and as many bodies, which are lines in all calls or tables in all calls."""
         if self._bodies and isinstance(bodies, pa.Table) and not bodies.schema.equals(self._bodies[0].schema):
             self._flush()
         for start, stop in cut_rows(narrow["size"], self.limit):
             self._narrow.append(narrow[start:stop])
-            part = bodies[start:stop] if isinstance(bodies, list) else bodies.slice(start, stop - start)
-            self._bodies.append(part)
+            self._bodies.append(bodies.slice(start, stop - start))
             self._num_bytes += int(narrow["size"][start:stop].sum())
             if self._num_bytes >= self.limit:
                 self._flush()
@@ -92,7 +92,7 @@ class SpillFile:
         self._runs += 1
         narrow.tofile(f"{run}.keys")
         cuts = self._cut(narrow["key"], narrow["size"])
-        write = _write_lines if isinstance(bodies[0], list) else _write_tables
+        write = _write_tables if isinstance(bodies[0], pa.Table) else _write_lines
         for (start, stop), (offset, num_bytes) in zip(
             cuts, write(f"{run}.rows", bodies, order, narrow, cuts), strict=True
         ):
@@ -109,11 +109,14 @@ class SpillFile:
         return cuts
 
 
-def _write_lines(path: str, bodies: list[list[bytes]], order: Int64Array, narrow: Narrow, cuts: Cuts) -> Cuts:
-    """Write lines one after the other, and return offset and length of each piece."""
-    lines = [line for body in bodies for line in body]
+def _write_lines(path: str, bodies: list[pa.LargeBinaryArray], order: Int64Array, narrow: Narrow, cuts: Cuts) -> Cuts:
+    """Write lines one after the other, and return offset and length of each piece. ``bodies`` is empty afterwards."""
+    joined = pa.concat_arrays(bodies)
+    bodies.clear()  # Else they were in memory three times.
+    offsets, view = view_lines(joined.take(pa.array(order)))
+    del joined
     with open(path, "wb", buffering=0) as sink:
-        rest = memoryview(b"".join(map(lines.__getitem__, order.tolist())))
+        rest = view[offsets[0] : offsets[-1]]
         while rest:
             rest = rest[sink.write(rest) :]
     ends = np.concatenate([[0], np.cumsum(narrow["size"])]).tolist()
@@ -121,8 +124,11 @@ def _write_lines(path: str, bodies: list[list[bytes]], order: Int64Array, narrow
 
 
 def _write_tables(path: str, bodies: list[pa.Table], order: Int64Array, narrow: Narrow, cuts: Cuts) -> Cuts:
-    """Write a record batch a piece, and return offset and length of each."""
-    table = take_rows(pa.concat_tables(bodies), order)
+    """Write a record batch a piece, and return offset and length of each. ``bodies`` is empty afterwards."""
+    joined = pa.concat_tables(bodies).combine_chunks()
+    bodies.clear()
+    table = take_rows(joined, order)
+    del joined
     ends = [len(table.schema.serialize())]  # The writer begins with the schema, with the first batch at the latest.
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         for start, stop in cuts:

@@ -42,7 +42,7 @@ class PartitionSlice:
     first: int
     """Rows of the part before those of the slice."""
     choice: pa.Table
-    """row, keep, key and, where the run has them, position and bucket."""
+    """row, keep, key and, where the export has them as columns, position, bucket and reason."""
     hits: dict[int, list[dict[str, Any]]]
     """The leaks by row, where the export does something about them."""
 
@@ -81,7 +81,8 @@ def _list_parts(job: ExportJob) -> dict[str, list[FilePart]]:
             first += mark.documents
     for name, parts in file_to_parts.items():
         if not parts or not parts[-1].mark.last:
-            raise joined_slices.changed_error(job.run, name, 0, "it has more documents than were scored")
+            row = parts[-1].mark.next_row if parts else 0
+            raise joined_slices.changed_error(job.run, name, row, "it has more documents than were scored")
     return file_to_parts
 
 
@@ -154,6 +155,8 @@ class _RowChooser:
             if len(taken) and not (same_file and taken["row"].equals(rows)):
                 raise joined_slices.foreign_rows_error(name, self._job.run)
             columns[name] = taken.column(name)
+            if name == "keep" and self._job.rejected:
+                columns["reason"] = taken.column("reason")
         table = pa.table({"row": rows, **columns, "key": self._make_keys(columns)}).combine_chunks()
         return table, self._leaks.collect(mark) if self._leaks else {}
 

@@ -39,7 +39,7 @@ from curate.runtime.work import processes, threads
 
 PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
 """Bytes that the processes take before they have read a row, and that one of them needs to write a unit."""
-MOST_RUN_BYTES, LEAST_RUN_BYTES = 32_000_000, 8_000_000
+MOST_RUN_BYTES, LEAST_RUN_BYTES = 16_000_000, 8_000_000
 SMALL_BYTES = 64_000_000
 """A smaller corpus is read faster than processes start."""
 CELLS = 1024

@@ -8,7 +8,7 @@ from helpers.runs import make_run, write_lines, write_order
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from curate.corpus.readers import raw_jsonl
+from curate.corpus.readers import flat_jsonl, raw_jsonl
 from curate.verbs.export import export
 
 # Each with whether its own bytes may stand in the export.
@@ -62,11 +62,13 @@ def test_an_unusual_line_has_the_same_content_spliced_or_not(tmp_path, monkeypat
     lines = export_lines(tmp_path / "out", run)
     assert len(lines) == 2
     assert lines[1].startswith(line[:-1] + b",") is spliced
+    monkeypatch.setattr(flat_jsonl, "read_flat_lines", lambda *_: None)
+    assert export_lines(tmp_path / "out", run) == lines
     monkeypatch.setattr(raw_jsonl, "_cut_heads", lambda *_: None)
     anew = export_lines(tmp_path / "out", run)
     found = [[json.loads(line, object_pairs_hook=unique) for line in many] for many in (lines, anew)]
     assert repr(found[0]) == repr(found[1])
-    monkeypatch.setattr(raw_jsonl, "read_raw_lines", lambda *_: None)
+    monkeypatch.setattr(raw_jsonl, "read_bytes", lambda *_: None)
     slowly = [json.loads(line, object_pairs_hook=unique) for line in export_lines(tmp_path / "out", run)]
     for one, other in zip(found[0], slowly, strict=True):
         assert {key: value for key, value in other.items() if value is not None} == {
@@ -77,7 +79,7 @@ def test_an_unusual_line_has_the_same_content_spliced_or_not(tmp_path, monkeypat
 def test_a_slice_with_values_nested_too_deeply_is_left_to_the_full_reader():
     for depth, is_left in ((250, False), (251, True)):
         data = b'{"text":"document 1","x":%s1%s}\n' % (b"[" * depth, b"]" * depth)
-        assert (raw_jsonl._parse(data, 1, SimpleNamespace(text_field="text", schema=None)) is None) is is_left
+        assert (raw_jsonl.parse_lines(data, 1, SimpleNamespace(text_field="text", schema=None)) is None) is is_left
 
 
 def test_blank_lines_and_a_last_line_without_its_end_lose_no_document(tmp_path):
@@ -133,7 +135,7 @@ def spell(record, spaced, ascii_only):
 def test_a_head_is_its_record_and_has_no_key_twice(records, spaced, ascii_only):
     records = [[("text", "t"), *record] for record in records]
     data = b"".join(spell(record, spaced, ascii_only) for record in records)
-    found = raw_jsonl._parse(data, len(records), SimpleNamespace(text_field="text", schema=None))
+    found = raw_jsonl.parse_lines(data, len(records), SimpleNamespace(text_field="text", schema=None))
     if found is None or found.heads is None:
         return
     assert len(found.heads) == len(records)

@@ -26,7 +26,8 @@ def test_any_spill_gives_every_range_back_sorted(tmp_path_factory, sizes, limit,
         held = spill.SpillFile(folder / kind, limit, 1 << exponent)
         for start in range(0, len(sizes), 7):
             some = bodies[start : start + 7]
-            held.add(narrow[start : start + 7], some if kind == "lines" else pa.table({"line": some}))
+            lines = pa.array(some, pa.large_binary())
+            held.add(narrow[start : start + 7], lines if kind == "lines" else pa.table({"line": lines}))
         pieces, room = held.finish(), bytearray()
         for first, stop in ((0, len(sizes)), (1, 3), (len(sizes) // 2, len(sizes))):
             wanted = range(first, min(stop, len(sizes)))
