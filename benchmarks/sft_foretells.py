@@ -73,6 +73,8 @@ class TuningSettings:
     """Of LoRA; 0 trains all weights."""
     longest: int
     """Tokens of an example; what is behind is cut off."""
+    measured: int
+    """Examples of each dataset that the measures of rank-sft are taken on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,12 @@ def make_cell(path: Path, made_from: str, make: Any) -> dict[str, Any]:
     return cell
 
 
+def spread(examples: Sequence[DrawnExample], count: int) -> list[DrawnExample]:
+    """So many of the examples, at equal distances."""
+    places = np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int)
+    return [examples[at] for at in places.tolist()]
+
+
 def predict(reader: responses.ResponseReader, examples: Sequence[DrawnExample], name: str) -> dict[str, float]:
     """The measures of rank-sft over the examples that may be trained on."""
     import pyarrow as pa
@@ -303,8 +311,8 @@ def render(table: GainTable, predicted: Mapping[str, Mapping[str, float]], setti
     how = f"LoRA of rank {settings.rank}" if settings.rank else "all weights"
     lines = [
         f"{Path(settings.model).name}, {how}, rate {settings.rate:g}; {settings.tokens:,} answer tokens of each "
-        f"dataset, {settings.passes} passes, {len(seeds)} seeds; {len(examples):,} held-out examples; {speed:,.0f} "
-        "tokens/s.",
+        f"dataset, {settings.passes} passes, {len(seeds)} seeds; {len(examples):,} held-out examples; measures "
+        f"on {settings.measured:,} examples of each; {speed:,.0f} tokens/s.",
         "",
         f"| trained on | gain, bits/byte | seeds | {' | '.join(PREDICTORS)} |",
         f"|---|--:|---|{'--:|' * len(PREDICTORS)}",
@@ -339,6 +347,7 @@ def read_options() -> argparse.Namespace:
     add("--rate", type=float, help="learning rate (2e-4 with LoRA, 2e-5 without)")
     add("--rank", type=int, default=16, help="of LoRA; 0 trains all weights")
     add("--longest", type=int, default=1024, help="tokens of an example")
+    add("--measured", type=int, default=200, help="examples of each dataset that rank-sft's measures are taken on")
     add("--seeds", type=int, default=3)
     add("--small", action="store_true", help="the model in the box and three small sets, a few steps: proves nothing")
     add("--readme", action="store_true", help="put the tables into benchmarks/README.md too")
@@ -361,7 +370,7 @@ def run(options: argparse.Namespace) -> str:
     """Measure, tune, compare.  → what is said"""
     settings = TuningSettings(
         options.model, options.examples, options.tokens, options.held_out, options.step_tokens, options.passes,
-        options.rate, options.rank, options.longest,
+        options.rate, options.rank, options.longest, options.measured,
     )  # fmt: skip
     reader = open_reader(ModelVariant(options.model, "auto"), ScoringConfig(device="cpu"), RankingOptions())
     train: dict[str, list[DrawnExample]] = {}
@@ -375,7 +384,9 @@ def run(options: argparse.Namespace) -> str:
     made_from, cells = identify(settings, test), options.out / "cells"
     predicted = {
         name: make_cell(
-            cells / f"{name}-measures.json", made_from, lambda name=name: predict(reader, train[name], name)
+            cells / f"{name}-measures.json",
+            made_from,
+            lambda name=name: predict(reader, spread(train[name], options.measured), name),
         )
         for name in train
     }
