@@ -112,8 +112,11 @@ def _check_ladder(
                 raise ModelError(f"{checkpoint.name}: {far}", "--dtype fp32")
             return checkpoint, runner, check, [f"{far}; --dtype {checkpoint.dtype} keeps it"]
         finer = next_dtype(checkpoint.dtype, device)
+        reloaded = replace(checkpoint, model=load_with_dtype(checkpoint, DTYPES[finer]))
+        if reloaded.dtype == checkpoint.dtype:  # as quantised weights are whatever is asked for
+            return checkpoint, runner, check, [*notes, f"{far}; its weights cannot be loaded in {finer}"]
         notes.append(f"{far}: running in {finer} instead; --dtype {checkpoint.dtype} keeps it")
-        checkpoint = replace(checkpoint, model=load_with_dtype(checkpoint, DTYPES[finer]))
+        checkpoint = reloaded
 
 
 def check_or_recall(checkpoint: Checkpoint, runner: CausalModel, prefix: int | None, third: bool) -> SelfCheck:

@@ -97,6 +97,14 @@ def test_a_gpu_tries_fp16_before_fp32(folder, monkeypatch, coarse, runs):
     ]  # fmt: skip
 
 
+def test_weights_that_stay_in_a_dtype_that_is_too_coarse_are_said_and_not_loaded_for_ever(folder, monkeypatch):
+    coarse_in(monkeypatch, {"bf16"})
+    monkeypatch.setattr(loading, "load_with_dtype", lambda checkpoint, dtype: checkpoint.model)
+    reference = load(str(folder("llama")), ScoringConfig(device="cpu"))
+    assert reference.identity["dtype"] == "bf16"
+    assert any("its weights cannot be loaded in fp32" in note for note in reference.notes)
+
+
 def test_a_dtype_that_was_named_is_kept_with_a_note(folder, monkeypatch):
     coarse_in(monkeypatch, {"bf16"})
     reference = load(str(folder("llama")), ScoringConfig(device="cpu", dtype="bf16"))
