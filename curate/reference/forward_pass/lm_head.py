@@ -18,7 +18,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-CPU_CHUNK_BYTES = 24_000_000  # of float32 logits; stays near the cache: 128 rows of a 49 k vocabulary
+CPU_CHUNK_BYTES = 25_200_000  # of products; 256 rows of a 49 k vocabulary in bf16, 128 in float32
+CPU_LOSS_BYTES = 1_600_000  # of float32 logits whose losses are computed at a time: 8 rows, which stay in the cache
 CUDA_CHUNK_BYTES = 500_000_000
 """Of float32 logits; intermediate results may take as much again. On an H200, a vocabulary of 49 k: 3.2 M rows a second
 (compiled 4.8 M) from 2,048 rows at a time on; 8,192 rows give 4 % more for four times the memory."""
@@ -43,7 +44,11 @@ class Head:
     fused: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     """A kernel from hidden states, weights and targets to losses, without logits; None: logits are computed."""
     _buffer: torch.Tensor | None = None
-    """The logits of a chunk on the CPU, reused."""
+    """The products of a chunk on the CPU, reused."""
+    _wide: torch.Tensor | None = None
+    """The same of a few rows in float32, reused."""
+    _logs: torch.Tensor | None = None
+    """The log-probabilities of a few rows on the CPU, reused."""
     _shifting_VE: torch.Tensor | None = None
     """On a CPU in bf16: the weights, a column of ones and the bias, E = D + 1 (D + 3); made at first use."""
     _writes_wide: bool = False
@@ -57,32 +62,54 @@ class Head:
             return self.fused(hidden_ND, self.weight_VD, targets_N)
         out_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
         for at in range(0, len(targets_N), self.rows):
-            cut = slice(at, at + self.rows)
-            logits_CV = self._logits(hidden_ND[cut], targets_N[cut])
-            full = len(logits_CV) == self.rows  # compiled code is for chunks of that size
-            losses = self.losses if self.losses is not None and full else own_losses
-            out_N[cut] = losses(logits_CV, targets_N[cut])
-            if ranks_N is not None:
-                ranks_N[cut] = rank_targets(logits_CV, targets_N[cut])
+            product_CV, shift_C1 = self._product(hidden_ND[at : at + self.rows], targets_N[at : at + self.rows])
+            step = self._count_together(product_CV)
+            for first in range(0, len(product_CV), step):
+                part, cut = slice(first, first + step), slice(at + first, at + min(first + step, len(product_CV)))
+                logits_CV = self._finish(product_CV[part], None if shift_C1 is None else shift_C1[part])
+                out_N[cut] = self._losses(logits_CV, targets_N[cut])
+                if ranks_N is not None:
+                    ranks_N[cut] = rank_targets(logits_CV, targets_N[cut])
         return out_N
 
-    def _logits(self, hidden_CD: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
-        """Return the model's logits of a chunk, C×V in float32; in bf16 on a CPU, but for a constant in each row."""
+    def _count_together(self, product_CV: torch.Tensor) -> int:
+        """Return of how many rows the losses are computed at a time: on a CPU as many as its cache holds."""
+        if product_CV.device.type != "cpu" or self.losses is not None:
+            return len(product_CV)
+        return max(1, CPU_LOSS_BYTES // (4 * product_CV.shape[1]))
+
+    def _product(self, hidden_CD: torch.Tensor, targets_C: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return hidden states times weights plus bias, C×V, and the shift of each row, C×1, that it lacks, if any."""
         on_cpu = hidden_CD.device.type == "cpu"
         if on_cpu and hidden_CD.dtype == self.weight_VD.dtype == torch.bfloat16:
-            shifted_CV, shift_C1 = self._shifted_product(hidden_CD, targets_C)
-            logits = shifted_CV.float()
-            if self.cap is not None:
-                logits += shift_C1
-        else:
-            logits = self._cpu_product(hidden_CD) if on_cpu else self._product(hidden_CD)
-            if self.bias_V is not None:
-                logits += self.bias_V
+            return self._shifted_product(hidden_CD, targets_C)
+        product_CV = self._cpu_product(hidden_CD) if on_cpu else self._wide_product(hidden_CD)
+        if self.bias_V is not None:
+            product_CV += self.bias_V
+        return product_CV, None
+
+    def _finish(self, product_CV: torch.Tensor, shift_C1: torch.Tensor | None) -> torch.Tensor:
+        """Return the model's logits, C×V in float32; with a shift and without a cap, but for a constant in each row."""
+        logits = product_CV
+        if product_CV.dtype != torch.float32:
+            logits = self._take_buffer("_wide", len(product_CV), torch.float32).copy_(product_CV)
+        if self.cap is not None and shift_C1 is not None:
+            logits += shift_C1
         if self.scale != 1.0:
             logits *= self.scale
         if self.cap is not None:
             logits.div_(self.cap).tanh_().mul_(self.cap)
         return logits
+
+    def _losses(self, logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+        """Return -ln softmax(logits)[target] of each row, C."""
+        if logits_CV.device.type == "cpu" and self.losses is None:
+            logs_CV = self._take_buffer("_logs", len(logits_CV), torch.float32)
+            torch.log_softmax(logits_CV, 1, out=logs_CV)
+            return -logs_CV.gather(1, targets_C[:, None])[:, 0]
+        full = len(logits_CV) == self.rows  # compiled code is for chunks of that size
+        losses = self.losses if self.losses is not None and full else own_losses
+        return losses(logits_CV, targets_C)
 
     def _shifted_product(self, hidden_CD: torch.Tensor, targets_C: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return hidden states times weights plus bias, less a shift, C×V in bf16, and the shift, C×1 in float32.
@@ -97,7 +124,7 @@ class Head:
         columns = [hidden_CD, -shift_C.to(torch.bfloat16)[:, None]]
         if self.bias_V is not None:
             columns.append(hidden_CD.new_ones(len(hidden_CD), 2))
-        out_CV = self._take_buffer(torch.bfloat16)[: len(hidden_CD)]
+        out_CV = self._take_buffer("_buffer", len(hidden_CD), torch.bfloat16)
         torch.mm(torch.cat(columns, 1), self._shifting_VE.t(), out=out_CV)
         return out_CV, -columns[1].float()
 
@@ -109,12 +136,15 @@ class Head:
             columns += [high_V[:, None], (self.bias_V - high_V.float()).to(torch.bfloat16)[:, None]]
         return torch.cat(columns, 1)
 
-    def _take_buffer(self, dtype: torch.dtype) -> torch.Tensor:
-        if self._buffer is None or self._buffer.shape[0] < self.rows or self._buffer.dtype != dtype:
-            self._buffer = torch.empty(self.rows, self.weight_VD.shape[0], dtype=dtype)
-        return self._buffer
+    def _take_buffer(self, name: str, rows: int, dtype: torch.dtype) -> torch.Tensor:
+        """Return rows of a buffer of the CPU, rows×V, which is kept: memory that is new for each chunk costs time."""
+        kept: torch.Tensor | None = getattr(self, name)
+        if kept is None or len(kept) < rows or kept.dtype != dtype:
+            kept = torch.empty(rows, self.weight_VD.shape[0], dtype=dtype)
+            setattr(self, name, kept)
+        return kept[:rows]
 
-    def _product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
+    def _wide_product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
         if self.weight_VD.dtype != torch.float32:
             try:
                 logits_CV = torch.mm(hidden_CD, self.weight_VD.t(), out_dtype=torch.float32)
@@ -128,7 +158,7 @@ class Head:
 
     def _cpu_product(self, hidden_CD: torch.Tensor) -> torch.Tensor:
         self.weight_VD = self.weight_VD.float()  # once: afterwards it is float32 already
-        out = self._take_buffer(torch.float32)[: len(hidden_CD)]
+        out = self._take_buffer("_buffer", len(hidden_CD), torch.float32)
         return torch.mm(hidden_CD.float(), self.weight_VD.t(), out=out)
 
 
@@ -163,14 +193,14 @@ def find_head(model: Any) -> Head | None:
         bias_V=None if bias is None else bias.detach().float(),
         scale=scale,
         cap=None if cap is None else float(cap),
-        rows=chunk_rows(weight.shape[0], on_cpu),
+        rows=chunk_rows(weight.shape[0], on_cpu, 4 if widens else weight.element_size()),
     )
 
 
-def chunk_rows(vocabulary: int, on_cpu: bool) -> int:
-    """Return how many rows of logits to compute at a time for a vocabulary of this size."""
+def chunk_rows(vocabulary: int, on_cpu: bool, size: int = 4) -> int:
+    """Return how many rows of products, of ``size`` bytes an entry, to compute at a time for this vocabulary."""
     if on_cpu:
-        return max(16, min(384, CPU_CHUNK_BYTES // (4 * vocabulary)))
+        return max(16, min(384, CPU_CHUNK_BYTES // (size * vocabulary)))
     return max(CUDA_ROWS, min(8192, CUDA_CHUNK_BYTES // (4 * vocabulary) // CUDA_ROWS * CUDA_ROWS))
 
 

@@ -273,14 +273,14 @@ def _document(
     sinks: torch.Tensor | None,
 ) -> torch.Tensor:
     """Attend in documents of one length, causally.  → B×H×L×K"""
-    groups = query.shape[1] // key.shape[1]
+    length, groups = query.shape[2], query.shape[1] // key.shape[1]
+    slides = window is not None and length > window
+    plain = softcap is None and sinks is None and not slides
+    if plain and length >= LONG and query.dtype == torch.bfloat16 and query.device.type == "cpu":
+        return _causal_blocks(query, key, value, scale)
     if groups > 1:  # the fused CPU kernel needs as many key heads as query heads
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    length = query.shape[2]
-    slides = window is not None and length > window
-    if softcap is None and sinks is None and not slides:
-        if length >= LONG and query.dtype == torch.bfloat16 and query.device.type == "cpu":
-            return _causal_blocks(query, key, value, scale)
+    if plain:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
     chunks = [
         _rows(query, key, value, scale, window if slides else None, softcap, sinks, at, min(at + QUERY_CHUNK, length))
@@ -290,16 +290,25 @@ def _document(
 
 
 def _causal_blocks(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
-    """Attend causally, a block of queries at a time, by products of bf16, which a CPU makes fast.  → B×H×L×K"""
-    length, out = query.shape[2], torch.empty_like(query)
+    """Attend causally, a block of queries at a time, by products of bf16, which a CPU makes fast.  → B×H×L×K
+
+    The query heads that share a key head are rows of one product.
+    """
+    batch, heads, length, _width = query.shape
+    groups = key.shape[1]
     scaled = query * scale
-    future = torch.ones(BLOCK, BLOCK, dtype=torch.bool).triu_(1)
+    keys, values = (each.reshape(batch * groups, length, each.shape[-1]) for each in (key, value))
+    out_BLHK = query.new_empty((batch, length, heads, value.shape[-1]))
+    future = query.new_full((BLOCK, BLOCK), float("-inf")).triu_(1)
     for start in range(0, length, BLOCK):
         stop = min(start + BLOCK, length)
-        scores = scaled[:, :, start:stop] @ key[:, :, :stop].transpose(-1, -2)
-        scores[..., start:].masked_fill_(future[: stop - start, : stop - start], float("-inf"))
-        out[:, :, start:stop] = scores.softmax(-1) @ value[:, :, :stop]
-    return out
+        size = stop - start
+        rows = scaled[:, :, start:stop].reshape(batch * groups, -1, scaled.shape[-1])
+        scores = torch.bmm(rows, keys[:, :stop].transpose(1, 2))
+        scores.unflatten(1, (-1, size))[..., start:].add_(future[:size, :size])
+        out = torch.bmm(scores.softmax(-1), values[:, :stop])
+        out_BLHK[:, start:stop] = out.view(batch, heads, size, -1).transpose(1, 2)
+    return out_BLHK.transpose(1, 2)
 
 
 def _rows(

@@ -272,7 +272,7 @@ def test_half_precision_products_are_written_in_float32_or_made_in_float32(why, 
     monkeypatch.setattr(torch, "mm", mm)
     head = Head(weight, None, 1.0, None, 128)
     for _ in range(2):
-        torch.testing.assert_close(head._product(hidden), wanted)
+        torch.testing.assert_close(head._wide_product(hidden), wanted)
     assert asked == [torch.float32] * (2 if why is None else 1), "what cannot be done is tried once"
     assert head.weight_VD.dtype == (torch.bfloat16 if why is None else torch.float32)
 
@@ -283,7 +283,7 @@ def test_want_of_memory_in_a_product_is_not_taken_for_something_else(monkeypatch
 
     monkeypatch.setattr(torch, "mm", mm)
     with pytest.raises(torch.OutOfMemoryError):
-        Head(torch.zeros(5, 4).bfloat16(), None, 1.0, None, 128)._product(torch.zeros(2, 4).bfloat16())
+        Head(torch.zeros(5, 4).bfloat16(), None, 1.0, None, 128)._wide_product(torch.zeros(2, 4).bfloat16())
 
     def fails(left, right, out_dtype):
         raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)")
@@ -292,7 +292,7 @@ def test_want_of_memory_in_a_product_is_not_taken_for_something_else(monkeypatch
     head = Head(torch.zeros(5, 4).bfloat16(), None, 1.0, None, 128)
     head._writes_wide = True
     with pytest.raises(RuntimeError, match="ALLOC_FAILED") as caught:
-        head._product(torch.zeros(2, 4).bfloat16())
+        head._wide_product(torch.zeros(2, 4).bfloat16())
     assert is_out_of_memory(caught.value), "and what could be done before is not given up for it"
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from curate.reference.forward_pass import lm_head
 from curate.reference.forward_pass.lm_head import Head, rank_targets
 
 ROWS, WIDTH, VOCABULARY = 300, 96, 2000
@@ -70,3 +71,14 @@ def test_hidden_states_of_another_dtype_than_the_weights_are_multiplied_in_float
 def test_fewer_rows_at_a_time_give_the_same_nats():
     head, hidden, targets = make_head("bias", torch.bfloat16)
     torch.testing.assert_close(replace(head, rows=16).nats(hidden, targets), head.nats(hidden, targets))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_losses_and_ranks_are_the_same_however_many_rows_the_cache_of_a_cpu_holds(dtype, monkeypatch):
+    head, hidden, targets = make_head("bias scale cap", dtype)
+    found = []
+    for held in (7, ROWS):  # 7 divides neither the rows of a chunk nor all rows
+        monkeypatch.setattr(lm_head, "CPU_LOSS_BYTES", held * 4 * VOCABULARY)
+        ranks = torch.zeros(ROWS, dtype=torch.int64)
+        found.append((replace(head).nats(hidden, targets, ranks), ranks))
+    torch.testing.assert_close(*found, rtol=0, atol=0)

@@ -147,10 +147,13 @@ def test_our_kernel_runs_where_it_is_wanted_and_fits_and_torchs_everywhere_else(
 @pytest.mark.parametrize("length", [96, 128, 129, 300])
 def test_blocks_of_queries_on_a_cpu_attend_to_what_is_before_them_and_nothing_else(length):
     made = torch.Generator().manual_seed(0)
-    query, key, value = (torch.randn(2, 3, length, 16, generator=made).to(torch.bfloat16) for _ in range(3))
+    query, key, value = (
+        torch.randn(2, heads, length, width, generator=made).to(torch.bfloat16)
+        for heads, width in ((6, 16), (3, 16), (3, 8))
+    )
     blocks = packed_attention._document(query, key, value, 0.25, None, None, None)
     truth = torch.nn.functional.scaled_dot_product_attention(
-        query.double(), key.double(), value.double(), is_causal=True, scale=0.25
+        query.double(), key.double(), value.double(), is_causal=True, scale=0.25, enable_gqa=True
     )
     assert (blocks.double() - truth).square().mean().sqrt() < 0.005 * truth.square().mean().sqrt()
     key[:, :, length // 2 :], value[:, :, length // 2 :] = 9.0, 9.0
