@@ -7,8 +7,10 @@ with a low confidence.
 
 import io
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock, Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,8 +42,23 @@ def identify_language(text: str) -> Language:
     text = text[:CHARACTERS]
     if not any(map(str.isalpha, text)):
         return NONE
-    code, confidence = _load_identifier().classify(text)
+    with _loading:
+        identifier = _load_identifier()
+    code, confidence = identifier.classify(text)
     return Language(code, confidence if math.isfinite(confidence) else 0.0)
+
+
+_loading = Lock()
+
+
+def begin_loading() -> None:
+    """Begin to load the identifier in a thread: half a second for which the first text need not wait."""
+
+    def load() -> None:
+        with suppress(Exception), _loading:  # ``identify_language`` raises it again
+            _load_identifier()
+
+    Thread(target=load, name="curate-languages", daemon=True).start()
 
 
 @lru_cache(maxsize=1)

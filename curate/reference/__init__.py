@@ -12,6 +12,10 @@ or ``none`` for one that measures nothing.
 """
 
 from curate.reference.protocol import ReferenceModel, ScoringConfig
+from curate.runtime.work import profiler
+
+LOADING = ("corpus", "torch", "transformers", "tokenizer", "weights", "self-check")
+"""Names of spans from the start of a verb until its model can score."""
 
 
 def load(model: str, config: ScoringConfig | None = None, devices: str | None = None) -> ReferenceModel:
@@ -30,6 +34,7 @@ def load(model: str, config: ScoringConfig | None = None, devices: str | None = 
         from curate.reference.multi_device import load_on_devices, parse_devices
 
         return load_on_devices(model, config or ScoringConfig(), parse_devices(devices))
-    from curate.reference.loading import load_causal
+    with profiler.span("torch"):
+        from curate.reference.loading import load_causal
 
     return load_causal(model, config or ScoringConfig())

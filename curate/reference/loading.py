@@ -38,6 +38,7 @@ from curate.reference.pack_tuning import (
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
 from curate.runtime.version import __version__
+from curate.runtime.work import profiler
 
 
 def load_causal(name: str, config: ScoringConfig) -> CausalReference:
@@ -124,13 +125,14 @@ def check_or_recall(checkpoint: Checkpoint, runner: CausalModel, prefix: int | N
 
     Raises ModelError where the model fails it.
     """
-    name = name_check(checkpoint, runner.device, prefix, third)
-    check = recall_check(name)
-    if check is None:
-        check = self_check.check_model(checkpoint, runner, prefix)
-        remember_check(name, check)
-    else:
-        self_check.restore_check(runner, check)
+    with profiler.span("self-check"):
+        name = name_check(checkpoint, runner.device, prefix, third)
+        check = recall_check(name)
+        if check is None:
+            check = self_check.check_model(checkpoint, runner, prefix)
+            remember_check(name, check)
+        else:
+            self_check.restore_check(runner, check)
     return check
 
 

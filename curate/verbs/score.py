@@ -122,6 +122,9 @@ def score(
     run holds scores of another model or reading, or of a corpus of which nothing is left (--restart discards them).
     """
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
+    from curate.matching.languages import begin_loading
+    from curate.reference import LOADING
+    from curate.reference.checkpoints.no_model import NAME as NO_MODEL
     from curate.reference.conventions.arguments import normalise_arguments
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
@@ -166,24 +169,29 @@ def score(
     opened = open_claimed(run, "score", create=True)
     opened.reserve(*SCORE_NAMES, emptied=SCORE_FOLDERS if restart else ())
     check_apart(paths, opened.path)
-    before = None if restart else opened.stage("score")
-    reading = choose_reading(before, options)
-    read = open_corpus(spool_streams(paths, opened.path, opened.enter), **reading)
-    check_dialect_used([read], delimiter, quoting)
-    console.say("reading", read.describe())
-    check_holds_text(read)
-    names = document_columns.choose_carried(read, carry)
+    measured = profiler.measure_spans if profile else nullcontext
+    with measured() as started:
+        before = None if restart else opened.stage("score")
+        reading = choose_reading(before, options)
+        with profiler.span("corpus"):
+            read = open_corpus(spool_streams(paths, opened.path, opened.enter), **reading)
+        check_dialect_used([read], delimiter, quoting)
+        console.say("reading", read.describe())
+        check_holds_text(read)
+        names = document_columns.choose_carried(read, carry)
 
-    request = describe_request(model, config, reading)
-    text_bytes = 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
-    scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed)
-    settled = settle_config(config, find_settled(before, request), text_bytes)
-    if not scores.is_scored:
-        settled = measure_padding(scores.corpus, model, settled)
-    reference = scores.load_reference(model, settled, devices)
+        request = describe_request(model, config, reading)
+        text_bytes = 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
+        scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed)
+        settled = settle_config(config, find_settled(before, request), text_bytes)
+        if not scores.is_scored:
+            settled = measure_padding(scores.corpus, model, settled)
+        if model != NO_MODEL:
+            begin_loading()
+        reference = scores.load_reference(model, settled, devices)
     try:
         scores.begin(reference)
-        with profiler.measure_spans() if profile else nullcontext() as watch:
+        with measured() as watch:
             done = run_slices(*scores.make_work(reference), leftovers=[opened.path], known=scores.notes)
     finally:
         reference.close()
@@ -198,4 +206,7 @@ def score(
     check_scores_finite(summary, scores.identity)
     scores.complete(summary.as_record(), done.read)
     check_anything_read(summary)
-    return summary if watch is None else replace(summary, profile=profiler.describe_profile(watch))
+    if watch is None or started is None:
+        return summary
+    start = profiler.describe_start(started, LOADING)
+    return replace(summary, profile={**profiler.describe_profile(watch), "start": start})

@@ -31,6 +31,13 @@ def test_what_has_no_letters_has_no_language(text):
     assert identify_language(text) == NONE
 
 
+def test_a_text_that_comes_while_the_identifier_is_loaded_in_a_thread_waits_for_it_and_loads_none(monkeypatch):
+    languages._load_identifier.cache_clear()
+    languages.begin_loading()
+    assert identify_language(SENTENCES["fr"]).code == "fr"
+    assert languages._load_identifier.cache_info().misses == 1
+
+
 def test_only_the_beginning_of_a_long_text_is_looked_at():
     assert identify_language(SENTENCES["de"] * 100 + SENTENCES["ru"] * 1000) == identify_language(SENTENCES["de"] * 100)
 

@@ -20,7 +20,7 @@ from curate.reference.checkpoints import model_folder
 from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.runtime.choices import Prefix
 from curate.runtime.disk import files
-from curate.runtime.work import threads
+from curate.runtime.work import profiler, threads
 
 BUILTIN = "builtin"
 BUILTIN_TEXT = "books, reference works and documentation"
@@ -127,9 +127,12 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
     local = _require_source(name, source)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     with silence_transformers():
-        _require_language_model(source, local, options)
-        tokenizer = _load_tokenizer(source, local, options)
-        model, unused = _load_model(source, local, options, dtype)
+        with profiler.span("transformers"):
+            _require_language_model(source, local, options)
+        with profiler.span("tokenizer"):
+            tokenizer = _load_tokenizer(source, local, options)
+        with profiler.span("weights"):
+            model, unused = _load_model(source, local, options, dtype)
     encoder = TextEncoder(tokenizer)
     _require_rows(model, encoder, source)
     commit, weights = getattr(model.config, "_commit_hash", None), _hash_weights(model, source)

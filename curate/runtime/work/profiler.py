@@ -12,7 +12,7 @@ the device never waits for them.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,6 +155,14 @@ def _record_event(device: Any) -> Any:
     return event
 
 
+def describe_start(watch: Profiler, loading: Sequence[str]) -> dict[str, Any]:
+    """Return the seconds of starting up, in all and by the names in ``loading``; other spans are of the self-check."""
+    seconds: dict[str, float] = defaultdict(float)
+    for name, spent in watch.here.items():
+        seconds[name if name in loading else "self-check"] += spent
+    return {"seconds": watch.seconds, "here": dict(seconds)}
+
+
 def describe_profile(watch: Profiler) -> dict[str, Any]:
     """Return what ``--profile`` writes: seconds by name in threads and on the device, and the idle share.
 
@@ -173,12 +181,16 @@ def describe_profile(watch: Profiler) -> dict[str, Any]:
 def render_profile(profile: dict[str, Any]) -> list[str]:
     """Return lines with shares of the total time, the largest first; time outside of spans is ``other``.
 
-    Each other process has one line: its device's shares, or those of its main thread.
+    Each other process has one line: its device's shares, or those of its main thread. ``start`` (``describe_start``),
+    where it is there, has a line of its own, before.
     """
     total = max(profile["seconds"], 1e-9)
     here = dict(profile["here"])
     here["other"] = max(0.0, total - sum(here.values()))
-    lines = [f"profile     {_shares(here, total)}"]
+    lines = []
+    if start := profile.get("start"):
+        lines.append(f"start-up    {start['seconds']:.1f} s: {_seconds(start['here'], start['seconds'])}")
+    lines.append(f"profile     {_shares(here, total)}")
     if profile["beside"]:
         lines.append(f"            meanwhile, in other threads: {_shares(profile['beside'], total)}")
     if profile["device"]:
@@ -192,6 +204,13 @@ def render_profile(profile: dict[str, Any]) -> list[str]:
         idle = "" if other["idle"] is None else f"   without a pack {other['idle']:.1%}"
         lines.append(f"            {name}: {spent}{idle}")
     return lines
+
+
+def _seconds(named: dict[str, float], total: float) -> str:
+    """Return the seconds by name and of the rest, the longest first, without what rounds to nothing."""
+    parts = {**named, "other": total - sum(named.values())}
+    ordered = sorted(parts.items(), key=lambda item: -item[1])
+    return "   ".join(f"{name} {spent:.1f} s" for name, spent in ordered if spent >= 0.05)
 
 
 def _shares(seconds: dict[str, float], total: float) -> str:

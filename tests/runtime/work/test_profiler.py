@@ -1,5 +1,6 @@
 """Where the time went: spans are counted once, in the thread that does the work, and change nothing."""
 
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -74,6 +75,20 @@ def test_the_time_of_a_device_is_taken_from_its_events(monkeypatch):
     assert "the device had none for 11.1% of the time" in profiler.render_profile(found)[-1]
 
 
+def test_the_start_has_a_line_of_its_own_where_passes_of_the_self_check_count_for_it(monkeypatch):
+    clock = iter([0.0, 0.0, 2.0, 2.0, 2.5, 3.5, 4.0, 6.0])  # seconds at which spans begin and end
+    monkeypatch.setattr(profiler.time, "perf_counter", lambda: next(clock))
+    with profiler.measure_spans() as started:
+        with profiler.span("torch"):
+            pass
+        with profiler.span("self-check"), profiler.span("forward"):
+            pass
+    start = profiler.describe_start(started, ("torch", "self-check"))
+    assert start == {"seconds": 6.0, "here": {"torch": 2.0, "self-check": 2.0}}
+    profile = {"seconds": 1.0, "here": {}, "beside": {}, "device": {}, "idle": None, "start": start}
+    assert profiler.render_profile(profile)[0] == "start-up    6.0 s: torch 2.0 s   self-check 2.0 s   other 2.0 s"
+
+
 def test_a_long_run_keeps_few_events_and_all_of_their_time(monkeypatch):
     """Premise: each span takes 2 milliseconds of the device's time and 3 more pass until the next."""
     clock = iter(range(10**6))
@@ -116,6 +131,7 @@ def test_score_prints_where_the_time_went_and_scores_the_same(tmp_path, sample_c
     told = " ".join(lines[first : first + 6])
     for name in ("forward", "head", "wait", "pack", "write", "other", "read", "tokenise", "signals"):
         assert f"{name} " in told, name
+    assert re.match(r"start-up +\d+\.\d s: .*self-check \d+\.\d s", lines[first - 1])
     assert "in other threads:" in told and "the device had none for" in told
     plain = curate.score(
         [str(sample_corpus / "leaks.jsonl")], model=model, run=str(tmp_path / "plain"), exact=True, truncate=64
