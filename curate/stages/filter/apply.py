@@ -154,13 +154,13 @@ def compile_criteria(reader: BlockReader, criteria: Criteria) -> CompiledCriteri
     def passes() -> Iterator[quantiles.Batch]:
         return weigh_members(reader, criteria, band)
 
-    weights = quantiles.sum_weights(passes, len(reader.within.names))
-    ends = band.ends(weights.tolist())
+    survey = quantiles.survey_numbers(passes, len(reader.within.names))
+    ends = band.ends(survey.weights.tolist())
     positions = {
         group: [position for position, is_end in ((low, low > 0), (high, high < total)) if is_end]
         for group, (low, high, total) in enumerate(ends)
     }
-    cuts = quantiles.find_cuts(passes, positions)
+    cuts = quantiles.find_cuts(passes, positions, survey=survey)
     low, high = {}, {}
     for group, (first, last, total) in enumerate(ends):
         if first > 0:
