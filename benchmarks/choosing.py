@@ -7,10 +7,11 @@
 Every turn of a side is a process of its own, its start included, whose resident memory is watched, children too; the
 sides take turns. No model is needed: texts are pieces of the sample corpus of log-normal lengths, scores are made up.
 
-**filter**: 100 parts of scores with a carried column ``domain`` of 22 values. Two questions: the middle half by
-perplexity within each domain, of a zlib ratio of at least .2; and perplexity at most 60.
+**filter**: 100 parts of scores with a carried column ``domain`` of 22 values, and their manifests. Two questions: the
+middle half by perplexity within each domain, of a zlib ratio of at least .2; and perplexity at most 60.
 
-    curate     ``python -m curate filter …``: writes the decision on each row with its reason, prints the ledger
+    curate     ``python -m curate filter …``: compares the bytes of all parts with their manifests, writes the decision
+               on each row with its reason, prints the ledger
     duckdb     SQL over one Parquet file of the five columns it needs: ``quantile_disc`` by domain, or the threshold;
                writes the decision on each row, prints documents, tokens and median perplexity by domain
     pandas     the same of the same file, by ``groupby``
@@ -396,6 +397,8 @@ def make_scores_alone(scratch: Path, rows: int) -> None:
     """A run of made-up scores with a carried domain, and a Parquet file of the columns that the others need."""
     from curate.corpus import open_corpus
     from curate.rundir import parquet
+    from curate.rundir.document_columns import complete_carried
+    from curate.rundir.guards import manifests
     from curate.rundir.run import compute_fingerprint, open_run
 
     (scratch / "corpus.jsonl").write_text('{"text":"x","domain":"domain 00"}\n')
@@ -419,10 +422,11 @@ def make_scores_alone(scratch: Path, rows: int) -> None:
             held = [table.column(one.name) if one.name != "domain" else domains for one in narrow]
             writer.write_table(pa.table(held, narrow.names).cast(narrow))
             tokens += int(table.column("tokens").to_numpy().sum())
-    place.save("carried", {"columns": {"domain": {"made_from": corpus, "type": "string", "values": DOMAINS}}})
     counts = {"read": rows, "ok": rows, "empty": 0, "unreadable": 0, "tokens": tokens, "bytes": 4 * tokens}
     record = {"complete": True, "made_from": made_from, "fingerprint": identity, "corpus": opened.spec()}
-    place.save("score", {**record, "counts": counts, "summary": {}})
+    record |= {"counts": counts, "summary": {}, manifests.KEY: place.record_manifest("scores")}
+    place.save("score", record)
+    complete_carried(place, ["domain"], corpus)
 
 
 def make_part(first: int, stop: int, chance: np.random.Generator) -> pa.Table:

@@ -23,7 +23,7 @@ from curate.rundir.columns import kinds, spelling
 from curate.rundir.run import Run, name_part, parse_source
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.rejections import Rejections
-from curate.runtime.arrays import BoolArray, Float64Array, Int16Array, Int64Array
+from curate.runtime.arrays import Array, BoolArray, Float64Array, Int16Array, Int64Array
 from curate.runtime.work import threads
 
 NO_VALUE = "(none)"
@@ -58,12 +58,12 @@ class AlignedPart:
 
     def numbers(self, name: str) -> Float64Array:
         """Return a column as float64, NaN where it is null."""
-        values = kinds.to_numbers(self.table.column(name), pa.float64())
-        return np.asarray(values.to_numpy(), np.float64)
+        return np.asarray(kinds.view_numbers(kinds.to_numbers(self.table.column(name), pa.float64())), np.float64)
 
     def counts(self, name: str) -> Int64Array:
         """Return a column of whole numbers, 0 where it is null."""
-        return np.asarray(pc.fill_null(self.table.column(name), 0).to_numpy(), np.int64)
+        column = self.table.column(name)
+        return np.asarray(kinds.view_numbers(pc.fill_null(column, 0) if column.null_count else column), np.int64)
 
 
 def read_parts(
@@ -108,7 +108,7 @@ def _read_part(
         table = part.read(columns=list(names), use_threads=False)
     for name in keys:
         part_of_column = document_columns.locate_column(run, keys[name]) / path.name
-        coding = ["value"] if coded else None
+        coding = ["value"] if coded else []
         carried = parquet.read_table(part_of_column, use_threads=False, read_dictionary=coding)
         if len(carried) != len(table):
             raise TableError(f"{path.name} of {name} does not follow the scores", f"rm -r {run.carried}")
@@ -218,8 +218,7 @@ class RejectionCodes:
         code_of_status = [0 if reason is None else self.number(reason) for reason in given]
         missing = self.number(reasons.unscored_reason(None)) if coded.indices.null_count else 0
         table = np.array([*code_of_status, missing], np.int16)
-        indices = pc.fill_null(coded.indices, len(code_of_status)).to_numpy(zero_copy_only=False)
-        codes = np.asarray(table[indices], np.int16)
+        codes = np.asarray(table.take(number_nulls(coded.indices, len(code_of_status))), np.int16)
         if self._next is not None and self._next[0] == part:
             self._reject(part, codes)
         return codes
@@ -267,10 +266,7 @@ class ColumnGroups:
         """Return the code of each value, and the names of the values by code; the last code is for null."""
         coded = encode_values(column)
         names = [self._name(value) for value in spelling.spell_distinct(coded.dictionary)]
-        return pc.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False).astype(np.int64), [
-            *names,
-            NO_VALUE,
-        ]
+        return number_nulls(coded.indices, len(names)).astype(np.int64), [*names, NO_VALUE]
 
     def _name(self, value: str) -> str:
         is_part = len(self.columns) > 1 and (SEPARATOR in value or value.startswith('"'))
@@ -303,6 +299,11 @@ def encode_values(column: pa.ChunkedArray) -> pa.DictionaryArray:
     if pa.types.is_dictionary(whole.type):
         return whole
     return (spelling.spell_values(whole) if pa.types.is_nested(whole.type) else whole).dictionary_encode()
+
+
+def number_nulls(indices: pa.Array, number: int) -> Array:
+    """Return indices as they are, with ``number`` where they are null."""
+    return kinds.view_numbers(pc.fill_null(indices, number) if indices.null_count else indices)
 
 
 def _compact(codes: Int64Array, values: Sequence[str]) -> tuple[Int64Array, Int64Array]:

@@ -16,7 +16,7 @@ from curate.rundir import parquet, schemas
 from curate.rundir.guards import mending
 from curate.rundir.run import Run
 from curate.rundir.sql import BATCH_ROWS
-from curate.runtime.arrays import Int16Array, Int64Array
+from curate.runtime.arrays import Array, BoolArray, Int16Array, Int64Array
 from curate.runtime.disk.files import replace_atomically
 from curate.runtime.text import command
 
@@ -51,6 +51,22 @@ def write_decisions(path: Path, batches: Iterable[pa.RecordBatch], metadata: Map
     ):
         for batch in batches:
             writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
+
+
+def _wrap(values: Array, valid: pa.Buffer | None = None) -> pa.Array:
+    """Return numbers as Arrow has them, of the same memory. ``pa.array`` does so too, but loads pandas first."""
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, pa.py_buffer(values)])
+
+
+def _wrap_texts(texts: Sequence[str]) -> pa.Array:
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
+
+
+def _pack_bits(values: BoolArray) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(values, bitorder="little"))
 
 
 class CodedWriter:
@@ -96,11 +112,11 @@ class CodedWriter:
         if not self._waiting:
             return
         files, rows, codes = (np.concatenate(columns) for columns in zip(*self._waiting, strict=True))
-        kept = codes == 0
-        file = pa.DictionaryArray.from_arrays(pa.array(files), pa.array(self._files, pa.large_string()))
-        index = pa.array(np.maximum(codes.astype(np.int32) - 1, 0), mask=kept)
-        reason = pa.DictionaryArray.from_arrays(index, pa.array(self._names[1:], pa.large_string()))
-        columns = [file, pa.array(rows), pa.array(kept), reason]
+        kept = _pack_bits(codes == 0)
+        file = pa.DictionaryArray.from_arrays(_wrap(files), _wrap_texts(self._files))
+        index = _wrap(np.maximum(codes.astype(np.int32) - 1, 0), _pack_bits(codes != 0))
+        reason = pa.DictionaryArray.from_arrays(index, _wrap_texts([str(name) for name in self._names[1:]]))
+        columns = [file, _wrap(rows), pa.Array.from_buffers(pa.bool_(), len(rows), [None, kept]), reason]
         self._writer.write_table(pa.table(columns, schema=self._schema))
         self._waiting, self._count, self._files = [], 0, []
 

@@ -217,4 +217,4 @@ def _is_of_scores(name: str) -> bool:
 def _to_numpy(column: pa.ChunkedArray) -> Array:
     """Return numbers in the precision that they have; as float64 with NaN for null where whole numbers have nulls."""
     exact = pa.types.is_floating(column.type) or (pa.types.is_integer(column.type) and not column.null_count)
-    return np.asarray((column if exact else kinds.to_numbers(column, pa.float64())).to_numpy())
+    return kinds.view_numbers(column if exact else kinds.to_numbers(column, pa.float64()))

@@ -105,13 +105,31 @@ def naming(path: Path) -> Iterator[None]:
         raise explain_damage(path, error) from error
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
-    """Return rows of one Parquet file as ``pq.read_table`` does.
+def read_table(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    *,
+    filters: Sequence[tuple[str, str, Any]] | None = None,
+    use_threads: bool = True,
+    read_dictionary: Sequence[str] = (),
+) -> pa.Table:
+    """Return rows of one Parquet file as ``pq.read_table`` does, the columns ``read_dictionary`` as dictionaries.
 
-    Raises DamageError, and StorageError where the disk refuses, both naming the file.
+    That is called for ``filters`` alone: its code for data sets of many files loads pandas, which takes as long as a
+    small run. Raises DamageError, and StorageError where the disk refuses, both naming the file.
     """
     with naming(path):
-        return pq.read_table(path, columns=columns, partitioning=None, **options)
+        if filters is not None:
+            return pq.read_table(path, columns=columns, partitioning=None, filters=filters)
+        metadata = pq.read_metadata(path)
+        flat = {metadata.schema.column(index).path for index in range(metadata.num_columns)}
+        coded = [name for name in read_dictionary if name in flat]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=coded) as file:
+            table = file.read(None if columns is None else list(columns), use_threads=use_threads)
+        absent = [name for name in columns or () if name not in table.column_names]
+        if absent:
+            raise pa.ArrowInvalid(f"it has no column {absent[0]}")
+        return table if columns is None else table.select(list(columns))
 
 
 def stream_batches(path: Path, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -2,15 +2,45 @@
 
 A number is found by its position in the order of its group, where positions count weights: documents (weight 1) or
 tokens. Nothing is sorted completely: passes over the numbers count how much weight falls into which bin of their binary
-representation, until the bins that hold an answer are small enough to be kept and searched.
+representation, until the bins that hold an answer are small enough to be kept and searched. Where the caller surveys
+the numbers first, a sample nearly always tells them at once (``curate.rundir.quantile_samples``).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from curate.runtime.arrays import Array, Float64Array, Int64Array, UInt64Array
+from curate.rundir.quantile_samples import (
+    Batch,
+    BinnedNumbers,
+    Numbers,
+    Passes,
+    QuantileCut,
+    Survey,
+    count_weights,
+    find_sampled_cuts,
+    join_by_bin,
+    pick_ranks,
+    search_numbers,
+    survey_numbers,
+)
+from curate.runtime.arrays import Float64Array, Int64Array, UInt64Array
+
+__all__ = [
+    "Batch",
+    "Passes",
+    "QuantileCut",
+    "Survey",
+    "compute_quantiles",
+    "count_weights",
+    "find_cuts",
+    "interpolate",
+    "pick_ranks",
+    "ranks_around",
+    "sum_weights",
+    "survey_numbers",
+]
 
 KEPT = 1 << 20
 """Numbers that are kept at a time; more would be slower, since they are sorted."""
@@ -18,61 +48,45 @@ COUNTERS = 1 << 22
 """Bins counted at a time, over all groups."""
 BITS = 64
 
-Batch = tuple[Float64Array, Int64Array, Int64Array | None]
-"""Values (no NaN), the group of each from 0 on, and the weight of each (None: 1)."""
-Passes = Callable[[], Iterable[Batch]]
-"""Gives the same batches each time that it is called."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuantileCut:
-    """The number at a position in the order of its group."""
-
-    value: float
-    below: int
-    """The weight of the numbers of the group that are less."""
-
 
 def sum_weights(passes: Passes, groups: int) -> Int64Array:
     """Return the weight of each of the groups 0 … ``groups`` − 1; numbers of other groups do not count."""
     found = np.zeros(groups, np.int64)
-    for _, group, weights in passes():
-        found += count_weights(group, weights, groups)[:groups]
+    for values, group, weights in passes():
+        found += count_weights(_spread(group, len(values)), weights, groups)[:groups]
     return found
 
 
-def count_weights(bins: Array, weights: Int64Array | None, size: int) -> Int64Array:
-    """Return the weight in each bin from 0 on, at least ``size`` of them; exact where ``np.bincount`` would round."""
-    if weights is None:
-        return np.bincount(bins, minlength=size).astype(np.int64)
-    if not len(weights) or int(weights.max()) * len(weights) < 1 << 53:  # no sum is beyond what floats count
-        return np.bincount(bins, weights, size).astype(np.int64)
-    found = np.zeros(max(size, int(bins.max()) + 1), np.int64)
-    np.add.at(found, bins, weights)
-    return found
+def _spread(group: Int64Array | int, size: int) -> Int64Array:
+    """Return the group of each number of a batch."""
+    return np.full(size, group, np.int64) if isinstance(group, int) else group
 
 
 def find_cuts(
-    passes: Passes, positions: Mapping[int, Sequence[int]], kept: int = KEPT
+    passes: Passes, positions: Mapping[int, Sequence[int]], kept: int = KEPT, survey: Survey | None = None
 ) -> dict[tuple[int, int], QuantileCut]:
     """Return the numbers at some positions of some groups, by (group, position).
 
     Positions count from 0. The number at position p is the smallest whose weight together with that of all lesser
     numbers exceeds p; a position at or beyond the weight of its group is not in the answer. ``kept`` bounds memory:
-    numbers held at a time.
+    numbers held at a time. With the ``survey`` of the same passes one more pass is enough, nearly always.
     """
-    bins = [_Bin(group, 0, 0, sorted(set(some))) for group, some in sorted(positions.items()) if some]
     found: dict[tuple[int, int], QuantileCut] = {}
+    if survey is not None:
+        found, positions = find_sampled_cuts(passes, positions, survey, kept)
+    bins = [_Bin(group, 0, 0, sorted(set(some))) for group, some in sorted(positions.items()) if some]
     bits, load = 0, kept + 1
     while bins and bits < BITS and load > kept:
         more = min(BITS - bits, max(1, min(16, (COUNTERS // len(bins)).bit_length() - 1)))
         bins, load = _refine(passes, bins, bits, more)
         bits += more
     if bins and bits < BITS:
-        for one, gathered in zip(bins, _gather(passes, bins, bits), strict=True):
-            found.update(_search(one, gathered))
+        for one, numbers in zip(bins, _gather(passes, bins, bits), strict=True):
+            found.update({(one.group, at): cut for at, cut in search_numbers(one.positions, one.below, *numbers)})
         return found
-    return {key: cut for one in bins for key, cut in _search_single(one)}
+    return found | {
+        (one.group, at): QuantileCut(value_of(one.prefix), one.below) for one in bins for at in one.positions
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +153,7 @@ def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple
     weighted = False
     for values, group, weights in passes():
         keys = keys_of(values)
-        members = member_of(keys, group)
+        members = member_of(keys, _spread(group, len(values)))
         if (members < 0).any():
             inside = members >= 0
             keys, members, weights = keys[inside], members[inside], None if weights is None else weights[inside]
@@ -164,51 +178,15 @@ def _refine(passes: Passes, bins: Sequence[_Bin], bits: int, more: int) -> tuple
     return found, loads
 
 
-def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[tuple[Float64Array, Int64Array]]:
-    """Return the numbers of each bin with their weights (empty for weights of 1), in the order of the passes."""
-    pieces: list[tuple[Array, ...]] = []
-    weighted, member_of = False, _Membership(bins, bits)
+def _gather(passes: Passes, bins: Sequence[_Bin], bits: int) -> list[Numbers]:
+    """Return the numbers of each bin, in the order of the passes."""
+    pieces: list[BinnedNumbers] = []
+    member_of = _Membership(bins, bits)
     for values, group, weights in passes():
-        members = member_of(keys_of(values), group)
+        members = member_of(keys_of(values), _spread(group, len(values)))
         inside = np.flatnonzero(members >= 0)
-        weighted = weights is not None
-        chosen = np.zeros(0, np.int64) if weights is None else weights[inside]
-        pieces.append((members[inside], values[inside], chosen))
-    if not pieces:
-        return [(np.zeros(0), np.zeros(0, np.int64)) for _ in bins]
-    members, values, weights = (np.concatenate([piece[column] for piece in pieces]) for column in range(3))
-    narrow = members.astype(np.uint16) if len(bins) < 1 << 16 else members
-    order = np.argsort(narrow, kind="stable") if len(bins) > 1 else np.arange(len(members))
-    ends = np.cumsum(np.bincount(members, minlength=len(bins)))
-    return [
-        (values[order[first:end]], weights[order[first:end]] if weighted else np.zeros(0, np.int64))
-        for first, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)
-    ]
-
-
-def _search(one: _Bin, gathered: tuple[Float64Array, Int64Array]) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
-    """Yield the answers that lie in a bin whose numbers are in memory."""
-    values, weights = gathered
-    if len(weights):
-        order = np.argsort(values, kind="stable")
-        values, ends = values[order], one.below + np.cumsum(weights[order])
-        for position in one.positions:
-            at = int(np.searchsorted(ends, position, side="right"))
-            if at < len(values):
-                first = int(np.searchsorted(values, values[at], side="left"))
-                below = int(ends[first - 1]) if first else one.below
-                yield (one.group, position), QuantileCut(float(values[at]), below)
-        return
-    positions = [position for position in one.positions if 0 <= position - one.below < len(values)]
-    ranks = [position - one.below for position in positions]
-    for position, value in zip(positions, pick_ranks(values, ranks), strict=True):
-        yield (one.group, position), QuantileCut(value, one.below + int(np.count_nonzero(values < value)))
-
-
-def _search_single(one: _Bin) -> Iterator[tuple[tuple[int, int], QuantileCut]]:
-    """Yield the answers that lie in a bin of one value."""
-    for position in one.positions:
-        yield (one.group, position), QuantileCut(value_of(one.prefix), one.below)
+        pieces.append((members[inside], values[inside], None if weights is None else weights[inside]))
+    return join_by_bin(pieces, len(bins))
 
 
 def compute_quantiles(
@@ -223,10 +201,11 @@ def compute_quantiles(
     ``counts`` are the numbers of values by group, where the caller knows them; else one more pass counts them.
     A quantile lies between order statistics (``interpolate``). All are NaN for an empty group.
     """
-    if counts is None:
-        counts = sum_weights(passes, max(groups, default=-1) + 1)
-    sizes = {group: int(counts[group]) for group in groups}
-    cuts = find_cuts(passes, {group: ranks_around(size, shares) for group, size in sizes.items()}, kept)
+    survey = survey_numbers(passes, max(groups, default=-1) + 1) if counts is None else None
+    known = counts if survey is None else survey.weights
+    assert known is not None
+    sizes = {group: int(known[group]) for group in groups}
+    cuts = find_cuts(passes, {group: ranks_around(size, shares) for group, size in sizes.items()}, kept, survey)
 
     def quantile(group: int, share: float) -> float:
         return interpolate(lambda rank: cuts[group, rank].value, sizes[group], share)
@@ -250,8 +229,3 @@ def interpolate(value_at: Callable[[int], float], size: int, share: float) -> fl
     point = share * (size - 1)
     low, high = value_at(int(point)), value_at(min(int(point) + 1, size - 1))
     return low if point % 1 == 0 or low == high else low + point % 1 * (high - low)
-
-
-def pick_ranks(values: Float64Array, ranks: Sequence[int]) -> list[float]:
-    """Return the values at some ranks (0 is the lowest) of an array that is in memory."""
-    return [float(value) for value in np.partition(values, ranks)[ranks]] if len(ranks) else []

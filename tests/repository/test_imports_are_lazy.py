@@ -6,6 +6,9 @@ import sys
 
 import pytest
 from helpers.paths import ROOT
+from helpers.runs import make_run, write_lines
+
+from curate.rundir.document_columns import carry_columns
 
 HEAVY = {"torch", "transformers", "duckdb", "datasets", "numpy", "pyarrow", "tokenizers", "scipy"}
 PURE = (
@@ -18,6 +21,7 @@ PURE = (
     "reference/packing",
     "runtime/histogram",
     "rundir/quantiles",
+    "rundir/quantile_samples",
     "corpus/chat/types",
     "corpus/chat/messages",
     "corpus/chat/pairs",
@@ -30,7 +34,7 @@ PURE = (
     "sft/ranking/measures",
 )
 ALLOWED = {"numpy", "curate", "collections", "dataclasses", "bisect", "zlib", "typing", "math", "json", "sys"} | {
-    "unicodedata", "functools", "numba", "datasketch",  # Unicode's tables; compiled loops; permutations
+    "unicodedata", "functools", "itertools", "numba", "datasketch",  # Unicode's tables; compiled loops; permutations
 }  # fmt: skip
 
 
@@ -39,6 +43,18 @@ def test_help_is_instant_and_imports_nothing_heavy(code):
     code = f"import sys; {code}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert HEAVY & set(loaded) == set()
+
+
+@pytest.mark.parametrize("criteria", ["max_ppl=60", "keep='middle', within='domain', min_zlib=0.2"])
+def test_filtering_loads_no_pandas(tmp_path, criteria):
+    """Much of pyarrow loads it where it is installed, which takes as long as filtering a small run."""
+    rows = [{"text": f"word {row}", "domain": f"d{row % 2}"} for row in range(40)]
+    write_lines(tmp_path / "corpus.jsonl", rows)
+    run = make_run(tmp_path / "run", [tmp_path / "corpus.jsonl"])
+    carry_columns(run, ["domain"])
+    code = f"import sys, curate; curate.filter({str(run.path)!r}, {criteria}); print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize("module", PURE)

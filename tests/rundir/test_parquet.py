@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.errors import TableError
+from curate.errors import DamageError, TableError
 from curate.rundir import parquet
 
 TABLE = pa.table({"row": [0, 1, 2]})
@@ -59,3 +59,27 @@ def test_parts_come_by_name_without_what_a_killed_writer_left(tmp_path):
         (tmp_path / name).touch()
     names = ["00000-000002.parquet", "00000-000010.parquet", "00001-000000.parquet"]
     assert [path.name for path in parquet.list_parts(tmp_path)] == names
+
+
+@pytest.mark.parametrize("columns", [None, ["word", "row"], ["number"], []])
+@pytest.mark.parametrize("num_rows", [0, 1, 1000])
+def test_a_table_is_read_as_arrow_reads_it(tmp_path, columns, num_rows):
+    path = tmp_path / "a.parquet"
+    words = pa.array([None if row % 7 == 0 else f"w{row % 5}" for row in range(num_rows)], pa.large_string())
+    numbers = pa.array([None if row % 3 == 0 else row / 2 for row in range(num_rows)], pa.float64())
+    lists = pa.array([[row] * (row % 3) for row in range(num_rows)], pa.large_list(pa.int64()))
+    columns_of = {"row": pa.array(range(num_rows), pa.int64()), "word": words, "number": numbers, "many": lists}
+    note = {b"curate": b"{}"}
+    pq.write_table(pa.table(columns_of).replace_schema_metadata(note), path, row_group_size=300)
+    for coded in ([], ["word", "many"]):
+        expected = pq.read_table(path, columns=columns, partitioning=None, read_dictionary=coded)
+        found = parquet.read_table(path, columns, read_dictionary=coded)
+        assert found == expected and found.schema.equals(expected.schema, check_metadata=True)
+    kept = parquet.read_table(path, filters=[("row", ">", 500)])
+    assert kept.column("row").to_pylist() == list(range(501, num_rows))
+
+
+def test_a_column_that_a_file_does_not_have_is_damage(tmp_path):
+    parquet.write_part(tmp_path / "a.parquet", TABLE, {})
+    with pytest.raises(DamageError, match=r"a.parquet cannot be read: it has no column word"):
+        parquet.read_table(tmp_path / "a.parquet", ["row", "word"])

@@ -16,12 +16,14 @@ from collections.abc import Iterable
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.corpus.values.arrow_types import is_binary, is_string
 from curate.corpus.values.arrow_values import TICKS, holds_json, is_json, parse_json_or_text, to_values
 from curate.rundir.columns import spelling
+from curate.runtime.arrays import Array
 
 TEXT = pa.large_string()
 MAX_DIGITS = 38
@@ -216,6 +218,18 @@ def _shape(value: Any, kind: pa.DataType) -> Any:
 def to_numbers(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """Return a column of numbers as int64 or float64, the nearest where float64 does not hold a number."""
     return values if values.type.equals(kind) else pc.cast(values, kind, safe=False)
+
+
+def view_numbers(column: pa.Array | pa.ChunkedArray) -> Array:
+    """Return a column of numbers as NumPy has them, without a copy where it is in one piece; NaN for null.
+
+    ``to_numpy`` does so too, but loads pandas where that is installed, which takes as long as a small run.
+    """
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if not chunks or column.null_count:
+        return np.asarray(column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(False))
+    arrays = [np.from_dlpack(chunk) for chunk in chunks]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def name_kind(kind: pa.DataType) -> str:

@@ -12,9 +12,6 @@ from curate.rundir.verdicts.tally import DomainChange, Share, Tally
 from curate.runtime.arrays import Int16Array
 from curate.stages.filter.apply import CompiledCriteria
 
-REASONS = 1 << 12
-"""More reasons than one run has."""
-
 
 @dataclass(slots=True)
 class Judgement:
@@ -56,11 +53,12 @@ class DecisionCount:
 
     def add(self, block: DocumentBlock, codes: Int16Array) -> None:
         """Count the documents of a block, whose reasons are ``codes``."""
-        cells = block.domain * REASONS + codes
-        size = int(cells.max(initial=-1)) + 1
+        width = int(codes.max(initial=0)) + 1
+        cells = block.domain * width + codes
+        size = (int(block.domain.max(initial=-1)) + 1) * width
         documents, tokens = np.bincount(cells, minlength=size), quantiles.count_weights(cells, block.tokens, size)
         for cell in np.flatnonzero(documents).tolist():
-            key = divmod(cell, REASONS)
+            key = divmod(cell, width)
             documents_before, tokens_before = self.cells.get(key, (0, 0))
             self.cells[key] = documents_before + int(documents[cell]), tokens_before + int(tokens[cell])
 
@@ -88,11 +86,14 @@ def compute_medians(judgement: Judgement, kept: bool) -> list[float | None]:
     def passes() -> Iterator[quantiles.Batch]:
         decided = judgement.blocks() if kept else ((block, block.codes) for block in judgement.reader.blocks())
         for block, codes in decided:
-            values = block.numbers("perplexity")
+            values, domain = block.numbers("perplexity"), block.domain
             inside = (codes == 0) & ~np.isnan(values)
-            yield values[inside], block.domain[inside], None
+            if not inside.all():
+                chosen = np.flatnonzero(inside)
+                values, domain = values.take(chosen), domain.take(chosen)
+            yield values, domain, None
             if num_domains > 1:
-                yield values[inside], np.full(int(inside.sum()), num_domains, np.int64), None
+                yield values, num_domains, None
 
     groups = range(num_domains + (num_domains > 1))
     group_to_quantiles = quantiles.compute_quantiles(passes, groups, [0.5])

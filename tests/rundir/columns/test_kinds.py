@@ -4,10 +4,11 @@ import datetime as dt
 import uuid
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from curate.rundir.columns.kinds import TEXT, choose_kind, convert_values, describe_kind, merge_kinds
+from curate.rundir.columns.kinds import TEXT, choose_kind, convert_values, describe_kind, merge_kinds, view_numbers
 
 US, MS, NS = (pa.timestamp(unit) for unit in ("us", "ms", "ns"))
 
@@ -111,3 +112,20 @@ def test_a_value_that_does_not_fit_is_not_changed_in_silence(values, kind):
 def test_errors_say_what_a_column_holds():
     kinds = [pa.date32(), US, pa.bool_(), TEXT, pa.large_list(TEXT), pa.int64()]
     assert list(map(describe_kind, kinds)) == ["dates", "timestamps", "booleans", "text", "lists", "int64"]
+
+
+@pytest.mark.parametrize("kind", [pa.int16(), pa.int64(), pa.uint64(), pa.float32(), pa.float64()])
+@pytest.mark.parametrize("pieces", [[], [[]], [[1, 2, 3]], [[1, 2], [], [5]], [[1, None, 3], [4]]])
+def test_numbers_are_viewed_as_numpy_converts_them(kind, pieces):
+    column = pa.chunked_array([pa.array(piece, kind) for piece in pieces], kind)
+    expected = column.to_numpy()
+    found = view_numbers(column)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    for chunk in column.chunks:
+        np.testing.assert_array_equal(view_numbers(chunk.slice(1)), chunk.slice(1).to_numpy(zero_copy_only=False))
+
+
+def test_numbers_in_one_piece_are_not_copied():
+    values = np.arange(5)
+    assert np.shares_memory(view_numbers(pa.chunked_array([pa.array(values)])), values)
