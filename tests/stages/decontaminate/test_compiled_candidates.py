@@ -1,13 +1,17 @@
 """What numba compiles finds the same candidates as its twin in NumPy: groups of triples, shared triples, windows."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from helpers.eval_items import FILLER, Item, made_up_items
 
 from curate.matching import numba_kernels
 from curate.stages.decontaminate import canaries, detector, minhash_index, ngram_index
+from curate.stages.decontaminate.surprisal import WordSurprisal
 
 TEMPLATE = "Measure in the evening light how many pale"
 
@@ -128,3 +132,16 @@ def test_windows_are_found_up_to_the_end_of_any_text_and_of_any_chunk(monkeypatc
     compiled = as_rows(minhash_index.list_similar_compiled(one.signed, batch))
     assert compiled == as_rows(minhash_index.list_similar(one.signed, batch))
     assert len(compiled) > 0 or count < 30
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12), st.integers(0, 3))
+def test_both_weigh_a_triple_less_where_it_continues_a_run(rows, first):
+    from curate.matching.compiled import triples
+
+    word, other = np.array(sorted(rows, key=lambda row: (row[1] - row[0], row[1])), np.int64).T
+    bits = WordSurprisal(*np.random.default_rng(len(rows)).random((3, 9)))
+    queries = SimpleNamespace(surprise=bits)
+    plain = ngram_index._weigh_triples(queries, np.zeros(len(word), np.int64), word, other, other - word)
+    compiled = triples.weigh_rows(np.stack([word, other]), 0, first, len(word), bits.first, bits.second, bits.later)
+    assert compiled == sum(plain[first:].tolist())
