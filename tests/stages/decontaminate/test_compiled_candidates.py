@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.eval_items import FILLER, Item, made_up_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from helpers.eval_items import FILLER, Item, made_up_items
 
 from curate.matching import numba_kernels
 from curate.stages.decontaminate import canaries, detector, minhash_index, ngram_index
