@@ -63,8 +63,8 @@ def find_bands(
 ) -> int:  # fmt: skip
     """Write window and key of each band of a window that is known, and return how many there are, written or not.
 
-    Windows are counted from the shortest on: ``counts`` has how many there are of each length. The words of the batch
-    and of a chunk behind it are those of ``mixed``, and behind it those of ``masks`` that are none.
+    Windows are counted from the shortest on: ``counts`` has how many there are of each length. ``mixed`` and ``masks``
+    come from ``numba_windows.pad_words``, ``known`` from ``numba_kernels.list_table``.
     """
     levels, tail, count = len(counts), 4 << len(counts), 0
     one, two = np.empty((chunk + tail) // 2, np.uint32), np.empty((chunk + tail) // 2, np.uint32)
