@@ -4,14 +4,15 @@ A test checks that the twins give the same bits.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from curate.runtime.arrays import Array, Int64Array, UInt8Array, UInt32Array, UInt64Array
+from curate.runtime.arrays import Array, BoolArray, Int32Array, Int64Array, UInt32Array, UInt64Array
 
-SMALL_BITS = 23
+FILTER_BITS = 8
+"""Bits of the filter of a table for each of its keys, at least; twice as many at most."""
 
 
 @lru_cache(maxsize=1)
@@ -47,64 +48,53 @@ def lower_minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, mi
     _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), minima_SP)
 
 
-@lru_cache(maxsize=1)
-def _sift() -> Callable[..., int]:
-    import numba
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyTable:
+    """Known 64-bit keys whose bits are well mixed, as compiled loops look them up: by their highest bits."""
 
-    def loop(
-        signed: Array, bands: int, rows: int, multiplier: Any, small: Array, table: Array, mask: Any, positions: Array,
-        keys: Array,
-    ) -> int:  # fmt: skip
-        """Write the positions and keys that pass, as far as there is room, and return how many pass."""
-        count = 0
-        shift, half, top = np.uint64(29), np.uint64(32), np.uint64(64 - SMALL_BITS)
-        seven, three = np.uint64(7), np.uint64(3)
-        for number in range(len(signed)):
-            for band in range(bands):
-                value = np.uint64(band + 1)
-                for row in range(band * rows, (band + 1) * rows):
-                    value = (value + np.uint64(signed[number, row])) * multiplier
-                    value ^= value >> shift
-                value *= multiplier
-                high = value >> top
-                if not (small[high >> three] >> (high & seven)) & 1:
-                    continue
-                if table[value & mask] and table[(value >> half) & mask]:
-                    if count < len(positions):
-                        positions[count] = number * bands + band
-                        keys[count] = value
-                    count += 1
-        return count
-
-    compiled: Callable[..., int] = numba.njit(cache=True, nogil=True)(loop)
-    return compiled
+    keys: UInt64Array
+    """Of shape (K,), ascending."""
+    starts: Int32Array
+    """Of a length that is a power of 2, and 1: the keys whose highest bits are b begin at starts[b]."""
+    filter: UInt64Array
+    """Of a length that is a power of 2: a Bloom filter. A key sets two bits of the word that its highest bits name."""
 
 
-def make_bit_table(keys: UInt64Array) -> UInt8Array:
-    """Return a table of 2^SMALL_BITS bits (a megabyte, which stays in the cache), set at the high bits of the keys."""
-    flags = np.zeros(1 << SMALL_BITS, bool)
-    flags[(keys >> np.uint64(64 - SMALL_BITS)).astype(np.int64)] = True
-    return np.packbits(flags, bitorder="little")
+def make_key_table(keys: UInt64Array) -> KeyTable:
+    """Return the table of some keys, which ascend and are distinct."""
+    bits = max(len(keys).bit_length(), 6)
+    edges = np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
+    starts = np.append(np.searchsorted(keys, edges), len(keys)).astype(np.int32)
+    return KeyTable(keys, starts, make_filters(keys, np.zeros(len(keys), np.int64), 1, FILTER_BITS, 2)[0])
 
 
-def find_passing_keys(
-    signed: UInt32Array,
-    bands: int,
-    rows: int,
-    multiplier: np.uint64,
-    small: UInt8Array,
-    table: Array,
-    mask: np.uint64,
-) -> tuple[Int64Array, UInt64Array]:
-    """Return the band keys that pass two filters, as positions in ``minhash.band_keys(…).ravel()`` and keys.
+def make_filters(keys: UInt64Array, owners: Int64Array, count: int, bits: int, marks: int) -> UInt64Array:
+    """Return ``count`` Bloom filters, of shape (count, words), each of the keys of that owner.
 
-    ``signed`` has the signatures, of shape (sets, permutations). ``small`` comes from ``make_bit_table``. ``table`` has
-    a flag at both halves of each wanted key, modulo ``mask`` + 1.
+    All have as many words, a power of 2, so that there are ``bits`` bits or more for each of the keys of one on
+    average. A key sets ``marks`` bits of the word that its highest bits name: those that its lowest bits name, six for
+    each.
     """
-    room = 4 * len(signed) + 1024
-    while True:
-        positions, keys = np.empty(room, np.int64), np.empty(room, np.uint64)
-        count = _sift()(signed, bands, rows, multiplier, small, table, mask, positions, keys)
-        if count <= room:
-            return positions[:count], keys[:count]
-        room = count
+    words = max((len(keys) * bits) // (64 * count), 2)
+    words = 1 << words.bit_length()
+    highest = (keys >> np.uint64(65 - words.bit_length())).astype(np.int64)
+    flags = np.zeros((count * words, 64), bool)
+    for mark in range(marks):
+        flags[owners * words + highest, ((keys >> np.uint64(6 * mark)) & np.uint64(63)).astype(np.int64)] = True
+    packed: UInt64Array = np.packbits(flags, axis=1, bitorder="little").view(np.uint64)
+    return packed.reshape(count, words)
+
+
+def list_table(table: KeyTable) -> tuple[UInt64Array, Int32Array, UInt64Array, np.uint64, np.uint64]:
+    """Return a table as the arguments of ``compiled.keys.find_key``."""
+    shifts = (np.uint64(65 - len(table.starts[1:]).bit_length()), np.uint64(65 - len(table.filter).bit_length()))
+    return table.keys, table.starts, table.filter, *shifts
+
+
+def look_up(keys: UInt64Array, valid: BoolArray, table: KeyTable) -> tuple[Int64Array, Int64Array]:
+    """Return the indices of the ``keys`` that are valid and known, and their indices in ``table.keys``."""
+    from curate.matching.compiled import keys as loops
+
+    positions, slots = np.empty(len(keys) + 1, np.int64), np.empty(len(keys), np.int64)
+    count = loops.look_up(keys, valid, *list_table(table), positions, slots)
+    return positions[:count], slots[:count]

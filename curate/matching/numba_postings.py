@@ -21,39 +21,60 @@ def _compile_blocks() -> Callable[..., int]:
         weights: Array, sizes: Array, needed: Array, edges: Array, reach: int, written: Array,
     ) -> int:  # fmt: skip
         """Write the blocks that have enough, with their weight at last, and return how many there are."""
-        count = 0
+        count = first = 0
         sums, rows = np.zeros((2, len(sizes)), np.int64), np.full((2, len(sizes)), -1, np.int64)
         blocks, seen = np.full((2, len(sizes)), -1, np.int64), np.full((2, len(owners)), -1, np.int64)
-        at_edge = np.zeros((2, len(sizes)), np.bool_)
-        for hit in range(len(positions)):
-            document = documents[hit]
+        at_edge, wanted = np.zeros((2, len(sizes)), np.bool_), np.zeros(len(sizes), np.bool_)
+        totals, met = np.zeros(len(sizes), np.int64), np.full(len(offsets), -1, np.int64)
+        while first < len(positions):
+            document, last = documents[first], first
             begin, end = begins[document], ends[document]
-            position = positions[hit] - begin
-            is_edge = position < reach or position >= end - begin - reach
-            for posting in range(offsets[slots[hit]], offsets[slots[hit] + 1]):
-                query = owners[posting]
-                size = sizes[query]
-                for half in range(2):
-                    shift = half * (size // 2)
-                    block = (position + shift) // size
-                    name = 2 * begin + block  # another one for each document, since a block has two tokens or more
-                    if blocks[half, query] != name:
-                        blocks[half, query], sums[half, query], rows[half, query] = name, 0, -1
-                        at_edge[half, query] = False
-                    at_edge[half, query] |= is_edge
-                    if seen[half, posting] != name:
-                        seen[half, posting] = name
-                        sums[half, query] += weights[posting]
-                    row = rows[half, query]
-                    if row < 0:
-                        if sums[half, query] < (edges[query] if at_edge[half, query] else needed[query]):
-                            continue
-                        row = rows[half, query] = count
-                        count += 1
+            totals[:] = 0
+            while last < len(positions) and documents[last] == document:
+                slot = slots[last]
+                if met[slot] != document:
+                    met[slot] = document
+                    for posting in range(offsets[slot], offsets[slot + 1]):
+                        totals[owners[posting]] += weights[posting]
+                last += 1
+            any_wanted = False
+            for query in range(len(sizes)):
+                wanted[query] = totals[query] >= min(edges[query], needed[query])
+                any_wanted |= wanted[query]
+            for hit in range(first, last if any_wanted else first):
+                position = positions[hit] - begin
+                is_edge = position < reach or position >= end - begin - reach
+                for posting in range(offsets[slots[hit]], offsets[slots[hit] + 1]):
+                    query = owners[posting]
+                    if not wanted[query]:
+                        continue
+                    size = sizes[query]
+                    for half in range(2):
+                        shift = half * (size // 2)
+                        block = (position + shift) // size
+                        name = 2 * begin + block  # another one for each document, since a block has two tokens or more
+                        if blocks[half, query] != name:
+                            blocks[half, query], sums[half, query], rows[half, query] = name, 0, -1
+                            at_edge[half, query] = False
+                        at_edge[half, query] |= is_edge
+                        if seen[half, posting] != name:
+                            seen[half, posting] = name
+                            sums[half, query] += weights[posting]
+                        row = rows[half, query]
+                        if row < 0:
+                            if sums[half, query] < (edges[query] if at_edge[half, query] else needed[query]):
+                                continue
+                            row = rows[half, query] = count
+                            count += 1
+                            if row < len(written):
+                                written[row, 0], written[row, 1], written[row, 2] = (
+                                    document,
+                                    query,
+                                    block * size - shift,
+                                )
                         if row < len(written):
-                            written[row, 0], written[row, 1], written[row, 2] = document, query, block * size - shift
-                    if row < len(written):
-                        written[row, 3], written[row, 4] = sums[half, query], at_edge[half, query]
+                            written[row, 3], written[row, 4] = sums[half, query], at_edge[half, query]
+            first = last
         return count
 
     compiled: Callable[..., int] = numba.njit(cache=True, nogil=True)(loop)

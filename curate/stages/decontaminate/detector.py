@@ -1,7 +1,7 @@
 """The detector: eval sets are indexed once, then any number of texts is searched, in batches of bounded size."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from curate.matching.entities import end_entity, open_entities
 from curate.stages.decontaminate.matches import Match, judge_candidates, keep_best_matches
@@ -38,6 +38,13 @@ class Detector:
     """The signatures of the queries, for ``minhash``."""
     solutions: SolutionSearch | None = None
     """The items' solutions as tokens of code; None where there are none, or they are not searched for."""
+    overlap: int = field(init=False)
+    """Characters that two pieces of a long text share."""
+
+    def __post_init__(self) -> None:
+        """Measure the longest query once, not for each batch."""
+        longest = max((len(query.text) for query in self.queries.queries), default=0)
+        object.__setattr__(self, "overlap", max(OVERLAP_CHARS, 2 * longest))
 
     def find(self, batch: CandidateBatch) -> Candidates:
         """Return the candidates of a batch by the detector's method."""
@@ -72,11 +79,6 @@ class Detector:
         """Return the indices of the items that neither a query nor a solution identifies."""
         found = set(self.solutions.queries.items.tolist()) if self.solutions else set()
         return tuple(number for number in self.queries.unmatchable if number not in found)
-
-    @property
-    def overlap(self) -> int:
-        """Characters that two pieces of a long text share."""
-        return max(OVERLAP_CHARS, 2 * max((len(query.text) for query in self.queries.queries), default=0))
 
 
 def make_detector(items: Sequence[IndexedItem], method: Method = "ngram", code: bool = True) -> Detector:

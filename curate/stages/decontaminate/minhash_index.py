@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curate.matching import minhash, numba_kernels
-from curate.runtime.arrays import Int64Array, UInt8Array, UInt32Array, UInt64Array
+from curate.matching import minhash, numba_kernels, numba_windows
+from curate.matching.numba_kernels import KeyTable, make_key_table
+from curate.runtime.arrays import Int64Array, UInt32Array, UInt64Array
 from curate.stages.decontaminate.ngram_index import (
     POSTINGS,
     BloomFilter,
@@ -51,8 +52,10 @@ class SignedQueries:
     """For each posting, the index of its query."""
     bloom: BloomFilter
     """Of ``keys``."""
-    small: UInt8Array
-    """A first, small Bloom filter of ``keys``: see ``numba_kernels.find_passing_keys``."""
+    table: KeyTable
+    """Of ``keys``, for compiled loops."""
+    filters: UInt64Array
+    """Bloom filters of the keys of each band, for compiled loops: ``numba_windows.make_band_filters``."""
 
 
 def sign_queries(queries: EvalQueries, seed: int = minhash.SEED) -> SignedQueries:
@@ -75,7 +78,8 @@ def sign_queries(queries: EvalQueries, seed: int = minhash.SEED) -> SignedQuerie
         ends,
         order[rank < POSTINGS] // BANDS.bands,
         make_bloom_filter(distinct),
-        numba_kernels.make_bit_table(distinct),
+        make_key_table(distinct),
+        numba_windows.make_band_filters(keys),
     )
 
 
@@ -84,6 +88,13 @@ def find_by_minhash(index: SignedQueries, exact: NgramIndex, batch: CandidateBat
 
     ``exact`` is the inverted index of the same queries, by which candidates are refined.
     """
+    compiled = numba_kernels.is_numba_available() and BANDS.rows == 2
+    stretches = (list_similar_compiled if compiled else list_similar)(index, batch)
+    return refine(exact, batch, merge_stretches(batch, index.queries, *stretches))
+
+
+def list_similar(index: SignedQueries, batch: CandidateBatch) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return query, first and last word of each window that shares a band with a query and enough values."""
     signatures, firsts, lasts = sign_windows(batch, index.permutations)
     positions, slots = look_up_bands(signatures, index)
     numbers, postings = expand(slots, index.offsets)
@@ -92,8 +103,23 @@ def find_by_minhash(index: SignedQueries, exact: NgramIndex, batch: CandidateBat
     windows, queries = pairs // max(len(index.signatures), 1), pairs % max(len(index.signatures), 1)
     agreement = (signatures[windows] == index.signatures[queries]).mean(axis=1) if len(pairs) else np.zeros(0)
     enough = agreement >= LEAST_AGREEMENT
-    stretches = queries[enough], firsts[windows[enough]], lasts[windows[enough]]
-    return refine(exact, batch, merge_stretches(batch, index.queries, *stretches))
+    return queries[enough], firsts[windows[enough]], lasts[windows[enough]]
+
+
+def list_similar_compiled(index: SignedQueries, batch: CandidateBatch) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return the same as ``list_similar``, in loops that numba compiles."""
+    count, blocks = len(batch.words), -(-len(batch.words) * 4 // WINDOWS[0])
+    if not batch.valid.any():
+        return (np.zeros(0, np.int64),) * 3
+    mixed = minhash.premix_hashes(batch.shingles.astype(np.uint32))
+    padded = numba_windows.pad_words(mixed, batch.valid, count, len(WINDOWS))
+    levels = np.arange(len(WINDOWS))
+    counts = np.maximum(-(-blocks // (1 << levels)) - 3, 1)
+    found = numba_windows.find_windows(
+        padded, counts, count, index.permutations, minhash.MULTIPLIER, index.filters, index.table
+    )
+    postings = (index.offsets, index.owners)
+    return numba_windows.compare_windows(padded, index.permutations, found, postings, index.signatures, LEAST_AGREEMENT)
 
 
 def look_up_bands(signatures: UInt32Array, index: SignedQueries) -> tuple[Int64Array, Int64Array]:
@@ -103,15 +129,9 @@ def look_up_bands(signatures: UInt32Array, index: SignedQueries) -> tuple[Int64A
     """
     if not len(index.keys):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if numba_kernels.is_numba_available():
-        bloom = index.bloom
-        indices, keys = numba_kernels.find_passing_keys(
-            signatures, BANDS.bands, BANDS.rows, minhash.MULTIPLIER, index.small, bloom.table, bloom.mask
-        )
-    else:
-        every = minhash.band_keys(signatures, BANDS).ravel()
-        indices = index.bloom.select(every)
-        keys = every[indices]
+    every = minhash.band_keys(signatures, BANDS).ravel()
+    indices = index.bloom.select(every)
+    keys = every[indices]
     same, slots = search_sorted(keys, index.keys)
     return indices[same], slots
 

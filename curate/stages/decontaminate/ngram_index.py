@@ -15,19 +15,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curate.matching import words
+from curate.matching import numba_kernels, numba_triples, words
+from curate.matching.numba_kernels import KeyTable, make_key_table
+from curate.matching.numba_triples import DIAGONAL_BITS, SUMS
 from curate.matching.words import Words
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.stages.decontaminate.alignment import GAP_BITS, SIZE
 from curate.stages.decontaminate.queries import EvalQueries
-from curate.stages.decontaminate.thresholds import LEAST_COVERAGE, least_bits
+from curate.stages.decontaminate.thresholds import (
+    ISOLATED,
+    LEAST_BITS,
+    LEAST_COVERAGE,
+    MARGIN,
+    MISSING,
+    NEEDED,
+    least_bits,
+)
 
 POSTINGS = 128
 """Queries that a triple leads to."""
 ANCHORS = 3
 """Triples that lead to their query however many other queries have them: its rarest."""
-SUMS = 262_139
-"""Entries of the table of sums by pairs of a query and a document; a prime."""
 SIBLINGS = 8
 """Candidates that are aligned of the items of one set that the same stretch may be: those with the greatest
 share of their bits and of their own bits."""
@@ -35,7 +43,7 @@ STRETCHED = 0.5
 """Share of the words that the postings of a query span from which on the words beside them are thought to be there."""
 SLACK = 0.65
 """Share of the threshold that counts at first, when triples beyond POSTINGS are not counted."""
-DIAGONAL = 64
+DIAGONAL = 1 << DIAGONAL_BITS
 """Words by which insertions may shift an item within one candidate."""
 
 
@@ -85,12 +93,16 @@ class NgramIndex:
     """For each query, its words by those from its first posting to its last."""
     bloom: "BloomFilter"
     """Of ``grams``."""
+    gram_table: KeyTable
+    """Of ``grams``, for compiled loops."""
     pairs: UInt64Array
     """The triple of each valid word of the queries, mixed with the index of its query; distinct, ascending."""
     pair_positions: Int64Array
     """Along ``pairs``: index of the word."""
     pair_bloom: "BloomFilter"
     """Of ``pairs``."""
+    pair_table: KeyTable
+    """Of ``pairs``, for compiled loops."""
     own: Float64Array
     """For each word of the queries the own bits (``EvalQueries.own``) of the triple that begins there."""
     own_sums: Float64Array
@@ -156,9 +168,11 @@ def make_index(queries: EvalQueries) -> NgramIndex:
         grams,
         *postings,
         make_bloom_filter(grams),
+        make_key_table(grams),
         pairs,
         positions[first],
         make_bloom_filter(pairs),
+        make_key_table(pairs),
         own,
         np.maximum(np.bincount(owners, own[positions], len(left)), 1.0),
     )
@@ -238,11 +252,32 @@ def expand(slots: Int64Array, offsets: Int64Array) -> tuple[Int64Array, Int64Arr
 
 def find_by_ngrams(index: NgramIndex, batch: CandidateBatch) -> Candidates:
     """Return every stretch of the documents that shares enough triples with a query."""
-    positions, slots = look_up(batch.shingles, batch.valid, index.grams, index.bloom)
+    hits, slots = look_up_triples(index, batch)
+    stretches = find_groups(index, batch, hits, slots)
+    return refine(index, batch, merge_stretches(batch, index.queries, *stretches), hits)
+
+
+def look_up_triples(index: NgramIndex, batch: CandidateBatch) -> tuple[Int64Array, Int64Array]:
+    """Return the words of the batch at which a triple of a query begins, ascending, and its index in ``grams``."""
+    if numba_kernels.is_numba_available():
+        return numba_kernels.look_up(batch.shingles, batch.valid, index.gram_table)
+    return look_up(batch.shingles, batch.valid, index.grams, index.bloom)
+
+
+def find_groups(
+    index: NgramIndex, batch: CandidateBatch, hits: Int64Array, slots: Int64Array
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return query, first and last word of the groups of triples that could lead to a leak or a review.
+
+    Triples of one query in one document are of one group where they are of DIAGONAL diagonals; all are grouped twice,
+    so that the groups overlap by half. ``hits`` and ``slots`` are those of ``look_up_triples``.
+    """
+    if numba_kernels.is_numba_available():
+        return find_groups_compiled(index, batch, hits, slots)
     numbers, postings = expand(slots, index.offsets)
-    pair = index.owners[postings] * len(batch.words.offsets) + find_documents(batch, positions)[numbers]
+    pair = index.owners[postings] * len(batch.words.offsets) + find_documents(batch, hits)[numbers]
     enough = select_sufficient(pair, index.shares[postings])
-    pair, query_words, batch_words = pair[enough], index.positions[postings[enough]], positions[numbers[enough]]
+    pair, query_words, batch_words = pair[enough], index.positions[postings[enough]], hits[numbers[enough]]
     diagonal = batch_words - query_words + len(index.queries.words)
     order = np.argsort(pair * (len(batch.words) + len(index.queries.words)) + diagonal, kind="stable")
     pair, query_words, batch_words, diagonal = pair[order], query_words[order], batch_words[order], diagonal[order]
@@ -253,7 +288,23 @@ def find_by_ngrams(index: NgramIndex, batch: CandidateBatch) -> Candidates:
         queries = pair[firsts] // len(batch.words.offsets)
         groups.append(_select_groups(index, batch, queries, firsts, query_words, batch_words, bits))
     queries, first, last = (np.concatenate(parts) for parts in zip(*groups, strict=True))
-    return refine(index, batch, merge_stretches(batch, index.queries, queries, first, last))
+    return queries, first, last
+
+
+def find_groups_compiled(
+    index: NgramIndex, batch: CandidateBatch, hits: Int64Array, slots: Int64Array
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return the same as ``find_groups``, in another order, by loops that numba compiles."""
+    queries, surprise = index.queries, index.queries.surprise
+    return numba_triples.find_groups(
+        hits,
+        slots,
+        (batch.words.hashes, batch.words.offsets),
+        (index.offsets, index.owners, index.positions, index.shares, SLACK * LEAST_COVERAGE),
+        (queries.words.hashes, queries.words.offsets, index.scale, index.stretch),
+        (surprise.first, surprise.second, surprise.later),
+        (LEAST_COVERAGE, STRETCHED, SLACK, NEEDED, MISSING, ISOLATED, LEAST_BITS, MARGIN, SIZE),
+    )
 
 
 def select_sufficient(pairs: Int64Array, shares: Float64Array) -> Int64Array:
@@ -266,16 +317,16 @@ def select_sufficient(pairs: Int64Array, shares: Float64Array) -> Int64Array:
     return np.flatnonzero(sums[entries] >= SLACK * LEAST_COVERAGE)
 
 
-def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> Candidates:
+def refine(
+    index: NgramIndex, batch: CandidateBatch, candidates: Candidates, hits: Int64Array | None = None
+) -> Candidates:
     """Return the candidates that could lead to a leak or a review, by all triples around them.
 
-    The bound is exact: the most bits and words that any chain of runs can have.
+    The bound is exact: the most bits and words that any chain of runs can have. ``hits`` are the words of the batch at
+    which a triple of a query begins, where they are known.
     """
-    queries, low, high = index.queries, *find_regions(index.queries, batch, candidates)
-    number, batch_words = list_ranges(low, np.maximum(high - SIZE + 1, low))
-    keys = mix_with_query(batch.shingles[batch_words], candidates.queries[number])
-    hits, slots = look_up(keys, None, index.pairs, index.pair_bloom)
-    number, batch_words, query_words = number[hits], batch_words[hits], index.pair_positions[slots]
+    queries = index.queries
+    number, batch_words, query_words = list_shared(index, batch, candidates, hits)
     diagonal = batch_words - query_words
     bits = _weigh_triples(queries, number, query_words, batch_words, diagonal)
     firsts = find_starts(number, diagonal, batch_words - np.arange(len(batch_words)))
@@ -291,6 +342,28 @@ def refine(index: NgramIndex, batch: CandidateBatch, candidates: Candidates) -> 
     numbers = candidates.queries[kept]
     weights = total[kept] / queries.bits[numbers] + own[kept] / index.own_sums[numbers]
     return keep_best_siblings(take_candidates(candidates, kept), queries.sets[numbers], weights)
+
+
+def list_shared(
+    index: NgramIndex, batch: CandidateBatch, candidates: Candidates, hits: Int64Array | None
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return a row for each triple around a candidate that its query has too: their number, and the two words.
+
+    Rows ascend by the index of the candidate, then by the word of the batch; the word of the query is the first of that
+    triple. Compiled loops leave out candidates of which less than LEAST_COVERAGE is covered, which ``refine`` drops.
+    """
+    queries, (low, high) = index.queries, find_regions(index.queries, batch, candidates)
+    ends = np.maximum(high - SIZE + 1, low)
+    if numba_kernels.is_numba_available() and len(low):
+        hits = look_up_triples(index, batch)[0] if hits is None else hits
+        of_queries, rule = (index.pair_positions, queries.words.offsets), (words.JOIN, SIZE, LEAST_COVERAGE)
+        return numba_triples.list_shared(
+            (low, ends, candidates.queries), hits, batch.shingles, index.pair_table, of_queries, *rule
+        )
+    number, batch_words = list_ranges(low, ends)
+    keys = mix_with_query(batch.shingles[batch_words], candidates.queries[number])
+    found, slots = look_up(keys, None, index.pairs, index.pair_bloom)
+    return number[found], batch_words[found], index.pair_positions[slots]
 
 
 def sum_distinct(
@@ -421,10 +494,16 @@ def _select_groups(
     around = count_equal_around(index.queries, batch, firsts, query_words, batch_words, short)
     coverage[short] = np.minimum(plain[short] + around / words_of[short], 1.0)
     enough = (coverage >= LEAST_COVERAGE) & (
-        index.scale[queries] * np.add.reduceat(bits, firsts) >= SLACK * least_bits(coverage)
+        index.scale[queries] * sum_groups(bits, firsts) >= SLACK * least_bits(coverage)
     )
     low, high = np.minimum.reduceat(batch_words, firsts), np.maximum.reduceat(batch_words, firsts)
     return queries[enough], low[enough], high[enough] + SIZE - 1
+
+
+def sum_groups(values: Float64Array, firsts: Int64Array) -> Float64Array:
+    """Return the sum of each group of values, which begins at ``firsts``, added up one after the other."""
+    numbers = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, len(values))))
+    return np.bincount(numbers, values, len(firsts)).astype(np.float64)
 
 
 def count_equal_around(

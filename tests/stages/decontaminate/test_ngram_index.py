@@ -83,6 +83,8 @@ def find_items_cut_short(words_kept):
 def test_an_item_that_is_cut_after_its_first_own_word_is_a_candidate_by_the_template_before_it(monkeypatch):
     monkeypatch.setattr(ngram_index, "POSTINGS", 4)
     assert all(find_items_cut_short(9))
+    monkeypatch.setattr("curate.matching.numba_kernels.is_numba_available", lambda: False)
+    assert all(find_items_cut_short(9))
     monkeypatch.setattr(ngram_index, "count_equal_around", lambda queries, batch, *rest: 0 * rest[-1])
     assert not any(find_items_cut_short(9)[4:])
 
