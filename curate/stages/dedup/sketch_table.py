@@ -19,7 +19,7 @@ from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_documents
 from curate.corpus.slice_marks import list_slices
 from curate.errors import CorpusError
-from curate.matching import shingles, strict_words
+from curate.matching import shingles
 from curate.rundir import parquet
 from curate.rundir.guards import ownership
 from curate.runtime import console
@@ -31,7 +31,7 @@ from curate.stages.dedup.sketches import (
     SketchedSlice,
     Sketcher,
     batch_texts,
-    make_near_sets,
+    hash_texts,
     make_sketcher,
 )
 from curate.stages.slice_runner import Advance, CheckSlice, PartNotes, ProcessedSlice, describe_part, run_slices
@@ -257,11 +257,10 @@ def hash_shingles(
         raise changed_corpus(part)
     expected, first = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()]), 0
     for texts in batch_texts([documents.texts[index] or "" for index in indices]):
-        split = strict_words.split_strict_words(texts)
-        if not np.array_equal(np.stack(shingles.hash_sequences(split)), expected[:, first : first + len(texts)]):
+        sets = hash_texts(texts, config)
+        if not np.array_equal(np.stack([sets.high, sets.low]), expected[:, first : first + len(texts)]):
             raise changed_corpus(part)
-        hashes, offsets = make_near_sets(texts, split, config)
-        yield from (shingles.sort_unique(hashes[begin:end]) for begin, end in pairwise(offsets.tolist()))
+        yield from (shingles.sort_unique(sets.hashes[begin:end]) for begin, end in pairwise(sets.offsets.tolist()))
         first += len(texts)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from curate.corpus import Documents
-from curate.matching import minhash, shingles, strict_words, words
+from curate.matching import minhash, numba_kernels, shingles, strict_words, words
 from curate.matching.words import Words
-from curate.runtime.arrays import Array, Int64Array, UInt64Array
+from curate.runtime.arrays import Array, Int64Array, UInt32Array, UInt64Array
 
 BATCH_CHARS = 65_536
 """Characters that are split at a time, so that words and shingles stay in the processor's cache."""
@@ -85,7 +85,7 @@ class MinHashSketcher:
     def __init__(self, config: SketchConfig):
         self._config = config
         self._permutations = minhash.make_permutations(config.permutations, config.seed)
-        self._make_columns(["so that the kernel is compiled and the tables are made before threads need them"])
+        self._make_columns(["so that the loops are compiled and the tables are made before threads need them"])
 
     def sketch(self, documents: Documents) -> SketchedSlice:
         """Return the sketches of a slice (``Sketcher``)."""
@@ -114,20 +114,53 @@ class MinHashSketcher:
     def _make_columns(self, texts: Sequence[str]) -> dict[str, Array]:
         """Return words (int64), high, low and the band keys (uint64), each with an entry for every text."""
         batches = [self._sketch_batch(batch) for batch in batch_texts(texts)]
-        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in ("words", "high", "low")}
         if self._config.bands is not None:
-            keys = minhash.band_keys(columns.pop("signatures"), self._config.bands)
-            columns |= dict(zip(self._config.band_names, keys.T, strict=True))
+            keys = np.concatenate([batch["keys"] for batch in batches])
+            columns |= dict(zip(self._config.band_names, np.ascontiguousarray(keys.T), strict=True))
         return columns
 
     def _sketch_batch(self, texts: Sequence[str]) -> dict[str, Array]:
-        split = strict_words.split_strict_words(texts)
-        high, low = shingles.hash_sequences(split)
-        columns: dict[str, Array] = {"words": split.counts, "high": high, "low": low}
+        sets = hash_texts(texts, self._config)
+        columns: dict[str, Array] = {"words": sets.counts, "high": sets.high, "low": sets.low}
         if self._config.bands is not None:
-            sets = make_near_sets(texts, split, self._config)
-            columns["signatures"] = minhash.compute_signatures(*sets, self._permutations)
+            columns["keys"] = compute_keys(sets, self._permutations, self._config.bands)
         return columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearSets:
+    """Some documents as sequences of words and as sets; the first three have an entry for each document."""
+
+    counts: Int64Array
+    """Strict words."""
+    high: UInt64Array
+    """The halves of a hash of the strict words (``shingles.hash_sequences``)."""
+    low: UInt64Array
+    hashes: UInt64Array
+    """The elements of all sets (``make_near_sets``), one set after the other."""
+    offsets: Int64Array
+    """Set d has the hashes in [offsets[d], offsets[d + 1])."""
+
+
+def hash_texts(texts: Sequence[str], config: SketchConfig) -> NearSets:
+    """Return the near sets of some texts, compiled where numba is installed."""
+    if numba_kernels.is_numba_available():
+        from curate.stages.dedup import numba_sketches
+
+        counts, (high, low), hashes, offsets = numba_sketches.make_near_sets(texts, config.shingle, config.strict_below)
+        return NearSets(counts, high, low, hashes, offsets)
+    split = strict_words.split_strict_words(texts)
+    return NearSets(split.counts, *shingles.hash_sequences(split), *make_near_sets(texts, split, config))
+
+
+def compute_keys(sets: NearSets, permutations: UInt32Array, bands: minhash.Bands) -> UInt64Array:
+    """Return the key of each document in each band, of shape (documents, bands), compiled where numba is installed."""
+    if numba_kernels.is_numba_available():
+        from curate.stages.dedup import numba_sketches
+
+        return numba_sketches.compute_keys(sets.hashes, sets.offsets, permutations, bands)
+    return minhash.band_keys(minhash.compute_signatures(sets.hashes, sets.offsets, permutations), bands)
 
 
 def make_near_sets(texts: Sequence[str], strict: Words, config: SketchConfig) -> tuple[UInt64Array, Int64Array]:
