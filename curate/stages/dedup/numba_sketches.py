@@ -372,33 +372,38 @@ def list_powers() -> UInt64Array:
 
 def make_near_sets(
     texts: Sequence[str], size: int, strict_below: int
-) -> tuple[Int64Array, UInt64Array, UInt64Array, Int64Array]:
-    """Return the strict words of each text, the halves of their hash, and its near set.
+) -> tuple[Int64Array, Int64Array, UInt64Array, UInt64Array, Int64Array]:
+    """Return bytes and strict words of each text, the halves of their hash, and its near set.
 
-    Counts are of shape (texts,), halves (2, texts); the last two are what ``sketches.make_near_sets`` returns.
+    The first two are of shape (texts,), halves (2, texts); the last two are what ``sketches.make_near_sets`` returns.
     """
-    prepared = [strict_words.prepare_text(text) for text in texts]
-    octets, ends = encode_texts(prepared)
-    raw, raw_ends = octets, ends
-    if any(one is not other for one, other in zip(prepared, texts, strict=True)):
-        raw, raw_ends = encode_texts(texts)
+    octets = [encode_text(text) for text in texts]
+    prepared = map(strict_words.prepare_text, texts)
+    strict_octets = [
+        before if one is text else encode_text(one) for one, text, before in zip(prepared, texts, octets, strict=True)
+    ]
+    sizes, strict_sizes = list_sizes(octets), list_sizes(strict_octets)
     strictly, plainly = strict_words.load_strict_folding(), words.load_folding()
     counts, offsets = np.empty(len(texts), np.int64), np.zeros(len(texts) + 1, np.int64)
     halves = np.empty((2, len(texts)), np.uint64)
     hashes = fill_near_sets(
-        octets, ends, raw, raw_ends, (*list_tables(strictly.folding), strictly.kinds),
+        np.frombuffer(b"".join(strict_octets), np.uint8), np.cumsum(strict_sizes),
+        np.frombuffer(b"".join(octets), np.uint8), np.cumsum(sizes), (*list_tables(strictly.folding), strictly.kinds),
         (*list_tables(plainly), plainly.alone), list_powers(), size, strict_below, counts, halves, offsets,
     )  # fmt: skip
-    return counts, halves, hashes, offsets
+    return sizes, counts, halves, hashes, offsets
+
+
+def encode_text(text: str) -> bytes:
+    """Return the text in UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def list_sizes(octets: Sequence[bytes]) -> Int64Array:
+    """Return the number of bytes of each text, of shape (texts,)."""
+    return np.fromiter(map(len, octets), np.int64, len(octets))
 
 
 def list_tables(folding: words.Folding) -> tuple[Array, ...]:
     """Return the tables of a folding in the order in which the loops take them."""
     return folding.single, folding.first, folding.count, folding.spelled
-
-
-def encode_texts(texts: Sequence[str]) -> tuple[UInt8Array, Int64Array]:
-    """Return all texts in UTF-8, one after the other, and the byte at which each ends."""
-    octets = [text.encode("utf-8", "surrogatepass") for text in texts]
-    ends = np.cumsum(np.fromiter(map(len, octets), np.int64, len(octets)))
-    return np.frombuffer(b"".join(octets), np.uint8), ends

@@ -91,8 +91,8 @@ class MinHashSketcher:
         """Return the sketches of a slice (``Sketcher``)."""
         ok = [index for index, status in enumerate(documents.statuses) if status == "ok"]
         texts = [documents.texts[index] or "" for index in ok]
-        num_bytes = [len(text.encode()) for text in texts]
         columns = self._make_columns(texts)
+        num_bytes = columns.pop("bytes")
         worded = np.flatnonzero(columns["words"])
         kept = [ok[index] for index in worded]
         files = documents.files
@@ -101,20 +101,21 @@ class MinHashSketcher:
                 "file": pa.array([files[index] for index in kept], pa.large_string()),
                 "row": documents.rows[kept],
                 "id": pa.array([documents.ids[index] for index in kept], pa.large_string()),
-                "bytes": np.array(num_bytes, np.int64)[worded],
+                "bytes": num_bytes[worded],
                 "opening": pa.array([cut_opening(texts[index]) for index in worded], pa.large_string()),
                 **{name: values[worded] for name, values in columns.items()},
             }
         )
         counts = [documents.statuses.count(status) for status in ("empty", "unreadable")]
         by_character = count_by_character(texts, num_bytes, columns["words"])
-        tallies = (len(documents), *counts, len(ok) - len(worded), by_character, sum(num_bytes))
+        tallies = (len(documents), *counts, len(ok) - len(worded), by_character, int(num_bytes.sum()))
         return SketchedSlice(documents, table, dict(zip(TALLIES, tallies, strict=True)))
 
     def _make_columns(self, texts: Sequence[str]) -> dict[str, Array]:
-        """Return words (int64), high, low and the band keys (uint64), each with an entry for every text."""
+        """Return bytes and words (int64), high, low and the band keys (uint64), each with an entry for every text."""
         batches = [self._sketch_batch(batch) for batch in batch_texts(texts)]
-        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in ("words", "high", "low")}
+        names = ("bytes", "words", "high", "low")
+        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
         if self._config.bands is not None:
             keys = np.concatenate([batch["keys"] for batch in batches])
             columns |= dict(zip(self._config.band_names, np.ascontiguousarray(keys.T), strict=True))
@@ -122,7 +123,9 @@ class MinHashSketcher:
 
     def _sketch_batch(self, texts: Sequence[str]) -> dict[str, Array]:
         sets = hash_texts(texts, self._config)
-        columns: dict[str, Array] = {"words": sets.counts, "high": sets.high, "low": sets.low}
+        columns: dict[str, Array] = {
+            "bytes": sets.num_bytes, "words": sets.counts, "high": sets.high, "low": sets.low
+        }  # fmt: skip
         if self._config.bands is not None:
             columns["keys"] = compute_keys(sets, self._permutations, self._config.bands)
         return columns
@@ -130,8 +133,10 @@ class MinHashSketcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearSets:
-    """Some documents as sequences of words and as sets; the first three have an entry for each document."""
+    """Some documents as sequences of words and as sets; the first four have an entry for each document."""
 
+    num_bytes: Int64Array
+    """Of the text in UTF-8."""
     counts: Int64Array
     """Strict words."""
     high: UInt64Array
@@ -148,10 +153,13 @@ def hash_texts(texts: Sequence[str], config: SketchConfig) -> NearSets:
     if numba_kernels.is_numba_available():
         from curate.stages.dedup import numba_sketches
 
-        counts, (high, low), hashes, offsets = numba_sketches.make_near_sets(texts, config.shingle, config.strict_below)
-        return NearSets(counts, high, low, hashes, offsets)
+        num_bytes, counts, (high, low), hashes, offsets = numba_sketches.make_near_sets(
+            texts, config.shingle, config.strict_below
+        )
+        return NearSets(num_bytes, counts, high, low, hashes, offsets)
     split = strict_words.split_strict_words(texts)
-    return NearSets(split.counts, *shingles.hash_sequences(split), *make_near_sets(texts, split, config))
+    num_bytes = np.array([len(text.encode()) for text in texts], np.int64)
+    return NearSets(num_bytes, split.counts, *shingles.hash_sequences(split), *make_near_sets(texts, split, config))
 
 
 def compute_keys(sets: NearSets, permutations: UInt32Array, bands: minhash.Bands) -> UInt64Array:
@@ -192,17 +200,20 @@ def batch_texts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def cut_opening(text: str) -> str:
     """Return the first OPENING_CHARS characters of a text, on one line."""
+    head = text[:OPENING_CHARS]
+    if head.isprintable() and "  " not in head and not head.startswith(" ") and not head.endswith(" "):
+        return head  # of all white space only the space is printable
     return " ".join(text[: 4 * OPENING_CHARS].split())[:OPENING_CHARS]
 
 
-def count_by_character(texts: Sequence[str], num_bytes: Sequence[int], num_words: Int64Array) -> int:
+def count_by_character(texts: Sequence[str], num_bytes: Int64Array, num_words: Int64Array) -> int:
     """Return how many documents have at least half of their words as single characters of a script without spaces.
 
     ``num_bytes`` are those of each text in UTF-8, ``num_words`` its words. Such characters take three bytes or four, so
     a text of fewer spare bytes than words is not examined.
     """
     alone, documents = strict_words.load_strict_folding().kinds == strict_words.ALONE, 0
-    for text, size, count in zip(texts, num_bytes, num_words.tolist(), strict=True):
+    for text, size, count in zip(texts, num_bytes.tolist(), num_words.tolist(), strict=True):
         if count and size - len(text) >= count:
             points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
             documents += bool(2 * np.count_nonzero(alone[points]) >= count)
