@@ -5,14 +5,16 @@ documents are numbered when parts are listed, through all corpora, the one that 
 corpus. Documents without a word are counted and get no number.
 """
 
+from bisect import bisect_right
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
@@ -205,30 +207,65 @@ def read_sets(
 
     with console.progress("re-reading") as progress:
         for number, corpus in enumerate(corpora):
-            by_slice = {
-                (mark.file, mark.number): part for part in needed if part.corpus == number for mark in part.marks
-            }
-            feed = find_slices(corpus, list_marks(parts, number), by_slice)
+            of_corpus = [part for part in needed if part.corpus == number]
+            feed = find_slices(corpus, list_marks(parts, number), of_corpus, numbers)
             for sets in threads.map_in_order(read_again, feed, workers):
                 yield from sets
                 progress.advance(len(sets))
 
 
+class WantedRows:
+    """Tells which rows of a file are of some documents; those of one slice are in memory at a time."""
+
+    def __init__(self, file: str, parts: Sequence[SketchPart], numbers: Int64Array):
+        """Begin with the slices of ``file`` in ``parts``, in order; ``numbers`` are the documents, ascending."""
+        slices = [(mark, part) for part in parts for mark in part.marks if mark.file == file]
+        self._file, self._slices, self._numbers = file, slices, numbers
+        self._ends = [mark.next_row for mark, _ in slices]
+        self._first, self._stop, self._rows = 0, 0, frozenset[int]()
+
+    def __call__(self, row: int) -> bool:
+        """Return whether a row is of one of the documents."""
+        if not self._first <= row < self._stop:
+            self._load(row)
+        return row in self._rows
+
+    def _load(self, row: int) -> None:
+        """Load the slice with a row, or the gap that it is in."""
+        index = bisect_right(self._ends, row)
+        self._first, self._rows = self._ends[index - 1] if index else 0, frozenset()
+        self._stop = row + 1
+        if index < len(self._slices) and row >= self._slices[index][0].first_row:
+            mark, part = self._slices[index]
+            ((_, rows),) = take_rows([part], self._numbers, ["file", "row"])
+            is_here = pc.equal(rows["file"], self._file)
+            self._first, self._stop = mark.first_row, mark.next_row
+            self._rows = frozenset(rows["row"].filter(is_here).to_pylist())
+
+
 def find_slices(
-    corpus: Corpus, marks: dict[str, list[SliceMark]], needed: Mapping[tuple[str, int], SketchPart]
+    corpus: Corpus, marks: dict[str, list[SliceMark]], needed: Sequence[SketchPart], numbers: Int64Array
 ) -> Iterator[tuple[Documents, SketchPart]]:
     """Yield the needed slices of one corpus, those of a part gathered, with their parts.
 
-    The slices before the first of a file are skipped.
+    They have the documents in ``numbers`` alone, which is ascending. The slices before the first of a file are skipped.
     """
-    left, waiting = len(needed), list[Documents]()
-    for documents in corpus.slices(list_skippable(marks, needed)) if left else ():
-        part = needed.get((documents.mark.file, documents.mark.number))
-        if part is not None:
+    by_slice = {(mark.file, mark.number): part for part in needed for mark in part.marks}
+    of_file: dict[str, list[SketchPart]] = {}
+    for part in needed:
+        for file in dict.fromkeys(mark.file for mark in part.marks):
+            of_file.setdefault(file, []).append(part)
+    along = replace(corpus, cuts=lambda file: marks.get(file, []))
+    left, waiting = len(by_slice), list[Documents]()
+    skipped = list_skippable(marks, by_slice)
+    slices = along.slices(skipped, rows=lambda file: WantedRows(file, of_file.get(file, ()), numbers))
+    for documents in slices if left else ():
+        of_slice = by_slice.get((documents.mark.file, documents.mark.number))
+        if of_slice is not None:
             waiting.append(documents)
             left -= 1
-            if len(waiting) == len(part.marks):
-                yield gather_documents(waiting), part
+            if len(waiting) == len(of_slice.marks):
+                yield gather_documents(waiting), of_slice
                 waiting = []
             if not left:
                 return
@@ -248,8 +285,6 @@ def hash_shingles(
 ) -> Iterator[UInt64Array]:
     """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``."""
     ((_, rows),) = take_rows([part], numbers, ["file", "row", "high", "low"])
-    if documents.marks != part.marks:
-        raise changed_corpus(part)
     places = {key: index for index, key in enumerate(zip(documents.files, documents.rows.tolist(), strict=True))}
     found = [places.get(key) for key in zip(rows["file"].to_pylist(), rows["row"].to_pylist(), strict=True)]
     indices = [index for index in found if index is not None]
