@@ -98,7 +98,7 @@ def fold_bytes(raw: UInt8Array, begin: int, end: int, tables: Any, points: Array
     """Write the folded code points and their kinds, as far as there is room, and return how many there are."""
     single, first, count, spelled, kind_of = tables
     size, room, index, stop = PAD, len(points) - PAD, np.uint64(begin), np.uint64(end)
-    kinds[:PAD] = NOTHING
+    kinds[0] = kinds[1] = NOTHING
     while index < stop:
         if raw[index] < 0x80 and size < room:
             points[size] = single[raw[index]]
@@ -116,7 +116,7 @@ def fold_bytes(raw: UInt8Array, begin: int, end: int, tables: Any, points: Array
                 points[size], kinds[size] = folded, kind_of[folded]
             size += 1
     if size <= room:
-        kinds[size : size + PAD] = NOTHING
+        kinds[size] = kinds[size + 1] = NOTHING
     return size - PAD
 
 
@@ -259,11 +259,28 @@ def write_shingles(hashes: UInt64Array, size: int, out: UInt64Array) -> int:
 @compile_loop
 def number_repeats(out: UInt64Array) -> None:
     """Tell the shingles that a document repeats apart, in place; the twin of ``shingles.number_repeats``."""
-    order, plain, nth = np.argsort(out, kind="mergesort"), out.copy(), 0
-    for index in range(1, len(out)):
-        nth = nth + 1 if plain[order[index]] == plain[order[index - 1]] else 0
-        if nth:
-            out[order[index]] = mix_value(plain[order[index]] + np.uint64(nth) * SHORT)
+    room = 4
+    while room < 2 * len(out):
+        room *= 2
+    known, counts, mask = np.empty(room, np.uint64), np.zeros(room, np.uint32), np.uint64(room - 1)
+    for index in range(len(out)):
+        value = out[index]
+        slot = value & mask
+        while counts[slot] and known[slot] != value:
+            slot = (slot + ONE) & mask
+        if counts[slot]:
+            out[index] = mix_value(value + np.uint64(counts[slot]) * SHORT)
+        known[slot] = value
+        counts[slot] += np.uint32(1)
+
+
+@compile_loop
+def grow(out: UInt64Array, filled: int, least: int) -> UInt64Array:
+    """Return a larger array with the first ``filled`` entries, and room for ``least`` more."""
+    grown = np.empty(2 * len(out) + least, np.uint64)
+    for index in range(filled):
+        grown[index] = out[index]
+    return grown
 
 
 @compile_loop
@@ -296,9 +313,7 @@ def fill_near_sets(
             chosen = plain[1 : found + 1]
         at = offsets[number]
         if at + len(chosen) >= len(out):
-            grown = np.empty(2 * len(out) + len(chosen), np.uint64)
-            grown[:at] = out[:at]
-            out = grown
+            out = grow(out, at, len(chosen))
         offsets[number + 1] = at + write_shingles(chosen, size, out[at:])
         if found < size:
             number_repeats(out[at : offsets[number + 1]])
@@ -347,7 +362,8 @@ def fill_keys(
         if len(elements) > len(mixed):
             mixed = np.empty(len(elements), np.uint32)
         mix_elements(elements, mixed)
-        minima_P[:] = EMPTY
+        for permutation in range(len(minima_P)):
+            minima_P[permutation] = EMPTY
         lower_minima(mixed[: len(elements)], multipliers, addends, minima_P)
         for band in range(keys.shape[1]):
             value = np.uint64(band + 1)

@@ -35,6 +35,7 @@ from curate.stages.dedup.sketches import (
     batch_texts,
     hash_texts,
     make_sketcher,
+    pays_to_compile,
 )
 from curate.stages.slice_runner import Advance, CheckSlice, PartNotes, ProcessedSlice, describe_part, run_slices
 
@@ -103,7 +104,7 @@ def sketch_corpora(
 
     Raises RowError under ``--on-error stop``.
     """
-    sketcher = make_sketcher(config)
+    sketcher = make_sketcher(config, pays_to_compile([corpus.size for corpus in corpora]))
     parts: list[SketchPart] = []
     for number, corpus in enumerate(corpora):
         discard_foreign(folder_of(folder, number), made_from)
@@ -202,8 +203,10 @@ def read_sets(
     """
     needed = [part for part in parts if np.searchsorted(numbers, part.first) < np.searchsorted(numbers, part.stop)]
 
+    compiled = pays_to_compile([corpus.size for corpus in corpora])
+
     def read_again(job: tuple[Documents, SketchPart]) -> list[UInt64Array]:
-        return list(hash_shingles(*job, numbers, config))
+        return list(hash_shingles(*job, numbers, config, compiled))
 
     with console.progress("re-reading") as progress:
         for number, corpus in enumerate(corpora):
@@ -281,9 +284,9 @@ def list_skippable(marks: dict[str, list[SliceMark]], needed: Container[tuple[st
 
 
 def hash_shingles(
-    documents: Documents, part: SketchPart, numbers: Int64Array, config: SketchConfig
+    documents: Documents, part: SketchPart, numbers: Int64Array, config: SketchConfig, compiled: bool
 ) -> Iterator[UInt64Array]:
-    """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``."""
+    """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``; ``compiled`` by numba."""
     ((_, rows),) = take_rows([part], numbers, ["file", "row", "high", "low"])
     places = {key: index for index, key in enumerate(zip(documents.files, documents.rows.tolist(), strict=True))}
     found = [places.get(key) for key in zip(rows["file"].to_pylist(), rows["row"].to_pylist(), strict=True)]
@@ -292,7 +295,7 @@ def hash_shingles(
         raise changed_corpus(part)
     expected, first = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()]), 0
     for texts in batch_texts([documents.texts[index] or "" for index in indices]):
-        sets = hash_texts(texts, config)
+        sets = hash_texts(texts, config, compiled)
         if not np.array_equal(np.stack([sets.high, sets.low]), expected[:, first : first + len(texts)]):
             raise changed_corpus(part)
         yield from (shingles.sort_unique(sets.hashes[begin:end]) for begin, end in pairwise(sets.offsets.tolist()))

@@ -19,6 +19,8 @@ from curate.runtime.arrays import Array, Int64Array, UInt32Array, UInt64Array
 
 BATCH_CHARS = 65_536
 """Characters that are split at a time, so that words and shingles stay in the processor's cache."""
+LEAST_BYTES = 20_000_000
+"""Bytes of a corpus, as stored, from which on loading numba pays: that takes half a second, 5 s at its first time."""
 OPENING_CHARS = 80
 """Characters of a text that are kept to show it."""
 TALLIES = ("read", "empty", "unreadable", "wordless", "by_character", "bytes")
@@ -74,16 +76,25 @@ class Sketcher(Protocol):
         ...
 
 
-def make_sketcher(config: SketchConfig) -> Sketcher:
-    """Return the sketcher of the method that a config describes: MinHash today."""
-    return MinHashSketcher(config)
+def make_sketcher(config: SketchConfig, compiled: bool = False) -> Sketcher:
+    """Return the sketcher of the method that a config describes: MinHash today.
+
+    ``compiled`` makes the same sketches by numba (``pays_to_compile``).
+    """
+    return MinHashSketcher(config, compiled)
+
+
+def pays_to_compile(sizes: Sequence[int | None]) -> bool:
+    """Return whether numba is installed and files of these sizes, None where one is unknown, are worth loading it."""
+    known = [size for size in sizes if size is not None]
+    return (len(known) < len(sizes) or sum(known) >= LEAST_BYTES) and numba_kernels.is_numba_available()
 
 
 class MinHashSketcher:
     """Sketches by MinHash: the bucket columns are the keys of the LSH bands of a signature."""
 
-    def __init__(self, config: SketchConfig):
-        self._config = config
+    def __init__(self, config: SketchConfig, compiled: bool = False):
+        self._config, self._compiled = config, compiled
         self._permutations = minhash.make_permutations(config.permutations, config.seed)
         self._make_columns(["so that the loops are compiled and the tables are made before threads need them"])
 
@@ -122,12 +133,12 @@ class MinHashSketcher:
         return columns
 
     def _sketch_batch(self, texts: Sequence[str]) -> dict[str, Array]:
-        sets = hash_texts(texts, self._config)
+        sets = hash_texts(texts, self._config, self._compiled)
         columns: dict[str, Array] = {
             "bytes": sets.num_bytes, "words": sets.counts, "high": sets.high, "low": sets.low
         }  # fmt: skip
         if self._config.bands is not None:
-            columns["keys"] = compute_keys(sets, self._permutations, self._config.bands)
+            columns["keys"] = compute_keys(sets, self._permutations, self._config.bands, self._compiled)
         return columns
 
 
@@ -148,9 +159,9 @@ class NearSets:
     """Set d has the hashes in [offsets[d], offsets[d + 1])."""
 
 
-def hash_texts(texts: Sequence[str], config: SketchConfig) -> NearSets:
-    """Return the near sets of some texts, compiled where numba is installed."""
-    if numba_kernels.is_numba_available():
+def hash_texts(texts: Sequence[str], config: SketchConfig, compiled: bool = False) -> NearSets:
+    """Return the near sets of some texts; ``compiled`` by numba, which gives the same."""
+    if compiled:
         from curate.stages.dedup import numba_sketches
 
         num_bytes, counts, (high, low), hashes, offsets = numba_sketches.make_near_sets(
@@ -162,9 +173,11 @@ def hash_texts(texts: Sequence[str], config: SketchConfig) -> NearSets:
     return NearSets(num_bytes, split.counts, *shingles.hash_sequences(split), *make_near_sets(texts, split, config))
 
 
-def compute_keys(sets: NearSets, permutations: UInt32Array, bands: minhash.Bands) -> UInt64Array:
-    """Return the key of each document in each band, of shape (documents, bands), compiled where numba is installed."""
-    if numba_kernels.is_numba_available():
+def compute_keys(
+    sets: NearSets, permutations: UInt32Array, bands: minhash.Bands, compiled: bool = False
+) -> UInt64Array:
+    """Return the key of each document in each band, of shape (documents, bands); ``compiled`` by numba."""
+    if compiled:
         from curate.stages.dedup import numba_sketches
 
         return numba_sketches.compute_keys(sets.hashes, sets.offsets, permutations, bands)

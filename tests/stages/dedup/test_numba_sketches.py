@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers.near_copies import random_documents, rows_of, run_on
 
 from curate.matching import minhash, numba_kernels, strict_words
 from curate.stages.dedup import sketches
@@ -31,16 +32,13 @@ def write_odd_texts(seed, count):
 
 
 @pytest.fixture
-def both(monkeypatch):
+def both():
     """A function that returns what numba makes of something, and what NumPy does."""
     if not numba_kernels.is_numba_available():
         pytest.skip("numba is not installed")
 
     def run_both(function, *arguments):
-        compiled = function(*arguments)
-        with monkeypatch.context() as patch:
-            patch.setattr(numba_kernels, "is_numba_available", lambda: False)
-            return compiled, function(*arguments)
+        return function(*arguments, compiled=True), function(*arguments)
 
     return run_both
 
@@ -107,3 +105,21 @@ def test_emphasis_is_found_without_going_back(seed):
     for _ in range(4000):
         text = "".join(chance.choice(["*", "*", "**", "a", "b_", " ", "\n", "é", "."]) for _ in range(14))
         assert strict_words.EMPHASIS.sub(r"\2", text) == OLD_EMPHASIS.sub(r"\2", text), text
+
+
+def test_a_run_that_is_compiled_gives_the_same_bytes(both, tmp_path, monkeypatch):
+    documents = [*random_documents(31, 150), *write_odd_texts(31, 60), *write_odd_texts(31, 60)]
+    found, tables = [], []
+    for name, least in (("compiled", 0), ("plain", sketches.LEAST_BYTES)):
+        monkeypatch.setattr(sketches, "LEAST_BYTES", least)
+        (tmp_path / name).mkdir()
+        found.append(run_on(tmp_path / name, documents))
+        tables.append(rows_of(tmp_path / name))
+    assert tables[0] == tables[1] and found[0].counts() == found[1].counts()
+    assert found[0].exact > 20 and found[0].near > 20
+
+
+def test_numba_is_loaded_for_large_corpora_alone(both):
+    sizes = [sketches.LEAST_BYTES // 2, sketches.LEAST_BYTES // 2 - 1]
+    assert not sketches.pays_to_compile(sizes)
+    assert sketches.pays_to_compile([*sizes, 1]) and sketches.pays_to_compile([1, None])
