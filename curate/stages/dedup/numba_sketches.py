@@ -6,9 +6,9 @@ test holds the two to each other. The arrays are named as in ``curate.matching.w
     UTF-8 ──► folded code points and their kinds ──► strict words ──► hash of the sequence
           ──► plain words (a document of few words: its strict ones) ──► shingles
 
-The loops are at the top of a module, not within functions, since numba keeps compiled code for the next process only
-where nothing that a function encloses is compiled too. Words are found without a branch for each character: the value
-so far is written to the entry of the word that is open, which the next one overwrites.
+The loops are at the top of a module, not within functions: of a function that encloses compiled ones numba keeps no
+code for the next process. Words are found without a branch for each character: the value so far is written to the entry
+of the word that is open, which the next one overwrites.
 """
 
 from collections.abc import Callable, Sequence
@@ -226,6 +226,20 @@ def hash_plain_words(
 
 
 @compile_loop
+def fit_plain_words(
+    raw: UInt8Array, begin: int, end: int, tables: Any, powers: UInt64Array, hashes: UInt64Array
+) -> Any:
+    """Return what ``hash_plain_words`` does, and the array with the hashes: a larger one where room lacks."""
+    if len(hashes) < end - begin + PAD:
+        hashes = np.empty(end - begin + PAD, np.uint64)
+    found = hash_plain_words(raw, begin, end, tables, powers, hashes)
+    while found < 0:
+        hashes = np.empty(2 * len(hashes), np.uint64)
+        found = hash_plain_words(raw, begin, end, tables, powers, hashes)
+    return found, hashes
+
+
+@compile_loop
 def hash_sequence(hashes: UInt64Array) -> Any:
     """Return the halves of the hash of a sequence of words; the twin of ``shingles.hash_sequences``."""
     high, low, power = np.uint64(0), np.uint64(0), np.uint64(1)
@@ -303,12 +317,7 @@ def fill_near_sets(
         chosen = strict[1 : counts[number] + 1]
         halves[0, number], halves[1, number] = hash_sequence(chosen)
         if counts[number] >= strict_below:
-            if len(plain) < raw_end - raw_begin + PAD:
-                plain = np.empty(raw_end - raw_begin + PAD, np.uint64)
-            found = hash_plain_words(raw, raw_begin, raw_end, plainly, powers, plain)
-            while found < 0:
-                plain = np.empty(2 * len(plain), np.uint64)
-                found = hash_plain_words(raw, raw_begin, raw_end, plainly, powers, plain)
+            found, plain = fit_plain_words(raw, raw_begin, raw_end, plainly, powers, plain)
         if found >= size:
             chosen = plain[1 : found + 1]
         at = offsets[number]
