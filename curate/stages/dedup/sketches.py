@@ -15,7 +15,7 @@ import pyarrow as pa
 from curate.corpus import Documents
 from curate.matching import minhash, numba_kernels, shingles, strict_words, words
 from curate.matching.words import Words
-from curate.runtime.arrays import Array, Int64Array, UInt32Array, UInt64Array
+from curate.runtime.arrays import Array, Int64Array, UInt64Array
 
 BATCH_CHARS = 65_536
 """Characters that are split at a time, so that words and shingles stay in the processor's cache."""
@@ -128,7 +128,8 @@ class MinHashSketcher:
         names = ("bytes", "words", "high", "low")
         columns = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
         if self._config.bands is not None:
-            keys = np.concatenate([batch["keys"] for batch in batches])
+            found = np.concatenate([batch["keys" if self._compiled else "signatures"] for batch in batches])
+            keys = found if self._compiled else minhash.band_keys(found, self._config.bands)
             columns |= dict(zip(self._config.band_names, np.ascontiguousarray(keys.T), strict=True))
         return columns
 
@@ -137,8 +138,14 @@ class MinHashSketcher:
         columns: dict[str, Array] = {
             "bytes": sets.num_bytes, "words": sets.counts, "high": sets.high, "low": sets.low
         }  # fmt: skip
-        if self._config.bands is not None:
-            columns["keys"] = compute_keys(sets, self._permutations, self._config.bands, self._compiled)
+        if self._config.bands is not None and self._compiled:
+            from curate.stages.dedup import numba_sketches
+
+            columns["keys"] = numba_sketches.compute_keys(
+                sets.hashes, sets.offsets, self._permutations, self._config.bands
+            )
+        elif self._config.bands is not None:
+            columns["signatures"] = minhash.compute_signatures(sets.hashes, sets.offsets, self._permutations)
         return columns
 
 
@@ -171,17 +178,6 @@ def hash_texts(texts: Sequence[str], config: SketchConfig, compiled: bool = Fals
     split = strict_words.split_strict_words(texts)
     num_bytes = np.array([len(text.encode()) for text in texts], np.int64)
     return NearSets(num_bytes, split.counts, *shingles.hash_sequences(split), *make_near_sets(texts, split, config))
-
-
-def compute_keys(
-    sets: NearSets, permutations: UInt32Array, bands: minhash.Bands, compiled: bool = False
-) -> UInt64Array:
-    """Return the key of each document in each band, of shape (documents, bands); ``compiled`` by numba."""
-    if compiled:
-        from curate.stages.dedup import numba_sketches
-
-        return numba_sketches.compute_keys(sets.hashes, sets.offsets, permutations, bands)
-    return minhash.band_keys(minhash.compute_signatures(sets.hashes, sets.offsets, permutations), bands)
 
 
 def make_near_sets(texts: Sequence[str], strict: Words, config: SketchConfig) -> tuple[UInt64Array, Int64Array]:
