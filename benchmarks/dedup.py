@@ -1,4 +1,5 @@
-"""How many near copies are found, how fast and in how much memory: ours beside datasketch, rensa and text-dedup's way.
+"""How many near copies are found, how fast and in how much memory: ours beside datasketch, rensa, text-dedup's way and
+datatrove's MinHash pipeline.
 
     python benchmarks/dedup.py                             # about two minutes
     python benchmarks/dedup.py --pairs pairs.jsonl.zst     # recall and precision on pairs of known similarity, too
@@ -6,7 +7,8 @@
 
 Three parts. ``pairs``: JSON lines with text_a, text_b, jaccard_w5 (of the sets of word 5-grams); both texts of all
 pairs are one corpus. ``signatures``: MinHash signatures of the same sets, one core, the same values. ``scale``: a whole
-run on a made-up corpus with planted copies, each side in a process of its own, with its peak memory.
+run on a made-up corpus with planted copies, each side in a process of its own: seconds, seconds of the processor, and
+the peak memory, of it and of all that it starts; datatrove beside what ``curate dedup`` removes of the same documents.
 """
 
 import argparse
@@ -16,8 +18,6 @@ import os
 import platform
 import random
 import re
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,8 +32,11 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import datatrove_side
 import numpy as np
 import xxhash
+from datatrove_side import compare_removed, list_removed, read_our_members
+from process_tree import measure_command
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "recipes" / "sample" / "documents.jsonl"
@@ -349,29 +352,21 @@ def read_corpus(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def run_child(side: str, folder: str, run: str) -> None:
-    """In a process of its own: one side over a corpus.  → JSON on stdout"""
-    began = time.perf_counter()
+    """In a process of its own: one side over a corpus. Writes what came out to ``run``.json."""
+    result: dict[str, Any]
     if side == "curate":
         from curate.runtime import console
         from curate.verbs.dedup import dedup
 
         console.enable()
-        dropped = dedup(run=run, corpus=[folder]).as_dict()
+        result = dedup(run=run, corpus=[folder]).as_dict()
     else:
         names, texts = zip(*read_corpus(Path(folder)), strict=True)
         pairs = SIDES[side](texts)
         origins = [name.split("/")[0] for name in names]
         hits = {second for first, second in pairs if origins[first] == origins[second]}
-        dropped = {"found": len({at for at in hits if "/" in names[at]}), "pairs": len(pairs)}
-    print(json.dumps({"seconds": time.perf_counter() - began, "peak_bytes": peak_memory(), "result": dropped}))
-
-
-def peak_memory() -> int:
-    """The most resident bytes of this process; getrusage would count those of the process that started it, too."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform != "darwin" else 1)
+        result = {"found": len({at for at in hits if "/" in names[at]}), "pairs": len(pairs)}
+    Path(f"{run}.json").write_text(json.dumps(result))
 
 
 def check_planted(run: Path, planted: dict[str, int]) -> dict[str, Any]:
@@ -393,21 +388,49 @@ def check_planted(run: Path, planted: dict[str, int]) -> dict[str, Any]:
     return {"planted": planted, "found": found, "mixed_clusters": mixed}
 
 
-def measure_scale(side: str, documents: int, octets: int, sentences: Sequence[str], scratch: Path) -> dict[str, Any]:
-    """One side over a made-up corpus."""
+def measure_scale(
+    side: str, documents: int, octets: int, sentences: Sequence[str], scratch: Path, datatrove_python: str
+) -> dict[str, Any]:
+    """One side over a made-up corpus. ``removed`` has the file and row of what it drops, where it says so."""
     with tempfile.TemporaryDirectory(dir=scratch) as name:
-        folder = Path(name) / "corpus"
+        folder, run = Path(name) / "corpus", Path(name) / "run"
         folder.mkdir()
         planted = make_corpus(folder, documents, octets, sentences)
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        words = ["--child", side, str(folder), f"{name}/run"]
-        done = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
+        files = sorted(path.name for path in folder.iterdir())
+        size = sum((folder / file).stat().st_size for file in files)
+        words = [sys.executable, __file__, "--child", side, str(folder), str(run)]
+        if side in datatrove_side.DIVISIONS:
+            words = [datatrove_python, datatrove_side.__file__, side, str(folder), str(run)]
+        cost = measure_command(words)
+        found: dict[str, Any] = {"result": json.loads(Path(f"{run}.json").read_text()), **asdict(cost)}
         if side == "curate":
-            found["check"] = check_planted(Path(name) / "run", planted)
+            found["check"] = check_planted(run, planted)
+            found["removed"] = list_removed(read_our_members(run / "duplicates.parquet", files))
+        elif side in datatrove_side.DIVISIONS:
+            found["removed"] = list_removed(datatrove_side.read_members(run))
+            copies = set(list_copies(folder, files))
+            found["check"] = {"planted": planted, "found": {"both": len(copies & found["removed"])}}
         else:
             found["check"] = {"planted": planted, "found": {"both": found["result"]["found"]}}
     return {"side": side, "documents": documents, "bytes": size, **found}
+
+
+def list_copies(folder: Path, files: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield file and row of each planted copy."""
+    for number, file in enumerate(files):
+        with (folder / file).open(encoding="utf-8") as lines:
+            yield from ((number, row) for row, line in enumerate(lines) if "/" in json.loads(line)["id"])
+
+
+def compare_sides(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Take ``removed`` out of the measurements and return, of each side beside curate, what both remove."""
+    removed = {(row["side"], row["documents"]): row.pop("removed") for row in found if "removed" in row}
+    return [
+        {"side": side, "documents": count, "removed": len(theirs), "curate": len(removed["curate", count])}
+        | compare_removed(removed["curate", count], theirs)
+        for (side, count), theirs in removed.items()
+        if side != "curate" and ("curate", count) in removed
+    ]
 
 
 # ---- the report -----------------------------------------------------------------------------------------------------
@@ -415,7 +438,7 @@ def measure_scale(side: str, documents: int, octets: int, sentences: Sequence[st
 
 def render(results: dict[str, Any]) -> str:
     """The results as Markdown."""
-    shown = {"pairs": render_pairs, "signatures": render_signatures, "scale": render_scale}
+    shown = {"pairs": render_pairs, "signatures": render_signatures, "scale": render_scale, "removed": render_removed}
     parts = [show(results[name]) for name, show in shown.items() if name in results]
     return "\n\n".join([f"{results['machine']}.", *parts]) + "\n"
 
@@ -461,13 +484,25 @@ def render_scale(found: Sequence[dict[str, Any]]) -> str:
     for row in found:
         planted, hits = row["check"]["planted"], row["check"]["found"]
         copies = [f"{hit:,} of {planted.get(kind, sum(planted.values())):,} {kind}" for kind, hit in hits.items()]
-        sizes = (f"{row['bytes'] / 1e6:,.0f} MB", f"{row['seconds']:.0f}", f"{row['bytes'] / 1e6 / row['seconds']:.1f}")
-        rows.append(
-            (row["side"], f"{row['documents']:,}", *sizes, f"{row['peak_bytes'] / 1e6:,.0f} MB", ", ".join(copies))
-        )
-    names = ("side", "documents", "text", "seconds", "MB/s", "peak memory", "planted copies found")
+        sizes = (
+            f"{row['bytes'] / 1e6:,.0f} MB", f"{row['seconds']:.0f}", f"{row['cpu_seconds']:.0f}",
+            f"{row['bytes'] / 1e6 / row['seconds']:.1f}", f"{row['bytes'] / 1e6 / row['cpu_seconds']:.1f}",
+            f"{row['peak_bytes'] / 1e6:,.0f} MB", f"{row['load']:.1f}",
+        )  # fmt: skip
+        rows.append((row["side"], f"{row['documents']:,}", *sizes, ", ".join(copies)))
+    names = (
+        "side", "documents", "text", "seconds", "CPU s", "MB/s", "MB/CPU s", "peak memory", "load", "planted found"
+    )  # fmt: skip
     text = "Reading, words, signatures, candidates; curate also reads the candidates again and compares them exactly."
     return f"### A whole run\n\n{text}\n\n{table(names, rows)}"
+
+
+def render_removed(found: Sequence[dict[str, Any]]) -> str:
+    names = ("side", "documents", "removed", "by curate", "by both", "by curate alone", "by the side alone")
+    keys = ("documents", "removed", "curate", "both", "ours alone", "theirs alone")
+    rows = [(row["side"], *(f"{row[key]:,}" for key in keys)) for row in found]
+    text = "The same documents, with the first one of each cluster kept on both sides."
+    return f"### What is removed\n\n{text}\n\n{table(names, rows)}"
 
 
 def describe_machine() -> str:
@@ -493,6 +528,8 @@ def read_options() -> argparse.Namespace:
     add("--bytes", type=int, default=3_000, help="of a made-up document (3,000)")
     add("--corpus", type=Path, default=SAMPLE, help="where its sentences come from: JSON Lines, or a folder of them")
     add("--scratch", type=Path, help="folder for the made-up corpus (the system's)")
+    add("--datatrove-python", help="a Python with datatrove, spacy and xxhash<4: its pipeline is a side, too")
+    add("--sides", nargs="*", default=[], help="of the whole run, these sides alone (all that are installed)")
     add("--repeats", type=int, default=3)
     add("--out", type=Path, default=HERE / "results", help="folder for dedup.json and dedup.md (benchmarks/results)")
     add("--child", nargs=3, metavar=("SIDE", "FOLDER", "RUN"), help=argparse.SUPPRESS)
@@ -506,6 +543,8 @@ def main() -> None:
         return
     sides = [side for side in SIDES if installed(side)]
     results: dict[str, Any] = {"machine": describe_machine()}
+    if options.datatrove_python:
+        results["machine"] += f". datatrove's Python: {datatrove_side.read_versions(options.datatrove_python)}"
     if options.pairs and options.only in (None, "pairs"):
         pairs = read_pairs(options.pairs)
         results["pairs"] = [asdict(judge(side, pairs)) for side in sides]
@@ -516,11 +555,14 @@ def main() -> None:
         results["signatures"] = measure_signatures(texts, options.repeats)
     if options.only in (None, "scale"):
         sized = [("curate", options.documents)]
-        sized += [(side, options.peer_documents) for side in sides if options.peer_documents]
+        peers = [*sides, *(datatrove_side.DIVISIONS if options.datatrove_python else ())]
+        sized += [(side, options.peer_documents) for side in peers if options.peer_documents]
         results["scale"] = [
-            measure_scale(side, count, options.bytes, sentences, options.scratch)
+            measure_scale(side, count, options.bytes, sentences, options.scratch, options.datatrove_python)
             for side, count in dict.fromkeys(sized)
+            if not options.sides or side in options.sides
         ]
+        results["removed"] = compare_sides(results["scale"])
     print(render(results))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "dedup.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -175,13 +175,16 @@ class Corpus:
         done: Mapping[str, Sequence[SliceMark]] = NONE_DONE,
         columns: Literal["text", "all"] | tuple[str, ...] = "text",
         only: Collection[int] | None = None,
+        rows: Callable[[str], Callable[[int], bool]] | None = None,
     ) -> Iterator[Documents]:
         """Yield the slices of all files in order, or of those at the indices ``only``, without those in ``done``.
 
         ``done`` has marks by file name. Slices of a file from number 0 up to the first missing mark are skipped; those
         after them are exactly those of an uninterrupted run. A file has at least one slice; its final one is marked
         ``last``, also where the limit ends it. ``columns`` selects what ``Documents.table`` has: nothing, every
-        original column, or some, by name or by a path with dots, null in rows without them.
+        original column, or some, by name or by a path with dots, null in rows without them. ``rows`` gives for the name
+        of a file which of its rows to read (of a sample, rows in it): of a corpus with ``cuts``, whose slices then have
+        these documents alone.
 
         Raises RowError at the first unreadable row under ``on_error="stop"``, StorageError where a server fails,
         CorpusError for a later file without the text column, and ValueError for a corpus of ``open_records``.
@@ -200,7 +203,8 @@ class Corpus:
                 continue
             if index >= count_ahead(source) and not marks:
                 check_field(source, None if source.format == "text" else detect_source_columns(source), self.text_field)
-            for documents in self._read(source, marks, columns, left):
+            keep = self._sampler(source) if rows is None else rows(source.name)
+            for documents in self._read(source, marks, columns, left, keep):
                 if left is not None:
                     left -= documents.mark.documents
                 yield documents
@@ -214,7 +218,7 @@ class Corpus:
         if left == 0:
             yield next(cut_slices([], self._cutter(source, marks, "all"), self.slice_bytes, None))
         else:
-            yield from self._read(source, marks, "all", left)
+            yield from self._read(source, marks, "all", left, self._sampler(source))
 
     def records(self) -> Iterator[RawRow]:
         """Yield every row with all its columns, or with the reason why it cannot be read; at most ``limit`` rows.
@@ -247,10 +251,14 @@ class Corpus:
         return cuts[number:] if not marks or cuts[number - 1 : number] == [marks[-1]] else ()
 
     def _read(
-        self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...], left: int | None
+        self,
+        source: Source,
+        marks: Sequence[SliceMark],
+        columns: str | tuple[str, ...],
+        left: int | None,
+        keep: Callable[[int], bool] | None,
     ) -> Iterator[Documents]:
         start = ReadStart(marks[-1].next_row, marks[-1].next_offset) if marks else ReadStart()
-        keep = self._sampler(source)
         field = None if self.conversation else self.text_field
         reading = ReadOptions(
             field,

@@ -42,7 +42,7 @@ STOP, JOINT, COMMA, APOSTROPHE, BANG, SEMICOLON = range(7, 13)
 WEAK = STOP
 """The first kind whose neighbours decide whether it is a word."""
 
-EMPHASIS = re.compile(r"\*(?<![\w*]\*)(\*{0,2})(?=[^\s*])([^*\n]*[^\s*])\*\1(?![\w*])")
+EMPHASIS = re.compile(r"\*(?<![\w*]\*)(\*{0,2}+)(?=[^\s*])([^*\n]++)(?<!\s)\*\1(?![\w*])")
 VOICED = re.compile(".[\uff9e\uff9f]")
 """Half-width kana with a voicing mark, which is a character of its own there."""
 

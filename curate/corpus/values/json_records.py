@@ -18,6 +18,9 @@ HUGE = 2.0**63
 # and the byte order mark of a file that another was appended to.
 SEPARATORS = (b"\x1e", b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"\xc2\x85", b"\xef\xbb\xbf")
 
+PLAIN = frozenset((str, int, bool, type(None)))
+"""Types of values that are neither floats nor nested."""
+
 # Deeper values would end in Python's limit of recursion, at a depth that depends on the caller.
 MAX_DEPTH = 250
 TOO_DEEP = "JSON nested too deeply"
@@ -70,6 +73,8 @@ def holds_huge(value: Any) -> bool:
 
     Raises BadRowError where lists and objects are nested more than MAX_DEPTH deep.
     """
+    if type(value) is dict and PLAIN.issuperset(map(type, value.values())):
+        return False
     level, depth = [value], 0
     while level:
         if depth > MAX_DEPTH:

@@ -5,21 +5,23 @@ documents are numbered when parts are listed, through all corpora, the one that 
 corpus. Documents without a word are counted and get no number.
 """
 
+from bisect import bisect_right
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_documents
 from curate.corpus.slice_marks import list_slices
 from curate.errors import CorpusError
-from curate.matching import shingles, strict_words
+from curate.matching import shingles
 from curate.rundir import parquet
 from curate.rundir.guards import ownership
 from curate.runtime import console
@@ -31,8 +33,9 @@ from curate.stages.dedup.sketches import (
     SketchedSlice,
     Sketcher,
     batch_texts,
-    make_near_sets,
+    hash_texts,
     make_sketcher,
+    pays_to_compile,
 )
 from curate.stages.slice_runner import Advance, CheckSlice, PartNotes, ProcessedSlice, describe_part, run_slices
 
@@ -101,7 +104,7 @@ def sketch_corpora(
 
     Raises RowError under ``--on-error stop``.
     """
-    sketcher = make_sketcher(config)
+    sketcher = make_sketcher(config, pays_to_compile([corpus.size for corpus in corpora]))
     parts: list[SketchPart] = []
     for number, corpus in enumerate(corpora):
         discard_foreign(folder_of(folder, number), made_from)
@@ -200,35 +203,72 @@ def read_sets(
     """
     needed = [part for part in parts if np.searchsorted(numbers, part.first) < np.searchsorted(numbers, part.stop)]
 
+    compiled = pays_to_compile([corpus.size for corpus in corpora])
+
     def read_again(job: tuple[Documents, SketchPart]) -> list[UInt64Array]:
-        return list(hash_shingles(*job, numbers, config))
+        return list(hash_shingles(*job, numbers, config, compiled))
 
     with console.progress("re-reading") as progress:
         for number, corpus in enumerate(corpora):
-            by_slice = {
-                (mark.file, mark.number): part for part in needed if part.corpus == number for mark in part.marks
-            }
-            feed = find_slices(corpus, list_marks(parts, number), by_slice)
+            of_corpus = [part for part in needed if part.corpus == number]
+            feed = find_slices(corpus, list_marks(parts, number), of_corpus, numbers)
             for sets in threads.map_in_order(read_again, feed, workers):
                 yield from sets
                 progress.advance(len(sets))
 
 
+class WantedRows:
+    """Tells which rows of a file are of some documents; those of one slice are in memory at a time."""
+
+    def __init__(self, file: str, parts: Sequence[SketchPart], numbers: Int64Array):
+        """Begin with the slices of ``file`` in ``parts``, in order; ``numbers`` are the documents, ascending."""
+        slices = [(mark, part) for part in parts for mark in part.marks if mark.file == file]
+        self._file, self._slices, self._numbers = file, slices, numbers
+        self._ends = [mark.next_row for mark, _ in slices]
+        self._first, self._stop, self._rows = 0, 0, frozenset[int]()
+
+    def __call__(self, row: int) -> bool:
+        """Return whether a row is of one of the documents."""
+        if not self._first <= row < self._stop:
+            self._load(row)
+        return row in self._rows
+
+    def _load(self, row: int) -> None:
+        """Load the slice with a row, or the gap that it is in."""
+        index = bisect_right(self._ends, row)
+        self._first, self._rows = self._ends[index - 1] if index else 0, frozenset()
+        self._stop = row + 1
+        if index < len(self._slices) and row >= self._slices[index][0].first_row:
+            mark, part = self._slices[index]
+            ((_, rows),) = take_rows([part], self._numbers, ["file", "row"])
+            is_here = pc.equal(rows["file"], self._file)
+            self._first, self._stop = mark.first_row, mark.next_row
+            self._rows = frozenset(rows["row"].filter(is_here).to_pylist())
+
+
 def find_slices(
-    corpus: Corpus, marks: dict[str, list[SliceMark]], needed: Mapping[tuple[str, int], SketchPart]
+    corpus: Corpus, marks: dict[str, list[SliceMark]], needed: Sequence[SketchPart], numbers: Int64Array
 ) -> Iterator[tuple[Documents, SketchPart]]:
     """Yield the needed slices of one corpus, those of a part gathered, with their parts.
 
-    The slices before the first of a file are skipped.
+    They have the documents in ``numbers`` alone, which is ascending. The slices before the first of a file are skipped.
     """
-    left, waiting = len(needed), list[Documents]()
-    for documents in corpus.slices(list_skippable(marks, needed)) if left else ():
-        part = needed.get((documents.mark.file, documents.mark.number))
-        if part is not None:
+    by_slice = {(mark.file, mark.number): part for part in needed for mark in part.marks}
+    of_file: dict[str, list[SketchPart]] = {}
+    for part in needed:
+        for file in dict.fromkeys(mark.file for mark in part.marks):
+            of_file.setdefault(file, []).append(part)
+    along = replace(corpus, cuts=lambda file: marks.get(file, []))
+    left, waiting = len(by_slice), list[Documents]()
+    skipped = list_skippable(marks, by_slice)
+    slices = along.slices(skipped, rows=lambda file: WantedRows(file, of_file.get(file, ()), numbers))
+    for documents in slices if left else ():
+        of_slice = by_slice.get((documents.mark.file, documents.mark.number))
+        if of_slice is not None:
             waiting.append(documents)
             left -= 1
-            if len(waiting) == len(part.marks):
-                yield gather_documents(waiting), part
+            if len(waiting) == len(of_slice.marks):
+                yield gather_documents(waiting), of_slice
                 waiting = []
             if not left:
                 return
@@ -244,12 +284,10 @@ def list_skippable(marks: dict[str, list[SliceMark]], needed: Container[tuple[st
 
 
 def hash_shingles(
-    documents: Documents, part: SketchPart, numbers: Int64Array, config: SketchConfig
+    documents: Documents, part: SketchPart, numbers: Int64Array, config: SketchConfig, compiled: bool
 ) -> Iterator[UInt64Array]:
-    """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``."""
+    """Yield the sorted shingle hashes of the documents of a slice that are in ``numbers``; ``compiled`` by numba."""
     ((_, rows),) = take_rows([part], numbers, ["file", "row", "high", "low"])
-    if documents.marks != part.marks:
-        raise changed_corpus(part)
     places = {key: index for index, key in enumerate(zip(documents.files, documents.rows.tolist(), strict=True))}
     found = [places.get(key) for key in zip(rows["file"].to_pylist(), rows["row"].to_pylist(), strict=True)]
     indices = [index for index in found if index is not None]
@@ -257,11 +295,10 @@ def hash_shingles(
         raise changed_corpus(part)
     expected, first = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()]), 0
     for texts in batch_texts([documents.texts[index] or "" for index in indices]):
-        split = strict_words.split_strict_words(texts)
-        if not np.array_equal(np.stack(shingles.hash_sequences(split)), expected[:, first : first + len(texts)]):
+        sets = hash_texts(texts, config, compiled)
+        if not np.array_equal(np.stack([sets.high, sets.low]), expected[:, first : first + len(texts)]):
             raise changed_corpus(part)
-        hashes, offsets = make_near_sets(texts, split, config)
-        yield from (shingles.sort_unique(hashes[begin:end]) for begin, end in pairwise(offsets.tolist()))
+        yield from (shingles.sort_unique(sets.hashes[begin:end]) for begin, end in pairwise(sets.offsets.tolist()))
         first += len(texts)
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from curate.corpus import Documents
-from curate.matching import minhash, shingles, strict_words, words
+from curate.matching import minhash, numba_kernels, shingles, strict_words, words
 from curate.matching.words import Words
 from curate.runtime.arrays import Array, Int64Array, UInt64Array
 
 BATCH_CHARS = 65_536
 """Characters that are split at a time, so that words and shingles stay in the processor's cache."""
+LEAST_BYTES = 20_000_000
+"""Bytes of a corpus, as stored, from which on loading numba pays: that takes half a second, 5 s at its first time."""
 OPENING_CHARS = 80
 """Characters of a text that are kept to show it."""
 TALLIES = ("read", "empty", "unreadable", "wordless", "by_character", "bytes")
@@ -74,25 +76,34 @@ class Sketcher(Protocol):
         ...
 
 
-def make_sketcher(config: SketchConfig) -> Sketcher:
-    """Return the sketcher of the method that a config describes: MinHash today."""
-    return MinHashSketcher(config)
+def make_sketcher(config: SketchConfig, compiled: bool = False) -> Sketcher:
+    """Return the sketcher of the method that a config describes: MinHash today.
+
+    ``compiled`` makes the same sketches by numba (``pays_to_compile``).
+    """
+    return MinHashSketcher(config, compiled)
+
+
+def pays_to_compile(sizes: Sequence[int | None]) -> bool:
+    """Return whether numba is installed and files of these sizes, None where one is unknown, are worth loading it."""
+    known = [size for size in sizes if size is not None]
+    return (len(known) < len(sizes) or sum(known) >= LEAST_BYTES) and numba_kernels.is_numba_available()
 
 
 class MinHashSketcher:
     """Sketches by MinHash: the bucket columns are the keys of the LSH bands of a signature."""
 
-    def __init__(self, config: SketchConfig):
-        self._config = config
+    def __init__(self, config: SketchConfig, compiled: bool = False):
+        self._config, self._compiled = config, compiled
         self._permutations = minhash.make_permutations(config.permutations, config.seed)
-        self._make_columns(["so that the kernel is compiled and the tables are made before threads need them"])
+        self._make_columns(["so that the loops are compiled and the tables are made before threads need them"])
 
     def sketch(self, documents: Documents) -> SketchedSlice:
         """Return the sketches of a slice (``Sketcher``)."""
         ok = [index for index, status in enumerate(documents.statuses) if status == "ok"]
         texts = [documents.texts[index] or "" for index in ok]
-        num_bytes = [len(text.encode()) for text in texts]
         columns = self._make_columns(texts)
+        num_bytes = columns.pop("bytes")
         worded = np.flatnonzero(columns["words"])
         kept = [ok[index] for index in worded]
         files = documents.files
@@ -101,33 +112,72 @@ class MinHashSketcher:
                 "file": pa.array([files[index] for index in kept], pa.large_string()),
                 "row": documents.rows[kept],
                 "id": pa.array([documents.ids[index] for index in kept], pa.large_string()),
-                "bytes": np.array(num_bytes, np.int64)[worded],
+                "bytes": num_bytes[worded],
                 "opening": pa.array([cut_opening(texts[index]) for index in worded], pa.large_string()),
                 **{name: values[worded] for name, values in columns.items()},
             }
         )
         counts = [documents.statuses.count(status) for status in ("empty", "unreadable")]
         by_character = count_by_character(texts, num_bytes, columns["words"])
-        tallies = (len(documents), *counts, len(ok) - len(worded), by_character, sum(num_bytes))
+        tallies = (len(documents), *counts, len(ok) - len(worded), by_character, int(num_bytes.sum()))
         return SketchedSlice(documents, table, dict(zip(TALLIES, tallies, strict=True)))
 
     def _make_columns(self, texts: Sequence[str]) -> dict[str, Array]:
-        """Return words (int64), high, low and the band keys (uint64), each with an entry for every text."""
+        """Return bytes and words (int64), high, low and the band keys (uint64), each with an entry for every text."""
         batches = [self._sketch_batch(batch) for batch in batch_texts(texts)]
-        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        names = ("bytes", "words", "high", "low")
+        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
         if self._config.bands is not None:
-            keys = minhash.band_keys(columns.pop("signatures"), self._config.bands)
-            columns |= dict(zip(self._config.band_names, keys.T, strict=True))
+            found = np.concatenate([batch["keys" if self._compiled else "signatures"] for batch in batches])
+            keys = found if self._compiled else minhash.band_keys(found, self._config.bands)
+            columns |= dict(zip(self._config.band_names, np.ascontiguousarray(keys.T), strict=True))
         return columns
 
     def _sketch_batch(self, texts: Sequence[str]) -> dict[str, Array]:
-        split = strict_words.split_strict_words(texts)
-        high, low = shingles.hash_sequences(split)
-        columns: dict[str, Array] = {"words": split.counts, "high": high, "low": low}
-        if self._config.bands is not None:
-            sets = make_near_sets(texts, split, self._config)
-            columns["signatures"] = minhash.compute_signatures(*sets, self._permutations)
+        sets = hash_texts(texts, self._config, self._compiled)
+        columns: dict[str, Array] = {
+            "bytes": sets.num_bytes, "words": sets.counts, "high": sets.high, "low": sets.low
+        }  # fmt: skip
+        if self._config.bands is not None and self._compiled:
+            from curate.stages.dedup import numba_sketches
+
+            columns["keys"] = numba_sketches.compute_keys(
+                sets.hashes, sets.offsets, self._permutations, self._config.bands
+            )
+        elif self._config.bands is not None:
+            columns["signatures"] = minhash.compute_signatures(sets.hashes, sets.offsets, self._permutations)
         return columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearSets:
+    """Some documents as sequences of words and as sets; the first four have an entry for each document."""
+
+    num_bytes: Int64Array
+    """Of the text in UTF-8."""
+    counts: Int64Array
+    """Strict words."""
+    high: UInt64Array
+    """The halves of a hash of the strict words (``shingles.hash_sequences``)."""
+    low: UInt64Array
+    hashes: UInt64Array
+    """The elements of all sets (``make_near_sets``), one set after the other."""
+    offsets: Int64Array
+    """Set d has the hashes in [offsets[d], offsets[d + 1])."""
+
+
+def hash_texts(texts: Sequence[str], config: SketchConfig, compiled: bool = False) -> NearSets:
+    """Return the near sets of some texts; ``compiled`` by numba, which gives the same."""
+    if compiled:
+        from curate.stages.dedup import numba_sketches
+
+        num_bytes, counts, (high, low), hashes, offsets = numba_sketches.make_near_sets(
+            texts, config.shingle, config.strict_below
+        )
+        return NearSets(num_bytes, counts, high, low, hashes, offsets)
+    split = strict_words.split_strict_words(texts)
+    num_bytes = np.array([len(text.encode()) for text in texts], np.int64)
+    return NearSets(num_bytes, split.counts, *shingles.hash_sequences(split), *make_near_sets(texts, split, config))
 
 
 def make_near_sets(texts: Sequence[str], strict: Words, config: SketchConfig) -> tuple[UInt64Array, Int64Array]:
@@ -159,17 +209,20 @@ def batch_texts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def cut_opening(text: str) -> str:
     """Return the first OPENING_CHARS characters of a text, on one line."""
+    head = text[:OPENING_CHARS]
+    if head.isprintable() and "  " not in head and not head.startswith(" ") and not head.endswith(" "):
+        return head  # of all white space only the space is printable
     return " ".join(text[: 4 * OPENING_CHARS].split())[:OPENING_CHARS]
 
 
-def count_by_character(texts: Sequence[str], num_bytes: Sequence[int], num_words: Int64Array) -> int:
+def count_by_character(texts: Sequence[str], num_bytes: Int64Array, num_words: Int64Array) -> int:
     """Return how many documents have at least half of their words as single characters of a script without spaces.
 
     ``num_bytes`` are those of each text in UTF-8, ``num_words`` its words. Such characters take three bytes or four, so
     a text of fewer spare bytes than words is not examined.
     """
     alone, documents = strict_words.load_strict_folding().kinds == strict_words.ALONE, 0
-    for text, size, count in zip(texts, num_bytes, num_words.tolist(), strict=True):
+    for text, size, count in zip(texts, num_bytes.tolist(), num_words.tolist(), strict=True):
         if count and size - len(text) >= count:
             points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
             documents += bool(2 * np.count_nonzero(alone[points]) >= count)
