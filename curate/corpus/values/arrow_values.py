@@ -70,7 +70,25 @@ def from_values(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """
     if not holds_json(kind):
         return pa.array(values, kind)
-    return pa.array([_spell_inner(value, kind) for value in values], as_storage(kind)).cast(kind)
+    return _as_kind(pa.array([_spell_inner(value, kind) for value in values], as_storage(kind)), kind)
+
+
+def _as_kind(stored: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return an array of ``as_storage(kind)`` as one of the type itself.
+
+    Arrow's own cast of a struct shortens lists of nulls in it.
+    """
+    if stored.type.equals(kind):
+        return stored
+    if pa.types.is_struct(kind):
+        members = [_as_kind(stored.field(number), member.type) for number, member in enumerate(kind)]
+        return pa.StructArray.from_arrays(members, fields=list(kind), mask=stored.is_null())
+    if not is_list(kind):
+        return stored.cast(kind)
+    items = _as_kind(stored.values, kind.value_type)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(items, type=kind, mask=stored.is_null())
+    return type(stored).from_arrays(stored.offsets, items, type=kind, mask=stored.is_null())
 
 
 def as_storage(kind: pa.DataType) -> pa.DataType:

@@ -6,7 +6,7 @@ import time
 import pyarrow as pa
 import pytest
 from helpers.corpora import write_columns, write_lines, write_records
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.corpus import open_corpus
@@ -78,6 +78,7 @@ json_values = st.recursive(
 
 
 @settings(max_examples=80, deadline=None)
+@example(first=[], second=[{"a": [None] * 5, "b": {}}, None, {"a": None, "b": {"c": 1}}])
 @given(first=st.lists(json_values, max_size=3), second=st.lists(json_values, max_size=4))
 def test_any_values_make_a_column_and_none_is_lost(first, second):
     known = arrow_types.tabulate([{"x": value} for value in first], None).schema
