@@ -9,7 +9,7 @@ Every command is a process of its own, as a user runs it. What is measured goes 
 replaces what stood there for the same step and size, so that the whole can be put together in parts. Corpora, runs and
 exports stay in the folder of ``--made``; a step that another one needs is run (and measured) unless it was.
 
-Start-up, at 100 documents, is the cheapest of three turns. It is taken away before exponents are fitted (least squares
+Start-up, at 100 documents, is the cheapest of three turns; it is taken away before exponents are fitted (least squares
 on logarithms): 1 is cost in proportion to the documents. A point counts where it is well above the start-up.
 """
 
@@ -34,7 +34,7 @@ from process_tree import TreeCost, measure_command, measure_written
 from report import put_into
 
 HERE = Path(__file__).parent
-TINY, TINY_TURNS = 100, 3
+TINY = 100  # documents of the start-up
 SIZES, ROW_SIZES = (10_000, 100_000, 1_000_000), (10_000, 100_000, 1_000_000, 10_000_000)
 LEAST_CPU, LEAST_BYTES, LEAST_SHARE = 0.2, 30e6, 0.1  # above the start-up, from which on a point tells of growth
 STEEP, GROWING = 1.15, 0.5  # exponents from which on a verb is named: of the processor's time, of memory
@@ -119,7 +119,7 @@ class Place:
     def make_inputs(self) -> None:
         """Write the corpus and what stands beside it, once."""
         model, done = self.root / "model", self.folder / "made"
-        if not (model / "made").exists():
+        if self.kind == "text" and not (model / "made").exists():
             growth_inputs.make_model(model)
             (model / "made").touch()
         if done.exists():
@@ -155,7 +155,6 @@ class Place:
             shutil.copytree(*(self.folder / name for name in step.copies))
         for later in find_dependents(KINDS[self.kind], step.name):
             self.mark(later).unlink(missing_ok=True)
-        os.sync()
         began = time.time() - 0.01  # the clock of file systems has steps
         cost = measure_command(self.spell(step), make_environment(self.root), step.allowed)
         written = measure_written(self.folder, began)
@@ -219,7 +218,7 @@ def measure_all(options: argparse.Namespace, results: dict[str, Any]) -> None:
         for size in [TINY, *sizes] if sizes else []:
             place = Place(options.made, kind, size)
             place.make_inputs()
-            turns = TINY_TURNS if size == TINY else 1
+            turns = options.turns if size == TINY else 1
             for step in choose_steps(kind, place, options.verbs):
                 found = [place.measure(step) for _ in range(turns)]
                 cost, written = min(found, key=lambda one: one[0].cpu_seconds)
@@ -352,6 +351,7 @@ def read_options() -> argparse.Namespace:
     add("--sizes", type=read_sizes, default=SIZES, help="documents, with commas; '' for none (10000,100000,1000000)")
     add("--row-sizes", type=read_sizes, default=ROW_SIZES, help="rows where no text is read (…,10000000)")
     add("--verbs", default="", help=f"with commas, or steps with semicolons: {', '.join(verbs)} (all)")
+    add("--turns", type=int, default=3, help="of each step at the size of the start-up (3)")
     add("--made", type=Path, help="folder for corpora, runs and exports, kept and found again (a temporary one)")
     add("--discard", action="store_true", help="remove what a size made once it was measured")
     add("--render", action="store_true", help="measure nothing: show what was measured so far")
