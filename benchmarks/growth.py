@@ -273,7 +273,8 @@ def fit_growth(size_to_cost: Mapping[int, float], least: float) -> Growth:
 
 def render(results: dict[str, Any]) -> str:
     """Return the tables in Markdown."""
-    parts = [f"{results['machine']}."]
+    loads = [row["load"] for kind in results["steps"].values() for rows in kind.values() for row in rows.values()]
+    parts = [f"{results['machine']}; load {min(loads):.1f} to {max(loads):.1f} before the steps."]
     titles = {"text": "Documents of about 600 bytes", "rows": "Rows of scores (texts of a dozen bytes)"}
     for kind, title in titles.items():
         if found := results["steps"].get(kind):
@@ -326,8 +327,8 @@ def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def describe_machine() -> str:
     names = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pyarrow", "duckdb", "torch"))
     numba = "with numba" if is_installed("numba") else "without numba"
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    return f"{platform.machine()}, {cores} cores; {names}, {numba}; {time.strftime('%Y-%m-%d')}; load {load:.1f} before"
+    cores = len(os.sched_getaffinity(0))
+    return f"{platform.machine()}, {cores} cores; {names}, {numba}; {time.strftime('%Y-%m-%d')}"
 
 
 def is_installed(name: str) -> bool:
@@ -375,6 +376,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             options.made = (options.made or Path(scratch)).resolve()
             measure_all(options, results)
+    if not results["steps"]:
+        raise SystemExit(f"error: nothing was measured yet in {options.out}\nhint:  leave out --render")
     print(render(results))
     save(results, options.out)
     (options.out / "growth.md").write_text(render(results), encoding="utf-8")
