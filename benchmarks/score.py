@@ -25,6 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import llama_side
 import numpy as np
 import peers
 import torch
@@ -208,24 +209,32 @@ def take_turn(side: peers.Side, documents: Documents) -> Turn:
     return Turn(seconds, cpu_seconds, side.places() - places, means.tolist())
 
 
-def peak_memory(name: str, folder: Path, dtype: str, block: Documents, script: Path | None) -> int:
+def open_side(name: str, folder: Path, dtype: str, options: argparse.Namespace) -> peers.Side:
+    """Open a side by its name: a GGUF file's, or one of ``peers.NAMES``."""
+    if path := {llama_side.name_side(path): path for path in options.gguf}.get(name):
+        return llama_side.open_llama(path)
+    return peers.open_side(name, folder, dtype, options.evaluate_script)
+
+
+def peak_memory(name: str, folder: Path, dtype: str, block: Documents, options: argparse.Namespace) -> int:
     """The most resident memory of a process of its own that loads one side and scores the block.  → bytes"""
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(asdict(block), file)
         file.flush()
         command = [sys.executable, str(Path(__file__).resolve()), "--child", name, str(folder), file.name]
         command += ["--dtype", dtype, "--threads", str(torch.get_num_threads())]
-        command += ["--evaluate-script", str(script)] if script else []
+        command += ["--evaluate-script", str(options.evaluate_script)] if options.evaluate_script else []
+        command += ["--gguf", *map(str, options.gguf)] if options.gguf else []
         found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode:
         raise SystemExit(f"error: the process that measures the memory of {name} failed\n{found.stderr[-2000:]}")
     return int(found.stdout.split()[-1])
 
 
-def run_child(name: str, folder: Path, dtype: str, file: Path, script: Path | None) -> None:
+def run_child(name: str, folder: Path, file: Path, options: argparse.Namespace) -> None:
     """Score once and print the high-water mark of this process."""
     block = Documents(**json.loads(file.read_text(encoding="utf-8")))
-    peers.open_side(name, folder, dtype, script).score(block.texts, block.counts())
+    open_side(name, folder, options.dtype, options).score(block.texts, block.counts())
     print(high_water_mark())
 
 
@@ -266,16 +275,17 @@ def compare(shape: str, texts: Sequence[str], dtype: str, options: argparse.Name
     parameters = sum(value.numel() for value in model.parameters())
     say(f"{name_shape(shape)}: {len(tokens)} documents, {tokens.sum():,} tokens, the longest {tokens.max():,}; {dtype}")
     names = [name for name in options.sides if is_installed(name)]
+    names += [llama_side.name_side(path) for path in options.gguf if is_of_shape(path, folder)]
     memory = {}
     if not options.no_memory:
         for name in names:
             say(f"  memory of {name}")
-            memory[name] = peak_memory(name, folder, dtype, choose_block(documents), options.evaluate_script)
+            memory[name] = peak_memory(name, folder, dtype, choose_block(documents), options)
     sides = []
     for name in names:
         start = time.perf_counter()
         own = options.dtype if name == OURS else dtype
-        sides.append((peers.open_side(name, folder, own, options.evaluate_script), time.perf_counter() - start))
+        sides.append((open_side(name, folder, own, options), time.perf_counter() - start))
     gemm, turns = take_turns([side for side, _ in sides], documents, sorted(shapes), dtype, options.repeats)
     say(f"  {TRUTH}")
     truth = take_turn(peers.open_side("one by one", folder, "fp32", None), documents)
@@ -353,6 +363,17 @@ def is_installed(side: str) -> bool:
     return False
 
 
+def is_of_shape(path: Path, folder: Path) -> bool:
+    """Whether a GGUF file can be read here, and is of the model in the folder."""
+    if not importlib.util.find_spec("llama_cpp"):
+        say(f"  {path.name} is left out: llama-cpp-python is not installed")
+    elif llama_side.is_of_model(path, folder):
+        return True
+    else:
+        say(f"  {path.name} is left out: it is of another model")
+    return False
+
+
 # ---- what is said -------------------------------------------------------------------------------------------------
 
 
@@ -366,7 +387,7 @@ def machine() -> dict[str, Any]:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    packages = ("torch", "transformers", "lm_eval", "evaluate")
+    packages = ("torch", "transformers", "lm_eval", "evaluate", "llama_cpp_python")
     return {
         "cpu": (names or [platform.processor() or platform.machine()])[0],
         "cores": os.cpu_count(),
@@ -446,6 +467,9 @@ def read_options() -> argparse.Namespace:
     add("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="auto: what curate takes on this CPU")
     add("--small", action="store_true", help="a toy, in a minute: shows that everything works, proves nothing")
     add("--corpus", type=Path, default=SAMPLE, help="JSON Lines with a text field (the repository's sample)")
+    add(
+        "--gguf", type=Path, nargs="+", default=[], metavar="FILE", help="files of the model for llama.cpp, a side each"
+    )
     add("--evaluate-script", type=Path, help="evaluate's metrics/perplexity/perplexity.py (an equivalent of it)")
     add("--threads", type=int, help="of torch, for every side (torch's own choice)")
     add("--no-memory", action="store_true", help="do not measure memory, which takes a process for each side")
@@ -461,6 +485,8 @@ def read_options() -> argparse.Namespace:
     unknown = [*{*options.shapes} - {*SHAPES, "builtin"} - folders, *{*options.sides} - {*peers.NAMES}]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
+    if missing := [str(path) for path in options.gguf if not path.is_file()]:
+        parser.error(f"--gguf: no file {', '.join(missing)}")
     if options.out is None and not options.small:
         options.out = HERE / "results"
     return options
@@ -494,7 +520,7 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     if options.child:
         name, folder, file = options.child
-        run_child(name, Path(folder), options.dtype, Path(file), options.evaluate_script)
+        run_child(name, Path(folder), Path(file), options)
         return
     results = run(options)
     print(render(results))

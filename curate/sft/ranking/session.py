@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from curate.sft.datasets import DrawnExample
 
 
+GATHERED = 32
+"""Batches of measured examples that are copied into one table; many small ones pin some thirty times their size."""
 MARKS = 1
 """The version of the rules by which turns are marked not to be learnt; raised when they change."""
 GROWTH = 2
@@ -111,11 +113,15 @@ class RankingSession:
     ) -> pa.Table:
         """Measure the missing examples, store them, and return the responses of the sample."""
         variant, made_from = self._describe_origin(reader, dataset)
-        parts = [cached]
+        parts, recent = [cached], list[pa.Table]()
         try:
             for part in responses.measure_examples(reader, missing, lambda *done: progress.advance(*done)):
-                parts.append(part)
+                recent.append(part)
+                if len(recent) == GATHERED:
+                    parts.append(pa.concat_tables(recent).combine_chunks())
+                    recent.clear()
         finally:
+            parts += recent
             if len(parts) > 1:
                 self.cache.store(variant, dataset.name, made_from, pa.concat_tables(parts))
         keys = [(drawn.file, drawn.row, drawn.part) for drawn in self.samples[dataset.name].examples]
