@@ -1,6 +1,6 @@
 """Cost as work grows: each verb at 10 k, 100 k and 1 M documents, and at 10 M rows where it reads no text.
 
-    python benchmarks/growth.py --made FOLDER                        # everything: hours, and 40 GB of disk
+    python benchmarks/growth.py --made FOLDER                        # everything: some 80 minutes, 7 GB of disk
     python benchmarks/growth.py --made FOLDER --sizes 10000,100000 --row-sizes 10000,100000
     python benchmarks/growth.py --made FOLDER --verbs filter,order   # these alone, and what they need
     python benchmarks/growth.py --render --readme                    # the tables of what was measured so far
