@@ -27,6 +27,7 @@ from curate.reference.conventions.readings import TextReading, choose_reading
 from curate.reference.forward_pass import packed_attention
 from curate.reference.forward_pass.device_transfer import DeviceTransfer
 from curate.reference.forward_pass.forward import CausalModel
+from curate.reference.forward_pass.packed_weights import pack_weights
 from curate.reference.pack_tuning import (
     SLOTS,
     choose_pack,
@@ -104,6 +105,8 @@ def _check_ladder(
     notes: list[str] = []
     while True:
         runner = move_to_device(checkpoint, device)
+        if device.type == "cpu" and not wants_compiling(checkpoint, config, device):
+            pack_weights(runner.model)
         check = check_or_recall(checkpoint, runner, prefix, third)
         if check.error is None or check.error.is_small:
             return checkpoint, runner, check, notes
