@@ -299,12 +299,15 @@ def resume_scores(
     """
     begun = read_states(corpus)
     origins = [identify_source(source) for source in corpus.sources]
+    has_parts = bool(parquet.list_parts(run.scores))
+    if task is not None:  # another process may have begun since the run was opened
+        run.refresh("score")
     record = None if restart else run.stage("score")
     scores = ResumableScores(
         run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes,
         allow_mixed=allow_mixed, mixed=list((record or {}).get("mixed", [])), begun=begun, task=task,
     )  # fmt: skip
-    if record is None and not restart and parquet.list_parts(run.scores):
+    if record is None and not restart and has_parts:
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
     if task is not None and record is not None:
         take_up(scores, record)
