@@ -65,7 +65,9 @@ SampleOption = Annotated[
 ]
 PartOption = Annotated[
     str | None,
-    typer.Option(help="Do only this part of the work, as in 0/4, beside processes that do the others; auto: of an array."),
+    typer.Option(
+        help="Do only this part of the work, as in 0/4, beside processes that do the others; auto: of an array."
+    ),
 ]
 DelimiterOption = Annotated[
     str | None,

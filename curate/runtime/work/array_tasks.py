@@ -1,18 +1,19 @@
 """``--part``: which part of the work this process does, as typed or as the scheduler of a job array says it.
 
-    --part 2/64      the third of 64 parts, counted from 0
-    --part auto      what the environment says: a Slurm array, torchrun, SkyPilot, …
-    --part auto/64   the number of this task from the environment, where that does not say how many there are
+--part 2/64      the third of 64 parts, counted from 0
+--part auto      what the environment says: a Slurm array, torchrun, SkyPilot, …
+--part auto/64   the number of this task from the environment, where that does not say how many there are
 """
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from curate.errors import UsageError
 
 
-class ArrayTask(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ArrayTask:
     """One of the tasks of a job array."""
 
     index: int
@@ -20,7 +21,8 @@ class ArrayTask(NamedTuple):
     count: int
 
 
-class _Scheduler(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Scheduler:
     name: str
     index: str
     """The variable with the number of the task."""
@@ -72,7 +74,9 @@ def _read_environment(environment: Mapping[str, str], many: str | None) -> Array
             message = f"--part auto: {scheduler.index} says that this is task {index}, and nothing of how many"
             raise UsageError(message, "say how many: --part auto/64")
         index -= _read_number(environment, scheduler.first) or 0
-        return _check(index // max(1, _read_number(environment, scheduler.step) or 1), count, f"auto ({scheduler.name})")
+        return _check(
+            index // max(1, _read_number(environment, scheduler.step) or 1), count, f"auto ({scheduler.name})"
+        )
     names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
     raise UsageError(f"--part auto: none of {names} is set", "say which: --part 0/4")
 
@@ -96,5 +100,7 @@ def _check(index: int, count: int, text: str) -> ArrayTask:
         raise UsageError(f"--part {text}: expected 1 to {MOST:,} parts, not {count:,}", "--part 0/4")
     if not 0 <= index < count:
         last = f"{count - 1}/{count}"
-        raise UsageError(f"--part {text}: parts count from 0: 0/{count} to {last}, not {index}/{count}", f"--part {last}")
+        raise UsageError(
+            f"--part {text}: parts count from 0: 0/{count} to {last}, not {index}/{count}", f"--part {last}"
+        )
     return ArrayTask(index, count)

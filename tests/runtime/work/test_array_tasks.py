@@ -34,7 +34,11 @@ def test_a_part_is_read_as_typed_or_from_the_scheduler(text, environment, task):
         ("3", {}, "expected i/n"),
         ("a/b", {}, "expected i/n"),
         ("auto", {}, "none of SLURM_ARRAY_TASK_ID"),
-        ("auto", {"JOB_COMPLETION_INDEX": "7"}, "JOB_COMPLETION_INDEX says that this is task 7, and nothing of how many"),
+        (
+            "auto",
+            {"JOB_COMPLETION_INDEX": "7"},
+            "says that this is task 7, and nothing of how many",
+        ),
         ("auto/x", {"RANK": "1"}, "expected a number of parts"),
         ("auto", SLURM, "parts count from 0"),
     ],
