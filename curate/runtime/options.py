@@ -63,6 +63,12 @@ LimitOption = Annotated[int | None, typer.Option(help="Read only this many docum
 SampleOption = Annotated[
     float | None, typer.Option(help="Read only this share of the documents, drawn by the seed, as in 0.01.")
 ]
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Do only this part of the work, as in 0/4, beside processes that do the others; auto: of an array."
+    ),
+]
 DelimiterOption = Annotated[
     str | None,
     typer.Option(help="Character between the fields of CSV and TSV, as in ';' or tab.  [default: detected]"),

@@ -154,11 +154,13 @@ def run_slices(
     executor: Executor | None = None,
     known: PartNotes = NO_NOTES,
     check: CheckSlice | None = None,
+    share: Sequence[Unit] | None = None,
 ) -> SliceRun:
-    """Work on all slices of a corpus that have no part yet, and return what was done.
+    """Work on all slices of a corpus that have no part yet, or on those of a share of it, and return what was done.
 
     ``leftovers`` are further folders in which a killed writer may have left temporary files. The metadata of each part
-    are read once, those in ``known`` not again. ``check`` is called with each slice that is read, in order. Raises
+    are read once, those in ``known`` not again. ``check`` is called with each slice that is read, in order. ``share``
+    are the units to work on, None all of them: other processes may work on others in the same folder. Raises
     Interrupted after Ctrl-C, when the parts that are complete stay; TableError for a foreign part, or where the parts
     are not those of the corpus in the end; what the corpus and the work raise.
     """
@@ -172,9 +174,12 @@ def run_slices(
     if resumed:
         console.say("resuming", f"{resumed:,} documents are {work.done} already")
     unfinished = [not is_finished(done.get(source.name, ())) for source in corpus.sources]
-    units = [unit for unit in list_units(corpus.sources, corpus.slice_bytes) if any(unfinished[slice(*unit)])]
-    done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in corpus.sources)
-    with console.progress(work.label, corpus.size, done_bytes) as progress:
+    every = list_units(corpus.sources, corpus.slice_bytes) if share is None else share
+    units = [unit for unit in every if any(unfinished[slice(*unit)])]
+    mine = [source for unit in every for source in corpus.sources[slice(*unit)]]
+    done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in mine)
+    size = corpus.size if share is None else sum(source.size or 0 for source in mine)
+    with console.progress(work.label, size, done_bytes) as progress:
         behind = find_parts_behind(work.folder, before, corpus)
         function = partial(work_on_units, corpus, work, done, check=check, behind=behind)
         try:
@@ -183,7 +188,9 @@ def run_slices(
             message = f"stopped after {resumed + progress.documents:,} documents; complete parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
         notes = read_notes(work.folder, work.fingerprint, before)
-        check_finished(corpus, work.folder, notes)
+        check_finished(mine, work.folder, notes)
+        if share is None:
+            check_no_stray(work.folder, notes)
         return SliceRun(progress.seconds, resumed, documents, notes)
 
 
@@ -318,13 +325,17 @@ def count_done_bytes(source: Source, marks: Sequence[SliceMark]) -> int:
     return (source.size or 0) if marks[-1].last else (marks[-1].next_offset or 0)
 
 
-def check_finished(corpus: Corpus, folder: Path, notes: PartNotes) -> None:
-    """Raise TableError where the parts of a folder end before the corpus does, or one is not of its slices."""
+def check_finished(sources: Sequence[Source], folder: Path, notes: PartNotes) -> None:
+    """Raise TableError where the parts of a folder end before these files do."""
     marks = list_marks(notes)
-    unfinished = [source.name for source in corpus.sources if not is_finished(marks.get(source.name, ()))]
+    unfinished = [source.name for source in sources if not is_finished(marks.get(source.name, ()))]
     if unfinished:
         message = f"the parts in {folder} end before the corpus does: {', '.join(unfinished[:3])}"
         raise TableError(message, "start over with --restart")
+
+
+def check_no_stray(folder: Path, notes: PartNotes) -> None:
+    """Raise TableError where one of the parts in a folder is not of the slices of the corpus."""
     stray = next((path for path in parquet.list_parts(folder) if path not in notes), None)
     if stray is not None:
         raise TableError(f"{stray} is the part of a slice that the corpus does not have", "start over with --restart")

@@ -21,6 +21,7 @@ from curate.runtime.options import (
     OnErrorOption,
     OptionalCorpusArgument,
     PackTokensOption,
+    PartOption,
     PrefixOption,
     QuotingOption,
     RestartOption,
@@ -38,6 +39,7 @@ from curate.runtime.text import DEFAULT_RUN
 from curate.stages.score.summary import ScoreSummary, check_anything_read, summarise_scores
 
 if TYPE_CHECKING:
+    from curate.stages.score.share import ScoredShare
     from curate.stages.score.texts import TextScores
 
 
@@ -97,6 +99,7 @@ def score(
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
     allow_mixed: AllowMixedOption = False,
+    part: PartOption = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
     text: Annotated[
         list[str] | str | None,
@@ -104,7 +107,7 @@ def score(
             help="Score this text, not a corpus, and show what surprised the model; writes no run. Repeatable."
         ),
     ] = None,
-) -> "ScoreSummary | TextScores":
+) -> "ScoreSummary | ScoredShare | TextScores":
     """Score every document of a corpus by its perplexity under a reference model, and return the totals.
 
     Writes the scores table of the run: one row a document, with nats, tokens and bytes as sums. The same command
@@ -113,6 +116,10 @@ def score(
     for later, and cost no forward pass. A row that cannot be read or scored keeps its row in the table, with a status
     and a reason. Another chip, or another version of torch or transformers, changes last digits: it goes on only with
     ``allow_mixed``, and ``run.json`` names both then.
+
+    With ``part``, as in 2/64, only that share of the files is scored, beside other processes that score others into the
+    same run, on this machine or another one with the same file system; ``auto`` reads it from the environment of a job
+    array. The plain command afterwards reads nothing again, checks, and completes the run.
 
     With ``text``, no corpus is read and no run directory is written: the numbers of each text are returned, with the
     tokens that surprised the model most.
@@ -132,10 +139,12 @@ def score(
     from curate.rundir.guards.ownership import SCORE_FOLDERS, SCORE_NAMES, check_apart
     from curate.runtime import console
     from curate.runtime.work import profiler
+    from curate.runtime.work.array_tasks import parse_part
     from curate.stages.score.languages import describe_languages
     from curate.stages.score.padding import measure_padding
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
+    from curate.stages.score.share import check_share_options, summarise_share
     from curate.stages.score.signals import choose_signals
     from curate.stages.score.slices import check_scores_finite
     from curate.stages.score.texts import check_text_options, load_and_score
@@ -160,13 +169,16 @@ def score(
     paths, texts = as_list(corpus), as_list(text)
     if texts:
         others = {"corpus": paths, "run": run, "carry": carry, "slice_bytes": slice_bytes, "restart": restart}
-        others |= {"allow_mixed": allow_mixed}
+        others |= {"allow_mixed": allow_mixed, "part": part}
         check_text_options({**others, **options, "profile": profile}, model)
         return load_and_score(texts, model, config, devices, wanted_signals)
     if not paths:
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
 
-    opened = open_claimed(run, "score", create=True)
+    task = None if part is None else parse_part(part)
+    if task is not None:
+        check_share_options(paths, limit, restart)
+    opened = open_claimed(run, "score", create=True, part=task)
     opened.reserve(*SCORE_NAMES, emptied=SCORE_FOLDERS if restart else ())
     check_apart(paths, opened.path)
     measured = profiler.measure_spans if profile else nullcontext
@@ -182,7 +194,7 @@ def score(
 
         request = describe_request(model, config, reading)
         text_bytes = 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
-        scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed)
+        scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed, task)
         settled = settle_config(config, find_settled(before, request), text_bytes)
         if not scores.is_scored:
             settled = measure_padding(scores.corpus, model, settled)
@@ -192,9 +204,12 @@ def score(
     try:
         scores.begin(reference)
         with measured() as watch:
-            done = run_slices(*scores.make_work(reference), leftovers=[opened.path], known=scores.notes)
+            work = scores.make_work(reference)
+            done = run_slices(*work, leftovers=[opened.path], known=scores.notes, share=scores.share)
     finally:
         reference.close()
+    if task is not None:
+        return summarise_share(scores, done)
 
     for name in document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus()):
         console.warn(f"no document has a value in {name}")

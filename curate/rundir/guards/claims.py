@@ -7,6 +7,7 @@ documents (``carried/NAME``) is claimed by whoever reads it first; a verb that n
 so.
 """
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from curate.rundir.run import Run, open_run
 from curate.runtime.disk import claims, files
 from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.text import command
+from curate.runtime.work.array_tasks import ArrayTask
 
 SCORES = ("scores", "carried")
 REJECTING = ("hits", "duplicates.parquet")
@@ -53,16 +55,22 @@ OF_ALL = ("manifests", "manifests/*/")
 """Folders in which every verb that writes a run writes."""
 
 
-def open_claimed(path: str | Path, verb: str, create: bool = False, reads_only: bool = False) -> Run:
+def open_claimed(
+    path: str | Path, verb: str, create: bool = False, reads_only: bool = False, part: ArrayTask | None = None
+) -> Run:
     """Open a run directory as ``open_run`` does, and claim the tables that a verb uses until the verb returns.
 
-    ``verb`` is a name in ``USES``; with ``reads_only`` it writes none, as in a dry run. What killed writers left in the
-    folders that it writes is removed. Raises BusyError where another process uses the tables in a
+    ``verb`` is a name in ``USES``; with ``reads_only`` it writes none, as in a dry run, and with ``part`` a part of
+    each, beside which other processes may write other parts, or the same, which then has the same bytes. What killed
+    writers left in the folders that it writes is removed. Raises BusyError where another process uses the tables in a
     way that excludes this.
     """
     use = USES[verb]
     folder = open_run(path, create).path
     writes = () if reads_only else use.writes
+    if part is not None:
+        which = f"{part.index}-of-{part.count}.{secrets.token_hex(4)}"
+        writes = tuple(f"{name}/{which}" for name in writes)
     try:
         held = claims.hold_claim(folder, verb, writes, use.reads)
     except BusyError as error:

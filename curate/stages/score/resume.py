@@ -14,6 +14,8 @@ from typing import Any
 
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
+from curate.corpus.gathering import Unit
+from curate.corpus.shares import deal_units
 from curate.corpus.slice_marks import list_origins, list_slices
 from curate.errors import TableError
 from curate.reference import load
@@ -37,6 +39,7 @@ from curate.rundir.signals import SIGNALS
 from curate.runtime import console
 from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.text import command
+from curate.runtime.work.array_tasks import ArrayTask
 from curate.stages.score import columns
 from curate.stages.score.arrange import Arrangement, ScoredPart, arrange_parts, read_scored_parts
 from curate.stages.score.changes import (
@@ -59,7 +62,7 @@ from curate.stages.score.request import (
 )
 from curate.stages.score.slices import ScoreWork, choose_slice_bytes
 from curate.stages.score.table import begin_scores, complete_scores, discard_scores
-from curate.stages.slice_runner import PartNotes, is_finished, list_marks
+from curate.stages.slice_runner import PartNotes, is_finished, list_marks, read_notes
 
 TABLES = {
     "decontaminate": "decontaminate EVALS",
@@ -101,6 +104,8 @@ class ResumableScores:
     """The files that changed while they were read, by name, with the bytes of each whose parts stay."""
     slice_bytes: int | None = None
     """The size of the slices to come; None: as the run began, else chosen for the model."""
+    task: ArrayTask | None = None
+    """Which share of the corpus this process scores; None: all of it."""
     changed: dict[str, int] = field(default_factory=dict)
     """Files that changed while they were read, with the bytes of each whose parts can be kept."""
     begun: dict[str, FileState | None] = field(default_factory=dict)
@@ -121,9 +126,20 @@ class ResumableScores:
 
     @property
     def is_scored(self) -> bool:
-        """Whether every document has been scored."""
+        """Whether every document has been scored, of the share if there is one."""
+        if self.record is None or (self.task is None and not self.notes):
+            return False
         marks = list_marks(self.notes)
-        return bool(self.notes) and all(is_finished(marks.get(source.name, ())) for source in self.corpus.sources)
+        units = [Unit(0, len(self.corpus.sources))] if self.share is None else self.share
+        sources = (source for unit in units for source in self.corpus.sources[slice(*unit)])
+        return all(is_finished(marks.get(source.name, ())) for source in sources)
+
+    @property
+    def share(self) -> list[Unit] | None:
+        """The units that this process scores, as soon as it is known how the corpus is cut; None: all."""
+        if self.task is None:
+            return None
+        return deal_units(self.corpus.sources, self.corpus.slice_bytes, self.task.count)[self.task.index]
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -156,6 +172,9 @@ class ResumableScores:
         if self.is_scored:
             return
         identity = reference.identity
+        if self.task is not None:
+            self._begin_share(reference)
+            return
         if self.restart:
             discard_scores(self.run)
         if self.record is None or self.is_of_earlier_version:
@@ -176,6 +195,26 @@ class ResumableScores:
         self.record = self.describe(identity)
         self.run.save("score", {"complete": False, **self.record})
         begin_reading(self.run, self.begun)
+
+    def _begin_share(self, reference: ReferenceModel) -> None:
+        """Record that scoring begins, or agree with what another process has recorded since or before."""
+        if self.record is None:
+            self.corpus = replace(self.corpus, slice_bytes=self.slice_bytes or choose_slice_bytes(reference))
+            described = {"complete": False, **self.describe(reference.identity)}
+            if not self.run.record_first("score", described):
+                take_up(self, self.run.stage("score") or {})
+            else:
+                self.record = described
+        assert self.record is not None
+        self.note_machine(check_identity(self.run, self.record, reference.identity, self.allow_mixed))
+        if self.mixed:
+            self.run.amend("score", self._add_machines)
+        begin_reading(self.run, self.begun)
+
+    def _add_machines(self, record: dict[str, Any] | None) -> dict[str, Any]:
+        """Return a record of the scores with the machines of this share."""
+        known = (record or {}).get("mixed", [])
+        return {**(record or {}), "mixed": [*known, *(machine for machine in self.mixed if machine not in known)]}
 
     def note_machine(self, machine: dict[str, Any]) -> None:
         """Keep, and say, that another machine goes on; ``machine`` is what differs, empty where nothing does."""
@@ -251,21 +290,28 @@ def resume_scores(
     slice_bytes: int | None = None,
     restart: bool = False,
     allow_mixed: bool = False,
+    task: ArrayTask | None = None,
 ) -> ResumableScores:
     """Return what a run has of the scores of a corpus, with its parts in the order of the corpus and their columns.
 
-    With ``restart`` it has nothing. Raises TableError where the scores were made by another model, or otherwise, or are
-    of another corpus.
+    With ``restart`` it has nothing. With ``task`` other processes may be scoring other shares of it, and nothing is put
+    in order. Raises TableError where the scores were made by another model, or otherwise, or are of another corpus.
     """
     begun = read_states(corpus)
     origins = [identify_source(source) for source in corpus.sources]
+    has_parts = bool(parquet.list_parts(run.scores))
+    if task is not None:  # another process may have begun since the run was opened
+        run.refresh("score")
     record = None if restart else run.stage("score")
     scores = ResumableScores(
         run, corpus, request, list(signals), tuple(carried), origins, record, restart=restart, slice_bytes=slice_bytes,
-        allow_mixed=allow_mixed, mixed=list((record or {}).get("mixed", [])), begun=begun,
+        allow_mixed=allow_mixed, mixed=list((record or {}).get("mixed", [])), begun=begun, task=task,
     )  # fmt: skip
-    if record is None and not restart and parquet.list_parts(run.scores):
+    if record is None and not restart and has_parts:
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
+    if task is not None and record is not None:
+        take_up(scores, record)
+        return scores
     if record is None or scores.is_of_earlier_version:
         return scores
     check_request(run, record, request)
@@ -285,6 +331,31 @@ def resume_scores(
     scores.uneven = scores.uneven or (slice_bytes not in (None, scores.corpus.slice_bytes) and not scores.is_scored)
     add_lacking_columns(scores)
     return scores
+
+
+def take_up(scores: ResumableScores, record: Mapping[str, Any]) -> None:
+    """Make the scores those of a record that other processes work on too, with the parts that are there.
+
+    Raises TableError where they are not what is asked for, or where their corpus is not as it was.
+    """
+    run = scores.run
+    plain = spell_score_command(run, record, record["corpus"]["paths"])
+    if "parts" not in record:
+        raise TableError(f"the scores in {run.path} are of an earlier version, which has no parts", plain)
+    check_request(run, record, scores.request)
+    check_reading(run, record, scores.corpus)
+    slice_bytes = record["corpus"]["slice_bytes"]
+    if scores.slice_bytes not in (None, slice_bytes):
+        message = f"--slice-bytes {scores.slice_bytes}: scoring began in slices of {slice_bytes}"
+        raise TableError(message, f"the same command with --slice-bytes {slice_bytes}")
+    known = record["made_from"]["parameters"]["signals"]
+    scores.record, scores.mixed = dict(record), list(record.get("mixed", []))
+    scores.corpus = replace(scores.corpus, slice_bytes=slice_bytes, edits=list_edits(record))
+    scores.signals = [name for name in SIGNALS if name in scores.signals or name in known]
+    if record.get("reread") or scores.fingerprint_corpus() != record["made_from"]["corpus"]:
+        message = f"the corpus of {run.path} has changed since its scoring began, so that it cannot be dealt in parts"
+        raise TableError(message, f"{plain} takes it up as it is now")
+    scores.notes = read_notes(run.scores, record["parts"])
 
 
 def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Shares of a corpus: which units each of several processes works on, dealt by size.
+
+Every process deals for itself and comes to the same, so that nothing needs to be agreed: the deal depends on the names,
+the order and the stored sizes of the files alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from curate.corpus.gathering import Unit, list_units
+
+if TYPE_CHECKING:
+    from curate.corpus.types import Source
+
+
+def deal_units(sources: Sequence[Source], slice_bytes: int, count: int) -> list[list[Unit]]:
+    """Return the units of a corpus (``list_units``) in ``count`` shares of about the same bytes as stored.
+
+    The largest unit goes first, each to the share that has the least so far; of equals to the first. A share has its
+    units in the order of the corpus, and none where there are fewer units than shares. A file of unknown size counts as
+    the largest that is known.
+    """
+    units = list_units(sources, slice_bytes)
+    unknown = max((source.size or 0 for source in sources), default=0)
+    sizes = [
+        sum(unknown if source.size is None else source.size for source in sources[unit.first : unit.stop])
+        for unit in units
+    ]
+    shares: list[list[Unit]] = [[] for _ in range(count)]
+    filled = [(0, index) for index in range(count)]
+    for number in sorted(range(len(units)), key=lambda number: (-sizes[number], number)):
+        size, index = heapq.heappop(filled)
+        shares[index].append(units[number])
+        heapq.heappush(filled, (size + sizes[number] + 1, index))
+    return [sorted(share) for share in shares]

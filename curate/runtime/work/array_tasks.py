@@ -1,0 +1,106 @@
+"""``--part``: which part of the work this process does, as typed or as the scheduler of a job array says it.
+
+--part 2/64      the third of 64 parts, counted from 0
+--part auto      what the environment says: a Slurm array, torchrun, SkyPilot, …
+--part auto/64   the number of this task from the environment, where that does not say how many there are
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from curate.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayTask:
+    """One of the tasks of a job array."""
+
+    index: int
+    """0 … count - 1."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scheduler:
+    name: str
+    index: str
+    """The variable with the number of the task."""
+    count: str | None
+    """The variable with the number of tasks; None where there is none."""
+    first: str | None = None
+    """The variable with the number of the first task; None: 0."""
+    step: str | None = None
+    """The variable with the distance of the numbers of two tasks; None: 1."""
+
+
+SCHEDULERS = (
+    _Scheduler(
+        "a Slurm array",
+        "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP",
+    ),
+    _Scheduler("an indexed job of Kubernetes", "JOB_COMPLETION_INDEX", None),
+    _Scheduler("SkyPilot", "SKYPILOT_JOB_RANK", "SKYPILOT_NUM_JOBS"),
+    _Scheduler("torchrun or MPI", "RANK", "WORLD_SIZE"),
+    _Scheduler("srun", "SLURM_PROCID", "SLURM_NTASKS"),
+)  # fmt: skip
+"""Where a number is looked for, in this order."""
+MOST = 100_000
+"""Parts at most."""
+
+
+def parse_part(text: str, environment: Mapping[str, str] | None = None) -> ArrayTask:
+    """Return the task of a ``--part``; ``environment`` is that of the process if None.
+
+    Raises UsageError for what is no part, and for auto where the environment does not say it.
+    """
+    typed, slash, many = text.strip().partition("/")
+    if typed == "auto":
+        return _read_environment(os.environ if environment is None else environment, many if slash else None)
+    try:
+        index, count = int(typed), int(many)
+    except ValueError:
+        raise UsageError(f"--part {text}: expected i/n, as in 0/4, or auto", "--part 0/4") from None
+    return _check(index, count, text)
+
+
+def _read_environment(environment: Mapping[str, str], many: str | None) -> ArrayTask:
+    for scheduler in SCHEDULERS:
+        index = _read_number(environment, scheduler.index)
+        if index is None:
+            continue
+        count = _read_number(environment, scheduler.count) if many is None else _parse_count(many)
+        if count is None:
+            message = f"--part auto: {scheduler.index} says that this is task {index}, and nothing of how many"
+            raise UsageError(message, "say how many: --part auto/64")
+        index -= _read_number(environment, scheduler.first) or 0
+        return _check(
+            index // max(1, _read_number(environment, scheduler.step) or 1), count, f"auto ({scheduler.name})"
+        )
+    names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
+    raise UsageError(f"--part auto: none of {names} is set", "say which: --part 0/4")
+
+
+def _read_number(environment: Mapping[str, str], name: str | None) -> int | None:
+    try:
+        return None if name is None or name not in environment else int(environment[name])
+    except ValueError:
+        return None
+
+
+def _parse_count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--part auto/{text}: expected a number of parts", "--part auto/64") from None
+
+
+def _check(index: int, count: int, text: str) -> ArrayTask:
+    if not 1 <= count <= MOST:
+        raise UsageError(f"--part {text}: expected 1 to {MOST:,} parts, not {count:,}", "--part 0/4")
+    if not 0 <= index < count:
+        last = f"{count - 1}/{count}"
+        raise UsageError(
+            f"--part {text}: parts count from 0: 0/{count} to {last}, not {index}/{count}", f"--part {last}"
+        )
+    return ArrayTask(index, count)

@@ -1,0 +1,39 @@
+"""Shares: every unit is in exactly one, whoever deals, and they have about the same bytes."""
+
+from dataclasses import replace
+
+from helpers.corpora import write_records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.corpus import open_corpus
+from curate.corpus.gathering import list_units
+from curate.corpus.shares import deal_units
+
+sizes = st.lists(st.none() | st.integers(0, 5000), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(sizes=sizes, slice_bytes=st.integers(1, 3000), count=st.integers(1, 12))
+def test_every_unit_is_in_one_share_and_none_has_more_than_the_mean_and_the_largest_unit(sizes, slice_bytes, count):
+    sources = [replace(source(), name=f"f{number}", size=size) for number, size in enumerate(sizes)]
+    units = list_units(sources, slice_bytes)
+    shares = deal_units(sources, slice_bytes, count)
+    assert len(shares) == count
+    assert sorted(unit for share in shares for unit in share) == units
+    assert all(share == sorted(share) for share in shares)
+    unknown = max((size or 0 for size in sizes), default=0)
+    bytes_of = [sum(unknown if size is None else size for size in sizes[slice(*unit)]) for unit in units]
+    of_share = [sum(bytes_of[units.index(unit)] for unit in share) for share in shares]
+    assert max(of_share) <= sum(bytes_of) / count + max(bytes_of, default=0) + len(units)
+    assert shares == deal_units(sources, slice_bytes, count)
+
+
+def source(made=[]):  # noqa: B006  one file, found once
+    if not made:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_records(f"{folder}/a.jsonl", [{"text": "a"}])
+            made.append(open_corpus([str(path)]).sources[0])
+    return made[0]
