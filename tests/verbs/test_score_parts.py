@@ -113,6 +113,9 @@ def test_parts_work_beside_one_another_and_the_plain_command_waits_for_them(corp
         [*words, "--run", str(tmp_path / "run"), "--part", "0/2"], name_part(first.first, 0), tmp_path / "waiting"
     ):
         score(corpus, tmp_path / "run", part="1/2")
+        assert (
+            f"{tmp_path}/run/scores, part 0 of 2: 1 process on" in curate.status(run=str(tmp_path / "run")).writing[0]
+        )
         with pytest.raises(BusyError, match=r"curate score is writing .*scores/0-of-2"):
             score(corpus, tmp_path / "run")
         with pytest.raises(BusyError, match=r"curate score is writing"):

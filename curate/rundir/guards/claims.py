@@ -7,6 +7,7 @@ documents (``carried/NAME``) is claimed by whoever reads it first; a verb that n
 so.
 """
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,10 @@ USES = {
 }
 """What each verb does to a run."""
 
+PART = re.compile(r"([^/]+)/(\d+)-of-(\d+)\.[0-9a-f]+")
+"""What ``open_claimed`` claims of a table for a part of it."""
+SHOWN = 8
+"""Parts that are named in a sentence."""
 OF_ALL = ("manifests", "manifests/*/")
 """Folders in which every verb that writes a run writes."""
 
@@ -117,11 +122,30 @@ def claim_folder(folder: Path, verb: str, folders: Sequence[str]) -> None:
 
 
 def describe_writing(folder: Path) -> tuple[str, ...]:
-    """Return a sentence for each table of a run that another process, which is alive, is writing now."""
-    return tuple(
-        claims.explain_conflict(folder, claim, "writing", claim.writes[0], silent).message
-        for claim, silent in claims.list_writing(folder)
-    )
+    """Return a sentence for each table of a run that other processes, which are alive, are writing now."""
+    sentences, parts = [], dict[tuple[str, str, int], list[tuple[int, claims.Claim, float]]]()
+    for claim, silent in claims.list_writing(folder):
+        if found := PART.fullmatch(claim.writes[0]):
+            table, index, count = found[1], int(found[2]), int(found[3])
+            parts.setdefault((claim.verb, table, count), []).append((index, claim, silent))
+        else:
+            sentences.append(claims.explain_conflict(folder, claim, "writing", claim.writes[0], silent).message)
+    return (*sentences, *(_describe_parts(folder, *key, parts[key]) for key in sorted(parts)))
+
+
+def _describe_parts(
+    folder: Path, verb: str, table: str, count: int, writing: Sequence[tuple[int, claims.Claim, float]]
+) -> str:
+    """Return a sentence on the processes that write parts of one table, ``count`` parts in all."""
+    which = sorted({index for index, _, _ in writing})
+    shown = ", ".join(map(str, which[:SHOWN])) + (f" and {len(which) - SHOWN} more" if which[SHOWN:] else "")
+    hosts = sorted({claim.host for _, claim, _ in writing})
+    where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
+    latest = max(silent for _, _, silent in writing)
+    who = f"{len(writing)} process{'' if len(writing) == 1 else 'es'} on {where}"
+    part = "part" if len(which) == 1 else "parts"
+    sign = f"last sign of life {latest:.0f} s ago"
+    return f"curate {verb} is writing {folder / table}, {part} {shown} of {count}: {who} ({sign})"
 
 
 @contextmanager

@@ -43,6 +43,8 @@ DEAD_SECONDS = 600.0
 """Time without a sign of life after which the claim of another host is dead."""
 LOCK_SECONDS = 60.0
 """Time after which the lock of another host is dead; it is held for milliseconds."""
+NAMED = 3
+"""Processes that are gone and are named, where something is taken over from many."""
 PATIENCE_SECONDS = 120.0
 """Time to wait for the lock before giving up."""
 
@@ -272,6 +274,7 @@ def _beat() -> None:
 def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
     """Return the error for the first living claim of another holder that excludes ``claim``; take over dead ones."""
     current, clock = _scope.get(), read_clock(folder / FOLDER)
+    gone: list[Claim] = []
     with _registry:
         ours = {held.claim.token: held.holder for held in _held}
     for path, other in list_claims(folder):
@@ -282,20 +285,23 @@ def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
         silent = _measure_silence(path, clock)
         if not is_dead(other, silent):
             if conflict is not None:
+                _say_taken_over(gone)
                 return explain_conflict(folder, other, *conflict, silent)
         elif conflict is not None or any(overlaps(one, name) for one in other.reads for name in claim.reads):
-            _take_over(path, other, says=conflict is not None and bool(other.writes))
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+                gone += [other] if conflict is not None and other.writes else []
+    _say_taken_over(gone)
     return None
 
 
-def _take_over(path: Path, other: Claim, says: bool) -> None:
-    """Remove the claim of a process that is gone."""
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-        if says:
-            holder = f"pid {other.writer.pid} on {other.host}"
-            text = f"from curate {other.verb}, {holder}, which began {other.began} and is gone"
-            console.say("taken over", text)
+def _say_taken_over(gone: Sequence[Claim]) -> None:
+    """Say whose claims were removed: their processes are gone."""
+    for other in gone[:NAMED]:
+        holder = f"pid {other.writer.pid} on {other.host}"
+        console.say("taken over", f"from curate {other.verb}, {holder}, which began {other.began} and is gone")
+    if gone[NAMED:]:
+        console.say("taken over", f"from {len(gone) - NAMED} more processes that are gone")
 
 
 def list_claims(folder: Path) -> list[tuple[Path, Claim]]:

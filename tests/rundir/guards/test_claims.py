@@ -11,7 +11,7 @@ from helpers.leftovers import name_leftover, name_living
 
 from curate.corpus.files.run_marks import MARK
 from curate.errors import BusyError, TableError
-from curate.rundir.guards.claims import USES, blame_writers, open_claimed
+from curate.rundir.guards.claims import USES, blame_writers, describe_writing, open_claimed
 from curate.rundir.run import Run, open_run
 from curate.runtime.disk import claims
 from curate.runtime.disk.writers import Writer
@@ -87,6 +87,21 @@ def test_a_reader_that_fails_while_another_writes_says_who_does(tmp_path, monkey
             raise error
         assert "restart" not in caught.value.hint
     assert Writer("0123456789", 7, "1").is_gone() is False
+
+
+def test_processes_that_write_parts_of_one_table_are_one_sentence(tmp_path):
+    path = tmp_path / claims.FOLDER
+    path.mkdir()
+    writes = [f"scores/{index}-of-64.0a{index:02d}" for index in [*range(3, 15), 3]] + ["hits"]
+    for number, name in enumerate(writes):
+        claim = claims.make_claim("score" if "-of-" in name else "decontaminate", (name,))
+        record = {"verb": claim.verb, "writes": [name], "reads": [], "host": f"node{number % 2}", "began": claim.began}
+        writer = {"host": "0123456789", "pid": number, "start": "1"}
+        (path / f"{number}.json").write_text(json.dumps({**record, "writer": writer, "token": str(number)}))
+    other, parts = describe_writing(tmp_path)
+    assert other.startswith("curate decontaminate is writing")
+    which = "parts 3, 4, 5, 6, 7, 8, 9, 10 and 4 more of 64"
+    assert parts.startswith(f"curate score is writing {tmp_path}/scores, {which}: 13 processes on 2 hosts")
 
 
 @pytest.mark.parametrize("verb", sorted(verb for verb, use in USES.items() if use.writes))

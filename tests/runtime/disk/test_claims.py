@@ -79,6 +79,15 @@ def test_a_claim_lives_as_long_as_its_process_or_on_another_host_its_beat(tmp_pa
         assert list_hidden(tmp_path) == []
 
 
+def test_of_many_processes_that_are_gone_three_are_named_and_the_others_counted(tmp_path, capsys):
+    console.enable()
+    paths = [write_claim(tmp_path, replace(this_writer(), start="1"), 0, writes=(f"scores/{i}",)) for i in range(40)]
+    hold(tmp_path, ["scores"])
+    told = capsys.readouterr().err
+    assert told.count("from curate score, pid") == 3 and "from 37 more processes that are gone" in told
+    assert not any(path.exists() for path in paths)
+
+
 @pytest.mark.parametrize("hours", [-3, 3])
 def test_the_clock_of_this_host_decides_nothing(tmp_path, monkeypatch, hours):
     write_claim(tmp_path, FOREIGN, 20)
