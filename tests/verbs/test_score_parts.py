@@ -166,4 +166,7 @@ def test_a_share_without_files_is_done_at_once(tmp_path):
     done = [score(tmp_path / "corpus", tmp_path / "run", part=f"{index}/3") for index in range(3)]
     assert [each.documents for each in done] == [1, 0, 0] and done[2].files_in_all == 1
     assert "0 documents of 0 files scored" in done[2].render()
+    assert "1 of 3 parts get any: a file is scored by one process" in done[0].render()
+    score(tmp_path / "corpus", tmp_path / "other", part="0/1")
+    assert "get any" not in score(tmp_path / "corpus", tmp_path / "other", part="0/1").render()
     assert shares.deal_units([], 700, 2) == [[], []]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from curate.corpus.gathering import list_units
 from curate.corpus.slice_marks import list_slices
 from curate.errors import UsageError
 from curate.rundir.run import spell_score_command
@@ -30,6 +31,8 @@ class ScoredShare:
     files_scored: int
     """Files of the whole corpus that are scored to their ends by now."""
     files_in_all: int
+    units: int
+    """What can be dealt, in all: files, and runs of small ones that share a slice."""
     seconds: float
     """Of scoring in this call."""
     completing: str
@@ -48,6 +51,14 @@ class ScoredShare:
         lines = [
             f"part {self.part}  {scored}   {format_clock(self.seconds)}",
             f"corpus    {self.files_scored:,} of {count_noun(self.files_in_all, 'file')} scored to the end",
+        ]
+        count = int(self.part.partition("/")[2])
+        if self.units < count:
+            dealt = f"{self.units:,} of {count_noun(count, 'part')} get any"
+            lines.append(
+                f"dealt     {dealt}: a file is scored by one process, and so are small files that share a slice"
+            )
+        lines += [
             "",
             f"next: {self.completing}     completes the scores when every part is done",
         ]
@@ -81,6 +92,7 @@ def summarise_share(scores: "ResumableScores", done: "SliceRun") -> ScoredShare:
         resumed=documents - done.documents,
         files_scored=len({mark.file for mark in marks if mark.last}),
         files_in_all=len(sources),
+        units=len(list_units(sources, scores.corpus.slice_bytes)),
         seconds=done.seconds,
         completing=completing,
     )
