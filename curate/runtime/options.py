@@ -87,7 +87,7 @@ MemoryLimitOption = Annotated[str | None, typer.Option(help=f"{MEMORY_HELP}  [de
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Discard what an earlier call of this verb left, and start over.")
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the result and write nothing.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the result and decide nothing.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")]
 AllowMixedOption = Annotated[
     bool, typer.Option("--allow-mixed", help="Let another chip, or another torch or transformers, score a part.")

@@ -76,8 +76,9 @@ def filter(
     scores have is theirs: ``doc.NAME`` is the documents' column, as in ``doc.tokens``. ``within`` and ``ledger`` are
     about columns of the documents alone.
 
-    With ``dry_run`` nothing is written. Without a criterion it tries a few thresholds, and a bound may have several
-    values (``--max-ppl 20,30,50``), each of which is tried.
+    With ``dry_run`` nothing is decided; a column of the documents that ``where`` names is read once, and kept beside
+    the scores for the next time. Without a criterion it tries a few thresholds, and a bound may have several values
+    (``--max-ppl 20,30,50``), each of which is tried.
 
     ``probe`` names a folder, new or empty, for three exports that share no document: the documents with the lowest, the
     middle and the highest ``by``, of what the other criteria keep, each of ``tokens`` or a tenth of what is kept. They
