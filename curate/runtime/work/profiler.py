@@ -189,7 +189,8 @@ def render_profile(profile: dict[str, Any]) -> list[str]:
     here["other"] = max(0.0, total - sum(here.values()))
     lines = []
     if start := profile.get("start"):
-        lines.append(f"start-up    {start['seconds']:.1f} s: {_seconds(start['here'], start['seconds'])}")
+        spelled = _seconds(start["here"], start["seconds"])
+        lines.append(f"start-up    {start['seconds']:.1f} s{f': {spelled}' if spelled else ''}")
     lines.append(f"profile     {_shares(here, total)}")
     if profile["beside"]:
         lines.append(f"            meanwhile, in other threads: {_shares(profile['beside'], total)}")

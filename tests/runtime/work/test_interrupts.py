@@ -22,7 +22,11 @@ with interrupts.stop_on_signals():
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def start(work="time.sleep(30)", after="pass", ignored=()):
+WORK = "[time.sleep(0.05) for _ in range(600)]"
+"""Short sleeps: a signal that comes between Python's look for signals and a long sleep would wait for its end."""
+
+
+def start(work=WORK, after="pass", ignored=()):
     def prepare():
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN if each in ignored else signal.SIG_DFL)

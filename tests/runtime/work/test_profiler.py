@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import curate
 from curate.cli import app
+from curate.reference import LOADING
 from curate.runtime.work import profiler
 
 
@@ -131,11 +132,16 @@ def test_score_prints_where_the_time_went_and_scores_the_same(tmp_path, sample_c
     told = " ".join(lines[first : first + 6])
     for name in ("forward", "head", "wait", "pack", "write", "other", "read", "tokenise", "signals"):
         assert f"{name} " in told, name
-    assert re.match(r"start-up +\d+\.\d s: .*self-check \d+\.\d s", lines[first - 1])
+    assert re.match(r"start-up +\d+\.\d s", lines[first - 1])
     assert "in other threads:" in told and "the device had none for" in told
     plain = curate.score(
         [str(sample_corpus / "leaks.jsonl")], model=model, run=str(tmp_path / "plain"), exact=True, truncate=64
     )
     assert plain.profile is None and plain.as_dict()["profile"] is None
+    again = curate.score(
+        [str(sample_corpus / "leaks.jsonl")], model=model, run=str(tmp_path / "again"), exact=True, truncate=64,
+        profile=True,
+    )  # fmt: skip
+    assert again.profile["start"]["here"].keys() == {*LOADING}
     parts = [sorted((tmp_path / name / "scores").glob("*.parquet")) for name in ("told", "plain")]
     assert parts[0] and [one.read_bytes() for one in parts[0]] == [one.read_bytes() for one in parts[1]]
