@@ -79,6 +79,6 @@ def test_help_names_options_not_parameters_and_no_python_type(verb):
 
 def test_help_of_a_verb_spells_a_parameter_as_it_is_typed():
     shown = typed("filter", "--help").stdout
-    assert "With --dry-run nothing is written." in shown and "(--max-ppl 20,30,50)" in shown
+    assert "With --dry-run nothing is decided;" in shown and "(--max-ppl 20,30,50)" in shown
     assert re.search(r"^  --max-ppl NUMBER +Keep", shown, re.MULTILINE)
     assert re.search(r"^  OUT +Folder to write", typed("export", "--help").stdout, re.MULTILINE)
