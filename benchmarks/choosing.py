@@ -46,10 +46,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +56,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from process_tree import watch_memory
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "recipes" / "sample" / "documents.jsonl"
@@ -285,46 +284,12 @@ def clean(scratch: Path, side: str) -> None:
 # ---- memory and time ------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def watched(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
-    """The resident bytes of a process and all below it, four times a second; the most is the last element's."""
-    seen, done = [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.25):
-            seen[0] = max(seen[0], sum(map(resident, family(process.pid))))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        thread.join()
-
-
-def family(pid: int) -> list[int]:
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        below = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-    return [pid, *(one for child in below for one in family(child))]
-
-
-def resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError):
-        return 0
-
-
 def measure(words: Sequence[str]) -> dict[str, float]:
     """One process: seconds, CPU seconds and peak resident bytes, with the load before."""
     load = os.getloadavg()[0]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    with watched(process) as seen:
+    with watch_memory(process.pid) as memory:
         said, _ = process.communicate()
     seconds = time.perf_counter() - began
     if process.returncode:
@@ -332,7 +297,12 @@ def measure(words: Sequence[str]) -> dict[str, float]:
     told = re.search(r"^seconds ([0-9.]+)$", said, re.MULTILINE)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": float(told[1]) if told else seconds, "cpu_seconds": cpu, "peak_bytes": seen[0], "load": load}
+    return {
+        "seconds": float(told[1]) if told else seconds,
+        "cpu_seconds": cpu,
+        "peak_bytes": memory.resident,
+        "load": load,
+    }
 
 
 def take_turns(sides: dict[str, Callable[[], list[str]]], repeats: int) -> dict[str, list[dict[str, float]]]:

@@ -3,13 +3,12 @@
 A test checks that the twins give the same bits.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from curate.runtime.arrays import Array, BoolArray, Int32Array, Int64Array, UInt32Array, UInt64Array
+from curate.runtime.arrays import BoolArray, Int32Array, Int64Array, UInt32Array, UInt64Array
 
 FILTER_BITS = 8
 """Bits of the filter of a table for each of its keys, at least; twice as many at most."""
@@ -25,27 +24,11 @@ def is_numba_available() -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def _minima() -> Callable[..., None]:
-    import numba
-
-    def loop(mixed: Array, offsets: Array, multipliers: Array, addends: Array, minima_SP: Array) -> None:
-        for index in range(len(offsets) - 1):
-            row = minima_SP[index]
-            for element in range(offsets[index], offsets[index + 1]):
-                value = mixed[element]
-                for permutation in range(len(multipliers)):
-                    row[permutation] = min(
-                        row[permutation], np.uint32(value * multipliers[permutation] + addends[permutation])
-                    )
-
-    compiled: Callable[..., None] = numba.njit(cache=True, nogil=True)(loop)
-    return compiled
-
-
 def lower_minima(mixed: UInt32Array, offsets: Int64Array, table: UInt32Array, minima_SP: UInt32Array) -> None:
     """Lower ``minima_SP`` (sets, permutations) to the minima of each set; the twin of ``minhash.lower_minima``."""
-    _minima()(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), minima_SP)
+    from curate.matching.compiled.signatures import lower_all_minima
+
+    lower_all_minima(mixed, offsets, np.ascontiguousarray(table[0]), np.ascontiguousarray(table[1]), minima_SP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

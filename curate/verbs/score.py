@@ -198,7 +198,7 @@ def score(
         settled = settle_config(config, find_settled(before, request), text_bytes)
         if not scores.is_scored:
             settled = measure_padding(scores.corpus, model, settled)
-        if model != NO_MODEL:
+        if task is None and model != NO_MODEL:
             begin_loading()
         reference = scores.load_reference(model, settled, devices)
     try:
@@ -208,8 +208,12 @@ def score(
             done = run_slices(*work, leftovers=[opened.path], known=scores.notes, share=scores.share)
     finally:
         reference.close()
+    spent = None
+    if watch is not None and started is not None:
+        start = profiler.describe_start(started, LOADING)
+        spent = {**profiler.describe_profile(watch), "start": start}
     if task is not None:
-        return summarise_share(scores, done)
+        return replace(summarise_share(scores, done), profile=spent)
 
     for name in document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus()):
         console.warn(f"no document has a value in {name}")
@@ -221,7 +225,4 @@ def score(
     check_scores_finite(summary, scores.identity)
     scores.complete(summary.as_record(), done.read)
     check_anything_read(summary)
-    if watch is None or started is None:
-        return summary
-    start = profiler.describe_start(started, LOADING)
-    return replace(summary, profile={**profiler.describe_profile(watch), "start": start})
+    return replace(summary, profile=spent)

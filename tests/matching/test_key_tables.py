@@ -77,14 +77,22 @@ def list_compiled():
     for module in pkgutil.iter_modules(folder.__path__):
         loaded = importlib.import_module(f"{folder.__name__}.{module.name}")
         found |= {name: each for name, each in vars(loaded).items() if hasattr(each, "py_func")}
-    makers = [numba_kernels._minima, numba_postings._compile_blocks, numba_postings._compile_names]
+    makers = [numba_postings._compile_blocks, numba_postings._compile_names]
     return found | {maker.__name__: maker() for maker in [*makers, numba_postings._compile_covered]}
 
 
 def test_nothing_that_is_compiled_comes_from_a_function_around_it():
     """Numba's cache knows a function by what it encloses too, which is another one in each process."""
     found = list_compiled()
-    assert {"find_plain_words", "find_key", "find_groups", "find_bands", "normalise", "_minima"} <= set(found)
+    assert {
+        "find_plain_words",
+        "find_key",
+        "find_groups",
+        "find_bands",
+        "normalise",
+        "lower_minima",
+        "fill_near_sets",
+    } <= set(found)
     assert [name for name, each in found.items() if each.py_func.__closure__] == []
 
 

@@ -16,7 +16,8 @@ from helpers.stopped_verbs import waiting_verb
 import curate
 from curate.corpus import open_corpus, shares
 from curate.errors import BusyError, TableError, UsageError
-from curate.rundir.run import name_part
+from curate.reference import loading
+from curate.rundir.run import Run, name_part
 from curate.stages.score import resume
 
 MARK = ".curate-run.jsonl"
@@ -122,6 +123,37 @@ def test_parts_work_beside_one_another_and_the_plain_command_waits_for_them(corp
             curate.filter(max_tokens=9, run=str(tmp_path / "run"))
 
 
+@pytest.mark.parametrize("theirs", [700, 900])
+def test_a_share_that_begins_beside_another_agrees_with_what_that_recorded_first(corpus, tmp_path, theirs, monkeypatch):
+    real = Run.record_first
+
+    def beaten(self, name, record):
+        monkeypatch.setattr(Run, "record_first", real)
+        score(corpus, tmp_path / "run", part="1/2", slice_bytes=theirs)
+        return real(self, name, record)
+
+    monkeypatch.setattr(Run, "record_first", beaten)
+    if theirs != 700:
+        with pytest.raises(TableError, match="scoring began in slices of 900"):
+            score(corpus, tmp_path / "run", part="0/2")
+        return
+    score(corpus, tmp_path / "run", part="0/2")
+    score(corpus, tmp_path / "run")
+    score(corpus, tmp_path / "plain")
+    assert read_files(tmp_path / "run") == read_files(tmp_path / "plain")
+
+
+def test_another_chip_scores_a_share_only_where_that_is_allowed_and_is_named(corpus, model, tmp_path, monkeypatch):
+    score(corpus, tmp_path / "run", model=model, part="0/2")
+    monkeypatch.setattr(loading, "describe_chip", lambda *_: "another chip")
+    with pytest.raises(TableError, match="now another chip"):
+        score(corpus, tmp_path / "run", model=model, part="1/2")
+    score(corpus, tmp_path / "run", model=model, part="1/2", allow_mixed=True)
+    score(corpus, tmp_path / "run", model=model)
+    record = json.loads((tmp_path / "run/run.json").read_text())["score"]
+    assert record["complete"] and record["mixed"] == [{"chip": "another chip"}]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -166,6 +198,8 @@ def test_a_share_without_files_is_done_at_once(tmp_path):
     done = [score(tmp_path / "corpus", tmp_path / "run", part=f"{index}/3") for index in range(3)]
     assert [each.documents for each in done] == [1, 0, 0] and done[2].files_in_all == 1
     assert "0 documents of 0 files scored" in done[2].render()
+    told = score(tmp_path / "corpus", tmp_path / "told", part="0/3", profile=True).render()
+    assert "start-up " in told and "\nprofile " in told
     assert "1 of 3 parts get any: a file is scored by one process" in done[0].render()
     score(tmp_path / "corpus", tmp_path / "other", part="0/1")
     assert "get any" not in score(tmp_path / "corpus", tmp_path / "other", part="0/1").render()

@@ -2,7 +2,7 @@
 
 They stand at the top of their files and call one another by name. A function that gets another one from the function
 around it is compiled anew in every process: numba finds none of its kind in its cache. What calls them, and says what
-they take and return, are the modules ``numba_*`` of ``curate.matching``.
+they take and return, are the modules ``numba_*`` of ``curate.matching`` and of the stages.
 
 Numba compiles a function anew where its file has changed, not where one that it calls, or a constant, has in another
 file: who changes ``mix`` or ``find_key`` changes the files that import it too.

@@ -1,8 +1,8 @@
 """``--part``: which part of the work this process does, as typed or as the scheduler of a job array says it.
 
---part 2/64      the third of 64 parts, counted from 0
---part auto      what the environment says: a Slurm array, torchrun, SkyPilot, …
---part auto/64   the number of this task from the environment, where that does not say how many there are
+``2/64`` is the third of 64 parts, counted from 0. ``auto`` is what the environment says: a Slurm array, SkyPilot,
+torchrun … ``auto/64`` takes the number of the task alone from there: where nothing says how many tasks there are, as in
+Kubernetes, and where some tasks of an array of 64 are submitted again.
 """
 
 import os
@@ -73,10 +73,10 @@ def _read_environment(environment: Mapping[str, str], many: str | None) -> Array
         if count is None:
             message = f"--part auto: {scheduler.index} says that this is task {index}, and nothing of how many"
             raise UsageError(message, "say how many: --part auto/64")
-        index -= _read_number(environment, scheduler.first) or 0
-        return _check(
-            index // max(1, _read_number(environment, scheduler.step) or 1), count, f"auto ({scheduler.name})"
-        )
+        if many is None:  # an array may begin anywhere
+            first, step = (_read_number(environment, name) for name in (scheduler.first, scheduler.step))
+            index = (index - (first or 0)) // max(1, step or 1)
+        return _check(index, count, f"auto ({scheduler.name})")
     names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
     raise UsageError(f"--part auto: none of {names} is set", "say which: --part 0/4")
 
@@ -99,8 +99,7 @@ def _check(index: int, count: int, text: str) -> ArrayTask:
     if not 1 <= count <= MOST:
         raise UsageError(f"--part {text}: expected 1 to {MOST:,} parts, not {count:,}", "--part 0/4")
     if not 0 <= index < count:
-        last = f"{count - 1}/{count}"
-        raise UsageError(
-            f"--part {text}: parts count from 0: 0/{count} to {last}, not {index}/{count}", f"--part {last}"
-        )
+        message = f"--part {text}: parts count from 0: 0/{count} to {count - 1}/{count}, not {index}/{count}"
+        hint = "number the tasks from 0; for some tasks of an earlier array name its size, as in --part auto/64"
+        raise UsageError(message, hint)
     return ArrayTask(index, count)

@@ -189,9 +189,7 @@ class ResumableScores:
             return
         if self.record is not None:
             self.note_machine(check_identity(self.run, self.record, identity, self.allow_mixed))
-        if "files" not in self.request["model"] and identity["model"] != NO_MODEL:  # downloaded just now
-            asked = self.request["model"]
-            self.request = {**self.request, "model": describe_model(asked["name"], asked.get("revision"))}
+        self._name_downloaded(identity)
         self.record = self.describe(identity)
         self.run.save("score", {"complete": False, **self.record})
         begin_reading(self.run, self.begun)
@@ -200,6 +198,7 @@ class ResumableScores:
         """Record that scoring begins, or agree with what another process has recorded since or before."""
         if self.record is None:
             self.corpus = replace(self.corpus, slice_bytes=self.slice_bytes or choose_slice_bytes(reference))
+            self._name_downloaded(reference.identity)
             described = {"complete": False, **self.describe(reference.identity)}
             if not self.run.record_first("score", described):
                 take_up(self, self.run.stage("score") or {})
@@ -207,9 +206,15 @@ class ResumableScores:
                 self.record = described
         assert self.record is not None
         self.note_machine(check_identity(self.run, self.record, reference.identity, self.allow_mixed))
-        if self.mixed:
+        if self.mixed != self.record.get("mixed", []):
             self.run.amend("score", self._add_machines)
         begin_reading(self.run, self.begun)
+
+    def _name_downloaded(self, identity: Mapping[str, Any]) -> None:
+        """Put the files of a model that was downloaded just now into the request."""
+        asked = self.request["model"]
+        if "files" not in asked and identity["model"] != NO_MODEL:
+            self.request = {**self.request, "model": describe_model(asked["name"], asked.get("revision"))}
 
     def _add_machines(self, record: dict[str, Any] | None) -> dict[str, Any]:
         """Return a record of the scores with the machines of this share."""

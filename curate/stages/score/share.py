@@ -9,6 +9,7 @@ from curate.corpus.slice_marks import list_slices
 from curate.errors import UsageError
 from curate.rundir.run import spell_score_command
 from curate.runtime.numbers import count_noun
+from curate.runtime.work import profiler
 
 if TYPE_CHECKING:
     from curate.stages.score.resume import ResumableScores
@@ -37,6 +38,8 @@ class ScoredShare:
     """Of scoring in this call."""
     completing: str
     """The command that completes the scores when every share is done."""
+    profile: dict[str, Any] | None = None
+    """With ``--profile``, where the time went (``profiler.describe_profile``)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, JSON-able."""
@@ -58,6 +61,8 @@ class ScoredShare:
             lines.append(
                 f"dealt     {dealt}: a file is scored by one process, and so are small files that share a slice"
             )
+        if self.profile is not None:
+            lines += profiler.render_profile(self.profile)
         lines += [
             "",
             f"next: {self.completing}     completes the scores when every part is done",

@@ -17,6 +17,7 @@ SLURM = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY
         ("auto", {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "64"}, (0, 64)),
         ("auto", {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_PROCID": "0"}, (3, 4)),
         ("auto/8", {"JOB_COMPLETION_INDEX": "7"}, (7, 8)),
+        ("auto/64", {**SLURM, "SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "3"}, (7, 64)),
         ("auto", {"RANK": "1", "WORLD_SIZE": "2"}, (1, 2)),
         ("auto", {"SKYPILOT_JOB_RANK": "2", "SKYPILOT_NUM_JOBS": "3"}, (2, 3)),
     ],
