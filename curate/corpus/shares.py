@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 from curate.corpus.gathering import Unit, list_units
 
 if TYPE_CHECKING:
+    from curate.corpus.corpus import Corpus
     from curate.corpus.types import Source
+    from curate.runtime.work.array_tasks import ArrayTask
+
+
+def choose_share(corpus: Corpus, task: ArrayTask | None) -> list[Unit] | None:
+    """Return the units of a corpus that a task of a job array works on; None, which means all, without a task.
+
+    All tasks must have the corpus cut into slices of the same ``slice_bytes``.
+    """
+    return None if task is None else deal_units(corpus.sources, corpus.slice_bytes, task.count)[task.index]
 
 
 def deal_units(sources: Sequence[Source], slice_bytes: int, count: int) -> list[list[Unit]]:

@@ -39,8 +39,8 @@ from curate.runtime.text import DEFAULT_RUN
 from curate.stages.score.summary import ScoreSummary, check_anything_read, summarise_scores
 
 if TYPE_CHECKING:
-    from curate.stages.score.share import ScoredShare
     from curate.stages.score.texts import TextScores
+    from curate.stages.share_summary import ShareSummary
 
 
 @verb_function(max_tokens="truncate")
@@ -107,7 +107,7 @@ def score(
             help="Score this text, not a corpus, and show what surprised the model; writes no run. Repeatable."
         ),
     ] = None,
-) -> "ScoreSummary | ScoredShare | TextScores":
+) -> "ScoreSummary | ShareSummary | TextScores":
     """Score every document of a corpus by its perplexity under a reference model, and return the totals.
 
     Writes the scores table of the run: one row a document, with nats, tokens and bytes as sums. The same command
@@ -144,10 +144,10 @@ def score(
     from curate.stages.score.padding import measure_padding
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
-    from curate.stages.score.share import check_share_options, summarise_share
     from curate.stages.score.signals import choose_signals
     from curate.stages.score.slices import check_scores_finite
     from curate.stages.score.texts import check_text_options, load_and_score
+    from curate.stages.share_summary import check_share_options
     from curate.stages.slice_runner import run_slices
 
     wanted_signals = choose_signals(signals)
@@ -213,7 +213,7 @@ def score(
         start = profiler.describe_start(started, LOADING)
         spent = {**profiler.describe_profile(watch), "start": start}
     if task is not None:
-        return replace(summarise_share(scores, done), profile=spent)
+        return replace(scores.summarise_share(done), profile=spent)
 
     for name in document_columns.complete_carried(opened, scores.carried, scores.fingerprint_corpus()):
         console.warn(f"no document has a value in {name}")

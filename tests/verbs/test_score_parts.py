@@ -57,7 +57,7 @@ def test_shares_in_any_order_and_the_plain_command_come_to_its_own_bytes(corpus,
         done = score(corpus, tmp_path / "dealt", carry="domain", part=f"{index}/{count}")
         read += done.documents - done.resumed
         assert json.loads((tmp_path / "dealt/run.json").read_text())["score"]["complete"] is False
-    assert done.files_scored == done.files_in_all and done.resumed == done.documents
+    assert done.files_finished == done.files_in_all and done.resumed == done.documents
     whole = score(corpus, tmp_path / "dealt", carry="domain")
     assert read == whole.documents + sum(whole.not_scored.values())
     assert read_files(tmp_path / "dealt") == read_files(tmp_path / "plain")

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +35,7 @@ from curate.exports.ordered.tasks import BUCKET_KEYS
 from curate.runtime import console
 from curate.runtime.arrays import Int64Array, read_array
 from curate.runtime.work import processes, threads
+from curate.runtime.work.processes import Work
 
 PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
 """Bytes that the processes take before they have read a row, and that one of them needs to write a unit."""
@@ -47,8 +47,6 @@ MAX_ORDER_ROWS = 1 << 16
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 """Characters that Windows, YAML patterns or ``datasets`` would read as something else than a name."""
 
-Work = Callable[[Any], Any]
-"""Runs a function on an item, here or in a process (``processes.run_item``)."""
 
 ORDER = pa.schema(
     [

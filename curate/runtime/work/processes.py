@@ -11,11 +11,11 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from curate.errors import StorageError
 from curate.runtime import console
@@ -38,9 +38,24 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "268435456",
 }
 
+Work = Callable[[Any], Any]
+"""Runs the function of some workers on one item and returns its result; several threads may call it at once."""
+
+
+class StartWorkers(Protocol):
+    """Starts workers, as ``start_workers`` does in processes of this machine; an engine may in those of others.
+
+    A call whose worker dies may be made again, also while the first one ends: functions write files at once, under
+    names that depend on the item alone, so that a second call leaves the same.
+    """
+
+    def __call__(self, function: Callable[[Any, Any], Any], shared: Any, count: int) -> AbstractContextManager[Work]:
+        """Give a function of one item that runs ``function(shared, item)`` in one of ``count`` workers."""
+        ...
+
 
 @contextmanager
-def start_workers(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Iterator[Callable[[Any], Any]]:
+def start_workers(function: Callable[[Any, Any], Any], shared: Any, count: int) -> Iterator[Work]:
     """Yield a function of one item that runs ``function(shared, item)`` in one of ``count`` processes.
 
     With one process the work runs in this one. Several threads may call it at once, as ``threads.map_in_order`` does.

@@ -15,7 +15,7 @@ from typing import Any
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
 from curate.corpus.gathering import Unit
-from curate.corpus.shares import deal_units
+from curate.corpus.shares import choose_share
 from curate.corpus.slice_marks import list_origins, list_slices
 from curate.errors import TableError
 from curate.reference import load
@@ -62,7 +62,8 @@ from curate.stages.score.request import (
 )
 from curate.stages.score.slices import ScoreWork, choose_slice_bytes
 from curate.stages.score.table import begin_scores, complete_scores, discard_scores
-from curate.stages.slice_runner import PartNotes, is_finished, list_marks, read_notes
+from curate.stages.share_summary import ShareSummary, summarise_share
+from curate.stages.slice_runner import PartNotes, SliceRun, is_finished, list_marks, read_notes
 
 TABLES = {
     "decontaminate": "decontaminate EVALS",
@@ -137,9 +138,7 @@ class ResumableScores:
     @property
     def share(self) -> list[Unit] | None:
         """The units that this process scores, as soon as it is known how the corpus is cut; None: all."""
-        if self.task is None:
-            return None
-        return deal_units(self.corpus.sources, self.corpus.slice_bytes, self.task.count)[self.task.index]
+        return choose_share(self.corpus, self.task)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -252,6 +251,12 @@ class ResumableScores:
             console.say("stale", "tables made from other scores; these commands renew them, then export again")
             for renewal in stale:
                 console.show(f"            {renewal}")
+
+    def summarise_share(self, done: SliceRun) -> ShareSummary:
+        """Return the summary of the share, once its parts are written."""
+        assert self.task is not None and self.share is not None and self.record is not None
+        completing = spell_score_command(self.run, self.record, self.record["corpus"]["paths"])
+        return summarise_share(str(self.run.path), self.corpus, self.task, self.share, done, "scored", completing)
 
     def find_changes(self, notes: PartNotes) -> tuple[str, ...]:
         """Return the files that changed while they were read, and note them for the next call; ``notes`` of all parts.
