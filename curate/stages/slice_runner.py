@@ -11,13 +11,13 @@ parts (``curate.corpus.gathering``). Units are independent: any process may work
 at the same time as another, and leaves the same parts. An ``Executor`` decides where units run; the one here runs all
 of them in this process, so that work goes on across the ends of files.
 
-What an executor gets can be pickled where the work can: those of decontaminate and dedup hold options and arrays.
-``ScoreWork`` holds a loaded model. To score in other processes, make there a work of their own from the options of the
-verb, call ``work_on_units`` with it, and compare the ``fingerprint``: a machine that reads differently has another one.
+What an executor gets can be pickled where the work can: those of decontaminate and dedup hold options and arrays, that
+of score a model, which another process has loaded for itself (``reference/remote.py``).
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -99,22 +99,50 @@ class SliceWork(Protocol[Result]):
         ...
 
 
-UnitFunction = Callable[[Sequence[Unit], Advance], int]
-"""A function that works on units and returns the documents that it read, once all their parts are there."""
-
-
 CheckSlice = Callable[[Documents], None]
 """Raises an error for a slice that is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceJob:
+    """What is done with units: a function of them that can be sent to other processes, where the work can."""
+
+    corpus: Corpus
+    work: SliceWork[Any]
+    done: Mapping[str, Sequence[SliceMark]]
+    """The slices of each file that have parts, from its first one on."""
+    check: CheckSlice | None = None
+    behind: PartsOfSlices = field(default_factory=dict)
+    """Parts behind one that is missing."""
+
+    def __call__(self, units: Sequence[Unit], advance: Advance) -> int:
+        """Work on some units, and return the documents that were read, once all their parts are there."""
+        return work_on_units(self.corpus, self.work, self.done, units, advance, self.check, self.behind)
+
+    def forget_parts(self) -> "SliceJob":
+        """Return the job without the parts that there are: whoever works on a unit looks for them."""
+        return replace(self, done={}, behind={})
+
+    def find_parts(self, unit: Unit) -> "SliceJob":
+        """Return the job with the parts of one unit that are there now, and those alone."""
+        paths = [path for number in range(unit.first, unit.stop) for path in self._list_parts_of(number)]
+        notes = check_notes({path: parquet.read_metadata(path) for path in paths}, self.work.fingerprint)
+        return replace(self, done=list_marks(notes))
+
+    def _list_parts_of(self, number: int) -> list[Path]:
+        """Return the parts of a file, given by its number, from the first on up to one that is missing."""
+        paths = (self.work.folder / name_part(number, index) for index in itertools.count())
+        return list(itertools.takewhile(Path.exists, paths))
 
 
 class Executor(Protocol):
     """Where units run: in this process, as tasks of a job array, in actors of a cluster."""
 
-    def map(self, function: UnitFunction, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
-        """Call ``function`` with every unit once, in as many calls as suits, and yield what the calls return.
+    def map(self, job: SliceJob, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
+        """Call ``job`` with every unit once, in as many calls as suits, and yield what the calls return.
 
-        ``advance`` moves the bar of this process. A call in another one gets an ``advance`` that does nothing, and the
-        bar moves by what the call returns. There may be no units.
+        ``advance`` moves the bar of this process. A call in another one gets an ``advance`` of its own. There may be no
+        units.
         """
         ...
 
@@ -122,10 +150,10 @@ class Executor(Protocol):
 class LocalExecutor:
     """All units in one call, in this process."""
 
-    def map(self, function: UnitFunction, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
-        """Yield the one result of ``function`` for all units, nothing where there are none."""
+    def map(self, job: SliceJob, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
+        """Yield the one result of ``job`` for all units, nothing where there are none."""
         if units:
-            yield function(units, advance)
+            yield job(units, advance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +209,9 @@ def run_slices(
     size = corpus.size if share is None else sum(source.size or 0 for source in mine)
     with console.progress(work.label, size, done_bytes) as progress:
         behind = find_parts_behind(work.folder, before, corpus)
-        function = partial(work_on_units, corpus, work, done, check=check, behind=behind)
+        job = SliceJob(corpus, work, done, check, behind)
         try:
-            documents = sum((executor or LocalExecutor()).map(function, units, progress.advance))
+            documents = sum((executor or LocalExecutor()).map(job, units, progress.advance))
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; complete parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
@@ -264,10 +292,18 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
     The parts in ``known`` are not read again. A part behind a gap, or one that was cut elsewhere than where the part
     before it ends, is left out. Raises TableError for a part with another fingerprint.
     """
+    found = {path: known.get(path) or parquet.read_metadata(path) for path in parquet.list_parts(folder)}
+    return check_notes(found, fingerprint)
+
+
+def check_notes(found: PartNotes, fingerprint: str) -> dict[Path, Mapping[str, Any]]:
+    """Return those of some parts, which are in the order of the corpus, that follow one another (``read_notes``).
+
+    Raises TableError for a part with another fingerprint.
+    """
     notes: dict[Path, Mapping[str, Any]] = {}
     ends: dict[str, SliceMark] = {}
-    for path in parquet.list_parts(folder):
-        note = known.get(path) or parquet.read_metadata(path)
+    for path, note in found.items():
         if note.get("made_from") != fingerprint:
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")
         marks = list_slices(note)
