@@ -10,7 +10,7 @@ import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
@@ -64,6 +64,9 @@ from curate.stages.score.slices import ScoreWork, choose_slice_bytes
 from curate.stages.score.table import begin_scores, complete_scores, discard_scores
 from curate.stages.share_summary import ShareSummary, summarise_share
 from curate.stages.slice_runner import PartNotes, SliceRun, is_finished, list_marks, read_notes
+
+if TYPE_CHECKING:
+    from curate.runtime.work.ray_pool import RayPool
 
 TABLES = {
     "decontaminate": "decontaminate EVALS",
@@ -152,19 +155,36 @@ class ResumableScores:
         """The name of the model that scored, as it was given first."""
         return str(self.identity["model"])
 
-    def load_reference(self, model: str, config: ScoringConfig, devices: str | None) -> ReferenceModel:
+    def load_reference(
+        self, model: str, config: ScoringConfig, devices: str | None, pool: "RayPool | None" = None
+    ) -> ReferenceModel:
         """Return the model, loaded and announced; one that reads nothing where every document is scored.
 
-        Raises what ``curate.reference.load`` raises, and TableError where the model is not the one that scored.
+        With ``pool`` its workers load the model, and this process does not. Raises what ``curate.reference.load``
+        raises, and TableError where the model is not the one that scored.
         """
         if self.is_scored:
             console.say("reference", f"{model}: every document is scored, so that it is not loaded")
             return NoModel()
+        if pool is not None and model != NO_MODEL:
+            from curate.reference.remote import open_remote
+
+            reference: ReferenceModel = open_remote(pool, model, config, self.admit)
+            announce_reference(reference)
+            return reference
         if self.record is not None and not self.is_of_earlier_version and model != NO_MODEL and devices is None:
             check_device(self.run, self.record, config.device)
         reference = load(model, config, devices)
         announce_reference(reference)
         return reference
+
+    def admit(self, identity: Mapping[str, Any]) -> None:
+        """Let a further worker score, whose model has this identity. Raises TableError where it is another one."""
+        assert self.record is not None
+        machine = check_identity(self.run, self.record, identity, self.allow_mixed)
+        if machine and machine not in self.mixed:
+            self.note_machine(machine)
+            self.run.amend("score", self._add_machines)
 
     def begin(self, reference: ReferenceModel) -> None:
         """Record that scoring begins or goes on with a model. Raises TableError where another one scored."""
