@@ -8,11 +8,13 @@ A worker reads the corpus itself and writes the parts: only units go to it, and 
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curate.corpus.gathering import Unit
+from curate.corpus.shares import measure_unit
+from curate.corpus.types import SliceMark
+from curate.corpus.units import Unit, cut_unit
 from curate.errors import CurateError, EngineError, RowError, UsageError
 from curate.runtime import console
 from curate.runtime.numbers import count_noun
@@ -24,16 +26,31 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Units that failed and are named with their errors."""
+PIECES = 4
+"""Pieces of a single large file that a worker gets: the last to end is late by one of them."""
 
 
-def work_on_unit(job: SliceJob, unit: Unit) -> int:
+class PlacedUnit(NamedTuple):
+    """A unit, and of a piece of a file the slice before it."""
+
+    unit: Unit
+    entry: SliceMark | None
+
+
+def work_on_unit(job: SliceJob, placed: PlacedUnit) -> int:
     """Work on a unit behind its parts that are there, and return the documents that were read."""
-    return job.find_parts(unit)([unit], PROGRESS.advance)
+    entries = {placed.unit: placed.entry} if placed.unit.pieces > 1 else {}
+    return replace(job, entries=entries).find_parts(placed.unit)([placed.unit], PROGRESS.advance)
+
+
+def find_pieces(job: SliceJob, pieces: tuple[Unit, ...]) -> list[PlacedUnit]:
+    """Return pieces of one file with the slice before each, after reading the file once."""
+    return [PlacedUnit(*each) for each in zip(pieces, job.find_entries(pieces), strict=True)]
 
 
 @dataclass(slots=True)
 class PoolExecutor:
-    """Runs each unit in a worker of a pool."""
+    """Runs each unit in a worker of a pool; large files in pieces, as far as they can be entered."""
 
     pool: "RayPool"
 
@@ -52,42 +69,77 @@ class PoolExecutor:
         if not units:
             return
         self.pool.on_progress = advance
-        kept = self.pool.keep(job.forget_parts())
-        futures = {self.pool.submit(work_on_unit, kept, unit): unit for unit in units}
-        failed: list[tuple[Unit, BaseException]] = []
+        failed = FailedUnits(job)
         try:
-            for future in as_completed(futures):
-                error = future.exception()
-                if error is None:
-                    yield future.result()
-                elif isinstance(error, RowError):
-                    raise error
-                else:
-                    failed.append((futures[future], error))
+            yield from self._run(job, units, failed)
         finally:
             self.pool.cancel()
             self.pool.on_progress = None
-        if failed:
-            raise describe_failures(job, sorted(failed, key=lambda each: each[0]), len(units))
+        failed.raise_any()
+
+    def _run(self, job: SliceJob, units: Sequence[Unit], failed: "FailedUnits") -> Iterator[int]:
+        """Yield the documents of the units that end well, and gather the others."""
+        kept = self.pool.keep(job.forget_parts())
+        waiting: dict[Future[Any], Unit] = {}
+        for unit in units:
+            pieces = self._cut(job, units, unit)
+            waiting[self.pool.submit(work_on_unit, kept, PlacedUnit(pieces[0], None))] = pieces[0]
+            if len(pieces) > 1:
+                waiting[self.pool.submit(find_pieces, kept, tuple(pieces[1:]))] = unit
+        while waiting:
+            ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in ended:
+                unit, error = waiting.pop(future), future.exception()
+                if isinstance(error, RowError):
+                    raise error
+                if error is not None:
+                    failed.add(unit, error)
+                elif isinstance(result := future.result(), list):
+                    waiting |= {self.pool.submit(work_on_unit, kept, placed): placed.unit for placed in result}
+                else:
+                    failed.done += 1
+                    yield result
+
+    def _cut(self, job: SliceJob, units: Sequence[Unit], unit: Unit) -> list[Unit]:
+        """Return the pieces of a unit, so that every worker gets several."""
+        sources = job.corpus.sources
+        most = sum(measure_unit(each, sources, 0) for each in units) / (PIECES * max(1, self.pool.count))
+        return cut_unit(unit, sources, job.corpus.slice_bytes, most)
 
 
-def describe_failures(job: SliceJob, failed: Sequence[tuple[Unit, BaseException]], count: int) -> BaseException:
-    """Return the error for units that failed, of ``count``, after showing what each raised."""
-    names = [name_unit(job, unit) for unit, _ in failed]
-    errors = [error for _, error in failed]
-    first = errors[0]
-    if len({(type(error), str(error)) for error in errors}) == 1 and isinstance(first, CurateError):
-        return first
-    for name, error in list(zip(names, errors, strict=True))[:SHOWN]:
-        console.warn(f"{name} failed: {type(error).__name__}: {error}")
-        if not isinstance(error, CurateError) or isinstance(error, EngineError):
-            console.show("".join(getattr(error, "__notes__", ())))
-    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-    message = f"{len(failed):,} of {count_noun(count, 'unit')} failed, the rest is done: {shown}"
-    return EngineError(message, "the same command tries them again")
+@dataclass(slots=True)
+class FailedUnits:
+    """Units that failed, with what they raised."""
+
+    job: SliceJob
+    errors: list[tuple[Unit, BaseException]] = field(default_factory=list)
+    done: int = 0
+    """Units that ended well."""
+
+    def add(self, unit: Unit, error: BaseException) -> None:
+        """Keep the error of a unit."""
+        self.errors.append((unit, error))
+
+    def raise_any(self) -> None:
+        """Raise the error for the units that failed, after showing what each raised; return where none did."""
+        if not self.errors:
+            return
+        failed = sorted(self.errors, key=lambda each: each[0])
+        names, first = [name_unit(self.job, unit) for unit, _ in failed], failed[0][1]
+        if len({(type(error), str(error)) for _, error in failed}) == 1 and isinstance(first, CurateError):
+            raise first
+        for name, (_, error) in list(zip(names, failed, strict=True))[:SHOWN]:
+            console.warn(f"{name} failed: {type(error).__name__}: {error}")
+            if not isinstance(error, CurateError) or isinstance(error, EngineError):
+                console.show("".join(getattr(error, "__notes__", ())))
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        count = count_noun(len(failed) + self.done, "unit")
+        message = f"{len(failed):,} of {count} failed, the rest is done: {shown}"
+        raise EngineError(message, "the same command tries them again")
 
 
 def name_unit(job: SliceJob, unit: Unit) -> str:
     """Return the name of the files of a unit."""
-    sources = job.corpus.sources[unit.first : unit.stop]
-    return sources[0].name if len(sources) == 1 else f"{sources[0].name} … {sources[-1].name}"
+    sources = unit.list_sources(job.corpus)
+    piece = f" (piece {unit.piece} of {unit.pieces})" if unit.pieces > 1 else ""
+    return sources[0].name + piece if len(sources) == 1 else f"{sources[0].name} … {sources[-1].name}"

@@ -47,7 +47,7 @@ class WorkDone:
     profile: dict[str, Any] | None
 
 
-class Progress:
+class ItemProgress:
     """How far the item of this process is; another thread may ask meanwhile."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Progress:
             return documents, tokens, done_bytes
 
 
-PROGRESS = Progress()
+PROGRESS = ItemProgress()
 """That of the item which this process works on; functions of items advance it."""
 
 
@@ -112,7 +112,7 @@ class RayWorker:
         return WorkDone(result, None, "", PROGRESS.read(), profile)
 
     def read_progress(self) -> tuple[int, int, int]:
-        """Return how far the item under way is (``Progress.read``)."""
+        """Return how far the item under way is (``ItemProgress.read``)."""
         return PROGRESS.read()
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
-from curate.corpus.gathering import Unit
 from curate.corpus.shares import choose_share
 from curate.corpus.slice_marks import list_origins, list_slices
+from curate.corpus.units import Unit
 from curate.errors import TableError
 from curate.reference import load
 from curate.reference.announce import announce_reference
@@ -63,7 +63,15 @@ from curate.stages.score.request import (
 from curate.stages.score.slices import ScoreWork, choose_slice_bytes
 from curate.stages.score.table import begin_scores, complete_scores, discard_scores
 from curate.stages.share_summary import ShareSummary, summarise_share
-from curate.stages.slice_runner import PartNotes, SliceRun, is_finished, list_marks, read_notes
+from curate.stages.slice_runner import (
+    PartNotes,
+    SliceRun,
+    add_pieces,
+    is_unit_finished,
+    list_marks,
+    read_notes,
+    read_notes_behind,
+)
 
 if TYPE_CHECKING:
     from curate.runtime.work.ray_pool import RayPool
@@ -96,6 +104,8 @@ class ResumableScores:
     record: Mapping[str, Any] | None = None
     """What ``run.json`` says of scores that are there; None where scoring begins."""
     notes: PartNotes = field(default_factory=dict)
+    later: PartNotes = field(default_factory=dict)
+    """Of a share, the parts that are behind missing ones: of other processes, or of pieces of files."""
     uneven: bool = False
     """Whether slices are not those that ``slice_bytes`` makes."""
     restart: bool = False
@@ -133,10 +143,9 @@ class ResumableScores:
         """Whether every document has been scored, of the share if there is one."""
         if self.record is None or (self.task is None and not self.notes):
             return False
-        marks = list_marks(self.notes)
         units = [Unit(0, len(self.corpus.sources))] if self.share is None else self.share
-        sources = (source for unit in units for source in self.corpus.sources[slice(*unit)])
-        return all(is_finished(marks.get(source.name, ())) for source in sources)
+        marks = add_pieces(list_marks(self.notes), self.later, self.corpus, units)
+        return all(is_unit_finished(self.corpus, unit, marks) for unit in units)
 
     @property
     def share(self) -> list[Unit] | None:
@@ -386,6 +395,7 @@ def take_up(scores: ResumableScores, record: Mapping[str, Any]) -> None:
         message = f"the corpus of {run.path} has changed since its scoring began, so that it cannot be dealt in parts"
         raise TableError(message, f"{plain} takes it up as it is now")
     scores.notes = read_notes(run.scores, record["parts"])
+    scores.later = read_notes_behind(run.scores, scores.notes)
 
 
 def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
