@@ -473,11 +473,22 @@ def restore_handlers(handlers: dict[Any, Any]) -> None:
 
 
 def silence_ray() -> None:
-    """Keep Ray from printing the deaths of workers to stdout, where the summary goes: the pool says them."""
-    with suppress(Exception):
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher as dispatcher
+    """Keep Ray from printing the deaths of workers and machines to stdout, where the summary goes: the pool says them.
 
-        dispatcher.remove_handler("ray_print_logs")
+    Ray has no option for it.
+    """
+    with suppress(Exception):
+        from ray._private import worker
+
+        printing = worker.print_to_stdstream
+        if not hasattr(printing, "is_of_curate"):
+
+            def print_others(batch: dict[str, Any], *options: Any, **named: Any) -> None:
+                if batch.get("pid") != "raylet":
+                    printing(batch, *options, **named)
+
+            print_others.is_of_curate = True  # type: ignore[attr-defined]
+            worker.print_to_stdstream = print_others
 
 
 def count_workers(options: EngineOptions, total: dict[str, float], uses_gpu: bool) -> int:
