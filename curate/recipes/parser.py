@@ -12,8 +12,10 @@ from curate.recipes.stage_graph import Problem, Step
 from curate.recipes.yaml_nodes import EXAMPLE, FOUND_CHARS, describe, is_null, line_of, name_line, suggest
 from curate.runtime.text import fold_whitespace, shorten
 
-TOP = ("description", "run", "steps")
+TOP = ("description", "run", "engine", "steps")
 """The keys of a recipe that is a mapping."""
+ENGINE = ("address", "workers", "gpus-per-worker", "cpus-per-worker")
+"""The keys of an engine that is a mapping: options of the verbs that have one."""
 
 Verbs = Mapping[str, Mapping[str, Parameter]]
 """The parameters of every verb that a step may name, by Python names."""
@@ -82,7 +84,31 @@ class RecipeParser:
         if steps is None and not self.problems:
             self.note(root, f"there are no steps; a recipe has a list of them below steps:, as in {EXAMPLE}")
         parsed = [] if steps is None else self.read_steps(steps)
+        if "engine" in values:
+            self.read_engine(values["engine"], parsed)
         return texts.get("run"), texts.get("description"), parsed
+
+    def read_engine(self, node: Node, steps: Sequence[ParsedStep]) -> None:
+        """Give the engine of a recipe to every step whose verb has one and that names none."""
+        options: dict[str, Node] = {}
+        if isinstance(node, MappingNode):
+            for name, key, value in self.pairs(node, "engine"):
+                if name in ENGINE:
+                    options[name] = value
+                else:
+                    self.note(key, f'engine has no "{name}"{suggest(name, ENGINE) or "; it has " + ", ".join(ENGINE)}')
+        elif not isinstance(node, ScalarNode) or str(node.value) not in ("ray", "local"):
+            self.note(node, f"engine: expected ray, or {{address: auto, workers: 8}}, {describe(node)}")
+            return
+        kind = "ray" if isinstance(node, MappingNode) else str(node.value)
+        for step in steps:
+            known = self.options(step.verb)
+            if "engine" not in known or "engine" in step.values:
+                continue
+            step.values["engine"] = kind
+            for name, value in options.items():
+                if name in known and known[name].name not in step.values:
+                    self.read_into(step, known[name], value)
 
     def refuse_top(self, key: str, node: Node) -> None:
         """Collect the mistake of a key that a recipe does not have."""
@@ -90,7 +116,7 @@ class RecipeParser:
             self.note(node, f"{key} is a verb and belongs below steps:, as in - {key}: …")
         else:
             known = suggest(key, TOP)
-            self.note(node, f'a recipe has no "{key}"{known or "; it has description, run and steps"}')
+            self.note(node, f'a recipe has no "{key}"{known or "; it has description, run, engine and steps"}')
 
     def text(self, key: str, node: Node) -> str | None:
         """Return the text of a key, None where it is null or no text, which is collected."""

@@ -1,7 +1,8 @@
 """Recipes: a YAML list of verbs with their options, read and checked completely before any work starts.
 
-    description: both tails cut, then a dataset        (optional, as is run)
+    description: both tails cut, then a dataset        (optional, as are run and engine)
     run: curated
+    engine: {address: auto, workers: 8}                workers of Ray, for the steps that have an engine
     steps:
       - score: recipes/sample                          a verb with its argument
       - dedup                                          a verb with its defaults

@@ -27,7 +27,7 @@ TABLES = {"score": "scores", "merge": "scores", "decontaminate": "hits", "dedup"
 """The attribute of ``Run`` with the path of a stage's table, where it is not the name of the verb."""
 WRITTEN = frozenset({"out", "into", "report", "save_cutoffs", "verify"})
 """Parameters that name no input."""
-NO_MATTER = frozenset({"restart", "overwrite"})
+NO_MATTER = frozenset({"restart", "overwrite", "engine", "address", "workers", "gpus_per_worker", "cpus_per_worker"})
 """Parameters that do not change the output."""
 
 Note = Mapping[str, Any]
@@ -48,7 +48,8 @@ class StepRecords:
         if note is None or step.is_read_only:
             return "not done yet"
         now = describe_step(run, step)
-        changed = list_differences(note["parameters"], now["parameters"])
+        before = {name: value for name, value in note["parameters"].items() if name not in NO_MATTER}
+        changed = list_differences(before, now["parameters"])
         if changed:
             return "; ".join(changed[:3])
         for name in now["read"]:
@@ -76,7 +77,8 @@ class StepRecords:
         if note is None:
             return False
         now = describe_step(run, step)
-        same = all(note[name] == now[name] for name in ("parameters", "files", "left"))
+        before = {name: value for name, value in note["parameters"].items() if name not in NO_MATTER}
+        same = before == now["parameters"] and all(note[name] == now[name] for name in ("files", "left"))
         return same and note["read"] != now["read"]
 
     def save(self, run: Run, step: Step, exit_code: int) -> None:

@@ -13,8 +13,12 @@ from curate.runtime.text import DEFAULT_RUN
 from curate.verbs import VERBS, load_verb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from curate.recipes.parser import VerbFunctions
     from curate.recipes.runner import RecipeSummary
+    from curate.recipes.stage_graph import Step
+    from curate.runtime.work.engines import EngineOptions
 
 
 @verb_function()
@@ -50,6 +54,7 @@ def run(
     from curate.rundir.guards.claims import open_claimed
     from curate.rundir.guards.ownership import RECIPE_NAMES, VERB_TO_NAMES
     from curate.rundir.run import open_run
+    from curate.runtime.work.engines import keep_connection
 
     functions = load_functions()
     verbs = {verb: read_parameters(function) for verb, function in functions.items()}
@@ -68,8 +73,21 @@ def run(
     if dry_run:
         return work.preview()
     work.keep()
-    steps = tuple(work.do(number, step) for number, step in enumerate(checked.steps, start=1))
+    to_do = [step for step in checked.steps if book.why(opened, step) is not None]
+    with keep_connection(find_engine(to_do)):
+        steps = tuple(work.do(number, step) for number, step in enumerate(checked.steps, start=1))
     return work.conclude(steps)
+
+
+def find_engine(steps: "Sequence[Step]") -> "EngineOptions | None":
+    """Return the options of the engine of the first step that has one; None where all work on this machine alone."""
+    from curate.runtime.work.engines import choose_engine
+
+    for step in steps:
+        if step.values.get("engine") == "ray":
+            address, workers = step.values.get("address"), step.values.get("workers")
+            return choose_engine("ray", address, workers, cpus_per_worker=step.values.get("cpus_per_worker"))
+    return None
 
 
 def load_functions() -> "VerbFunctions":

@@ -43,6 +43,37 @@ def test_a_value_is_read_from_its_own_letters_and_not_as_yaml_has_it(tmp_path, t
     assert read(tmp_path, f"- filter: {{{text}}}").steps[0].values[name] == value
 
 
+@pytest.mark.parametrize(
+    ("top", "values"),
+    [
+        ("engine: ray", {"engine": "ray", "workers": None, "address": None}),
+        ("engine: local", {"engine": "local", "workers": None}),
+        (
+            "engine: {address: auto, workers: 8, gpus_per_worker: 0.5}",
+            {"engine": "ray", "address": "auto", "workers": 8, "gpus_per_worker": 0.5},
+        ),
+    ],
+)
+def test_an_engine_at_the_top_is_that_of_every_step_that_has_one(tmp_path, top, values):
+    score, status = read(tmp_path, f"{top}\nsteps:\n  - score: a\n  - status\n").steps
+    assert values.items() <= score.values.items() and "engine" not in status.values
+    (own,) = read(tmp_path, f"{top}\nsteps:\n  - score: {{corpus: b, engine: local}}\n").steps
+    assert own.values["engine"] == "local" and own.values["workers"] is None
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ("engine: spark", "engine: expected ray"),
+        ("engine: {worker: 8}", 'engine has no "worker"; did you mean "workers"'),
+        ("engine: {workers: many}", "score: workers: expected a whole number"),
+        ("engine: [ray]", "engine: expected ray"),
+    ],
+)
+def test_an_engine_that_there_is_not_is_named_with_its_line(tmp_path, top, message):
+    assert message in mistakes(tmp_path, f"{top}\nsteps:\n  - score: a\n")
+
+
 @pytest.mark.parametrize("text", ["20,30", "'20, 30'", "[20, 30]", "\n    - 20\n    - 3e1"])
 def test_a_bound_may_have_several_values_and_they_are_typed_with_commas(tmp_path, text):
     step = read(tmp_path, f"- filter:\n    dry-run: true\n    max-ppl: {text}").steps[0]

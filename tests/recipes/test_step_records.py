@@ -74,3 +74,15 @@ def test_eval_sets_that_changed_are_looked_for_again(made):
     with open(made / "evals" / "e.jsonl", "a") as handle:
         handle.write(json.dumps({"question": "how many eggs does every hen of the old farmer lay in March"}) + "\n")
     assert states(curate.run("r.yaml")) == ["done", "done"]
+
+
+def test_where_a_step_is_worked_on_is_not_what_it_makes(made):
+    """Notes of earlier versions have the number of workers."""
+    recipe = "run: fresh\nsteps:\n- score: {corpus: corpus, model: none}\n- dedup: {workers: 1}\n"
+    written(made, recipe)
+    assert states(curate.run("r.yaml")) == ["done", "done"]
+    note = json.loads((made / "fresh/recipe.json").read_text())
+    note["steps"]["dedup"]["parameters"]["workers"] = 1
+    (made / "fresh/recipe.json").write_text(json.dumps(note))
+    written(made, recipe.replace("workers: 1", "workers: 2").replace("model: none", "model: none, engine: ray"))
+    assert states(curate.run("r.yaml")) == ["skipped", "skipped"]

@@ -75,3 +75,19 @@ def open_pool(options: EngineOptions | None, uses_gpu: bool = False) -> "Iterato
         yield pool
     finally:
         pool.close()
+
+
+@contextmanager
+def keep_connection(options: EngineOptions | None) -> Iterator[None]:
+    """Stay connected to Ray for the block, so that several pools, one after another, use one cluster."""
+    if options is None:
+        yield
+        return
+    from curate.runtime.work.ray_pool import connect_ray
+
+    ray, is_ours = connect_ray(options)
+    try:
+        yield
+    finally:
+        if is_ours:
+            ray.shutdown()
