@@ -30,7 +30,10 @@ from curate.runtime.work.ray_worker import ItemFunction, RayWorker, WorkDone, Wo
 MOST_FAILURES = 3
 """Times that an item may raise, and that a worker may fail to start, one after another."""
 MOST_DEATHS = 8
-"""Workers that may die over one item that does not get on; those whose machine went do not count."""
+"""Workers that may die, one after another, as they start, or over one item that does not get on.
+
+Over an item those whose machine went do not count.
+"""
 IDLE_SECONDS, BUSY_SECONDS = 0.01, 0.5
 """How long the scheduler sleeps at most, where a worker has nothing to do, and where all have."""
 PROGRESS_SECONDS = 1.0
@@ -118,7 +121,7 @@ class RayPool:
             return
         self._ray, self._is_ours = connect_ray(self.options)
         total = self._ray.cluster_resources()
-        if self._is_ours and self.options.address is None and self._gpus > total.get("GPU", 0):
+        if self._is_local and self._gpus > total.get("GPU", 0):
             raise UsageError("--gpus-per-worker: Ray sees no GPU on this machine", "--gpus-per-worker 0")
         self.count = count_workers(self.options, total, self.uses_gpu)
         console.say("engine", self.describe())
@@ -138,9 +141,14 @@ class RayPool:
             for name, amount in (("CPU", self._cpus), ("GPU", self._gpus))
             if amount
         )
-        where = "on this machine" if self._is_ours else f"of {nodes} node{'s' if nodes != 1 else ''}"
+        where = "on this machine" if self._is_local else f"of {nodes} node{'s' if nodes != 1 else ''}"
         workers = f"{self.count} worker{'s' if self.count != 1 else ''}"
         return f"Ray {where} ({kinds}): {workers} of {each} each"
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether the cluster was started here, for this pool."""
+        return self._is_ours and self.options.address is None and "RAY_ADDRESS" not in os.environ
 
     @property
     def _cpus(self) -> float:
@@ -244,9 +252,9 @@ class RayPool:
             ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=0)
         for call in ready:
             slot = calls[call]
-            if call is slot.progress_call:
+            if call == slot.progress_call:  # equal, and not the same object where the address is ray://
                 self._take_progress(slot)
-            elif call is slot.call:
+            elif call == slot.call:
                 self._take(slot)
         self._check_waiting()
 
@@ -341,7 +349,7 @@ class RayPool:
         self.replaced += 1
         if hello is None:
             slot.failures += 1
-            if slot.failures >= MOST_FAILURES:
+            if slot.failures >= MOST_DEATHS:
                 self._refuse(
                     slot, EngineError(describe_death(error), "see the logs of Ray on that machine"), "a worker"
                 )
@@ -427,7 +435,9 @@ def connect_ray(options: EngineOptions) -> tuple[Any, bool]:
     Raises EngineError where Ray is not installed, or the cluster is not to be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if address is not None and has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # which Ray does by itself for address auto alone, if at all
     try:
         import ray
     except ImportError as error:
@@ -435,7 +445,6 @@ def connect_ray(options: EngineOptions) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     known: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = options.address or os.environ.get("RAY_ADDRESS")
     if address is None:
         cores = max(threads.count_cores(), round((options.workers or 1) * (options.cpus_per_worker or 1)))
         known |= {"include_dashboard": False, "num_cpus": cores, "object_store_memory": OBJECT_STORE_BYTES}
@@ -451,6 +460,17 @@ def connect_ray(options: EngineOptions) -> tuple[Any, bool]:
         restore_handlers(handlers)
     silence_ray()
     return ray, True
+
+
+def has_token() -> bool:
+    """Return whether there is a token for clusters of Ray that ask for one, as those that it starts do.
+
+    A cluster that asks for none takes no notice of it.
+    """
+    if "RAY_AUTH_TOKEN" in os.environ:
+        return True
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH", os.path.join(os.path.expanduser("~"), ".ray", "auth_token"))
+    return os.path.exists(path)
 
 
 def list_handlers() -> dict[Any, Any]:
