@@ -450,7 +450,7 @@ def connect_ray(options: EngineOptions) -> tuple[Any, bool]:
         known |= {"include_dashboard": False, "num_cpus": cores, "object_store_memory": OBJECT_STORE_BYTES}
     handlers = list_handlers()
     try:
-        ray.init(address=address, **known)
+        ray.init(address=address or "local", **known)  # with None, Ray would take a cluster that runs here
     except Exception as error:
         if address is None:
             raise EngineError(f"Ray does not start here: {describe_death(error)}", "ray stop") from error
