@@ -20,6 +20,8 @@ from curate.runtime.disk import claims
 from curate.runtime.streams import escape_line, guard_streams, open_behind
 
 TERMINAL_SECONDS, LOG_SECONDS = 2.0, 30.0
+LOOK_TIMES = 5
+"""How many times longer a pause is than the look before it, where nobody says how long: folders of others are listed."""
 QUIET_SECONDS = 60.0
 """Time for which nobody has worked after which the work counts as ended, though it is not done."""
 RATE_SECONDS = 120.0
@@ -86,15 +88,15 @@ def watch_run(path: Path, every: float | None = None) -> None:
     """
     watch = RunWatch(path)
     is_terminal = console.is_enabled() and sys.stderr.isatty()
-    pause = every or (TERMINAL_SECONDS if is_terminal else LOG_SECONDS)
+    pause = TERMINAL_SECONDS if is_terminal else LOG_SECONDS
     try:
         with draw_lines() if is_terminal else print_lines() as show:
             while True:
-                found = watch.look()
-                show(list_lines(watch, found, is_terminal))
+                began = monotonic()
+                show(list_lines(watch, watch.look(), is_terminal))
                 if watch.has_ended:
                     return
-                sleep(pause)
+                sleep(every or max(pause, LOOK_TIMES * (monotonic() - began)))
     except KeyboardInterrupt:
         raise Interrupted("stopped watching; whoever works goes on", None) from None
 

@@ -101,7 +101,9 @@ def test_parts_that_work_that_stopped_and_that_have_not_begun_are_told_apart(cor
         assert "              4 parts: 1 stopped, 1 working, 1 not begun, 1 done" in lines
         rows = [line for line in lines if line[:13].strip() in states]
         assert [line.split()[1] for line in rows] == ["stopped", "working"] and f"pid {stopped.pid} on " in rows[0]
-    score(corpus, run, part=f"{large}/4")
+    with waiting_verb(words_of(corpus, run, f"{large}/4"), name_part(unit.first, 3), tmp_path / "again"):
+        again = next(part for part in read_progress(run).tables[0].parts if part.part == stopped.part)
+        assert again.state == "working" and again.pid != stopped.pid and again.share > stopped.share
     (table,) = read_progress(run).tables
     assert all(part.state != "stopped" for part in table.parts)
 

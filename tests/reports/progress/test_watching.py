@@ -64,6 +64,16 @@ def test_it_looks_until_the_work_is_done_and_then_shows_the_funnel(corpus, tmp_p
     assert found.read == 82 and not found.complete
 
 
+def test_a_table_whose_files_are_done_is_followed_until_whoever_completes_it_has_ended(corpus, tmp_path, looks):
+    seen, between = looks
+    run, mark = tmp_path / "run", tmp_path / "mark"
+    curate.score(str(corpus), run=str(run), model="none", slice_bytes=700, carry="none", part="0/1")
+    with waiting_verb(words_of(corpus, run, "0/1")[:-2], "scores.json", mark) as holder:
+        between += [lambda: None, lambda: (mark.unlink(), holder.wait(60), mark.touch())]
+        assert curate.status(run=str(run), watch=True).complete
+    assert len(seen) == 3 and all("23 of 23 files" in lines[0] for lines in seen[:2])
+
+
 def test_work_that_nobody_goes_on_with_is_waited_for_a_minute(corpus, tmp_path, looks, monkeypatch):
     seen, between = looks
     run = tmp_path / "run"
