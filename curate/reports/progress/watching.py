@@ -21,7 +21,7 @@ from curate.runtime.streams import escape_line, guard_streams, open_behind
 
 TERMINAL_SECONDS, LOG_SECONDS = 2.0, 30.0
 LOOK_TIMES = 5
-"""How many times longer a pause is than the look before it, where nobody says how long: folders of others are listed."""
+"""How many times longer a pause is than the look before it, where nobody says how long: a look lists folders."""
 QUIET_SECONDS = 60.0
 """Time for which nobody has worked after which the work counts as ended, though it is not done."""
 RATE_SECONDS = 120.0
