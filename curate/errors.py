@@ -9,6 +9,7 @@
     │   └── DamageError    1    a file of a run that is missing, truncated or altered
     ├── BusyError          1    another process that lives works on the same: wait for it
     ├── StorageError       1    the disk or a server refuses to read or write
+    ├── EngineError        1    workers of ``--engine`` that cannot be had, or that die
     ├── GateError          4    a result fails a gate that the user set
     └── Interrupted      130    stopped by the user; complete parts are kept, and the same command continues
 
@@ -59,6 +60,10 @@ class BusyError(CurateError):
 
 class StorageError(CurateError):
     """The disk or a server refuses to read or write: full, read-only, unreachable."""
+
+
+class EngineError(CurateError):
+    """The workers of an engine cannot be had, die, or fail at what they are given."""
 
 
 class GateError(CurateError):

@@ -220,6 +220,18 @@ class Corpus:
         else:
             yield from self._read(source, marks, "all", left, self._sampler(source))
 
+    def slices_behind(
+        self, index: int, behind: SliceMark | None, columns: Literal["text", "all"] | tuple[str, ...] = "text"
+    ) -> Iterator[Documents]:
+        """Yield the slices of the file at an index from the one after ``behind`` on, from the first one with None.
+
+        There is no limit. Raises what ``slices`` raises.
+        """
+        source = self.sources[index]
+        if index >= count_ahead(source):
+            check_field(source, None if source.format == "text" else detect_source_columns(source), self.text_field)
+        return self._read(source, [] if behind is None else [behind], columns, None, self._sampler(source))
+
     def records(self) -> Iterator[RawRow]:
         """Yield every row with all its columns, or with the reason why it cannot be read; at most ``limit`` rows.
 

@@ -2,8 +2,9 @@
 
     files ──► units: a large file, or a run of small ones ──► slices of each file ──► gathered while they fit
 
-Which files are a unit depends on their stored sizes, and how the slices of a unit are gathered on their documents
-alone. So the same corpus gives the same gathered slices, wherever reading begins and whoever works on which unit.
+Which files are a unit (``units.py``) depends on their stored sizes, how the slices of a unit are gathered on their
+documents alone. So the same corpus gives the same gathered slices, wherever reading begins and whoever works on which
+unit.
 """
 
 from __future__ import annotations
@@ -11,40 +12,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from curate.corpus.types import Documents, SliceMark, Source
+from curate.corpus.types import Documents, SliceMark
+from curate.corpus.units import Unit, list_units, read_piece
 
 if TYPE_CHECKING:
     from curate.corpus.corpus import Corpus
-
-MOST_FILES = 1000
-"""Files of a unit, and so slices that are gathered, at most: what a part says of each file stays small."""
-
-
-class Unit(NamedTuple):
-    """The files [first, stop) of a corpus, as indices into ``Corpus.sources``: what is worked on at once."""
-
-    first: int
-    stop: int
-
-
-def list_units(sources: Sequence[Source], slice_bytes: int) -> list[Unit]:
-    """Return the units of a corpus in order: consecutive files of ``slice_bytes`` together as stored, or one file.
-
-    A file whose size is unknown is a unit by itself.
-    """
-    units: list[Unit] = []
-    first, filled = 0, 0
-    for index, source in enumerate(sources):
-        size = slice_bytes + 1 if source.size is None else source.size
-        if index > first and (filled + size > slice_bytes or index - first == MOST_FILES):
-            units.append(Unit(first, index))
-            first, filled = index, 0
-        filled += size
-    return [*units, Unit(first, len(sources))] if sources else []
 
 
 def read_gathered(
@@ -52,15 +28,24 @@ def read_gathered(
     done: Mapping[str, Sequence[SliceMark]] = MappingProxyType({}),
     columns: Literal["text", "all"] | tuple[str, ...] = "text",
     units: Sequence[Unit] | None = None,
+    entries: Mapping[Unit, SliceMark | None] = MappingProxyType({}),
 ) -> Iterator[Documents]:
     """Yield the slices of a corpus, or of some units, as parts are to cover them (``gather_slices``).
 
-    The parameters are those of ``Corpus.slices``, and it raises what that raises.
+    Of a file in pieces, ``done`` may have any of its slices, and ``entries`` the slice before a piece. The other
+    parameters are those of ``Corpus.slices``, and it raises what that raises.
     """
     units = list_units(corpus.sources, corpus.slice_bytes) if units is None else units
-    slices = corpus.slices(done, columns, {index for unit in units for index in range(*unit)})
-    files = [[source.name for source in corpus.sources[slice(*unit)]] for unit in units]
-    return gather_slices(slices, files, corpus.slice_bytes)
+    for is_piece, group in itertools.groupby(units, lambda unit: unit.pieces > 1):
+        of_group = list(group)
+        if is_piece:
+            for unit in of_group:
+                marks = done.get(corpus.sources[unit.first].name, ())
+                yield from read_piece(corpus, unit, marks, columns, entries.get(unit, "unknown"))
+            continue
+        slices = corpus.slices(done, columns, {index for unit in of_group for index in range(unit.first, unit.stop)})
+        files = [[source.name for source in unit.list_sources(corpus)] for unit in of_group]
+        yield from gather_slices(slices, files, corpus.slice_bytes)
 
 
 def gather_slices(slices: Iterable[Documents], files: Iterable[Sequence[str]], slice_bytes: int) -> Iterator[Documents]:

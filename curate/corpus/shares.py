@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from curate.corpus.gathering import Unit, list_units
+from curate.corpus.units import Unit, cut_unit, list_units
 
 if TYPE_CHECKING:
     from curate.corpus.corpus import Corpus
@@ -29,16 +29,15 @@ def choose_share(corpus: Corpus, task: ArrayTask | None) -> list[Unit] | None:
 def deal_units(sources: Sequence[Source], slice_bytes: int, count: int) -> list[list[Unit]]:
     """Return the units of a corpus (``list_units``) in ``count`` shares of about the same bytes as stored.
 
-    The largest unit goes first, each to the share that has the least so far; of equals to the first. A share has its
-    units in the order of the corpus, and none where there are fewer units than shares. A file of unknown size counts as
-    the largest that is known.
+    A file that is larger than a share is cut into pieces of about one (``cut_unit``). The largest unit goes first, each
+    to the share that has the least so far; of equals to the first. A share has its units in the order of the corpus,
+    and none where there are fewer units than shares. A file of unknown size counts as the largest that is known.
     """
-    units = list_units(sources, slice_bytes)
+    whole = list_units(sources, slice_bytes)
     unknown = max((source.size or 0 for source in sources), default=0)
-    sizes = [
-        sum(unknown if source.size is None else source.size for source in sources[unit.first : unit.stop])
-        for unit in units
-    ]
+    fair = sum(measure_unit(unit, sources, unknown) for unit in whole) / count
+    units = [piece for unit in whole for piece in cut_unit(unit, sources, slice_bytes, fair)]
+    sizes = [measure_unit(unit, sources, unknown) for unit in units]
     shares: list[list[Unit]] = [[] for _ in range(count)]
     filled = [(0, index) for index in range(count)]
     for number in sorted(range(len(units)), key=lambda number: (-sizes[number], number)):
@@ -46,3 +45,9 @@ def deal_units(sources: Sequence[Source], slice_bytes: int, count: int) -> list[
         shares[index].append(units[number])
         heapq.heappush(filled, (size + sizes[number] + 1, index))
     return [sorted(share) for share in shares]
+
+
+def measure_unit(unit: Unit, sources: Sequence[Source], unknown: int) -> int:
+    """Return the bytes of a unit as stored; ``unknown`` are those of a file whose size is not known."""
+    files = sources[unit.first : unit.stop]
+    return sum(unknown if source.size is None else source.size for source in files) // unit.pieces

@@ -69,6 +69,24 @@ PartOption = Annotated[
         help="Do only this part of the work, as in 0/4, beside processes that do the others; auto: of an array."
     ),
 ]
+EngineOption = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Where the workers run: in processes of this machine, or in actors of Ray (curate[ray])."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="Cluster of Ray: auto, HOST:6379 or ray://HOST:10001.  [default: one on this machine]"),
+]
+EngineWorkersOption = Annotated[
+    int | None, typer.Option(help="Workers of --engine ray.  [default: as many as fit into the cluster]")
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(help="GPUs of a worker of --engine ray, up to 1.  [default: 1 for a model, where there are any]"),
+]
+CpusOption = Annotated[
+    float | None, typer.Option(help="CPU cores of a worker of --engine ray, which are its threads.  [default: 1]")
+]
 DelimiterOption = Annotated[
     str | None,
     typer.Option(help="Character between the fields of CSV and TSV, as in ';' or tab.  [default: detected]"),

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curate.corpus import Corpus
-from curate.corpus.gathering import Unit, list_units
+from curate.corpus.shares import deal_units
 from curate.corpus.slice_marks import list_slices
+from curate.corpus.types import SliceMark, Source
+from curate.corpus.units import Unit, is_gapless
 from curate.errors import UsageError
 from curate.runtime.numbers import count_noun
 from curate.runtime.work import profiler
@@ -24,7 +26,7 @@ class ShareSummary:
     done: str
     """What is true of the documents now: ``scored``."""
     files: int
-    """Files of the corpus that are of this share."""
+    """Files of the corpus of which this share has any."""
     documents: int
     """Documents of these files, with those that could not be read."""
     resumed: int
@@ -33,7 +35,7 @@ class ShareSummary:
     """Files of the whole corpus that are done to their ends by now."""
     files_in_all: int
     units: int
-    """What can be dealt, in all: files, and runs of small ones that share a slice."""
+    """What is dealt, in all: files, pieces of large ones, and runs of small ones that share a slice."""
     seconds: float
     """Of work in this call."""
     completing: str
@@ -60,7 +62,8 @@ class ShareSummary:
         if self.units < count:
             dealt = f"{self.units:,} of {count_noun(count, 'part')} get any"
             lines.append(
-                f"dealt     {dealt}: a file is {self.done} by one process, and so are small files that share a slice"
+                f"dealt     {dealt}: small files that share a slice are {self.done} by one process, and so is a file "
+                "that can be read from its beginning alone"
             )
         if self.profile is not None:
             lines += profiler.render_profile(self.profile)
@@ -86,19 +89,35 @@ def summarise_share(
     ``corpus`` is cut as the parts are, ``done`` what ``run_slices`` returned for the units in ``share``, ``word`` what
     is true of their documents (scored), and ``completing`` the command that completes the work of all shares.
     """
-    mine = {source.name for unit in share for source in corpus.sources[slice(*unit)]}
+    name_to_units: dict[str, list[tuple[Source, Unit]]] = {}
+    for unit in share:
+        for source in unit.list_sources(corpus):
+            name_to_units.setdefault(source.name, []).append((source, unit))
     marks = [mark for note in done.notes.values() for mark in list_slices(note)]
-    documents = sum(mark.documents for mark in marks if mark.file in mine)
+    documents = sum(
+        mark.documents
+        for mark in marks
+        if any(unit.covers(mark, source) for source, unit in name_to_units.get(mark.file, ()))
+    )
     return ShareSummary(
         run=run,
         part=f"{task.index}/{task.count}",
         done=word,
-        files=len(mine),
+        files=len(name_to_units),
         documents=documents,
         resumed=documents - done.documents,
-        files_finished=len({mark.file for mark in marks if mark.last}),
+        files_finished=count_finished_files(marks),
         files_in_all=len(corpus.sources),
-        units=len(list_units(corpus.sources, corpus.slice_bytes)),
+        units=sum(map(len, deal_units(corpus.sources, corpus.slice_bytes, task.count))),
         seconds=done.seconds,
         completing=completing,
     )
+
+
+def count_finished_files(marks: Sequence[SliceMark]) -> int:
+    """Return the files of which some slices, in any order, are all."""
+    name_to_marks: dict[str, list[SliceMark]] = {}
+    for mark in marks:
+        name_to_marks.setdefault(mark.file, []).append(mark)
+    ordered = (sorted(of_file, key=lambda mark: mark.number) for of_file in name_to_marks.values())
+    return sum(is_gapless(of_file) and of_file[-1].last for of_file in ordered)

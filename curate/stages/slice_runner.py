@@ -11,22 +11,24 @@ parts (``curate.corpus.gathering``). Units are independent: any process may work
 at the same time as another, and leaves the same parts. An ``Executor`` decides where units run; the one here runs all
 of them in this process, so that work goes on across the ends of files.
 
-What an executor gets can be pickled where the work can: those of decontaminate and dedup hold options and arrays.
-``ScoreWork`` holds a loaded model. To score in other processes, make there a work of their own from the options of the
-verb, call ``work_on_units`` with it, and compare the ``fingerprint``: a machine that reads differently has another one.
+What an executor gets can be pickled where the work can: those of decontaminate and dedup hold options and arrays, that
+of score a model, which another process has loaded for itself (``reference/remote.py``).
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from curate.corpus import Corpus, Documents, SliceMark
-from curate.corpus.gathering import Unit, list_units, read_gathered
+from curate.corpus.gathering import read_gathered
+from curate.corpus.shares import measure_unit
 from curate.corpus.slice_marks import count_documents, describe_slices, list_slices
 from curate.corpus.types import Source
+from curate.corpus.units import Unit, find_entries, list_units
 from curate.errors import Interrupted, TableError
 from curate.rundir import parquet
 from curate.rundir.run import name_part
@@ -99,22 +101,58 @@ class SliceWork(Protocol[Result]):
         ...
 
 
-UnitFunction = Callable[[Sequence[Unit], Advance], int]
-"""A function that works on units and returns the documents that it read, once all their parts are there."""
-
-
 CheckSlice = Callable[[Documents], None]
 """Raises an error for a slice that is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceJob:
+    """What is done with units: a function of them that can be sent to other processes, where the work can."""
+
+    corpus: Corpus
+    work: SliceWork[Any]
+    done: Mapping[str, Sequence[SliceMark]]
+    """The slices of each file that have parts, from its first one on; of a file in pieces all that have."""
+    check: CheckSlice | None = None
+    behind: PartsOfSlices = field(default_factory=dict)
+    """Parts behind one that is missing."""
+    entries: Mapping[Unit, SliceMark | None] = field(default_factory=dict)
+    """The slice before each of some pieces of files, where it is known (``units.find_entries``)."""
+
+    def __call__(self, units: Sequence[Unit], advance: Advance) -> int:
+        """Work on some units, and return the documents that were read, once all their parts are there."""
+        return work_on_units(self.corpus, self.work, self.done, units, advance, self.check, self.behind, self.entries)
+
+    def forget_parts(self) -> "SliceJob":
+        """Return the job without the parts that there are: whoever works on a unit looks for them."""
+        return replace(self, done={}, behind={})
+
+    def find_entries(self, pieces: Sequence[Unit]) -> list[SliceMark | None]:
+        """Return the slice before each of some pieces of one file, after reading it up to the last of them."""
+        return list(find_entries(self.corpus, pieces))
+
+    def find_parts(self, unit: Unit) -> "SliceJob":
+        """Return the job with the parts of one unit that are there now, up to the first that is missing."""
+        entry = self.entries.get(unit)
+        start = 0 if entry is None else entry.number + 1
+        paths = [path for number in range(unit.first, unit.stop) for path in self._list_parts_of(number, start)]
+        notes = {path: parquet.read_metadata(path) for path in paths}
+        return replace(self, done=list_marks(check_notes(notes, self.work.fingerprint, entry)))
+
+    def _list_parts_of(self, file: int, start: int) -> list[Path]:
+        """Return the parts of a file, given by its index, from the slice ``start`` on up to one that is missing."""
+        paths = (self.work.folder / name_part(file, number) for number in itertools.count(start))
+        return list(itertools.takewhile(Path.exists, paths))
 
 
 class Executor(Protocol):
     """Where units run: in this process, as tasks of a job array, in actors of a cluster."""
 
-    def map(self, function: UnitFunction, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
-        """Call ``function`` with every unit once, in as many calls as suits, and yield what the calls return.
+    def map(self, job: SliceJob, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
+        """Call ``job`` with every unit once, in as many calls as suits, and yield what the calls return.
 
-        ``advance`` moves the bar of this process. A call in another one gets an ``advance`` that does nothing, and the
-        bar moves by what the call returns. There may be no units.
+        ``advance`` moves the bar of this process. A call in another one gets an ``advance`` of its own. There may be no
+        units.
         """
         ...
 
@@ -122,10 +160,10 @@ class Executor(Protocol):
 class LocalExecutor:
     """All units in one call, in this process."""
 
-    def map(self, function: UnitFunction, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
-        """Yield the one result of ``function`` for all units, nothing where there are none."""
+    def map(self, job: SliceJob, units: Sequence[Unit], advance: Advance) -> Iterator[int]:
+        """Yield the one result of ``job`` for all units, nothing where there are none."""
         if units:
-            yield function(units, advance)
+            yield job(units, advance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,24 +211,26 @@ def run_slices(
     resumed = sum_documents(before)
     if resumed:
         console.say("resuming", f"{resumed:,} documents are {work.done} already")
-    unfinished = [not is_finished(done.get(source.name, ())) for source in corpus.sources]
     every = list_units(corpus.sources, corpus.slice_bytes) if share is None else share
-    units = [unit for unit in every if any(unfinished[slice(*unit)])]
-    mine = [source for unit in every for source in corpus.sources[slice(*unit)]]
-    done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in mine)
-    size = corpus.size if share is None else sum(source.size or 0 for source in mine)
+    later = {} if corpus.limit is not None else read_notes_behind(work.folder, before)
+    marks = add_pieces(done, later, corpus, every)
+    units = [unit for unit in every if not is_unit_finished(corpus, unit, marks)]
+    whole = [source for unit in every if unit.pieces == 1 for source in unit.list_sources(corpus)]
+    done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in whole)
+    size = corpus.size if share is None else sum(measure_unit(unit, corpus.sources, 0) for unit in every)
     with console.progress(work.label, size, done_bytes) as progress:
-        behind = find_parts_behind(work.folder, before, corpus)
-        function = partial(work_on_units, corpus, work, done, check=check, behind=behind)
+        job = SliceJob(corpus, work, marks, check, find_parts_behind(later))
         try:
-            documents = sum((executor or LocalExecutor()).map(function, units, progress.advance))
+            documents = sum((executor or LocalExecutor()).map(job, units, progress.advance))
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; complete parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
         notes = read_notes(work.folder, work.fingerprint, before)
-        check_finished(mine, work.folder, notes)
+        check_finished(whole, work.folder, notes)
         if share is None:
             check_no_stray(work.folder, notes)
+        else:
+            notes |= read_notes_behind(work.folder, notes)
         return SliceRun(progress.seconds, resumed, documents, notes)
 
 
@@ -202,6 +242,7 @@ def work_on_units(
     advance: Advance,
     check: CheckSlice | None = None,
     behind: PartsOfSlices = NO_PARTS,
+    entries: Mapping[Unit, SliceMark | None] = MappingProxyType({}),
 ) -> int:
     """Work on some units of a corpus, behind their parts in ``done``, and return the documents that were read.
 
@@ -219,7 +260,7 @@ def work_on_units(
         advance(documents=len(processed.documents), done_bytes=processed.bytes_left)
 
     with BackgroundWriter() as writer:
-        slices = read_gathered(corpus, done, work.columns, units)
+        slices = read_gathered(corpus, done, work.columns, units, entries)
         if check is not None:
             slices = check_slices(slices, check)
         if behind:
@@ -264,10 +305,19 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
     The parts in ``known`` are not read again. A part behind a gap, or one that was cut elsewhere than where the part
     before it ends, is left out. Raises TableError for a part with another fingerprint.
     """
+    every = {path: known.get(path) or parquet.read_metadata(path) for path in parquet.list_parts(folder)}
+    return check_notes(every, fingerprint)
+
+
+def check_notes(every: PartNotes, fingerprint: str, behind: SliceMark | None = None) -> dict[Path, Mapping[str, Any]]:
+    """Return those of some parts, which are in the order of the corpus, that follow one another (``read_notes``).
+
+    ``behind`` is the slice before the first one, None for those that begin their files. Raises TableError for a part
+    with another fingerprint.
+    """
     notes: dict[Path, Mapping[str, Any]] = {}
-    ends: dict[str, SliceMark] = {}
-    for path in parquet.list_parts(folder):
-        note = known.get(path) or parquet.read_metadata(path)
+    ends: dict[str, SliceMark] = {} if behind is None else {behind.file: behind}
+    for path, note in every.items():
         if note.get("made_from") != fingerprint:
             raise TableError(f"{path} belongs to another run", "start over with --restart, or name another --run")
         marks = list_slices(note)
@@ -277,19 +327,42 @@ def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> d
     return notes
 
 
-def find_parts_behind(folder: Path, notes: PartNotes, corpus: Corpus) -> dict[str, dict[int, Path]]:
-    """Return the parts of a folder that are not in ``notes``, which are behind one that is missing, by file and number.
+def read_notes_behind(folder: Path, notes: PartNotes) -> dict[Path, Mapping[str, Any]]:
+    """Return the metadata of the parts of a folder that are not in ``notes``, which are behind one that is missing.
 
-    A file that shares its part with others has no slice behind that, so that these are parts of one slice. There are
-    none under a limit, which counts all documents that are worked on.
+    A file that shares its part with others has no slice behind that, so that these are parts of one slice.
     """
+    later = {path: parquet.read_metadata(path) for path in parquet.list_parts(folder) if path not in notes}
+    return {path: note for path, note in later.items() if len(list_slices(note)) == 1}
+
+
+def find_parts_behind(notes: PartNotes) -> dict[str, dict[int, Path]]:
+    """Return parts of one slice each by file and number."""
     found: dict[str, dict[int, Path]] = {}
-    for path in parquet.list_parts(folder) if corpus.limit is None else ():
-        if path not in notes:
-            marks = list_slices(parquet.read_metadata(path))
-            if len(marks) == 1:
-                found.setdefault(marks[0].file, {})[marks[0].number] = path
+    for path, note in notes.items():
+        (mark,) = list_slices(note)
+        found.setdefault(mark.file, {})[mark.number] = path
     return found
+
+
+def add_pieces(
+    done: Mapping[str, Sequence[SliceMark]], later: PartNotes, corpus: Corpus, units: Sequence[Unit]
+) -> Mapping[str, Sequence[SliceMark]]:
+    """Return the slices of ``done``, of files that are in pieces with those of the parts in ``later`` too, in order."""
+    names = {corpus.sources[unit.first].name for unit in units if unit.pieces > 1}
+    if not names:
+        return done
+    marks = {name: list(of_file) for name, of_file in done.items()}
+    for note in later.values():
+        for mark in list_slices(note):
+            if mark.file in names:
+                marks.setdefault(mark.file, []).append(mark)
+    return {name: sorted(of_file, key=lambda mark: mark.number) for name, of_file in marks.items()}
+
+
+def is_unit_finished(corpus: Corpus, unit: Unit, marks: Mapping[str, Sequence[SliceMark]]) -> bool:
+    """Return whether the slices of each file of a unit are all that it has."""
+    return all(unit.is_finished(marks.get(source.name, ()), source) for source in unit.list_sources(corpus))
 
 
 def follows(before: SliceMark | None, mark: SliceMark) -> bool:

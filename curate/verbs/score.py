@@ -11,11 +11,16 @@ from curate.rundir.signals import SIGNALS
 from curate.runtime.choices import Compile, Convention
 from curate.runtime.options import (
     COMMAS,
+    AddressOption,
     AllowMixedOption,
+    CpusOption,
     DelimiterOption,
     DeviceOption,
     DtypeOption,
+    EngineOption,
+    EngineWorkersOption,
     ExactOption,
+    GpusOption,
     IdFieldOption,
     LimitOption,
     OnErrorOption,
@@ -100,6 +105,11 @@ def score(
     restart: RestartOption = False,
     allow_mixed: AllowMixedOption = False,
     part: PartOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    workers: EngineWorkersOption = None,
+    gpus_per_worker: GpusOption = None,
+    cpus_per_worker: CpusOption = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
     text: Annotated[
         list[str] | str | None,
@@ -121,6 +131,10 @@ def score(
     same run, on this machine or another one with the same file system; ``auto`` reads it from the environment of a job
     array. The plain command afterwards reads nothing again, checks, and completes the run.
 
+    With ``engine="ray"`` workers in actors of Ray, of this machine or of a cluster that sees the same files, score the
+    files: each loads the model once, one that dies is replaced, and the run ends in the same bytes. Of those that would
+    read differently (another chip, other versions) a warning says that they are left out.
+
     With ``text``, no corpus is read and no run directory is written: the numbers of each text are returned, with the
     tokens that surprised the model most.
 
@@ -140,6 +154,9 @@ def score(
     from curate.runtime import console
     from curate.runtime.work import profiler
     from curate.runtime.work.array_tasks import parse_part
+    from curate.runtime.work.engines import choose_engine, open_pool
+    from curate.stages.pool_executor import PoolExecutor
+    from curate.stages.score.engine import check_engine_options
     from curate.stages.score.languages import describe_languages
     from curate.stages.score.padding import measure_padding
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
@@ -169,12 +186,14 @@ def score(
     paths, texts = as_list(corpus), as_list(text)
     if texts:
         others = {"corpus": paths, "run": run, "carry": carry, "slice_bytes": slice_bytes, "restart": restart}
-        others |= {"allow_mixed": allow_mixed, "part": part}
+        others |= {"allow_mixed": allow_mixed, "part": part, "engine": engine if engine != "local" else None}
         check_text_options({**others, **options, "profile": profile}, model)
         return load_and_score(texts, model, config, devices, wanted_signals)
     if not paths:
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
 
+    hiring = choose_engine(engine, address, workers, gpus_per_worker, cpus_per_worker, needed=True)
+    check_engine_options(hiring, part, limit, devices)
     task = None if part is None else parse_part(part)
     if task is not None:
         check_share_options(paths, limit, restart)
@@ -182,32 +201,40 @@ def score(
     opened.reserve(*SCORE_NAMES, emptied=SCORE_FOLDERS if restart else ())
     check_apart(paths, opened.path)
     measured = profiler.measure_spans if profile else nullcontext
-    with measured() as started:
-        before = None if restart else opened.stage("score")
-        reading = choose_reading(before, options)
-        with profiler.span("corpus"):
-            read = open_corpus(spool_streams(paths, opened.path, opened.enter), **reading)
-        check_dialect_used([read], delimiter, quoting)
-        console.say("reading", read.describe())
-        check_holds_text(read)
-        names = document_columns.choose_carried(read, carry)
+    with open_pool(hiring, uses_gpu=model != NO_MODEL and device in ("auto", "cuda")) as pool:
+        with measured() as started:
+            before = None if restart else opened.stage("score")
+            reading = choose_reading(before, options)
+            with profiler.span("corpus"):
+                read = open_corpus(spool_streams(paths, opened.path, opened.enter), **reading)
+            check_dialect_used([read], delimiter, quoting)
+            console.say("reading", read.describe())
+            check_holds_text(read)
+            names = document_columns.choose_carried(read, carry)
 
-        request = describe_request(model, config, reading)
-        text_bytes = 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
-        scores = resume_scores(opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed, task)
-        settled = settle_config(config, find_settled(before, request), text_bytes)
-        if not scores.is_scored:
-            settled = measure_padding(scores.corpus, model, settled)
-        if task is None and model != NO_MODEL:
-            begin_loading()
-        reference = scores.load_reference(model, settled, devices)
-    try:
-        scores.begin(reference)
-        with measured() as watch:
-            work = scores.make_work(reference)
-            done = run_slices(*work, leftovers=[opened.path], known=scores.notes, share=scores.share)
-    finally:
-        reference.close()
+            request = describe_request(model, config, reading)
+            text_bytes = (
+                0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
+            )
+            scores = resume_scores(
+                opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed, task
+            )
+            settled = settle_config(config, find_settled(before, request), text_bytes)
+            if not scores.is_scored:
+                settled = measure_padding(scores.corpus, model, settled)
+            if task is None and model != NO_MODEL:
+                begin_loading()
+            reference = scores.load_reference(model, settled, devices, pool)
+        try:
+            scores.begin(reference)
+            with measured() as watch:
+                work = scores.make_work(reference)
+                executor = None if pool is None else PoolExecutor(pool)
+                done = run_slices(
+                    *work, leftovers=[opened.path], executor=executor, known=scores.notes, share=scores.share
+                )
+        finally:
+            reference.close()
     spent = None
     if watch is not None and started is not None:
         start = profiler.describe_start(started, LOADING)

@@ -10,9 +10,10 @@ from helpers.small_files import write_mixed, write_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.corpus import gathering, open_corpus
-from curate.corpus.gathering import Unit, gather_along, list_units, read_gathered
+from curate.corpus import open_corpus, units
+from curate.corpus.gathering import gather_along, read_gathered
 from curate.corpus.types import Source
+from curate.corpus.units import Unit, list_units
 
 
 def sources_of(sizes):
@@ -37,7 +38,7 @@ def test_units_are_files_of_a_slice_together_or_one_file(sizes, units):
 
 
 def test_a_unit_has_a_bounded_number_of_files(monkeypatch):
-    monkeypatch.setattr(gathering, "MOST_FILES", 3)
+    monkeypatch.setattr(units, "MOST_FILES", 3)
     assert list_units(sources_of([0] * 7), 100) == [Unit(0, 3), Unit(3, 6), Unit(6, 7)]
 
 

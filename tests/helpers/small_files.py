@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.corpus import gathering
+from curate.corpus import units
 from curate.rundir import parquet
 
 WORDS = ["ledger", "window", "token", "byte", "sum", "slice", "corpus", "model", "prefix", "nat", "bit", "pack"]
@@ -73,6 +73,6 @@ def one_part_a_file(monkeypatch):
     """A function that switches to the layout of earlier versions, or back."""
 
     def switch(on=True):
-        monkeypatch.setattr(gathering, "MOST_FILES", 1 if on else 1000)
+        monkeypatch.setattr(units, "MOST_FILES", 1 if on else 1000)
 
     return switch

@@ -10,7 +10,7 @@ from helpers.runs import make_run, write_lines
 
 from curate.rundir.document_columns import carry_columns
 
-HEAVY = {"torch", "transformers", "duckdb", "datasets", "numpy", "pyarrow", "tokenizers", "scipy"}
+HEAVY = {"torch", "transformers", "duckdb", "datasets", "numpy", "pyarrow", "tokenizers", "scipy", "ray"}
 PURE = (
     "errors",
     "matching/numba_kernels",
@@ -43,6 +43,14 @@ def test_help_is_instant_and_imports_nothing_heavy(code):
     code = f"import sys; {code}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert HEAVY & set(loaded) == set()
+
+
+def test_ray_is_loaded_for_its_engine_alone(tmp_path):
+    write_lines(tmp_path / "corpus.jsonl", [{"text": f"word {row}"} for row in range(4)])
+    words = f"{str(tmp_path / 'corpus.jsonl')!r}, run={str(tmp_path / 'run')!r}, model='none'"
+    code = f"import sys, curate; curate.score({words}); print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize("criteria", ["max_ppl=60", "keep='middle', within='domain', min_zlib=0.2"])

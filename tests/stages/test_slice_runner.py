@@ -12,7 +12,7 @@ from helpers.runs import write_lines
 
 import curate
 from curate.corpus import SliceMark, open_corpus
-from curate.corpus.gathering import Unit
+from curate.corpus.units import Unit
 from curate.errors import Interrupted, StorageError, TableError
 from curate.rundir import parquet
 from curate.rundir.run import parse_source

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import curate
 from curate.cli import app
-from curate.corpus import gathering
+from curate.corpus import units
 from curate.errors import CorpusError, GateError, Interrupted, TableError, UsageError
 from curate.rundir import parquet
 from curate.rundir.run import open_run
@@ -195,7 +195,7 @@ def test_run_again_replaces_and_the_same_gives_the_same_bytes(tmp_path, evals, c
 
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_hits(tmp_path, evals, monkeypatch):
-    monkeypatch.setattr(gathering, "MOST_FILES", 1)  # a part for each file
+    monkeypatch.setattr(units, "MOST_FILES", 1)  # a part for each file
     for name in "abc":
         write_lines(tmp_path / "corpus" / f"{name}.jsonl", documents())
     corpus = str(tmp_path / "corpus")

@@ -200,7 +200,7 @@ def test_a_share_without_files_is_done_at_once(tmp_path):
     assert "0 documents of 0 files scored" in done[2].render()
     told = score(tmp_path / "corpus", tmp_path / "told", part="0/3", profile=True).render()
     assert "start-up " in told and "\nprofile " in told
-    assert "1 of 3 parts get any: a file is scored by one process" in done[0].render()
+    assert "1 of 3 parts get any: small files that share a slice are scored by one process" in done[0].render()
     score(tmp_path / "corpus", tmp_path / "other", part="0/1")
     assert "get any" not in score(tmp_path / "corpus", tmp_path / "other", part="0/1").render()
     assert shares.deal_units([], 700, 2) == [[], []]

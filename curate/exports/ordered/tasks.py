@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.corpus import SliceMark, gathering
+from curate.corpus import SliceMark, units
 from curate.errors import TableError
 from curate.exports import joined_slices
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
@@ -100,7 +100,7 @@ def _group_files(
         placed = list(_place_slices(job, index, parts))
         groups = [placed[group.start : group.stop] for group in _group_slices(job, index, parts, task_bytes)]
         size = task_bytes if source.size is None or len(groups) > 1 else source.size
-        if waiting and (filled + size > task_bytes or num_files == gathering.MOST_FILES):
+        if waiting and (filled + size > task_bytes or num_files == units.MOST_FILES):
             yield waiting
             waiting, filled, num_files = [], 0, 0
         if size >= task_bytes:

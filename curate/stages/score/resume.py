@@ -10,13 +10,13 @@ import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.corpus import Corpus
 from curate.corpus.files.file_identity import identify_source
-from curate.corpus.gathering import Unit
 from curate.corpus.shares import choose_share
 from curate.corpus.slice_marks import list_origins, list_slices
+from curate.corpus.units import Unit
 from curate.errors import TableError
 from curate.reference import load
 from curate.reference.announce import announce_reference
@@ -63,7 +63,18 @@ from curate.stages.score.request import (
 from curate.stages.score.slices import ScoreWork, choose_slice_bytes
 from curate.stages.score.table import begin_scores, complete_scores, discard_scores
 from curate.stages.share_summary import ShareSummary, summarise_share
-from curate.stages.slice_runner import PartNotes, SliceRun, is_finished, list_marks, read_notes
+from curate.stages.slice_runner import (
+    PartNotes,
+    SliceRun,
+    add_pieces,
+    is_unit_finished,
+    list_marks,
+    read_notes,
+    read_notes_behind,
+)
+
+if TYPE_CHECKING:
+    from curate.runtime.work.ray_pool import RayPool
 
 TABLES = {
     "decontaminate": "decontaminate EVALS",
@@ -93,6 +104,8 @@ class ResumableScores:
     record: Mapping[str, Any] | None = None
     """What ``run.json`` says of scores that are there; None where scoring begins."""
     notes: PartNotes = field(default_factory=dict)
+    later: PartNotes = field(default_factory=dict)
+    """Of a share, the parts that are behind missing ones: of other processes, or of pieces of files."""
     uneven: bool = False
     """Whether slices are not those that ``slice_bytes`` makes."""
     restart: bool = False
@@ -130,10 +143,9 @@ class ResumableScores:
         """Whether every document has been scored, of the share if there is one."""
         if self.record is None or (self.task is None and not self.notes):
             return False
-        marks = list_marks(self.notes)
         units = [Unit(0, len(self.corpus.sources))] if self.share is None else self.share
-        sources = (source for unit in units for source in self.corpus.sources[slice(*unit)])
-        return all(is_finished(marks.get(source.name, ())) for source in sources)
+        marks = add_pieces(list_marks(self.notes), self.later, self.corpus, units)
+        return all(is_unit_finished(self.corpus, unit, marks) for unit in units)
 
     @property
     def share(self) -> list[Unit] | None:
@@ -152,19 +164,36 @@ class ResumableScores:
         """The name of the model that scored, as it was given first."""
         return str(self.identity["model"])
 
-    def load_reference(self, model: str, config: ScoringConfig, devices: str | None) -> ReferenceModel:
+    def load_reference(
+        self, model: str, config: ScoringConfig, devices: str | None, pool: "RayPool | None" = None
+    ) -> ReferenceModel:
         """Return the model, loaded and announced; one that reads nothing where every document is scored.
 
-        Raises what ``curate.reference.load`` raises, and TableError where the model is not the one that scored.
+        With ``pool`` its workers load the model, and this process does not. Raises what ``curate.reference.load``
+        raises, and TableError where the model is not the one that scored.
         """
         if self.is_scored:
             console.say("reference", f"{model}: every document is scored, so that it is not loaded")
             return NoModel()
+        if pool is not None and model != NO_MODEL:
+            from curate.reference.remote import open_remote
+
+            reference: ReferenceModel = open_remote(pool, model, config, self.admit)
+            announce_reference(reference)
+            return reference
         if self.record is not None and not self.is_of_earlier_version and model != NO_MODEL and devices is None:
             check_device(self.run, self.record, config.device)
         reference = load(model, config, devices)
         announce_reference(reference)
         return reference
+
+    def admit(self, identity: Mapping[str, Any]) -> None:
+        """Let a further worker score, whose model has this identity. Raises TableError where it is another one."""
+        assert self.record is not None
+        machine = check_identity(self.run, self.record, identity, self.allow_mixed)
+        if machine and machine not in self.mixed:
+            self.note_machine(machine)
+            self.run.amend("score", self._add_machines)
 
     def begin(self, reference: ReferenceModel) -> None:
         """Record that scoring begins or goes on with a model. Raises TableError where another one scored."""
@@ -366,6 +395,7 @@ def take_up(scores: ResumableScores, record: Mapping[str, Any]) -> None:
         message = f"the corpus of {run.path} has changed since its scoring began, so that it cannot be dealt in parts"
         raise TableError(message, f"{plain} takes it up as it is now")
     scores.notes = read_notes(run.scores, record["parts"])
+    scores.later = read_notes_behind(run.scores, scores.notes)
 
 
 def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

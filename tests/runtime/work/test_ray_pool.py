@@ -1,0 +1,222 @@
+"""A pool of Ray's workers: each item is done once more where a worker dies, and what fails is named."""
+
+import os
+import signal
+import time
+
+import pytest
+
+ray = pytest.importorskip("ray")
+
+from curate.errors import CorpusError, EngineError, UsageError  # noqa: E402
+from curate.runtime.work import ray_pool, ray_worker  # noqa: E402
+from curate.runtime.work.engines import EngineOptions, choose_engine, open_pool  # noqa: E402
+from curate.runtime.work.ray_pool import count_workers  # noqa: E402
+
+TIMEOUT = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    """One small cluster for all tests: what is connected already is used by pools."""
+    import sys
+
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    handlers = ray_pool.list_handlers()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000)
+    ray_pool.restore_handlers(handlers)
+    ray_pool.silence_ray()
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def pool():
+    with open_pool(EngineOptions(workers=2)) as opened:
+        yield opened
+
+
+def double(shared, item):
+    return shared["factor"] * item
+
+
+def note_process(folder, item):
+    (folder / f"{item}.{os.getpid()}.{time.monotonic_ns()}").touch()
+    return os.getpid()
+
+
+def kill_once(folder, item):
+    """Die at the first attempt of an item that is odd."""
+    mark = folder / f"{item}.tried"
+    if item % 2 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def always_die(folder, item):
+    with open(folder / "deaths", "a") as handle:
+        handle.write(".")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(folder, item):
+    with open(folder / "failures", "a") as handle:
+        handle.write(".")
+    raise ZeroDivisionError(f"item {item} cannot be done")
+
+
+def refuse(folder, item):
+    with open(folder / "refusals", "a") as handle:
+        handle.write(".")
+    raise CorpusError("the column is missing", "--text-field NAME")
+
+
+def advance(folder, item):
+    ray_worker.PROGRESS.advance(documents=item, tokens=10 * item, done_bytes=100)
+    if item > 1:
+        time.sleep(2.5)
+        ray_worker.PROGRESS.advance(documents=1)
+
+
+def test_items_are_done_by_several_workers_and_what_they_share_travels_once_to_each(pool, tmp_path):
+    kept = pool.keep({"factor": 3})
+    assert [each.result(TIMEOUT) for each in [pool.submit(double, kept, item) for item in range(20)]] == [
+        3 * item for item in range(20)
+    ]
+    folder = pool.keep(tmp_path)
+    processes = {each.result(TIMEOUT) for each in [pool.submit(note_process, folder, item) for item in range(20)]}
+    assert 1 <= len(processes) <= 2 and os.getpid() not in processes
+    assert len(list(tmp_path.iterdir())) == 20
+    with pool.start_workers(double, {"factor": 5}, 2) as work:
+        assert [work(item) for item in (1, 2)] == [5, 10]
+
+
+def test_a_worker_that_dies_is_replaced_and_its_item_done_again(pool, tmp_path):
+    kept = pool.keep(tmp_path)
+    futures = [pool.submit(kill_once, kept, item) for item in range(6)]
+    assert [each.result(TIMEOUT) for each in futures] == list(range(6))
+    assert pool.replaced == 3 and len(list(tmp_path.iterdir())) == 3
+
+
+def test_an_item_that_kills_every_worker_is_named_in_the_end(pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_pool, "MOST_DEATHS", 2)
+    future = pool.submit(always_die, pool.keep(tmp_path), 0)
+    with pytest.raises(EngineError, match="2 workers died over it, one after another"):
+        future.result(TIMEOUT)
+    assert (tmp_path / "deaths").read_text() == ".."
+    assert pool.submit(double, pool.keep({"factor": 2}), 4).result(TIMEOUT) == 8, "the others go on"
+
+
+def test_an_item_that_raises_is_tried_three_times_and_an_error_of_the_user_once(pool, tmp_path):
+    kept = pool.keep(tmp_path)
+    with pytest.raises(ZeroDivisionError, match="item 7 cannot be done") as failed:
+        pool.submit(fail, kept, 7).result(TIMEOUT)
+    assert (tmp_path / "failures").read_text() == "..."
+    assert any("in fail" in note for note in failed.value.__notes__), "with the traceback of the worker"
+    with pytest.raises(CorpusError, match="the column is missing") as refused:
+        pool.submit(refuse, kept, 0).result(TIMEOUT)
+    assert refused.value.hint == "--text-field NAME" and (tmp_path / "refusals").read_text() == "."
+
+
+def test_workers_say_how_far_they_are(pool, tmp_path):
+    told = []
+    pool.on_progress = lambda documents, tokens, done_bytes: told.append((documents, tokens, done_bytes))
+    kept = pool.keep(tmp_path)
+    for future in [pool.submit(advance, kept, item) for item in (1, 2)]:
+        future.result(TIMEOUT)
+    time.sleep(0.1)
+    assert [sum(each) for each in zip(*told, strict=True)] == [4, 30, 200] and pool.tokens == 30
+    assert len(told) >= 3, "the long item was asked while it ran"
+
+
+def name_process():
+    return os.getpid()
+
+
+def cannot_start():
+    raise CorpusError("no model is there", "--model NAME")
+
+
+def test_the_first_worker_says_what_it_prepared_and_its_error_is_raised(pool):
+    process = pool.open_first(name_process)
+    assert process != os.getpid()
+    with open_pool(EngineOptions(workers=1)) as other, pytest.raises(CorpusError, match="no model is there"):
+        other.open_first(cannot_start)
+
+
+def test_a_worker_that_would_work_differently_is_left_out_and_the_others_go_on(pool, tmp_path, monkeypatch):
+    warned = []
+    monkeypatch.setattr(ray_pool.console, "warn", warned.append)
+    first = pool.open_first(name_process)
+
+    def accept(process):
+        raise CorpusError(f"process {process} is of another kind")
+
+    pool.accept = accept
+    kept = pool.keep(tmp_path)
+    assert {pool.submit(note_process, kept, item).result(TIMEOUT) for item in range(4)} == {first}
+    deadline = time.monotonic() + TIMEOUT
+    while not warned and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(warned) == 1 and "is left out: process" in warned[0] and pool.count == 1
+
+
+def test_where_the_last_worker_is_left_out_every_item_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_pool, "__version__", "0.0.0")
+    with open_pool(EngineOptions(workers=1)) as pool:
+        kept = pool.keep(tmp_path)
+        for _ in range(2):
+            with pytest.raises(EngineError, match=r"curate .* is installed there, and 0\.0\.0 here"):
+                pool.submit(note_process, kept, 0).result(TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("options", "total", "gpu", "count"),
+    [
+        ({}, {"CPU": 6.0}, False, 6),
+        ({"cpus_per_worker": 4}, {"CPU": 6.0}, False, 1),
+        ({"cpus_per_worker": 8}, {"CPU": 6.0}, False, 1),
+        ({}, {"CPU": 64.0, "GPU": 8.0}, True, 8),
+        ({}, {"CPU": 64.0, "GPU": 8.0}, False, 64),
+        ({"gpus_per_worker": 0.5}, {"CPU": 64.0, "GPU": 8.0}, False, 16),
+        ({"workers": 3}, {"CPU": 64.0, "GPU": 8.0}, True, 3),
+    ],
+)
+def test_as_many_workers_as_fit_unless_the_user_says(options, total, gpu, count):
+    assert count_workers(EngineOptions(**options), total, gpu) == count
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"engine": "local", "address": "auto"}, "--address has no effect without --engine ray"),
+        ({"engine": "local", "gpus_per_worker": 1}, "--gpus-per-worker has no effect"),
+        ({"engine": "ray", "workers": 0}, "--workers must be at least 1"),
+        ({"engine": "ray", "gpus_per_worker": 2}, "--gpus-per-worker must be from 0 to 1"),
+        ({"engine": "ray", "cpus_per_worker": 0.5}, "--cpus-per-worker must be at least 1"),
+    ],
+)
+def test_options_that_an_engine_cannot_keep_are_refused(given, message):
+    with pytest.raises(UsageError, match=message):
+        choose_engine(**{"address": None, **given})
+    assert choose_engine("local", None) is None
+
+
+def test_a_cluster_that_is_not_there_is_an_error_with_the_command_that_starts_one(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    refused = RuntimeError("could not connect")
+
+    def init(**known):
+        raise refused
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(EngineError, match=r"no cluster of Ray at 10\.0\.0\.1:6379: could not connect") as caught:
+        ray_pool.connect_ray(EngineOptions(address="10.0.0.1:6379"))
+    assert "ray start --head" in caught.value.hint
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(EngineError, match="--engine ray") as caught:
+        ray_pool.connect_ray(EngineOptions())
+    assert caught.value.hint == "pip install 'curate[ray]'"

@@ -1,0 +1,163 @@
+"""``--engine ray`` on a cluster of two machines: the bytes of the plain command, whatever dies meanwhile."""
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from helpers import models, small_files
+from helpers.corpora import write_records
+
+import curate
+from curate.errors import TableError, UsageError
+from curate.runtime.work import ray_pool
+
+pytest.importorskip("ray")
+
+from helpers.ray_clusters import start_cluster
+
+MARK = ".curate-run.jsonl"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with start_cluster() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Files of all kinds, small ones, and one that is dealt in pieces."""
+    folder = tmp_path_factory.mktemp("ray") / "corpus"
+    folder.mkdir()
+    small_files.write_mixed(folder)
+    rng = random.Random(3)
+    words = ["the", "river", "ran", "past", "seven", "old", "mills", "before", "it", "met", "another", "one"]
+    rows = [{"text": " ".join(rng.choices(words, k=rng.randint(3, 30))), "domain": "made"} for _ in range(120)]
+    write_records(folder / "large.jsonl", rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(models.save(tmp_path_factory.mktemp("ray-model") / "model", "llama"))
+
+
+def read_files(run):
+    """All files of a run but the mark of what is in it, whose lines are in the order of the work."""
+    paths = [path for path in Path(run).rglob("*") if path.is_file() and path.name != MARK]
+    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
+
+
+def score(corpus, run, **options):
+    return curate.score(str(corpus), run=str(run), **{"slice_bytes": 700, "carry": "domain", **options})
+
+
+def find_workers():
+    """The processes of Ray's workers that hold an actor of curate."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if command.startswith(b"ray::RayWorker"):
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_bytes_are_those_of_the_plain_command_for_any_number_of_workers(cluster, corpus, model, tmp_path, workers):
+    plain = score(corpus, tmp_path / "plain", model=model)
+    done = score(corpus, tmp_path / "ray", model=model, engine="ray", workers=workers)
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+    assert (done.documents, done.not_scored) == (plain.documents, plain.not_scored) and done.tokens_per_second > 0
+    again = score(corpus, tmp_path / "ray", model=model, engine="ray", workers=workers)
+    assert again.documents == plain.documents and read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+
+
+def test_what_scoring_left_before_is_kept_and_the_rest_is_dealt(cluster, corpus, tmp_path):
+    score(corpus, tmp_path / "plain", model="none")
+    score(corpus, tmp_path / "ray", model="none", part="1/3")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "ray/scores").iterdir()}
+    score(corpus, tmp_path / "ray", model="none", engine="ray", workers=2)
+    assert kept and all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+
+
+def kill_beside(run, strike, times=1):
+    """Call ``strike`` in a thread each time that a few more parts are there."""
+
+    def wait():
+        parts = 0
+        for _ in range(times):
+            deadline = time.monotonic() + 60
+            while (now := len(list((run / "scores").glob("0*.parquet")))) <= parts and time.monotonic() < deadline:
+                time.sleep(0.01)
+            parts = now + 3
+            strike()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_workers_that_are_killed_change_nothing(cluster, corpus, model, tmp_path, monkeypatch, capsys):
+    warned = []
+    monkeypatch.setattr(ray_pool.console, "warn", warned.append)
+    score(corpus, tmp_path / "plain", model=model)
+
+    def kill():
+        for process in find_workers()[:1]:
+            os.kill(process, signal.SIGKILL)
+
+    thread = kill_beside(tmp_path / "ray", kill, times=3)
+    score(corpus, tmp_path / "ray", model=model, engine="ray", workers=2, pack_tokens=64)
+    thread.join()
+    assert capsys.readouterr().out == "", "Ray would say it on stdout, where the summary goes"
+    assert any("has died; what it worked on is done again" in line for line in warned)
+    assert read_scores_of(tmp_path / "ray") == read_scores_of(tmp_path / "plain")
+
+
+def read_scores_of(run):
+    """The files of the scores and of the carried columns."""
+    return {name: data for name, data in read_files(run).items() if name.startswith(("scores", "carried"))}
+
+
+def test_a_machine_that_goes_and_another_that_comes_change_nothing(cluster, corpus, model, tmp_path):
+    score(corpus, tmp_path / "plain", model=model)
+    cluster.add_machine()  # from the main thread, since Ray sets handlers of signals; it takes over
+    thread = kill_beside(tmp_path / "ray", cluster.cut_off)
+    score(corpus, tmp_path / "ray", model=model, engine="ray", workers=2)
+    thread.join()
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+
+
+def test_a_model_that_only_one_kind_of_machine_has_scored_is_not_gone_on_with_by_another(
+    cluster, corpus, model, tmp_path
+):
+    score(corpus, tmp_path / "run", model=model, part="0/3")
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    record["score"]["made_from"]["model"]["versions"]["torch"] = "1.0"
+    (tmp_path / "run/run.json").write_text(json.dumps(record))
+    with pytest.raises(TableError, match="was made on another machine"):
+        score(corpus, tmp_path / "run", model=model, engine="ray", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"part": "0/2"}, "--part and --engine ray"),
+        ({"limit": 5}, "--limit and --engine ray"),
+        ({"devices": "cpu,cpu"}, "--devices are of this machine"),
+        ({"engine": "local", "workers": 2}, "--workers has no effect without --engine ray"),
+    ],
+)
+def test_options_that_an_engine_cannot_keep_are_refused(corpus, tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
+        score(corpus, tmp_path / "run", model="none", **{"engine": "ray", **options})
