@@ -331,6 +331,11 @@ def parse_source(part: str) -> int:
     return int(part.split("-")[0].lstrip(string.ascii_letters))
 
 
+def parse_slice(part: str) -> int:
+    """Return the number of the first slice of a part in its file by its name."""
+    return int(part.split("-")[1].partition(".")[0].lstrip(string.ascii_letters))
+
+
 def _pad(number: int, width: int) -> str:
     """Return a number in at least ``width`` digits; a letter, which sorts behind digits, leads a longer one."""
     digits = f"{number:0{width}d}"

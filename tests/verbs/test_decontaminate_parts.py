@@ -15,7 +15,7 @@ from helpers.stopped_verbs import waiting_verb
 import curate
 from curate.corpus import open_corpus, shares
 from curate.errors import BusyError, GateError, TableError, UsageError
-from curate.rundir.run import name_part, parse_source
+from curate.rundir.run import name_part
 from curate.stages.decontaminate import detector, scan
 
 QUESTIONS = [
@@ -96,16 +96,12 @@ def test_shares_in_any_order_and_the_plain_command_come_to_its_own_bytes(evals, 
 
 
 def test_a_share_has_parts_of_its_own_units_alone(evals, make_run):
-    run = make_run()
+    run, expected = make_run(), set()
     sources = open_corpus([str(corpus_of(run))], slice_bytes=700).sources
-    expected = set()
     for index, units in enumerate(shares.deal_units(sources, 700, 3)):
         search(evals, run, part=f"{index}/3")
-        expected |= {number for unit in units for number in range(*unit)}
-        assert {parse_source(path.name) for path in (run / "hits").iterdir()} <= expected
-        assert {parse_source(path.name) for path in (run / "hits").iterdir()} >= {
-            unit.first for unit in units if index == 0
-        }
+        expected |= set(small_files.name_parts(corpus_of(run), units))
+        assert {path.name for path in (run / "hits").iterdir()} == expected
 
 
 @pytest.mark.parametrize("method", ["ngram", "minhash"])

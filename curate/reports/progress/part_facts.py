@@ -26,6 +26,8 @@ class PartFacts:
     """Files of which it has the end; those of a part of several follow one another."""
     next_offset: int
     """Bytes of its file before the next slice; 0 where that is unknown, as in compressed files."""
+    next_row: int = 0
+    """Rows of its file before the next slice."""
 
 
 NOTHING = PartFacts(0, 0, 0)
@@ -61,6 +63,7 @@ def read_facts(path: Path) -> PartFacts:
         note = parquet.read_metadata(path)
         marks = list_slices(note)
         documents = sum(mark.documents for mark in marks)
-        return PartFacts(documents, sum(mark.last for mark in marks), marks[-1].next_offset or 0)
+        last = marks[-1]
+        return PartFacts(documents, sum(mark.last for mark in marks), last.next_offset or 0, last.next_row)
     except (CurateError, KeyError, TypeError, ValueError, IndexError):
         return NOTHING

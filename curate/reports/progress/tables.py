@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from curate.corpus import Corpus
-from curate.corpus.gathering import Unit, list_units
-from curate.corpus.shares import deal_units
+from curate.corpus.shares import deal_units, measure_unit
+from curate.corpus.units import Unit, list_units
 from curate.errors import CurateError
 from curate.reports.progress.part_facts import PartReader
 from curate.reports.progress.unit_counts import UnitCounts, WorkDone, count_units
@@ -39,8 +39,9 @@ class PartProgress:
     num_bytes: int
     """Of its files, as stored, that are done."""
     total_bytes: int
-    files: int
-    total_files: int
+    units: int
+    """Files, runs of small files, and pieces of large ones that are done."""
+    total_units: int
     host: str | None = None
     """Of the process that works on it, or that is gone."""
     pid: int | None = None
@@ -49,10 +50,10 @@ class PartProgress:
 
     @property
     def share(self) -> float:
-        """The share that is done, 0 … 1: of the bytes, or of the files where sizes are unknown."""
+        """The share that is done, 0 … 1: of the bytes, or of the units where sizes are unknown."""
         if self.total_bytes:
             return min(1.0, self.num_bytes / self.total_bytes)
-        return self.files / self.total_files if self.total_files else 1.0
+        return self.units / self.total_units if self.total_units else 1.0
 
     def line(self) -> str:
         """Return a line of the table of parts."""
@@ -277,9 +278,8 @@ def measure_part(
 ) -> PartProgress:
     """Return how far a part of the work is; ``state`` is the claim on it."""
     done = counted.sum_units(share)
-    files = sum(unit.stop - unit.first for unit in share)
-    total = sum(source.size or 0 for unit in share for source in sources[slice(*unit[:2])])
-    has_ended, has_begun = done.files >= files, any(unit in counted.unit_to_work for unit in share)
+    total = sum(measure_unit(unit, sources, 0) for unit in share)
+    has_ended, has_begun = done.units >= len(share), any(unit in counted.unit_to_work for unit in share)
     name: PartState = "done" if has_ended else "stopped" if has_begun or state is not None else "not begun"
     name = "working" if state is not None and state.is_alive else name
     who = state if name in ("working", "stopped") else None
@@ -288,8 +288,8 @@ def measure_part(
         state=name,
         num_bytes=done.num_bytes,
         total_bytes=total,
-        files=done.files,
-        total_files=files,
+        units=done.units,
+        total_units=len(share),
         host=None if who is None else who.claim.host,
         pid=None if who is None else who.claim.writer.pid,
         silent=0.0 if who is None else round(who.silent, 1),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from curate.corpus.chat.types import select_turns
-from curate.corpus.gathering import Unit
 from curate.corpus.shares import choose_share
+from curate.corpus.units import Unit
 from curate.errors import GateError
 from curate.rundir.columns.scored_texts import open_scored_texts
 from curate.rundir.guards.mending import REQUEST

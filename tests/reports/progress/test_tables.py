@@ -15,7 +15,6 @@ from curate.reports.progress import tables
 from curate.reports.progress.part_facts import PartReader
 from curate.reports.progress.tables import PartProgress, TableProgress, read_progress
 from curate.rundir import parquet
-from curate.rundir.run import name_part
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,9 @@ def test_the_counts_are_those_of_the_parts_that_are_there(corpus, tmp_path):
         assert (table.verb, table.complete, table.working, table.parts) == ("score", False, 0, ())
         assert table.documents == sum(mark.documents for mark in marks)
         assert (table.files, table.total_files) == (len(ended), len(sources))
-        assert (table.num_bytes, table.total_bytes) == (sum(sizes[name] for name in ended), sum(sizes.values()))
+        begun = {mark.file for mark in marks}
+        assert sum(sizes[name] for name in ended) <= table.num_bytes <= sum(sizes[name] for name in begun)
+        assert table.total_bytes == sum(sizes.values())
         assert table.is_done == (index == 2)
     shown = curate.status(run=str(run)).render()
     assert f"score         {len(sources)} of {len(sources)} files, 82 documents" in shown and "(100 %)" in shown
@@ -74,42 +75,34 @@ def test_the_counts_are_those_of_the_parts_that_are_there(corpus, tmp_path):
 def test_parts_that_work_that_stopped_and_that_have_not_begun_are_told_apart(corpus, tmp_path):
     run = tmp_path / "run"
     _, dealt = deal(corpus, 4)
-    large = next(
-        number for number, units in enumerate(dealt) if any(corpus_file(corpus, unit) == "j.jsonl" for unit in units)
-    )
-    first, second, _ = (number for number in range(4) if number != large)
+    assert any(unit.pieces > 1 for share in dealt for unit in share)
+    names = [small_files.name_parts(corpus, share) for share in dealt]
+    killed = max(range(4), key=lambda number: len(names[number]))
+    first, second, _ = (number for number in range(4) if number != killed)
     score(corpus, run, part=f"{first}/4")
-    unit = next(unit for unit in dealt[large] if corpus_file(corpus, unit) == "j.jsonl")
-    kill_verb(words_of(corpus, run, f"{large}/4"), name_part(unit.first, 2))
-    working = waiting_verb(
-        words_of(corpus, run, f"{second}/4"), name_part(dealt[second][0].first, 0), tmp_path / "mark"
-    )
-    with working:
+    kill_verb(words_of(corpus, run, f"{killed}/4"), names[killed][2])
+    with waiting_verb(words_of(corpus, run, f"{second}/4"), names[second][0], tmp_path / "mark"):
         (table,) = read_progress(run).tables
         states = {part.part: part for part in table.parts}
         assert len(states) == 4 and table.working == 1
         assert states[f"{first}/4"].state == "done" and states[f"{first}/4"].share == 1
-        stopped, live = states[f"{large}/4"], states[f"{second}/4"]
+        stopped, live = states[f"{killed}/4"], states[f"{second}/4"]
         assert (stopped.state, live.state) == ("stopped", "working") and stopped.pid != live.pid
         assert 0 < stopped.share < 1 and live.num_bytes == 0
         assert sum(part.state == "not begun" for part in table.parts) == 1
-        assert sum(part.total_bytes for part in table.parts) == table.total_bytes
-        assert sum(part.num_bytes for part in table.parts) == table.num_bytes
+        assert abs(sum(part.total_bytes for part in table.parts) - table.total_bytes) < 4
+        assert abs(sum(part.num_bytes for part in table.parts) - table.num_bytes) <= 700
         found = curate.status(run=str(run))
         json.dumps(found.as_dict())
         lines = found.render().splitlines()
         assert "              4 parts: 1 stopped, 1 working, 1 not begun, 1 done" in lines
         rows = [line for line in lines if line[:13].strip() in states]
         assert [line.split()[1] for line in rows] == ["stopped", "working"] and f"pid {stopped.pid} on " in rows[0]
-    with waiting_verb(words_of(corpus, run, f"{large}/4"), name_part(unit.first, 3), tmp_path / "again"):
+    with waiting_verb(words_of(corpus, run, f"{killed}/4"), names[killed][3], tmp_path / "again"):
         again = next(part for part in read_progress(run).tables[0].parts if part.part == stopped.part)
         assert again.state == "working" and again.pid != stopped.pid and again.share > stopped.share
     (table,) = read_progress(run).tables
     assert all(part.state != "stopped" for part in table.parts)
-
-
-def corpus_file(corpus, unit):
-    return deal(corpus, 1)[0][unit.first].name
 
 
 def test_hits_of_a_corpus_that_was_not_scored_are_all_that_is_told(corpus, evals, tmp_path):

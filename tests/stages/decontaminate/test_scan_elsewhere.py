@@ -10,7 +10,7 @@ import pytest
 from helpers import small_files
 
 import curate
-from curate.corpus.gathering import list_units
+from curate.corpus.units import list_units
 from curate.errors import CorpusError
 from curate.rundir import parquet
 from curate.runtime.console import Progress
