@@ -9,5 +9,6 @@
 # One task of an array: it scores its share of the files. A task that is killed or preempted is queued again, and goes on.
 set -euo pipefail
 : "${CORPUS:=/shared/corpus}" "${RUN:=/shared/run}" "${MODEL:=builtin}"
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
 
-curate score "$CORPUS" --run "$RUN" --model "$MODEL" --part auto
+srun curate score "$CORPUS" --run "$RUN" --model "$MODEL" --part auto

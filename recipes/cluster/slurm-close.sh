@@ -7,6 +7,7 @@
 # score only the scores, with hits only the hits.
 set -uo pipefail
 : "${CORPUS:=/shared/corpus}" "${EVALS:=/shared/evals}" "${RUN:=/shared/run}" "${MODEL:=builtin}" "${WAIT:=60}"
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
 
 complete() {  # 3: done, some rows could not be read. A task that was lost counts as alive for ten minutes.
     local code=0
@@ -19,6 +20,6 @@ complete() {  # 3: done, some rows could not be read. A task that was lost count
 }
 
 case "${1:-score}" in
-    score) complete curate score "$CORPUS" --run "$RUN" --model "$MODEL" ;;
-    hits) complete curate decontaminate "$EVALS" --run "$RUN" ;;
+    score) complete srun curate score "$CORPUS" --run "$RUN" --model "$MODEL" ;;
+    hits) complete srun curate decontaminate "$EVALS" --run "$RUN" ;;
 esac

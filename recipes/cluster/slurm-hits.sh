@@ -8,5 +8,6 @@
 # One task of an array: it searches its share of the scored corpus for eval items. No GPU is needed.
 set -euo pipefail
 : "${EVALS:=/shared/evals}" "${RUN:=/shared/run}"
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
 
-curate decontaminate "$EVALS" --run "$RUN" --part auto
+srun curate decontaminate "$EVALS" --run "$RUN" --part auto
