@@ -10,7 +10,7 @@ import time
 
 import pytest
 from helpers import small_files
-from helpers.stopped_verbs import waiting_verb
+from helpers.stopped_verbs import kill_verb, waiting_verb
 
 import curate
 from curate.corpus import open_corpus, shares
@@ -125,6 +125,16 @@ def test_the_plain_command_searches_what_no_share_did(evals, make_run):
     assert any("decontaminate" in line for line in found.stale)
     search(evals, dealt)
     assert read_tables(dealt) == read_tables(plain)
+
+
+def test_parts_go_on_with_what_a_killed_plain_command_left(evals, make_run):
+    plain, dealt = make_run("plain"), make_run("dealt")
+    search(evals, plain)
+    words = ["decontaminate", evals, "--run", str(dealt), "--canaries", "3", "--workers", "1"]
+    kill_verb(words, sorted(path.name for path in (plain / "hits").iterdir())[9])
+    resumed = [search(evals, dealt, part=f"{index}/2").resumed for index in range(2)]
+    search(evals, dealt)
+    assert sum(resumed) > 0 and read_tables(dealt) == read_tables(plain)
 
 
 def start(evals, run, part):

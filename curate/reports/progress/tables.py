@@ -11,7 +11,7 @@ from curate.corpus.shares import deal_units, measure_unit
 from curate.corpus.units import Unit, list_units
 from curate.errors import CurateError
 from curate.reports.progress.part_facts import PartReader
-from curate.reports.progress.unit_counts import UnitCounts, WorkDone, count_units
+from curate.reports.progress.unit_counts import CountedWork, UnitCounts, count_units
 from curate.rundir import parquet
 from curate.rundir.guards.claims import PART
 from curate.rundir.run import read_record
@@ -261,11 +261,11 @@ def parse_task(state: ClaimState) -> tuple[int, int] | None:
     return None if found is None else (int(found[2]), int(found[3]))
 
 
-def count_documents(paths: Sequence[Path], reader: PartReader) -> WorkDone:
+def count_documents(paths: Sequence[Path], reader: PartReader) -> CountedWork:
     """Return the documents of some parts of a corpus that cannot be looked at."""
     reader.read(paths)
     known = [reader.facts[path].documents for path in paths if path in reader.facts]
-    return WorkDone(documents=sum(known) * len(paths) / max(1, len(known)))
+    return CountedWork(documents=sum(known) * len(paths) / max(1, len(known)))
 
 
 def measure_part(

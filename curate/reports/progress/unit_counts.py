@@ -22,7 +22,7 @@ LARGE = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class WorkDone:
+class CountedWork:
     """Finished work, of a unit, a share or a corpus."""
 
     files: int = 0
@@ -46,13 +46,13 @@ class WorkDone:
 class UnitCounts:
     """The work that is done of each unit of a corpus, and of each piece of one, that has begun."""
 
-    unit_to_work: Mapping[Unit, WorkDone]
+    unit_to_work: Mapping[Unit, CountedWork]
     is_estimated: bool
     """Whether some of it is told by the names of parts alone."""
 
-    def sum_units(self, units: Iterable[Unit]) -> WorkDone:
+    def sum_units(self, units: Iterable[Unit]) -> CountedWork:
         """Return the work that is done of some units, or pieces of units."""
-        return sum((self.unit_to_work[unit] for unit in units if unit in self.unit_to_work), WorkDone())
+        return sum((self.unit_to_work[unit] for unit in units if unit in self.unit_to_work), CountedWork())
 
 
 def count_units(
@@ -81,11 +81,11 @@ def count_units(
     reader.read(unknown)
     known = [reader.facts[path] for path in begun if path in reader.facts]
     mean = sum(facts.documents for facts in known) / max(1, len(known))
-    unit_to_work: dict[Unit, WorkDone] = {}
+    unit_to_work: dict[Unit, CountedWork] = {}
     for unit, of_unit in unit_to_paths.items():
         documents = sum(reader.facts[path].documents if path in reader.facts else mean for path in of_unit)
         work = count_unit(sources, unit, of_unit, reader, unit in fronts, firsts.get(unit.first))
-        unit_to_work[unit] = work + WorkDone(documents=documents)
+        unit_to_work[unit] = work + CountedWork(documents=documents)
     for piece in pieces:
         of_file = unit_to_paths.get(Unit(piece.first, piece.stop), [])
         of_piece = count_piece(sources[piece.first], piece, of_file, reader) if of_file else None
@@ -120,7 +120,7 @@ def count_unit(
     reader: PartReader,
     is_front: bool,
     piece: Unit | None,
-) -> WorkDone:
+) -> CountedWork:
     """Return the work that is done of a unit by its parts, but for the documents.
 
     Where its parts are not all known, a unit is taken for done, and one that is the last of a share that has begun for
@@ -130,7 +130,7 @@ def count_unit(
     files = sources[unit.first : unit.stop]
     sizes = [source.size or 0 for source in files]
     if len(facts) < len(paths) and not is_front:
-        return WorkDone(len(sizes), sum(sizes), units=1)
+        return CountedWork(len(sizes), sum(sizes), units=1)
     if len(sizes) == 1:
         last = facts.get(paths[-1], NOTHING)
         highest = parse_slice(paths[-1].name) + 1
@@ -138,9 +138,9 @@ def count_unit(
         end = find_end(last, files[0], total)
         num_bytes = sizes[0] * end * len(paths) // (max(1, total) * highest)
         is_done = bool(last.files) and len(paths) == highest
-        return WorkDone(int(is_done), min(num_bytes, sizes[0]), units=int(is_done))
+        return CountedWork(int(is_done), min(num_bytes, sizes[0]), units=int(is_done))
     done = _count_gathered(unit, paths, facts)
-    return WorkDone(len(done), sum(sizes[number] for number in done), units=int(len(done) == len(sizes)))
+    return CountedWork(len(done), sum(sizes[number] for number in done), units=int(len(done) == len(sizes)))
 
 
 def _count_gathered(unit: Unit, paths: Sequence[Path], facts: Mapping[Path, PartFacts]) -> set[int]:
@@ -163,7 +163,7 @@ def find_end(facts: PartFacts, source: Source, total: int) -> int:
     return min(total, facts.next_row if source.format == "parquet" else facts.next_offset)
 
 
-def count_piece(source: Source, piece: Unit, paths: Sequence[Path], reader: PartReader) -> WorkDone | None:
+def count_piece(source: Source, piece: Unit, paths: Sequence[Path], reader: PartReader) -> CountedWork | None:
     """Return the work that is done of a piece of a file by the parts of the file; None where it has not begun.
 
     A piece counts as done where no slice of the usual size is left: the slice that crosses its end is of the next.
@@ -184,4 +184,4 @@ def count_piece(source: Source, piece: Unit, paths: Sequence[Path], reader: Part
     done = min(stop - begin, count * usual)
     is_done = stop - begin - done < LARGE * (usual if not last.files else piece.total / max(1, highest))
     size = measure_unit(piece, [source] * (piece.first + 1), 0)
-    return WorkDone(0, size if is_done else int(size * done / (stop - begin)), units=int(is_done))
+    return CountedWork(0, size if is_done else int(size * done / (stop - begin)), units=int(is_done))

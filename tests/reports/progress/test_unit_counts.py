@@ -9,7 +9,7 @@ from curate.corpus.shares import deal_units
 from curate.corpus.types import Source
 from curate.corpus.units import list_units
 from curate.reports.progress.part_facts import NOTHING, PartFacts, PartReader, read_facts
-from curate.reports.progress.unit_counts import WorkDone, count_units
+from curate.reports.progress.unit_counts import CountedWork, count_units
 from curate.rundir.run import name_part
 
 SLICE = 1000
@@ -27,12 +27,12 @@ def write_unit(sources, unit, draw, name_to_facts, most=None):
     if unit.stop - unit.first > 1:
         middle = draw.randrange(unit.first + 1, unit.stop)
         pieces = [(unit.first, middle), (middle, unit.stop)]
-        done = WorkDone()
+        done = CountedWork()
         for first, stop in pieces[:most]:
             facts = PartFacts(draw.randrange(1, 50), stop - first, 0)
             name_to_facts[name_part(first, 0)] = facts
-            done += WorkDone(stop - first, sum(source.size for source in sources[first:stop]), facts.documents)
-        return done + WorkDone(units=int(most is None or most > 1))
+            done += CountedWork(stop - first, sum(source.size for source in sources[first:stop]), facts.documents)
+        return done + CountedWork(units=int(most is None or most > 1))
     size = sources[unit.first].size
     ends = [min(size, end) for end in range(SLICE, size + SLICE, SLICE)]
     mine = [number for number, end in enumerate(ends) if (end - 1) * unit.pieces // size == unit.piece]
@@ -44,7 +44,7 @@ def write_unit(sources, unit, draw, name_to_facts, most=None):
         documents += facts.documents
         num_bytes += ends[number] - number * SLICE
     is_done = len(mine[:most]) == len(mine)
-    return WorkDone(int(is_done and unit.pieces == 1), num_bytes, documents, int(is_done))
+    return CountedWork(int(is_done and unit.pieces == 1), num_bytes, documents, int(is_done))
 
 
 def make_reader(truth, at_once):
@@ -81,7 +81,7 @@ def test_units_are_counted_exactly_by_names_too_and_pieces_of_large_files_to_a_s
     assert not exact.is_estimated and len(reader.facts) <= few and told.is_estimated == (len(paths) > few)
     for share in shares:
         for unit in share:
-            expected = unit_to_work.get(unit, WorkDone())
+            expected = unit_to_work.get(unit, CountedWork())
             counted, by_name = exact.sum_units([unit]), told.sum_units([unit])
             if unit.pieces == 1:
                 assert counted == expected
@@ -96,7 +96,7 @@ def test_units_are_counted_exactly_by_names_too_and_pieces_of_large_files_to_a_s
     whole = [unit for unit in units if unit.first in dealt]
     sure, named = exact.sum_units(whole), told.sum_units(whole)
     expected = sum(
-        (unit_to_work[u] for share in shares for u in share if u in unit_to_work and u.pieces > 1), WorkDone()
+        (unit_to_work[u] for share in shares for u in share if u in unit_to_work and u.pieces > 1), CountedWork()
     )
     assert abs(sure.num_bytes - expected.num_bytes) <= len(dealt) * SLICE and sure.documents == expected.documents
     assert (named.files, named.num_bytes) == (sure.files, sure.num_bytes)
