@@ -7,6 +7,7 @@ from typing import Any
 
 from curate.corpus import Corpus
 from curate.errors import CurateError, DamageError, TableError
+from curate.reports.progress.tables import RunProgress, read_progress
 from curate.rundir import decision_table, parquet, placements, scores_view, sql
 from curate.rundir.guards.claims import describe_writing
 from curate.rundir.run import Run, hint_changed_corpus, spell_first_score_command, spell_score_command
@@ -88,12 +89,16 @@ class Funnel:
     """The parameters of the order; None where there is none that may be used."""
     writing: tuple[str, ...] = ()
     """One sentence for each verb that is writing in the run now: its tables are as they were, or in the making."""
+    progress: RunProgress | None = None
+    """How far the tables are that are in the making; None where none is."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def render(self) -> str:
-        return "\n".join([*self._counts(), *self.also, *self.aside.lines(), *self._places(), *self._notes()])
+        progress = [] if self.progress is None else self.progress.lines()
+        counts = [*self._counts(), *self.also, *self.aside.lines(), *self._places()]
+        return "\n".join([*counts, *progress, *self._notes()])
 
     def _places(self) -> list[str]:
         """Return the lines of the buckets and of the order."""
@@ -207,7 +212,14 @@ def read_funnel(run: Run) -> Funnel:
         buckets=None if buckets is None else buckets["counts"].get("buckets", {}),
         order=None if order is None else order["parameters"],
         writing=describe_writing(run.path),
+        progress=find_progress(run),
     )
+
+
+def find_progress(run: Run) -> RunProgress | None:
+    """Return how far the tables of a run are that are in the making; None where none is."""
+    progress = read_progress(run.path)
+    return progress if progress.tables else None
 
 
 def describe_several_reasons(run: Run, rejections: Rejections, filtered: bool) -> list[str]:

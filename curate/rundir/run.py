@@ -68,6 +68,10 @@ class Run:
     checked: dict[str, str] = field(default_factory=dict, compare=False)
     """The tables whose files were compared with their manifests, with the fingerprints of these."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out the claim, which is the process's that made it: a copy in another one works under it."""
+        return Run, (self.path, self.record, None, self.warned, self.reserved, self.checked)
+
     @property
     def scores(self) -> Path:
         return self.path / "scores"
@@ -325,6 +329,11 @@ def name_part(source: int, number: int) -> str:
 def parse_source(part: str) -> int:
     """Return the index of the first file of a part by its name."""
     return int(part.split("-")[0].lstrip(string.ascii_letters))
+
+
+def parse_slice(part: str) -> int:
+    """Return the number of the first slice of a part in its file by its name."""
+    return int(part.split("-")[1].partition(".")[0].lstrip(string.ascii_letters))
 
 
 def _pad(number: int, width: int) -> str:

@@ -3,7 +3,7 @@
 It cannot silently do nothing: no eval item, no document, or a planted item that is not found is an error.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from curate.runtime.options import (
     DelimiterOption,
     IdFieldOption,
     OnErrorOption,
+    PartOption,
     QuotingOption,
     RestartOption,
     RunOption,
@@ -30,12 +31,17 @@ from curate.stages.decontaminate.options import (
     Variants,
     check_action,
     check_canaries_and_workers,
+    check_dealt,
     check_matchable,
     check_not_in_corpus,
     describe_sets,
     open_export,
+    parse_part_option,
 )
 from curate.stages.decontaminate.summary import DecontaminationSummary
+
+if TYPE_CHECKING:
+    from curate.stages.share_summary import ShareSummary
 
 
 @verb_function()
@@ -76,7 +82,8 @@ def decontaminate(
     quoting: QuotingOption = "auto",
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
-) -> DecontaminationSummary:
+    part: PartOption = None,
+) -> "DecontaminationSummary | ShareSummary":
     """Find the documents that contain items of eval sets, and return the hits by set with the recall that was measured.
 
     Replaces the hits of the run. Every call first plants eval items in copies of some documents and searches for them.
@@ -85,8 +92,13 @@ def decontaminate(
     document that has an item with other numbers, and no item itself, is a variant: it is listed apart and kept, or
     dropped with ``--variants drop``.
 
+    With ``part``, as in 2/64, only that share of the files is searched, beside other processes that search others for
+    the same run; ``auto`` reads it from the environment of a job array. The first of them measures the recall before
+    anything is searched. The plain command afterwards searches nothing again, measures, and completes the hits.
+
     Raises UsageError for options or columns that do not fit, GateError where an eval set has no items, the corpus no
-    documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one.
+    documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one, or where its
+    parts are made from something else.
     """
     from dataclasses import replace
 
@@ -104,14 +116,16 @@ def decontaminate(
     from curate.stages.decontaminate.scan import DecontaminationJob
 
     check_canaries_and_workers(canaries, workers)
-    opened = open_run(run, create=True) if verify else open_claimed(run, "decontaminate", create=True)
+    others = {"verify": verify, "report": report, "fail_on_hit": fail_on_hit}
+    task = parse_part_option(part, as_list(corpus), restart, others)
+    opened = open_run(run, create=True) if verify else open_claimed(run, "decontaminate", create=True, part=task)
     page = expand_home(report) if report else opened.path / "contamination.html"
     locked = expand_home(lock) if lock else opened.path / "evals.lock"
     if not verify:
         check_output_page(page, "--report")
         check_output_file(locked)
         in_run = [default for default, given in (("contamination.html", report), ("evals.lock", lock)) if not given]
-        opened.reserve(*HITS_NAMES, *in_run, emptied=("hits",))
+        opened.reserve(*HITS_NAMES, *in_run, emptied=("hits",) if task is None else ())
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
     options |= {"delimiter": delimiter, "quoting": quoting}
     if verify:
@@ -119,6 +133,7 @@ def decontaminate(
     else:
         read = choose_run_corpus(opened, as_list(corpus), "decontaminate", **options)
     check_dialect_used([read], delimiter, quoting)
+    check_dealt(read, task)
     console.say("reading", read.describe())
     check_action(action, read)
     sets = evalsets.open_evals(as_list(evals), evalsets.parse_fields(eval_fields), locked if lock else None)
@@ -133,8 +148,11 @@ def decontaminate(
     if not verify:
         opened.enter()
     job = job.adapt()
-    recall = job.measure(canaries, seed, write=not verify)
     threads = workers or count_cores()
+    if task is not None:
+        job.prove(canaries, seed)
+        return job.scan_share(task, threads)
+    recall = job.measure(canaries, seed, write=not verify)
     if verify:
         return job.verify(threads, recall, notes)
     tally, seconds = job.scan(threads, restart)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.corpus import units
+from curate.corpus import gathering, open_corpus, units
 from curate.rundir import parquet
+from curate.rundir.run import name_part
 
 WORDS = ["ledger", "window", "token", "byte", "sum", "slice", "corpus", "model", "prefix", "nat", "bit", "pack"]
 COLUMNS = {"json": ["domain", "n"], "csv": ["domain", "n"]}
@@ -66,6 +67,14 @@ def list_bytes(run: Path) -> dict[str, bytes]:
 
 def list_parts(run: Path, table: str = "scores") -> list[str]:
     return [path.name for path in parquet.list_parts(Path(run) / table)]
+
+
+def name_parts(folder: Path, share) -> list[str]:
+    """The names of the parts of some units of a folder in slices of 700 bytes, in order."""
+    opened = open_corpus([str(folder)], slice_bytes=700)
+    numbers = {source.name: number for number, source in enumerate(opened.sources)}
+    marks = (documents.marks[0] for documents in gathering.read_gathered(opened, units=share))
+    return [name_part(numbers[mark.file], mark.number) for mark in marks]
 
 
 @pytest.fixture

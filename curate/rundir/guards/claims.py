@@ -52,7 +52,7 @@ USES = {
 }
 """What each verb does to a run."""
 
-PART = re.compile(r"([^/]+)/(\d+)-of-(\d+)\.[0-9a-f]+")
+PART = re.compile(r"(.+)/(\d+)-of-(\d+)\.[0-9a-f]+")
 """What ``open_claimed`` claims of a table for a part of it."""
 SHOWN = 8
 """Parts that are named in a sentence."""

@@ -345,12 +345,27 @@ def _measure_silence(path: Path, clock: float) -> float:
         return 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimState:
+    """The claim of another holder as a look at it finds it."""
+
+    claim: Claim
+    silent: float
+    """Seconds since its last sign of life."""
+    is_alive: bool
+
+
 def list_writing(folder: Path) -> list[tuple[Claim, float]]:
     """Return the claims of other holders that live and write in a folder, with the seconds since their last sign.
 
     Nothing is changed, so that this works in a folder that may not be written.
     """
-    found, current = [], _scope.get()
+    return [(each.claim, each.silent) for each in list_writers(folder) if each.is_alive]
+
+
+def list_writers(folder: Path) -> list[ClaimState]:
+    """Return the claims of other holders that write in a folder, those of the dead too. Nothing is changed."""
+    current = _scope.get()
     claims = [each for each in list_claims(folder) if each[1].writes]
     if not claims:
         return []
@@ -360,12 +375,13 @@ def list_writing(folder: Path) -> list[tuple[Claim, float]]:
         clock = time.time()
     with _registry:
         ours = {held.claim.token: held.holder for held in _held}
+    states = []
     for path, claim in claims:
         silent = _measure_silence(path, clock)
         is_own = claim.token in ours and current is not None and current.is_within(ours[claim.token])
-        if not is_own and not is_dead(claim, silent):
-            found.append((claim, silent))
-    return found
+        if not is_own:
+            states.append(ClaimState(claim, silent, not is_dead(claim, silent)))
+    return states
 
 
 def explain_conflict(folder: Path, other: Claim, word: str, resource: str, silent: float) -> BusyError:

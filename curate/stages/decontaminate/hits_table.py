@@ -1,4 +1,4 @@
-"""The hits of a run: written in parts, slice by slice, completed, and summed up."""
+"""The hits of a run: written in parts, slice by slice, completed, and summed up. ``hits_record`` begins them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from curate.rundir import parquet, schemas, sql
 from curate.rundir.guards import manifests
-from curate.rundir.run import Run, compute_fingerprint
+from curate.rundir.run import Run
 from curate.rundir.verdicts import reasons
+from curate.stages.decontaminate.hits_record import DEALT
 from curate.stages.decontaminate.matches import CONTAMINATED, VARIANT, Match
 from curate.stages.decontaminate.options import Action, Variants
 
@@ -60,22 +61,6 @@ class HitCounts:
         return {"counts": {name: self.counts[name] for name in COUNTED}, "sets": dict(sorted(self.sets.items()))}
 
 
-def begin_hits(run: Run, made_from: dict[str, Any], parameters: dict[str, Any], restart: bool) -> str:
-    """Return the fingerprint of the hits to make, under which parts that were made from the same are kept.
-
-    Other hits of the run, or with ``restart`` all, are removed, and new ones are recorded as not complete.
-    """
-    fingerprint = compute_fingerprint([made_from, parameters])
-    before = run.stage("decontaminate")
-    if restart or before is None or before.get("fingerprint") != fingerprint:
-        run.remove("hits")
-        record = {"complete": False, "fingerprint": fingerprint, "made_from": made_from, "parameters": parameters}
-        run.save("decontaminate", record)
-    else:
-        manifests.discard_damaged_parts(run.path, "hits", before)
-    return fingerprint
-
-
 def write_hits(path: Path, table: pa.Table, counts: HitCounts, note: Mapping[str, Any]) -> None:
     """Write the part of one slice: its hits, and in its metadata ``note`` and what was counted."""
     parquet.write_part(path, table, {**note, **counts.as_dict()})
@@ -110,6 +95,7 @@ def complete_hits(run: Run, counts: HitCounts, findings: Mapping[str, Any]) -> N
     """
     sums = counts.as_dict()
     record = {**(run.stage("decontaminate") or {}), "complete": True}
+    record.pop(DEALT, None)
     record |= {"counts": {**sums["counts"], "sets": sums["sets"]}, manifests.KEY: run.record_manifest("hits")}
     run.save("decontaminate", {**record, **findings})
 

@@ -9,6 +9,7 @@ from curate.errors import GateError, UsageError
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus
+    from curate.runtime.work.array_tasks import ArrayTask
     from curate.stages.decontaminate.detector import Detector
     from curate.stages.decontaminate.evalsets import EvalSet
 
@@ -28,6 +29,36 @@ def check_canaries_and_workers(canaries: int, workers: int | None) -> None:
         raise UsageError(f"--canaries {canaries}: at least 1 must be planted to measure the recall", "--canaries 100")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, not {workers}", "--workers 1")
+
+
+def parse_part_option(
+    part: str | None, corpus: Sequence[str], restart: bool, others: Mapping[str, object]
+) -> "ArrayTask | None":
+    """Return the task of ``--part``; None without it.
+
+    ``others`` are the values, by name, of options that say nothing of a part. Raises UsageError for them, and for what
+    else cannot hold for a part.
+    """
+    from curate.runtime.work.array_tasks import parse_part
+    from curate.stages.share_summary import check_share_options
+
+    if part is None:
+        return None
+    task = parse_part(part)
+    check_share_options(corpus, None, restart)
+    for name, value in others.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            message = f"--part and {option}: a part writes hits alone; the same command without --part is the one"
+            raise UsageError(message, f"leave {option} out here")
+    return task
+
+
+def check_dealt(corpus: "Corpus", task: "ArrayTask | None") -> None:
+    """Raise UsageError where a corpus that was scored cannot be dealt in parts."""
+    if task is not None and corpus.limit is not None:
+        message = f"--part: the corpus was scored with --limit {corpus.limit}, which counts over all files"
+        raise UsageError(message, "leave --part out")
 
 
 def check_action(action: Action, corpus: "Corpus") -> None:

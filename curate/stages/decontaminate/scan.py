@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from curate.corpus.chat.types import select_turns
+from curate.corpus.shares import choose_share
+from curate.corpus.units import Unit
 from curate.errors import GateError
 from curate.rundir.columns.scored_texts import open_scored_texts
 from curate.rundir.guards.mending import REQUEST
 from curate.rundir.run import Run, spell_first_score_command
 from curate.rundir.verdicts import overlaps
 from curate.rundir.verdicts.rejections import Rejections
-from curate.runtime import console
+from curate.runtime import calls, console
 from curate.runtime.disk import files
 from curate.runtime.work import threads
-from curate.stages.decontaminate import canaries, hits_table, solutions, surprisal, thresholds
+from curate.runtime.work.array_tasks import ArrayTask
+from curate.stages.decontaminate import canaries, hits_record, hits_table, solutions, surprisal, thresholds
 from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
 from curate.stages.decontaminate.options import Action, Method, Turns, Variants
 from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
-from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part, run_slices
+from curate.stages.share_summary import ShareSummary, summarise_share
+from curate.stages.slice_runner import Advance, ProcessedSlice, SliceRun, describe_part, run_slices
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus, Documents
@@ -167,15 +171,45 @@ class DecontaminationJob:
     def scan(self, workers: int, restart: bool) -> "tuple[HitCounts, float]":
         """Scan every slice that has no part yet, and return the counts of all slices and the seconds that it took.
 
-        The seconds are 0 where parts were there before: no speed can be derived from a part of the work.
+        The seconds are 0 where parts were there before: no speed can be derived from a part of the work. Raises
+        TableError for parts of other hits that several processes made, unless with ``restart``.
         """
-        fingerprint = hits_table.begin_hits(
-            self.run, self.made_from(), {"action": self.action, "variants": self.variants}, restart
-        )
-        scored = open_scored_texts(self.run)
-        work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
-        done = run_slices(self.corpus, work, leftovers=[self.run.path], check=check)
+        again = calls.repeat_command("decontaminate", restart=True)
+        fingerprint = hits_record.begin_hits(self.run, self.made_from(), self.parameters(), restart, again)
+        done = self.scan_units(fingerprint, workers)
         return hits_table.sum_counts(done.notes.values()), 0.0 if done.resumed else done.seconds
+
+    def scan_share(self, task: ArrayTask, workers: int) -> ShareSummary:
+        """Scan the share of a task of a job array, beside processes that scan others, and return its summary.
+
+        Raises TableError where the hits of the run are made from something else.
+        """
+        again = calls.repeat_command("decontaminate", restart=True, part=None, corpus=None)
+        slice_bytes = self.corpus.slice_bytes
+        fingerprint = hits_record.begin_share(self.run, self.made_from(), self.parameters(), slice_bytes, again)
+        share = choose_share(self.corpus, task)
+        assert share is not None
+        done = self.scan_units(fingerprint, workers, share)
+        completing = calls.repeat_command("decontaminate", part=None, corpus=None)
+        return summarise_share(str(self.run.path), self.corpus, task, share, done, "scanned", completing)
+
+    def prove(self, each: int, seed: int) -> None:
+        """Measure the recall once for all shares, before the first process records what the hits are made from.
+
+        The plain command that completes the hits measures again, and writes what it planted. Raises GateError.
+        """
+        if not hits_record.has_begun(self.run):
+            self.measure(each, seed, write=False)
+
+    def scan_units(self, fingerprint: str, workers: int, share: Sequence[Unit] | None = None) -> SliceRun:
+        """Scan the slices of some units, of all with None, that have no part yet, and return what was done."""
+        scored = open_scored_texts(self.run, self.corpus.sources)
+        work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
+        return run_slices(self.corpus, work, leftovers=[self.run.path], check=check, share=share)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what becomes of the hits; other values make them anew."""
+        return {"action": self.action, "variants": self.variants}
 
     def summarise(
         self, counts: "HitCounts", seconds: float, recall: tuple[CanaryRecall, ...], notes: tuple[str, ...]
