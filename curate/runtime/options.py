@@ -77,9 +77,6 @@ AddressOption = Annotated[
     str | None,
     typer.Option(help="Cluster of Ray: auto, HOST:6379 or ray://HOST:10001.  [default: one on this machine]"),
 ]
-EngineWorkersOption = Annotated[
-    int | None, typer.Option(help="Workers of --engine ray.  [default: as many as fit into the cluster]")
-]
 GpusOption = Annotated[
     float | None,
     typer.Option(help="GPUs of a worker of --engine ray, up to 1.  [default: 1 for a model, where there are any]"),
@@ -100,7 +97,10 @@ OnErrorOption = Annotated[
     typer.Option(help="On a row that cannot be read: record it with a reason and go on, or stop."),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
-WorkersOption = Annotated[int | None, typer.Option(help="Parallel workers on this machine.  [default: one a core]")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(help="Parallel workers.  [default: one a core; of --engine ray as many as fit into the cluster]"),
+]
 MemoryLimitOption = Annotated[str | None, typer.Option(help=f"{MEMORY_HELP}  [default: {DEFAULT_MEMORY}]")]
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Discard what an earlier call of this verb left, and start over.")

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from curate.corpus import Corpus
 from curate.corpus.shares import deal_units
 from curate.corpus.slice_marks import list_slices
-from curate.corpus.types import SliceMark, Source
-from curate.corpus.units import Unit, is_gapless
+from curate.corpus.types import Source
+from curate.corpus.units import Unit
 from curate.errors import UsageError
 from curate.runtime.numbers import count_noun
+from curate.runtime.text import command
 from curate.runtime.work import profiler
 from curate.runtime.work.array_tasks import ArrayTask
 from curate.stages.slice_runner import SliceRun
@@ -31,9 +33,6 @@ class ShareSummary:
     """Documents of these files, with those that could not be read."""
     resumed: int
     """Those of them that were done before."""
-    files_finished: int
-    """Files of the whole corpus that are done to their ends by now."""
-    files_in_all: int
     units: int
     """What is dealt, in all: files, pieces of large ones, and runs of small ones that share a slice."""
     seconds: float
@@ -56,7 +55,6 @@ class ShareSummary:
         done = f"{count_noun(self.documents, 'document')} of {files} {self.done}{before}"
         lines = [
             f"part {self.part}  {done}   {format_clock(self.seconds)}",
-            f"corpus    {self.files_finished:,} of {count_noun(self.files_in_all, 'file')} {self.done} to the end",
         ]
         count = int(self.part.partition("/")[2])
         if self.units < count:
@@ -67,7 +65,13 @@ class ShareSummary:
             )
         if self.profile is not None:
             lines += profiler.render_profile(self.profile)
-        return "\n".join([*lines, "", f"next: {self.completing}     completes it when every part is done"])
+        commands = {self.completing: "completes it when every part is done"}
+        commands |= {command("status --watch", Path(self.run)): "shows how far the others are"}
+        width = max(map(len, commands))
+        lines += ["", *(f"{typed:<{width}}  {what}" for typed, what in commands.items())]
+        lines[-2] = f"next: {lines[-2]}"
+        lines[-1] = f"      {lines[-1]}"
+        return "\n".join(lines)
 
 
 def check_share_options(paths: Sequence[str], limit: int | None, restart: bool) -> None:
@@ -106,18 +110,7 @@ def summarise_share(
         files=len(name_to_units),
         documents=documents,
         resumed=documents - done.documents,
-        files_finished=count_finished_files(marks),
-        files_in_all=len(corpus.sources),
         units=sum(map(len, deal_units(corpus.sources, corpus.slice_bytes, task.count))),
         seconds=done.seconds,
         completing=completing,
     )
-
-
-def count_finished_files(marks: Sequence[SliceMark]) -> int:
-    """Return the files of which some slices, in any order, are all."""
-    name_to_marks: dict[str, list[SliceMark]] = {}
-    for mark in marks:
-        name_to_marks.setdefault(mark.file, []).append(mark)
-    ordered = (sorted(of_file, key=lambda mark: mark.number) for of_file in name_to_marks.values())
-    return sum(is_gapless(of_file) and of_file[-1].last for of_file in ordered)

@@ -16,6 +16,7 @@ of score a model, which another process has loaded for itself (``reference/remot
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,13 +32,16 @@ from curate.corpus.types import Source
 from curate.corpus.units import Unit, find_entries, list_units
 from curate.errors import Interrupted, TableError
 from curate.rundir import parquet
-from curate.rundir.run import name_part
+from curate.rundir.run import name_part, parse_source
 from curate.runtime import console
 from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.work import profiler
 from curate.runtime.work.threads import BackgroundWriter
 
 Result = TypeVar("Result")
+
+PART = re.compile(r"[a-z]*\d+-[a-z]*\d+\.parquet")
+"""The names of parts (``name_part``)."""
 
 PartNotes = Mapping[Path, Mapping[str, Any]]
 """The metadata of parts by their paths, in the order of the corpus."""
@@ -198,21 +202,21 @@ def run_slices(
 
     ``leftovers`` are further folders in which a killed writer may have left temporary files. The metadata of each part
     are read once, those in ``known`` not again. ``check`` is called with each slice that is read, in order. ``share``
-    are the units to work on, None all of them: other processes may work on others in the same folder. Raises
-    Interrupted after Ctrl-C, when the parts that are complete stay; TableError for a foreign part, or where the parts
-    are not those of the corpus in the end; what the corpus and the work raise.
+    are the units to work on, None all of them: other processes may work on others in the same folder, whose parts are
+    not looked at. Raises Interrupted after Ctrl-C, when the parts that are complete stay; TableError for a foreign
+    part, or where the parts are not those of the corpus in the end; what the corpus and the work raise.
     """
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
         sweep_leftovers(folder)
-    parquet.discard_damaged(path for path in parquet.list_parts(work.folder) if path not in known)
-    before = read_notes(work.folder, work.fingerprint, known)
+    parquet.discard_damaged(path for path in list_own_parts(work.folder, share) if path not in known)
+    before = read_notes(work.folder, work.fingerprint, known, share)
     done = list_marks(before)
     resumed = sum_documents(before)
     if resumed:
         console.say("resuming", f"{resumed:,} documents are {work.done} already")
     every = list_units(corpus.sources, corpus.slice_bytes) if share is None else share
-    later = {} if corpus.limit is not None else read_notes_behind(work.folder, before)
+    later = {} if corpus.limit is not None else read_notes_behind(work.folder, before, share)
     marks = add_pieces(done, later, corpus, every)
     units = [unit for unit in every if not is_unit_finished(corpus, unit, marks)]
     whole = [source for unit in every if unit.pieces == 1 for source in unit.list_sources(corpus)]
@@ -225,12 +229,12 @@ def run_slices(
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; complete parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
-        notes = read_notes(work.folder, work.fingerprint, before)
+        notes = read_notes(work.folder, work.fingerprint, before, share)
         check_finished(whole, work.folder, notes)
         if share is None:
             check_no_stray(work.folder, notes)
         else:
-            notes |= read_notes_behind(work.folder, notes)
+            notes |= read_notes_behind(work.folder, notes, share)
         return SliceRun(progress.seconds, resumed, documents, notes)
 
 
@@ -299,13 +303,28 @@ def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:
     return {"made_from": work.fingerprint, **describe_slices(documents.marks)}
 
 
-def read_notes(folder: Path, fingerprint: str, known: PartNotes = NO_NOTES) -> dict[Path, Mapping[str, Any]]:
+def list_own_parts(folder: Path, share: Sequence[Unit] | None) -> list[Path]:
+    """Return the parts of a folder that are of the files of a share, all parts with None, in the order of the corpus.
+
+    Small files share a part that has the number of the first of them, so that those of a unit are numbered in it.
+    """
+    paths = parquet.list_parts(folder)
+    if share is None:
+        return paths
+    own = {index for unit in share for index in range(unit.first, unit.stop)}
+    return [path for path in paths if PART.fullmatch(path.name) and parse_source(path.name) in own]
+
+
+def read_notes(
+    folder: Path, fingerprint: str, known: PartNotes = NO_NOTES, share: Sequence[Unit] | None = None
+) -> dict[Path, Mapping[str, Any]]:
     """Return the metadata of the parts that follow one another from the first slice of each file on.
 
-    The parts in ``known`` are not read again. A part behind a gap, or one that was cut elsewhere than where the part
-    before it ends, is left out. Raises TableError for a part with another fingerprint.
+    The parts in ``known`` are not read again, and with ``share`` those of other files neither. A part behind a gap, or
+    one that was cut elsewhere than where the part before it ends, is left out. Raises TableError for a part with
+    another fingerprint.
     """
-    every = {path: known.get(path) or parquet.read_metadata(path) for path in parquet.list_parts(folder)}
+    every = {path: known.get(path) or parquet.read_metadata(path) for path in list_own_parts(folder, share)}
     return check_notes(every, fingerprint)
 
 
@@ -327,12 +346,15 @@ def check_notes(every: PartNotes, fingerprint: str, behind: SliceMark | None = N
     return notes
 
 
-def read_notes_behind(folder: Path, notes: PartNotes) -> dict[Path, Mapping[str, Any]]:
+def read_notes_behind(
+    folder: Path, notes: PartNotes, share: Sequence[Unit] | None = None
+) -> dict[Path, Mapping[str, Any]]:
     """Return the metadata of the parts of a folder that are not in ``notes``, which are behind one that is missing.
 
+    With ``share`` only those of its files.
     A file that shares its part with others has no slice behind that, so that these are parts of one slice.
     """
-    later = {path: parquet.read_metadata(path) for path in parquet.list_parts(folder) if path not in notes}
+    later = {path: parquet.read_metadata(path) for path in list_own_parts(folder, share) if path not in notes}
     return {path: note for path, note in later.items() if len(list_slices(note)) == 1}
 
 

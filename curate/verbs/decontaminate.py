@@ -9,8 +9,11 @@ import typer
 
 from curate.runtime.options import (
     COMMAS,
+    AddressOption,
     CorpusOption,
+    CpusOption,
     DelimiterOption,
+    EngineOption,
     IdFieldOption,
     OnErrorOption,
     PartOption,
@@ -83,6 +86,9 @@ def decontaminate(
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
     part: PartOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus_per_worker: CpusOption = None,
 ) -> "DecontaminationSummary | ShareSummary":
     """Find the documents that contain items of eval sets, and return the hits by set with the recall that was measured.
 
@@ -95,6 +101,8 @@ def decontaminate(
     With ``part``, as in 2/64, only that share of the files is searched, beside other processes that search others for
     the same run; ``auto`` reads it from the environment of a job array. The first of them measures the recall before
     anything is searched. The plain command afterwards searches nothing again, measures, and completes the hits.
+
+    With ``engine="ray"`` workers in actors of Ray search the files, to the same bytes (``curate.score``).
 
     Raises UsageError for options or columns that do not fit, GateError where an eval set has no items, the corpus no
     documents, or a verbatim plant is missed, and TableError where the run knows no corpus or another one, or where its
@@ -109,13 +117,17 @@ def decontaminate(
     from curate.runtime import console
     from curate.runtime.disk.files import check_output_file, check_output_page, expand_home
     from curate.runtime.published import hide_folder
+    from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
     from curate.runtime.work.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
     from curate.stages.decontaminate.report import PAGE_HITS, write_page
     from curate.stages.decontaminate.scan import DecontaminationJob
+    from curate.stages.pool_executor import PoolExecutor
 
     check_canaries_and_workers(canaries, workers)
+    hiring = choose_engine(engine, address, workers, cpus_per_worker=cpus_per_worker)
+    refuse_with_engine(hiring, part=part, verify=verify)
     others = {"verify": verify, "report": report, "fail_on_hit": fail_on_hit}
     task = parse_part_option(part, as_list(corpus), restart, others)
     opened = open_run(run, create=True) if verify else open_claimed(run, "decontaminate", create=True, part=task)
@@ -148,14 +160,15 @@ def decontaminate(
     if not verify:
         opened.enter()
     job = job.adapt()
-    threads = workers or count_cores()
+    threads = (workers or count_cores()) if hiring is None else hiring.threads
     if task is not None:
         job.prove(canaries, seed)
         return job.scan_share(task, threads)
     recall = job.measure(canaries, seed, write=not verify)
     if verify:
         return job.verify(threads, recall, notes)
-    tally, seconds = job.scan(threads, restart)
+    with open_pool(hiring) as pool:
+        tally, seconds = job.scan(threads, restart, None if pool is None else PoolExecutor(pool))
     evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))

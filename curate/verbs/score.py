@@ -18,7 +18,6 @@ from curate.runtime.options import (
     DeviceOption,
     DtypeOption,
     EngineOption,
-    EngineWorkersOption,
     ExactOption,
     GpusOption,
     IdFieldOption,
@@ -37,6 +36,7 @@ from curate.runtime.options import (
     TextFieldOption,
     TrustRemoteCodeOption,
     WindowOption,
+    WorkersOption,
     as_list,
     verb_function,
 )
@@ -107,7 +107,7 @@ def score(
     part: PartOption = None,
     engine: EngineOption = "local",
     address: AddressOption = None,
-    workers: EngineWorkersOption = None,
+    workers: WorkersOption = None,
     gpus_per_worker: GpusOption = None,
     cpus_per_worker: CpusOption = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print at the end where the time went.")] = False,
@@ -154,9 +154,8 @@ def score(
     from curate.runtime import console
     from curate.runtime.work import profiler
     from curate.runtime.work.array_tasks import parse_part
-    from curate.runtime.work.engines import choose_engine, open_pool
+    from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
     from curate.stages.pool_executor import PoolExecutor
-    from curate.stages.score.engine import check_engine_options
     from curate.stages.score.languages import describe_languages
     from curate.stages.score.padding import measure_padding
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
@@ -193,7 +192,7 @@ def score(
         raise UsageError("curate score needs CORPUS, or a text: --text", "curate score CORPUS")
 
     hiring = choose_engine(engine, address, workers, gpus_per_worker, cpus_per_worker, needed=True)
-    check_engine_options(hiring, part, limit, devices)
+    refuse_with_engine(hiring, part=part, limit=limit, devices=devices)
     task = None if part is None else parse_part(part)
     if task is not None:
         check_share_options(paths, limit, restart)

@@ -86,7 +86,7 @@ def test_shares_in_any_order_and_the_plain_command_come_to_its_own_bytes(evals, 
         done = search(evals, dealt, part=f"{index}/{count}")
         read += done.documents - done.resumed
         assert json.loads((dealt / "run.json").read_text())["decontaminate"]["complete"] is False
-    assert done.files_finished == done.files_in_all and done.resumed == done.documents
+    assert done.resumed == done.documents
     assert not (dealt / "evals.lock").exists() and not (dealt / "contamination.html").exists()
     before = {path: path.stat().st_mtime_ns for path in (dealt / "hits").iterdir()}
     whole = search(evals, dealt)

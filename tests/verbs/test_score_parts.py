@@ -17,6 +17,7 @@ import curate
 from curate.corpus import open_corpus, shares
 from curate.errors import BusyError, TableError, UsageError
 from curate.reference import loading
+from curate.rundir import parquet
 from curate.rundir.run import Run, name_part
 from curate.stages.score import resume
 
@@ -57,7 +58,7 @@ def test_shares_in_any_order_and_the_plain_command_come_to_its_own_bytes(corpus,
         done = score(corpus, tmp_path / "dealt", carry="domain", part=f"{index}/{count}")
         read += done.documents - done.resumed
         assert json.loads((tmp_path / "dealt/run.json").read_text())["score"]["complete"] is False
-    assert done.files_finished == done.files_in_all and done.resumed == done.documents
+    assert done.resumed == done.documents
     whole = score(corpus, tmp_path / "dealt", carry="domain")
     assert read == whole.documents + sum(whole.not_scored.values())
     assert read_files(tmp_path / "dealt") == read_files(tmp_path / "plain")
@@ -196,7 +197,7 @@ def test_a_corpus_that_changed_since_is_taken_up_by_the_plain_command_alone(tmp_
 def test_a_share_without_files_is_done_at_once(tmp_path):
     small_files.write_texts(tmp_path / "corpus", 0, 1)
     done = [score(tmp_path / "corpus", tmp_path / "run", part=f"{index}/3") for index in range(3)]
-    assert [each.documents for each in done] == [1, 0, 0] and done[2].files_in_all == 1
+    assert [each.documents for each in done] == [1, 0, 0]
     assert "0 documents of 0 files scored" in done[2].render()
     told = score(tmp_path / "corpus", tmp_path / "told", part="0/3", profile=True).render()
     assert "start-up " in told and "\nprofile " in told
@@ -204,3 +205,19 @@ def test_a_share_without_files_is_done_at_once(tmp_path):
     score(tmp_path / "corpus", tmp_path / "other", part="0/1")
     assert "get any" not in score(tmp_path / "corpus", tmp_path / "other", part="0/1").render()
     assert shares.deal_units([], 700, 2) == [[], []]
+
+
+def test_a_share_writes_its_own_parts_alone_and_opens_no_others(corpus, tmp_path, monkeypatch):
+    score(corpus, tmp_path / "run", part="0/3")
+    theirs = {path.name for path in (tmp_path / "run/scores").iterdir()}
+    score(corpus, tmp_path / "plain")
+    every = {path.name for path in (tmp_path / "plain/scores").iterdir()}
+    opened = []
+    real = parquet.read_metadata
+    monkeypatch.setattr(parquet, "read_metadata", lambda path: opened.append(path.name) or real(path))
+    score(corpus, tmp_path / "run", part="1/3")
+    mine = {path.name for path in (tmp_path / "run/scores").iterdir()} - theirs
+    assert mine and mine < every - theirs, "a third share is left"
+    units = shares.deal_units(open_corpus([str(corpus)], slice_bytes=700).sources, 700, 3)[1]
+    own = {name_part(index, 0)[:6] for unit in units for index in range(unit.first, unit.stop)}
+    assert {name[:6] for name in mine} <= own and {name[:6] for name in opened} <= own

@@ -25,6 +25,11 @@ class EngineOptions:
     """None: one where the cluster has any and the work uses one."""
     cpus_per_worker: float | None = None
 
+    @property
+    def threads(self) -> int:
+        """Threads of a worker."""
+        return max(1, int(self.cpus_per_worker or 1))
+
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers must be at least 1, not {self.workers}", "leave it out for all that fit")
@@ -57,6 +62,23 @@ def choose_engine(
         if value is not None:
             raise UsageError(f"--{name} has no effect without --engine ray", f"--engine ray --{name} {value}")
     return None
+
+
+REFUSED = {
+    "part": ("deal out the same work in two ways", "leave one of them out"),
+    "limit": ("do not go together: a limit counts over all files", "leave --limit out, or draw a --sample"),
+    "devices": ("do not go together: a worker has a device by itself", "--gpus-per-worker 1"),
+    "verify": ("do not go together: an export is searched on this machine", "leave --engine out"),
+}
+"""Options that cannot hold with an engine: why not, and the hint."""
+
+
+def refuse_with_engine(options: EngineOptions | None, **given: object) -> None:
+    """Raise UsageError for the first of some options in ``REFUSED`` that is given along with an engine."""
+    for name, value in given.items():
+        if options is not None and value is not None:
+            why, hint = REFUSED[name]
+            raise UsageError(f"--{name} and --engine ray {why}", hint)
 
 
 @contextmanager

@@ -41,8 +41,8 @@ PROGRESS_SECONDS = 1.0
 WAITING_SECONDS = 30
 """After which it is said that no worker has started yet, and what the cluster lacks."""
 CLOSE_SECONDS = 5
-OBJECT_STORE_BYTES = 200_000_000
-"""Of a cluster that is started here: only what items share goes through it."""
+OBJECT_STORE_BYTES = 1_000_000_000
+"""Of a cluster that is started here, at most: what items share goes through it, such as the index of eval sets."""
 
 Prepare = Callable[[], Any]
 

@@ -28,7 +28,7 @@ from curate.stages.decontaminate.hits_table import HitCounts, ScannedText
 from curate.stages.decontaminate.options import Action, Method, Turns, Variants
 from curate.stages.decontaminate.summary import CanaryRecall, DecontaminationSummary, EvalSetReport
 from curate.stages.share_summary import ShareSummary, summarise_share
-from curate.stages.slice_runner import Advance, ProcessedSlice, SliceRun, describe_part, run_slices
+from curate.stages.slice_runner import Advance, Executor, ProcessedSlice, SliceRun, describe_part, run_slices
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus, Documents
@@ -168,15 +168,16 @@ class DecontaminationJob:
             "rule": rule,
         }
 
-    def scan(self, workers: int, restart: bool) -> "tuple[HitCounts, float]":
+    def scan(self, workers: int, restart: bool, executor: Executor | None = None) -> "tuple[HitCounts, float]":
         """Scan every slice that has no part yet, and return the counts of all slices and the seconds that it took.
 
-        The seconds are 0 where parts were there before: no speed can be derived from a part of the work. Raises
-        TableError for parts of other hits that several processes made, unless with ``restart``.
+        ``executor`` says where (``run_slices``), each worker with ``workers`` threads. The seconds are 0 where parts
+        were there before: no speed can be derived from a part of the work. Raises TableError for parts of other hits
+        that several processes made, unless with ``restart``.
         """
         again = calls.repeat_command("decontaminate", restart=True)
         fingerprint = hits_record.begin_hits(self.run, self.made_from(), self.parameters(), restart, again)
-        done = self.scan_units(fingerprint, workers)
+        done = self.scan_units(fingerprint, workers, executor=executor)
         return hits_table.sum_counts(done.notes.values()), 0.0 if done.resumed else done.seconds
 
     def scan_share(self, task: ArrayTask, workers: int) -> ShareSummary:
@@ -201,11 +202,17 @@ class DecontaminationJob:
         if not hits_record.has_begun(self.run):
             self.measure(each, seed, write=False)
 
-    def scan_units(self, fingerprint: str, workers: int, share: Sequence[Unit] | None = None) -> SliceRun:
+    def scan_units(
+        self,
+        fingerprint: str,
+        workers: int,
+        share: Sequence[Unit] | None = None,
+        executor: Executor | None = None,
+    ) -> SliceRun:
         """Scan the slices of some units, of all with None, that have no part yet, and return what was done."""
         scored = open_scored_texts(self.run, self.corpus.sources)
         work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
-        return run_slices(self.corpus, work, leftovers=[self.run.path], check=check, share=share)
+        return run_slices(self.corpus, work, leftovers=[self.run.path], executor=executor, check=check, share=share)
 
     def parameters(self) -> dict[str, Any]:
         """Return what becomes of the hits; other values make them anew."""

@@ -394,8 +394,8 @@ def take_up(scores: ResumableScores, record: Mapping[str, Any]) -> None:
     if record.get("reread") or scores.fingerprint_corpus() != record["made_from"]["corpus"]:
         message = f"the corpus of {run.path} has changed since its scoring began, so that it cannot be dealt in parts"
         raise TableError(message, f"{plain} takes it up as it is now")
-    scores.notes = read_notes(run.scores, record["parts"])
-    scores.later = read_notes_behind(run.scores, scores.notes)
+    scores.notes = read_notes(run.scores, record["parts"], share=scores.share)
+    scores.later = read_notes_behind(run.scores, scores.notes, scores.share)
 
 
 def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
