@@ -5,9 +5,9 @@ table. Documents with the same key in one of its bucket columns are candidates, 
 compared exactly, so a method decides only which pairs are compared. ``make_sketcher`` chooses the class.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ LEAST_BYTES = 20_000_000
 """Bytes of a corpus, as stored, from which on loading numba pays: that takes half a second, 5 s at its first time."""
 OPENING_CHARS = 80
 """Characters of a text that are kept to show it."""
+RunBatches = Callable[..., Iterator[Any]]
+"""Calls a function with each of some batches and yields the results in their order: ``map``."""
 TALLIES = ("read", "empty", "unreadable", "wordless", "by_character", "bytes")
 
 
@@ -61,13 +63,10 @@ class SketchedSlice:
 
 
 class Sketcher(Protocol):
-    """A method that finds candidates for near duplicates.
+    """A method that finds candidates for near duplicates."""
 
-    Several threads call ``sketch`` of one object at a time.
-    """
-
-    def sketch(self, documents: Documents) -> SketchedSlice:
-        """Return the sketches of a slice.
+    def sketch(self, documents: Documents, run: RunBatches = map) -> SketchedSlice:
+        """Return the sketches of a slice, whose texts go in batches through ``run``, such as the ``map`` of a pool.
 
         The columns of the table: ``file`` (large_string), ``row`` (int64), ``id`` and ``opening`` (large_string),
         ``bytes`` and ``words`` (int64), ``high`` and ``low`` (uint64), which are equal for documents of the same words
@@ -98,11 +97,11 @@ class MinHashSketcher:
         self._permutations = minhash.make_permutations(config.permutations, config.seed)
         self._make_columns(["so that the loops are compiled and the tables are made before threads need them"])
 
-    def sketch(self, documents: Documents) -> SketchedSlice:
+    def sketch(self, documents: Documents, run: RunBatches = map) -> SketchedSlice:
         """Return the sketches of a slice (``Sketcher``)."""
         ok = [index for index, status in enumerate(documents.statuses) if status == "ok"]
         texts = [documents.texts[index] or "" for index in ok]
-        columns = self._make_columns(texts)
+        columns = self._make_columns(texts, run)
         num_bytes = columns.pop("bytes")
         worded = np.flatnonzero(columns["words"])
         kept = [ok[index] for index in worded]
@@ -122,9 +121,9 @@ class MinHashSketcher:
         tallies = (len(documents), *counts, len(ok) - len(worded), by_character, int(num_bytes.sum()))
         return SketchedSlice(documents, table, dict(zip(TALLIES, tallies, strict=True)))
 
-    def _make_columns(self, texts: Sequence[str]) -> dict[str, Array]:
+    def _make_columns(self, texts: Sequence[str], run: RunBatches = map) -> dict[str, Array]:
         """Return bytes and words (int64), high, low and the band keys (uint64), each with an entry for every text."""
-        batches = [self._sketch_batch(batch) for batch in batch_texts(texts)]
+        batches = list(run(self._sketch_batch, batch_texts(texts)))
         names = ("bytes", "words", "high", "low")
         columns = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
         if self._config.bands is not None:
