@@ -51,7 +51,7 @@ from curate.stages.slice_runner import (
     run_slices,
 )
 
-SLICE_BYTES = 64_000_000
+SLICE_BYTES = 48_000_000
 """Bytes of text in a slice."""
 
 
@@ -93,7 +93,7 @@ class SketchWork:
     def process(self, slices: Iterator[Documents], advance: Advance) -> Iterator[ProcessedSlice[SketchedSlice]]:
         """Sketch one slice at a time, its texts in several threads, while the next is read.
 
-        The texts of two slices are in memory then, whatever the number of threads.
+        Texts are let go of as they are sketched, so that those of two slices at most are in memory.
         """
         if self.workers <= 1:
             yield from map(self._sketch, slices)
@@ -110,9 +110,7 @@ class SketchWork:
                 yield waiting.result()
 
     def _sketch(self, documents: Documents, run: RunBatches = map) -> ProcessedSlice[SketchedSlice]:
-        sketched = self.sketcher.sketch(documents, run)
-        bare = replace(documents, texts=[None] * len(documents), turns=None, gathered=())  # the texts are not written
-        return ProcessedSlice(bare, replace(sketched, documents=bare), documents.read_bytes)
+        return ProcessedSlice(documents, self.sketcher.sketch(documents, run), documents.read_bytes)
 
     def write(self, path: Path, processed: ProcessedSlice[SketchedSlice]) -> None:
         """Write the sketches of a slice."""

@@ -98,17 +98,17 @@ def pair_members(
         chosen = np.flatnonzero(is_ours)
         yield from pair_up(members, chosen, (starts + num_ours)[chosen], most[chosen])
         return
-    kept = is_ours if skipped is None else mark_unskipped(members, is_ours, skipped)
+    kept = is_ours if skipped is None else mark_unskipped(members, listing.num_ours, skipped)
     members, starts = members[kept], starts[kept]
     index = np.arange(len(members))
     begins = np.searchsorted(starts, starts)  # of a bucket's first member among those that are kept
     yield from pair_up(members, index, begins, np.minimum(index - begins, listing.comparisons))
 
 
-def mark_unskipped(members: UInt32Array, is_ours: BoolArray, skipped: BoolArray) -> BoolArray:
+def mark_unskipped(members: UInt32Array, num_ours: int, skipped: BoolArray) -> BoolArray:
     """Return which members are of ours and not ``skipped``, which has an entry for each of ours."""
-    kept = is_ours.copy()
-    kept[is_ours] = ~skipped[members[is_ours]]
+    kept = members < num_ours
+    kept[kept] = ~skipped[members[kept]]
     return kept
 
 
@@ -155,12 +155,12 @@ def cut_ranges(runs: Sequence[PairRun]) -> list[PairRange]:
     return [PairRange(number, *cut) for number, cut in enumerate(zip(cuts, [*cuts[1:], None], strict=True))]
 
 
-def read_range(runs: Sequence[PairRun], wanted: PairRange) -> UInt64Array:
+def read_range(runs: Sequence[PairRun], pair_range: PairRange) -> UInt64Array:
     """Return the distinct pairs of a range, ascending."""
     pieces = [np.zeros(0, np.uint64)]
     for run in runs:
         pairs = map_array(run.path, np.uint64)
-        first = int(np.searchsorted(pairs, np.uint64(wanted.first)))
-        stop = run.count if wanted.stop is None else int(np.searchsorted(pairs, np.uint64(wanted.stop)))
+        first = int(np.searchsorted(pairs, np.uint64(pair_range.first)))
+        stop = run.count if pair_range.stop is None else int(np.searchsorted(pairs, np.uint64(pair_range.stop)))
         pieces.append(np.array(pairs[first:stop]))
     return np.unique(np.concatenate(pieces))

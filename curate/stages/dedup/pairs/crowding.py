@@ -10,12 +10,13 @@ from curate.stages.dedup.pairs.lsh_buckets import BucketFile, read_buckets
 
 
 def count_crowded(
-    files: Sequence[BucketFile], num_ours: int, joined: UInt32Array, roots: UInt32Array, matched: BoolArray
+    files: Sequence[BucketFile], num_ours: int, joined: UInt32Array, roots: UInt32Array, matched: BoolArray | None
 ) -> int:
     """Return how many of ours share a bucket with documents that they were neither compared nor joined with.
 
     ``joined`` are those of ours that have near copies, ascending, ``roots`` the document that stands for each one's
-    component, and ``matched`` (documents of ours,) those that have a copy among the others, which do not count.
+    component, and ``matched`` (documents of ours,) those that have a copy among the others, which do not count; None
+    where none has.
     """
     is_crowded = np.zeros(num_ours, bool)
     for file in files:
@@ -32,12 +33,11 @@ def find_strangers(
     num_ours: int,
     joined: UInt32Array,
     roots: UInt32Array,
-    matched: BoolArray,
+    matched: BoolArray | None,
 ) -> Iterator[UInt32Array]:
     """Yield documents of ours in some buckets that some of the others, then some of ours, stayed strangers to."""
     buckets = np.repeat(np.arange(len(sizes)), sizes)
-    is_ours = members < num_ours
-    is_ours[is_ours] = ~matched[members[is_ours]]
+    is_ours = members < num_ours if matched is None else candidates.mark_unskipped(members, num_ours, matched)
     num_others = np.bincount(buckets[members >= num_ours], minlength=len(sizes))
     yield members[is_ours & (num_others > candidates.COMPARISONS)[buckets]]
     members, buckets = members[is_ours], buckets[is_ours]

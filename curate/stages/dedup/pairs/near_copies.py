@@ -88,9 +88,9 @@ def find_near_copies(search: PairSearch, buckets: BucketSearch, read_sets: ReadS
     del members
     num_ours = buckets.num_ours
     others = compare_pairs(search, files, num_ours, True, None) if num_ours < buckets.total else []
-    matched = mark_documents(others, num_ours)
-    skipped = search.folder / "matched" if others else None
-    if skipped is not None:
+    matched = mark_documents(others, num_ours) if others else None
+    skipped = None if matched is None else search.folder / "matched"
+    if matched is not None and skipped is not None:
         matched.tofile(skipped)
     own = compare_pairs(search, files, num_ours, False, skipped)
     return gather_near_copies(search, files, num_ours, buckets.total, others, own, matched)
@@ -147,7 +147,7 @@ def gather_near_copies(
     total: int,
     others: Sequence[VerifiedPairs],
     own: Sequence[VerifiedPairs],
-    matched: BoolArray,
+    matched: BoolArray | None,
 ) -> NearCopies:
     """Return the components of the verified pairs among ``own``, and the keepers of those with ``others``."""
     documents = np.flatnonzero(mark_documents([*others, *own], total)).astype(np.uint32)

@@ -51,9 +51,9 @@ class VerifiedPairs:
             yield read_array(self.path, np.uint64, count, first), similarities
 
 
-def verify_range(check: PairCheck, wanted: PairRange) -> VerifiedPairs:
+def verify_range(check: PairCheck, pair_range: PairRange) -> VerifiedPairs:
     """Compare the pairs of a range, each once, and write those that are at least as similar as the threshold."""
-    pairs, sets = read_range(check.runs, wanted), StoredSets(check.store)
+    pairs, sets = read_range(check.runs, pair_range), StoredSets(check.store)
     places = np.stack([sets.find(half.astype(np.int64)) for half in unpack_pairs(pairs)])
     sizes = np.stack([sets.measure(each) for each in places])
     possible = sizes.min(axis=0) / sizes.max(axis=0) >= check.threshold  # the most that sets of such sizes can share
@@ -64,7 +64,7 @@ def verify_range(check: PairCheck, wanted: PairRange) -> VerifiedPairs:
     counts = np.concatenate([np.zeros(0, np.int64), *common])
     similarities = counts / (sizes.sum(axis=0) - counts)
     agreed = similarities >= check.threshold
-    path = check.store / f"verified-{check.kind}-{wanted.number:06d}"
+    path = check.store / f"verified-{check.kind}-{pair_range.number:06d}"
     with replace_atomically(path) as beside, open(beside, "wb") as out:
         out.write(pairs[agreed].tobytes() + similarities[agreed].tobytes())
     return VerifiedPairs(path, int(np.count_nonzero(agreed)), len(pairs))
