@@ -14,17 +14,18 @@ def count_crowded(
 ) -> int:
     """Return how many of ours share a bucket with documents that they were neither compared nor joined with.
 
-    ``joined`` are those of ours that have near copies, ascending, ``roots`` the document that stands for each one's
-    component, and ``matched`` (documents of ours,) those that have a copy among the others, which do not count; None
-    where none has.
+    ``joined`` are those of ours that have near copies, ascending, ``roots`` the index among them of the document that
+    stands for each one's component, and ``matched`` (documents of ours,) those that have a copy among the others, which
+    do not count; None where none has.
     """
-    is_crowded = np.zeros(num_ours, bool)
+    is_crowded: BoolArray | None = None
     for file in files:
         for members, sizes in read_buckets(file):
             if int(sizes.max()) > candidates.COMPARISONS:
+                is_crowded = np.zeros(num_ours, bool) if is_crowded is None else is_crowded
                 for documents in find_strangers(members, sizes, num_ours, joined, roots, matched):
                     is_crowded[documents] = True
-    return int(np.count_nonzero(is_crowded))
+    return 0 if is_crowded is None else int(np.count_nonzero(is_crowded))
 
 
 def find_strangers(
@@ -56,4 +57,4 @@ def find_roots(documents: UInt32Array, joined: UInt32Array, roots: UInt32Array) 
     if not len(joined):
         return documents
     places = np.minimum(np.searchsorted(joined, documents), len(joined) - 1)
-    return np.where(joined[places] == documents, roots[places], documents)
+    return np.where(joined[places] == documents, joined[roots[places]], documents)

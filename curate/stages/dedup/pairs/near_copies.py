@@ -1,6 +1,6 @@
 """Near copies of a corpus: its buckets, pairs, verified pairs and components, unit by unit.
 
-The driver holds a byte for each document, eight for each that is in a bucket while texts are read again, and then 24
+The driver holds a byte for each document, eight for each that is in a bucket while texts are read again, and then 16
 for each that has a near copy. All the rest is in files of the work folder.
 """
 
@@ -30,6 +30,9 @@ from curate.stages.dedup.pairs.units import run_units
 from curate.stages.dedup.pairs.verification import PairCheck, VerifiedPairs, add_compared, verify_range
 
 NONE = -1
+WORD_BYTES = 8
+WORDS_AT_ONCE = 1 << 17
+"""Words of 64 documents that are looked through at a time."""
 
 ReadSets = Callable[[Int64Array], Iterator[UInt64Array]]
 """Yields the set of each of some documents, whose numbers ascend."""
@@ -92,8 +95,8 @@ def find_near_copies(search: PairSearch, buckets: BucketSearch, read_sets: ReadS
     skipped = None if matched is None else search.folder / "matched"
     if matched is not None and skipped is not None:
         matched.tofile(skipped)
-    own = compare_pairs(search, files, num_ours, False, skipped)
-    return gather_near_copies(search, files, num_ours, buckets.total, others, own, matched)
+    among_ours = compare_pairs(search, files, num_ours, False, skipped)
+    return gather_near_copies(search, files, num_ours, buckets.total, others, among_ours, matched)
 
 
 def compare_pairs(
@@ -146,51 +149,85 @@ def gather_near_copies(
     num_ours: int,
     total: int,
     others: Sequence[VerifiedPairs],
-    own: Sequence[VerifiedPairs],
+    among_ours: Sequence[VerifiedPairs],
     matched: BoolArray | None,
 ) -> NearCopies:
-    """Return the components of the verified pairs among ``own``, and the keepers of those with ``others``."""
-    documents = np.flatnonzero(mark_documents([*others, *own], total)).astype(np.uint32)
-    links = find_links(documents, [*others, *own])
-    keepers = find_keepers(documents, num_ours, others, links)
-    edges = (_locate(documents, pairs) for each in own for pairs, _ in each.read())
-    ours = documents[: len(keepers)]
-    roots = label_components(len(ours), edges, search.compiled)
-    crowded = count_crowded(files, num_ours, ours, ours[roots], matched)
-    return NearCopies(documents, roots, keepers, links, *add_compared([*others, *own]), crowded)
+    """Return the components of the verified pairs ``among_ours``, and the keepers of those with ``others``."""
+    ranks = PairedDocuments(mark_documents([*others, *among_ours], total))
+    documents = ranks.list_documents()
+    links = find_links(ranks, [*others, *among_ours])
+    keepers = find_keepers(ranks, num_ours, others, links)
+    edges = (ranks.find_pairs(pairs) for each in among_ours for pairs, _ in each.read())
+    roots = label_components(len(keepers), edges, search.compiled)
+    crowded = count_crowded(files, num_ours, documents[: len(keepers)], roots, matched)
+    return NearCopies(documents, roots, keepers, links, *add_compared([*others, *among_ours]), crowded)
 
 
-def _locate(documents: UInt32Array, pairs: UInt64Array) -> tuple[UInt32Array, UInt32Array]:
-    """Return the indices of the larger and of the smaller document of each pair."""
-    larger, smaller = (np.searchsorted(documents, half) for half in unpack_pairs(pairs))
-    return larger.astype(np.uint32), smaller.astype(np.uint32)
+class PairedDocuments:
+    """The documents that are in a verified pair, and their indices among these: two bits for each document of all."""
+
+    def __init__(self, is_paired: BoolArray):
+        """Begin with which of all documents are in a pair, of shape (documents,)."""
+        self._words = np.packbits(is_paired, bitorder="little")
+        self._words = np.concatenate([self._words, np.zeros(WORD_BYTES - len(self._words) % WORD_BYTES, np.uint8)])
+        self._words = self._words.view("<u8")
+        counts = np.bitwise_count(self._words)
+        self._before = np.zeros(len(counts) + 1, np.uint32)
+        np.cumsum(counts, out=self._before[1:])
+
+    def __len__(self) -> int:
+        return int(self._before[-1])
+
+    def list_documents(self) -> UInt32Array:
+        """Return the numbers of the documents, ascending."""
+        documents = np.empty(len(self), np.uint32)
+        for first in range(0, len(self._words), WORDS_AT_ONCE):
+            words = self._words[first : first + WORDS_AT_ONCE]
+            bits = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+            begin = int(self._before[first])
+            documents[begin : begin + len(bits)] = bits + 64 * first
+        return documents
+
+    def count_below(self, number: int) -> int:
+        """Return how many have numbers below ``number``."""
+        below = int(self._words[number // 64]) & ((1 << number % 64) - 1)
+        return int(self._before[number // 64]) + below.bit_count()
+
+    def find(self, documents: UInt32Array) -> UInt32Array:
+        """Return the index of each of some documents, all of which are in a pair."""
+        words = documents >> np.uint32(6)
+        below = self._words[words] & ((np.uint64(1) << (documents & np.uint32(63)).astype(np.uint64)) - np.uint64(1))
+        indices: UInt32Array = self._before[words] + np.bitwise_count(below)
+        return indices
+
+    def find_pairs(self, pairs: UInt64Array) -> tuple[UInt32Array, UInt32Array]:
+        """Return the indices of the larger and of the smaller document of each pair."""
+        larger, smaller = unpack_pairs(pairs)
+        return self.find(larger), self.find(smaller)
 
 
-def count_below(documents: UInt32Array, number: int) -> int:
-    """Return how many of some documents, ascending, have numbers below ``number``."""
-    return len(documents) if number > 0xFFFFFFFF else int(np.searchsorted(documents, np.uint32(number)))
-
-
-def find_links(documents: UInt32Array, verified: Sequence[VerifiedPairs]) -> Float64Array:
+def find_links(ranks: PairedDocuments, verified: Sequence[VerifiedPairs]) -> Float64Array:
     """Return the highest similarity of each document in a verified pair."""
-    links = np.zeros(len(documents))
+    links = np.zeros(len(ranks))
     for each in verified:
         for pairs, similarities in each.read():
-            for half in _locate(documents, pairs):
+            for half in ranks.find_pairs(pairs):
                 np.maximum.at(links, half, similarities)
     return links
 
 
 def find_keepers(
-    documents: UInt32Array, num_ours: int, others: Sequence[VerifiedPairs], links: Float64Array
+    ranks: PairedDocuments, num_ours: int, others: Sequence[VerifiedPairs], links: Float64Array
 ) -> Int64Array:
     """Return for each of ours the index of the other that is most similar, of equals the first; NONE for none."""
-    nothing = len(documents)
-    keepers = np.full(count_below(documents, num_ours), nothing, np.int64)
+    count = ranks.count_below(num_ours)
+    if not others:
+        return np.broadcast_to(np.int64(NONE), count)
+    keepers = np.full(count, len(ranks), np.int64)
     for each in others:
         for pairs, similarities in each.read():
-            larger, smaller = _locate(documents, pairs)
+            larger, smaller = ranks.find_pairs(pairs)
             best = similarities == links[smaller]
             np.minimum.at(keepers, smaller[best], larger[best])
-    keepers[keepers == nothing] = NONE
+    keepers[keepers == len(ranks)] = NONE
     return keepers
