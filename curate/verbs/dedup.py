@@ -1,8 +1,8 @@
 """``curate dedup``: near copies and exact copies inside a corpus, and the document of each cluster that stays.
 
-Three passes. The first sketches every document (``curate.stages.dedup.sketch_table``), the second groups what shares a
-hash (``curate.stages.dedup.lsh_buckets``), the third reads the candidates again and compares them exactly
-(``curate.stages.dedup.duplicates_table``). LSH decides which pairs are compared; a pair counts only when its exact
+Three passes. The first sketches every document (``curate.stages.dedup.sketch_table``), the second groups what has the
+same words (``curate.stages.dedup.exact_copies``), the third groups what shares a band key, reads it again and compares
+it exactly (``curate.stages.dedup.pairs``). LSH decides which pairs are compared; a pair counts only when its exact
 Jaccard similarity reaches the threshold.
 """
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
         note[manifests.KEY] = job.run.record_manifest(job.run.duplicates.name)
         job.run.save("dedup", {**note, "counts": summary.counts(), "elsewhere": summary.elsewhere})
     except (KeyboardInterrupt, Interrupted):
-        message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"
+        message = f"stopped; the sketches of {sketch_table.count_read(list_sketch_folders(job)):,} documents are kept"
         raise Interrupted(message, "the same command goes on from here") from None
     except OSError as error:
         raise files.make_storage_error(error, job.folder) from error
@@ -60,9 +61,14 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
     return summary
 
 
+def list_sketch_folders(job: DedupJob) -> list[Path]:
+    """Return the folders of the sketches that a job makes and uses."""
+    return sketch_table.list_folders(job.sketches, job.corpora, job.config)
+
+
 def warn_of_unused(job: DedupJob) -> None:
     """Say where there are sketches that another command made: shares of another threshold, which may be a mistake."""
-    if unused := sketch_table.count_unused(job.sketches, job.corpora, job.config):
+    if unused := sketch_table.count_unused(job.sketches, list_sketch_folders(job)):
         parts = count_noun(unused, "part")
         console.warn(
             f"{parts} of sketches in {job.sketches} were made with other options, of another corpus or by an earlier "

@@ -51,7 +51,7 @@ from curate.stages.slice_runner import (
     run_slices,
 )
 
-SLICE_BYTES = 48_000_000
+SLICE_BYTES = 32_000_000
 """Bytes of text in a slice."""
 
 
@@ -174,9 +174,13 @@ def name_folder(folder: Path, number: int, corpus: Corpus, config: SketchConfig)
     return folder / f"{number:03d}-{name_making(corpus, config)[:16]}"
 
 
-def count_unused(folder: Path, corpora: Sequence[Corpus], config: SketchConfig) -> int:
-    """Return how many parts in a folder of sketches were made with other options, or of other corpora."""
-    used = {name_folder(folder, number, corpus, config) for number, corpus in enumerate(corpora)}
+def list_folders(folder: Path, corpora: Sequence[Corpus], config: SketchConfig) -> list[Path]:
+    """Return the folders of the sketches of all corpora."""
+    return [name_folder(folder, number, corpus, config) for number, corpus in enumerate(corpora)]
+
+
+def count_unused(folder: Path, used: Container[Path]) -> int:
+    """Return how many parts in a folder of sketches are not in one of the folders that are ``used``."""
     return sum(len(parquet.list_parts(each)) for each in sorted(folder.glob("*/")) if each not in used)
 
 
@@ -208,9 +212,9 @@ def list_marks(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[Slice
     return marks
 
 
-def count_read(folder: Path) -> int:
-    """Return the documents that were read for the parts of all corpora."""
-    paths = [path for each in sorted(folder.glob("*/")) for path in parquet.list_parts(each)]
+def count_read(folders: Sequence[Path]) -> int:
+    """Return the documents that were read for the parts in some folders."""
+    paths = [path for folder in folders for path in parquet.list_parts(folder)]
     return sum(int(parquet.read_metadata(path)["tallies"]["read"]) for path in paths)
 
 

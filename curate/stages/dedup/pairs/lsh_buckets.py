@@ -70,7 +70,7 @@ def make_search(parts: Sequence[SketchPart], folder: Path, num_ours: int, left_o
     """Return what the units share, with ``left_out`` (documents,) written to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     left_out.tofile(folder / "left-out")
-    filled = tuple((str(part.path), part.first, part.count) for part in parts if part.count)
+    filled = tuple((str(part.path.absolute()), part.first, part.count) for part in parts if part.count)
     return BucketSearch(filled, folder, num_ours, KEYS_AT_ONCE)
 
 
