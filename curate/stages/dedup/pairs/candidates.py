@@ -23,8 +23,10 @@ from curate.stages.dedup.pairs.shingle_store import map_array
 
 COMPARISONS = 64
 """Documents of a bucket with which each other one is compared."""
-PAIRS_AT_ONCE = 1 << 20
+PAIRS_AT_ONCE = 1 << 19
 """Pairs that are sorted at a time."""
+BLOCK_PAIRS = 1 << 16
+"""Pairs that are listed at a time."""
 SAMPLE_STEP = 1 << 14
 """Every so many pairs of a run one is kept, so that ranges can be cut."""
 RANGE_PAIRS = 1 << 18
@@ -86,7 +88,7 @@ def list_pairs(listing: PairListing, file: BucketFile) -> list[PairRun]:
 def pair_members(
     listing: PairListing, members: UInt32Array, sizes: Int64Array, skipped: BoolArray | None
 ) -> Iterator[UInt64Array]:
-    """Yield the pairs of some buckets by the rule, at most about PAIRS_AT_ONCE at a time; the same one may come again.
+    """Yield the pairs of some buckets by the rule, at most about BLOCK_PAIRS at a time; the same one may come again.
 
     ``members`` ascend in each bucket, whose sizes are ``sizes``.
     """
@@ -117,7 +119,7 @@ def pair_up(members: UInt32Array, chosen: Int64Array, begins: Int64Array, counts
     ends, first = np.cumsum(counts), 0
     while first < len(chosen):
         before = ends[first - 1] if first else 0
-        stop = max(first + 1, int(np.searchsorted(ends, before + PAIRS_AT_ONCE, side="right")))
+        stop = max(first + 1, int(np.searchsorted(ends, before + BLOCK_PAIRS, side="right")))
         many = counts[first:stop]
         left = np.repeat(members[chosen[first:stop]], many)
         offsets = np.arange(len(left)) - np.repeat(np.cumsum(many) - many, many)

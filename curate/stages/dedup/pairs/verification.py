@@ -12,11 +12,11 @@ from curate.runtime.disk.files import replace_atomically
 from curate.stages.dedup.pairs.candidates import PairRange, PairRun, read_range, unpack_pairs
 from curate.stages.dedup.pairs.shingle_store import StoredSets
 
-SETS_AT_ONCE = 4_000_000
+SETS_AT_ONCE = 2_000_000
 """Elements of sets that are in memory at a time."""
 PAYS_FROM = 20_000
 """Pairs of a range from which on loading numba pays, where nothing else has loaded it."""
-READ_PAIRS = 1 << 20
+READ_PAIRS = 1 << 18
 """Pairs that are read back at a time."""
 
 

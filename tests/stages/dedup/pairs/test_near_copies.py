@@ -107,6 +107,7 @@ def few(monkeypatch):
     for module, name, value in (
         (candidates, "COMPARISONS", 3),
         (candidates, "PAIRS_AT_ONCE", 7),
+        (candidates, "BLOCK_PAIRS", 4),
         (candidates, "SAMPLE_STEP", 2),
         (candidates, "RANGE_PAIRS", 6),
         (lsh_buckets, "READ_MEMBERS", 5),
