@@ -1,12 +1,12 @@
 """``curate dedup``: near copies and exact copies inside a corpus, and the document of each cluster that stays.
 
-Three passes. The first sketches every document (``curate.stages.dedup.sketch_table``), the second groups what shares a
-hash (``curate.stages.dedup.lsh_buckets``), the third reads the candidates again and compares them exactly
-(``curate.stages.dedup.duplicates_table``). LSH decides which pairs are compared; a pair counts only when its exact
+Three passes. The first sketches every document (``curate.stages.dedup.sketch_table``), the second groups what has the
+same words (``curate.stages.dedup.exact_copies``), the third groups what shares a band key, reads it again and compares
+it exactly (``curate.stages.dedup.pairs``). LSH decides which pairs are compared; a pair counts only when its exact
 Jaccard similarity reaches the threshold.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from curate.runtime.options import (
     IdFieldOption,
     MemoryLimitOption,
     OnErrorOption,
+    PartOption,
     QuotingOption,
     RestartOption,
     RunOption,
@@ -30,6 +31,7 @@ from curate.runtime.options import (
 from curate.runtime.text import DEFAULT_RUN
 from curate.stages.dedup.options import (
     Keeper,
+    check_counts_no_limit,
     check_dedup_options,
     choose_bands,
     count_strict_words,
@@ -37,6 +39,9 @@ from curate.stages.dedup.options import (
     open_run_corpus,
 )
 from curate.stages.dedup.summary import DedupSummary
+
+if TYPE_CHECKING:
+    from curate.stages.share_summary import ShareSummary
 
 
 @verb_function(keep="keeper")
@@ -62,7 +67,8 @@ def dedup(
     quoting: QuotingOption = "auto",
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
-) -> DedupSummary:
+    part: PartOption = None,
+) -> "DedupSummary | ShareSummary":
     """Find near and exact copies in a corpus, choose one document of each cluster to keep, and return the counts.
 
     Writes the duplicates table of the run, with the evidence for each document that has copies, and replaces an earlier
@@ -72,8 +78,12 @@ def dedup(
     other word makes it none); longer ones are compared by their words without accents and punctuation. Documents
     without a word or symbol are never copies. The same command resumes a run that was stopped.
 
-    Raises UsageError for an option outside its range, and TableError where the run knows no corpus, or ``--keeper
-    lowest-ppl`` finds no scores.
+    With ``part``, as in 2/64, only that share of the files is sketched, which takes most of the time, beside other
+    processes that sketch others for the same run; ``auto`` reads it from the environment of a job array. The same
+    command without it then sketches nothing again, and completes the table.
+
+    Raises UsageError for an option outside its range or one that cannot hold for a share, and TableError where the run
+    knows no corpus, or ``--keeper lowest-ppl`` finds no scores.
     """
     from curate.corpus import check_dialect_used
     from curate.rundir.guards.claims import open_claimed
@@ -81,20 +91,31 @@ def dedup(
     from curate.runtime import console
     from curate.runtime.numbers import parse_size
     from curate.runtime.work import threads
+    from curate.runtime.work.array_tasks import parse_part
     from curate.stages.dedup.duplicates_table import DedupJob
-    from curate.stages.dedup.pipeline import find_and_write_duplicates
+    from curate.stages.dedup.pipeline import find_and_write_duplicates, sketch_part
     from curate.stages.dedup.sketches import SketchConfig
+    from curate.stages.share_summary import check_share_options
 
     check_dedup_options(threshold, shingle, permutations, seed, workers)
     memory = DEFAULT_MEMORY if memory_limit is None else memory_limit
     parse_size(memory, "--memory-limit")
-    opened = open_claimed(run, "dedup", create=True)
-    opened.reserve(*DEDUP_NAMES, emptied=("dedup",))
-    if keeper == "lowest-ppl" and opened.finished_scores()["made_from"]["model"].get("model") == "none":
+    task = None if part is None else parse_part(part)
+    if task is not None:
+        check_share_options([*as_list(corpus), *as_list(against)], None, restart)
+    opened = open_claimed(run, "dedup", create=True, part=task)
+    opened.reserve(*DEDUP_NAMES, emptied=() if task is not None else ("dedup",))
+    if (
+        task is None
+        and keeper == "lowest-ppl"
+        and opened.finished_scores()["made_from"]["model"].get("model") == "none"
+    ):
         raise UsageError(f"--keeper lowest-ppl: {run} was scored without a model", "--keeper longest")
     options = {"text_field": text_field, "id_field": id_field, "on_error": on_error}
     options |= {"delimiter": delimiter, "quoting": quoting}
     own = open_run_corpus(opened, as_list(corpus), options)
+    if task is not None:
+        check_counts_no_limit(opened, own)
     others = open_other_corpora(own, as_list(against), options)
     check_dialect_used((own, *others), delimiter, quoting)
     for read in (own, *others):
@@ -107,4 +128,4 @@ def dedup(
     if restart:
         opened.remove("dedup")
     opened.enter()
-    return find_and_write_duplicates(job)
+    return find_and_write_duplicates(job) if task is None else sketch_part(job, task)

@@ -272,7 +272,7 @@ def test_a_run_without_a_corpus_and_a_corpus_of_another_run_are_refused(tmp_path
 
 
 @pytest.mark.parametrize(
-    "place", ["curate.rundir.parquet.pq.write_table", "curate.stages.dedup.shingle_store.ShingleStore.add"]
+    "place", ["curate.rundir.parquet.pq.write_table", "curate.stages.dedup.pairs.shingle_store.ShingleStore.add"]
 )
 def test_a_full_disk_is_an_error_in_a_line(tmp_path, monkeypatch, place):
     def refuse(*arguments, **options):

@@ -13,7 +13,8 @@ from curate.errors import Interrupted
 from curate.rundir import parquet
 from curate.rundir.run import open_run
 from curate.runtime import console
-from curate.stages.dedup import clusters, sketch_table
+from curate.stages.dedup import sketch_table
+from curate.stages.dedup.pairs import near_copies
 from curate.verbs.dedup import dedup
 
 
@@ -45,7 +46,8 @@ class Many:
 
     @property
     def sketches(self):
-        return self.run / "dedup" / "sketches" / "000"
+        (folder,) = (self.run / "dedup" / "sketches").glob("000-*")
+        return folder
 
     def dedup(self, **options):
         return dedup(run=str(self.run), corpus=[str(self.corpus)], **options)
@@ -95,7 +97,7 @@ def test_an_interruption_while_pairs_are_verified_keeps_the_sketches(many, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(clusters, "cluster_documents", stop)
+        patched.setattr(near_copies, "verify_runs", stop)
         with pytest.raises(Interrupted, match="sketches of 81 documents"):
             many.dedup()
     written = stop_after(monkeypatch, 0)

@@ -99,7 +99,7 @@ def test_sketches_by_other_rules_are_not_used(tmp_path, monkeypatch):
 
     sketched = []
     sketch = sketch_table.SketchWork._sketch
-    monkeypatch.setattr(sketch_table.SketchWork, "_sketch", lambda self, one: sketched.append(1) or sketch(self, one))
+    monkeypatch.setattr(sketch_table.SketchWork, "_sketch", lambda self, *one: sketched.append(1) or sketch(self, *one))
     monkeypatch.setattr(SketchConfig.__init__, "__defaults__", (0, "of another version"))
     with monkeypatch.context() as stopped:
         stopped.setattr(duplicates_table, "find_duplicates", stop)

@@ -34,6 +34,10 @@ class TableUse:
     reads: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     """Where else it writes, as patterns below the run directory."""
+    in_parts: tuple[str, ...] | None = None
+    """What ``--part`` writes, in parts, where that is not all that the verb writes."""
+    part_reads: tuple[str, ...] | None = None
+    """What ``--part`` reads where that is not all that the verb reads."""
 
 
 USES = {
@@ -41,7 +45,13 @@ USES = {
     "merge": TableUse(SCORES, (), ("scores", "carried/*")),
     "rank-sft": TableUse(SCORES, (), ("scores", "carried/*")),
     "decontaminate": TableUse(("hits",), ("scores",), ("hits", "streams")),
-    "dedup": TableUse(("duplicates.parquet",), ("scores", "hits"), ("dedup/sketches/*", "streams")),
+    "dedup": TableUse(
+        ("duplicates.parquet", "dedup"),
+        ("scores", "hits"),
+        ("dedup/sketches/*", "streams"),
+        in_parts=("dedup/sketches",),
+        part_reads=("scores",),
+    ),
     "filter": TableUse(("filter.parquet",), ("scores", *REJECTING), ("carried/*",)),
     "select-sft": TableUse(("filter.parquet",), ("scores", *REJECTING), ("carried/*",)),
     "bucket": TableUse(("buckets.parquet",), DECIDED, ("carried/*",)),
@@ -72,12 +82,13 @@ def open_claimed(
     """
     use = USES[verb]
     folder = open_run(path, create).path
-    writes = () if reads_only else use.writes
+    writes, reads = () if reads_only else use.writes, use.reads
     if part is not None:
         which = f"{part.index}-of-{part.count}.{secrets.token_hex(4)}"
-        writes = tuple(f"{name}/{which}" for name in writes)
+        writes = tuple(f"{name}/{which}" for name in (writes if use.in_parts is None else use.in_parts))
+        reads = use.reads if use.part_reads is None else use.part_reads
     try:
-        held = claims.hold_claim(folder, verb, writes, use.reads)
+        held = claims.hold_claim(folder, verb, writes, reads)
     except BusyError as error:
         raise _suggest_waiting(error, folder) from None
     if writes:

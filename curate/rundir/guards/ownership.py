@@ -39,7 +39,8 @@ FOLDER_TO_ENTRIES: Mapping[str, str] = {
     "carried": rf"{COLUMN}/({PART}|{HIDDEN})|{HIDDEN}",
     "aside": rf"(?:{COLUMN}/)?(?:[0-9a-f]{{32}}\.parquet|{HIDDEN})",
     "streams": rf"[0-9a-f]{{16}}/[^/]+|{HIDDEN}",
-    "dedup": rf"sketches/[0-9]{{3}}/(?:{PART}|{HIDDEN})|buckets/(?:members|sizes)|spill/.+|shingles|{HIDDEN}",
+    "dedup": rf"sketches/[0-9]{{3}}(?:-[0-9a-f]{{16}})?/(?:{PART}|{HIDDEN})|work/(?:[a-z]+(?:-[0-9a-z]+)*|{HIDDEN})"
+    rf"|buckets/(?:members|sizes)|spill/.+|shingles|{HIDDEN}",
     "manifests": rf"(?:.+/)?[^/]+\.json|{HIDDEN}",
     "responses": rf"[0-9a-f]{{12}}/(?:[^/]+\.parquet|{HIDDEN})|{HIDDEN}",
 }

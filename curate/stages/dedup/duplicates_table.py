@@ -1,14 +1,13 @@
 """The duplicates table of a run: found through sketches and buckets, verified on the texts, written in one piece.
 
-On top of what DuckDB may use, memory grows by some ten bytes for each document of the corpus and some hundred for each
-that has a candidate. Texts stream through it twice, a few slices at a time.
+On top of what DuckDB may use, memory grows by a byte for each document of the corpus, some ten for each that has a
+candidate and some hundred for each that has a copy. Texts stream through it twice, a few slices at a time.
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,24 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
 from curate.rundir import schemas, sql
-from curate.rundir.run import Run, compute_fingerprint
+from curate.rundir.run import Run
 from curate.rundir.verdicts import rejections
 from curate.runtime import console
-from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array
+from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array, UInt64Array
 from curate.runtime.disk.files import replace_atomically
-from curate.stages.dedup import clusters, lsh_buckets, sketch_table
-from curate.stages.dedup.clusters import ClusterSet, PairVerifier
+from curate.runtime.work.processes import StartWorkers
+from curate.stages.dedup import clusters, exact_copies, sketch_table
+from curate.stages.dedup.clusters import ClusterSet
 from curate.stages.dedup.options import Keeper
-from curate.stages.dedup.shingle_store import ShingleStore
+from curate.stages.dedup.pairs import lsh_buckets, near_copies
+from curate.stages.dedup.pairs.near_copies import NearCopies, PairSearch
+from curate.stages.dedup.pairs.units import start_threads
 from curate.stages.dedup.sketch_table import SketchPart
-from curate.stages.dedup.sketches import SketchConfig
+from curate.stages.dedup.sketches import SketchConfig, pays_to_compile
 
-NONE = clusters.NONE
+NONE = near_copies.NONE
+RULE = 2
+"""The version of the rule by which copies are found (``pairs.candidates``); tables of version 1 do not say it."""
 GROUP_ROWS = 65_536
 """Rows of the table that are compressed together."""
 
@@ -49,6 +53,8 @@ class DedupJob:
     keep: Keeper
     memory_limit: str
     workers: int
+    start: StartWorkers = start_threads
+    """What starts those who group, pair and compare documents."""
 
     @property
     def folder(self) -> Path:
@@ -60,16 +66,11 @@ class DedupJob:
         """The folder of the sketches, from which an interrupted run continues."""
         return self.folder / "sketches"
 
-    def sketched_from(self) -> str:
-        """Return a fingerprint of what the sketches depend on."""
-        identities = [corpus.identity() for corpus in self.corpora]
-        return compute_fingerprint([identities, sketch_table.SLICE_BYTES, asdict(self.config)])
-
     def made_from(self) -> dict[str, Any]:
         """Return what the table depends on. Raises TableError where ``--keep lowest-ppl`` finds no scores."""
         others = {name: corpus.identity() for name, corpus in zip(self.names, self.corpora[1:], strict=True)}
         record: dict[str, Any] = {
-            "corpus": self.corpora[0].identity(), "against": others, "hits": self.hits_fingerprint()
+            "corpus": self.corpora[0].identity(), "against": others, "hits": self.hits_fingerprint(), "rule": RULE,
         }  # fmt: skip
         score = self.run.stage("score") or {}
         if self.keep == "lowest-ppl" or (score.get("complete") and rejections.count_unscored(score)):
@@ -121,31 +122,44 @@ def find_duplicates(job: DedupJob, parts: Sequence[SketchPart]) -> DedupFindings
     num_ours, total = count_documents(parts)
     if not num_ours:
         return no_findings()
-    spill, filled = job.folder / "spill", {part.path: part.first for part in parts if part.count}
     console.say("grouping", f"{total:,} documents by their words{' and band keys' if job.config.bands else ''}")
-    buckets = lsh_buckets.LshBuckets(job.folder / "buckets")
-    with lsh_buckets.open_sketches(filled, spill, job.memory_limit, job.workers) as connection:
-        copies = lsh_buckets.find_copies(connection, num_ours)
-        near = buckets.fill(connection, job.config.band_names, num_ours, total, make_reporter("grouping"))
-    with ShingleStore(job.folder / "shingles") as store:
-        for hashes in sketch_table.read_sets(job.corpora, parts, near, job.config, job.workers):
-            store.add(hashes)
-        verifier = clusters.make_verifier(store.similarity, store.sizes, job.threshold)
-        near_ours = int(np.searchsorted(near, num_ours))
-        console.say("comparing", f"{len(near):,} documents that share {buckets.count:,} buckets")
-        read = partial(buckets.read, near, make_reporter("comparing"))
-        joined = clusters.cluster_documents(read, near_ours, len(near), verifier)
-        copied = clusters.gather_clusters((copies.numbers, copies.first, copies.other), near, *joined)
-        earlier = read_earlier_reasons(job, parts, copied.numbers)
-        keepers = choose_keepers(job, parts, copied, earlier != "")
-        return measure_similarities(copied, keepers, near, store, verifier, earlier)
+    filled = {part.path: part.first for part in parts if part.count}
+    with exact_copies.open_sketches(filled, job.folder / "spill", job.memory_limit, job.workers) as connection:
+        copies, left_out = exact_copies.find_copies(connection, num_ours, total)
+    job.run.remove("dedup", "work")  # of a run that was stopped
+    search = make_pair_search(job)
+    buckets = lsh_buckets.make_search(parts, search.folder, num_ours, left_out)
+    del left_out
+
+    def read_sets(numbers: Int64Array) -> Iterator[UInt64Array]:
+        return sketch_table.read_sets(job.corpora, parts, numbers, job.config, job.workers)
+
+    near = near_copies.find_near_copies(search, buckets, read_sets)
+    copied = clusters.gather_clusters((copies.numbers, copies.first, copies.other), near)
+    earlier = read_earlier_reasons(job, parts, copied.numbers)
+    keepers = choose_keepers(job, parts, copied, earlier != "")
+    return measure_similarities(search, copied, keepers, near, earlier)
 
 
-def make_reporter(label: str) -> lsh_buckets.Reporter:
+def make_pair_search(job: DedupJob) -> PairSearch:
+    """Return what the search for near copies needs."""
+    return PairSearch(
+        folder=(job.folder / "work").absolute(),
+        bands=job.config.band_names,
+        threshold=job.threshold,
+        start=job.start,
+        workers=job.workers,
+        compiled=pays_to_compile([corpus.size for corpus in job.corpora]),
+        say=console.say,
+        report=make_reporter(),
+    )
+
+
+def make_reporter() -> Callable[[str, str], None]:
     """Return a function that shows a text after a label, at most once in LOG_SECONDS."""
     shown = time.monotonic()
 
-    def report(text: str) -> None:
+    def report(label: str, text: str) -> None:
         nonlocal shown
         if time.monotonic() - shown >= console.LOG_SECONDS:
             console.say(label, text)
@@ -210,7 +224,7 @@ def read_earlier_reasons(job: DedupJob, parts: Sequence[SketchPart], numbers: In
 def count_earlier_reasons(job: DedupJob) -> dict[str, int]:
     """Return the number of documents of the corpus by the reason that precedes that of a copy."""
     query = f"SELECT value, count(*) FROM ({rejections.query_before_copies(job.run)}) GROUP BY value ORDER BY value"
-    with lsh_buckets.open_tables(job.folder / "spill", job.memory_limit, job.workers) as connection:
+    with exact_copies.open_tables(job.folder / "spill", job.memory_limit, job.workers) as connection:
         return dict(connection.execute(query).fetchall())
 
 
@@ -221,7 +235,7 @@ def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array, q
     """
     keys = [rows.select(["file", "row"]) for _, rows in sketch_table.take_rows(parts, numbers, ["file", "row"])]
     documents = pa.concat_tables(keys).append_column("entry", pa.array(np.arange(len(numbers))))
-    with lsh_buckets.open_tables(job.folder / "spill", job.memory_limit, job.workers) as connection:
+    with exact_copies.open_tables(job.folder / "spill", job.memory_limit, job.workers) as connection:
         connection.register("documents", documents)
         joined = f"SELECT entry, value FROM documents JOIN ({query}) USING (file, row) WHERE value IS NOT NULL"
         columns = connection.execute(joined).fetchnumpy()
@@ -229,34 +243,24 @@ def join_keys(job: DedupJob, parts: Sequence[SketchPart], numbers: Int64Array, q
 
 
 def measure_similarities(
-    copied: ClusterSet,
-    keepers: Int64Array,
-    near: Int64Array,
-    store: ShingleStore,
-    verifier: PairVerifier,
-    earlier: Array,
+    search: PairSearch, copied: ClusterSet, keepers: Int64Array, near: NearCopies, earlier: Array
 ) -> DedupFindings:
     """Return the exact similarity of each document to its keeper, and the highest in its cluster.
 
-    ``near`` are the numbers of the documents in ``store``, ascending; ``earlier`` comes from
-    ``read_earlier_reasons``.
+    ``earlier`` comes from ``read_earlier_reasons``.
     """
     at, ours = clusters.find_sorted(copied.numbers, keepers)
     kept_words = keepers.copy()
     kept_words[ours] = copied.words[at[ours]]
-    stored, is_stored = clusters.find_sorted(near, copied.words)
-    exact = (copied.words == kept_words) | ((copied.others != NONE) & ~is_stored)
+    place, is_near = clusters.find_sorted(near.documents.astype(np.int64), copied.words)
+    exact = (copied.words == kept_words) | ((copied.others != NONE) & ~is_near)
     similarities, links = np.ones(len(keepers)), np.zeros(len(keepers))
-    links[is_stored] = np.asarray(verifier.links)[stored[is_stored]]
-    for document in np.flatnonzero(~exact):
-        keeper = int(np.searchsorted(near, kept_words[document]))
-        similarities[document] = store.similarity(int(stored[document]), keeper)
+    links[is_near] = near.links[place[is_near]]
+    similarities[~exact] = near_copies.measure_pairs(search, copied.words[~exact], kept_words[~exact])
     with_keeper = np.where(copied.numbers == keepers, 0.0, similarities)
     links = np.maximum(np.where(copied.same, 1.0, links), with_keeper)
     np.maximum.at(links, at[ours], with_keeper[ours])
-    return DedupFindings(
-        copied, keepers, exact, similarities, links, earlier, verifier.compared, verifier.agreed, len(verifier.crowded)
-    )
+    return DedupFindings(copied, keepers, exact, similarities, links, earlier, near.compared, near.agreed, near.crowded)
 
 
 def write_table(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindings, note: Mapping[str, Any]) -> None:

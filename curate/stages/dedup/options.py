@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.errors import UsageError
+from curate.runtime.text import command
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus
@@ -65,6 +66,13 @@ def open_other_corpora(corpus: "Corpus", paths: Sequence[str], options: Mapping[
             raise UsageError(message, "leave --against out to find copies inside the corpus")
         others.append(other)
     return others
+
+
+def check_counts_no_limit(run: "Run", corpus: "Corpus") -> None:
+    """Raise UsageError for one share of a corpus of which only the first documents were scored."""
+    if corpus.limit is not None:
+        message = f"--part: {run.path} was scored with --limit {corpus.limit}, which counts over all files"
+        raise UsageError(message, f"{command('dedup', run.path)} reads all of them")
 
 
 def choose_bands(threshold: float, permutations: int) -> "Bands":

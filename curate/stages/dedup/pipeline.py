@@ -1,23 +1,32 @@
-"""The three passes of ``curate dedup``, and the counts of what they found."""
+"""The three passes of ``curate dedup``, the counts of what they found, and one share of the first pass."""
 
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from curate.corpus.shares import choose_share
 from curate.errors import Interrupted
 from curate.rundir.columns.scored_texts import open_scored_texts
-from curate.rundir.guards import manifests
+from curate.rundir.guards import manifests, mending
 from curate.rundir.run import compute_fingerprint, spell_first_score_command
 from curate.rundir.verdicts import reasons
+from curate.runtime import console
 from curate.runtime.disk import files
+from curate.runtime.numbers import count_noun
+from curate.runtime.work.array_tasks import ArrayTask
 from curate.stages.dedup import duplicates_table, sketch_table
 from curate.stages.dedup.duplicates_table import DedupFindings, DedupJob
 from curate.stages.dedup.sketch_table import SketchPart
 from curate.stages.dedup.summary import CopyCluster, DedupSummary, OtherCorpus
+from curate.stages.share_summary import ShareSummary, summarise_share
 
+ADDED = ("files", "documents", "resumed", "files_finished", "files_in_all", "units", "seconds")
+"""The counts of a share that are added over all corpora."""
 LARGEST = 5
 """Clusters that are shown."""
 
@@ -30,16 +39,11 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
     """
     began = time.monotonic()
     job.made_from()  # what is missing or damaged is said before the work
+    warn_of_unused(job)
     try:
         scored = open_scored_texts(job.run)
-        parts = sketch_table.sketch_corpora(
-            job.sketches,
-            job.corpora,
-            job.config,
-            job.sketched_from(),
-            job.workers,
-            None if scored is None else scored.check,
-        )
+        check = None if scored is None else scored.check
+        parts = sketch_table.sketch_corpora(job.sketches, job.corpora, job.config, job.workers, check)
         findings = duplicates_table.find_duplicates(job, parts)
         note: dict[str, Any] = {"made_from": job.made_from(), "parameters": job.parameters()}
         note["fingerprint"] = compute_fingerprint(note)
@@ -49,12 +53,45 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
         note[manifests.KEY] = job.run.record_manifest(job.run.duplicates.name)
         job.run.save("dedup", {**note, "counts": summary.counts(), "elsewhere": summary.elsewhere})
     except (KeyboardInterrupt, Interrupted):
-        message = f"stopped; the sketches of {sketch_table.count_read(job.sketches):,} documents are kept"
+        message = f"stopped; the sketches of {sketch_table.count_read(list_sketch_folders(job)):,} documents are kept"
         raise Interrupted(message, "the same command goes on from here") from None
     except OSError as error:
         raise files.make_storage_error(error, job.folder) from error
     duplicates_table.remove_work_folder(job)
     return summary
+
+
+def list_sketch_folders(job: DedupJob) -> list[Path]:
+    """Return the folders of the sketches that a job makes and uses."""
+    return sketch_table.list_folders(job.sketches, job.corpora, job.config)
+
+
+def warn_of_unused(job: DedupJob) -> None:
+    """Say where there are sketches that another command made: shares of another threshold, which may be a mistake."""
+    if unused := sketch_table.count_unused(job.sketches, list_sketch_folders(job)):
+        parts = count_noun(unused, "part")
+        console.warn(
+            f"{parts} of sketches in {job.sketches} were made with other options, of another corpus or by an earlier "
+            "version; they are not used, and removed in the end"
+        )
+
+
+def sketch_part(job: DedupJob, task: ArrayTask) -> ShareSummary:
+    """Sketch one share of the corpora, and return what was done. Raises what ``find_and_write_duplicates`` raises."""
+    scored = open_scored_texts(job.run)
+    check = None if scored is None else scored.check
+    try:
+        runs = sketch_table.sketch_share(job.sketches, job.corpora, job.config, job.workers, task, check)
+    except OSError as error:
+        raise files.make_storage_error(error, job.folder) from error
+    described = {"parameters": job.parameters(), "made_from": {"against": job.names}}
+    completing = mending.spell_dedup_command(job.run, described)
+    shares = [
+        summarise_share(str(job.run.path), corpus, task, choose_share(corpus, task) or [], done, "sketched", completing)
+        for corpus, done in zip(job.corpora, runs, strict=True)
+    ]
+    added = {name: sum(getattr(share, name) for share in shares) for name in ADDED}
+    return replace(shares[0], **added)
 
 
 def summarise(job: DedupJob, parts: Sequence[SketchPart], findings: DedupFindings, seconds: float) -> DedupSummary:

@@ -7,7 +7,8 @@ corpus. Documents without a word are counted and get no number.
 
 from bisect import bisect_right
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -19,16 +20,19 @@ import pyarrow.parquet as pq
 
 from curate.corpus import Corpus, Documents, SliceMark
 from curate.corpus.gathering import gather_documents
+from curate.corpus.shares import choose_share
 from curate.corpus.slice_marks import list_slices
 from curate.errors import CorpusError
 from curate.matching import shingles
 from curate.rundir import parquet
-from curate.rundir.guards import ownership
+from curate.rundir.run import compute_fingerprint
 from curate.runtime import console
 from curate.runtime.arrays import Int64Array, UInt64Array
 from curate.runtime.work import threads
+from curate.runtime.work.array_tasks import ArrayTask
 from curate.stages.dedup.sketches import (
     TALLIES,
+    RunBatches,
     SketchConfig,
     SketchedSlice,
     Sketcher,
@@ -37,9 +41,17 @@ from curate.stages.dedup.sketches import (
     make_sketcher,
     pays_to_compile,
 )
-from curate.stages.slice_runner import Advance, CheckSlice, PartNotes, ProcessedSlice, describe_part, run_slices
+from curate.stages.slice_runner import (
+    Advance,
+    CheckSlice,
+    PartNotes,
+    ProcessedSlice,
+    SliceRun,
+    describe_part,
+    run_slices,
+)
 
-SLICE_BYTES = 8_000_000
+SLICE_BYTES = 32_000_000
 """Bytes of text in a slice."""
 
 
@@ -79,11 +91,26 @@ class SketchWork:
     done: str = "sketched"
 
     def process(self, slices: Iterator[Documents], advance: Advance) -> Iterator[ProcessedSlice[SketchedSlice]]:
-        """Sketch several slices at once, in threads."""
-        return threads.map_in_order(self._sketch, slices, self.workers)
+        """Sketch one slice at a time, its texts in several threads, while the next is read.
 
-    def _sketch(self, documents: Documents) -> ProcessedSlice[SketchedSlice]:
-        return ProcessedSlice(documents, self.sketcher.sketch(documents), documents.read_bytes)
+        Texts are let go of as they are sketched, so that those of two slices at most are in memory.
+        """
+        if self.workers <= 1:
+            yield from map(self._sketch, slices)
+            return
+        with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(self.workers) as pool:
+            waiting: Future[ProcessedSlice[SketchedSlice]] | None = None
+            for documents in slices:
+                begun = ahead.submit(self._sketch, documents, pool.map)
+                del documents
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = begun
+            if waiting is not None:
+                yield waiting.result()
+
+    def _sketch(self, documents: Documents, run: RunBatches = map) -> ProcessedSlice[SketchedSlice]:
+        return ProcessedSlice(documents, self.sketcher.sketch(documents, run), documents.read_bytes)
 
     def write(self, path: Path, processed: ProcessedSlice[SketchedSlice]) -> None:
         """Write the sketches of a slice."""
@@ -91,43 +118,70 @@ class SketchWork:
 
 
 def sketch_corpora(
-    folder: Path,
-    corpora: Sequence[Corpus],
-    config: SketchConfig,
-    made_from: str,
-    workers: int,
-    check: CheckSlice | None = None,
+    folder: Path, corpora: Sequence[Corpus], config: SketchConfig, workers: int, check: CheckSlice | None = None
 ) -> list[SketchPart]:
     """Sketch the slices that have no part yet, and return the parts of all corpora in order.
 
-    Parts that were made from anything else are thrown away. ``check`` sees the slices of the first corpus.
-
-    Raises RowError under ``--on-error stop``.
+    ``check`` sees the slices of the first corpus. Raises RowError under ``--on-error stop``.
     """
     sketcher = make_sketcher(config, pays_to_compile([corpus.size for corpus in corpora]))
     parts: list[SketchPart] = []
     for number, corpus in enumerate(corpora):
-        discard_foreign(folder_of(folder, number), made_from)
-        work = SketchWork(folder_of(folder, number), made_from, sketcher, workers)
+        work = make_work(folder, number, corpus, sketcher, config, workers)
         done = run_slices(corpus, work, check=None if number else check)
         parts += number_parts(done.notes, number, parts[-1].stop if parts else 0)
     return parts
 
 
-def folder_of(folder: Path, corpus: int) -> Path:
-    """Return the folder of the sketches of one corpus."""
-    return folder / f"{corpus:03d}"
+def sketch_share(
+    folder: Path,
+    corpora: Sequence[Corpus],
+    config: SketchConfig,
+    workers: int,
+    task: ArrayTask,
+    check: CheckSlice | None = None,
+) -> list[SliceRun]:
+    """Sketch what one task of a job array has of each corpus, and return what was done, corpus by corpus.
 
-
-def discard_foreign(folder: Path, made_from: str) -> None:
-    """Remove the sketches of a corpus where they were made from something else.
-
-    The first part answers for all: ``run_slices`` adds none to parts of another making.
+    ``check`` sees the slices of the first corpus. Raises RowError under ``--on-error stop``.
     """
-    paths = parquet.list_parts(folder)
-    if paths and parquet.read_metadata(paths[0]).get("made_from") != made_from:
-        sketches = folder.parent
-        ownership.remove_folder(sketches.parent.parent, sketches.parent.name, sketches.name, folder.name)
+    sketcher = make_sketcher(config, pays_to_compile([corpus.size for corpus in corpora]))
+    return [
+        run_slices(
+            corpus,
+            make_work(folder, number, corpus, sketcher, config, workers),
+            check=None if number else check,
+            share=choose_share(corpus, task),
+        )
+        for number, corpus in enumerate(corpora)
+    ]
+
+
+def make_work(
+    folder: Path, number: int, corpus: Corpus, sketcher: Sketcher, config: SketchConfig, workers: int
+) -> SketchWork:
+    """Return what is done with the slices of one corpus."""
+    return SketchWork(name_folder(folder, number, corpus, config), name_making(corpus, config), sketcher, workers)
+
+
+def name_making(corpus: Corpus, config: SketchConfig) -> str:
+    """Return a fingerprint of what the sketches of a corpus are made from."""
+    return compute_fingerprint([corpus.identity(), corpus.slice_bytes, asdict(config)])
+
+
+def name_folder(folder: Path, number: int, corpus: Corpus, config: SketchConfig) -> Path:
+    """Return the folder of the sketches of one corpus: those that are made otherwise have another one."""
+    return folder / f"{number:03d}-{name_making(corpus, config)[:16]}"
+
+
+def list_folders(folder: Path, corpora: Sequence[Corpus], config: SketchConfig) -> list[Path]:
+    """Return the folders of the sketches of all corpora."""
+    return [name_folder(folder, number, corpus, config) for number, corpus in enumerate(corpora)]
+
+
+def count_unused(folder: Path, used: Container[Path]) -> int:
+    """Return how many parts in a folder of sketches are not in one of the folders that are ``used``."""
+    return sum(len(parquet.list_parts(each)) for each in sorted(folder.glob("*/")) if each not in used)
 
 
 def write_part(path: Path, sketched: SketchedSlice, note: Mapping[str, Any]) -> None:
@@ -158,9 +212,9 @@ def list_marks(parts: Sequence[SketchPart], corpus: int) -> dict[str, list[Slice
     return marks
 
 
-def count_read(folder: Path) -> int:
-    """Return the documents that were read for the parts of all corpora."""
-    paths = [path for each in sorted(folder.glob("*/")) for path in parquet.list_parts(each)]
+def count_read(folders: Sequence[Path]) -> int:
+    """Return the documents that were read for the parts in some folders."""
+    paths = [path for folder in folders for path in parquet.list_parts(folder)]
     return sum(int(parquet.read_metadata(path)["tallies"]["read"]) for path in paths)
 
 

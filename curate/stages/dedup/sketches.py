@@ -5,9 +5,10 @@ table. Documents with the same key in one of its bucket columns are candidates, 
 compared exactly, so a method decides only which pairs are compared. ``make_sketcher`` chooses the class.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,8 @@ LEAST_BYTES = 20_000_000
 """Bytes of a corpus, as stored, from which on loading numba pays: that takes half a second, 5 s at its first time."""
 OPENING_CHARS = 80
 """Characters of a text that are kept to show it."""
+RunBatches = Callable[..., Iterator[Any]]
+"""Calls a function with each of some batches and yields the results in their order: ``map``."""
 TALLIES = ("read", "empty", "unreadable", "wordless", "by_character", "bytes")
 
 
@@ -61,13 +64,12 @@ class SketchedSlice:
 
 
 class Sketcher(Protocol):
-    """A method that finds candidates for near duplicates.
+    """A method that finds candidates for near duplicates."""
 
-    Several threads call ``sketch`` of one object at a time.
-    """
+    def sketch(self, documents: Documents, run: RunBatches = map) -> SketchedSlice:
+        """Return the sketches of a slice, whose texts go in batches through ``run``, such as the ``map`` of a pool.
 
-    def sketch(self, documents: Documents) -> SketchedSlice:
-        """Return the sketches of a slice.
+        The texts are taken out of ``documents``: those of the next slice are read meanwhile.
 
         The columns of the table: ``file`` (large_string), ``row`` (int64), ``id`` and ``opening`` (large_string),
         ``bytes`` and ``words`` (int64), ``high`` and ``low`` (uint64), which are equal for documents of the same words
@@ -98,45 +100,56 @@ class MinHashSketcher:
         self._permutations = minhash.make_permutations(config.permutations, config.seed)
         self._make_columns(["so that the loops are compiled and the tables are made before threads need them"])
 
-    def sketch(self, documents: Documents) -> SketchedSlice:
+    def sketch(self, documents: Documents, run: RunBatches = map) -> SketchedSlice:
         """Return the sketches of a slice (``Sketcher``)."""
         ok = [index for index, status in enumerate(documents.statuses) if status == "ok"]
-        texts = [documents.texts[index] or "" for index in ok]
-        columns = self._make_columns(texts)
-        num_bytes = columns.pop("bytes")
+        columns = self._make_columns(
+            [documents.texts[index] or "" for index in ok], run, partial(drop_texts, documents)
+        )
         worded = np.flatnonzero(columns["words"])
         kept = [ok[index] for index in worded]
-        files = documents.files
+        files, num_bytes = documents.files, columns.pop("bytes")
+        by_character = int(columns.pop("by_character").sum())
         table = pa.table(
             {
                 "file": pa.array([files[index] for index in kept], pa.large_string()),
                 "row": documents.rows[kept],
                 "id": pa.array([documents.ids[index] for index in kept], pa.large_string()),
                 "bytes": num_bytes[worded],
-                "opening": pa.array([cut_opening(texts[index]) for index in worded], pa.large_string()),
+                "opening": pa.array(columns.pop("opening")[worded], pa.large_string()),
                 **{name: values[worded] for name, values in columns.items()},
             }
         )
         counts = [documents.statuses.count(status) for status in ("empty", "unreadable")]
-        by_character = count_by_character(texts, num_bytes, columns["words"])
         tallies = (len(documents), *counts, len(ok) - len(worded), by_character, int(num_bytes.sum()))
         return SketchedSlice(documents, table, dict(zip(TALLIES, tallies, strict=True)))
 
-    def _make_columns(self, texts: Sequence[str]) -> dict[str, Array]:
-        """Return bytes and words (int64), high, low and the band keys (uint64), each with an entry for every text."""
-        batches = [self._sketch_batch(batch) for batch in batch_texts(texts)]
-        names = ("bytes", "words", "high", "low")
-        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+    def _make_columns(
+        self, texts: list[str], run: RunBatches = map, begun: Callable[[], None] = lambda: None
+    ) -> dict[str, Array]:
+        """Return bytes and words (int64), high, low and the band keys (uint64), each with an entry for every text.
+
+        Before them ``opening`` (object), and ``by_character``, which has counts that are to be added. ``begun`` is
+        called once nothing but the batches that are still to be sketched has the texts.
+        """
+        pieces = batch_texts(texts)
+        del texts
+        results = run(self._sketch_batch, pieces)
+        begun()
+        batches = list(results)
+        columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0] if name != "keys"}
         if self._config.bands is not None:
-            found = np.concatenate([batch["keys" if self._compiled else "signatures"] for batch in batches])
-            keys = found if self._compiled else minhash.band_keys(found, self._config.bands)
+            keys = np.concatenate([batch["keys"] for batch in batches])
             columns |= dict(zip(self._config.band_names, np.ascontiguousarray(keys.T), strict=True))
         return columns
 
     def _sketch_batch(self, texts: Sequence[str]) -> dict[str, Array]:
         sets = hash_texts(texts, self._config, self._compiled)
+        opening, by_character = np.empty(len(texts), object), count_by_character(texts, sets.num_bytes, sets.counts)
+        opening[:] = [cut_opening(text) for text in texts]
         columns: dict[str, Array] = {
-            "bytes": sets.num_bytes, "words": sets.counts, "high": sets.high, "low": sets.low
+            "bytes": sets.num_bytes, "words": sets.counts, "high": sets.high, "low": sets.low, "opening": opening,
+            "by_character": np.array([by_character]),
         }  # fmt: skip
         if self._config.bands is not None and self._compiled:
             from curate.stages.dedup import numba_sketches
@@ -145,8 +158,17 @@ class MinHashSketcher:
                 sets.hashes, sets.offsets, self._permutations, self._config.bands
             )
         elif self._config.bands is not None:
-            columns["signatures"] = minhash.compute_signatures(sets.hashes, sets.offsets, self._permutations)
+            signatures = minhash.compute_signatures(sets.hashes, sets.offsets, self._permutations)
+            columns["keys"] = minhash.band_keys(signatures, self._config.bands)
         return columns
+
+
+def drop_texts(documents: Documents) -> None:
+    """Let go of the texts of some documents, whose lists keep their lengths."""
+    for each in (documents, *documents.gathered):
+        each.texts[:] = [None] * len(each)
+        if each.turns is not None:
+            each.turns[:] = [None] * len(each)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -61,7 +61,7 @@ def test_any_documents_are_read_again_as_they_were_sketched(tmp_path, slice_byte
     texts = random_documents(7, 120)
     write_formats(tmp_path / "corpus", texts)
     corpus = open_corpus([str(tmp_path / "corpus")], slice_bytes=slice_bytes, **options)
-    parts = sketch_table.sketch_corpora(tmp_path / "run" / "dedup" / "sketches", [corpus], CONFIG, "x", 1)
+    parts = sketch_table.sketch_corpora(tmp_path / "run" / "dedup" / "sketches", [corpus], CONFIG, 1)
     read = [text for documents in corpus.slices() for text in documents.texts if (text or "").strip()]
     assert len(read) == parts[-1].stop and (len(read) == 120 or options)
     sets = [shingles.sort_unique(sketches.hash_texts([text], CONFIG).hashes) for text in read]
@@ -77,7 +77,7 @@ def test_any_documents_are_read_again_as_they_were_sketched(tmp_path, slice_byte
 def test_only_wanted_rows_are_parsed_when_a_slice_is_read_again(tmp_path):
     write_lines(tmp_path / "a.jsonl", [{"text": text} for text in random_documents(8, 60)])
     corpus = open_corpus([str(tmp_path / "a.jsonl")], slice_bytes=2000)
-    parts = sketch_table.sketch_corpora(tmp_path / "run" / "dedup" / "sketches", [corpus], CONFIG, "x", 1)
+    parts = sketch_table.sketch_corpora(tmp_path / "run" / "dedup" / "sketches", [corpus], CONFIG, 1)
     needed = [part for part in parts if part.first <= 4 < part.stop or part.first <= 41 < part.stop]
     assert len(parts) > 5 and len(needed) == 2
     found = sketch_table.find_slices(corpus, sketch_table.list_marks(parts, 0), needed, np.array([4, 41], np.int64))
