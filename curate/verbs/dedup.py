@@ -13,8 +13,11 @@ import typer
 from curate.errors import UsageError
 from curate.runtime.options import (
     DEFAULT_MEMORY,
+    AddressOption,
     CorpusOption,
+    CpusOption,
     DelimiterOption,
+    EngineOption,
     IdFieldOption,
     MemoryLimitOption,
     OnErrorOption,
@@ -41,6 +44,8 @@ from curate.stages.dedup.options import (
 from curate.stages.dedup.summary import DedupSummary
 
 if TYPE_CHECKING:
+    from curate.runtime.work.ray_pool import RayPool
+    from curate.stages.dedup.duplicates_table import DedupJob
     from curate.stages.share_summary import ShareSummary
 
 
@@ -68,6 +73,9 @@ def dedup(
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
     part: PartOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus_per_worker: CpusOption = None,
 ) -> "DedupSummary | ShareSummary":
     """Find near and exact copies in a corpus, choose one document of each cluster to keep, and return the counts.
 
@@ -82,6 +90,9 @@ def dedup(
     processes that sketch others for the same run; ``auto`` reads it from the environment of a job array. The same
     command without it then sketches nothing again, and completes the table.
 
+    With ``engine="ray"`` workers in actors of Ray sketch the files and compare the pairs, to the same bytes
+    (``curate.score``).
+
     Raises UsageError for an option outside its range or one that cannot hold for a share, and TableError where the run
     knows no corpus, or ``--keeper lowest-ppl`` finds no scores.
     """
@@ -92,12 +103,15 @@ def dedup(
     from curate.runtime.numbers import parse_size
     from curate.runtime.work import threads
     from curate.runtime.work.array_tasks import parse_part
+    from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
     from curate.stages.dedup.duplicates_table import DedupJob
     from curate.stages.dedup.pipeline import find_and_write_duplicates, sketch_part
     from curate.stages.dedup.sketches import SketchConfig
     from curate.stages.share_summary import check_share_options
 
     check_dedup_options(threshold, shingle, permutations, seed, workers)
+    hiring = choose_engine(engine, address, workers, cpus_per_worker=cpus_per_worker)
+    refuse_with_engine(hiring, part=part)
     memory = DEFAULT_MEMORY if memory_limit is None else memory_limit
     parse_size(memory, "--memory-limit")
     task = None if part is None else parse_part(part)
@@ -128,4 +142,23 @@ def dedup(
     if restart:
         opened.remove("dedup")
     opened.enter()
-    return find_and_write_duplicates(job) if task is None else sketch_part(job, task)
+    if task is not None:
+        return sketch_part(job, task)
+    with open_pool(hiring) as pool:
+        return find_and_write_duplicates(job if pool is None else work_on_pool(job, pool))
+
+
+def work_on_pool(job: "DedupJob", pool: "RayPool") -> "DedupJob":
+    """Return a job whose work is done by the workers of a pool."""
+    from dataclasses import replace
+
+    from curate.stages.pool_executor import PoolExecutor
+
+    pool.connect()
+    return replace(
+        job,
+        workers=pool.count,
+        threads=pool.options.threads,
+        start=pool.start_workers,
+        executor=PoolExecutor(pool),
+    )

@@ -31,6 +31,7 @@ from curate.stages.dedup.pairs.near_copies import NearCopies, PairSearch
 from curate.stages.dedup.pairs.units import start_threads
 from curate.stages.dedup.sketch_table import SketchPart
 from curate.stages.dedup.sketches import SketchConfig, pays_to_compile
+from curate.stages.slice_runner import Executor
 
 NONE = near_copies.NONE
 RULE = 2
@@ -55,6 +56,10 @@ class DedupJob:
     workers: int
     start: StartWorkers = start_threads
     """What starts those who group, pair and compare documents."""
+    executor: Executor | None = None
+    """Where slices are sketched (``run_slices``)."""
+    threads: int | None = None
+    """Threads that sketch a slice; None: as many as ``workers``."""
 
     @property
     def folder(self) -> Path:

@@ -25,7 +25,7 @@ from curate.stages.dedup.sketch_table import SketchPart
 from curate.stages.dedup.summary import CopyCluster, DedupSummary, OtherCorpus
 from curate.stages.share_summary import ShareSummary, summarise_share
 
-ADDED = ("files", "documents", "resumed", "files_finished", "files_in_all", "units", "seconds")
+ADDED = ("files", "documents", "resumed", "units", "seconds")
 """The counts of a share that are added over all corpora."""
 LARGEST = 5
 """Clusters that are shown."""
@@ -43,7 +43,9 @@ def find_and_write_duplicates(job: DedupJob) -> DedupSummary:
     try:
         scored = open_scored_texts(job.run)
         check = None if scored is None else scored.check
-        parts = sketch_table.sketch_corpora(job.sketches, job.corpora, job.config, job.workers, check)
+        parts = sketch_table.sketch_corpora(
+            job.sketches, job.corpora, job.config, job.threads or job.workers, check, job.executor
+        )
         findings = duplicates_table.find_duplicates(job, parts)
         note: dict[str, Any] = {"made_from": job.made_from(), "parameters": job.parameters()}
         note["fingerprint"] = compute_fingerprint(note)

@@ -44,6 +44,7 @@ from curate.stages.dedup.sketches import (
 from curate.stages.slice_runner import (
     Advance,
     CheckSlice,
+    Executor,
     PartNotes,
     ProcessedSlice,
     SliceRun,
@@ -118,17 +119,23 @@ class SketchWork:
 
 
 def sketch_corpora(
-    folder: Path, corpora: Sequence[Corpus], config: SketchConfig, workers: int, check: CheckSlice | None = None
+    folder: Path,
+    corpora: Sequence[Corpus],
+    config: SketchConfig,
+    workers: int,
+    check: CheckSlice | None = None,
+    executor: Executor | None = None,
 ) -> list[SketchPart]:
     """Sketch the slices that have no part yet, and return the parts of all corpora in order.
 
-    ``check`` sees the slices of the first corpus. Raises RowError under ``--on-error stop``.
+    ``executor`` says where, each worker with ``workers`` threads. ``check`` sees the slices of the first corpus. Raises
+    RowError under ``--on-error stop``.
     """
     sketcher = make_sketcher(config, pays_to_compile([corpus.size for corpus in corpora]))
     parts: list[SketchPart] = []
     for number, corpus in enumerate(corpora):
         work = make_work(folder, number, corpus, sketcher, config, workers)
-        done = run_slices(corpus, work, check=None if number else check)
+        done = run_slices(corpus, work, executor=executor, check=None if number else check)
         parts += number_parts(done.notes, number, parts[-1].stop if parts else 0)
     return parts
 
