@@ -195,7 +195,7 @@ def claim_output_folder(out: Path, verb: str, part: ArrayTask | None = None) -> 
     if replaced and not out.exists():
         with suppress(OSError):
             os.replace(replaced.pop(), out)
-    for path in (*replaced, *list_leftovers(out.parent, out.name), *list_leftovers(out.parent, f"{out.name}.parts")):
+    for path in (*replaced, *list_leftovers(out.parent, out.name), *list_leftovers(out.parent, f".{out.name}.parts")):
         remove_leftover(path)
 
 

@@ -78,9 +78,9 @@ def export(
     work out of core within ``--memory-limit``, with as much temporary disk space as the export takes. Rejected
     documents have no order.
 
-    With ``part``, as in 2/64, only that share is read and spilled into OUT.parts, beside other processes that do others
-    on any machine with the same file system; once every share is, the same again writes shards. The plain command then
-    does what is left, to the same bytes as alone, and removes OUT.parts.
+    With ``part``, as in 2/64, only that share is read and spilled into .OUT.parts, beside other processes that do
+    others, on any machine with the same file system; once every share is, the same again writes shards. The plain
+    command then does what is left, to the same bytes as alone, and removes .OUT.parts.
 
     Raises UsageError for options that contradict one another or a folder that exists, CorpusError where the corpus has
     changed since it was scored, and TableError where a table of the run is stale.

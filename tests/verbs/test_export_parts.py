@@ -67,7 +67,7 @@ def test_parts_in_any_order_and_the_plain_command_come_to_its_own_bytes(run, tmp
         if again == 2:
             assert done[-1].shards_finished == done[-1].shards_in_all == plain.shards
         summary = export(out, run, **options)
-        assert files_of(out) == files_of(tmp_path / "plain") and not (tmp_path / f"dealt-{count}.parts").exists()
+        assert files_of(out) == files_of(tmp_path / "plain") and not (tmp_path / f".dealt-{count}.parts").exists()
         assert summary.counts == plain.counts and summary.documents == plain.documents
     assert list_hidden(tmp_path) == []
 
@@ -122,7 +122,7 @@ def test_processes_at_once_one_part_twice_and_one_killed_come_to_the_same_bytes(
     run, _ = plain_run(tmp_path, 2500)
     options = {"format": "jsonl", "shard_size": "40kB"}
     export(tmp_path / "plain", run.path, **options)
-    out, parts = tmp_path / "out", tmp_path / "out.parts"
+    out, parts = tmp_path / "out", tmp_path / ".out.parts"
     working = [start(out, run.path, part, 1 + (part == "0/3")) for part in ("0/3", "1/3", "1/3", "2/3")]
     while not list(parts.glob("curate_0*")) and any(each.poll() is None for each in working):
         time.sleep(0.01)
@@ -149,7 +149,7 @@ def test_the_plain_command_and_another_export_wait_for_parts_that_work(tmp_path,
         for part in (None, "0/2"):
             with pytest.raises(BusyError, match="curate export is writing"):
                 export(out, run.path, format="jsonl", shard_size="500MB", part=part)
-    assert not (tmp_path / "out.parts").exists()
+    assert not (tmp_path / ".out.parts").exists()
     export(tmp_path / "plain", run.path, format="jsonl", shard_size="500MB")
     assert files_of(out) == files_of(tmp_path / "plain")
 
@@ -173,7 +173,7 @@ def test_parts_of_another_export_are_refused_by_name_and_discarded_where_that_is
     run, _ = plain_run(tmp_path, 60)
     out = tmp_path / "out"
     export(out, run.path, part="0/2", format="jsonl")
-    before = files_of(tmp_path / "out.parts")
+    before = files_of(tmp_path / ".out.parts")
     for part in (None, "1/2"):
         for options, message in (
             ({"format": "hf"}, "--format jsonl, not hf"),
@@ -185,21 +185,21 @@ def test_parts_of_another_export_are_refused_by_name_and_discarded_where_that_is
     curate.filter(max_ppl=70, run=str(run.path))
     with pytest.raises(UsageError, match="curate filter has run since") as caught:
         export(out, run.path, format="jsonl", part="1/2")
-    assert files_of(tmp_path / "out.parts") == before and not out.exists()
+    assert files_of(tmp_path / ".out.parts") == before and not out.exists()
     export(out, run.path, format="jsonl", part="1/2", overwrite=True)
-    assert json.loads((tmp_path / "out.parts/record.json").read_text()) != json.loads(before["record.json"])
+    assert json.loads((tmp_path / ".out.parts/record.json").read_text()) != json.loads(before["record.json"])
     export(out, run.path, format="parquet", overwrite=True)
     export(tmp_path / "plain", run.path, format="parquet")
-    assert files_of(out) == files_of(tmp_path / "plain") and not (tmp_path / "out.parts").exists()
+    assert files_of(out) == files_of(tmp_path / "plain") and not (tmp_path / ".out.parts").exists()
     with pytest.raises(UsageError, match="holds an earlier export"):
         export(out, run.path, format="jsonl", part="1/2")
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     run, _ = plain_run(tmp_path, 20)
-    (tmp_path / "out.parts").mkdir()
-    (tmp_path / "out.parts" / "mine.txt").write_text("mine")
+    (tmp_path / ".out.parts").mkdir()
+    (tmp_path / ".out.parts" / "mine.txt").write_text("mine")
     for part in ("0/2", None):
         with pytest.raises(UsageError, match="did not write"):
             export(tmp_path / "out", run.path, part=part, overwrite=True)
-    assert files_of(tmp_path / "out.parts") == {"mine.txt": b"mine"} and not (tmp_path / "out").exists()
+    assert files_of(tmp_path / ".out.parts") == {"mine.txt": b"mine"} and not (tmp_path / "out").exists()

@@ -62,17 +62,17 @@ def list_tasks(
     task_bytes: int | None = None,
     *,
     groups: "Sequence[SliceGroup] | None" = None,
-    wanted: Container[int] | None = None,
+    numbers: Container[int] | None = None,
 ) -> Iterator[PartitionTask]:
     """Yield the tasks of a corpus, each of about ``task_bytes`` of it (None: ``TASK_BYTES``).
 
-    ``groups`` are the slices of each (``group_slices``) where they are known, ``wanted`` the numbers of those to yield;
+    ``groups`` are the slices of each (``group_slices``) where they are known, ``numbers`` the numbers of those to yield;
     None yields all. Raises CorpusError or TableError where the tables of the run are not those of the corpus.
     """
     chooser = _RowChooser(job)
     for number, group in enumerate(group_slices(job, task_bytes) if groups is None else groups):
         chosen = [chooser.choose(*each) for each in group]
-        if wanted is None or number in wanted:
+        if numbers is None or number in numbers:
             yield PartitionTask(number, chosen)
     chooser.finish()
 

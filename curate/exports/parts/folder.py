@@ -1,11 +1,11 @@
-"""``OUT.parts``: where the tasks of a job array put what they do of the export OUT, until it is completed.
+"""``.OUT.parts``: where the tasks of a job array put what they do of the export OUT, until it is completed.
 
-    OUT.parts/record.json              of which export: its options, the tables of the run, the versions
-    OUT.parts/curate_000012/ …         a spill (``curate.exports.spilled.places``)
-    OUT.parts/curate_taken.json        the corpus has a column of that prefix, so that another one is used
+    .OUT.parts/record.json              of which export: its options, the tables of the run, the versions
+    .OUT.parts/curate_000012/ …         a spill (``curate.exports.spilled.places``)
+    .OUT.parts/curate_taken.json        the corpus has a column of that prefix, so that another one is used
 
-Parts of one export alone are put there. Those of another are refused by name, and discarded with ``--overwrite`` where
-no process works on them.
+It is hidden, so that no corpus has it. Parts of one export alone are put there. Those of another are refused by name,
+and discarded with ``--overwrite`` where no process works on them.
 """
 
 import json
@@ -70,7 +70,7 @@ class PartsFolder:
 def find_parts_path(out: Path) -> Path:
     """Return the folder of the parts of an export to ``out``, a link followed."""
     out = out.resolve() if out.is_symlink() else out
-    return out.with_name(f"{out.name}.parts")
+    return out.with_name(f".{out.name}.parts")
 
 
 def describe_job(job: ExportJob, num_tasks: int) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _set_aside_other(path: Path, described: Mapping[str, Any], overwrite: bool) 
     if not overwrite:
         message = f"{path} holds parts of another export: {'; '.join(_list_differences(record, described))}"
         raise UsageError(message, f"{repeat_command('export', overwrite=True)} discards them")
-    out = path.name.removesuffix(".parts")
+    out = path.name[1:].removesuffix(".parts")
     for claim, silent in claims.list_writing(path.parent):
         for resource in claim.writes:
             if claims.overlaps(resource, out):

@@ -140,13 +140,13 @@ def spill_tasks(
     steps: Steps,
     advance: Callable[..., None],
     groups: Sequence[SliceGroup] | None = None,
-    wanted: Container[int] | None = None,
+    numbers: Container[int] | None = None,
 ) -> Iterator[TaskResult]:
     """Yield the results of all tasks, in the order of the corpus; those that are complete are read by the workers.
 
-    ``groups`` and ``wanted`` are those of ``tasks.list_tasks``.
+    ``groups`` and ``numbers`` are those of ``tasks.list_tasks``.
     """
-    listed = tasks.list_tasks(export.job, groups=groups, wanted=wanted)
+    listed = tasks.list_tasks(export.job, groups=groups, numbers=numbers)
     sent = (replace(task, slices=[]) if export.spill.has_task(task.number) else task for task in listed)
     for result in steps.map(export.spill_task, sent):
         advance(documents=result.counts.read, done_bytes=result.read_bytes)
