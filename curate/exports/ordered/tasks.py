@@ -66,7 +66,7 @@ def list_tasks(
 ) -> Iterator[PartitionTask]:
     """Yield the tasks of a corpus, each of about ``task_bytes`` of it (None: ``TASK_BYTES``).
 
-    ``groups`` are the slices of each (``group_slices``) where they are known, ``numbers`` the numbers of those to yield;
+    ``groups`` are the slices of each (``group_slices``) where they are known, ``numbers`` those of the tasks to yield;
     None yields all. Raises CorpusError or TableError where the tables of the run are not those of the corpus.
     """
     chooser = _RowChooser(job)
