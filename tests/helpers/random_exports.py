@@ -32,7 +32,9 @@ def draw_rows(draw, count, first):
     names = draw.sample(["a", "b", "c", "d"], draw.randrange(5))
     rows, kinds = [], {}
     for number in range(first, first + count):
-        row = {"text": f"document {number} " + "wort\n" * draw.randrange(draw.choice([3, 3, 9, 9, 40, 40, 90, 90, 4000]))}
+        row = {
+            "text": f"document {number} " + "wort\n" * draw.randrange(draw.choice([3, 3, 9, 9, 40, 40, 90, 90, 4000]))
+        }
         for name in names:
             if name not in kinds or draw.random() < 0.02:
                 kinds[name] = draw.choice(VALUES)

@@ -47,6 +47,29 @@ class PartitionSlice:
     hits: dict[int, list[dict[str, Any]]]
     """The leaks by row, where the export does something about them."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the rows of the slice alone: the memory of a table's slice is that of the whole table."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.choice.schema) as writer:
+            writer.write_table(self.choice)
+        choice = sink.getvalue().to_pybytes()
+        return _restore_slice, (
+            self.source,
+            self.behind,
+            self.left,
+            self.mark,
+            self.part,
+            self.first,
+            choice,
+            self.hits,
+        )
+
+
+def _restore_slice(*fields: Any) -> PartitionSlice:
+    *known, choice, hits = fields
+    with pa.ipc.open_stream(choice) as reader:
+        return PartitionSlice(*known, reader.read_all().combine_chunks(), hits)
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionTask:
