@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from curate.errors import TableError, UsageError
+from curate.exports.parts.summary import ExportPartSummary
 from curate.exports.summary import ExportSummary
 from curate.runtime.options import (
     DEFAULT_MEMORY,
@@ -23,7 +24,6 @@ from curate.runtime.text import DEFAULT_RUN, command
 
 if TYPE_CHECKING:
     from curate.exports.job import ExportChoice, Placements
-    from curate.exports.parts.summary import ExportPartSummary
     from curate.rundir.run import Run
 
 
@@ -64,7 +64,7 @@ def export(
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub private.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     part: PartOption = None,
-) -> "ExportSummary | ExportPartSummary":
+) -> ExportSummary | ExportPartSummary:
     """Write the kept documents as a dataset with their columns, scores, a card and a manifest; return what was written.
 
     ``datasets.load_dataset(OUT)`` reads every format, ``load_from_disk(OUT)`` reads ``hf``. Without a filter every

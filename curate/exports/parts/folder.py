@@ -26,6 +26,7 @@ from curate.exports.ordered import tasks
 from curate.exports.prefixes import follow_prefix
 from curate.exports.spilled.places import SpillFolder
 from curate.rundir.run import compute_fingerprint
+from curate.runtime import console
 from curate.runtime.calls import repeat_command
 from curate.runtime.disk import claims
 from curate.runtime.disk.files import make_storage_error, write_json
@@ -116,6 +117,7 @@ def open_parts(out: Path, job: ExportJob, num_tasks: int, overwrite: bool, creat
     except OSError as error:
         raise make_storage_error(error, path) from error
     if aside is not None:
+        console.say("discarded", f"{path}: parts of another export")
         shutil.rmtree(aside, ignore_errors=True)
     return PartsFolder(path) if path.exists() else None
 

@@ -75,7 +75,8 @@ class _ExportShare:
     def __init__(self, job: ExportJob, groups: Sequence[SliceGroup], parts: PartsFolder, task: ArrayTask):
         self._job, self._groups, self._parts, self._task = job, groups, parts, task
         self._spill = parts.make_spill(job)
-        self._mine = deal_tasks(tasks.measure_groups(job, groups), task.count)[task.index]
+        self._sizes = tasks.measure_groups(job, groups)
+        self._mine = deal_tasks(self._sizes, task.count)[task.index]
 
     def write(self, means: OrderedMeans, out: Path) -> ExportPartSummary:
         """Do what can be done by now."""
@@ -102,7 +103,7 @@ class _ExportShare:
         )
 
     def _spill_rows(self, export: SpilledExport, steps: Steps) -> list[TaskResult]:
-        with console.progress("exporting", None) as progress:
+        with console.progress("exporting", sum(self._sizes[number] for number in self._mine)) as progress:
             return list(passes.spill_tasks(export, steps, progress.advance, self._groups, self._mine))
 
     def _write_shards(self, export: SpilledExport, steps: Steps) -> tuple[int, int] | None:
