@@ -31,7 +31,7 @@ WAYS = {
 @pytest.fixture(autouse=True)
 def many_tasks(monkeypatch):
     """Small tasks, so that there are several."""
-    monkeypatch.setattr(tasks, "TASK_BYTES", 2500)
+    monkeypatch.setattr(tasks, "TASK_BYTES", 8000)
     monkeypatch.setattr(sequence, "MEASURED_BYTES", 3000)
 
 

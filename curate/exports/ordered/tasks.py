@@ -65,10 +65,19 @@ class PartitionSlice:
         )
 
 
-def _restore_slice(*fields: Any) -> PartitionSlice:
-    *known, choice, hits = fields
+def _restore_slice(
+    source: int,
+    behind: SliceMark | None,
+    left: int | None,
+    mark: SliceMark,
+    part: Path,
+    first: int,
+    choice: bytes,
+    hits: dict[int, list[dict[str, Any]]],
+) -> PartitionSlice:
     with pa.ipc.open_stream(choice) as reader:
-        return PartitionSlice(*known, reader.read_all().combine_chunks(), hits)
+        table = reader.read_all().combine_chunks()
+    return PartitionSlice(source, behind, left, mark, part, first, table, hits)
 
 
 @dataclass(frozen=True, slots=True)
