@@ -7,6 +7,7 @@ leaked_passages   leaks marked or cut               dataset_folder    what ``dat
 manifest          what is in it, and made of what   json_types        what ``datasets`` reads back from JSON lines
 lines             rows as JSON lines                features          what ``datasets`` knows of columns, kept
 hub               pushed as a dataset               dataset_card, training_md, probe_subsets
-ordered/          out of core, in another order     tokens/           token files
+ordered/          out of core, in another order     spilled/          tasks and shards in a folder, by any workers
+parts/            done by the tasks of a job array  tokens/           token files
 verify/           complete, and read in order
 """

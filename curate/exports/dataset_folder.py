@@ -33,6 +33,7 @@ from curate.runtime import console
 from curate.runtime.disk import files
 from curate.runtime.disk.files import FULL, check_output_directory, describe_os_error, make_storage_error
 from curate.runtime.disk.writers import list_leftovers, name_temporary, remove_leftover
+from curate.runtime.work.array_tasks import ArrayTask
 
 MADE_BY = "curate export"
 NEW_FOLDER = "name a new folder"
@@ -178,23 +179,23 @@ def _name_replaced(out: Path) -> Path:
     return out.with_name(f"{out.name}.replaced")
 
 
-def claim_output_folder(out: Path, verb: str) -> None:
+def claim_output_folder(out: Path, verb: str, part: ArrayTask | None = None) -> None:
     """Claim the folder of an export until the verb returns, and clear what killed exports left next to it.
 
-    An export that a killed one had put aside to replace it, and did not replace, is put back. Raises BusyError where
-    another process writes there.
+    With ``part`` a part of it, beside which others may be made. An export that a killed one had put aside to replace
+    it, and did not replace, is put back. Raises BusyError where another process writes there.
     """
     if not out.name or out.name == ".." or not files.can_write_beside(out):
         return  # which ``check_output_folder`` refuses
     if out.is_symlink() and not out.exists():
         return  # a link to nothing, or in a circle: likewise
-    claim_output(out, verb)
+    claim_output(out, verb, part)
     out = out.resolve() if out.is_symlink() else out
     replaced = list_leftovers(out.parent, _name_replaced(out).name)
     if replaced and not out.exists():
         with suppress(OSError):
             os.replace(replaced.pop(), out)
-    for path in (*replaced, *list_leftovers(out.parent, out.name)):
+    for path in (*replaced, *list_leftovers(out.parent, out.name), *list_leftovers(out.parent, f".{out.name}.parts")):
         remove_leftover(path)
 
 

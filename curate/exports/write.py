@@ -2,8 +2,6 @@
 
 import itertools
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +12,16 @@ from curate.exports.dataset_folder import DatasetDescription
 from curate.exports.formats.features import build_schema
 from curate.exports.formats.shard_writer import ShardWriter, WrittenShard
 from curate.exports.formats.shards import FORMATS
-from curate.exports.job import ExportChoice, ExportJob
+from curate.exports.job import ExportChoice, ExportJob, TokenSpelling
 from curate.exports.joined_slices import NameTakenError
 from curate.exports.ordered import tasks
-from curate.exports.ordered import write as ordered_write
 from curate.exports.ordered.tasks import PartitionTask
-from curate.exports.ordered.write import OrderedMeans
+from curate.exports.ordered.write import OrderedMeans, make_spill
+from curate.exports.parts.folder import PartsFolder
+from curate.exports.prefixes import choose_prefix, follow_prefix
 from curate.exports.slice_rows import OutputRows
+from curate.exports.spilled import passes
+from curate.exports.spilled.kinds import make_spilled
 from curate.exports.summary import ExportSummary
 from curate.exports.tokens import options
 from curate.exports.tokens import ordered as ordered_tokens
@@ -28,7 +29,7 @@ from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import Run
 from curate.runtime import console, numbers
 from curate.runtime.text import command
-from curate.runtime.work import threads
+from curate.runtime.work import processes, threads
 
 SHARD_BYTES = "500MB"
 """Largest size of a shard where nobody chose one."""
@@ -42,15 +43,6 @@ def check_any_kept(run: Run, choice: ExportChoice, rejected: bool) -> None:
         raise GateError("nothing was rejected, so there is nothing to export", "leave out --rejected")
     if not rejected and not choice.kept:
         raise GateError("nothing was kept, so there is nothing to export", f"{command('status', run.path)} says why")
-
-
-def choose_prefix(columns: Sequence[str], first: int = 1) -> str:
-    """Return the first of ``curate_``, ``curate2_`` … with which no column begins."""
-    while True:
-        prefix = "curate_" if first == 1 else f"curate{first}_"
-        if not any(name.startswith(prefix) for name in columns):
-            return prefix
-        first += 1
 
 
 def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> ExportSummary:
@@ -67,31 +59,54 @@ def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> Expo
     return build_export(job, folder, out, OrderedMeans(0, 1))
 
 
-def build_export(job: ExportJob, folder: Path, out: str, means: OrderedMeans) -> ExportSummary:
+def build_export(
+    job: ExportJob, folder: Path, out: str, means: OrderedMeans, parts: PartsFolder | None = None
+) -> ExportSummary:
     """Write an export into an empty folder; ``out`` is its final path, which the summary shows.
 
-    Where a column of the corpus turns out to have the name of one that is added, it is written again under another
-    prefix. Raises Interrupted at Ctrl-C, CorpusError or TableError where the corpus or a table of the run has changed.
+    ``parts`` is what tasks of a job array have spilled of it; what they have not is done here. Where a column of the
+    corpus turns out to have the name of one that is added, all is written again under another prefix. Raises
+    Interrupted at Ctrl-C, CorpusError or TableError where the corpus or a table of the run has changed.
     """
     try:
-        if job.placed.moves:
-            return _write_ordered(job, folder, out, means)
-        return _write_streamed(job, folder, out, means)
+        job = job if parts is None else parts.follow_prefixes(job)
+        spills = job.placed.moves or parts is not None or means.start is not processes.start_workers
+        if job.spelling is not None:
+            return _write_tokens(job, job.spelling, folder, out, means)
+        return _write_spilled(job, folder, out, means, parts) if spills else _write_streamed(job, folder, out, means)
     except NameTakenError as taken:
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-        return build_export(replace(job, prefix=choose_prefix([str(taken), job.prefix])), folder, out, means)
+        if parts is not None:
+            parts.note_taken(job, taken)
+        return build_export(follow_prefix(job, taken), folder, out, means, parts)
     except KeyboardInterrupt:
-        raise Interrupted("stopped; nothing was left behind", "the same command begins again") from None
+        raise Interrupted(*_explain_interruption(parts)) from None
 
 
-def _write_ordered(job: ExportJob, folder: Path, out: str, means: OrderedMeans) -> ExportSummary:
-    """Write documents in another order than that of the corpus."""
-    if job.spelling is None:
-        written = ordered_write.write_ordered_shards(job, folder, means)
-        return _finish_export(job, written, written.counts, written.files, out)
-    writer, counts = ordered_tokens.write_ordered_tokens(job, job.spelling, folder, means)
+def _explain_interruption(parts: PartsFolder | None) -> tuple[str, str]:
+    if parts is None:
+        return "stopped; nothing was left behind", "the same command begins again"
+    return f"stopped; what is done stays in {parts.path}", "the same command goes on"
+
+
+def _write_spilled(
+    job: ExportJob, folder: Path, out: str, means: OrderedMeans, parts: PartsFolder | None
+) -> ExportSummary:
+    """Write documents by way of a spill: in another order than that of the corpus, or by workers on other machines."""
+    spill = make_spill(job, folder) if parts is None else parts.make_spill(job)
+    written = passes.write_spilled(make_spilled(job, spill, means), folder, means.start, means.workers)
+    return _finish_export(job, written, written.counts, written.files, out)
+
+
+def _write_tokens(
+    job: ExportJob, spelling: TokenSpelling, folder: Path, out: str, means: OrderedMeans
+) -> ExportSummary:
+    """Write token files, in the order of the corpus or in another one."""
+    if not job.placed.moves:
+        return _write_streamed(job, folder, out, means)
+    writer, counts = ordered_tokens.write_ordered_tokens(job, spelling, folder, means)
     files = writer.finish()
     ordered_tokens.write_token_order(writer)
     return _finish_export(job, writer, counts, files, out)

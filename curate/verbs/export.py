@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from curate.errors import TableError, UsageError
+from curate.exports.parts.summary import ExportPartSummary
 from curate.exports.summary import ExportSummary
 from curate.runtime.options import (
     DEFAULT_MEMORY,
     MemoryLimitOption,
+    PartOption,
     RunOption,
     WorkersOption,
     verb_function,
@@ -21,7 +23,7 @@ from curate.runtime.options import (
 from curate.runtime.text import DEFAULT_RUN, command
 
 if TYPE_CHECKING:
-    from curate.exports.job import Placements
+    from curate.exports.job import ExportChoice, Placements
     from curate.rundir.run import Run
 
 
@@ -61,7 +63,8 @@ def export(
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub private.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
-) -> ExportSummary:
+    part: PartOption = None,
+) -> ExportSummary | ExportPartSummary:
     """Write the kept documents as a dataset with their columns, scores, a card and a manifest; return what was written.
 
     ``datasets.load_dataset(OUT)`` reads every format, ``load_from_disk(OUT)`` reads ``hf``. Without a filter every
@@ -75,27 +78,38 @@ def export(
     work out of core within ``--memory-limit``, with as much temporary disk space as the export takes. Rejected
     documents have no order.
 
+    With ``part``, as in 2/64, only that share is read and spilled into .OUT.parts, beside other processes that do
+    others, on any machine with the same file system; once every share is, the same again writes shards. The plain
+    command then does what is left, to the same bytes as alone, and removes .OUT.parts.
+
     Raises UsageError for options that contradict one another or a folder that exists, CorpusError where the corpus has
     changed since it was scored, and TableError where a table of the run is stale.
     """
     from curate.exports import dataset_folder, hub, leaked_passages
     from curate.exports.job import ExportJob, open_choice
     from curate.exports.ordered import write
+    from curate.exports.parts import folder as parts_folder
+    from curate.exports.parts import share
+    from curate.exports.prefixes import choose_prefix
     from curate.exports.tokens import options
     from curate.exports.tokens.ordered import check_token_buckets
-    from curate.exports.write import build_export, check_any_kept, choose_prefix
+    from curate.exports.write import build_export, check_any_kept
     from curate.rundir import decision_table
     from curate.rundir.guards.claims import open_claimed
     from curate.rundir.guards.ownership import check_outside
     from curate.rundir.run import list_local_paths
     from curate.rundir.verdicts import rejections
-    from curate.runtime.disk.files import expand_home
+    from curate.runtime.disk.files import expand_home, open_scratch_folder
     from curate.runtime.numbers import parse_size
+    from curate.runtime.work.array_tasks import parse_part
 
     options.check_token_options(format, tokenizer, layout, append, push_to_hub)
     check_token_buckets(format, by_bucket)
     if private and push_to_hub is None:
         raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
+    task = None if part is None else parse_part(part)
+    if task is not None:
+        share.check_part_options(format, push_to_hub)
     shard_bytes, target = parse_size(shard_size, "--shard-size"), expand_home(out)
     memory = parse_size(DEFAULT_MEMORY if memory_limit is None else memory_limit, "--memory-limit")
     opened = open_claimed(run, "export")
@@ -107,19 +121,29 @@ def export(
     means = write.choose_means(memory, workers, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
     check_outside(list_local_paths(opened), target, "")
-    dataset_folder.claim_output_folder(target, "export")
+    dataset_folder.claim_output_folder(target, "export", task)
     dataset_folder.check_output_folder(target, overwrite)
     dataset_folder.warn_of_misread_path(target)
     if push_to_hub is not None:
         hub.check_hub(push_to_hub)
+
+    def make_job(choice: "ExportChoice") -> ExportJob:
+        check_any_kept(opened, choice, rejected)
+        prefix = choose_prefix(corpus.columns)
+        return ExportJob(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled)
+
+    if task is not None:
+        with open_scratch_folder("curate-export-", target) as folder, open_choice(opened, found, folder) as choice:
+            return share.write_share(make_job(choice), target, task, means, overwrite)
     with (
         dataset_folder.build_folder(target, overwrite) as folder,
         open_choice(opened, found, folder) as choice,
     ):
-        check_any_kept(opened, choice, rejected)
-        prefix = choose_prefix(corpus.columns)
-        job = ExportJob(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled)
-        result = build_export(job, folder, out, means)
+        job = make_job(choice)
+        parts = parts_folder.find_parts(target, job, overwrite)
+        result = build_export(job, folder, out, means, parts)
+    if parts is not None:
+        parts.remove()
     if push_to_hub is None:
         return result
     from dataclasses import replace

@@ -73,14 +73,16 @@ class SchemaShape:
                 self._state_features(column.name, features.get(column.name))
         return self._state() != before
 
-    def join(self, other: "SchemaShape") -> None:
-        """Widen for all tables of another shape, as if they came after those of this one."""
+    def join(self, other: "SchemaShape") -> bool:
+        """Widen for all tables of another shape, as if they came after those of this one; return as ``see`` does."""
+        before = self._state()
         for name in ("wide", "negative", "infinite", "mixed", "spelled", "clashes"):
             getattr(self, name).update(getattr(other, name))
         for name, kind in other.types.items():
             self.types[name] = self._widen(self.types.get(name, pa.null()), kind, (name,))
         for name, features in other.features.items():
             self._state_features(name, features)
+        return self._state() != before
 
     def schema(self) -> pa.Schema:
         """Return the schema of all tables so far, without features."""

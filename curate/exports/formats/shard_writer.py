@@ -6,7 +6,7 @@ bounded by ``BUFFER_BYTES`` and the largest slice. The same tables in the same o
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,30 @@ from curate.exports.formats.features import build_schema, export_table, restore_
 from curate.exports.formats.json_types import Finding, inspect_table, plan_lines
 from curate.exports.formats.lines import respell_line, spell_lines, view_lines
 from curate.exports.formats.shards import TABLE_FORMATS, Shard, TableFormat
+from curate.runtime.arrays import Int64Array
 
 BUFFER_BYTES = 32_000_000
+
+
+def choose_unit_bytes(shard_bytes: int) -> int:
+    """Return the bytes that are written at once: a fraction of a shard, so that shards come out near their size."""
+    return max(1, min(BUFFER_BYTES, shard_bytes // 8))
+
+
+def cut_lines(offsets: Int64Array, unit: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges [start, stop) of lines of at most ``unit`` bytes, or one longer line; ``offsets`` one more."""
+    start = 0
+    while start < len(offsets) - 1:
+        stop = max(start + 1, int(np.searchsorted(offsets, offsets[start] + unit, side="right")) - 1)
+        yield start, stop
+        start = stop
+
+
+def cut_table(table: pa.Table, unit: int) -> Iterator[pa.Table]:
+    """Yield slices of a table of about ``unit`` bytes each."""
+    step = max(1, int(len(table) * unit // max(table.nbytes, 1)))
+    for start in range(0, len(table), step):
+        yield table.slice(start, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +86,8 @@ class ShardWriter:
     _pending_bytes: int = 0
     _begun: list[_BegunShard] = field(default_factory=list)
     _open: Shard | None = None
+    _last_bytes: int = 0
+    """What the last unit took in memory."""
     _stored: pa.Schema | None = None
     """The schema of shards by the shape so far; None where it must be built."""
 
@@ -83,9 +107,8 @@ class ShardWriter:
             self.misread |= inspect_table(table)
             self._add_lines(spell_lines(table, records, self.shape.last))
             return
-        step = max(1, int(len(table) * self._unit() // max(table.nbytes, 1)))
-        for start in range(0, len(table), step):
-            self._add_piece(table.slice(start, step))
+        for piece in cut_table(table, self._unit()):
+            self._add_piece(piece)
 
     def add_lines(self, lines: pa.LargeBinaryArray, shape: SchemaShape, misread: set[Finding]) -> None:
         """Append complete lines, of the format that writes lines: with the shape of their table, and what is in it."""
@@ -98,22 +121,18 @@ class ShardWriter:
             self._stored = None
 
     def _unit(self) -> int:
-        """Return the bytes that are written at once: a fraction of a shard, so that shards come out near their size."""
-        return max(1, min(BUFFER_BYTES, self.shard_bytes // 8))
+        return choose_unit_bytes(self.shard_bytes)
 
     def _add_lines(self, lines: pa.LargeBinaryArray) -> None:
         self.rows += len(lines)
         offsets, view = view_lines(lines)
-        start = 0
-        while start < len(lines):
-            stop = max(start + 1, int(np.searchsorted(offsets, offsets[start] + self._unit(), side="right")) - 1)
+        for start, stop in cut_lines(offsets, self._unit()):
             piece = view[offsets[start] : offsets[stop]]
             if self._open is not None and self._open.size() + len(piece) > self.shard_bytes:
                 self._close()
             shard: Any = self._open or self._begin(pa.schema([]), pa.schema([]))
             shard.write_bytes(piece)
             self._begun[-1].rows += stop - start
-            start = stop
 
     def _add_piece(self, piece: pa.Table) -> None:
         if self._pending_bytes + piece.nbytes > self.shard_bytes:
@@ -129,15 +148,21 @@ class ShardWriter:
         if not self._pending:
             return
         schema, stored = self.shape.schema(), self._build_schema()
-        table = pa.concat_tables([fit_table(piece, schema) for piece in self._pending]).combine_chunks()
+        table = join_pieces(self._pending, schema, stored)
+        num_bytes = self._pending_bytes
         self._pending, self._pending_bytes = [], 0
-        if self._open is not None and self._open.size() + table.nbytes > self.shard_bytes:
+        if self._open is not None and self._filled_bytes() + num_bytes > self.shard_bytes:
             self._close()
         if self._open is not None and not self._begun[-1].stored.equals(stored, check_metadata=True):
             self._close()
         shard = self._open or self._begin(schema, stored)
         self._begun[-1].rows += len(table)
-        shard.write(export_table(table, stored))
+        shard.write(table)
+        self._last_bytes = num_bytes
+
+    def _filled_bytes(self) -> int:
+        """Return the bytes of the shard that is open, by which it is judged whether more fits."""
+        return (self._open.size() if self._open else 0) + self._last_bytes * self._format.leaves_room
 
     def _build_schema(self) -> pa.Schema:
         if self._stored is None:
@@ -181,7 +206,7 @@ class ShardWriter:
             wide = self._format.open_shard(new, stored)
             try:
                 for table in self._format.read_shard(old, None):
-                    wide.write(export_table(fit_table(restore_table(table, shard.schema), schema), stored))
+                    wide.write(widen_table(table, shard.schema, schema, stored))
             finally:
                 wide.close()
 
@@ -198,6 +223,16 @@ class ShardWriter:
             self._close()
         except (OSError, pa.ArrowException):
             self._open = None
+
+
+def join_pieces(pieces: Sequence[pa.Table], schema: pa.Schema, stored: pa.Schema) -> pa.Table:
+    """Return what is written at once, under the schema of shards; ``schema`` is that of the shape of the tables."""
+    return export_table(pa.concat_tables([fit_table(piece, schema) for piece in pieces]).combine_chunks(), stored)
+
+
+def widen_table(table: pa.Table, old: pa.Schema, schema: pa.Schema, stored: pa.Schema) -> pa.Table:
+    """Return a table of a shard of the shape ``old`` as one of the shape ``schema``, under the schema of its shards."""
+    return export_table(fit_table(restore_table(table, old), schema), stored).combine_chunks()
 
 
 def rewrite_file(path: Path, rewrite: Callable[[Path, Path], None]) -> None:

@@ -31,7 +31,7 @@ class Shard(Protocol):
         """Append rows."""
 
     def size(self) -> int:
-        """Return the bytes written so far, or an upper bound of them."""
+        """Return the bytes written so far."""
 
     def checksum(self) -> str | None:
         """Return the SHA-256 of what was written, or None where only reading the file gives it."""
@@ -43,8 +43,8 @@ class Shard(Protocol):
 class ArrowShard:
     """An Arrow stream, as ``save_to_disk`` writes it: mapped into memory when it is read, so not compressed."""
 
-    def __init__(self, path: Path, schema: pa.Schema):
-        self._sink = pa.OSFile(str(path), "wb")
+    def __init__(self, path: Path | None, schema: pa.Schema):
+        self._sink = _open_sink(path)
         self._writer = pa.ipc.new_stream(self._sink, schema)
 
     def write(self, table: pa.Table) -> None:
@@ -66,18 +66,15 @@ class ArrowShard:
 class ParquetShard:
     """A Parquet file, one row group for each table that is written."""
 
-    def __init__(self, path: Path, schema: pa.Schema):
-        self._sink = pa.OSFile(str(path), "wb")
+    def __init__(self, path: Path | None, schema: pa.Schema):
+        self._sink = _open_sink(path)
         self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd")
-        self._last_bytes = 0
 
     def write(self, table: pa.Table) -> None:
         self._writer.write_table(table, row_group_size=max(1, len(table)))
-        self._last_bytes = table.nbytes
 
     def size(self) -> int:
-        """Return an upper bound: the last row group is still in memory, compressed to an unknown size."""
-        return int(self._sink.tell()) + self._last_bytes
+        return int(self._sink.tell())
 
     def checksum(self) -> None:
         return None
@@ -87,6 +84,11 @@ class ParquetShard:
             self._writer.close()
         finally:
             self._sink.close()
+
+
+def _open_sink(path: Path | None) -> pa.NativeFile:
+    """Open a file to write; without a path what only counts the bytes."""
+    return pa.MockOutputStream() if path is None else pa.OSFile(str(path), "wb")
 
 
 class LinesShard:
@@ -151,7 +153,7 @@ class TableFormat:
     pattern: str
     """Name of a shard below the top of the dataset, to be formatted with its number and the number of shards."""
     open_shard: Callable[[Path, pa.Schema], Shard]
-    """Begins a shard; its folder exists."""
+    """Begins a shard; its folder exists. A class of tables takes None for the path, and counts the bytes alone."""
     read_shard: Callable[[Path, Sequence[str] | None], Iterator[pa.Table]]
     """Yields the tables of a shard, a bounded number of rows at a time: all columns (None), or those that are named.
 
@@ -162,6 +164,10 @@ class TableFormat:
     """The reader of ``datasets`` guesses types from values, so the card states them (``json_types``)."""
     writes_lines: bool = False
     """Rows are written and spilled as lines, which may leave columns out, and not as tables of one schema."""
+    measure_head: Callable[[pa.Schema], int] = lambda _: 0
+    """Returns the bytes of a shard before its first row."""
+    leaves_room: bool = False
+    """A shard is ended as if the last unit had been written twice, which leaves room for its footer."""
 
     holds_text: ClassVar[bool] = True
     """Shards hold the columns of the documents."""
@@ -189,8 +195,20 @@ class TokenFormat:
 
 
 TABLE_FORMATS = {
-    "hf": TableFormat("train/data-{:05d}-of-{:05d}.arrow", ArrowShard, read_arrow, loads_from_disk=True),
-    "parquet": TableFormat("data/train-{:05d}-of-{:05d}.parquet", ParquetShard, read_parquet),
+    "hf": TableFormat(
+        "train/data-{:05d}-of-{:05d}.arrow",
+        ArrowShard,
+        read_arrow,
+        loads_from_disk=True,
+        measure_head=lambda schema: len(schema.serialize()),
+    ),
+    "parquet": TableFormat(
+        "data/train-{:05d}-of-{:05d}.parquet",
+        ParquetShard,
+        read_parquet,
+        measure_head=lambda _: len(b"PAR1"),
+        leaves_room=True,
+    ),
     "jsonl": TableFormat(
         "data/train-{:05d}-of-{:05d}.jsonl", LinesShard, read_lines, guesses_types=True, writes_lines=True
     ),

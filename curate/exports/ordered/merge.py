@@ -6,8 +6,7 @@ give the same bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,11 @@ from curate.exports.formats.lines import respell_line, view_lines
 from curate.exports.formats.shard_writer import WrittenShard, describe_file
 from curate.exports.formats.shards import TABLE_FORMATS, Shard
 from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
+from curate.exports.spilled.places import SpillFolder
 
 UNIT_BYTES = 32_000_000
+NARROW_SUFFIX = ".places"
+"""Ends the name of the file of the narrow rows of a shard, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,8 @@ class PlannedShard:
 
 @dataclass(frozen=True, slots=True)
 class MergeJob:
-    """What all workers know."""
+    """How all shards are written."""
 
-    folder: Path
-    """Top of the dataset."""
     format: str
     """A name in ``shards.TABLE_FORMATS``."""
     schema: pa.Schema
@@ -59,8 +59,6 @@ class MergeJob:
     """The schema of the shards; empty for lines."""
     texts: Mapping[str, pa.DataType]
     """Columns of lines that must become JSON text (``json_types.plan_lines``)."""
-    narrow_folder: Path
-    """Folder for the narrow rows of each shard."""
 
 
 def compute_unit_bytes(shard_bytes: int) -> int:
@@ -112,34 +110,28 @@ def _append_unit(shards: list[list[MergeUnit]], unit: MergeUnit, most: int, shar
         last.append(unit)
 
 
-def write_shard(shared: MergeJob, planned: PlannedShard) -> WrittenShard:
-    """Write one shard, and its narrow rows into a file of the spill.
+def write_shard(spill: SpillFolder, shared: MergeJob, planned: PlannedShard) -> WrittenShard:
+    """Write one shard, and its narrow rows, into the folder of the spill.
 
     Where the shard knows its checksum, the file is not flushed to the disk yet. Raises TableError where two rows have
     the same position.
     """
-    path = shared.folder / planned.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shard, rows, room = TABLE_FORMATS[shared.format].open_shard(path, shared.stored), 0, bytearray()
-    try:
-        with open(find_narrow_rows(shared.narrow_folder, planned.name), "wb") as narrow_rows:
-            for unit in planned.units:
-                narrow = _write_unit(shard, shared, planned.pieces, unit, room)
-                if not bool((narrow["key"][1:] > narrow["key"][:-1]).all()):
-                    raise TableError("two documents have one position", "make the order again: curate order …")
-                narrow_rows.write(narrow.tobytes())
-                rows += len(narrow)
-    finally:
-        shard.close()
-    checksum = shard.checksum()
-    if checksum is None:
-        return describe_file(shared.folder, planned.name, rows)
-    return WrittenShard(planned.name, rows, path.stat().st_size, checksum)
-
-
-def find_narrow_rows(folder: Path, shard: str) -> Path:
-    """Return the file of the narrow rows of a shard, in their order."""
-    return folder / (shard.replace("/", "+") + ".places")
+    with spill.build_shard(planned.name) as path, spill.build_shard(planned.name, NARROW_SUFFIX) as narrow_path:
+        shard, rows, room = TABLE_FORMATS[shared.format].open_shard(path, shared.stored), 0, bytearray()
+        try:
+            with open(narrow_path, "wb") as narrow_rows:
+                for unit in planned.units:
+                    narrow = _write_unit(shard, shared, planned.pieces, unit, room)
+                    if not bool((narrow["key"][1:] > narrow["key"][:-1]).all()):
+                        raise TableError("two documents have one position", "make the order again: curate order …")
+                    narrow_rows.write(narrow.tobytes())
+                    rows += len(narrow)
+        finally:
+            shard.close()
+        size, checksum = path.stat().st_size, shard.checksum()
+        if checksum is None:
+            return replace(describe_file(path.parent, path.name, rows), path=planned.name)
+    return WrittenShard(planned.name, rows, size, checksum)
 
 
 def _write_unit(shard: Shard, shared: MergeJob, pieces: list[SpillPiece], unit: MergeUnit, room: bytearray) -> Narrow:

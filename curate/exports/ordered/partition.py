@@ -4,21 +4,21 @@ Workers run tasks at the same time. What a slice gives depends on the slice alon
 the memory changes what is written.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 
-from curate.corpus.values.schema_widening import SchemaShape, fit_table
+from curate.corpus.values.schema_widening import fit_table
 from curate.exports import slice_rows
-from curate.exports.counts import ExportCounts
-from curate.exports.formats.json_types import Finding
 from curate.exports.formats.lines import view_lines
 from curate.exports.job import ExportJob
 from curate.exports.ordered.spill import NARROW, Narrow, SpillFile, SpillPiece
 from curate.exports.ordered.tasks import PartitionTask
 from curate.exports.slice_rows import OutputRows
+from curate.exports.spilled.places import SpillFolder
+from curate.exports.spilled.records import TaskResult, read_result, write_result
 from curate.runtime.arrays import Int64Array
 
 
@@ -27,31 +27,25 @@ class PartitionPlan:
     """What all workers know."""
 
     job: ExportJob
-    spill: Path
+    spill: SpillFolder
     limit: int
     """Bytes of rows that a worker gathers before it sorts them."""
     cell: int
     """Number of keys that no piece of the spill crosses a multiple of."""
 
 
-@dataclass(slots=True)
-class PartitionResult:
-    """What a task spilled and counted."""
-
-    pieces: list[SpillPiece] = field(default_factory=list)
-    shapes: list[SchemaShape] = field(default_factory=list)
-    """One a slice."""
-    misread: set[Finding] = field(default_factory=set)
-    """What datasets' reader of JSON lines would change (``json_types.inspect_table``)."""
-    counts: ExportCounts = field(default_factory=ExportCounts)
-    read_bytes: int = 0
-
-
-def partition_task(shared: PartitionPlan, task: PartitionTask) -> PartitionResult:
+def partition_task(shared: PartitionPlan, task: PartitionTask) -> TaskResult:
     """Spill the rows of the slices of a task that are kept. Raises what ``slice_rows.read_task`` raises."""
-    spill, result = SpillFile(shared.spill / f"run-{task.number:06d}", shared.limit, shared.cell), PartitionResult()
+    if not shared.spill.has_task(task.number):
+        with shared.spill.build_task(task.number) as folder:
+            write_result(folder, _spill_task(shared, task, folder))
+    return read_result(shared.spill, task.number, SpillPiece)
+
+
+def _spill_task(shared: PartitionPlan, task: PartitionTask, folder: Path) -> TaskResult:
+    spill, result = SpillFile(folder / "run", shared.limit, shared.cell), TaskResult()
     for rows in slice_rows.read_task(shared.job, task):
-        result.shapes.append(rows.shape)
+        result.see(rows.shape)
         result.misread |= rows.misread
         result.counts.add(rows.counts)
         result.read_bytes += rows.num_bytes

@@ -3,7 +3,8 @@
 ``filter``, ``order`` and ``bucket`` are read once, in the order of the corpus, in the process that hands out the tasks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,38 @@ class PartitionSlice:
     hits: dict[int, list[dict[str, Any]]]
     """The leaks by row, where the export does something about them."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the rows of the slice alone: the memory of a table's slice is that of the whole table."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.choice.schema) as writer:
+            writer.write_table(self.choice)
+        choice = sink.getvalue().to_pybytes()
+        return _restore_slice, (
+            self.source,
+            self.behind,
+            self.left,
+            self.mark,
+            self.part,
+            self.first,
+            choice,
+            self.hits,
+        )
+
+
+def _restore_slice(
+    source: int,
+    behind: SliceMark | None,
+    left: int | None,
+    mark: SliceMark,
+    part: Path,
+    first: int,
+    choice: bytes,
+    hits: dict[int, list[dict[str, Any]]],
+) -> PartitionSlice:
+    with pa.ipc.open_stream(choice) as reader:
+        table = reader.read_all().combine_chunks()
+    return PartitionSlice(source, behind, left, mark, part, first, table, hits)
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionTask:
@@ -56,15 +89,39 @@ class PartitionTask:
     slices: list[PartitionSlice]
 
 
-def list_tasks(job: ExportJob, task_bytes: int = TASK_BYTES) -> Iterator[PartitionTask]:
-    """Yield the tasks of a corpus, each of about ``task_bytes`` of it.
+def list_tasks(
+    job: ExportJob,
+    task_bytes: int | None = None,
+    *,
+    groups: "Sequence[SliceGroup] | None" = None,
+    numbers: Container[int] | None = None,
+) -> Iterator[PartitionTask]:
+    """Yield the tasks of a corpus, each of about ``task_bytes`` of it (None: ``TASK_BYTES``).
 
-    Raises CorpusError or TableError where the tables of the run are not those of the corpus.
+    ``groups`` are the slices of each (``group_slices``) where they are known, ``numbers`` those of the tasks to yield;
+    None yields all. Raises CorpusError or TableError where the tables of the run are not those of the corpus.
     """
     chooser = _RowChooser(job)
-    for number, group in enumerate(_group_files(job, _list_parts(job), task_bytes)):
-        yield PartitionTask(number, [chooser.choose(*each) for each in group])
+    for number, group in enumerate(group_slices(job, task_bytes) if groups is None else groups):
+        chosen = [chooser.choose(*each) for each in group]
+        if numbers is None or number in numbers:
+            yield PartitionTask(number, chosen)
     chooser.finish()
+
+
+def group_slices(job: ExportJob, task_bytes: int | None = None) -> "Iterator[SliceGroup]":
+    """Yield the slices of each task of a corpus. Raises CorpusError where those of the run are not of the corpus."""
+    return _group_files(job, _list_parts(job), TASK_BYTES if task_bytes is None else task_bytes)
+
+
+def measure_groups(job: ExportJob, groups: "Sequence[SliceGroup]") -> list[int]:
+    """Return about how many bytes of the corpus, as stored, each task reads; documents where sizes are unknown."""
+    counts: Counter[int] = Counter()
+    for group in groups:
+        for index, _, _, part in group:
+            counts[index] += part.mark.documents
+    sizes = {index: (job.corpus.sources[index].size or count) / max(1, count) for index, count in counts.items()}
+    return [int(sum(sizes[index] * part.mark.documents for index, _, _, part in group)) for group in groups]
 
 
 def _list_parts(job: ExportJob) -> dict[str, list[FilePart]]:
@@ -88,11 +145,11 @@ def _list_parts(job: ExportJob) -> dict[str, list[FilePart]]:
 
 PlacedSlice = tuple[int, SliceMark | None, int | None, FilePart]
 """The first three fields of a ``PartitionSlice``, and where its rows are."""
+SliceGroup = list[PlacedSlice]
+"""The slices of a task."""
 
 
-def _group_files(
-    job: ExportJob, file_to_parts: Mapping[str, list[FilePart]], task_bytes: int
-) -> Iterator[list[PlacedSlice]]:
+def _group_files(job: ExportJob, file_to_parts: Mapping[str, list[FilePart]], task_bytes: int) -> Iterator[SliceGroup]:
     """Yield the slices of one task each: some of a large file, or those of complete small ones."""
     waiting: list[PlacedSlice] = []
     filled, num_files = 0, 0

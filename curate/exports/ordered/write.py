@@ -6,12 +6,11 @@ rows are spilled under their positions (``curate.exports.ordered.partition``), a
 much disk again.
 """
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,23 +18,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.corpus import Corpus
-from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
-from curate.exports.counts import ExportCounts, check_counts
 from curate.exports.formats.features import build_schema
-from curate.exports.formats.json_types import Finding, plan_lines
+from curate.exports.formats.json_types import plan_lines
 from curate.exports.formats.shard_writer import WrittenShard
 from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
 from curate.exports.job import ExportJob
-from curate.exports.ordered import merge, partition, tasks
+from curate.exports.ordered import merge, partition
 from curate.exports.ordered.merge import MergeJob, PlannedShard
-from curate.exports.ordered.partition import PartitionPlan, PartitionResult
+from curate.exports.ordered.partition import PartitionPlan
 from curate.exports.ordered.spill import NARROW, SpillPiece
 from curate.exports.ordered.tasks import BUCKET_KEYS
+from curate.exports.spilled import passes
+from curate.exports.spilled.passes import ShardItems, SpilledShards, Steps
+from curate.exports.spilled.places import SpillFolder
+from curate.exports.spilled.records import TaskResult
 from curate.runtime import console
 from curate.runtime.arrays import Int64Array, read_array
 from curate.runtime.work import processes, threads
-from curate.runtime.work.processes import Work
+from curate.runtime.work.array_tasks import ArrayTask
+from curate.runtime.work.processes import StartWorkers
 
 PARENT_BYTES, WORKER_BYTES, UNIT_MEMORY = 220_000_000, 200_000_000, 150_000_000
 """Bytes that the processes take before they have read a row, and that one of them needs to write a unit."""
@@ -69,27 +71,14 @@ class OrderedMeans:
     """Bytes, all processes together."""
     workers: int
     """Processes."""
+    start: StartWorkers = processes.start_workers
+    """Starts them: here, or by an engine on other machines."""
 
     @property
     def run_bytes(self) -> int:
         """Bytes of rows that a worker gathers before it sorts them. Sorting takes three times as much."""
         base = PARENT_BYTES + (WORKER_BYTES * self.workers if self.workers > 1 else 0)
         return max(LEAST_RUN_BYTES, min(MOST_RUN_BYTES, (self.memory - base) // self.workers // 3))
-
-
-@dataclass(slots=True)
-class OrderedShards:
-    """The shards that were written: a ``DatasetDescription`` with its counts and files."""
-
-    folder: Path
-    format: str
-    shape: SchemaShape
-    misread: set[Finding]
-    rows: int = 0
-    counts: ExportCounts = field(default_factory=ExportCounts)
-    files: list[WrittenShard] = field(default_factory=list)
-    buckets: dict[str, str] = field(default_factory=dict)
-    """The folder of each bucket below ``data``; empty unless each bucket has one."""
 
 
 def choose_means(memory: int, workers: int | None, corpus: Corpus) -> OrderedMeans:
@@ -111,56 +100,68 @@ def choose_means(memory: int, workers: int | None, corpus: Corpus) -> OrderedMea
     return OrderedMeans(memory, min(wished, affordable))
 
 
-def write_ordered_shards(job: ExportJob, folder: Path, means: OrderedMeans) -> OrderedShards:
+def write_ordered_shards(
+    job: ExportJob, folder: Path, means: OrderedMeans, spill: SpillFolder | None = None
+) -> SpilledShards:
     """Write the shards, and ``order.parquet`` where there is an order, into an empty folder.
 
+    ``spill`` is where tasks and shards may be already, a folder within ``folder`` if None; it is removed at the end.
     Raises CorpusError or TableError where the corpus or a table of the run has changed, NameTakenError where a column
     of the corpus has the name of one that is added.
     """
-    spill = folder / ".spill"
-    spill.mkdir()
-    cell = _choose_cell(job)
-    with processes.start_workers(processes.run_item, None, means.workers) as work:
-        with console.progress("exporting", job.corpus.size) as progress:
-            routed = _run_tasks(job, work, PartitionPlan(job, spill, means.run_bytes, cell), means, progress.advance)
-        output = _gather_results(job, folder, routed)
-        _write_shards(job, work, output, routed, spill, cell, means)
-    output.rows = sum(file.rows for file in output.files)
-    if job.placed.order is not None:
-        _write_order(job, output, spill)
-    shutil.rmtree(spill)
-    return output
+    export = OrderedExport(job, spill or make_spill(job, folder), means)
+    return passes.write_spilled(export, folder, means.start, means.workers)
 
 
-def _write_shards(
-    job: ExportJob,
-    work: Work,
-    output: OrderedShards,
-    routed: Sequence[PartitionResult],
-    spill: Path,
-    cell: int,
-    means: OrderedMeans,
-) -> None:
-    pieces = [piece for result in routed for piece in result.pieces]
-    if sum(piece.rows for piece in pieces) != output.counts.kept:
-        message = f"{output.counts.kept:,} documents were kept, but other rows were spilled"
-        raise TableError(message, "curate export it again")
-    planned = _name_shards(job, output, merge.plan_shards(pieces, BUCKET_KEYS, cell, job.shard_bytes), pieces)
-    if TABLE_FORMATS[job.format].writes_lines:
-        stored, texts = pa.schema([]), plan_lines(output.shape, output.misread).texts
-    else:
-        stored, texts = build_schema(output.shape), {}
-    shared = MergeJob(output.folder, job.format, output.shape.schema(), stored, texts, spill)
-    calls = ((merge.write_shard, shared, shard) for shard in planned)
-    for written in threads.map_in_order(work, calls, min(means.workers, len(planned))):
-        _sync_file(output.folder / written.path)  # While the others write.
-        output.files.append(written)
+def make_spill(job: ExportJob, folder: Path) -> SpillFolder:
+    """Return the folder of a spill within that of an export, created."""
+    spill = SpillFolder(folder / ".spill", job.prefix)
+    spill.path.mkdir()
+    return spill
 
 
-def _sync_file(path: Path) -> None:
-    """Flush a file to the disk."""
-    with open(path, "rb") as handle:
-        os.fsync(handle.fileno())
+@dataclass(slots=True)
+class OrderedExport:
+    """An export in another order than that of the corpus (``passes.SpilledExport``)."""
+
+    job: ExportJob
+    spill: SpillFolder
+    means: OrderedMeans
+    piece = SpillPiece
+
+    @property
+    def shared(self) -> PartitionPlan:
+        return PartitionPlan(self.job, self.spill, self.means.run_bytes, _choose_cell(self.job))
+
+    @property
+    def spill_task(self) -> Any:
+        return partition.partition_task
+
+    @property
+    def write_shard(self) -> Any:
+        return _write_shard
+
+    def plan_shards(
+        self, output: SpilledShards, results: Sequence[TaskResult], steps: Steps, task: ArrayTask | None = None
+    ) -> ShardItems:
+        job, pieces = self.job, [piece for result in results for piece in result.pieces]
+        cut = merge.plan_shards(pieces, BUCKET_KEYS, _choose_cell(job), job.shard_bytes)
+        planned = _name_shards(job, output, cut, pieces)
+        if TABLE_FORMATS[job.format].writes_lines:
+            stored, texts = pa.schema([]), plan_lines(output.shape, output.misread).texts
+        else:
+            stored, texts = build_schema(output.shape), {}
+        shared = MergeJob(job.format, output.shape.schema(), stored, texts)
+        return [(shard, (shared, shard)) for shard in planned]
+
+    def finish(self, output: SpilledShards) -> None:
+        """Write ``order.parquet``, where there is an order."""
+        if self.job.placed.order is not None:
+            _write_order(self.job, output, self.spill)
+
+
+def _write_shard(shared: PartitionPlan, item: tuple[MergeJob, PlannedShard]) -> WrittenShard:
+    return merge.write_shard(shared.spill, *item)
 
 
 def _choose_cell(job: ExportJob) -> int:
@@ -170,30 +171,6 @@ def _choose_cell(job: ExportJob) -> int:
     cells = max(1, min(CELLS, 2 * text // merge.compute_unit_bytes(job.shard_bytes)))
     keys = max(1, -(-kept // cells))
     return int(1 << (keys - 1).bit_length())  # A power of two, so that no cell crosses from one bucket to the next.
-
-
-def _run_tasks(
-    job: ExportJob, work: Work, shared: PartitionPlan, means: OrderedMeans, advance: Callable[..., None]
-) -> list[PartitionResult]:
-    """Spill all tasks, and return their results in the order of the corpus."""
-    results: list[PartitionResult] = []
-    calls = ((partition.partition_task, shared, task) for task in tasks.list_tasks(job))
-    for result in threads.map_in_order(work, calls, means.workers):
-        results.append(result)
-        advance(documents=result.counts.read, done_bytes=result.read_bytes)
-    return results
-
-
-def _gather_results(job: ExportJob, folder: Path, routed: Sequence[PartitionResult]) -> OrderedShards:
-    """Return one schema and one count over all tasks, in their order. Raises TableError where documents were lost."""
-    output = OrderedShards(folder, job.format, SchemaShape(last=tuple(job.names.values())), set())
-    for result in routed:
-        output.misread |= result.misread
-        for shape in result.shapes:
-            output.shape.join(shape)
-        output.counts.add(result.counts)
-    check_counts(job, output.counts)
-    return output
 
 
 def folder_names(buckets: Sequence[str]) -> dict[str, str]:
@@ -215,7 +192,7 @@ def folder_names(buckets: Sequence[str]) -> dict[str, str]:
 
 
 def _name_shards(
-    job: ExportJob, output: OrderedShards, planned: Mapping[int, list[list[merge.MergeUnit]]], pieces: list[SpillPiece]
+    job: ExportJob, output: SpilledShards, planned: Mapping[int, list[list[merge.MergeUnit]]], pieces: list[SpillPiece]
 ) -> list[PlannedShard]:
     """Return the shards under their final names, each with the pieces that it needs."""
     names, named = job.placed.buckets, []
@@ -232,7 +209,7 @@ def _name_shards(
     return named
 
 
-def _write_order(job: ExportJob, output: OrderedShards, spill: Path) -> None:
+def _write_order(job: ExportJob, output: SpilledShards, spill: SpillFolder) -> None:
     """Write ``order.parquet``: where each document is, in reading order, and the tokens up to its end."""
     path = output.folder / "order.parquet"
     with pq.ParquetWriter(path, ORDER, compression="zstd") as writer:
@@ -240,12 +217,12 @@ def _write_order(job: ExportJob, output: OrderedShards, spill: Path) -> None:
             writer.write_table(table, row_group_size=MAX_ORDER_ROWS)
 
 
-def _make_order(job: ExportJob, output: OrderedShards, spill: Path) -> Iterator[pa.Table]:
+def _make_order(job: ExportJob, output: SpilledShards, spill: SpillFolder) -> Iterator[pa.Table]:
     """Yield the rows of ``order.parquet``. Raises TableError where a position is left out."""
     files = pa.array([source.name for source in job.corpus.sources], pa.large_string())
     num_tokens, bucket, last_key = 0, None, -1
     for shard in output.files:
-        path, done = merge.find_narrow_rows(spill, shard.path), 0
+        path, done = spill.name_shard(shard.path, merge.NARROW_SUFFIX), 0
         while done < shard.rows:
             batch = read_array(path, NARROW, min(MAX_ORDER_ROWS, shard.rows - done), done)
             keys, tokens = batch["key"], batch["tokens"]

@@ -84,8 +84,7 @@ def open_claimed(
     folder = open_run(path, create).path
     writes, reads = () if reads_only else use.writes, use.reads
     if part is not None:
-        which = f"{part.index}-of-{part.count}.{secrets.token_hex(4)}"
-        writes = tuple(f"{name}/{which}" for name in (writes if use.in_parts is None else use.in_parts))
+        writes = tuple(_name_part(name, part) for name in (writes if use.in_parts is None else use.in_parts))
         reads = use.reads if use.part_reads is None else use.part_reads
     try:
         held = claims.hold_claim(folder, verb, writes, reads)
@@ -111,13 +110,17 @@ def read_claimed(run: Run, verb: str) -> Run:
     return open_run(run.path)
 
 
-def claim_output(path: Path, verb: str) -> None:
+def claim_output(path: Path, verb: str, part: ArrayTask | None = None) -> None:
     """Claim a file or a folder outside of a run until the verb returns: its claim lies in the folder above it.
 
-    Raises BusyError where another process writes it.
+    With ``part`` a part of it, beside which others may be written. Raises BusyError where another process writes it.
     """
     resolved = path.resolve()
-    claims.hold_claim(resolved.parent, verb, (resolved.name,))
+    claims.hold_claim(resolved.parent, verb, (resolved.name if part is None else _name_part(resolved.name, part),))
+
+
+def _name_part(table: str, part: ArrayTask) -> str:
+    return f"{table}/{part.index}-of-{part.count}.{secrets.token_hex(4)}"
 
 
 def claim_folder(folder: Path, verb: str, folders: Sequence[str]) -> None:
