@@ -5,6 +5,7 @@ for passages that are cut out of the text; the scores come behind them under nam
 (``curate2_`` where that is taken).
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -14,6 +15,9 @@ from curate.exports.parts.summary import ExportPartSummary
 from curate.exports.summary import ExportSummary
 from curate.runtime.options import (
     DEFAULT_MEMORY,
+    AddressOption,
+    CpusOption,
+    EngineOption,
     MemoryLimitOption,
     PartOption,
     RunOption,
@@ -64,6 +68,9 @@ def export(
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset on the Hub private.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     part: PartOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus_per_worker: CpusOption = None,
 ) -> ExportSummary | ExportPartSummary:
     """Write the kept documents as a dataset with their columns, scores, a card and a manifest; return what was written.
 
@@ -81,6 +88,9 @@ def export(
     With ``part``, as in 2/64, only that share is read and spilled into .OUT.parts, beside other processes that do
     others, on any machine with the same file system; once every share is, the same again writes shards. The plain
     command then does what is left, to the same bytes as alone, and removes .OUT.parts.
+
+    With ``engine="ray"`` workers in actors of Ray read the files and write the shards, to the same bytes
+    (``curate.score``); token formats are written on one machine.
 
     Raises UsageError for options that contradict one another or a folder that exists, CorpusError where the corpus has
     changed since it was scored, and TableError where a table of the run is stale.
@@ -102,11 +112,14 @@ def export(
     from curate.runtime.disk.files import expand_home, open_scratch_folder
     from curate.runtime.numbers import parse_size
     from curate.runtime.work.array_tasks import parse_part
+    from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
 
     options.check_token_options(format, tokenizer, layout, append, push_to_hub)
     check_token_buckets(format, by_bucket)
     if private and push_to_hub is None:
         raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
+    hiring = choose_engine(engine, address, workers, cpus_per_worker=cpus_per_worker)
+    refuse_with_engine(hiring, part=part, tokenizer=tokenizer)
     task = None if part is None else parse_part(part)
     if task is not None:
         share.check_part_options(format, push_to_hub)
@@ -118,7 +131,7 @@ def export(
     spelled = options.open_spelling(corpus, tokenizer, layout, append)
     found = rejections.open_rejections(opened, corpus)
     placed = choose_placements(opened, rejected, by_bucket, no_order, no_buckets)
-    means = write.choose_means(memory, workers, corpus)
+    means = write.choose_means(memory, workers if hiring is None else None, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
     check_outside(list_local_paths(opened), target, "")
     dataset_folder.claim_output_folder(target, "export", task)
@@ -136,18 +149,20 @@ def export(
         with open_scratch_folder("curate-export-", target) as folder, open_choice(opened, found, folder) as choice:
             return share.write_share(make_job(choice), target, task, means, overwrite)
     with (
+        open_pool(hiring) as pool,
         dataset_folder.build_folder(target, overwrite) as folder,
         open_choice(opened, found, folder) as choice,
     ):
         job = make_job(choice)
         parts = parts_folder.find_parts(target, job, overwrite)
+        if pool is not None:
+            pool.connect()
+            means = replace(means, workers=pool.count, start=pool.start_workers)
         result = build_export(job, folder, out, means, parts)
     if parts is not None:
         parts.remove()
     if push_to_hub is None:
         return result
-    from dataclasses import replace
-
     return replace(result, address=hub.push_dataset(target, push_to_hub, private))
 
 

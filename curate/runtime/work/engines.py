@@ -68,6 +68,7 @@ REFUSED = {
     "part": ("deal out the same work in two ways", "leave one of them out"),
     "limit": ("do not go together: a limit counts over all files", "leave --limit out, or draw a --sample"),
     "devices": ("do not go together: a worker has a device by itself", "--gpus-per-worker 1"),
+    "tokenizer": ("do not go together: token formats are written on one machine", "leave --engine out"),
     "verify": ("do not go together: an export is searched on this machine", "leave --engine out"),
 }
 """Options that cannot hold with an engine: why not, and the hint."""
