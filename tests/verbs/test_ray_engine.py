@@ -149,15 +149,100 @@ def test_a_model_that_only_one_kind_of_machine_has_scored_is_not_gone_on_with_by
         score(corpus, tmp_path / "run", model=model, engine="ray", workers=1)
 
 
+def read_below(folder):
+    """All files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_decontaminate_dedup_and_export_come_to_the_bytes_of_the_plain_commands(cluster, tmp_path):
+    """One run is made on this machine, another one by two workers; both have leaks, copies and an order."""
+    rng = random.Random(5)
+    words = [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "omicron",
+        "pi",
+        "rho",
+    ]
+    question = "Who repaired the astronomical clock of Ghent in the year of the great flood of 1431?"
+    rows = [{"text": " ".join(rng.choices(words, k=rng.randint(20, 60))), "n": number} for number in range(150)]
+    rows += [{**row, "n": 1000 + row["n"]} for row in rows[:20]]
+    rows += [{"text": f"{question} {' '.join(rng.choices(words, k=20))}", "n": 2000}]
+    rng.shuffle(rows)
+    (tmp_path / "corpus").mkdir()
+    for number in range(4):
+        write_records(tmp_path / f"corpus/{number}.jsonl", rows[number::5])
+    write_records(tmp_path / "corpus/large.jsonl", rows[4::5] * 3)
+    write_records(tmp_path / "evals.jsonl", [{"question": question}])
+    made = {}
+    for name, engine in (("here", {}), ("there", {"engine": "ray", "workers": 2})):
+        run = tmp_path / name
+        score(tmp_path / "corpus", run, model="none", carry="none", slice_bytes=1500)
+        hits = curate.decontaminate(
+            str(tmp_path / "evals.jsonl"), run=str(run), canaries=2, report=str(tmp_path / "page.html"), **engine
+        )
+        copies = curate.dedup(run=str(run), **engine)
+        assert hits.counts["contaminated"] == 1 and copies.exact > 20
+        curate.filter(where="n % 7 <> 3", run=str(run))
+        made[name] = {"run": read_files(run)}
+        for kind in ("hf", "parquet", "jsonl"):
+            for order in ("corpus", "shuffled"):
+                if order == "shuffled":
+                    curate.order(schedule="shuffle", by="n", run=str(run))
+                out = tmp_path / f"{name}-{kind}-{order}" / "out"
+                out.parent.mkdir()
+                curate.export(
+                    str(out), run=str(run), format=kind, shard_size="20kB", no_order=order == "corpus", **engine
+                )
+                made[name][kind, order] = read_below(out)
+    assert made["there"].keys() == made["here"].keys()
+    for key, files in made["here"].items():
+        assert made["there"][key] == files, key
+    assert any(len(files) > 6 for key, files in made["here"].items() if key != "run"), "several shards"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"part": "0/2"}, "--part and --engine ray"),
         ({"limit": 5}, "--limit and --engine ray"),
-        ({"devices": "cpu,cpu"}, "--devices are of this machine"),
+        ({"devices": "cpu,cpu"}, "--devices and --engine ray do not go together"),
         ({"engine": "local", "workers": 2}, "--workers has no effect without --engine ray"),
     ],
 )
 def test_options_that_an_engine_cannot_keep_are_refused(corpus, tmp_path, options, message):
     with pytest.raises(UsageError, match=message):
         score(corpus, tmp_path / "run", model="none", **{"engine": "ray", **options})
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "message"),
+    [
+        ("decontaminate", {"evals": "e.jsonl", "verify": "out"}, "--verify and --engine ray"),
+        ("decontaminate", {"evals": "e.jsonl", "part": "0/2"}, "--part and --engine ray"),
+        ("dedup", {"part": "0/2"}, "--part and --engine ray"),
+        ("export", {"out": "out", "format": "tokens", "tokenizer": "t"}, "token formats are written on one machine"),
+        ("export", {"out": "out", "part": "0/2"}, "--part and --engine ray"),
+    ],
+)
+def test_other_verbs_refuse_what_they_cannot_do_with_an_engine(tmp_path, verb, options, message):
+    with pytest.raises(UsageError, match=message):
+        getattr(curate, verb)(run=str(tmp_path / "run"), engine="ray", **options)
+    with pytest.raises(UsageError, match="--address has no effect without --engine ray"):
+        getattr(curate, verb)(
+            run=str(tmp_path / "run"),
+            address="auto",
+            **{**options, "part": None, "verify": None} if "verify" in options else {**options, "part": None},
+        )
