@@ -112,6 +112,9 @@ class RayPool:
     """Why no worker is left; later items fail with it."""
     _first: "Future[Any]" = field(default_factory=Future)
     _waiting_since: float = 0.0
+    """When a worker was there last."""
+    _has_said: bool = False
+    """Whether it was said that none is there."""
 
     # What follows is called by the threads of the verb.
 
@@ -407,10 +410,13 @@ class RayPool:
             self.on_progress(documents=new[0], tokens=new[1], done_bytes=new[2])
 
     def _check_waiting(self) -> None:
-        """Say, once, that no worker has started, and what is missing."""
-        if self._first.done() or not self._waiting_since or time.monotonic() - self._waiting_since < WAITING_SECONDS:
+        """Say, once, that no worker is there for the items that wait, and what is missing."""
+        now = time.monotonic()
+        if any(slot.hello is not None for slot in self._slots) or not self._slots:
+            self._waiting_since, self._has_said = now, False
+        if self._has_said or now - self._waiting_since < WAITING_SECONDS:
             return
-        self._waiting_since = 0.0
+        self._has_said = True
         free = self._ray.available_resources()
         has = f"{free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs free"
         wants = f"{self._cpus:g} CPUs" + (f" and {self._gpus:g} GPUs" if self._gpus else "")

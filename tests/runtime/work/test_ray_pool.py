@@ -220,3 +220,16 @@ def test_a_cluster_that_is_not_there_is_an_error_with_the_command_that_starts_on
     with pytest.raises(EngineError, match="--engine ray") as caught:
         ray_pool.connect_ray(EngineOptions())
     assert caught.value.hint == "pip install 'curate[ray]'"
+
+
+def test_it_is_said_once_that_no_worker_is_there_and_what_it_would_need(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(ray_pool.console, "say", lambda label, text: told.append((label, text)))
+    monkeypatch.setattr(ray_pool, "WAITING_SECONDS", 0.2)
+    with open_pool(EngineOptions(workers=1, cpus_per_worker=64)) as pool:
+        future = pool.submit(note_process, pool.keep(tmp_path), 0)
+        time.sleep(3)
+        assert not future.done()
+    waiting = [text for label, text in told if label == "waiting"]
+    assert waiting == ["no worker has started yet: each needs 64 CPUs; the cluster has 2 CPUs and 0 GPUs free"]
+    assert future.cancelled() or future.exception() is not None
