@@ -68,7 +68,7 @@ def test_shares_in_any_order_and_the_plain_command_come_to_its_own_bytes(corpus,
         read += done.documents - done.resumed
         assert not (tmp_path / "dealt" / "duplicates.parquet").exists()
     assert read == whole.read and whole.near > 10
-    assert done.files_finished == done.files_in_all == 9 and done.resumed == done.documents
+    assert done.resumed == done.documents
     assert "sketched" in done.render() and f"--run {tmp_path}/dealt" in done.render()
     forbid_sketching()
     dedup(corpus, tmp_path / "dealt")
