@@ -88,9 +88,10 @@ def score_in_processes(words: list[str], run: Path, count: int) -> tuple[float, 
     return max(seconds), time.monotonic() - began
 
 
-def measure_scoring(corpus: str, model: str, count: int, turns: int) -> dict[str, Any]:
+def measure_scoring(corpus: str, model: str, count: int, turns: int, truncate: int | None) -> dict[str, Any]:
     """Return the seconds of both sides, and the ratio: above 1 where Ray's workers take less time."""
     words = ["score", corpus, "--model", model, "--signals", "none", "--carry", "none"]
+    words += [] if truncate is None else ["--truncate", str(truncate)]
     found: dict[str, list[float]] = {"ray": [], "ray, all": [], "parts": [], "parts, all": []}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(turns):
@@ -108,7 +109,13 @@ def measure_scoring(corpus: str, model: str, count: int, turns: int) -> dict[str
                 raise SystemExit("the two sides wrote different bytes")
             shutil.rmtree(rays), shutil.rmtree(parts)
     ratios = [other / ours for ours, other in zip(found["ray"], found["parts"], strict=True)]
-    return {"model": model, "workers": count, "tokens": summary["tokens"], "ratio": statistics.median(ratios), **found}
+    return {
+        "model": model,
+        "workers": count,
+        "tokens": summary["scored_tokens"],
+        "ratio": statistics.median(ratios),
+        **found,
+    }
 
 
 def render(scheduling: list[dict[str, float]], scoring: dict[str, Any] | None) -> str:
@@ -140,12 +147,15 @@ def main() -> None:
     parser.add_argument("--workers", default=",".join(map(str, WORKERS)), help="of --scheduling, with commas")
     parser.add_argument("--scoring", metavar="CORPUS", help="a corpus of several files")
     parser.add_argument("--model", default="builtin")
+    parser.add_argument("--truncate", type=int, help="tokens of a document that are scored, its first")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--readme", action="store_true", help="put the tables into benchmarks/README.md too")
     options = parser.parse_args()
     counts = [int(count) for count in options.workers.split(",")] if options.scheduling else []
     scheduling = [measure_scheduling(options.units, count) for count in counts]
-    scoring = measure_scoring(options.scoring, options.model, 2, options.turns) if options.scoring else None
+    scoring = (
+        measure_scoring(options.scoring, options.model, 2, options.turns, options.truncate) if options.scoring else None
+    )
     text = render(scheduling, scoring)
     print(text)
     if options.readme:

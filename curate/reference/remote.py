@@ -123,13 +123,13 @@ def open_remote(
     threads = (
         None if pool.options.cpus_per_worker is None and pool.uses_gpu else round(pool.options.cpus_per_worker or 1)
     )
+    pool.modules = ("curate.reference.loading",)
     opened: WorkerOpened = pool.open_first(partial(load_here, name, config, threads))
     same = replace(
         config,
         pack_tokens=opened.pack_tokens,
         compiled="on" if opened.identity["compiled"] else "off",
     )
-    pool.prepare = partial(load_here, name, same, threads)
-    if check is not None:
-        pool.accept = lambda other: check(other.identity)
+    accept = None if check is None else lambda other: check(other.identity)
+    pool.open_others(partial(load_here, name, same, threads), accept)
     return RemoteReference(pool, opened, notes=opened.notes)

@@ -73,6 +73,10 @@ class PoolSlot:
     """The answer that is waited for: of preparing the worker, or of its item."""
     progress_call: Any = None
     asked: float = 0.0
+    is_warm: bool = False
+    """Whether it has imported what it needs."""
+    held: WorkerHello | None = None
+    """What it said of itself, where it is prepared before there is work."""
     hello: WorkerHello | None = None
     """None while the worker starts."""
     item: PoolItem | None = None
@@ -94,6 +98,9 @@ class RayPool:
     accept: Callable[[Any], None] | None = None
     """Called with what preparing a worker returned; it raises a CurateError to refuse the worker."""
     prepare: Prepare | None = None
+    """Called in each worker before its first item, such as to load a model."""
+    modules: tuple[str, ...] = ()
+    """What workers import while the first one is prepared."""
     count: int = 0
     """Workers that are wished for; 0 before it is connected."""
     replaced: int = 0
@@ -111,6 +118,11 @@ class RayPool:
     _failure: Exception | None = None
     """Why no worker is left; later items fail with it."""
     _first: "Future[Any]" = field(default_factory=Future)
+    """What preparing the first worker returned."""
+    _leads: bool = False
+    """Whether the others wait for what the first one chooses."""
+    _leader: PoolSlot | None = None
+    _has_work: bool = False
     _waiting_since: float = 0.0
     """When a worker was there last."""
     _has_said: bool = False
@@ -164,11 +176,19 @@ class RayPool:
         return float(self.uses_gpu and self._ray.cluster_resources().get("GPU", 0) >= 1)
 
     def open_first(self, prepare: Prepare) -> Any:
-        """Start one worker and return what preparing it returned. Raises what that raises."""
+        """Start the workers, prepare one, and return what that returned; the others wait for ``open_others``.
+
+        Raises what preparing raises.
+        """
         self.connect()
-        self.prepare = prepare
-        self._hire(1)
+        self.prepare, self._leads = prepare, True
+        self._hire(self.count)
         return self._first.result()
+
+    def open_others(self, prepare: Prepare, accept: Callable[[Any], None] | None = None) -> None:
+        """Let the other workers be prepared. ``accept`` sees what each returned, once there is work for it."""
+        self.accept, self.prepare, self._leads = accept, prepare, False
+        self._wake.set()
 
     def keep(self, shared: Any) -> tuple[str, list[Any]]:
         """Send what all items of a kind share to the cluster, once, and return what ``submit`` takes for it."""
@@ -185,8 +205,8 @@ class RayPool:
                 future.set_exception(self._failure)
                 return future
             self._queue.append(PoolItem(function, key, shared, item, future))
+        self._has_work = True
         self._hire(self.count)
-        self._wake.set()
         return future
 
     @contextmanager
@@ -241,7 +261,9 @@ class RayPool:
         for slot in list(self._slots):
             if slot.actor is None:
                 self._start(slot)
-            elif slot.hello is not None and slot.call is None:
+            elif slot.call is None and slot.hello is None:
+                self._go_on_starting(slot)
+            elif slot.call is None:
                 self._hand_out(slot)
         self._ask_progress()
         calls = {call: slot for slot in self._slots for call in (slot.call, slot.progress_call) if call is not None}
@@ -269,7 +291,16 @@ class RayPool:
             num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0, max_task_retries=0, max_concurrency=2,
             scheduling_strategy="SPREAD",
         ).remote(os.getcwd(), environment)  # fmt: skip
-        slot.hello, slot.call = None, slot.actor.prepare.remote(self.prepare)
+        slot.call = slot.actor.warm.remote(self.modules)
+
+    def _go_on_starting(self, slot: PoolSlot) -> None:
+        """Prepare a worker that has imported what it needs, or take one that is prepared, if it is time for that."""
+        if slot.held is not None:
+            if self._has_work:
+                self._greet(slot, slot.held)
+        elif not self._leads or self._leader in (None, slot):
+            self._leader = slot if self._leads else None
+            slot.call = slot.actor.prepare.remote(self.prepare)
 
     def _hand_out(self, slot: PoolSlot) -> None:
         with self._lock:
@@ -295,11 +326,19 @@ class RayPool:
             self._bury(slot, error)
             return
         slot.call = None
-        if slot.hello is None:
+        if not slot.is_warm and not isinstance(answer, WorkDone):
+            slot.is_warm = True
+        elif slot.hello is None and self.accept is not None and not self._has_work and self._first.done():
+            slot.held = answer
+        elif slot.hello is None:
             self._greet(slot, answer)
-            return
+        else:
+            self._take_result(slot, answer)
+
+    def _take_result(self, slot: PoolSlot, answer: WorkDone) -> None:
+        """Take what an item came to."""
         item, slot.item = slot.item, None
-        assert item is not None
+        assert item is not None and slot.hello is not None
         self._advance(slot, answer.advanced)
         if answer.profile is not None:
             profiler.add_process_profile(f"worker {slot.number} on {slot.hello.host}", answer.profile)
@@ -337,7 +376,7 @@ class RayPool:
             return
         with self._lock:
             self._slots.remove(slot)
-            left = bool(self._slots)
+            left = bool(self._slots) and not (self._leads and is_final(error))
         if left:
             self.count -= 1
             console.warn(f"{who} is left out: {error}")
@@ -376,15 +415,11 @@ class RayPool:
             self._queue.appendleft(item)
 
     def _kill(self, slot: PoolSlot) -> None:
-        actor, slot.actor, slot.call, slot.progress_call, slot.item, slot.hello = (
-            slot.actor,
-            None,
-            None,
-            None,
-            None,
-            None,
-        )
-        slot.advanced = (0, 0, 0)
+        """End the worker of a slot, which is as before its start then."""
+        actor, slot.actor, slot.call, slot.progress_call = slot.actor, None, None, None
+        slot.item = slot.hello = slot.held = None
+        slot.is_warm, slot.advanced = False, (0, 0, 0)
+        self._leader = None if self._leader is slot else self._leader
         if actor is not None and self._ray is not None:
             with suppress(Exception):
                 self._ray.kill(actor, no_restart=True)

@@ -8,9 +8,10 @@ import pickle
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from curate.runtime import console
@@ -84,6 +85,12 @@ class RayWorker:
             os.chdir(folder)
         console.enable(False)
         self._kept: dict[str, Any] = {}
+
+    def warm(self, modules: Sequence[str]) -> None:
+        """Import what the work will need; what is missing is said by preparing."""
+        for name in modules:
+            with suppress(ImportError):
+                import_module(name)
 
     def prepare(self, function: Callable[[], Any] | None) -> WorkerHello | WorkDone:
         """Call what prepares a worker, such as loading a model, and say where this one is."""

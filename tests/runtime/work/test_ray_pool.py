@@ -140,11 +140,16 @@ def cannot_start():
     raise CorpusError("no model is there", "--model NAME")
 
 
-def test_the_first_worker_says_what_it_prepared_and_its_error_is_raised(pool):
-    process = pool.open_first(name_process)
-    assert process != os.getpid()
-    with open_pool(EngineOptions(workers=1)) as other, pytest.raises(CorpusError, match="no model is there"):
-        other.open_first(cannot_start)
+def test_the_first_worker_says_what_it_prepared(pool):
+    assert pool.open_first(name_process) != os.getpid()
+
+
+def test_what_the_first_worker_raises_is_raised_at_once(monkeypatch):
+    warned = []
+    monkeypatch.setattr(ray_pool.console, "warn", warned.append)
+    with open_pool(EngineOptions(workers=2)) as pool, pytest.raises(CorpusError, match="no model is there"):
+        pool.open_first(cannot_start)
+    assert not warned, "the others would fail the same way"
 
 
 def test_a_worker_that_would_work_differently_is_left_out_and_the_others_go_on(pool, tmp_path, monkeypatch):
@@ -155,7 +160,9 @@ def test_a_worker_that_would_work_differently_is_left_out_and_the_others_go_on(p
     def accept(process):
         raise CorpusError(f"process {process} is of another kind")
 
-    pool.accept = accept
+    pool.open_others(name_process, accept)
+    time.sleep(3)
+    assert not warned, "who is prepared waits until there is work"
     kept = pool.keep(tmp_path)
     assert {pool.submit(note_process, kept, item).result(TIMEOUT) for item in range(4)} == {first}
     deadline = time.monotonic() + TIMEOUT
