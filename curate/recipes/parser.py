@@ -41,18 +41,22 @@ class RecipeParser:
 
     verbs: Verbs
     problems: list[Problem] = field(default_factory=list)
+    has_mistaken_engine: bool = False
     mistaken_verbs: list[str] = field(default_factory=list)
     """Verbs of which an option or a value was mistaken."""
 
     def hint(self) -> str:
         """Return the hint that fits the mistakes so far."""
+        if self.has_mistaken_engine:
+            return "engine: ray; or engine: {address: auto, workers: 8}"
         if self.mistaken_verbs:
             return f"curate {self.mistaken_verbs[0].replace('_', '-')} --help"
         return f"write a step as {EXAMPLE}"
 
     def note(self, node: Node, text: str) -> None:
         """Collect a mistake, with the line of its node."""
-        self.problems.append((name_line(node), text))
+        if (name_line(node), text) not in self.problems:  # an engine at the top is read for every step
+            self.problems.append((name_line(node), text))
 
     def options(self, verb: str) -> dict[str, Parameter]:
         """Return the parameters that a step of this verb may give, by their options and the old names of these.
@@ -96,8 +100,10 @@ class RecipeParser:
                 if name in ENGINE:
                     options[name] = value
                 else:
+                    self.has_mistaken_engine = True
                     self.note(key, f'engine has no "{name}"{suggest(name, ENGINE) or "; it has " + ", ".join(ENGINE)}')
         elif not isinstance(node, ScalarNode) or str(node.value) not in ("ray", "local"):
+            self.has_mistaken_engine = True
             self.note(node, f"engine: expected ray, or {{address: auto, workers: 8}}, {describe(node)}")
             return
         kind = "ray" if isinstance(node, MappingNode) else str(node.value)

@@ -75,7 +75,9 @@ EngineOption = Annotated[
 ]
 AddressOption = Annotated[
     str | None,
-    typer.Option(help="Cluster of Ray: auto, HOST:6379 or ray://HOST:10001.  [default: one on this machine]"),
+    typer.Option(
+        help="Cluster of Ray: auto, HOST:6379 or ray://HOST:10001.  [default: RAY_ADDRESS, else one started here]"
+    ),
 ]
 GpusOption = Annotated[
     float | None,

@@ -212,12 +212,12 @@ def run_slices(
     parquet.discard_damaged(path for path in list_own_parts(work.folder, share) if path not in known)
     before = read_notes(work.folder, work.fingerprint, known, share)
     done = list_marks(before)
-    resumed = sum_documents(before)
-    if resumed:
-        console.say("resuming", f"{resumed:,} documents are {work.done} already")
     every = list_units(corpus.sources, corpus.slice_bytes) if share is None else share
     later = {} if corpus.limit is not None else read_notes_behind(work.folder, before, share)
     marks = add_pieces(done, later, corpus, every)
+    resumed = sum_documents(before) if share is None else sum_covered(marks, corpus, share)
+    if resumed:
+        console.say("resuming", f"{resumed:,} documents are {work.done} already")
     units = [unit for unit in every if not is_unit_finished(corpus, unit, marks)]
     whole = [source for unit in every if unit.pieces == 1 for source in unit.list_sources(corpus)]
     done_bytes = sum(count_done_bytes(source, done.get(source.name, ())) for source in whole)
@@ -380,6 +380,17 @@ def add_pieces(
             if mark.file in names:
                 marks.setdefault(mark.file, []).append(mark)
     return {name: sorted(of_file, key=lambda mark: mark.number) for name, of_file in marks.items()}
+
+
+def sum_covered(marks: Mapping[str, Sequence[SliceMark]], corpus: Corpus, units: Sequence[Unit]) -> int:
+    """Return the documents of the slices, by file, that are in some units."""
+    return sum(
+        mark.documents
+        for unit in units
+        for source in unit.list_sources(corpus)
+        for mark in marks.get(source.name, ())
+        if unit.covers(mark, source)
+    )
 
 
 def is_unit_finished(corpus: Corpus, unit: Unit, marks: Mapping[str, Sequence[SliceMark]]) -> bool:

@@ -225,6 +225,8 @@ def score(
                 begin_loading()
             reference = scores.load_reference(model, settled, devices, pool)
         try:
+            if pool is not None and not scores.is_scored:
+                pool.connect()  # before anything is recorded
             scores.begin(reference)
             with measured() as watch:
                 work = scores.make_work(reference)

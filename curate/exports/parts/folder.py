@@ -5,7 +5,7 @@
     .OUT.parts/curate_taken.json        the corpus has a column of that prefix, so that another one is used
 
 It is hidden, so that no corpus has it. Parts of one export alone are put there. Those of another are refused by name,
-and discarded with ``--overwrite`` where no process works on them.
+and discarded by the plain command with ``--overwrite`` where no process works on them: a part never discards any.
 """
 
 import json
@@ -102,13 +102,14 @@ def find_parts(out: Path, job: ExportJob, overwrite: bool) -> PartsFolder | None
 def open_parts(out: Path, job: ExportJob, num_tasks: int, overwrite: bool, create: bool) -> PartsFolder | None:
     """Return the folder of the parts of an export, for which a claim is held; None where it is not there to be created.
 
-    With ``overwrite`` parts of another export are discarded. Raises UsageError where there are such or where something
-    else is there, BusyError where processes work on them that would be discarded.
+    With ``overwrite`` parts of another export are discarded, but not where the folder may be created. Raises UsageError
+    where there are such or where something else is there, BusyError where processes work on them that would be
+    discarded.
     """
     path, described = find_parts_path(out), describe_job(job, num_tasks)
     try:
         with claims.lock_folder(path.parent):
-            aside = _set_aside_other(path, described, overwrite)
+            aside = _set_aside_other(path, described, overwrite and not create)
             if create and not path.exists():
                 temporary = name_temporary(path)
                 temporary.mkdir()
@@ -134,7 +135,8 @@ def _set_aside_other(path: Path, described: Mapping[str, Any], overwrite: bool) 
         return None
     if not overwrite:
         message = f"{path} holds parts of another export: {'; '.join(_list_differences(record, described))}"
-        raise UsageError(message, f"{repeat_command('export', overwrite=True)} discards them")
+        plain = repeat_command("export", overwrite=True, part=None)
+        raise UsageError(message, f"finish that export, or {plain} discards its parts and does this one alone")
     out = path.name[1:].removesuffix(".parts")
     for claim, silent in claims.list_writing(path.parent):
         for resource in claim.writes:

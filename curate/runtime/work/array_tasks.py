@@ -77,6 +77,10 @@ def _read_environment(environment: Mapping[str, str], many: str | None) -> Array
             first, step = (_read_number(environment, name) for name in (scheduler.first, scheduler.step))
             index = (index - (first or 0)) // max(1, step or 1)
         return _check(index, count, f"auto ({scheduler.name})")
+    strange = next((one.index for one in SCHEDULERS if one.index in environment), None)
+    if strange is not None:
+        message = f"--part auto: {strange} is {environment[strange]!r}, which is no number"
+        raise UsageError(message, "say which: --part 0/4")
     names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
     raise UsageError(f"--part auto: none of {names} is set", "say which: --part 0/4")
 

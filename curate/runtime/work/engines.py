@@ -1,5 +1,6 @@
 """``--engine``: where the workers of a verb run, as it is typed."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from curate.runtime.work.ray_pool import RayPool
 
 Engine = Literal["local", "ray"]
+
+
+ADDRESS = re.compile(r"auto|(?:ray://)?(?P<host>\[[^\]]+\]|[^\s:/]+):(?P<port>\d{1,5})")
+"""Addresses of a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,10 @@ class EngineOptions:
         return max(1, int(self.cpus_per_worker or 1))
 
     def __post_init__(self) -> None:
+        if self.address is not None and not ADDRESS.fullmatch(self.address):
+            raise UsageError(
+                f"--address must be auto, HOST:PORT or ray://HOST:PORT, not {self.address}", "--address auto"
+            )
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers must be at least 1, not {self.workers}", "leave it out for all that fit")
         if self.gpus_per_worker is not None and not 0 <= self.gpus_per_worker <= 1:
@@ -67,7 +76,7 @@ def choose_engine(
 REFUSED = {
     "part": ("deal out the same work in two ways", "leave one of them out"),
     "limit": ("do not go together: a limit counts over all files", "leave --limit out, or draw a --sample"),
-    "devices": ("do not go together: a worker has a device by itself", "--gpus-per-worker 1"),
+    "devices": ("do not go together: a worker has a device by itself", "leave --devices out"),
     "tokenizer": ("do not go together: token formats are written on one machine", "leave --engine out"),
     "verify": ("do not go together: an export is searched on this machine", "leave --engine out"),
 }

@@ -10,20 +10,21 @@ pickled; items and results are small: no text goes through Ray's object store. I
 
 import os
 import pickle
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curate.errors import CurateError, EngineError, StorageError, UsageError
 from curate.runtime import console
 from curate.runtime.version import __version__
 from curate.runtime.work import profiler, threads
-from curate.runtime.work.engines import EngineOptions
+from curate.runtime.work.engines import ADDRESS, EngineOptions
 from curate.runtime.work.processes import Work
 from curate.runtime.work.ray_worker import ItemFunction, RayWorker, WorkDone, WorkerHello
 
@@ -40,7 +41,7 @@ PROGRESS_SECONDS = 1.0
 """Between two questions of how far a worker is; longer with many workers: 50 questions a second at most."""
 WAITING_SECONDS = 30
 """After which it is said that no worker has started yet, and what the cluster lacks."""
-CLOSE_SECONDS = 5
+CLOSE_SECONDS, CONNECT_SECONDS = 5, 10
 OBJECT_STORE_BYTES = 1_000_000_000
 """Of a cluster that is started here, at most: what items share goes through it, such as the index of eval sets."""
 
@@ -158,7 +159,9 @@ class RayPool:
         )
         where = "on this machine" if self._is_local else f"of {nodes} node{'s' if nodes != 1 else ''}"
         workers = f"{self.count} worker{'s' if self.count != 1 else ''}"
-        return f"Ray {where} ({kinds}): {workers} of {each} each"
+        fitting = count_workers(replace(self.options, workers=None), total, self.uses_gpu)
+        now = f", {fitting} at a time as it is now" if fitting < self.count and not self._is_local else ""
+        return f"Ray {where}{'' if self._is_local else f' ({kinds})'}: {workers} of {each} each{now}"
 
     @property
     def _is_local(self) -> bool:
@@ -392,9 +395,10 @@ class RayPool:
         if hello is None:
             slot.failures += 1
             if slot.failures >= MOST_DEATHS:
-                self._refuse(
-                    slot, EngineError(describe_death(error), "see the logs of Ray on that machine"), "a worker"
-                )
+                message = f"{slot.failures} workers died as they started, one after another: {describe_death(error)}"
+                self._refuse(slot, EngineError(message, "it may need more memory: fewer --workers"), "a worker")
+            else:
+                console.warn("a worker died as it started, and is replaced")
             return
         if item is None:
             return
@@ -453,9 +457,10 @@ class RayPool:
             return
         self._has_said = True
         free = self._ray.available_resources()
-        has = f"{free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs free"
-        wants = f"{self._cpus:g} CPUs" + (f" and {self._gpus:g} GPUs" if self._gpus else "")
-        console.say("waiting", f"no worker has started yet: each needs {wants}; the cluster has {has}")
+        has = f"CPU {free.get('CPU', 0):g}, GPU {free.get('GPU', 0):g}"
+        wants = f"CPU {self._cpus:g}" + (f", GPU {self._gpus:g}" if self._gpus else "")
+        what = f"no worker is there: each needs {wants}; free in the cluster: {has}"
+        console.say("waiting", f"{what}. It goes on when a machine has room; Ctrl-C ends it, and nothing is lost")
 
     def _fail(self, error: Exception) -> None:
         """Give up: every item fails with this error."""
@@ -477,6 +482,7 @@ def connect_ray(options: EngineOptions) -> tuple[Any, bool]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = options.address or os.environ.get("RAY_ADDRESS")
+    check_reachable(address)
     if address is not None and has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # which Ray does by itself for address auto alone, if at all
     try:
@@ -501,6 +507,18 @@ def connect_ray(options: EngineOptions) -> tuple[Any, bool]:
         restore_handlers(handlers)
     silence_ray()
     return ray, True
+
+
+def check_reachable(address: str | None) -> None:
+    """Raise EngineError where nobody listens at an address: Ray tries for minutes, and ends in a message of its own."""
+    found = ADDRESS.fullmatch(address or "auto")
+    if found is None or found["host"] is None:
+        return
+    try:
+        socket.create_connection((found["host"].strip("[]"), int(found["port"])), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        hint = "ray start --head on one machine, ray start --address=HEAD:6379 on the others; see RAY_ADDRESS too"
+        raise EngineError(f"no cluster of Ray at {address}: {error}", hint) from None
 
 
 def has_token() -> bool:

@@ -42,6 +42,7 @@ def test_a_part_is_read_as_typed_or_from_the_scheduler(text, environment, task):
         ),
         ("auto/x", {"RANK": "1"}, "expected a number of parts"),
         ("auto", SLURM, "parts count from 0"),
+        ("auto", {"SLURM_ARRAY_TASK_ID": "x"}, "SLURM_ARRAY_TASK_ID is 'x', which is no number"),
     ],
 )
 def test_what_is_no_part_is_refused_with_what_was_found(text, environment, message):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -202,6 +203,11 @@ def test_as_many_workers_as_fit_unless_the_user_says(options, total, gpu, count)
         ({"engine": "local", "address": "auto"}, "--address has no effect without --engine ray"),
         ({"engine": "local", "gpus_per_worker": 1}, "--gpus-per-worker has no effect"),
         ({"engine": "ray", "workers": 0}, "--workers must be at least 1"),
+        (
+            {"engine": "ray", "address": "http://x"},
+            "--address must be auto, HOST:PORT or ray://HOST:PORT, not http://x",
+        ),
+        ({"engine": "ray", "address": "head"}, "--address must be auto, HOST:PORT or ray://HOST:PORT, not head"),
         ({"engine": "ray", "gpus_per_worker": 2}, "--gpus-per-worker must be from 0 to 1"),
         ({"engine": "ray", "cpus_per_worker": 0.5}, "--cpus-per-worker must be at least 1"),
     ],
@@ -220,9 +226,15 @@ def test_a_cluster_that_is_not_there_is_an_error_with_the_command_that_starts_on
         raise refused
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(EngineError, match=r"no cluster of Ray at 10\.0\.0\.1:6379: could not connect") as caught:
-        ray_pool.connect_ray(EngineOptions(address="10.0.0.1:6379"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        open_port = listening.getsockname()[1]
+        with pytest.raises(EngineError, match=r"no cluster of Ray at 127\.0\.0\.1:\d+: could not connect") as caught:
+            ray_pool.connect_ray(EngineOptions(address=f"127.0.0.1:{open_port}"))
     assert "ray start --head" in caught.value.hint
+    monkeypatch.setattr(ray, "init", lambda **known: pytest.fail("Ray would try for minutes"))
+    for address in (f"127.0.0.1:{open_port}", f"ray://127.0.0.1:{open_port}", "no-such-host.invalid:6379"):
+        with pytest.raises(EngineError, match="no cluster of Ray at "):
+            ray_pool.connect_ray(EngineOptions(address=address))
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(EngineError, match="--engine ray") as caught:
         ray_pool.connect_ray(EngineOptions())
@@ -238,5 +250,6 @@ def test_it_is_said_once_that_no_worker_is_there_and_what_it_would_need(tmp_path
         time.sleep(3)
         assert not future.done()
     waiting = [text for label, text in told if label == "waiting"]
-    assert waiting == ["no worker has started yet: each needs 64 CPUs; the cluster has 2 CPUs and 0 GPUs free"]
+    assert len(waiting) == 1
+    assert waiting[0].startswith("no worker is there: each needs CPU 64; free in the cluster: CPU 2, GPU 0.")
     assert future.cancelled() or future.exception() is not None
