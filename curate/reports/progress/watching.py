@@ -62,9 +62,14 @@ class RunWatch:
         except CurateError as error:  # run.json, or a folder, which whoever works may be about to write
             self._judge(now, any(each.is_alive for each in claims.list_writers(self.path)), False)
             return error
-        is_done = all(table.is_done for table in progress.tables)
+        is_done = self.has_run and all(table.is_done for table in progress.tables)
         self._judge(now, progress.is_worked_on or bool(claims.list_writing(self.path)), is_done)
         return progress
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a process has begun the run by now: those of an array may still be queued."""
+        return (self.path / "run.json").exists()
 
     def _judge(self, now: float, is_worked_on: bool, is_done: bool) -> None:
         self.worked = now if is_worked_on else self.worked
@@ -72,7 +77,7 @@ class RunWatch:
 
     def describe_rate(self, table: TableProgress) -> str:
         """Return the rate at which a table grows, and the time that is left; empty where nothing can be said yet."""
-        if table.num_bytes is None or table.total_bytes is None or table.is_done:
+        if table.num_bytes is None or table.total_bytes is None or table.is_done or not table.working:
             return ""
         rate = self.rates.setdefault(table.verb, Rate()).add(monotonic(), table.num_bytes)
         if rate is None:
@@ -116,7 +121,9 @@ def list_lines(watch: RunWatch, look: RunProgress | CurateError, in_full: bool) 
             ends = [rate, f"{table.working} working", f"{stopped} stopped" if stopped else ""]
             words = "; ".join([table.summary(), *(end for end in ends if end)])
             lines.append(f"{strftime('%H:%M:%S')}  {table.verb}  {words}")
-    return [*lines, *([f"note: {look.note}"] if look.note else [])] or ["nothing is in the making"]
+    return [*lines, *([f"note: {look.note}"] if look.note else [])] or [
+        "nothing is in the making" if watch.has_run else f"there is no run in {watch.path} yet"
+    ]
 
 
 @contextmanager

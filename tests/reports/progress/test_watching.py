@@ -150,3 +150,19 @@ def test_a_rate_tells_the_time_that_is_left(monkeypatch):
 def test_seconds_that_make_no_sense_are_refused(tmp_path, options, message):
     with pytest.raises(UsageError, match=message):
         curate.status(run=str(tmp_path), **options)
+
+
+def test_a_run_that_nobody_has_begun_is_waited_for(corpus, tmp_path, looks):
+    """The tasks of an array may be queued yet."""
+    seen, between = looks
+    run = tmp_path / "run"
+    between += [lambda: None, lambda: curate.score(str(corpus), run=str(run), model="none", carry="none")]
+    assert curate.status(run=str(run), watch=True).complete
+    assert [lines[0] for lines in seen[:2]] == [f"there is no run in {run} yet"] * 2 and len(seen) == 3
+
+
+def test_a_run_that_nobody_begins_is_an_error_after_a_minute(tmp_path, looks, monkeypatch):
+    monkeypatch.setattr(watching, "QUIET_SECONDS", 0.2)
+    with pytest.raises(curate.CurateError, match="there is no run in"):
+        curate.status(run=str(tmp_path / "run"), watch=True)
+    assert len(looks[0]) > 1
