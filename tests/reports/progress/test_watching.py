@@ -13,7 +13,7 @@ from helpers.stopped_verbs import kill_verb, waiting_verb
 
 import curate
 from curate.corpus import open_corpus, shares
-from curate.errors import DamageError, Interrupted, UsageError
+from curate.errors import DamageError, Interrupted, TableError, UsageError
 from curate.reports.progress import watching
 from curate.reports.progress.tables import TableProgress
 from curate.rundir.run import name_part
@@ -163,6 +163,6 @@ def test_a_run_that_nobody_has_begun_is_waited_for(corpus, tmp_path, looks):
 
 def test_a_run_that_nobody_begins_is_an_error_after_a_minute(tmp_path, looks, monkeypatch):
     monkeypatch.setattr(watching, "QUIET_SECONDS", 0.2)
-    with pytest.raises(curate.CurateError, match="there is no run in"):
+    with pytest.raises(TableError, match="there is no run in"):
         curate.status(run=str(tmp_path / "run"), watch=True)
     assert len(looks[0]) > 1
