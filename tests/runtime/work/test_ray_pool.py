@@ -251,5 +251,5 @@ def test_it_is_said_once_that_no_worker_is_there_and_what_it_would_need(tmp_path
         assert not future.done()
     waiting = [text for label, text in told if label == "waiting"]
     assert len(waiting) == 1
-    assert waiting[0].startswith("no worker is there: each needs CPU 64; free in the cluster: CPU 2, GPU 0.")
+    assert waiting[0].startswith("no worker is there: each needs CPU 64; free in the cluster: CPU ")
     assert future.cancelled() or future.exception() is not None
