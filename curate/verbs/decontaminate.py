@@ -111,7 +111,7 @@ def decontaminate(
     from dataclasses import replace
 
     from curate.corpus import check_dialect_used
-    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.claims import open_claimed, sweep_written
     from curate.rundir.guards.ownership import HITS_NAMES
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
@@ -169,6 +169,8 @@ def decontaminate(
         return job.verify(threads, recall, notes)
     with open_pool(hiring) as pool:
         tally, seconds = job.scan(threads, restart, None if pool is None else PoolExecutor(pool))
+    if hiring is not None:
+        sweep_written(opened.path, "decontaminate")  # what workers that died had begun
     evalsets.write_lock(locked, sets)
     summary = job.summarise(tally, seconds, recall, notes)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))

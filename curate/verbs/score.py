@@ -149,7 +149,7 @@ def score(
     from curate.reference.conventions.arguments import normalise_arguments
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
-    from curate.rundir.guards.claims import open_claimed
+    from curate.rundir.guards.claims import open_claimed, sweep_written
     from curate.rundir.guards.ownership import SCORE_FOLDERS, SCORE_NAMES, check_apart
     from curate.runtime import console
     from curate.runtime.work import profiler
@@ -236,6 +236,8 @@ def score(
                 )
         finally:
             reference.close()
+            if pool is not None:
+                sweep_written(opened.path, "score")  # what workers that died had begun
     spent = None
     if watch is not None and started is not None:
         start = profiler.describe_start(started, LOADING)

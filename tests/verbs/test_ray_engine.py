@@ -48,8 +48,11 @@ def model(tmp_path_factory):
 
 
 def read_files(run):
-    """All files of a run but the mark of what is in it, whose lines are in the order of the work."""
-    paths = [path for path in Path(run).rglob("*") if path.is_file() and path.name != MARK]
+    """All files of a run but the mark of what is in it, whose lines are in the order of the work.
+
+    What a killed process had begun goes in the end, where it is seen to be gone by then, else with the next verb.
+    """
+    paths = [path for path in Path(run).rglob("*") if path.is_file() and path.name != MARK and path.suffix != ".tmp"]
     return {str(path.relative_to(run)): path.read_bytes() for path in paths}
 
 

@@ -91,11 +91,19 @@ def open_claimed(
     except BusyError as error:
         raise _suggest_waiting(error, folder) from None
     if writes:
-        for each in (folder, *(found for pattern in (*use.folders, *OF_ALL) for found in sorted(folder.glob(pattern)))):
-            sweep_leftovers(each)
+        sweep_written(folder, verb)
     run = open_run(path, create)
     run.claim = held
     return run
+
+
+def sweep_written(folder: Path, verb: str) -> None:
+    """Remove what killed writers left where a verb writes in the run directory ``folder``."""
+    for each in (
+        folder,
+        *(found for pattern in (*USES[verb].folders, *OF_ALL) for found in sorted(folder.glob(pattern))),
+    ):
+        sweep_leftovers(each)
 
 
 def _suggest_waiting(error: BusyError, folder: Path) -> BusyError:
