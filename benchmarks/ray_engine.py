@@ -4,9 +4,9 @@
     python benchmarks/ray_engine.py --scoring CORPUS [--model NAME]  # two workers of a core beside two processes
     python benchmarks/ray_engine.py --scheduling --scoring CORPUS --readme
 
-Units that do nothing are handed out through the pool that verbs use, one by one: their rate is what the scheduler of
-the driver allows, and its processor time a unit is what a machine with many workers must spare. All workers are on this
-machine, so that a rate is of these cores too, which run the workers.
+Units that do nothing are files of one document that workers open and read, handed out as verbs do it: the driver's
+processor time a unit is what the scheduler costs. All workers are on this machine, so that the wall time is of these
+cores too, which run the workers.
 
 Scoring: both sides take turns, with one thread a worker; what is compared is the time in which documents are scored,
 from the first to the last, without starting Python, Ray or the model, which is in the seconds beside it.
@@ -22,44 +22,52 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from idle_work import CountNothing, name_process
 from report import put_into
 
+from curate.corpus import Corpus, open_corpus
+from curate.corpus.units import list_units
 from curate.runtime.work import threads
 from curate.runtime.work.engines import EngineOptions, open_pool
+from curate.stages.pool_executor import PoolExecutor
+from curate.stages.slice_runner import SliceJob
 
 HERE = Path(__file__).parent
 MARKS = ("<!-- ray_engine -->", "<!-- /ray_engine -->")
 WORKERS = (1, 8, 64)
 
 
-def do_nothing(_: Any, item: int) -> int:
-    """The unit of work without any."""
-    return item
-
-
-def measure_scheduling(units: int, workers: int) -> dict[str, float]:
+def measure_scheduling(corpus: Corpus, folder: Path, workers: int) -> dict[str, float]:
     """Return the seconds of starting the workers, and per unit the wall time and the driver's processor time (ms)."""
-    began = time.monotonic()
+    began, units = time.monotonic(), list_units(corpus.sources, corpus.slice_bytes)
     with open_pool(EngineOptions(workers=workers)) as pool:
         assert pool is not None
-        kept = pool.keep(None)
-        ready = set()
-        while len(ready) < workers:  # every worker has had a unit
-            futures = [pool.submit(do_nothing, kept, item) for item in range(4 * workers)]
-            [future.result() for future in futures]
-            ready = {slot.number for slot in pool._slots if slot.hello is not None}
+        kept, ready = pool.keep(time.sleep), set[int]()
+        while len(ready) < workers:  # every worker has had an item
+            ready |= {each.result() for each in [pool.submit(name_process, kept, 0.1) for _ in range(2 * workers)]}
         started = time.monotonic() - began
         before, spent = time.monotonic(), time.process_time()
-        futures = [pool.submit(do_nothing, kept, item) for item in range(units)]
-        assert [future.result() for future in futures] == list(range(units))
+        job = SliceJob(corpus, CountNothing(folder), {})
+        documents = sum(PoolExecutor(pool).map(job, units, lambda **_: None))
         wall, spent = time.monotonic() - before, time.process_time() - spent
+        assert documents == len(units)
     return {
-        "workers": workers, "units": units, "start": started, "wall_ms": 1000 * wall / units,
-        "driver_ms": 1000 * spent / units,
+        "workers": workers, "units": len(units), "start": started, "wall_ms": 1000 * wall / len(units),
+        "driver_ms": 1000 * spent / len(units),
     }  # fmt: skip
+
+
+def measure_schedulings(units: int, counts: list[int]) -> list[dict[str, float]]:
+    """Return what ``measure_scheduling`` finds for each number of workers, over so many files of one document."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(units if counts else 0):
+            (Path(folder) / f"{number:06d}.jsonl").write_text('{"text": "one document"}\n')
+        corpus = replace(open_corpus([folder]), slice_bytes=1) if counts else None
+        return [measure_scheduling(corpus, Path(folder), count) for count in counts if corpus is not None]
 
 
 def run_json(words: list[str]) -> tuple[dict[str, Any], float]:
@@ -152,7 +160,7 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="put the tables into benchmarks/README.md too")
     options = parser.parse_args()
     counts = [int(count) for count in options.workers.split(",")] if options.scheduling else []
-    scheduling = [measure_scheduling(options.units, count) for count in counts]
+    scheduling = measure_schedulings(options.units, counts)
     scoring = (
         measure_scoring(options.scoring, options.model, 2, options.turns, options.truncate) if options.scoring else None
     )

@@ -192,7 +192,9 @@ class Corpus:
         if self.text_field == ROWS:
             raise ValueError("a corpus that is opened as records has no text to cut into slices")
         left = self.limit
-        for index, source in enumerate(self.sources):
+        counts_all = only is None or left is not None
+        for index in range(len(self.sources)) if counts_all else sorted(only or ()):
+            source = self.sources[index]
             marks = select_leading_marks(done.get(source.name, ()))
             if left is not None:
                 left -= sum(mark.documents for mark in marks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from curate.corpus.units import Unit, cut_unit, list_units
@@ -29,20 +30,34 @@ def choose_share(corpus: Corpus, task: ArrayTask | None) -> list[Unit] | None:
 def deal_units(sources: Sequence[Source], slice_bytes: int, count: int) -> list[list[Unit]]:
     """Return the units of a corpus (``list_units``) in ``count`` shares of about the same bytes as stored.
 
-    A file that is larger than a share is cut into pieces of about one (``cut_unit``). The largest unit goes first, each
-    to the share that has the least so far; of equals to the first. A share has its units in the order of the corpus,
-    and none where there are fewer units than shares. A file of unknown size counts as the largest that is known.
+    A file that is larger than a share is cut into pieces of about one (``cut_unit``). A share has its units in the
+    order of the corpus, and none where there are fewer units than shares. A file of unknown size counts as the largest
+    that is known.
     """
+    return [list(share) for share in _deal_units(tuple(sources), slice_bytes, count)]
+
+
+@lru_cache(maxsize=4)
+def _deal_units(sources: tuple[Source, ...], slice_bytes: int, count: int) -> tuple[tuple[Unit, ...], ...]:
+    """Return what ``deal_units`` returns; cutting a Parquet file opens it, and a corpus may have a million files."""
     whole = list_units(sources, slice_bytes)
     unknown = max((source.size or 0 for source in sources), default=0)
     fair = sum(measure_unit(unit, sources, unknown) for unit in whole) / count
     units = [piece for unit in whole for piece in cut_unit(unit, sources, slice_bytes, fair)]
-    sizes = [measure_unit(unit, sources, unknown) for unit in units]
-    shares: list[list[Unit]] = [[] for _ in range(count)]
+    shares = deal_by_size([measure_unit(unit, sources, unknown) for unit in units], count)
+    return tuple(tuple(units[number] for number in share) for share in shares)
+
+
+def deal_by_size(sizes: Sequence[int], count: int) -> list[list[int]]:
+    """Return the indices of some sizes in ``count`` shares of about the same sum, ascending in each.
+
+    The largest goes first, each to the share that has the least so far; of equals to the first.
+    """
+    shares: list[list[int]] = [[] for _ in range(count)]
     filled = [(0, index) for index in range(count)]
-    for number in sorted(range(len(units)), key=lambda number: (-sizes[number], number)):
+    for number in sorted(range(len(sizes)), key=lambda number: (-sizes[number], number)):
         size, index = heapq.heappop(filled)
-        shares[index].append(units[number])
+        shares[index].append(number)
         heapq.heappush(filled, (size + sizes[number] + 1, index))
     return [sorted(share) for share in shares]
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from curate.corpus.files.streams import open_binary
+from curate.corpus.readers.arrow import open_parquet
 from curate.corpus.types import BrokenSourceError, Documents, SliceMark, Source
 
 if TYPE_CHECKING:
@@ -102,8 +103,6 @@ def is_enterable(source: Source) -> bool:
 
 def count_rows(source: Source) -> int:
     """Return the rows of a Parquet file by its footer; 0 of a damaged one."""
-    from curate.corpus.readers.arrow import open_parquet
-
     try:
         with open_binary(source.path) as file, closing(open_parquet(source, file)) as opened:
             return int(opened.metadata.num_rows)

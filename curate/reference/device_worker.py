@@ -18,7 +18,7 @@ from typing import Any
 
 from curate.errors import CurateError, ModelError
 from curate.reference.likelihood import Likelihoods, Passage
-from curate.reference.protocol import ScoringConfig
+from curate.reference.protocol import ReferenceModel, ScoringConfig
 from curate.runtime import console
 from curate.runtime.work import profiler
 from curate.runtime.work.interrupts import hold_signals, ignore_signals
@@ -42,6 +42,18 @@ class WorkerOpened:
     check_line: str
     notes: tuple[str, ...]
     pack_tokens: int
+
+
+def describe_opened(reference: ReferenceModel) -> WorkerOpened:
+    """Return what another process needs to know of a model that is loaded here."""
+    return WorkerOpened(
+        reference.identity,
+        reference.parameters,
+        reference.vocab_size,
+        reference.check_line,
+        tuple(reference.notes),
+        int(reference.identity["pack_tokens"]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +209,7 @@ def _answer(
 
         torch.set_num_threads(threads)
     reference = load_causal(name, config)
-    yield WorkerOpened(
-        reference.identity,
-        reference.parameters,
-        reference.vocab_size,
-        reference.check_line,
-        tuple(reference.notes),
-        reference.pack_tokens,
-    )
+    yield describe_opened(reference)
     scored = computed = 0
     while True:
         begin: RoundBegin = pickle.load(sys.stdin.buffer)

@@ -1,17 +1,17 @@
 """A reference model in the workers of a pool: each loads it once, and this process only knows what it is.
 
-    driver: RemoteReference ── pickled with the work ──► worker: LoadedReference, which is the model loaded there
+    driver: RemoteReference ── pickled with the work ──► worker: the model that is loaded there
 
 The first worker chooses how many tokens a pack has and whether the model is compiled; the others are told.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ModelError
-from curate.reference.device_worker import WorkerOpened
+from curate.reference.device_worker import WorkerOpened, describe_opened
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ReferenceModel, ScoringConfig
@@ -23,33 +23,20 @@ _loaded: ReferenceModel | None = None
 """The model of this process, where it is a worker."""
 
 
-def load_here(name: str, config: ScoringConfig, threads: int | None) -> WorkerOpened:
-    """Load a model in this process, a worker, once, and return what it is; ``threads`` of a CPU, None for torch's own.
+def load_here(name: str, config: ScoringConfig, threads: int) -> WorkerOpened:
+    """Load a model in this process, a worker with so many threads, once, and return what it is.
 
     Raises what loading raises.
     """
     global _loaded
+    import torch
+
     from curate.reference.loading import load_causal
 
-    if threads is not None and config.device in ("auto", "cpu"):
-        import torch
-
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     if _loaded is None:
         _loaded = load_causal(name, config)
     return describe_opened(_loaded)
-
-
-def describe_opened(reference: ReferenceModel) -> WorkerOpened:
-    """Return what another process needs to know of a model that is loaded here."""
-    return WorkerOpened(
-        reference.identity,
-        reference.parameters,
-        reference.vocab_size,
-        reference.check_line,
-        tuple(reference.notes),
-        int(reference.identity["pack_tokens"]),
-    )
 
 
 def find_loaded() -> ReferenceModel:
@@ -67,7 +54,6 @@ class RemoteReference:
     opened: WorkerOpened
     num_computed_tokens: int = 0
     """Not counted: workers tell how many tokens they scored alone."""
-    notes: Sequence[str] = field(default_factory=tuple)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -86,8 +72,12 @@ class RemoteReference:
         return self.opened.check_line
 
     @property
+    def notes(self) -> Sequence[str]:
+        return self.opened.notes
+
+    @property
     def num_scored_tokens(self) -> int:
-        return self.pool.tokens
+        return self.pool.connect().tokens
 
     @property
     def policy(self) -> WindowPolicy:
@@ -120,11 +110,8 @@ def open_remote(
     ``check`` is called with the identity of each further one, and raises a CurateError to leave it out. Raises what
     loading raises.
     """
-    threads = (
-        None if pool.options.cpus_per_worker is None and pool.uses_gpu else round(pool.options.cpus_per_worker or 1)
-    )
-    pool.modules = ("curate.reference.loading",)
-    opened: WorkerOpened = pool.open_first(partial(load_here, name, config, threads))
+    threads, modules = pool.options.threads, ("curate.reference.loading",)
+    opened: WorkerOpened = pool.open_first(partial(load_here, name, config, threads), modules)
     same = replace(
         config,
         pack_tokens=opened.pack_tokens,
@@ -132,4 +119,4 @@ def open_remote(
     )
     accept = None if check is None else lambda other: check(other.identity)
     pool.open_others(partial(load_here, name, same, threads), accept)
-    return RemoteReference(pool, opened, notes=opened.notes)
+    return RemoteReference(pool, opened)

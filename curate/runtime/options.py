@@ -101,7 +101,9 @@ OnErrorOption = Annotated[
 SeedOption = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(help="Parallel workers.  [default: one a core; of --engine ray as many as fit into the cluster]"),
+    typer.Option(
+        help="Parallel workers; of score with --engine ray alone.  [default: one a core; of Ray as many as fit]"
+    ),
 ]
 MemoryLimitOption = Annotated[str | None, typer.Option(help=f"{MEMORY_HELP}  [default: {DEFAULT_MEMORY}]")]
 RestartOption = Annotated[

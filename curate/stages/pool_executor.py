@@ -7,23 +7,27 @@
 A worker reads the corpus itself and writes the parts: only units go to it, and counts come back.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.corpus.shares import measure_unit
 from curate.corpus.types import SliceMark
 from curate.corpus.units import Unit, cut_unit
-from curate.errors import CurateError, EngineError, RowError, UsageError
+from curate.errors import CurateError, EngineError, RowError
 from curate.runtime import console
 from curate.runtime.numbers import count_noun
+from curate.runtime.work import profiler
+from curate.runtime.work.engines import refuse_with_engine
 from curate.runtime.work.ray_worker import PROGRESS
 from curate.stages.slice_runner import Advance, SliceJob
 
 if TYPE_CHECKING:
     from curate.runtime.work.ray_pool import RayPool
 
+EndedUnit = tuple[Unit, "Future[Any]"]
 SHOWN = 3
 """Units that failed and are named with their errors."""
 PIECES = 4
@@ -62,49 +66,53 @@ class PoolExecutor:
         ``--on-error stop`` stops at is raised at once. Raises UsageError for a corpus with a limit, which counts over
         files.
         """
-        if job.corpus.limit is not None:
-            raise UsageError(
-                "--limit and --engine ray: a limit counts over all files", "leave --limit out, or draw a --sample"
-            )
+        refuse_with_engine(self.pool.options, limit=job.corpus.limit)
         if not units:
             return
-        self.pool.on_progress = advance
-        failed = FailedUnits(job)
+        scheduler, failed = self.pool.connect(), FailedUnits(job)
+        scheduler.on_progress = advance
         try:
             yield from self._run(job, units, failed)
         finally:
-            self.pool.cancel()
-            self.pool.on_progress = None
+            scheduler.cancel()
+            scheduler.on_progress = None
+            scheduler.report_profiles()
         failed.raise_any()
 
     def _run(self, job: SliceJob, units: Sequence[Unit], failed: "FailedUnits") -> Iterator[int]:
         """Yield the documents of the units that end well, and gather the others."""
-        kept = self.pool.keep(job.forget_parts())
-        waiting: dict[Future[Any], Unit] = {}
-        for unit in units:
-            pieces = self._cut(job, units, unit)
-            waiting[self.pool.submit(work_on_unit, kept, PlacedUnit(pieces[0], None))] = pieces[0]
-            if len(pieces) > 1:
-                waiting[self.pool.submit(find_pieces, kept, tuple(pieces[1:]))] = unit
-        while waiting:
-            ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in ended:
-                unit, error = waiting.pop(future), future.exception()
-                if isinstance(error, RowError):
-                    raise error
-                if error is not None:
-                    failed.add(unit, error)
-                elif isinstance(result := future.result(), list):
-                    waiting |= {self.pool.submit(work_on_unit, kept, placed): placed.unit for placed in result}
-                else:
-                    failed.done += 1
-                    yield result
+        kept, ended, under_way = self.pool.keep(job.forget_parts()), SimpleQueue[EndedUnit](), 0
 
-    def _cut(self, job: SliceJob, units: Sequence[Unit], unit: Unit) -> list[Unit]:
-        """Return the pieces of a unit, so that every worker gets several."""
+        def submit(function: Callable[[SliceJob, Any], Any], item: Any, unit: Unit) -> None:
+            nonlocal under_way
+            under_way += 1
+            self.pool.submit(function, kept, item).add_done_callback(lambda future: ended.put((unit, future)))
+
+        for pieces in self._cut(job, units):
+            submit(work_on_unit, PlacedUnit(pieces[0], None), pieces[0])
+            if len(pieces) > 1:
+                submit(find_pieces, tuple(pieces[1:]), pieces[1])
+        while under_way:
+            with profiler.span("wait"):
+                unit, future = ended.get()
+            under_way -= 1
+            error = future.exception()
+            if isinstance(error, RowError):
+                raise error
+            if error is not None:
+                failed.add(unit, error)
+            elif isinstance(result := future.result(), list):
+                for placed in result:
+                    submit(work_on_unit, placed, placed.unit)
+            else:
+                failed.done += 1
+                yield result
+
+    def _cut(self, job: SliceJob, units: Sequence[Unit]) -> Iterator[list[Unit]]:
+        """Yield each unit in its pieces, so that every worker gets several."""
         sources = job.corpus.sources
-        most = sum(measure_unit(each, sources, 0) for each in units) / (PIECES * max(1, self.pool.count))
-        return cut_unit(unit, sources, job.corpus.slice_bytes, most)
+        most = sum(measure_unit(unit, sources, 0) for unit in units) / (PIECES * max(1, self.pool.count))
+        return (cut_unit(unit, sources, job.corpus.slice_bytes, most) for unit in units)
 
 
 @dataclass(slots=True)

@@ -254,7 +254,7 @@ def work_on_units(
     the parts of all files, and one call all units: the limit counts over files. Slices with a part in ``behind`` are
     read, but not worked on.
     """
-    sources = {source.name: number for number, source in enumerate(corpus.sources)}
+    sources = {corpus.sources[index].name: index for unit in units for index in range(unit.first, unit.stop)}
     documents = 0
 
     def write(processed: ProcessedSlice[Any]) -> None:

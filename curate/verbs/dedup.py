@@ -154,7 +154,6 @@ def work_on_pool(job: "DedupJob", pool: "RayPool") -> "DedupJob":
 
     from curate.stages.pool_executor import PoolExecutor
 
-    pool.connect()
     return replace(
         job,
         workers=pool.count,

@@ -156,7 +156,6 @@ def export(
         job = make_job(choice)
         parts = parts_folder.find_parts(target, job, overwrite)
         if pool is not None:
-            pool.connect()
             means = replace(means, workers=pool.count, start=pool.start_workers)
         result = build_export(job, folder, out, means, parts)
     if parts is not None:

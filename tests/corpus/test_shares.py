@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.corpus import open_corpus
-from curate.corpus.shares import deal_units, measure_unit
+from curate.corpus.shares import deal_by_size, deal_units, measure_unit
 from curate.corpus.units import list_units
 
 sizes = st.lists(st.none() | st.integers(0, 5000), max_size=40)
@@ -34,6 +34,15 @@ def test_every_unit_is_in_one_share_and_none_has_more_than_the_mean_and_the_larg
     cut = [size for size, unit in zip(bytes_of, units, strict=True) if unit.pieces > 1]
     assert max(cut, default=0) <= max(fair, 2 * slice_bytes)
     assert shares == deal_units(sources, slice_bytes, count)
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(1, 9))
+def test_every_size_is_dealt_once_and_no_share_is_larger_than_another_by_more_than_one_of_them(sizes, count):
+    shares = deal_by_size(sizes, count)
+    assert len(shares) == count and sorted(number for share in shares for number in share) == list(range(len(sizes)))
+    filled = [sum(sizes[number] + 1 for number in share) for share in shares]
+    assert max(filled) - min(filled) <= max(sizes, default=0) + 1
+    assert deal_by_size(sizes, count) == shares
 
 
 def source(made=[]):  # noqa: B006  one file, found once

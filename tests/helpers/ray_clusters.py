@@ -30,9 +30,9 @@ def start_cluster(count=2):
     import ray
     from ray.cluster_utils import Cluster
 
-    from curate.runtime.work import ray_pool
+    from curate.runtime.work import ray_cluster
 
-    handlers = ray_pool.list_handlers()
+    handlers = ray_cluster.list_handlers()
     head = {"num_cpus": 0, "object_store_memory": SMALL, "include_dashboard": False}
     made = SmallCluster(Cluster(initialize_head=True, head_node_args=head))
     try:
@@ -40,8 +40,8 @@ def start_cluster(count=2):
             made.add_machine()
         made.cluster.wait_for_nodes()
         ray.init(address=made.cluster.address, log_to_driver=False, logging_level="ERROR")
-        ray_pool.restore_handlers(handlers)
-        ray_pool.silence_ray()
+        ray_cluster.restore_handlers(handlers)
+        ray_cluster.silence_ray()
         yield made
     finally:
         ray.shutdown()

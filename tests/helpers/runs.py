@@ -263,3 +263,13 @@ def count_scored_tokens_alone(run: Path) -> None:
         pq.write_table(table, part)
     record = open_run(run).stage("score")
     open_run(run).save("score", {name: value for name, value in record.items() if name != "manifest"})
+
+
+def read_files(run, leftovers=True):
+    """All files of a run but the mark of what is in it, whose lines are in the order of the work.
+
+    Without ``leftovers`` what a killed process had begun does not count: it goes with the next verb, if not in the end.
+    """
+    paths = [path for path in Path(run).rglob("*") if path.is_file() and path.name != ".curate-run.jsonl"]
+    kept = [path for path in paths if leftovers or path.suffix != ".tmp"]
+    return {str(path.relative_to(run)): path.read_bytes() for path in kept}

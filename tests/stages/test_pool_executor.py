@@ -13,6 +13,7 @@ from curate.corpus import open_corpus
 from curate.errors import CorpusError, EngineError, RowError, UsageError
 from curate.rundir import parquet
 from curate.runtime import console
+from curate.runtime.work.engines import EngineOptions
 from curate.stages.pool_executor import PoolExecutor, find_pieces, work_on_unit
 from curate.stages.slice_runner import ProcessedSlice, describe_part, name_part, run_slices
 
@@ -48,6 +49,11 @@ class PickledPool:
     count: int = 2
     calls: list = field(default_factory=list)
     on_progress: object = None
+    options: EngineOptions = field(default_factory=EngineOptions)
+
+    def connect(self):
+        """It has no thread to begin."""
+        return self
 
     def keep(self, shared):
         return pickle.dumps(shared)
@@ -65,6 +71,9 @@ class PickledPool:
 
     def cancel(self):
         """Nothing waits."""
+
+    def report_profiles(self):
+        """Nothing was measured."""
 
 
 @pytest.fixture

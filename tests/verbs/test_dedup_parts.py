@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from helpers.near_copies import random_documents, rows_of, run_on
-from helpers.runs import write_lines
+from helpers.runs import read_files, write_lines
 from helpers.stopped_verbs import waiting_verb
 
 import curate
@@ -19,8 +18,6 @@ from curate.rundir import parquet
 from curate.runtime import console
 from curate.stages.dedup import sketch_table
 from curate.stages.dedup.pairs import near_copies
-
-MARK = ".curate-run.jsonl"
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +38,6 @@ def corpus(tmp_path_factory):
 
 def dedup(corpus, run, **options):
     return curate.dedup(corpus=str(corpus), run=str(run), **options)
-
-
-def read_files(run):
-    """All files of a run but the mark of what is in it, whose lines are in the order of the work."""
-    paths = [path for path in Path(run).rglob("*") if path.is_file() and path.name != MARK]
-    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
 
 
 @pytest.fixture

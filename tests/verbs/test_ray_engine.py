@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 from helpers import models, small_files
 from helpers.corpora import write_records
+from helpers.runs import read_files
 
 import curate
 from curate.errors import TableError, UsageError
-from curate.runtime.work import ray_pool
+from curate.runtime.work import ray_scheduler
 
 pytest.importorskip("ray")
 
 from helpers.ray_clusters import start_cluster
-
-MARK = ".curate-run.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +46,6 @@ def model(tmp_path_factory):
     return str(models.save(tmp_path_factory.mktemp("ray-model") / "model", "llama"))
 
 
-def read_files(run):
-    """All files of a run but the mark of what is in it, whose lines are in the order of the work.
-
-    What a killed process had begun goes in the end, where it is seen to be gone by then, else with the next verb.
-    """
-    paths = [path for path in Path(run).rglob("*") if path.is_file() and path.name != MARK and path.suffix != ".tmp"]
-    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
-
-
 def score(corpus, run, **options):
     return curate.score(str(corpus), run=str(run), **{"slice_bytes": 700, "carry": "domain", **options})
 
@@ -78,10 +68,12 @@ def find_workers():
 def test_the_bytes_are_those_of_the_plain_command_for_any_number_of_workers(cluster, corpus, model, tmp_path, workers):
     plain = score(corpus, tmp_path / "plain", model=model)
     done = score(corpus, tmp_path / "ray", model=model, engine="ray", workers=workers)
-    assert read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+    assert read_files(tmp_path / "ray", leftovers=False) == read_files(tmp_path / "plain", leftovers=False)
     assert (done.documents, done.not_scored) == (plain.documents, plain.not_scored) and done.tokens_per_second > 0
     again = score(corpus, tmp_path / "ray", model=model, engine="ray", workers=workers)
-    assert again.documents == plain.documents and read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+    assert again.documents == plain.documents and read_files(tmp_path / "ray", leftovers=False) == read_files(
+        tmp_path / "plain", leftovers=False
+    )
 
 
 def test_what_scoring_left_before_is_kept_and_the_rest_is_dealt(cluster, corpus, tmp_path):
@@ -90,7 +82,7 @@ def test_what_scoring_left_before_is_kept_and_the_rest_is_dealt(cluster, corpus,
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "ray/scores").iterdir()}
     score(corpus, tmp_path / "ray", model="none", engine="ray", workers=2)
     assert kept and all(path.stat().st_mtime_ns == time for path, time in kept.items())
-    assert read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+    assert read_files(tmp_path / "ray", leftovers=False) == read_files(tmp_path / "plain", leftovers=False)
 
 
 def kill_beside(run, strike, times=1):
@@ -112,7 +104,7 @@ def kill_beside(run, strike, times=1):
 
 def test_workers_that_are_killed_change_nothing(cluster, corpus, model, tmp_path, monkeypatch, capsys):
     warned = []
-    monkeypatch.setattr(ray_pool.console, "warn", warned.append)
+    monkeypatch.setattr(ray_scheduler.console, "warn", warned.append)
     score(corpus, tmp_path / "plain", model=model)
 
     def kill():
@@ -129,7 +121,9 @@ def test_workers_that_are_killed_change_nothing(cluster, corpus, model, tmp_path
 
 def read_scores_of(run):
     """The files of the scores and of the carried columns."""
-    return {name: data for name, data in read_files(run).items() if name.startswith(("scores", "carried"))}
+    return {
+        name: data for name, data in read_files(run, leftovers=False).items() if name.startswith(("scores", "carried"))
+    }
 
 
 def test_a_machine_that_goes_and_another_that_comes_change_nothing(cluster, corpus, model, tmp_path):
@@ -138,7 +132,7 @@ def test_a_machine_that_goes_and_another_that_comes_change_nothing(cluster, corp
     thread = kill_beside(tmp_path / "ray", cluster.cut_off)
     score(corpus, tmp_path / "ray", model=model, engine="ray", workers=2)
     thread.join()
-    assert read_files(tmp_path / "ray") == read_files(tmp_path / "plain")
+    assert read_files(tmp_path / "ray", leftovers=False) == read_files(tmp_path / "plain", leftovers=False)
 
 
 def test_a_model_that_only_one_kind_of_machine_has_scored_is_not_gone_on_with_by_another(
@@ -199,7 +193,7 @@ def test_decontaminate_dedup_and_export_come_to_the_bytes_of_the_plain_commands(
         copies = curate.dedup(run=str(run), **engine)
         assert hits.counts["contaminated"] == 1 and copies.exact > 20
         curate.filter(where="n % 7 <> 3", run=str(run))
-        made[name] = {"run": read_files(run)}
+        made[name] = {"run": read_files(run, leftovers=False)}
         for kind in ("hf", "parquet", "jsonl"):
             for order in ("corpus", "shuffled"):
                 if order == "shuffled":

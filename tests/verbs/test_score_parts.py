@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from helpers import models, small_files
+from helpers.runs import read_files
 from helpers.stopped_verbs import waiting_verb
 
 import curate
@@ -20,8 +20,6 @@ from curate.reference import loading
 from curate.rundir import parquet
 from curate.rundir.run import Run, name_part
 from curate.stages.score import resume
-
-MARK = ".curate-run.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +34,6 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return str(models.save(tmp_path_factory.mktemp("parts-model") / "model", "llama"))
-
-
-def read_files(run: Path) -> dict[str, bytes]:
-    """All files of a run but the mark of what is in it, whose lines are in the order of the work."""
-    paths = [path for path in Path(run).rglob("*") if path.is_file() and path.name != MARK]
-    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
 
 
 def score(corpus, run, **options):

@@ -7,7 +7,7 @@ bounded by ``BUFFER_BYTES`` and the largest slice. The same tables in the same o
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +255,15 @@ def describe_file(folder: Path, name: str, rows: int) -> WrittenShard:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
         os.fsync(handle.fileno())
     return WrittenShard(name, rows, (folder / name).stat().st_size, digest)
+
+
+def describe_closed(shard: Shard, path: Path, name: str, rows: int) -> WrittenShard:
+    """Return a shard that is closed and lies at ``path``, which has ``name`` in the export.
+
+    Where it knows no checksum, it is read for one, and flushed to the disk.
+    """
+    checksum = shard.checksum()
+    if checksum is None:
+        described: WrittenShard = replace(describe_file(path.parent, path.name, rows), path=name)
+        return described
+    return WrittenShard(name, rows, path.stat().st_size, checksum)

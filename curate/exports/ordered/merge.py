@@ -6,7 +6,7 @@ give the same bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from curate.corpus.values.schema_widening import fit_table
 from curate.errors import TableError
 from curate.exports.formats.features import export_table
 from curate.exports.formats.lines import respell_line, view_lines
-from curate.exports.formats.shard_writer import WrittenShard, describe_file
+from curate.exports.formats.shard_writer import WrittenShard, describe_closed
 from curate.exports.formats.shards import TABLE_FORMATS, Shard
 from curate.exports.ordered.spill import Narrow, SpillPiece, cut_rows, read_lines, read_narrow, read_tables, take_rows
 from curate.exports.spilled.places import SpillFolder
@@ -128,10 +128,7 @@ def write_shard(spill: SpillFolder, shared: MergeJob, planned: PlannedShard) -> 
                     rows += len(narrow)
         finally:
             shard.close()
-        size, checksum = path.stat().st_size, shard.checksum()
-        if checksum is None:
-            return replace(describe_file(path.parent, path.name, rows), path=planned.name)
-    return WrittenShard(planned.name, rows, size, checksum)
+        return describe_closed(shard, path, planned.name, rows)
 
 
 def _write_unit(shard: Shard, shared: MergeJob, pieces: list[SpillPiece], unit: MergeUnit, room: bytearray) -> Narrow:

@@ -5,11 +5,11 @@ same call again measures its share of the rows, where the sizes of shards need t
 its share of the shards. The plain command does what is left.
 """
 
-import heapq
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from curate.corpus.shares import deal_by_size
 from curate.errors import Interrupted, UsageError
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportJob
@@ -40,17 +40,6 @@ def check_part_options(format: str, push_to_hub: str | None) -> None:
         raise UsageError(message, repeat_command("export", push_to_hub=None, private=None))
 
 
-def deal_tasks(sizes: Sequence[int], count: int) -> list[set[int]]:
-    """Return the numbers of tasks in ``count`` shares of about the same size, the largest dealt first."""
-    shares: list[set[int]] = [set() for _ in range(count)]
-    filled = [(0, index) for index in range(count)]
-    for number in sorted(range(len(sizes)), key=lambda number: (-sizes[number], number)):
-        size, index = heapq.heappop(filled)
-        shares[index].add(number)
-        heapq.heappush(filled, (size + sizes[number] + 1, index))
-    return shares
-
-
 def write_share(job: ExportJob, out: Path, task: ArrayTask, means: OrderedMeans, overwrite: bool) -> ExportPartSummary:
     """Do the share of a task, and return what was done. Raises what ``write.build_export`` raises."""
     groups = list(tasks.group_slices(job))
@@ -76,7 +65,7 @@ class _ExportShare:
         self._job, self._groups, self._parts, self._task = job, groups, parts, task
         self._spill = parts.make_spill(job)
         self._sizes = tasks.measure_groups(job, groups)
-        self._mine = deal_tasks(self._sizes, task.count)[task.index]
+        self._mine = deal_by_size(self._sizes, task.count)[task.index]
 
     def write(self, means: OrderedMeans, out: Path) -> ExportPartSummary:
         """Do what can be done by now."""
@@ -86,7 +75,7 @@ class _ExportShare:
             results = self._spill_rows(export, steps)
             spilled = sum(map(self._spill.has_task, range(len(self._groups))))
             shards = self._write_shards(export, steps) if spilled == len(self._groups) else None
-        read = dict(zip(sorted(self._mine), (result.counts.read for result in results), strict=True))
+        read = dict(zip(self._mine, (result.counts.read for result in results), strict=True))
         return ExportPartSummary(
             out=str(out),
             parts=str(self._parts.path),
@@ -104,7 +93,7 @@ class _ExportShare:
 
     def _spill_rows(self, export: SpilledExport, steps: Steps) -> list[TaskResult]:
         with console.progress("exporting", sum(self._sizes[number] for number in self._mine)) as progress:
-            return list(passes.spill_tasks(export, steps, progress.advance, self._groups, self._mine))
+            return list(passes.spill_tasks(export, steps, progress.advance, self._groups, set(self._mine)))
 
     def _write_shards(self, export: SpilledExport, steps: Steps) -> tuple[int, int] | None:
         """Write the share of the shards, and return how many there are and how many in all; None: not planned yet."""

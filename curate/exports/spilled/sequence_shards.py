@@ -2,14 +2,14 @@
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
 from curate.exports.formats.lines import respell_line
-from curate.exports.formats.shard_writer import WrittenShard, describe_file, join_pieces, widen_table
+from curate.exports.formats.shard_writer import WrittenShard, describe_closed, join_pieces, widen_table
 from curate.exports.formats.shards import TABLE_FORMATS
 from curate.exports.spilled.places import SpillFolder
 
@@ -104,10 +104,7 @@ def write_shard(spill: SpillFolder, format: str, merge: SequenceMerge, planned: 
                     shard.write(_widen_unit(unit, merge))
         finally:
             shard.close()
-        size, checksum = path.stat().st_size, shard.checksum()
-        if checksum is None:
-            return replace(describe_file(path.parent, path.name, rows), path=planned.name)
-    return WrittenShard(planned.name, rows, size, checksum)
+        return describe_closed(shard, path, planned.name, rows)
 
 
 def _copy_lines(shard: Any, merge: SequenceMerge, planned: SequenceShard) -> None:

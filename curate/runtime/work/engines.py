@@ -115,7 +115,7 @@ def keep_connection(options: EngineOptions | None) -> Iterator[None]:
     if options is None:
         yield
         return
-    from curate.runtime.work.ray_pool import connect_ray
+    from curate.runtime.work.ray_cluster import connect_ray
 
     ray, is_ours = connect_ray(options)
     try:

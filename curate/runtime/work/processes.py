@@ -78,15 +78,6 @@ def start_workers(function: Callable[[Any, Any], Any], shared: Any, count: int) 
             process.communicate()
 
 
-def run_item(_: None, item: tuple[Callable[[Any, Any], Any], Any, Any]) -> Any:
-    """Return ``function(shared, value)`` for an item ``(function, shared, value)``.
-
-    The function of workers that do several kinds of work.
-    """
-    function, shared, value = item
-    return function(shared, value)
-
-
 def _start(function: Callable[[Any, Any], Any], shared: Any) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     words = [sys.executable, "-c", STARTER]

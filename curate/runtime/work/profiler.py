@@ -178,6 +178,20 @@ def describe_profile(watch: Profiler) -> dict[str, Any]:
     }
 
 
+def merge_profiles(first: dict[str, Any] | None, second: dict[str, Any]) -> dict[str, Any]:
+    """Return two profiles of one process (``describe_profile``), of which the second came later, as one."""
+    if first is None:
+        return second
+    merged: dict[str, Any] = {"seconds": first["seconds"] + second["seconds"], "apart": {}}
+    for kind in ("here", "beside", "device"):
+        names = {**first[kind], **second[kind]}
+        merged[kind] = {name: first[kind].get(name, 0.0) + second[kind].get(name, 0.0) for name in names}
+    idle = [(each["idle"], each["seconds"]) for each in (first, second) if each["idle"] is not None]
+    total = sum(seconds for _, seconds in idle)
+    merged["idle"] = sum(share * seconds for share, seconds in idle) / total if total else None
+    return merged
+
+
 def render_profile(profile: dict[str, Any]) -> list[str]:
     """Return lines with shares of the total time, the largest first; time outside of spans is ``other``.
 

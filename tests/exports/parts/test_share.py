@@ -1,22 +1,9 @@
-"""Tasks of an export are dealt once each, in shares of about the same size."""
+"""Parts of an export: the sizes that tasks are dealt by, and what a part says."""
 
 from types import SimpleNamespace as Made
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from curate.exports.ordered import tasks
-from curate.exports.parts.share import deal_tasks
 from curate.exports.parts.summary import ExportPartSummary
-
-
-@given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(1, 9))
-def test_every_task_is_dealt_once_and_no_share_is_larger_than_another_by_more_than_a_task(sizes, count):
-    shares = deal_tasks(sizes, count)
-    assert len(shares) == count and sorted(number for share in shares for number in share) == list(range(len(sizes)))
-    filled = [sum(sizes[number] + 1 for number in share) for share in shares]
-    assert max(filled) - min(filled) <= max(sizes, default=0) + 1
-    assert deal_tasks(sizes, count) == shares
 
 
 def test_the_size_of_a_task_is_that_of_its_slices_in_the_file_as_it_is_stored():

@@ -76,14 +76,14 @@ def test_what_nohup_ignores_stays_ignored():
 
 def test_a_worker_process_leaves_signals_to_its_parent():
     code = """
-import os, signal
-from curate.runtime.work.processes import run_item, start_workers
-with start_workers(run_item, None, 2) as call:
-    pids = {call((eval, "__import__('os').getpid()", {})) for _ in range(1)}
+import operator, os, signal
+from curate.runtime.work.processes import start_workers
+with start_workers(operator.call, eval, 2) as call:
+    pids = {call("__import__('os').getpid()")}
     for pid in pids:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(pid, number)
-    print([call((pow, 2, 3)) for _ in range(4)])
+    print([call("2 ** 3") for _ in range(4)])
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert found.stdout == "[8, 8, 8, 8]\n", found.stderr

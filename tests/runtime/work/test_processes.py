@@ -58,8 +58,3 @@ def test_workers_are_other_processes_of_one_thread_and_gone_when_the_block_ends(
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-
-
-def test_an_item_may_bring_its_own_function():
-    with processes.start_workers(processes.run_item, None, 2) as work:
-        assert work((fail_or_die, 1, 2)) == 3

@@ -145,3 +145,20 @@ def test_score_prints_where_the_time_went_and_scores_the_same(tmp_path, sample_c
     assert again.profile["start"]["here"].keys() == {*LOADING}
     parts = [sorted((tmp_path / name / "scores").glob("*.parquet")) for name in ("told", "plain")]
     assert parts[0] and [one.read_bytes() for one in parts[0]] == [one.read_bytes() for one in parts[1]]
+
+
+def test_profiles_of_one_process_are_added_up_and_idle_shares_weigh_by_time():
+    first = {"seconds": 1.0, "here": {"a": 0.5}, "beside": {}, "device": {}, "idle": 0.4, "apart": {}}
+    second = {
+        "seconds": 3.0,
+        "here": {"a": 1.0, "b": 2.0},
+        "beside": {"c": 1.0},
+        "device": {},
+        "idle": 0.0,
+        "apart": {},
+    }
+    merged = profiler.merge_profiles(profiler.merge_profiles(None, first), second)
+    assert merged == {
+        "seconds": 4.0, "here": {"a": 1.5, "b": 2.0}, "beside": {"c": 1.0}, "device": {}, "idle": 0.1, "apart": {},
+    }  # fmt: skip
+    assert profiler.merge_profiles({**first, "idle": None}, {**second, "idle": None})["idle"] is None

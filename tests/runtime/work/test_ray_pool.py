@@ -10,9 +10,9 @@ import pytest
 ray = pytest.importorskip("ray")
 
 from curate.errors import CorpusError, EngineError, UsageError  # noqa: E402
-from curate.runtime.work import ray_pool, ray_worker  # noqa: E402
+from curate.runtime.work import ray_cluster, ray_scheduler, ray_worker  # noqa: E402
 from curate.runtime.work.engines import EngineOptions, choose_engine, open_pool  # noqa: E402
-from curate.runtime.work.ray_pool import count_workers  # noqa: E402
+from curate.runtime.work.ray_cluster import count_workers  # noqa: E402
 
 TIMEOUT = 120
 
@@ -25,10 +25,10 @@ def cluster():
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    handlers = ray_pool.list_handlers()
+    handlers = ray_cluster.list_handlers()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000)
-    ray_pool.restore_handlers(handlers)
-    ray_pool.silence_ray()
+    ray_cluster.restore_handlers(handlers)
+    ray_cluster.silence_ray()
     yield
     ray.shutdown()
 
@@ -99,11 +99,11 @@ def test_a_worker_that_dies_is_replaced_and_its_item_done_again(pool, tmp_path):
     kept = pool.keep(tmp_path)
     futures = [pool.submit(kill_once, kept, item) for item in range(6)]
     assert [each.result(TIMEOUT) for each in futures] == list(range(6))
-    assert pool.replaced == 3 and len(list(tmp_path.iterdir())) == 3
+    assert pool.connect().replaced == 3 and len(list(tmp_path.iterdir())) == 3
 
 
 def test_an_item_that_kills_every_worker_is_named_in_the_end(pool, tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_pool, "MOST_DEATHS", 2)
+    monkeypatch.setattr(ray_scheduler, "MOST_DEATHS", 2)
     future = pool.submit(always_die, pool.keep(tmp_path), 0)
     with pytest.raises(EngineError, match="2 workers died over it, one after another"):
         future.result(TIMEOUT)
@@ -124,12 +124,12 @@ def test_an_item_that_raises_is_tried_three_times_and_an_error_of_the_user_once(
 
 def test_workers_say_how_far_they_are(pool, tmp_path):
     told = []
-    pool.on_progress = lambda documents, tokens, done_bytes: told.append((documents, tokens, done_bytes))
+    pool.connect().on_progress = lambda documents, tokens, done_bytes: told.append((documents, tokens, done_bytes))
     kept = pool.keep(tmp_path)
     for future in [pool.submit(advance, kept, item) for item in (1, 2)]:
         future.result(TIMEOUT)
     time.sleep(0.1)
-    assert [sum(each) for each in zip(*told, strict=True)] == [4, 30, 200] and pool.tokens == 30
+    assert [sum(each) for each in zip(*told, strict=True)] == [4, 30, 200] and pool.connect().tokens == 30
     assert len(told) >= 3, "the long item was asked while it ran"
 
 
@@ -147,7 +147,7 @@ def test_the_first_worker_says_what_it_prepared(pool):
 
 def test_what_the_first_worker_raises_is_raised_at_once(monkeypatch):
     warned = []
-    monkeypatch.setattr(ray_pool.console, "warn", warned.append)
+    monkeypatch.setattr(ray_scheduler.console, "warn", warned.append)
     with open_pool(EngineOptions(workers=2)) as pool, pytest.raises(CorpusError, match="no model is there"):
         pool.open_first(cannot_start)
     assert not warned, "the others would fail the same way"
@@ -155,7 +155,7 @@ def test_what_the_first_worker_raises_is_raised_at_once(monkeypatch):
 
 def test_a_worker_that_would_work_differently_is_left_out_and_the_others_go_on(pool, tmp_path, monkeypatch):
     warned = []
-    monkeypatch.setattr(ray_pool.console, "warn", warned.append)
+    monkeypatch.setattr(ray_scheduler.console, "warn", warned.append)
     first = pool.open_first(name_process)
 
     def accept(process):
@@ -173,7 +173,7 @@ def test_a_worker_that_would_work_differently_is_left_out_and_the_others_go_on(p
 
 
 def test_where_the_last_worker_is_left_out_every_item_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_pool, "__version__", "0.0.0")
+    monkeypatch.setattr(ray_scheduler, "__version__", "0.0.0")
     with open_pool(EngineOptions(workers=1)) as pool:
         kept = pool.keep(tmp_path)
         for _ in range(2):
@@ -229,22 +229,22 @@ def test_a_cluster_that_is_not_there_is_an_error_with_the_command_that_starts_on
     with socket.create_server(("127.0.0.1", 0)) as listening:
         open_port = listening.getsockname()[1]
         with pytest.raises(EngineError, match=r"no cluster of Ray at 127\.0\.0\.1:\d+: could not connect") as caught:
-            ray_pool.connect_ray(EngineOptions(address=f"127.0.0.1:{open_port}"))
+            ray_cluster.connect_ray(EngineOptions(address=f"127.0.0.1:{open_port}"))
     assert "ray start --head" in caught.value.hint
     monkeypatch.setattr(ray, "init", lambda **known: pytest.fail("Ray would try for minutes"))
     for address in (f"127.0.0.1:{open_port}", f"ray://127.0.0.1:{open_port}", "no-such-host.invalid:6379"):
         with pytest.raises(EngineError, match="no cluster of Ray at "):
-            ray_pool.connect_ray(EngineOptions(address=address))
+            ray_cluster.connect_ray(EngineOptions(address=address))
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(EngineError, match="--engine ray") as caught:
-        ray_pool.connect_ray(EngineOptions())
+        ray_cluster.connect_ray(EngineOptions())
     assert caught.value.hint == "pip install 'curate[ray]'"
 
 
 def test_it_is_said_once_that_no_worker_is_there_and_what_it_would_need(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(ray_pool.console, "say", lambda label, text: told.append((label, text)))
-    monkeypatch.setattr(ray_pool, "WAITING_SECONDS", 0.2)
+    monkeypatch.setattr(ray_scheduler.console, "say", lambda label, text: told.append((label, text)))
+    monkeypatch.setattr(ray_scheduler, "WAITING_SECONDS", 0.2)
     with open_pool(EngineOptions(workers=1, cpus_per_worker=64)) as pool:
         future = pool.submit(note_process, pool.keep(tmp_path), 0)
         time.sleep(3)
@@ -253,3 +253,30 @@ def test_it_is_said_once_that_no_worker_is_there_and_what_it_would_need(tmp_path
     assert len(waiting) == 1
     assert waiting[0].startswith("no worker is there: each needs CPU 64; free in the cluster: CPU ")
     assert future.cancelled() or future.exception() is not None
+
+
+def test_a_worker_that_cannot_import_curate_is_left_out_with_the_command_that_installs_it():
+    scheduler = ray_scheduler.WorkerScheduler(ray, 1, 0, 1)
+    (slot,) = scheduler._slots = [ray_scheduler.PoolSlot(0)]
+    died = RuntimeError("The actor died.\nModuleNotFoundError: No module named 'curate'")
+    scheduler._bury_starting(slot, died)
+    item = ray_scheduler.PoolItem(double, "key", [], 1)
+    scheduler.put(item)
+    with pytest.raises(EngineError, match="cannot import curate: ModuleNotFoundError") as caught:
+        item.future.result(0)
+    assert caught.value.hint.startswith("pip install 'curate[ray]==")
+
+
+def test_where_ray_has_gone_every_item_fails_with_that_and_a_bug_keeps_its_traceback(monkeypatch):
+    for raised, expected in ((ray.exceptions.RaySystemError("gone"), EngineError), (ZeroDivisionError(), None)):
+        scheduler, item = ray_scheduler.WorkerScheduler(ray, 1, 0, 1), ray_scheduler.PoolItem(double, "key", [], 1)
+        scheduler._queue.append(item)
+        monkeypatch.setattr(ray_scheduler.WorkerScheduler, "_turn", lambda self, raised=raised: throw(raised))
+        scheduler._serve()
+        with pytest.raises(expected or ZeroDivisionError) as caught:
+            item.future.result(0)
+        assert expected is None or "Ray has gone" in caught.value.message
+
+
+def throw(error):
+    raise error

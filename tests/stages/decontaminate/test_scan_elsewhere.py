@@ -14,7 +14,7 @@ from curate.corpus.units import list_units
 from curate.errors import CorpusError
 from curate.rundir import parquet
 from curate.runtime.console import Progress
-from curate.runtime.work.processes import run_item, start_workers
+from curate.runtime.work.processes import start_workers
 from curate.stages.decontaminate import scan
 from curate.stages.slice_runner import run_slices, work_on_units
 
@@ -71,9 +71,9 @@ def test_processes_that_get_units_in_any_order_leave_the_same_bytes(captured):
     corpus, work, check, here = captured
     function = partial(work_on_units, corpus, work, {}, advance=ADVANCE, check=check)
     units = list_units(corpus.sources, corpus.slice_bytes)
-    with start_workers(run_item, None, 2) as call:
+    with start_workers(operator.call, function, 2) as call:
         for unit in [*units[1::2], *units[::2][::-1]]:
-            call((operator.call, function, [unit]))
+            call([unit])
     assert read_hits(work.folder) == read_hits(here)
 
 
