@@ -209,7 +209,7 @@ def run_slices(
     work.folder.mkdir(parents=True, exist_ok=True)
     for folder in (work.folder, *leftovers):
         sweep_leftovers(folder)
-    parquet.discard_damaged(path for path in list_own_parts(work.folder, share) if path not in known)
+    parquet.discard_damaged(path for path in list_parts_of_share(work.folder, share) if path not in known)
     before = read_notes(work.folder, work.fingerprint, known, share)
     done = list_marks(before)
     every = list_units(corpus.sources, corpus.slice_bytes) if share is None else share
@@ -303,7 +303,7 @@ def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:
     return {"made_from": work.fingerprint, **describe_slices(documents.marks)}
 
 
-def list_own_parts(folder: Path, share: Sequence[Unit] | None) -> list[Path]:
+def list_parts_of_share(folder: Path, share: Sequence[Unit] | None) -> list[Path]:
     """Return the parts of a folder that are of the files of a share, all parts with None, in the order of the corpus.
 
     Small files share a part that has the number of the first of them, so that those of a unit are numbered in it.
@@ -324,7 +324,7 @@ def read_notes(
     one that was cut elsewhere than where the part before it ends, is left out. Raises TableError for a part with
     another fingerprint.
     """
-    every = {path: known.get(path) or parquet.read_metadata(path) for path in list_own_parts(folder, share)}
+    every = {path: known.get(path) or parquet.read_metadata(path) for path in list_parts_of_share(folder, share)}
     return check_notes(every, fingerprint)
 
 
@@ -354,7 +354,7 @@ def read_notes_behind(
     With ``share`` only those of its files.
     A file that shares its part with others has no slice behind that, so that these are parts of one slice.
     """
-    later = {path: parquet.read_metadata(path) for path in list_own_parts(folder, share) if path not in notes}
+    later = {path: parquet.read_metadata(path) for path in list_parts_of_share(folder, share) if path not in notes}
     return {path: note for path, note in later.items() if len(list_slices(note)) == 1}
 
 

@@ -71,7 +71,7 @@ class PoolSlot:
     asked: float = 0.0
     is_warm: bool = False
     """Whether it has imported what it needs."""
-    held: WorkerHello | WorkDone | None = None
+    prepared: WorkerHello | WorkDone | None = None
     """What preparing it came to, where that is before there is work."""
     hello: WorkerHello | None = None
     """None while the worker starts."""
@@ -123,7 +123,7 @@ class WorkerScheduler:
     _has_work: bool = False
     _waiting_since: float = field(default_factory=time.monotonic)
     """When a worker was there last."""
-    _has_said: bool = False
+    _has_warned: bool = False
     """Whether it was said that none is there."""
 
     def start(self) -> None:
@@ -238,9 +238,9 @@ class WorkerScheduler:
 
     def _go_on_starting(self, slot: PoolSlot) -> None:
         """Prepare a worker that has imported what it needs, or take one that is prepared, if it is time for that."""
-        if slot.held is not None:
+        if slot.prepared is not None:
             if self._has_work:
-                self._greet(slot, slot.held)
+                self._admit(slot, slot.prepared)
         elif not self._leads or self._leader in (None, slot):
             self._leader = slot if self._leads else None
             slot.call = slot.actor.prepare.remote(self.prepare)
@@ -262,7 +262,7 @@ class WorkerScheduler:
         except self.ray.exceptions.RayTaskError as error:  # raised where no function of ours could catch it
             answer = WorkDone(None, EngineError(describe_death(error)), str(error), slot.advanced, None)
         except self.ray.exceptions.RayError as error:
-            self._bury(slot, error)
+            self._replace_dead(slot, error)
             return
         slot.call = None
         if slot.hello is not None:
@@ -270,9 +270,9 @@ class WorkerScheduler:
         elif not slot.is_warm and not isinstance(answer, WorkDone):
             slot.is_warm = True
         elif self._first.done() and self.accept is not None and not self._has_work:
-            slot.held = answer
+            slot.prepared = answer
         else:
-            self._greet(slot, answer)
+            self._admit(slot, answer)
 
     def _take_result(self, slot: PoolSlot, answer: WorkDone) -> None:
         """Take what an item came to."""
@@ -291,7 +291,7 @@ class WorkerScheduler:
         else:
             self._put_back(item)
 
-    def _greet(self, slot: PoolSlot, answer: WorkerHello | WorkDone) -> None:
+    def _admit(self, slot: PoolSlot, answer: WorkerHello | WorkDone) -> None:
         """Take a worker that is prepared, or refuse it."""
         if isinstance(answer, WorkDone):
             self._refuse(slot, answer.error or EngineError("a worker did not start"), "a worker")
@@ -321,13 +321,13 @@ class WorkerScheduler:
         else:
             self._fail(error)
 
-    def _bury(self, slot: PoolSlot, error: Exception) -> None:
+    def _replace_dead(self, slot: PoolSlot, error: Exception) -> None:
         """Let a worker that died be replaced, and its item be done again."""
         item, hello, got_on = slot.item, slot.hello, any(slot.advanced)
         self._kill(slot)
         self.replaced += 1
         if hello is None:
-            self._bury_starting(slot, error)
+            self._replace_starting(slot, error)
             return
         is_lost = hello.node not in {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
         reason = "its machine is gone" if is_lost else f"process {hello.process} has died"
@@ -342,7 +342,7 @@ class WorkerScheduler:
         hint = "it may need more memory: fewer --workers, or --cpus-per-worker 2"
         item.future.set_exception(EngineError(message, hint))
 
-    def _bury_starting(self, slot: PoolSlot, error: Exception) -> None:
+    def _replace_starting(self, slot: PoolSlot, error: Exception) -> None:
         """Let a worker that died before it was ready be started again, or leave it out."""
         slot.failures += 1
         cause = describe_death(error)
@@ -362,7 +362,7 @@ class WorkerScheduler:
     def _kill(self, slot: PoolSlot) -> None:
         """End the worker of a slot, which is as before its start then."""
         actor, slot.actor, slot.call, slot.progress_call = slot.actor, None, None, None
-        slot.item = slot.hello = slot.held = None
+        slot.item = slot.hello = slot.prepared = None
         slot.is_warm, slot.advanced = False, (0, 0, 0)
         self._leader = None if self._leader is slot else self._leader
         if actor is not None:
@@ -394,10 +394,10 @@ class WorkerScheduler:
         """Say, once, that no worker is there for the items that wait, and what is missing."""
         now = time.monotonic()
         if any(slot.hello is not None for slot in self._slots) or not self._slots:
-            self._waiting_since, self._has_said = now, False
-        if self._has_said or now - self._waiting_since < WAITING_SECONDS:
+            self._waiting_since, self._has_warned = now, False
+        if self._has_warned or now - self._waiting_since < WAITING_SECONDS:
             return
-        self._has_said = True
+        self._has_warned = True
         free = self.ray.available_resources()
         has = f"CPU {free.get('CPU', 0):g}, GPU {free.get('GPU', 0):g}"
         wants = f"CPU {self.cpus:g}" + (f", GPU {self.gpus:g}" if self.gpus else "")

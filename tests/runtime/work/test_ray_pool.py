@@ -259,7 +259,7 @@ def test_a_worker_that_cannot_import_curate_is_left_out_with_the_command_that_in
     scheduler = ray_scheduler.WorkerScheduler(ray, 1, 0, 1)
     (slot,) = scheduler._slots = [ray_scheduler.PoolSlot(0)]
     died = RuntimeError("The actor died.\nModuleNotFoundError: No module named 'curate'")
-    scheduler._bury_starting(slot, died)
+    scheduler._replace_starting(slot, died)
     item = ray_scheduler.PoolItem(double, "key", [], 1)
     scheduler.put(item)
     with pytest.raises(EngineError, match="cannot import curate: ModuleNotFoundError") as caught:
