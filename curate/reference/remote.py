@@ -77,7 +77,7 @@ class RemoteReference:
 
     @property
     def num_scored_tokens(self) -> int:
-        return self.pool.connect().tokens
+        return self.pool.tokens
 
     @property
     def policy(self) -> WindowPolicy:

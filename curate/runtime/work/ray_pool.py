@@ -40,13 +40,16 @@ class RayPool:
     _is_ours: bool = False
     """Whether the connection ends with the pool."""
     _scheduler: WorkerScheduler | None = None
+    _closed: bool = False
 
     def connect(self) -> WorkerScheduler:
         """Return the workers, after connecting to the cluster, or starting one, if that was not done.
 
         Raises EngineError where that fails, and UsageError for GPUs that are not there, where the cluster is started
-        here: others may grow.
+        here: others may grow. Raises RuntimeError once the pool is closed.
         """
+        if self._closed:
+            raise RuntimeError("the pool is closed")
         if self._scheduler is None:
             self._ray, self._is_ours = connect_ray(self.options)
             total = self._ray.cluster_resources()
@@ -64,6 +67,11 @@ class RayPool:
     def count(self) -> int:
         """Workers that are wished for and not left out."""
         return self.connect().count
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that workers have scored, also once the pool is closed."""
+        return 0 if self._scheduler is None else self._scheduler.tokens
 
     @property
     def _is_local(self) -> bool:
@@ -114,9 +122,11 @@ class RayPool:
         yield lambda item: self.submit(function, kept, item).result()
 
     def close(self) -> None:
-        """End the workers, and the cluster if it was started here."""
+        """End the workers, and the cluster if it was started here, for good."""
+        if self._closed:
+            return
+        self._closed = True
         if self._scheduler is not None:
             self._scheduler.stop()
         if self._ray is not None and self._is_ours:
             self._ray.shutdown()
-        self._scheduler = self._ray = None

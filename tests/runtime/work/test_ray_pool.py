@@ -13,6 +13,7 @@ from curate.errors import CorpusError, EngineError, UsageError  # noqa: E402
 from curate.runtime.work import ray_cluster, ray_scheduler, ray_worker  # noqa: E402
 from curate.runtime.work.engines import EngineOptions, choose_engine, open_pool  # noqa: E402
 from curate.runtime.work.ray_cluster import count_workers  # noqa: E402
+from curate.runtime.work.ray_pool import RayPool  # noqa: E402
 
 TIMEOUT = 120
 
@@ -131,6 +132,15 @@ def test_workers_say_how_far_they_are(pool, tmp_path):
     time.sleep(0.1)
     assert [sum(each) for each in zip(*told, strict=True)] == [4, 30, 200] and pool.connect().tokens == 30
     assert len(told) >= 3, "the long item was asked while it ran"
+
+
+def test_a_pool_that_is_closed_knows_its_tokens_and_starts_no_other_cluster():
+    pool = RayPool(EngineOptions(workers=1))
+    assert pool.tokens == 0
+    pool.close()
+    assert pool.tokens == 0
+    with pytest.raises(RuntimeError, match="the pool is closed"):
+        pool.connect()
 
 
 def name_process():
