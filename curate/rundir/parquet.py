@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import DamageError, StorageError, TableError
 from curate.runtime import console
-from curate.runtime.disk.files import describe_os_error, is_of_system, replace_atomically
+from curate.runtime.disk.files import describe_os_error, is_of_system, remove_file, replace_atomically
 from curate.runtime.text import quote_path
 from curate.runtime.work import threads
 
@@ -187,7 +187,7 @@ def discard_part(path: Path, message: str) -> None:
         stray = path.with_name(f"{path.name}{STRAY}")
         raise DamageError(f"{path} {what}", f"mv {quote_path(path)} {quote_path(stray)}")
     console.say("damaged", f"{message}; it is made again")
-    path.unlink(missing_ok=True)
+    remove_file(path)
 
 
 def find_damage(paths: Iterable[Path]) -> DamageError | None:

@@ -26,7 +26,7 @@ from curate.rundir.guards import manifests, ownership
 from curate.rundir.signals import SIGNALS
 from curate.rundir.verdicts import token_counts
 from curate.runtime import console
-from curate.runtime.disk import claims, files
+from curate.runtime.disk import claims, files, mirrors
 from curate.runtime.published import hide_model
 from curate.runtime.text import command, fold_whitespace, is_utf8, quote_path, quote_word, shorten
 
@@ -34,6 +34,8 @@ FORMAT = 1
 """The version of ``run.json``."""
 ALWAYS = ("run.json", "manifests")
 """What is in every run directory."""
+KEPT_HERE = ("dedup/work", "dedup/buckets", "dedup/spill", "dedup/shingles", "streams")
+"""What a run in an object store has on the machine alone that works on it, until the work is done."""
 STAGES_READ = {
     "dedup": ("score", "decontaminate"),
     "filter": ("score", "decontaminate", "dedup"),
@@ -509,13 +511,27 @@ def _reopen(known: Mapping[str, Any]) -> Corpus:
     return corpus
 
 
+def locate_run(path: str | Path) -> Path:
+    """Return the folder of this machine in which a run is worked on: for one in an object store that of its mirror.
+
+    What is small of such a run is what the store has by then; tables are fetched when they are claimed. Raises
+    UsageError for a URL that can be no run, StorageError where the store refuses.
+    """
+    folder = mirrors.locate_folder(path, KEPT_HERE)
+    mirror = mirrors.find_mirror(folder)
+    if mirror is not None and mirror.root == folder:
+        mirror.pull(wants=lambda name: not name.endswith(".parquet"), deep=False)
+        mirror.pull("manifests")
+    return folder
+
+
 def open_run(path: str | Path, create: bool = False) -> Run:
     """Open a run directory; with ``create`` also one that does not exist, which is made when something is saved.
 
     Raises TableError where there is no ``run.json``, or another version wrote it; UsageError where ``path`` is a file,
     or can only be a mistake; StorageError where the path cannot be read, or with ``create`` not be written.
     """
-    directory = files.expand_home(path)
+    directory = locate_run(path)
     ownership.check_run_directory(path, directory)
     if not is_utf8(str(directory)):
         raise UsageError(f"the name of the run directory is not UTF-8: {directory!s:.200}", "name another with --run")

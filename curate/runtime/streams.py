@@ -22,11 +22,24 @@ from typing import Any
 from curate.errors import StorageError
 
 STANDARD = (0, 1, 2)
+_shown_as: dict[str, str] = {}
+"""Folders that the user knows under another name, with that name."""
 NOT_PLAIN = re.compile(r"[^\n -~]")
 INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Characters that are letters or signs to Unicode and that a terminal shows as nothing or as a gap."""
 MOVE_UP = "\x1b[A"
 """What tqdm writes to go from a bar to the one above."""
+
+
+def show_as(folder: str, name: str) -> None:
+    """Print a folder, and all that is in it, under another name from now on: of a mirror the URL."""
+    _shown_as[folder] = name
+
+
+def _rename_folders(text: str) -> str:
+    for folder, name in _shown_as.items():
+        text = text.replace(folder, name)
+    return text
 
 
 def is_safe(char: str) -> bool:
@@ -150,7 +163,7 @@ def print_result(text: str) -> None:
     Raises StorageError where it cannot be written, BrokenPipeError without reader.
     """
     try:
-        print(escape_controls(text), flush=True)
+        print(escape_controls(_rename_folders(text)), flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -164,7 +177,7 @@ def print_message(text: str) -> None:
     Raises BrokenPipeError where the reader has gone.
     """
     try:
-        print(escape_controls(text), file=sys.stderr, flush=True)
+        print(escape_controls(_rename_folders(text)), file=sys.stderr, flush=True)
     except BrokenPipeError:
         raise
     except OSError:

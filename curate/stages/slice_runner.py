@@ -34,6 +34,7 @@ from curate.errors import Interrupted, TableError
 from curate.rundir import parquet
 from curate.rundir.run import name_part, parse_source
 from curate.runtime import console
+from curate.runtime.disk.mirrors import find_mirror
 from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.work import profiler
 from curate.runtime.work.threads import BackgroundWriter
@@ -146,7 +147,14 @@ class SliceJob:
     def _list_parts_of(self, file: int, start: int) -> list[Path]:
         """Return the parts of a file, given by its index, from the slice ``start`` on up to one that is missing."""
         paths = (self.work.folder / name_part(file, number) for number in itertools.count(start))
-        return list(itertools.takewhile(Path.exists, paths))
+        return list(itertools.takewhile(_is_there, paths))
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is a part, after fetching it where it is in a store."""
+    if (mirror := find_mirror(path)) is not None:
+        mirror.refresh(mirror.find_name(path))
+    return path.exists()
 
 
 class Executor(Protocol):
@@ -207,6 +215,8 @@ def run_slices(
     part, or where the parts are not those of the corpus in the end; what the corpus and the work raise.
     """
     work.folder.mkdir(parents=True, exist_ok=True)
+    if share is not None:
+        fetch_parts(work.folder, share)
     for folder in (work.folder, *leftovers):
         sweep_leftovers(folder)
     parquet.discard_damaged(path for path in list_parts_of_share(work.folder, share) if path not in known)
@@ -229,6 +239,8 @@ def run_slices(
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; complete parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
+        if executor is not None:
+            fetch_parts(work.folder)
         notes = read_notes(work.folder, work.fingerprint, before, share)
         check_finished(whole, work.folder, notes)
         if share is None:
@@ -301,6 +313,24 @@ def skip_written(
 def describe_part(work: SliceWork[Any], documents: Documents) -> dict[str, Any]:
     """Return what the metadata of every part say: what it was made from, and the slices that it covers."""
     return {"made_from": work.fingerprint, **describe_slices(documents.marks)}
+
+
+def fetch_parts(folder: Path, share: Sequence[Unit] | None = None) -> None:
+    """Fetch the parts that other hosts have put into the store of a run, those of a share alone or all with None.
+
+    Does nothing for a run that is in no store. The carried columns come with the parts.
+    """
+    mirror = find_mirror(folder)
+    if mirror is None:
+        return
+    own = None if share is None else {index for unit in share for index in range(unit.first, unit.stop)}
+
+    def wants(name: str) -> bool:
+        part = name.rpartition("/")[2]
+        return PART.fullmatch(part) is not None and (own is None or parse_source(part) in own)
+
+    for below in dict.fromkeys((mirror.find_name(folder), "carried")):
+        mirror.pull(below, wants)
 
 
 def list_parts_of_share(folder: Path, share: Sequence[Unit] | None) -> list[Path]:

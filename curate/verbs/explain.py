@@ -24,8 +24,7 @@ def explain(
     Raises UsageError for an id that no document has; the message names the nearest ids.
     """
     from curate.reports.document import explain_document
-    from curate.rundir.guards.claims import blame_writers
-    from curate.rundir.run import open_run
+    from curate.rundir.guards.claims import blame_writers, open_unclaimed
 
     with blame_writers(run):
-        return explain_document(open_run(run), id)
+        return explain_document(open_unclaimed(run), id)

@@ -39,16 +39,15 @@ def status(
     """
     from curate.reports.funnel import find_progress, read_funnel
     from curate.reports.progress.watching import watch_run
-    from curate.rundir.guards.claims import blame_writers
-    from curate.rundir.run import open_run
-    from curate.runtime.disk.files import expand_home
+    from curate.rundir.guards.claims import blame_writers, open_unclaimed
+    from curate.rundir.run import locate_run
 
     if every is not None and not (watch and every > 0):
         message = f"--every must be greater than 0, not {every:g}" if watch else "--every has no effect without --watch"
         raise UsageError(message, "curate status --watch --every 5")
     if watch:
-        watch_run(expand_home(run), every)
+        watch_run(locate_run(run), every)
     with blame_writers(run):
-        opened = open_run(run)
+        opened = open_unclaimed(run)
         progress = find_progress(opened) if opened.stage("score") is None else None
         return read_funnel(opened) if progress is None else progress

@@ -343,7 +343,16 @@ def find_remote(url: str) -> Iterator[FileCandidate]:
 
 
 def _list_remote(files: dict[str, dict[str, object]], inner: str, filesystem: object) -> Iterator[FileCandidate]:
+    runs = {path.rpartition("/")[0] for path in files if path.rpartition("/")[2] == run_marks.MARK}
+    if inner in runs:
+        raise CorpusError(
+            f"{filesystem.unstrip_protocol(inner)} is {run_marks.LEFT_OUT}: its tables are not documents",  # type: ignore[attr-defined]
+            "name the files of the corpus, and a run directory outside it with --run",
+        )
+    left_out = sorted(path for path in runs if path.startswith(f"{inner}/"))
     for path, info in sorted(files.items()):
+        if any(path.startswith(f"{run}/") for run in left_out):
+            continue
         named = path.rstrip("/") == inner
         root = inner.rpartition("/")[0] if named else inner
         below = path[len(root) :].lstrip("/")
@@ -355,6 +364,9 @@ def _list_remote(files: dict[str, dict[str, object]], inner: str, filesystem: ob
         full = filesystem.unstrip_protocol(path)  # type: ignore[attr-defined]
         parts = tuple(part for part in root.split("/") if part)
         yield FileCandidate(full, below, parts, int(size) if isinstance(size, (int, float)) else None, named)
+    for path in left_out:
+        below = f"{path[len(inner) :].lstrip('/')} ({run_marks.LEFT_OUT})"
+        yield FileCandidate(path, below, (), None, named=False, is_file=False)
 
 
 def name_files(files: Sequence[FileCandidate]) -> list[str]:

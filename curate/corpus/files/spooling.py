@@ -28,7 +28,9 @@ from curate.corpus.types import BrokenSourceError, Source
 from curate.errors import CorpusError, UsageError
 from curate.runtime import console
 from curate.runtime.disk import files
+from curate.runtime.disk.mirrors import find_mirror
 from curate.runtime.disk.writers import name_temporary
+from curate.runtime.text import quote_path
 
 FOLDER = "streams"
 CHUNK_BYTES = 1 << 20
@@ -47,6 +49,9 @@ def spool_streams(paths: Sequence[str], run: Path, enter: Callable[[], None] | N
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{name} is given twice, and a stream can be read only once", f"give {name} once")
+    if streams and find_mirror(run) is not None:
+        message = f"{names[0]} is a stream, which is kept in the run directory, and {run} is in an object store"
+        raise UsageError(message, f"cat{'' if names[0] == '-' else ' ' + quote_path(names[0])} > corpus.jsonl")
     kept: dict[str, str] = {}
     if streams and enter is not None:
         enter()

@@ -16,8 +16,9 @@ from typing import IO, Any
 
 from curate.corpus.files.decompression import decompress_pieces
 from curate.corpus.types import BrokenSourceError, Source
-from curate.errors import CorpusError, StorageError
+from curate.errors import CorpusError, StorageError, UsageError
 from curate.runtime.disk import files
+from curate.runtime.disk.object_store import find_filesystem
 
 # Archives are read in pieces that begin small, so that the start of one is soon read.
 FIRST_PIECE, LARGEST_PIECE = 1 << 6, 1 << 15
@@ -31,28 +32,10 @@ def is_url(path: str) -> bool:
 
 def filesystem_of(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path in it. Raises CorpusError for an unknown protocol."""
-    import fsspec
-
     try:
-        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
-    except ImportError as error:
-        protocol = url.split("://")[0]
-        extra = {
-            "s3": "s3",
-            "s3a": "s3",
-            "gs": "gcs",
-            "gcs": "gcs",
-            "az": "azure",
-            "abfs": "azure",
-            "http": "http",
-            "https": "http",
-        }.get(protocol)
-        hint = f"pip install 'curate[{extra}]'" if extra else f"pip install the fsspec driver of {protocol}://"
-        raise CorpusError(f"{url}: {error}", hint) from error
-    except ValueError as error:
-        raise CorpusError(
-            f"{url}: {error}", "URLs begin with s3://, gs://, https://, hf:// or another protocol of fsspec"
-        ) from error
+        return find_filesystem(url)
+    except UsageError as error:
+        raise CorpusError(error.message, error.hint) from error
 
 
 def open_binary(path: str) -> IO[bytes]:

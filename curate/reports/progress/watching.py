@@ -58,6 +58,7 @@ class RunWatch:
         """Return how far the work is, or the error for why that cannot be told now."""
         now = monotonic()
         try:
+            claims.fetch_resources(self.path, (".",))
             progress = read_progress(self.path, self.reader, remote=True)
         except CurateError as error:  # run.json, or a folder, which whoever works may be about to write
             self._judge(now, any(each.is_alive for each in claims.list_writers(self.path)), False)

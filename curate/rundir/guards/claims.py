@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import BusyError, UsageError
-from curate.rundir.run import Run, open_run
-from curate.runtime.disk import claims, files
+from curate.rundir.run import Run, locate_run, open_run
+from curate.runtime.disk import claims
 from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.text import command
 from curate.runtime.work.array_tasks import ArrayTask
@@ -90,10 +90,22 @@ def open_claimed(
         held = claims.hold_claim(folder, verb, writes, reads)
     except BusyError as error:
         raise _suggest_waiting(error, folder) from None
+    if part is None:
+        claims.fetch_resources(folder, ("carried", *(("aside",) if "scores" in writes else ())))
     if writes:
         sweep_written(folder, verb)
-    run = open_run(path, create)
+    run = open_run(folder, create)
     run.claim = held
+    return run
+
+
+def open_unclaimed(path: str | Path) -> Run:
+    """Open a run directory to look at it while others may write; of one in an object store all is fetched.
+
+    Raises what ``open_run`` raises.
+    """
+    run = open_run(path)
+    claims.fetch_resources(run.path, (".",))
     return run
 
 
@@ -181,7 +193,7 @@ def blame_writers(path: str | Path) -> Iterator[None]:
     except (UsageError, BusyError):
         raise
     except Exception as error:
-        folder = files.expand_home(path)
+        folder = locate_run(path)
         writing = claims.list_writing(folder)
         if not writing:
             raise

@@ -79,7 +79,7 @@ def record_table(root: Path, table: str) -> str:
 
 def forget_table(root: Path, table: str) -> None:
     """Remove the manifest of a table that is gone."""
-    locate_manifest(root, table).unlink(missing_ok=True)
+    files.remove_file(locate_manifest(root, table))
 
 
 def _fingerprint(value: Mapping[str, Any]) -> str:

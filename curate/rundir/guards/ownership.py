@@ -11,8 +11,8 @@ import itertools
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 
 from curate.corpus.files.run_marks import MARK, find_covering, read_mark
 from curate.errors import TableError, UsageError
-from curate.runtime.disk import files
+from curate.runtime.disk import claims, files
+from curate.runtime.disk.mirrors import find_mirror, spell_place
+from curate.runtime.disk.object_store import is_store_url
 from curate.runtime.text import quote_path, spell_run_option
 
 FORMAT = 1
@@ -192,10 +194,19 @@ def enter_names(folder: Path, names: tuple[str, ...]) -> None:
     Lines are appended in one write, so that several verbs may do so at once. Raises StorageError.
     """
     check_mark(folder)
-    missing = [name for name in names if name not in read_mark(folder)]
-    path = folder / MARK
-    if not missing and has_mark(folder):
+    if all(name in read_mark(folder) for name in names) and has_mark(folder):
         return
+    mirror = find_mirror(folder)
+    with nullcontext() if mirror is None else claims.lock_folder(folder):  # which fetches the mark as it is now
+        missing = [name for name in names if name not in read_mark(folder)]
+        _append_to_mark(folder, missing)
+        if mirror is not None:
+            mirror.put(folder / MARK, folder / MARK)
+
+
+def _append_to_mark(folder: Path, missing: Sequence[str]) -> None:
+    """Write a line for each name to the mark of a folder, and the line that begins it where there is none."""
+    path = folder / MARK
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -296,8 +307,11 @@ def _is_named_ours(folder: str, entry: str) -> bool:
 
 def check_apart(paths: Sequence[str], run: Path) -> None:
     """Raise UsageError where a run directory is a folder of the corpus at ``paths`` itself."""
-    whole = os.path.realpath(run)
+    whole, place = os.path.realpath(run), spell_place(run)
     for path in paths:
+        if is_store_url(path) and path.rstrip("/") == place:
+            message = f"{spell_run_option(place)} is the corpus {path} itself: the tables would be read as documents"
+            raise UsageError(message, f"name another directory: {spell_run_option(f'{place}-run')}")
         if os.path.isdir(local := os.path.expanduser(path)) and os.path.realpath(local) == whole:
             message = f"{spell_run_option(run)} is the corpus {path} itself: the tables would be read as documents"
             raise UsageError(message, f"name another directory: {spell_run_option(f'{whole}-run')}")
@@ -345,7 +359,7 @@ def remove_folder(run: Path, name: str, *below: str) -> None:
         raise TableError(f"{run / name} is there, and curate did not make it", suggest_moving(run / name, run))
     check_removable(run, name, *below)
     try:
-        shutil.rmtree(target)
+        files.remove_tree(target)
     except OSError as error:
         raise files.make_storage_error(error, target) from error
 
@@ -358,6 +372,6 @@ def remove_part(path: Path) -> None:
     if path.is_symlink() or not re.fullmatch(rf"{PART}|[0-9a-f]{{32}}\.parquet", path.name):
         raise TableError(f"{path} is there, and curate did not make it", suggest_moving(path, path.parent))
     try:
-        path.unlink(missing_ok=True)
+        files.remove_file(path)
     except OSError as error:
         raise files.make_storage_error(error, path) from error

@@ -18,16 +18,18 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curate.errors import BusyError, TableError
+from curate.errors import BusyError, CurateError, TableError
 from curate.runtime import console
 from curate.runtime.disk import files
+from curate.runtime.disk.mirrors import Mirror, find_mirror
+from curate.runtime.disk.store_claims import list_stored_claims, lock_store, read_store_clock
 from curate.runtime.disk.writers import Writer, name_temporary, read_clock, sweep_leftovers, this_writer
 from curate.runtime.text import fold_whitespace
 
@@ -38,7 +40,11 @@ except ImportError:  # not on Windows
 
 FOLDER = ".claims"
 LOCK = "lock"
+SHARED = ("run.json", ".curate-run.jsonl")
+"""What several processes change, each under the lock."""
 BEAT_SECONDS = 10.0
+STORE_BEAT_SECONDS = 30.0
+"""Time between two signs of life in an object store, at least."""
 DEAD_SECONDS = 600.0
 """Time without a sign of life after which the claim of another host is dead."""
 LOCK_SECONDS = 60.0
@@ -92,8 +98,12 @@ class HeldClaim:
     holder: "ClaimScope | None"
     made_folders: tuple[Path, ...]
     """The folder and those above it that did not exist before, the innermost first."""
+    mirror: Mirror | None = None
+    """That of the folder, where the claim is in an object store too."""
     pid: int = field(default_factory=os.getpid)
     is_lost: bool = False
+    beaten: float = field(default_factory=time.monotonic)
+    """When the store was given a sign of life."""
 
     def beat(self) -> None:
         """Give a sign of life; a file that has vanished was taken over while this process slept."""
@@ -103,12 +113,27 @@ class HeldClaim:
             self.is_lost = True
         except OSError:  # a server that does not answer now may answer the next time
             pass
+        if self.mirror is not None and time.monotonic() - self.beaten > STORE_BEAT_SECONDS:
+            with suppress(CurateError):
+                if self._is_in_store():
+                    self.put(self.mirror)
+
+    def put(self, mirror: Mirror) -> None:
+        """Write the claim to the store of a mirror, again as a sign of life. Raises StorageError."""
+        mirror.store.write(name_stored(self.claim), spell_claim(self.claim))
+        self.mirror, self.beaten = mirror, time.monotonic()
+
+    def _is_in_store(self) -> bool:
+        """Return whether the claim is still in the store. Raises StorageError."""
+        if self.mirror is not None and self.mirror.store.look(name_stored(self.claim)) is None:
+            self.is_lost = True
+        return not self.is_lost
 
     def check_held(self) -> None:
         """Raise TableError where another process took the claim over, since this one gave no sign of life."""
         if self.pid != os.getpid():
             return
-        if self.is_lost or not self.path.exists():
+        if self.is_lost or not self.path.exists() or not self._is_in_store():
             self.is_lost = True
             what = f"the claim of curate {self.claim.verb} on {self.path.parent.parent}"
             message = f"{what} was taken over: it gave no sign of life for {DEAD_SECONDS / 60:.0f} minutes"
@@ -121,6 +146,9 @@ class HeldClaim:
         with _registry:
             if self in _held:
                 _held.remove(self)
+        if self.mirror is not None:
+            with suppress(CurateError):  # it counts as dead after a while
+                self.mirror.store.remove([name_stored(self.claim)])
         with suppress(OSError):
             os.unlink(self.path)
         with suppress(OSError):  # There are other claims.
@@ -216,18 +244,34 @@ def hold_claim(
             with lock_folder(folder):
                 sweep_leftovers(folder / FOLDER)
                 excluding = _find_excluding(folder, claim)
-                if excluding is None:
-                    return _write_claim(folder, claim, made_folders)
+                held = _write_claim(folder, claim, made_folders) if excluding is None else None
         except OSError as error:
             if not writes:
                 return None
             raise files.make_storage_error(error, folder) from error
+        if excluding is None:
+            fetch_resources(folder, (*writes, *reads))
+            return held
         if not waits:
             raise excluding
         if said != excluding.message:
             said = excluding.message
             console.say("waiting", f"{excluding.message}; this goes on when that is done")
-        time.sleep(0.2)
+        time.sleep(0.2 if find_mirror(folder) is None else 2.0)
+
+
+def fetch_resources(folder: Path, names: Iterable[str]) -> None:
+    """Make resources here what the store has where the folder is the mirror of one in a store. Raises StorageError."""
+    if (mirror := find_mirror(folder)) is not None:
+        for name in names:
+            mirror.fetch(name)
+
+
+def list_read(folder: Path) -> list[str]:
+    """Return the resources in a folder that claims of this process read."""
+    with _registry:
+        held = [each for each in _held if each.path.parent.parent == folder]
+    return sorted({name for each in held for name in each.claim.reads})
 
 
 def make_claim(verb: str, writes: Sequence[str], reads: Sequence[str] = ()) -> Claim:
@@ -238,16 +282,22 @@ def make_claim(verb: str, writes: Sequence[str], reads: Sequence[str] = ()) -> C
 
 def _write_claim(folder: Path, claim: Claim, made_folders: tuple[Path, ...]) -> HeldClaim:
     """Write the file of a claim that nothing excludes, under the lock, and keep it alive from now on."""
-    path = folder / FOLDER / f"{claim.verb}-{claim.token}.json"
+    path = folder / FOLDER / _name_file(claim)
     temporary = name_temporary(path)
     try:
-        temporary.write_text(json.dumps(asdict(claim)) + "\n", encoding="utf-8")
+        temporary.write_bytes(spell_claim(claim))
         os.rename(temporary, path)
     finally:
         with suppress(OSError):
             os.unlink(temporary)
     current = _scope.get()
     held = HeldClaim(claim, path, current, made_folders)
+    if (mirror := find_mirror(folder)) is not None:
+        try:
+            held.put(mirror)
+        except CurateError:
+            os.unlink(path)
+            raise
     with _registry:
         _held.append(held)
         if not _beating or not _beating[0].is_alive():
@@ -273,26 +323,44 @@ def _beat() -> None:
 
 def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
     """Return the error for the first living claim of another holder that excludes ``claim``; take over dead ones."""
-    current, clock = _scope.get(), read_clock(folder / FOLDER)
+    current, mirror = _scope.get(), find_mirror(folder)
     gone: list[Claim] = []
     with _registry:
         ours = {held.claim.token: held.holder for held in _held}
-    for path, other in list_claims(folder):
+    for other, silent in _list_silences(folder, lambda: read_clock(folder / FOLDER)):
         conflict = claim.find_conflict(other)
         is_own = other.token in ours and current is not None and current.is_within(ours[other.token])
         if is_own or (other.token in ours and conflict is None):
             continue
-        silent = _measure_silence(path, clock)
         if not is_dead(other, silent):
             if conflict is not None:
                 _say_taken_over(gone)
                 return explain_conflict(folder, other, *conflict, silent)
         elif conflict is not None or any(overlaps(one, name) for one in other.reads for name in claim.reads):
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-                gone += [other] if conflict is not None and other.writes else []
+            if mirror is not None:
+                mirror.store.remove([name_stored(other)])
+            (folder / FOLDER / _name_file(other)).unlink(missing_ok=True)
+            gone += [other] if conflict is not None and other.writes else []
     _say_taken_over(gone)
     return None
+
+
+def _list_silences(folder: Path, read_time: Callable[[], float]) -> list[tuple[Claim, float]]:
+    """Return the claims in a folder, in its store too, the earliest first, with the seconds since their last sign.
+
+    ``read_time`` returns the time by the clock of the file system; it is called where there are claims.
+    """
+    here = list_claims(folder)
+    clock = read_time() if here else 0.0
+    found = {claim.token: (claim, _measure_silence(path, clock)) for path, claim in here}
+    if (mirror := find_mirror(folder)) is not None:
+        stored = [
+            (each, claim) for each in list_stored_claims(mirror) if (claim := _parse_claim(each.text)) is not None
+        ]
+        others = [(each, claim) for each, claim in stored if claim.token not in found]
+        clock = read_store_clock(mirror) if others else 0.0
+        found |= {claim.token: (claim, max(0.0, clock - each.touched)) for each, claim in others}
+    return sorted(found.values(), key=lambda each: (each[0].began, each[0].token))
 
 
 def _say_taken_over(gone: Sequence[Claim]) -> None:
@@ -319,13 +387,34 @@ def list_claims(folder: Path) -> list[tuple[Path, Claim]]:
     return sorted(found, key=lambda each: (each[1].began, each[1].token))
 
 
+def _name_file(claim: Claim) -> str:
+    return f"{claim.verb}-{claim.token}.json"
+
+
+def name_stored(claim: Claim) -> str:
+    """Return the name of the object of a claim in a store."""
+    return f"{FOLDER}/{_name_file(claim)}"
+
+
+def spell_claim(claim: Claim) -> bytes:
+    """Return what is written of a claim."""
+    return (json.dumps(asdict(claim)) + "\n").encode()
+
+
 def _read_claim(path: Path) -> Claim | None:
     try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
+        return _parse_claim(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _parse_claim(text: bytes) -> Claim | None:
+    try:
+        value: dict[str, Any] = json.loads(text)
         writes, reads = (tuple(map(str, value[name])) for name in ("writes", "reads"))
         writer = Writer(str(value["writer"]["host"]), int(value["writer"]["pid"]), str(value["writer"]["start"]))
         verb, host, began, token = (fold_whitespace(str(value[name])) for name in ("verb", "host", "began", "token"))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     return Claim(verb, writes, reads, writer, host, began, token)
 
@@ -366,18 +455,18 @@ def list_writing(folder: Path) -> list[tuple[Claim, float]]:
 def list_writers(folder: Path) -> list[ClaimState]:
     """Return the claims of other holders that write in a folder, those of the dead too. Nothing is changed."""
     current = _scope.get()
-    claims = [each for each in list_claims(folder) if each[1].writes]
-    if not claims:
-        return []
-    try:
-        clock = read_clock(folder / FOLDER)
-    except OSError:
-        clock = time.time()
+
+    def read_time() -> float:
+        try:
+            return read_clock(folder / FOLDER)
+        except OSError:
+            return time.time()
+
+    claims = [each for each in _list_silences(folder, read_time) if each[0].writes]
     with _registry:
         ours = {held.claim.token: held.holder for held in _held}
     states = []
-    for path, claim in claims:
-        silent = _measure_silence(path, clock)
+    for claim, silent in claims:
         is_own = claim.token in ours and current is not None and current.is_within(ours[claim.token])
         if not is_own:
             states.append(ClaimState(claim, silent, not is_dead(claim, silent)))
@@ -413,13 +502,26 @@ def lock_folder(folder: Path) -> Iterator[None]:
             path = _acquire(folder / FOLDER)
             _locked.add(os.path.realpath(folder))
             try:
-                yield
+                with _lock_in_store(folder):
+                    yield
             finally:
                 _locked.discard(os.path.realpath(folder))
                 with suppress(OSError):
                     os.unlink(path)
                 with suppress(OSError):  # There are claims.
                     path.parent.rmdir()
+
+
+@contextmanager
+def _lock_in_store(folder: Path) -> Iterator[None]:
+    """Exclude other hosts where the folder is the mirror of one in a store, and fetch what changes under the lock."""
+    mirror = find_mirror(folder)
+    if mirror is None:
+        yield
+        return
+    with lock_store(mirror):
+        mirror.refresh(*SHARED)
+        yield
 
 
 _locked: set[str] = set()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from curate.errors import StorageError, UsageError
+from curate.runtime.disk.mirrors import find_mirror
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
 from curate.runtime.work.interrupts import defer_interrupt
 
@@ -44,8 +45,9 @@ def expand_home(path: str | Path) -> Path:
 def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success flush it and rename it to ``path``, else remove it.
 
-    The folder is created. Raises StorageError where the operating system refuses, and where ``path`` is something that
-    is no file: a folder, or a device or pipe, which the renaming would replace.
+    The folder is created. In a mirror of an object store the file is put there before the renaming. Raises StorageError
+    where the operating system or the store refuses, and where ``path`` is something that is no file: a folder, or a
+    device or pipe, which the renaming would replace.
     """
     _check_regular(path)
     temporary = name_temporary(path)
@@ -54,12 +56,37 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
+        if (mirror := find_mirror(path)) is not None:
+            mirror.put(temporary, path)
         os.replace(temporary, path)
     except OSError as error:
         raise make_storage_error(error, path) from error
     finally:
         with suppress(OSError):  # The error that ended the block says more.
             temporary.unlink(missing_ok=True)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, in the store too where it is in a mirror; one that is not there is passed over. Raises OSError."""
+    if (mirror := find_mirror(path)) is not None:
+        mirror.remove(path)
+    path.unlink(missing_ok=True)
+
+
+def move_file(path: Path, target: Path) -> None:
+    """Rename a file, over one that is there, in the store too where it is in a mirror. Raises OSError."""
+    if (mirror := find_mirror(target)) is not None:
+        mirror.put(path, target)
+    os.replace(path, target)
+    if mirror is not None:
+        mirror.remove(path)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, in the store too where it is in a mirror. Raises OSError."""
+    if (mirror := find_mirror(folder)) is not None:
+        mirror.remove_tree(folder)
+    shutil.rmtree(folder)
 
 
 def check_output_file(path: Path) -> None:

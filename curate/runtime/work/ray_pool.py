@@ -18,6 +18,8 @@ from typing import Any
 
 from curate.errors import UsageError
 from curate.runtime import console
+from curate.runtime.disk import claims
+from curate.runtime.disk.mirrors import list_mirrors
 from curate.runtime.numbers import count_noun
 from curate.runtime.work.engines import EngineOptions
 from curate.runtime.work.processes import Work
@@ -106,7 +108,9 @@ class RayPool:
 
     def keep(self, shared: Any) -> Kept:
         """Send what all items of a kind share to the cluster, once, and return what ``submit`` takes for it."""
-        scheduler, packed = self.connect(), pickle.dumps(shared, pickle.HIGHEST_PROTOCOL)
+        scheduler = self.connect()
+        stores = [(*each, claims.list_read(each[2])) for each in list_mirrors()]
+        packed = pickle.dumps((stores, pickle.dumps(shared, pickle.HIGHEST_PROTOCOL)))
         return os.urandom(8).hex(), [scheduler.ray.put(packed)]
 
     def submit(self, function: ItemFunction, kept: Kept, item: Any) -> "Future[Any]":

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from curate.runtime import console
+from curate.runtime.disk.mirrors import open_mirror
 from curate.runtime.version import __version__
 from curate.runtime.work import profiler
 
@@ -110,7 +111,7 @@ class RayWorker:
             if key not in self._kept:
                 import ray
 
-                self._kept = {key: pickle.loads(ray.get(shared[0]))}
+                self._kept = {key: unpack_shared(ray.get(shared[0]))}
             with profiler.measure_spans() if measure else nullcontext() as watch:
                 result = function(self._kept[key], item)
         except Exception as error:
@@ -121,6 +122,16 @@ class RayWorker:
     def read_progress(self) -> tuple[int, int, int]:
         """Return how far the item under way is (``ItemProgress.read``)."""
         return PROGRESS.read()
+
+
+def unpack_shared(packed: bytes) -> Any:
+    """Return what items share, after opening here the mirrors of the driver and fetching the tables that it reads."""
+    stores, shared = pickle.loads(packed)
+    for url, kept_here, root, tables in stores:
+        mirror = open_mirror(url, kept_here, root)
+        for table in tables:
+            mirror.fetch(table)
+    return pickle.loads(shared)
 
 
 def make_portable(error: Exception) -> Exception:

@@ -21,7 +21,7 @@ from curate.rundir.run import Run
 from curate.rundir.verdicts import rejections
 from curate.runtime import console
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int64Array, UInt64Array
-from curate.runtime.disk.files import replace_atomically
+from curate.runtime.disk.files import remove_file, replace_atomically
 from curate.runtime.work.processes import StartWorkers
 from curate.stages.dedup import clusters, exact_copies, sketch_table
 from curate.stages.dedup.clusters import ClusterSet
@@ -362,7 +362,7 @@ def write_unreadable(job: DedupJob, parts: Sequence[SketchPart]) -> None:
     if job.run.stage("score") is not None:
         return
     if not unreadable:
-        job.run.unreadable.unlink(missing_ok=True)
+        remove_file(job.run.unreadable)
         return
     with replace_atomically(job.run.unreadable) as beside, open(beside, "w", encoding="utf-8") as handle:
         for file, row, reason in unreadable:

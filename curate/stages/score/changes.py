@@ -63,7 +63,7 @@ def read_begun(run: Run) -> dict[str, FileState | None]:
 
 def end_reading(run: Run) -> None:
     """Remove the states: everything that was read has been compared."""
-    locate_states(run).unlink(missing_ok=True)
+    files.remove_file(locate_states(run))
 
 
 def find_changes(

@@ -5,7 +5,6 @@ leaves every row in one place at least, and the next call, which arranges what i
 """
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from curate.corpus.slice_marks import describe_slices, list_slices, name_origins
 from curate.rundir import parquet
 from curate.rundir.guards import ownership
 from curate.rundir.run import Run, compute_fingerprint
+from curate.runtime.disk.files import move_file
 from curate.stages.score.arrange import Arrangement, PlacedPart, ScoredPart, ScoredSlice, describe_part
 
 
@@ -58,8 +58,8 @@ def _put_aside(run: Run, part: ScoredPart, columns: Sequence[Path]) -> Path:
     for folder in columns:
         if (carried := folder / part.path.name).exists():
             (run.aside / folder.name).mkdir(exist_ok=True)
-            os.replace(carried, run.aside / folder.name / path.name)
-    os.replace(part.path, path)
+            move_file(carried, run.aside / folder.name / path.name)
+    move_file(part.path, path)
     return path
 
 
@@ -76,11 +76,11 @@ def _put_in_place(run: Run, path: Path, placed: PlacedPart) -> None:
             beside = run.carried / carried.parent.name / placed.name
             if placed.is_unchanged:
                 beside.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(carried, beside)
+                move_file(carried, beside)
             else:
                 write_slices(carried, beside, placed, describe_carried(note, placed.note))
     if placed.is_unchanged:
-        os.replace(path, target)
+        move_file(path, target)
     else:
         write_slices(path, target, placed, placed.note)
 

@@ -1,0 +1,255 @@
+"""Folders in object stores, worked on in a folder of this machine: the mirror.
+
+    s3://bucket/runs/one/scores/00000-000000.parquet        what counts; every writer puts whole objects there
+             ▲ one PUT, then the renaming    │ what a verb uses, where it is not here yet
+             │                               ▼
+    <cache>/curate/mirrors/HASH/one/scores/00000-000000.parquet
+
+Everything that reads works on files, at the speed of the disk; what was here before is not fetched again. A file is put
+into the store before it gets its name in the mirror, and goes from the store before it goes from there, so that the
+store never lacks what is in the mirror for longer than a kill takes: what a kill leaves is removed by the next pull.
+
+``files.replace_atomically`` puts, ``remove_file``, ``move_file`` and ``remove_tree`` follow; claims are in
+``store_claims``. What is below one of the names ``kept_here`` stays on this machine.
+"""
+
+import hashlib
+import json
+import os
+import posixpath
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from curate.errors import StorageError, UsageError
+from curate.runtime import console, streams
+from curate.runtime.disk.object_store import ObjectStore, StoredObject, is_store_url
+from curate.runtime.disk.writers import name_temporary
+
+CLAIMS = ".claims"
+"""The folder of claims, which is no part of what is mirrored."""
+THREADS = 8
+"""Objects that are fetched at once."""
+FILE_SUFFIXES = (".parquet", ".html", ".yaml", ".json", ".jsonl")
+"""Of resources that are one file; any other is a folder."""
+PROTECTED = (".curate-run.jsonl",)
+"""Names with a dot that are mirrored; others of this kind are temporary."""
+
+FileState = tuple[str, int, int]
+"""The tag of the object that a file of the mirror is, and its size and time of writing then."""
+
+
+@dataclass(slots=True, eq=False)
+class Mirror:
+    """A folder in an object store, and the folder on this machine in which it is worked on."""
+
+    url: str
+    root: Path
+    store: ObjectStore
+    kept_here: tuple[str, ...]
+    """Names of what is not put into the store, such as ``dedup/work``."""
+    states: dict[str, FileState] = field(default_factory=dict)
+    """What the files here are, by their names below the root."""
+    is_checked: bool = False
+    """Whether the store was found to have conditional writes."""
+
+    def find_name(self, path: Path) -> str:
+        """Return the name below the root of a path in the mirror."""
+        return path.absolute().relative_to(self.root).as_posix()
+
+    def is_mirrored(self, name: str) -> bool:
+        """Return whether a name is one of what is in the store too."""
+        parts = name.split("/")
+        if any(part.startswith(".") and part not in PROTECTED for part in parts):
+            return False
+        return not any(name == one or name.startswith(f"{one}/") for one in self.kept_here)
+
+    def put(self, path: Path, target: Path) -> None:
+        """Put a file that is going to be renamed to ``target`` into the store under that name. Raises StorageError."""
+        name = self.find_name(target)
+        if self.is_mirrored(name):
+            tag = self.store.upload(path, name)
+            os.utime(path)  # later than the store has it: no pull that began before takes it for one that went
+            self._note(name, tag, path)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file from the store. Raises StorageError."""
+        if self.is_mirrored(name := self.find_name(path)):
+            self.store.remove([name])
+
+    def remove_tree(self, folder: Path) -> None:
+        """Remove a folder with all that is in it from the store. Raises StorageError."""
+        self.store.remove(name for name in self.store.list(self.find_name(folder)) if self.is_mirrored(name))
+
+    def pull(self, below: str = "", wants: Callable[[str], bool] = lambda _: True, deep: bool = True) -> None:
+        """Make the files in one folder here what the store has, and with ``deep`` those in the folders in it.
+
+        ``wants`` chooses by name below the root. Raises StorageError.
+        """
+        began = time.time()
+        listed = self.store.list(below, deep)
+        here = {self.find_name(path) for path in self._list_here(below, deep)}
+        names = [name for name in {*listed, *here} if self._is_of_us(name) and wants(name)]
+        self._match(began, names, {name: listed[name] for name in names if name in listed})
+
+    def refresh(self, *names: str) -> None:
+        """Make some files here what the store has, which may be nothing. Raises StorageError."""
+        began = time.time()
+        found = {name: self.store.look(name) for name in names}
+        self._match(began, names, {name: each for name, each in found.items() if each is not None})
+
+    def fetch(self, resource: str) -> None:
+        """Make what a claim names, a file or a folder, here what the store has. Raises StorageError."""
+        if resource == ".":
+            self.pull()
+        elif posixpath.splitext(resource)[1] in FILE_SUFFIXES:
+            self.refresh(resource)
+        else:
+            self.pull(resource)
+
+    def _match(self, began: float, names: Sequence[str], stored: Mapping[str, StoredObject]) -> None:
+        """Remove the files with these names that the store, asked at ``began`` or later, has not; fetch the others."""
+        self._read_states()
+        for name in names:
+            if name not in stored:
+                with suppress(OSError):
+                    if os.stat(self.root / name).st_mtime < began:
+                        os.unlink(self.root / name)
+        missing = {name: each for name, each in stored.items() if not self._has(name, each)}
+        if sum(each.size for each in missing.values()) > 1 << 24:
+            size = console.format_size(sum(each.size for each in missing.values()))
+            console.say("fetching", f"{len(missing):,} files, {size}, of {self.url}")
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(self._fetch, missing, missing.values()))
+
+    def _is_of_us(self, name: str) -> bool:
+        """Return whether a name in the store is one of a file; those of claims are not, nor can others be written."""
+        return self.is_mirrored(name) and posixpath.normpath(name) == name and not name.startswith(("/", "../"))
+
+    def _list_here(self, below: str, deep: bool) -> list[Path]:
+        """Return the files of the mirror in one folder, with ``deep`` those in the folders in it too."""
+        found = []
+        for folder, folders, names in os.walk(self.root / below):
+            found += [Path(folder) / name for name in names]
+            if not deep:
+                folders.clear()
+        return found
+
+    def _has(self, name: str, stored: StoredObject) -> bool:
+        """Return whether the file of a name is the object that the store has."""
+        state = self.states.get(name)
+        if state is None or state[0] != stored.tag or not stored.tag:
+            return False
+        try:
+            found = os.stat(self.root / name)
+        except OSError:
+            return False
+        return (found.st_size, found.st_mtime_ns) == state[1:]
+
+    def _fetch(self, name: str, stored: StoredObject) -> None:
+        """Fetch one object; one that has gone meanwhile is passed over."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = name_temporary(path)
+        try:
+            self.store.download(name, temporary)
+            self._note(name, stored.tag, temporary)
+            os.replace(temporary, path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"{path} could not be written: {error.strerror or error}") from error
+        finally:
+            with suppress(OSError):
+                os.unlink(temporary)
+
+    @property
+    def _states_path(self) -> Path:
+        return self.root.parent / "states.jsonl"
+
+    def _note(self, name: str, tag: str, path: Path) -> None:
+        """Note what a file that is about to get its name is; other processes of this machine see it too."""
+        found = os.stat(path)
+        self.states[name] = (tag, found.st_size, found.st_mtime_ns)
+        line = json.dumps([name, *self.states[name]]) + "\n"
+        handle = os.open(self._states_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+
+    def _read_states(self) -> None:
+        """Read what all processes of this machine noted. A line that is cut short only makes a file be fetched again."""
+        with suppress(OSError):
+            for line in self._states_path.read_bytes().splitlines():
+                with suppress(ValueError, TypeError):
+                    name, tag, size, changed = json.loads(line)
+                    self.states[name] = (tag, size, changed)
+
+
+_mirrors: dict[str, Mirror] = {}
+"""The mirrors of this process by their roots."""
+
+
+def find_cache() -> Path:
+    """Return the folder of mirrors: ``$CURATE_MIRRORS``, else one in the user's cache folder."""
+    if named := os.environ.get("CURATE_MIRRORS"):
+        return Path(named).absolute()
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home).absolute() / "curate" / "mirrors"
+
+
+def open_mirror(url: str, kept_here: Sequence[str] = (), root: Path | None = None) -> Mirror:
+    """Return the mirror of a folder in a store, which is known from now on; nothing is fetched yet.
+
+    ``root`` is its folder where another process has chosen that. Raises UsageError for a URL that has no driver, or no
+    folder; StorageError where the mirror cannot be made.
+    """
+    store = ObjectStore(url)
+    name = store.url.rpartition("/")[2]
+    if store.url.endswith(":/") or name in ("", ".", "..") or store.url.count("/") < 3:
+        raise UsageError(f"{url} names no folder in a bucket", f"--run {store.url.rstrip('/')}/curated")
+    digest = hashlib.sha256(store.url.encode()).hexdigest()[:16]
+    root = find_cache() / digest / name if root is None else root
+    if (known := _mirrors.get(str(root))) is not None:
+        return known
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "CURATE_MIRRORS=FOLDER names a folder for what is worked on of runs in object stores"
+        raise StorageError(f"{root} could not be made: {error.strerror or error}", hint) from error
+    mirror = _mirrors[str(root)] = Mirror(store.url, root, store, tuple(kept_here))
+    streams.show_as(str(root), store.url)
+    return mirror
+
+
+def find_mirror(path: str | os.PathLike[str]) -> Mirror | None:
+    """Return the mirror in which a path lies, or whose root it is; None for a path of this machine alone."""
+    if not _mirrors:
+        return None
+    whole = os.path.abspath(path)
+    return next((each for root, each in _mirrors.items() if whole == root or whole.startswith(root + os.sep)), None)
+
+
+def list_mirrors() -> list[tuple[str, tuple[str, ...], Path]]:
+    """Return what ``open_mirror`` needs to open the mirrors of this process in another one."""
+    return [(each.url, each.kept_here, each.root) for each in _mirrors.values()]
+
+
+def spell_place(path: str | os.PathLike[str]) -> str:
+    """Return a path as the user named it: of one in a mirror the URL."""
+    mirror = find_mirror(path)
+    if mirror is None:
+        return os.fspath(path)
+    below = mirror.find_name(Path(path))
+    return mirror.url if below == "." else f"{mirror.url}/{below}"
+
+
+def locate_folder(path: str | os.PathLike[str], kept_here: Sequence[str] = ()) -> Path:
+    """Return the folder of this machine in which one that the user named is worked on."""
+    if is_store_url(path):
+        return open_mirror(os.fspath(path), kept_here).root
+    return Path(os.path.expanduser(path))
