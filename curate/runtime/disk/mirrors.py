@@ -182,7 +182,7 @@ class Mirror:
             os.close(handle)
 
     def _read_states(self) -> None:
-        """Read what all processes of this machine noted. A line that is cut short only makes a file be fetched again."""
+        """Read what all processes of this machine noted; a line that is cut short makes a file be fetched again."""
         with suppress(OSError):
             for line in self._states_path.read_bytes().splitlines():
                 with suppress(ValueError, TypeError):

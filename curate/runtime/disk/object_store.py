@@ -23,6 +23,8 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "ab
 }
 """The extra of curate that has the driver of a protocol."""
 URL = re.compile(r"(?P<protocol>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+NO_BUCKET = re.compile(r"\b(bucket|container) (does not|doesn't) exist", re.IGNORECASE)
+"""What drivers say where there is no bucket; of other missing objects they say the path alone."""
 LOCAL_PROTOCOLS = ("file", "local")
 TAGS = ("ETag", "etag", "generation", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "created")
 """What stores say of an object that changes when it is written again, the surest first."""
@@ -184,7 +186,7 @@ class ObjectStore:
         try:
             yield
         except (FileNotFoundError, FileExistsError) as error:
-            if isinstance(error, FileNotFoundError) and "bucket" in str(error).lower():
+            if isinstance(error, FileNotFoundError) and NO_BUCKET.search(str(error)):
                 hint = "create it, or name another with --run"
                 raise StorageError(f"{self.url}: {_first_line(error)}", hint) from error
             raise
