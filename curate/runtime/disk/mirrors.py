@@ -26,7 +26,7 @@ from pathlib import Path
 
 from curate.errors import StorageError, UsageError
 from curate.runtime import console, streams
-from curate.runtime.disk.object_store import ObjectStore, StoredObject, is_store_url
+from curate.runtime.disk.object_store import ObjectStore, StoredObject, check_slashes, is_store_url
 from curate.runtime.disk.writers import name_temporary
 
 CLAIMS = ".claims"
@@ -250,6 +250,7 @@ def spell_place(path: str | os.PathLike[str]) -> str:
 
 def locate_folder(path: str | os.PathLike[str], kept_here: Sequence[str] = ()) -> Path:
     """Return the folder of this machine in which one that the user named is worked on."""
+    check_slashes(path)
     if is_store_url(path):
         return open_mirror(os.fspath(path), kept_here).root
     return Path(os.path.expanduser(path))

@@ -23,11 +23,13 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "ab
 }
 """The extra of curate that has the driver of a protocol."""
 URL = re.compile(r"(?P<protocol>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+ONE_SLASH = re.compile(r"(?P<protocol>[a-z][a-z0-9+.-]*):/(?!/)", re.IGNORECASE)
 NO_BUCKET = re.compile(r"\b(bucket|container) (does not|doesn't) exist", re.IGNORECASE)
 """What drivers say where there is no bucket; of other missing objects they say the path alone."""
 LOCAL_PROTOCOLS = ("file", "local")
 TAGS = ("ETag", "etag", "generation", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "created")
 """What stores say of an object that changes when it is written again, the surest first."""
+CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else the driver of the store reads"
 AGAIN = "run the same command again; complete parts are kept"
 
 
@@ -44,6 +46,14 @@ def is_store_url(path: str | os.PathLike[str]) -> bool:
     """Return whether a path is the URL of something that is no local file."""
     match = URL.match(os.fspath(path))
     return match is not None and match["protocol"].lower() not in LOCAL_PROTOCOLS
+
+
+def check_slashes(path: str | os.PathLike[str]) -> None:
+    """Raise UsageError for ``s3:/bucket/folder``, which would be a folder called ``s3:``."""
+    match = ONE_SLASH.match(text := os.fspath(path))
+    if match is not None and match["protocol"].lower() in EXTRAS:
+        protocol = match["protocol"]
+        raise UsageError(f"{text} has one slash behind {protocol}:", f"{protocol}://{text[match.end() :]}")
 
 
 def find_filesystem(url: str, **options: Any) -> tuple[Any, str]:
@@ -193,8 +203,8 @@ class ObjectStore:
         except CurateError:
             raise
         except Exception as error:
-            where = f"{self.url}/{name}" if name else self.url
-            raise StorageError(f"{where}: {_first_line(error)}", AGAIN) from error
+            where, line = f"{self.url}/{name}" if name else self.url, _first_line(error)
+            raise StorageError(f"{where}: {line}", CREDENTIALS if "credential" in line.lower() else AGAIN) from error
 
 
 def _first_line(error: BaseException) -> str:
