@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, GateError, Interrupted, TableError
@@ -90,7 +89,7 @@ class RecipeRunner:
         run = self.open()
         run.reserve(*RECIPE_NAMES)
         run.enter()
-        with files.replace_atomically(Path(self.run) / "recipe.yaml") as beside:
+        with files.replace_atomically(run.path / "recipe.yaml") as beside:
             beside.write_text(dump_recipe(self.recipe, self.verbs, self.run), encoding="utf-8")
 
     def values(self, step: "Step") -> dict[str, Any]:

@@ -54,6 +54,8 @@ def run(
     from curate.rundir.guards.claims import open_claimed
     from curate.rundir.guards.ownership import RECIPE_NAMES, VERB_TO_NAMES
     from curate.rundir.run import open_run
+    from curate.runtime.disk.claims import fetch_resources
+    from curate.runtime.disk.mirrors import spell_place
     from curate.runtime.work.engines import keep_connection
 
     functions = load_functions()
@@ -62,6 +64,7 @@ def run(
     named = checked.run if run is None else run
     folder = DEFAULT_RUN if named is None else named
     opened = open_run(folder, create=True) if dry_run else open_claimed(folder, "run", create=True)
+    fetch_resources(opened.path, (".",))  # each step is asked for its output
     for step in checked.steps:
         opened.reserve(*RECIPE_NAMES, *VERB_TO_NAMES.get(step.verb, ()))
     book = StepRecords(opened.path)
@@ -69,7 +72,7 @@ def run(
     if problems:
         raise make_refusal(recipe, problems, FIX_HINT)
     preflight.warn_of_earlier_tables(checked, opened)
-    work = RecipeRunner(checked, verbs, functions, opened.path.as_posix(), book, restart)
+    work = RecipeRunner(checked, verbs, functions, spell_place(opened.path.as_posix()), book, restart)
     if dry_run:
         return work.preview()
     work.keep()

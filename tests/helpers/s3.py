@@ -133,3 +133,14 @@ def _forget_stores():
     mirrors._mirrors.clear()
     streams._shown_as.clear()
     fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.fixture
+def change_host(tmp_path, monkeypatch):
+    """A function: this process works on another host from now on, which has nothing of what was fetched before."""
+
+    def change(name):
+        monkeypatch.setenv("CURATE_MIRRORS", str(tmp_path / f"host-{name}"))
+        _forget_stores()
+
+    return change
