@@ -211,7 +211,7 @@ def open_mirror(url: str, kept_here: Sequence[str] = (), root: Path | None = Non
     store = ObjectStore(url)
     name = store.url.rpartition("/")[2]
     if store.url.endswith(":/") or name in ("", ".", "..") or store.url.count("/") < 3:
-        raise UsageError(f"{url} names no folder in a bucket", f"--run {store.url.rstrip('/')}/curated")
+        raise UsageError(f"{url} names no folder in a bucket", f"name one: {store.url.rstrip('/')}/curated")
     digest = hashlib.sha256(store.url.encode()).hexdigest()[:16]
     root = find_cache() / digest / name if root is None else root
     if (known := _mirrors.get(str(root))) is not None:
