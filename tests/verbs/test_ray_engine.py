@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -83,6 +84,17 @@ def test_what_scoring_left_before_is_kept_and_the_rest_is_dealt(cluster, corpus,
     score(corpus, tmp_path / "ray", model="none", engine="ray", workers=2)
     assert kept and all(path.stat().st_mtime_ns == time for path, time in kept.items())
     assert read_files(tmp_path / "ray", leftovers=False) == read_files(tmp_path / "plain", leftovers=False)
+
+
+def test_workers_put_their_parts_into_a_store(cluster, corpus, bucket, tmp_path, monkeypatch):
+    passed_on = ray_scheduler.is_passed_on
+    monkeypatch.setattr(ray_scheduler, "is_passed_on", lambda name: name.startswith("AWS_") or passed_on(name))
+    score(corpus, tmp_path / "plain", model="none")
+    score(corpus, f"{bucket.url}/run", model="none", part="1/3")
+    score(corpus, f"{bucket.url}/run", model="none", engine="ray", workers=2)
+    down = bucket.download("run", tmp_path / "down")
+    shutil.rmtree(down / ".claims")
+    assert read_files(down) == read_files(tmp_path / "plain")
 
 
 def kill_beside(run, strike, times=1):
