@@ -14,6 +14,7 @@ holder's; those of two threads are two holders'.
 import errno
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -47,6 +48,8 @@ STORE_BEAT_SECONDS = 30.0
 """Time between two signs of life in an object store, at least."""
 DEAD_SECONDS = 600.0
 """Time without a sign of life after which the claim of another host is dead."""
+PART_TOKEN = re.compile(r"(?<=\d)\.[0-9a-f]+$")
+"""What tells two processes apart that work on the same part of a table: ``scores/3-of-64.1a2b3c4d``."""
 LOCK_SECONDS = 60.0
 """Time after which the lock of another host is dead; it is held for milliseconds."""
 NAMED = 3
@@ -336,13 +339,19 @@ def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
             if conflict is not None:
                 _say_taken_over(gone)
                 return explain_conflict(folder, other, *conflict, silent)
-        elif conflict is not None or any(overlaps(one, name) for one in other.reads for name in claim.reads):
+        elif conflict is not None or _is_succeeded(other, claim):
             if mirror is not None:
                 mirror.store.remove([name_stored(other)])
             (folder / FOLDER / _name_file(other)).unlink(missing_ok=True)
             gone += [other] if conflict is not None and other.writes else []
     _say_taken_over(gone)
     return None
+
+
+def _is_succeeded(gone: Claim, claim: Claim) -> bool:
+    """Return whether a claim is for what one that is dead was for: the same part, or tables that both only read."""
+    parts = [{PART_TOKEN.sub("", name) for name in each.writes} for each in (gone, claim)]
+    return bool(parts[0] & parts[1]) or any(overlaps(one, name) for one in gone.reads for name in claim.reads)
 
 
 def _list_silences(folder: Path, read_time: Callable[[], float]) -> list[tuple[Claim, float]]:

@@ -10,6 +10,7 @@ of the store.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ LOCK_SECONDS = 120.0
 """Time after which a lock that was not given back is dead; it is held for some requests."""
 PATIENCE_SECONDS = 300.0
 """Time to wait for the lock before giving up."""
+BRIEF = re.compile(r"(?:probe|clock)-(?P<host>[0-9a-f]{10})-(?P<pid>\d+)-(?P<start>\d*)-")
 PAUSES = (0.05, 2.0)
 """Seconds between two looks at a lock, at first and at most."""
 
@@ -43,7 +45,7 @@ class StoreLock:
 def lock_store(mirror: Mirror) -> Iterator[None]:
     """Hold the lock of a folder in a store for the block. Raises BusyError where it was not to be had, StorageError."""
     if not mirror.is_checked:
-        mirror.store.check_conditional(f"{CLAIMS}/probe")
+        mirror.store.check_conditional(_name_brief("probe"))
         mirror.is_checked = True
     lock = _take_lock(mirror)
     try:
@@ -65,6 +67,7 @@ def _take_lock(mirror: Mirror) -> StoreLock:
                 numbers = _list_locks(mirror)
                 if max(numbers, default=0) == highest + 1:
                     store.remove(_name_lock(number) for number in numbers if number <= highest)
+                    store.remove(name for name in mirror.store.list(CLAIMS) if _is_left(name))
                     return StoreLock(mirror, name)
                 store.remove([name])
             continue
@@ -72,6 +75,18 @@ def _take_lock(mirror: Mirror) -> StoreLock:
             raise BusyError(f"{mirror.url} is locked by another process of curate", "run the same command again")
         time.sleep(pause)
         pause = min(2 * pause, PAUSES[1])
+
+
+def _name_brief(what: str) -> str:
+    """Return the name of an object that this process removes at once."""
+    writer = this_writer()
+    return f"{CLAIMS}/{what}-{writer.host}-{writer.pid}-{writer.start}-{time.monotonic_ns()}"
+
+
+def _is_left(name: str) -> bool:
+    """Return whether a process of this host that is gone has left such an object."""
+    match = BRIEF.match(name.removeprefix(f"{CLAIMS}/"))
+    return match is not None and Writer(match["host"], int(match["pid"]), match["start"]).is_gone()
 
 
 def _list_locks(mirror: Mirror) -> list[int]:
@@ -101,8 +116,7 @@ def _is_free(mirror: Mirror, number: int) -> bool:
 
 def read_store_clock(mirror: Mirror) -> float:
     """Return the time now by the clock of the store, by writing there."""
-    writer = this_writer()
-    name = f"{CLAIMS}/clock-{writer.host}-{writer.pid}-{time.monotonic_ns()}"
+    name = _name_brief("clock")
     try:
         mirror.store.write(name, b"")
         return mirror.store.read_time(name)

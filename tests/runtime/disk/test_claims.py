@@ -217,3 +217,12 @@ def test_the_lock_of_another_host_is_broken_after_a_minute(tmp_path, monkeypatch
     else:
         with pytest.raises(BusyError), claims.lock_folder(tmp_path):
             pass
+
+
+def test_the_claim_of_a_part_whose_process_is_gone_ends_when_the_part_is_worked_on_again(tmp_path):
+    gone = replace(this_writer(), start="1")
+    same, other = (write_claim(tmp_path, gone, writes=(f"scores/{part}-of-4.0a1b2c3d",)) for part in (2, 3))
+    alive = write_claim(tmp_path, this_writer(), writes=("scores/2-of-4.99999999",))
+    with claims.scope():
+        claims.hold_claim(tmp_path, "score", ("scores/2-of-4.ffffffff",))
+        assert not same.exists() and other.exists() and alive.exists()

@@ -107,6 +107,19 @@ def test_a_slow_one_that_takes_a_number_others_had_gives_it_back(mirror, tmp_pat
     assert seen == [f"{CLAIMS}/lock-00000002"] and list_locks(mirror) == [f"{CLAIMS}/lock-00000003"]
 
 
+def test_what_killed_processes_of_this_host_left_goes_with_the_next_lock(mirror):
+    gone, here = replace(this_writer(), start="1"), this_writer()
+    names = {
+        who: f"{CLAIMS}/{what}-{who.host}-{who.pid}-{who.start}-77"
+        for who, what in ((gone, "clock"), (here, "probe"), (FOREIGN, "clock"))
+    }
+    for name in names.values():
+        mirror.store.write(name, b"")
+    with lock_store(mirror):
+        left = set(mirror.store.list(CLAIMS)) & set(names.values())
+    assert left == {names[here], names[FOREIGN]}
+
+
 def test_a_store_is_asked_once_whether_it_has_conditional_writes(mirror, monkeypatch):
     asked = []
     monkeypatch.setattr(ObjectStore, "check_conditional", lambda store, name: asked.append(name))
