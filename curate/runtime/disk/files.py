@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from curate.errors import StorageError, UsageError
 from curate.runtime.disk.mirrors import find_mirror
+from curate.runtime.disk.object_store import EXTRAS, ONE_SLASH
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
 from curate.runtime.work.interrupts import defer_interrupt
 
@@ -98,8 +99,17 @@ def check_output_file(path: Path) -> None:
     sweep_leftovers(path.parent, path.name)
 
 
+def refuse_url(path: Path) -> None:
+    """Raise UsageError for the path that a URL becomes, whose folder would be called ``s3:``."""
+    match = ONE_SLASH.match(str(path))
+    if match is not None and match["protocol"].lower() in EXTRAS:
+        url = f"{match['protocol']}://{str(path)[match.end() :]}"
+        raise UsageError(f"{url}: this is written on this machine, not to a URL", "name a path on this machine")
+
+
 def _check_regular(path: Path) -> None:
     """Raise StorageError where a file cannot be written at ``path``."""
+    refuse_url(path)
     mode = _read_mode(path)
     if mode is not None and not stat.S_ISREG(mode):
         what = "Is a directory" if stat.S_ISDIR(mode) else "it is a device or a pipe, not a file"
@@ -144,6 +154,7 @@ def check_output_directory(path: Path) -> None:
 
     The folders above may be missing, as they are created too. Meant for the beginning of long work.
     """
+    refuse_url(path)
     mode = _read_mode(path)
     if mode is None and not path.is_symlink():
         _check_folder_above(path)

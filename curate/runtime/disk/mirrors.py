@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import posixpath
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,7 +26,7 @@ from pathlib import Path
 from curate.errors import StorageError, UsageError
 from curate.runtime import console, streams
 from curate.runtime.disk.object_store import ObjectStore, StoredObject, check_slashes, is_store_url
-from curate.runtime.disk.writers import name_temporary
+from curate.runtime.disk.writers import name_temporary, read_clock
 
 CLAIMS = ".claims"
 """The folder of claims, which is no part of what is mirrored."""
@@ -35,6 +34,8 @@ THREADS = 8
 """Objects that are fetched at once."""
 FILE_SUFFIXES = (".parquet", ".html", ".yaml", ".json", ".jsonl")
 """Of resources that are one file; any other is a folder."""
+MOST_LINES = 100_000
+"""Lines of the file of states from which on those that later ones replace are left out."""
 PROTECTED = (".curate-run.jsonl",)
 """Names with a dot that are mirrored; others of this kind are temporary."""
 
@@ -53,6 +54,8 @@ class Mirror:
     """Names of what is not put into the store, such as ``dedup/work``."""
     states: dict[str, FileState] = field(default_factory=dict)
     """What the files here are, by their names below the root."""
+    read_bytes: int = 0
+    """How much was read of the file of states."""
     is_checked: bool = False
     """Whether the store was found to have conditional writes."""
 
@@ -89,7 +92,7 @@ class Mirror:
 
         ``wants`` chooses by name below the root. Raises StorageError.
         """
-        began = time.time()
+        began = read_clock(self.root)
         listed = self.store.list(below, deep)
         here = {self.find_name(path) for path in self._list_here(below, deep)}
         names = [name for name in {*listed, *here} if self._is_of_us(name) and wants(name)]
@@ -97,7 +100,7 @@ class Mirror:
 
     def refresh(self, *names: str) -> None:
         """Make some files here what the store has, which may be nothing. Raises StorageError."""
-        began = time.time()
+        began = read_clock(self.root)
         found = {name: self.store.look(name) for name in names}
         self._match(began, names, {name: each for name, each in found.items() if each is not None})
 
@@ -182,12 +185,26 @@ class Mirror:
             os.close(handle)
 
     def _read_states(self) -> None:
-        """Read what all processes of this machine noted; a line that is cut short makes a file be fetched again."""
-        with suppress(OSError):
-            for line in self._states_path.read_bytes().splitlines():
+        """Read what processes noted since the last time; a line that is cut short makes a file be fetched again."""
+        with suppress(OSError), open(self._states_path, "rb") as file:
+            if os.fstat(file.fileno()).st_size < self.read_bytes:  # it was written anew
+                self.read_bytes = 0
+            file.seek(self.read_bytes)
+            lines = file.readlines()
+            self.read_bytes = file.tell()
+            for line in lines:
                 with suppress(ValueError, TypeError):
                     name, tag, size, changed = json.loads(line)
                     self.states[name] = (tag, size, changed)
+            if len(lines) > MOST_LINES and len(lines) > 2 * len(self.states):
+                self._write_states()
+
+    def _write_states(self) -> None:
+        """Write the states anew, one line a file; what others note meanwhile is lost, and fetched again."""
+        temporary = name_temporary(self._states_path)
+        temporary.write_text("".join(json.dumps([name, *state]) + "\n" for name, state in self.states.items()))
+        os.replace(temporary, self._states_path)
+        self.read_bytes = 0
 
 
 _mirrors: dict[str, Mirror] = {}

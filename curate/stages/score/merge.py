@@ -95,7 +95,9 @@ def merge_runs(paths: Sequence[str], into: str, allow_mixed: bool = False) -> Me
     if len(named) < 2:
         raise UsageError("merge takes two or more runs", "curate merge RUN RUN --into RUN")
     if os.path.realpath(into) in named:
-        raise UsageError(f"--into {into} is one of the runs to merge", spell_merge_command(paths, f"{Path(into)}-2"))
+        raise UsageError(
+            f"--into {into} is one of the runs to merge", spell_merge_command(paths, f"{into.rstrip('/')}-2")
+        )
     merged = [open_merged_run(path) for path in dict.fromkeys(paths)]
     for other in merged[1:]:
         check_mergeable(merged[0], other, allow_mixed)

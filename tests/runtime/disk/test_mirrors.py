@@ -87,6 +87,21 @@ def test_what_is_here_is_not_fetched_again_and_what_was_changed_here_is(mirror, 
     assert fetched[2:] == ["a"] and (other.root / "a").read_text() == "1"
 
 
+def test_what_is_known_of_files_is_read_once_and_kept_short(mirror, monkeypatch):
+    monkeypatch.setattr(mirrors, "MOST_LINES", 8)
+    for number in range(6):
+        for name in "ab":
+            write(mirror.root / name, str(number))
+    again = Mirror(mirror.url, mirror.root, mirror.store, ())
+    again.pull()
+    assert again.states == mirror.states and set(again.states) == {"a", "b"}
+    assert len(mirror._states_path.read_text().splitlines()) == 2
+    mirror.pull()
+    write(mirror.root / "c", "1")
+    again.pull()
+    assert again.states == mirror.states and again.read_bytes == mirror._states_path.stat().st_size
+
+
 def test_a_pull_takes_only_the_folder_and_the_names_that_are_asked_for(mirror, tmp_path):
     other = make_other(mirror, tmp_path)
     for name in ("top", "big.parquet", "t/1", "t/2", "t/deep/3", "u/1"):
