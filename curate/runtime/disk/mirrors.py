@@ -34,6 +34,7 @@ THREADS = 8
 """Objects that are fetched at once."""
 FILE_SUFFIXES = (".parquet", ".html", ".yaml", ".json", ".jsonl")
 """Of resources that are one file; any other is a folder."""
+ROOM = "CURATE_MIRRORS=FOLDER names another folder for what is worked on of runs in object stores"
 MOST_LINES = 100_000
 """Lines of the file of states from which on those that later ones replace are left out."""
 PROTECTED = (".curate-run.jsonl",)
@@ -92,7 +93,7 @@ class Mirror:
 
         ``wants`` chooses by name below the root. Raises StorageError.
         """
-        began = read_clock(self.root)
+        began = self._read_clock()
         listed = self.store.list(below, deep)
         here = {self.find_name(path) for path in self._list_here(below, deep)}
         names = [name for name in {*listed, *here} if self._is_of_us(name) and wants(name)]
@@ -100,7 +101,7 @@ class Mirror:
 
     def refresh(self, *names: str) -> None:
         """Make some files here what the store has, which may be nothing. Raises StorageError."""
-        began = read_clock(self.root)
+        began = self._read_clock()
         found = {name: self.store.look(name) for name in names}
         self._match(began, names, {name: each for name, each in found.items() if each is not None})
 
@@ -127,6 +128,14 @@ class Mirror:
             console.say("fetching", f"{len(missing):,} files, {size}, of {self.url}")
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(self._fetch, missing, missing.values()))
+
+    def _read_clock(self) -> float:
+        """Return the time by the clock of the file system of the mirror, which several hosts may share."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            return read_clock(self.root)
+        except OSError as error:
+            raise StorageError(f"{self.root} could not be written: {error.strerror or error}", ROOM) from error
 
     def _is_of_us(self, name: str) -> bool:
         """Return whether a name in the store is one of a file; those of claims are not, nor can others be written."""
@@ -164,7 +173,7 @@ class Mirror:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StorageError(f"{path} could not be written: {error.strerror or error}") from error
+            raise StorageError(f"{path} could not be written: {error.strerror or error}", ROOM) from error
         finally:
             with suppress(OSError):
                 os.unlink(temporary)
@@ -236,8 +245,7 @@ def open_mirror(url: str, kept_here: Sequence[str] = (), root: Path | None = Non
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        hint = "CURATE_MIRRORS=FOLDER names a folder for what is worked on of runs in object stores"
-        raise StorageError(f"{root} could not be made: {error.strerror or error}", hint) from error
+        raise StorageError(f"{root} could not be made: {error.strerror or error}", ROOM) from error
     mirror = _mirrors[str(root)] = Mirror(store.url, root, store, tuple(kept_here))
     streams.show_as(str(root), store.url)
     return mirror

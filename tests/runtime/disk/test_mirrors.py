@@ -78,7 +78,7 @@ def test_what_is_here_is_not_fetched_again_and_what_was_changed_here_is(mirror, 
         other.pull()
         mirror.pull()
     assert sorted(fetched) == ["a", "b"], "once there, and never where they were written"
-    other.states.clear()  # another process of that host, which reads what this one noted
+    other = make_other(mirror, tmp_path)  # another process of that host, which reads what this one noted
     other.pull()
     assert len(fetched) == 2
     (other.root / "a").write_text("9")
