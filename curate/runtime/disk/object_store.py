@@ -184,7 +184,7 @@ class ObjectStore:
         try:
             yield
         except (FileNotFoundError, FileExistsError) as error:
-            if isinstance(error, FileNotFoundError) and "bucket" in str(error).lower():
+            if isinstance(error, FileNotFoundError) and "bucket does not exist" in str(error).lower():
                 hint = "create it, or name another with --run"
                 raise StorageError(f"{self.url}: {_first_line(error)}", hint) from error
             raise
