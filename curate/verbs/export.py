@@ -171,7 +171,7 @@ def export(
         parts = parts_folder.find_parts(target, job, overwrite) if stored is None else None
         if pool is not None:
             means = replace(means, workers=pool.count, start=pool.start_workers)
-        result = build_export(job, folder, out, means, parts)
+        result = build_export(job, folder, out, means, parts, None if stored is None else stored.depot)
     if parts is not None:
         parts.remove()
     if push_to_hub is None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from curate.errors import StorageError, UsageError
 from curate.exports.dataset_folder import OF_EXPORT
+from curate.exports.stores.failures import explain_errors
 from curate.exports.stores.names import check_output_url, is_output_url
-from curate.exports.stores.output import MANIFEST, explain_errors, list_names, parse_manifest
+from curate.exports.stores.output import MANIFEST, list_names, parse_manifest
 from curate.runtime import console, streams
 from curate.runtime.disk.files import expand_home, make_storage_error
 from curate.runtime.disk.mirrors import find_cache

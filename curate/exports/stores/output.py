@@ -2,10 +2,12 @@
 
     s3://bucket/dataset/…                        the objects; manifest.json comes last, and goes first
     s3://bucket/.dataset.export/.claims/…        who writes there (``runtime.disk.store_claims``)
+    s3://bucket/.dataset.export/shards/…         shards that are complete while others are written (``stores.shards``)
     s3://bucket/.dataset.export/placing.json     the names at which something is being put or removed
 
-The export is built in a folder of this machine. What a killed one left in the store is known by ``placing.json``, and
-removed by the next. Nothing is replaced or removed that neither this nor the manifest of an earlier export names.
+The export is built in a folder of this machine, which has one shard at a time, or two, and the small files. What a
+killed one left in the store is known by ``placing.json``, and removed by the next. Nothing is replaced or removed that
+neither this nor the manifest of an earlier export names.
 """
 
 import json
@@ -17,7 +19,9 @@ from pathlib import Path
 
 from curate.errors import BusyError, CurateError, Interrupted, StorageError, UsageError
 from curate.exports.dataset_folder import MADE_BY, NEW_FOLDER, OF_EXPORT
+from curate.exports.stores.failures import AGAIN, explain_errors
 from curate.exports.stores.names import check_output_url
+from curate.exports.stores.shards import SHARDS, StoredShards, open_depot
 from curate.runtime import streams
 from curate.runtime.disk import claims
 from curate.runtime.disk.claims import HeldClaim
@@ -31,7 +35,6 @@ MANIFEST = "manifest.json"
 PLACING = "placing.json"
 THREADS = 4
 """Objects that are written at once."""
-AGAIN = "run the same command again; it begins anew"
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +46,8 @@ class StoredOutput:
     beside: Mirror
     """Of the folder with the claims and ``PLACING``."""
     held: HeldClaim | None = None
+    depot: StoredShards | None = None
+    """Takes shards while ``build`` is under way."""
     moved: dict[str, list[int]] = field(default_factory=dict)
     """What this or a killed export puts or removes: names, and the sizes of their objects before and after."""
 
@@ -111,7 +116,8 @@ class StoredOutput:
     def build(self, overwrite: bool) -> Iterator[Path]:
         """Give an empty folder of this machine: at the end it is put into the store; it is removed in any case.
 
-        Raises what ``check`` raises, and StorageError where this machine or the store refuses to write.
+        Until the end ``depot`` takes shards out of it. Raises what ``check`` raises, and StorageError where this
+        machine or the store refuses to write.
         """
         self.check(overwrite)
         top = find_cache() / "exports"
@@ -120,39 +126,54 @@ class StoredOutput:
         try:
             folder.mkdir(parents=True)
             sweep_leftovers(top)
-            self._clear_leftovers()
-            yield folder
+            with explain_errors():
+                self._clear_leftovers()
+            with open_depot(folder, self.beside.store) as self.depot:
+                yield folder
+                self.depot.flush()
             self.check(overwrite)  # again: somebody may have put something there since
             with explain_errors():
-                self._place(folder)
+                self._place(folder, self.depot)
         except OSError as error:
             raise make_storage_error(error, folder) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(CurateError):  # the next export removes them
+                self._clear_shards()
 
     def _clear_leftovers(self) -> None:
         """Remove what a killed export left, unless it was complete."""
-        if self.moved:
-            with explain_errors():
-                listed = self._list()
-                if MANIFEST not in listed:
-                    self.store.remove(name for name in sorted(listed) if self._is_left(name, listed[name]))
+        self._clear_shards()
+        listed = self._list() if self.moved else {}
+        if MANIFEST not in listed:
+            self.store.remove(name for name in sorted(listed) if self._is_left(name, listed[name]))
 
-    def _place(self, folder: Path) -> None:
-        """Put all files of a folder into the store, for those that are there. Raises StorageError, Interrupted."""
+    def _clear_shards(self) -> None:
+        self._check_held()
+        self.beside.store.remove(sorted(self.beside.store.list(SHARDS)))
+
+    def _place(self, folder: Path, depot: StoredShards) -> None:
+        """Put what is in a folder and in its depot in the place of what is there. Raises StorageError, Interrupted."""
         files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-        sizes = {name: path.stat().st_size for name, path in files.items()}
-        earlier = {name: found.size for name, found in self._list().items()}
+        sizes = {name: path.stat().st_size for name, path in files.items()} | depot.list_sizes()
+        shards, earlier = depot.list_finals(), {name: found.size for name, found in self._list().items()}
+
+        def put(name: str) -> None:
+            if name in shards:
+                self.beside.store.copy(shards[name], self.store, name)
+            else:
+                self.store.upload(files[name], name)
+
         self._note(earlier, sizes)
         self._check_held()
         self.store.remove([MANIFEST])  # from here on there is no export
         try:
             self.store.remove(sorted(earlier.keys() - sizes.keys()))
-            for _ in threads.map_in_order(lambda n: self.store.upload(files[n], n), sizes.keys() - {MANIFEST}, THREADS):
+            for _ in threads.map_in_order(put, sorted(sizes.keys() - {MANIFEST}), THREADS):
                 pass
             self._check_sizes({name: size for name, size in sizes.items() if name != MANIFEST})
             self._check_held()
-            self.store.upload(files[MANIFEST], MANIFEST)
+            put(MANIFEST)
         except BaseException as error:
             self._clean(sizes)
             if isinstance(error, KeyboardInterrupt):
@@ -196,29 +217,6 @@ def open_output(url: str) -> StoredOutput:
     store = ObjectStore(url)
     above, _, name = store.url.rpartition("/")
     return StoredOutput(url, store, open_mirror(f"{above}/.{name}.export"))
-
-
-@contextmanager
-def explain_errors() -> Iterator[None]:
-    """Give the errors of a store within the block hints that are right for an export."""
-    try:
-        yield
-    except StorageError as error:
-        raise StorageError(error.message, _choose_hint(error)) from error.__cause__
-
-
-def _choose_hint(error: StorageError) -> str:
-    """Return what to do about an error of a store, by the exception of its driver."""
-    cause = error.__cause__
-    if isinstance(cause, FileNotFoundError):
-        return "create the bucket, or name another one"
-    if "conditional writes" in error.message:
-        return "export to S3, GCS, Azure or what speaks their protocol, or to a local folder and copy it"
-    if isinstance(cause, PermissionError):
-        return "name a place that you may write to"
-    if "credentials" in error.message.lower():
-        return "set those of the store, for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
-    return AGAIN
 
 
 def parse_manifest(data: bytes) -> Mapping[str, object] | None:
