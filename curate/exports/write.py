@@ -70,10 +70,10 @@ def build_export(
 ) -> ExportSummary:
     """Write an export into an empty folder; ``out`` is its final path, which the summary shows.
 
-    ``parts`` is what tasks of a job array have spilled of it; what they have not is done here. ``depot`` takes complete shards out of
-    the folder. Where a column of the
-    corpus turns out to have the name of one that is added, all is written again under another prefix. Raises
-    Interrupted at Ctrl-C, CorpusError or TableError where the corpus or a table of the run has changed.
+    ``parts`` is what tasks of a job array have spilled of it; what they have not is done here. ``depot`` takes complete
+    shards out of the folder. Where a column of the corpus turns out to have the name of one that is added, all is
+    written again under another prefix. Raises Interrupted at Ctrl-C, CorpusError or TableError where the corpus or a
+    table of the run has changed.
     """
     try:
         job = job if parts is None else parts.follow_prefixes(job)

@@ -9,7 +9,7 @@ from pathlib import Path
 from curate.errors import StorageError, UsageError
 from curate.exports.dataset_folder import OF_EXPORT
 from curate.exports.stores.failures import explain_errors
-from curate.exports.stores.names import check_output_url, is_output_url
+from curate.exports.stores.names import check_folder_url, is_output_url
 from curate.exports.stores.output import MANIFEST, list_names, parse_manifest
 from curate.runtime import console, streams
 from curate.runtime.disk.files import expand_home, make_storage_error
@@ -34,7 +34,7 @@ def open_locally(out: str | os.PathLike[str]) -> Iterator[Path]:
         yield expand_home(os.fspath(out))
         return
     url = os.fspath(out)
-    check_output_url(url)
+    check_folder_url(url, "verify")
     store, top = ObjectStore(url), find_cache() / "exports"
     folder = name_temporary(top / store.url.rpartition("/")[2]) / store.url.rpartition("/")[2]
     streams.show_as(str(folder), store.url)

@@ -8,6 +8,7 @@ from pathlib import Path
 from curate.corpus.files.run_marks import find_covering_url
 from curate.errors import UsageError
 from curate.exports.dataset_folder import MISREAD_PATH, NEW_FOLDER
+from curate.runtime.calls import repeat_command
 from curate.runtime.disk.mirrors import spell_place
 from curate.runtime.disk.object_store import LOCAL_PROTOCOLS, is_store_url
 from curate.runtime.text import quote_path
@@ -37,41 +38,46 @@ def _is_protocol(name: str) -> bool:
     return name.lower() in fsspec.available_protocols()
 
 
-def check_output_url(url: str) -> None:
-    """Raise UsageError for a URL at which no export can be: of a bucket alone, a pattern, a server of the web."""
+def check_writable_url(url: str) -> None:
+    """Raise UsageError for a URL to which nothing is exported: of the Hub, of a server of the web."""
     protocol, _, path = url.partition("://")
-    shown = quote_path(url)
     if protocol.lower() == "hf":
         name = "/".join(path.split("/")[1:3]) or "me/name"
-        raise UsageError(
-            f"{url}: exports are not written to the Hub in this way", f"curate export OUT --push-to-hub {name}"
-        )
+        message = f"{url}: exports are not written to the Hub in this way"
+        raise UsageError(message, f"curate export OUT --push-to-hub {name}")
     if protocol.lower() in READ_ONLY:
         raise UsageError(
             f"{url}: {protocol}:// can only be read", "name a folder, or a URL such as s3://bucket/dataset"
         )
+
+
+def check_folder_url(url: str, verb: str) -> None:
+    """Raise UsageError for a URL that names no folder in a bucket, or one that is read as a pattern.
+
+    ``verb`` is the word of the command for the hint.
+    """
+    protocol, _, path = url.partition("://")
     parts = path.rstrip("/").split("/")
     if len(parts) < 2:
-        hint = (
-            f"curate export {quote_path(url.rstrip('/') + '/dataset' if parts[0] else f'{protocol}://bucket/dataset')}"
-        )
-        raise UsageError(f"{shown} names a bucket and no folder in it", hint)
+        example = f"{protocol}://{parts[0] or 'bucket'}/dataset"
+        raise UsageError(f"{url} names a bucket and no folder in it", f"curate {verb} {quote_path(example)}")
     if any(part in ("", ".", "..") for part in parts):
-        raise UsageError(f"{shown} has a folder without a name, or . or ..", "name the folder without them")
+        raise UsageError(f"{url} has a folder without a name, or . or ..", "name the folder without them")
     if found := MISREAD_PATH.search(path):
-        message = f"{shown}: {found[0]} in a URL is read as a pattern, so that another folder may be loaded"
+        message = f"{url}: {found[0]} in a URL is read as a pattern, so that another folder may be loaded"
         raise UsageError(message, "name a folder without * ? [ :: and $NAME in its path")
 
 
 def check_url_options(part: str | None, engine: str, push_to_hub: str | None) -> None:
     """Raise UsageError for options of ``export`` that need a folder."""
-    shared = "to a folder that all machines see; copy that to the store when it is complete"
+    to_folder = repeat_command("export", out="dataset")
+    shared = f"{to_folder} exports to a folder, which all machines must share; copy that when it is complete"
     if part is not None:
-        raise UsageError("--part and a URL: the parts meet in a folder beside the export", f"export {shared}")
+        raise UsageError("--part and a URL: parts are exchanged in a folder beside the export", shared)
     if engine != "local":
-        raise UsageError(f"--engine {engine} and a URL: the workers write into a folder", f"export {shared}")
+        raise UsageError(f"--engine {engine} and a URL: the workers write into a folder", shared)
     if push_to_hub is not None:
-        raise UsageError("--push-to-hub and a URL: what is pushed is a local folder", "name a folder to export to")
+        raise UsageError("--push-to-hub and a URL: what is pushed is a local folder", to_folder)
 
 
 def check_url_outside(paths: Sequence[str], run: Path, url: str) -> None:

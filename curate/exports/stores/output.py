@@ -11,6 +11,7 @@ neither this nor the manifest of an earlier export names.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from pathlib import Path
 from curate.errors import BusyError, CurateError, Interrupted, StorageError, UsageError
 from curate.exports.dataset_folder import MADE_BY, NEW_FOLDER, OF_EXPORT
 from curate.exports.stores.failures import AGAIN, explain_errors
-from curate.exports.stores.names import check_output_url
+from curate.exports.stores.names import check_folder_url, check_writable_url
 from curate.exports.stores.shards import SHARDS, StoredShards, open_depot
 from curate.runtime import streams
 from curate.runtime.disk import claims
@@ -65,7 +66,8 @@ class StoredOutput:
                 message = error.message.replace(str(self.beside.root / self.name), self.store.url)
                 raise BusyError(message, error.hint) from error
             except StorageError as error:
-                raise StorageError(error.message.replace(self.beside.url, self.store.url)) from error.__cause__
+                inside = rf"{re.escape(self.beside.url)}[^\s:]*"
+                raise StorageError(re.sub(inside, self.store.url, error.message)) from error.__cause__
             with suppress(FileNotFoundError, ValueError):
                 self.moved = dict(json.loads(self.beside.store.read(PLACING))["objects"])
 
@@ -213,7 +215,8 @@ class StoredOutput:
 
 def open_output(url: str) -> StoredOutput:
     """Return the export at a URL; nothing is read yet. Raises UsageError for a URL at which none can be."""
-    check_output_url(url)
+    check_writable_url(url)
+    check_folder_url(url, "export")
     store = ObjectStore(url)
     above, _, name = store.url.rpartition("/")
     return StoredOutput(url, store, open_mirror(f"{above}/.{name}.export"))
