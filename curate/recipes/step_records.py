@@ -145,7 +145,7 @@ def _identify_corpus(run: Run) -> str | None:
 
 
 def _fingerprint_inputs(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield the parameters that name local files, with a fingerprint of those.
+    """Yield the parameters that name local files, or an export in a store, with a fingerprint of those.
 
     A corpus is left out where the step reads it as a stage.
     """
@@ -162,6 +162,8 @@ def _fingerprint_inputs(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str
         local = [Path(path) for path in paths if "://" not in path and os.path.exists(path)]
         if local:
             yield name, compute_fingerprint([fingerprint_path(path, every_byte) for path in local])
+        elif step.verb == "verify" and name == "out" and is_store_url(value):
+            yield name, fingerprint_left(value)
 
 
 def _fingerprint_outputs(run: Run, step: Step) -> dict[str, str] | None:

@@ -38,7 +38,8 @@ def fail_writes(monkeypatch, number, error, wanted=lambda name: True):
 
     def guard(real):
         def write(store, *values, **options):
-            name = {"upload": values[-1], "copy": values[-1], "remove": values[0][0]}.get(real.__name__, values[0])
+            name = values[-1] if real.__name__ in ("upload", "copy") else values[0]
+            name = name[0] if isinstance(name, list) else name
             if len(done) >= number and wanted(name):
                 raise error
             done.extend([name] if wanted(name) else [])

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from helpers.exports import files_of
@@ -12,7 +13,7 @@ from helpers.runs import numbered_run, ppl
 from helpers.stores import Killed, bury_process, fail_writes, read_store, write_object
 
 from curate.errors import BusyError, CurateError, Interrupted, StorageError, TableError, UsageError
-from curate.exports.stores.output import StoredOutput
+from curate.exports.stores.output import StoredOutput, open_output
 from curate.runtime.disk import claims
 from curate.runtime.disk.object_store import ObjectStore
 from curate.verbs.export import export
@@ -34,15 +35,15 @@ def list_shards(url):
     return list(read_store(f"{above}/.{name}.export/shards"))
 
 
-def count_writes(run, url, **options):
+def count_writes(run, url):
     with pytest.MonkeyPatch.context() as patch:
         done = fail_writes(patch, 10**6, Killed())
-        export(url, run, **OPTIONS, **options)
+        export(url, run, **OPTIONS)
     return len(done)
 
 
 @pytest.mark.parametrize("overwrites", [False, True])
-def test_an_export_that_is_killed_at_any_write_is_never_taken_for_a_whole_one(made, overwrites, tmp_path):
+def test_an_export_that_is_killed_at_any_write_is_never_taken_for_a_whole_one(made, overwrites):
     run, url, files = made
     older = {}
     if overwrites:
@@ -50,7 +51,7 @@ def test_an_export_that_is_killed_at_any_write_is_never_taken_for_a_whole_one(ma
         older = read_store(url)
     count = count_writes(run, f"{url}-other")
     assert count > 20
-    for number in range(0, count + 2 * len(older)):
+    for number in range(overwrites, count + 2 * len(older) + 9, 3):
         with pytest.MonkeyPatch.context() as patch:
             fail_writes(patch, number, Killed())
             try:
@@ -70,12 +71,12 @@ def test_an_export_that_is_killed_at_any_write_is_never_taken_for_a_whole_one(ma
             ObjectStore(url).remove([name])
         for name, data in older.items():
             write_object(f"{url}/{name}", data)
-    assert not killed and number >= count
+    assert not killed and number >= count - 3
 
 
 @pytest.mark.parametrize("overwrites", [False, True])
-@pytest.mark.parametrize("number", [0, 3, 9, 12, 17, 21])
-def test_a_store_that_fails_leaves_a_whole_export_or_none(made, overwrites, number, monkeypatch):
+@pytest.mark.parametrize("number", [0, 3, 9, 12, 17])
+def test_a_store_that_fails_leaves_a_whole_export_or_none(made, overwrites, number):
     run, url, files = made
     if overwrites:
         export(url, run, format="jsonl", shard_size="9kB")
@@ -133,7 +134,7 @@ def test_what_others_put_there_is_named_and_kept(made):
     run, url, files = made
     write_object(f"{url}/data/train-00000-of-00001.jsonl", b"mine")
     for overwrite in (False, True):
-        with pytest.raises(UsageError, match="did not write: data/train-00000-of-00001.jsonl"):
+        with pytest.raises(UsageError, match=r"did not write: data/train-00000-of-00001\.jsonl"):
             export(url, run, overwrite=overwrite, **OPTIONS)
     write_object(f"{url}/manifest.json", b'{"made_by": "me"}')
     with pytest.raises(UsageError, match="did not write"):
@@ -188,12 +189,9 @@ def test_an_export_whose_claim_was_taken_over_touches_nothing_more(made, monkeyp
 
 def test_a_second_export_to_the_same_url_is_refused_and_one_beside_it_is_not(made):
     run, url, files = made
+    failed = []
     with claims.scope():
-        from curate.exports.stores.output import open_output
-
         open_output(url).claim("export")
-        failed = []
-        import threading
 
         def second():
             try:
