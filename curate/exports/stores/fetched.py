@@ -71,17 +71,17 @@ def _is_of_export(name: str, known: set[str]) -> bool:
     return name in known or OF_EXPORT.fullmatch(name) is not None
 
 
-def _fetch(store: ObjectStore, folder: Path, wanted: dict[str, StoredObject]) -> None:
+def _fetch(store: ObjectStore, folder: Path, objects: dict[str, StoredObject]) -> None:
     """Write objects to files. Raises StorageError where one cannot be read or written, or has gone."""
-    size = console.format_size(sum(found.size for found in wanted.values()))
-    console.say("fetching", f"{len(wanted):,} files, {size}, of {store.url}")
+    size = console.format_size(sum(found.size for found in objects.values()))
+    console.say("fetching", f"{len(objects):,} files, {size}, of {store.url}")
 
     def fetch(name: str) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         store.download(name, folder / name)
 
     try:
-        for _ in threads.map_in_order(fetch, sorted(wanted), THREADS):
+        for _ in threads.map_in_order(fetch, sorted(objects), THREADS):
             pass
     except FileNotFoundError as error:
         raise StorageError(f"{store.url}: an object has gone while it was read") from error

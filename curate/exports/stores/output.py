@@ -81,7 +81,7 @@ class StoredOutput:
             listed = self._list()
             manifest = self._read_manifest() if MANIFEST in listed else None
         if manifest is None:
-            if foreign := sorted(name for name in listed if not self._is_left(name, listed[name])):
+            if foreign := sorted(name for name in listed if not self._is_leftover(name, listed[name])):
                 message = f"{self.url} holds something that curate export did not write: {foreign[0]}"
                 raise UsageError(message, NEW_FOLDER)
             return
@@ -89,13 +89,13 @@ class StoredOutput:
             raise UsageError(f"{self.url} holds an earlier export", "replace it with --overwrite, or name a new folder")
         known = list_names(manifest)
         others = [name for name in sorted(listed) if name not in known and not OF_EXPORT.fullmatch(name)]
-        if foreign := [name for name in others if not self._is_left(name, listed[name])]:
+        if foreign := [name for name in others if not self._is_leftover(name, listed[name])]:
             message = f"{self.store.url}/{foreign[0]} is there, and curate export did not write it"
             raise UsageError(message, "move it away, or name a new folder")
 
-    def _is_left(self, name: str, found: StoredObject) -> bool:
+    def _is_leftover(self, name: str, stored: StoredObject) -> bool:
         """Return whether a killed export put an object, or was about to remove it."""
-        return found.size in self.moved.get(name, ())
+        return stored.size in self.moved.get(name, ())
 
     def _check_above(self) -> None:
         """Raise UsageError where an object has the name of the folder, or the folder above is a run."""
@@ -148,7 +148,7 @@ class StoredOutput:
         self._clear_shards()
         listed = self._list() if self.moved else {}
         if MANIFEST not in listed:
-            self.store.remove(name for name in sorted(listed) if self._is_left(name, listed[name]))
+            self.store.remove(name for name in sorted(listed) if self._is_leftover(name, listed[name]))
 
     def _clear_shards(self) -> None:
         self._check_held()
