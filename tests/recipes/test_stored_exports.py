@@ -4,7 +4,7 @@ import pytest
 from helpers.recipes import FOUR, states, written
 from helpers.runs import numbered_run
 from helpers.s3 import memory_store
-from helpers.stores import read_store, write_object
+from helpers.stores import Killed, bury_process, fail_writes, read_store, write_object
 
 from curate.errors import CurateError
 from curate.runtime.disk.object_store import ObjectStore
@@ -55,3 +55,15 @@ def test_what_others_have_at_the_url_is_refused_before_the_first_step(recipe):
     with pytest.raises(CurateError, match=r"curate export did not write: mine\.txt"):
         run_recipe(path)
     assert read_store(url) == {"mine.txt": b"mine"}
+
+
+def test_a_recipe_that_was_killed_while_it_exported_goes_on(recipe):
+    path, url = recipe
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        fail_writes(patch, 1, Killed(), lambda name: name == "manifest.json")  # the first removes an earlier one
+        run_recipe(path)
+    bury_process(url)
+    left = read_store(url)
+    assert left and "manifest.json" not in left
+    assert states(run_recipe(path)) == ["done", "done"]
+    assert left.items() < read_store(url).items()

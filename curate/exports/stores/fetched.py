@@ -8,11 +8,11 @@ from pathlib import Path
 
 from curate.errors import StorageError, UsageError
 from curate.exports.dataset_folder import OF_EXPORT
-from curate.exports.stores.failures import explain_errors
+from curate.exports.stores.failures import explain_errors, make_local_error
 from curate.exports.stores.names import check_folder_url, is_output_url
 from curate.exports.stores.output import MANIFEST, list_names, parse_manifest
 from curate.runtime import console, streams
-from curate.runtime.disk.files import expand_home, make_storage_error
+from curate.runtime.disk.files import expand_home
 from curate.runtime.disk.mirrors import find_cache
 from curate.runtime.disk.object_store import ObjectStore, StoredObject
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
@@ -50,7 +50,7 @@ def open_locally(out: str | os.PathLike[str]) -> Iterator[Path]:
             (folder / name).touch()
         yield folder
     except OSError as error:
-        raise make_storage_error(error, folder) from error
+        raise make_local_error(error, top) from error
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)
 

@@ -20,13 +20,12 @@ from pathlib import Path
 
 from curate.errors import BusyError, CurateError, Interrupted, StorageError, UsageError
 from curate.exports.dataset_folder import MADE_BY, NEW_FOLDER, OF_EXPORT
-from curate.exports.stores.failures import AGAIN, explain_errors
+from curate.exports.stores.failures import AGAIN, explain_errors, make_local_error
 from curate.exports.stores.names import check_folder_url, check_writable_url
 from curate.exports.stores.shards import SHARDS, StoredShards, open_depot
 from curate.runtime import streams
 from curate.runtime.disk import claims
 from curate.runtime.disk.claims import HeldClaim
-from curate.runtime.disk.files import make_storage_error
 from curate.runtime.disk.mirrors import Mirror, find_cache, open_mirror
 from curate.runtime.disk.object_store import ObjectStore, StoredObject
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
@@ -58,7 +57,7 @@ class StoredOutput:
         return self.store.url.rpartition("/")[2]
 
     def claim(self, verb: str) -> None:
-        """Claim the export until the verb returns, and read what a killed one left. Raises BusyError, StorageError."""
+        """Claim the export until the verb returns. Raises BusyError, StorageError."""
         with explain_errors():
             try:
                 self.held = claims.hold_claim(self.beside.root, verb, (self.name,))
@@ -68,8 +67,6 @@ class StoredOutput:
             except StorageError as error:
                 inside = rf"{re.escape(self.beside.url)}[^\s:]*"
                 raise StorageError(re.sub(inside, self.store.url, error.message)) from error.__cause__
-            with suppress(FileNotFoundError, ValueError):
-                self.moved = dict(json.loads(self.beside.store.read(PLACING))["objects"])
 
     def check(self, overwrite: bool) -> None:
         """Raise UsageError where something is there that an export may not replace, StorageError where it is unknown.
@@ -78,6 +75,8 @@ class StoredOutput:
         """
         with explain_errors():
             self._check_above()
+            with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+                self.moved = dict(json.loads(self.beside.store.read(PLACING))["objects"])
             listed = self._list()
             manifest = self._read_manifest() if MANIFEST in listed else None
         if manifest is None:
@@ -137,7 +136,7 @@ class StoredOutput:
             with explain_errors():
                 self._place(folder, self.depot)
         except OSError as error:
-            raise make_storage_error(error, folder) from error
+            raise make_local_error(error, top) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             with suppress(CurateError):  # the next export removes them

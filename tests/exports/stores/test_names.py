@@ -1,5 +1,7 @@
 """URLs as people mistype them, and places to which nothing may be exported: refused before any work, by name."""
 
+import errno
+
 import fsspec
 import pytest
 from helpers.runs import make_run, numbered_run, ppl, write_lines
@@ -7,7 +9,9 @@ from helpers.stores import read_store
 
 from curate.cli import app
 from curate.errors import CurateError, StorageError, UsageError
+from curate.exports.formats.shard_writer import ShardWriter
 from curate.exports.stores.names import check_url_outside, is_output_url
+from curate.runtime.disk.object_store import ObjectStore
 from curate.verbs.export import export
 from curate.verbs.filter import filter as choose
 from curate.verbs.verify import verify
@@ -131,15 +135,25 @@ def test_a_bucket_that_does_not_exist_and_missing_keys_are_one_line_each(tmp_pat
     assert "AWS_ACCESS_KEY_ID" in refused.value.hint
 
 
-def test_nothing_that_is_printed_names_the_folder_in_which_an_export_is_built(tmp_path, bucket, capsys):
+def test_nothing_that_is_printed_names_the_folder_in_which_an_export_is_built(tmp_path, bucket, capsys, monkeypatch):
     run = numbered_run(tmp_path, ppl(2, 3))
     assert run_command("export", f"{bucket.url}/out", "--run", run.path) == 0
     assert run_command("verify", f"{bucket.url}/out", "--json") == 0
     bucket.write("out/train/data-00000-of-00001.arrow", b"x")
     assert run_command("verify", f"{bucket.url}/out") == 4
     assert run_command("export", f"{bucket.url}/out", "--run", run.path) == 2
+
+    def fail(self):
+        raise StorageError(f"{self.folder}/data could not be read")
+
+    monkeypatch.setattr(ShardWriter, "finish", fail)
+    assert run_command("export", f"{bucket.url}/out", "--run", run.path, "--overwrite") == 1
     shown = "".join(capsys.readouterr())
-    assert f"{bucket.url}/out" in shown and str(tmp_path / "mirrors") not in shown and ".tmp" not in shown
+    assert (
+        f"error: {bucket.url}/out/data could not be read" in shown
+        and str(tmp_path / "mirrors") not in shown
+        and ".tmp" not in shown
+    )
 
 
 def test_verify_says_what_is_no_export(memory_store, bucket):
@@ -152,3 +166,19 @@ def test_verify_says_what_is_no_export(memory_store, bucket):
     with pytest.raises(CurateError, match="names a bucket") as refused:
         verify(bucket.url)
     assert refused.value.hint == f"curate verify {bucket.url}/dataset" and read_store(f"{memory_store}/b") == {}
+
+
+def test_a_full_disk_of_this_machine_is_named_as_that(tmp_path, memory_store, monkeypatch):
+    run = numbered_run(tmp_path, ppl(2, 3))
+    export(f"{memory_store}/b/old", str(run.path))
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ObjectStore, "download", fail)
+    monkeypatch.setattr(ShardWriter, "finish", fail)
+    for verb in (lambda: export(f"{memory_store}/b/out", str(run.path)), lambda: verify(f"{memory_store}/b/old")):
+        with pytest.raises(StorageError, match=f"the disk is full: {tmp_path}/mirrors/exports") as refused:
+            verb()
+        assert "CURATE_MIRRORS=FOLDER" in refused.value.hint
+    assert read_store(f"{memory_store}/b/out") == {}
