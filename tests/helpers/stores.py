@@ -59,7 +59,7 @@ def fail_writes(monkeypatch, number, error, wanted=lambda name: True):
 
 
 def bury_process(url):
-    """Make the claims and the lock beside an export those of nobody, as if the process that made them were long gone."""
+    """Make the claims and the lock beside an export those of nobody: their process is long gone."""
     above, _, name = url.rpartition("/")
     filesystem, top = fsspec.core.url_to_fs(f"{above}/.{name}.export/.claims")
     with suppress(FileNotFoundError):
