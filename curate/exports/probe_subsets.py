@@ -18,6 +18,7 @@ from curate.exports import dataset_folder
 from curate.exports.dataset_card import code
 from curate.exports.formats.shards import TABLE_FORMATS
 from curate.exports.job import ExportChoice
+from curate.exports.stores.names import is_output_url
 from curate.exports.write import write_choice
 from curate.rundir import decision_table, quantiles
 from curate.rundir.document_blocks import BlockReader
@@ -59,6 +60,8 @@ def check_probe_options(options: FilterOptions, out: str, *, ledger: str | None,
         if is_given:
             hint = f"leave {option} out: low, middle and high are all written, of equal --tokens"
             raise UsageError(f"{option} has no effect with --probe", hint)
+    if is_output_url(out):
+        raise UsageError(f"--probe {out}: its exports are written to a folder of this machine", "name a folder")
     folder = expand_home(out)
     dataset_folder.refuse_misread_path(folder)
     try:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curate.runtime.console import format_count, format_size
+from curate.runtime.disk.object_store import is_store_url
 from curate.runtime.text import spell_dataset_path
 
 
@@ -56,13 +57,27 @@ class ExportSummary:
         if self.ordered:
             lines.append("in order: order.parquet says what stands where; trainers shuffle by default, see TRAINING.md")
         config = f", {self.buckets[0]!r}" if self.buckets else ""
-        if FORMATS[self.format].holds_text:
+        if FORMATS[self.format].holds_text and is_store_url(self.out):
+            lines.append(self._describe_loading())
+        elif FORMATS[self.format].holds_text:
             lines.append(f">>> datasets.load_dataset({spell_dataset_path(self.out)!r}{config})")
         else:
             lines.append(f"where each document lies: {self.out}/documents.parquet")
         if self.address:
             lines.append(f"pushed to {self.address}")
         return "\n".join(lines)
+
+    def _describe_loading(self) -> str:
+        """Return how an export in an object store is loaded, where ``load_dataset`` takes no folder."""
+        from curate.exports.dataset_folder import make_shard_glob
+        from curate.exports.formats.shards import TABLE_FORMATS, make_bucket_pattern
+
+        url, bucket = self.out.rstrip("/"), self.buckets[0] if self.buckets else None
+        shards = TABLE_FORMATS[self.format]
+        if shards.loads_from_disk:
+            return f">>> datasets.load_from_disk({(f'{url}/data/{bucket}' if bucket else url)!r})"
+        pattern = make_bucket_pattern(self.format, bucket) if bucket else shards.pattern
+        return f">>> datasets.load_dataset({shards.builder!r}, data_files={f'{url}/{make_shard_glob(pattern)}'!r})"
 
     def _describe_unfiltered(self) -> list[str]:
         """Return which documents these are, where no filter decided."""

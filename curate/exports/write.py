@@ -9,6 +9,7 @@ from curate.errors import GateError, Interrupted
 from curate.exports import dataset_card, dataset_folder, leaked_passages, manifest, slice_rows, training_md
 from curate.exports.counts import ExportCounts, check_counts
 from curate.exports.dataset_folder import DatasetDescription
+from curate.exports.formats.depot import ShardDepot
 from curate.exports.formats.features import build_schema
 from curate.exports.formats.shard_writer import ShardWriter, WrittenShard
 from curate.exports.formats.shards import FORMATS
@@ -60,27 +61,37 @@ def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> Expo
 
 
 def build_export(
-    job: ExportJob, folder: Path, out: str, means: OrderedMeans, parts: PartsFolder | None = None
+    job: ExportJob,
+    folder: Path,
+    out: str,
+    means: OrderedMeans,
+    parts: PartsFolder | None = None,
+    depot: ShardDepot | None = None,
 ) -> ExportSummary:
     """Write an export into an empty folder; ``out`` is its final path, which the summary shows.
 
-    ``parts`` is what tasks of a job array have spilled of it; what they have not is done here. Where a column of the
-    corpus turns out to have the name of one that is added, all is written again under another prefix. Raises
-    Interrupted at Ctrl-C, CorpusError or TableError where the corpus or a table of the run has changed.
+    ``parts`` is what tasks of a job array have spilled of it; what they have not is done here. ``depot`` takes complete
+    shards out of the folder. Where a column of the corpus turns out to have the name of one that is added, all is
+    written again under another prefix. Raises Interrupted at Ctrl-C, CorpusError or TableError where the corpus or a
+    table of the run has changed.
     """
     try:
         job = job if parts is None else parts.follow_prefixes(job)
         spills = job.placed.moves or parts is not None or means.start is not processes.start_workers
         if job.spelling is not None:
-            return _write_tokens(job, job.spelling, folder, out, means)
-        return _write_spilled(job, folder, out, means, parts) if spills else _write_streamed(job, folder, out, means)
+            return _write_tokens(job, job.spelling, folder, out, means, depot)
+        if spills:
+            return _write_spilled(job, folder, out, means, parts, depot)
+        return _write_streamed(job, folder, out, means, depot)
     except NameTakenError as taken:
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
         if parts is not None:
             parts.note_taken(job, taken)
-        return build_export(follow_prefix(job, taken), folder, out, means, parts)
+        if depot is not None:
+            depot.clear()
+        return build_export(follow_prefix(job, taken), folder, out, means, parts, depot)
     except KeyboardInterrupt:
         raise Interrupted(*_explain_interruption(parts)) from None
 
@@ -92,29 +103,36 @@ def _explain_interruption(parts: PartsFolder | None) -> tuple[str, str]:
 
 
 def _write_spilled(
-    job: ExportJob, folder: Path, out: str, means: OrderedMeans, parts: PartsFolder | None
+    job: ExportJob,
+    folder: Path,
+    out: str,
+    means: OrderedMeans,
+    parts: PartsFolder | None,
+    depot: ShardDepot | None,
 ) -> ExportSummary:
     """Write documents by way of a spill: in another order than that of the corpus, or by workers on other machines."""
     spill = make_spill(job, folder) if parts is None else parts.make_spill(job)
-    written = passes.write_spilled(make_spilled(job, spill, means), folder, means.start, means.workers)
+    written = passes.write_spilled(make_spilled(job, spill, means), folder, means.start, means.workers, depot)
     return _finish_export(job, written, written.counts, written.files, out)
 
 
 def _write_tokens(
-    job: ExportJob, spelling: TokenSpelling, folder: Path, out: str, means: OrderedMeans
+    job: ExportJob, spelling: TokenSpelling, folder: Path, out: str, means: OrderedMeans, depot: ShardDepot | None
 ) -> ExportSummary:
     """Write token files, in the order of the corpus or in another one."""
     if not job.placed.moves:
-        return _write_streamed(job, folder, out, means)
-    writer, counts = ordered_tokens.write_ordered_tokens(job, spelling, folder, means)
+        return _write_streamed(job, folder, out, means, depot)
+    writer, counts = ordered_tokens.write_ordered_tokens(job, spelling, folder, means, depot)
     files = writer.finish()
     ordered_tokens.write_token_order(writer)
     return _finish_export(job, writer, counts, files, out)
 
 
-def _write_streamed(job: ExportJob, folder: Path, out: str, means: OrderedMeans) -> ExportSummary:
+def _write_streamed(
+    job: ExportJob, folder: Path, out: str, means: OrderedMeans, depot: ShardDepot | None
+) -> ExportSummary:
     """Write documents in the order of the corpus."""
-    writer = options.open_writer(job, folder)
+    writer = options.open_writer(job, folder, depot)
     try:
         counts = _write_shards(job, writer, means.workers)
         return _finish_export(job, writer, counts, writer.finish(), out)

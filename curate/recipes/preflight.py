@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from curate.errors import CurateError, UsageError
 from curate.exports import dataset_folder
+from curate.exports.stores.names import is_output_url
+from curate.exports.stores.output import open_output
 from curate.recipes.stage_graph import depends_on, folder_of, list_stages_read
 from curate.recipes.yaml_nodes import suggest
 from curate.runtime import console
+from curate.runtime.disk.object_store import ObjectStore, is_store_url
 from curate.runtime.text import shorten
 from curate.stages.decontaminate.evalsets.opening import is_path, sort_names
 from curate.stages.filter.criteria import build_recorded_criteria
@@ -120,18 +123,28 @@ def _check_export(step: "Step", steps: "Sequence[Step]") -> UsageError | None:
     """Return an error where a step verifies an export that neither exists nor is written by a step."""
     folder = folder_of(step)
     verifies = step.verb == "verify" or (step.verb == "decontaminate" and step.is_read_only)
-    if not verifies or folder is None or Path(folder).exists() or any(depends_on(step, other) for other in steps):
+    if not verifies or folder is None or any(depends_on(step, other) for other in steps) or _is_there(folder):
         return None
     exports = [str(folder_of(other)) for other in steps if other.verb == "export"]
     hint = f"the recipe exports to {', '.join(exports)}" if exports else f"put - export: {folder} above it"
     return UsageError(f"there is no export {folder}, and no step writes it", hint)
 
 
+def _is_there(folder: str) -> bool:
+    """Return whether there is something at a path, or at the URL of an export."""
+    return bool(ObjectStore(folder).list(deep=False)) if is_store_url(folder) else Path(folder).exists()
+
+
 def _check_output(step: "Step", records: "StepRecords") -> UsageError | None:
     """Return an error where an export may not overwrite its folder; one that the same step wrote it may."""
-    if step.verb != "export" or records.wrote(step):
+    if step.verb != "export":
         return None
     try:
+        if records.wrote(step):
+            return None
+        if is_output_url(step.values["out"]):
+            open_output(step.values["out"]).check(step.values["overwrite"])
+            return None
         dataset_folder.check_output_folder(Path(step.values["out"]), step.values["overwrite"])
     except UsageError as error:
         return error

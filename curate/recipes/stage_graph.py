@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from curate.runtime.disk.object_store import is_store_url
+
 Problem = tuple[str, str]
 """The position (``line 7``), and what is wrong there."""
 
@@ -91,7 +93,10 @@ def depends_on(step: Step, other: Step) -> bool:
 def folder_of(step: Step) -> str | None:
     """Return the folder or file that a step writes or, where it verifies, reads; None where it names none."""
     name = "verify" if step.verb == "decontaminate" else "out"
-    return PurePath(str(step.values[name])).as_posix() if step.values.get(name) else None
+    named = str(step.values.get(name) or "")
+    if is_store_url(named):
+        return named.rstrip("/")
+    return PurePath(named).as_posix() if named else None
 
 
 def check_sequence(steps: Sequence[Step]) -> list[Problem]:

@@ -18,6 +18,7 @@ from curate.errors import CurateError
 from curate.recipes.stage_graph import Step, folder_of, list_stages_read
 from curate.rundir.run import FORMAT, Run, compute_fingerprint, list_differences
 from curate.runtime.disk import files
+from curate.runtime.disk.object_store import ObjectStore, is_store_url
 
 WHOLE_BYTES = 16_000_000
 """Files up to this size are hashed completely, of larger ones both ends."""
@@ -69,7 +70,7 @@ class StepRecords:
     def wrote(self, step: Step) -> bool:
         """Return whether the folder that a step writes is exactly as the step left it last."""
         note = self._notes.get(make_key(step))
-        return note is not None and (note["left"] or {}).get("out", "") == fingerprint_left(Path(step.values["out"]))
+        return note is not None and (note["left"] or {}).get("out", "") == fingerprint_left(_locate(step.values["out"]))
 
     def same_but_corpus(self, run: Run, step: Step) -> bool:
         """Return whether nothing but the documents has changed for a step."""
@@ -144,7 +145,7 @@ def _identify_corpus(run: Run) -> str | None:
 
 
 def _fingerprint_inputs(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield the parameters that name local files, with a fingerprint of those.
+    """Yield the parameters that name local files, or an export in a store, with a fingerprint of those.
 
     A corpus is left out where the step reads it as a stage.
     """
@@ -161,6 +162,8 @@ def _fingerprint_inputs(step: Step, read: tuple[str, ...]) -> Iterator[tuple[str
         local = [Path(path) for path in paths if "://" not in path and os.path.exists(path)]
         if local:
             yield name, compute_fingerprint([fingerprint_path(path, every_byte) for path in local])
+        elif step.verb == "verify" and name == "out" and is_store_url(value):
+            yield name, fingerprint_left(value)
 
 
 def _fingerprint_outputs(run: Run, step: Step) -> dict[str, str] | None:
@@ -177,12 +180,17 @@ def _fingerprint_outputs(run: Run, step: Step) -> dict[str, str] | None:
     return outputs or None
 
 
-def _list_outputs(run: Run, step: Step) -> dict[str, Path]:
+def _locate(output: str) -> Path | str:
+    """Return the path of an output, or its URL."""
+    return output if is_store_url(output) else Path(output)
+
+
+def _list_outputs(run: Run, step: Step) -> dict[str, Path | str]:
     """Return the files and folders that a step writes next to its table, by the name of the parameter."""
     if step.verb == "report":
         page = Path(step.values.get("out") or run.path / "report.html")
         return {"out": page, "numbers": page.with_suffix(".json")}
-    named = {name: Path(step.values[name]) for name in ("out", "save_cutoffs") if step.values.get(name)}
+    named = {name: _locate(step.values[name]) for name in ("out", "save_cutoffs") if step.values.get(name)}
     return {**named, "cutoffs": run.path / "cutoffs.json"} if step.verb == "bucket" else named
 
 
@@ -204,11 +212,15 @@ def fingerprint_path(path: Path, every_byte: bool = False) -> str:
     return compute_fingerprint(sorted([name, *_hash_content(file, every_byte)] for name, file in _walk(path)))
 
 
-def fingerprint_left(path: Path) -> str:
+def fingerprint_left(path: Path | str) -> str:
     """Return a fingerprint of names and sizes, and of the contents of JSON files; ``missing`` where nothing is there.
 
-    That is enough to notice an output that was removed or replaced.
+    That is enough to notice an output that was removed or replaced. Of what is at a URL it is one of names, sizes and
+    what the store says of each object. Raises StorageError where the store refuses.
     """
+    if isinstance(path, str):
+        found = ObjectStore(path).list()
+        return compute_fingerprint([[name, found[name].size, found[name].tag] for name in sorted(found)] or "missing")
     if not path.exists():
         return "missing"
     rows = [

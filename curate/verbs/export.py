@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @verb_function()
 def export(
-    out: Annotated[str, typer.Argument(help="Folder to write; it must not exist yet.")],
+    out: Annotated[str, typer.Argument(help="Folder or URL (s3://…) to write; it must not exist yet.")],
     run: RunOption = DEFAULT_RUN,
     format: Annotated[
         Literal["hf", "parquet", "jsonl", "tokens"], typer.Option(help="Arrow, Parquet, JSON Lines or token ids.")
@@ -89,6 +89,10 @@ def export(
     others, on any machine with the same file system; once every share is, the same again writes shards. The plain
     command then does what is left, to the same bytes as alone, and removes .OUT.parts.
 
+    OUT may be in an object store (``s3://bucket/dataset``, or another URL of fsspec): its objects are what the files of
+    a local folder are, and ``manifest.json`` comes last. It is built on this machine, so ``part`` and the engine of Ray
+    need a folder.
+
     With ``engine="ray"`` workers in actors of Ray read the files and write the shards, to the same bytes
     (``curate.score``); token formats are written on one machine.
 
@@ -101,6 +105,7 @@ def export(
     from curate.exports.parts import folder as parts_folder
     from curate.exports.parts import share
     from curate.exports.prefixes import choose_prefix
+    from curate.exports.stores import names, output
     from curate.exports.tokens import options
     from curate.exports.tokens.ordered import check_token_buckets
     from curate.exports.write import build_export, check_any_kept
@@ -120,6 +125,10 @@ def export(
         raise UsageError("--private has no effect without --push-to-hub", "--push-to-hub me/name --private")
     hiring = choose_engine(engine, address, workers, cpus_per_worker=cpus_per_worker)
     refuse_with_engine(hiring, part=part, tokenizer=tokenizer)
+    stored = None
+    if names.is_output_url(out):
+        names.check_url_options(part, engine, push_to_hub)
+        stored = output.open_output(out)
     task = None if part is None else parse_part(part)
     if task is not None:
         share.check_part_options(format, push_to_hub)
@@ -133,10 +142,15 @@ def export(
     placed = choose_placements(opened, rejected, by_bucket, no_order, no_buckets)
     means = write.choose_means(memory, workers if hiring is None else None, corpus)
     treatment = leaked_passages.choose_treatment(opened, found, corpus)
-    check_outside(list_local_paths(opened), target, "")
-    dataset_folder.claim_output_folder(target, "export", task)
-    dataset_folder.check_output_folder(target, overwrite)
-    dataset_folder.warn_of_misread_path(target)
+    if stored is not None:
+        names.check_url_outside(list_local_paths(opened), opened.path, out)
+        stored.claim("export")
+        stored.check(overwrite)
+    else:
+        check_outside(list_local_paths(opened), target, "")
+        dataset_folder.claim_output_folder(target, "export", task)
+        dataset_folder.check_output_folder(target, overwrite)
+        dataset_folder.warn_of_misread_path(target)
     if push_to_hub is not None:
         hub.check_hub(push_to_hub)
 
@@ -150,14 +164,14 @@ def export(
             return share.write_share(make_job(choice), target, task, means, overwrite)
     with (
         open_pool(hiring) as pool,
-        dataset_folder.build_folder(target, overwrite) as folder,
+        dataset_folder.build_folder(target, overwrite) if stored is None else stored.build(overwrite) as folder,
         open_choice(opened, found, folder) as choice,
     ):
         job = make_job(choice)
-        parts = parts_folder.find_parts(target, job, overwrite)
+        parts = parts_folder.find_parts(target, job, overwrite) if stored is None else None
         if pool is not None:
             means = replace(means, workers=pool.count, start=pool.start_workers)
-        result = build_export(job, folder, out, means, parts)
+        result = build_export(job, folder, out, means, parts, None if stored is None else stored.depot)
     if parts is not None:
         parts.remove()
     if push_to_hub is None:

@@ -1,6 +1,6 @@
 """``curate verify``: whether an export is complete, and whether a trainer that reads it keeps its order."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -8,10 +8,13 @@ from curate.errors import UsageError
 from curate.exports.verify.summary import Replay, VerifySummary
 from curate.runtime.options import verb_function
 
+if TYPE_CHECKING:
+    from curate.exports.verify.reader import Export
+
 
 @verb_function(workers="loader_workers")
 def verify(
-    out: Annotated[str, typer.Argument(help="Folder that curate export wrote.")],
+    out: Annotated[str, typer.Argument(help="Folder or URL that curate export wrote.")],
     loader: Annotated[
         Literal["all", "dataloader", "streaming", "trainer", "trl", "none"],
         typer.Option(help="Which loaders to replay; none checks the files alone."),
@@ -34,10 +37,12 @@ def verify(
     nothing. What could not be replayed is not verified, and listed. The exit code is 4 where a file is wrong, the order
     is lost under ``settings``, or none of the loaders could be replayed.
 
+    An export in an object store is fetched into a temporary folder first.
+
     Raises UsageError where the folder is no export or a number is out of range, TableError for a damaged manifest.
     """
-    from curate.exports.verify import cached_copy, integrity, reader
-    from curate.exports.verify.replays import explain_missing_replays, replay_cases
+    from curate.exports.stores.fetched import open_locally
+    from curate.exports.verify import reader
 
     counts = (("batch-size", batch_size, 1), ("world-size", world_size, 1), ("loader-workers", loader_workers, 0))
     for name, value, least in counts:
@@ -45,7 +50,25 @@ def verify(
             raise UsageError(f"--{name} must be at least {least}, not {value}", f"leave --{name} out for the default")
     if steps is not None and steps < 1:
         raise UsageError(f"--steps must be at least 1, not {steps}", "leave --steps out to replay everything")
-    export = reader.open_export(out)
+    with open_locally(out) as folder:
+        export = reader.open_export(folder)
+        return _verify_export(out, export, loader, settings, batch_size, world_size, loader_workers, steps)
+
+
+def _verify_export(
+    out: str,
+    export: "Export",
+    loader: str,
+    settings: str,
+    batch_size: int,
+    world_size: int,
+    loader_workers: int,
+    steps: int | None,
+) -> VerifySummary:
+    """Check and replay an export in a folder; ``out`` is what the user calls it."""
+    from curate.exports.verify import cached_copy, integrity
+    from curate.exports.verify.replays import explain_missing_replays, replay_cases
+
     ordered = export.ordered or export.order.exists()
     findings = integrity.check_files(export)
     whole = all(finding.ok for finding in findings)

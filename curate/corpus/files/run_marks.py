@@ -16,6 +16,8 @@ from curate.errors import StorageError
 MARK = ".curate-run.jsonl"
 RUN_FILE = "run.json"
 LEFT_OUT = "a run directory of curate"
+SAME_PROTOCOLS = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs"}
+"""Names of protocols that lead to the same objects as another."""
 
 
 def read_mark(folder: str | os.PathLike[str]) -> set[str]:
@@ -90,6 +92,27 @@ def find_covering(paths: Sequence[str], target: str | os.PathLike[str]) -> str |
         elif glob.has_magic(local) and "://" not in local and _may_match(os.path.abspath(local), whole):
             return path
     return None
+
+
+def find_covering_url(paths: Sequence[str], url: str) -> str | None:
+    """Return the first path of a corpus that is a URL, and in whose folder or under whose pattern another one is."""
+    whole = _split_url(url)
+    for path in paths:
+        if "://" not in path:
+            continue
+        parts = _split_url(path)
+        if glob.has_magic(path):
+            if _may_match(os.sep.join(parts), os.sep.join(whole)):
+                return path
+        elif whole[: len(parts)] == parts:
+            return path
+    return None
+
+
+def _split_url(url: str) -> list[str]:
+    """Return what a URL consists of, the same for the names that one protocol has."""
+    protocol, _, path = url.partition("://")
+    return [SAME_PROTOCOLS.get(protocol.lower(), protocol.lower()), *path.rstrip("/").split("/")]
 
 
 def _may_match(pattern: str, path: str) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.corpus.values.schema_widening import SchemaShape, fit_table
+from curate.exports.formats.depot import ShardDepot
 from curate.exports.formats.features import build_schema, export_table, restore_table
 from curate.exports.formats.json_types import Finding, inspect_table, plan_lines
 from curate.exports.formats.lines import respell_line, spell_lines, view_lines
@@ -64,6 +65,8 @@ class _BegunShard:
     schema: pa.Schema
     stored: pa.Schema
     rows: int = 0
+    written: "WrittenShard | None" = None
+    """What it is under its first name, once a depot has it."""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,8 @@ class ShardWriter:
     rows: int = 0
     buckets: dict[str, str] = field(default_factory=dict)
     """Empty: these shards are not in folders of buckets."""
+    depot: ShardDepot | None = None
+    """Takes complete shards; None leaves them in the folder."""
     _format: TableFormat = field(init=False)
     _pending: list[pa.Table] = field(default_factory=list)
     _pending_bytes: int = 0
@@ -180,6 +185,14 @@ class ShardWriter:
         if self._open is not None:
             self._open.close()
             self._open = None
+            self._send(self._begun[-1])
+
+    def _send(self, shard: _BegunShard) -> None:
+        """Give a complete shard to the depot, where there is one."""
+        if self.depot is not None:
+            name = shard.path.relative_to(self.folder).as_posix()
+            shard.written = describe_file(self.folder, name, shard.rows)
+            self.depot.put(name)
 
     def finish(self) -> list[WrittenShard]:
         """Write what is left, bring all shards under one schema, and give them their final names."""
@@ -188,7 +201,7 @@ class ShardWriter:
         if self._format.writes_lines:
             texts = plan_lines(self.shape, self.misread).texts
             for shard in self._begun if texts else ():
-                rewrite_file(shard.path, lambda old, new: respell_lines(old, new, texts))
+                self._rewrite(shard, lambda old, new: respell_lines(old, new, texts))
         else:
             self._widen_shards()
         return [self._name(number, shard) for number, shard in enumerate(self._begun)]
@@ -210,19 +223,32 @@ class ShardWriter:
             finally:
                 wide.close()
 
+        self._rewrite(shard, rewrite)
+
+    def _rewrite(self, shard: _BegunShard, rewrite: Callable[[Path, Path], None]) -> None:
+        """Replace a finished shard by what ``rewrite`` makes of it (``rewrite_file``)."""
+        if self.depot is not None and shard.written is not None:
+            self.depot.fetch(shard.written.path)
         rewrite_file(shard.path, rewrite)
+        self._send(shard)
 
     def _name(self, number: int, shard: _BegunShard) -> WrittenShard:
         name = self._format.pattern.format(number, len(self._begun))
+        if self.depot is not None and shard.written is not None:
+            self.depot.rename(shard.written.path, name)
+            described: WrittenShard = replace(shard.written, path=name)
+            return described
         os.replace(shard.path, self.folder / name)
         return describe_file(self.folder, name, shard.rows)
 
     def abandon(self) -> None:
         """Close what is open, when something else has failed."""
         try:
-            self._close()
+            if self._open is not None:
+                self._open.close()
         except (OSError, pa.ArrowException):
-            self._open = None
+            pass
+        self._open = None
 
 
 def join_pieces(pieces: Sequence[pa.Table], schema: pa.Schema, stored: pa.Schema) -> pa.Table:

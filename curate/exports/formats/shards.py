@@ -158,6 +158,8 @@ class TableFormat:
     """Yields the tables of a shard, a bounded number of rows at a time: all columns (None), or those that are named.
 
     Raises ValueError (of which ``pa.ArrowInvalid`` is one) or OSError where the file is no shard of this format."""
+    builder: str
+    """What ``datasets`` calls its reader of such files."""
     loads_from_disk: bool = False
     """``datasets.load_from_disk`` loads the folder too, by the state files that are written next to the shards."""
     guesses_types: bool = False
@@ -199,6 +201,7 @@ TABLE_FORMATS = {
         "train/data-{:05d}-of-{:05d}.arrow",
         ArrowShard,
         read_arrow,
+        "arrow",
         loads_from_disk=True,
         measure_head=lambda schema: len(schema.serialize()),
     ),
@@ -206,11 +209,12 @@ TABLE_FORMATS = {
         "data/train-{:05d}-of-{:05d}.parquet",
         ParquetShard,
         read_parquet,
+        "parquet",
         measure_head=lambda _: len(b"PAR1"),
         leaves_room=True,
     ),
     "jsonl": TableFormat(
-        "data/train-{:05d}-of-{:05d}.jsonl", LinesShard, read_lines, guesses_types=True, writes_lines=True
+        "data/train-{:05d}-of-{:05d}.jsonl", LinesShard, read_lines, "json", guesses_types=True, writes_lines=True
     ),
 }
 """The formats that ``ShardWriter`` writes; ``hf`` has the layout of ``DatasetDict.save_to_disk``."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import TableError
 from curate.exports.counts import ExportCounts, check_counts
+from curate.exports.formats.depot import ShardDepot
 from curate.exports.formats.json_types import Finding
 from curate.exports.formats.shard_writer import WrittenShard
 from curate.exports.job import ExportJob
@@ -113,11 +114,14 @@ def start_steps(export: SpilledExport, start: StartWorkers, workers: int) -> Ite
         yield Steps(work, workers)
 
 
-def write_spilled(export: SpilledExport, folder: Path, start: StartWorkers, workers: int) -> SpilledShards:
+def write_spilled(
+    export: SpilledExport, folder: Path, start: StartWorkers, workers: int, depot: ShardDepot | None = None
+) -> SpilledShards:
     """Write all shards of an export, and what goes with them, into an empty folder.
 
-    Only a spill that lasts stays. Raises CorpusError or TableError where the corpus or a table of the run has changed,
-    NameTakenError where a column of the corpus has the name of one that is added.
+    Only a spill that lasts stays; ``depot`` takes the shards, one after the other. Raises CorpusError or TableError
+    where the corpus or a table of the run has changed, NameTakenError where a column of the corpus has the name of one
+    that is added.
     """
     with start_steps(export, start, workers) as steps:
         with console.progress("exporting", export.job.corpus.size) as progress:
@@ -127,6 +131,8 @@ def write_spilled(export: SpilledExport, folder: Path, start: StartWorkers, work
         assert items is not None
         for written in write_shards(export, items, steps):
             export.spill.move_shard(written.path, folder)
+            if depot is not None:
+                depot.put(written.path)
             output.files.append(written)
     output.rows = sum(file.rows for file in output.files)
     export.finish(output)

@@ -5,6 +5,7 @@ from pathlib import Path
 from curate.corpus import Corpus
 from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import UsageError
+from curate.exports.formats.depot import ShardDepot
 from curate.exports.formats.shard_writer import ShardWriter
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportJob, TokenSpelling
@@ -44,15 +45,17 @@ def open_spelling(corpus: Corpus, tokenizer: str | None, layout: str, append: st
     return TokenSpelling(load_tokenizer(tokenizer), layout, append)
 
 
-def open_writer(job: ExportJob, folder: Path) -> ShardWriter | TokenWriter:
+def open_writer(job: ExportJob, folder: Path, depot: ShardDepot | None = None) -> ShardWriter | TokenWriter:
     """Return a writer for the tables of a job: of text, or with a tokenizer of ids."""
     shape = SchemaShape(last=tuple(job.names.values()))
     if job.spelling is None:
-        return ShardWriter(folder, job.format, job.shard_bytes, shape)
-    return open_token_writer(job, job.spelling, folder, shape)
+        return ShardWriter(folder, job.format, job.shard_bytes, shape, depot=depot)
+    return open_token_writer(job, job.spelling, folder, shape, depot)
 
 
-def open_token_writer(job: ExportJob, spelling: TokenSpelling, folder: Path, shape: SchemaShape) -> TokenWriter:
+def open_token_writer(
+    job: ExportJob, spelling: TokenSpelling, folder: Path, shape: SchemaShape, depot: ShardDepot | None = None
+) -> TokenWriter:
     """Return a writer of ids for the tables of a job."""
     key = (job.names["file"], job.names["row"])
     return TokenWriter(
@@ -64,4 +67,5 @@ def open_token_writer(job: ExportJob, spelling: TokenSpelling, folder: Path, sha
         key,
         job.shard_bytes,
         shape,
+        depot=depot,
     )

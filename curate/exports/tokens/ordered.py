@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import UsageError
 from curate.exports.counts import ExportCounts
+from curate.exports.formats.depot import ShardDepot
 from curate.exports.formats.features import restore_table
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import ExportJob, TokenSpelling
@@ -37,7 +38,7 @@ def check_token_buckets(format: str, by_bucket: bool) -> None:
 
 
 def write_ordered_tokens(
-    job: ExportJob, spelling: TokenSpelling, folder: Path, means: OrderedMeans
+    job: ExportJob, spelling: TokenSpelling, folder: Path, means: OrderedMeans, depot: ShardDepot | None = None
 ) -> tuple[TokenWriter, ExportCounts]:
     """Write the token files of a job in order; the caller finishes the writer.
 
@@ -46,7 +47,7 @@ def write_ordered_tokens(
     texts = folder / ".texts"
     texts.mkdir()
     texts_in_order = write.write_ordered_shards(replace(job, format="parquet", spelling=None), texts, means)
-    writer = options.open_token_writer(job, spelling, folder, SchemaShape(last=tuple(job.names.values())))
+    writer = options.open_token_writer(job, spelling, folder, SchemaShape(last=tuple(job.names.values())), depot)
     try:
         schema = texts_in_order.shape.schema()
         columns = list(dict.fromkeys([_find_column(job, schema), *writer.key]))

@@ -9,7 +9,7 @@ Memory is bounded by ``BATCH_CHARACTERS`` of text, or the longest document, and 
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from curate.corpus.values.schema_widening import SchemaShape
 from curate.errors import TableError, UsageError
+from curate.exports.formats.depot import ShardDepot
 from curate.exports.formats.json_types import Finding
 from curate.exports.formats.shard_writer import WrittenShard, describe_file
 from curate.exports.tokens.formats import HEADER_BYTES, LAYOUTS, TokenShard, choose_dtype, index_of
@@ -70,6 +71,10 @@ class TokenWriter:
     """Ids written, with what was appended."""
     counts: list[int] = field(default_factory=list)
     """Documents of each shard."""
+    depot: ShardDepot | None = None
+    """Takes complete files; None leaves them in the folder."""
+    _sent: list[list[WrittenShard]] = field(default_factory=list)
+    """The two files of each shard that the depot has, under their first names."""
     _open: TokenShard | None = None
     _documents: pq.ParquetWriter | None = None
     """Of ``documents.parquet``."""
@@ -140,7 +145,15 @@ class TokenWriter:
     def _close(self) -> None:
         if self._open is not None:
             self._open.close()
-            self._open = None
+            path, self._open = self._open.path, None
+            if self.depot is not None:
+                self._sent.append([describe_file(self.folder, name, self.counts[-1]) for name in self._pair(path)])
+                for file in self._sent[-1]:
+                    self.depot.put(file.path)
+
+    def _pair(self, path: Path) -> list[str]:
+        """Return the names of a file of ids and of its index below the folder."""
+        return [each.relative_to(self.folder).as_posix() for each in (path, index_of(path))]
 
     def finish(self) -> list[WrittenShard]:
         """Give the files their final names and return them. Raises TableError where ids were lost on the way."""
@@ -149,19 +162,19 @@ class TokenWriter:
             self._documents.close()
             self._documents = None
         named = [file for number, rows in enumerate(self.counts) for file in self._name(number, rows)]
-        _check_sum(self)
+        _check_sum(self, sum(file.bytes for file in named[::2]))
         return [*named, describe_file(self.folder, DOCUMENTS_NAME, self.rows)]
 
     def _name(self, number: int, rows: int) -> list[WrittenShard]:
         pattern = LAYOUTS[self.layout]
-        old, name = self.folder / pattern.format(number, 0), pattern.format(number, len(self.counts))
-        new, index = self.folder / name, index_of(self.folder / name)
-        os.replace(old, new)
-        os.replace(index_of(old), index)
-        return [
-            describe_file(self.folder, name, rows),
-            describe_file(self.folder, index.relative_to(self.folder).as_posix(), rows),
-        ]
+        names = self._pair(self.folder / pattern.format(number, len(self.counts)))
+        if self.depot is not None:
+            for file, name in zip(self._sent[number], names, strict=True):
+                self.depot.rename(file.path, name)
+            return [replace(file, path=name) for file, name in zip(self._sent[number], names, strict=True)]
+        for old, name in zip(self._pair(self.folder / pattern.format(number, 0)), names, strict=True):
+            os.replace(self.folder / old, self.folder / name)
+        return [describe_file(self.folder, name, rows) for name in names]
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest says about the tokens."""
@@ -188,12 +201,13 @@ class TokenWriter:
             self._documents = None
 
 
-def _check_sum(writer: TokenWriter) -> None:
-    """Raise TableError unless the files have as many ids as were counted, and each document is in one of them."""
-    pattern, width = LAYOUTS[writer.layout], np.dtype(writer.dtype).itemsize
-    paths = [writer.folder / pattern.format(number, len(writer.counts)) for number in range(len(writer.counts))]
-    header = HEADER_BYTES if writer.layout == "numpy" else 0
-    num_ids = sum((path.stat().st_size - header) // width for path in paths)
+def _check_sum(writer: TokenWriter, num_bytes: int) -> None:
+    """Raise TableError unless the files have as many ids as were counted, and each document is in one of them.
+
+    ``num_bytes`` is the size of all files of ids.
+    """
+    header = HEADER_BYTES * len(writer.counts) if writer.layout == "numpy" else 0
+    num_ids = (num_bytes - header) // np.dtype(writer.dtype).itemsize
     if num_ids != writer.tokens or sum(writer.counts) != writer.rows:
         message = f"{writer.tokens:,} ids of {writer.rows:,} documents were made, the files have {num_ids:,}"
         raise TableError(message, "curate export it again; if it persists, check the disk")

@@ -9,6 +9,7 @@ import pyarrow as pa
 import xxhash
 
 from curate.errors import UsageError
+from curate.exports.stores.fetched import open_locally
 from curate.exports.verify import reader
 from curate.exports.verify.loaders import LoaderCase, count_trl
 from curate.exports.verify.order_check import UNKNOWN, OrderProgress, Positions, follow_order
@@ -129,7 +130,7 @@ def replay(
     """Compare what your loader yields with the order of an export, and return how far it kept the order.
 
     Args:
-        out: the folder of an ordered export.
+        out: the folder or the URL of an ordered export.
         batches: what the loader yields: mappings of columns (lists or tensors), lists of rows, or single rows.
         key: how a batch says which documents it has: a column of positions (integers) or of texts, or a function from a
             batch to one of these. None reads the columns ``curate_file`` and ``curate_row``.
@@ -138,11 +139,12 @@ def replay(
 
     Raises TableError where the export has no order, UsageError where a batch does not say which documents it has.
     """
-    export = reader.open_export(out)
-    order = reader.read_sequence(export)
-    finder = _PositionFinder(export, order, key)
-    positions = (finder.find(batch) for batch in batches)
-    progress = follow_order(_join_ranks(positions, world_size), len(order), most=steps)
+    with open_locally(out) as folder:
+        export = reader.open_export(folder)
+        order = reader.read_sequence(export)
+        finder = _PositionFinder(export, order, key)
+        positions = (finder.find(batch) for batch in batches)
+        progress = follow_order(_join_ranks(positions, world_size), len(order), most=steps)
     return _make_replay("yours", "any", "", progress, order, len(order), None)
 
 

@@ -8,6 +8,7 @@ their protocols). ``check_conditional`` tries whether a store keeps to it.
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ LOCAL_PROTOCOLS = ("file", "local")
 TAGS = ("ETag", "etag", "generation", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "created")
 """What stores say of an object that changes when it is written again, the surest first."""
 CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else the driver of the store reads"
+COPIED_BYTES = 1 << 22
+"""What is read at once of an object that the store cannot copy."""
 AGAIN = "run the same command again; complete parts are kept"
 
 
@@ -154,6 +157,19 @@ class ObjectStore:
         """Write an object to a file. Raises FileNotFoundError where there is none."""
         with self._naming(name):
             self._filesystem.get_file(self.locate(name), os.fspath(path))
+
+    def copy(self, name: str, other: "ObjectStore", target: str) -> None:
+        """Write a copy of an object to another folder of the same store, where it can by the store alone.
+
+        Raises FileNotFoundError where there is no such object.
+        """
+        with self._naming(name):
+            source, copied = self.locate(name), other.locate(target)
+            try:
+                self._filesystem.cp_file(source, copied)
+            except NotImplementedError:
+                with self._filesystem.open(source, "rb") as read, self._filesystem.open(copied, "wb") as written:
+                    shutil.copyfileobj(read, written, COPIED_BYTES)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects; those that are not there any more are passed over."""
