@@ -114,7 +114,7 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
     assert record is not None
     check_hits(run, record)
     _check_source(run, record, identity, f"the hits in {run.hits} are", hint)
-    notes = [_read_note(path, record["fingerprint"], "made_from", hint) for path in parts]
+    notes = (_read_note(run, path, record["fingerprint"], "made_from", hint) for path in parts)
     covered, read = sum(map(count_documents, notes)), record["counts"]["read"]
     if covered != read:
         raise TableError(f"the hits in {run.hits} cover {covered:,} documents of {read:,}", hint)
@@ -146,7 +146,7 @@ def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
     if record is None or not run.duplicates.exists() or not record.get("complete", True):
         raise TableError(f"the last curate dedup in {run.path} did not finish", hint)
     _check_source(run, record, identity, f"{run.duplicates} is", hint)
-    _read_note(run.duplicates, record["fingerprint"], "fingerprint", hint)
+    _read_note(run, run.duplicates, record["fingerprint"], "fingerprint", hint)
     run.check_manifest(run.duplicates.name, record, mending.spell_dedup_command(run, record))
     hits = run.stage("decontaminate") or {}
     if "hits" in record["made_from"] and record["made_from"]["hits"] != hits.get("fingerprint"):
@@ -169,10 +169,10 @@ def _check_source(run: Run, record: Mapping[str, Any], identity: str | None, sub
         raise TableError(f"{subject} of {record['counts']['read']:,} documents, but {read:,} were scored", hint)
 
 
-def _read_note(path: Path, fingerprint: str, key: str, hint: str) -> dict[str, Any]:
+def _read_note(run: Run, path: Path, fingerprint: str, key: str, hint: str) -> dict[str, Any]:
     """Return the metadata of a file of a table. Raises TableError where its fingerprint is not that of the record."""
     try:
-        note = parquet.read_metadata(path)
+        note = run.read_note(path)
     except TableError as error:
         raise TableError(error.message, hint) from error
     if note.get(key) != fingerprint:
