@@ -20,7 +20,6 @@ from curate.errors import CorpusError, TableError
 from curate.exports import leaked_passages
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
-from curate.rundir import parquet
 from curate.rundir.run import Run, fingerprint_of_parts, note_changed_file
 from curate.runtime.text import command
 

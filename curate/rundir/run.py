@@ -152,12 +152,20 @@ class Run:
             return False
         return not known.damage and known.is_unchanged()
 
+    def list_filled_parts(self, folder: Path) -> list[Path]:
+        """Return the parts of a table without those that are known to have no rows; one stays, for its columns.
+
+        Where this process has not compared the table with its manifest, all parts are returned.
+        """
+        paths, known = parquet.list_parts(folder), self._find_compared(folder)
+        return paths if known is None else [path for path in paths if not known.is_empty(path)] or paths[:1]
+
     def list_known_notes(self, folder: Path) -> dict[Path, dict[str, Any]]:
         """Return the metadata of those parts of a table that this process has found sound, in the order of the corpus.
 
         None is opened, and none needs to be read again to know that it is sound.
         """
-        known = self.compared.get(folder.relative_to(self.path).as_posix())
+        known = self._find_compared(folder)
         notes = {path: known.find_note(path) for path in parquet.list_parts(folder)} if known is not None else {}
         return {path: note for path, note in notes.items() if note is not None}
 
@@ -167,9 +175,13 @@ class Run:
         From the manifest of its table where this process has compared the part with that, else from the part itself.
         Raises what ``parquet.read_metadata`` raises.
         """
-        known = self.compared.get(path.parent.relative_to(self.path).as_posix())
+        known = self._find_compared(path.parent)
         note = None if known is None else known.find_note(path)
         return parquet.read_metadata(path) if note is None else note
+
+    def _find_compared(self, folder: Path) -> manifests.CheckedTable | None:
+        """Return what was found where this process compared the table in a folder with its manifest."""
+        return self.compared.get(folder.relative_to(self.path).as_posix())
 
     def check_there(self, table: str, record: Mapping[str, Any] | None, mend: Callable[[Self, Any], str]) -> None:
         """Raise DamageError, with what ``mend`` spells, where the one file of a finished table cannot be opened."""

@@ -151,11 +151,18 @@ class CheckedTable:
 
     def find_note(self, path: Path) -> dict[str, Any] | None:
         """Return the metadata of a part; None where it is not the file that was found sound, or nothing is known."""
-        known = self.states.get(path.name) if self.notes is not None and path.parent == self.folder else None
-        if known is None or known != find_state(path):
+        if self.notes is None or not self.is_sound(path):
             return None
-        assert self.notes is not None
         return self.notes.get(self.numbers[path.name])
+
+    def is_sound(self, path: Path) -> bool:
+        """Return whether a part is the file that was found sound."""
+        known = self.states.get(path.name)
+        return known is not None and path.parent == self.folder and known == find_state(path)
+
+    def is_empty(self, path: Path) -> bool:
+        """Return whether a part is known to have no rows."""
+        return self.is_sound(path) and self.entries[path.name]["rows"] == 0
 
     def find_same(self, name: str, size: int, digest: str) -> tuple[dict[str, Any], Mapping[str, Any]] | None:
         """Return the entry and the metadata of a part if it has the same bytes now; None where they are not known."""

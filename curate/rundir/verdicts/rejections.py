@@ -258,6 +258,11 @@ def _check_keepers_are_scored(run: Run, record: Mapping[str, Any], hint: str) ->
         raise TableError(message, hint)
 
 
+def hits_source(run: Run) -> str:
+    """Return the SQL that reads the hits of a run, which has parts of them; those known to be empty are left out."""
+    return sql.parts_source(run.list_filled_parts(run.hits), mixed=False)
+
+
 def _hits_query(run: Run, rejections: Rejections) -> str:
     """Return SQL of one row for each document with a leak, or with a variant that is dropped.
 
@@ -269,7 +274,7 @@ def _hits_query(run: Run, rejections: Rejections) -> str:
     if rejections.hits is None or not parquet.list_parts(run.hits):
         nothing = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("dropped", "varied", "eval_sets"))
         return f"SELECT {_NO_KEY}, {nothing} WHERE false"
-    leaks = f"FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' OR verdict = 'contaminated'"
+    leaks = f"FROM {hits_source(run)} WHERE action = 'drop' OR verdict = 'contaminated'"
     return f"SELECT file, row, {dropped}, {leaked} {leaks} GROUP BY file, row"
 
 

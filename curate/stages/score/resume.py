@@ -453,7 +453,9 @@ def _arrange(scores: ResumableScores) -> None:
     for folder in (run.scores, run.aside):
         sweep_leftovers(folder)
     discard_damaged_scores(run, record)
-    parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"], run.read_note)]
+    parts = [
+        part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"], run.read_note)
+    ]
     arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores, scores.reread)
     has_changed = scores.fingerprint_corpus() != record["made_from"]["corpus"]
     if has_changed:
