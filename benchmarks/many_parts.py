@@ -51,7 +51,8 @@ def list_commands(corpus: Path, run: Path) -> dict[str, list[str]]:
 
 def measure_side(words: Sequence[str], tree: Path) -> float:
     """Return the CPU seconds of a command by the code of a checkout."""
-    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}  # not the code in the working directory
+    env |= {"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
     return measure_command([sys.executable, "-m", "curate", *words], env, allowed=(0, 3)).cpu_seconds
 
 
