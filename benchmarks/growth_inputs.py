@@ -86,6 +86,7 @@ def write_scored(folder: Path, count: int) -> None:
     """Write a corpus of lines of a few bytes below ``folder``, and the run that scoring it would have left there."""
     from curate.corpus import open_corpus
     from curate.rundir import parquet
+    from curate.rundir.guards.manifests import KEY
     from curate.rundir.run import compute_fingerprint, open_run
 
     write_corpus(folder / "corpus", (f"document {number}" for number in range(count)), count)
@@ -103,8 +104,10 @@ def write_scored(folder: Path, count: int) -> None:
         parquet.write_part(run.carried / "domain" / name, carried, {"made_from": corpus, "slice": mark})
         for column in ("tokens", "bytes"):
             counts[column] += int(table.column(column).to_numpy().sum())
-    run.save("carried", {"columns": {"domain": {"made_from": corpus, "type": "string", "values": DOMAINS}}})
+    domain = {"made_from": corpus, "type": "string", "values": DOMAINS, KEY: run.record_manifest("carried/domain")}
+    run.save("carried", {"columns": {"domain": domain}})
     record = {"complete": True, "made_from": made_from, "fingerprint": identity, "corpus": opened.spec()}
+    record |= {KEY: run.record_manifest("scores")}
     run.save("score", {**record, "counts": {"read": count, "ok": count, **counts}, "summary": {}})
 
 

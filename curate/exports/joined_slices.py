@@ -20,7 +20,6 @@ from curate.errors import CorpusError, TableError
 from curate.exports import leaked_passages
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
-from curate.rundir import parquet
 from curate.rundir.run import Run, fingerprint_of_parts, note_changed_file
 from curate.runtime.text import command
 
@@ -39,7 +38,7 @@ class JoinedSlice:
 
 def read_marks(path: Path, run: Run) -> list[SliceMark]:
     """Return the slices that a part of the scores covers. Raises TableError where the part belongs to other scores."""
-    note = parquet.read_metadata(path)
+    note = run.read_note(path)
     if note.get("made_from") != fingerprint_of_parts(run.finished_scores()):
         raise TableError(f"{path} belongs to other scores", command("score CORPUS --restart", run.path))
     return list_slices(note)

@@ -16,7 +16,7 @@ from curate.corpus.values.arrow_types import is_binary
 from curate.errors import TableError, UsageError
 from curate.rundir import parquet, sql
 from curate.rundir.run import Run
-from curate.rundir.verdicts.rejections import Rejections
+from curate.rundir.verdicts.rejections import Rejections, hits_source
 
 COLUMNS = ["file", "row", "turn", "eval_set", "verdict", "action", "start", "end"]
 ACTIONS = {"drop": "drop", "mark": "mark", "cut-span": "cut", "cut": "cut"}
@@ -55,7 +55,7 @@ def choose_treatment(run: Run, rejections: Rejections, corpus: Corpus) -> LeakTr
 def _find_actions(run: Run) -> set[str]:
     """Return the actions in the hits."""
     parts = parquet.list_parts(run.hits)
-    query = f"SELECT DISTINCT action FROM {sql.parquet_source(run.hits)}" if parts else "SELECT 'none'"
+    query = f"SELECT DISTINCT action FROM {hits_source(run)}" if parts else "SELECT 'none'"
     return {str(action) for (action,) in sql.ask(query)}
 
 

@@ -350,5 +350,5 @@ def read_text(run: Run, corpus: Corpus, file: str, row: int, digest: int) -> str
 
 def _marks_before(run: Run, file: str, number: int, row: int) -> list[SliceMark]:
     """Return the slices of a file that end at or before a row; ``number`` is that of the file in the corpus."""
-    parts = find_file_parts(run.scores, file, number)
+    parts = find_file_parts(run, file, number)
     return list(itertools.takewhile(lambda mark: mark.next_row <= row, (part.mark for part in parts)))

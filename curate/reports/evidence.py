@@ -7,7 +7,7 @@ from typing import Any
 from curate.rundir import parquet, sql
 from curate.rundir.run import Run
 from curate.rundir.verdicts.reasons import duplicate_reason
-from curate.rundir.verdicts.rejections import Rejections
+from curate.rundir.verdicts.rejections import Rejections, hits_source
 from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_whole_percent
 from curate.runtime.text import count_fitting, fold_whitespace, wrap_parts
@@ -142,7 +142,7 @@ def read_evidence(run: Run, rejections: Rejections, file: str, row: int) -> Docu
 def _read_hits(run: Run, file: str, row: int) -> tuple[tuple[dict[str, Any], ...], int]:
     if not parquet.list_parts(run.hits):
         return (), 0
-    here = f"FROM {sql.parquet_source(run.hits)} WHERE file = ? AND row = ?"
+    here = f"FROM {hits_source(run)} WHERE file = ? AND row = ?"
     order = "ORDER BY verdict = 'review', verdict, bits DESC, eval_set, eval_id, start"  # contaminated, variant, review
     rows = sql.ask_dicts(f"SELECT *, count(*) OVER () AS many {here} {order} LIMIT {HITS}", [file, row])
     many = rows[0]["many"] if rows else 0

@@ -14,7 +14,7 @@ from curate.rundir.run import Run, hint_changed_corpus, spell_first_score_comman
 from curate.rundir.verdicts import overlaps, reasons
 from curate.rundir.verdicts import rejections as rundir_rejections
 from curate.rundir.verdicts import tally as rundir_tally
-from curate.rundir.verdicts.rejections import Rejections
+from curate.rundir.verdicts.rejections import Rejections, hits_source
 from curate.runtime.console import WIDTH, format_count
 from curate.runtime.numbers import format_share
 from curate.runtime.text import command, count_columns, fold_whitespace, pad_columns, shorten, wrap_parts
@@ -251,7 +251,7 @@ def count_aside(run: Run, record: Mapping[str, Any]) -> Aside:
         return Aside(review, shown, variants=variants)
     key = "count(DISTINCT (file, row)) FILTER (action = '{0}'), count(*) FILTER (action = '{0}')"
     gone = "bool_or(action = 'drop') OVER (PARTITION BY file, row)"
-    hits = f"SELECT file, row, action FROM {sql.parquet_source(run.hits)} QUALIFY NOT {gone}"
+    hits = f"SELECT file, row, action FROM {hits_source(run)} QUALIFY NOT {gone}"
     query = f"SELECT {key.format('mark')}, {key.format('cut')} FROM ({hits})"
     marked, _, cut, passages = sql.ask(query)[0]
     return Aside(review, shown, marked, cut, passages, variants)

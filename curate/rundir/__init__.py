@@ -6,6 +6,7 @@ scores_view     scores with hits and duplicates     decision_table   what ``filt
 aligned_parts   parts of several tables, row by row document_columns columns of the documents next to their scores
 quantiles       exact quantiles, bounded memory     document_blocks  documents as NumPy columns, held where they fit
 quantile_samples  the same by a sample and one pass
+packed_notes    the metadata of parts, in a manifest
 manifests       what each file of a table holds  mending         the command that makes a table again
 placements      the tables of ``bucket``, ``order`` signals          columns computed from a text
 claims          which verb has which tables at present

@@ -121,7 +121,7 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
     known: dict[str, Any] = {}
     empty = []
     parts = [path.name for path in parquet.list_parts(run.scores)]
-    known_parts = set(parts)
+    known_parts, before = set(parts), (run.stage("carried") or {}).get("columns", {})
     for name in names:
         sweep_leftovers(locate_column(run, name))
         for path in parquet.list_parts(locate_column(run, name)):
@@ -130,13 +130,19 @@ def complete_carried(run: Run, names: Sequence[str], made_from: str, optional: C
         paths = [locate_column(run, name) / part for part in parts]
         if not all(path.exists() for path in paths):
             continue  # scoring began without this column
+        folder = locate_column(run, name)
+        table = f"{folder.parent.name}/{folder.name}"
+        if before.get(name, {}).get("made_from") == made_from and run.is_as_recorded(table, before[name]):
+            known[name] = before[name]
+            if not known[name]["values"]:
+                empty.append(name)
+            continue
         kind = _unify(name, paths)
         num_values = _count_values(paths, kind)
         if not num_values:
             empty.append(name)
         if num_values or name not in optional:
-            folder = locate_column(run, name)
-            manifest = run.record_manifest(f"{folder.parent.name}/{folder.name}")
+            manifest = run.record_manifest(table)
             column = {"made_from": made_from, "type": kinds.name_kind(kind), "values": num_values}
             known[name] = {**column, manifests.KEY: manifest}
     run.amend("carried", lambda before: _add_columns(before or {}, known))
@@ -283,7 +289,7 @@ def _read(run: Run, corpus: Corpus, names: tuple[str, ...], made_from: str) -> N
     slices, scored = corpus.slices(columns=tuple(map(find_path, names))), ScoredTexts(run)
     with console.progress("carrying", corpus.size) as progress:
         for path in parquet.list_parts(run.scores):
-            note = parquet.read_metadata(path)
+            note = run.read_note(path)
             marks = list_slices(note)
             documents = next(gather_along(slices, [marks]), None)
             if documents is None or documents.marks != tuple(marks):

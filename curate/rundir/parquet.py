@@ -64,9 +64,12 @@ def dump_note(metadata: Mapping[str, Any]) -> bytes:
     return note if len(note) < LONG_NOTE else _COMPRESSED + base64.b85encode(zlib.compress(note, 9))
 
 
-def load_note(schema: pa.Schema) -> dict[str, Any]:
-    """Return the metadata of a part by the schema that was read from it; empty where that is no JSON object."""
-    note = (schema.metadata or {})[_META]
+def load_note(read: pa.Schema | pq.FileMetaData) -> dict[str, Any]:
+    """Return the metadata of a part by the schema, or the footer, that was read from it.
+
+    Empty where that is no JSON object. Raises KeyError where curate did not write it.
+    """
+    note = (read.metadata or {})[_META]
     if note.startswith(_COMPRESSED):
         note = zlib.decompress(base64.b85decode(note.removeprefix(_COMPRESSED)))
     value = json.loads(note)

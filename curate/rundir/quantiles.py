@@ -44,6 +44,8 @@ __all__ = [
 
 KEPT = 1 << 20
 """Numbers that are kept at a time; more would be slower, since they are sorted."""
+KEPT_OF_BRACKETS = 8
+"""Times as many numbers may be kept where a sample says which: that spares passes, each of which may read tables."""
 COUNTERS = 1 << 22
 """Bins counted at a time, over all groups."""
 BITS = 64
@@ -73,7 +75,7 @@ def find_cuts(
     """
     found: dict[tuple[int, int], QuantileCut] = {}
     if survey is not None:
-        found, positions = find_sampled_cuts(passes, positions, survey, kept)
+        found, positions = find_sampled_cuts(passes, positions, survey, KEPT_OF_BRACKETS * kept)
     bins = [_Bin(group, 0, 0, sorted(set(some))) for group, some in sorted(positions.items()) if some]
     bits, load = 0, kept + 1
     while bins and bits < BITS and load > kept:

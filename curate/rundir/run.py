@@ -69,6 +69,8 @@ class Run:
     """What is made in the directory from now on, by its name; it is entered in the mark of the run before."""
     checked: dict[str, str] = field(default_factory=dict, compare=False)
     """The tables whose files were compared with their manifests, with the fingerprints of these."""
+    compared: dict[str, manifests.CheckedTable] = field(default_factory=dict, compare=False)
+    """What was found where this process compared tables with their manifests, by their names."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave out the claim, which is the process's that made it: a copy in another one works under it."""
@@ -112,13 +114,76 @@ class Run:
         return self.path / "unreadable.jsonl"
 
     def record_manifest(self, table: str) -> str:
-        """Write the manifest of a complete table, and return its fingerprint, for the record of the verb."""
-        self.checked[table] = manifests.record_table(self.path, table)
+        """Write the manifest of a complete table, and return its fingerprint, for the record of the verb.
+
+        What this process knows of parts that are still the same is not read again.
+        """
+        before = self.compared.get(table)
+        if before is not None and before.notes is not None and before.is_unchanged():
+            self.checked[table] = before.fingerprint
+        else:
+            self.checked[table] = manifests.record_table(self.path, table, before)
         return self.checked[table]
 
     def check_manifest(self, table: str, record: Mapping[str, Any], mend: str) -> None:
-        """Raise DamageError, with the command ``mend``, where a table is damaged; ``record`` is that of its verb."""
-        manifests.check_table(self.path, table, record, mend, self.checked)
+        """Raise DamageError, with the command ``mend``, where a table is damaged; ``record`` is that of its verb.
+
+        Once in a process. Where the record has no fingerprint (an earlier version) nothing is checked.
+        """
+        fingerprint = record.get(manifests.KEY)
+        if fingerprint is not None and self.checked.get(table) != fingerprint:
+            self.compared[table] = manifests.check_table(self.path, table, fingerprint, mend)
+            self.checked[table] = fingerprint
+
+    def discard_damaged_parts(self, table: str, record: Mapping[str, Any]) -> None:
+        """Remove the damaged parts of a table, which its verb makes again; ``record`` is that of the verb.
+
+        Raises what ``parquet.discard_part`` raises.
+        """
+        compared = manifests.discard_damaged_parts(self.path, table, record)
+        if compared is not None:
+            self.compared[table] = compared
+
+    def is_as_recorded(self, table: str, record: Mapping[str, Any] | None) -> bool:
+        """Return whether this process has found a table sound, and nothing was written since.
+
+        ``record`` is that of its verb in ``run.json``. False for tables of earlier versions.
+        """
+        known = self.compared.get(table)
+        if known is None or known.notes is None or known.fingerprint != (record or {}).get(manifests.KEY):
+            return False
+        return not known.damage and known.is_unchanged()
+
+    def list_filled_parts(self, folder: Path) -> list[Path]:
+        """Return the parts of a table without those that are known to have no rows; one stays, for its columns.
+
+        Where this process has not compared the table with its manifest, all parts are returned.
+        """
+        paths, known = parquet.list_parts(folder), self._find_compared(folder)
+        return paths if known is None else [path for path in paths if not known.is_empty(path)] or paths[:1]
+
+    def list_known_notes(self, folder: Path) -> dict[Path, dict[str, Any]]:
+        """Return the metadata of those parts of a table that this process has found sound, in the order of the corpus.
+
+        None is opened, and none needs to be read again to know that it is sound.
+        """
+        known = self._find_compared(folder)
+        notes = {path: known.find_note(path) for path in parquet.list_parts(folder)} if known is not None else {}
+        return {path: note for path, note in notes.items() if note is not None}
+
+    def read_note(self, path: Path) -> dict[str, Any]:
+        """Return the JSON metadata of a part of a table.
+
+        From the manifest of its table where this process has compared the part with that, else from the part itself.
+        Raises what ``parquet.read_metadata`` raises.
+        """
+        known = self._find_compared(path.parent)
+        note = None if known is None else known.find_note(path)
+        return parquet.read_metadata(path) if note is None else note
+
+    def _find_compared(self, folder: Path) -> manifests.CheckedTable | None:
+        """Return what was found where this process compared the table in a folder with its manifest."""
+        return self.compared.get(folder.relative_to(self.path).as_posix())
 
     def check_there(self, table: str, record: Mapping[str, Any] | None, mend: Callable[[Self, Any], str]) -> None:
         """Raise DamageError, with what ``mend`` spells, where the one file of a finished table cannot be opened."""
@@ -276,16 +341,16 @@ def _identify_record(record: Any) -> tuple[Any, Any] | None:
 
 @dataclass(slots=True)
 class PartCuts:
-    """The slices of each file that the parts of a table cover, for ``Corpus.cuts``; read when first needed."""
+    """The slices of each file that the parts of the scores cover, for ``Corpus.cuts``; read when first needed."""
 
-    folder: Path
+    run: Run
     file_to_marks: dict[str, list[SliceMark]] | None = None
 
     def __call__(self, file: str) -> Sequence[SliceMark]:
         """Return the slices of a file in order; none where no part is of it."""
         if self.file_to_marks is None:
             self.file_to_marks = {}
-            for part in list_file_parts(parquet.list_parts(self.folder)):
+            for part in list_file_parts(self.run, parquet.list_parts(self.run.scores)):
                 self.file_to_marks.setdefault(part.mark.file, []).append(part.mark)
         return self.file_to_marks.get(file, [])
 
@@ -300,24 +365,24 @@ class FilePart:
     """Rows of the part before those of the slice."""
 
 
-def list_file_parts(paths: Iterable[Path]) -> Iterator[FilePart]:
-    """Yield the slices of some parts in order, each with its part."""
+def list_file_parts(run: Run, paths: Iterable[Path]) -> Iterator[FilePart]:
+    """Yield the slices of some parts of a run in order, each with its part."""
     for path in paths:
         first = 0
-        for mark in list_slices(parquet.read_metadata(path)):
+        for mark in list_slices(run.read_note(path)):
             yield FilePart(path, mark, first)
             first += mark.documents
 
 
-def find_file_parts(folder: Path, file: str, number: int) -> list[FilePart]:
-    """Return the slices of a file in order, each with its part; ``number`` is the index of the file in the corpus.
+def find_file_parts(run: Run, file: str, number: int) -> list[FilePart]:
+    """Return the slices of a file that was scored, each with its part; ``number`` is the file's index in the corpus.
 
     Only the metadata of parts that may be of the file are read: a part is named after the first of its files.
     """
-    paths = parquet.list_parts(folder)
+    paths = parquet.list_parts(run.scores)
     names = [path.name for path in paths]
     first, stop = (bisect_left(names, name_part(each, 0)) for each in (number, number + 1))
-    return [part for part in list_file_parts(paths[max(0, first - 1) : stop]) if part.mark.file == file]
+    return [part for part in list_file_parts(run, paths[max(0, first - 1) : stop]) if part.mark.file == file]
 
 
 def name_part(source: int, number: int) -> str:
@@ -350,7 +415,7 @@ def reopen_scored_corpus(run: Run, record: Mapping[str, Any]) -> Corpus:
     Raises what ``open_corpus`` raises.
     """
     corpus = Corpus.from_spec(record["corpus"])
-    return replace(corpus, cuts=PartCuts(run.scores)) if record.get("uneven") else corpus
+    return replace(corpus, cuts=PartCuts(run)) if record.get("uneven") else corpus
 
 
 def list_reread(record: Mapping[str, Any], most: int = 5) -> str:

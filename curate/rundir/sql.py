@@ -112,7 +112,11 @@ def parquet_source(path: Path) -> str:
     return parts_source([path] if path.is_file() else list_parts(path))
 
 
-def parts_source(parts: Sequence[Path]) -> str:
-    """Return the SQL that reads some parts in order; a column that some do not have is null in them."""
+def parts_source(parts: Sequence[Path], mixed: bool | None = None) -> str:
+    """Return the SQL that reads some parts in order; a column that some do not have is null in them.
+
+    ``mixed`` says whether there may be such a column; None looks into the first part and the last, as scores need it.
+    """
     listed = ", ".join(quote(str(part)) for part in parts)
-    return f"read_parquet([{listed}]{', union_by_name = true' if are_mixed(parts) else ''})"
+    by_name = are_mixed(parts) if mixed is None else mixed
+    return f"read_parquet([{listed}]{', union_by_name = true' if by_name else ''})"

@@ -174,7 +174,7 @@ def test_the_slices_of_a_file_are_found_whether_it_shares_a_part_or_not(tmp_path
     run = open_run(str(tmp_path / "run"))
     marks = {}
     for number, source in enumerate(run.corpus().sources):
-        parts = find_file_parts(run.scores, source.name, number)
+        parts = find_file_parts(run, source.name, number)
         marks[source.name] = [(part.path.name, part.mark.number, part.first, part.mark.documents) for part in parts]
     assert marks["a.jsonl"] == [("00000-000000.parquet", 0, 0, 2)]
     assert marks["b.jsonl"] == [("00000-000000.parquet", 0, 2, 0)]
@@ -182,4 +182,4 @@ def test_the_slices_of_a_file_are_found_whether_it_shares_a_part_or_not(tmp_path
     assert [part for part, *_ in marks["d.jsonl"]] == [name_part(3, number) for number in range(len(marks["d.jsonl"]))]
     assert len(marks["d.jsonl"]) > 2 and sum(documents for *_, documents in marks["d.jsonl"]) == 90
     assert marks["f.jsonl"] == [("00004-000000.parquet", 0, 1, 1)]
-    assert find_file_parts(run.scores, "g.jsonl", 6) == []
+    assert find_file_parts(run, "g.jsonl", 6) == []

@@ -93,7 +93,8 @@ def _look_up(
         return {}
     path = sources.run.scores / block.name
     hidden = sources.run.list_hidden_signals()
-    known = [name for name in COLUMNS if name in parquet.read_schema(path).names and name not in hidden]
+    there = set(parquet.read_schema(path).names).difference(hidden)
+    known = [name for name in COLUMNS if name in there]
     rows = parquet.read_table(path, columns=known).take(list(places.values())).to_pylist()
     found = {}
     for (value, place), row in zip(places.items(), rows, strict=True):

@@ -17,6 +17,7 @@ from curate.reports.page.sources import ReportSources, ScoreBlocks
 from curate.rundir import parquet, quantiles, sql
 from curate.rundir.document_blocks import TEXT
 from curate.rundir.run import Run
+from curate.rundir.verdicts.rejections import hits_source
 from curate.runtime.arrays import Float64Array, Int32Array, Int64Array
 from curate.runtime.version import __version__
 
@@ -57,7 +58,7 @@ def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
     """Return the ``STRONGEST`` rows of the hits table with the most bits, one for each contaminated document."""
     if sources.rejections.hits is None or not parquet.list_parts(sources.run.hits):
         return []
-    source = sql.parquet_source(sources.run.hits)
+    source = hits_source(sources.run)
     best = "QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id, start) = 1"
     chosen = f"SELECT * FROM {source} WHERE verdict = 'contaminated' {best}"
     query = f"SELECT * FROM ({chosen}) ORDER BY bits DESC, file, row LIMIT {STRONGEST}"
@@ -67,7 +68,7 @@ def strongest_hits(sources: ReportSources) -> list[dict[str, Any]]:
 def _query_hits(sources: ReportSources, query: str) -> list[tuple[Any, ...]]:
     if sources.rejections.hits is None or not parquet.list_parts(sources.run.hits):
         return []
-    return sql.ask(query.format(source=sql.parquet_source(sources.run.hits)))
+    return sql.ask(query.format(source=hits_source(sources.run)))
 
 
 @dataclass(frozen=True, slots=True)

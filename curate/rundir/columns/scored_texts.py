@@ -128,14 +128,14 @@ class ScoredTexts:
         first, stop = (bisect_left(self._names, name_part(each, 0)) for each in (number, number + 1))
         if max(first - 1, 0) <= following < stop:
             yield following
-        behind = bisect_right(range(first, stop), row, key=lambda index: find_first_row(paths[index], file))
+        behind = bisect_right(range(first, stop), row, key=lambda index: find_first_row(self.run, paths[index], file))
         yield from (index for index in (first + behind - 1,) if 0 <= index < len(paths))
         yield from range(len(paths))
 
 
-def find_first_row(path: Path, file: str) -> int:
+def find_first_row(run: Run, path: Path, file: str) -> int:
     """Return the first row of a file in a part whose first rows are of that file; 0 where they are of another one."""
-    mark = list_slices(parquet.read_metadata(path))[0]
+    mark = list_slices(run.read_note(path))[0]
     return mark.first_row if mark.file == file else 0
 
 

@@ -1,12 +1,15 @@
 """Manifests: which files a table of a run has and what each holds, so that damage is noticed before a table is read.
 
-    RUN/manifests/scores.json          {"table": "scores", "files": [{"name", "rows", "bytes", "xxh3_128"}, …]}
-    RUN/manifests/carried/domain.json
+    RUN/manifests/scores.json          {"table": "scores", "files": [{"name", "rows", "bytes", "xxh3_128"}, …],
+    RUN/manifests/carried/domain.json   "notes": the metadata of the parts (``packed_notes``)}
 
 A manifest is written when its table is complete, and the record of the verb in ``run.json`` has its fingerprint. Every
 reader checks the table first: a file that is missing, of another size or of other bytes, and one that does not belong
 there, is a ``DamageError`` with the command that mends it. A check reads all bytes, in threads, once in a process.
 Records of earlier versions have no fingerprint: their tables are read unchecked.
+
+What a check has found sound (``CheckedTable``) also says what its parts say in their metadata, without opening them, as
+long as a part is the file that was read. Manifests of earlier versions have no ``notes``: then parts are opened.
 
 ``run.json`` has the hash of its records in itself (``checksum``), so that a copy of an earlier state is as good. That
 tables belong to it, their own fingerprints tell.
@@ -16,8 +19,9 @@ import errno
 import json
 import os
 import stat
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ import xxhash
 
 from curate.errors import DamageError
 from curate.rundir import parquet
+from curate.rundir.guards.packed_notes import PackedNotes, pack_notes
 from curate.runtime.disk import files
 from curate.runtime.disk.filenames import fit_name
 from curate.runtime.text import quote_path
@@ -68,11 +73,16 @@ def is_file_table(table: str) -> bool:
     return "/" not in table and table.endswith(SUFFIXES)
 
 
-def record_table(root: Path, table: str) -> str:
-    """Write the manifest of a table as it lies on the disk, and return its fingerprint. Raises StorageError."""
+def record_table(root: Path, table: str, before: "CheckedTable | None" = None) -> str:
+    """Write the manifest of a table as it lies on the disk, and return its fingerprint. Raises StorageError.
+
+    ``before`` is what the table was when it was checked: parts of the same bytes are not opened again.
+    """
     paths = [root / table] if is_file_table(table) else parquet.list_parts(root / table)
-    entries = list(threads.map_in_order(_describe_file, paths, threads.count_cores()))
-    value = {"table": table, "files": entries}
+    described = list(threads.map_in_order(partial(_describe_file, before), paths, threads.count_cores()))
+    value: dict[str, Any] = {"table": table, "files": [entry for entry, _ in described]}
+    if not is_file_table(table):
+        value["notes"] = pack_notes([note for _, note in described])
     files.write_json(locate_manifest(root, table), value)
     return _fingerprint(value)
 
@@ -86,13 +96,26 @@ def _fingerprint(value: Mapping[str, Any]) -> str:
     return xxhash.xxh3_128_hexdigest(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def _describe_file(path: Path) -> dict[str, Any]:
+def _describe_file(before: "CheckedTable | None", path: Path) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+    """Return the entry of a file, and its metadata."""
     try:
         digest, size = hash_file(path)
-        rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
+        known = None if before is None else before.find_same(path.name, size, digest)
+        if known is not None:
+            return known
+        rows, note = _read_footer(path) if path.suffix == ".parquet" else (None, None)
     except (OSError, pa.ArrowException) as error:
         raise parquet.explain_damage(path, error) from error
-    return {"name": path.name, "rows": rows, "bytes": size, "xxh3_128": digest}
+    return {"name": path.name, "rows": rows, "bytes": size, "xxh3_128": digest}, note
+
+
+def _read_footer(path: Path) -> tuple[int, Mapping[str, Any] | None]:
+    """Return the rows of a part and its metadata, None where these are not what curate writes."""
+    footer = pq.read_metadata(path)
+    try:
+        return footer.num_rows, parquet.load_note(footer)
+    except (KeyError, ValueError, zlib.error):
+        return footer.num_rows, None
 
 
 def hash_file(path: Path) -> tuple[str, int]:
@@ -106,8 +129,67 @@ def hash_file(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def read_manifest(root: Path, table: str, fingerprint: str) -> Mapping[str, Mapping[str, Any]] | FileDamage:
-    """Return the entries of a manifest by the names of the files, or what is wrong with it.
+FileState = tuple[int, int, int, int]
+"""What tells that a file is no longer the one that was read: inode, bytes, and the times of its bytes and of itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTable:
+    """A manifest whose files were compared with it, and what was found."""
+
+    folder: Path
+    fingerprint: str
+    entries: Mapping[str, Mapping[str, Any]]
+    """By the names of the files, in their order."""
+    notes: PackedNotes | None
+    """The metadata of the parts in the order of the entries; None in manifests of earlier versions."""
+    numbers: Mapping[str, int]
+    """The index of each file by its name."""
+    damage: Sequence[FileDamage] = ()
+    states: Mapping[str, FileState] = field(default_factory=dict)
+    """Of the files that are sound, as they were before they were read."""
+
+    def find_note(self, path: Path) -> dict[str, Any] | None:
+        """Return the metadata of a part; None where it is not the file that was found sound, or nothing is known."""
+        if self.notes is None or not self.is_sound(path):
+            return None
+        return self.notes.get(self.numbers[path.name])
+
+    def is_sound(self, path: Path) -> bool:
+        """Return whether a part is the file that was found sound."""
+        known = self.states.get(path.name)
+        return known is not None and path.parent == self.folder and known == find_state(path)
+
+    def is_empty(self, path: Path) -> bool:
+        """Return whether a part is known to have no rows."""
+        return self.is_sound(path) and self.entries[path.name]["rows"] == 0
+
+    def find_same(self, name: str, size: int, digest: str) -> tuple[dict[str, Any], Mapping[str, Any]] | None:
+        """Return the entry and the metadata of a part if it has the same bytes now; None where they are not known."""
+        entry = self.entries.get(name)
+        if entry is None or self.notes is None or (entry["bytes"], entry["xxh3_128"]) != (size, digest):
+            return None
+        note = self.notes.get(self.numbers[name])
+        return None if note is None else (dict(entry), note)
+
+    def is_unchanged(self) -> bool:
+        """Return whether all files are there, are those that were found sound, and no part is more."""
+        there = [path.name for path in parquet.list_parts(self.folder)]
+        is_same = there == sorted(self.entries) == sorted(self.states)
+        return is_same and all(self.states[name] == find_state(self.folder / name) for name in there)
+
+
+def find_state(path: Path) -> FileState | None:
+    """Return what tells whether a file is the same later; None where there is none, or it cannot be looked at."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+def read_manifest(root: Path, table: str, fingerprint: str) -> CheckedTable | FileDamage:
+    """Return a manifest, whose files nobody has compared with it yet, or what is wrong with it.
 
     ``fingerprint`` is that of the record in ``run.json``.
     """
@@ -115,13 +197,15 @@ def read_manifest(root: Path, table: str, fingerprint: str) -> Mapping[str, Mapp
     try:
         value = json.loads(path.read_bytes())
         entries = {entry["name"]: entry for entry in value["files"]}
+        notes = PackedNotes(value["notes"]) if "notes" in value else None
     except FileNotFoundError:
         return FileDamage(path, "is missing")
     except (OSError, ValueError, KeyError, TypeError) as error:
         return FileDamage(path, f"cannot be read: {_spell_cause(error)}", is_stray=isinstance(error, OSError))
     if _fingerprint(value) != fingerprint:
         return FileDamage(path, "and run.json do not belong together")
-    return entries
+    folder = root if is_file_table(table) else root / table
+    return CheckedTable(folder, fingerprint, entries, notes, {name: number for number, name in enumerate(entries)})
 
 
 def _spell_cause(error: BaseException) -> str:
@@ -130,22 +214,23 @@ def _spell_cause(error: BaseException) -> str:
     return "it is damaged"
 
 
-def find_damage(root: Path, table: str, fingerprint: str) -> list[FileDamage]:
-    """Return what is wrong with the files of a table, by name; with a damaged manifest that alone."""
-    entries = read_manifest(root, table, fingerprint)
-    if isinstance(entries, FileDamage):
-        return [entries]
-    folder = root if is_file_table(table) else root / table
-    check = partial(_check_file, folder)
-    found = list(threads.map_in_order(check, entries.values(), threads.count_cores()))
-    damage = [one for one in found if one is not None]
+def compare_table(root: Path, table: str, fingerprint: str) -> CheckedTable | FileDamage:
+    """Return a table with what is wrong with its files, by name; with a damaged manifest that alone."""
+    manifest = read_manifest(root, table, fingerprint)
+    if isinstance(manifest, FileDamage):
+        return manifest
+    check = partial(_check_file, manifest.folder)
+    found = list(threads.map_in_order(check, manifest.entries.values(), threads.count_cores()))
+    damage = [one for one in found if isinstance(one, FileDamage)]
+    states = {name: one for name, one in zip(manifest.entries, found, strict=True) if not isinstance(one, FileDamage)}
     if not is_file_table(table):
-        strays = [path for path in parquet.list_parts(folder) if path.name not in entries]
+        strays = [path for path in parquet.list_parts(manifest.folder) if path.name not in manifest.entries]
         damage += [FileDamage(path, "is no part of this table", is_stray=True) for path in strays]
-    return damage
+    return replace(manifest, damage=damage, states=states)
 
 
-def _check_file(folder: Path, entry: Mapping[str, Any]) -> FileDamage | None:
+def _check_file(folder: Path, entry: Mapping[str, Any]) -> FileDamage | FileState:
+    """Return what is wrong with a file, or, where it is sound, its state."""
     path = folder / entry["name"]
     try:
         about = os.stat(path)
@@ -162,25 +247,26 @@ def _check_file(folder: Path, entry: Mapping[str, Any]) -> FileDamage | None:
         return FileDamage(path, f"cannot be read: {_spell_cause(error)}", is_stray=True)
     if digest != entry["xxh3_128"]:
         return FileDamage(path, "is altered: it has other bytes than were written")
-    return None
+    return about.st_ino, size, about.st_mtime_ns, about.st_ctime_ns
 
 
-def discard_damaged_parts(root: Path, table: str, record: Mapping[str, Any]) -> None:
+def discard_damaged_parts(root: Path, table: str, record: Mapping[str, Any]) -> CheckedTable | None:
     """Remove the damaged parts of a table, so that its verb makes them, and no others, again.
 
-    ``record`` is that of the verb. Where it has no manifest, or that is damaged itself, the parts are read instead.
-    Raises what ``parquet.discard_part`` raises.
+    ``record`` is that of the verb. Where it has no manifest, or that is damaged itself, the parts are read instead, and
+    None is returned; else the table as it was compared. Raises what ``parquet.discard_part`` raises.
     """
     fingerprint = record.get(KEY)
-    entries = None if fingerprint is None else read_manifest(root, table, fingerprint)
-    if fingerprint is None or entries is None or isinstance(entries, FileDamage):
+    compared = None if fingerprint is None else compare_table(root, table, fingerprint)
+    if compared is None or isinstance(compared, FileDamage):
         parquet.discard_damaged(parquet.list_parts(root / table))
-        return
-    for one in find_damage(root, table, fingerprint):
-        if one.is_stray and one.path.name in entries and not one.path.is_dir():
+        return None
+    for one in compared.damage:
+        if one.is_stray and one.path.name in compared.entries and not one.path.is_dir():
             raise explain([one], "")  # it cannot be read now, and may be sound
-        if one.path.name in entries:
+        if one.path.name in compared.entries:
             parquet.discard_part(one.path, f"{one.path} {one.what}")
+    return compared
 
 
 def explain(damage: Sequence[FileDamage], mend: str) -> DamageError:
@@ -192,18 +278,17 @@ def explain(damage: Sequence[FileDamage], mend: str) -> DamageError:
     return DamageError(f"{first.path} {first.what}{more}", mend)
 
 
-def check_table(root: Path, table: str, record: Mapping[str, Any], mend: str, checked: dict[str, str]) -> None:
-    """Raise DamageError where the files of a table are not those that were written.
+def check_table(root: Path, table: str, fingerprint: str, mend: str) -> CheckedTable:
+    """Return a table whose files are those that were written. Raises DamageError where they are not.
 
-    ``record`` is that of its verb; where it has no fingerprint (an earlier version) nothing is checked. ``checked`` has
-    the fingerprints of the tables that this process has checked, by their names, and gets one more.
+    ``fingerprint`` is that of the record of its verb.
     """
-    fingerprint = record.get(KEY)
-    if fingerprint is None or checked.get(table) == fingerprint:
-        return
-    if damage := find_damage(root, table, fingerprint):
-        raise explain(damage, mend)
-    checked[table] = fingerprint
+    compared = compare_table(root, table, fingerprint)
+    if isinstance(compared, FileDamage):
+        raise explain([compared], mend)
+    if compared.damage:
+        raise explain(compared.damage, mend)
+    return compared
 
 
 def sign_run_record(record: Mapping[str, Any]) -> dict[str, Any]:

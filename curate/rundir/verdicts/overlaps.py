@@ -16,7 +16,7 @@ from curate.rundir.verdicts.reasons import (
     label_reason,
     status_reason_sql,
 )
-from curate.rundir.verdicts.rejections import Rejections
+from curate.rundir.verdicts.rejections import Rejections, hits_source
 
 Overlaps = Mapping[tuple[str, str], int]
 """Documents by two labels of reasons: one that applies, and the first, under which they are counted."""
@@ -66,7 +66,7 @@ def count_of_several_sets(run: Run, rejections: Rejections) -> int:
     """Return how many documents the hits drop for items of more than one eval set."""
     if rejections.hits is None or not parquet.list_parts(run.hits):
         return 0
-    dropped = f"SELECT file, row FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' GROUP BY file, row"
+    dropped = f"SELECT file, row FROM {hits_source(run)} WHERE action = 'drop' GROUP BY file, row"
     query = f"SELECT count(*) FROM ({dropped} HAVING count(DISTINCT eval_set) > 1)"
     return int(sql.ask(query)[0][0])
 

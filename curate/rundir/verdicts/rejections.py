@@ -114,7 +114,7 @@ def open_hits(run: Run, identity: str | None) -> dict[str, Any] | None:
     assert record is not None
     check_hits(run, record)
     _check_source(run, record, identity, f"the hits in {run.hits} are", hint)
-    notes = [_read_note(path, record["fingerprint"], "made_from", hint) for path in parts]
+    notes = (_read_note(run, path, record["fingerprint"], "made_from", hint) for path in parts)
     covered, read = sum(map(count_documents, notes)), record["counts"]["read"]
     if covered != read:
         raise TableError(f"the hits in {run.hits} cover {covered:,} documents of {read:,}", hint)
@@ -146,7 +146,7 @@ def open_duplicates(run: Run, identity: str | None) -> dict[str, Any] | None:
     if record is None or not run.duplicates.exists() or not record.get("complete", True):
         raise TableError(f"the last curate dedup in {run.path} did not finish", hint)
     _check_source(run, record, identity, f"{run.duplicates} is", hint)
-    _read_note(run.duplicates, record["fingerprint"], "fingerprint", hint)
+    _read_note(run, run.duplicates, record["fingerprint"], "fingerprint", hint)
     run.check_manifest(run.duplicates.name, record, mending.spell_dedup_command(run, record))
     hits = run.stage("decontaminate") or {}
     if "hits" in record["made_from"] and record["made_from"]["hits"] != hits.get("fingerprint"):
@@ -169,10 +169,10 @@ def _check_source(run: Run, record: Mapping[str, Any], identity: str | None, sub
         raise TableError(f"{subject} of {record['counts']['read']:,} documents, but {read:,} were scored", hint)
 
 
-def _read_note(path: Path, fingerprint: str, key: str, hint: str) -> dict[str, Any]:
+def _read_note(run: Run, path: Path, fingerprint: str, key: str, hint: str) -> dict[str, Any]:
     """Return the metadata of a file of a table. Raises TableError where its fingerprint is not that of the record."""
     try:
-        note = parquet.read_metadata(path)
+        note = run.read_note(path)
     except TableError as error:
         raise TableError(error.message, hint) from error
     if note.get(key) != fingerprint:
@@ -258,6 +258,11 @@ def _check_keepers_are_scored(run: Run, record: Mapping[str, Any], hint: str) ->
         raise TableError(message, hint)
 
 
+def hits_source(run: Run) -> str:
+    """Return the SQL that reads the hits of a run, which has parts of them; those known to be empty are left out."""
+    return sql.parts_source(run.list_filled_parts(run.hits), mixed=False)
+
+
 def _hits_query(run: Run, rejections: Rejections) -> str:
     """Return SQL of one row for each document with a leak, or with a variant that is dropped.
 
@@ -269,7 +274,7 @@ def _hits_query(run: Run, rejections: Rejections) -> str:
     if rejections.hits is None or not parquet.list_parts(run.hits):
         nothing = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("dropped", "varied", "eval_sets"))
         return f"SELECT {_NO_KEY}, {nothing} WHERE false"
-    leaks = f"FROM {sql.parquet_source(run.hits)} WHERE action = 'drop' OR verdict = 'contaminated'"
+    leaks = f"FROM {hits_source(run)} WHERE action = 'drop' OR verdict = 'contaminated'"
     return f"SELECT file, row, {dropped}, {leaked} {leaks} GROUP BY file, row"
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from curate.errors import TableError
-from curate.rundir.guards import manifests
 from curate.rundir.run import Run, compute_fingerprint
 from curate.runtime.console import format_size
 from curate.runtime.text import fold_whitespace, shorten
@@ -30,7 +29,7 @@ def begin_hits(
     record = describe_hits(made_from, parameters)
     before = run.stage("decontaminate")
     if not restart and before is not None and before.get("fingerprint") == record["fingerprint"]:
-        manifests.discard_damaged_parts(run.path, "hits", before)
+        run.discard_damaged_parts("hits", before)
         return str(record["fingerprint"])
     if not restart and before is not None and DEALT in before and not before.get("complete"):
         message = f"parts of the hits in {run.path} are made otherwise: {describe_difference(before, record)}"

@@ -12,6 +12,7 @@ from curate.rundir import parquet, schemas, sql
 from curate.rundir.guards import manifests
 from curate.rundir.run import Run
 from curate.rundir.verdicts import reasons
+from curate.rundir.verdicts.rejections import hits_source
 from curate.stages.decontaminate.hits_record import DEALT
 from curate.stages.decontaminate.matches import CONTAMINATED, VARIANT, Match
 from curate.stages.decontaminate.options import Action, Variants
@@ -196,7 +197,7 @@ def count_by_set(run: Run, names: Sequence[str]) -> list[tuple[int, int, int, di
 
     A document counts once in a set: as contaminated, else as one with a variant, else as one for review.
     """
-    source, leak = sql.parquet_source(run.hits), "verdict = 'contaminated'"
+    source, leak = hits_source(run), "verdict = 'contaminated'"
     varied = f"{leak} OR verdict = 'variant'"
     sums = sql.ask(
         f"SELECT eval_set, count(DISTINCT eval_id) FILTER ({leak}), "
@@ -220,7 +221,7 @@ def describe_frequent_items(run: Run, scanned: int) -> list[str]:
     """
     least = max(FREQUENT_DOCUMENTS, FREQUENT_SHARE * scanned)
     rows = sql.ask(
-        f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {sql.parquet_source(run.hits)} "
+        f"SELECT eval_set, eval_id, count(DISTINCT (file, row)) AS many FROM {hits_source(run)} "
         f"WHERE verdict = 'contaminated' GROUP BY 1, 2 HAVING many >= {least} ORDER BY many DESC, 1, 2 LIMIT 5"
     )
     return [
@@ -231,7 +232,7 @@ def describe_frequent_items(run: Run, scanned: int) -> list[str]:
 
 def select_extremes(run: Run, most: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
     """Return the ``most`` leaks of the most bits, one a document, and those of the fewest that are not among them."""
-    best = f"SELECT * FROM {sql.parquet_source(run.hits)} WHERE verdict = 'contaminated'"
+    best = f"SELECT * FROM {hits_source(run)} WHERE verdict = 'contaminated'"
     best += " QUALIFY row_number() OVER (PARTITION BY file, row ORDER BY bits DESC, eval_set, eval_id) = 1"
     strongest = sql.ask_dicts(f"{best} ORDER BY bits DESC, file, row LIMIT {most}")
     weakest = sql.ask_dicts(f"{best} ORDER BY bits, file, row LIMIT {most}")
@@ -245,7 +246,7 @@ def select_for_page(run: Run, most: int) -> list[dict[str, Any]]:
     First leaks, of the documents whose strongest hit is weakest; then variants and hits for review, which have a fifth
     of the number and what the leaks leave of it.
     """
-    source = sql.parquet_source(run.hits)
+    source = hits_source(run)
     order = "max(bits) OVER (PARTITION BY file, row), file, row, bits DESC, eval_set, eval_id"
     review = sql.ask_dicts(
         f"SELECT * FROM {source} WHERE verdict <> 'contaminated' "

@@ -212,7 +212,8 @@ class DecontaminationJob:
         """Scan the slices of some units, of all with None, that have no part yet, and return what was done."""
         scored = open_scored_texts(self.run, self.corpus.sources)
         work, check = ScanWork(self, fingerprint, workers), None if scored is None else scored.check
-        return run_slices(self.corpus, work, leftovers=[self.run.path], executor=executor, check=check, share=share)
+        leftovers, known = [self.run.path], self.run.list_known_notes(self.run.hits)
+        return run_slices(self.corpus, work, leftovers, executor=executor, known=known, check=check, share=share)
 
     def parameters(self) -> dict[str, Any]:
         """Return what becomes of the hits; other values make them anew."""

@@ -139,7 +139,7 @@ def _read_texts(run: "Run", documents: Sequence[_NearDocument]) -> dict[tuple[st
         if not here:
             continue
         rows = {document.row for document in here}
-        before = [part.mark for part in find_file_parts(run.scores, source.name, number)]
+        before = [part.mark for part in find_file_parts(run, source.name, number)]
         before = before[: next(index for index, mark in enumerate(before) if min(rows) < mark.next_row)]
         for piece in replace(corpus, sources=(source,), on_error="quarantine").slices({source.name: before}):
             for row, name, text in zip(piece.rows.tolist(), piece.ids, piece.texts, strict=True):

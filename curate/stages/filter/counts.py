@@ -76,31 +76,34 @@ class DecisionCount:
         return Share(sum(documents for documents, _ in cells), sum(tokens for _, tokens in cells))
 
 
-def compute_medians(judgement: Judgement, kept: bool) -> list[float | None]:
+def compute_medians(judgement: Judgement, *kept: bool) -> list[list[float | None]]:
     """Return the median perplexity of each domain, and last that of all; None where no document has one.
 
-    Of the documents that criteria are about, or with ``kept`` of those that they keep.
+    For each of ``kept`` of other documents, all in the same passes: with False of those that criteria are about, with
+    True of those that they keep.
     """
     num_domains = len(judgement.reader.domains.names)
+    width = num_domains + (num_domains > 1)
 
     def passes() -> Iterator[quantiles.Batch]:
-        decided = judgement.blocks() if kept else ((block, block.codes) for block in judgement.reader.blocks())
+        decided = judgement.blocks() if any(kept) else ((block, block.codes) for block in judgement.reader.blocks())
         for block, codes in decided:
-            values, domain = block.numbers("perplexity"), block.domain
-            inside = (codes == 0) & ~np.isnan(values)
-            if not inside.all():
-                chosen = np.flatnonzero(inside)
-                values, domain = values.take(chosen), domain.take(chosen)
-            yield values, domain, None
-            if num_domains > 1:
-                yield values, num_domains, None
+            every, unknown = block.numbers("perplexity"), np.isnan(block.numbers("perplexity"))
+            for number, is_of_kept in enumerate(kept):
+                inside = ((codes if is_of_kept else block.codes) == 0) & ~unknown
+                chosen = slice(None) if inside.all() else np.flatnonzero(inside)
+                values, first = every[chosen], number * width
+                yield values, block.domain[chosen] + first if first else block.domain[chosen], None
+                if num_domains > 1:
+                    yield values, first + num_domains, None
 
-    groups = range(num_domains + (num_domains > 1))
-    group_to_quantiles = quantiles.compute_quantiles(passes, groups, [0.5])
-    medians = [group_to_quantiles[group][0] for group in groups]
-    if num_domains == 1:
-        medians.append(medians[0])
-    return [None if np.isnan(value) else value for value in medians]
+    group_to_quantiles = quantiles.compute_quantiles(passes, range(width * len(kept)), [0.5])
+    found = []
+    for number in range(len(kept)):
+        medians = [group_to_quantiles[number * width + group][0] for group in range(width)]
+        medians = medians if num_domains > 1 else [*medians, *medians]
+        found.append([None if np.isnan(value) else value for value in medians])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +118,15 @@ class CountedDecision:
     """The largest first, in tokens before."""
 
 
-def sum_up_decision(judgement: Judgement, before: Sequence[float | None], count: DecisionCount) -> CountedDecision:
-    """Return the sums of a decision that was counted; ``before`` are the medians of what the criteria are about."""
+def sum_up_decision(
+    judgement: Judgement, before: Sequence[float | None], after: Sequence[float | None], count: DecisionCount
+) -> CountedDecision:
+    """Return the sums of a decision that was counted.
+
+    ``before`` are the medians of what the criteria are about, ``after`` those of what they keep.
+    """
     reader = judgement.reader
     refused = {code for code, reason in enumerate(reader.reasons) if reason is not None and precedes_criteria(reason)}
-    after = compute_medians(judgement, kept=True)
     eligible = {code for _, code in count.cells} - refused
     lines = []
     for domain, name in enumerate(reader.domains.names):

@@ -190,11 +190,12 @@ class FilterJob:
     def sweep(self, reader: BlockReader, trials: list[tuple[BlockReader, Criteria]]) -> FilterSummary:
         """Return what each of several sets of criteria would keep; nothing is written."""
         nothing = Judgement(reader, compile_criteria(reader, NOTHING))
-        before, rows = compute_medians(nothing, kept=False), []
+        (before,), rows = compute_medians(nothing, False), []
         for trial_reader, criteria in trials:
             judgement = Judgement(trial_reader, compile_criteria(trial_reader, criteria))
-            rows.append(_make_trial(criteria, sum_up_decision(judgement, before, _count(judgement))))
-        summary = self._summarise(sum_up_decision(nothing, before, _count(nothing)), {})
+            (after,) = compute_medians(judgement, True)
+            rows.append(_make_trial(criteria, sum_up_decision(judgement, before, after, _count(judgement))))
+        summary = self._summarise(sum_up_decision(nothing, before, before, _count(nothing)), {})
         return replace(summary, kept=Share(), dry_run=True, sweep=tuple(rows), ledger=())
 
     def decide(self, reader: BlockReader, criteria: Criteria, dry_run: bool, show: bool) -> FilterSummary:
@@ -204,8 +205,8 @@ class FilterJob:
         """
         judgement, parameters = Judgement(reader, compile_criteria(reader, criteria)), parameters_of(criteria)
         if dry_run:
-            before = compute_medians(judgement, kept=False)
-            decision = sum_up_decision(judgement, before, _count(judgement))
+            before, after = compute_medians(judgement, False, True)
+            decision = sum_up_decision(judgement, before, after, _count(judgement))
             summary = replace(self._summarise(decision, parameters), dry_run=True)
         else:
             summary = self._write(judgement, parameters)
@@ -219,11 +220,13 @@ class FilterJob:
         self.run.enter()
         with ThreadPoolExecutor(1) as pool, files.replace_atomically(self.run.filter) as path:
             judgement.decide_held()
-            writing = pool.submit(_write_codes, path, judgement, record)
-            if not judgement.reader.is_held():
+            count = None if judgement.reader.is_held() else DecisionCount()
+            writing = pool.submit(_write_codes, path, judgement, record, count)
+            if count is not None:
                 writing.result()  # both would read the tables again, and run the same SQL
-            before = compute_medians(judgement, kept=False)
-            summary = self._summarise(sum_up_decision(judgement, before, _count(judgement)), parameters)
+            before, after = compute_medians(judgement, False, True)
+            decision = sum_up_decision(judgement, before, after, _count(judgement) if count is None else count)
+            summary = self._summarise(decision, parameters)
             writing.result()
             if not summary.kept.documents:
                 raise _explain_nothing_kept(judgement.reader, summary)
@@ -250,10 +253,15 @@ class FilterJob:
         )
 
 
-def _write_codes(path: Path, judgement: Judgement, metadata: Mapping[str, Any]) -> None:
+def _write_codes(
+    path: Path, judgement: Judgement, metadata: Mapping[str, Any], count: DecisionCount | None = None
+) -> None:
+    """Write the decision table, and count into ``count`` what is decided, where that is given."""
     with decision_table.open_coded_writer(path, judgement.reader.reasons, metadata) as writer:
         for block, codes in judgement.blocks():
             writer.add(block.slices, block.rows, codes)
+            if count is not None:
+                count.add(block, codes)
 
 
 def _count(judgement: Judgement) -> DecisionCount:

@@ -11,7 +11,7 @@ A part that small files share is taken apart where one of them is gone, or has c
 two of them now: the slices that still follow one another stay in one part, and none is scored again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -156,9 +156,11 @@ class Arrangement:
         return f"{line}; {', '.join(others)}" if others else line
 
 
-def read_scored_parts(folder: Path, fingerprint: str) -> list[ScoredPart]:
+def read_scored_parts(
+    folder: Path, fingerprint: str, read_note: Callable[[Path], Mapping[str, Any]] = parquet.read_metadata
+) -> list[ScoredPart]:
     """Return the parts of a folder. Raises TableError for one that is made from something else."""
-    parts = [ScoredPart(path, parquet.read_metadata(path)) for path in parquet.list_parts(folder)]
+    parts = [ScoredPart(path, read_note(path)) for path in parquet.list_parts(folder)]
     foreign = next((part for part in parts if part.note.get("made_from") != fingerprint), None)
     if foreign is not None:
         raise TableError(f"{foreign.path} belongs to another run", "start over with --restart, or name another --run")

@@ -47,7 +47,7 @@ def lacks_columns(note: Mapping[str, Any], id_field: str | None, signals: Sequen
 
 def _has_carried(run: Run, name: str, path: Path, note: Mapping[str, Any]) -> bool:
     carried = document_columns.locate_column(run, name) / path.name
-    return carried.exists() and is_carried_for(parquet.read_metadata(carried), note)
+    return carried.exists() and is_carried_for(run.read_note(carried), note)
 
 
 def add_columns(

@@ -26,7 +26,7 @@ from curate.reference.checkpoints.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
 from curate.rundir import document_columns, parquet
 from curate.rundir.columns.names import find_path, has_column
-from curate.rundir.guards import manifests, ownership
+from curate.rundir.guards import ownership
 from curate.rundir.run import (
     Run,
     compute_fingerprint,
@@ -453,7 +453,9 @@ def _arrange(scores: ResumableScores) -> None:
     for folder in (run.scores, run.aside):
         sweep_leftovers(folder)
     discard_damaged_scores(run, record)
-    parts = [part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"])]
+    parts = [
+        part for folder in (run.scores, run.aside) for part in read_scored_parts(folder, record["parts"], run.read_note)
+    ]
     arrangement = arrange_parts(scores.corpus, scores.origins, parts, run.scores, scores.reread)
     has_changed = scores.fingerprint_corpus() != record["made_from"]["corpus"]
     if has_changed:
@@ -478,11 +480,11 @@ def discard_damaged_scores(run: Run, record: Mapping[str, Any]) -> None:
 
     ``record`` is that of the scores. Raises DamageError for a file that curate did not write.
     """
-    manifests.discard_damaged_parts(run.path, "scores", record)
+    run.discard_damaged_parts("scores", record)
     for name, column in (run.stage("carried") or {}).get("columns", {}).items():
         folder = document_columns.locate_column(run, name)
-        manifests.discard_damaged_parts(run.path, f"{folder.parent.name}/{folder.name}", column)
-    manifests.discard_damaged_parts(run.path, run.aside.name, {})
+        run.discard_damaged_parts(f"{folder.parent.name}/{folder.name}", column)
+    run.discard_damaged_parts(run.aside.name, {})
 
 
 def _keep_complete_parts(scores: ResumableScores, behind: Sequence[ScoredPart]) -> None:

@@ -79,11 +79,13 @@ def complete_scores(
     Writes ``unreadable.jsonl``, and the record (``describe_scores`` where it is None) with ``summary`` (JSON-able).
     Raises TableError where rows are missing.
     """
-    counts = count_rows(run)
+    before = run.stage("score") or {}
+    is_known = bool(before.get("complete")) and run.is_as_recorded("scores", before)
+    counts = before["counts"] if is_known else count_rows(run)
     if num_documents != counts["read"]:
         detail = f"{num_documents:,} documents were read, {counts['read']:,} are in the table"
         raise TableError(f"the scores in {run.scores} do not add up: {detail}", "start over with --restart")
-    write_unreadable(run)
+    write_unreadable(run, counts)
     if counts.get("unreadable"):
         console.warn(f"{count_noun(counts['unreadable'], 'row')} could not be read: {run.unreadable}")
     record = describe_scores(corpus, made_from) if record is None else record
@@ -100,12 +102,15 @@ def count_rows(run: Run) -> dict[str, int]:
     return {"read": sum(counts.values()), **counts, "tokens": int(sums[0] or 0), "bytes": int(sums[1] or 0)}
 
 
-def write_unreadable(run: Run) -> None:
-    """Write ``unreadable.jsonl``: the rows that could not be read, one JSON line each, with file, row and reason."""
+def write_unreadable(run: Run, counts: Mapping[str, int]) -> None:
+    """Write ``unreadable.jsonl``: the rows that could not be read, one JSON line each, with file, row and reason.
+
+    ``counts`` are those of the table, which is not read where it has no such row.
+    """
     source = sql.parquet_source(run.scores)
     query = f"SELECT file, row, reason FROM {source} WHERE status = 'unreadable'"
     with files.replace_atomically(run.unreadable) as temporary, open(temporary, "w", encoding="utf-8") as handle:
-        for block in sql.stream_rows(query, 10_000):
+        for block in sql.stream_rows(query, 10_000) if counts.get("unreadable") else ():
             for file, row, reason in block:
                 handle.write(json.dumps({"file": file, "row": row, "reason": reason}, ensure_ascii=False) + "\n")
 
