@@ -151,6 +151,22 @@ def test_a_claim_whose_process_is_gone_is_taken_over(mirror, monkeypatch, capsys
     assert claims.name_stored(gone) not in left and claims.name_stored(silent) not in left
 
 
+def test_a_claim_that_the_store_kept_though_it_was_released_is_no_hindrance(mirror, monkeypatch):
+    real = ObjectStore.remove
+
+    def refuse(*_):
+        raise StorageError("the network is gone")
+
+    with claims.scope():
+        held = claims.hold_claim(mirror.root, "score", ("scores",))
+        monkeypatch.setattr(ObjectStore, "remove", refuse)
+    monkeypatch.setattr(ObjectStore, "remove", real)
+    assert claims.name_stored(held.claim) in mirror.store.list(CLAIMS)
+    with claims.scope():
+        claims.hold_claim(mirror.root, "score", ("scores",))
+        assert claims.name_stored(held.claim) not in mirror.store.list(CLAIMS)
+
+
 def test_a_claim_that_others_took_over_is_noticed(mirror, monkeypatch):
     monkeypatch.setattr(claims, "STORE_BEAT_SECONDS", -1.0)
     with claims.scope():
