@@ -27,7 +27,8 @@ from curate.rundir.guards.ownership import check_outside
 from curate.rundir.run import compute_fingerprint, list_local_paths
 from curate.rundir.verdicts import tally
 from curate.rundir.verdicts.rejections import open_rejections
-from curate.runtime.disk.files import check_output_directory, expand_home, make_storage_error
+from curate.runtime.disk.filenames import expand_home
+from curate.runtime.disk.files import check_output_directory, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.runtime.published import hide_folders, hide_in_text
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members

@@ -57,7 +57,8 @@ def bucket(
     from curate.rundir.run import list_local_paths
     from curate.rundir.schemas import ALIASES
     from curate.rundir.verdicts import rejections
-    from curate.runtime.disk.files import check_output_file, expand_home
+    from curate.runtime.disk.filenames import expand_home
+    from curate.runtime.disk.files import check_output_file
     from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
     from curate.stages.bucket.cutoffs import check_reference, load_cutoffs
 

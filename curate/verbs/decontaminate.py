@@ -115,7 +115,8 @@ def decontaminate(
     from curate.rundir.guards.ownership import HITS_NAMES
     from curate.rundir.run import choose_run_corpus, open_run
     from curate.runtime import console
-    from curate.runtime.disk.files import check_output_file, check_output_page, expand_home
+    from curate.runtime.disk.filenames import expand_home
+    from curate.runtime.disk.files import check_output_file, check_output_page
     from curate.runtime.published import hide_folder
     from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
     from curate.runtime.work.threads import count_cores

@@ -114,7 +114,8 @@ def export(
     from curate.rundir.guards.ownership import check_outside
     from curate.rundir.run import list_local_paths
     from curate.rundir.verdicts import rejections
-    from curate.runtime.disk.files import expand_home, open_scratch_folder
+    from curate.runtime.disk.filenames import expand_home
+    from curate.runtime.disk.files import open_scratch_folder
     from curate.runtime.numbers import parse_size
     from curate.runtime.work.array_tasks import parse_part
     from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine

@@ -145,7 +145,8 @@ def rank_sft(
     from curate.reference import protocol
     from curate.rundir.guards.claims import claim_folder
     from curate.rundir.guards.ownership import check_outside
-    from curate.runtime.disk.files import check_output_directory, expand_home
+    from curate.runtime.disk.filenames import expand_home
+    from curate.runtime.disk.files import check_output_directory
     from curate.sft.datasets import name_fields, name_sets, open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
     from curate.sft.measuring.response_cache import open_response_cache

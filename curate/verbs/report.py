@@ -48,7 +48,8 @@ def report(
     from curate.rundir.guards.claims import claim_output, open_claimed
     from curate.rundir.guards.ownership import check_outside
     from curate.rundir.run import list_local_paths
-    from curate.runtime.disk.files import check_output_page, expand_home
+    from curate.runtime.disk.filenames import expand_home
+    from curate.runtime.disk.files import check_output_page
 
     shares = parse_percentiles(percentiles)
     if tokens_of < 0:

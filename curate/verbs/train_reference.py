@@ -111,7 +111,8 @@ def train_reference(
     from curate.reference.training import TrainingConfig, train
     from curate.rundir.guards.claims import claim_folder
     from curate.rundir.guards.ownership import check_outside
-    from curate.runtime.disk.files import check_output_directory, expand_home
+    from curate.runtime.disk.filenames import expand_home
+    from curate.runtime.disk.files import check_output_directory
 
     recipe = TrainingConfig(
         vocabulary=vocabulary,

@@ -12,7 +12,7 @@ from curate.exports.stores.failures import explain_errors, make_local_error
 from curate.exports.stores.names import check_folder_url, is_output_url
 from curate.exports.stores.output import MANIFEST, list_names, parse_manifest
 from curate.runtime import console, streams
-from curate.runtime.disk.files import expand_home
+from curate.runtime.disk.filenames import expand_home
 from curate.runtime.disk.mirrors import find_cache
 from curate.runtime.disk.object_store import ObjectStore, StoredObject
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers

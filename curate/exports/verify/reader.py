@@ -21,7 +21,7 @@ from curate.exports import dataset_folder
 from curate.exports.formats.shards import FORMATS, TABLE_FORMATS, list_shards
 from curate.exports.verify.order_check import UNKNOWN, Positions
 from curate.runtime.arrays import Int64Array
-from curate.runtime.disk.files import expand_home
+from curate.runtime.disk.filenames import expand_home
 from curate.runtime.text import command, quote_word
 
 ORDER_COLUMNS = ("position", "shard", "shard_row", "file", "row", "tokens", "cumulative_tokens")

@@ -19,7 +19,7 @@ from curate.errors import ModelError
 from curate.reference.checkpoints import model_folder
 from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.runtime.choices import Prefix
-from curate.runtime.disk import files
+from curate.runtime.disk.filenames import expand_home
 from curate.runtime.work import profiler, threads
 
 BUILTIN = "builtin"
@@ -165,7 +165,7 @@ def _find_source(name: str) -> str:
     """Return what transformers loads for a name: the folder of the model in the box, a folder, or an id on the Hub."""
     if name == BUILTIN:
         return str(builtin_folder())
-    return str(files.expand_home(name)) if name.startswith("~") else name
+    return str(expand_home(name)) if name.startswith("~") else name
 
 
 def _require_source(name: str, source: str) -> bool:

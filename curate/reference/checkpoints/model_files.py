@@ -12,6 +12,7 @@ from typing import Any
 import xxhash
 
 from curate.runtime.disk import files
+from curate.runtime.disk.filenames import expand_home
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -73,7 +74,7 @@ def describe_model(name: str, revision: str | None = None) -> dict[str, Any]:
 
 def is_local_model(name: str) -> bool:
     """Return whether the name of a model is that of a folder; ``~`` at its beginning is the home folder."""
-    return name != "none" and files.expand_home(name).is_dir()
+    return name != "none" and expand_home(name).is_dir()
 
 
 def find_model_folder(name: str, revision: str | None = None) -> Path | None:
@@ -82,7 +83,7 @@ def find_model_folder(name: str, revision: str | None = None) -> Path | None:
         return Path(__file__).parent.parent / name
     if name == "none":
         return None
-    return files.expand_home(name) if is_local_model(name) else _find_snapshot(name, revision)
+    return expand_home(name) if is_local_model(name) else _find_snapshot(name, revision)
 
 
 def _find_snapshot(name: str, revision: str | None) -> Path | None:

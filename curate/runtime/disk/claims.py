@@ -335,7 +335,8 @@ def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
         is_own = other.token in ours and current is not None and current.is_within(ours[other.token])
         if is_own or (other.token in ours and conflict is None):
             continue
-        was_released = other.writer == this_writer() and other.token not in ours  # though the store kept it
+        path = folder / FOLDER / _name_file(other)
+        was_released = other.writer == this_writer() and other.token not in ours and not path.exists()
         if not (was_released or is_dead(other, silent)):
             if conflict is not None:
                 _say_taken_over(gone)
@@ -343,7 +344,7 @@ def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
         elif conflict is not None or _is_succeeded(other, claim):
             if mirror is not None:
                 mirror.store.remove([name_stored(other)])
-            (folder / FOLDER / _name_file(other)).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             gone += [other] if conflict is not None and other.writes and not was_released else []
     _say_taken_over(gone)
     return None

@@ -34,14 +34,6 @@ EARLIER_PAGE = re.compile(rb"default-src 'none'; style-src 'unsafe-inline'.*<tit
 FREE_SPACE = "free some space and run the same command again; complete parts are kept"
 
 
-def expand_home(path: str | Path) -> Path:
-    """Return a path with ``~`` at its beginning expanded: shells leave it in ``--run=~/x``, and so does YAML.
-
-    Arrow and DuckDB expand it too, and would write elsewhere than Python, which does not.
-    """
-    return Path(os.path.expanduser(path))
-
-
 @contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success flush it and rename it to ``path``, else remove it.

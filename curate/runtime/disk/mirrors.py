@@ -25,6 +25,7 @@ from pathlib import Path
 
 from curate.errors import StorageError, UsageError
 from curate.runtime import console, streams
+from curate.runtime.disk.filenames import expand_home
 from curate.runtime.disk.object_store import ObjectStore, StoredObject, check_slashes, is_store_url
 from curate.runtime.disk.writers import name_temporary, read_clock
 
@@ -278,4 +279,4 @@ def locate_folder(path: str | os.PathLike[str], kept_here: Sequence[str] = ()) -
     check_slashes(path)
     if is_store_url(path):
         return open_mirror(os.fspath(path), kept_here).root
-    return Path(os.path.expanduser(path))
+    return expand_home(path)

@@ -24,7 +24,8 @@ from curate.rundir import parquet
 from curate.rundir.guards import ownership
 from curate.rundir.run import compute_fingerprint
 from curate.runtime.calls import repeat_command
-from curate.runtime.disk.files import check_output_directory, expand_home
+from curate.runtime.disk.filenames import expand_home
+from curate.runtime.disk.files import check_output_directory
 from curate.runtime.published import hide_folders
 from curate.sft.measuring.responses import RESPONSES
 

@@ -22,7 +22,7 @@ from curate.reference.checkpoints.model_files import (
 from curate.reference.protocol import ScoringConfig
 from curate.rundir.run import Run, compute_fingerprint, list_differences, spell_score_command
 from curate.runtime.choices import Compile, Dtype
-from curate.runtime.disk import files
+from curate.runtime.disk.filenames import expand_home
 
 if TYPE_CHECKING:
     from curate.corpus import Corpus
@@ -307,7 +307,7 @@ def align_identity(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[st
 def name_alike(one: str, other: str) -> bool:
     """Return whether two names of models are of one folder, or the same."""
     if is_local_model(one) and is_local_model(other):
-        return files.expand_home(one).resolve() == files.expand_home(other).resolve()
+        return expand_home(one).resolve() == expand_home(other).resolve()
     return one == other
 
 

@@ -4,7 +4,8 @@ from urllib.parse import quote
 
 import pytest
 
-from curate.runtime.disk.filenames import MOST_BYTES, fit_name
+import curate
+from curate.runtime.disk.filenames import MOST_BYTES, expand_home, fit_name
 
 
 @pytest.mark.parametrize("name", ["domain", "a" * 255, quote("域" * 28, safe=""), "%41"])
@@ -23,3 +24,19 @@ def test_a_long_name_fits_and_two_of_one_beginning_differ(char, length):
 def test_a_shortened_name_is_no_spelling_of_another_name():
     long = fit_name(quote("域" * 100, safe=""))
     assert quote(long, safe="") != long and fit_name(quote(long, safe="")) != long
+
+
+def test_a_colon_in_the_first_folder_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert expand_home("a:b/c") == tmp_path / "a:b/c"
+    assert expand_home("a/b:c").as_posix() == "a/b:c" and expand_home("/a:b").as_posix() == "/a:b"
+    assert expand_home("s3://bucket/x").as_posix() == "s3:/bucket/x", "left to be refused"
+    run = curate.score(str(write(tmp_path / "n:s" / "c.jsonl")), run="a:b/run", model="none")
+    assert curate.filter(run="a:b/run", where="bytes > 1").kept.documents == run.documents == 1
+    assert curate.export("a:b/out", run="a:b/run").documents == 1
+
+
+def write(path):
+    path.parent.mkdir()
+    path.write_text('{"text": "A line of text."}\n')
+    return path
