@@ -14,7 +14,7 @@ from curate.exports.stores.output import MANIFEST, list_names, parse_manifest
 from curate.runtime import console, streams
 from curate.runtime.disk.filenames import expand_home
 from curate.runtime.disk.mirrors import find_cache
-from curate.runtime.disk.object_store import ObjectStore, StoredObject
+from curate.runtime.disk.object_store import ObjectStore, StoredObject, is_plain_name
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
 from curate.runtime.text import command, quote_path
 from curate.runtime.work import threads
@@ -57,7 +57,7 @@ def open_locally(out: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _look_up(store: ObjectStore, url: str) -> tuple[set[str], dict[str, StoredObject]]:
     """Return the names that the manifest of an export lists, and all objects. Raises UsageError where there is none."""
-    listed = {name: found for name, found in store.list().items() if name and not name.endswith("/")}
+    listed = {name: found for name, found in store.list().items() if is_plain_name(name)}
     if not listed:
         raise UsageError(f"there is no export {url}", command(f"export {quote_path(url)}"))
     manifest = parse_manifest(store.read(MANIFEST)) if MANIFEST in listed else None

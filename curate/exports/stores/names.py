@@ -10,11 +10,9 @@ from curate.errors import UsageError
 from curate.exports.dataset_folder import MISREAD_PATH, NEW_FOLDER
 from curate.runtime.calls import repeat_command
 from curate.runtime.disk.mirrors import spell_place
-from curate.runtime.disk.object_store import LOCAL_PROTOCOLS, is_store_url
+from curate.runtime.disk.object_store import LOCAL_PROTOCOLS, check_slashes, is_store_url
 from curate.runtime.text import quote_path
 
-ONE_SLASH = re.compile(r"(?P<protocol>[a-z][a-z0-9+.-]+):/(?P<rest>(?!/).*)", re.IGNORECASE)
-"""A URL that lacks a slash; a drive of Windows has one letter."""
 LOCAL_URL = re.compile(rf"(?:{'|'.join(LOCAL_PROTOCOLS)})://(?P<path>.*)", re.IGNORECASE)
 READ_ONLY = ("http", "https")
 
@@ -26,16 +24,8 @@ def is_output_url(out: str | os.PathLike[str]) -> bool:
         return True
     if found := LOCAL_URL.fullmatch(text):
         raise UsageError(f"{text} is on this machine", f"name the folder itself: {quote_path(found['path'] or '/')}")
-    if (found := ONE_SLASH.fullmatch(text)) and _is_protocol(found["protocol"]):
-        url = f"{found['protocol']}://{found['rest']}"
-        raise UsageError(f"{text} is neither a URL nor a folder: // follows the colon", f"name it as {quote_path(url)}")
+    check_slashes(text)
     return False
-
-
-def _is_protocol(name: str) -> bool:
-    import fsspec
-
-    return name.lower() in fsspec.available_protocols()
 
 
 def check_writable_url(url: str) -> None:

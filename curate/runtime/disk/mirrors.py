@@ -26,7 +26,7 @@ from pathlib import Path
 from curate.errors import StorageError, UsageError
 from curate.runtime import console, streams
 from curate.runtime.disk.filenames import expand_home
-from curate.runtime.disk.object_store import ObjectStore, StoredObject, check_slashes, is_store_url
+from curate.runtime.disk.object_store import ObjectStore, StoredObject, check_slashes, is_plain_name, is_store_url
 from curate.runtime.disk.writers import name_temporary, read_clock
 
 CLAIMS = ".claims"
@@ -140,7 +140,7 @@ class Mirror:
 
     def _is_of_us(self, name: str) -> bool:
         """Return whether a name in the store is one of a file; those of claims are not, nor can others be written."""
-        return self.is_mirrored(name) and posixpath.normpath(name) == name and not name.startswith(("/", "../"))
+        return self.is_mirrored(name) and is_plain_name(name)
 
     def _list_here(self, below: str, deep: bool) -> list[Path]:
         """Return the files of the mirror in one folder, with ``deep`` those in the folders in it too."""

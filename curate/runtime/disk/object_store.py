@@ -8,6 +8,7 @@ their protocols). ``check_conditional`` tries whether a store keeps to it.
 import os
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,12 +52,17 @@ def is_store_url(path: str | os.PathLike[str]) -> bool:
     return match is not None and match["protocol"].lower() not in LOCAL_PROTOCOLS
 
 
+def is_plain_name(name: str) -> bool:
+    """Return whether the name of an object leads to a file below a folder: none is empty, absolute, or has ``..``."""
+    return all(part not in ("", ".", "..") for part in name.split("/")) and "\\" not in name and "\0" not in name
+
+
 def check_slashes(path: str | os.PathLike[str]) -> None:
     """Raise UsageError for ``s3:/bucket/folder``, which would be a folder called ``s3:``."""
     match = ONE_SLASH.match(text := os.fspath(path))
     if match is not None and match["protocol"].lower() in EXTRAS:
-        protocol = match["protocol"]
-        raise UsageError(f"{text} has one slash behind {protocol}:", f"{protocol}://{text[match.end() :]}")
+        url = shlex.quote(f"{match['protocol']}://{text[match.end() :]}")
+        raise UsageError(f"{text} is neither a URL nor a folder: // follows the colon", f"name it as {url}")
 
 
 def find_filesystem(url: str, **options: Any) -> tuple[Any, str]:

@@ -1,5 +1,7 @@
 """``curate verify`` of an export in an object store says what it says of the same one in a folder."""
 
+import json
+
 import fsspec
 import pytest
 from helpers.exports import files_of
@@ -82,3 +84,16 @@ def test_decontaminate_searches_an_export_at_a_url(tmp_path, bucket):
         [str(tmp_path / "evals.jsonl")], str(tmp_path / "other"), verify=f"{bucket.url}/out", canaries=1
     )
     assert found.as_dict()["counts"]["read"] == 7
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_names_that_lead_out_of_an_export_are_never_written(tmp_path, bucket, listed):
+    folder = an_export(tmp_path / "out")
+    if listed:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["files"].append({"path": "../../../../up", "bytes": 1})
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    url = bucket.upload(folder, "out")
+    bucket.write("out/../../../../up", b"x")
+    verify(url, loader="none")
+    assert not list(tmp_path.rglob("up"))

@@ -7,7 +7,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from curate.errors import StorageError, UsageError
-from curate.runtime.disk.object_store import ObjectStore, check_slashes, find_filesystem, is_store_url
+from curate.runtime.disk.object_store import ObjectStore, check_slashes, find_filesystem, is_plain_name, is_store_url
 
 
 @pytest.fixture(params=["memory_store", "bucket"])
@@ -118,11 +118,16 @@ def test_what_is_a_url_of_a_store(path, is_url):
     assert is_store_url(path) is is_url
 
 
+def test_names_that_lead_elsewhere_are_not_plain():
+    assert all(map(is_plain_name, ("a", "a/b.c", "a b/…")))
+    assert not any(map(is_plain_name, ("", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a\\b", "a\0b")))
+
+
 def test_protocols_that_nobody_knows_and_a_slash_that_is_missing_are_refused():
     with pytest.raises(UsageError, match="s4://b/x: Protocol not known: s4"):
         find_filesystem("s4://b/x")
-    with pytest.raises(UsageError, match="has one slash behind s3:") as found:
+    with pytest.raises(UsageError, match="// follows the colon") as found:
         check_slashes("s3:/bucket/run")
-    assert found.value.hint == "s3://bucket/run"
+    assert found.value.hint == "name it as s3://bucket/run"
     for fine in ("s3://bucket/run", "c:/folder", "notes:/x", "/s3:/x"):
         check_slashes(fine)
