@@ -100,8 +100,7 @@ def dedup(
     from curate.rundir.guards.claims import open_claimed
     from curate.rundir.guards.ownership import DEDUP_NAMES
     from curate.runtime import console
-    from curate.runtime.calls import repeat_command
-    from curate.runtime.disk.mirrors import find_mirror
+    from curate.runtime.disk.mirrors import exchange
     from curate.runtime.numbers import parse_size
     from curate.runtime.work import threads
     from curate.runtime.work.array_tasks import parse_part
@@ -120,9 +119,6 @@ def dedup(
     if task is not None:
         check_share_options([*as_list(corpus), *as_list(against)], None, restart)
     opened = open_claimed(run, "dedup", create=True, part=task)
-    if hiring is not None and find_mirror(opened.path) is not None:
-        message = "--engine ray: workers of dedup exchange pairs through the run directory, which is in an object store"
-        raise UsageError(message, repeat_command("dedup", engine=None, workers=None, address=None))
     opened.reserve(*DEDUP_NAMES, emptied=() if task is not None else ("dedup",))
     if (
         task is None
@@ -150,7 +146,10 @@ def dedup(
     if task is not None:
         return sketch_part(job, task)
     with open_pool(hiring) as pool:
-        return find_and_write_duplicates(job if pool is None else work_on_pool(job, pool))
+        if pool is None:
+            return find_and_write_duplicates(job)
+        with exchange(opened.path, "dedup/work", needed=("dedup/sketches",)):
+            return find_and_write_duplicates(work_on_pool(job, pool))
 
 
 def work_on_pool(job: "DedupJob", pool: "RayPool") -> "DedupJob":

@@ -86,15 +86,25 @@ def test_what_scoring_left_before_is_kept_and_the_rest_is_dealt(cluster, corpus,
     assert read_files(tmp_path / "ray", leftovers=False) == read_files(tmp_path / "plain", leftovers=False)
 
 
-def test_workers_put_their_parts_into_a_store(cluster, corpus, bucket, tmp_path, monkeypatch):
+def pass_on_credentials(monkeypatch):
+    """Give workers the environment by which the store is found, which on a cluster is that of their machines."""
     passed_on = ray_scheduler.is_passed_on
     monkeypatch.setattr(ray_scheduler, "is_passed_on", lambda name: name.startswith("AWS_") or passed_on(name))
+
+
+def test_workers_put_their_parts_into_a_store(cluster, corpus, bucket, tmp_path, monkeypatch):
+    pass_on_credentials(monkeypatch)
     score(corpus, tmp_path / "plain", model="none")
     score(corpus, f"{bucket.url}/run", model="none", part="1/3")
     score(corpus, f"{bucket.url}/run", model="none", engine="ray", workers=2)
-    down = bucket.download("run", tmp_path / "down")
+    assert read_files(download(bucket, "run", tmp_path)) == read_files(tmp_path / "plain")
+
+
+def download(bucket, name, folder):
+    """The files of a run in a bucket, without its lock."""
+    down = bucket.download(name, folder / f"{name}-down")
     shutil.rmtree(down / ".claims")
-    assert read_files(down) == read_files(tmp_path / "plain")
+    return down
 
 
 def kill_beside(run, strike, times=1):
@@ -163,8 +173,9 @@ def read_below(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_decontaminate_dedup_and_export_come_to_the_bytes_of_the_plain_commands(cluster, tmp_path):
-    """One run is made on this machine, another one by two workers; both have leaks, copies and an order."""
+def test_decontaminate_dedup_and_export_come_to_the_bytes_of_the_plain_commands(cluster, bucket, tmp_path, monkeypatch):
+    """One run is made on this machine, others by two workers, here and in a store; all have leaks, copies, an order."""
+    pass_on_credentials(monkeypatch)
     rng = random.Random(5)
     words = [
         "alpha",
@@ -196,8 +207,12 @@ def test_decontaminate_dedup_and_export_come_to_the_bytes_of_the_plain_commands(
     write_records(tmp_path / "corpus/large.jsonl", rows[4::5] * 3)
     write_records(tmp_path / "evals.jsonl", [{"question": question}])
     made = {}
-    for name, engine in (("here", {}), ("there", {"engine": "ray", "workers": 2})):
-        run = tmp_path / name
+    ray = {"engine": "ray", "workers": 2}
+    for name, run, engine in (
+        ("here", tmp_path / "here", {}),
+        ("there", tmp_path / "there", ray),
+        ("stored", f"{bucket.url}/stored", ray),
+    ):
         score(tmp_path / "corpus", run, model="none", carry="none", slice_bytes=1500)
         hits = curate.decontaminate(
             str(tmp_path / "evals.jsonl"), run=str(run), canaries=2, report=str(tmp_path / "page.html"), **engine
@@ -205,8 +220,8 @@ def test_decontaminate_dedup_and_export_come_to_the_bytes_of_the_plain_commands(
         copies = curate.dedup(run=str(run), **engine)
         assert hits.counts["contaminated"] == 1 and copies.exact > 20
         curate.filter(where="n % 7 <> 3", run=str(run))
-        made[name] = {"run": read_files(run, leftovers=False)}
-        for kind in ("hf", "parquet", "jsonl"):
+        made[name] = {"run": read_files(run if name != "stored" else download(bucket, name, tmp_path), leftovers=False)}
+        for kind in ("hf", "parquet", "jsonl") if name != "stored" else ("jsonl",):
             for order in ("corpus", "shuffled"):
                 if order == "shuffled":
                     curate.order(schedule="shuffle", by="n", run=str(run))
@@ -217,8 +232,8 @@ def test_decontaminate_dedup_and_export_come_to_the_bytes_of_the_plain_commands(
                 )
                 made[name][kind, order] = read_below(out)
     assert made["there"].keys() == made["here"].keys()
-    for key, files in made["here"].items():
-        assert made["there"][key] == files, key
+    for key, files in [*made["there"].items(), *made["stored"].items()]:
+        assert made["here"][key] == files, key
     assert any(len(files) > 6 for key, files in made["here"].items() if key != "run"), "several shards"
 
 

@@ -182,9 +182,6 @@ def test_what_a_run_in_a_store_cannot_have_is_refused(bucket, corpus, tmp_path):
     with pytest.raises(UsageError, match="is a stream, which is kept in the run directory"):
         curate.score("-", run=url, model="none")
     curate.score(str(corpus), run=url, model="none")
-    with pytest.raises(UsageError, match="workers of dedup exchange pairs through the run directory"):
-        curate.dedup(run=url, engine="ray")
-    assert not any(name.startswith("run/dedup") for name in bucket.list("run/"))
 
 
 def test_a_recipe_runs_in_a_store(bucket, corpus, tmp_path, change_host):

@@ -17,9 +17,9 @@ import hashlib
 import json
 import os
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +58,10 @@ class Mirror:
     """What the files here are, by their names below the root."""
     read_bytes: int = 0
     """How much was read of the file of states."""
+    exchanged: tuple[str, ...] = ()
+    """Folders in which processes on several machines work on what the others have written there."""
+    needed: tuple[str, ...] = ()
+    """What such a process reads besides."""
     is_checked: bool = False
     """Whether the store was found to have conditional writes."""
 
@@ -80,6 +84,22 @@ class Mirror:
             os.utime(path)  # later than the store has it: no pull that began before takes it for one that went
             self._note(name, tag, path)
 
+    def push(self) -> None:
+        """Put the files of exchanged folders that are here alone into the store. Raises StorageError."""
+        for path in (path for folder in self.exchanged for path in self._list_here(folder, deep=True)):
+            name = self.find_name(path)
+            if self.is_mirrored(name) and not self._is_known(name):
+                self._note(name, self.store.upload(path, name), path)
+
+    def _is_known(self, name: str) -> bool:
+        """Return whether a file is what was put or fetched under its name."""
+        state = self.states.get(name)
+        try:
+            found = os.stat(self.root / name)
+        except OSError:
+            return False
+        return state is not None and (found.st_size, found.st_mtime_ns) == state[1:]
+
     def remove(self, path: Path) -> None:
         """Remove a file from the store. Raises StorageError."""
         if self.is_mirrored(name := self.find_name(path)):
@@ -87,7 +107,7 @@ class Mirror:
 
     def remove_tree(self, folder: Path) -> None:
         """Remove a folder with all that is in it from the store. Raises StorageError."""
-        self.store.remove(name for name in self.store.list(self.find_name(folder)) if self.is_mirrored(name))
+        self.store.remove(self.store.list(self.find_name(folder)))
 
     def pull(self, below: str = "", wants: Callable[[str], bool] = lambda _: True, deep: bool = True) -> None:
         """Make the files in one folder here what the store has, and with ``deep`` those in the folders in it.
@@ -153,14 +173,7 @@ class Mirror:
 
     def _has(self, name: str, stored: StoredObject) -> bool:
         """Return whether the file of a name is the object that the store has."""
-        state = self.states.get(name)
-        if state is None or state[0] != stored.tag or not stored.tag:
-            return False
-        try:
-            found = os.stat(self.root / name)
-        except OSError:
-            return False
-        return (found.st_size, found.st_mtime_ns) == state[1:]
+        return self._is_known(name) and bool(stored.tag) and self.states[name][0] == stored.tag
 
     def _fetch(self, name: str, stored: StoredObject) -> None:
         """Fetch one object; one that has gone meanwhile is passed over."""
@@ -260,9 +273,63 @@ def find_mirror(path: str | os.PathLike[str]) -> Mirror | None:
     return next((each for root, each in _mirrors.items() if whole == root or whole.startswith(root + os.sep)), None)
 
 
-def list_mirrors() -> list[tuple[str, tuple[str, ...], Path]]:
-    """Return what ``open_mirror`` needs to open the mirrors of this process in another one."""
-    return [(each.url, each.kept_here, each.root) for each in _mirrors.values()]
+@dataclass(frozen=True, slots=True)
+class MirrorCopy:
+    """What another process needs to work in the same mirror, on this machine or on one that has nothing of it."""
+
+    url: str
+    root: Path
+    kept_here: tuple[str, ...]
+    exchanged: tuple[str, ...]
+    tables: tuple[str, ...]
+    """What it reads from the beginning."""
+
+    def open(self) -> None:
+        """Open the mirror in this process, and fetch the tables. Raises StorageError."""
+        mirror = open_mirror(self.url, self.kept_here, self.root)
+        mirror.kept_here, mirror.exchanged = self.kept_here, self.exchanged
+        for table in self.tables:
+            mirror.fetch(table)
+
+
+def list_copies(list_read: Callable[[Path], Sequence[str]]) -> list[MirrorCopy]:
+    """Return the mirrors of this process for another one; ``list_read`` returns what is read of a folder."""
+    return [
+        MirrorCopy(each.url, each.root, each.kept_here, each.exchanged, each.needed or tuple(list_read(each.root)))
+        for each in _mirrors.values()
+    ]
+
+
+@contextmanager
+def exchange(path: Path, folder: str, needed: Sequence[str]) -> Iterator[None]:
+    """Let a folder that is kept here go to other machines within the block, which need some others as well.
+
+    Does nothing where ``path`` is in no mirror.
+    """
+    mirror = find_mirror(path)
+    if mirror is None:
+        yield
+        return
+    before = mirror.kept_here
+    mirror.kept_here = tuple(name for name in before if name != folder)
+    mirror.exchanged, mirror.needed = (folder,), tuple(needed)
+    try:
+        yield
+    finally:
+        mirror.kept_here, mirror.exchanged, mirror.needed = before, (), ()
+
+
+def push_exchanged() -> None:
+    """Put what this machine alone has in exchanged folders into their stores. Raises StorageError."""
+    for mirror in _mirrors.values():
+        mirror.push()
+
+
+def pull_exchanged() -> None:
+    """Fetch what other machines have put into exchanged folders. Raises StorageError."""
+    for mirror in _mirrors.values():
+        for folder in mirror.exchanged:
+            mirror.pull(folder)
 
 
 def spell_place(path: str | os.PathLike[str]) -> str:

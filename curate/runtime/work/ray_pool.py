@@ -19,7 +19,7 @@ from typing import Any
 from curate.errors import UsageError
 from curate.runtime import console
 from curate.runtime.disk import claims
-from curate.runtime.disk.mirrors import list_mirrors
+from curate.runtime.disk.mirrors import list_copies, pull_exchanged, push_exchanged
 from curate.runtime.numbers import count_noun
 from curate.runtime.work.engines import EngineOptions
 from curate.runtime.work.processes import Work
@@ -109,8 +109,8 @@ class RayPool:
     def keep(self, shared: Any) -> Kept:
         """Send what all items of a kind share to the cluster, once, and return what ``submit`` takes for it."""
         scheduler = self.connect()
-        stores = [(*each, claims.list_read(each[2])) for each in list_mirrors()]
-        packed = pickle.dumps((stores, pickle.dumps(shared, pickle.HIGHEST_PROTOCOL)))
+        copies = list_copies(claims.list_read)
+        packed = pickle.dumps((copies, pickle.dumps(shared, pickle.HIGHEST_PROTOCOL)))
         return os.urandom(8).hex(), [scheduler.ray.put(packed)]
 
     def submit(self, function: ItemFunction, kept: Kept, item: Any) -> "Future[Any]":
@@ -122,8 +122,10 @@ class RayPool:
     @contextmanager
     def start_workers(self, function: ItemFunction, shared: Any, count: int) -> Iterator[Work]:
         """Yield a function of one item, as ``processes.start_workers`` does; ``count`` is that of the pool here."""
+        push_exchanged()
         kept = self.keep(shared)
         yield lambda item: self.submit(function, kept, item).result()
+        pull_exchanged()
 
     def close(self) -> None:
         """End the workers, and the cluster if it was started here, for good."""

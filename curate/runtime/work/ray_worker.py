@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from curate.runtime import console
-from curate.runtime.disk.mirrors import open_mirror
+from curate.runtime.disk.mirrors import pull_exchanged
 from curate.runtime.version import __version__
 from curate.runtime.work import profiler
 
@@ -112,6 +112,7 @@ class RayWorker:
                 import ray
 
                 self._kept = {key: unpack_shared(ray.get(shared[0]))}
+            pull_exchanged()
             with profiler.measure_spans() if measure else nullcontext() as watch:
                 result = function(self._kept[key], item)
         except Exception as error:
@@ -126,11 +127,9 @@ class RayWorker:
 
 def unpack_shared(packed: bytes) -> Any:
     """Return what items share, after opening here the mirrors of the driver and fetching the tables that it reads."""
-    stores, shared = pickle.loads(packed)
-    for url, kept_here, root, tables in stores:
-        mirror = open_mirror(url, kept_here, root)
-        for table in tables:
-            mirror.fetch(table)
+    copies, shared = pickle.loads(packed)
+    for copy in copies:
+        copy.open()
     return pickle.loads(shared)
 
 
