@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 import curate
 from curate import cli
 from curate.errors import GateError, Interrupted
-from curate.rundir import run as rundir_run
 from curate.rundir.guards import claims
 
 
@@ -60,14 +59,13 @@ def test_what_a_verb_raises_is_printed_and_exits_with_its_code(monkeypatch, erro
     def refuse(run):
         raise error
 
-    assert claims.open_run is rundir_run.open_run  # loaded now: later it would keep what replaces the function here
-    monkeypatch.setattr(rundir_run, "open_run", refuse)
+    monkeypatch.setattr(claims, "open_unclaimed", refuse)
     found = typed("status", "--run", "nowhere")
     assert (found.exit_code, found.stdout, found.stderr) == (code, "", lines)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(rundir_run, "open_run", lambda run: 1 // 0)
+    monkeypatch.setattr(claims, "open_unclaimed", lambda run: 1 // 0)
     assert isinstance(typed("status", "--run", "nowhere").exception, ZeroDivisionError)
 
 
@@ -81,4 +79,4 @@ def test_help_of_a_verb_spells_a_parameter_as_it_is_typed():
     shown = typed("filter", "--help").stdout
     assert "With --dry-run nothing is decided;" in shown and "(--max-ppl 20,30,50)" in shown
     assert re.search(r"^  --max-ppl NUMBER +Keep", shown, re.MULTILINE)
-    assert re.search(r"^  OUT +Folder to write", typed("export", "--help").stdout, re.MULTILINE)
+    assert re.search(r"^  OUT +Folder or URL", typed("export", "--help").stdout, re.MULTILINE)

@@ -519,7 +519,7 @@ def spell_mending_command(run: Run, record: Mapping[str, Any]) -> str:
     if "request" in record:
         return spell_score_command(run, record, record["corpus"]["paths"])
     if "template" in record["made_from"]["model"]:
-        return f"curate rank-sft … --examples {quote_path(run.path.parent)}"
+        return f"curate rank-sft … --examples {quote_path(mirrors.spell_place(run.path).rpartition('/')[0])}"
     return f"{spell_score_command(run, record, record['corpus']['paths'])} --restart"
 
 

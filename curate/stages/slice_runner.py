@@ -239,8 +239,7 @@ def run_slices(
         except KeyboardInterrupt:
             message = f"stopped after {resumed + progress.documents:,} documents; complete parts are kept"
             raise Interrupted(message, "the same command goes on from here") from None
-        if executor is not None:
-            fetch_parts(work.folder)
+        fetch_parts(work.folder, share)  # those of other hosts, and what was removed from the mirror meanwhile
         notes = read_notes(work.folder, work.fingerprint, before, share)
         check_finished(whole, work.folder, notes)
         if share is None:

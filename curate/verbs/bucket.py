@@ -59,6 +59,7 @@ def bucket(
     from curate.rundir.verdicts import rejections
     from curate.runtime.disk.filenames import expand_home
     from curate.runtime.disk.files import check_output_file
+    from curate.runtime.disk.mirrors import locate_file
     from curate.stages.bucket.assign import BucketJob, assign_buckets, reference_of
     from curate.stages.bucket.cutoffs import check_reference, load_cutoffs
 
@@ -74,8 +75,9 @@ def bucket(
     opened.finished_scores()
     found = rejections.open_rejections(opened)
     if cutoffs is not None:
-        known = load_cutoffs(Path(cutoffs))
-        warning = check_reference(known, reference_of(opened), Path(cutoffs))
+        file = locate_file(cutoffs)
+        known = load_cutoffs(file)
+        warning = check_reference(known, reference_of(opened), file)
         job = BucketJob(
             opened, found, known.by, tuple(map(qualify_name, known.within)), f"cut as {cutoffs} says", None, known
         )

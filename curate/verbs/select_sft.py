@@ -83,8 +83,10 @@ def require_example_numbers(run: str) -> None:
     """Raise TableError where ``run`` is not the complete run of a dataset that ``rank-sft --examples`` wrote."""
     from curate.rundir import document_columns
     from curate.rundir.run import open_run
+    from curate.runtime.disk.claims import fetch_resources
 
     opened = open_run(run, create=True)
+    fetch_resources(opened.path, ("carried",))
     complete = (opened.stage("score") or {}).get("complete")
     if not complete or not document_columns.is_carried(opened, "ifd_ppl"):
         message = f"{run} is not the run of a dataset, as rank-sft --examples OUT writes it to OUT/NAME"

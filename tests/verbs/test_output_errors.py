@@ -137,10 +137,10 @@ def test_an_export_through_a_link_replaces_the_folder_behind_it(folder):
     ],
 )
 def test_what_the_system_refuses_anywhere_is_one_line(folder, monkeypatch, error, shown):
-    def refuse(path, create=False):
+    def refuse(path):
         raise error
 
-    monkeypatch.setattr("curate.rundir.run.open_run", refuse)
+    monkeypatch.setattr("curate.rundir.guards.claims.open_unclaimed", refuse)
     found = CliRunner().invoke(cli.app, ["status", "--run", "run"])
     assert found.exit_code == 1 and f"error: {shown}" in found.stderr and "Traceback" not in found.stderr
 

@@ -184,6 +184,41 @@ def test_what_a_run_in_a_store_cannot_have_is_refused(bucket, corpus, tmp_path):
     curate.score(str(corpus), run=url, model="none")
 
 
+def test_parts_that_go_from_the_mirror_during_the_work_are_fetched_again(bucket, corpus, tmp_path, monkeypatch):
+    options = {"model": "none", "slice_bytes": SLICE, "carry": "none"}
+    curate.score(str(corpus), run=str(tmp_path / "run"), **options)
+    last = sorted(path.name for path in (tmp_path / "run/scores").iterdir())[-1]
+    monkeypatch.setenv("CURATE_MIRRORS", str(tmp_path / "mirrors"))
+    words = ["score", corpus, "--run", f"{bucket.url}/run"]
+    words += ["--model", "none", "--slice-bytes", SLICE, "--carry", "none"]
+    with waiting_verb(words, last, tmp_path / "mark") as holder:
+        (scores,) = (tmp_path / "mirrors").glob("*/run/scores")
+        removed = list(scores.glob("0*.parquet"))
+        for path in removed:
+            path.unlink()
+    assert holder.returncode in (0, 3) and removed, holder.messages
+    assert read_store(bucket, "run", tmp_path / "down") == read_files(tmp_path / "run")
+
+
+def test_cut_offs_of_a_run_in_a_store_are_applied_to_another(bucket, corpus, model, tmp_path):
+    for name in ("one", "two"):
+        curate.score(str(corpus), run=f"{bucket.url}/{name}", model=model)
+    curate.bucket(run=f"{bucket.url}/one", quantiles=2, within="none")
+    applied = curate.bucket(run=f"{bucket.url}/two", cutoffs=f"{bucket.url}/one/cutoffs.json")
+    assert applied.as_dict()["buckets"]
+    assert bucket.read("two/cutoffs.json") == bucket.read("one/cutoffs.json")
+
+
+def test_a_foreign_object_is_named_and_left(bucket, corpus, tmp_path):
+    url = f"{bucket.url}/run"
+    curate.score(str(corpus), run=url, model="none")
+    bucket.write("run/filter.parquet", b"mine")
+    with pytest.raises(UsageError, match="curate did not make it") as found:
+        curate.filter(run=url, where="bytes > 5")
+    assert found.value.hint.startswith(f"move {url}/filter.parquet away in the store")
+    assert bucket.read("run/filter.parquet") == b"mine"
+
+
 def test_a_recipe_runs_in_a_store(bucket, corpus, tmp_path, change_host):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from curate.errors import StorageError
 from curate.runtime.disk.files import FULL, make_storage_error
+from curate.runtime.disk.object_store import RIGHTS
 
 ELSEWHERE = "free some space, or CURATE_MIRRORS=FOLDER names another folder for what is on its way"
 AGAIN = "run the same command again; it begins anew"
@@ -30,7 +31,7 @@ def _choose_hint(error: StorageError) -> str:
     if "conditional writes" in error.message:
         return "export to S3, GCS, Azure or what speaks their protocol, or to a local folder and copy it"
     if isinstance(cause, PermissionError):
-        return "name a place that you may write to"
+        return RIGHTS
     if "credentials" in error.message.lower():
         return "set those of the store, for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
     return AGAIN

@@ -1,7 +1,6 @@
 """URLs of exports: what is no URL though it was meant to be one, and what no export may be written to."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from curate.errors import UsageError
 from curate.exports.dataset_folder import MISREAD_PATH, NEW_FOLDER
 from curate.runtime.calls import repeat_command
 from curate.runtime.disk.mirrors import spell_place
-from curate.runtime.disk.object_store import LOCAL_PROTOCOLS, check_slashes, is_store_url
+from curate.runtime.disk.object_store import check_slashes, is_store_url
 from curate.runtime.text import quote_path
 
-LOCAL_URL = re.compile(rf"(?:{'|'.join(LOCAL_PROTOCOLS)})://(?P<path>.*)", re.IGNORECASE)
+HUB = ("hf",)
 READ_ONLY = ("http", "https")
 
 
@@ -22,8 +21,6 @@ def is_output_url(out: str | os.PathLike[str]) -> bool:
     text = os.fspath(out)
     if is_store_url(text):
         return True
-    if found := LOCAL_URL.fullmatch(text):
-        raise UsageError(f"{text} is on this machine", f"name the folder itself: {quote_path(found['path'] or '/')}")
     check_slashes(text)
     return False
 
@@ -31,7 +28,7 @@ def is_output_url(out: str | os.PathLike[str]) -> bool:
 def check_writable_url(url: str) -> None:
     """Raise UsageError for a URL to which nothing is exported: of the Hub, of a server of the web."""
     protocol, _, path = url.partition("://")
-    if protocol.lower() == "hf":
+    if protocol.lower() in HUB:
         name = "/".join(path.split("/")[1:3]) or "me/name"
         message = f"{url}: exports are not written to the Hub in this way"
         raise UsageError(message, f"curate export OUT --push-to-hub {name}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import ModelError
+from curate.runtime.disk.object_store import is_store_url
 from curate.runtime.text import quote_word
 
 OTHER_MODEL = "name a transformers folder or a Hub id with --model, e.g. --model HuggingFaceTB/SmolLM2-135M"
@@ -149,6 +150,9 @@ def explain_failure(source: str, local: bool, what: str, error: Exception) -> Mo
     package = _missing_package(text)
     if package is not None:
         return ModelError(f"{name}: {what} without the package {package}", f"pip install {package}")
+    if is_store_url(source):
+        copied = f"copy it to a folder and give that: --model {source.rstrip('/').rpartition('/')[2] or 'FOLDER'}"
+        return ModelError(f"{source}: models are read from folders and from the Hub, not from a store", copied)
     check = "check the name and your network, or download it once and give the folder: --model PATH"
     return ModelError(f"{name}: {what}: {_first_line(error)}", OTHER_MODEL if local else check)
 

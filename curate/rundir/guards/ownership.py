@@ -163,6 +163,8 @@ def check_names(folder: Path, names: tuple[str, ...], record: Mapping[str, objec
 
 def suggest_moving(path: Path, folder: Path) -> str:
     """Return the hint that moves something of another's to a free name beside the tables of a run."""
+    if find_mirror(folder) is not None:
+        return f"move {spell_place(path)} away in the store, as aws s3 mv does; then run the same command again"
     stem = path.relative_to(folder).as_posix().replace("/", "-")
     names = (f"{stem}.{'moved' if number == 1 else f'moved-{number}'}" for number in itertools.count(1))
     target = next(name for name in names if not os.path.lexists(folder / name))

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from curate.errors import StorageError, UsageError
 from curate.runtime.disk.mirrors import find_mirror
-from curate.runtime.disk.object_store import EXTRAS, ONE_SLASH
+from curate.runtime.disk.object_store import EXTRAS, ONE_SLASH, ROOM
 from curate.runtime.disk.writers import name_temporary, sweep_leftovers
 from curate.runtime.work.interrupts import defer_interrupt
 
@@ -286,7 +286,8 @@ def make_storage_error(error: OSError, path: Path) -> StorageError:
     if error.errno == errno.EEXIST:  # what mkdir says of a file where a folder should be
         error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if error.errno in FULL:
-        return StorageError(f"the disk is full: {path} could not be written", FREE_SPACE)
+        hint = FREE_SPACE if find_mirror(path) is None else f"{ROOM}; complete parts are kept"
+        return StorageError(f"the disk is full: {path} could not be written", hint)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageError(f"{path} may not be written: {error.strerror}", "choose a directory that you may write to")
     return StorageError(f"{path} could not be written: {error.strerror or error}")

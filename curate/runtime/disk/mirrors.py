@@ -35,7 +35,7 @@ THREADS = 8
 """Objects that are fetched at once."""
 FILE_SUFFIXES = (".parquet", ".html", ".yaml", ".json", ".jsonl")
 """Of resources that are one file; any other is a folder."""
-ROOM = "CURATE_MIRRORS=FOLDER names another folder for what is worked on of runs in object stores"
+OTHER_FOLDER = "CURATE_MIRRORS=FOLDER names another folder for what is worked on of runs in object stores"
 MOST_LINES = 100_000
 """Lines of the file of states from which on those that later ones replace are left out."""
 PROTECTED = (".curate-run.jsonl",)
@@ -156,7 +156,7 @@ class Mirror:
             self.root.mkdir(parents=True, exist_ok=True)
             return read_clock(self.root)
         except OSError as error:
-            raise StorageError(f"{self.root} could not be written: {error.strerror or error}", ROOM) from error
+            raise StorageError(f"{self.root} could not be written: {error.strerror or error}", OTHER_FOLDER) from error
 
     def _is_of_us(self, name: str) -> bool:
         """Return whether a name in the store is one of a file; those of claims are not, nor can others be written."""
@@ -187,7 +187,7 @@ class Mirror:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StorageError(f"{path} could not be written: {error.strerror or error}", ROOM) from error
+            raise StorageError(f"{path} could not be fetched: {error.strerror or error}", OTHER_FOLDER) from error
         finally:
             with suppress(OSError):
                 os.unlink(temporary)
@@ -248,10 +248,15 @@ def open_mirror(url: str, kept_here: Sequence[str] = (), root: Path | None = Non
     ``root`` is its folder where another process has chosen that. Raises UsageError for a URL that has no driver, or no
     folder; StorageError where the mirror cannot be made.
     """
+    protocol, _, path = url.rstrip("/").partition("://")
+    parts = path.split("/")
+    if protocol.lower() in ("http", "https"):
+        raise UsageError(f"{url}: {protocol}:// can only be read", "name a folder, or a URL such as s3://bucket/run")
+    if len(parts) < 2 or not parts[0] or {".", ".."} & set(parts):
+        example = f"{protocol.rstrip(':/')}://{parts[0] or 'bucket'}/curated"
+        raise UsageError(f"{url} names no folder in a bucket", f"name one: {example}")
     store = ObjectStore(url)
     name = store.url.rpartition("/")[2]
-    if store.url.endswith(":/") or name in ("", ".", "..") or store.url.count("/") < 3:
-        raise UsageError(f"{url} names no folder in a bucket", f"name one: {store.url.rstrip('/')}/curated")
     digest = hashlib.sha256(store.url.encode()).hexdigest()[:16]
     root = find_cache() / digest / name if root is None else root
     if (known := _mirrors.get(str(root))) is not None:
@@ -259,7 +264,7 @@ def open_mirror(url: str, kept_here: Sequence[str] = (), root: Path | None = Non
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"{root} could not be made: {error.strerror or error}", ROOM) from error
+        raise StorageError(f"{root} could not be made: {error.strerror or error}", OTHER_FOLDER) from error
     mirror = _mirrors[str(root)] = Mirror(store.url, root, store, tuple(kept_here))
     streams.show_as(str(root), store.url)
     return mirror
@@ -339,6 +344,16 @@ def spell_place(path: str | os.PathLike[str]) -> str:
         return os.fspath(path)
     below = mirror.find_name(Path(path))
     return mirror.url if below == "." else f"{mirror.url}/{below}"
+
+
+def locate_file(path: str | os.PathLike[str]) -> Path:
+    """Return a file that is only read; one at a URL is fetched. It need not be there."""
+    if not is_store_url(path):
+        return expand_home(path)
+    folder, _, name = os.fspath(path).rpartition("/")
+    mirror = open_mirror(folder)
+    mirror.refresh(name)
+    return mirror.root / name
 
 
 def locate_folder(path: str | os.PathLike[str], kept_here: Sequence[str] = ()) -> Path:

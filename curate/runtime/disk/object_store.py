@@ -5,6 +5,7 @@ is the conditional write: ``create`` writes an object unless there is one (S3, G
 their protocols). ``check_conditional`` tries whether a store keeps to it.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -34,6 +35,9 @@ TAGS = ("ETag", "etag", "generation", "md5Hash", "checksum", "LastModified", "la
 CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else the driver of the store reads"
 COPIED_BYTES = 1 << 22
 """What is read at once of an object that the store cannot copy."""
+RIGHTS = "use credentials that may list, read, write and remove objects there"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ROOM = "free some space, or name another folder with CURATE_MIRRORS=FOLDER for what is worked on of stores"
 AGAIN = "run the same command again; complete parts are kept"
 
 
@@ -58,11 +62,16 @@ def is_plain_name(name: str) -> bool:
 
 
 def check_slashes(path: str | os.PathLike[str]) -> None:
-    """Raise UsageError for ``s3:/bucket/folder``, which would be a folder called ``s3:``."""
-    match = ONE_SLASH.match(text := os.fspath(path))
+    """Raise UsageError for ``s3:/bucket/folder`` and ``file:///folder``, which would be a folder called ``s3:``."""
+    text = os.fspath(path)
+    url = URL.match(text)
+    if url is not None and url["protocol"].lower() in LOCAL_PROTOCOLS:
+        folder = shlex.quote(text[url.end() :] or "/")
+        raise UsageError(f"{text} is on this machine", f"name the folder itself: {folder}")
+    match = ONE_SLASH.match(text)
     if match is not None and match["protocol"].lower() in EXTRAS:
-        url = shlex.quote(f"{match['protocol']}://{text[match.end() :]}")
-        raise UsageError(f"{text} is neither a URL nor a folder: // follows the colon", f"name it as {url}")
+        spelled = shlex.quote(f"{match['protocol']}://{text[match.end() :]}")
+        raise UsageError(f"{text} is neither a URL nor a folder: // follows the colon", f"name it as {spelled}")
 
 
 def find_filesystem(url: str, **options: Any) -> tuple[Any, str]:
@@ -94,7 +103,8 @@ class ObjectStore:
     _prefix: str = ""
 
     def __post_init__(self) -> None:
-        self.url = self.url.rstrip("/")
+        protocol, colon, path = self.url.rstrip("/").partition("://")
+        self.url = f"{protocol.lower()}{colon}{path}"
         self._filesystem, prefix = find_filesystem(self.url, use_listings_cache=False)
         self._prefix = prefix.rstrip("/")
 
@@ -225,8 +235,12 @@ class ObjectStore:
         except CurateError:
             raise
         except Exception as error:
-            where, line = f"{self.url}/{name}" if name else self.url, _first_line(error)
-            raise StorageError(f"{where}: {line}", CREDENTIALS if "credential" in line.lower() else AGAIN) from error
+            where = f"{self.url}/{name}" if name else self.url
+            if getattr(error, "errno", None) in FULL:
+                raise StorageError(f"the disk is full: {where} could not be fetched", ROOM) from error
+            line = _first_line(error)
+            hint = RIGHTS if isinstance(error, PermissionError) else AGAIN
+            raise StorageError(f"{where}: {line}", CREDENTIALS if "credential" in line.lower() else hint) from error
 
 
 def _first_line(error: BaseException) -> str:

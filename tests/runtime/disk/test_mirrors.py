@@ -1,5 +1,6 @@
 """Mirrors: what is written here is in the store first, what others wrote is here after a pull, and nothing else is."""
 
+import errno
 import os
 import random
 import time
@@ -9,7 +10,7 @@ import pytest
 from curate.errors import StorageError, UsageError
 from curate.runtime import streams
 from curate.runtime.disk import files, mirrors
-from curate.runtime.disk.mirrors import Mirror, find_mirror, locate_folder, open_mirror, spell_place
+from curate.runtime.disk.mirrors import Mirror, find_mirror, locate_file, locate_folder, open_mirror, spell_place
 from curate.runtime.disk.object_store import ObjectStore
 
 
@@ -172,10 +173,52 @@ def test_a_path_belongs_to_the_mirror_that_it_is_in(mirror, memory_store, tmp_pa
     assert locate_folder("~/x").is_absolute() and locate_folder("plain/x").as_posix() == "plain/x"
 
 
-@pytest.mark.parametrize("url", ["memory://", "s3://bucket", "s3://bucket/", "s3://bucket/.."])
-def test_a_bucket_alone_is_no_folder(url, memory_store):
-    with pytest.raises(UsageError, match="names no folder in a bucket"):
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("memory://", "memory://bucket/curated"),
+        ("s3://", "s3://bucket/curated"),
+        ("s3:///x", "s3://bucket/curated"),
+        ("s3://mine", "s3://mine/curated"),
+        ("s3://mine/", "s3://mine/curated"),
+        ("s3://mine/a/../b", "s3://mine/curated"),
+    ],
+)
+def test_what_names_no_folder_in_a_bucket_is_refused_with_one_that_does(url, named, memory_store):
+    with pytest.raises(UsageError, match="names no folder in a bucket") as found:
         open_mirror(url)
+    assert found.value.hint == f"name one: {named}"
+
+
+def test_other_urls_are_spelled_alike_or_refused(mirror, memory_store):
+    assert locate_folder(f"{memory_store}/runs/one".replace("memory", "MEMORY")) == mirror.root
+    with pytest.raises(UsageError, match="can only be read"):
+        locate_folder("https://host/runs/one")
+    with pytest.raises(UsageError, match="is on this machine") as found:
+        locate_folder("file:///tmp/my run")
+    assert found.value.hint == "name the folder itself: '/tmp/my run'"
+
+
+def test_one_file_at_a_url_is_fetched(mirror, memory_store):
+    mirror.store.write("cuts/c.json", b"{}")
+    assert locate_file(f"{memory_store}/runs/one/cuts/c.json").read_bytes() == b"{}"
+    assert not locate_file(f"{memory_store}/runs/one/cuts/none.json").exists()
+    assert locate_file("cuts/c.json").as_posix() == "cuts/c.json"
+
+
+def test_a_full_disk_names_the_variable(mirror, monkeypatch):
+    def fill(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    mirror.store.write("t/1", b"1")
+    monkeypatch.setattr(type(mirror.store._filesystem), "get_file", fill)
+    with pytest.raises(StorageError, match="the disk is full: ") as found:
+        mirror.pull()
+    assert "CURATE_MIRRORS" in found.value.hint
+    monkeypatch.setattr(files.os, "fsync", fill)
+    with pytest.raises(StorageError, match="the disk is full") as found:
+        write(mirror.root / "a", "1")
+    assert "CURATE_MIRRORS" in found.value.hint
 
 
 def test_a_mirror_that_cannot_be_made_names_the_variable(tmp_path, monkeypatch):
