@@ -86,7 +86,7 @@ def require_example_numbers(run: str) -> None:
     from curate.runtime.disk.claims import fetch_resources
 
     opened = open_run(run, create=True)
-    fetch_resources(opened.path, ("carried",))
+    fetch_resources(opened.path, ("scores", "carried"))
     complete = (opened.stage("score") or {}).get("complete")
     if not complete or not document_columns.is_carried(opened, "ifd_ppl"):
         message = f"{run} is not the run of a dataset, as rank-sft --examples OUT writes it to OUT/NAME"

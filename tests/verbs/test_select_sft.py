@@ -49,6 +49,12 @@ def test_ifd_keeps_the_highest_share_of_those_below_one(run):
     assert reasons(run)[26] == "unscored: unscorable"
 
 
+def test_a_run_in_a_store_is_selected_from_on_a_host_that_has_nothing_of_it(run, bucket, change_host):
+    url = bucket.upload(run, "examples/one")
+    change_host("other")
+    assert curate.select_sft(run=url, by="ifd", rate=0.25).kept == curate.select_sft(run=run, by="ifd", rate=0.25).kept
+
+
 def test_per_prompt_keeps_the_likeliest_answer_of_each_prompt(run):
     curate.select_sft(run=run, by="per-prompt")
     nats = pq.read_table(open_run(run).scores, partitioning=None).select(["nats", "tokens"]).to_pylist()
