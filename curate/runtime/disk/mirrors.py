@@ -260,6 +260,7 @@ def open_mirror(url: str, kept_here: Sequence[str] = (), root: Path | None = Non
     digest = hashlib.sha256(store.url.encode()).hexdigest()[:16]
     root = find_cache() / digest / name if root is None else root
     if (known := _mirrors.get(str(root))) is not None:
+        known.kept_here = known.kept_here or tuple(kept_here)  # a look at one of its files may have opened it first
         return known
     try:
         root.mkdir(parents=True, exist_ok=True)

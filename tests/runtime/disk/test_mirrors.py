@@ -206,6 +206,13 @@ def test_one_file_at_a_url_is_fetched(mirror, memory_store):
     assert locate_file("cuts/c.json").as_posix() == "cuts/c.json"
 
 
+def test_what_stays_here_of_a_folder_is_known_though_one_of_its_files_was_read_first(memory_store):
+    locate_file(f"{memory_store}/runs/two/cutoffs.json")
+    root = locate_folder(f"{memory_store}/runs/two", ("work",))
+    write(root / "work/pairs", "stays here")
+    assert list_store(find_mirror(root)) == {}
+
+
 def test_a_full_disk_names_the_variable(mirror, monkeypatch):
     def fill(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
