@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -330,7 +331,7 @@ def _find_excluding(folder: Path, claim: Claim) -> BusyError | None:
     gone: list[Claim] = []
     with _registry:
         ours = {held.claim.token: held.holder for held in _held}
-    for other, silent in _list_silences(folder, lambda: read_clock(folder / FOLDER)):
+    for other, silent in _list_silences(folder):
         conflict = claim.find_conflict(other)
         is_own = other.token in ours and current is not None and current.is_within(ours[other.token])
         if is_own or (other.token in ours and conflict is None):
@@ -356,20 +357,30 @@ def _is_succeeded(gone: Claim, claim: Claim) -> bool:
     return bool(parts[0] & parts[1]) or any(overlaps(one, name) for one in gone.reads for name in claim.reads)
 
 
-def _list_silences(folder: Path, read_time: Callable[[], float]) -> list[tuple[Claim, float]]:
+def _list_silences(folder: Path, looks_only: bool = False) -> list[tuple[Claim, float]]:
     """Return the claims in a folder, in its store too, the earliest first, with the seconds since their last sign.
 
-    ``read_time`` returns the time by the clock of the file system; it is called where there are claims.
+    The times are those of the file system and of the store, which are asked by writing there; with ``looks_only`` the
+    host's clock will do where that may not be.
     """
+
+    def read_time(ask: Callable[[], float]) -> float:
+        try:
+            return ask()
+        except (OSError, CurateError):
+            if not looks_only:
+                raise
+            return time.time()
+
     here = list_claims(folder)
-    clock = read_time() if here else 0.0
+    clock = read_time(lambda: read_clock(folder / FOLDER)) if here else 0.0
     found = {claim.token: (claim, _measure_silence(path, clock)) for path, claim in here}
     if (mirror := find_mirror(folder)) is not None:
         stored = [
             (each, claim) for each in list_stored_claims(mirror) if (claim := _parse_claim(each.text)) is not None
         ]
         others = [(each, claim) for each, claim in stored if claim.token not in found]
-        clock = read_store_clock(mirror) if others else 0.0
+        clock = read_time(partial(read_store_clock, mirror)) if others else 0.0
         found |= {claim.token: (claim, max(0.0, clock - each.touched)) for each, claim in others}
     return sorted(found.values(), key=lambda each: (each[0].began, each[0].token))
 
@@ -466,14 +477,7 @@ def list_writing(folder: Path) -> list[tuple[Claim, float]]:
 def list_writers(folder: Path) -> list[ClaimState]:
     """Return the claims of other holders that write in a folder, those of the dead too. Nothing is changed."""
     current = _scope.get()
-
-    def read_time() -> float:
-        try:
-            return read_clock(folder / FOLDER)
-        except OSError:
-            return time.time()
-
-    claims = [each for each in _list_silences(folder, read_time) if each[0].writes]
+    claims = [each for each in _list_silences(folder, looks_only=True) if each[0].writes]
     with _registry:
         ours = {held.claim.token: held.holder for held in _held}
     states = []

@@ -195,6 +195,19 @@ def test_what_a_verb_claims_is_fetched_and_run_json_is_fetched_with_the_lock(mir
             assert (mirror.root / "run.json").read_bytes() == b'{"now": 1}'
 
 
+def test_who_writes_is_seen_with_the_right_to_read_alone(mirror, monkeypatch):
+    other = write_claim(mirror, FOREIGN)
+
+    def refuse(*_):
+        raise StorageError("Access Denied")
+
+    monkeypatch.setattr(ObjectStore, "write", refuse)
+    (found,) = claims.list_writers(mirror.root)
+    assert found.claim == other and found.is_alive and found.silent < 60
+    with claims.scope(), pytest.raises(StorageError, match="Access Denied"):
+        claims.hold_claim(mirror.root, "score", ("hits",))
+
+
 def test_where_the_store_refuses_nothing_stays_claimed(mirror, monkeypatch):
     def refuse(*_):
         raise StorageError("the network is gone")
