@@ -15,6 +15,7 @@ VERBS = (
     "status",
     "explain",
     "report",
+    "compare",
     "export",
     "verify",
     "run",
@@ -26,6 +27,7 @@ VERBS = (
 
 if TYPE_CHECKING:
     from curate.verbs.bucket import bucket as bucket
+    from curate.verbs.compare import compare as compare
     from curate.verbs.decontaminate import decontaminate as decontaminate
     from curate.verbs.dedup import dedup as dedup
     from curate.verbs.explain import explain as explain

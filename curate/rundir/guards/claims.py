@@ -57,6 +57,7 @@ USES = {
     "bucket": TableUse(("buckets.parquet",), DECIDED, ("carried/*",)),
     "order": TableUse(("order.parquet",), DECIDED, ("carried/*",)),
     "export": TableUse((), (*DECIDED, "buckets.parquet", "order.parquet")),
+    "compare": TableUse((), ("scores",), ("carried/*",)),
     "report": TableUse(("report.html",), (*DECIDED, "buckets.parquet", "order.parquet"), ("carried/*",)),
     "run": TableUse(("recipe.yaml",)),
 }

@@ -1,0 +1,1 @@
+"""Comparing what runs measured: models, corpora and weeks, with intervals and gates."""
