@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from curate.errors import UsageError
-from curate.runtime.options import COMMAS, MEMORY_HELP, SeedOption, as_list, verb_function
+from curate.runtime.options import COMMAS, DEFAULT_MEMORY, MemoryLimitOption, SeedOption, as_list, verb_function
 from curate.runtime.text import quote_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from curate.monitoring.compare.summary import Comparison
+    from curate.monitoring.compare.summary import SideComparison
 
 FEWEST_DRAWS = 200
 """Draws with which a 95 % quantile can be told at all."""
@@ -72,10 +72,10 @@ def compare(
         str | None, typer.Option(help="Save the last side to this file (JSON), as a baseline for later comparisons.")
     ] = None,
     out: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
-    draws: Annotated[int, typer.Option(help="Draws of the bootstrap.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
     seed: SeedOption = 0,
-    memory_limit: Annotated[str, typer.Option(help=MEMORY_HELP)] = "700MB",
-) -> "Comparison":
+    memory_limit: MemoryLimitOption = None,
+) -> "SideComparison":
     """Compare two models, corpora or weeks by perplexity or bits per byte, with intervals; return the comparison.
 
     Each side is a run directory, an export, or a file that ``--save`` wrote. Documents that both sides hold, by the
@@ -106,7 +106,7 @@ def compare(
     named = as_list(sides)
     given = parse_tolerance(tolerance, only_worse) if tolerance is not None else None
     _check_options(named, locals())
-    parse_size(memory_limit, "--memory-limit")
+    memory = parse_size(memory_limit or DEFAULT_MEMORY, "--memory-limit")
     columns = tuple(split_group_columns(within)) if within else ()
     files = {"baseline": save, "page": out}
     written = {what: _check_output(what, path) for what, path in files.items() if path is not None}
@@ -120,7 +120,7 @@ def compare(
             anyway,
             draws,
             seed,
-            PairingSettings("never" if leak else pairs, memory_limit, Path(scratch) / "spill"),
+            PairingSettings("never" if leak else pairs, memory, Path(scratch) / "spill"),
             leak,
             time,
             time_column,

@@ -8,8 +8,8 @@ from helpers.simulated_sides import simulate_clusters, simulate_pairs, simulate_
 
 from curate.monitoring.compare.contrasts import (
     ApartRatios,
-    Contrast,
     PairedRatios,
+    RatioContrast,
     UnequalRatios,
     draw_known,
     draw_side,
@@ -113,9 +113,9 @@ def test_the_reach_of_a_student_distribution_is_stretched_to_that_of_the_same_di
 
 
 def test_a_group_without_an_error_or_an_interval_widens_no_other():
-    certain = Contrast(0.5, 0.1, 2.0, np.zeros(1))
+    certain = RatioContrast(0.5, 0.1, 2.0, np.zeros(1))
     alone = find_joint_intervals([certain])[0]
-    others = [Contrast(0.0, 0.0, 0.0, np.zeros(1)), Contrast(0.0, 1.0, math.inf, np.zeros(1))]
+    others = [RatioContrast(0.0, 0.0, 0.0, np.zeros(1)), RatioContrast(0.0, 1.0, math.inf, np.zeros(1))]
     assert find_joint_intervals([certain, *others])[0] == alone
     assert find_joint_intervals([certain, certain])[0].high > alone.high
 
