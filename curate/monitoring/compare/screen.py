@@ -18,6 +18,7 @@ NAME = 24
 """Columns of the name of a group at most."""
 SHOWN = 40
 """Groups that are shown of a comparison."""
+NO_LEAK = "no sign: held-out text costs no less, none is known by heart, none is shared"
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -33,9 +34,7 @@ def render_comparison(comparison: SideComparison) -> str:
     if comparison.changed:
         lines += ["", *_list_changed(comparison.changed, comparison.metric)]
     if comparison.leak is not None:
-        alarms = comparison.leak.alarms or (
-            "no sign: held-out text costs no less, none is known by heart, none is shared",
-        )
+        alarms = comparison.leak.alarms or (NO_LEAK,)
         lines += ["", *(line for one in alarms for line in wrap_parts("leak", one.split(), indent=LABEL))]
     for what, path in comparison.pages.items():
         lines.append(f"{what:<{LABEL}}{path}")
@@ -180,7 +179,8 @@ def _tabulate(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _list_series(series: Series, comparison: SideComparison) -> list[str]:
     how = f"in pairs, {count_noun(series.num_pairs, 'document')} of the same text" if series.paired else "as samples"
-    title = f"{METRIC_NAMES[comparison.metric]} over {len(series.steps)} steps, {series.steps[0]} … {series.steps[-1]}, {how}"
+    title = f"{METRIC_NAMES[comparison.metric]} over {len(series.steps)} steps, "
+    title += f"{series.steps[0]} … {series.steps[-1]}, {how}"
     lines = wrap_parts("series", title.split(), indent=LABEL)
     if series.without_time:
         lines.append(f"{'left out':<{LABEL}}{count_noun(series.without_time, 'document')} without a time")
