@@ -113,14 +113,13 @@ class CausalReference:
     def _record(self, landed: PackResult[Any]) -> Float32Array:
         """Record what the model returned for a pack in its batch, and return the nats of its scored tokens."""
         assert landed.pack is not None
-        nats_N: Float32Array
-        if isinstance(landed.result, tuple):
-            nats_N, likely_NK = landed.result
+        nats_N, likely_NK = landed.result if isinstance(landed.result, tuple) else (landed.result, None)
+        assert nats_N is not None
+        if likely_NK is not None:
             batches.record_likely(landed.batch, landed.pack, likely_NK, self.runner.num_logits)
-        else:
-            nats_N = landed.result
         batches.record_nats(landed.batch, landed.pack, nats_N)
-        return nats_N
+        found: Float32Array = nats_N
+        return found
 
     def count(self, pack: ScoringPack) -> None:
         """Add a pack to the counts of computed and scored tokens."""
@@ -136,9 +135,8 @@ class CausalReference:
 
         ``batches.finish_batch`` gives the likelihoods afterwards.
         """
-        for each in self.flow(
-            [prepared], self.choose_start(() if prepared.measures is None else prepared.measures.names), deque()
-        ):
+        measures = () if prepared.measures is None else prepared.measures.names
+        for each in self.flow([prepared], self.choose_start(measures), deque()):
             if each.pack is not None:
                 yield each.pack, self._record(each)
 

@@ -103,7 +103,7 @@ class TextScore:
         kinds = [
             f"{name.removeprefix('kind_nats_').replace('_', ' ')} {nats:.3g} nats ({octets:,} bytes)"
             for name, nats in self.sums.items()
-            if name.startswith("kind_nats_") and (octets := self.sums[name.replace("_nats_", "_bytes_", 1)])
+            if name.startswith("kind_nats_") and (octets := self.sums[name.replace("_nats_", "_bytes_")])
         ]
         if kinds:
             lines.append(f"{'kinds':<16}{', '.join(kinds)}")
@@ -239,7 +239,7 @@ def _list_sums(likelihoods: "Likelihoods", row: int, signals: Sequence[str]) -> 
     """Return the sums of a text that were measured, by column, as the numbers that they are in the scores."""
     sums: dict[str, Any] = {}
     for name, dtype in list_columns(list_measures(signals)).items():
-        values = likelihoods.sums[name][row] if name in likelihoods.sums else float("nan")
+        values = np.asarray(likelihoods.sums[name][row] if name in likelihoods.sums else np.nan)
         if not np.isnan(values).any():
             sums[name] = values.tolist() if dtype.startswith("float") else values.astype(np.int64).tolist()
     return sums
