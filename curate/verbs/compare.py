@@ -58,6 +58,12 @@ def compare(
     leak: Annotated[
         bool, typer.Option("--leak", help="Look for a leak: the first side is training text, the second is held out.")
     ] = False,
+    by_kind: Annotated[
+        bool, typer.Option("--by-kind", help="Compare kinds of text too: letters, digits, URLs … (--signals kinds).")
+    ] = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Compare calibration too (of runs with --signals calibration).")
+    ] = False,
     cost: Annotated[
         str | None, typer.Option(help="File (YAML) with the price of each side: bits per byte against dollars.")
     ] = None,
@@ -125,6 +131,8 @@ def compare(
             time,
             time_column,
             None if cost is None else load_costs(cost),
+            by_kind,
+            calibration,
             worst,
             spans,
         )
@@ -174,9 +182,10 @@ def _check_sides(sides: list[str], given: Mapping[str, Any]) -> None:
         raise UsageError("--time takes sides as steps, --time-column the values of one side", "leave out one of them")
     if not sides:
         raise UsageError("no side is named", "curate compare BEFORE AFTER")
-    for name in ("leak", "cost", "worst") if of_series else ():
+    for name in ("leak", "cost", "worst", "by_kind", "calibration") if of_series else ():
+        option = f"--{name.replace('_', '-')}"
         if given[name]:
-            raise UsageError(f"--{name} has no effect with {of_series[0]}", f"leave out --{name}")
+            raise UsageError(f"{option} has no effect with {of_series[0]}", f"leave out {option}")
     if given["time_column"] is not None and len(sides) != 1:
         raise UsageError(f"--time-column needs one side, not {len(sides)}", "name one run, or --time for several")
     if given["time"] and len(sides) < 3:
@@ -185,5 +194,6 @@ def _check_sides(sides: list[str], given: Mapping[str, Any]) -> None:
         raise UsageError(f"{sides[0]} is compared with nothing", f"curate compare {quote_path(sides[0])} AFTER")
     if given["leak"] and len(sides) != 2:
         raise UsageError(f"--leak needs two sides, training and held out, not {len(sides)}", "name two")
-    if given["worst"] and len(sides) != 2:
-        raise UsageError(f"--worst needs two sides, not {len(sides)}", "name two")
+    for name in ("worst", "by_kind", "calibration"):
+        if given[name] and len(sides) != 2:
+            raise UsageError(f"--{name.replace('_', '-')} needs two sides, not {len(sides)}", "name two")

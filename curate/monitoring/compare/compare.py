@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from curate.errors import UsageError
 from curate.monitoring.compare.baseline import MOST_PAIRED, build_baseline
+from curate.monitoring.compare.by_kind import compare_kinds
+from curate.monitoring.compare.calibration import compare_calibration
 from curate.monitoring.compare.conditions import ReadingConditions, check_conditions, choose_metric, list_noise
 from curate.monitoring.compare.cost import find_costs
 from curate.monitoring.compare.distributions import describe_distribution
@@ -51,6 +53,8 @@ class CompareOptions:
     time: bool = False
     time_column: str | None = None
     costs: dict[str, dict[str, float]] | None = None
+    by_kind: bool = False
+    calibration: bool = False
     worst: int = 0
     spans: bool = False
 
@@ -105,6 +109,8 @@ def compare_sides(sides: Sequence[ComparedSide], options: CompareOptions) -> Sid
         costs=costs,
         changed=tuple(changed),
         leak=leak,
+        kinds=tuple(compare_kinds(sides, options.cluster, drawing, options.pairing)) if options.by_kind else (),
+        calibration=compare_calibration(sides, options.cluster, drawing) if options.calibration else None,
         distributions=tuple(
             describe_distribution(side, total, metric) for side, total in zip(sides, totals, strict=True)
         ),

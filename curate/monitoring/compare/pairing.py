@@ -87,7 +87,7 @@ def read_in_step(
         return None
     units, totals = UnitSums(1 + 3 * len(sides), sides[0].num_documents), [SideTotals() for _ in sides]
     num_pairs = 0
-    for batches in _zip_batches([side.read(grouping) for side in sides]):
+    for batches in zip_batches([side.read(grouping) for side in sides]):
         first = batches[0]
         for one in batches[1:]:
             if len(one) != len(first) or (one.hashes != first.hashes).any() or (one.groups != first.groups).any():
@@ -102,7 +102,7 @@ def read_in_step(
     return PairedUnits(units, num_pairs, totals)
 
 
-def _zip_batches(readers: Sequence[Iterator[DocumentBatch]]) -> Iterator[list[DocumentBatch]]:
+def zip_batches(readers: Sequence[Iterator[DocumentBatch]]) -> Iterator[list[DocumentBatch]]:
     """Yield batches of equal length of all readers; at the end what is left of each, in lengths that differ."""
     held: list[DocumentBatch | None] = [None] * len(readers)
     while True:

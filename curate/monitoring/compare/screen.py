@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from curate.monitoring.compare.calibration import Calibration
 from curate.monitoring.compare.groups import ComparedGroup
 from curate.monitoring.compare.pair import ComparedPair
 from curate.monitoring.compare.series import Series, SeriesRow
@@ -29,6 +30,10 @@ def render_comparison(comparison: SideComparison) -> str:
         lines += ["", *_list_pair(pair, comparison)]
     if comparison.series is not None:
         lines += ["", *_list_series(comparison.series, comparison)]
+    if comparison.kinds:
+        lines += ["", *_list_kinds(comparison)]
+    if comparison.calibration is not None:
+        lines += ["", *_list_calibration(comparison.calibration)]
     if comparison.costs:
         lines += ["", *_list_costs(comparison)]
     if comparison.changed:
@@ -227,6 +232,39 @@ def draw_sparkline(levels: Sequence[float], most: int = 24) -> str:
         "·" if not math.isfinite(level) else BLOCKS[round((level - low) / (high - low) * 7) if high > low else 0]
         for level in shown
     )
+
+
+def _list_kinds(comparison: SideComparison) -> list[str]:
+    heads = ["kind of text", "of bytes", "before", "after", "bits per byte", "95 % interval", "of the difference"]
+    rows = [
+        [
+            one.kind.replace("_", " "),
+            format_percent(one.bytes_share),
+            format_level(one.row.before, "bits_per_byte"),
+            format_level(one.row.after, "bits_per_byte"),
+            format_change(one.row.change, "bits_per_byte"),
+            format_interval(one.row.change_low, one.row.change_high, "bits_per_byte"),
+            "–" if math.isnan(one.gap_share) else f"{one.gap_share:.0%}".replace("%", " %").replace("-", "−"),
+        ]
+        for one in comparison.kinds
+    ]
+    return _tabulate([heads, *rows])
+
+
+def _list_calibration(calibration: Calibration) -> list[str]:
+    how = "in pairs" if calibration.paired else "as samples"
+    heads = [f"calibration, {how}", "before", "after", "gap", "95 % interval"]
+    rows = [
+        [
+            row.name,
+            f"{row.before:.4f}",
+            f"{row.after:.4f}",
+            format_change(row.gap, "bits_per_byte"),
+            format_interval(row.low, row.high, "bits_per_byte"),
+        ]
+        for row in calibration.rows
+    ]
+    return _tabulate([heads, *rows])
 
 
 def _list_costs(comparison: SideComparison) -> list[str]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from curate.monitoring.compare.by_kind import KindRow
+from curate.monitoring.compare.calibration import Calibration
 from curate.monitoring.compare.cost import SideCost
 from curate.monitoring.compare.distributions import SideDistribution
 from curate.monitoring.compare.leak import LeakReport
@@ -57,6 +59,8 @@ class SideComparison:
     costs: tuple[SideCost, ...] = ()
     changed: tuple[ChangedDocument, ...] = ()
     leak: LeakReport | None = None
+    kinds: tuple[KindRow, ...] = ()
+    calibration: Calibration | None = None
     distributions: tuple[SideDistribution, ...] = ()
     """Of the measure, by side."""
     pages: Mapping[str, str] = field(default_factory=dict)
