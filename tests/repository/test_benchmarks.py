@@ -15,7 +15,7 @@ sys.path.insert(0, str(BENCHMARKS))
 
 def test_the_gpu_benchmark_runs_in_small_and_its_numbers_are_of_one_kind(tmp_path):
     sides = "curate, not compiled; curate, every device; curate's host alone; padded loop, sorted; vLLM"
-    words = ["--small", "--tokens", "3000", "--peer-tokens", "1500", "--numeric-tokens", "600", "--sides", sides]
+    words = ["--small", "--tokens", "1500", "--peer-tokens", "700", "--numeric-tokens", "300", "--sides", sides]
     command = [sys.executable, str(BENCHMARKS / "score_gpu.py"), *words, "--out", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore", "CXX": "none"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

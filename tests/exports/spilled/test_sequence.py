@@ -10,7 +10,7 @@ from curate.exports.ordered import tasks
 from curate.exports.spilled import sequence
 from curate.verbs.export import export
 
-SEEDS = 8
+SEEDS = 5
 
 
 @pytest.mark.parametrize("kind", FORMATS)
