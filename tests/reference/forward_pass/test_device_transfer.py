@@ -66,6 +66,19 @@ def test_ranks_travel_with_the_nats(flying, plain):
     assert seen == len(wanted) > 50
 
 
+def test_what_is_measured_of_tokens_travels_with_the_nats(flying, plain):
+    measures = ("kinds", "calibration")
+    found, wanted = (list(one.score(iter(batches_of(6)), measures=measures)) for one in (flying, plain))
+    same(found, wanted)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.sums.keys() == other.sums.keys() and len(one.sums) == 21
+        for name, values in other.sums.items():
+            edge = 1.01 if name.startswith("ece") else 1e-4  # a probability at the edge of a bin falls to either side
+            np.testing.assert_allclose(one.sums[name], values, rtol=1e-5, atol=edge, err_msg=name)
+    assert all(slot.free for slot in flying.runner.transfer.slots)
+    list(flying.score(iter(batches_of(3))))  # the slots hold other numbers now
+
+
 def test_out_of_memory_in_flight_lands_what_flies_halves_the_sizes_and_loses_nothing(flying, plain, monkeypatch):
     real, sizes = CausalModel._compute, []
 
