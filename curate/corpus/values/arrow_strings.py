@@ -44,8 +44,13 @@ def replace_in_value(value: Any, replaced: Mapping[str | bytes, str | bytes], pa
 
 
 def _unslice(array: pa.Array) -> pa.Array:
-    """Return an array that begins where its buffers do."""
-    return array if array.offset == 0 else array.take(pa.array(np.arange(len(array))))
+    """Return an array whose lists and objects begin where their buffers do."""
+    if array.offset == 0 or not (pa.types.is_struct(array.type) or is_list(array.type)):
+        return array
+    try:
+        return array.take(pa.array(np.arange(len(array))))
+    except pa.ArrowNotImplementedError:  # of views within
+        return encode_values(to_values(array), array.type)
 
 
 def _replace(array: pa.Array, replaced: Mapping[str | bytes, str | bytes], path: tuple[str, ...]) -> pa.Array:

@@ -38,7 +38,7 @@ MOST_PASSES = 8
 
 TOKEN = "[!-~\u00a1-\u024f\u0370-\u04ff]"
 """A character of a word in an alphabet with spaces, with what is written inside addresses and keys."""
-CUT_END = re.compile(rf"{TOKEN}*(?:\s+(?:[0-9().+/\-]+(?=\s|$)|{TOKEN}{{20,}}))*")
+CUT_END = re.compile(rf"{TOKEN}*+(?:\s++(?:[0-9().+/\-]++(?=\s|$)|{TOKEN}{{20,}}+))*+")
 """At the cut end of an excerpt: the word that may be cut, and numbers and long words that may belong to it."""
 
 
