@@ -125,6 +125,8 @@ class RecipeParser:
 
     def read_redaction(self, node: Node, steps: Sequence[ParsedStep]) -> None:
         """Give what a recipe redacts to every step whose verb shows or writes text and that names nothing."""
+        if is_null(node):
+            return
         try:
             if not isinstance(node, ScalarNode):
                 raise UsageError(f"redact: expected default, presidio, or kinds as in email,ip, {describe(node)}")
@@ -135,7 +137,7 @@ class RecipeParser:
             return
         for step in steps:
             known = self.options(step.verb)
-            if "redact" in known and "redact" not in step.values and not is_null(node):
+            if "redact" in known and "redact" not in step.values:
                 self.read_into(step, known["redact"], node)
 
     def refuse_top(self, key: str, node: Node) -> None:

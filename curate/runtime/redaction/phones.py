@@ -42,10 +42,10 @@ LONG_DISTANCE = re.compile(rf"(?:^|[^0-9A-Za-z_.\-/])(1[{DASHES}.{SPACES}])$")
 JOINED = re.compile(rf"[0-9][{DASHES}.]$")
 INTERNATIONAL = re.compile(
     rf"(?:\+{LONE}]\+)|00{LONE}.,\-/]00)(?=[0-9]{{1,3}}[{SPACES}{DASHES}./(]))"
-    rf"{JOIN}(?:{COUNTRY_CODES})(?:{JOIN}[0-9]){{6,13}}(?![0-9])"
+    rf"[(]?(?:{COUNTRY_CODES})(?:{JOIN}[0-9]){{6,13}}(?![0-9])"
 )
 TRUNK = re.compile(
-    rf"0{LONE}.,:\-/]0)(?<![0-9][{SPACES}]0)[1-9][0-9]{{0,4}}[{SPACES}{DASHES}/][0-9]{{2,9}}(?:([{SPACES}{DASHES}])[0-9]{{2,6}}(?:\1[0-9]{{2,6}}){{0,2}})?"
+    rf"0{LONE}.,:\-/]0)(?<![0-9][{SPACES}]0)(?<![0-9][{SPACES}][{SPACES}]0)[1-9][0-9]{{0,4}}[{SPACES}{DASHES}/][0-9]{{2,9}}(?:([{SPACES}{DASHES}])[0-9]{{2,6}}(?:\1[0-9]{{2,6}}){{0,2}})?"
     rf"(?![0-9A-Za-z_]|[{DASHES}./:,][0-9])"
     rf"|0{LONE}.,:\-/]0)[1-9](?:\.[0-9]{{2}}){{4}}(?![0-9A-Za-z_]|\.[0-9])"
     rf"|\({LONE}]\()0[0-9]{{1,5}}\)[{SPACES}{DASHES}/]?[0-9]{{2,9}}(?:[{SPACES}{DASHES}][0-9]{{2,6}}){{0,3}}(?![0-9])"
@@ -121,5 +121,7 @@ def _is_national(spelled: str) -> bool:
         return False  # 02139-4307
     if [len(group) for group in groups[:3]] == [2, 2, 4] and YEAR.match(groups[2]):
         return False  # 01 02 2003
+    if set("".join(groups)) <= {"0", "1"}:
+        return False  # 01110 11001
     most = MOST_DIGITS + 1 if "(" in spelled else MOST_DIGITS
     return LEAST_DIGITS - ("(" in spelled) <= _count_digits(spelled) <= most
