@@ -1,6 +1,7 @@
 """The documents of an export, counted on the way: read = kept + rejected + unreadable."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,10 @@ class ExportCounts:
     unreadable: int = 0
     tokens: int = 0
     """Of the documents that are written, by the tokenizer that scored them."""
+    redacted_documents: int = 0
+    """Documents that are written in which something was replaced."""
+    redacted: dict[str, int] = field(default_factory=dict)
+    """Replacements in the documents that are written, by kind."""
 
     def add(self, other: "ExportCounts") -> None:
         """Add the totals of another part of the corpus."""
@@ -29,6 +34,13 @@ class ExportCounts:
         self.rejected += other.rejected
         self.unreadable += other.unreadable
         self.tokens += other.tokens
+        self.redacted_documents += other.redacted_documents
+        self.add_redacted(other.redacted)
+
+    def add_redacted(self, kinds: Mapping[str, int]) -> None:
+        """Add replacements by kind."""
+        for kind, number in kinds.items():
+            self.redacted[kind] = self.redacted.get(kind, 0) + number
 
 
 def count_rows(counts: ExportCounts, scores: pa.Table, keep: pa.ChunkedArray, rejected: bool) -> pa.ChunkedArray:

@@ -28,6 +28,8 @@ from curate.rundir.verdicts.token_counts import explain_counted_tokens
 from curate.runtime.console import format_size
 from curate.runtime.numbers import format_share
 from curate.runtime.published import hide_folders, hide_in_text
+from curate.runtime.redaction import LABELS
+from curate.runtime.redaction.kinds import PERSON
 
 MAX_SOURCES = 20
 """Files of the corpus that are named."""
@@ -43,6 +45,8 @@ def make_card(job: ExportJob, writer: DatasetDescription, counts: ExportCounts) 
         "Columns": _column_lines(job, writer),
         "How to load it": _load_lines(job, list(writer.buckets.values())),
     }
+    if job.redactor:
+        sections["What was redacted"] = _redaction_lines(job, counts)
     if job.placed.order is not None:
         sections["In which order"] = _order_lines(job)
     share = format_share(writer.rows, counts.read)
@@ -129,6 +133,8 @@ def _column_lines(job: ExportJob, writer: DatasetDescription) -> list[str]:
     added, field = job.names, job.corpus.text_field
     original = [name for name in writer.shape.schema().names if name not in added.values()]
     cut = f" but for the passages that were cut out of {code(field)}" if job.treatment.cuts else ""
+    if job.redactor:
+        cut += " and for what was redacted" if cut else " but for what was redacted in its text"
     lines = [
         f"- of the corpus, unchanged{cut}: {', '.join(map(code, original)) or 'none'}",
         f"- added: {', '.join(map(code, added.values()))}",
@@ -140,7 +146,24 @@ def _column_lines(job: ExportJob, writer: DatasetDescription) -> list[str]:
     if job.treatment.cuts:
         what = "characters of passages with eval items that were cut out of the text; every other number, perplexity"
         lines.append(f"- {code(added['cut_characters'])}: {what} and tokens among them, is that of the uncut text")
+    if job.redactor:
+        what = "personal data and secrets that were replaced by labels in the text; every other number, perplexity and"
+        lines.append(f"- {code(added['redacted'])}: {what} tokens among them, is that of the original text")
     return [*lines, *(f"- {note}" for note in list_notes(writer))]
+
+
+def _redaction_lines(job: ExportJob, counts: ExportCounts) -> list[str]:
+    """Return what was redacted, how often, and what redaction does not promise."""
+    kinds = [f"- {code(LABELS[kind])}: {counts.redacted.get(kind, 0):,}" for kind in job.redactor.choice.kinds]
+    intro = f"In {counts.redacted_documents:,} documents labels stand for what was found in the text by "
+    how = "patterns and, of names, by a model" if PERSON in job.redactor.choice.kinds else "patterns"
+    note = "Other columns, ids among them, are as they were. What no pattern knows is still there: names, postal"
+    note += (
+        " addresses, credentials without a known beginning."
+        if PERSON not in job.redactor.choice.kinds
+        else (" addresses, credentials without a known beginning, and names that the model missed.")
+    )
+    return [f"{intro}{how} (`curate export --redact {job.redactor.choice.spell()}`).", "", *kinds, "", note]
 
 
 def _order_lines(job: ExportJob) -> list[str]:

@@ -15,6 +15,7 @@ from curate.rundir.signals import list_numbers
 from curate.rundir.verdicts import reasons
 from curate.rundir.verdicts.rejections import Rejections
 from curate.rundir.verdicts.tally import Tally, stream_decisions, sum_tally
+from curate.runtime.redaction import NO_REDACTION, Redactor
 
 if TYPE_CHECKING:
     from curate.exports.tokens.tokenizer import TokenizerOnly
@@ -102,6 +103,8 @@ class ExportJob:
     placed: Placements = field(default_factory=Placements)
     spelling: TokenSpelling | None = None
     """How ids are written instead of text; None for text."""
+    redactor: Redactor = NO_REDACTION
+    """What is replaced in texts; ``NO_REDACTION`` for nothing."""
 
     @property
     def score_columns(self) -> list[str]:
@@ -115,6 +118,7 @@ class ExportJob:
         added = ["reason"] * self.rejected + [*ADDED, *(name for name in list_numbers() if name in signals)]
         added += self.placed.columns()
         added += ["eval_sets"] * self.treatment.marks + ["cut_characters"] * self.treatment.cuts
+        added += ["redacted"] * bool(self.redactor)
         return {name: self.prefix + name for name in added}
 
 

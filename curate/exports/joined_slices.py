@@ -17,10 +17,12 @@ import xxhash
 from curate.corpus import Documents, SliceMark
 from curate.corpus.slice_marks import list_slices
 from curate.errors import CorpusError, TableError
-from curate.exports import leaked_passages
+from curate.exports import leaked_passages, redacted_texts
 from curate.exports.formats.shards import FORMATS
 from curate.exports.job import COLUMN_TO_VERB, ExportJob
+from curate.exports.redacted_texts import RedactedRows
 from curate.rundir.run import Run, fingerprint_of_parts, note_changed_file
+from curate.runtime.arrays import BoolArray
 from curate.runtime.text import command
 
 
@@ -102,8 +104,14 @@ def check_names(names: Sequence[str], job: ExportJob) -> None:
         raise NameTakenError(min(taken))
 
 
-def add_columns(table: pa.Table, piece: JoinedSlice, job: ExportJob) -> pa.Table:
-    """Return the table of a slice with the columns that are added, and without the passages that are cut out."""
+def add_columns(
+    table: pa.Table, piece: JoinedSlice, job: ExportJob, kept: BoolArray
+) -> tuple[pa.Table, RedactedRows | None]:
+    """Return the table of a slice with the columns that are added, without the passages that are cut out, redacted.
+
+    Rows that are not ``kept`` may be redacted or not. The other result is what was replaced, None without redaction.
+    """
+    rows = None
     made: dict[str, Any] = {
         name: piece.choice.column(name)
         for name in ("reason", *job.placed.columns())
@@ -111,20 +119,30 @@ def add_columns(table: pa.Table, piece: JoinedSlice, job: ExportJob) -> pa.Table
     }
     if job.treatment.marks:
         made["eval_sets"] = leaked_passages.name_sets(piece.documents.rows.tolist(), piece.hits)
-    if job.treatment.cuts:
-        field = job.corpus.text_field
+    field = job.corpus.text_field
+    if job.treatment.cuts and not job.redactor:
         table, made["cut_characters"] = leaked_passages.cut_passages(piece.documents, table, field, piece.hits)
+    elif job.treatment.cuts:
+        table, made["cut_characters"], rows = redacted_texts.cut_and_redact(
+            piece.documents, table, field, piece.hits, kept, job.redactor
+        )
+    elif job.redactor:
+        columns = redacted_texts.list_text_columns(job.corpus, table.column_names)
+        table, rows = redacted_texts.redact_columns(table, columns, kept, job.redactor)
+    if rows is not None:
+        made["redacted"] = rows.count_rows(len(table))
     for name, new in job.names.items():
         table = table.append_column(new, made[name] if name in made else piece.scores.column(name))
-    return table
+    return table, rows
 
 
 def select_records(
-    table: pa.Table, piece: JoinedSlice, job: ExportJob, mask: pa.ChunkedArray
+    table: pa.Table, piece: JoinedSlice, job: ExportJob, kept: BoolArray, rows: RedactedRows | None
 ) -> list[dict[str, Any] | None] | None:
-    """Return the rows of a slice that ``mask`` selects as they were read, with the text of ``table``.
+    """Return the rows of a slice that are kept as they were read, with the text of ``table``.
 
     They are what JSON lines are made of; None for other formats, and where the format that was read has types.
+    ``rows`` are those in which something was replaced.
     """
     records = piece.documents.records
     if records is None or not FORMATS[job.format].writes_lines:
@@ -135,4 +153,12 @@ def select_records(
         records = [
             record if record is None else {**record, field: text} for record, text in zip(records, texts, strict=True)
         ]
-    return list(itertools.compress(records, mask.to_pylist()))
+    elif rows is not None:
+        columns = redacted_texts.list_text_columns(job.corpus, table.column_names)
+        records = [
+            record
+            if record is None or index not in rows.replacements
+            else redacted_texts.redact_record(record, columns, job.redactor)
+            for index, record in enumerate(records)
+        ]
+    return list(itertools.compress(records, kept.tolist()))

@@ -136,22 +136,24 @@ def cut_passages(documents: Documents, table: pa.Table, column: str, hits: Hits)
         passages = [hit for hit in hits.get(row, ()) if hit["action"] == "cut"]
         if text is None or not passages:
             continue
-        changed[index], removed[index] = _cut_text(documents.mark.file, row, text, passages)
+        merged = merge_passages(documents.mark.file, row, text, passages)
+        changed[index], removed[index] = cut_spans(text, merged), count_characters(merged)
     counts = pa.array(removed, pa.int64())
-    return (_replace_texts(table, column, changed) if changed else table), counts
+    return (replace_texts(table, column, changed) if changed else table), counts
 
 
-def _cut_text(file: str, row: int, text: str, hits: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
-    """Return a text without the passages of its hits, and how many characters they had."""
+def merge_passages(file: str, row: int, text: str, hits: Sequence[Mapping[str, Any]]) -> "list[Span]":
+    """Return the passages of some hits in a text, merged. Raises TableError where one is not inside the text."""
     try:
         merged = merge_spans((hit["start"], hit["end"]) for hit in hits)
-        return cut_spans(text, merged), count_characters(merged)
+        check_inside(text, merged)
     except ValueError as error:
         message = f"a hit is not inside the text of {file}, row {row}: {error}"
         raise TableError(message, "curate decontaminate again") from error
+    return merged
 
 
-def _replace_texts(table: pa.Table, column: str, changed: Mapping[int, str]) -> pa.Table:
+def replace_texts(table: pa.Table, column: str, changed: Mapping[int, str]) -> pa.Table:
     """Return the table with other texts in some rows of a column of strings or bytes; ``changed`` is by index."""
     number, values = table.column_names.index(column), table.column(column).to_pylist()
     kind = table.schema.field(column).type
@@ -193,14 +195,19 @@ def cut_spans(text: str, merged: Sequence[Span]) -> str:
     Where no letter and no digit is left of the lines that a span was in, a line end is written instead of the space, so
     that the lines around it stay apart. Raises ValueError for a span that the text is too short for.
     """
-    if merged and merged[-1][1] > len(text):
-        raise ValueError(f"a span ends at {merged[-1][1]}, the text at {len(text)}")
+    check_inside(text, merged)
     left = _blank_spans(text, merged)
     pieces, last = [], 0
     for start, end in merged:
         pieces += [text[last:start], " " if _line_has_words(left, start, end) else "\n"]
         last = end
     return "".join([*pieces, text[last:]])
+
+
+def check_inside(text: str, merged: Sequence[Span]) -> None:
+    """Raise ValueError for a merged span that the text is too short for."""
+    if merged and merged[-1][1] > len(text):
+        raise ValueError(f"a span ends at {merged[-1][1]}, the text at {len(text)}")
 
 
 def _blank_spans(text: str, merged: Sequence[Span]) -> str:

@@ -12,6 +12,7 @@ from curate.exports.job import ExportChoice, ExportJob
 from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import compute_fingerprint, publish_model
 from curate.runtime.published import hide_folders
+from curate.runtime.redaction import LABELS
 
 
 def compute_identity(format: str, files: Sequence[WrittenShard]) -> str:
@@ -43,6 +44,7 @@ def build_manifest(
         "text_field": job.corpus.text_field,
         "counts": list_counts(counts),
         "rejected": hide_folders(job.choice.rejected),
+        **({"redacted": describe_redaction(job, counts)} if job.redactor else {}),
         "made_from": hide_folders({"scores": _describe_scores(job), **_describe_choice(job.choice)}),
         "columns": {column.name: str(column.type) for column in writer.shape.schema()},
         "added": list(job.names.values()),
@@ -57,6 +59,17 @@ def build_manifest(
         parameters = hide_folders(placed.bucket["parameters"])
         manifest |= {"buckets": {"parameters": parameters, "folders": writer.buckets or None}}
     return manifest
+
+
+def describe_redaction(job: ExportJob, counts: ExportCounts) -> dict[str, Any]:
+    """Return what was replaced in the documents that were written: the option, documents, and replacements by kind."""
+    kinds = {kind: counts.redacted.get(kind, 0) for kind in job.redactor.choice.kinds}
+    return {
+        "redact": job.redactor.choice.spell(),
+        "labels": {kind: LABELS[kind] for kind in kinds},
+        "documents": counts.redacted_documents,
+        "replacements": kinds,
+    }
 
 
 def list_counts(counts: ExportCounts) -> dict[str, int]:

@@ -31,6 +31,7 @@ from curate.runtime.disk.filenames import expand_home
 from curate.runtime.disk.files import check_output_directory, make_storage_error
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.runtime.published import hide_folders, hide_in_text
+from curate.runtime.redaction import NO_REDACTION, Redactor
 from curate.stages.filter.apply import CompiledBand, CompiledCriteria, compile_criteria, make_end, weigh_members
 from curate.stages.filter.counts import DecisionCount, Judgement
 from curate.stages.filter.criteria import Band, Criteria, FilterOptions, build_criteria, parameters_of
@@ -79,7 +80,13 @@ def build_side_criteria(side: str, options: FilterOptions, budget: int) -> Crite
     return build_criteria(replace(options, keep=side, tokens=budget, seed=0))
 
 
-def write_probe(run: str, options: FilterOptions, out: str, memory_limit: str | None = None) -> ProbeSummary:
+def write_probe(
+    run: str,
+    options: FilterOptions,
+    out: str,
+    memory_limit: str | None = None,
+    redactor: Redactor = NO_REDACTION,
+) -> ProbeSummary:
     """Write the three exports of a run into the folder ``out``; the decisions of the run stay as they are.
 
     Raises GateError where the other criteria keep nothing, UsageError where three budgets are more than they keep.
@@ -91,7 +98,7 @@ def write_probe(run: str, options: FilterOptions, out: str, memory_limit: str | 
     check_outside(list_local_paths(opened), expand_home(out), "--probe ")
     reader = FilterJob(opened, open_rejections(opened), memory_limit, "none").open(low)
     reader.load()
-    return _write_subsets(reader, options, out)
+    return _write_subsets(reader, options, out, redactor)
 
 
 def choose_subsets(
@@ -169,7 +176,7 @@ def _find_begins(reader: BlockReader, criteria: Criteria, compiled: CompiledBand
     return {**passed, **begins}
 
 
-def _write_subsets(reader: BlockReader, options: FilterOptions, out: str) -> ProbeSummary:
+def _write_subsets(reader: BlockReader, options: FilterOptions, out: str, redactor: Redactor) -> ProbeSummary:
     """Write the three exports and their description into a folder that appears complete or not at all."""
     budget, available, compiled = choose_subsets(reader, options)
     band = _require_band(compiled["low"].criteria)
@@ -177,7 +184,7 @@ def _write_subsets(reader: BlockReader, options: FilterOptions, out: str) -> Pro
     subsets = []
     with dataset_folder.build_folder(expand_home(out), overwrite=False) as folder:
         for side in SIDES:
-            subsets.append(_write_side(reader, side, compiled[side], folder, out))
+            subsets.append(_write_side(reader, side, compiled[side], folder, out, redactor))
         summary = ProbeSummary(
             str(reader.run.path), out, band.column, band.within, budget, *available, others, tuple(subsets),
             reader.run.counted_tokens(),
@@ -186,7 +193,9 @@ def _write_subsets(reader: BlockReader, options: FilterOptions, out: str) -> Pro
     return summary
 
 
-def _write_side(reader: BlockReader, side: str, compiled: CompiledCriteria, folder: Path, out: str) -> ProbeSubset:
+def _write_side(
+    reader: BlockReader, side: str, compiled: CompiledCriteria, folder: Path, out: str, redactor: Redactor
+) -> ProbeSubset:
     path, count = folder / ".decisions.parquet", DecisionCount()
     parameters = {"probe": side, **parameters_of(compiled.criteria)}
     made_from = {"made_from": reader.run.finished_scores()["fingerprint"], **reader.rejections.fingerprints()}
@@ -205,7 +214,7 @@ def _write_side(reader: BlockReader, side: str, compiled: CompiledCriteria, fold
     record = {**note, "counts": {"read": read, "kept": sums.kept.documents, "rejected": rejected}}
     choice = ExportChoice(path, record, reader.rejections, sums.kept.documents, rejected)
     (folder / side).mkdir()
-    write_choice(reader.run, choice, folder / side, f"{out}/{side}")
+    write_choice(reader.run, choice, folder / side, f"{out}/{side}", redactor)
     path.unlink()
     spread = _measure(judgement, _require_band(compiled.criteria).column)
     return ProbeSubset(side, sums.kept.documents, sums.kept.tokens, *spread)

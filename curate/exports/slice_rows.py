@@ -7,7 +7,7 @@ reader of ``curate.corpus`` would give:
     flat JSON lines           Arrow parses them; their own bytes are written                ``flat_jsonl``
     other plain JSON lines    parsed one by one                                             ``raw_jsonl``
     Parquet                   tables, without Python objects for texts                      ``parquet_slices``
-    all else                  the full reader: bad rows, cut passages, other formats        ``Corpus.slices_of``
+    all else                  the full reader: bad rows, other formats, texts that change   ``Corpus.slices_of``
 """
 
 import itertools
@@ -94,7 +94,7 @@ class _SliceReader:
         if part.behind is None or self._tables is None:
             self.close()
             self._tables = ParquetSlices(self._job.corpus, self._job.corpus.sources[part.source])
-        if not (part.hits and self._job.treatment.cuts):
+        if not (part.hits and self._job.treatment.cuts) and not self._job.redactor:
             rows = self._read_lines(part, scores)
             if rows is not None:
                 self._documents = None
@@ -156,8 +156,12 @@ class _SliceSpeller:
         if part.hits:
             leaked_passages.check_rows(job.run.hits, documents.mark.file, part.hits, documents.rows.tolist())
         piece = JoinedSlice(documents, scores, part.choice, part.hits)
-        table = joined_slices.add_columns(documents.table, piece, job)
-        records = joined_slices.select_records(table, piece, job, keep)
+        kept = keep.to_numpy(zero_copy_only=False)
+        table, redacted = joined_slices.add_columns(documents.table, piece, job, kept)
+        if redacted is not None:
+            self.counts.redacted_documents += len(redacted.replacements)
+            self.counts.add_redacted(redacted.count_kinds())
+        records = joined_slices.select_records(table, piece, job, kept, redacted)
         return self._spell_table(table, keep, documents.read_bytes, records)
 
     def spell_rows(self, rows: TableSlice) -> OutputRows:

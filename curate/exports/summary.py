@@ -37,6 +37,8 @@ class ExportSummary:
     """Whether the documents are in the order of ``curate order``; ``order.parquet`` says which is where."""
     buckets: tuple[str, ...] = ()
     """The configs of the dataset, where it has a folder for each bucket."""
+    redacted: Mapping[str, Any] | None = None
+    """What was replaced, as the manifest says; None where nothing was to be."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, for ``--json``."""
@@ -54,6 +56,8 @@ class ExportSummary:
         ]
         if not self.filtered:
             lines += self._describe_unfiltered()
+        if self.redacted is not None:
+            lines.append(self._describe_redaction(self.redacted))
         if self.ordered:
             lines.append("in order: order.parquet says what stands where; trainers shuffle by default, see TRAINING.md")
         config = f", {self.buckets[0]!r}" if self.buckets else ""
@@ -66,6 +70,11 @@ class ExportSummary:
         if self.address:
             lines.append(f"pushed to {self.address}")
         return "\n".join(lines)
+
+    def _describe_redaction(self, redacted: Mapping[str, Any]) -> str:
+        """Return what was replaced, in how many documents."""
+        kinds = ", ".join(f"{kind} {number:,}" for kind, number in redacted["replacements"].items() if number)
+        return f"redacted in {redacted['documents']:,} documents: {kinds or 'nothing was found'}"
 
     def _describe_loading(self) -> str:
         """Return how an export in an object store is loaded, where ``load_dataset`` takes no folder."""

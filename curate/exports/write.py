@@ -29,6 +29,7 @@ from curate.exports.tokens import ordered as ordered_tokens
 from curate.exports.tokens.writer import TokenWriter
 from curate.rundir.run import Run
 from curate.runtime import console, numbers
+from curate.runtime.redaction import NO_REDACTION, Redactor
 from curate.runtime.text import command
 from curate.runtime.work import processes, threads
 
@@ -46,7 +47,9 @@ def check_any_kept(run: Run, choice: ExportChoice, rejected: bool) -> None:
         raise GateError("nothing was kept, so there is nothing to export", f"{command('status', run.path)} says why")
 
 
-def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> ExportSummary:
+def write_choice(
+    run: Run, choice: ExportChoice, folder: Path, out: str, redactor: Redactor = NO_REDACTION
+) -> ExportSummary:
     """Write the documents that a decision table keeps, as ``hf`` in the order of the corpus, into an empty folder.
 
     ``out`` is the final path of the folder, which the summary shows. Orders and buckets are ignored. Raises GateError
@@ -56,7 +59,7 @@ def write_choice(run: Run, choice: ExportChoice, folder: Path, out: str) -> Expo
     check_any_kept(run, choice, False)
     treatment = leaked_passages.choose_treatment(run, choice.rejections, corpus)
     shard_bytes, prefix = numbers.parse_size(SHARD_BYTES, "--shard-size"), choose_prefix(corpus.columns)
-    job = ExportJob(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix)
+    job = ExportJob(run, corpus, choice, treatment, False, "hf", shard_bytes, prefix, redactor=redactor)
     return build_export(job, folder, out, OrderedMeans(0, 1))
 
 
@@ -199,4 +202,5 @@ def _summarise(
         address=None,
         ordered=job.placed.order is not None,
         buckets=tuple(writer.buckets.values()),
+        redacted=manifest.describe_redaction(job, counts) if job.redactor else None,
     )

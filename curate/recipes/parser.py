@@ -7,12 +7,14 @@ from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from curate.errors import UsageError
 from curate.recipes.parameters import Parameter
 from curate.recipes.stage_graph import Problem, Step
 from curate.recipes.yaml_nodes import EXAMPLE, FOUND_CHARS, describe, is_null, line_of, name_line, suggest
+from curate.runtime.redaction import parse_choice
 from curate.runtime.text import fold_whitespace, shorten
 
-TOP = ("description", "run", "engine", "steps")
+TOP = ("description", "run", "engine", "redact", "steps")
 """The keys of a recipe that is a mapping."""
 ENGINE = ("address", "workers", "gpus-per-worker", "cpus-per-worker")
 """The keys of an engine that is a mapping: options of the verbs that have one."""
@@ -42,6 +44,7 @@ class RecipeParser:
     verbs: Verbs
     problems: list[Problem] = field(default_factory=list)
     has_mistaken_engine: bool = False
+    has_mistaken_redaction: bool = False
     mistaken_verbs: list[str] = field(default_factory=list)
     """Verbs of which an option or a value was mistaken."""
 
@@ -49,6 +52,8 @@ class RecipeParser:
         """Return the hint that fits the mistakes so far."""
         if self.has_mistaken_engine:
             return "engine: ray; or engine: {address: auto, workers: 8}"
+        if self.has_mistaken_redaction:
+            return "redact: default"
         if self.mistaken_verbs:
             return f"curate {self.mistaken_verbs[0].replace('_', '-')} --help"
         return f"write a step as {EXAMPLE}"
@@ -90,6 +95,8 @@ class RecipeParser:
         parsed = [] if steps is None else self.read_steps(steps)
         if "engine" in values:
             self.read_engine(values["engine"], parsed)
+        if "redact" in values:
+            self.read_redaction(values["redact"], parsed)
         return texts.get("run"), texts.get("description"), parsed
 
     def read_engine(self, node: Node, steps: Sequence[ParsedStep]) -> None:
@@ -116,13 +123,30 @@ class RecipeParser:
                 if name in known and known[name].name not in step.values:
                     self.read_into(step, known[name], value)
 
+    def read_redaction(self, node: Node, steps: Sequence[ParsedStep]) -> None:
+        """Give what a recipe redacts to every step whose verb shows or writes text and that names nothing."""
+        if is_null(node):
+            return
+        try:
+            if not isinstance(node, ScalarNode):
+                raise UsageError(f"redact: expected default, presidio, or kinds as in email,ip, {describe(node)}")
+            parse_choice(str(node.value))
+        except UsageError as error:
+            self.has_mistaken_redaction = True
+            self.note(node, error.message.removeprefix("--"))
+            return
+        for step in steps:
+            known = self.options(step.verb)
+            if "redact" in known and "redact" not in step.values:
+                self.read_into(step, known["redact"], node)
+
     def refuse_top(self, key: str, node: Node) -> None:
         """Collect the mistake of a key that a recipe does not have."""
         if key.replace("-", "_") in self.verbs:
             self.note(node, f"{key} is a verb and belongs below steps:, as in - {key}: …")
         else:
             known = suggest(key, TOP)
-            self.note(node, f'a recipe has no "{key}"{known or "; it has description, run, engine and steps"}')
+            self.note(node, f'a recipe has no "{key}"{known or "; it has description, run, engine, redact and steps"}')
 
     def text(self, key: str, node: Node) -> str | None:
         """Return the text of a key, None where it is null or no text, which is collected."""

@@ -1,8 +1,9 @@
 """Recipes: a YAML list of verbs with their options, read and checked completely before any work starts.
 
-    description: both tails cut, then a dataset        (optional, as are run and engine)
+    description: both tails cut, then a dataset        (optional, as are run, engine and redact)
     run: curated
     engine: {address: auto, workers: 8}                workers of Ray, for the steps that have an engine
+    redact: default                                    labels for personal data, in all steps that show or write text
     steps:
       - score: recipes/sample                          a verb with its argument
       - dedup                                          a verb with its defaults

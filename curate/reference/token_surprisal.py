@@ -118,6 +118,11 @@ class TokenSpan:
     start: int = 0
     """Characters of the text before it."""
 
+    @property
+    def end(self) -> int:
+        """Characters of the text up to its last."""
+        return self.start + len(self.text)
+
 
 def cut_spans(text: str, surprisal: TokenSurprisal, start: int = 0) -> list[TokenSpan]:
     """Return the text up to its last scored token, cut into spans that join to the text; their nats add up to its nats.

@@ -18,6 +18,7 @@ from curate.rundir.signals import list_numbers
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.reasons import UNREADABLE, duplicate_reason
 from curate.rundir.verdicts.rejections import Rejections
+from curate.runtime.redaction import NO_REDACTION, Redactor
 from curate.runtime.text import wrap_parts
 
 SHOWN = 20
@@ -62,6 +63,8 @@ class ExplainedDocument:
     """Number of documents in the order."""
     dossier: DocumentEvidence
     """Its hits and its copies."""
+    is_cut: bool = False
+    """Whether the text has more characters than ``text``."""
 
     def lines(self) -> list[str]:
         """Return the lines of ``curate explain`` for this document."""
@@ -80,7 +83,7 @@ class ExplainedDocument:
         lines += self.dossier.lines()
         lines += self._numbers()
         if self.text is not None:
-            lines.append(f"{'text':<16}{visible(self.text)}{' …' if len(self.text) >= TEXT_CHARS else ''}")
+            lines.append(f"{'text':<16}{visible(self.text)}{' …' if self.is_cut else ''}")
         elif self.text_missing:
             lines.append(f"{'text':<16}not shown: {visible(self.text_missing)}")
         return lines
@@ -139,24 +142,26 @@ class Explanation:
         return "\n\n".join(blocks)
 
 
-def explain_document(run: Run, id: str) -> Explanation:
+def explain_document(run: Run, id: str, redactor: Redactor = NO_REDACTION) -> Explanation:
     """Return all that a run knows about the documents of an id (or FILE:ROW), at most ``SHOWN`` of them.
+
+    Texts, ids and reasons are redacted; files and rows are not.
 
     Raises TableError where there are no scores, UsageError, with the nearest ids, where no document has the id.
     """
     if run.stage("score") is None:
         raise TableError(f"{run.path} has no scores", spell_first_score_command(run))
     run.check_scores()
-    reader = DocumentReader(run)
+    reader = DocumentReader(run, redactor)
     with scores_view.open_scores(run, rejections=reader.rejections) as connection:
         rows, more = find_document(connection, id)
         if not rows:
-            raise unknown_document(connection, id)
+            raise unknown_document(connection, id, redactor)
         percentiles = [percentile_of(connection, row["perplexity"]) for row in rows]
         ranked, unranked = count_ranked(connection, run)
         evidence = [reader.read_evidence(connection, row) for row in rows]
     explained = map(reader.explain, rows, percentiles, evidence)
-    return Explanation(id, tuple(replace(one, ranked=ranked, unranked=unranked) for one in explained), more)
+    return Explanation(redactor(id), tuple(replace(one, ranked=ranked, unranked=unranked) for one in explained), more)
 
 
 def visible(text: str) -> str:
@@ -212,11 +217,11 @@ def count_ranked(connection: duckdb.DuckDBPyConnection, run: Run) -> tuple[int, 
     return int(ranked), max(score["counts"]["read"] - int(there), 0) if score.get("complete") else None
 
 
-def unknown_document(connection: duckdb.DuckDBPyConnection, name: str) -> UsageError:
+def unknown_document(connection: duckdb.DuckDBPyConnection, name: str, redactor: Redactor) -> UsageError:
     """Return the error for an id that no document has, with the three nearest of the first ``NEAR_ROWS`` ids."""
     near = f"SELECT DISTINCT id FROM (SELECT id FROM documents WHERE id IS NOT NULL LIMIT {NEAR_ROWS})"
     query = f"SELECT id FROM ({near}) ORDER BY jaro_winkler_similarity(id, ?) DESC, id LIMIT 3"
-    nearest = [visible(str(row[0])) for row in connection.execute(query, [name]).fetchall()]
+    nearest = [visible(redactor(str(row[0]))) for row in connection.execute(query, [name]).fetchall()]
     hint = f"the nearest ids are: {', '.join(nearest)}" if nearest else "name it by file and row, as in a.jsonl:17"
     return UsageError(f"no document has the id {visible(name)}", hint)
 
@@ -224,8 +229,9 @@ def unknown_document(connection: duckdb.DuckDBPyConnection, name: str) -> UsageE
 class DocumentReader:
     """Reads evidence, decisions and texts of documents of one run; opens each table and the corpus at most once."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, redactor: Redactor):
         self._run = run
+        self._redactor = redactor
         self._corpus: Corpus | str = _open_corpus(run)
         readable = None if isinstance(self._corpus, str) else self._corpus
         identity = readable.identity() if readable is not None and rejections.has_rejections(run) else None
@@ -239,7 +245,7 @@ class DocumentReader:
 
         ``connection`` is that of the scores, ``row`` one of ``find_document``.
         """
-        evidence = read_evidence(self._run, self.rejections, row["file"], row["row"])
+        evidence = read_evidence(self._run, self.rejections, row["file"], row["row"], self._redactor)
         copies = evidence.copies
         if copies is None or copies.keeper.source is not None:
             return evidence
@@ -255,14 +261,17 @@ class DocumentReader:
     ) -> ExplainedDocument:
         """Return all that is known about a document; ``row`` is one of ``find_document``."""
         decision, reason = self._decision(row)
-        text, missing = self._text(row)
+        text, missing, is_cut = self._text(row)
         scores = {name: value for name, value in row.items() if name not in NO_SCORES}
-        key = row["file"], row["row"], row["id"]
+        id = None if row["id"] is None else self._redactor(row["id"])
+        key = row["file"], row["row"], id
         bucket = self._look_up(self._run.buckets, row) if self._buckets is not None else None
         position = self._look_up(self._run.order, row) if self._order is not None else None
         many = 0 if self._order is None else self._order["counts"]["kept"]
         placed = None if bucket is None else str(bucket), position, many
-        return ExplainedDocument(*key, decision, reason, scores, percentile, 0, 0, text, missing, *placed, evidence)
+        return ExplainedDocument(
+            *key, decision, reason, scores, percentile, 0, 0, text, missing, *placed, evidence, is_cut
+        )
 
     def _look_up(self, path: Path, row: Mapping[str, Any]) -> Any:
         """Return the bucket or the position of a document; None where the table does not have exactly one row of it."""
@@ -271,7 +280,7 @@ class DocumentReader:
 
     def _decision(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
         if row["status"] == "unreadable":
-            return UNREADABLE, row["reason"]
+            return UNREADABLE, row["reason"] and self._redactor(row["reason"])
         if self._undecided is not None:
             return self._decide_without_filter(row, self._undecided)
         filters = [("file", "==", row["file"]), ("row", "==", row["row"])]
@@ -286,15 +295,17 @@ class DocumentReader:
             return "undecided", self._problems[0]
         return ("undecided", explanation) if row["refused"] is None else ("dropped", row["refused"])
 
-    def _text(self, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    def _text(self, row: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
+        """Return how a text begins, or why it cannot be shown, and whether it goes on."""
         if row["status"] == "unreadable":
-            return None, None
+            return None, None, False
         if isinstance(self._corpus, str):
-            return None, self._corpus
+            return None, self._corpus, False
         try:
-            return read_text(self._run, self._corpus, row["file"], row["row"], row["hash"])[:TEXT_CHARS], None
+            text = read_text(self._run, self._corpus, row["file"], row["row"], row["hash"])
+            return self._redactor.redact(text).cut(0, TEXT_CHARS), None, len(text) > TEXT_CHARS
         except CurateError as error:
-            return None, error.message
+            return None, error.message, False
 
 
 def _explain_undecided(run: Run) -> str | None:

@@ -1,7 +1,7 @@
 """The evidence on one document in the hits and the duplicates of a run, as values and as lines."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from curate.rundir import parquet, sql
@@ -10,11 +10,11 @@ from curate.rundir.verdicts.reasons import duplicate_reason
 from curate.rundir.verdicts.rejections import Rejections, hits_source
 from curate.runtime.console import WIDTH
 from curate.runtime.numbers import format_whole_percent
+from curate.runtime.redaction import Redactor
 from curate.runtime.text import count_fitting, fold_whitespace, wrap_parts
-from curate.stages.decontaminate.hits_table import CONTEXT
-from curate.stages.decontaminate.report.highlights import find_marks
+from curate.stages.decontaminate.report.redacted import is_cut_after, is_cut_before, list_marks, redact_hit
 from curate.stages.decontaminate.report.terminal import make_excerpt
-from curate.stages.decontaminate.report.wording import name_item
+from curate.stages.decontaminate.report.wording import Hit, name_item
 
 HITS, COPIES = 5, 3
 """Hits, and copies of a keeper, that are shown of one document."""
@@ -36,6 +36,10 @@ class DocumentPosition:
     id: str | None = None
     source: str | None = None
     """The name of the ``--against`` corpus that has it; None for the corpus of the run."""
+
+    def redact(self, redactor: Redactor) -> "DocumentPosition":
+        """Return the position with its id redacted."""
+        return self if self.id is None else replace(self, id=redactor(self.id))
 
     def __str__(self) -> str:
         source = f"{self.source} " if self.source else ""
@@ -86,7 +90,7 @@ class CopyEvidence:
 class DocumentEvidence:
     """The evidence on one document."""
 
-    hits: tuple[dict[str, Any], ...] = ()
+    hits: tuple[Hit, ...] = ()
     """Rows of the hits table: leaks, then variants, then review, those with most bits first; at most ``HITS``."""
     more_hits: int = 0
     """Hits beyond those."""
@@ -101,15 +105,16 @@ class DocumentEvidence:
         return lines
 
 
-def describe_hit(hit: dict[str, Any]) -> list[str]:
+def describe_hit(hit: Hit) -> list[str]:
     """Return the lines of one hit: the eval item, the scores of the match, and both texts with shared words in ⟦ ⟧."""
     figures = f"{hit['verdict']}: {name_item(hit)}, {hit['rule']}, {format_whole_percent(hit['coverage'])} of its words"
     turn = "" if hit["turn"] is None else f", turn {hit['turn']} ({hit['role']})"
     lines = wrap_parts(name_action(hit), split_line(fold_whitespace(f"{figures}, {hit['bits']:,.0f} bits{turn}")))
-    here, there = find_marks(hit["matched_text"], hit["eval_text"], hit["part"])
+    here, there = list_marks(hit)
     before, after = hit["before"] or "", hit["after"] or ""
     moved = [(first + len(before), last + len(before)) for first, last in here]
-    text = make_excerpt(before + hit["matched_text"] + after, moved, hit["start"] > len(before), len(after) < CONTEXT)
+    complete = before + hit["matched_text"] + after
+    text = make_excerpt(complete, moved, is_cut_before(hit), not is_cut_after(hit))
     return [
         *lines,
         *wrap_parts("  document", split_line(text)),
@@ -117,7 +122,7 @@ def describe_hit(hit: dict[str, Any]) -> list[str]:
     ]
 
 
-def name_action(hit: dict[str, Any]) -> str:
+def name_action(hit: Hit) -> str:
     """Return what a hit means for its document, as the label of its lines."""
     return VARIANT if hit["verdict"] == VARIANT and hit["action"] == "none" else ACTIONS[hit["action"]]
 
@@ -132,11 +137,14 @@ def split_line(text: str) -> Iterator[str]:
         yield word
 
 
-def read_evidence(run: Run, rejections: Rejections, file: str, row: int) -> DocumentEvidence:
-    """Return the hits and the copies of a document, from those tables that ``rejections`` has."""
+def read_evidence(run: Run, rejections: Rejections, file: str, row: int, redactor: Redactor) -> DocumentEvidence:
+    """Return the hits and the copies of a document, from those tables that ``rejections`` has, redacted."""
     hits, more = _read_hits(run, file, row) if rejections.hits is not None else ((), 0)
     copies = _read_copies(run, file, row) if rejections.duplicates is not None else None
-    return DocumentEvidence(hits, more, copies)
+    if copies is not None and redactor:
+        others = tuple(one.redact(redactor) for one in copies.others)
+        copies = replace(copies, keeper=copies.keeper.redact(redactor), others=others)
+    return DocumentEvidence(tuple(redact_hit(hit, redactor) for hit in hits), more, copies)
 
 
 def _read_hits(run: Run, file: str, row: int) -> tuple[tuple[dict[str, Any], ...], int]:

@@ -111,6 +111,13 @@ RestartOption = Annotated[
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the result and decide nothing.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Show ten documents on each side of every boundary.")]
+RedactOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Replace personal data and secrets by labels: default, kinds as in email,ip, or presidio (names too)."
+    ),
+    COMMAS,
+]
 AllowMixedOption = Annotated[
     bool, typer.Option("--allow-mixed", help="Let another chip, or another torch or transformers, score a part.")
 ]

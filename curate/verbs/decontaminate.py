@@ -18,6 +18,7 @@ from curate.runtime.options import (
     OnErrorOption,
     PartOption,
     QuotingOption,
+    RedactOption,
     RestartOption,
     RunOption,
     SeedOption,
@@ -89,6 +90,7 @@ def decontaminate(
     engine: EngineOption = "local",
     address: AddressOption = None,
     cpus_per_worker: CpusOption = None,
+    redact: RedactOption = None,
 ) -> "DecontaminationSummary | ShareSummary":
     """Find the documents that contain items of eval sets, and return the hits by set with the recall that was measured.
 
@@ -101,6 +103,9 @@ def decontaminate(
     With ``part``, as in 2/64, only that share of the files is searched, beside other processes that search others for
     the same run; ``auto`` reads it from the environment of a job array. The first of them measures the recall before
     anything is searched. The plain command afterwards searches nothing again, measures, and completes the hits.
+
+    With ``redact`` labels stand for personal data and secrets in the texts of hits that are printed, and on the page;
+    documents are searched as they are, and the hits of the run keep their texts.
 
     With ``engine="ray"`` workers in actors of Ray search the files, to the same bytes (``curate.score``).
 
@@ -118,15 +123,17 @@ def decontaminate(
     from curate.runtime.disk.filenames import expand_home
     from curate.runtime.disk.files import check_output_file, check_output_page
     from curate.runtime.published import hide_folder
+    from curate.runtime.redaction import make_redactor
     from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
     from curate.runtime.work.threads import count_cores
     from curate.stages.decontaminate import evalsets, hits_table
     from curate.stages.decontaminate.detector import make_detector
-    from curate.stages.decontaminate.report import PAGE_HITS, write_page
+    from curate.stages.decontaminate.report import PAGE_HITS, redact_hits, redact_summary, write_page
     from curate.stages.decontaminate.scan import DecontaminationJob
     from curate.stages.pool_executor import PoolExecutor
 
     check_canaries_and_workers(canaries, workers)
+    redactor = make_redactor(redact)
     hiring = choose_engine(engine, address, workers, cpus_per_worker=cpus_per_worker)
     refuse_with_engine(hiring, part=part, verify=verify)
     others = {"verify": verify, "report": report, "fail_on_hit": fail_on_hit}
@@ -167,15 +174,15 @@ def decontaminate(
         return job.scan_share(task, threads)
     recall = job.measure(canaries, seed, write=not verify)
     if verify:
-        return job.verify(threads, recall, notes)
+        return redact_summary(job.verify(threads, recall, notes), redactor)
     with open_pool(hiring) as pool:
         tally, seconds = job.scan(threads, restart, None if pool is None else PoolExecutor(pool))
     if hiring is not None:
         sweep_written(opened.path, "decontaminate")  # what workers that died had begun
     evalsets.write_lock(locked, sets)
-    summary = job.summarise(tally, seconds, recall, notes)
+    summary = redact_summary(job.summarise(tally, seconds, recall, notes), redactor)
     shown = replace(summary, corpus=" ".join(map(hide_folder, read.paths)))
-    write_page(page, shown, hits_table.select_for_page(opened, PAGE_HITS))
+    write_page(page, shown, redact_hits(hits_table.select_for_page(opened, PAGE_HITS), redactor))
     given = {
         "method": method,
         "action": action,

@@ -20,6 +20,7 @@ from curate.runtime.options import (
     EngineOption,
     MemoryLimitOption,
     PartOption,
+    RedactOption,
     RunOption,
     WorkersOption,
     verb_function,
@@ -71,6 +72,7 @@ def export(
     engine: EngineOption = "local",
     address: AddressOption = None,
     cpus_per_worker: CpusOption = None,
+    redact: RedactOption = None,
 ) -> ExportSummary | ExportPartSummary:
     """Write the kept documents as a dataset with their columns, scores, a card and a manifest; return what was written.
 
@@ -78,6 +80,9 @@ def export(
     scored document is written that is neither contaminated nor a duplicate. After ``decontaminate --action mark`` the
     column ``curate_eval_sets`` names the sets that a document leaks; after ``cut-span`` the passages are cut out of the
     text, and ``curate_cut_characters`` counts what went.
+
+    With ``redact`` labels stand for personal data and secrets in the text, or in the columns of the conversation, and
+    ``curate_redacted`` counts them; other columns stay as they are. Scores are those of the original text.
 
     After ``curate order`` the documents stand in its order, in shards whose sorted names are the reading order, and
     ``order.parquet`` gives the position of each and the tokens read so far; ``curate_position`` is a column. After
@@ -117,9 +122,11 @@ def export(
     from curate.runtime.disk.filenames import expand_home
     from curate.runtime.disk.files import open_scratch_folder
     from curate.runtime.numbers import parse_size
+    from curate.runtime.redaction import make_redactor
     from curate.runtime.work.array_tasks import parse_part
     from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
 
+    redactor = make_redactor(redact)
     options.check_token_options(format, tokenizer, layout, append, push_to_hub)
     check_token_buckets(format, by_bucket)
     if private and push_to_hub is None:
@@ -158,7 +165,8 @@ def export(
     def make_job(choice: "ExportChoice") -> ExportJob:
         check_any_kept(opened, choice, rejected)
         prefix = choose_prefix(corpus.columns)
-        return ExportJob(opened, corpus, choice, treatment, rejected, format, shard_bytes, prefix, placed, spelled)
+        how = rejected, format, shard_bytes, prefix, placed, spelled, redactor
+        return ExportJob(opened, corpus, choice, treatment, *how)
 
     if task is not None:
         with open_scratch_folder("curate-export-", target) as folder, open_choice(opened, found, folder) as choice:

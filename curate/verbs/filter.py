@@ -12,6 +12,7 @@ from curate.runtime.options import (
     COMMAS,
     MEMORY_HELP,
     DryRunOption,
+    RedactOption,
     RunOption,
     SeedOption,
     ShowOption,
@@ -58,6 +59,7 @@ def filter(
         str | None, typer.Option(help="Column to count by, or none.  [default: --within, else the domain]")
     ] = None,
     show: ShowOption = False,
+    redact: RedactOption = None,
     probe: Annotated[
         str | None, typer.Option(help="Decide nothing; write low, middle and high of equal --tokens into this folder.")
     ] = None,
@@ -80,6 +82,9 @@ def filter(
     the scores for the next time. Without a criterion it tries a few thresholds, and a bound may have several values
     (``--max-ppl 20,30,50``), each of which is tried.
 
+    ``redact`` has labels stand for personal data and secrets in the texts of ``show``, and in those that ``probe``
+    writes. Documents are judged as they are.
+
     ``probe`` names a folder, new or empty, for three exports that share no document: the documents with the lowest, the
     middle and the highest ``by``, of what the other criteria keep, each of ``tokens`` or a tenth of what is kept. They
     are for small proxy models, trained to see which end suits a purpose; what an earlier filter decided stays.
@@ -88,6 +93,7 @@ def filter(
     applied, TableError where the hits or the duplicates of the run are stale or not complete, and GateError where
     nothing would be kept.
     """
+    from curate.runtime.redaction import make_redactor
     from curate.stages.filter.criteria import FilterOptions
     from curate.stages.filter.decide import decide_documents
 
@@ -110,9 +116,10 @@ def filter(
         seed=seed,
         where=where,
     )
+    redactor = make_redactor(redact)
     if probe is not None:
         from curate.exports import probe_subsets
 
         probe_subsets.check_probe_options(options, probe, ledger=ledger, show=show, dry_run=dry_run)
-        return probe_subsets.write_probe(run, options, probe, memory_limit)
-    return decide_documents(run, options, memory_limit, ledger, show=show, dry_run=dry_run)
+        return probe_subsets.write_probe(run, options, probe, memory_limit, redactor)
+    return decide_documents(run, options, memory_limit, ledger, show=show, dry_run=dry_run, redactor=redactor)

@@ -14,6 +14,7 @@ from curate.runtime.options import (
     OnErrorOption,
     PackTokensOption,
     PrefixOption,
+    RedactOption,
     RestartOption,
     RevisionOption,
     SeedOption,
@@ -128,13 +129,15 @@ def rank_sft(
     trust_remote_code: TrustRemoteCodeOption = False,
     on_error: OnErrorOption = "quarantine",
     restart: RestartOption = False,
+    redact: RedactOption = None,
 ) -> Ranking | Masks:
     """Rank instruction datasets by how near their answers lie to a base model, and return the ranking with error bars.
 
     Each dataset's examples are rendered as a trainer would, and the assistant's tokens are scored given the prompt. The
     order is by ``by``, lowest first, with 95 % bootstrap intervals over examples of every number and of every rank.
     What was measured is kept in ``out`` and not measured again. A row that cannot be read or rendered is counted with
-    its reason. With ``show_mask`` nothing is measured, and the marked examples are returned.
+    its reason. With ``show_mask`` nothing is measured, and the marked examples are returned. With ``redact`` labels
+    stand for personal data and secrets in the examples of the page, of ``ranking.json`` and of ``show_mask``.
 
     Raises UsageError for options out of range and datasets named twice; CorpusError where a dataset has no example, or,
     with ``examples``, files of different schemas; and ModelError for a model that cannot be loaded or a template that
@@ -147,6 +150,7 @@ def rank_sft(
     from curate.rundir.guards.ownership import check_outside
     from curate.runtime.disk.filenames import expand_home
     from curate.runtime.disk.files import check_output_directory
+    from curate.runtime.redaction import make_redactor
     from curate.sft.datasets import name_fields, name_sets, open_sets
     from curate.sft.measuring.reader import RankingOptions, list_variants
     from curate.sft.measuring.response_cache import open_response_cache
@@ -163,6 +167,7 @@ def rank_sft(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
+    redactor = make_redactor(redact)
     measure = check_ranking_options(by, sample_size, draws, show_mask)
     options = RankingOptions(turns, end_of_turn, sample_size or None, seed, draws, measure, overlap, apart, set_aside)
     variants = list_variants(model, models, template)
@@ -181,7 +186,7 @@ def rank_sft(
     if show_mask is not None:
         from curate.sft.measuring.show_mask import show_masks
 
-        return show_masks(sets, variants[0], reading, options, show_mask)
+        return show_masks(sets, variants[0], reading, options, show_mask, redactor)
     if examples:
         examples = str(expand_home(examples))
         check_output_directory(Path(examples))
@@ -192,7 +197,7 @@ def rank_sft(
     claim_folder(cache.path, "rank-sft", ("", "responses/*"))
     session = RankingSession(sets, cache, options, restart)
     session.draw_all()
-    return rank_datasets(session, variants, reading, chat_model, until_separated, examples)
+    return rank_datasets(session, variants, reading, chat_model, until_separated, examples, redactor)
 
 
 def list_paths(sets: "Sequence[InstructionSet]") -> list[str]:

@@ -7,7 +7,7 @@ import typer
 
 from curate.errors import UsageError
 from curate.reports.page.summary import ReportSummary
-from curate.runtime.options import COMMAS, RunOption, verb_function
+from curate.runtime.options import COMMAS, RedactOption, RunOption, verb_function
 from curate.runtime.text import DEFAULT_RUN, quote_word
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def report(
     tokens_of: Annotated[
         int, typer.Option(help="Read this many of these documents again, and shade each token by its surprise.")
     ] = 0,
+    redact: RedactOption = None,
 ) -> ReportSummary:
     """Write one HTML page that shows a run, and its numbers as JSON; return where they are and what they show.
 
@@ -37,9 +38,11 @@ def report(
     distributions with the thresholds, the ledger of domains, examples, buckets and order, hits and duplicates, and
     provenance, as far as the run has them. All but the funnel counts the documents that criteria apply to, as the
     ledger of ``curate filter`` does. Stale tables are named and not counted. The JSON file has the name of the page
-    with ``.json`` at its end; ``curate.reports.page.json`` describes its keys.
+    with ``.json`` at its end; ``curate.reports.page.json`` describes its keys. With ``redact`` labels stand for
+    personal data and secrets in the texts of documents and of eval items, and in ids, on the page and in the JSON file.
 
-    Raises UsageError for percentiles outside 0 to 100 or an ``out`` that is no HTML file, and TableError where the run
+    Raises UsageError for percentiles outside 0 to 100, an ``out`` that is no HTML file, or a ``redact`` that names no
+    kind, and TableError where the run
     has no scores.
     """
     from curate.reports.page.collect import collect_report
@@ -50,8 +53,10 @@ def report(
     from curate.rundir.run import list_local_paths
     from curate.runtime.disk.filenames import expand_home
     from curate.runtime.disk.files import check_output_page
+    from curate.runtime.redaction import make_redactor
 
     shares = parse_percentiles(percentiles)
+    redactor = make_redactor(redact)
     if tokens_of < 0:
         raise UsageError(f"--tokens-of must be 0 or more, not {tokens_of}", "--tokens-of 3")
     opened = open_claimed(run, "report", reads_only=out is not None)
@@ -70,7 +75,7 @@ def report(
     check_numbers_file(page.with_suffix(".json"))
     if out is not None:
         claim_output(page, "report")
-    found = collect_report(opened, domain, shares, tokens_of)
+    found = collect_report(opened, domain, shares, tokens_of, redactor)
     numbers = page.with_suffix(".json")
     if out is None:
         opened.enter()

@@ -9,6 +9,7 @@ from curate.errors import TableError, UsageError
 from curate.runtime.calls import repeat_command
 from curate.runtime.options import (
     DryRunOption,
+    RedactOption,
     RunOption,
     ShowOption,
     verb_function,
@@ -38,6 +39,7 @@ def select_sft(
     max_ppl: Annotated[float | None, typer.Option(help="Keep response perplexity up to this, included.")] = None,
     min_tokens: Annotated[float | None, typer.Option(help="Keep answers of this many tokens or more.")] = None,
     show: ShowOption = False,
+    redact: RedactOption = None,
     dry_run: DryRunOption = False,
 ) -> FilterSummary:
     """Keep the best examples of an instruction dataset by a named criterion; return what was dropped, and why.
@@ -46,16 +48,20 @@ def select_sft(
     instruction-following difficulty (perplexity with the prompt over without it) below 1: above it the prompt does not
     help. ``per-prompt`` keeps one answer for each prompt, the nearest to the base. Shares are of the examples that have
     the number: with ``ifd``, of those below 1. Writes the decision table that ``curate filter`` writes: ``status``,
-    ``explain`` and ``export`` go on from it.
+    ``explain`` and ``export`` go on from it. ``redact`` is for the texts of ``show``.
 
     Raises UsageError for options that contradict one another, and TableError where the run holds no numbers of
     ``rank-sft --examples``.
     """
+    from curate.runtime.redaction import make_redactor
     from curate.stages.filter.decide import decide_documents
 
+    redactor = make_redactor(redact)
     require_example_numbers(run)
     options = replace(choose_criterion(by, rate, tokens), max_ppl=max_ppl, min_tokens=min_tokens)
-    return decide_documents(run, options, ledger="none", verb="select-sft", show=show, dry_run=dry_run)
+    return decide_documents(
+        run, options, ledger="none", verb="select-sft", show=show, dry_run=dry_run, redactor=redactor
+    )
 
 
 def choose_criterion(by: str, rate: float | None, tokens: str | int | None) -> "FilterOptions":

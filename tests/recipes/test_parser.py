@@ -62,6 +62,21 @@ def test_an_engine_at_the_top_is_that_of_every_step_that_has_one(tmp_path, top, 
 
 
 @pytest.mark.parametrize(
+    ("top", "value"), [("default", "default"), ("email,ip", "email,ip"), ("yes", "yes"), ("null", None)]
+)
+def test_what_is_redacted_at_the_top_is_redacted_in_every_step_that_shows_or_writes_text(tmp_path, top, value):
+    text = f"redact: {top}\nsteps:\n  - score: a\n  - report\n  - export: {{out: o, redact: none}}\n"
+    score, report, export = read(tmp_path, text).steps
+    assert "redact" not in score.values and report.values["redact"] == value and export.values["redact"] == "none"
+
+
+@pytest.mark.parametrize("top", ["emails", "[email]", "{default: yes}"])
+def test_what_cannot_be_redacted_is_named_with_its_line(tmp_path, top):
+    found = mistakes(tmp_path, f"redact: {top}\nsteps:\n  - report\n")
+    assert "line 1: redact" in found and "default" in found
+
+
+@pytest.mark.parametrize(
     ("top", "message"),
     [
         ("engine: spark", "engine: expected ray"),

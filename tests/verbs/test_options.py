@@ -113,6 +113,8 @@ COMMA_LISTS = {
     "report percentiles", "score carry", "score devices", "score signals",
     "rank_sft prompt_field", "rank_sft response_field", "rank_sft messages_field", "rank_sft role",
     "rank_sft role_field", "rank_sft content_field",
+    "decontaminate redact", "explain redact", "export redact", "filter redact", "rank_sft redact", "report redact",
+    "select_sft redact",
 }  # fmt: skip
 
 

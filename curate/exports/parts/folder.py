@@ -85,6 +85,7 @@ def describe_job(job: ExportJob, num_tasks: int) -> dict[str, Any]:
         "--rejected": job.rejected,
         "--by-bucket": placed.by_bucket,
         "leaks": asdict(job.treatment),
+        "--redact": job.redactor.choice.spell(),
         "table": {verb: None if record is None else compute_fingerprint(record) for verb, record in tables.items()},
         "tasks": num_tasks,
         "prefix": job.prefix,

@@ -12,6 +12,8 @@ from curate.reports.page.sources import ReportSources, ScoreBlocks, open_sources
 from curate.reports.page.tables import BucketTable, ClusterRow, OrderProfile, SetHits
 from curate.rundir.run import Run
 from curate.runtime.published import hide_folder, hide_folders, hide_in_text
+from curate.runtime.redaction import Redactor
+from curate.stages.decontaminate.report.redacted import redact_hits
 
 MOVED = {"all": "all documents"}
 
@@ -44,10 +46,14 @@ class RunReport:
     """One sentence for each table that is stale and not counted."""
     stages: Mapping[str, Any]
     versions: Mapping[str, str]
+    redaction: str | None = None
+    """What is redacted, as ``--redact`` takes it; None for nothing."""
 
 
-def collect_report(run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int) -> RunReport:
-    """Read all that the page of a run shows.
+def collect_report(
+    run: Run, domain: str | None, percentiles: Sequence[float], tokens_of: int, redactor: Redactor
+) -> RunReport:
+    """Read all that the page of a run shows; texts of documents and eval items, and ids, are redacted.
 
     ``percentiles`` are those of the examples, of which the first ``tokens_of`` are read again by the reference model.
     Raises TableError without complete scores; UsageError for a domain that the documents do not have, or for
@@ -65,15 +71,16 @@ def collect_report(run: Run, domain: str | None, percentiles: Sequence[float], t
         sources=sources,
         numbers=numbers,
         ledger=make_ledger(numbers),
-        examples=add_texts(sources, picked, tokens_of),
+        examples=add_texts(sources, picked, tokens_of, redactor),
         sets=tables.count_hits(sources),
-        hits=tables.strongest_hits(sources),
-        clusters=[_add_opening(sources, one) for one in tables.largest_clusters(sources)],
+        hits=redact_hits(tables.strongest_hits(sources), redactor),
+        clusters=[_add_opening(sources, one, redactor) for one in tables.largest_clusters(sources)],
         buckets=None if shown.buckets is None else tables.describe_buckets(table, run, numbers.groups),
         order=None if shown.order is None else tables.describe_order(table, run, shown.kept),
         stale=tuple(map(hide_in_text, shown.stale)),
         stages=hide_folders(tables.list_stages(sources)),
         versions=tables.list_versions(),
+        redaction=redactor.choice.spell() if redactor else None,
     )
 
 
@@ -92,10 +99,12 @@ def make_ledger(numbers: ReportNumbers) -> list[LedgerRow]:
     return rows
 
 
-def _add_opening(sources: ReportSources, cluster: ClusterRow) -> ClusterRow:
+def _add_opening(sources: ReportSources, cluster: ClusterRow, redactor: Redactor) -> ClusterRow:
     """Return a cluster with the first characters of its keeper's text, where that is a document of the run."""
+    cluster = cluster if cluster.id is None else replace(cluster, id=redactor(cluster.id))
     if cluster.source is not None:
         return replace(cluster, source=hide_folder(cluster.source))
     digest = tables.find_hash(sources, cluster.file, cluster.row)
     text, why = read_text(sources, cluster.file, cluster.row, digest) if digest is not None else (None, None)
-    return replace(cluster, opening=None if text is None else text[: tables.OPENING], missing=why)
+    opening = None if text is None else redactor.redact(text).cut(0, tables.OPENING)
+    return replace(cluster, opening=opening, missing=why)

@@ -1,5 +1,6 @@
 """Documents at chosen percentiles, with their texts and optionally the surprisal of their tokens."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from curate.rundir import parquet
 from curate.rundir.document_blocks import DocumentBlock
 from curate.rundir.signals import list_numbers
 from curate.runtime.published import hide_in_text
+from curate.runtime.redaction import Redaction, Redactor
 
 if TYPE_CHECKING:
     from curate.reference.token_surprisal import TokenSpan
@@ -107,20 +109,29 @@ def _look_up(
     return found
 
 
-def add_texts(sources: ReportSources, examples: Sequence[PercentileExample], again: int) -> list[PercentileExample]:
-    """Return the examples with the beginnings of their texts; ``again`` of them, evenly spread, are scored again."""
-    texts: list[str | None] = []
+def add_texts(
+    sources: ReportSources, examples: Sequence[PercentileExample], again: int, redactor: Redactor
+) -> list[PercentileExample]:
+    """Return the examples with the beginnings of their texts; ``again`` of them, evenly spread, are scored again.
+
+    The model reads the original texts. What is shown is redacted, and so are the ids.
+    """
+    texts: list[Redaction | None] = []
     found = []
     for example in examples:
         text, missing = read_text(sources, example.file, example.row, example.hash)
-        texts.append(text)
-        shown = None if text is None else text[:TEXT_CHARS]
-        found.append(replace(example, text=shown, more=len(text or "") - len(shown or ""), missing=missing))
+        redaction = None if text is None else redactor.redact(text)
+        texts.append(redaction)
+        shown = None if redaction is None else redaction.cut(0, TEXT_CHARS)
+        id = None if example.id is None else redactor(example.id)
+        more = max(len(text or "") - TEXT_CHARS, 0)
+        found.append(replace(example, id=id, text=shown, more=more, missing=missing))
     chosen = sorted({int(at) for at in np.linspace(0, len(found) - 1, min(again, len(found))).round()}) if again else []
     readable = [at for at in chosen if texts[at] is not None]
     if not readable:
         return found
-    for at, one in zip(readable, _read_again(sources, [(found[at], texts[at] or "") for at in readable]), strict=True):
+    pairs = [(found[at], redaction) for at in readable if (redaction := texts[at]) is not None]
+    for at, one in zip(readable, _read_again(sources, pairs), strict=True):
         found[at] = one
     return found
 
@@ -136,7 +147,7 @@ def read_text(sources: ReportSources, file: str, row: int, digest: int) -> tuple
 
 
 def _read_again(
-    sources: ReportSources, examples: Sequence[tuple[PercentileExample, str]]
+    sources: ReportSources, examples: Sequence[tuple[PercentileExample, Redaction]]
 ) -> Iterator[PercentileExample]:
     from curate.reference import token_surprisal
 
@@ -147,19 +158,20 @@ def _read_again(
         if _count_scored(example) > MOST_TOKENS:
             yield replace(example, note=f"longer than {MOST_TOKENS:,} tokens, not read again")
             continue
-        (found,) = token_surprisal.measure_surprisal(reference, [text])
-        yield example if found is None else _shade(example, text, token_surprisal.cut_spans(text, found))
+        (found,) = token_surprisal.measure_surprisal(reference, [text.original])
+        yield example if found is None else _shade(example, text, token_surprisal.cut_spans(text.original, found))
 
 
-def _shade(example: PercentileExample, text: str, pieces: "Sequence[TokenSpan]") -> PercentileExample:
+def _shade(example: PercentileExample, text: Redaction, pieces: "Sequence[TokenSpan]") -> PercentileExample:
     from curate.reference.token_surprisal import rank_spans
 
     total = sum(piece.nats for piece in pieces)
-    ranked = rank_spans(pieces, TOP)
+    joined = join_redacted(pieces, text)
+    ranked = [replace(piece, text=_cut_piece(piece, text, piece.end)) for piece in rank_spans(joined, TOP)]
     off = abs(total - (example.numbers["nats"] or 0.0)) / max(1, _count_scored(example))
     note = f"this reading lies {off:.2g} nats a token off the recorded one" if off > SAME_NATS else None
-    shown = list(_cut(pieces, TEXT_CHARS))
-    rest = (example.text or "")[sum(len(piece.text) for piece in shown) :]
+    shown = [replace(piece, text=_cut_piece(piece, text, TEXT_CHARS)) for piece in joined if piece.start < TEXT_CHARS]
+    rest = text.cut(joined[-1].end, TEXT_CHARS) if joined[-1].end < TEXT_CHARS else ""
     if rest:  # of a document of which only the beginning was scored
         shown.append(replace(pieces[0], text=rest, nats=0.0, tokens=0))
     return replace(example, pieces=shown, surprising=ranked, again_nats=total, note=note)
@@ -171,9 +183,21 @@ def _count_scored(example: PercentileExample) -> int:
     return int(numbers.get("scored_tokens") or numbers["tokens"] or 0)
 
 
-def _cut(pieces: "Sequence[TokenSpan]", most: int) -> "Iterator[TokenSpan]":
+def join_redacted(pieces: "Sequence[TokenSpan]", text: Redaction) -> "list[TokenSpan]":
+    """Return pieces of the original text of which those that share something redacted are one, with their sums."""
+    joined: list[TokenSpan] = []
+    across = sorted(span.end for span in text.spans), sorted(span.start for span in text.spans)
     for piece in pieces:
-        if most <= 0:
-            return
-        yield replace(piece, text=piece.text[:most])
-        most -= len(piece.text)
+        before = joined[-1] if joined else None
+        # The spans that began before the piece, but for those that ended there: one that lies across its start.
+        if before is not None and bisect_left(across[1], piece.start) > bisect_right(across[0], piece.start):
+            whole = text.original[before.start : piece.end]
+            joined[-1] = replace(before, text=whole, nats=before.nats + piece.nats, tokens=before.tokens + piece.tokens)
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _cut_piece(piece: "TokenSpan", text: Redaction, most: int) -> str:
+    """Return a piece as it is shown, of at most the first ``most`` characters of the original text."""
+    return text.cut(piece.start, min(piece.end, most))

@@ -5,8 +5,8 @@ Keys: ``format`` (1; any change of meaning raises it), ``run``, ``corpus``, ``mo
 are no threshold; ``also``: lines on documents of several reasons; stale); ``distributions`` by column (edges; kept and
 dropped counts, overall and by domain; quantiles of all, kept and dropped; thresholds); ``densities`` (x, y, their
 edges, counts as rows of y: kept and dropped); ``ledger`` (domain; before and after: documents, tokens, median);
-``buckets``, ``cut_offs``, ``order`` (null without); ``examples``, ``hits``, ``duplicates``, ``provenance``. What was
-not measured is null.
+``buckets``, ``cut_offs``, ``order`` (null without); ``examples``, ``hits``, ``duplicates``, ``provenance``;
+``redaction`` (what is redacted, as ``--redact`` takes it). What was not measured is null.
 """
 
 from dataclasses import asdict
@@ -44,6 +44,7 @@ def make_digest(report: RunReport) -> dict[str, Any]:
             "strongest": [{name: hit[name] for name in EVIDENCE} for hit in report.hits],
         },
         "duplicates": {"largest": [asdict(one) for one in report.clusters]},
+        "redaction": report.redaction,
         "provenance": {
             "model": publish_model(sources.score),
             "stages": hide_folders(report.stages),

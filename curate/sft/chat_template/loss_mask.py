@@ -18,6 +18,7 @@ import numpy as np
 from curate.corpus.chat.types import Turn
 from curate.errors import ModelError
 from curate.runtime.arrays import BoolArray, Int32Array, Int64Array
+from curate.runtime.redaction import NO_REDACTION, Redactor
 from curate.sft.chat_template.delimiters import Span
 from curate.sft.chat_template.render import ChatTemplate, Rendered, RenderError, read_tools
 
@@ -86,13 +87,13 @@ def require_scored(template: ChatTemplate, tokens: Tokens) -> None:
         raise RenderError(f"no token is scored under the template {template.name}")
 
 
-def mark_scored(rendered: Rendered, tokens: Tokens) -> str:
-    """Return the rendering with ⟦ and ⟧ around the text of the scored tokens, to be read by a person."""
-    pieces, done = [], 0
+def mark_scored(rendered: Rendered, tokens: Tokens, redactor: Redactor = NO_REDACTION) -> str:
+    """Return the text of a rendering, redacted, with ⟦ and ⟧ around the scored tokens, to be read by a person."""
+    text, pieces, done = redactor.redact(rendered.text), [], 0
     for begin, end in _find_runs(tokens, tokens.owner):
-        pieces += [rendered.text[done:begin], "⟦", rendered.text[begin:end], "⟧"]
+        pieces += [text.cut(done, begin), "⟦", text.cut(begin, end), "⟧"]
         done = end
-    return "".join([*pieces, rendered.text[done:]])
+    return "".join([*pieces, text.cut(done, len(rendered.text))])
 
 
 def audit_mask(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from curate.runtime.redaction import NO_REDACTION, Redactor
 from curate.sft.chat_template.loss_mask import MaskAudit, audit_mask
 from curate.sft.measuring.responses import ResponseReader, render_examples
 
@@ -30,11 +31,11 @@ def audit_examples(reader: ResponseReader, examples: "Sequence[DrawnExample]") -
     return MaskAudit(both, ours, theirs, ours_texts, theirs_texts)
 
 
-def describe_audit(audit: MaskAudit) -> str:
-    """Return one line about how far the template's mask agrees with ours."""
+def describe_audit(audit: MaskAudit, redactor: Redactor = NO_REDACTION) -> str:
+    """Return one line about how far the template's mask agrees with ours; texts of examples in it are redacted."""
     line = f"the template's own {{% generation %}} mask agrees on {audit.both:,} tokens"
     for count, texts, whose in ((audit.ours, audit.ours_texts, "ours"), (audit.theirs, audit.theirs_texts, "its")):
         if count:
-            shown = ", ".join(repr(text[:20]) for text in dict.fromkeys(texts))
+            shown = ", ".join(repr(redactor.redact(text).cut(0, 20)) for text in dict.fromkeys(texts))
             line += f"; {count:,} are only {whose} ({shown[:60]})"
     return line

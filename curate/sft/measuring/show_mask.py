@@ -8,6 +8,7 @@ from curate.errors import ModelError
 
 if TYPE_CHECKING:
     from curate.reference.protocol import ScoringConfig
+    from curate.runtime.redaction import Redactor
     from curate.sft.chat_template.loss_mask import ChatEncoder
     from curate.sft.chat_template.render import ChatTemplate
     from curate.sft.datasets import DrawnExample, InstructionSet
@@ -74,8 +75,9 @@ def show_masks(
     reading: "ScoringConfig",
     options: "RankingOptions",
     count: int,
+    redactor: "Redactor",
 ) -> Masks:
-    """Return the first ``count`` drawn examples of each dataset with their masks.
+    """Return the first ``count`` drawn examples of each dataset with their masks; texts are redacted.
 
     Only the tokenizer of the model is loaded. Raises ModelError where none of the examples has a scored token.
     """
@@ -88,7 +90,7 @@ def show_masks(
     template = choose_template(tokenizer, variant.template, options.end_of_turn, variant.model)
     encoder = ChatEncoder(tokenizer)
     examples = [
-        _mask_example(dataset.name, drawn, template, encoder, options.turns)
+        _mask_example(dataset.name, drawn, template, encoder, options.turns, redactor)
         for dataset in datasets
         for drawn in draw_sample(dataset, count, options.seed, options.turns).examples
     ]
@@ -99,7 +101,12 @@ def show_masks(
 
 
 def _mask_example(
-    name: str, drawn: "DrawnExample", template: "ChatTemplate", encoder: "ChatEncoder", turns: "Which"
+    name: str,
+    drawn: "DrawnExample",
+    template: "ChatTemplate",
+    encoder: "ChatEncoder",
+    turns: "Which",
+    redactor: "Redactor",
 ) -> Masked:
     from curate.sft.chat_template.loss_mask import audit_mask, mark_scored, require_scored
     from curate.sft.chat_template.render import RenderError
@@ -115,6 +122,6 @@ def _mask_example(
         return Masked(name, location, "", 0, 0, (), str(error), None)
     audit = audit_mask(template, example.conversation, rendered, tokens, example.tools)
     scored = int((tokens.owner >= 0).sum())
-    described = None if audit is None else describe_audit(audit)
-    text = mark_scored(rendered, tokens)
+    described = None if audit is None else describe_audit(audit, redactor)
+    text = mark_scored(rendered, tokens, redactor)
     return Masked(name, location, text, scored, len(tokens.ids), (*example.notes, *rendered.notes), None, described)

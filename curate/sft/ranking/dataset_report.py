@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.reference.likelihood import perplexity
+from curate.runtime.redaction import NO_REDACTION, Redaction, Redactor
 from curate.sft.datasets import DatasetSample, DrawnExample, InstructionSet
 from curate.sft.ranking.session import count_reasons
 from curate.sft.ranking.summary import Dataset
@@ -21,8 +22,10 @@ MOST_ASKED, MOST_ANSWERED = 400, 600
 """Characters of question and answer that are shown."""
 
 
-def describe_dataset(dataset: InstructionSet, sample: DatasetSample, responses: pa.Table) -> Dataset:
-    """Return the report of a dataset: what was read, what was measured of its sample, and a few examples."""
+def describe_dataset(
+    dataset: InstructionSet, sample: DatasetSample, responses: pa.Table, redactor: Redactor = NO_REDACTION
+) -> Dataset:
+    """Return the report of a dataset: what was read, what was measured of its sample, and a few examples, redacted."""
     ok = responses.filter(pc.equal(responses["status"], "ok"))
     tokens = ok["tokens"].to_numpy()
     return Dataset(
@@ -41,7 +44,7 @@ def describe_dataset(dataset: InstructionSet, sample: DatasetSample, responses: 
         prompt_tokens=float(ok["prompt_tokens"].to_numpy().mean()) if ok.num_rows else float("nan"),
         lengths={f"{share:.0%}": float(np.quantile(tokens, share)) for share in QUANTILES} if ok.num_rows else {},
         fields=dataset.fields.as_dict(),
-        examples=choose_examples(sample.examples, ok),
+        examples=choose_examples(sample.examples, ok, redactor),
     )
 
 
@@ -51,8 +54,13 @@ def count_notes(responses: pa.Table) -> dict[str, int]:
     return dict(Counter(notes).most_common())
 
 
-def choose_examples(examples: Sequence[DrawnExample], responses: pa.Table) -> tuple[dict[str, Any], ...]:
-    """Return the examples at the quantiles ``SHARES`` of perplexity, lowest first; all ``responses`` are scored."""
+def choose_examples(
+    examples: Sequence[DrawnExample], responses: pa.Table, redactor: Redactor
+) -> tuple[dict[str, Any], ...]:
+    """Return the examples at the quantiles ``SHARES`` of perplexity, lowest first; all ``responses`` are scored.
+
+    Their texts and ids are redacted.
+    """
     if not responses.num_rows:
         return ()
     perplexities = perplexity(responses["nats"].to_numpy(), responses["tokens"].to_numpy())
@@ -60,19 +68,19 @@ def choose_examples(examples: Sequence[DrawnExample], responses: pa.Table) -> tu
     indices = dict.fromkeys(int(order[round(share * (len(order) - 1))]) for share in SHARES)
     by_key = {(drawn.file, drawn.row, drawn.part): drawn for drawn in examples}
     rows = responses.take(list(indices)).to_pylist()
-    return tuple(_describe_example(by_key[row["file"], row["row"], row["part"]], row) for row in rows)
+    return tuple(_describe_example(by_key[row["file"], row["row"], row["part"]], row, redactor) for row in rows)
 
 
-def _describe_example(drawn: DrawnExample, row: dict[str, Any]) -> dict[str, Any]:
+def _describe_example(drawn: DrawnExample, row: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     turns = drawn.example.turns
     last = max(index for index, turn in enumerate(turns) if turn.role == "assistant")
     asked = "\n\n".join(f"{turn.role}: {turn.text}" if last > 1 else turn.text for turn in turns[:last])
     nats, tokens, alone = row["nats"], row["tokens"], row["unconditional_nats"]
     return {
         "place": f"{drawn.file}, row {drawn.row}",
-        "id": drawn.id,
-        "asked": _cut_front(asked, MOST_ASKED),
-        "answered": _cut(turns[last].text, MOST_ANSWERED),
+        "id": None if drawn.id is None else redactor(drawn.id),
+        "asked": _cut_front(redactor.redact(asked), MOST_ASKED),
+        "answered": _cut(redactor.redact(turns[last].text), MOST_ANSWERED),
         "tokens": tokens,
         "perplexity": float(perplexity(nats, tokens)),
         "unconditional_perplexity": float(perplexity(alone, tokens)),
@@ -80,10 +88,12 @@ def _describe_example(drawn: DrawnExample, row: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[:most] + " …"
+def _cut(text: Redaction, most: int) -> str:
+    """Return the first ``most`` characters of a text, redacted."""
+    return text.cut(0, most) + (" …" if len(text.original) > most else "")
 
 
-def _cut_front(text: str, most: int) -> str:
-    """Return the end of a text: the question is at the end of the prompt."""
-    return text if len(text) <= most else "… " + text[-most:]
+def _cut_front(text: Redaction, most: int) -> str:
+    """Return the last ``most`` characters of a text, redacted: the question is at the end of the prompt."""
+    size = len(text.original)
+    return ("… " if size > most else "") + text.cut(max(size - most, 0), size)

@@ -11,6 +11,7 @@ from curate.errors import ModelError
 from curate.reference import announce as reference_announce
 from curate.reference.protocol import ScoringConfig
 from curate.runtime import console
+from curate.runtime.redaction import Redactor
 from curate.sft.measuring.mask_audit import audit_examples, describe_audit
 from curate.sft.measuring.reader import ModelVariant, open_reader
 from curate.sft.measuring.responses import ResponseReader
@@ -31,18 +32,19 @@ def rank_datasets(
     chat_model: str | None,
     until_separated: bool,
     examples: str | None,
+    redactor: Redactor,
 ) -> Ranking:
     """Rank under the first variant, then under the others to compare, and write the files of the ranking.
 
-    ``examples`` is a folder for a run of each dataset. Raises CorpusError where a dataset cannot be written as a run,
-    before anything is measured; ModelError where not one example of a dataset can be scored; and what ``open_reader``
-    raises.
+    ``examples`` is a folder for a run of each dataset; ``redactor`` is for the examples that are shown. Raises
+    CorpusError where a dataset cannot be written as a run, before anything is measured; ModelError where not one
+    example of a dataset can be scored; and what ``open_reader`` raises.
     """
     options = session.options
     corpora = example_runs.open_run_corpora(session, examples) if examples else {}
     reader = open_reader(variants[0], reading, options)
     announce_reader(reader)
-    audit_masks(session, reader)
+    audit_masks(session, reader, redactor)
     name_to_responses, table = measure_and_rank(session, reader, until_separated)
     runs = example_runs.write_example_runs(session, reader, name_to_responses, corpora, examples) if examples else ()
     title = name_variant(variants[0], variants)
@@ -62,7 +64,7 @@ def rank_datasets(
         draws=options.draws,
         out=str(session.cache.path),
         datasets=tuple(
-            describe_dataset(dataset, session.samples[dataset.name], name_to_responses[dataset.name])
+            describe_dataset(dataset, session.samples[dataset.name], name_to_responses[dataset.name], redactor)
             for dataset in session.datasets
         ),
         table=table,
@@ -75,6 +77,7 @@ def rank_datasets(
         apart=options.apart,
         set_aside=options.set_aside,
         runs=runs,
+        redaction=redactor.choice.spell() if redactor else None,
     )
     files.write_ranking(session.cache.path, ranking)
     return ranking
@@ -107,7 +110,7 @@ def announce_reader(reader: ResponseReader) -> None:
     console.say("template", f"{reader.template.name}{ends}")
 
 
-def audit_masks(session: RankingSession, reader: ResponseReader) -> None:
+def audit_masks(session: RankingSession, reader: ResponseReader, redactor: Redactor) -> None:
     """Print how far a template's ``{% generation %}`` mask agrees with ours, and warn where it does not."""
     examples = [drawn for sample in session.samples.values() for drawn in sample.examples[:AUDITED]]
     try:
@@ -117,7 +120,7 @@ def audit_masks(session: RankingSession, reader: ResponseReader) -> None:
         return
     if audit is None:
         return
-    console.say("mask audit", describe_audit(audit))
+    console.say("mask audit", describe_audit(audit, redactor))
     if audit.theirs or audit.ours:
         console.warn("the template's own mask differs from ours; a trainer with assistant_only_loss would use its own")
 

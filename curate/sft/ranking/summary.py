@@ -158,6 +158,8 @@ class Ranking:
     """Whether datasets that repeat their answers have no rank."""
     runs: tuple[str, ...] = ()
     """The run directories of ``--examples``, in the order of ``datasets``; empty without it."""
+    redaction: str | None = None
+    """What is redacted in the examples that are shown, as ``--redact`` takes it; None for nothing."""
 
     @property
     def exit_code(self) -> int:
@@ -198,6 +200,7 @@ class Ranking:
             "reference": dict(self.identity),
             "out": self.out,
             "runs": list(self.runs),
+            "redaction": self.redaction,
         }
 
     def render(self) -> str:

@@ -77,6 +77,8 @@ class DecontaminationSummary:
     """The command that scores the corpus, without which other verbs cannot go on; None where it is scored."""
     solutions: int = 0
     """Solutions in code that were searched for by their tokens, whatever their names."""
+    redaction: str | None = None
+    """What is redacted in the texts of the hits, as ``--redact`` takes it; None for nothing."""
 
     @property
     def exit_code(self) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from curate.rundir.document_blocks import DocumentBlock
     from curate.rundir.run import Run
     from curate.runtime.arrays import Int16Array
+    from curate.runtime.redaction import Redactor
     from curate.stages.filter.counts import Judgement
 
 EACH = 10
@@ -71,8 +72,8 @@ class _NearDocument:
     value: float
 
 
-def find_boundaries(run: "Run", judgement: "Judgement", each: int = EACH) -> tuple[Boundary, ...]:
-    """Return the boundaries of a decision with their documents; texts are read from the corpus."""
+def find_boundaries(run: "Run", judgement: "Judgement", redactor: "Redactor", each: int = EACH) -> tuple[Boundary, ...]:
+    """Return the boundaries of a decision with their documents; texts are read from the corpus, and redacted."""
     lines = _list_lines(judgement)
     nearest: dict[tuple[int, bool], list[_NearDocument]] = {}
     for block, codes in judgement.blocks():
@@ -81,7 +82,7 @@ def find_boundaries(run: "Run", judgement: "Judgement", each: int = EACH) -> tup
                 key = (number, kept)
                 near = [*nearest.get(key, []), *_find_nearest(line, block, codes, kept, judgement.reader.reasons, each)]
                 nearest[key] = sorted(near, key=lambda document: document.distance)[:each]
-    texts = _read_texts(run, [document for documents in nearest.values() for document in documents])
+    texts = _read_texts(run, [document for documents in nearest.values() for document in documents], redactor)
     names = judgement.reader.within.names
     return tuple(
         Boundary(
@@ -131,7 +132,9 @@ def _make_neighbour(document: _NearDocument, texts: dict[tuple[str, int], tuple[
     return Neighbour(document.file, document.row, name, document.value, text)
 
 
-def _read_texts(run: "Run", documents: Sequence[_NearDocument]) -> dict[tuple[str, int], tuple[str | None, str | None]]:
+def _read_texts(
+    run: "Run", documents: Sequence[_NearDocument], redactor: "Redactor"
+) -> dict[tuple[str, int], tuple[str | None, str | None]]:
     """Return (id, beginning of the text) by (file, row); each file is read once, from the first slice needed."""
     corpus, texts = run.corpus(), {}
     for number, source in enumerate(corpus.sources):
@@ -144,7 +147,8 @@ def _read_texts(run: "Run", documents: Sequence[_NearDocument]) -> dict[tuple[st
         for piece in replace(corpus, sources=(source,), on_error="quarantine").slices({source.name: before}):
             for row, name, text in zip(piece.rows.tolist(), piece.ids, piece.texts, strict=True):
                 if row in rows:
-                    texts[source.name, row] = name, None if text is None else text[:TEXT_CHARS]
+                    shown = None if text is None else redactor.redact(text).cut(0, TEXT_CHARS)
+                    texts[source.name, row] = None if name is None else redactor(name), shown
             if piece.mark.next_row > max(rows):
                 break
     return texts

@@ -29,6 +29,7 @@ from curate.rundir.verdicts.tally import Share
 from curate.runtime import console
 from curate.runtime.disk import files
 from curate.runtime.numbers import format_figure, parse_size
+from curate.runtime.redaction import NO_REDACTION, Redactor
 from curate.runtime.text import command, fold_whitespace
 from curate.stages.filter.apply import compile_criteria
 from curate.stages.filter.boundary_examples import find_boundaries
@@ -67,12 +68,13 @@ def decide_documents(
     verb: str = "filter",
     show: bool = False,
     dry_run: bool = False,
+    redactor: Redactor = NO_REDACTION,
 ) -> FilterSummary:
     """Decide which documents of a run to keep, or with ``dry_run`` compare what criteria would keep.
 
-    ``verb`` is what was typed: ``filter`` or ``select-sft``. Raises UsageError for options that are wrong or name no
-    criterion, TableError where a table of the run is stale or not complete, and GateError where nothing would be kept;
-    then the decisions of the run stay as they are.
+    ``verb`` is what was typed: ``filter`` or ``select-sft``; ``redactor`` is for the texts that ``show`` shows. Raises
+    UsageError for options that are wrong or name no criterion, TableError where a table of the run is stale or not
+    complete, and GateError where nothing would be kept; then the decisions of the run stay as they are.
     """
     trials = [build_criteria(trial) for trial in split_trials(options)] if dry_run else []
     criteria = build_criteria(options) if len(trials) <= 1 else trials[0]
@@ -89,7 +91,7 @@ def decide_documents(
     reader.load()
     if not criteria or len(trials) > 1:
         return job.sweep(reader, [(reader, trial) for trial in trials] if criteria else job.suggest(reader))
-    return job.decide(reader, criteria, dry_run, show)
+    return job.decide(reader, criteria, dry_run, redactor if show else None)
 
 
 @dataclass(slots=True)
@@ -198,8 +200,10 @@ class FilterJob:
         summary = self._summarise(sum_up_decision(nothing, before, before, _count(nothing)), {})
         return replace(summary, kept=Share(), dry_run=True, sweep=tuple(rows), ledger=())
 
-    def decide(self, reader: BlockReader, criteria: Criteria, dry_run: bool, show: bool) -> FilterSummary:
+    def decide(self, reader: BlockReader, criteria: Criteria, dry_run: bool, shown: Redactor | None) -> FilterSummary:
         """Decide on every document, write the table unless this is a dry run, and sum up.
+
+        ``shown`` redacts documents beside the boundaries; None shows none.
 
         Raises GateError where nothing would be kept; the table of an earlier decision then stays.
         """
@@ -210,7 +214,7 @@ class FilterJob:
             summary = replace(self._summarise(decision, parameters), dry_run=True)
         else:
             summary = self._write(judgement, parameters)
-        return replace(summary, boundaries=find_boundaries(self.run, judgement)) if show else summary
+        return summary if shown is None else replace(summary, boundaries=find_boundaries(self.run, judgement, shown))
 
     def _write(self, judgement: Judgement, parameters: Mapping[str, Any]) -> FilterSummary:
         """Write the decision table, then its record; one fingerprint in both shows a reader a half replacement."""

@@ -26,6 +26,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from curate.errors import ModelError
+from curate.runtime.redaction import make_redactor
 from curate.sft.chat_template.choose import choose_template
 from curate.sft.chat_template.loss_mask import ChatEncoder, audit_mask, mark_scored, require_scored
 from curate.sft.chat_template.render import UNENDED, RenderError
@@ -45,6 +46,12 @@ def test_only_the_last_answer_is_scored_where_only_that_is_asked_for(name):
     rendered = template_of(source).render(THREE, [4])
     before, _, last = wanted.rpartition("⟦")
     assert mark_scored(rendered, tokens_of(rendered)) == before.replace("⟦", "").replace("⟧", "") + "⟦" + last
+
+
+def test_a_secret_across_the_edge_of_what_is_scored_is_hidden():
+    rendered = template_of(CHATML).render(talk("my mail: jane.doe@", "corp.com, or 81.2.69.142"), [1])
+    marked = mark_scored(rendered, tokens_of(rendered), make_redactor("default"))
+    assert "[IP]" in marked and "81.2" not in marked and marked.count("⟦") == marked.count("⟧") == 1
 
 
 def test_the_tokens_of_llama_2_are_these():

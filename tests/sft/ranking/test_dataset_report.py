@@ -5,6 +5,7 @@ import math
 import pytest
 from helpers.instruction_rows import rows_of, set_of
 
+from curate.runtime.redaction import make_redactor
 from curate.sft.datasets import draw_sample
 from curate.sft.measuring.responses import RESPONSES, SUMS
 from curate.sft.ranking.dataset_report import describe_dataset
@@ -67,3 +68,12 @@ def test_a_long_question_loses_its_beginning_and_a_long_answer_its_end(tmp_path)
     sample = draw_sample(dataset, None, 0)
     (shown,) = describe_dataset(dataset, sample, make_responses(sample.examples)).examples
     assert shown["asked"] == "… " + "q" * 399 + "?" and shown["answered"] == "!" + "a" * 599 + " …"
+
+
+def test_shown_examples_are_redacted_before_they_are_cut(tmp_path):
+    rows = [{"instruction": "jane.doe@corp.com " + "q" * 390, "output": "a " * 295 + "+49 30 1234567 " + "b" * 99}]
+    dataset = set_of(tmp_path, "a.jsonl", rows)
+    sample = draw_sample(dataset, None, 0)
+    responses = make_responses(sample.examples)
+    (shown,) = describe_dataset(dataset, sample, responses, make_redactor("default")).examples
+    assert shown["asked"] == "…  " + "q" * 390 and shown["answered"] == "a " * 295 + "[PHONE] …"

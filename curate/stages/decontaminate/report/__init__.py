@@ -6,6 +6,7 @@ hide, which are spelled out.
 """
 
 from curate.stages.decontaminate.report.html import PAGE_HITS, write_page
+from curate.stages.decontaminate.report.redacted import redact_hits, redact_summary
 from curate.stages.decontaminate.report.terminal import render_result
 
-__all__ = ["PAGE_HITS", "render_result", "write_page"]
+__all__ = ["PAGE_HITS", "redact_hits", "redact_summary", "render_result", "write_page"]

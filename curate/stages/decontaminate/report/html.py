@@ -13,8 +13,8 @@ from curate.runtime.html import hash_script, open_templates
 from curate.runtime.numbers import format_share, format_whole_percent
 from curate.runtime.published import hide_folder, hide_in_text
 from curate.stages.decontaminate import thresholds
-from curate.stages.decontaminate.hits_table import CONTEXT
-from curate.stages.decontaminate.report.highlights import Span, TextPiece, find_marks, split_marked
+from curate.stages.decontaminate.report.highlights import Span, TextPiece, split_marked
+from curate.stages.decontaminate.report.redacted import is_cut_after, is_cut_before, list_marks
 from curate.stages.decontaminate.report.wording import (
     Hit,
     describe_action,
@@ -130,7 +130,7 @@ def make_cards(hits: Sequence[Hit]) -> list[HitCard]:
     positions = {make_key(hit): index for index, hit in enumerate(sorted(hits, key=make_key))}
     cards = []
     for hit in hits:
-        in_document, in_item = find_marks(hit["matched_text"][:most], hit["eval_text"], hit["part"])
+        in_document, in_item = list_marks(hit, most)
         texts = show_document(hit, in_document, most), show_item(hit["eval_text"], in_item, most)
         cards.append(HitCard(hit, *texts, best[hit["file"], hit["row"]] is hit, positions[make_key(hit)]))
     return cards
@@ -147,9 +147,9 @@ def show_document(hit: Hit, spans: Sequence[Span], most: int) -> list[TextPiece]
 def show_around(hit: Hit) -> tuple[str, str]:
     """Return the text before and after a match, without empty lines and words that were cut in two."""
     before, after = (re.sub(r"\n(?:[^\S\n]*\n)+", "\n", hit[name]) for name in ("before", "after"))
-    if hit["start"] > len(hit["before"]):
+    if is_cut_before(hit):
         before = "… " + re.sub(r"^\S{0,20}\s+(?=\S)", "", before)
-    if len(hit["after"]) >= CONTEXT:
+    if is_cut_after(hit):
         after = re.sub(r"(?<=\S)\s+\S{0,20}$", "", after) + " …"
     return before, after
 

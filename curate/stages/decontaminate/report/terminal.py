@@ -15,8 +15,8 @@ from curate.runtime.text import (
     shorten,
     wrap_parts,
 )
-from curate.stages.decontaminate.hits_table import CONTEXT
-from curate.stages.decontaminate.report.highlights import Span, find_marks, split_marked
+from curate.stages.decontaminate.report.highlights import Span, split_marked
+from curate.stages.decontaminate.report.redacted import is_cut_after, is_cut_before, list_marks
 from curate.stages.decontaminate.report.wording import (
     Hit,
     describe_excess,
@@ -114,11 +114,11 @@ def _render_hits(label: str, hits: Sequence[Hit]) -> list[str]:
         ]
         parts = [names[0], *figures, *(name for name in names[1:] if name)]
         lines += wrap_parts("", parts, "   ", 2)
-        in_document, in_item = find_marks(hit["matched_text"], hit["eval_text"], hit["part"])
+        in_document, in_item = list_marks(hit)
         before, text = len(hit["before"]), hit["before"] + hit["matched_text"] + hit["after"]
         moved = [(first + before, last + before) for first, last in in_document]
-        begun, ended = hit["start"] > before, len(hit["after"]) < CONTEXT
-        lines += _render_text("    document", make_excerpt(text, moved, begun, ended))
+        excerpt = make_excerpt(text, moved, is_cut_before(hit), not is_cut_after(hit))
+        lines += _render_text("    document", excerpt)
         lines += _render_text("    eval item", make_excerpt(hit["eval_text"], in_item, False, True))
     return lines
 
