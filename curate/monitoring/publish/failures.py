@@ -6,7 +6,7 @@ from curate.runtime.published import hide_in_text
 from curate.runtime.text import fold_whitespace, shorten
 
 ERRNO = re.compile(r"\[Errno -?\d+\] ([^\"')]+)")
-TIMED_OUT = re.compile(r"(?i)timed out|timeout=")
+TIMED_OUT = re.compile(r"(?i)timed out|timeout")
 MOST_CHARS = 200
 
 

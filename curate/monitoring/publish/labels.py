@@ -27,8 +27,8 @@ def clean_label(text: str) -> str:
     White space and invisible characters are folded as they are on the screen. A text that this changes ends with a
     hash of what it was, so that different texts have different values, the same ones in every run.
     """
-    folded = fold_whitespace(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")).strip()
-    if not text or folded == text and len(text) <= MOST_CHARS:
+    folded = fold_whitespace(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")).strip()
+    if not text or (folded == text and len(text) <= MOST_CHARS):
         return text
     mark = f" #{xxhash.xxh3_64_hexdigest(text.encode('utf-8', 'surrogatepass'))[:8]}"
     folded = folded or EMPTY

@@ -27,7 +27,7 @@ COMMON = ("run", "comparison", "before", "after")
 """Labels that may be the same for all numbers."""
 KEY_CHARS = 40
 """Characters of one value of a label in a key: MLflow takes 250 in all, of up to four values."""
-REFUSED = re.compile(r"[^A-Za-z0-9_.\- ]")
+REFUSED = re.compile(r"[^\w.\- ]")
 TAG_CHARS = 5000
 BATCH = 900
 """Metrics of one request; MLflow takes 1,000. It takes 100 tags."""
@@ -131,7 +131,7 @@ def _make_key(measurement: Measurement, left_out: set[str]) -> str:
 def make_key_part(value: str) -> str:
     """Return a value of a label as MLflow takes it in a key, and file systems in a name."""
     part = REFUSED.sub("_", value)[:KEY_CHARS].strip(" .")
-    if part == value:
+    if value and part == value:
         return part
     return f"{part or '_'}-{xxhash.xxh3_64_hexdigest(value.encode('utf-8', 'surrogatepass'))[:8]}"
 
