@@ -125,6 +125,15 @@ def test_promtool_checks_the_rules_and_plays_them():
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@PROMTOOL
+def test_promtool_reads_every_query_of_the_dashboard(tmp_path):
+    queries = [one["expr"] for panel in DASHBOARD["panels"] for one in panel.get("targets", [])]
+    rules = [{"record": f"job:query{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True)
+    assert done.returncode == 0 and f"{len(queries)} rules found" in done.stdout, done.stderr
+
+
 def list_commands():
     """The commands of curate in the pages and the workflow."""
     texts = {name: (FOLDER / name).read_text() for name in ("README.md", "RUNBOOK.md")}

@@ -20,7 +20,7 @@ from curate.monitoring.publish.measurements import (
     check_unique,
     rank_groups,
 )
-from curate.monitoring.publish.metrics import ENDS, VERDICT_TO_GATE, name_difference
+from curate.monitoring.publish.metrics import CALIBRATION, ENDS, VERDICT_TO_GATE, name_difference
 from curate.runtime.numbers import format_figure, format_percent
 from curate.runtime.version import __version__
 
@@ -69,6 +69,7 @@ class _Reading:
                 self.add_side(side, label)
             for number, pair in enumerate(value["pairs"]):
                 self.add_pair(pair, self.sides[0], self.sides[number + 1])
+            self.add_signals()
         else:
             self.add_series(value["series"])
         if value.get("within"):
@@ -132,6 +133,22 @@ class _Reading:
             self.evaluations.append(self.evaluate(row, name))
         if folded:
             self.add_other(folded, labels)
+
+    def add_signals(self) -> None:
+        """Add what signals say of two sides: their calibration, and their bits per byte by kind of text."""
+        calibration, kinds = self.value.get("calibration"), self.value.get("kinds") or []
+        if calibration is None and not kinds:
+            return
+        labels = {"comparison": self.name, "before": self.sides[0], "after": self.sides[1]}
+        for row in calibration["rows"] if calibration is not None else []:
+            for of in ("before", "after"):
+                self.found.add(CALIBRATION[row["name"]], _read_number(row[of]), **labels, of=of)
+        for kind in kinds:
+            own = {**labels, "kind": str(kind["kind"])}
+            self.found.add("curate_kind_compared_bytes_ratio", _read_number(kind["bytes_share"]), **own)
+            for of in ("before", "after"):
+                level = _read_number(kind["row"][of])
+                self.found.add("curate_kind_compared_bits_per_byte", level, **own, of=of)
 
     def rank(self, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
         """Return the rows that keep their names, and those that become other: within first, then the smallest."""

@@ -99,6 +99,21 @@ _OF_COMPARISONS = {
         "Bits per byte of the compared documents of a group, before and after", PAIR_DOMAIN_SIDE
     ),
 }
+CALIBRATION: Mapping[str, str] = {
+    "Full-ECE": "curate_calibration_error_ratio",
+    "top-1 ECE": "curate_top_token_calibration_error_ratio",
+    "top-1 accuracy": "curate_top_token_accuracy_ratio",
+}
+"""The names of the measures of ``curate compare --calibration``."""
+_OF_SIGNALS = {
+    CALIBRATION["Full-ECE"]: MetricKind("Calibration error over all token probabilities (Full-ECE)", PAIR_SIDE, "1"),
+    CALIBRATION["top-1 ECE"]: MetricKind("Calibration error of the likeliest token", PAIR_SIDE, "1"),
+    CALIBRATION["top-1 accuracy"]: MetricKind("Share of tokens that were the likeliest", PAIR_SIDE, "1"),
+    "curate_kind_compared_bits_per_byte": MetricKind(
+        "Bits per byte of one kind of text, before and after", (*PAIR, "kind", "of")
+    ),
+    "curate_kind_compared_bytes_ratio": MetricKind("Share of the bytes after, by kind of text", (*PAIR, "kind"), "1"),
+}
 ENDS: Mapping[str, str] = {
     "": "the estimate",
     "_low": "the lower end of its interval",
@@ -122,7 +137,7 @@ def _name_differences() -> dict[str, MetricKind]:
     return found
 
 
-METRICS: Mapping[str, MetricKind] = {**_OF_RUNS, **_OF_COMPARISONS, **_name_differences()}
+METRICS: Mapping[str, MetricKind] = {**_OF_RUNS, **_OF_COMPARISONS, **_OF_SIGNALS, **_name_differences()}
 """Every metric by its name. Dashboards and alert rules read these."""
 
 

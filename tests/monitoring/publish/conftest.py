@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from helpers.compared_runs import make_side, write_corpus
 from helpers.published import write_comparison
+from helpers.s3 import memory_store
 
 import curate
+
+__all__ = ["compared", "memory_store"]
 
 
 def worse_code(number, steps=1):

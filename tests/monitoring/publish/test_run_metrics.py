@@ -1,7 +1,9 @@
 """The numbers of a run are those of ``status`` and ``compare``."""
 
 import os
+from datetime import UTC, datetime
 
+import fsspec
 import pytest
 from helpers.compared_runs import make_side, write_corpus
 from helpers.published import HOSTILE, as_keys, find_values, measured
@@ -121,3 +123,15 @@ def test_unfinished_scores_are_refused(tmp_path):
         curate.publish(run, dry_run=True)
     with pytest.raises(UsageError, match="no column"):
         curate.publish(make_side(tmp_path, "run2", corpus), within="nope", dry_run=True)
+
+
+def test_of_a_run_in_a_store_the_time_is_that_of_its_objects(memory_store, tmp_path):
+    """Its mirror was made when this machine fetched it."""
+    run = f"{memory_store}/week=48"
+    curate.score(write_corpus(tmp_path / "c.jsonl", 6), run=run, model="none")
+    (path,) = [path for path in fsspec.filesystem("memory").store if path.endswith("manifests/scores.json")]
+    fsspec.filesystem("memory").store[path].modified = datetime(2020, 1, 1, tzinfo=UTC)
+    found = curate.publish(run, dry_run=True)
+    assert find_values(found, "curate_last_run_timestamp_seconds") == datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+    assert found.publication.name == "week=48" and find_values(found, "curate_documents", "outcome")["kept"] == 6
+    assert "curate_perplexity" not in {one.name for one in measured(found)} and found.publication.left_out == 2
