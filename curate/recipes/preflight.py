@@ -29,7 +29,18 @@ if TYPE_CHECKING:
     from curate.recipes.step_records import StepRecords
     from curate.rundir.run import Run
 
-CHECKED_BY_VERB = ("score", "filter", "bucket", "order", "report", "export", "decontaminate", "dedup", "verify")
+CHECKED_BY_VERB = (
+    "score",
+    "filter",
+    "bucket",
+    "order",
+    "report",
+    "publish",
+    "export",
+    "decontaminate",
+    "dedup",
+    "verify",
+)
 """Verbs that check their options before anything else, and only then notice that a folder is no run or is empty."""
 
 MOST_HINT = 150

@@ -1,7 +1,7 @@
 """Which verb reads the tables of which other verb: the order that a recipe needs, and what a change affects.
 
     score ─────────────┐
-    decontaminate ──┐  ├─► filter ─► bucket, order ─► report, export ─► verify
+    decontaminate ──┐  ├─► filter ─► bucket, order ─► report, publish, export ─► verify
           └► dedup ─┴──┘
 
 ``corpus`` is the documents, whatever model scored them. ``merge`` may stand in the place of ``score``.
@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from curate.runtime.disk.object_store import is_store_url
+from curate.runtime.options import as_list
 
 Problem = tuple[str, str]
 """The position (``line 7``), and what is wrong there."""
@@ -29,11 +30,12 @@ READS: Mapping[str, tuple[str, ...]] = {
     "bucket": _CHOOSING,
     "order": _CHOOSING,
     "report": _ARRANGING,
+    "publish": _ARRANGING,
     "export": _ARRANGING,
 }
 """The stages of the run that a verb reads. No verb reads what a verb that is not named here writes."""
 
-ONCE = frozenset(READS) - {"export", "report"}
+ONCE = frozenset(READS) - {"export", "report", "publish"}
 """Verbs that own a table, which a second step would only replace."""
 
 IGNORED = {"no_order": "order", "no_buckets": "bucket"}
@@ -117,6 +119,8 @@ def _clashes(first: Step, second: Step) -> bool:
     same_folder = folder_of(first) == folder_of(second)
     if first.verb == "verify":
         return same_folder and {**first.values, "out": None} == {**second.values, "out": None}
+    if first.verb == "publish":
+        return bool(set(as_list(first.values.get("to"))) & set(as_list(second.values.get("to"))))
     return first.verb in ONCE or (first.verb in (*READS, "train_reference") and same_folder)
 
 
@@ -124,6 +128,8 @@ def _explain_repeated(first: Step, step: Step) -> str:
     twice = f"{step.name} is named twice, here and in line {first.line}"
     if step.verb == "verify":
         return f"{twice}, with the same options; remove one"
+    if step.verb == "publish":
+        return f"{twice}, to the same target; name another one, or remove one"
     if step.verb in ONCE:
         return f"{twice}: the second would replace the table of the first; remove one"
     if step.values.get("out"):

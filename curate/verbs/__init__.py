@@ -16,6 +16,7 @@ VERBS = (
     "explain",
     "report",
     "compare",
+    "publish",
     "export",
     "verify",
     "run",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from curate.verbs.filter import filter as filter
     from curate.verbs.merge import merge as merge
     from curate.verbs.order import order as order
+    from curate.verbs.publish import publish as publish
     from curate.verbs.rank_sft import rank_sft as rank_sft
     from curate.verbs.report import report as report
     from curate.verbs.run import run as run

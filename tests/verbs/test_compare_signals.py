@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 from helpers.models import save
+from helpers.published import measured, write_comparison
 from typer.testing import CliRunner
 
 import curate
 from curate.cli import app
 from curate.errors import UsageError
 from curate.monitoring.compare.worst import align_spans
+from curate.monitoring.publish.metrics import CALIBRATION
 from curate.reference.measures.calibration import SUMS, full_ece, top1_accuracy
 from curate.reference.token_surprisal import TokenSpan
 from curate.rundir import parquet
@@ -113,3 +115,15 @@ def test_a_text_that_is_gone_says_why_it_has_no_spans(folder, tmp_path):
     (tmp_path / "corpus.jsonl").unlink()
     found = curate.compare([tmp_path / "first", tmp_path / "second"], worst=1, spans=True).changed
     assert found and all(one.note and not one.spans for one in found)
+
+
+def test_publish_has_kinds_and_calibration_by_name(folder, tmp_path):
+    found = curate.compare([folder / "first", folder / "second"], by_kind=True, calibration=True)
+    summary = curate.publish(write_comparison(tmp_path / "signals.json", found), dry_run=True)
+    kinds = {row.kind: row.row.after for row in found.kinds}
+    levels = [one for one in measured(summary) if one.labels.get("of") == "after"]
+    assert {one.labels["kind"]: one.value for one in levels if "kind" in one.labels} == kinds
+    rows = {row.name: row.after for row in found.calibration.rows}
+    assert {one.name: one.value for one in levels if one.name in CALIBRATION.values()} == {
+        CALIBRATION[name]: value for name, value in rows.items()
+    }

@@ -8,7 +8,13 @@ from curate.errors import UsageError
 from curate.monitoring.compare.baseline import MOST_PAIRED, build_baseline
 from curate.monitoring.compare.by_kind import compare_kinds
 from curate.monitoring.compare.calibration import compare_calibration
-from curate.monitoring.compare.conditions import ReadingConditions, check_conditions, choose_metric, list_noise
+from curate.monitoring.compare.conditions import (
+    ReadingConditions,
+    check_conditions,
+    choose_metric,
+    fingerprint_evaluator,
+    list_noise,
+)
 from curate.monitoring.compare.cost import find_costs
 from curate.monitoring.compare.distributions import describe_distribution
 from curate.monitoring.compare.documents import Grouping
@@ -173,6 +179,7 @@ def _list_changed(
 def summarise_side(side: ComparedSide, sums: dict[str, float]) -> SideSummary:
     """Return what a side is, from the sums of its documents."""
     numbers = sums["nats"], sums["tokens"], sums["bytes"]
+    perplexity, bits = (show_level(divide(*numbers, name), name) for name in ("perplexity", "bits_per_byte"))
     tokenizer = side.identity.get("tokenizer")
     return SideSummary(
         side.label,
@@ -183,7 +190,9 @@ def summarise_side(side: ComparedSide, sums: dict[str, float]) -> SideSummary:
         int(sums["documents"]),
         int(sums["tokens"]),
         int(sums["bytes"]),
-        *(show_level(divide(*numbers, name), name) for name in ("perplexity", "bits_per_byte")),
+        perplexity,
+        bits,
+        evaluator=fingerprint_evaluator(side.identity),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from curate.errors import UsageError
 from curate.monitoring.compare.verdicts import Metric, Tolerance
+from curate.rundir.run import compute_fingerprint
+from curate.runtime.published import hide_folders
 from curate.runtime.text import join_words
 
 READ_AS = ("convention", "convention_args", "max_tokens", "stride", "frame")
@@ -31,6 +33,8 @@ OPTIONS = {
 }
 NOISE = ("dtype", "exact", "device")
 """What changes numbers a little (bf16 by some .4 %), and is noted."""
+EVALUATOR = ("architecture", "weights", "files", "code", "tokenizer", "prefix", "template", "dtype", "exact")
+"""What makes a model and its tokenizer the same one, beside how it reads; no names, folders or machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,15 @@ class ReadingConditions:
         """The fingerprint of the tokenizer."""
         found = self.identity.get("tokenizer")
         return None if found is None else str(found)
+
+
+def fingerprint_evaluator(identity: Mapping[str, Any]) -> str:
+    """Return one text for a model and how it read, in hex digits, the same on every machine; empty for none.
+
+    Numbers with the same one can be compared. The device and the versions of libraries are not in it.
+    """
+    known = {name: identity.get(name) for name in (*EVALUATOR, *READ_AS, *OF_WINDOWS) if name in identity}
+    return compute_fingerprint(hide_folders(known)) if known else ""
 
 
 def share_tokenizer(sides: Sequence[ReadingConditions]) -> bool:

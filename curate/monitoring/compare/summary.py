@@ -35,6 +35,8 @@ class SideSummary:
     bytes: int
     perplexity: float
     bits_per_byte: float
+    evaluator: str = ""
+    """The fingerprint of the model and of how it read (``conditions.fingerprint_evaluator``); empty where unknown."""
 
 
 @dataclass(frozen=True, slots=True)

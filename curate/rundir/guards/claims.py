@@ -58,6 +58,7 @@ USES = {
     "order": TableUse(("order.parquet",), DECIDED, ("carried/*",)),
     "export": TableUse((), (*DECIDED, "buckets.parquet", "order.parquet")),
     "compare": TableUse((), ("scores",), ("carried/*",)),
+    "publish": TableUse((), (*DECIDED, "buckets.parquet", "order.parquet"), ("carried/*",)),
     "report": TableUse(("report.html",), (*DECIDED, "buckets.parquet", "order.parquet"), ("carried/*",)),
     "run": TableUse(("recipe.yaml",)),
 }
