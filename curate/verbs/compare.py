@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from curate.errors import UsageError
-from curate.runtime.options import COMMAS, DEFAULT_MEMORY, MemoryLimitOption, SeedOption, as_list, verb_function
+from curate.runtime.options import (
+    COMMAS,
+    DEFAULT_MEMORY,
+    MemoryLimitOption,
+    RedactOption,
+    SeedOption,
+    as_list,
+    verb_function,
+)
 from curate.runtime.text import quote_path
 
 if TYPE_CHECKING:
@@ -71,6 +79,7 @@ def compare(
     spans: Annotated[
         bool, typer.Option("--spans", help="With --worst, read these documents again and show what changed in them.")
     ] = False,
+    redact: RedactOption = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare sides that were read with other windows, prefixes or conventions.")
     ] = False,
@@ -108,10 +117,12 @@ def compare(
     from curate.rundir.columns.names import split_group_columns
     from curate.runtime.disk.files import write_json
     from curate.runtime.numbers import parse_size
+    from curate.runtime.redaction import make_redactor
 
     named = as_list(sides)
     given = parse_tolerance(tolerance, only_worse) if tolerance is not None else None
     _check_options(named, locals())
+    redactor = make_redactor(redact)
     memory = parse_size(memory_limit or DEFAULT_MEMORY, "--memory-limit")
     columns = tuple(split_group_columns(within)) if within else ()
     files = {"baseline": save, "page": out}
@@ -135,6 +146,7 @@ def compare(
             calibration,
             worst,
             spans,
+            redactor,
         )
         found = compare_sides(opened, options)
         if save is not None:

@@ -17,6 +17,7 @@ from curate.reference.measures.calibration import SUMS, full_ece, top1_accuracy
 from curate.reference.token_surprisal import TokenSpan
 from curate.rundir import parquet
 from curate.rundir.signals import KIND_SUMS
+from curate.runtime.redaction import Redaction
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +104,9 @@ def test_spans_of_the_documents_that_changed_add_up_to_the_change(folder):
 def test_spans_are_cut_where_both_models_cut():
     first = [TokenSpan("ab", 1.0, 1, 0), TokenSpan("cd", 2.0, 1, 2), TokenSpan("ef", 4.0, 1, 4)]
     second = [TokenSpan("abc", 1.5, 1, 0), TokenSpan("d", 2.5, 1, 3), TokenSpan("ef", 3.0, 1, 4)]
-    found = align_spans("abcdef", first, second)
+    found = align_spans(Redaction("abcdef"), first, second)
     assert [(span.text, span.nats) for span in found] == [("abcd", (3.0, 4.0)), ("ef", (4.0, 3.0))]
-    assert align_spans("abcdef", first, []) == []
+    assert align_spans(Redaction("abcdef"), first, []) == []
 
 
 def test_a_text_that_is_gone_says_why_it_has_no_spans(folder, tmp_path):
@@ -127,3 +128,18 @@ def test_publish_has_kinds_and_calibration_by_name(folder, tmp_path):
     assert {one.name: one.value for one in levels if one.name in CALIBRATION.values()} == {
         CALIBRATION[name]: value for name, value in rows.items()
     }
+
+
+def test_what_is_shown_of_texts_is_redacted_and_what_is_measured_is_not(folder, tmp_path):
+    text = "Write to jane.doe@corp.com or to the office, whichever is nearer to you. " * 2
+    row = {"id": "jane.doe@corp.com", "text": text}
+    (tmp_path / "corpus.jsonl").write_text(json.dumps(row) + "\n")
+    for name in ("first", "second"):
+        curate.score(tmp_path / "corpus.jsonl", model=str(folder / f"model-{name}"), run=tmp_path / name, exact=True)
+    sides = [tmp_path / "first", tmp_path / "second"]
+    plain, redacted = (curate.compare(sides, worst=1, spans=True, redact=choice) for choice in (None, "default"))
+    assert plain.changed[0].id == "jane.doe@corp.com" and redacted.changed[0].id == "[EMAIL]"
+    assert [span.nats for span in plain.changed[0].spans] == [span.nats for span in redacted.changed[0].spans]
+    assert "jane" not in redacted.render() and "jane" not in json.dumps(redacted.as_dict(), default=str).replace(
+        str(tmp_path), ""
+    )

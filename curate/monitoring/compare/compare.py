@@ -40,6 +40,7 @@ from curate.monitoring.compare.totals import SideTotals
 from curate.monitoring.compare.verdicts import Metric, Tolerance
 from curate.monitoring.compare.worst import add_spans, list_changed
 from curate.runtime.published import hide_folders
+from curate.runtime.redaction import NO_REDACTION, Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class CompareOptions:
     calibration: bool = False
     worst: int = 0
     spans: bool = False
+    redactor: Redactor = NO_REDACTION
 
 
 def compare_sides(sides: Sequence[ComparedSide], options: CompareOptions) -> SideComparison:
@@ -172,8 +174,8 @@ def _list_changed(
             f"--worst needs documents that {sides[0].label} and {sides[1].label} both hold, and they share too few"
         )
         raise UsageError(message, "leave out --worst, or compare runs of one corpus")
-    changed = list_changed(sides, extremes, grouping.names if grouping.within else [], metric)
-    return add_spans(sides, changed) if options.spans else changed
+    changed = list_changed(sides, extremes, grouping.names if grouping.within else [], metric, options.redactor)
+    return add_spans(sides, changed, options.redactor) if options.spans else changed
 
 
 def summarise_side(side: ComparedSide, sums: dict[str, float]) -> SideSummary:

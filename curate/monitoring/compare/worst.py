@@ -17,6 +17,7 @@ from curate.monitoring.compare.measures import divide, show_change, show_level
 from curate.monitoring.compare.sides import ComparedSide
 from curate.reports.document import read_text
 from curate.rundir.aligned_parts import read_parts
+from curate.runtime.redaction import NO_REDACTION, Redaction, Redactor
 
 if TYPE_CHECKING:
     from curate.reference.token_surprisal import TokenSpan
@@ -80,7 +81,11 @@ def locate_documents(side: ComparedSide, hashes: Sequence[int]) -> dict[int, Pos
 
 
 def list_changed(
-    sides: Sequence[ComparedSide], extremes: ExtremePairs, names: Sequence[str], metric: str
+    sides: Sequence[ComparedSide],
+    extremes: ExtremePairs,
+    names: Sequence[str],
+    metric: str,
+    redactor: Redactor = NO_REDACTION,
 ) -> list[ChangedDocument]:
     """Return the documents that changed most, where the later side has them, else the first one.
 
@@ -99,7 +104,7 @@ def list_changed(
                 direction,
                 file,
                 row,
-                name,
+                None if name is None else redactor(name),
                 hashes[index],
                 names[int(extremes.groups[index])] if len(names) else "",
                 (first[0], second[0]),
@@ -111,10 +116,12 @@ def list_changed(
     return found
 
 
-def add_spans(sides: Sequence[ComparedSide], changed: Sequence[ChangedDocument]) -> list[ChangedDocument]:
+def add_spans(
+    sides: Sequence[ComparedSide], changed: Sequence[ChangedDocument], redactor: Redactor
+) -> list[ChangedDocument]:
     """Return the documents with the spans that changed most; their texts are read, and scored by both models, again.
 
-    What cannot be read or scored says why.
+    Models read the original texts; what is shown is redacted. What cannot be read or scored says why.
     """
     texts: list[str | None] = []
     found = list(changed)
@@ -130,7 +137,7 @@ def add_spans(sides: Sequence[ComparedSide], changed: Sequence[ChangedDocument])
     except CurateError as error:
         return [replace(one, note=one.note or error.message) for one in found]
     for place, index in enumerate(readable):
-        joined = align_spans(texts[index] or "", spans[0][place], spans[1][place])
+        joined = align_spans(redactor.redact(texts[index] or ""), spans[0][place], spans[1][place])
         sign = 1 if found[index].direction == "higher" else -1
         best = sorted(joined, key=lambda span: -sign * (span.nats[1] - span.nats[0]))[:SPANS]
         found[index] = replace(found[index], spans=tuple(best))
@@ -152,7 +159,7 @@ def _measure_spans(side: ComparedSide, texts: Sequence[str]) -> "list[list[Token
     return measure_passages(reload_reference(side.identity), texts)[1]
 
 
-def align_spans(text: str, first: "Sequence[TokenSpan]", second: "Sequence[TokenSpan]") -> list[ChangedSpan]:
+def align_spans(text: Redaction, first: "Sequence[TokenSpan]", second: "Sequence[TokenSpan]") -> list[ChangedSpan]:
     """Return the pieces of a text between the places at which both models cut it, with the nats of both.
 
     Pieces reach as far as both models scored.
@@ -163,7 +170,7 @@ def align_spans(text: str, first: "Sequence[TokenSpan]", second: "Sequence[Token
     cuts = sorted(starts[0] & starts[1])
     sums = [_sum_between(spans, cuts) for spans in (first, second)]
     return [
-        ChangedSpan(text[begin:end], (before, after))
+        ChangedSpan(text.cut(begin, end), (before, after))
         for begin, end, before, after in zip(cuts, cuts[1:], *sums, strict=False)
     ]
 
