@@ -108,7 +108,7 @@ TEXTS = [
     if str in members_of(one.annotation) and list[str] not in members_of(one.annotation)
 ]
 COMMA_LISTS = {
-    "bucket within", "compare within", "decontaminate eval_fields", "filter within", "rank_sft models",
+    "bucket within", "compare within", "publish within", "decontaminate eval_fields", "filter within", "rank_sft models",
     "rank_sft template",
     "report percentiles", "score carry", "score devices", "score signals",
     "rank_sft prompt_field", "rank_sft response_field", "rank_sft messages_field", "rank_sft role",
@@ -262,7 +262,10 @@ def test_an_old_name_on_the_command_line_reaches_the_verb(tmp_path):
 # One word, one meaning.
 
 APART = {
-    "run": {"run": "a recipe names a run directory too, which this one replaces"},
+    "run": {
+        "run": "a recipe names a run directory too, which this one replaces",
+        "publish": "the argument: a comparison may stand in its place",
+    },
     "corpus": {
         "score": "may be left out for --text",
         "decontaminate": "an option, since the run knows its corpus",
@@ -294,7 +297,7 @@ APART = {
     "overlap": {"score": "0, as perplexity is published", "rank_sft": "half the window: an answer needs its prompt"},
     "device": {"train_reference": "trains on the CPU and CUDA only"},
     "memory_limit": {"filter": "its tables are small, and the default is DuckDB's"},
-    "dry_run": {"run": "prints the commands"},
+    "dry_run": {"run": "prints the commands", "publish": "prints the numbers"},
     "restart": {"run": "of the scores only"},
 }
 """Parameters of one name that differ between verbs, and why. Verbs that are not named here agree."""

@@ -48,8 +48,8 @@ def test_several_targets_at_once(run, tmp_path):
     [
         ([], "--to is missing"),
         (["--to", "graphite:x"], "a target is prometheus:FILE.prom, otel"),
-        (["--to", "prometheus"], "prometheus needs a place"),
-        (["--to", "bigquery:"], "bigquery needs a place"),
+        (["--to", "prometheus"], "prometheus needs a file or a folder"),
+        (["--to", "bigquery:"], "bigquery needs a file or a folder"),
         (["--to", "prometheus:a.prom", "--to", "prometheus:a.prom"], "given twice"),
         (["--dry-run", "--max-labels", "0"], "--max-labels must be at least 1, not 0"),
         (["--dry-run", "--name", " "], "--name is empty"),

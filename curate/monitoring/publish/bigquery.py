@@ -53,15 +53,15 @@ def make_schema() -> list[dict[str, str]]:
     ]
 
 
-def check_folder(place: str) -> None:
+def check_folder(location: str) -> None:
     """Raise UsageError where a file of that name is there that curate did not write, StorageError as the disk does."""
-    folder = expand_home(place)
+    folder = expand_home(location)
     check_output_directory(folder)
     for name, is_ours in ((ROWS, _is_own_table), (SCHEMA, _is_own_schema)):
         path = folder / name
         check_output_file(path)
         if path.exists() and not is_ours(path):
-            raise UsageError(f"--to bigquery:{place}: curate did not write {path}", "name a new folder")
+            raise UsageError(f"--to bigquery:{location}: curate did not write {path}", "name a new folder")
 
 
 def _is_own_table(path: Path) -> bool:
@@ -83,18 +83,18 @@ def _is_own_schema(path: Path) -> bool:
     return isinstance(value, list) and [one.get("name") for one in value[:3] if isinstance(one, dict)] == first
 
 
-def write_folder(place: str, publication: Publication) -> SentTo:
+def write_folder(location: str, publication: Publication) -> SentTo:
     """Write the rows and their schema, each replaced as a whole. Raises StorageError."""
     import pyarrow.parquet as pq
 
-    folder = expand_home(place)
+    folder = expand_home(location)
     table = make_table(publication, int(time.time() * 1_000_000))
     with replace_atomically(folder / ROWS) as beside:
         pq.write_table(table, beside)
     write_json(folder / SCHEMA, make_schema())
-    words = ["bq", "load", "--source_format=PARQUET", TABLE, str(Path(place) / ROWS), str(Path(place) / SCHEMA)]
-    details = {"folder": str(Path(place)), "rows": len(table), "command": join_words(words)}
-    return SentTo(f"bigquery:{place}", count_noun(len(table), "row"), details)
+    words = ["bq", "load", "--source_format=PARQUET", TABLE, str(Path(location) / ROWS), str(Path(location) / SCHEMA)]
+    details = {"folder": str(Path(location)), "rows": len(table), "command": join_words(words)}
+    return SentTo(f"bigquery:{location}", count_noun(len(table), "row"), details)
 
 
 def make_table(publication: Publication, now: int) -> "pa.Table":

@@ -43,16 +43,16 @@ SETTINGS = {
 folders, which MLflow calls a legacy, where one is named. Nothing is told to MLflow's makers."""
 
 
-def check_uri(place: str) -> None:
+def check_uri(location: str) -> None:
     """Raise UsageError where neither the option nor the environment says where MLflow's runs are."""
-    if not (place or os.environ.get("MLFLOW_TRACKING_URI")):
+    if not (location or os.environ.get("MLFLOW_TRACKING_URI")):
         message = "--to mlflow needs a tracking URI, or the variable MLFLOW_TRACKING_URI"
         raise UsageError(message, "--to mlflow:http://localhost:5000, or a folder: --to mlflow:file:mlruns")
 
 
-def log_run(place: str, publication: Publication) -> SentTo:
+def log_run(location: str, publication: Publication) -> SentTo:
     """Log all numbers as one run. Raises StorageError where the server, or the folder, does not take them."""
-    uri = place or os.environ["MLFLOW_TRACKING_URI"]
+    uri = location or os.environ["MLFLOW_TRACKING_URI"]
     with _settings():
         from mlflow.exceptions import MlflowException
 

@@ -34,16 +34,16 @@ DEFAULT_ENDPOINT = "http://localhost:4318"
 LOGGER = "opentelemetry"
 
 
-def check_endpoint(place: str) -> None:
+def check_endpoint(location: str) -> None:
     """Raise UsageError for an endpoint that is no URL, and where the environment turns OpenTelemetry off."""
-    url = urlsplit(place)
-    if place and (url.scheme not in ("http", "https") or not url.netloc):
-        raise UsageError(f"--to otel:{place}: the endpoint must be a URL", f"--to otel:{DEFAULT_ENDPOINT}")
+    url = urlsplit(location)
+    if location and (url.scheme not in ("http", "https") or not url.netloc):
+        raise UsageError(f"--to otel:{location}: the endpoint must be a URL", f"--to otel:{DEFAULT_ENDPOINT}")
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         raise UsageError("--to otel: nothing is sent while OTEL_SDK_DISABLED is set", "unset OTEL_SDK_DISABLED")
 
 
-def send_telemetry(place: str, publication: Publication) -> SentTo:
+def send_telemetry(location: str, publication: Publication) -> SentTo:
     """Send all numbers and events. Raises StorageError where the endpoint does not take them, after some seconds."""
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -51,28 +51,28 @@ def send_telemetry(place: str, publication: Publication) -> SentTo:
     from opentelemetry.sdk.metrics.export import MetricExportResult
 
     now = time.time_ns()
-    metrics = OTLPMetricExporter(**_make_options(place, "METRICS"))
+    metrics = OTLPMetricExporter(**_make_options(location, "METRICS"))
     with _watch_requests() as said:
         if metrics.export(make_metrics(publication, now)) is not MetricExportResult.SUCCESS:
-            raise _make_error(place, "METRICS", said)
-    logs = OTLPLogExporter(**_make_options(place, "LOGS"))
+            raise _make_error(location, "METRICS", said)
+    logs = OTLPLogExporter(**_make_options(location, "LOGS"))
     events = make_events(publication, now)
     with _watch_requests() as said:
         if events and logs.export(events) is not LogRecordExportResult.SUCCESS:
-            raise _make_error(place, "LOGS", said)
+            raise _make_error(location, "LOGS", said)
     metrics.shutdown()
     logs.shutdown()
     sent = f"{count_noun(len(publication.measurements), 'number')}, {count_noun(len(events), 'event')}"
-    return SentTo(f"otel:{hide_folder(_find_base(place))}", sent, {"endpoint": hide_folder(_find_base(place))})
+    return SentTo(f"otel:{hide_folder(_find_base(location))}", sent, {"endpoint": hide_folder(_find_base(location))})
 
 
-def _find_base(place: str) -> str:
-    return (place or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+def _find_base(location: str) -> str:
+    return (location or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
 
 
-def _make_options(place: str, signal: str) -> dict[str, Any]:
+def _make_options(location: str, signal: str) -> dict[str, Any]:
     """Return what the exporter of a signal is made with; what is left out it reads from the environment."""
-    options: dict[str, Any] = {"endpoint": f"{place.rstrip('/')}/{PATHS[signal]}"} if place else {}
+    options: dict[str, Any] = {"endpoint": f"{location.rstrip('/')}/{PATHS[signal]}"} if location else {}
     if not any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in (f"{signal}_TIMEOUT", "TIMEOUT")):
         options["timeout"] = SECONDS
     return options
@@ -103,10 +103,10 @@ def _watch_requests() -> Iterator[list[str]]:
         logger.propagate = before
 
 
-def _make_error(place: str, signal: str, said: list[str]) -> StorageError:
+def _make_error(location: str, signal: str, said: list[str]) -> StorageError:
     """Return the error for an endpoint that did not take a signal: the first that the exporter said of it."""
-    name = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") if not place else None
-    where = hide_folder(name or f"{_find_base(place)}/{PATHS[signal]}")
+    name = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") if not location else None
+    where = hide_folder(name or f"{_find_base(location)}/{PATHS[signal]}")
     reason = shorten_reason(said[0]) if said else "no answer"
     hint = "name the OTLP endpoint for HTTP (port 4318, not 4317): --to otel:http://HOST:4318"
     return StorageError(f"{where} did not take the {signal.lower()}: {reason}", hint)

@@ -24,18 +24,18 @@ FIRST = b"# HELP curate_"
 """How a file of ours begins."""
 
 
-def check_file(place: str) -> None:
+def check_file(location: str) -> None:
     """Raise UsageError where a file would not be read, or is of something else; StorageError where none can be made."""
-    path = expand_home(place)
+    path = expand_home(location)
     if path.suffix != ".prom":
-        message = f"--to prometheus:{place}: node_exporter reads files that end with .prom"
+        message = f"--to prometheus:{location}: node_exporter reads files that end with .prom"
         raise UsageError(message, f"--to prometheus:{path.with_suffix('.prom')}")
     check_output_file(path)
     if path.exists():
         with open(path, "rb") as handle:
             head = handle.read(EDGE_BYTES)
         if head.strip() and not head.startswith(FIRST):
-            message = f"--to prometheus:{place}: there is a file that curate did not write"
+            message = f"--to prometheus:{location}: there is a file that curate did not write"
             raise UsageError(message, "name a new file")
 
 
@@ -68,11 +68,11 @@ def _find_same(path: Path, publication: Publication) -> Iterator[Path]:
                 yield other
 
 
-def write_textfile(place: str, publication: Publication) -> SentTo:
+def write_textfile(location: str, publication: Publication) -> SentTo:
     """Write all numbers to a file, replaced as a whole. Raises StorageError."""
     from prometheus_client import CollectorRegistry, write_to_textfile
 
-    path = expand_home(place)
+    path = expand_home(location)
     for other in _find_same(path, publication):
         what = f"the {publication.kind} {publication.name}"
         console.warn(f"{other} has numbers of {what}, too, and node_exporter refuses both: give one another --name")
@@ -84,4 +84,4 @@ def write_textfile(place: str, publication: Publication) -> SentTo:
     except OSError as error:
         raise make_storage_error(error, path) from error
     message = count_noun(len(publication.measurements), "number")
-    return SentTo(f"prometheus:{place}", message, {"file": str(Path(place))})
+    return SentTo(f"prometheus:{location}", message, {"file": str(Path(location))})

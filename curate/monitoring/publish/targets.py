@@ -25,8 +25,8 @@ class TargetKind:
     """One kind of target."""
 
     example: str
-    needs_place: bool
-    """Whether a file or a folder must follow the colon; a place that may be left out comes from the environment."""
+    needs_location: bool
+    """Whether a file or a folder must follow the colon; a location that may be left out comes from the environment."""
     package: str
     """What must be installed."""
     check: Callable[[str], None]
@@ -54,26 +54,26 @@ class PublishTarget:
     """One target as it was given."""
 
     kind: str
-    place: str
+    location: str
     """What follows the colon; empty where the environment says it."""
 
     @property
     def shown(self) -> str:
         """The target as it is printed, without a password."""
-        return f"{self.kind}:{hide_folder(self.place) if '://' in self.place else self.place}".rstrip(":")
+        return f"{self.kind}:{hide_folder(self.location) if '://' in self.location else self.location}".rstrip(":")
 
 
 def parse_targets(texts: Sequence[str]) -> list[PublishTarget]:
     """Return the targets of some texts. Raises UsageError for one that is none, or that is given twice."""
     found: list[PublishTarget] = []
     for text in texts:
-        name, _, place = text.partition(":")
+        name, _, location = text.partition(":")
         kind = KINDS.get(name)
         if kind is None:
             raise UsageError(f"--to {text}: a target is {FORMS}", EXAMPLE)
-        if kind.needs_place and not place.strip():
-            raise UsageError(f"--to {text}: {name} needs a place", f"--to {kind.example}")
-        target = PublishTarget(name, place)
+        if kind.needs_location and not location.strip():
+            raise UsageError(f"--to {text}: {name} needs a file or a folder", f"--to {kind.example}")
+        target = PublishTarget(name, location)
         if target in found:
             raise UsageError(f"--to {text} is given twice", "leave out one of them")
         found.append(target)
@@ -85,7 +85,7 @@ def check_targets(targets: Sequence[PublishTarget]) -> None:
     for target in targets:
         kind = KINDS[target.kind]
         _import_package(target.kind, kind.package)
-        kind.check(target.place)
+        kind.check(target.location)
 
 
 def _import_package(target: str, package: str) -> ModuleType:
@@ -101,7 +101,7 @@ def send_all(targets: Sequence[PublishTarget], publication: Publication) -> tupl
     failed: list[tuple[PublishTarget, CurateError]] = []
     for target in targets:
         try:
-            sent.append(KINDS[target.kind].send(target.place, publication))
+            sent.append(KINDS[target.kind].send(target.location, publication))
         except CurateError as error:
             failed.append((target, error))
     if failed:

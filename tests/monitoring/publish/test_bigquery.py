@@ -3,6 +3,7 @@
 import json
 import shlex
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.published import as_keys, measured
@@ -48,7 +49,10 @@ def test_every_label_is_a_column_and_no_column_is_two():
 def test_a_folder_is_written_again_but_no_foreign_file_is_replaced(compared, tmp_path):
     first = measured(curate.publish(compared.gate, to=f"bigquery:{tmp_path}"))
     assert measured(curate.publish(compared.gate, to=f"bigquery:{tmp_path}")) == first
-    for name, content in (("metrics.parquet", b"PAR1"), ("schema.json", b'[{"name": "id"}]')):
+    pq.write_table(pa.table({"name": ["x"]}), tmp_path / "foreign.parquet")
+    foreign = (tmp_path / "foreign.parquet").read_bytes()
+    contents = (("metrics.parquet", b"PAR1"), ("metrics.parquet", foreign), ("schema.json", b'[{"name": "id"}]'))
+    for name, content in contents:
         kept = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match="curate did not write"):

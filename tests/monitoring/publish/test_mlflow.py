@@ -22,9 +22,10 @@ def _loaded():
 def client(tmp_path, monkeypatch, _loaded):
     from mlflow import MlflowClient
 
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", *SETTINGS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     (tmp_path / "mlruns").mkdir()
     return MlflowClient(tracking_uri=f"file:{tmp_path / 'mlruns'}")
 
@@ -86,6 +87,7 @@ def test_the_environment_says_where_and_is_left_as_it_was(compared, tmp_path, cl
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path / 'mlruns'}")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "weekly")
     before = {name: os.environ.get(name) for name in SETTINGS}
+    assert None in before.values()
     found = curate.publish(compared.gate, to="mlflow")
     assert found.sent[0].details["experiment"] == "weekly"
     assert {name: os.environ.get(name) for name in SETTINGS} == before
