@@ -19,6 +19,7 @@ ORDER = (
     {"stages"},
     {"exports"},
     {"reports", "sft"},
+    {"monitoring"},
     {"recipes"},
     {"verbs"},
     {"__init__", "cli"},
