@@ -19,6 +19,7 @@ from curate.reference.protocol import ScoringConfig
 
 TEXTS = ["To be, or not to be", "x", "Größe 東京 🙂 " * 12, "numbers 1 2 3 4 5 6 7 8 9 " * 4]
 CONFIG = ScoringConfig(window=32, overlap=4)
+FP32 = ScoringConfig(window=32, overlap=4, dtype="fp32")
 
 
 def make_live(model, config=CONFIG):
@@ -37,7 +38,13 @@ def describe(model):
         for name, module in model.named_modules()
     ]
     weights = [(name, one.data_ptr(), one.requires_grad, one.dtype, one.grad) for name, one in model.named_parameters()]
-    return modules, weights, model.config.to_dict(), model.config._attn_implementation, model.is_activation_checkpointing
+    return (
+        modules,
+        weights,
+        model.config.to_dict(),
+        model.config._attn_implementation,
+        model.is_activation_checkpointing,
+    )
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2", "mamba", "opt"])
@@ -46,7 +53,7 @@ def test_a_live_model_gives_the_nats_of_its_checkpoint(kind, tmp_path):
     model.save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     live, _ = wrap_model(make_live(model), 7)
-    saved = load(str(tmp_path), ScoringConfig(window=32, overlap=4, dtype="fp32"))
+    saved = load(str(tmp_path), FP32)
     np.testing.assert_allclose(measure(live), measure(saved), rtol=1e-5)
     same = ("tokenizer", "prefix", "window", "overlap", "convention", "dtype", "forward", "head", "device", "frame")
     assert {name: live.identity[name] for name in same} == {name: saved.identity[name] for name in same}
@@ -126,6 +133,7 @@ def test_a_twin_computes_what_the_class_says_whatever_a_training_put_in_its_plac
     assert "forward" in model.__dict__ and len(layer._forward_hooks) == 1
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_models_and_layers_are_scored_as_written():
     model = build("llama")
     nats = measure(wrap_model(make_live(model), 0)[0])
@@ -185,7 +193,7 @@ def test_lora_is_scored_with_its_adapters(tmp_path):
     merged = model.merge_and_unload()
     merged.save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    np.testing.assert_allclose(adapted, measure(load(str(tmp_path), CONFIG)), rtol=1e-4)
+    np.testing.assert_allclose(adapted, measure(load(str(tmp_path), FP32)), rtol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
