@@ -9,7 +9,7 @@ import numpy as np
 
 from curate.corpus import Corpus, check_holds_text, open_corpus
 from curate.errors import TableError, UsageError
-from curate.monitoring.callback.series import DomainSums
+from curate.monitoring.callback.series import HeldOutSums
 from curate.reference.causal import CausalReference
 from curate.reference.checkpoints.live_names import is_live_name
 from curate.reference.protocol import ScoringConfig
@@ -62,7 +62,7 @@ class DocumentSums:
     domains: tuple[str, ...]
     """The domain of each; empty without."""
 
-    def sum_domains(self) -> dict[str, DomainSums]:
+    def sum_domains(self) -> dict[str, HeldOutSums]:
         """Return the sums of each domain, by name; none without domains."""
         names, index_N = np.unique(np.array(self.domains, dtype=object).astype(str), return_inverse=True)
         sums = {}
@@ -70,7 +70,7 @@ class DocumentSums:
             of_N = index_N == number
             figures = (values[of_N].sum() for values in (self.nats_N, self.tokens_N, self.bytes_N))
             nats, tokens, octets = figures
-            sums[str(name)] = DomainSums(int(of_N.sum()), float(nats), int(tokens), int(octets))
+            sums[str(name)] = HeldOutSums(int(of_N.sum()), float(nats), int(tokens), int(octets))
         return sums
 
 

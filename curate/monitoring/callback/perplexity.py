@@ -200,15 +200,19 @@ class PerplexityCallback(TrainerCallback):
 
     def _evaluate_all(self, args: Any, state: Any, control: Any) -> None:
         assert self._live is not None and self._series is not None
-        corpus: HeldOutCorpus | None = None
+        step = state.global_step
         try:
-            reference, self._check = wrap_model(self._live, state.global_step, self._check)
-            for corpus in self._held_out:
-                self._score(corpus, reference, args, state, control)
-        except Interrupted:
-            raise KeyboardInterrupt from None
+            reference, self._check = wrap_model(self._live, step, self._check)
         except Exception as error:
-            self._note_failure(None if corpus is None else corpus.name, state.global_step, error)
+            self._note_failure(None, step, error)
+            return
+        for corpus in self._held_out:
+            try:
+                self._score(corpus, reference, args, state, control)
+            except Interrupted:
+                raise KeyboardInterrupt from None
+            except Exception as error:
+                self._note_failure(corpus.name, step, error)
 
     def _score(self, corpus: HeldOutCorpus, reference: CausalReference, args: Any, state: Any, control: Any) -> None:
         """Score a corpus, and log, keep and judge what it came to."""

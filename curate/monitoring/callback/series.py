@@ -26,7 +26,7 @@ STEP = re.compile(r"step-(\d{8,})")
 
 
 @dataclass(frozen=True, slots=True)
-class DomainSums:
+class HeldOutSums:
     """What one domain of an evaluation came to."""
 
     documents: int
@@ -52,7 +52,7 @@ class Evaluation:
     scored_bytes: int
     perplexity: float
     bits_per_byte: float
-    domains: dict[str, DomainSums]
+    domains: dict[str, HeldOutSums]
     epoch: float | None
     train_loss: float | None
     """The last loss that the trainer had logged."""
@@ -151,7 +151,7 @@ def read_series(folder: Path | str) -> TrainingSeries:
 
 def _parse(folder: Path, content: Mapping[str, Any]) -> TrainingSeries:
     evaluations = [
-        Evaluation(**{**each, "domains": {name: DomainSums(**sums) for name, sums in each["domains"].items()}})
+        Evaluation(**{**each, "domains": {name: HeldOutSums(**sums) for name, sums in each["domains"].items()}})
         for each in content["evaluations"]
     ]
     fields = (str(content["training"]), content["made_from"], evaluations)

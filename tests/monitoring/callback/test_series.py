@@ -5,13 +5,13 @@ import json
 import pytest
 
 from curate.errors import UsageError
-from curate.monitoring.callback.series import DomainSums, Evaluation, name_folder, open_series, read_series
+from curate.monitoring.callback.series import Evaluation, HeldOutSums, name_folder, open_series, read_series
 
 MADE_FROM = {"tokenizer": "abc", "scoring": {"window": 32}}
 
 
 def make(step, corpus=None):
-    domains = {"a": DomainSums(1, 2.0, 3, 4)}
+    domains = {"a": HeldOutSums(1, 2.0, 3, 4)}
     numbers = {"documents": 1, "nats": 2.0, "scored_tokens": 3, "scored_bytes": 4, "perplexity": 5.0}
     return Evaluation(
         step, corpus, f"step-{step:08d}", "w", **numbers, bits_per_byte=1.0, domains=domains, epoch=0.5,

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 import curate
 from curate.errors import CorpusError, ModelError, TableError, UsageError
 from curate.monitoring.callback.series import read_series
+from curate.reference.live import wrap
 from curate.rundir import parquet
 from curate.rundir.run import open_run
 
@@ -24,6 +25,21 @@ class Listener(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         self.logs.append((state.global_step, dict(logs)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def checked_once():
+    """The self-check of each kind of model is made once: these trainings are of two."""
+    checks, check = {}, wrap.check_or_recall
+
+    def check_once(checkpoint, runner, *args, **options):
+        kind = type(checkpoint.model).__name__
+        checks[kind] = checks.get(kind) or check(checkpoint, runner, *args, **options)
+        return checks[kind]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wrap, "check_or_recall", check_once)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +125,15 @@ def test_metrics_reach_the_history_and_the_services_and_no_log_of_the_training_i
 
 def test_a_resumed_training_goes_on_with_its_series(tmp_path):
     corpus, save = write_held_out(tmp_path), tmp_path / "series"
-    make_trainer(tmp_path / "out", watch(corpus, save), steps=6, save_strategy="steps", save_steps=3).train()
+    make_trainer(tmp_path / "out", watch(corpus, save), steps=4, save_strategy="steps", save_steps=3).train()
     before = read_series(save)
     again = watch(corpus, save)
-    make_trainer(tmp_path / "out", again, steps=8).train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-3"))
+    make_trainer(tmp_path / "out", again, steps=6).train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-3"))
     after = read_series(save)
-    assert [each.step for each in after.evaluations] == [0, 2, 3, 4, 6, 8]
+    assert [each.step for each in after.evaluations] == [0, 2, 3, 4, 6]
     assert after.training == before.training
     assert after.evaluations[1] == before.evaluations[1]
-    assert after.evaluations[4].seconds != before.evaluations[3].seconds  # measured again
+    assert after.evaluations[3].seconds != before.evaluations[2].seconds  # measured again
 
 
 def test_a_folder_of_anything_else_is_refused_before_the_first_step(tmp_path):
@@ -173,6 +189,15 @@ def test_an_evaluation_that_fails_is_recorded_and_the_training_goes_on(tmp_path,
     callback = watch(corpus, tmp_path / "other", on_error="stop")
     with pytest.raises(CorpusError):
         make_trainer(tmp_path / "out", callback, Remover(corpus), steps=3).train()
+
+
+def test_a_corpus_that_fails_leaves_the_others_alone(tmp_path):
+    corpus, other = write_held_out(tmp_path), tmp_path / "empty.jsonl"
+    other.write_text('{"text": ""}\n')
+    callback = watch({"bad": other, "good": corpus}, tmp_path / "series", at_start=False)
+    make_trainer(tmp_path / "out", callback, steps=1).train()
+    assert [(each.corpus, each.step) for each in callback.series.evaluations] == [("good", 1)]
+    assert [(each["corpus"], each["step"]) for each in callback.series.failures] == [("bad", 1)]
 
 
 def test_several_corpora_have_a_series_each(tmp_path):
