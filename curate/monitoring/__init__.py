@@ -1,1 +1,1 @@
-"""Comparing what runs measured: models, corpora and weeks, with intervals and gates."""
+"""Perplexities of several models, corpora or moments side by side: comparing, publishing, watching a training."""

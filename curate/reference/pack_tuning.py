@@ -51,6 +51,12 @@ def move_to_device(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
             hint = "use a smaller model, another --device, or --dtype bf16"
             raise ModelError(f"{checkpoint.name} does not fit into the memory of {device}", hint) from error
         raise
+    return make_runner(replace(checkpoint, model=model), device)
+
+
+def make_runner(checkpoint: Checkpoint, device: torch.device) -> CausalModel:
+    """Return a model that is on a device, set to run window by window until the self-check allows more."""
+    model = checkpoint.model
     parameters = inspect.signature(model.base_model.forward).parameters
     attention = getattr(model.config, "_attn_implementation", None)
     takes_positions = "position_ids" in parameters and not checkpoint.position_offset

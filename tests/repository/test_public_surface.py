@@ -15,7 +15,7 @@ def test_commands_functions_and_the_readme_name_one_set_of_verbs():
     table = set(re.findall(r"^\| `curate ([a-z-]+)[^`]*` \|", readme, flags=re.MULTILINE))
     functions = {name.replace("_", "-") for name in curate.VERBS}
     assert commands == functions == table
-    assert set(curate.__all__) == {*curate.VERBS, "__version__"}
+    assert set(curate.__all__) == {*curate.VERBS, *curate.CLASSES, "__version__"}
     assert all(callable(getattr(curate, name)) for name in curate.VERBS)
 
 

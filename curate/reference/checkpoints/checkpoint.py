@@ -17,6 +17,7 @@ import xxhash
 
 from curate.errors import ModelError
 from curate.reference.checkpoints import model_folder
+from curate.reference.checkpoints.live_names import refuse_live_name
 from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.runtime.choices import Prefix
 from curate.runtime.disk.filenames import expand_home
@@ -55,6 +56,8 @@ class Checkpoint:
     trust_remote_code: bool
     notes: tuple[str, ...] = ()
     """What a user should know about its files, a line each."""
+    live: bool = False
+    """Whether the model is one in training: it is in memory alone, and cannot be loaded in another dtype."""
 
     @property
     def parameters(self) -> int:
@@ -134,7 +137,7 @@ def open_checkpoint(name: str, revision: str | None, trust_remote_code: bool, dt
         with profiler.span("weights"):
             model, unused = _load_model(source, local, options, dtype)
     encoder = TextEncoder(tokenizer)
-    _require_rows(model, encoder, source)
+    require_rows(model, encoder, source)
     commit, weights = getattr(model.config, "_commit_hash", None), _hash_weights(model, source)
     shown = f"{len(unused):,} of its weights are not used by the model that config.json describes: {_list_some(unused)}"
     notes = (shown,) if unused else ()
@@ -169,7 +172,11 @@ def _find_source(name: str) -> str:
 
 
 def _require_source(name: str, source: str) -> bool:
-    """Return whether a model is a local folder. Raises ModelError for a folder that does not exist or has no model."""
+    """Return whether a model is a local folder.
+
+    Raises ModelError for a folder that does not exist or has no model, and for a model that was scored in training.
+    """
+    refuse_live_name(name)
     local = Path(source).is_dir()
     if local:
         model_folder.require_model_folder(Path(source))
@@ -230,7 +237,8 @@ def _list_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
-def _require_rows(model: Any, encoder: TextEncoder, source: str) -> None:
+def require_rows(model: Any, encoder: TextEncoder, source: str) -> None:
+    """Raise ModelError where a tokenizer gives ids for which a model has no row."""
     rows, largest = model.get_input_embeddings().weight.shape[0], encoder.largest_text_id()
     if largest >= rows:
         ids = f"its tokenizer gives ids up to {largest:,}, but the model has only {rows:,} rows for them"
@@ -272,6 +280,12 @@ def _hash_weights(model: Any, source: str) -> str:
             for block in _blocks(path, in_full):
                 digest.update(block)
         return digest.hexdigest()
+    return hash_weights_in_memory(model)
+
+
+def hash_weights_in_memory(model: Any) -> str:
+    """Return a hash of the weights of a model: of up to 65,536 numbers of each, evenly spread, as float32."""
+    digest = xxhash.xxh3_128()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         sample = tensor.flatten()[:: max(1, tensor.numel() // 65536)].float().cpu().contiguous()

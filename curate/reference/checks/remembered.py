@@ -48,7 +48,7 @@ def name_check(checkpoint: Checkpoint, device: torch.device, prefix: int | None,
         type(checkpoint.model).__name__, json.dumps(config.to_dict(), sort_keys=True, default=str), prefix, third,
         device.type, describe_chip(device, checkpoint.dtype), list_instruction_sets(), torch.version.cuda,
         torch.__version__, transformers.__version__, tokenizers.__version__, _hash_own_code(),
-        [os.environ.get(variable) for variable in VARIABLES],
+        [os.environ.get(variable) for variable in VARIABLES], *(["live"] if checkpoint.live else []),
     ]  # fmt: skip
     return xxhash.xxh3_128_hexdigest(json.dumps(depends, default=str).encode()) + ".json"
 

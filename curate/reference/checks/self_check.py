@@ -104,7 +104,8 @@ def _check_numbers(
     checkpoint: Checkpoint, runner: CausalModel, prepared: PreparedBatch, prefix: int | None
 ) -> SelfCheck:
     half = is_half(runner)
-    exact = _float32_twin(checkpoint, runner) if half and checkpoint.parameters <= FP32_CHECK else runner
+    loads_twice = checkpoint.parameters <= FP32_CHECK and not checkpoint.live
+    exact = _float32_twin(checkpoint, runner) if half and loads_twice else runner
     notes: list[str] = []
     truth = measure_alone(exact, prepared, prefix)
     if not all(np.isfinite(nats).all() for nats in truth):
