@@ -108,8 +108,8 @@ TEXTS = [
     if str in members_of(one.annotation) and list[str] not in members_of(one.annotation)
 ]
 COMMA_LISTS = {
-    "bucket within", "compare within", "publish within", "decontaminate eval_fields", "filter within", "rank_sft models",
-    "rank_sft template",
+    "bucket within", "compare within", "publish within", "decontaminate eval_fields", "filter within",
+    "rank_sft models", "rank_sft template", "compare redact",
     "report percentiles", "score carry", "score devices", "score signals",
     "rank_sft prompt_field", "rank_sft response_field", "rank_sft messages_field", "rank_sft role",
     "rank_sft role_field", "rank_sft content_field",

@@ -14,7 +14,7 @@ from curate.monitoring.compare.verdicts import combine_verdicts, parse_tolerance
 from curate.monitoring.publish.comparison_file import load_comparison, make_damage_error
 from curate.monitoring.publish.labels import OTHER, clean_label, name_group
 from curate.monitoring.publish.measurements import (
-    Evaluation,
+    EvaluationEvent,
     MeasurementList,
     Publication,
     check_unique,
@@ -51,7 +51,7 @@ class _Reading:
         self.path, self.name, self.most, self.value = path, name, most, value
         self.metric = str(value["metric"])
         self.found = MeasurementList()
-        self.evaluations: list[Evaluation] = []
+        self.evaluations: list[EvaluationEvent] = []
         self.folded = 0
         self.sides = name_apart([str(side["label"]) for side in value["sides"]])
 
@@ -216,7 +216,7 @@ class _Reading:
             scope = "domain_" if domain else ""
             self.found.add(f"curate_{scope}series_gate", VERDICT_TO_GATE[row["verdict"]], **labels)
 
-    def evaluate(self, row: Row, domain: str) -> Evaluation:
+    def evaluate(self, row: Row, domain: str) -> EvaluationEvent:
         """Return a row as an event: the measure after, and the verdict with the change that it is about."""
         change, low, high = (_read_number(row[key]) for key in ("change", "change_low", "change_high"))
         words = "no difference could be measured"
@@ -226,7 +226,7 @@ class _Reading:
         tolerance = f", tolerance {self.value['tolerance']}" if self.value.get("tolerance") else ""
         documents = int(row["documents"][1])
         value, verdict = _read_number(row["after"]), str(row["verdict"] or "")
-        return Evaluation(self.metric, value, clean_label(domain), documents, verdict, f"{words}{tolerance}")
+        return EvaluationEvent(self.metric, value, clean_label(domain), documents, verdict, f"{words}{tolerance}")
 
     def spell_change(self, change: float) -> str:
         """Return a change in its unit, with its sign."""

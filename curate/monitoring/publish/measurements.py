@@ -43,7 +43,7 @@ def spell_number(value: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class EvaluationEvent:
     """What one measure says of one group of documents, or of all, as an event."""
 
     measure: str
@@ -86,7 +86,7 @@ class Publication:
     name: str
     """The value of that label."""
     measurements: tuple[Measurement, ...]
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[EvaluationEvent, ...]
     evaluator: str
     """The fingerprint of the model and of how it read; empty where it is not known."""
     identity: Mapping[str, str]

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from curate.errors import StorageError, UsageError
 from curate.monitoring.publish.failures import shorten_reason
-from curate.monitoring.publish.measurements import Evaluation, Publication
+from curate.monitoring.publish.measurements import EvaluationEvent, Publication
 from curate.monitoring.publish.metrics import METRICS
 from curate.monitoring.publish.summary import SentTo
 from curate.runtime.numbers import count_noun
@@ -103,11 +103,11 @@ def _watch_requests() -> Iterator[list[str]]:
         logger.propagate = before
 
 
-def _make_error(location: str, signal: str, said: list[str]) -> StorageError:
+def _make_error(location: str, signal: str, messages: list[str]) -> StorageError:
     """Return the error for an endpoint that did not take a signal: the first that the exporter said of it."""
     name = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") if not location else None
     where = hide_folder(name or f"{_find_base(location)}/{PATHS[signal]}")
-    reason = shorten_reason(said[0]) if said else "no answer"
+    reason = shorten_reason(messages[0]) if messages else "no answer"
     hint = "name the OTLP endpoint for HTTP (port 4318, not 4317): --to otel:http://HOST:4318"
     return StorageError(f"{where} did not take the {signal.lower()}: {reason}", hint)
 
@@ -171,7 +171,7 @@ def make_events(publication: Publication, now: int) -> list[Any]:
     ]
 
 
-def describe_evaluation(publication: Publication, evaluation: Evaluation) -> Mapping[str, str | float | int]:
+def describe_evaluation(publication: Publication, evaluation: EvaluationEvent) -> Mapping[str, str | float | int]:
     """Return the attributes of the event of an evaluation: those of the conventions, then ours."""
     found: dict[str, str | float | int | None] = {
         "gen_ai.evaluation.name": evaluation.measure,

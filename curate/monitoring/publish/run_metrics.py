@@ -9,7 +9,7 @@ from curate.monitoring.compare.conditions import fingerprint_evaluator
 from curate.monitoring.publish.group_sums import MEASURES, GroupSums, fold_groups, sum_run
 from curate.monitoring.publish.labels import OTHER, clean_label
 from curate.monitoring.publish.measurements import (
-    Evaluation,
+    EvaluationEvent,
     MeasurementList,
     Publication,
     check_unique,
@@ -74,13 +74,13 @@ def measure_run(run: Run, name: str, within: Sequence[str], most: int) -> Public
     )
 
 
-def _add_funnel(found: MeasurementList, funnel: Funnel, name: str, most: int) -> None:
-    found.add("curate_documents", funnel.kept, run=name, outcome="kept", reason="")
-    found.add("curate_documents", funnel.unreadable, run=name, outcome="unreadable", reason="")
+def _add_funnel(measurements: MeasurementList, funnel: Funnel, name: str, most: int) -> None:
+    measurements.add("curate_documents", funnel.kept, run=name, outcome="kept", reason="")
+    measurements.add("curate_documents", funnel.unreadable, run=name, outcome="unreadable", reason="")
     for reason, documents in _fold_reasons(funnel.rejected, most).items():
-        found.add("curate_documents", documents, run=name, outcome="rejected", reason=reason)
-    found.add("curate_tokens", funnel.tokens, run=name)
-    found.add("curate_stale_tables", len(funnel.stale), run=name)
+        measurements.add("curate_documents", documents, run=name, outcome="rejected", reason=reason)
+    measurements.add("curate_tokens", funnel.tokens, run=name)
+    measurements.add("curate_stale_tables", len(funnel.stale), run=name)
 
 
 def _fold_reasons(rejected: Mapping[str, int], most: int) -> dict[str, int]:
@@ -91,26 +91,26 @@ def _fold_reasons(rejected: Mapping[str, int], most: int) -> dict[str, int]:
     return {**shown, OTHER: sum(rejected[names[index]] for index in folded)} if folded else shown
 
 
-def _add_sums(found: MeasurementList, sums: GroupSums, name: str) -> None:
-    found.add("curate_scored_documents", sums.documents, run=name)
-    found.add("curate_scored_tokens", sums.tokens, run=name)
-    found.add("curate_scored_bytes", sums.bytes, run=name)
+def _add_sums(measurements: MeasurementList, sums: GroupSums, name: str) -> None:
+    measurements.add("curate_scored_documents", sums.documents, run=name)
+    measurements.add("curate_scored_tokens", sums.tokens, run=name)
+    measurements.add("curate_scored_bytes", sums.bytes, run=name)
     for metric in MEASURES:
-        found.add(f"curate_{metric}", sums.measure(metric), run=name)
+        measurements.add(f"curate_{metric}", sums.measure(metric), run=name)
 
 
-def _add_group(found: MeasurementList, group: GroupSums, name: str) -> None:
+def _add_group(measurements: MeasurementList, group: GroupSums, name: str) -> None:
     labels = {"run": name, "domain": group.name}
-    found.add("curate_domain_documents", group.documents, **labels)
-    found.add("curate_domain_tokens", group.tokens, **labels)
-    found.add("curate_domain_bytes", group.bytes, **labels)
+    measurements.add("curate_domain_documents", group.documents, **labels)
+    measurements.add("curate_domain_tokens", group.tokens, **labels)
+    measurements.add("curate_domain_bytes", group.bytes, **labels)
     for metric in MEASURES:
-        found.add(f"curate_domain_{metric}", group.measure(metric), **labels)
+        measurements.add(f"curate_domain_{metric}", group.measure(metric), **labels)
 
 
-def _evaluate(group: GroupSums, metric: str) -> Evaluation:
+def _evaluate(group: GroupSums, metric: str) -> EvaluationEvent:
     value = group.measure(metric)
-    return Evaluation(metric, None if value != value else value, clean_label(group.name), group.documents)
+    return EvaluationEvent(metric, None if value != value else value, clean_label(group.name), group.documents)
 
 
 def find_last_completion(run: Run) -> float | None:
