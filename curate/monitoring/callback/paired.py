@@ -82,14 +82,19 @@ def measure_ratio(nats_N: Float64Array, tokens_N: Float64Array) -> Uncertain:
 def measure_fluctuation(losses_T: Float64Array) -> Uncertain:
     """Return 0 with the error that one evaluation has of the trend of its neighbours: what all documents share.
 
-    From second differences, x₋₁ − 2x + x₊₁, whose mean square is 6σ² for independent noise, whatever the slope (von
-    Neumann et al., 1941; Gasser, Sroka & Jennen-Steinmetz, 1986). A bend of the curve adds to it.
+    From third differences, −x₋₁ + 3x − 3x₊₁ + x₊₂, whose mean square is 20σ² for independent noise, whatever the slope
+    and the bend: a loss that falls steeply at first bends much, and is not noisy for that (Gasser, Sroka &
+    Jennen-Steinmetz, 1986). Of three or four evaluations from second differences, whose mean square is 6σ².
     """
     if len(losses_T) < 3:
         return Uncertain(0.0, math.inf, 0)
-    bends = np.diff(losses_T, 2)
-    freedom = (len(losses_T) - 2) * 18 / 35  # neighbouring bends share evaluations: their correlations are −2/3 and 1/6
-    return Uncertain(0.0, math.sqrt(float(bends @ bends) / (6 * len(bends))), max(1.0, freedom))
+    if len(losses_T) < 5:
+        bends = np.diff(losses_T, 2)
+        freedom = len(bends) * 18 / 35  # neighbours share evaluations: their correlations are −2/3 and 1/6
+        return Uncertain(0.0, math.sqrt(float(bends @ bends) / (6 * len(bends))), max(1.0, freedom))
+    twists = np.diff(losses_T, 3)
+    freedom = len(twists) * 200 / 462  # likewise: −3/4, 3/10 and −1/20
+    return Uncertain(0.0, math.sqrt(float(twists @ twists) / (20 * len(twists))), max(1.0, freedom))
 
 
 def add_errors(value: float, *parts: tuple[float, Uncertain]) -> Uncertain:
