@@ -24,6 +24,7 @@ def test_rows_are_the_very_numbers_and_have_the_columns_of_the_schema(compared, 
     assert {(row["name"], *sorted((key, row[key]) for key in LABELS if row[key])): row["value"] for row in rows} == (
         as_keys(found)
     )
+    assert not any(value == "" for row in rows for value in row.values())
     schema = json.loads((folder / "schema.json").read_text())
     assert [(one["name"], TYPES[one["type"]]) for one in schema] == [(one.name, str(one.type)) for one in table.schema]
     assert [one["mode"] == "NULLABLE" for one in schema] == [one.nullable for one in table.schema]
