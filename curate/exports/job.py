@@ -11,7 +11,7 @@ from curate.exports.leaked_passages import LeakTreatment
 from curate.rundir import decision_table, schemas, scores_view
 from curate.rundir.decision_table import DecisionReader
 from curate.rundir.run import Run
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import list_numbers
 from curate.rundir.verdicts import reasons
 from curate.rundir.verdicts.rejections import Rejections
 from curate.rundir.verdicts.tally import Tally, stream_decisions, sum_tally
@@ -106,13 +106,13 @@ class ExportJob:
     @property
     def score_columns(self) -> list[str]:
         """The columns of the scores that are added, by their names in the tables."""
-        return [name for name in self.names if name in ADDED or name in SIGNALS]
+        return [name for name in self.names if name in ADDED or name in list_numbers()]
 
     @property
     def names(self) -> dict[str, str]:
         """The columns that are added, in their order: from the name in the tables to the name in the dataset."""
         signals = self.run.finished_scores()["made_from"]["parameters"].get("signals", ())
-        added = ["reason"] * self.rejected + [*ADDED, *(name for name in SIGNALS if name in signals)]
+        added = ["reason"] * self.rejected + [*ADDED, *(name for name in list_numbers() if name in signals)]
         added += self.placed.columns()
         added += ["eval_sets"] * self.treatment.marks + ["cut_characters"] * self.treatment.cuts
         return {name: self.prefix + name for name in added}

@@ -8,8 +8,9 @@ end in one row, our attention), ``padded`` (neighbours in length, padded on the 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.runtime import console
 from curate.runtime.arrays import Float32Array, Int64Array
+from curate.runtime.choices import TokenMeasure
 from curate.runtime.work import profiler
 
 LONGEST = 100_000_000  # bytes of one text; a longer one is refused as too_long
@@ -81,37 +83,62 @@ class CausalReference:
         """Do nothing: the model's memory is free when the reference is no longer used."""
 
     def score(
-        self, passages: Iterable[Sequence[Passage]], advance: Callable[[int, float], None] | None = None
+        self,
+        passages: Iterable[Sequence[Passage]],
+        advance: Callable[[int, float], None] | None = None,
+        measures: Collection[TokenMeasure] = (),
     ) -> Iterator[Likelihoods]:
         """Yield the likelihoods of each batch, in order; a batch is packed on its own, so that it can be redone alone.
 
         A thread reads and tokenises batches a little ahead. ``advance(tokens, share)`` is called after each forward
-        pass with the tokens scored and their share of the batch. Raises ModelError where a single window does not fit
-        into memory.
+        pass with the tokens scored and their share of the batch. ``measures`` are written into ``Likelihoods.sums``.
+        Raises ModelError where a single window does not fit into memory.
         """
         flying: deque[Any] = deque()
-        ready = prepare_ahead(passages, self.prepare, lambda: bool(flying))
-        for each in self.flow(ready, self.runner.start, flying):
-            if each.pack is not None and each.result is not None:
-                batches.record_nats(each.batch, each.pack, each.result)
+        prepare = partial(self.prepare, measures=measures)
+        ready = prepare_ahead(passages, prepare, lambda: bool(flying))
+        for each in self.flow(ready, self.choose_start(measures), flying):
+            if each.pack is not None:
+                self._record(each)
                 self.count(each.pack)
                 if advance is not None:
                     advance(each.pack.tokens, each.pack.tokens / max(int(each.batch.scored.sum()), 1))
             if each.last:
                 yield batches.finish_batch(each.batch)
 
+    def choose_start(self, measures: Collection[TokenMeasure]) -> Callable[[ScoringPack], PendingResult[Any]]:
+        """Return what starts a pack so that what is measured of its tokens can be had."""
+        return self.runner.start_likely if "calibration" in measures else self.runner.start
+
+    def _record(self, landed: PackResult[Any]) -> Float32Array:
+        """Record what the model returned for a pack in its batch, and return the nats of its scored tokens."""
+        assert landed.pack is not None
+        nats_N, likely_NK = landed.result if isinstance(landed.result, tuple) else (landed.result, None)
+        assert nats_N is not None
+        if likely_NK is not None:
+            batches.record_likely(landed.batch, landed.pack, likely_NK, self.runner.num_logits)
+        batches.record_nats(landed.batch, landed.pack, nats_N)
+        found: Float32Array = nats_N
+        return found
+
     def count(self, pack: ScoringPack) -> None:
         """Add a pack to the counts of computed and scored tokens."""
         self.num_computed_tokens += pack.num_positions
         self.num_scored_tokens += pack.tokens
 
-    def prepare(self, passages: Sequence[Passage]) -> PreparedBatch:
-        """Return a batch of passages as ids and windows."""
-        return batches.prepare_batch(passages, self.encoder, self.policy, self.prefix, LONGEST, self.frame)
+    def prepare(self, passages: Sequence[Passage], measures: Collection[TokenMeasure] = ()) -> PreparedBatch:
+        """Return a batch of passages as ids and windows, with room for what is to be measured of its tokens."""
+        return batches.prepare_batch(passages, self.encoder, self.policy, self.prefix, LONGEST, self.frame, measures)
 
     def read(self, prepared: PreparedBatch) -> Iterator[tuple[ScoringPack, Float32Array]]:
-        """Yield each pack of a batch with the nats of its scored tokens."""
-        return self.passes(prepared, self.runner.start)
+        """Yield each pack of a batch with the nats of its scored tokens, which are recorded in it.
+
+        ``batches.finish_batch`` gives the likelihoods afterwards.
+        """
+        measures = () if prepared.measures is None else prepared.measures.names
+        for each in self.flow([prepared], self.choose_start(measures), deque()):
+            if each.pack is not None:
+                yield each.pack, self._record(each)
 
     def passes(
         self, prepared: PreparedBatch, start: Callable[[ScoringPack], PendingResult[Result]]

@@ -20,6 +20,7 @@ from curate.errors import CurateError, ModelError
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.protocol import ReferenceModel, ScoringConfig
 from curate.runtime import console
+from curate.runtime.choices import TokenMeasure
 from curate.runtime.work import profiler
 from curate.runtime.work.interrupts import hold_signals, ignore_signals
 
@@ -71,6 +72,8 @@ class RoundBegin:
 
     measure: bool
     """Whether the process measures where the time goes, for the ``RoundReport``."""
+    measures: tuple[TokenMeasure, ...] = ()
+    """What is measured of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ def _answer(
     while True:
         begin: RoundBegin = pickle.load(sys.stdin.buffer)
         with profiler.measure_spans() if begin.measure else nullcontext() as watch:
-            for likelihoods in reference.score(_batches()):
+            for likelihoods in reference.score(_batches(), measures=begin.measures):
                 done = reference.num_scored_tokens - scored, reference.num_computed_tokens - computed
                 yield WorkerAnswer(likelihoods, *done)
                 scored, computed = reference.num_scored_tokens, reference.num_computed_tokens

@@ -80,6 +80,9 @@ class Likelihoods:
     ``too_long`` above the limit, ``not_finite`` where the model gave NaN or infinity."""
     reason: list[str | None] = field(default_factory=list)
     """``status`` in words; None where it is ``ok``."""
+    sums: dict[str, Float64Array] = field(default_factory=dict)
+    """Further sums that were asked for, by their names as columns of the scores: N, or N×B for numbers in bins; NaN in
+    rows where they were not measured (``reference.measures``)."""
 
     @classmethod
     def blank(cls, count: int) -> "Likelihoods":
@@ -102,6 +105,12 @@ class Likelihoods:
         self.status[row], self.reason[row] = status, reason
         self.nats[row] = self.first_nats[row] = self.max_nats[row] = np.nan
         self.tokens[row] = self.text_tokens[row] = self.scored_bytes[row] = 0
+
+    def write_sums(self, name: str, rows: Int64Array, values: Float64Array) -> None:
+        """Write a further sum of some rows; those that were never written are NaN."""
+        if name not in self.sums:
+            self.sums[name] = np.full((len(self.nats), *values.shape[1:]), np.nan)
+        self.sums[name][rows] = values
 
 
 def token_nats(logits_NV: ArrayLike, targets_N: Sequence[int] | Int64Array) -> Float64Array:

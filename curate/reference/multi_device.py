@@ -10,7 +10,7 @@ numbers are those that one device gives. Processes tokenise the next batch while
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from curate.reference.device_worker import (
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
-from curate.runtime.choices import Compile
+from curate.runtime.choices import Compile, TokenMeasure
 from curate.runtime.work import profiler
 from curate.runtime.work.threads import count_cores
 
@@ -62,14 +62,17 @@ class MultiDeviceReference:
         return tuple(worker.device for worker in self.workers)
 
     def score(
-        self, passages: Iterable[Sequence[Passage]], advance: Callable[[int, float], None] | None = None
+        self,
+        passages: Iterable[Sequence[Passage]],
+        advance: Callable[[int, float], None] | None = None,
+        measures: Collection[TokenMeasure] = (),
     ) -> Iterator[Likelihoods]:
         """Yield the likelihoods of each batch, in order; ``advance(tokens, 1.0)`` is called once for each batch.
 
         Raises ModelError where a process ends, and whatever a process raises.
         """
         for worker in self.workers:
-            worker.send_marker(RoundBegin(profiler.is_measuring()))
+            worker.send_marker(RoundBegin(profiler.is_measuring(), tuple(measures)))
         given: deque[DeviceWorker] = deque()
         most = 2 * MAX_PENDING * len(self.workers)  # batches sent or answered, and not yet yielded
         for batch in passages:

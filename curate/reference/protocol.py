@@ -6,7 +6,7 @@ for likelihoods in reference.score([[Passage("To be, or not to be")]]):
 reference.close()
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from curate.errors import UsageError
 from curate.reference.conventions.arguments import parse_arguments
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
-from curate.runtime.choices import Compile, Convention, Dtype, Prefix, check_choice, choices_of
+from curate.runtime.choices import Compile, Convention, Dtype, Prefix, TokenMeasure, check_choice, choices_of
 
 
 class ReferenceModel(Protocol):
@@ -64,12 +64,15 @@ class ReferenceModel(Protocol):
         """Positions that the forward passes since then computed, padding and unscored tokens included."""
 
     def score(
-        self, passages: Iterable[Sequence[Passage]], advance: Callable[[int, float], None] | None = None
+        self,
+        passages: Iterable[Sequence[Passage]],
+        advance: Callable[[int, float], None] | None = None,
+        measures: Collection[TokenMeasure] = (),
     ) -> Iterator[Likelihoods]:
         """Yield the likelihoods of each batch of passages, in order; they do not depend on how texts are batched.
 
         ``advance(tokens, share)`` is called as the work goes on, with the tokens scored since the last call and their
-        share of the batch, in (0, 1].
+        share of the batch, in (0, 1]. ``measures`` are measured of the tokens as well (``Likelihoods.sums``).
         """
 
     def close(self) -> None:

@@ -5,7 +5,7 @@
 The first worker chooses how many tokens a pack has and whether the model is compiled; the others are told.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from curate.reference.device_worker import WorkerOpened, describe_opened
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ReferenceModel, ScoringConfig
+from curate.runtime.choices import TokenMeasure
 
 if TYPE_CHECKING:
     from curate.runtime.work.ray_pool import RayPool
@@ -93,7 +94,10 @@ class RemoteReference:
         return find_loaded, ()
 
     def score(
-        self, passages: Iterable[Sequence[Passage]], advance: Callable[[int, float], None] | None = None
+        self,
+        passages: Iterable[Sequence[Passage]],
+        advance: Callable[[int, float], None] | None = None,
+        measures: Collection[TokenMeasure] = (),
     ) -> Iterator[Likelihoods]:
         """Raise ModelError: the texts are read where the model is."""
         raise ModelError("the model is loaded in the workers of an engine, not here", "leave out --engine")

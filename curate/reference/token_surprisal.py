@@ -4,7 +4,7 @@ The numbers are those of ``score``: the nats of a text's tokens add up to the na
 tokenizer may split a character; their spans are counted in complete characters, so that neighbours overlap.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from curate.reference.loading import load_causal
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
 from curate.runtime.arrays import Float64Array, Int64Array
+from curate.runtime.choices import TokenMeasure
 
 SAME = ("weights", "files", "tokenizer")  # the keys of an identity that make it the same model
 
@@ -70,13 +71,15 @@ def measure_surprisal(reference: CausalReference, texts: Sequence[str]) -> list[
     return _measure(reference, texts)[1]
 
 
-def measure_passages(reference: CausalReference, texts: Sequence[str]) -> tuple[Likelihoods, list[list["TokenSpan"]]]:
+def measure_passages(
+    reference: CausalReference, texts: Sequence[str], measures: Collection[TokenMeasure] = ()
+) -> tuple[Likelihoods, list[list["TokenSpan"]]]:
     """Return the likelihoods of some texts, as ``score`` gives them, and the spans of each with their nats.
 
     A first token that was not scored is in no span. A text that cannot be scored has no span, nor has one whose
     tokenizer cannot map tokens to characters.
     """
-    likelihoods, surprisals = _measure(reference, texts, lenient=True)
+    likelihoods, surprisals = _measure(reference, texts, True, measures)
     return likelihoods, [
         []
         if found is None or likelihoods.status[row] != "ok"
@@ -86,13 +89,12 @@ def measure_passages(reference: CausalReference, texts: Sequence[str]) -> tuple[
 
 
 def _measure(
-    reference: CausalReference, texts: Sequence[str], lenient: bool = False
+    reference: CausalReference, texts: Sequence[str], lenient: bool = False, measures: Collection[TokenMeasure] = ()
 ) -> tuple[Likelihoods, list[TokenSurprisal | None]]:
-    prepared = reference.prepare([Passage(text) for text in texts])
+    prepared = reference.prepare([Passage(text) for text in texts], measures)
     nats, known = np.zeros(len(prepared.ids)), np.zeros(len(prepared.ids), np.bool_)
     for pack, nats_N in reference.read(prepared):
         nats[pack.at_N], known[pack.at_N] = nats_N, True
-        batches.record_nats(prepared, pack, nats_N)
     likelihoods = batches.finish_batch(prepared)
     surprisals: list[TokenSurprisal | None] = []
     assert prepared.texts is not None

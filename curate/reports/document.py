@@ -14,7 +14,7 @@ from curate.errors import CurateError, DamageError, TableError, UsageError
 from curate.reports.evidence import DocumentEvidence, read_evidence, split_line
 from curate.rundir import decision_table, parquet, placements, scores_view
 from curate.rundir.run import Run, find_file_parts, note_changed_file, reopen_scored_corpus, spell_first_score_command
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import list_numbers
 from curate.rundir.verdicts import reasons, rejections
 from curate.rundir.verdicts.reasons import UNREADABLE, duplicate_reason
 from curate.rundir.verdicts.rejections import Rejections
@@ -171,7 +171,7 @@ def ordinal(number: int) -> str:
 
 
 def _signals(scores: Mapping[str, Any]) -> list[str]:
-    return [name for name in SIGNALS if scores.get(name) is not None]
+    return [name for name in list_numbers() if scores.get(name) is not None]
 
 
 def find_document(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[list[dict[str, Any]], int]:

@@ -16,7 +16,7 @@ from curate.rundir import aligned_parts, decision_table, schemas
 from curate.rundir.aligned_parts import ColumnGroups, RejectionCodes, SliceRows, number_of
 from curate.rundir.columns import kinds
 from curate.rundir.run import Run
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import find_signal
 from curate.rundir.verdicts.reasons import precedes_criteria
 from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime.arrays import Array, BoolArray, Float64Array, Int8Array, Int16Array, Int64Array
@@ -211,7 +211,7 @@ class _Answers:
 
 def _is_of_scores(name: str) -> bool:
     """Return whether a column is one of the scores, and not one of the documents."""
-    return name in schemas.SCORES.names or name in SIGNALS
+    return name in schemas.SCORES.names or find_signal(name) is not None
 
 
 def _to_numpy(column: pa.ChunkedArray) -> Array:

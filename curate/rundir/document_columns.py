@@ -36,6 +36,7 @@ from curate.rundir.columns.names import (
 from curate.rundir.columns.scored_texts import ScoredTexts
 from curate.rundir.guards import manifests, ownership
 from curate.rundir.run import Run, spell_mending_command, spell_score_command
+from curate.rundir.signals import find_signal, list_measures
 from curate.runtime import console
 from curate.runtime.disk import claims
 from curate.runtime.disk.filenames import fit_name
@@ -249,7 +250,12 @@ def explain_missing_signal(run: Run, option: str, name: str) -> UsageError:
     other = f"; {option} {PREFIX}{name} is the documents' column" if clashes else ""
     record = run.finished_scores()
     again = spell_score_command(run, record, record["corpus"]["paths"])
-    return UsageError(f"{option}: the scores have no {name}", f"{again} --signals {name} adds it{other}")
+    signal = find_signal(name)
+    asked = name if signal is None else signal.name
+    way = f"{again} --signals {asked} adds it"
+    if list_measures([asked]) and record["made_from"]["model"]["model"] != "none":
+        way = f"{again} --signals {asked} --restart adds it, and scores everything again"
+    return UsageError(f"{option}: the scores have no {name}", f"{way}{other}")
 
 
 def list_carried(run: Run) -> tuple[str, ...]:

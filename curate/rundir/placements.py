@@ -21,7 +21,7 @@ from curate.rundir.columns import kinds
 from curate.rundir.columns.names import PREFIX, is_score_name
 from curate.rundir.guards import mending
 from curate.rundir.run import Run
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import find_signal, is_sum
 from curate.rundir.verdicts.rejections import Rejections
 from curate.runtime.disk import files
 from curate.runtime.text import command, quote_word
@@ -98,9 +98,10 @@ def find_column_type(run: Run, by: str) -> tuple[pa.DataType, bool]:
     if by in numbers:
         document_columns.tell_clash(run, by)
         return types[by], True
-    if by in SIGNALS:
+    if find_signal(by) is not None and by not in types:
         raise document_columns.explain_missing_signal(run, "--by", by)
-    listed = f"there are: {', '.join(numbers)}, and the columns of the documents"
+    shown = [name for name in numbers if not is_sum(name)]
+    listed = f"there are: {', '.join(shown)}, and the columns of the documents"
     if is_score_name(by):
         raise UsageError(
             f"--by {by}: the column {by} of the scores holds no numbers",

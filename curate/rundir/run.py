@@ -23,7 +23,7 @@ from curate.corpus.types import AUTO_QUOTING
 from curate.errors import CorpusError, DamageError, StorageError, TableError, UsageError
 from curate.rundir import parquet
 from curate.rundir.guards import manifests, ownership
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import SIGNALS, list_columns, list_measures
 from curate.rundir.verdicts import token_counts
 from curate.runtime import console
 from curate.runtime.disk import claims, files, mirrors
@@ -281,11 +281,12 @@ class Run:
                 raise TableError(message, "run the same command again")
 
     def list_hidden_signals(self) -> list[str]:
-        """Return the signals that nobody asked for, which parts may have so that they can be asked for later."""
+        """Return the columns of the signals that nobody asked for, which parts may have all the same."""
         record = self.stage("score") or {}
         if "parts" not in record:
             return []
-        return [name for name in SIGNALS if name not in record["made_from"]["parameters"]["signals"]]
+        asked = record["made_from"]["parameters"]["signals"]
+        return list(list_columns(name for name in SIGNALS if name not in asked))
 
     def finished_scores(self) -> dict[str, Any]:
         """Return the record of ``score``. Raises TableError where the scores are missing or not complete."""
@@ -478,6 +479,9 @@ def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str
         if value is not None and value is not False:
             flag = f"--{option.replace('_', '-')}"
             words.append(flag if value is True else f"{flag} {quote_word(str(value))}")
+    signals = record.get("made_from", {}).get("parameters", {}).get("signals", ())
+    if list_measures(signals):  # only the model can add them later: a command with --restart must not lose them
+        words.append(f"--signals {','.join(signals)}")
     return command(" ".join(words), run.path)
 
 

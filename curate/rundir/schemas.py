@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from curate.corpus.types import EMPTY, OK, UNREADABLE
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import list_columns
 
 KEY = (("file", pa.large_string()), ("row", pa.int64()))
 
@@ -94,5 +94,9 @@ ORDER = pa.schema([*KEY, ("position", pa.int64())])  # 0, 1, 2 … over the docu
 
 def scores_schema(signals: Sequence[str]) -> pa.Schema:
     """Return the schema of the scores with the named signals appended, in the order of ``SIGNALS``."""
-    extra = [pa.field(name, pa.type_for_alias(signal.dtype)) for name, signal in SIGNALS.items() if name in signals]
-    return pa.schema([*SCORES, *extra])
+    return pa.schema([*SCORES, *(pa.field(name, parse_type(kind)) for name, kind in list_columns(signals).items())])
+
+
+def parse_type(alias: str) -> pa.DataType:
+    """Return the Arrow type of a name such as ``float64``, or ``float64[]`` for lists of it."""
+    return pa.list_(parse_type(alias[:-2])) if alias.endswith("[]") else pa.type_for_alias(alias)

@@ -17,6 +17,10 @@ Convention = Literal["curate", "lm-eval", "evaluate", "hf-guide"]
 """The tool whose numbers to reproduce."""
 Compile = Literal["auto", "on", "off"]
 """Whether to compile a model; ``auto``: where there is enough text to repay the wait."""
+TextKind = Literal["letters", "digits", "punctuation", "whitespace", "url", "code", "other_script"]
+"""A kind of text, of which each character of a text has exactly one (``curate.reference.measures.text_kinds``)."""
+TokenMeasure = Literal["kinds", "calibration"]
+"""What a model measures of every token beside its nats, where it is asked for; also the word of ``--signals``."""
 WeightsDtype = Literal["bfloat16", "float32"]
 """The number format that trained weights are written in."""
 ComputeDtype = Literal["auto", "bfloat16", "float32"]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from curate.errors import UsageError
-from curate.runtime.options import COMMAS, MEMORY_HELP, SeedOption, as_list, verb_function
+from curate.runtime.options import COMMAS, DEFAULT_MEMORY, MemoryLimitOption, SeedOption, as_list, verb_function
 from curate.runtime.text import quote_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from curate.monitoring.compare.summary import Comparison
+    from curate.monitoring.compare.summary import SideComparison
 
 FEWEST_DRAWS = 200
 """Draws with which a 95 % quantile can be told at all."""
@@ -58,6 +58,12 @@ def compare(
     leak: Annotated[
         bool, typer.Option("--leak", help="Look for a leak: the first side is training text, the second is held out.")
     ] = False,
+    by_kind: Annotated[
+        bool, typer.Option("--by-kind", help="Compare kinds of text too: letters, digits, URLs … (--signals kinds).")
+    ] = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Compare calibration too (of runs with --signals calibration).")
+    ] = False,
     cost: Annotated[
         str | None, typer.Option(help="File (YAML) with the price of each side: bits per byte against dollars.")
     ] = None,
@@ -72,10 +78,10 @@ def compare(
         str | None, typer.Option(help="Save the last side to this file (JSON), as a baseline for later comparisons.")
     ] = None,
     out: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
-    draws: Annotated[int, typer.Option(help="Draws of the bootstrap.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
     seed: SeedOption = 0,
-    memory_limit: Annotated[str, typer.Option(help=MEMORY_HELP)] = "700MB",
-) -> "Comparison":
+    memory_limit: MemoryLimitOption = None,
+) -> "SideComparison":
     """Compare two models, corpora or weeks by perplexity or bits per byte, with intervals; return the comparison.
 
     Each side is a run directory, an export, or a file that ``--save`` wrote. Documents that both sides hold, by the
@@ -107,7 +113,7 @@ def compare(
     named = as_list(sides)
     given = parse_tolerance(tolerance, only_worse) if tolerance is not None else None
     _check_options(named, locals())
-    parse_size(memory_limit, "--memory-limit")
+    memory = parse_size(memory_limit or DEFAULT_MEMORY, "--memory-limit")
     columns = tuple(split_group_columns(within)) if within else ()
     files = {"baseline": save, "page": out}
     written = {what: _check_output(what, path) for what, path in files.items() if path is not None}
@@ -121,11 +127,13 @@ def compare(
             anyway,
             draws,
             seed,
-            PairingSettings("never" if leak else pairs, memory_limit, Path(scratch) / "spill"),
+            PairingSettings("never" if leak else pairs, memory, Path(scratch) / "spill"),
             leak,
             time,
             time_column,
             None if cost is None else load_costs(cost),
+            by_kind,
+            calibration,
             worst,
             spans,
         )
@@ -177,9 +185,10 @@ def _check_sides(sides: list[str], given: Mapping[str, Any]) -> None:
         raise UsageError("--time takes sides as steps, --time-column the values of one side", "leave out one of them")
     if not sides:
         raise UsageError("no side is named", "curate compare BEFORE AFTER")
-    for name in ("leak", "cost", "worst") if of_series else ():
+    for name in ("leak", "cost", "worst", "by_kind", "calibration") if of_series else ():
+        option = f"--{name.replace('_', '-')}"
         if given[name]:
-            raise UsageError(f"--{name} has no effect with {of_series[0]}", f"leave out --{name}")
+            raise UsageError(f"{option} has no effect with {of_series[0]}", f"leave out {option}")
     if given["time_column"] is not None and len(sides) != 1:
         raise UsageError(f"--time-column needs one side, not {len(sides)}", "name one run, or --time for several")
     if given["time"] and len(sides) < 3:
@@ -188,5 +197,6 @@ def _check_sides(sides: list[str], given: Mapping[str, Any]) -> None:
         raise UsageError(f"{sides[0]} is compared with nothing", f"curate compare {quote_path(sides[0])} AFTER")
     if given["leak"] and len(sides) != 2:
         raise UsageError(f"--leak needs two sides, training and held out, not {len(sides)}", "name two")
-    if given["worst"] and len(sides) != 2:
-        raise UsageError(f"--worst needs two sides, not {len(sides)}", "name two")
+    for name in ("worst", "by_kind", "calibration"):
+        if given[name] and len(sides) != 2:
+            raise UsageError(f"--{name.replace('_', '-')} needs two sides, not {len(sides)}", "name two")

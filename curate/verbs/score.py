@@ -216,7 +216,16 @@ def score(
                 0 if limit or truncate else int(sum(source.size or 0 for source in read.sources) * (sample or 1))
             )
             scores = resume_scores(
-                opened, read, request, wanted_signals, names, slice_bytes, restart, allow_mixed, task
+                opened,
+                read,
+                request,
+                wanted_signals,
+                names,
+                slice_bytes,
+                restart,
+                allow_mixed,
+                task,
+                optional_signals=signals.strip() == "all",
             )
             settled = settle_config(config, find_settled(before, request), text_bytes)
             if not scores.is_scored:

@@ -28,13 +28,13 @@ def given(monkeypatch):
     """The texts that a model was given to read, in order."""
     texts, real = [], causal.CausalReference.score
 
-    def watch(self, passages, advance=None):
+    def watch(self, passages, advance=None, measures=()):
         def listen():
             for batch in passages:
                 texts.extend(passage.target for passage in batch)
                 yield batch
 
-        return real(self, listen(), advance)
+        return real(self, listen(), advance, measures)
 
     monkeypatch.setattr(causal.CausalReference, "score", watch)
     return texts

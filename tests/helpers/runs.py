@@ -42,11 +42,12 @@ def make_run(
     slice_bytes: int = 4_000_000,
     complete: bool = True,
     only_slices: int | None = None,
+    identity: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Run:
     """Score a corpus with made-up numbers: parts and ``run.json`` as the contract has them."""
     corpus = open_corpus([str(path) for path in corpus_paths], slice_bytes=slice_bytes, **options)
-    identity = {"model": "made-up", "tokenizer": "none", "dtype": "fp32", "prefix_id": 0}
+    identity = {"model": "made-up", "tokenizer": "none", "dtype": "fp32", "prefix_id": 0, **(identity or {})}
     made_from = {"corpus": corpus.fingerprint(), "model": identity, "parameters": {"signals": list(signals)}}
     fingerprint = compute_fingerprint(made_from)
     place = open_run(run, create=True)

@@ -108,7 +108,8 @@ TEXTS = [
     if str in members_of(one.annotation) and list[str] not in members_of(one.annotation)
 ]
 COMMA_LISTS = {
-    "bucket within", "decontaminate eval_fields", "filter within", "rank_sft models", "rank_sft template",
+    "bucket within", "compare within", "decontaminate eval_fields", "filter within", "rank_sft models",
+    "rank_sft template",
     "report percentiles", "score carry", "score devices", "score signals",
     "rank_sft prompt_field", "rank_sft response_field", "rank_sft messages_field", "rank_sft role",
     "rank_sft role_field", "rank_sft content_field",
@@ -269,6 +270,7 @@ APART = {
         "export": "the argument: the folder is what the verb is for",
         "verify": "the argument: it reads the folder",
         "report": "a file, below the run unless named",
+        "compare": "a file, and no page unless named",
         "rank_sft": "a folder that is also a cache",
         "train_reference": "required, and resumed from",
     },
@@ -276,11 +278,12 @@ APART = {
     "by": {
         "filter": "nothing is ordered without --keep",
         "bucket": "--cutoffs names the column too",
+        "compare": "the unit of differences",
         "order": "always a column",
         "rank_sft": "a measure",
         "select_sft": "a criterion",
     },
-    "within": {"filter": "no groups unless named", "bucket": "the language unless named"},
+    "within": {"filter": "no groups unless named", "compare": "a row a group", "bucket": "the language unless named"},
     "tokens": {"filter": "of --keep", "select_sft": "of responses", "train_reference": "a budget to train on"},
     "rate": {"filter": "of --keep", "select_sft": "depends on --by"},
     "max_ppl": {"filter": "several values with --dry-run", "select_sft": "of responses"},

@@ -48,13 +48,13 @@ def given(monkeypatch):
     """The texts that were given to the model, which is none."""
     seen, real = [], NoModel.score
 
-    def watch(self, passages, advance=None):
+    def watch(self, passages, advance=None, measures=()):
         def listen():
             for batch in passages:
                 seen.extend(passage.target for passage in batch)
                 yield batch
 
-        return real(self, listen(), advance)
+        return real(self, listen(), advance, measures)
 
     monkeypatch.setattr(NoModel, "score", watch)
     return seen

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from curate.errors import UsageError
 from curate.monitoring.compare.baseline import MOST_PAIRED, build_baseline
+from curate.monitoring.compare.by_kind import compare_kinds
+from curate.monitoring.compare.calibration import compare_calibration
 from curate.monitoring.compare.conditions import ReadingConditions, check_conditions, choose_metric, list_noise
 from curate.monitoring.compare.cost import find_costs
 from curate.monitoring.compare.distributions import describe_distribution
@@ -27,7 +29,7 @@ from curate.monitoring.compare.pairing import ReadSide, read_apart
 from curate.monitoring.compare.series import Series, make_rows
 from curate.monitoring.compare.sides import ComparedSide
 from curate.monitoring.compare.steps import read_steps
-from curate.monitoring.compare.summary import Comparison, SideSummary
+from curate.monitoring.compare.summary import SideComparison, SideSummary
 from curate.monitoring.compare.totals import SideTotals
 from curate.monitoring.compare.verdicts import Metric, Tolerance
 from curate.monitoring.compare.worst import add_spans, list_changed
@@ -51,11 +53,13 @@ class CompareOptions:
     time: bool = False
     time_column: str | None = None
     costs: dict[str, dict[str, float]] | None = None
+    by_kind: bool = False
+    calibration: bool = False
     worst: int = 0
     spans: bool = False
 
 
-def compare_sides(sides: Sequence[ComparedSide], options: CompareOptions) -> Comparison:
+def compare_sides(sides: Sequence[ComparedSide], options: CompareOptions) -> SideComparison:
     """Return some sides compared: each with the first, or as steps of a series.
 
     Raises UsageError where they cannot be compared: read differently, other tokenizers under perplexity, a baseline
@@ -91,7 +95,7 @@ def compare_sides(sides: Sequence[ComparedSide], options: CompareOptions) -> Com
             leak = find_leak(pairs[-1], gathered.totals[1])
     summaries = [summarise_side(side, sum_side(side, total)) for side, total in zip(sides, totals, strict=True)]
     costs = () if options.costs is None else tuple(find_costs(options.costs, [_price(one) for one in summaries]))
-    return Comparison(
+    return SideComparison(
         tuple(summaries),
         metric,
         reason if options.metric is None and metric != "perplexity" else "",
@@ -105,20 +109,22 @@ def compare_sides(sides: Sequence[ComparedSide], options: CompareOptions) -> Com
         costs=costs,
         changed=tuple(changed),
         leak=leak,
+        kinds=tuple(compare_kinds(sides, options.cluster, drawing, options.pairing)) if options.by_kind else (),
+        calibration=compare_calibration(sides, options.cluster, drawing) if options.calibration else None,
         distributions=tuple(
             describe_distribution(side, total, metric) for side, total in zip(sides, totals, strict=True)
         ),
     )
 
 
-def _describe_side(side: ComparedSide, metric: Metric, options: CompareOptions) -> Comparison:
+def _describe_side(side: ComparedSide, metric: Metric, options: CompareOptions) -> SideComparison:
     """Return one side, compared with nothing."""
     total = None
     if side.read is not None and side.baseline is None:
         grouping = Grouping(options.within, options.cluster)
         total = read_apart(ReadSide(side.read, side.num_documents, side.has_hashes), grouping).totals
     summary = summarise_side(side, sum_side(side, total))
-    return Comparison(
+    return SideComparison(
         (summary,), metric, "", (), (), options.within, options.cluster, options.tolerance, options.unsure, ()
     )
 
@@ -187,7 +193,7 @@ def _price(side: SideSummary) -> tuple[str, str, float, float, float]:
 
 def _compare_series(
     sides: Sequence[ComparedSide], options: CompareOptions, drawing: Drawing, reason: str
-) -> Comparison:
+) -> SideComparison:
     """Return sides compared as the steps of a series."""
     grouping = Grouping(options.within, options.cluster)
     gathered = gather_sides(sides, grouping, options.pairing)
@@ -203,7 +209,7 @@ def _compare_series(
     return _make_series(series, summaries, options, drawing.metric, reason, ignored, list_noise(known))
 
 
-def _compare_steps(side: ComparedSide, options: CompareOptions, drawing: Drawing) -> Comparison:
+def _compare_steps(side: ComparedSide, options: CompareOptions, drawing: Drawing) -> SideComparison:
     """Return the steps of a time column of one run compared as a series."""
     assert options.time_column is not None
     grouping = Grouping(options.within, options.cluster, options.time_column)
@@ -229,8 +235,8 @@ def _make_series(
     reason: str,
     ignored: Sequence[str],
     noise: Sequence[str],
-) -> Comparison:
-    return Comparison(
+) -> SideComparison:
+    return SideComparison(
         tuple(sides),
         metric,
         reason if options.metric is None and metric != "perplexity" else "",

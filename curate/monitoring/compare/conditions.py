@@ -96,22 +96,22 @@ def check_conditions(sides: Sequence[ReadingConditions], anyway: bool) -> list[s
 
 
 def choose_metric(
-    sides: Sequence[ReadingConditions], asked: Metric | None, tolerance: Tolerance | None
+    sides: Sequence[ReadingConditions], named_metric: Metric | None, tolerance: Tolerance | None
 ) -> tuple[Metric, str]:
     """Return the measure to compare by, and why it is not perplexity (empty where it is, or was not asked for).
 
-    Raises UsageError where perplexity is asked for and tokenizers differ, or ``asked`` contradicts the tolerance.
+    Raises UsageError where perplexity is asked for and tokenizers differ, or where the tolerance is of another measure.
     """
     reason = ""
     if not share_tokenizer(sides):
         named = ", ".join(f"{side.label} {(side.tokenizer or 'unknown')[:8]}" for side in sides)
         reason = f"tokenizers differ ({named}), and perplexity is per token"
-    if asked and tolerance and asked != tolerance.metric:
+    if named_metric and tolerance and named_metric != tolerance.metric:
         raise UsageError(
             f"--tolerance {tolerance.text} is not of the measure that --by names",
             "--tolerance 0.5% --by ppl, or --tolerance 0.01bpb --by bpb",
         )
-    wanted = asked or (tolerance.metric if tolerance else None)
+    wanted = named_metric or (tolerance.metric if tolerance else None)
     if wanted == "perplexity" and reason:
         raise UsageError(reason, "compare by bits per byte: --tolerance 0.01bpb, or --by bpb")
     return wanted or ("bits_per_byte" if reason else "perplexity"), reason

@@ -32,7 +32,7 @@ DRAWN = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Contrast:
+class RatioContrast:
     """An estimate, its standard error, and how far its draws reach."""
 
     value: float
@@ -46,7 +46,7 @@ class Contrast:
 class DrawnRatios(Protocol):
     """The ratios of some sides, and draws of them."""
 
-    def estimate(self, weights: Sequence[float]) -> Contrast:
+    def estimate(self, weights: Sequence[float]) -> RatioContrast:
         """Return the contrast with these weights, one a side; they add up to 0."""
 
 
@@ -75,7 +75,7 @@ class PairedRatios:
         self._draws, self._generator = draws, generator
         self._sums_BC: Float64Array | None = None
 
-    def estimate(self, weights: Sequence[float]) -> Contrast:
+    def estimate(self, weights: Sequence[float]) -> RatioContrast:
         """Return the contrast with these weights."""
         factors_J = np.cumsum(np.asarray(weights, np.float64)[::-1])[::-1][1:]
         total, count = float(self._below_U.sum()), len(self._below_U)
@@ -83,9 +83,9 @@ class PairedRatios:
         value = float(above_U.sum() / total) if total else math.nan
         residuals_U = above_U - value * self._below_U
         if not residuals_U.any() or not count or not total:
-            return Contrast(value, 0.0, 0.0, np.zeros(self._draws))
+            return RatioContrast(value, 0.0, 0.0, np.zeros(self._draws))
         if count < 2:
-            return Contrast(value, math.inf, math.inf, np.zeros(self._draws))
+            return RatioContrast(value, math.inf, math.inf, np.zeros(self._draws))
         factor = count / (count - 1)
         error = math.sqrt(float(residuals_U @ residuals_U) * factor) / total
         steps_BJ, below_B, products = self._draw()
@@ -128,7 +128,7 @@ class UnequalRatios:
         self._above_UK, self._below_UK = above_UK, below_UK
         self._draws, self._generator = draws, generator
 
-    def estimate(self, weights: Sequence[float]) -> Contrast:
+    def estimate(self, weights: Sequence[float]) -> RatioContrast:
         """Return the contrast with these weights; residuals of draws are those of the ratios of the sample."""
         above_UK, below_UK, count = self._above_UK, self._below_UK, len(self._above_UK)
         factors_K, sides = np.asarray(weights, np.float64), above_UK.shape[1]
@@ -137,7 +137,7 @@ class UnequalRatios:
             residuals_U = ((above_UK - ratios_K * below_UK) / below_UK.sum(axis=0) * factors_K).sum(axis=1)
         value = float((ratios_K * factors_K).sum())
         if not residuals_U.any() or count < 2:
-            return Contrast(
+            return RatioContrast(
                 value, 0.0 if count > 1 else math.inf, 0.0 if count > 1 else math.inf, np.zeros(self._draws)
             )
         factor = count / (count - 1)
@@ -191,7 +191,7 @@ class ApartRatios:
 
     sides: Sequence[DrawnSide]
 
-    def estimate(self, weights: Sequence[float]) -> Contrast:
+    def estimate(self, weights: Sequence[float]) -> RatioContrast:
         """Return the contrast with these weights."""
         some = [(side, weight) for side, weight in zip(self.sides, weights, strict=True) if weight]
         value = sum(weight * side.value for side, weight in some)
@@ -199,22 +199,22 @@ class ApartRatios:
         away_B = sum((weight * side.away_B for side, weight in some), np.zeros(len(self.sides[0].away_B)))
         squared_B = sum((weight**2 * side.squared_B for side, weight in some), np.zeros(len(away_B)))
         if squared == 0:
-            return Contrast(value, 0.0, 0.0, away_B)
+            return RatioContrast(value, 0.0, 0.0, away_B)
         return make_contrast(value, math.sqrt(squared), away_B, squared_B, min(side.num_units for side, _ in some))
 
 
 def make_contrast(
     value: float, error: float, away_B: Float64Array, squared_B: Float64Array, num_units: int
-) -> Contrast:
+) -> RatioContrast:
     """Return a contrast from its draws: how far each is away, and the square of its standard error."""
     if num_units < FEWEST or not math.isfinite(error):
-        return Contrast(value, error, math.inf, away_B)
+        return RatioContrast(value, error, math.inf, away_B)
     with np.errstate(invalid="ignore", divide="ignore"):
         scores_B = np.abs(np.where(away_B == 0, 0.0, away_B / np.sqrt(squared_B)))
     if np.isnan(scores_B).any():
-        return Contrast(value, error, math.inf, away_B)
+        return RatioContrast(value, error, math.inf, away_B)
     rank = min(math.ceil(LEVEL * (len(scores_B) + 1)), len(scores_B))
-    return Contrast(value, error, float(np.sort(scores_B)[rank - 1]), away_B)
+    return RatioContrast(value, error, float(np.sort(scores_B)[rank - 1]), away_B)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class Ends:
     high: float
 
 
-def find_joint_intervals(contrasts: Sequence[Contrast]) -> list[Ends]:
+def find_joint_intervals(contrasts: Sequence[RatioContrast]) -> list[Ends]:
     """Return the interval of each contrast; together they contain all true values 95 % of the time.
 
     A contrast without an error has an interval of one number. It counts for nothing among the others, nor does one
@@ -236,7 +236,7 @@ def find_joint_intervals(contrasts: Sequence[Contrast]) -> list[Ends]:
     return [_find_ends(one, level) for one in contrasts]
 
 
-def _find_ends(contrast: Contrast, level: float) -> Ends:
+def _find_ends(contrast: RatioContrast, level: float) -> Ends:
     if math.isnan(contrast.value) or not math.isfinite(contrast.reach):
         return Ends(-math.inf, math.inf)
     half = contrast.error * stretch_reach(contrast.reach, level) if contrast.error else 0.0

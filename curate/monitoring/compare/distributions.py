@@ -13,7 +13,7 @@ COARSE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
+class SideDistribution:
     """A measure over the documents of a side."""
 
     label: str
@@ -27,17 +27,17 @@ class Distribution:
     per_octave: float
 
 
-def describe_distribution(side: ComparedSide, totals: SideTotals | None, metric: str) -> Distribution:
+def describe_distribution(side: ComparedSide, totals: SideTotals | None, metric: str) -> SideDistribution:
     """Return the distribution of a side; empty bins at both ends are left out."""
     per_octave = PER_OCTAVE / COARSE
     if totals is None:
         assert side.baseline is not None
         known = side.baseline.all
-        return Distribution(side.label, known.documents, tuple(known.quantiles[metric]), None, LOWEST, per_octave)
+        return SideDistribution(side.label, known.documents, tuple(known.quantiles[metric]), None, LOWEST, per_octave)
     fine = totals.histograms[metric].sum(axis=0) if totals.histograms else np.zeros(BINS, np.int64)
     counts = fine.reshape(-1, COARSE).sum(axis=1)
     filled = np.flatnonzero(counts)
     first, end = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 0)
     quantiles = tuple(estimate_quantiles(fine, SHARES).tolist())
     shown = tuple(counts[first:end].tolist())
-    return Distribution(side.label, totals.documents, quantiles, shown, LOWEST + first / per_octave, per_octave)
+    return SideDistribution(side.label, totals.documents, quantiles, shown, LOWEST + first / per_octave, per_octave)

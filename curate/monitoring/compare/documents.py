@@ -39,7 +39,7 @@ class DocumentBatch:
     windows: int
     """The most windows that one of them was read in; 0 where that is not known."""
     further: dict[str, Float64Array] = field(default_factory=dict)
-    """Further columns that were asked for, NaN where null."""
+    """Further columns that were asked for, NaN where null; of a column of lists a matrix."""
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -119,7 +119,7 @@ class Grouping:
             hashes if self.cluster is None else _hash_values(table.column(self.cluster), hashes),
             np.zeros(count, np.int64) if self.time is None else self._number_steps(table.column(self.time)),
             int(windows.max()) if count else 0,
-            {name: _to_floats(table, name) for name in self.further},
+            {name: _to_matrix(table, name) for name in self.further},
         )
         return batch.take(np.isfinite(nats) & (tokens > 0))
 
@@ -155,6 +155,20 @@ def _take_or(values: Array, coded: pa.DictionaryArray) -> Array:
 
 def _to_floats(table: pa.Table, name: str) -> Float64Array:
     return np.asarray(kinds.view_numbers(kinds.to_numbers(table.column(name), pa.float64())), np.float64)
+
+
+def _to_matrix(table: pa.Table, name: str) -> Float64Array:
+    """Return a column of numbers, or of lists of equal length as rows of a matrix; NaN where null."""
+    column = table.column(name)
+    if not pa.types.is_list(column.type) and not pa.types.is_fixed_size_list(column.type):
+        return _to_floats(table, name)
+    whole = column.combine_chunks()
+    there = np.asarray(whole.is_valid())
+    values = np.asarray(whole.drop_null().flatten().cast(pa.float64()), np.float64)
+    width = len(values) // max(int(there.sum()), 1)
+    matrix = np.full((len(column), width), np.nan)
+    matrix[there] = values.reshape(-1, width) if width else matrix[there]
+    return matrix
 
 
 def _to_integers(table: pa.Table, name: str) -> Int64Array:

@@ -92,7 +92,7 @@ def _find_column(table: pa.Table, name: str) -> pa.ChunkedArray:
     return column
 
 
-def locate_texts(export: Export, wanted: UInt64Array) -> dict[int, tuple[str, int, str | None]]:
+def locate_texts(export: Export, text_hashes: UInt64Array) -> dict[int, tuple[str, int, str | None]]:
     """Return file and row of the first document with each of some texts, by their hashes."""
     added = find_added(export)
     columns = export.manifest.get("columns", {})
@@ -103,7 +103,7 @@ def locate_texts(export: Export, wanted: UInt64Array) -> dict[int, tuple[str, in
     for shard in export.shards:
         for table in read_columns(export, shard["path"], names):
             hashes = np.asarray(_hash_texts(table, added, text), np.uint64)
-            for index in np.flatnonzero(np.isin(hashes, wanted)).tolist():
+            for index in np.flatnonzero(np.isin(hashes, text_hashes)).tolist():
                 file, row = (table.column(added[name])[index].as_py() for name in ("file", "row"))
                 found.setdefault(int(hashes[index]), (file, row, None))
     return found

@@ -10,11 +10,11 @@ import xxhash
 from curate.monitoring.compare.baseline import BaselineGroup
 from curate.monitoring.compare.contrasts import (
     ApartRatios,
-    Contrast,
     DrawnRatios,
     DrawnSide,
     Ends,
     PairedRatios,
+    RatioContrast,
     UnequalRatios,
     draw_known,
     draw_side,
@@ -162,14 +162,14 @@ def compare_groups(
     ]
 
 
-def _estimate(group: MeasuredGroup, weights: Sequence[float]) -> Contrast | None:
+def _estimate(group: MeasuredGroup, weights: Sequence[float]) -> RatioContrast | None:
     return None if group.ratios is None else group.ratios.estimate(weights)
 
 
 def make_row(
     group: MeasuredGroup,
     weights: Sequence[float],
-    contrast: Contrast | None,
+    contrast: RatioContrast | None,
     ends: Ends,
     metric: str,
     tolerance: Tolerance | None,

@@ -41,7 +41,8 @@ class PairingSettings:
     """How documents of sides are paired."""
 
     pairs: Pairs
-    memory_limit: str
+    memory: int
+    """Bytes to work in."""
     scratch: Path
     """A folder to spill to, which need not exist."""
 
@@ -88,7 +89,7 @@ def gather_sides(
     shared = estimate_shared([one.sample for one in totals if one is not None]) if lacking is None else None
     if can_pair and shared is not None and (settings.pairs == "only" or shared >= PAIRED_FROM):
         read = [one for one in totals if one is not None]
-        joined = join_texts(known, grouping, read, settings.memory_limit, settings.scratch, extremes)
+        joined = join_texts(known, grouping, read, settings.memory, settings.scratch, extremes)
         if joined.num_pairs:
             return GatheredSides(joined, [None] * len(sides), totals, shared)
         if settings.pairs == "only":

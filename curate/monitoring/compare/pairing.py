@@ -25,6 +25,8 @@ from curate.runtime.arrays import Float64Array
 
 PAIRED_FROM = 0.5
 """The share of the texts of the smallest side, held by all, from which sides are paired."""
+OF_JOIN = 0.7
+"""The share of the memory that a join has; the rest is that of the arrays beside it."""
 AHEAD = 1 << 16
 """Documents of each batch of a join."""
 SHARED_KIND = pa.schema(
@@ -85,7 +87,7 @@ def read_in_step(
         return None
     units, totals = UnitSums(1 + 3 * len(sides), sides[0].num_documents), [SideTotals() for _ in sides]
     num_pairs = 0
-    for batches in _zip_batches([side.read(grouping) for side in sides]):
+    for batches in zip_batches([side.read(grouping) for side in sides]):
         first = batches[0]
         for one in batches[1:]:
             if len(one) != len(first) or (one.hashes != first.hashes).any() or (one.groups != first.groups).any():
@@ -100,7 +102,7 @@ def read_in_step(
     return PairedUnits(units, num_pairs, totals)
 
 
-def _zip_batches(readers: Sequence[Iterator[DocumentBatch]]) -> Iterator[list[DocumentBatch]]:
+def zip_batches(readers: Sequence[Iterator[DocumentBatch]]) -> Iterator[list[DocumentBatch]]:
     """Yield batches of equal length of all readers; at the end what is left of each, in lengths that differ."""
     held: list[DocumentBatch | None] = [None] * len(readers)
     while True:
@@ -123,7 +125,7 @@ def join_texts(
     sides: Sequence[ReadSide],
     grouping: Grouping,
     totals: list[SideTotals],
-    memory_limit: str,
+    memory: int,
     scratch: Path,
     extremes: ExtremePairs | None = None,
 ) -> PairedUnits:
@@ -134,7 +136,7 @@ def join_texts(
     count = len(sides)
     units = UnitSums(1 + 3 * count, min(side.num_documents for side in sides))
     num_pairs = 0
-    with _open_join(memory_limit, scratch) as connection:
+    with _open_join(memory, scratch) as connection:
         for index, side in enumerate(sides):
             schema = SHARED_KIND
             rows = pa.RecordBatchReader.from_batches(schema, _list_rows(side, index, grouping))
@@ -180,10 +182,10 @@ def _spell_join(count: int) -> str:
 
 
 @contextmanager
-def _open_join(memory_limit: str, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open_join(memory: int, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a connection to a database in a file, so that what does not fit into memory goes to the disk."""
     try:
-        with sql.connect(memory_limit, scratch) as connection:
+        with sql.connect(f"{int(memory * OF_JOIN)}B", scratch) as connection:
             connection.execute("SET preserve_insertion_order = false")
             yield connection
     except duckdb.OutOfMemoryException as error:

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from curate.monitoring.compare.calibration import Calibration
 from curate.monitoring.compare.groups import ComparedGroup
 from curate.monitoring.compare.pair import ComparedPair
 from curate.monitoring.compare.series import Series, SeriesRow
-from curate.monitoring.compare.summary import Comparison
+from curate.monitoring.compare.summary import SideComparison
 from curate.monitoring.compare.verdicts import METRIC_NAMES, Metric
 from curate.monitoring.compare.worst import ChangedDocument
 from curate.runtime.console import WIDTH, format_count
@@ -18,31 +19,36 @@ NAME = 24
 """Columns of the name of a group at most."""
 SHOWN = 40
 """Groups that are shown of a comparison."""
+NO_LEAK = "no sign: held-out text costs no less, none is known by heart, none is shared"
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def render_comparison(found: Comparison) -> str:
+def render_comparison(comparison: SideComparison) -> str:
     """Return the lines of a comparison."""
-    lines = _list_sides(found)
-    for pair in found.pairs:
-        lines += ["", *_list_pair(pair, found)]
-    if found.series is not None:
-        lines += ["", *_list_series(found.series, found)]
-    if found.costs:
-        lines += ["", *_list_costs(found)]
-    if found.changed:
-        lines += ["", *_list_changed(found.changed, found.metric)]
-    if found.leak is not None:
-        alarms = found.leak.alarms or ("no sign: held-out text costs no less, none is known by heart, none is shared",)
+    lines = _list_sides(comparison)
+    for pair in comparison.pairs:
+        lines += ["", *_list_pair(pair, comparison)]
+    if comparison.series is not None:
+        lines += ["", *_list_series(comparison.series, comparison)]
+    if comparison.kinds:
+        lines += ["", *_list_kinds(comparison)]
+    if comparison.calibration is not None:
+        lines += ["", *_list_calibration(comparison.calibration)]
+    if comparison.costs:
+        lines += ["", *_list_costs(comparison)]
+    if comparison.changed:
+        lines += ["", *_list_changed(comparison.changed, comparison.metric)]
+    if comparison.leak is not None:
+        alarms = comparison.leak.alarms or (NO_LEAK,)
         lines += ["", *(line for one in alarms for line in wrap_parts("leak", one.split(), indent=LABEL))]
-    for what, path in found.pages.items():
+    for what, path in comparison.pages.items():
         lines.append(f"{what:<{LABEL}}{path}")
-    if (verdict := say_verdict(found)) is not None:
+    if (verdict := say_verdict(comparison)) is not None:
         lines += ["", *wrap_parts("verdict", verdict.split(), indent=LABEL)]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _list_sides(found: Comparison) -> list[str]:
+def _list_sides(comparison: SideComparison) -> list[str]:
     """Return a line for each side, then what is to be known of all of them."""
     heads = ["", "documents", "tokens", "perplexity", "bits per byte"]
     cells = [
@@ -53,15 +59,15 @@ def _list_sides(found: Comparison) -> list[str]:
             f"{side.perplexity:.4g}",
             f"{side.bits_per_byte:.4f}",
         ]
-        for side in found.sides
+        for side in comparison.sides
     ]
     lines = _tabulate([heads, *cells])
-    if found.metric_reason:
-        lines += wrap_parts("unit", f"bits per byte: {found.metric_reason}".split(), indent=LABEL)
-    for one in found.ignored:
+    if comparison.metric_reason:
+        lines += wrap_parts("unit", f"bits per byte: {comparison.metric_reason}".split(), indent=LABEL)
+    for one in comparison.ignored:
         lines += wrap_parts("ignored", f"{one} (--anyway)".split(), indent=LABEL)
-    if found.noise:
-        noise = f"{' and '.join(found.noise)} differ, which alone moves numbers a little (bf16 by up to 1 %)"
+    if comparison.noise:
+        noise = f"{' and '.join(comparison.noise)} differ, which alone moves numbers a little (bf16 by up to 1 %)"
         lines += wrap_parts("note", noise.split(), indent=LABEL)
     return lines
 
@@ -77,33 +83,41 @@ def say_pairing(pair: ComparedPair) -> str:
     return f"in pairs, {count_noun(pair.num_pairs, 'document')} of the same text{rest}"
 
 
-def _list_pair(pair: ComparedPair, found: Comparison) -> list[str]:
-    title = f"{pair.before} → {pair.after}: {METRIC_NAMES[found.metric]}, {say_pairing(pair)}"
-    if found.cluster:
-        title += f"; drawn by {found.cluster}"
+def _list_pair(pair: ComparedPair, comparison: SideComparison) -> list[str]:
+    title = f"{pair.before} → {pair.after}: {METRIC_NAMES[comparison.metric]}, {say_pairing(pair)}"
+    if comparison.cluster:
+        title += f"; drawn by {comparison.cluster}"
     lines = wrap_parts("compared", title.split(), indent=LABEL)
-    heads = ["", "documents", "before", "after", "change", "95 % interval", *(["verdict"] if found.tolerance else [])]
+    heads = [
+        "",
+        "documents",
+        "before",
+        "after",
+        "change",
+        "95 % interval",
+        *(["verdict"] if comparison.tolerance else []),
+    ]
     rows = [pair.all, *pair.groups[:SHOWN]]
-    lines += _tabulate([heads, *(_list_cells(row, found) for row in rows)])
+    lines += _tabulate([heads, *(_list_cells(row, comparison) for row in rows)])
     if len(pair.groups) > SHOWN:
         lines.append(f"and {len(pair.groups) - SHOWN:,} more groups (--json has all)")
-    if found.within:
+    if comparison.within:
         lines.append(f"the {len(pair.groups) + 1:,} intervals hold together, 19 times in 20")
     return lines
 
 
-def _list_cells(row: ComparedGroup, found: Comparison) -> list[str]:
+def _list_cells(row: ComparedGroup, comparison: SideComparison) -> list[str]:
     before, after = row.documents
     documents = f"{before:,}" if before == after else f"{before:,} → {after:,}"
     cells = [
         shorten(fold_whitespace(row.name), NAME),
         documents,
-        format_level(row.before, found.metric),
-        format_level(row.after, found.metric),
-        format_change(row.change, found.metric),
-        format_interval(row.change_low, row.change_high, found.metric),
+        format_level(row.before, comparison.metric),
+        format_level(row.after, comparison.metric),
+        format_change(row.change, comparison.metric),
+        format_interval(row.change_low, row.change_high, comparison.metric),
     ]
-    return [*cells, say_row_verdict(row)] if found.tolerance else cells
+    return [*cells, say_row_verdict(row)] if comparison.tolerance else cells
 
 
 def say_row_verdict(row: ComparedGroup) -> str:
@@ -168,18 +182,17 @@ def _tabulate(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _list_series(series: Series, found: Comparison) -> list[str]:
+def _list_series(series: Series, comparison: SideComparison) -> list[str]:
     how = f"in pairs, {count_noun(series.num_pairs, 'document')} of the same text" if series.paired else "as samples"
-    title = (
-        f"{METRIC_NAMES[found.metric]} over {len(series.steps)} steps, {series.steps[0]} … {series.steps[-1]}, {how}"
-    )
+    title = f"{METRIC_NAMES[comparison.metric]} over {len(series.steps)} steps, "
+    title += f"{series.steps[0]} … {series.steps[-1]}, {how}"
     lines = wrap_parts("series", title.split(), indent=LABEL)
     if series.without_time:
         lines.append(f"{'left out':<{LABEL}}{count_noun(series.without_time, 'document')} without a time")
     heads = ["", "steps", "first", "last", "per step", "95 % interval", "another since"]
-    heads += ["verdict"] if found.tolerance else []
+    heads += ["verdict"] if comparison.tolerance else []
     rows = [series.all, *series.groups[:SHOWN]]
-    lines += _tabulate([heads, *(_list_series_cells(row, series, found) for row in rows)])
+    lines += _tabulate([heads, *(_list_series_cells(row, series, comparison) for row in rows)])
     if len(series.groups) > SHOWN:
         lines.append(f"and {len(series.groups) - SHOWN:,} more groups (--json has all)")
     for row in rows:
@@ -187,24 +200,24 @@ def _list_series(series: Series, found: Comparison) -> list[str]:
             jump = row.jumps[step - 1]
             text = (
                 f"{row.name}: {series.steps[step - 1]} → {series.steps[step]} "
-                f"{format_change(jump.change, found.metric)} "
-                f"({format_interval(jump.change_low, jump.change_high, found.metric)})"
+                f"{format_change(jump.change, comparison.metric)} "
+                f"({format_interval(jump.change_low, jump.change_high, comparison.metric)})"
             )
             lines += wrap_parts("jump", fold_whitespace(text).split(), indent=LABEL)
     return lines
 
 
-def _list_series_cells(row: SeriesRow, series: Series, found: Comparison) -> list[str]:
+def _list_series_cells(row: SeriesRow, series: Series, comparison: SideComparison) -> list[str]:
     cells = [
         shorten(fold_whitespace(row.name), NAME),
         draw_sparkline(row.levels),
-        format_level(row.levels[0], found.metric),
-        format_level(row.levels[-1], found.metric),
-        format_change(row.change, found.metric),
-        format_interval(row.change_low, row.change_high, found.metric),
+        format_level(row.levels[0], comparison.metric),
+        format_level(row.levels[-1], comparison.metric),
+        format_change(row.change, comparison.metric),
+        format_interval(row.change_low, row.change_high, comparison.metric),
         "–" if row.since is None else shorten(fold_whitespace(series.steps[row.since]), 20),
     ]
-    return [*cells, row.verdict or "–"] if found.tolerance else cells
+    return [*cells, row.verdict or "–"] if comparison.tolerance else cells
 
 
 def draw_sparkline(levels: Sequence[float], most: int = 24) -> str:
@@ -221,7 +234,40 @@ def draw_sparkline(levels: Sequence[float], most: int = 24) -> str:
     )
 
 
-def _list_costs(found: Comparison) -> list[str]:
+def _list_kinds(comparison: SideComparison) -> list[str]:
+    heads = ["kind of text", "of bytes", "before", "after", "bits per byte", "95 % interval", "of the difference"]
+    rows = [
+        [
+            one.kind.replace("_", " "),
+            format_percent(one.bytes_share),
+            format_level(one.row.before, "bits_per_byte"),
+            format_level(one.row.after, "bits_per_byte"),
+            format_change(one.row.change, "bits_per_byte"),
+            format_interval(one.row.change_low, one.row.change_high, "bits_per_byte"),
+            "–" if math.isnan(one.gap_share) else f"{one.gap_share:.0%}".replace("%", " %").replace("-", "−"),
+        ]
+        for one in comparison.kinds
+    ]
+    return _tabulate([heads, *rows])
+
+
+def _list_calibration(calibration: Calibration) -> list[str]:
+    how = "in pairs" if calibration.paired else "as samples"
+    heads = [f"calibration, {how}", "before", "after", "gap", "95 % interval"]
+    rows = [
+        [
+            row.name,
+            f"{row.before:.4f}",
+            f"{row.after:.4f}",
+            format_change(row.gap, "bits_per_byte"),
+            format_interval(row.low, row.high, "bits_per_byte"),
+        ]
+        for row in calibration.rows
+    ]
+    return _tabulate([heads, *rows])
+
+
+def _list_costs(comparison: SideComparison) -> list[str]:
     heads = ["cost", "bits per byte", "tokens/s", "$ per 1 B tokens", "$ per GB of text", ""]
     rows = [
         [
@@ -232,7 +278,7 @@ def _list_costs(found: Comparison) -> list[str]:
             format_figure(one.dollars_per_gigabyte),
             "on the front" if one.on_front else "",
         ]
-        for one in sorted(found.costs, key=lambda one: one.dollars_per_gigabyte)
+        for one in sorted(comparison.costs, key=lambda one: one.dollars_per_gigabyte)
     ]
     return _tabulate([heads, *rows])
 
@@ -258,26 +304,26 @@ def _list_changed(changed: Sequence[ChangedDocument], metric: Metric) -> list[st
     return lines
 
 
-def say_verdict(found: Comparison) -> str | None:
+def say_verdict(comparison: SideComparison) -> str | None:
     """Return the verdict in a sentence that names what crossed; None without a tolerance."""
-    if found.tolerance is None:
+    if comparison.tolerance is None:
         return None
-    side = " upwards" if found.tolerance.only_worse else ""
-    rows = [(row.name, row.verdict) for pair in found.pairs for row in pair.rows]
-    if found.series is not None:
-        rows += [(row.name, row.verdict) for row in found.series.rows]
+    side = " upwards" if comparison.tolerance.only_worse else ""
+    rows = [(row.name, row.verdict) for pair in comparison.pairs for row in pair.rows]
+    if comparison.series is not None:
+        rows += [(row.name, row.verdict) for row in comparison.series.rows]
     parts = []
     for verdict, words in (
-        ("beyond", f"beyond {found.tolerance.text}{side}"),
+        ("beyond", f"beyond {comparison.tolerance.text}{side}"),
         ("unmeasured", "not measured now"),
         ("cannot tell", "cannot tell"),
     ):
         names = [name for name, own in rows if own == verdict]
         if names:
             parts.append(f"{words}: {join_names(names)}")
-    if found.leak is not None and found.leak.alarms:
+    if comparison.leak is not None and comparison.leak.alarms:
         parts.insert(0, "leak")
-    return "; ".join(parts) if parts else f"within {found.tolerance.text}{side}"
+    return "; ".join(parts) if parts else f"within {comparison.tolerance.text}{side}"
 
 
 def join_names(names: Sequence[str], most: int = 8) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curate.monitoring.compare.contrasts import Ends, find_joint_intervals
+from curate.monitoring.compare.contrasts import LEVEL, Ends, RatioContrast, find_joint_intervals
 from curate.monitoring.compare.groups import ComparedGroup, MeasuredGroup, make_row
 from curate.monitoring.compare.measures import show_change, show_level
 from curate.monitoring.compare.verdicts import Tolerance, Verdict, combine_verdicts
@@ -98,9 +98,8 @@ def make_rows(groups: Sequence[MeasuredGroup], metric: str, tolerance: Tolerance
     rows = []
     for number, (group, several) in enumerate(zip(groups, contrasts, strict=True)):
         if several is not None:
-            since[number], p_values[number] = find_change(
-                np.array(group.levels), np.stack([one.draws_B for one in several[1:]], axis=1)
-            )
+            noise_BJ = np.stack([stretch_draws(one) for one in several[1:]], axis=1)
+            since[number], p_values[number] = find_change(np.array(group.levels), noise_BJ)
         own = [] if several is None else [next(ends) for _ in several]
         jumps = tuple(
             make_row(
@@ -145,6 +144,16 @@ def _add_changes(rows: Sequence[SeriesRow], since: Sequence[int], p_values: Floa
         replace(row, since=step if adjusted[index] < SIGNIFICANT else None, p_value=float(adjusted[index]))
         for index, (row, step) in enumerate(zip(rows, since, strict=True))
     ]
+
+
+def stretch_draws(contrast: RatioContrast) -> Float64Array:
+    """Return the draws of a contrast, stretched to the half width of its own 95 % interval.
+
+    Draws of few documents of very different lengths vary less than the estimate does; the studentised interval knows.
+    """
+    quantile = float(np.quantile(np.abs(contrast.draws_B), LEVEL))
+    half = contrast.error * contrast.reach
+    return contrast.draws_B * max(half / quantile, 1.0) if quantile and math.isfinite(half) else contrast.draws_B
 
 
 def find_change(levels_K: Float64Array, jumps_BJ: Float64Array) -> tuple[int, float]:

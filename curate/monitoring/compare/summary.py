@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from curate.monitoring.compare.by_kind import KindRow
+from curate.monitoring.compare.calibration import Calibration
 from curate.monitoring.compare.cost import SideCost
-from curate.monitoring.compare.distributions import Distribution
+from curate.monitoring.compare.distributions import SideDistribution
 from curate.monitoring.compare.leak import LeakReport
 from curate.monitoring.compare.pair import ComparedPair
 from curate.monitoring.compare.series import Series
@@ -36,7 +38,7 @@ class SideSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SideComparison:
     """Two or more sides compared."""
 
     sides: tuple[SideSummary, ...]
@@ -57,7 +59,9 @@ class Comparison:
     costs: tuple[SideCost, ...] = ()
     changed: tuple[ChangedDocument, ...] = ()
     leak: LeakReport | None = None
-    distributions: tuple[Distribution, ...] = ()
+    kinds: tuple[KindRow, ...] = ()
+    calibration: Calibration | None = None
+    distributions: tuple[SideDistribution, ...] = ()
     """Of the measure, by side."""
     pages: Mapping[str, str] = field(default_factory=dict)
     """What was written, by what it is: baseline, page."""
@@ -98,6 +102,6 @@ class Comparison:
         return render_comparison(self)
 
 
-def list_crossed(comparison: Comparison) -> Sequence[str]:
+def list_crossed(comparison: SideComparison) -> Sequence[str]:
     """Return the names of the groups that are beyond the tolerance."""
     return [row.name for pair in comparison.pairs for row in pair.rows if row.verdict == "beyond"]

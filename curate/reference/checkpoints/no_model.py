@@ -3,12 +3,13 @@
 For a corpus that is decontaminated, deduplicated and exported without a perplexity, on a machine of any kind.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
+from curate.runtime.choices import TokenMeasure
 
 NAME = "none"
 
@@ -30,7 +31,10 @@ class NoModel:
     num_computed_tokens: int = 0
 
     def score(
-        self, passages: Iterable[Sequence[Passage]], advance: Callable[[int, float], None] | None = None
+        self,
+        passages: Iterable[Sequence[Passage]],
+        advance: Callable[[int, float], None] | None = None,
+        measures: Collection[TokenMeasure] = (),
     ) -> Iterator[Likelihoods]:
         """Yield a blank row for each passage, batch by batch; ``advance(0, 0.0)`` is called after each batch."""
         for batch in passages:

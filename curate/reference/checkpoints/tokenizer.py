@@ -56,6 +56,7 @@ class TextEncoder:
             self._is_bytes = "ByteLevel(" in f"{self._fast.pre_tokenizer!r} {self._fast.decoder!r}"
         else:
             content = f"{type(tokenizer).__name__} {sorted(tokenizer.get_vocab().items())}"
+        self._pieces: list[bytes] | None = None
         self._quick: Any = None  # fastokens' tokenizer; None: not tried yet, or given up
         self._may_be_quick = self._fast is not None and not control_tokens
         self.name = xxhash.xxh3_128_hexdigest(content.encode("utf-8", "surrogatepass"))
@@ -202,6 +203,16 @@ class TextEncoder:
         offsets = self._fast.encode(text, add_special_tokens=False).offsets
         return np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
+    def spell_pieces(self) -> list[bytes]:
+        """Return what each id spells in UTF-8, as its piece of the vocabulary says; nothing for ids without a piece.
+
+        A blank that a tokenizer puts in front of a text is among the pieces. Empty where the tokenizer is not of the
+        fast kind.
+        """
+        if self._pieces is None:
+            self._pieces = [] if self._fast is None else spell_vocabulary(self._fast, self._is_bytes)
+        return self._pieces
+
     def largest_text_id(self) -> int:
         """Return the largest id that plain text can give; special tokens do not count."""
         if self._fast is not None:
@@ -311,6 +322,29 @@ def count_bytes(text: str, pieces: Sequence[str], spans: Sequence[tuple[int, int
     if sum(lengths) == shared:
         return before + sum(lengths[: count - first])
     return max(before, len(text[:after].encode()))
+
+
+def spell_vocabulary(backend: Any, is_bytes: bool) -> list[bytes]:
+    """Return what each id of a tokenizer spells; ``is_bytes``: a character of a piece stands for a byte."""
+    added = backend.get_added_tokens_decoder()
+    vocabulary = {at: piece for piece, at in backend.get_vocab(True).items()}
+    pieces = [b""] * (max(vocabulary, default=-1) + 1)
+    byte_of = {char: bytes([byte]) for byte, char in list_byte_characters().items()} if is_bytes else {}
+    for at, piece in vocabulary.items():
+        if at in added:
+            pieces[at] = added[at].content.encode("utf-8", "surrogatepass")
+        elif is_bytes:
+            pieces[at] = b"".join(byte_of.get(char, b"") for char in piece)
+        else:
+            pieces[at] = bytes([int(piece[3:5], 16)]) if BYTE.fullmatch(piece) else piece.replace("▁", " ").encode()
+    return pieces
+
+
+def list_byte_characters() -> dict[int, str]:
+    """Return the character by which a byte-level vocabulary writes each byte, as GPT-2 does (``bytes_to_unicode``)."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in set(shown)]
+    return {byte: chr(byte) for byte in shown} | {byte: chr(256 + number) for number, byte in enumerate(others)}
 
 
 def _piece_bytes(piece: str, is_bytes: bool) -> int:

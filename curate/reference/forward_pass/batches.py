@@ -5,7 +5,7 @@ model returns nats per scored token. They are summed per window in float64 and p
 so that a passage's sums depend neither on its neighbours nor on the order in which packs were run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,9 +15,11 @@ from curate.reference import packing
 from curate.reference.checkpoints.tokenizer import TextEncoder
 from curate.reference.conventions.framing import UNFRAMED, TextFrame
 from curate.reference.forward_pass.framed_text import FramedText, frame_text, record_counts, share_windows
+from curate.reference.forward_pass.token_measures import TokenMeasures
 from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.packing import WindowPolicy
 from curate.runtime.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
+from curate.runtime.choices import TokenMeasure
 
 Layout = Literal["packed", "padded", "equal", "alone"]
 """How windows share a forward pass (``causal`` describes each)."""
@@ -62,6 +64,8 @@ class PreparedBatch:
     """W: the share of a window's nats that counts. None: all of them."""
     begins_alike: bool = False
     """Whether windows may begin alike, so that packs read their beginnings once (``shared_beginnings``)."""
+    measures: TokenMeasures | None = None
+    """What is measured of tokens beside the sums of their nats. None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,11 @@ class ScoringPack:
         return len(self.targets_N)
 
     @property
+    def counts(self) -> Int64Array:
+        """The number of scored tokens of each window."""
+        return np.diff(self.offsets, append=self.tokens)
+
+    @property
     def num_positions(self) -> int:
         """The number of positions that the forward pass computes, B·L, padding and filling included."""
         return int(self.ids_BL.size)
@@ -118,8 +127,9 @@ def prepare_batch(
     prefix: int | None,
     longest: int,
     frame: TextFrame = UNFRAMED,
+    measures: Collection[TokenMeasure] = (),
 ) -> PreparedBatch:
-    """Return a batch of passages, tokenised and cut into windows.
+    """Return a batch of passages, tokenised and cut into windows; ``measures`` are to be measured of its tokens.
 
     A passage that cannot be scored has no window, and its row of ``likelihoods`` gives the reason: ``too_long`` for
     more than ``longest`` UTF-8 bytes, ``unscorable`` for a text without a token to predict. Context and target are
@@ -133,14 +143,22 @@ def prepare_batch(
     context_of = iter(contexts)
     lead = np.array([] if prefix is None else [prefix], dtype=np.int32)
     framed: list[tuple[int, FramedText]] = []
+    measured = TokenMeasures.make(measures)
     for row, text, target in zip(usable, texts, targets, strict=True):
         kept = target if policy.max_tokens is None else target[: policy.max_tokens]
         context = next(context_of) if passages[row].context else frame.pad(len(kept))
         one = frame_text(text, kept, context, lead, policy, frame)
         likelihoods.text_tokens[row] = len(target)
-        if record_counts(likelihoods, row, text, target, one, encoder, policy, frame):
+        octets = record_counts(likelihoods, row, text, target, one, encoder, policy, frame)
+        if octets:
             framed.append((row, one))
-    return _join_texts(likelihoods, framed, policy, prefix, frame)
+            if measured is not None:
+                measured.add_text(row, text, target, one, octets, encoder)
+    batch = _join_texts(likelihoods, framed, policy, prefix, frame)
+    if measured is not None:
+        measured.make_room(len(batch.ids), len(batch.lengths))
+        batch.measures = measured
+    return batch
 
 
 def _join_texts(
@@ -285,6 +303,14 @@ def record_nats(prepared: PreparedBatch, pack: ScoringPack, nats_N: Float32Array
     prepared.nats[pack.windows] = np.add.reduceat(exact, pack.offsets)
     prepared.firsts[pack.windows] = exact[pack.offsets]
     prepared.peaks[pack.windows] = np.maximum.reduceat(exact, pack.offsets)
+    if prepared.measures is not None:
+        prepared.measures.record(pack.windows, pack.counts, pack.at_N, exact, prepared.shares)
+
+
+def record_likely(prepared: PreparedBatch, pack: ScoringPack, likely_NK: Float32Array, vocabulary: int) -> None:
+    """Sum what calibration needs of a pack's tokens, N×K, into ``prepared``; ``vocabulary`` tokens have a logit."""
+    assert prepared.measures is not None
+    prepared.measures.record_likely(pack.windows, pack.counts, likely_NK, vocabulary)
 
 
 def finish_batch(prepared: PreparedBatch) -> Likelihoods:
@@ -303,4 +329,6 @@ def finish_batch(prepared: PreparedBatch) -> Likelihoods:
         likelihoods.first_nats[rows] = np.where(prepared.heads[begins] == 1, prepared.firsts[begins], np.nan)
         for row in rows[~np.isfinite(likelihoods.nats[rows])].tolist():
             likelihoods.refuse(row, "not_finite", "the model gave NaN or infinity for one of its tokens")
+        if prepared.measures is not None and prepared.texts is not None:
+            prepared.measures.write_sums(likelihoods, rows, begins, prepared.texts)
     return likelihoods

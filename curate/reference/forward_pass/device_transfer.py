@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from curate.reference.forward_pass.batches import ScoringPack
-from curate.runtime.arrays import Float32Array, Int64Array
+from curate.runtime.arrays import Array, Float32Array
 
-Landed = tuple[Float32Array, Int64Array | None]
-"""Nats N and, where they were computed, ranks N."""
+Landed = tuple[Float32Array, Array | None]
+"""Nats N and, where it was computed, something further of each scored token, N or N×K."""
 Kind = TypeVar("Kind", covariant=True)
 
 
@@ -78,7 +78,7 @@ class TransferSlot:
         self.landed = cuda.Event(blocking=True)  # the host sleeps while it waits, and does not spin
         self.device, self._pinned = device, pinned
         self.staged = self.on_device = torch.empty(0, dtype=torch.int32)
-        self.nats, self.ranks = torch.empty(0), torch.empty(0, dtype=torch.int64)
+        self.nats, self.further = torch.empty(0), torch.empty(0)
         self.in_use: Any = None  # tensors that the device still works with; released when the result has landed
 
     def make_room(self, numbers: int, scored: int) -> bool:
@@ -89,8 +89,13 @@ class TransferSlot:
             self.on_device = torch.empty(numbers, dtype=torch.int32, device=self.device)
         if len(self.nats) < scored:
             self.nats = torch.empty(scored, dtype=torch.float32, pin_memory=self._pinned)
-            self.ranks = torch.empty(scored, dtype=torch.int64, pin_memory=self._pinned)
         return grows
+
+    def make_room_further(self, further_M: torch.Tensor, scored: int) -> None:
+        """Grow to ``scored`` results back of what is computed beside the nats."""
+        kept, shape = self.further, further_M.shape[1:]
+        if len(kept) < scored or kept.shape[1:] != shape or kept.dtype != further_M.dtype:
+            self.further = torch.empty((scored, *shape), dtype=further_M.dtype, pin_memory=self._pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +104,16 @@ class DeviceResult:
 
     slot: TransferSlot
     tokens: int
-    ranked: bool
+    has_further: bool
 
     def land(self) -> Landed:
-        """Wait for the nats and ranks, return copies of them, and free the slot."""
+        """Wait for the nats and what is beside them, return copies, and free the slot."""
         slot = self.slot
         slot.landed.synchronize()
         nats = slot.nats[: self.tokens].numpy().copy()
-        ranks = slot.ranks[: self.tokens].numpy().copy() if self.ranked else None
+        further = slot.further[: self.tokens].numpy().copy() if self.has_further else None
         slot.in_use, slot.free = None, True
-        return nats, ranks
+        return nats, further
 
 
 class DeviceTransfer:
@@ -128,25 +133,27 @@ class DeviceTransfer:
     ) -> DeviceResult:
         """Start a pack: queue the copy to the device, ``compute``, and the copy of its result back.
 
-        ``compute`` returns nats M and ranks M or None. The rows of the head are filled up to a multiple of ``rows``.
-        Raises RuntimeError where all slots are in flight.
+        ``compute`` returns nats M and something further of each, M or M×K, or None. The rows of the head are filled
+        up to a multiple of ``rows``. Raises RuntimeError where all slots are in flight.
         """
         slot = next((slot for slot in self.slots if slot.free), None)
         if slot is None:
             raise RuntimeError(f"all {len(self.slots)} slots are in flight; land one first")
         arrays = self._copy_there(slot, pack, rows, edges)
-        nats_M, ranks_M = compute(arrays)
+        nats_M, further_M = compute(arrays)
+        if further_M is not None:
+            slot.make_room_further(further_M, pack.tokens)
         main = self._cuda.current_stream(self.device)
         slot.computed.record(main)
-        slot.in_use = (arrays, nats_M, ranks_M)
+        slot.in_use = (arrays, nats_M, further_M)
         with self._cuda.stream(self._back):
             self._back.wait_event(slot.computed)
             slot.nats[: pack.tokens].copy_(nats_M[: pack.tokens], non_blocking=True)
-            if ranks_M is not None:
-                slot.ranks[: pack.tokens].copy_(ranks_M[: pack.tokens], non_blocking=True)
+            if further_M is not None:
+                slot.further[: pack.tokens].copy_(further_M[: pack.tokens], non_blocking=True)
             slot.landed.record(self._back)
         slot.free = False
-        return DeviceResult(slot, pack.tokens, ranks_M is not None)
+        return DeviceResult(slot, pack.tokens, further_M is not None)
 
     def _copy_there(self, slot: TransferSlot, pack: ScoringPack, rows: int, edges: bool) -> DevicePack:
         """Copy ids, positions, rows, targets and edges as one block of 32-bit numbers."""

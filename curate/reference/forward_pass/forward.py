@@ -8,21 +8,32 @@ Shapes: B rows, L positions, N scored tokens, M rows of the head (the scored tok
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from curate.reference.forward_pass import device_transfer, packed_attention
 from curate.reference.forward_pass.batches import Layout, ScoringPack
-from curate.reference.forward_pass.device_transfer import DevicePack, DeviceTransfer, HostResult, PendingResult
+from curate.reference.forward_pass.device_transfer import (
+    DevicePack,
+    DeviceTransfer,
+    HostResult,
+    Landed,
+    PendingResult,
+)
 from curate.reference.forward_pass.lm_head import Head, full_nats
 from curate.reference.forward_pass.precision import matmul_precision
+from curate.reference.measures import calibration
 from curate.runtime.arrays import Float32Array, Int64Array
 from curate.runtime.work import profiler
 
 Ranked = tuple[Float32Array, Int64Array]
 """Nats and ranks of the scored tokens of a pack, N each."""
+Likely = tuple[Float32Array, Float32Array]
+"""Nats of the scored tokens of a pack, N, and what calibration needs of each, N×K (``likely_tokens``)."""
+Further = Literal["ranks", "likely"]
+"""What is computed beside the nats."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
 
 
@@ -53,6 +64,8 @@ class CausalModel:
     """Whether its layers are compiled, for packs of the largest size."""
     transfer: DeviceTransfer | None = None
     """The copies to the device and back; None: a pack is done when ``start`` returns."""
+    num_logits: int = 0
+    """Tokens that have a logit at each position; known after the first pack."""
 
     @property
     def vocab_size(self) -> int:
@@ -63,35 +76,44 @@ class CausalModel:
         """Start a pack. The result lands -ln p of each scored token, N, in nats."""
         if self.transfer is None:
             return HostResult(self.nats(pack))
-        return _Nats(self._send(pack, False))
+        return _Nats(self._send(pack, None))
 
     def start_ranks(self, pack: ScoringPack) -> PendingResult[Ranked]:
         """Start a pack. The result lands nats, N, and ranks, N, as ``nats_and_ranks`` returns them."""
-        return HostResult(self.nats_and_ranks(pack)) if self.transfer is None else self._send(pack, True)
+        return HostResult(self.nats_and_ranks(pack)) if self.transfer is None else self._send(pack, "ranks")
+
+    def start_likely(self, pack: ScoringPack) -> PendingResult[Likely]:
+        """Start a pack. The result lands nats, N, and what calibration needs, N×K."""
+        return HostResult(self._read(pack, "likely")) if self.transfer is None else self._send(pack, "likely")
 
     def nats(self, pack: ScoringPack) -> Float32Array:
         """Return -ln p of each scored token of a pack, N, in nats; wait for it."""
-        return self._read(pack, False)[0]
+        return self._read(pack, None)[0]
 
     def nats_and_ranks(self, pack: ScoringPack) -> Ranked:
         """Return the nats of each scored token, N, and its rank in the vocabulary, N; the likeliest has rank 1."""
-        nats_N, ranks_N = self._read(pack, True)
+        nats_N, ranks_N = self._read(pack, "ranks")
         return nats_N, np.asarray(ranks_N)
 
-    def _read(self, pack: ScoringPack, ranked: bool) -> tuple[Float32Array, Int64Array | None]:
-        nats_N, ranks_N = self._compute(device_transfer.copy_pack(pack, self.device, self.varlen), pack, ranked)
-        return np.asarray(nats_N.cpu().numpy()), None if ranks_N is None else np.asarray(ranks_N.cpu().numpy())
+    def _read(self, pack: ScoringPack, further: Further | None) -> Landed:
+        nats_N, further_N = self._compute(device_transfer.copy_pack(pack, self.device, self.varlen), pack, further)
+        return np.asarray(nats_N.cpu().numpy()), None if further_N is None else np.asarray(further_N.cpu().numpy())
 
-    def _send(self, pack: ScoringPack, ranked: bool) -> Any:
+    def _send(self, pack: ScoringPack, further: Further | None) -> Any:
         assert self.transfer is not None
         full = self.compiled and pack.num_positions == self.sizes[0]
-        in_chunks = self.head is not None and (ranked or self.head.fused is None)
+        in_chunks = self.head is not None and (further is not None or self.head.fused is None)
         rows = self.head.rows if self.head is not None and in_chunks and full else 1
-        return self.transfer.send(pack, lambda arrays: self._compute(arrays, pack, ranked), rows, self.varlen)
+        return self.transfer.send(pack, lambda arrays: self._compute(arrays, pack, further), rows, self.varlen)
 
-    def _compute(self, arrays: DevicePack, pack: ScoringPack, ranked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Run forward pass and head.  → nats M and ranks M, on the device"""
-        ranks_M = torch.zeros(len(arrays.targets_M), dtype=torch.int64, device=self.device) if ranked else None
+    def _compute(
+        self, arrays: DevicePack, pack: ScoringPack, further: Further | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Run forward pass and head.  → nats M, and ranks M or what calibration needs M×K, on the device"""
+        count = len(arrays.targets_M)
+        ranks_M = torch.zeros(count, dtype=torch.int64, device=self.device) if further == "ranks" else None
+        likely_MK = torch.zeros(count, calibration.WIDTH, device=self.device) if further == "likely" else None
+        further_M = ranks_M if likely_MK is None else likely_MK
         options: dict[str, Any] = {"use_cache": False}
         if pack.seen_BL is not None:  # padded as other tools do it: the model numbers the positions itself
             options["attention_mask"] = torch.from_numpy(pack.seen_BL).to(self.device)
@@ -113,13 +135,15 @@ class CausalModel:
             if self.head is None:
                 with profiler.span("forward", self.device):
                     logits = self.model(input_ids=arrays.ids_BL, **options).logits
+                self.num_logits = logits.shape[-1]
                 with profiler.span("head", self.device):
-                    return full_nats(logits, arrays.rows_M, arrays.targets_M, ranks_M), ranks_M
+                    return full_nats(logits, arrays.rows_M, arrays.targets_M, ranks_M, likely_MK), further_M
             with profiler.span("forward", self.device):
                 hidden = self.model.base_model(input_ids=arrays.ids_BL, **options)[0]
             with profiler.span("head", self.device):
                 hidden_MD = hidden.reshape(-1, hidden.shape[-1])[arrays.rows_M]
-                return self.head.nats(hidden_MD, arrays.targets_M, ranks_M), ranks_M
+                self.num_logits = self.head.weight_VD.shape[0]
+                return self.head.nats(hidden_MD, arrays.targets_M, ranks_M, likely_MK), further_M
 
     def _stance(self, pack: ScoringPack) -> AbstractContextManager[Any]:
         """Return a context: compiled code is for one size, and a rare pack of another size runs uncompiled."""
@@ -131,7 +155,7 @@ class CausalModel:
 
 @dataclass(frozen=True, slots=True)
 class _Nats:
-    """A pending pair of nats and ranks, of which only the nats are of interest."""
+    """A pending pair, of which only the nats are of interest."""
 
     pair: Any
 

@@ -68,8 +68,11 @@ def record_counts(
     encoder: TextEncoder,
     policy: WindowPolicy,
     frame: TextFrame,
-) -> bool:
-    """Write tokens, bytes and windows of a passage into its row; return False, and refuse it, where nothing counts."""
+) -> list[tuple[int, int]]:
+    """Write tokens, bytes and windows of a passage into its row, and return the ranges of bytes that are scored.
+
+    They are those that the ranges of ``FramedText.list_scored`` spell. Where nothing counts, refuse it and return none.
+    """
     windows, ranges = framed.windows, framed.list_scored()
     scored = int((windows[:, 1] - windows[:, 2]).sum())
     tokens = scored if frame.counts_added else sum(last - first for first, last in ranges)
@@ -77,15 +80,16 @@ def record_counts(
     if not ranges or counted < 1:
         why = "its only token has nothing before it to be predicted from" if len(target) else "it gives no token"
         likelihoods.refuse(row, "unscorable", why)
-        return False
-    num_bytes = _count_scored_bytes(text, target, ranges, encoder)
+        return []
+    octets = _find_scored_bytes(text, target, ranges, encoder)
+    num_bytes = sum(last - first for first, last in octets)
     if num_bytes < 1:
         likelihoods.refuse(row, "unscorable", "its scored tokens spell no byte of it")
-        return False
+        return []
     likelihoods.tokens[row], likelihoods.windows[row] = counted, len(windows)
     likelihoods.truncated[row] = framed.end - framed.begin < len(target)
     likelihoods.scored_bytes[row] = num_bytes if counted == tokens else max(1, round(num_bytes * counted / tokens))
-    return True
+    return octets
 
 
 def _count_rereading(windows: Int64Array, policy: WindowPolicy) -> int:
@@ -104,9 +108,11 @@ def share_windows(windows: Int64Array, policy: WindowPolicy) -> Float64Array:
     return np.where(rereads, (counts - 1) / np.maximum(counts, 1), 1.0)
 
 
-def _count_scored_bytes(text: str, ids: Int32Array, ranges: Sequence[tuple[int, int]], encoder: TextEncoder) -> int:
-    """Return the bytes that the scored tokens spell, which are ``ranges`` of the tokens of a text."""
+def _find_scored_bytes(
+    text: str, ids: Int32Array, ranges: Sequence[tuple[int, int]], encoder: TextEncoder
+) -> list[tuple[int, int]]:
+    """Return the ranges of bytes that the scored tokens spell, which are ``ranges`` of the tokens of a text."""
     bounds = sorted({bound for one in ranges for bound in one} - {0, len(ids)})
     known = dict(zip(bounds, encoder.count_start_bytes(text, ids, bounds), strict=True)) if bounds else {}
     known |= {0: 0, len(ids): len(text.encode())}
-    return sum(known[last] - known[first] for first, last in ranges)
+    return [(known[first], known[last]) for first, last in ranges]

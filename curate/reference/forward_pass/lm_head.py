@@ -18,6 +18,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from curate.reference.forward_pass.likely_tokens import find_likely
+
 CPU_CHUNK_BYTES = 25_200_000  # of products; 256 rows of a 49 k vocabulary in bf16, 128 in float32
 CPU_LOSS_BYTES = 1_600_000  # of float32 logits whose losses are computed at a time: 8 rows, which stay in the cache
 CUDA_CHUNK_BYTES = 500_000_000
@@ -55,10 +57,18 @@ class Head:
     """Whether this device has written a half-precision product in float32 before."""
 
     def nats(
-        self, hidden_ND: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
+        self,
+        hidden_ND: torch.Tensor,
+        targets_N: torch.Tensor,
+        ranks_N: torch.Tensor | None = None,
+        likely_NK: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return -ln p(target) of each row, N in float32; ``ranks_N`` (int64), if given, takes the targets' ranks."""
-        if self.fused is not None and ranks_N is None:
+        """Return -ln p(target) of each row, N in float32.
+
+        ``ranks_N`` (int64), if given, takes the targets' ranks, and ``likely_NK`` (float32, zeros) what
+        ``likely_tokens.find_likely`` writes; either needs logits, so that no fused kernel is used.
+        """
+        if self.fused is not None and ranks_N is None and likely_NK is None:
             return self.fused(hidden_ND, self.weight_VD, targets_N)
         out_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
         for at in range(0, len(targets_N), self.rows):
@@ -70,6 +80,8 @@ class Head:
                 out_N[cut] = self._losses(logits_CV, targets_N[cut])
                 if ranks_N is not None:
                     ranks_N[cut] = rank_targets(logits_CV, targets_N[cut])
+                if likely_NK is not None:
+                    find_likely(logits_CV, out_N[cut], targets_N[cut], likely_NK[cut])
         return out_N
 
     def _count_together(self, product_CV: torch.Tensor) -> int:
@@ -205,17 +217,24 @@ def chunk_rows(vocabulary: int, on_cpu: bool, size: int = 4) -> int:
 
 
 def full_nats(
-    logits_BTV: torch.Tensor, rows_N: torch.Tensor, targets_N: torch.Tensor, ranks_N: torch.Tensor | None = None
+    logits_BTV: torch.Tensor,
+    rows_N: torch.Tensor,
+    targets_N: torch.Tensor,
+    ranks_N: torch.Tensor | None = None,
+    likely_NK: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return -ln p(target) of each row, N in float32, from the logits of all positions.
 
     For models whose head we do not know. ``rows_N`` index the flattened positions B·T. ``ranks_N`` (int64), if given,
-    takes the targets' ranks.
+    takes the targets' ranks, ``likely_NK`` what ``find_likely`` writes.
     """
     logits_NV = logits_BTV.reshape(-1, logits_BTV.shape[-1])[rows_N].float()
     if ranks_N is not None:
         ranks_N.copy_(rank_targets(logits_NV, targets_N))
-    return F.cross_entropy(logits_NV, targets_N, reduction="none")
+    losses_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
+    if likely_NK is not None:
+        find_likely(logits_NV, losses_N, targets_N, likely_NK)
+    return losses_N
 
 
 def rank_targets(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:

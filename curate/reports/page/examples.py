@@ -11,7 +11,7 @@ from curate.reports import document
 from curate.reports.page.sources import ReportSources, ScoreBlocks
 from curate.rundir import parquet
 from curate.rundir.document_blocks import DocumentBlock
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import list_numbers
 from curate.runtime.published import hide_in_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ MOST_TOKENS = 50_000  # of a document that is read again
 TOP = 5  # most surprising pieces that are named
 SAME_NATS = 0.02  # nats a token by which a second reading may lie off, in another pack or on another device
 COLUMNS = (
-    "file", "row", "id", "hash", "tokens", "scored_tokens", "bytes", "perplexity", "bits_per_byte", "nats", *SIGNALS,
+    "file", "row", "id", "hash", "tokens", "scored_tokens", "bytes", "perplexity", "bits_per_byte", "nats",
+    *list_numbers(),
 )  # fmt: skip
 
 

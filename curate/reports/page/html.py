@@ -13,7 +13,7 @@ from curate.reports.page.collect import RunReport
 from curate.reports.page.json import make_digest
 from curate.reports.page.numbers import SHARES, DomainSum
 from curate.rundir.run import publish_model
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import list_numbers
 from curate.rundir.verdicts.reasons import (
     CONTAMINATED,
     DUPLICATES,
@@ -96,7 +96,7 @@ def list_values(report: RunReport) -> dict[str, Any]:
     densities = [(one, charts.draw_cells(one, lines)) for one in numbers.densities]
     return {
         "found": report,
-        "signals": SIGNALS,
+        "signals": list_numbers(),
         "shown": report.sources.funnel,
         "run_name": hide_folder(str(report.sources.run.path)),
         "model": publish_model(report.sources.score),

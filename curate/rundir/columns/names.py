@@ -22,7 +22,7 @@ from curate.corpus.values.arrow_types import is_string
 from curate.corpus.values.arrow_values import is_json
 from curate.errors import UsageError
 from curate.rundir import schemas
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import find_signal
 
 PREFIX = "doc."
 """Before the name of a column of the documents, where the bare name is another's."""
@@ -41,7 +41,7 @@ show an object without this field; something that is no object, such as a list; 
 
 def is_score_name(name: str) -> bool:
     """Return whether a name is that of a column of the scores, measured or not."""
-    return name in schemas.SCORES.names or name in SIGNALS
+    return name in schemas.SCORES.names or find_signal(name) is not None
 
 
 def qualify_name(name: str) -> str:

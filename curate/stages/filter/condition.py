@@ -18,13 +18,13 @@ from curate.errors import UsageError
 from curate.rundir import schemas, sql
 from curate.rundir.columns.names import PREFIX, explain_absence, find_column, is_searchable
 from curate.rundir.scores_view import REJECTION_COLUMNS
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import SIGNALS, list_columns
 from curate.stages.filter.mentions import ColumnMention, list_mentions
 from curate.stages.filter.steadiness import WORDS, has_subquery
 
-TAKEN = {"part", "place", "rejection", *schemas.SCORES.names, *SIGNALS, *REJECTION_COLUMNS}
+TAKEN = {"part", "place", "rejection", *schemas.SCORES.names, *list_columns(SIGNALS), *REJECTION_COLUMNS}
 """Names that columns of the documents cannot have in the views."""
-OURS = {*schemas.SCORES.names, *SIGNALS, *REJECTION_COLUMNS}
+OURS = {*schemas.SCORES.names, *list_columns(SIGNALS), *REJECTION_COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,12 @@ from curate.errors import UsageError
 from curate.rundir.columns import kinds
 from curate.rundir.columns.names import PREFIX, is_score_name, join_names, read_name, split_group_columns
 from curate.rundir.schemas import ALIASES
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import SIGNALS, find_signal, is_sum
 from curate.runtime.arrays import Float64Array
 from curate.runtime.numbers import parse_tokens, spell_tokens
 from curate.stages.filter.where import check_expression
 
-SINGLE = tuple(name for name, signal in SIGNALS.items() if signal.dtype == "float32")
+SINGLE = tuple(name for name, signal in SIGNALS.items() if signal.columns.get(name) == "float32")
 """Columns of single precision, whose bounds are compared in it, so that a bound of 0.7 includes its 0.7."""
 BoundValues = float | tuple[float, ...] | list[float] | None
 """The value of a bound, several to try, or None for no bound."""
@@ -382,10 +382,11 @@ def _check_column(
     numbers = [name for name, kind in types.items() if kinds.is_measure(kind)]
     if column in numbers or kinds.is_measure(carried.get(column, pa.null())):
         return
-    if column in SIGNALS:
-        raise UsageError(f"{option}: the scores have no {column}", f"score again with --signals {column}, or all")
+    if column not in types and (signal := find_signal(column)) is not None:
+        raise UsageError(f"{option}: the scores have no {column}", f"score again with --signals {signal.name}, or all")
+    shown = [name for name in numbers if not is_sum(name)]
     if is_score_name(column):
-        hint = f"{option} {PREFIX}{column} is that of the documents; there are: {', '.join(numbers)}"
+        hint = f"{option} {PREFIX}{column} is that of the documents; there are: {', '.join(shown)}"
         raise UsageError(f"{option}: the column {column} of the scores holds no numbers", hint)
     if column in carried:
         held = kinds.describe_kind(carried[column])
@@ -395,5 +396,5 @@ def _check_column(
     close = difflib.get_close_matches(column, [*numbers, *ALIASES, *of_documents], 1)
     meant = f"did you mean {close[0]}? " if close else ""
     raise UsageError(
-        f"{option}: the scores have no column of numbers {column!r}", f"{meant}there are: {', '.join(numbers)}"
+        f"{option}: the scores have no column of numbers {column!r}", f"{meant}there are: {', '.join(shown)}"
     )

@@ -22,7 +22,7 @@ from curate.rundir.document_blocks import BlockReader
 from curate.rundir.guards import manifests
 from curate.rundir.guards.claims import open_claimed
 from curate.rundir.run import Run, compute_fingerprint
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import find_signal
 from curate.rundir.verdicts import overlaps, tally
 from curate.rundir.verdicts.rejections import Rejections, open_rejections
 from curate.rundir.verdicts.tally import Share
@@ -142,8 +142,8 @@ class FilterJob:
         measured = criteria.band.column if criteria.band else None
         if measured is not None and measured in schema.names:
             document_columns.tell_clash(self.run, measured)
-        elif measured in SIGNALS:
-            raise document_columns.explain_missing_signal(self.run, "--by", str(measured))
+        elif measured is not None and find_signal(measured) is not None:
+            raise document_columns.explain_missing_signal(self.run, "--by", measured)
         others = [name for name in criteria.columns() if not is_score_name(name)]
         unknown = [name for name in others if document_columns.find_carried(self.run, name) is None]
         if not unknown:

@@ -21,6 +21,7 @@ from curate.errors import TableError
 from curate.rundir import document_columns, parquet
 from curate.rundir.run import Run, note_changed_file
 from curate.rundir.schemas import scores_schema
+from curate.rundir.signals import SIGNALS, list_columns
 from curate.runtime import console
 from curate.runtime.work import threads
 from curate.stages.score.moves import is_carried_for
@@ -119,22 +120,24 @@ def _renew_part(
 ) -> Mapping[str, Any]:
     """Write the columns that a part lacks, and return its metadata."""
     missing = [name for name in signals if name not in note["signals"]]
+    added = list_columns(missing)
     measured = measure_texts(documents, missing, threads.count_cores())
     table = parquet.read_table(path)
     _check_same(run, documents, table, measured["hash"])
     document_columns.write_carried(run, carried, documents, path.name, name_origins(note))
     if not lacks_columns(note, corpus.id_field, signals):
         return note
-    schema = scores_schema([*note["signals"], *missing])
+    present = [name for name in SIGNALS if name in note["signals"] or name in missing]
+    schema = scores_schema(present)
     columns = [
         pa.array(measured[column.name], column.type, from_pandas=True)
-        if column.name in missing
+        if column.name in added
         else pa.array(documents.ids, column.type)
         if column.name == "id"
         else table.column(column.name)
         for column in schema
     ]
-    note = {**note, "id_field": corpus.id_field, "signals": schema.names[len(scores_schema([])) :]}
+    note = {**note, "id_field": corpus.id_field, "signals": present}
     parquet.write_part(path, pa.table(columns, schema=schema), note)
     return note
 

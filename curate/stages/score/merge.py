@@ -20,7 +20,7 @@ from curate.rundir import document_columns, parquet
 from curate.rundir.guards import ownership
 from curate.rundir.guards.claims import open_claimed, read_claimed
 from curate.rundir.run import Run, list_differences, open_run, spell_score_command
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import SIGNALS, list_measures
 from curate.runtime import console
 from curate.runtime.disk.files import replace_atomically
 from curate.runtime.numbers import count_noun
@@ -220,7 +220,7 @@ def begin_merged(
 ) -> ResumableScores:
     """Record that a run is being merged, and return its scores. Raises TableError where it holds others."""
     first = merged[0].record
-    signals = {name for each in merged for name in each.record["made_from"]["parameters"]["signals"]}
+    signals = join_signals([each.record["made_from"]["parameters"]["signals"] for each in merged])
     columns = [set(document_columns.list_carried(each.run)) for each in merged]
     carried = [name for name in document_columns.list_carried(merged[0].run) if name in set.intersection(*columns)]
     sizes = {each.record["corpus"]["slice_bytes"] for each in merged}
@@ -228,7 +228,7 @@ def begin_merged(
         run,
         corpus,
         first["request"],
-        [name for name in SIGNALS if name in signals],
+        signals,
         tuple(carried),
         [list(origin) for origin in origins],
         first,
@@ -245,6 +245,15 @@ def begin_merged(
         )
     run.save("score", {"complete": False, **record})
     return scores
+
+
+def join_signals(signals: Sequence[Sequence[str]]) -> list[str]:
+    """Return the signals that any of some runs has, but for those that only a model can add: all must have these."""
+    some, every = set().union(*signals), set.intersection(*map(set, signals))
+    left_out = [name for name in list_measures(some) if name not in every]
+    if left_out:
+        console.warn(f"{' and '.join(left_out)}: not all of the runs have them, and only the model can add them")
+    return [name for name in SIGNALS if name in some and name not in left_out]
 
 
 def list_machines(merged: Sequence[MergedRun]) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ from curate.rundir.run import (
     list_reread,
     spell_score_command,
 )
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import SIGNALS, list_measures
 from curate.runtime import console
 from curate.runtime.disk.writers import sweep_leftovers
 from curate.runtime.text import command
@@ -124,6 +124,8 @@ class ResumableScores:
     """Files that changed while they were read, with the bytes of each whose parts can be kept."""
     begun: dict[str, FileState | None] = field(default_factory=dict)
     """The states of the files before they were read; of a reading that was killed, when that began."""
+    optional_signals: bool = False
+    """Whether signals that only reading again would add are left out."""
     fingerprinted: tuple[Corpus, str] | None = None
     """The corpus whose fingerprint was computed last, and that: it reads both ends of every file."""
 
@@ -317,7 +319,9 @@ class ResumableScores:
 
     def list_columns(self, identity: Mapping[str, Any]) -> list[str]:
         """Return the signals that every part has."""
-        return [name for name in SIGNALS if name in self.signals or (name == OF_MODEL and identity["model"] != "none")]
+        return [
+            name for name in SIGNALS if name in self.signals or (name == OF_MODEL and identity["model"] != NO_MODEL)
+        ]
 
 
 def resume_scores(
@@ -330,11 +334,13 @@ def resume_scores(
     restart: bool = False,
     allow_mixed: bool = False,
     task: ArrayTask | None = None,
+    optional_signals: bool = False,
 ) -> ResumableScores:
     """Return what a run has of the scores of a corpus, with its parts in the order of the corpus and their columns.
 
     With ``restart`` it has nothing. With ``task`` other processes may be scoring other shares of it, and nothing is put
-    in order. Raises TableError where the scores were made by another model, or otherwise, or are of another corpus.
+    in order. With ``optional_signals`` those are left out that only reading again would add. Raises TableError where
+    the scores were made by another model, or otherwise, or are of another corpus, or lack such signals.
     """
     begun = read_states(corpus)
     origins = [identify_source(source) for source in corpus.sources]
@@ -348,13 +354,21 @@ def resume_scores(
     )  # fmt: skip
     if record is None and not restart and has_parts:
         raise TableError(f"{run.scores} holds scores but run.json does not know them", "start over with --restart")
+    scores.optional_signals = optional_signals
     if task is not None and record is not None:
         take_up(scores, record)
         return scores
-    if record is None or scores.is_of_earlier_version:
+    if record is None:
+        return scores
+    if scores.is_of_earlier_version:
+        if has_parts:
+            leave_out_unread(scores, record)
         return scores
     check_request(run, record, request)
     check_reading(run, record, corpus)
+    if has_parts or parquet.list_parts(run.aside):
+        leave_out_unread(scores, record)
+        signals = scores.signals
     known = record["made_from"]["parameters"]["signals"]
     further = [name for name in (run.stage("carried") or {}).get("columns", {}) if name not in carried]
     scores.corpus = replace(corpus, slice_bytes=record["corpus"]["slice_bytes"], edits=list_edits(record))
@@ -370,6 +384,25 @@ def resume_scores(
     scores.uneven = scores.uneven or (slice_bytes not in (None, scores.corpus.slice_bytes) and not scores.is_scored)
     add_lacking_columns(scores)
     return scores
+
+
+def leave_out_unread(scores: ResumableScores, record: Mapping[str, Any]) -> None:
+    """Take the signals from those that are asked for which the scores of a record lack and only reading can add.
+
+    Raises TableError where they are not optional.
+    """
+    known = record["made_from"]["parameters"]["signals"]
+    lacking = [name for name in list_measures(scores.signals) if name not in known]
+    if not lacking or record["made_from"]["model"]["model"] == NO_MODEL:
+        return
+    named = " and ".join(lacking)
+    if not scores.optional_signals:
+        again = spell_score_command(scores.run, record, record["corpus"]["paths"])
+        message = f"--signals: the scores in {scores.run.path} have no {named}, which only the model can add"
+        way = f"{again} --signals {','.join(scores.signals)} --restart scores everything again; or name another --run"
+        raise TableError(message, way)
+    console.say("signals", f"without {named}: only --restart, which scores everything again, adds them to these scores")
+    scores.signals = [name for name in scores.signals if name not in lacking]
 
 
 def take_up(scores: ResumableScores, record: Mapping[str, Any]) -> None:
@@ -388,6 +421,7 @@ def take_up(scores: ResumableScores, record: Mapping[str, Any]) -> None:
         message = f"--slice-bytes {scores.slice_bytes}: scoring began in slices of {slice_bytes}"
         raise TableError(message, f"the same command with --slice-bytes {slice_bytes}")
     known = record["made_from"]["parameters"]["signals"]
+    leave_out_unread(scores, record)
     scores.record, scores.mixed = dict(record), list(record.get("mixed", []))
     scores.corpus = replace(scores.corpus, slice_bytes=slice_bytes, edits=list_edits(record))
     scores.signals = [name for name in SIGNALS if name in scores.signals or name in known]
@@ -528,8 +562,10 @@ def add_lacking_columns(scores: ResumableScores) -> None:
     assert scores.record is not None
     run, identity = scores.run, scores.record["made_from"]["model"]
     wanted = scores.list_columns(identity)
-    if identity["model"] != "none" and any(OF_MODEL not in note["signals"] for note in scores.notes.values()):
-        wanted = [name for name in wanted if name != OF_MODEL]
+    if identity["model"] != NO_MODEL:
+        of_model = {OF_MODEL, *list_measures(wanted)}
+        absent = {name for note in scores.notes.values() for name in of_model.difference(note["signals"])}
+        wanted = [name for name in wanted if name not in absent]
     corpus, notes = scores.corpus, scores.notes
     lacking = columns.list_lacking(run, notes, corpus.id_field, wanted, scores.carried)
     if not lacking:

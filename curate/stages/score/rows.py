@@ -11,7 +11,8 @@ import xxhash
 from curate.corpus import Documents
 from curate.reference.likelihood import Likelihoods, bits_per_byte, perplexity
 from curate.rundir.schemas import scores_schema
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import SIGNALS, list_columns
+from curate.runtime.arrays import BoolArray, Float64Array
 from curate.runtime.work import threads
 
 
@@ -28,12 +29,13 @@ def measure_texts(documents: Documents, signals: Sequence[str], workers: int = 1
     share = max(1, -(-len(texts) // (4 * workers)))
     shares = [texts[first : first + share] for first in range(0, len(texts), share)]
     parts = list(threads.map_in_order(partial(_measure_some, signals=signals), shares, workers))
-    return {name: [value for part in parts for value in part[name]] for name in ("hash", "bytes", "chars", *signals)}
+    names = ("hash", "bytes", "chars", *list_columns(signals))
+    return {name: [value for part in parts for value in part[name]] for name in names}
 
 
 def _measure_some(texts: list[str | None], signals: Sequence[str]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {name: [] for name in ("hash", "bytes", "chars", *signals)}
-    functions = [(columns[name], SIGNALS[name].measure) for name in signals]
+    columns: dict[str, list[Any]] = {name: [] for name in ("hash", "bytes", "chars", *list_columns(signals))}
+    functions = [(columns[column], SIGNALS[name].measure) for name in signals for column in SIGNALS[name].columns]
     for text in texts:
         if text is None:
             for column in columns.values():
@@ -69,10 +71,13 @@ def assemble_part(
 
     def spread(values: Any, kind: pa.DataType) -> pa.Array:
         """Return values of the scored rows as a column of all rows, null elsewhere and where NaN."""
-        column = np.zeros(count, dtype=np.asarray(values).dtype)
+        column = np.zeros((count, *np.shape(values)[1:]), dtype=np.asarray(values).dtype)
         column[at] = values
-        empty = ~has | (np.isnan(column) if column.dtype.kind == "f" else False)
-        return pa.array(column, mask=empty).cast(kind)
+        measured = column if column.ndim == 1 else column[:, 0]
+        empty = ~has | (np.isnan(measured) if column.dtype.kind == "f" else False)
+        if column.ndim == 1:
+            return pa.array(column, mask=empty).cast(kind)
+        return make_lists(column, empty, kind)
 
     numbers = {
         "nats": likelihoods.nats,
@@ -85,6 +90,7 @@ def assemble_part(
         "perplexity": perplexity(likelihoods.nats, likelihoods.tokens),
         "bits_per_byte": bits_per_byte(likelihoods.nats, likelihoods.scored_bytes),
         "max_nats": likelihoods.max_nats,
+        **likelihoods.sums,
     }
     plain = {
         "file": pa.array(documents.files, pa.large_string()),
@@ -103,3 +109,11 @@ def assemble_part(
             is_array = isinstance(values, pa.Array)
             columns.append(values if is_array else pa.array(values, column.type, from_pandas=True))
     return pa.table(columns, schema=schema)
+
+
+def make_lists(values_NB: Float64Array, is_null_N: BoolArray, kind: pa.DataType) -> pa.Array:
+    """Return rows of numbers as a column of lists of a type, null where ``is_null_N``."""
+    items = pa.array(values_NB[~is_null_N].ravel()).cast(kind.value_type)
+    ends = np.cumsum(np.where(is_null_N, 0, values_NB.shape[1]))
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32), mask=np.append(is_null_N, False))
+    return pa.ListArray.from_arrays(offsets, items, type=kind)

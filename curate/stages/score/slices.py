@@ -12,6 +12,7 @@ from curate.errors import ModelError
 from curate.reference.likelihood import Passage
 from curate.rundir import document_columns, parquet
 from curate.rundir.columns.names import find_path
+from curate.rundir.signals import list_measures
 from curate.runtime import console
 from curate.runtime.work import profiler, threads
 from curate.stages.score import rows
@@ -90,7 +91,8 @@ class ScoreWork:
             octets = waiting[0].documents.read_bytes if waiting else 0
             advance(tokens=tokens, done_bytes=round(octets * share))
 
-        for likelihoods in self.reference.score(self._read_passages(slices, waiting), advance_pass):
+        measures = list_measures(self.signals)
+        for likelihoods in self.reference.score(self._read_passages(slices, waiting), advance_pass, measures):
             texts = waiting.popleft()
             check_any_finite(likelihoods, self.reference)
             is_read = bool(texts.scored) and bool(self.reference.parameters)

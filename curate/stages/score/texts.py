@@ -6,14 +6,16 @@ The numbers are those that the same text has as a document of a corpus.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from curate.errors import UsageError
 from curate.reference.checkpoints.no_model import NAME as NO_MODEL
 from curate.reference.likelihood import bits_per_byte, perplexity
 from curate.reference.protocol import ScoringConfig
-from curate.rundir.signals import SIGNALS
+from curate.rundir.signals import list_columns, list_measures, list_numbers
 from curate.runtime.options import option_of
 from curate.runtime.text import DEFAULT_RUN, align_right, fold_whitespace, shorten
 from curate.stages.score.slices import make_not_finite_error
@@ -70,6 +72,8 @@ class TextScore:
     """The most surprising pieces, the most first; empty where the tokenizer cannot tell where its tokens lie."""
     pieces: tuple["TokenSpan", ...]
     """The scored text in order, cut into the pieces that the model was asked about."""
+    sums: Mapping[str, Any] = field(default_factory=dict)
+    """The sums of the signals ``kinds`` and ``calibration``, by their columns in the scores."""
 
     def render_lines(self) -> list[str]:
         """Return the lines for the terminal."""
@@ -87,9 +91,27 @@ class TextScore:
         if self.signals:
             signals = ", ".join(f"{name} {value:.3g}" for name, value in self.signals.items())
             lines.append(f"{'signals':<16}{signals}")
+        lines += self._render_sums()
         for number, piece in enumerate(self.surprising):
             label = "surprising" if number == 0 else ""
             lines.append(f"{label:<16}{align_right(f'{piece.nats:.2f}', 6)} nats   ⟦{_fold(piece.text, PIECE)}⟧")
+        return lines
+
+    def _render_sums(self) -> list[str]:
+        """Return a line for the kinds of text that occur, and one for the guesses."""
+        lines = []
+        kinds = [
+            f"{name.removeprefix('kind_nats_').replace('_', ' ')} {nats:.3g} nats ({octets:,} bytes)"
+            for name, nats in self.sums.items()
+            if name.startswith("kind_nats_") and (octets := self.sums[name.replace("_nats_", "_bytes_")])
+        ]
+        if kinds:
+            lines.append(f"{'kinds':<16}{', '.join(kinds)}")
+        if "top1_hits" in self.sums:
+            positions = sum(self.sums["ece_top1_pairs"])
+            lines.append(
+                f"{'calibration':<16}the likeliest token came {self.sums['top1_hits']:,} times of {positions:,}"
+            )
         return lines
 
     def _mark_pieces(self) -> str:
@@ -173,7 +195,7 @@ def score_texts(reference: "CausalReference", texts: Sequence[str], signals: Seq
     """
     from curate.reference.token_surprisal import measure_passages
 
-    likelihoods, spans_of_texts = measure_passages(reference, texts)
+    likelihoods, spans_of_texts = measure_passages(reference, texts, list_measures(signals))
     broken = likelihoods.status.count("not_finite")
     if broken and "ok" not in likelihoods.status:
         raise make_not_finite_error(reference.identity, broken, "that it read")
@@ -190,7 +212,7 @@ def _make_score(
     nats, tokens = float(likelihoods.nats[row]), int(likelihoods.tokens[row])
     measured = {
         name: float(likelihoods.max_nats[row]) if signal.measure is None else signal.measure(text, octets)
-        for name, signal in SIGNALS.items()
+        for name, signal in list_numbers().items()
         if name in signals and (ok or signal.measure is not None)
     }
     first = float(likelihoods.first_nats[row])
@@ -209,4 +231,15 @@ def _make_score(
         signals={name: value for name, value in measured.items() if value == value},
         surprising=tuple(rank_spans(pieces, TOP)),
         pieces=tuple(pieces),
+        sums=_list_sums(likelihoods, row, signals) if ok else {},
     )
+
+
+def _list_sums(likelihoods: "Likelihoods", row: int, signals: Sequence[str]) -> dict[str, Any]:
+    """Return the sums of a text that were measured, by column, as the numbers that they are in the scores."""
+    sums: dict[str, Any] = {}
+    for name, dtype in list_columns(list_measures(signals)).items():
+        values = np.asarray(likelihoods.sums[name][row] if name in likelihoods.sums else np.nan)
+        if not np.isnan(values).any():
+            sums[name] = values.tolist() if dtype.startswith("float") else values.astype(np.int64).tolist()
+    return sums
