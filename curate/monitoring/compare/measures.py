@@ -31,14 +31,14 @@ def divide(nats: float, tokens: float, octets: float, metric: str) -> float:
 
 
 def show_level(value: float, metric: str) -> float:
-    """Return a measure as it is shown: perplexity itself, not its logarithm."""
+    """Return a measure as it is shown: perplexity itself, not its logarithm; NaN for NaN."""
     if metric == "perplexity":
-        return math.exp(value) if value < 700 else math.inf
+        return math.inf if value >= 700 else math.exp(value)
     return value
 
 
 def show_change(difference: float, metric: str) -> float:
     """Return a difference as it is shown: of perplexity as a share, of bits per byte as it is."""
     if metric == "perplexity":
-        return math.expm1(difference) if difference < 700 else math.inf
+        return math.inf if difference >= 700 else math.expm1(difference)
     return difference

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curate.monitoring.compare.calibration import Calibration
 from curate.monitoring.compare.cost import SideCost
-from curate.monitoring.compare.distributions import Distribution
+from curate.monitoring.compare.distributions import SideDistribution
 from curate.monitoring.compare.series import Series, SeriesRow
 from curate.monitoring.compare.verdicts import Metric
 from curate.runtime.arrays import Float64Array
@@ -59,7 +60,7 @@ class LineChart:
     """Lines beyond ``MOST_LINES``."""
 
 
-def draw_distributions(distributions: Sequence[Distribution]) -> LineChart | None:
+def draw_distributions(distributions: Sequence[SideDistribution]) -> LineChart | None:
     """Return the shares of documents by bins of the measure, a step line a side; None where no side has documents."""
     known = [one for one in distributions if one.documents and not math.isnan(one.quantiles[50])]
     if not known:
@@ -80,11 +81,11 @@ def draw_distributions(distributions: Sequence[Distribution]) -> LineChart | Non
         for number, (one, own) in enumerate(zip(drawn, shares, strict=True))
     ]
     across = Scale(float(2.0 ** edges[low]), float(2.0 ** edges[high]), True)
-    upright = [Tick(value / top, f"{100 * value:g}\u00a0%") for value in list_linear(0.0, top, 5) if value > 0]
+    upright = [Tick(value / top, f"{100 * value:g} %") for value in list_linear(0.0, top, 5) if value > 0]
     return LineChart(lines, across.list_ticks(6), upright, outside, left_out=len(known) - len(drawn))
 
 
-def choose_bins(octaves: float, distributions: Sequence[Distribution]) -> float:
+def choose_bins(octaves: float, distributions: Sequence[SideDistribution]) -> float:
     """Return how many bins an octave has: more for more documents (2 n^(1/3), Rice's rule), never finer than counts."""
     wanted = 2 * min(one.documents for one in distributions) ** (1 / 3)
     wanted = min(max(wanted, FEWEST_BINS), MOST_BINS)
@@ -94,7 +95,7 @@ def choose_bins(octaves: float, distributions: Sequence[Distribution]) -> float:
     return per_octave
 
 
-def _bin_shares(distribution: Distribution, edges: Float64Array) -> Float64Array:
+def _bin_shares(distribution: SideDistribution, edges: Float64Array) -> Float64Array:
     """Return the share of the documents between neighbouring edges (octaves), of quantiles where counts are unknown."""
     counts = distribution.counts
     if counts is None:
@@ -106,7 +107,7 @@ def _bin_shares(distribution: Distribution, edges: Float64Array) -> Float64Array
     return np.asarray(found / max(sum(counts), 1), np.float64)
 
 
-def _count_outside(distribution: Distribution, edges: Float64Array) -> int:
+def _count_outside(distribution: SideDistribution, edges: Float64Array) -> int:
     if distribution.counts is None:
         return 0
     total = sum(distribution.counts)
@@ -124,7 +125,7 @@ def step_line(heights: Float64Array) -> str:
     return f"{''.join(pieces)}H1000"
 
 
-def draw_quantiles(distributions: Sequence[Distribution]) -> LineChart | None:
+def draw_quantiles(distributions: Sequence[SideDistribution]) -> LineChart | None:
     """Return the quantiles of each side but the first against those of the first, at 1, 2 … 99 %, on two log axes.
 
     None where fewer than two sides have documents.
@@ -141,6 +142,17 @@ def draw_quantiles(distributions: Sequence[Distribution]) -> LineChart | None:
         lines.append(DrawnLine(one.label, number, "", list_dots(points)))
     ticks = scale.list_ticks(6)
     return LineChart(lines, ticks, ticks, diagonal="M0 1000L1000 0", left_out=len(known) - len(drawn))
+
+
+def draw_calibration(calibration: Calibration, labels: Sequence[str]) -> LineChart:
+    """Return how often the likeliest token came against its probability, a line a side, both from 0 to 1."""
+    lines = []
+    for number, label in enumerate(labels[:2]):
+        pairs = zip(calibration.confidence[number], calibration.accuracy[number], strict=True)
+        points = [(x, y) for x, y in pairs if not math.isnan(x)]
+        lines.append(DrawnLine(label, number, join_points(points), list_dots(points)))
+    ticks = [Tick(share / 4, f"{share / 4:g}") for share in range(5)]
+    return LineChart(lines, ticks, ticks[1:], diagonal="M0 1000L1000 0")
 
 
 def list_dots(points: Sequence[tuple[float, float]]) -> str:

@@ -1,11 +1,11 @@
-"""What a comparison says in its first lines: the answer in words, a mark that does not need colour, and what crossed."""
+"""The first lines of a page: the answer in words, with a mark that does not need colour, and what crossed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curate.monitoring.compare.page.whiskers import MarkKind, choose_kind
 from curate.monitoring.compare.screen import format_change, format_interval
-from curate.monitoring.compare.summary import Comparison
+from curate.monitoring.compare.summary import SideComparison
 from curate.monitoring.compare.verdicts import METRIC_NAMES
 
 NAMED = 12
@@ -45,7 +45,7 @@ class Headline:
     groups: Sequence[NamedGroups]
 
 
-def make_headline(comparison: Comparison) -> Headline:
+def make_headline(comparison: SideComparison) -> Headline:
     """Return the answer: the verdict under a tolerance, else how far the sides are apart."""
     leak = comparison.leak is not None and bool(comparison.leak.alarms)
     tolerance, verdict = comparison.tolerance, comparison.verdict
@@ -59,9 +59,11 @@ def make_headline(comparison: Comparison) -> Headline:
     return Headline(kind, title, f"exit code {comparison.exit_code}", list_verdicts(comparison))
 
 
-def list_verdicts(comparison: Comparison) -> list[NamedGroups]:
-    """Return the groups of each verdict, those that crossed first."""
+def list_verdicts(comparison: SideComparison) -> list[NamedGroups]:
+    """Return the groups of each verdict, those that crossed first; the sides where several have no groups."""
     rows = [(row.name, row.verdict) for pair in comparison.pairs for row in pair.rows]
+    if len(comparison.pairs) > 1 and not any(pair.groups for pair in comparison.pairs):
+        rows = [(pair.after, pair.all.verdict) for pair in comparison.pairs]
     if comparison.series is not None:
         rows += [(row.name, row.verdict) for row in comparison.series.rows]
     listed = []
@@ -73,7 +75,7 @@ def list_verdicts(comparison: Comparison) -> list[NamedGroups]:
     return listed
 
 
-def _describe_difference(comparison: Comparison) -> tuple[MarkKind, str]:
+def _describe_difference(comparison: SideComparison) -> tuple[MarkKind, str]:
     measure = METRIC_NAMES[comparison.metric]
     if comparison.series is not None:
         row = comparison.series.all

@@ -7,10 +7,12 @@ where a browser would hide or obey them. The same comparison gives the same byte
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from curate.monitoring.compare.page.charts import (
+    draw_calibration,
     draw_costs,
     draw_distributions,
     draw_quantiles,
@@ -27,7 +29,7 @@ from curate.monitoring.compare.screen import (
     format_needed,
     say_pairing,
 )
-from curate.monitoring.compare.summary import Comparison
+from curate.monitoring.compare.summary import SideComparison
 from curate.monitoring.compare.verdicts import METRIC_NAMES
 from curate.reports.page.html import SHADES, shade
 from curate.runtime.console import format_count
@@ -45,7 +47,7 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 """Those of the table of quantiles."""
 
 
-def write_page(path: Path, comparison: Comparison) -> int:
+def write_page(path: Path, comparison: SideComparison) -> int:
     """Write the page of a comparison, and return its size in bytes. Raises StorageError where the disk refuses."""
     text = draw_comparison(comparison).encode("utf-8", "backslashreplace")
     with files.replace_atomically(path) as temporary:
@@ -53,17 +55,18 @@ def write_page(path: Path, comparison: Comparison) -> int:
     return len(text)
 
 
-def draw_comparison(comparison: Comparison) -> str:
+def draw_comparison(comparison: SideComparison) -> str:
     """Return the page as text, also where numbers are missing or infinite."""
     templates = open_templates(Path(__file__).parent)
     templates.filters |= {"name": clip_name, "piece": clip_text, "message": hide_in_text, "shade": shade}
-    templates.filters |= {"count": format_count, "figure": label_figure, "needed": format_needed}
+    templates.filters |= {"count": format_count, "figure": label_figure, "needed": format_needed, "part": spell_part}
     return templates.get_template("compare.html.j2").render(list_values(comparison))
 
 
-def list_values(comparison: Comparison) -> dict[str, Any]:
+def list_values(comparison: SideComparison) -> dict[str, Any]:
     """Return the variables of the template."""
     metric, series = comparison.metric, comparison.series
+    labels = [side.label for side in comparison.sides]
     return {
         "found": comparison,
         "measure": METRIC_NAMES[metric],
@@ -82,9 +85,14 @@ def list_values(comparison: Comparison) -> dict[str, Any]:
         "is_known": math.isfinite,
         "shades": SHADES,
         "version": __version__,
-        "level": lambda value: format_level(value, metric),
-        "change": lambda value: keep_unit(format_change(value, metric)),
-        "interval": lambda low, high: keep_unit(format_interval(low, high, metric)),
+        "by_kind": plot_kinds(comparison),
+        "calibration": comparison.calibration and draw_calibration(comparison.calibration, labels),
+        "level": partial(format_level, metric=metric),
+        "change": partial(format_change, metric=metric),
+        "interval": partial(format_interval, metric=metric),
+        "bits_level": partial(format_level, metric="bits_per_byte"),
+        "bits_change": partial(format_change, metric="bits_per_byte"),
+        "bits_interval": partial(format_interval, metric="bits_per_byte"),
     }
 
 
@@ -102,7 +110,7 @@ class DifferenceTable:
     """All of them, with those that are not shown."""
 
 
-def list_tables(comparison: Comparison) -> list[DifferenceTable]:
+def list_tables(comparison: SideComparison) -> list[DifferenceTable]:
     """Return a table of each pair of sides; one of all pairs where documents are not grouped."""
     metric, tolerance, pairs = comparison.metric, comparison.tolerance, comparison.pairs
     if len(pairs) > 1 and not any(pair.groups for pair in pairs):
@@ -117,7 +125,13 @@ def list_tables(comparison: Comparison) -> list[DifferenceTable]:
     return tables
 
 
-def say_title(comparison: Comparison) -> str:
+def plot_kinds(comparison: SideComparison) -> DifferencePlot | None:
+    """Return the differences of kinds of text, in bits per byte; None where they were not compared."""
+    rows = [(one.kind.replace("_", " "), one.row) for one in comparison.kinds]
+    return plot_differences(rows, "bits_per_byte", None) if rows else None
+
+
+def say_title(comparison: SideComparison) -> str:
     """Return what was compared, in one line."""
     labels = [side.label for side in comparison.sides]
     if comparison.series is not None:
@@ -136,6 +150,6 @@ def clip_text(text: str) -> str:
     return shorten(fold_whitespace(text), TEXT)
 
 
-def keep_unit(text: str) -> str:
-    """Return a change whose sign of per cent stays on its line."""
-    return text.replace(" %", "\u00a0%")
+def spell_part(share: float) -> str:
+    """Return a part of a difference in whole per cent, with the sign of what lowers it; a dash for no difference."""
+    return "–" if math.isnan(share) else f"{share:.0%}".replace("%", " %").replace("-", "−")

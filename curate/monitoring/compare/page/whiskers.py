@@ -164,7 +164,7 @@ def list_ticks(scale: Scale, metric: Metric) -> list[Tick]:
 
 def label_change(label: str, metric: Metric) -> str:
     """Return the label of a tick with its sign, and its unit where that is per cent."""
-    unit = "\u00a0%" if metric == "perplexity" else ""
+    unit = " %" if metric == "perplexity" else ""
     if label.startswith("-"):
         return f"−{_shorten_thousands(label[1:])}{unit}"
     return f"{'' if label == '0' else '+'}{label}{unit}"
