@@ -111,6 +111,7 @@ def compare(
 
     from curate.monitoring.compare.compare import CompareOptions, compare_sides, save_side
     from curate.monitoring.compare.cost import load_costs
+    from curate.monitoring.compare.page.html import write_page
     from curate.monitoring.compare.pair import PairingSettings
     from curate.monitoring.compare.sides import open_sides
     from curate.monitoring.compare.verdicts import parse_tolerance
@@ -151,6 +152,8 @@ def compare(
         found = compare_sides(opened, options)
         if save is not None:
             write_json(written["baseline"], save_side(opened[-1], columns))
+        if out is not None:
+            write_page(written["page"], found)
     return replace(found, pages={what: str(files[what]) for what in written})
 
 

@@ -8,8 +8,8 @@ from curate.monitoring.compare.baseline import SHARES
 from curate.monitoring.compare.sides import ComparedSide
 from curate.monitoring.compare.totals import BINS, LOWEST, PER_OCTAVE, SideTotals, estimate_quantiles
 
-COARSE = 32
-"""Bins of a histogram that are one of a distribution: 1/8 octave."""
+COARSE = 8
+"""Bins of a histogram that are one of a distribution: 1/32 octave."""
 
 
 @dataclass(frozen=True, slots=True)
