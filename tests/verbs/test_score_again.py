@@ -167,7 +167,7 @@ def test_signals_ids_and_columns_are_added_without_a_model(corpus, model, tmp_pa
     score_again(corpus, run, model, signals="none", carry="none", id_field="domain")
     curate.dedup(run=str(run))
     curate.filter(run=str(run), max_ppl=1e9)
-    more = {"signals": "all", "carry": "domain,id", "id_field": "id"}
+    more = {"signals": "zlib_ratio,repeated_5grams,repeated_lines,max_nats", "carry": "domain,id", "id_field": "id"}
     score_again(corpus, run, model, **more)
     assert len(loads) == 1
     score_again(corpus, tmp_path / "fresh", model, **more)
@@ -183,7 +183,7 @@ def test_a_signal_more_makes_no_table_stale(corpus, model, tmp_path):
     run = tmp_path / "run"
     score_again(corpus, run, model)
     curate.filter(run=str(run), max_ppl=1e9)
-    score_again(corpus, run, model, signals="all")
+    score_again(corpus, run, model, signals="zlib_ratio,repeated_5grams,repeated_lines,max_nats")
     assert curate.export(str(tmp_path / "out"), run=str(run)).documents == 30
     curate.filter(run=str(run), max_repeated_5grams=0.5)
 
@@ -222,7 +222,7 @@ def test_a_text_that_is_another_one_is_never_given_a_column(corpus, model, tmp_p
     opened = open_run(run)  # of an earlier version, without the manifest by which the part is scored again
     opened.save("score", {name: one for name, one in opened.stage("score").items() if name != "manifest"})
     with pytest.raises(TableError, match=r"a\.jsonl, row 0: its text is another one"):
-        score_again(corpus, run, model, signals="all")
+        score_again(corpus, run, model, signals="zlib_ratio,repeated_5grams,repeated_lines,max_nats")
 
 
 def test_adding_columns_can_be_killed_and_goes_on(corpus, model, tmp_path, loads, monkeypatch):
@@ -238,12 +238,20 @@ def test_adding_columns_can_be_killed_and_goes_on(corpus, model, tmp_path, loads
     with monkeypatch.context() as patch:
         patch.setattr(parquet, "write_part", killed)
         with pytest.raises(KeyboardInterrupt):
-            score_again(corpus, run, model, signals="all", carry="domain,id")
+            score_again(
+                corpus, run, model, signals="zlib_ratio,repeated_5grams,repeated_lines,max_nats", carry="domain,id"
+            )
     with pytest.raises(TableError, match="not complete"):
         curate.filter(run=str(run), max_ppl=9)
-    score_again(corpus, run, model, signals="all", carry="domain,id")
+    score_again(corpus, run, model, signals="zlib_ratio,repeated_5grams,repeated_lines,max_nats", carry="domain,id")
     assert len(loads) == 1
-    score_again(corpus, tmp_path / "fresh", model, signals="all", carry="domain,id")
+    score_again(
+        corpus,
+        tmp_path / "fresh",
+        model,
+        signals="zlib_ratio,repeated_5grams,repeated_lines,max_nats",
+        carry="domain,id",
+    )
     assert_same_scores(run, tmp_path / "fresh")
 
 

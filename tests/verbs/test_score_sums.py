@@ -72,6 +72,9 @@ def test_filters_read_them_and_displays_of_all_numbers_leave_them_out(scored, tm
             curate.filter(run=scored, keep="low", by=found, rate=0.5)
         assert "zlib_ratio" in caught.value.hint and "kind_bytes" not in caught.value.hint
         with pytest.raises(UsageError) as caught:
+            curate.filter(run=scored, where="no_such > 1")
+        assert "zlib_ratio" in caught.value.hint and "kind_bytes" not in caught.value.hint
+        with pytest.raises(UsageError) as caught:
             curate.bucket(run=scored, by=found)
         assert "kind_bytes" not in caught.value.hint
 
@@ -105,7 +108,7 @@ def test_scores_without_them_are_not_scored_again_unless_it_is_said(corpus, tiny
     with pytest.raises(TableError) as caught:
         score_again(corpus, run, tiny_model, signals=BOTH)
     assert "have no kinds and calibration" in caught.value.message and "--restart" in caught.value.hint
-    assert f"--signals {BOTH}" in caught.value.hint and list_bytes(run) == before
+    assert f"--signals zlib_ratio,{BOTH}" in caught.value.hint and list_bytes(run) == before
     with pytest.raises(UsageError) as caught:
         curate.filter(run=run, keep="low", by="kind_nats_url", rate=0.5)
     assert "--signals kinds --restart" in caught.value.hint

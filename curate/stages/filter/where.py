@@ -10,6 +10,7 @@ import duckdb
 from curate.errors import UsageError
 from curate.rundir import scores_view, sql
 from curate.rundir.columns.names import PREFIX, is_score_name
+from curate.rundir.signals import is_sum
 from curate.stages.filter.steadiness import check_functions, check_words
 
 MOST_NAMES = 60
@@ -41,7 +42,8 @@ def check_where(
     of_scores = scores_view.list_columns(connection)
     others = [PREFIX + name if name in of_scores and is_score_name(name) else name for name in of_documents]
     known = list(dict.fromkeys([*of_scores, *others]))
-    hint = f"the columns are: {', '.join(known[:MOST_NAMES])}{', …' if len(known) > MOST_NAMES else ''}"
+    shown = [name for name in known if not is_sum(name)]
+    hint = f"the columns are: {', '.join(shown[:MOST_NAMES])}{', …' if len(shown) > MOST_NAMES else ''}"
     hint += "" if is_typed else f"; {PREFIX}NAME is looked for in all rows"
     check_words(where, of_scores)
     for column, verb in scores_view.REJECTION_COLUMNS.items():

@@ -399,7 +399,8 @@ def leave_out_unread(scores: ResumableScores, record: Mapping[str, Any]) -> None
     if not scores.optional_signals:
         again = spell_score_command(scores.run, record, record["corpus"]["paths"])
         message = f"--signals: the scores in {scores.run.path} have no {named}, which only the model can add"
-        way = f"{again} --signals {','.join(scores.signals)} --restart scores everything again; or name another --run"
+        wanted = ",".join(name for name in SIGNALS if name in known or name in scores.signals)
+        way = f"{again} --signals {wanted} --restart scores everything again; or name another --run"
         raise TableError(message, way)
     console.say("signals", f"without {named}: only --restart, which scores everything again, adds them to these scores")
     scores.signals = [name for name in scores.signals if name not in lacking]
