@@ -27,6 +27,8 @@ from curate.runtime.arrays import Float64Array
 LEVEL = 0.95
 FEWEST = 5
 """Units with which an interval is tried."""
+ROUNDING = 1e-12
+"""The part of a number that is left of equal ones by rounding, which is no error to divide by."""
 DRAWN = 1 << 20
 """Units drawn at once: some 30 MB."""
 
@@ -48,6 +50,11 @@ class DrawnRatios(Protocol):
 
     def estimate(self, weights: Sequence[float]) -> RatioContrast:
         """Return the contrast with these weights, one a side; they add up to 0."""
+
+
+def is_rounding(residuals_U: Float64Array, above: Float64Array) -> bool:
+    """Return whether residuals are 0 but for rounding: every unit has the same ratio, or difference of ratios."""
+    return float(np.abs(residuals_U).max()) <= ROUNDING * float(np.abs(above).max())
 
 
 def draw_sums(columns_UC: Float64Array, draws: int, generator: np.random.Generator) -> Float64Array:
@@ -81,11 +88,13 @@ class PairedRatios:
         total, count = float(self._below_U.sum()), len(self._below_U)
         above_U = self._steps_UJ @ factors_J
         value = float(above_U.sum() / total) if total else math.nan
-        residuals_U = above_U - value * self._below_U
-        if not residuals_U.any() or not count or not total:
+        if not above_U.any():
             return RatioContrast(value, 0.0, 0.0, np.zeros(self._draws))
-        if count < 2:
+        if count < FEWEST or not total:
             return RatioContrast(value, math.inf, math.inf, np.zeros(self._draws))
+        residuals_U = above_U - value * self._below_U
+        if is_rounding(residuals_U, above_U):
+            return RatioContrast(value, 0.0, 0.0, np.zeros(self._draws))
         factor = count / (count - 1)
         error = math.sqrt(float(residuals_U @ residuals_U) * factor) / total
         steps_BJ, below_B, products = self._draw()
@@ -136,10 +145,10 @@ class UnequalRatios:
             ratios_K = above_UK.sum(axis=0) / below_UK.sum(axis=0)
             residuals_U = ((above_UK - ratios_K * below_UK) / below_UK.sum(axis=0) * factors_K).sum(axis=1)
         value = float((ratios_K * factors_K).sum())
-        if not residuals_U.any() or count < 2:
-            return RatioContrast(
-                value, 0.0 if count > 1 else math.inf, 0.0 if count > 1 else math.inf, np.zeros(self._draws)
-            )
+        if count < FEWEST:
+            return RatioContrast(value, math.inf, math.inf, np.zeros(self._draws))
+        if is_rounding(residuals_U, above_UK / below_UK.sum(axis=0)):
+            return RatioContrast(value, 0.0, 0.0, np.zeros(self._draws))
         factor = count / (count - 1)
         columns = np.concatenate([above_UK, below_UK, (residuals_U**2)[:, None]], axis=1)
         sums = draw_sums(columns, self._draws, self._generator)
@@ -189,14 +198,17 @@ def draw_known(
 class ApartRatios:
     """Sides that are samples of their own."""
 
-    sides: Sequence[DrawnSide]
+    sides: Sequence[DrawnSide | None]
+    """None for one that was not measured, whose weight must be 0."""
 
     def estimate(self, weights: Sequence[float]) -> RatioContrast:
-        """Return the contrast with these weights."""
-        some = [(side, weight) for side, weight in zip(self.sides, weights, strict=True) if weight]
+        """Return the contrast with these weights. Raises ValueError where a side was not measured."""
+        some = [(side, weight) for side, weight in zip(self.sides, weights, strict=True) if weight and side is not None]
+        if len(some) < sum(map(bool, weights)):
+            raise ValueError("a side of the contrast was not measured")
         value = sum(weight * side.value for side, weight in some)
         squared = sum(weight**2 * side.squared_error for side, weight in some)
-        away_B = sum((weight * side.away_B for side, weight in some), np.zeros(len(self.sides[0].away_B)))
+        away_B = sum((weight * side.away_B for side, weight in some), np.zeros(len(some[0][0].away_B)))
         squared_B = sum((weight**2 * side.squared_B for side, weight in some), np.zeros(len(away_B)))
         if squared == 0:
             return RatioContrast(value, 0.0, 0.0, away_B)

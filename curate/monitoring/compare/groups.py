@@ -52,7 +52,12 @@ class MeasuredGroup:
     levels: tuple[float, ...]
     """The measure of each side in the unit of differences; NaN where it was not measured."""
     ratios: DrawnRatios | None
-    """None where a side was not measured."""
+    """None where no side was measured."""
+
+    def estimate(self, weights: Sequence[float]) -> RatioContrast | None:
+        """Return the contrast with these weights, one a side; None where a side that has a weight was not measured."""
+        lacks = any(weight and math.isnan(level) for weight, level in zip(weights, self.levels, strict=True))
+        return None if self.ratios is None or lacks else self.ratios.estimate(weights)
 
 
 def measure_pairs(name: str, sums_UC: Float64Array, documents: Sequence[int], drawing: Drawing) -> MeasuredGroup:
@@ -80,25 +85,29 @@ def measure_apart(name: str, sides: Sequence[Float64Array | BaselineGroup | None
 
     The draws of a side depend on the seed, the name of the group and the numbers of the side, not on its place.
     """
-    documents, levels, drawn, seen = [], [], list[DrawnSide](), dict[str, int]()
+    documents, levels, drawn, seen = [], [], list[DrawnSide | None](), dict[str, int]()
     for side in sides:
         if side is None or (isinstance(side, BaselineGroup) and not side.documents) or not _count(side):
             documents.append(0)
             levels.append(math.nan)
+            drawn.append(None)
             continue
         mark = _fingerprint(side)
         generator = drawing.make_generator(name, mark, str(seen.setdefault(mark, 0)))
         seen[mark] += 1
         documents.append(_count(side))
-        if isinstance(side, BaselineGroup):
-            value, squared_error = side.measure(drawing.metric)
-            drawn.append(draw_known(value, squared_error, side.units, drawing.draws, generator))
-        else:
-            above, below = split_sides(side, drawing.metric, 1)
-            drawn.append(draw_side(above[:, 0], below[:, 0], drawing.draws, generator))
-        levels.append(drawn[-1].value)
-    is_whole = len(drawn) == len(sides) and not any(map(math.isnan, levels))
-    return MeasuredGroup(name, tuple(documents), tuple(levels), ApartRatios(drawn) if is_whole else None)
+        found = _draw_side(side, drawing, generator)
+        drawn.append(found)
+        levels.append(found.value)
+    return MeasuredGroup(name, tuple(documents), tuple(levels), ApartRatios(drawn) if any(documents) else None)
+
+
+def _draw_side(side: Float64Array | BaselineGroup, drawing: Drawing, generator: np.random.Generator) -> DrawnSide:
+    if isinstance(side, BaselineGroup):
+        value, squared_error = side.measure(drawing.metric)
+        return draw_known(value, squared_error, side.units, drawing.draws, generator)
+    above, below = split_sides(side, drawing.metric, 1)
+    return draw_side(above[:, 0], below[:, 0], drawing.draws, generator)
 
 
 def _count(side: Float64Array | BaselineGroup) -> int:
@@ -150,7 +159,7 @@ def compare_groups(
 
     A difference has −1 at the side before, 1 at the one after, 0 at all others.
     """
-    contrasts = [[_estimate(group, each) for each in weights] for group in groups]
+    contrasts = [[group.estimate(each) for each in weights] for group in groups]
     ends = iter(find_joint_intervals([one for several in contrasts for one in several if one is not None]))
     unknown = Ends(math.nan, math.nan)
     return [
@@ -160,10 +169,6 @@ def compare_groups(
         ]
         for group, several in zip(groups, contrasts, strict=True)
     ]
-
-
-def _estimate(group: MeasuredGroup, weights: Sequence[float]) -> RatioContrast | None:
-    return None if group.ratios is None else group.ratios.estimate(weights)
 
 
 def make_row(

@@ -40,5 +40,5 @@ def show_level(value: float, metric: str) -> float:
 def show_change(difference: float, metric: str) -> float:
     """Return a difference as it is shown: of perplexity as a share, of bits per byte as it is. NaN stays NaN."""
     if metric == "perplexity":
-        return math.inf if difference >= 700 else math.expm1(difference)
+        return math.inf if difference >= 700 else -math.inf if difference == -math.inf else math.expm1(difference)
     return difference

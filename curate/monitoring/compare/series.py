@@ -6,6 +6,7 @@ where the cumulative sum of departures from the mean of the series (CUSUM; Page 
 how often draws of a series that does not change reach as far is its p-value, adjusted for all groups by Holm's method.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from curate.monitoring.compare.contrasts import LEVEL, Ends, RatioContrast, find
 from curate.monitoring.compare.groups import ComparedGroup, MeasuredGroup, make_row
 from curate.monitoring.compare.measures import show_change, show_level
 from curate.monitoring.compare.verdicts import Tolerance, Verdict, combine_verdicts
-from curate.runtime.arrays import Float64Array
+from curate.runtime.arrays import BoolArray, Float64Array
 from curate.sft.ranking.bootstrap import adjust_p_values
 
 _UNKNOWN = Ends(math.nan, math.nan)
@@ -74,10 +75,15 @@ class Series:
         return [self.all, *self.groups]
 
 
-def make_slope_weights(steps: int) -> list[float]:
-    """Return the weights of the contrast that is the slope of the line of least squares."""
-    away = np.arange(steps) - (steps - 1) / 2
-    weights: list[float] = (away / (away @ away)).tolist()
+def make_slope_weights(measured_K: BoolArray) -> list[float]:
+    """Return the weights of the contrast that is the slope of the line of least squares through the measured steps.
+
+    The weights of the others are 0, and all are where fewer than two were measured.
+    """
+    steps_K = np.arange(len(measured_K))
+    away_K = np.where(measured_K, steps_K - steps_K[measured_K].mean() if measured_K.any() else 0.0, 0.0)
+    squared = float(away_K @ away_K)
+    weights: list[float] = (away_K / squared if squared else np.zeros(len(steps_K))).tolist()
     return weights
 
 
@@ -87,52 +93,74 @@ def make_jump_weights(steps: int) -> list[list[float]]:
 
 
 def make_rows(groups: Sequence[MeasuredGroup], metric: str, tolerance: Tolerance | None) -> list[SeriesRow]:
-    """Return the row of each group of a series of at least two steps, in their order."""
-    steps = len(groups[0].documents)
-    weights = [make_slope_weights(steps), *make_jump_weights(steps)]
-    contrasts = [
-        None if group.ratios is None else [group.ratios.estimate(each) for each in weights] for group in groups
-    ]
-    ends = iter(find_joint_intervals([one for several in contrasts if several for one in several]))
+    """Return the row of each group of a series of at least two steps, in their order.
+
+    A group that was not measured at a step has the slope and the change of its other steps.
+    """
+    jump_weights = make_jump_weights(len(groups[0].documents))
+    slopes = [_estimate_slope(group) for group in groups]
+    jumps = [[group.estimate(each) for each in jump_weights] for group in groups]
+    several = [[slope, *some] for slope, some in zip(slopes, jumps, strict=True)]
+    ends = iter(find_joint_intervals([one for row in several for one in row if one is not None]))
     p_values, since = np.full(len(groups), math.nan), [0] * len(groups)
     rows = []
-    for number, (group, several) in enumerate(zip(groups, contrasts, strict=True)):
-        if several is not None:
-            noise_BJ = np.stack([stretch_draws(one) for one in several[1:]], axis=1)
-            since[number], p_values[number] = find_change(np.array(group.levels), noise_BJ)
-        own = [] if several is None else [next(ends) for _ in several]
-        jumps = tuple(
-            make_row(
-                group, each, None if several is None else several[k], own[k] if own else _UNKNOWN, metric, tolerance
-            )
-            for k, each in enumerate(weights)
-            if k
+    for number, (group, row) in enumerate(zip(groups, several, strict=True)):
+        own = [_UNKNOWN if one is None else next(ends) for one in row]
+        since[number], p_values[number] = _find_own_change(group)
+        made = tuple(
+            make_row(group, each, one, end, metric, tolerance)
+            for each, one, end in zip(jump_weights, row[1:], own[1:], strict=True)
         )
-        verdict = None
-        if tolerance is not None:
-            verdicts = [jump.verdict for jump in jumps if jump.verdict is not None]
-            slope_verdict: list[Verdict] = [tolerance.judge(own[0])] if own else []
-            verdict = combine_verdicts([*verdicts, *slope_verdict])
-        slope = math.nan if several is None else several[0].value
-        low, high = (own[0].low, own[0].high) if own else (math.nan, math.nan)
-        rows.append(
-            SeriesRow(
-                group.name,
-                group.documents,
-                tuple(show_level(level, metric) for level in group.levels),
-                slope,
-                low,
-                high,
-                show_change(slope, metric),
-                show_change(low, metric),
-                show_change(high, metric),
-                None,
-                math.nan,
-                jumps,
-                verdict,
-            )
-        )
+        rows.append(_make_series_row(group, row[0], own[0], made, metric, tolerance))
     return _add_changes(rows, since, p_values)
+
+
+def _estimate_slope(group: MeasuredGroup) -> RatioContrast | None:
+    weights = make_slope_weights(~np.isnan(np.array(group.levels)))
+    return group.estimate(weights) if any(weights) else None
+
+
+def _find_own_change(group: MeasuredGroup) -> tuple[int, float]:
+    """Return the step since which a group is another, and the p-value; NaN where fewer than three were measured."""
+    measured = np.flatnonzero(~np.isnan(np.array(group.levels)))
+    if len(measured) < 3 or group.ratios is None:
+        return 0, math.nan
+    steps = []
+    for first, second in itertools.pairwise(measured.tolist()):
+        weights = [-1.0 if k == first else 1.0 if k == second else 0.0 for k in range(len(group.levels))]
+        steps.append(stretch_draws(group.ratios.estimate(weights)))
+    place, p_value = find_change(np.array(group.levels)[measured], np.stack(steps, axis=1))
+    return int(measured[place]), p_value
+
+
+def _make_series_row(
+    group: MeasuredGroup,
+    slope: RatioContrast | None,
+    ends: Ends,
+    jumps: tuple[ComparedGroup, ...],
+    metric: str,
+    tolerance: Tolerance | None,
+) -> SeriesRow:
+    verdict = None
+    if tolerance is not None:
+        of_slope: list[Verdict] = [] if slope is None else [tolerance.judge(ends)]
+        verdict = combine_verdicts([*of_slope, *(jump.verdict for jump in jumps if jump.verdict is not None)])
+    value = math.nan if slope is None else slope.value
+    return SeriesRow(
+        group.name,
+        group.documents,
+        tuple(show_level(level, metric) for level in group.levels),
+        value,
+        ends.low,
+        ends.high,
+        show_change(value, metric),
+        show_change(ends.low, metric),
+        show_change(ends.high, metric),
+        None,
+        math.nan,
+        jumps,
+        verdict,
+    )
 
 
 def _add_changes(rows: Sequence[SeriesRow], since: Sequence[int], p_values: Float64Array) -> list[SeriesRow]:

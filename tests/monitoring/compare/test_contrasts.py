@@ -76,7 +76,7 @@ def test_swapped_sides_change_the_sign_alone():
 
 
 def test_equal_sides_differ_by_exactly_nothing_whatever_their_number():
-    for count in (1, 2, 300):
+    for count in (1, 2, 300):  # whatever their number
         above = np.repeat(chance(count).random((count, 1)), 2, axis=1)
         found = PairedRatios(above, np.ones(count), 200, chance()).estimate(DIFFERENCE)
         ends = find_joint_intervals([found])[0]
@@ -127,3 +127,15 @@ def test_steps_of_a_series_add_up_to_the_difference_of_its_ends():
     whole = ratios.estimate((-1.0, 0, 0, 1.0))
     assert whole.value == pytest.approx(sum(one.value for one in jumps))
     assert np.allclose(whole.draws_B, sum(one.draws_B for one in jumps))
+
+
+def test_one_document_that_differs_has_no_interval_and_an_equal_shift_of_many_has_one_number():
+    for count, width in ((1, math.inf), (4, math.inf), (30, 0.0)):
+        tokens = np.arange(1.0, count + 1)
+        above = np.stack([tokens * 3, tokens * 3 + tokens * 0.1], axis=1)
+        for ratios in (
+            PairedRatios(above, tokens, 200, chance()),
+            UnequalRatios(above, np.stack([tokens, tokens], axis=1), 200, chance()),
+        ):
+            ends = find_joint_intervals([ratios.estimate(DIFFERENCE)])[0]
+            assert ends.high - ends.low == width

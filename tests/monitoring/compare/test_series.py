@@ -31,7 +31,10 @@ def paired_series(seed, shifts, count=150):
 
 def test_the_slope_is_that_of_least_squares():
     levels = np.array([3.0, 2.5, 2.7, 2.0, 1.5])
-    assert np.dot(make_slope_weights(5), levels) == pytest.approx(np.polyfit(np.arange(5), levels, 1)[0])
+    assert np.dot(make_slope_weights(np.ones(5, bool)), levels) == pytest.approx(np.polyfit(np.arange(5), levels, 1)[0])
+    there = np.array([True, True, False, True, True])
+    expected = np.polyfit(np.arange(5)[there], levels[there], 1)[0]
+    assert np.dot(make_slope_weights(there), levels) == pytest.approx(expected)
     assert [np.dot(each, levels) for each in make_jump_weights(5)] == pytest.approx(np.diff(levels))
 
 
@@ -78,7 +81,21 @@ def test_a_group_that_is_missing_at_a_step_is_unmeasured():
     full, empty = stack_units(draw_documents(np.random.default_rng(0), 30)), np.zeros((0, 4))
     found = measure_apart("g", [full, empty, full], Drawing(METRIC, 300, 0))
     row = make_rows([found], METRIC, parse_tolerance("50%"))[0]
-    assert row.verdict == "unmeasured" and math.isnan(row.slope) and row.since is None
+    assert row.verdict == "unmeasured" and row.slope == 0 and row.since is None
+    assert [jump.verdict for jump in row.jumps] == ["unmeasured", None]
+    alone = measure_apart("g", [empty, full, empty], Drawing(METRIC, 300, 0))
+    assert math.isnan(make_rows([alone], METRIC, None)[0].slope)
+
+
+def test_a_change_is_found_though_a_step_is_missing():
+    chance = np.random.default_rng(1)
+    units = []
+    for shift in (0, 0, 0, 0.5, 0.5, 0.5, 0.5):
+        tokens, rate = draw_documents(chance, 150)
+        units.append(stack_units((tokens, rate + shift)))
+    units[2] = np.zeros((0, 4))
+    row = make_rows([measure_apart("g", units, Drawing(METRIC, 300, 0))], METRIC, None)[0]
+    assert row.since == 3 and row.slope > 0
 
 
 def test_the_change_is_the_farthest_cumulative_sum():
