@@ -251,6 +251,8 @@ def test_exports_stand_for_their_runs(folder, tmp_path):
         assert {row.name: row.difference for row in found.pairs[0].rows} == pytest.approx(
             {row.name: row.difference for row in direct.rows}
         )
+        mixed = curate.compare([tmp_path / f"before-{kind}", folder / "worse"], within="domain").pairs[0]
+        assert mixed.paired and mixed.all.difference == pytest.approx(direct.all.difference)
     with pytest.raises(UsageError, match='no column "topic"'):
         curate.compare([tmp_path / "before-jsonl", folder / "worse"], within="topic")
 

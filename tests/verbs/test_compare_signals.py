@@ -58,6 +58,10 @@ def test_kinds_add_up_to_the_difference_and_are_those_of_the_tables(folder):
         levels = [each[f"kind_nats_{one.kind}"] / each[f"kind_bytes_{one.kind}"] / np.log(2) for each in sums]
         assert (one.row.before, one.row.after) == pytest.approx(levels)
         assert one.row.low <= one.row.difference <= one.row.high
+        gaps = [each[f"kind_nats_{one.kind}"] / sum(each[name] for name in each if "nats" not in name) for each in sums]
+        whole = [sum(each[name] for name in each if "nats" in name) for each in sums]
+        octets = [sum(each[name] for name in each if "nats" not in name) for each in sums]
+        assert one.gap_share == pytest.approx((gaps[1] - gaps[0]) / (whole[1] / octets[1] - whole[0] / octets[0]))
     shares = [abs(one.gap_share) for one in found.kinds]
     assert shares == sorted(shares, reverse=True)
     screen = CliRunner().invoke(app, ["compare", str(folder / "first"), str(folder / "second"), "--by-kind"]).output
