@@ -109,6 +109,7 @@ def compare(
     from dataclasses import replace
     from pathlib import Path
 
+    from curate.monitoring.compare.baseline import spell_baseline
     from curate.monitoring.compare.compare import CompareOptions, compare_sides, save_side
     from curate.monitoring.compare.cost import load_costs
     from curate.monitoring.compare.page.html import write_page
@@ -116,7 +117,7 @@ def compare(
     from curate.monitoring.compare.sides import open_sides
     from curate.monitoring.compare.verdicts import parse_tolerance
     from curate.rundir.columns.names import split_group_columns
-    from curate.runtime.disk.files import write_json
+    from curate.runtime.disk.files import replace_atomically
     from curate.runtime.numbers import parse_size
     from curate.runtime.redaction import make_redactor
 
@@ -151,7 +152,8 @@ def compare(
         )
         found = compare_sides(opened, options)
         if save is not None:
-            write_json(written["baseline"], save_side(opened[-1], columns))
+            with replace_atomically(written["baseline"]) as temporary:
+                temporary.write_bytes(spell_baseline(save_side(opened[-1], columns)))
         if out is not None:
             write_page(written["page"], found)
     return replace(found, pages={what: str(files[what]) for what in written})
@@ -183,6 +185,8 @@ def _check_options(sides: list[str], given: Mapping[str, Any]) -> None:
     for name, least in (("draws", FEWEST_DRAWS), ("worst", 0)):
         if given[name] < least:
             raise UsageError(f"--{name} must be at least {least}, not {given[name]}", f"--{name} {max(least, 5)}")
+    if given["seed"] < 0:
+        raise UsageError(f"--seed must be 0 or more, not {given['seed']}", "--seed 0")
     if given["draws"] > MOST_DRAWS:
         raise UsageError(f"--draws must be at most {MOST_DRAWS:,}, not {given['draws']:,}", "--draws 1000")
     if given["spans"] and not given["worst"]:

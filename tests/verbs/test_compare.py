@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import curate
 from curate.cli import app
 from curate.errors import TableError, UsageError
+from curate.rundir.run import compute_fingerprint
 
 
 def noise(number):
@@ -196,8 +197,7 @@ def test_a_baseline_is_small_and_stands_for_its_run(folder, tmp_path):
 def test_a_baseline_without_its_documents_is_a_sample_with_the_same_error(folder, tmp_path):
     file = tmp_path / "baseline.json"
     curate.compare([folder / "before"], save=file, within="domain")
-    known = read_json(file)
-    file.write_text(json.dumps({**known, "documents": None}))
+    change_baseline(file, documents=None)
     direct = curate.compare([folder / "before", folder / "worse"], within="domain", pairs="never").pairs[0]
     saved = curate.compare([file, folder / "worse"], within="domain").pairs[0]
     assert not saved.paired
@@ -219,9 +219,76 @@ def test_a_baseline_without_its_documents_is_a_sample_with_the_same_error(folder
 def test_a_baseline_of_another_format_or_damaged_is_refused(folder, tmp_path, change, error, words):
     file = tmp_path / "baseline.json"
     curate.compare([folder / "before"], save=file, within="domain")
-    file.write_text(json.dumps({**read_json(file), **change}))
+    change_baseline(file, **change)
     with pytest.raises(error, match=words):
         curate.compare([file, folder / "worse"])
+
+
+def change_baseline(file, **changes):
+    """Change a baseline as if it had been saved so."""
+    known = {**read_json(file), **changes}
+    known.pop("checksum")
+    file.write_text(json.dumps({**known, "checksum": compute_fingerprint(known)}))
+
+
+def test_a_baseline_that_was_edited_is_refused(folder, tmp_path):
+    file = tmp_path / "baseline.json"
+    curate.compare([folder / "before"], save=file, within="domain")
+    for old, new in (
+        ('"nats":', '"nats":1'),
+        ('"format": 1,', '"format": 1, "x": 1,'),
+        ('"groups": [', '"groups": [], "g": ['),
+    ):
+        text = file.read_text()
+        assert old in text
+        (tmp_path / "edited.json").write_text(text.replace(old, new, 1))
+        with pytest.raises(TableError, match="was changed since it was saved"):
+            curate.compare([tmp_path / "edited.json", folder / "worse"])
+
+
+def test_a_side_that_lost_most_of_its_documents_is_never_green(folder, tmp_path):
+    lines = (folder / "corpus.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "few.jsonl").write_text("".join(lines[:12]))
+    few = make_side(tmp_path, "few", tmp_path / "few.jsonl")
+    found = curate.compare([folder / "before", few], within="domain", tolerance="1%")
+    assert found.pairs[0].paired and found.pairs[0].left_out == (78, 0)
+    assert {row.verdict for row in found.pairs[0].rows} == {"unmeasured"} and found.exit_code == 5
+    assert curate.compare([few, folder / "before"], within="domain", tolerance="1%").exit_code == 0, "more is not less"
+
+
+def test_a_side_without_a_document_with_numbers_passes_no_gate(folder, tmp_path):
+    (tmp_path / "empty.jsonl").write_text('{"text": ""}\n{"text": ""}\n')
+    empty = make_side(tmp_path, "empty", tmp_path / "empty.jsonl", slice_bytes=1000)
+    for sides, options in (
+        ([folder / "before", empty], {"tolerance": "1%"}),
+        ([empty, empty], {"tolerance": "1%"}),
+        ([empty], {"save": tmp_path / "saved.json"}),
+        ([folder / "before", empty], {"leak": True}),
+    ):
+        with pytest.raises(TableError, match="no document with numbers"):
+            curate.compare(sides, **options)
+    assert not (tmp_path / "saved.json").exists()
+
+
+def test_a_baseline_of_many_documents_says_why_it_is_a_sample(folder, tmp_path):
+    file = tmp_path / "baseline.json"
+    curate.compare([folder / "before"], save=file)
+    change_baseline(file, documents=None)
+    pair = curate.compare([file, folder / "before"]).pairs[0]
+    assert not pair.paired and "keeps none of its 90 documents" in pair.note
+
+
+def test_an_export_that_was_edited_is_refused(folder, tmp_path):
+    curate.export(tmp_path / "out", run=folder / "before", format="jsonl")
+    shard = next((tmp_path / "out").rglob("*.jsonl"))
+    shard.write_text(shard.read_text().replace('"curate_nats":', '"curate_nats":1', 1))
+    with pytest.raises(TableError, match="not as it was written"):
+        curate.compare([tmp_path / "out", folder / "worse"])
+
+
+def test_of_several_sides_the_verdict_names_the_one_that_crossed(folder):
+    found = curate.compare([folder / "before", folder / "same", folder / "worse"], within="domain", tolerance="1%")
+    assert "beyond 1%: all (worse), code (worse)" in found.render() and "(same)" not in found.render()
 
 
 def test_a_baseline_of_other_groups_and_files_of_others_are_refused(folder, tmp_path):
@@ -299,6 +366,8 @@ def test_the_documents_that_changed_most_are_named(folder, tmp_path):
         (["before", "worse", "--unsure", "pass"], "no effect without --tolerance"),
         (["before", "worse", "--spans"], "no effect without --worst"),
         (["before", "worse", "--draws", "10"], "--draws must be at least"),
+        (["before", "worse", "--seed", "-1"], "--seed must be 0 or more"),
+        (["before", "worse", "--worst", "2", "--pairs", "never"], "--pairs never makes none"),
         (["before", "worse", "--within", "topic"], "topic"),
         (["before", "worse", "--time"], "at least three"),
         (["before", "worse", "--time-column", "day"], "needs one side"),

@@ -23,11 +23,13 @@ from curate.monitoring.compare.documents import DocumentBatch, Grouping
 from curate.monitoring.compare.measures import UNIT_COLUMNS
 from curate.monitoring.compare.pairing import SideUnits
 from curate.monitoring.compare.totals import MEASURES, estimate_quantiles
+from curate.rundir.run import compute_fingerprint
 from curate.runtime.arrays import Float64Array
 from curate.runtime.text import fold_whitespace
 from curate.runtime.version import __version__
 
 FORMAT = 1
+CHECKSUM = "checksum"
 MADE_BY = "curate compare"
 KEYS = ("format", "made_by", "identity", "groups", "all")
 """By which a baseline is known."""
@@ -123,7 +125,7 @@ def build_baseline(
     ]
     kept = [index for index in range(len(names)) if len(tables[index])]
     everything = {measure: histograms[measure].sum(axis=0) for measure in MEASURES}
-    return {
+    baseline = {
         "format": FORMAT,
         "made_by": MADE_BY,
         "version": __version__,
@@ -137,6 +139,23 @@ def build_baseline(
         "groups": groups if within else [],
         "documents": None if batches is None else _pack_documents(batches, kept),
     }
+    return {**baseline, CHECKSUM: compute_fingerprint(baseline)}
+
+
+def spell_baseline(baseline: Mapping[str, Any]) -> bytes:
+    """Return the bytes of the file: a line for each group, so that a change in git shows the groups that changed."""
+    lines = []
+    for key, value in baseline.items():
+        if key == "groups" and value:
+            rows = ",\n".join(f"  {_spell(one)}" for one in value)
+            lines.append(f'"groups": [\n{rows}\n]')
+        else:
+            lines.append(f"{json.dumps(key)}: {_spell(value)}")
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
+
+
+def _spell(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _describe_group(name: str, sums_UC: Float64Array, histograms: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,6 +221,9 @@ def load_baseline(path: Path) -> Baseline:
     if value.get("format") != FORMAT:
         message = f"{path} is of format {value.get('format')}, and this version of curate reads format {FORMAT}"
         raise TableError(message, f"use the version that wrote it ({value.get('version')}), or save it again")
+    checksum = value.pop(CHECKSUM, None)
+    if checksum != compute_fingerprint(value):
+        raise TableError(f"{path} was changed since it was saved: its checksum differs", _hint(path))
     try:
         return _read_baseline(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from curate.errors import UsageError
+from curate.errors import TableError, UsageError
 from curate.monitoring.compare.baseline import MOST_PAIRED, build_baseline
 from curate.monitoring.compare.by_kind import compare_kinds
 from curate.monitoring.compare.calibration import compare_calibration
@@ -41,6 +41,7 @@ from curate.monitoring.compare.verdicts import Metric, Tolerance
 from curate.monitoring.compare.worst import add_spans, list_changed
 from curate.runtime.published import hide_folders
 from curate.runtime.redaction import NO_REDACTION, Redactor
+from curate.runtime.text import command
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,17 @@ def _check_read(sides: Sequence[ComparedSide], gathered: GatheredSides, options:
     """Check the reading again, now that it is known whether documents were longer than a window."""
     found = []
     for side, total in zip(sides, gathered.totals, strict=True):
+        check_measured(side, sum_side(side, total)["documents"])
         windows = side.baseline.windows if side.baseline is not None else total.windows if total is not None else 0
         found.append(ReadingConditions(side.label, side.identity, windows))
     return check_conditions(found, options.anyway)
+
+
+def check_measured(side: ComparedSide, documents: float) -> None:
+    """Raise TableError where a side has no document with numbers: nothing could be compared, and nothing must pass."""
+    if not documents:
+        message = f"{side.label} has no document with numbers"
+        raise TableError(message, "" if side.run is None else command("status", side.run.path))
 
 
 def _list_changed(
@@ -169,6 +178,8 @@ def _list_changed(
     metric: Metric,
     options: CompareOptions,
 ) -> list[Any]:
+    if gathered.paired is None and options.pairing.pairs == "never":
+        raise UsageError("--worst needs pairs of documents, and --pairs never makes none", "leave out --pairs never")
     if gathered.paired is None:
         message = (
             f"--worst needs documents that {sides[0].label} and {sides[1].label} both hold, and they share too few"
@@ -269,6 +280,7 @@ def save_side(side: ComparedSide, within: tuple[str, ...]) -> dict[str, Any]:
     grouping = Grouping(within)
     units = read_apart(ReadSide(side.read, side.num_documents, side.has_hashes), grouping)
     keeps = side.has_hashes and units.totals.documents <= MOST_PAIRED
+    check_measured(side, units.totals.documents)
     batches = side.read(grouping) if keeps else None
     counts = {**side.counts, "ok": units.totals.documents}
     identity = hide_folders(dict(side.identity))

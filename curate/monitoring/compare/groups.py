@@ -53,6 +53,12 @@ class MeasuredGroup:
     """The measure of each side in the unit of differences; NaN where it was not measured."""
     ratios: DrawnRatios | None
     """None where no side was measured."""
+    held: tuple[int, ...] = ()
+    """Of paired sides, the documents that each has of the group, whether paired or not."""
+
+    def lacks_pairs(self, side: int) -> bool:
+        """Return whether less than half of the documents of a side are in pairs, which then are no measure of it."""
+        return bool(self.held) and 2 * self.documents[side] < self.held[side]
 
     def estimate(self, weights: Sequence[float]) -> RatioContrast | None:
         """Return the contrast with these weights, one a side; None where a side that has a weight was not measured."""
@@ -77,7 +83,8 @@ def measure_pairs(name: str, sums_UC: Float64Array, documents: Sequence[int], dr
         ratios = PairedRatios(above_UK, below_UK[:, 0], drawing.draws, generator)
     else:
         ratios = UnequalRatios(above_UK, below_UK, drawing.draws, generator)
-    return MeasuredGroup(name, (round(float(sums_UC[:, 0].sum())),) * sides, tuple(levels), ratios)
+    pairs = (round(float(sums_UC[:, 0].sum())),) * sides
+    return MeasuredGroup(name, pairs, tuple(levels), ratios, tuple(documents))
 
 
 def measure_apart(name: str, sides: Sequence[Float64Array | BaselineGroup | None], drawing: Drawing) -> MeasuredGroup:
@@ -188,6 +195,8 @@ def make_row(
     if tolerance is not None:
         if contrast is None or math.isnan(difference):
             verdict = "unmeasured" if documents[0] else None
+        elif group.lacks_pairs(before):
+            verdict = "unmeasured"
         else:
             verdict = tolerance.judge(ends)
             if verdict == "cannot tell":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from curate.errors import UsageError
-from curate.monitoring.compare.baseline import BaselineGroup
+from curate.monitoring.compare.baseline import MOST_PAIRED, BaselineGroup
 from curate.monitoring.compare.documents import Grouping
 from curate.monitoring.compare.extremes import ExtremePairs
 from curate.monitoring.compare.groups import (
@@ -147,6 +147,8 @@ class ComparedPair:
     """Documents of each side that are in no pair; (0, 0) for two samples."""
     shared: float | None
     """The share of the texts of the smaller side that both hold, as samples of them show it; None where unknown."""
+    note: str
+    """Why documents of one text could not be paired; empty where they could have been."""
     all: ComparedGroup
     groups: tuple[ComparedGroup, ...]
     """By the columns of ``--within``; those that crossed the tolerance first."""
@@ -172,7 +174,21 @@ def compare_pair(
     left = (0, 0) if gathered.paired is None else (counts[0] - num_pairs, counts[1] - num_pairs)
     groups = tuple(sort_groups([row for row in rows[:-1] if any(row.documents)]))
     is_paired = gathered.paired is not None
-    return ComparedPair(sides[0].label, sides[1].label, is_paired, num_pairs, left, gathered.shared, rows[-1], groups)
+    known = (sides[0].label, sides[1].label, is_paired, num_pairs, left, gathered.shared)
+    return ComparedPair(*known, "" if is_paired else explain_samples(sides), rows[-1], groups)
+
+
+def explain_samples(sides: Sequence[ComparedSide]) -> str:
+    """Return why sides cannot be paired; empty where their texts are known."""
+    for side in sides:
+        if side.baseline is not None and side.baseline.documents is None:
+            return (
+                f"{side.label} keeps none of its {side.num_documents:,} documents (a baseline keeps up to "
+                f"{MOST_PAIRED:,}); compare run directories for pairs"
+            )
+        if not side.has_hashes:
+            return f"the texts of {side.label} are not in one column, so that they cannot be paired"
+    return ""
 
 
 def count_documents(side: ComparedSide, totals: SideTotals | None) -> int:

@@ -19,6 +19,8 @@ NAME = 24
 """Columns of the name of a group at most."""
 SHOWN = 40
 """Groups that are shown of a comparison."""
+EMPTY = "(empty)"
+"""The name of a group whose value is an empty text."""
 NO_LEAK = "no sign: held-out text costs no less, none is known by heart, none is shared"
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -56,8 +58,8 @@ def _list_sides(comparison: SideComparison) -> list[str]:
             shorten(f"{fold_whitespace(side.label)}   {fold_whitespace(side.model)}", 46),
             f"{side.documents:,}",
             format_count(side.tokens),
-            f"{side.perplexity:.4g}",
-            f"{side.bits_per_byte:.4f}",
+            format_level(side.perplexity, "perplexity"),
+            format_level(side.bits_per_byte, "bits_per_byte"),
         ]
         for side in comparison.sides
     ]
@@ -103,6 +105,8 @@ def _list_pair(pair: ComparedPair, comparison: SideComparison) -> list[str]:
         lines.append(f"and {len(pair.groups) - SHOWN:,} more groups (--json has all)")
     if comparison.within:
         lines.append(f"the {len(pair.groups) + 1:,} intervals hold together, 19 times in 20")
+    if pair.note:
+        lines += wrap_parts("note", pair.note.split(), indent=LABEL)
     return lines
 
 
@@ -110,7 +114,7 @@ def _list_cells(row: ComparedGroup, comparison: SideComparison) -> list[str]:
     before, after = row.documents
     documents = f"{before:,}" if before == after else f"{before:,} → {after:,}"
     cells = [
-        shorten(fold_whitespace(row.name), NAME),
+        shorten(fold_whitespace(row.name) or EMPTY, NAME),
         documents,
         format_level(row.before, comparison.metric),
         format_level(row.after, comparison.metric),
@@ -209,7 +213,7 @@ def _list_series(series: Series, comparison: SideComparison) -> list[str]:
 
 def _list_series_cells(row: SeriesRow, series: Series, comparison: SideComparison) -> list[str]:
     cells = [
-        shorten(fold_whitespace(row.name), NAME),
+        shorten(fold_whitespace(row.name) or EMPTY, NAME),
         draw_sparkline(row.levels),
         format_level(row.levels[0], comparison.metric),
         format_level(row.levels[-1], comparison.metric),
@@ -309,7 +313,12 @@ def say_verdict(comparison: SideComparison) -> str | None:
     if comparison.tolerance is None:
         return None
     side = " upwards" if comparison.tolerance.only_worse else ""
-    rows = [(row.name, row.verdict) for pair in comparison.pairs for row in pair.rows]
+    several = len(comparison.pairs) > 1
+    rows = [
+        (f"{row.name or EMPTY} ({pair.after})" if several else row.name or EMPTY, row.verdict)
+        for pair in comparison.pairs
+        for row in pair.rows
+    ]
     if comparison.series is not None:
         rows += [(row.name, row.verdict) for row in comparison.series.rows]
     parts = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curate.monitoring.compare.contrasts import LEVEL, Ends, RatioContrast, find_joint_intervals
+from curate.monitoring.compare.contrasts import LEVEL, ROUNDING, Ends, RatioContrast, find_joint_intervals
 from curate.monitoring.compare.groups import ComparedGroup, MeasuredGroup, make_row
 from curate.monitoring.compare.measures import show_change, show_level
 from curate.monitoring.compare.verdicts import Tolerance, Verdict, combine_verdicts
@@ -144,7 +144,8 @@ def _make_series_row(
     verdict = None
     if tolerance is not None:
         of_slope: list[Verdict] = [] if slope is None else [tolerance.judge(ends)]
-        verdict = combine_verdicts([*of_slope, *(jump.verdict for jump in jumps if jump.verdict is not None)])
+        verdicts = [*of_slope, *(jump.verdict for jump in jumps if jump.verdict is not None)]
+        verdict = combine_verdicts(verdicts) if verdicts else None
     value = math.nan if slope is None else slope.value
     return SeriesRow(
         group.name,
@@ -194,7 +195,7 @@ def find_change(levels_K: Float64Array, jumps_BJ: Float64Array) -> tuple[int, fl
     noise_BK = np.concatenate([np.zeros((len(jumps_BJ), 1)), np.cumsum(jumps_BJ, axis=1)], axis=1)
     drawn_BK = np.cumsum(noise_BK - noise_BK.mean(axis=1, keepdims=True), axis=1)[:, :-1]
     farthest = float(np.abs(away_K).max())
-    if not farthest:
+    if farthest <= ROUNDING * float(np.abs(levels_K).max()):
         return 0, 1.0
     reached = int((np.abs(drawn_BK).max(axis=1) >= farthest).sum())
     return int(np.abs(away_K).argmax()) + 1, (reached + 1) / (len(drawn_BK) + 1)

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from curate.errors import TableError, UsageError
+from curate.errors import DamageError, TableError, UsageError
 from curate.exports.dataset_folder import is_export
 from curate.exports.stores.fetched import open_locally
+from curate.exports.verify.integrity import check_files
 from curate.exports.verify.reader import Export, open_export
 from curate.monitoring.compare.baseline import Baseline, is_baseline, load_baseline
 from curate.monitoring.compare.documents import BatchReader
@@ -115,6 +116,8 @@ def _open_export(stack: ExitStack, path: str, label: str) -> ComparedSide:
     if not export.holds_text:
         message = f"{path} is an export of token ids, without the sums of its documents"
         raise UsageError(message, "compare the run that it was made from")
+    if broken := [one.detail for one in check_files(export) if not one.ok]:
+        raise DamageError(f"{path} is not as it was written: {broken[0]}", f"curate verify {quote_path(path)}")
     identity = export.manifest["made_from"]["scores"]["model"]
     _check_model(identity, path)
     find_added(export)

@@ -156,7 +156,9 @@ def _read_text(side: ComparedSide, document: ChangedDocument) -> tuple[str | Non
 def _measure_spans(side: ComparedSide, texts: Sequence[str]) -> "list[list[TokenSpan]]":
     from curate.reference.token_surprisal import measure_passages, reload_reference
 
-    return measure_passages(reload_reference(side.identity), texts)[1]
+    record = side.run.stage("score") if side.run is not None else None
+    lies_at = (record or {}).get("request", {}).get("model", {}).get("name", side.identity["model"])
+    return measure_passages(reload_reference({**side.identity, "model": lies_at}), texts)[1]
 
 
 def align_spans(text: Redaction, first: "Sequence[TokenSpan]", second: "Sequence[TokenSpan]") -> list[ChangedSpan]:

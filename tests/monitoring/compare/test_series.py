@@ -75,6 +75,9 @@ def test_a_series_that_does_not_move_has_no_slope_and_no_change():
     row = make_rows([found], METRIC, parse_tolerance("0.1%"))[0]
     assert (row.slope, row.slope_low, row.slope_high, row.since) == (0, 0, 0, None)
     assert row.verdict == "within" and row.p_value == 1
+    for count in (3, 5, 7):
+        one = measure_pairs("g", stack_units(*[(tokens, rate)] * count), (30,) * count, Drawing(METRIC, 300, 0))
+        assert make_rows([one], METRIC, None)[0].since is None, "rounding is no change"
 
 
 def test_a_group_that_is_missing_at_a_step_is_unmeasured():
@@ -83,6 +86,8 @@ def test_a_group_that_is_missing_at_a_step_is_unmeasured():
     row = make_rows([found], METRIC, parse_tolerance("50%"))[0]
     assert row.verdict == "unmeasured" and row.slope == 0 and row.since is None
     assert [jump.verdict for jump in row.jumps] == ["unmeasured", None]
+    late = measure_apart("g", [empty, empty, full], Drawing(METRIC, 300, 0))
+    assert make_rows([late], METRIC, parse_tolerance("50%"))[0].verdict is None, "a group that is new"
     alone = measure_apart("g", [empty, full, empty], Drawing(METRIC, 300, 0))
     assert math.isnan(make_rows([alone], METRIC, None)[0].slope)
 
