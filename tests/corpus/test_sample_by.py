@@ -61,8 +61,11 @@ def test_values_are_compared_as_ids_are_spelled_and_within_objects(tmp_path):
 def test_a_row_without_a_value_is_kept_out_and_counted_as_unreadable(tmp_path, name):
     rows = [{"request_id": None if number % 4 == 0 else f"r{number}", "text": f"t {number}"} for number in range(20)]
     rows[8]["request_id"] = ""
-    corpus = open_corpus([str(write_records(tmp_path / name, rows))], **BY)
-    found = read(corpus)
+    write_records(tmp_path / name, rows)
+    for seed in range(4):
+        found = read(open_corpus([str(tmp_path / name)], **BY, seed=seed))
+        assert {row for (_, row), (status, *_) in found.items() if status == "unreadable"} == {0, 4, 8, 12, 16}
+    found = read(open_corpus([str(tmp_path / name)], **BY))
     lacking = {row: reason for (_, row), (_, text, reason, _) in found.items() if text is None}
     assert sorted(lacking) == [0, 4, 8, 12, 16]
     assert all('no value in "request_id", by which --sample-by draws' in reason for reason in lacking.values())
